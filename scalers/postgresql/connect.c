@@ -116,8 +116,9 @@ static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
         return false;
     const char *hosts = postgresql_parameter(&parameters, "host");
     const char *ports = postgresql_parameter(&parameters, "port");
-    client->address =
-        text_format("%s:%s", hosts == NULL ? "localhost" : hosts, ports == NULL ? "5432" : ports);
+    if (ports == NULL)
+        ports = "5432";
+    client->address = text_format("%s:%s", hosts, ports);
     postgresql_places_init(&places, hosts, ports);
     places.has_two_passes =
         text_equal(postgresql_parameter(&parameters, "target_session_attrs"), "prefer-standby");

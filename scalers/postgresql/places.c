@@ -38,8 +38,8 @@ void postgresql_places_init(struct postgresql_places *ret_places, const char *ho
                             const char *ports)
 {
     *ret_places = (struct postgresql_places){.current = SIZE_MAX};
-    const char *rest = hosts == NULL ? "localhost" : hosts;
-    const char *rest_ports = ports == NULL ? "5432" : ports;
+    const char *rest = hosts;
+    const char *rest_ports = ports;
     _cleanup_(memory_free) char *port = NULL;
     for (char *host; (host = text_take_piece(&rest, ",")) != NULL;) {
         char *next = text_take_piece(&rest_ports, ",");

@@ -37,7 +37,7 @@ struct postgresql_places {
     struct text silent; /* which were dropped, for errors */
 };
 
-/* Hosts with commas, and one port or as many. NULL: localhost, 5432. */
+/* Hosts with commas, and one port or as many. */
 void postgresql_places_init(struct postgresql_places *ret_places, const char *hosts,
                             const char *ports);
 void postgresql_places_done(struct postgresql_places *places);

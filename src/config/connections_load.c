@@ -73,7 +73,7 @@ static bool read_files(const char *path, const struct folder_entries *entries,
     return false;
 }
 
-static bool read_folder(const char *path, bool had_files, struct file_watch *watch,
+static bool read_folder(const char *path, bool had_connections, struct file_watch *watch,
                         struct connections *connections, struct error *error)
 {
     _cleanup_(entries_done) struct folder_entries entries = {0};
@@ -84,7 +84,7 @@ static bool read_folder(const char *path, bool had_files, struct file_watch *wat
         return error_invalid(error, "cannot read the folder %s: %s", path, strerror(errno));
     if (entries.count > MAX_FILES)
         return error_invalid(error, "%s has more than %d files", path, MAX_FILES);
-    if (entries.count == 0 && had_files)
+    if (entries.count == 0 && had_connections)
         return error_invalid(error,
                              "%s has no *.yaml or *.yml file any more: write one with "
                              "`connections: {}` for no connections",
@@ -92,13 +92,13 @@ static bool read_folder(const char *path, bool had_files, struct file_watch *wat
     return read_files(path, &entries, watch, connections, error);
 }
 
-bool connections_load(const char *path, bool had_files, struct file_watch *watch,
+bool connections_load(const char *path, bool had_connections, struct file_watch *watch,
                       struct connections **ret_connections, struct error *error)
 {
     struct stat found;
     _cleanup_(connections_cleanup) struct connections *connections = connections_new();
     bool is_folder = stat(path, &found) == 0 && S_ISDIR(found.st_mode);
-    if (is_folder ? !read_folder(path, had_files, watch, connections, error)
+    if (is_folder ? !read_folder(path, had_connections, watch, connections, error)
                   : !read_file(path, watch, connections, error))
         return false;
     connections_sort(connections);

@@ -15,13 +15,13 @@
  *
  * The mistakes of one connection are its own (connections.h). A file that is none, or that cannot
  * be read, fails; of a folder it is one of the problems, unless all of its files are so. A folder
- * without files fails, too, where a former one had some (`had_files`): somebody has probably
- * emptied it by mistake, or fills it.
+ * without files fails, too, if there were connections before (`had_connections`): somebody has
+ * probably emptied it by mistake, or fills it.
  *
  * Everything that was read, or could not be, is added to `watch`, where that is not NULL: nothing
  * but a change of one of them can change the outcome.
  */
-bool connections_load(const char *path, bool had_files, struct file_watch *watch,
+bool connections_load(const char *path, bool had_connections, struct file_watch *watch,
                       struct connections **ret_connections, struct error *error);
 
 #endif

@@ -28,8 +28,8 @@ static bool load(struct reload *reload, struct connections **ret_connections, st
     _cleanup_(connections_cleanup) struct connections *connections = NULL;
     file_watch_free(reload->watch);
     reload->watch = file_watch_new();
-    bool had_files = reload->in_use != NULL && reload->in_use->count > 0;
-    if (!connections_load(reload->path, had_files, reload->watch, &connections, error))
+    bool had_connections = reload->in_use != NULL && reload->in_use->count > 0;
+    if (!connections_load(reload->path, had_connections, reload->watch, &connections, error))
         return false;
     named_connections_check(connections, scaler_list);
     if (reload->is_strict && !connections_require_valid(connections, error))

@@ -235,21 +235,16 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
         engine_connection_identity(request->scaler->name, request->connection_values->identity);
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
-    struct leftovers leftovers = {0};
-    if (poller == NULL || !poller->is_counted)
-        leftovers = engine_limits_leftovers(engine, request->use.tenant);
-    if (request->former != NULL) {
-        query_remember(request->former, &former);
-        engine_limits_set_replaced(engine, poller_of(request->former), true);
-    }
-    bool may = engine_limits_check(engine, poller, &leftovers, request, error);
+    bool may = engine_limits_check(engine, poller, request, error);
     if (may && poller == NULL)
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;
+    if (may && request->former != NULL) {
+        query_remember(request->former, &former);
+        engine_limits_replace(engine, poller_of(request->former));
+    }
     if (may)
         *ret_query = acquire_on(engine, poller, request, &former);
-    else if (request->former != NULL)
-        engine_limits_set_replaced(engine, poller_of(request->former), false);
     pthread_mutex_unlock(&engine->lock);
     return may;
 }

@@ -51,35 +51,24 @@ struct stats_row {
 
 /* ---- engine_limits.c ----
  *
- * The limits of connections. Each of the engine's map is one of these:
+ * The limits of connections. One of the engine's map counts, or is a leftover:
  *
  *     counted    a query of it is used, and it is not replaced: it counts for --max-connections,
  *                and for --max-agents
- *     replaced   its queries are moving to another connection, as its credentials were rotated. It
- *                does not count, so that all connections can be replaced at a time within any
- *                limits; if it is still used after a minute, it does again
- *     leftover   nobody uses it any more, but its thread has not ended: its client library does not
- *                return. Those that are replaced are leftovers, too, until they count again
+ *     leftover   nobody uses it any more, but its thread has not ended, as its client library does
+ *                not return; or it is replaced: its queries are moving to another connection, as
+ *                its credentials were rotated. So all connections can be replaced at a time within
+ *                any limits. If it is still used after a minute, it counts again
  *
  * These are called with the lock of the map; those that say so with that of the poller, too. */
 
-/* Its queries move to another connection from now on, or do not after all. */
-void engine_limits_set_replaced(struct engine *engine, struct poller *poller, bool is_replaced);
+/* Whether the query may be acquired, on this poller or, if it is NULL, on a new one; the connection
+ * of the request's `former` will be replaced then. False with an ERROR_LIMIT. */
+bool engine_limits_check(struct engine *engine, const struct poller *poller,
+                         const struct query_request *request, struct error *error);
 
-/* The leftovers, before one more connection is replaced, which will be one of them. */
-struct leftovers {
-    size_t all;
-    size_t own;     /* of the tenant */
-    size_t counted; /* the tenant's connections that count */
-};
-
-struct leftovers engine_limits_leftovers(struct engine *engine, const char *tenant);
-
-/* Whether the query may be acquired, on this poller or, if it is NULL, on a new one. False with an
- * ERROR_LIMIT. */
-bool engine_limits_check(const struct engine *engine, const struct poller *poller,
-                         const struct leftovers *leftovers, const struct query_request *request,
-                         struct error *error);
+/* It is replaced from now on. */
+void engine_limits_replace(struct engine *engine, struct poller *poller);
 
 /* A query of it is used now, or no longer. With both locks. */
 void engine_limits_count(struct engine *engine, struct poller *poller);

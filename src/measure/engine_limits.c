@@ -42,10 +42,10 @@ void engine_limits_drop(struct engine *engine, struct poller *poller)
     set_counted(engine, poller, false);
 }
 
-void engine_limits_set_replaced(struct engine *engine, struct poller *poller, bool is_replaced)
+void engine_limits_replace(struct engine *engine, struct poller *poller)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    poller->is_replaced = is_replaced;
+    poller->is_replaced = true;
     poller->replaced_at_ms = clock_now_ms();
     engine_limits_count(engine, poller);
 }
@@ -64,9 +64,14 @@ static void end_late_replacements(struct engine *engine)
     }
 }
 
-struct leftovers engine_limits_leftovers(struct engine *engine, const char *tenant)
+struct leftovers {
+    size_t all;
+    size_t own;     /* of the tenant */
+    size_t counted; /* the tenant's connections that count */
+};
+
+static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
 {
-    end_late_replacements(engine);
     struct leftovers found = {0};
     uint64_t own = tenant == NULL ? 0 : hash_text(tenant);
     for (const struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
@@ -94,17 +99,20 @@ static bool check_leftovers(const struct engine *engine, const struct leftovers 
                      leftovers->own, (int)text_cut(tenant, 64), tenant);
 }
 
-/* Whether one connection more may count. */
+/* Whether one connection more may count, in the place of the former one where that counts. */
 static bool check_counted(const struct engine *engine, const struct scaler *scaler,
-                          struct error *error)
+                          const struct poller *former, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    if (engine->counted >= settings->max_connections)
+    size_t freed = former != NULL && former->is_counted;
+    size_t freed_agents = freed > 0 && former->in_agent;
+    if (engine->counted - freed >= settings->max_connections)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",
                          settings->max_connections);
-    if (engine_uses_agent(engine, scaler) && engine->counted_agents >= settings->max_agents)
+    if (engine_uses_agent(engine, scaler) &&
+        engine->counted_agents - freed_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-agents)",
                          settings->max_agents);
@@ -123,11 +131,16 @@ static bool check_threads(const struct engine *engine, const struct leftovers *l
     return check_leftovers(engine, leftovers, tenant, error);
 }
 
-bool engine_limits_check(const struct engine *engine, const struct poller *poller,
-                         const struct leftovers *leftovers, const struct query_request *request,
-                         struct error *error)
+bool engine_limits_check(struct engine *engine, const struct poller *poller,
+                         const struct query_request *request, struct error *error)
 {
-    bool is_counted = poller != NULL && poller->is_counted;
-    return (is_counted || check_counted(engine, request->scaler, error)) &&
-           (poller != NULL || check_threads(engine, leftovers, request->use.tenant, error));
+    const struct poller *former = request->former == NULL ? NULL : poller_of(request->former);
+    if (poller != NULL && poller->is_counted)
+        return true;
+    end_late_replacements(engine);
+    if (poller != NULL && poller->is_counted)
+        return true;
+    const struct leftovers leftovers = count_leftovers(engine, request->use.tenant);
+    return check_counted(engine, request->scaler, former, error) &&
+           (poller != NULL || check_threads(engine, &leftovers, request->use.tenant, error));
 }

@@ -126,11 +126,16 @@ struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection
 
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
 {
-    struct stats_row *rows = engine_collect_stats(engine, false);
     *ret_stats = (struct connection_stats){0};
-    for (const struct stats_row *row = rows; row != NULL; row = row->hh.next)
+    pthread_mutex_lock(&engine->lock);
+    for (const struct stats_row *row = engine->retired; row != NULL; row = row->hh.next)
         add_stats(ret_stats, &row->stats);
-    engine_free_rows(rows);
+    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
+        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+        const struct connection_stats stats = engine_connection_stats(connection);
+        add_stats(ret_stats, &stats);
+    }
+    pthread_mutex_unlock(&engine->lock);
 }
 
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)

@@ -12,6 +12,11 @@ double recent_samples_waiting(const struct reading *reading)
     return isnan(reading->waiting) ? reading->value : reading->waiting;
 }
 
+bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms)
+{
+    return distance_ms > GAP_INTERVALS * MAX(recent->interval_ms, recent->duration_ms);
+}
+
 void recent_samples_add_gap(struct recent_samples *recent)
 {
     recent->has_gap = true;
@@ -44,13 +49,13 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
         .max_waiting = recent_samples_waiting(reading),
         .max_in_flight = reading->in_flight,
     };
-    if (last != NULL && at_ms < last->at_ms)
+    if (last != NULL && at_ms < recent->last_ms)
         return;
-    if (last != NULL && at_ms == last->at_ms) /* a push in the same millisecond */
-        sample.at_ms = ++at_ms;
-    int64_t meant_ms = MAX(recent->interval_ms, recent->duration_ms);
+    recent->last_ms = at_ms;
+    if (last != NULL) /* pushes in the same millisecond */
+        sample.at_ms = at_ms = MAX(at_ms, last->at_ms + 1);
     sample.is_after_gap =
-        last == NULL || recent->has_gap || at_ms - last->at_ms > GAP_INTERVALS * meant_ms;
+        last == NULL || recent->has_gap || recent_samples_is_gap(recent, at_ms - last->at_ms);
     if (!sample.is_after_gap && joins_last(recent, at_ms)) {
         sample.max_waiting = most(sample.max_waiting, last->max_waiting);
         sample.max_in_flight = most(sample.max_in_flight, last->max_in_flight);

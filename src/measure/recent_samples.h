@@ -35,12 +35,16 @@ struct recent_samples {
     int64_t duration_ms; /* of the last measurement: those of a slow source are that far apart */
     struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
-    bool has_gap; /* since the last sample */
+    bool has_gap;    /* since the last sample */
+    int64_t last_ms; /* when the last reading was asked for; its sample may be a little later */
 };
 
 void recent_samples_add(struct recent_samples *recent, int64_t at_ms,
                         const struct reading *reading);
 void recent_samples_add_gap(struct recent_samples *recent);
+
+/* Whether samples so far apart are a gap: several in between are missing. */
+bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms);
 
 /* What waits: messages, or the one number that the source has. */
 double recent_samples_waiting(const struct reading *reading);

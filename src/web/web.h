@@ -8,8 +8,8 @@
  * (http/web_connections.h). Streams (http/web_stream.h) stay open, and have a limit of their own. A
  * request for a host that is not permitted (http/web_host.h) gets 403.
  *
- * The modules of web/; each uses only those above it. What a module exports begins with the
- * module's name:
+ * The modules of web/; each uses only those above it. Functions begin with the module's name, or
+ * its singular:
  *
  *   http/web_address       clients by address, for limits
  *   http/web_host          which Host a request may have

@@ -577,6 +577,22 @@ static void a_follower_gets_each_reading_once(void **state)
     follower_stop(&late.follower);
 }
 
+/* As pushes may come from a source that answers within microseconds. */
+static void readings_of_one_millisecond_are_followed_each(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 5000);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    connect_now();
+    for (int i = 1; i <= 4; i++) {
+        measure(query, i);
+        assert_true(steps.count == i && steps.last == i);
+    }
+    follower_stop(&steps.follower);
+}
+
 /* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
 static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
 {
@@ -712,6 +728,7 @@ int main(void)
         TEST(an_heir_that_is_idle_is_not_late),
         TEST(who_comes_makes_no_source_late),
         TEST(a_follower_gets_each_reading_once),
+        TEST(readings_of_one_millisecond_are_followed_each),
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
         TEST(a_use_without_samples_does_not_bring_them_closer_together),
         TEST(samples_and_what_is_wanted_end_with_their_uses),

@@ -310,14 +310,37 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
     trigger = find_in("wrong", 0, (const char *const[]){OWN, "queueNam", "7", NULL});
     assert_mistake(trigger, ERROR_LIMIT, "the Secrets of 1024 namespaces are in use");
-    assert_mistake(trigger, ERROR_LIMIT, "queueNam");  /* which only the user can correct */
-    for (int i = 1; i <= NAMESPACE_SECRETS_MAX; i++) { /* KEDA calls for all but the first */
-        snprintf(name, sizeof(name), "n%d", i);
-        find_in(name, 900, (const char *const[]){OWN, NULL});
+    assert_mistake(trigger, ERROR_LIMIT, "queueNam"); /* which only the user can correct */
+}
+
+/* The connection is in no file, or in the file, and not for these namespaces. */
+static void a_refused_namespace_has_the_next_free_place(void **state)
+{
+    (void)state;
+    static const char *const yamls[] = {
+        "connections: {}\n",
+        "connections:\n  own: {scaler: fake, source: there, namespaces: [elsewhere]}\n"};
+    for (size_t yaml = 0; yaml < ARRAY_LENGTH(yamls); yaml++) {
+        char name[32];
+        struct trigger *trigger = NULL;
+        triggers_free(triggers);
+        triggers =
+            triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                     .connections = parse_connections(yamls[yaml]),
+                                                     .secrets = {set_wanted, &wanted},
+                                                     .engine = engine,
+                                                     .forget_ms = 1000,
+                                                     .max = 2000,
+                                                     .max_bytes = 16 << 20});
+        for (int i = 0; i <= NAMESPACE_SECRETS_MAX; i++) {
+            snprintf(name, sizeof(name), "n%d", i);
+            trigger = find_in(name, i == 0 ? 0 : 900, (const char *const[]){OWN, NULL});
+        }
+        assert_int_equal(trigger->phase, TRIGGER_UNCONNECTED);
+        triggers_expire(triggers, 1500); /* KEDA calls for the first no more */
+        trigger = find_in(name, 1600, (const char *const[]){OWN, NULL});
+        assert_int_equal(trigger->phase, TRIGGER_PENDING);
     }
-    triggers_expire(triggers, 1500);
-    trigger = find_in(name, 1600, (const char *const[]){OWN, NULL});
-    assert_int_equal(trigger->phase, TRIGGER_PENDING);
 }
 
 static void restart_with_max_bytes(size_t max_bytes)
@@ -468,6 +491,7 @@ int main(void)
         SECRET_TEST(a_namespace_without_triggers_is_not_followed),
         SECRET_TEST(the_file_may_take_a_name_over),
         SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),
+        SECRET_TEST(a_refused_namespace_has_the_next_free_place),
         SECRET_TEST(the_connections_of_a_secret_take_at_most_a_mebibyte),
         SECRET_TEST(former_versions_count_for_the_memory),
         SECRET_TEST(a_secret_that_is_kept_counts_for_the_trigger_that_keeps_it),

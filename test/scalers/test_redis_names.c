@@ -10,8 +10,8 @@
 #include "scalers/trigger.h"
 #include "support/black_hole.h"
 #include "support/feed.h"
+#include "support/names.h"
 
-#include <dlfcn.h>
 #include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,28 +38,6 @@ static const char *const nowhere[] = {NULL};
 static const char *const at_first[] = {FIRST, NULL};
 static const char *const at_second[] = {SECOND, NULL};
 static const char *const at_both[] = {SECOND, FIRST, NULL};
-
-/* Its addresses: one of these. */
-static const char *const *addresses;
-
-/* In the place of the C library's. */
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret_found)
-{
-    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    if (real == NULL)
-        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (!text_equal(host, NAME) || (hints->ai_flags & AI_NUMERICHOST) != 0)
-        return real(host, service, hints, ret_found);
-    if (addresses[0] == NULL)
-        return EAI_NONAME;
-    for (size_t i = 0; addresses[i] != NULL; i++) {
-        if (real(addresses[i], service, hints, ret_found) != 0)
-            abort(); /* on a thread of its own */
-        ret_found = &(*ret_found)->ai_next;
-    }
-    return 0;
-}
 
 /* ---- another server ---- */
 
@@ -93,7 +71,7 @@ static void world_start(struct world *world, const struct redis_line *first,
     world->feed = test_feed_new(&scaler_redis);
     while (keys[world->count] != NULL)
         add_task(world, keys[world->count]);
-    addresses = at_first;
+    names_set(NAME, at_first);
     assert_true(scaler_redis.connect(world->triggers[0].options.connection,
                                      clock_now_ms() + LONG_MS, &world->client, &world->error));
 }
@@ -131,7 +109,7 @@ static void the_former_server_of_a_name_is_not_read_again(void **state)
     world_run(&world);
     assert_waiting(world.feed, 1, 1);
 
-    addresses = at_second;
+    names_set(NAME, at_second);
     world_run(&world);
     assert_waiting(world.feed, 0, 2);
     assert_waiting(world.feed, 1, 2);
@@ -156,7 +134,7 @@ static void nor_is_it_by_an_isolated_query(void **state)
     world_run(&world);
     assert_waiting(world.feed, 1, 1);
 
-    addresses = at_second;
+    names_set(NAME, at_second);
     world_run(&world);
     assert_waiting(world.feed, 0, 2);
 
@@ -180,7 +158,7 @@ static void nor_is_it_after_a_stall(void **state)
     world_run(&world);
     assert_waiting(world.feed, 2, 1);
 
-    addresses = at_second;
+    names_set(NAME, at_second);
     world_run(&world);
     assert_waiting(world.feed, 1, 2);
     assert_waiting(world.feed, 2, 2);
@@ -232,7 +210,7 @@ static void changes_are_reported_by_the_new_server(void **state)
     assert_int_equal(redis_peer_used(&world.first, 0), 1);
 
     add_task(&world, "other");
-    addresses = at_second;
+    names_set(NAME, at_second);
     subscribe(&world);
     assert_int_equal(redis_peer_used(&world.second, 0), 1);
 
@@ -251,7 +229,7 @@ static void silent_start(struct black_hole *hole, struct redis_peer *peer,
 {
     redis_peer_start_at(peer, FIRST, 0, script);
     black_hole_open(hole, SECOND, peer->port);
-    addresses = at_both;
+    names_set(NAME, at_both);
 }
 
 static void silent_stop(struct black_hole *hole, struct redis_peer *peer)
@@ -299,10 +277,10 @@ static void nor_does_it_when_a_connection_is_made_again(void **state)
     _cleanup_(trigger_done) struct trigger trigger =
         trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
     void *client = NULL;
-    addresses = at_first;
+    names_set(NAME, at_first);
     assert_true(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
                                      &error));
-    addresses = at_both;
+    names_set(NAME, at_both);
     struct test_feed *feed = test_feed_new(&scaler_redis);
     test_feed_add(feed, trigger.options.query, (struct notifier){0});
     if (!test_feed_run(feed, client, LONG_MS, &error))
@@ -387,7 +365,7 @@ static void a_name_without_an_address_is_an_error_that_says_so(void **state)
     _cleanup_(trigger_done) struct trigger trigger =
         trigger_of(&scaler_redis, PAIRS("address", NAME ":6379", "listName", "jobs"));
     void *client = NULL;
-    addresses = nowhere;
+    names_set(NAME, nowhere);
     assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
                                       &error));
     assert_string_equal(error_text(&error),
@@ -401,7 +379,7 @@ static void all_that_are_silent_end_the_attempt_in_time(void **state)
     struct black_hole holes[2];
     black_hole_open(&holes[0], FIRST, 0);
     black_hole_open(&holes[1], SECOND, holes[0].port);
-    addresses = at_both;
+    names_set(NAME, at_both);
     _cleanup_(memory_free) char *address = text_format(NAME ":%d", holes[0].port);
     _cleanup_(trigger_done) struct trigger trigger =
         trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));

@@ -1,5 +1,7 @@
 #include "support/black_hole.h"
 
+#include "support/listener.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,18 +19,13 @@ static void fill(int filler, const struct sockaddr *address, socklen_t size)
 
 void black_hole_open(struct black_hole *ret_hole, const char *address, int port)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    socklen_t size = sizeof(to);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || inet_pton(AF_INET, address, &to.sin_addr) != 1 ||
-        bind(listener, (struct sockaddr *)&to, size) != 0 || listen(listener, 0) != 0 ||
-        getsockname(listener, (struct sockaddr *)&to, &size) != 0)
-        abort();
-    ret_hole->sockets[0] = listener;
-    ret_hole->port = ntohs(to.sin_port);
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    ret_hole->sockets[0] = listener_open_at(address, port, 0, &ret_hole->port);
+    inet_pton(AF_INET, address, &to.sin_addr);
+    to.sin_port = htons((uint16_t)ret_hole->port);
     for (int i = 1; i < BLACK_HOLE_SOCKETS; i++) {
         ret_hole->sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        fill(ret_hole->sockets[i], (struct sockaddr *)&to, size);
+        fill(ret_hole->sockets[i], (struct sockaddr *)&to, sizeof(to));
     }
 }
 

@@ -1,8 +1,8 @@
-/* A socket that listens on a free port of 127.0.0.1, for peers that play a broker. */
+/* A socket that listens, for peers that play a broker. */
 #ifndef BACKLOG_TEST_LISTENER_H
 #define BACKLOG_TEST_LISTENER_H
 
-/* Aborts where it cannot. The caller closes it. */
+/* On a free port of 127.0.0.1. Aborts where it cannot. The caller closes it. */
 int listener_open(int backlog, int *ret_port);
 
 /* The same at this IPv4 address and port; 0: any. */

@@ -566,10 +566,12 @@ def test_an_outage_goes_on_after_its_hold(server, browser):
         const { outagesOf } = await import('/assets/trigger_history.js');
         const now = Date.now() / 1000;
         const data = { times: [now - 200, now - 100], state: ['answered', 'held'] };
-        return ['held', 'refused', undefined].map((state) =>
+        const over = { times: [now - 200, now - 190, now - 100, now - 50], state: ['answered', 'held', 'answered', 'answered'] };
+        return [[data, 'held'], [data, 'refused'], [data, undefined], [over, 'answered']].map(([data, state]) =>
           outagesOf(data, state, 60).map(({ kind, from, to }) => [kind, Math.round(from - now), Math.round(to - now)]));
     })()""")
-    assert outages == [[["held", -100, 0]], [["held", -100, -40], ["refused", -40, 0]], [["held", -100, -100]]]
+    assert outages == [[["held", -100, 0]], [["held", -100, -40], ["refused", -40, 0]], [["held", -100, -100]],
+                       [["held", -190, -130], ["refused", -130, -100]]]
 
 
 def test_the_changes_of_a_trigger_name_the_end_of_a_hold(browser, server):

@@ -319,10 +319,10 @@ bool kafka_client_close(struct kafka_client *client)
         kafka_background_free(client->closing);
         if (client->event_fd >= 0)
             close(client->event_fd);
+        kafka_kerberos_free(client->kerberos);
     }
     if (client->settings != NULL)
         rd_kafka_conf_destroy(client->settings);
-    kafka_kerberos_free(client->kerberos);
     error_done(&client->last_error);
     return has_ended;
 }

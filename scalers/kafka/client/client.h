@@ -81,8 +81,8 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
                        int64_t deadline_ms, struct error *error);
 
 /* Ends the client. False: a handle has not ended within some seconds, and is left to the end of the
- * process. Its threads may still ask for a token, so that neither the client nor its options may be
- * freed before. */
+ * process. Its threads may still ask for a token, and log in: the client may not be freed before.
+ * An agent frees the options, and ends at once. */
 bool kafka_client_close(struct kafka_client *client);
 
 /* Makes another handle on the cluster, which takes the settings over, and waits for no broker. NULL

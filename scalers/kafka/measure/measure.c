@@ -144,7 +144,7 @@ static bool receive_metadata(const struct loop *loop, struct error *error)
     }
 }
 
-static void progress_members(const struct loop *loop)
+static void try_batches(const struct loop *loop)
 {
     struct kafka_batch *batch;
     DL_FOREACH(loop->batches, batch)
@@ -167,7 +167,7 @@ static bool receive(struct loop *loop, struct error *error)
     while (kafka_offsets_receive(session->offsets, &answer))
         kafka_progress_offsets(&answer, loop->now_ms);
     if (kafka_members_receive(session->members))
-        progress_members(loop);
+        try_batches(loop);
     kafka_subscriptions_receive(session->subscriptions);
     return true;
 }
@@ -265,7 +265,7 @@ static bool run(struct loop *loop, struct error *error)
         begin_batches(loop);
         kafka_offsets_send(session->offsets);
         if (kafka_session_maintain(session, loop->now_ms)) {
-            progress_members(loop);
+            try_batches(loop);
             continue;
         }
         bool is_busy = has_tasks(loop);

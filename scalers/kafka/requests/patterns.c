@@ -128,8 +128,7 @@ void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
     for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
          pattern = pattern->hh.next)
         if (is_answered_by(pattern, number)) {
-            pattern->count = 0;
-            pattern->partitions = 0;
+            forget_matches(pattern);
             pattern->is_outdated = false;
             pattern->received_ms = now_ms;
         }

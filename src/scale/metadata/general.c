@@ -54,10 +54,11 @@ const struct option general_table[] = {
                "measuring fails; default: --hold. With a fallback in the ScaledObject set 60s"),
     ROW(general_hold_window, OPTION_DURATION, rules.hold_window_ms, .default_value = "5m",
         .limits = {0, 3600 * 1000.0},
-        .doc = "set it to the HPA's scaleDown.stabilizationWindowSeconds: the held value is the "
-               "largest of this time before measuring failed, so that it removes no "
-               "replica, and rarely starts one. With --kubernetes it is read there, and this key "
-               "does nothing"),
+        .doc =
+            "set it to the HPA's scaleDown.stabilizationWindowSeconds: the held value is the "
+            "largest of this time before measuring failed, so that it removes no "
+            "replica, and rarely starts one. With --kubernetes the ScaledObject's, where it sets "
+            "one, counts instead of this key"),
     POLICY("scaleDownWhenIdle", OPTION_DURATION, settings.idle_ms,
            .limits = {1000, 24 * 3600 * 1000.0},
            .doc = "no replica is removed until nothing has been waiting or in flight for this "

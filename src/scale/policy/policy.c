@@ -3,13 +3,11 @@
 #include "base/memory.h"
 
 #include <math.h>
-#include <sys/param.h>
 
 /* The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
  * what lost). */
 enum {
     LOWER_AFTER_MS = 60 * 1000,    /* the need must have been lower for so long */
-    UNSEEN_SAMPLES = 4,            /* so many missed in a row: nobody saw what was needed */
     REMEMBERED_MS = 5 * 60 * 1000, /* after an outage: what was asked for, if it is no older */
 };
 
@@ -129,12 +127,13 @@ static double rate_of(const struct policy_decision *decision)
 
 /* Up at once; down when the need has been lower for a while, to the most that it was meanwhile:
  * each change costs the workers that it stops. */
-static int64_t smooth(struct policy_objective *objective, double need, int64_t at_ms,
-                      int64_t distance_ms)
+static int64_t smooth(struct policy_objective *objective, double need,
+                      const struct recent_samples *recent)
 {
+    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
     double requested = (double)objective->replicas;
-    bool was_unseen = at_ms - objective->at_ms > UNSEEN_SAMPLES * distance_ms;
-    if (was_unseen && objective->lower_since_ms > 0) /* that time does not count */
+    if (objective->lower_since_ms > 0 && recent_samples_is_gap(recent, at_ms - objective->at_ms))
+        /* Nobody saw what was needed meanwhile: that time does not count. */
         objective->lower_since_ms += at_ms - objective->at_ms;
     objective->at_ms = at_ms;
     if (need > requested * (1 + raised_share))
@@ -197,9 +196,7 @@ static bool meet_objective(struct policy_decision *decision)
     decision->by_balance = balance(decision, rate, left_s);
     decision->balanced_waiting = decision->flow.arrival_rate * waiting_share * left_s;
     double need = fmax(decision->by_waiting, decision->by_balance);
-    const struct recent_samples *recent = decision->input->recent;
-    int64_t distance_ms = MAX(recent->interval_ms, recent->duration_ms);
-    decision->result.replicas = smooth(objective, need, decision->last->at_ms, distance_ms);
+    decision->result.replicas = smooth(objective, need, decision->input->recent);
     decision->result.term =
         decision->by_waiting > decision->by_balance ? POLICY_BY_WAITING : POLICY_BY_ARRIVALS;
     decision->is_smoothed = decision->result.replicas > policy_whole(need);

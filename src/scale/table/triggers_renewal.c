@@ -11,6 +11,8 @@ static bool is_stale(const struct triggers *triggers, const struct trigger *trig
 {
     if (trigger->parsed.connection_name == NULL || trigger->parsed.scaler == NULL)
         return false;
+    if (trigger->secret == NULL && trigger->parsed.needs & TRIGGER_NEEDS_SECRET)
+        return true; /* no Secret of a further namespace was read */
     const struct named_connection *connection =
         connections_find(triggers->lifecycle.parse.connections, trigger->parsed.connection_name);
     if (connection != NULL && connection->revision > trigger->revision)

@@ -7,7 +7,7 @@ import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 const MAX_CHANGES = 30;
 
 // From the first measurement that failed to the next good one, or to now while the state says so. A connection that
-// failed is not measured: no sample says when a hold ends then.
+// failed is not measured: no sample says when a hold ends then, after which KEDA gets errors.
 export function outagesOf({ times, state }, stateNow, holdSeconds) {
   const outages = [];
   state.forEach((one, index) => {
@@ -16,14 +16,13 @@ export function outagesOf({ times, state }, stateNow, holdSeconds) {
     if (isFailing(one) && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
-  if (!last || last.to != null) return outages;
-  const now = serverNow();
-  last.to = isFailing(stateNow) ? now : times.at(-1);
-  if (last.kind === HELD && stateNow === REFUSED) {
-    last.to = Math.min(last.from + holdSeconds, now);
-    outages.push({ kind: REFUSED, from: last.to, to: now });
-  }
-  return outages;
+  const isHeldNow = last?.to == null && last?.kind === HELD && stateNow === HELD;
+  if (last && last.to == null) last.to = isFailing(stateNow) ? serverNow() : times.at(-1);
+  return outages.flatMap((one) => {
+    const end = one.from + holdSeconds; // NaN where it is not known
+    if (one.kind !== HELD || !(one.to > end) || (one === last && isHeldNow)) return [one];
+    return [{ ...one, to: end }, { kind: REFUSED, from: end, to: one.to }];
+  });
 }
 
 // What was seen last at each of these times; nothing before the first sample.
