@@ -243,6 +243,7 @@ def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, red
         measurements = (redis.calls(question.lower()) - calls) / MANY
         print(f"{len(requested)} triggers: {measurements:.1f} measurements of {MANY} keys in {tap.trips} round trips")
         assert measurements <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
+        tap.holding = False  # a call may find a length that is not fresh any more, and has it queried alone
         assert fetch() == 2 * expected
         assert tap.max_senders == 1  # another may stand by, should this one be silent for 250 ms
 

@@ -8,7 +8,47 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
+
+/* The cluster's thread answers what it is told, and empties its pipe after that: of what comes in
+ * between it hears within a second only (rd_kafka_mock_cluster_io_poll() of librdkafka 2.0.2). */
+static void let_it_sleep(void)
+{
+    enum { SOON_US = 3000 };
+    usleep(SOON_US);
+}
+
+void kafka_mock_create_topic(struct kafka_mock *fixture, const char *name, int partitions,
+                             int replicas)
+{
+    rd_kafka_mock_topic_create(fixture->cluster, name, partitions, replicas);
+    let_it_sleep();
+}
+
+void kafka_mock_set_leader(struct kafka_mock *fixture, const char *topic, int32_t partition,
+                           int32_t broker)
+{
+    rd_kafka_mock_partition_set_leader(fixture->cluster, topic, partition, broker);
+    let_it_sleep();
+}
+
+void kafka_mock_set_coordinator(struct kafka_mock *fixture, const char *group, int32_t broker)
+{
+    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, broker);
+    let_it_sleep();
+}
+
+void kafka_mock_set_rtt(struct kafka_mock *fixture, int32_t broker, int rtt_ms)
+{
+    rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, rtt_ms);
+    let_it_sleep();
+}
+
+void kafka_mock_hang(struct kafka_mock *fixture, int32_t broker, bool does)
+{
+    kafka_mock_set_rtt(fixture, broker, does ? KAFKA_MOCK_HANG_MS : 0);
+}
 
 int kafka_mock_set_up(void **state)
 {
@@ -28,7 +68,7 @@ int kafka_mock_tear_down(void **state)
 {
     struct kafka_mock *fixture = *state;
     for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
-        rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, 0);
+        kafka_mock_set_rtt(fixture, broker, 0);
     if (fixture->client != NULL)
         scaler_kafka.disconnect(fixture->client);
     test_feed_free(fixture->feed);
@@ -58,8 +98,8 @@ void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count
 
 void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t leader)
 {
-    rd_kafka_mock_topic_create(fixture->cluster, name, 1, 1);
-    rd_kafka_mock_partition_set_leader(fixture->cluster, name, 0, leader);
+    kafka_mock_create_topic(fixture, name, 1, 1);
+    kafka_mock_set_leader(fixture, name, 0, leader);
     kafka_mock_produce(fixture, name, KAFKA_MOCK_MESSAGES);
 }
 
@@ -72,7 +112,7 @@ const void *kafka_mock_query(struct kafka_mock *fixture, const char *group, cons
 static const void *add_trigger(struct kafka_mock *fixture, const struct option_entry *entries,
                                size_t count, const char *group, int32_t coordinator)
 {
-    rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, coordinator);
+    kafka_mock_set_coordinator(fixture, group, coordinator);
     struct trigger *trigger = &fixture->triggers[fixture->count++];
     *trigger = trigger_parse(&scaler_kafka, entries, count);
     assert_true(trigger->good);

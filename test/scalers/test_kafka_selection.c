@@ -93,7 +93,7 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     kafka_mock_connect(fixture);
     struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
     for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
-        rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, KAFKA_MOCK_HANG_MS);
+        kafka_mock_set_rtt(fixture, broker, KAFKA_MOCK_HANG_MS);
     const int64_t now_ms = clock_now_ms();
     kafka_metadata_need_pattern(
         metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", now_ms), now_ms,
@@ -204,7 +204,7 @@ static void a_listing_that_is_too_long_fails_patterns_only(void **state)
 {
     enum { LARGE = 150000, REPLICAS = 3, ROUNDS = 2 }; /* a reply of 6 MB */
     struct kafka_mock *fixture = *state;
-    rd_kafka_mock_topic_create(fixture->cluster, "large", LARGE, REPLICAS);
+    kafka_mock_create_topic(fixture, "large", LARGE, REPLICAS);
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
     kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 3));
@@ -538,8 +538,8 @@ static void topics_of_too_many_partitions_are_refused(void **state)
 {
     struct kafka_mock *fixture = *state;
     const int half = KAFKA_SELECTION_MAX_PARTITIONS / 2;
-    rd_kafka_mock_topic_create(fixture->cluster, "large", half + 1, 1);
-    rd_kafka_mock_topic_create(fixture->cluster, "larger", half + 1, 1);
+    kafka_mock_create_topic(fixture, "large", half + 1, 1);
+    kafka_mock_create_topic(fixture, "larger", half + 1, 1);
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
     kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 1));

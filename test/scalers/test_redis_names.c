@@ -363,7 +363,7 @@ static void a_name_without_an_address_is_an_error_that_says_so(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(trigger_done) struct trigger trigger =
-        trigger_of(&scaler_redis, PAIRS("address", NAME ":6379", "listName", "jobs"));
+        trigger_of(&scaler_redis, PAIRS("address", (NAME ":6379"), "listName", "jobs"));
     void *client = NULL;
     names_set(NAME, nowhere);
     assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,

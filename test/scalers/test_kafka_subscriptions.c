@@ -1,0 +1,191 @@
+/* Subscriptions to the end of partitions, against librdkafka's mock cluster. */
+#include "base/memory.h"
+#include "kafka/measure/session.h"
+#include "scalers/ended.h"
+#include "scalers/kafka_mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static void on_notification(void *context, uint64_t id)
+{
+    uint64_t *notified = context;
+    *notified = id;
+}
+
+static void a_message_notifies_while_a_group_hangs(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *query = kafka_mock_query(fixture, "workers", "jobs", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    assert_true(test_feed_task(fixture->feed, 0)->subscribed);
+    assert_int_equal(notified, 0);
+
+    const void *silent = kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_hang(fixture, 3, true);
+    kafka_mock_produce(fixture, "jobs", 1);
+    for (size_t task = 1; task == 1 || (task < 10 && notified == 0); task++) { /* a busy machine */
+        kafka_mock_add(fixture, silent);
+        test_feed_set_timeout(fixture->feed, 2000);
+        assert_true(kafka_mock_measure(fixture));
+        assert_ended_with(fixture->feed, task, TASK_TIMED_OUT, "Kafka group silent");
+    }
+    assert_int_equal(notified, 7);
+}
+
+/* Which topics it will commit is not known: it is polled. */
+static void a_group_without_commits_is_not_subscribed_to(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *query = kafka_mock_query_of_group(fixture, "workers", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    const struct test_task *task = test_feed_task(fixture->feed, 0);
+    assert_true(task->ended && task->outcome == TASK_ANSWERED && task->reading.waiting == 0);
+    assert_false(task->subscribed);
+    assert_string_equal(error_text(&task->subscribe_error),
+                        "Kafka group workers has committed no offsets: nothing to subscribe to");
+}
+
+/* Its reading was older: a message of before the other one's is news to it. */
+static void a_subscription_from_an_earlier_end_is_notified(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t early = 0;
+    uint64_t late = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
+    const struct kafka_position before = {"jobs", 0, KAFKA_MOCK_MESSAGES - 1};
+    assert_true(kafka_subscriptions_add(
+        session->subscriptions, &(struct notifier){on_notification, &late, 7}, &end, 1, &error));
+    assert_true(kafka_subscriptions_add(session->subscriptions,
+                                        &(struct notifier){on_notification, &early, 8}, &before, 1,
+                                        &error));
+    for (int i = 0; early == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(session->subscriptions);
+    }
+    assert_int_equal(early, 8);
+}
+
+static void count_notification(void *context, uint64_t id)
+{
+    unsigned *count = context;
+    (void)id;
+    ++*count;
+}
+
+static void a_partition_that_is_named_twice_notifies_once(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    /* The end of the session notifies who is still subscribed, when this function has returned. */
+    static unsigned notified;
+    notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    const struct kafka_position twice[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
+                                           {"jobs", 0, KAFKA_MOCK_MESSAGES}};
+    assert_true(kafka_subscriptions_add(subscriptions,
+                                        &(struct notifier){count_notification, &notified, 7}, twice,
+                                        ARRAY_LENGTH(twice), &error));
+    kafka_mock_produce(fixture, "jobs", 1);
+    for (int i = 0; notified == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(subscriptions);
+    }
+    assert_int_equal(notified, 1);
+    assert_true(kafka_subscriptions_is_empty(subscriptions));
+}
+
+/* The partition is read from an earlier offset for the second one; the library refuses, and nobody
+ * reads it any more. */
+static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    /* The end of the session notifies who is still subscribed, when this function has returned. */
+    static uint64_t early, late, other;
+    early = late = other = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "mails", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_subscriptions *subscriptions = session->subscriptions;
+    const struct kafka_position end[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
+                                         {"mails", 0, KAFKA_MOCK_MESSAGES}};
+    const struct kafka_position refused[] = {{"mails", 0, KAFKA_MOCK_MESSAGES}, {"jobs", 0, -5}};
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 2, &error));
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &other, 9}, &end[1], 1, &error));
+    assert_false(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &early, 8}, refused, 2, &error));
+    assert_non_null(strstr(error_text(&error), "cannot subscribe to Kafka topic jobs"));
+    assert_int_equal(late, 7);
+    assert_int_equal(early, 0);
+    assert_int_equal(other, 0);
+    /* It is read again for whoever comes next. */
+    late = 0;
+    assert_true(kafka_subscriptions_add(
+        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 1, &error));
+    kafka_mock_produce(fixture, "jobs", 1);
+    for (int i = 0; late == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(subscriptions);
+    }
+    assert_int_equal(late, 7);
+    assert_int_equal(other, 0);
+}
+
+static void an_ended_subscription_does_not_notify(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *query = kafka_mock_query(fixture, "workers", "jobs", 2);
+    test_feed_add(fixture->feed, query, (struct notifier){on_notification, &notified, 7});
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_add(fixture, query);
+    test_feed_unsubscribe(fixture->feed, 7);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_produce(fixture, "jobs", 1);
+    test_feed_stay(fixture->feed, 1500);
+    assert_true(kafka_mock_measure(fixture));
+    assert_int_equal(notified, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_message_notifies_while_a_group_hangs),
+        TEST(a_group_without_commits_is_not_subscribed_to),
+        TEST(a_subscription_from_an_earlier_end_is_notified),
+        TEST(a_partition_that_is_named_twice_notifies_once),
+        TEST(a_subscription_whose_partition_is_not_read_any_more_is_notified),
+        TEST(an_ended_subscription_does_not_notify),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
