@@ -17,7 +17,7 @@ class BrowserError(Exception):
 
 
 class Browser:
-    """One page at a time. What its console reports as an error is in problems()."""
+    """One page at a time, but for those that were opened beside it. What its console reports as an error is in problems()."""
 
     def __init__(self):
         program = need("chromium", "chromium-browser")
@@ -25,7 +25,7 @@ class Browser:
             raise Unavailable(f"{MODULES} does not have playwright-core (./dev test web fetches it)")
         shutil.copy(os.path.join(REPOSITORY, "test", "web", "js", "browser.mjs"), MODULES)
         self.child = subprocess.Popen([need("node"), "browser.mjs", program], cwd=MODULES, stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
+                                      stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def __enter__(self):
         return self
@@ -51,7 +51,7 @@ class Browser:
         return answer["value"]
 
     def open(self, server, path="/", **argument):
-        """width, height, scheme ("light", "dark"), hidden (a tab in the background)"""
+        """width, height, scheme ("light", "dark"), hidden (a tab in the background), beside (the page of before stays open)"""
         self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
 
     def evaluate(self, script):

@@ -15,8 +15,9 @@ let page;
 let problems = [];
 
 // Whatever a user would see in the console as an error, or what failed to load.
-async function open({ url, width = 1440, height = 900, scheme = "light", hidden = false }) {
-  await context?.close();
+// "beside" leaves the page of before open, as that of another user.
+async function open({ url, width = 1440, height = 900, scheme = "light", hidden = false, beside = false }) {
+  if (!beside) await context?.close();
   context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false });
   page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
