@@ -64,6 +64,7 @@ struct fleet {
     char **connections; /* by add_connection() */
     size_t connection_count, connection_capacity;
     json_t *secrets, *config_maps; /* {"shop": ["rabbitmq"]} */
+    struct findings warnings;      /* what is to be done before the first wave */
 };
 
 /* ---- finding ---- */
@@ -165,6 +166,8 @@ static bool can_move(struct fleet *fleet, const struct manifest_object *object,
         error_add(reasons, "%s", all.items[i].text);
     *ret_is_meant = builtin.is_meant;
     if (can_move && has_kubernetes_name(object)) {
+        const struct finding_place place = manifest_place(object, trigger->line);
+        move_check_host(&builtin, &place, &fleet->warnings);
         add_connection(fleet, object, &builtin);
         add_secrets(fleet, object, &builtin);
     }
@@ -390,9 +393,9 @@ static void print_end(const struct fleet *fleet)
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);
 }
 
-/* What is to be done before the first wave. */
-static void check_objects(const struct fleet *fleet, struct findings *findings)
+static void check_objects(struct fleet *fleet)
 {
+    struct findings *findings = &fleet->warnings;
     for (size_t i = 0; i < fleet->count; i++) {
         const struct manifest_object *object = fleet->items[i].object;
         const struct finding_place place = manifest_place(object, object->tree->line);
@@ -415,14 +418,13 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
                           .secrets = json_object(),
                           .config_maps = json_object()};
     size_t wave = MAX_WAVES, number = 0;
-    _cleanup_(findings_done) struct findings of_objects = {0};
     findings_print(findings, stderr, settings->is_json, false);
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifest_scales(&manifests->objects[i]))
             add_object(&fleet, &manifests->objects[i]);
     set_waves(&fleet);
-    check_objects(&fleet, &of_objects);
-    findings_print(&of_objects, stderr, settings->is_json, false);
+    check_objects(&fleet);
+    findings_print(&fleet.warnings, stderr, settings->is_json, false);
     for (size_t i = 0; i < fleet.count; i++) {
         if (fleet.items[i].wave != wave && !settings->is_json)
             printf("%sWave %zu: %s\n", number > 0 || fleet.staying > 0 ? "\n" : "", number + 1,
@@ -436,6 +438,7 @@ void fleet_print(const struct fleet_settings *settings, const struct manifests *
     for (size_t i = 0; i < fleet.connection_count; i++)
         free(fleet.connections[i]);
     free(fleet.connections);
+    findings_done(&fleet.warnings);
     json_decref(fleet.secrets);
     json_decref(fleet.config_maps);
     free(fleet.items);

@@ -305,6 +305,24 @@ def test_migrate_says_which_objects_of_a_cluster_wait_for_their_fallback(redis):
     assert (warning["level"], warning["object"]) == ("warning", "shop/late") and warning["text"].startswith("the fallback takes over only after `hold`")
 
 
+def test_migrate_says_which_hosts_of_a_cluster_the_server_must_list():
+    """Those beside a ClusterTriggerAuthentication, which any namespace may name."""
+    reference = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
+    def item(name, **metadata):
+        trigger = {"type": "redis", "metadata": {"listName": "jobs", **metadata}, "authenticationRef": reference}
+        return {"kind": "ScaledObject", "metadata": {"name": name, "namespace": "shop"}, "spec": {"triggers": [trigger]}}
+    secrets = [{"parameter": name, "name": "redis", "key": name} for name in ("address", "password")]
+    def warnings(*authentication):
+        own = {"kind": "ClusterTriggerAuthentication", "metadata": {"name": "redis"}, "spec": {"secretTargetRef": list(authentication)}}
+        items = [item("beside", address="redis.shop.svc:6379")] if len(authentication) == 1 else [item("inside")]
+        done = backlog("migrate", "--cluster", "--output", "json", "-", text=json.dumps({"kind": "List", "items": [*items, own]}))
+        return [(found["level"], found["object"], found["text"]) for found in of_type(done, "finding")]
+    assert warnings(*secrets) == []
+    assert warnings(secrets[1]) == [
+        ("warning", "shop/beside", "redis is a ClusterTriggerAuthentication, and address is not in it: "
+                                   "the server must list the host in kubernetes.clusterAuthentications")]
+
+
 def test_migrate_counts_the_agent_processes_and_connections_that_the_triggers_of_a_cluster_need():
     def item(name, servers, namespace="shop", ref=None, kind="kafka", **more):
         metadata = {"bootstrapServers": servers, "consumerGroup": name, "topic": name, **more}

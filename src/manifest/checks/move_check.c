@@ -96,3 +96,27 @@ bool move_check(const struct move_check *check, const struct builtin *builtin,
         check_as_server(check, builtin, reasons);
     return reasons->count == before;
 }
+
+/* The first key of the metadata that says where to connect, or how the peer is verified; NULL:
+ * none. */
+static const char *key_that_says_where(const struct builtin *builtin)
+{
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const struct option *row = builtin->keys[i].row;
+        if (row != NULL && option_says_where(row))
+            return builtin->metadata->keys[i];
+    }
+    return NULL;
+}
+
+void move_check_host(const struct builtin *builtin, const struct finding_place *place,
+                     struct findings *findings)
+{
+    const struct authentication *own = &builtin->authentication;
+    const char *key = own->is_cluster_wide ? key_that_says_where(builtin) : NULL;
+    if (key != NULL)
+        finding_add(findings, place, FINDING_WARNING,
+                    "%s is a ClusterTriggerAuthentication, and %s is not in it: the server must "
+                    "list the host in kubernetes.clusterAuthentications",
+                    own->name, key);
+}

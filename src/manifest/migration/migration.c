@@ -47,18 +47,6 @@ static struct finding_place place_of(const struct migrator *migrator,
 
 /* ---- there ---- */
 
-/* The first key of the metadata that says where to connect, or how the peer is verified; NULL:
- * none. */
-static const char *key_that_says_where(const struct builtin *builtin)
-{
-    for (size_t i = 0; i < builtin->metadata->count; i++) {
-        const struct option *row = builtin->keys[i].row;
-        if (row != NULL && option_says_where(row))
-            return builtin->metadata->keys[i];
-    }
-    return NULL;
-}
-
 /* The first variable that the server refuses beside credentials
  * (scale/connections/own_credentials.h); NULL: none. */
 static const char *steering_variable(const struct builtin *builtin)
@@ -85,11 +73,8 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     "%s is a variable, and says where the credentials of %s go, or for what: that "
                     "needs mTLS (--authentication), or the value itself",
                     variable, own->name);
-    else if (own->is_cluster_wide && key_that_says_where(builtin) != NULL)
-        finding_add(migrator->findings, &place, FINDING_WARNING,
-                    "%s is a ClusterTriggerAuthentication, and %s is not in it: the server must "
-                    "list the host in kubernetes.clusterAuthentications",
-                    own->name, key_that_says_where(builtin));
+    else
+        move_check_host(builtin, &place, migrator->findings);
     if (fallback != NULL && !at->is_job && yaml_tree_find(builtin->metadata, "hold") == NULL)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "the fallback takes over only after `hold`, which is an hour by default: add "
