@@ -430,7 +430,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
     fixture->task.timeout_ms = 700;
     fixture->commits[1].value = NO_COMMIT;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct kafka_topic known = {.leaders = leaders, .partitions = PARTITIONS};
+        struct kafka_topic known = {.leaders = leaders, .partition_count = PARTITIONS};
         fixture->topic.known = &known;
         fixture->group.stage = rows[i].stage;
         fixture->ends[1] = rows[i].ends;

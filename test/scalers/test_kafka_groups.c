@@ -1,5 +1,6 @@
 /* Groups whose coordinator hangs, moves or is not found, and tasks that are cancelled. */
 #include "base/clock.h"
+#include "base/memory.h"
 #include "kafka/measure/session.h"
 #include "kafka/options.h"
 #include "scalers/ended.h"
@@ -19,7 +20,7 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     kafka_mock_add(fixture, kafka_mock_query(fixture, "moved", "jobs", 3));
     kafka_mock_connect(fixture);
     struct kafka_session *session = fixture->client;
-    session->renewal_ms = CLOCK_NEVER; /* there is none here, however long it takes */
+    session->renewal_at_ms = CLOCK_NEVER; /* there is none here, however long it takes */
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_hang(fixture, 3, true);
     kafka_mock_set_coordinator(fixture, "moved", 2);
@@ -158,7 +159,7 @@ static void a_group_that_timed_out_is_right_once_it_has_a_coordinator(void **sta
 }
 
 /* The group's call is under way from before, and so the task is never sent. Nobody could commit
- * meanwhile, either. */
+ * meanwhile, either; of a topic that the task was not for nothing is said. */
 static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
 {
     enum { TRIES = 6, STUCK_MS = 60000 };
@@ -179,6 +180,9 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
         struct kafka_persistence *persistence =
             kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
         kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        struct kafka_persistence *others =
+            kafka_persistence_for(&session->persistence, "silent", "mails", 1);
+        kafka_persistence_update(others, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
         const struct test_task *task = test_feed_task(fixture->feed, 0);
         size_t started = task->started;
         bool must_wait =
@@ -188,9 +192,40 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
                           "Kafka group silent: its coordinator did not answer within 600 ms");
         persistence = kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
         assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
+        others = kafka_persistence_for(&session->persistence, "silent", "mails", 1);
+        assert_true(kafka_persistence_ms(others, 0, clock_now_ms()) >= STUCK_MS);
         has_waited = must_wait && task->started == started;
     }
     assert_true(has_waited);
+}
+
+/* Its answer on the second handle says nothing of the main one, whose call is merely slower. */
+static void a_group_that_is_not_silent_needs_no_renewal(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request slow = {.group = "workers"};
+    struct kafka_commits_request isolated = {.group = "workers", .isolate = true};
+    rd_kafka_event_t *event = NULL;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    const struct kafka_session *session = fixture->client;
+    struct kafka_commits *commits = session->commits;
+    kafka_mock_hang(fixture, 2, true);
+    int64_t sent_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &slow, NULL, sent_ms, &error));
+    kafka_mock_set_coordinator(fixture, "workers", 1);
+    assert_true(kafka_commits_send(commits, &isolated, NULL, clock_now_ms(), &error));
+    const struct kafka_commits_request *answered = NULL;
+    while (answered == NULL && clock_now_ms() < sent_ms + KAFKA_MOCK_WITHIN_MS)
+        answered = kafka_commits_receive(commits, &event);
+    assert_ptr_equal(answered, &isolated);
+    rd_kafka_event_destroy(event);
+    if (clock_now_ms() < sent_ms + 1000) /* a busy machine may make it silent */
+        assert_false(kafka_commits_needs_renewal(commits));
+    kafka_commits_cancel(commits, &slow);
 }
 
 static void an_isolated_task_is_answered_like_any_other(void **state)
@@ -320,6 +355,7 @@ int main(void)
         TEST(calls_go_on_where_no_new_handle_can_be_had),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(lag_is_not_persistent_after_a_wait_for_a_coordinator),
+        TEST(a_group_that_is_not_silent_needs_no_renewal),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(a_group_has_one_call_at_a_time),

@@ -354,7 +354,7 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
     receive_until(metadata, &client, &need);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_int_equal(patterns[i]->count, i == 0 ? 2 : 1);
-        assert_int_equal(patterns[i]->partitions, i == 0 ? 2 : 1);
+        assert_int_equal(patterns[i]->partition_count, i == 0 ? 2 : 1);
     }
     kafka_metadata_free(metadata);
     kafka_client_close(&client);
@@ -441,7 +441,7 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
         assert_int_equal(known->received_ms != 0, rows[i].committed >= 0);
         if (found == NULL)
             continue;
-        assert_true(found->has_commit);
+        assert_true(found->is_named);
         assert_int_equal(found->key.topic->count, 1);
         assert_int_equal(found->commits[0].value, rows[i].committed);
     }
@@ -466,7 +466,7 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
     known->used_ms = 1;
     receive_until(metadata, &session->client, &need);
     kafka_metadata_forget_old(metadata, clock_now_ms());
-    assert_int_equal(known->partitions, 1);
+    assert_int_equal(known->partition_count, 1);
     kafka_batch_free(batch);
     kafka_metadata_forget_old(metadata, clock_now_ms());
     assert_int_equal(

@@ -11,10 +11,18 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+static uint64_t lost; /* the sum of their ids */
+
 static void on_notification(void *context, uint64_t id)
 {
     uint64_t *notified = context;
     *notified = id;
+}
+
+static void on_loss(void *context, uint64_t id)
+{
+    (void)context;
+    lost += id;
 }
 
 static void a_message_notifies_while_a_group_hangs(void **state)
@@ -119,12 +127,13 @@ static void a_partition_that_is_named_twice_notifies_once(void **state)
 
 /* The partition is read from an earlier offset for the second one; the library refuses, and nobody
  * reads it any more. */
-static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void **state)
+static void a_subscription_whose_partition_is_not_read_any_more_is_lost(void **state)
 {
     struct kafka_mock *fixture = *state;
-    /* The end of the session notifies who is still subscribed, when this function has returned. */
-    static uint64_t early, late, other;
-    early = late = other = 0;
+    uint64_t early = 0;
+    uint64_t late = 0;
+    uint64_t other = 0;
+    lost = 0;
     _cleanup_(error_done) struct error error = {0};
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add_topic(fixture, "mails", 1);
@@ -136,25 +145,29 @@ static void a_subscription_whose_partition_is_not_read_any_more_is_notified(void
                                          {"mails", 0, KAFKA_MOCK_MESSAGES}};
     const struct kafka_position refused[] = {{"mails", 0, KAFKA_MOCK_MESSAGES}, {"jobs", 0, -5}};
     assert_true(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 2, &error));
-    assert_true(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &other, 9}, &end[1], 1, &error));
-    assert_false(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &early, 8}, refused, 2, &error));
+        subscriptions, &(struct notifier){on_notification, &late, 7, on_loss}, end, 2, &error));
+    assert_true(kafka_subscriptions_add(subscriptions,
+                                        &(struct notifier){on_notification, &other, 9, on_loss},
+                                        &end[1], 1, &error));
+    assert_false(kafka_subscriptions_add(subscriptions,
+                                         &(struct notifier){on_notification, &early, 8, on_loss},
+                                         refused, 2, &error));
     assert_non_null(strstr(error_text(&error), "cannot subscribe to Kafka topic jobs"));
-    assert_int_equal(late, 7);
-    assert_int_equal(early, 0);
-    assert_int_equal(other, 0);
+    assert_int_equal(lost, 7);
+    assert_int_equal(late + early + other, 0);
     /* It is read again for whoever comes next. */
-    late = 0;
     assert_true(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &late, 7}, end, 1, &error));
+        subscriptions, &(struct notifier){on_notification, &late, 7, on_loss}, end, 1, &error));
     kafka_mock_produce(fixture, "jobs", 1);
     for (int i = 0; late == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
         kafka_subscriptions_receive(subscriptions);
     }
     assert_int_equal(late, 7);
+    assert_int_equal(other, 0);
+    /* So is one whose handle ends. */
+    kafka_subscriptions_drop(subscriptions);
+    assert_int_equal(lost, 7 + 9);
     assert_int_equal(other, 0);
 }
 
@@ -184,7 +197,7 @@ int main(void)
         TEST(a_group_without_commits_is_not_subscribed_to),
         TEST(a_subscription_from_an_earlier_end_is_notified),
         TEST(a_partition_that_is_named_twice_notifies_once),
-        TEST(a_subscription_whose_partition_is_not_read_any_more_is_notified),
+        TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
         TEST(an_ended_subscription_does_not_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,8 +79,8 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
         client->is_refused = true;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        if (client->all_down_ms == 0)
-            client->all_down_ms = clock_now_ms();
+        if (client->all_down_since_ms == 0)
+            client->all_down_since_ms = clock_now_ms();
         if (error_is_set(&client->last_error))
             return;
     }
@@ -101,9 +101,10 @@ static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection_options *options = client->options;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int reason = errno;
     client->closing = kafka_background_new(client->event_fd);
     if (client->event_fd < 0)
-        return error_unavailable(error, "Kafka: no eventfd: %s", strerror(errno));
+        return error_unavailable(error, "Kafka: no eventfd: %s", strerror(reason));
     if (options->sasl == KAFKA_SASL_GSSAPI &&
         !kafka_kerberos_open(options, &client->kerberos, error))
         return false;
@@ -161,7 +162,7 @@ static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, s
             return kafka_client_fail(client, error, "cannot connect");
         int64_t now_ms = clock_now_ms();
         if (now_ms >= deadline_ms ||
-            (client->all_down_ms != 0 && now_ms - client->all_down_ms >= REFUSED_MS))
+            (client->all_down_since_ms != 0 && now_ms - client->all_down_since_ms >= REFUSED_MS))
             return kafka_client_fail(client, error, "no broker answers");
     }
 }
@@ -214,7 +215,7 @@ void kafka_client_poll(struct kafka_client *client)
 void kafka_client_clear_errors(struct kafka_client *client)
 {
     client->is_refused = false;
-    client->all_down_ms = 0;
+    client->all_down_since_ms = 0;
     error_done(&client->last_error);
     kafka_destinations_forget_refused();
 }

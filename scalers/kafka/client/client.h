@@ -5,8 +5,8 @@
  * files read its fields; client.c alone writes them.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
- * what works around it. The places name the number: "workaround 3" is the third one here. The
- * reports are those of confluentinc/librdkafka, and were open in April 2026.
+ * what works around it. A comment at each place names the number: "workaround 3" is the third one
+ * here. The reports are those of confluentinc/librdkafka, and were open in April 2026.
  *
  *  1  A call to a group's coordinator that times out while that is down aborts the process when it
  *     is back (#3663, #4605, #5397). None of ours times out: client.c. And the scaler runs in an
@@ -40,8 +40,9 @@
  * 12  Up to 2.8: a group of Kafka 4's protocol (group.protocol=consumer) looks dead. Its members
  *     are unknown, with a warning: requests/members.c.
  * 13  What others write is taken as it comes: addresses that brokers name (destinations.c), replies
- *     of 100 MB and any private key (settings.c), a principal in the shell command that starts
- *     kinit (login/kerberos.c).
+ *     of 100 MB and any private key (settings.c), a topic that is named twice
+ *     (requests/patterns.c), a principal in the shell command that starts kinit
+ *     (login/kerberos.c).
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
@@ -69,7 +70,7 @@ struct kafka_client {
     struct error last_error;
     bool is_refused; /* the cluster refuses our login: waiting is useless */
     /* Since when all brokers are down, as the library reports; 0: they are not. */
-    int64_t all_down_ms;
+    int64_t all_down_since_ms;
 
     struct kafka_background *closing; /* handles that are being destroyed */
     struct kafka_ending *endings;     /* utlist, the oldest first */

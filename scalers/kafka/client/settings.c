@@ -94,7 +94,7 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection_option
     static const char *const mechanisms[] = {
         [KAFKA_SASL_PLAINTEXT] = "PLAIN",      [KAFKA_SASL_SHA256] = "SCRAM-SHA-256",
         [KAFKA_SASL_SHA512] = "SCRAM-SHA-512", [KAFKA_SASL_OAUTHBEARER] = "OAUTHBEARER",
-        [KAFKA_SASL_GSSAPI] = "GSSAPI",        [KAFKA_SASL_AWS_MSK_IAM] = "AWS_MSK_IAM",
+        [KAFKA_SASL_GSSAPI] = "GSSAPI",
     };
     if (options->sasl == KAFKA_SASL_NONE)
         return true;

@@ -62,7 +62,7 @@ static void topic_begin(struct kafka_batch_topic *topic)
 {
     if (topic->known == NULL || topic->partitions != NULL)
         return;
-    topic->count = topic->known->partitions;
+    topic->count = topic->known->partition_count;
     topic->partitions = memory_array((size_t)topic->count + 1, sizeof(*topic->partitions));
 }
 

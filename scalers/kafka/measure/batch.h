@@ -62,7 +62,7 @@ struct kafka_group_topic {
     UT_hash_handle hh;
 
     /* progress.c: */
-    bool has_commit;
+    bool is_named; /* by what the group has committed, or by an error in place of that */
 };
 
 /* Where the commits of a group are. */
@@ -92,6 +92,16 @@ struct kafka_batch_group {
     struct kafka_metadata_need need; /* while KAFKA_GROUP_AWAITS_METADATA */
 };
 
+/*
+ * What a task waits for, which follows from these:
+ *
+ *     metadata of its topics         batch->is_sent is false: it has no group yet
+ *     commits                        group->stage is KAFKA_GROUP_REQUESTED
+ *     metadata of the topics that    KAFKA_GROUP_AWAITS_METADATA
+ *     the commits name
+ *     offsets, then members          KAFKA_GROUP_ANSWERED
+ *     nothing: it has ended          task is NULL
+ */
 struct kafka_batch_task {
     struct task *task; /* NULL: it has ended */
     struct kafka_batch *batch;
@@ -102,7 +112,7 @@ struct kafka_batch_task {
     struct kafka_group_topic **topics;
     size_t count;
     size_t capacity;
-    size_t partitions;             /* of all topics that were checked */
+    size_t partition_count;        /* of all topics that were checked */
     struct kafka_batch_task *next; /* of the group */
 };
 

@@ -89,13 +89,13 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
 }
 
 static void add_partition(struct reading *reading, const struct kafka_query *query,
-                          int64_t committed, const struct kafka_ends *ends, int64_t stuck_ms)
+                          int64_t committed, const struct kafka_ends *ends, int64_t unmoved_ms)
 {
     int64_t latest = ends->latest.value;
     double lag = kafka_lag_of(query, committed, latest, ends->earliest.value);
     bool is_persistent = query->exclude_persistent_lag &&
                          !kafka_lag_is_invalid(committed, latest) &&
-                         kafka_lag_is_persistent(query, stuck_ms);
+                         kafka_lag_is_persistent(query, unmoved_ms);
     reading->waiting += is_persistent ? 0 : lag;
     reading->waiting_for_activation += lag;
     reading->arrived += (double)latest;

@@ -24,7 +24,7 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
     return latest > earliest ? (double)(latest - earliest) : 0;
 }
 
-bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms)
+bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t unmoved_ms)
 {
-    return stuck_ms >= query->persistent_lag_ms;
+    return unmoved_ms >= query->persistent_lag_ms;
 }

@@ -24,6 +24,6 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
 
 /* Whether a lag counts as persistent (excludePersistentLag), as its commit has not moved for so
  * long. */
-bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t stuck_ms);
+bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t unmoved_ms);
 
 #endif

@@ -23,7 +23,7 @@ static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
 static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
 {
     const struct kafka_topic *known = topic->known;
-    batch_task->partitions += known == NULL ? 0 : (size_t)known->partitions;
+    batch_task->partition_count += known == NULL ? 0 : (size_t)known->partition_count;
     if (known == NULL)
         kafka_task_end_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
     else if (known->received_ms == 0)
@@ -33,7 +33,7 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_task_end_fail(batch_task, "Kafka topic %s: %s", topic->name,
                             rd_kafka_err2str(known->error));
-    else if (batch_task->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+    else if (batch_task->partition_count > KAFKA_SELECTION_MAX_PARTITIONS)
         fail_too_many_partitions(batch_task);
     return kafka_batch_task_is_open(batch_task);
 }
@@ -113,7 +113,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task)
                             pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
-    if (pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS) {
+    if (pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS) {
         fail_too_many_partitions(batch_task);
         return false;
     }
@@ -132,7 +132,7 @@ static bool has_partitions(struct kafka_batch_task *batch_task)
         return true;
     kafka_task_end_fail(
         batch_task, "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
-        query->topic, batch_task->partitions);
+        query->topic, batch_task->partition_count);
     return false;
 }
 
@@ -177,7 +177,7 @@ static void group_return(const struct kafka_batch_group *group)
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task))
-            task_return(kafka_task_end_take(batch_task), false);
+            task_return(kafka_task_end_take_to_return(batch_task), false);
 }
 
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
@@ -224,6 +224,12 @@ static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partition
     return count > KAFKA_SELECTION_MAX_TOPICS;
 }
 
+/* Not of a partition that the group has committed nothing of. */
+static bool names_topic(const rd_kafka_topic_partition_t *result)
+{
+    return result->offset >= 0 || result->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 /* The metadata that the topics of the commits need. */
 static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
                                           const rd_kafka_topic_partition_list_t *partitions,
@@ -233,7 +239,7 @@ static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
     const char *last = NULL;
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
-        if (result->offset < 0 || (last != NULL && text_equal(last, result->topic)))
+        if (!names_topic(result) || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
         const struct kafka_topic *topic =
@@ -250,13 +256,13 @@ static void take_partitions(struct kafka_batch_group *group,
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
         struct kafka_group_topic *topic =
-            group->wants_all && result->offset >= 0
+            group->wants_all && names_topic(result)
                 ? kafka_batch_group_topic_for(group,
                                               kafka_batch_topic_for(group->batch, result->topic))
                 : kafka_batch_find_group_topic(group, result->topic);
         if (topic == NULL || result->partition < 0)
             continue;
-        topic->has_commit = topic->has_commit || result->offset >= 0;
+        topic->is_named = topic->is_named || names_topic(result);
         if (result->partition >= topic->key.topic->count)
             continue;
         bool is_known = result->err == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -268,8 +274,8 @@ static void take_partitions(struct kafka_batch_group *group,
     }
 }
 
-/* Where all was requested, what has no commit is left out; where partitions were named, nothing
- * must be. */
+/* If all commits were requested, a missing partition has none; if partitions were named, a missing
+ * one is an error. */
 static void fill_gaps(struct kafka_batch_group *group)
 {
     const struct kafka_known_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
@@ -282,13 +288,14 @@ static void fill_gaps(struct kafka_batch_group *group)
                 topic->commits[i] = group->wants_all ? none : missing;
 }
 
-/* All topics of the group are known now: those are the task's that have a commit. */
+/* All topics of the group are known now: those are the task's that the group has committed, or that
+ * have a partition whose commit could not be read. */
 static void use_committed(struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
     for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
          topic = topic->next)
-        if (topic->has_commit) {
+        if (topic->is_named) {
             if (!check_topic(batch_task, topic->key.topic))
                 return;
             add_group_topic(batch_task, topic);
@@ -381,7 +388,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
 {
     const struct kafka_metadata *metadata = batch_task->batch->session->metadata;
     if (is_of_closed_connection(metadata, missing->cause->error, now_ms))
-        task_return(kafka_task_end_take(batch_task), false);
+        task_return(kafka_task_end_take_to_return(batch_task), false);
     else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause);
     else

@@ -64,9 +64,9 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     kafka_commits_maintain(session->commits, now_ms);
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits)) ||
         now_ms - client->opened_ms < MAIN_RENEW_MS ||
-        now_ms - session->renewal_ms < MAIN_RENEW_MS || !is_quiet(session))
+        now_ms - session->renewal_at_ms < MAIN_RENEW_MS || !is_quiet(session))
         return false;
-    session->renewal_ms = now_ms;
+    session->renewal_at_ms = now_ms;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);
     if (rk == NULL) {
         if (!session->has_warned)

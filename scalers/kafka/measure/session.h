@@ -1,15 +1,15 @@
 /*
  * All that is kept of one cluster between two measurements.
  *
- * The main handle (client.h) is renewed when it holds on to what is wrong. A module of requests/
- * that uses it takes part, and renew() in session.c has the list:
+ * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6). A
+ * module of requests/ that uses it takes part, and renew() in session.c has the list:
  *
  *     _needs_renewal() a new handle would help the module
- *     _is_quiet()      no thread uses the handle for the module, and nobody waits for a call on it
- *                      alone. The handle stays until all modules are quiet. Members have no such
- *                      function: their requests are lost with the handle. Tasks that wait for the
- *                      members are answered without them, and the next measurement requests them
- *                      again
+ *     _is_quiet()      no thread of the module uses the handle, and nobody waits for an answer that
+ *                      only this handle can bring. The handle stays until all modules are quiet.
+ *                      Members have no such function: their requests are lost with the handle.
+ *                      Tasks that wait for the members are answered without them, and the next
+ *                      measurement requests them again
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules
  *     _open_handle()   makes it again, of the new handle
  *
@@ -42,8 +42,8 @@ struct kafka_session {
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence_group *persistence; /* of each group and topic */
-    int64_t renewal_ms; /* when a new main handle was last tried; 0: never */
-    bool has_warned;    /* that no new main handle could be had */
+    int64_t renewal_at_ms; /* when a new main handle was last tried; 0: never */
+    bool has_warned;       /* that no new main handle could be had */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. To disconnect may take some

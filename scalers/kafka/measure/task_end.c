@@ -27,31 +27,26 @@ static void note_topic(const struct kafka_batch_task *batch_task,
     }
 }
 
-/* What the task may not have come to: it ended before its topics were known, one of them failed, or
- * the cluster did not list one. Without `topic` those are all that the group has committed: there
- * may be others each time. */
-static void restart_others(const struct kafka_batch_task *batch_task)
+/* What a task may not have come to: it ended before its topics were known, one of them failed, or
+ * the cluster did not list one. The first `done` topics of a selection of names are noted. Without
+ * `topic` those are all that the group has committed: there may be others each time. */
+static void restart_others(const struct kafka_session *session, const struct kafka_query *query,
+                           const struct kafka_selection *selection, size_t done, int64_t began_ms)
 {
-    const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_selection *selection = &batch_task->selection;
-    const struct kafka_batch *batch = batch_task->batch;
-    struct kafka_session *session = batch->session;
+    struct kafka_persistence_group *all = session->persistence;
     const struct kafka_pattern *pattern;
     switch (selection->kind) {
     case KAFKA_SELECTION_OF_GROUP:
-        kafka_persistence_restart_group(session->persistence, query->consumer_group,
-                                        batch->began_ms);
+        kafka_persistence_restart_group(all, query->consumer_group, began_ms);
         break;
     case KAFKA_SELECTION_OF_NAMES:
-        for (size_t i = batch_task->count; i < selection->count; i++)
-            kafka_persistence_restart_topic(session->persistence, query, selection->names[i],
-                                            batch->began_ms);
+        for (size_t i = done; i < selection->count; i++)
+            kafka_persistence_restart_topic(all, query, selection->names[i], began_ms);
         break;
     case KAFKA_SELECTION_OF_PATTERN:
         pattern = kafka_patterns_find(kafka_metadata_patterns(session->metadata), query->topic);
         if (pattern != NULL)
-            kafka_persistence_restart_pattern(session->persistence, query, pattern->regex,
-                                              batch->began_ms);
+            kafka_persistence_restart_pattern(all, query, pattern->regex, began_ms);
         break;
     }
 }
@@ -66,10 +61,11 @@ static void note_persistence(const struct kafka_batch_task *batch_task)
     int64_t now_ms = clock_now_ms();
     for (size_t i = 0; i < batch_task->count; i++)
         note_topic(batch_task, batch_task->topics[i], now_ms);
-    restart_others(batch_task);
+    restart_others(batch_task->batch->session, query, &batch_task->selection, batch_task->count,
+                   batch_task->batch->began_ms);
 }
 
-struct task *kafka_task_end_take(struct kafka_batch_task *batch_task)
+struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task)
 {
     batch_task->batch->open--;
     if (batch_task->group != NULL)
@@ -81,7 +77,7 @@ struct task *kafka_task_end_take(struct kafka_batch_task *batch_task)
 struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task)
 {
     note_persistence(batch_task);
-    return kafka_task_end_take(batch_task);
+    return kafka_task_end_take_to_return(batch_task);
 }
 
 /* ---- answered ---- */
@@ -117,7 +113,7 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task)
     const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);
-    task_answer(kafka_task_end_take(batch_task), &reading);
+    task_answer(kafka_task_end_take_to_return(batch_task), &reading);
 }
 
 /* ---- failed ---- */
@@ -164,9 +160,11 @@ static void time_out_coordinator(struct task *task)
 void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task)
 {
     const struct kafka_query *query = task->query;
+    struct kafka_selection selection;
+    kafka_selection_init(&selection, query->topic);
     if (query->exclude_persistent_lag)
-        kafka_persistence_restart_group(session->persistence, query->consumer_group,
-                                        task->deadline_ms - task->timeout_ms);
+        restart_others(session, query, &selection, 0, task->deadline_ms - task->timeout_ms);
+    kafka_selection_done(&selection);
     time_out_coordinator(task);
 }
 

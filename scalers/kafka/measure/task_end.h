@@ -38,7 +38,8 @@ void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
  * it. */
 struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task);
 
-/* Takes out a task whose commits were not requested yet, so that there is nothing to note. */
-struct task *kafka_task_end_take(struct kafka_batch_task *batch_task);
+/* Takes out a task that is to be returned: it is given out again at once, and its time goes on, so
+ * that nothing is noted. */
+struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task);
 
 #endif

@@ -9,9 +9,9 @@
 
 enum {
     SILENT_MS = 1000, /* a call on the main handle that is so old is also sent on the second */
-    SECOND_RENEW_MS = 2000, /* the second handle is not renewed again within this time */
-    STALE_MS = 500,         /* ... nor within this one where its coordinator is stale */
-    IDLE_MS = 60 * 1000,    /* ... and ended when it has not been used for so long */
+    SECOND_RENEW_MS = 2000, /* the second handle is renewed at most once in this time */
+    STALE_MS = 500,         /* at most once in this time if its coordinator is stale */
+    IDLE_MS = 60 * 1000,    /* the second handle ends when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
 
@@ -58,8 +58,8 @@ struct handle {
 enum call_state {
     CALL_SENT,
     CALL_MOVED,       /* and its request was sent on the second handle, too */
-    CALL_MISDIRECTED, /* it met the stale coordinator, where the handle would send the group's next
-                         one, too */
+    CALL_MISDIRECTED, /* a stale coordinator answered it: the handle would send the group's next
+                         call there, too */
     CALL_RESEND,      /* it met one, and waits for the next second handle to be sent again */
     CALL_LAST_TRY,    /* it is sent again, and fails where it meets another */
     CALL_ABANDONED,   /* nobody waits for its answer any more */
@@ -166,12 +166,16 @@ void kafka_commits_free(struct kafka_commits *commits)
 
 /* ---- which handle ---- */
 
+/* A call on the main handle whose answer may never come. */
+static bool call_hangs(const struct commits_call *call, int64_t now_ms)
+{
+    return call != NULL && (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
+}
+
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    const struct commits_call *call = call_find(&commits->main, group);
-    return isolate || (call != NULL &&
-                       (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS));
+    return isolate || call_hangs(call_find(&commits->main, group), now_ms);
 }
 
 static int64_t renewable_ms(const struct handle *second)
@@ -369,7 +373,7 @@ static struct kafka_commits_request *call_end(struct kafka_commits *commits,
     if (request != NULL)
         kafka_commits_cancel(commits, request);
     if (is_second && error == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        call_find(&commits->main, call->group) != NULL)
+        call_hangs(call_find(&commits->main, call->group), clock_now_ms()))
         commits->has_recovered = true;
     if (is_misdirected && !is_second)
         call->state = CALL_MISDIRECTED;

@@ -4,12 +4,13 @@
  * No call of ours ever times out (workaround 1 of client.h): it gets the longest timeout there is,
  * our deadline is outside of it, and a group has at most one call on a handle.
  *
- * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So silent
- * groups (those of isolated tasks, or whose call on the main handle is a second old or met the
- * wrong broker) have a second handle, which is renewed when a call on it was in vain; one that met
- * the wrong broker there is sent once more by the next one. They return to the main handle when
- * their call there has ended, or the main handle is renewed at a quiet moment, which a group that
- * answers on the second suggests.
+ * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So there
+ * is a second handle for silent groups: those of isolated tasks, and those whose call on the main
+ * handle is a second old or met the wrong broker. It is renewed when a call on it was in vain; a
+ * call that met the wrong broker there is sent once more on the next second handle. A group returns
+ * to the main handle when its call there has ended, or when the main handle was renewed. That is
+ * done at a quiet moment (measure/session.h), once a group whose call on the main handle hangs was
+ * answered on the second one.
  *
  * Threads: the measuring thread. Owner: the session.
  */

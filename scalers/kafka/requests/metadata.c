@@ -17,10 +17,16 @@ static const int tries_ms[] = {300, 600, 900};
 /* All tries may have met the one that hangs. */
 enum { MAX_FAILURES = 2 };
 
-/* A request that failed is sent again so much later, if it was a listing, had no thread, or its
- * answer was too long; a listing that was too long, after the second time. The library has closed
- * its connection then, with all requests on it, which fail within the third. */
-enum { AGAIN_MS = 500, TOO_LONG_AGAIN_MS = 30 * 1000, CLOSING_MS = 1000 };
+enum {
+    /* A request that failed is sent again so much later if it had no thread, if it was a listing, or
+       if its answer was too long. */
+    AGAIN_MS = 500,
+    /* But so much later if it was a listing that was too long. */
+    TOO_LONG_AGAIN_MS = 30 * 1000,
+    /* After an answer that was too long the library closes its connection: all requests on it fail
+       within this time. */
+    CLOSING_MS = 1000,
+};
 
 /* A request for metadata, on a thread of its own. */
 struct request {
@@ -33,10 +39,10 @@ struct request {
     const rd_kafka_metadata_t *result;
 };
 
-/* The requests of one kind. Both kinds share one sequence of numbers (topics.h). The answer of a
- * listing is one for the topics in use, too: it raises `received` of both kinds, so that who needs
- * topics may wait for the number of a listing. */
-struct requests {
+/* The state of one kind of requests. Both kinds share one sequence of numbers (topics.h). The
+ * answer of a listing is one for the topics in use, too: it raises `received` of both kinds, so
+ * that who needs topics may wait for the number of a listing. */
+struct kind_state {
     struct request *running;
     uint64_t received;    /* the number of the last one that was answered */
     uint64_t wanted;      /* the last one that somebody needs */
@@ -49,11 +55,11 @@ struct kafka_metadata {
     struct kafka_topics topics;
     struct kafka_patterns patterns;
     struct kafka_background *background;
-    struct requests requests[KAFKA_METADATA_KINDS];
+    struct kind_state kinds[KAFKA_METADATA_KINDS];
     bool has_too_many_topics;
-    int64_t too_long_ms;   /* when an answer last was; 0: never */
-    unsigned failures;     /* in a row, but for listings, which may just be too long */
-    int64_t unanswered_ms; /* when the first of them was sent */
+    int64_t too_long_at_ms;      /* when an answer last was; 0: never */
+    unsigned failures;           /* in a row, but for listings, which may just be too long */
+    int64_t unanswered_since_ms; /* when the first of them was sent */
 };
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
@@ -93,9 +99,9 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
 {
     kafka_background_free(metadata->background);
     for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++) {
-        if (metadata->requests[i].running != NULL)
-            request_free(metadata->requests[i].running);
-        error_done(&metadata->requests[i].failure);
+        if (metadata->kinds[i].running != NULL)
+            request_free(metadata->kinds[i].running);
+        error_done(&metadata->kinds[i].failure);
     }
     kafka_metadata_forget_old(metadata, CLOCK_NEVER);
     free(metadata);
@@ -105,13 +111,13 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
 
 static bool is_running(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
 {
-    return metadata->requests[kind].running != NULL;
+    return metadata->kinds[kind].running != NULL;
 }
 
 /* Until when the topics wait for the listing; 0: for none, or they have waited long enough. */
 static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t now_ms)
 {
-    const struct requests *listings = &metadata->requests[KAFKA_METADATA_LISTING];
+    const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
     if (listings->running == NULL || error_is_set(&listings->failure))
         return 0;
     int64_t until_ms = listings->running->sent_ms + tries_ms[0];
@@ -122,9 +128,9 @@ static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t n
 static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
                            uint64_t first_request)
 {
-    const struct request *running = metadata->requests[kind].running;
+    const struct request *running = metadata->kinds[kind].running;
     bool is_covered = running != NULL && first_request <= running->number;
-    return is_covered ? running->number : metadata->topics.last_request + 1;
+    return is_covered ? running->number : metadata->topics.last_number + 1;
 }
 
 static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kind kind,
@@ -205,35 +211,35 @@ static void request_metadata(struct kafka_background_call *base)
 static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
                           int64_t now_ms)
 {
-    struct requests *requests = &metadata->requests[kind];
+    struct kind_state *state = &metadata->kinds[kind];
     struct request *request = memory_new(sizeof(*request));
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .kind = kind,
-                                .number = metadata->topics.last_request + 1,
+                                .number = metadata->topics.last_number + 1,
                                 .sent_ms = clock_now_ms()}; /* an answer may be newer than now_ms */
     if (!kafka_background_start(metadata->background, &request->base)) {
-        error_unavailable(&requests->failure, "no thread can be started for a request");
-        requests->again_ms = now_ms + AGAIN_MS;
+        error_unavailable(&state->failure, "no thread can be started for a request");
+        state->again_ms = now_ms + AGAIN_MS;
         free(request);
         return;
     }
-    requests->running = request;
-    metadata->topics.last_request++;
+    state->running = request;
+    metadata->topics.last_number++;
 }
 
 static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
 {
-    const struct requests *requests = &metadata->requests[kind];
-    return requests->running == NULL && requests->wanted > requests->received;
+    const struct kind_state *state = &metadata->kinds[kind];
+    return state->running == NULL && state->wanted > state->received;
 }
 
 /* A listing goes first, as it answers for the topics, too. With no topic at all their request would
  * be for all of the cluster (workaround 7). */
 static void start(struct kafka_metadata *metadata, int64_t now_ms)
 {
-    struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
-    const struct requests *listings = &metadata->requests[KAFKA_METADATA_LISTING];
+    struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
+    const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
     if (is_wanted(metadata, KAFKA_METADATA_LISTING) && now_ms >= listings->again_ms)
         start_request(metadata, KAFKA_METADATA_LISTING, now_ms);
     if (!is_wanted(metadata, KAFKA_METADATA_TOPICS) || now_ms < topics->again_ms ||
@@ -243,7 +249,7 @@ static void start(struct kafka_metadata *metadata, int64_t now_ms)
         start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
     else {
         topics->received = topics->wanted;
-        metadata->topics.last_request = MAX(metadata->topics.last_request, topics->wanted);
+        metadata->topics.last_number = MAX(metadata->topics.last_number, topics->wanted);
     }
 }
 
@@ -251,7 +257,7 @@ void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_
                             int64_t now_ms)
 {
     for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
-        metadata->requests[i].wanted = MAX(metadata->requests[i].wanted, need->numbers[i]);
+        metadata->kinds[i].wanted = MAX(metadata->kinds[i].wanted, need->numbers[i]);
     start(metadata, now_ms);
 }
 
@@ -260,7 +266,7 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata,
 {
     bool has = true;
     for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
-        has = has && metadata->requests[i].received >= need->numbers[i];
+        has = has && metadata->kinds[i].received >= need->numbers[i];
     return has;
 }
 
@@ -268,9 +274,9 @@ int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t no
 {
     int64_t next_ms = CLOCK_NEVER;
     if (is_wanted(metadata, KAFKA_METADATA_LISTING))
-        next_ms = metadata->requests[KAFKA_METADATA_LISTING].again_ms;
+        next_ms = metadata->kinds[KAFKA_METADATA_LISTING].again_ms;
     if (is_wanted(metadata, KAFKA_METADATA_TOPICS))
-        next_ms = MIN(next_ms, MAX(metadata->requests[KAFKA_METADATA_TOPICS].again_ms,
+        next_ms = MIN(next_ms, MAX(metadata->kinds[KAFKA_METADATA_TOPICS].again_ms,
                                    listing_until_ms(metadata, now_ms)));
     return next_ms;
 }
@@ -292,13 +298,13 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
 
 static void succeed(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
 {
-    struct requests *topics = &metadata->requests[KAFKA_METADATA_TOPICS];
-    struct requests *requests = &metadata->requests[request->kind];
+    struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
+    struct kind_state *state = &metadata->kinds[request->kind];
     take_result(metadata, request, now_ms);
     topics->received = MAX(topics->received, request->number);
-    requests->received = MAX(requests->received, request->number);
+    state->received = MAX(state->received, request->number);
     metadata->failures = 0;
-    error_done(&requests->failure);
+    error_done(&state->failure);
     kafka_client_note_answer(metadata->client);
     kafka_client_clear_errors(metadata->client);
 }
@@ -317,31 +323,43 @@ static char *failure_text(const struct request *request)
                        rd_kafka_err2str(request->error));
 }
 
-/* It is not wanted any more, unless somebody still waits. */
+/* When the next one of this kind may be sent. */
+static void back_off(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
+{
+    bool is_listing = request->kind == KAFKA_METADATA_LISTING;
+    bool is_too_long = is_unreadable(request->error);
+    if (is_too_long)
+        metadata->too_long_at_ms = now_ms;
+    if (is_listing || is_too_long)
+        metadata->kinds[request->kind].again_ms =
+            now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
+}
+
+/* Counts the failure. Whether the cluster answers nothing any more. */
+static bool is_lost_after(struct kafka_metadata *metadata, const struct request *request)
+{
+    const struct kafka_client *client = metadata->client;
+    if (metadata->failures == 0)
+        metadata->unanswered_since_ms = request->sent_ms;
+    metadata->failures += request->kind != KAFKA_METADATA_LISTING;
+    return client->answered_ms <= metadata->unanswered_since_ms &&
+           (client->all_down_since_ms != 0 || metadata->failures >= MAX_FAILURES);
+}
+
+/* Whoever still waits must request it again. */
 static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
                                       const struct request *request, int64_t now_ms,
                                       struct error *error)
 {
-    struct kafka_client *client = metadata->client;
-    struct requests *requests = &metadata->requests[request->kind];
-    bool is_listing = request->kind == KAFKA_METADATA_LISTING;
+    struct kind_state *state = &metadata->kinds[request->kind];
     _cleanup_(memory_free) char *what = failure_text(request);
-    kafka_client_fail(client, error, what);
-    error_copy(&requests->failure, error);
-    requests->wanted = requests->received;
+    kafka_client_fail(metadata->client, error, what);
+    error_copy(&state->failure, error);
+    state->wanted = state->received;
     if (is_answer(request->error))
-        kafka_client_note_answer(client);
-    bool is_too_long = is_unreadable(request->error);
-    if (is_too_long)
-        metadata->too_long_ms = now_ms;
-    if (is_listing || is_too_long)
-        requests->again_ms = now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
-    if (metadata->failures == 0)
-        metadata->unanswered_ms = request->sent_ms;
-    metadata->failures += !is_listing;
-    bool is_silent = client->answered_ms <= metadata->unanswered_ms;
-    bool is_lost = client->all_down_ms != 0 || metadata->failures >= MAX_FAILURES;
-    return is_silent && is_lost ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
+        kafka_client_note_answer(metadata->client);
+    back_off(metadata, request, now_ms);
+    return is_lost_after(metadata, request) ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
 }
 
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
@@ -350,7 +368,7 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
     struct request *request = (struct request *)kafka_background_next(metadata->background);
     if (request != NULL) {
-        metadata->requests[request->kind].running = NULL;
+        metadata->kinds[request->kind].running = NULL;
         kafka_client_poll(metadata->client);
         event = KAFKA_METADATA_RECEIVED;
         if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -366,14 +384,14 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
 
 bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64_t now_ms)
 {
-    return metadata->requests[KAFKA_METADATA_LISTING].running != NULL ||
-           (metadata->too_long_ms > 0 && now_ms < metadata->too_long_ms + CLOSING_MS);
+    return metadata->kinds[KAFKA_METADATA_LISTING].running != NULL ||
+           (metadata->too_long_at_ms > 0 && now_ms < metadata->too_long_at_ms + CLOSING_MS);
 }
 
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
                                            enum kafka_metadata_kind kind)
 {
-    return &metadata->requests[kind].failure;
+    return &metadata->kinds[kind].failure;
 }
 
 /* ---- the main handle is renewed ---- */

@@ -22,7 +22,7 @@ static void forget_pattern(struct kafka_patterns *patterns, struct kafka_pattern
 static void forget_matches(struct kafka_pattern *pattern)
 {
     pattern->received_ms = 0;
-    pattern->count = pattern->partitions = 0;
+    pattern->count = pattern->partition_count = 0;
 }
 
 /* The topics that are pointed to were used when these matched. A pattern that is used again after a
@@ -60,7 +60,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
             return NULL;
         }
         pattern->text = text_copy(text);
-        pattern->first_request = patterns->topics->last_request + 1;
+        pattern->first_request = patterns->topics->last_number + 1;
         HASH_ADD_KEYPTR(hh, patterns->table, pattern->text, strlen(pattern->text), pattern);
     }
     pattern->used_ms = MAX(pattern->used_ms, now_ms);
@@ -70,7 +70,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
 bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern)
 {
     return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
-           pattern->partitions <= KAFKA_SELECTION_MAX_PARTITIONS;
+           pattern->partition_count <= KAFKA_SELECTION_MAX_PARTITIONS;
 }
 
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
@@ -91,9 +91,9 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
 {
     if (!regex_matches(pattern->regex, topic->topic))
         return;
-    pattern->partitions += (size_t)topic->partition_cnt;
+    pattern->partition_count += (size_t)topic->partition_cnt;
     if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
-        pattern->partitions > KAFKA_SELECTION_MAX_PARTITIONS)
+        pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS)
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));
@@ -147,6 +147,6 @@ void kafka_patterns_outdate(struct kafka_patterns *patterns)
             pattern->is_outdated =
                 pattern->is_outdated ||
                 (topic != NULL && topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
-                 topic->last_request > topic->listing);
+                 topic->known_from > topic->listing);
         }
 }

@@ -18,8 +18,8 @@ struct kafka_pattern {
     char *text;
     struct regex *regex;
     struct kafka_topic **topics; /* NULL in it: the library refuses the name */
-    size_t count; /* of all that matched; `topics` has them where they are not too many */
-    size_t partitions;
+    size_t count;           /* of all that matched; `topics` has them where they are not too many */
+    size_t partition_count; /* of those */
 
     /* patterns.c and metadata.c: */
     size_t capacity;

@@ -28,14 +28,14 @@ struct message_fetcher {
     rd_kafka_t *rk;
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
-    size_t partitions;
+    size_t partition_count;
 };
 
 /* A topic of a fetcher. It stays: the library would have to find its leaders again. */
 struct read_topic {
     struct message_fetcher *fetcher;
-    rd_kafka_topic_t *handle;
-    int64_t denied_ms; /* when we had no right to read it; 0: never */
+    rd_kafka_topic_t *rkt;
+    int64_t denied_at_ms; /* when we had no right to read it; 0: never */
     UT_hash_handle hh;
     char name[];
 };
@@ -116,7 +116,7 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
                                             struct error *error)
 {
     for (size_t i = 0; i < subscriptions->count; i++)
-        if (subscriptions->fetchers[i].partitions < FETCHER_PARTITIONS)
+        if (subscriptions->fetchers[i].partition_count < FETCHER_PARTITIONS)
             return &subscriptions->fetchers[i];
     if (subscriptions->count == MAX_FETCHERS) {
         error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
@@ -152,7 +152,7 @@ static struct read_topic *topic_for(struct message_fetcher *fetcher, const char 
     topic = memory_new(sizeof(*topic) + strlen(name) + 1);
     memcpy(topic->name, name, strlen(name) + 1);
     topic->fetcher = fetcher;
-    topic->handle = handle;
+    topic->rkt = handle;
     HASH_ADD_STR(fetcher->topics, name, topic);
     return topic;
 }
@@ -175,7 +175,7 @@ static struct read_partition *partition_find(const struct kafka_subscriptions *s
 static bool start_reading(const struct read_topic *topic, const struct kafka_position *position,
                           struct error *error)
 {
-    return rd_kafka_consume_start_queue(topic->handle, position->partition, position->offset,
+    return rd_kafka_consume_start_queue(topic->rkt, position->partition, position->offset,
                                         topic->fetcher->messages) == 0 ||
            error_unavailable(error, "cannot subscribe to Kafka topic %s: %s", position->topic,
                              rd_kafka_err2str(rd_kafka_last_error()));
@@ -187,8 +187,8 @@ static void link_end(struct kafka_subscriptions *subscriptions, struct link *lin
     DL_DELETE(partition->links, link);
     if (partition->links != NULL)
         return;
-    rd_kafka_consume_stop(partition->topic->handle, partition->number);
-    partition->topic->fetcher->partitions--;
+    rd_kafka_consume_stop(partition->topic->rkt, partition->number);
+    partition->topic->fetcher->partition_count--;
     HASH_DEL(subscriptions->partitions, partition);
     free(partition);
 }
@@ -203,37 +203,40 @@ static void subscription_end(struct kafka_subscriptions *subscriptions,
     free(subscription);
 }
 
-/* First the notification, as to stop reading waits for a thread of the library. */
-static void subscription_notify(struct kafka_subscriptions *subscriptions,
-                                struct subscription *subscription)
+/* notifier_notify() or notifier_lose(). */
+typedef void tell_function(const struct notifier *notifier);
+
+/* First it is told, as to stop reading waits for a thread of the library. */
+static void subscription_tell(struct kafka_subscriptions *subscriptions,
+                              struct subscription *subscription, tell_function *tell)
 {
-    notifier_notify(&subscription->notifier);
+    tell(&subscription->notifier);
     subscription_end(subscriptions, subscription);
 }
 
-/* The partition goes with its last subscription. */
-static void partition_notify(struct kafka_subscriptions *subscriptions,
-                             struct read_partition *partition)
+/* All that are subscribed to it. The partition goes with its last subscription. */
+static void partition_tell(struct kafka_subscriptions *subscriptions,
+                           struct read_partition *partition, tell_function *tell)
 {
     for (bool has_more = true; has_more;) {
         has_more = partition->links->next != NULL;
-        subscription_notify(subscriptions, partition->links->subscription);
+        subscription_tell(subscriptions, partition->links->subscription, tell);
     }
 }
 
-/* It is read already. A query that was measured earlier, and waited for its commits, has an earlier
- * end: the others get one notification too many, at worst. On failure nobody reads it any more: the
- * others are notified, and it is gone. */
+/* The partition is read already, perhaps from a later offset than this query needs: then reading
+ * starts again from the earlier one, and the others may be notified of what they know. On failure
+ * nobody reads it any more: the others lose it, and it is gone. */
 static bool read_from(struct kafka_subscriptions *subscriptions, struct read_partition *partition,
                       const struct kafka_position *position, struct error *error)
 {
     if (position->offset >= partition->offset)
         return true;
-    rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    rd_kafka_consume_stop(partition->topic->rkt, partition->number);
     partition->offset = position->offset;
     if (start_reading(partition->topic, position, error))
         return true;
-    partition_notify(subscriptions, partition);
+    partition_tell(subscriptions, partition, notifier_lose);
     return false;
 }
 
@@ -246,7 +249,8 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     if (fetcher == NULL)
         return NULL;
     struct read_topic *topic = topic_for(fetcher, name);
-    if (topic != NULL && topic->denied_ms > 0 && clock_now_ms() < topic->denied_ms + DENIED_MS) {
+    if (topic != NULL && topic->denied_at_ms > 0 &&
+        clock_now_ms() < topic->denied_at_ms + DENIED_MS) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
     }
@@ -264,7 +268,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     partition->number = position->partition;
     partition->offset = position->offset;
     HASH_ADD_STR(subscriptions->partitions, key, partition);
-    fetcher->partitions++;
+    fetcher->partition_count++;
     return partition;
 }
 
@@ -337,11 +341,12 @@ static void take_message(struct kafka_subscriptions *subscriptions,
     if (partition == NULL)
         return;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        partition->topic->denied_ms = clock_now_ms();
+        partition->topic->denied_at_ms = clock_now_ms();
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_topics_confirm(kafka_metadata_topics(subscriptions->metadata), partition->topic->name,
                              clock_now_ms());
-    partition_notify(subscriptions, partition);
+    /* An error notifies, too: so the measurements that subscribe again are ever further apart. */
+    partition_tell(subscriptions, partition, notifier_notify);
 }
 
 static void fetcher_receive(struct kafka_subscriptions *subscriptions,
@@ -372,7 +377,7 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
     struct read_topic *next;
     HASH_ITER(hh, fetcher->topics, topic, next) {
         HASH_DEL(fetcher->topics, topic);
-        rd_kafka_topic_destroy(topic->handle);
+        rd_kafka_topic_destroy(topic->rkt);
         free(topic);
     }
     kafka_client_end_handle(client, TAKE(fetcher->rk), TAKE(fetcher->messages));
@@ -381,7 +386,7 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
 {
     while (subscriptions->all != NULL)
-        subscription_notify(subscriptions, subscriptions->all);
+        subscription_tell(subscriptions, subscriptions->all, notifier_lose);
     for (size_t i = 0; i < subscriptions->count; i++)
         fetcher_end(subscriptions->client, &subscriptions->fetchers[i]);
     subscriptions->count = 0;

@@ -26,7 +26,7 @@ struct kafka_subscriptions;
 struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
                                                     struct kafka_metadata *metadata);
 
-/* Ends all subscriptions, after notifying them. */
+/* All that are subscribed lose that: notifier_lose(). */
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions);
 
 /* Subscribes the notifier to these partitions, in the place of what it was subscribed to. False: it
@@ -42,7 +42,7 @@ bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscription
 int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
 void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
 
-/* Ends the handles and notifies all that are subscribed: the handles hold on to too many topics. */
+/* Ends the handles, which hold on to too many topics. All that are subscribed lose that. */
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions);
 
 #endif

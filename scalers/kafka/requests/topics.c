@@ -6,15 +6,14 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* For the one measurement that a message hastens, what is known may be older: it is right for that
- * one. */
+/* Right after a message confirmed the leader, older metadata is good enough. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
     HASH_DEL(topics->table, topic);
-    if (topic->handle != NULL)
-        rd_kafka_topic_destroy(topic->handle);
+    if (topic->rkt != NULL)
+        rd_kafka_topic_destroy(topic->rkt);
     free(topic->leaders);
     free(topic->name);
     free(topic);
@@ -45,8 +44,8 @@ struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *na
             return NULL;
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
-        topic->handle = handle;
-        topic->first_request = topics->last_request + 1;
+        topic->rkt = handle;
+        topic->first_request = topics->last_number + 1;
         HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
     }
     topic->used_ms = MAX(topic->used_ms, now_ms);
@@ -76,13 +75,13 @@ bool kafka_topics_is_fresh(const struct kafka_topic *topic, int64_t now_ms)
 
 int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition)
 {
-    return partition < topic->partitions ? topic->leaders[partition] : -1;
+    return partition < topic->partition_count ? topic->leaders[partition] : -1;
 }
 
 void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic)
 {
     topic->is_outdated = true;
-    topic->first_request = topics->last_request + 1;
+    topic->first_request = topics->last_number + 1;
 }
 
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms)
@@ -97,7 +96,7 @@ static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_
 {
     topic->received_ms = now_ms;
     topic->error = result->err;
-    topic->partitions = result->partition_cnt;
+    topic->partition_count = result->partition_cnt;
     free(topic->leaders);
     topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));
     for (int32_t i = 0; i < result->partition_cnt; i++)
@@ -105,7 +104,7 @@ static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_
     /* Kafka numbers a topic's partitions from 0 on, and lists them in any order. */
     for (int i = 0; i < result->partition_cnt; i++) {
         const rd_kafka_metadata_partition_t *partition = &result->partitions[i];
-        if (partition->id >= 0 && partition->id < topic->partitions)
+        if (partition->id >= 0 && partition->id < topic->partition_count)
             topic->leaders[partition->id] = partition->leader;
     }
 }
@@ -115,15 +114,15 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
                        const rd_kafka_metadata_t *result, int64_t now_ms)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        if (topic->first_request <= number && topic->last_request <= number) {
+        if (topic->first_request <= number && topic->known_from <= number) {
             topic->received_ms = 0;
             topic->is_outdated = false;
         }
     for (int i = 0; i < result->topic_cnt; i++) {
         struct kafka_topic *topic = kafka_topics_find(topics, result->topics[i].topic);
-        if (topic == NULL || topic->last_request > number)
+        if (topic == NULL || topic->known_from > number)
             continue;
-        topic->last_request = number;
+        topic->known_from = number;
         take_topic(topic, &result->topics[i], now_ms);
     }
 }
@@ -131,12 +130,12 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
 void kafka_topics_close_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        if (topic->handle != NULL)
-            rd_kafka_topic_destroy(TAKE(topic->handle));
+        if (topic->rkt != NULL)
+            rd_kafka_topic_destroy(TAKE(topic->rkt));
 }
 
 void kafka_topics_open_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        topic->handle = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
+        topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
 }

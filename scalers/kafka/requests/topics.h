@@ -23,15 +23,15 @@ struct kafka_topic {
     int64_t received_ms;       /* 0: nothing is known */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id per partition; -1: none */
-    int32_t partitions;
+    int32_t partition_count;
 
     /* topics.c, patterns.c and metadata.c: */
-    rd_kafka_topic_t *handle;
+    rd_kafka_topic_t *rkt;
     size_t holds; /* see kafka_topics_hold() */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first one that can answer for it */
-    uint64_t last_request;  /* the one that what is known comes from; 0: nothing is */
+    uint64_t known_from;    /* the one that what is known comes from; 0: nothing is */
     uint64_t listing;       /* the last one that named it, and that patterns were matched with */
     bool is_outdated;       /* what is known turned out wrong, and that was not answered yet */
     UT_hash_handle hh;
@@ -46,7 +46,7 @@ enum { KAFKA_TOPICS_FRESH_MS = 2000 };
 struct kafka_topics {
     struct kafka_client *client;
     struct kafka_topic *table;
-    uint64_t last_request; /* the number of the last request; written by metadata.c */
+    uint64_t last_number; /* of a request; written by metadata.c */
 };
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
