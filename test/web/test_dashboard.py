@@ -523,6 +523,39 @@ def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser,
     assert len(heights) == 1 and total == 501 * heights[0], (heights, total)
 
 
+def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolled_to(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    shown = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const all = new Map(Array.from({ length: 1000 }, (_, id) => [id, { id }]));
+        let count = 1000;
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const rows = () => [...all.values()].slice(0, count);
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => all, rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        const shown = async (left) => {
+            count = left;
+            table.refresh(true);
+            const atOnce = table.body.innerText.trim().split(/\\s*\\n\\s*/);
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            const [top, bottom] = [table.scroller.getBoundingClientRect()].flatMap(({ top, bottom }) => [top, bottom]);
+            const isInView = (row) => row.getBoundingClientRect().bottom > top + 38 && row.getBoundingClientRect().top < bottom;
+            return [atOnce.at(-1), [...table.body.querySelectorAll('tr:not(.space)')].filter(isInView).at(-1)?.innerText];
+        };
+        const seen = [];
+        for (const left of [10, 1]) {
+            await shown(1000);
+            table.scroller.scrollTop = 22000;
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            seen.push(await shown(left));
+        }
+        return seen;
+    })()""")
+    assert shown == [["row 9", "row 9"], ["row 0", "row 0"]]
+
+
 def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -141,8 +141,10 @@ export class Table {
 
   draw() {
     const height = this.scroller.clientHeight || 600;
-    const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW_HEIGHT) - OVERSCAN);
-    const last = Math.min(this.order.length, Math.ceil((this.scroller.scrollTop + height) / ROW_HEIGHT) + OVERSCAN);
+    // The browser limits its own place only when the rows below it have gone: until then it may be below all rows.
+    const top = Math.max(0, Math.min(this.scroller.scrollTop, this.order.length * ROW_HEIGHT - height));
+    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN);
+    const last = Math.min(this.order.length, Math.ceil((top + height) / ROW_HEIGHT) + OVERSCAN);
     const count = Math.max(0, last - first);
     while (this.pool.length < count) {
       const row = this.newRow();
