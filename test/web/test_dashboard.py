@@ -592,6 +592,29 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_workers_are_unknown_while_nobody_counts_them(browser, server):
+    """Only the cards count the pods of a cluster: what they counted last is no figure of the time after it."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        ({ store: window.store } = await import('/assets/store.js'));
+        const { fetch } = window;
+        const pods = { secondsAgo: 1, error: null, hasMore: false, workers: [{ state: 'Running' }] };
+        window.fetch = (path) => (path === '/api/workers' ? new Response(JSON.stringify({ objects: [pods], hasMore: false })) : fetch(path));
+        window.counts = () => store.trend.slice(-2).map(({ runningWorkers }) => runningWorkers ?? null).join();
+        store.hello = { ...store.hello, hasWorkers: true };
+    })()""")
+    browser.wait("counts() === '1,1'")
+    browser.evaluate("window.before = store.trend.length; location.hash = '#/log'")
+    browser.wait("location.hash === '#/log' && document.querySelector('.cards') === null")
+    browser.evaluate("location.hash = '#/'")  # other cards, before those of before have ended
+    browser.wait("document.querySelector('.cards') !== null")
+    time.sleep(7)
+    assert not browser.evaluate("store.trend.slice(before).some(({ runningWorkers }) => runningWorkers !== 1)")
+    browser.evaluate("location.hash = '#/log'")
+    browser.wait("counts() === ','", seconds=20)
+
+
 def test_an_outage_goes_on_after_its_hold(server, browser):
     """No sample says when the hold ends: a connection that failed is not measured."""
     browser.open(server, "/?page=outages")  # another address, so that the scripts start anew

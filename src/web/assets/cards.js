@@ -82,11 +82,16 @@ async function countWorkers() {
   return { runningWorkers: running?.length ?? null, workers: pods?.length ?? null };
 }
 
-// While the cards are on the page, and somebody sees it.
+const NOT_COUNTED = { runningWorkers: null, workers: null };
+let counting = null; // the cards that count the workers, or did last
+
+// While the cards are on the page, and somebody sees it. Afterwards the numbers are unknown, unless other cards count.
 async function followWorkers(element) {
-  if (!element.isConnected) return;
-  if (!document.hidden)
-    takeWorkerCounts(await countWorkers().catch(() => ({ runningWorkers: null, workers: null })));
+  if (!element.isConnected) {
+    if (counting === element) takeWorkerCounts(NOT_COUNTED);
+    return;
+  }
+  if (!document.hidden) takeWorkerCounts(await countWorkers().catch(() => NOT_COUNTED));
   setTimeout(followWorkers, WORKERS_EVERY_MS, element);
 }
 
@@ -105,7 +110,10 @@ export function makeCards() {
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
-  if (hasPods()) setTimeout(followWorkers, 0, element); // when it is on the page
+  if (hasPods()) {
+    counting = element;
+    setTimeout(followWorkers, 0, element); // when it is on the page
+  }
   return {
     element,
     draw() {
