@@ -592,6 +592,35 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    samples = browser.evaluate("""(async () => {
+        const { store } = await import('/assets/store.js');
+        const { makeReplicaSamples } = await import('/assets/trigger_replicas.js');
+        const { fetch } = window;
+        const sampled = async (hello, answers) => {
+            const replicas = makeReplicaSamples('shop', 'orders');
+            store.hello = { ...store.hello, hasHpas: false, hasWorkers: false, ...hello };
+            for (const answer of answers) {
+                window.fetch = async () => new Response(JSON.stringify(answer), { status: answer ? 200 : 503 });
+                await replicas.sample();
+            }
+            return replicas.samples.map(([, count]) => count);
+        };
+        const seen = { secondsAgo: 1, error: null };
+        const pods = { ...seen, workers: [{ state: 'Running' }], hasMore: false };
+        const all = [
+            await sampled({ hasHpas: true }, [null, { ...seen, replicas: 3 }, null, { ...seen, replicas: 4 }]),
+            await sampled({ hasWorkers: true }, [{ objects: [pods] }, null, { objects: [{ ...pods, hasMore: true }] }, { objects: [] }]),
+            await sampled({ hasWorkers: true }, [null, { objects: [] }]),
+        ];
+        window.fetch = fetch;
+        return all;
+    })()""")
+    assert samples == [[3, None, 4], [1, None, None, None], []]
+
+
 def test_workers_are_unknown_while_nobody_counts_them(browser, server):
     """Only the cards count the pods of a cluster: what they counted last is no figure of the time after it."""
     browser.open(server)

@@ -24,8 +24,11 @@ export function makeReplicaSamples(namespace, name) {
     samples,
     async sample() {
       const seen = await replicasOf(namespace, name);
-      if (seen.secondsAgo == null) return;
-      samples.push([serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]);
+      const isSeen = seen.secondsAgo != null;
+      if (!isSeen && samples.length === 0) return; // they may never be known
+      samples.push(isSeen
+        ? [serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]
+        : [serverNow(), null]);
       if (samples.length > 3600000 / SAMPLE_EVERY_MS) samples.shift();
     },
   };
