@@ -125,11 +125,15 @@ def test_wrong_tokens_are_logged_once_and_counted(server):
     assert failures() == 0
     assert status(server, "/api/server") == 401  # who shows no token has not failed
     assert status(server, "/api/server", cookies={"backlog_session": "1.0"}) == 401  # nor who has an old session
+    for scheme in ("Basic d29ya2VyOnBhc3M=", "Negotiate abc", "Bearers abc", "Bearer"):  # nor for whom a proxy shows something else
+        assert status(server, "/api/server", cookies={"backlog_session": "1.0"}, headers={"Authorization": scheme}) == 401
     assert failures() == 0
     for _ in range(3):
         assert status(server, "/api/server", **bearer("not-the-token-at-all")) == 401
         log_in(server, "not-the-token-either")
     assert failures() == 6
+    assert status(server, "/api/server", headers={"Authorization": "bEARER not-the-token-at-all"}) == 401
+    assert failures() == 7
     assert server.log().count("HTTP: authentication failed: wrong token from 127.0.0.1") == 1
     assert "not-the-token" not in server.log()
 

@@ -146,12 +146,20 @@ static bool is_session(const struct web_login *login, const char *value, size_t 
            strtoll(end, NULL, 10) > now_s;
 }
 
+/* RFC 6750; the names of schemes are case-insensitive (RFC 9110, 11.1). */
+static const char bearer_scheme[] = "Bearer ";
+
+bool web_login_has_token(const char *authorization)
+{
+    return authorization != NULL &&
+           strncasecmp(authorization, bearer_scheme, strlen(bearer_scheme)) == 0;
+}
+
 bool web_login_permits(const struct web_login *login, const char *authorization,
                        const char *cookies, int64_t now_s)
 {
-    static const char scheme[] = "Bearer ";
-    if (authorization != NULL && strncasecmp(authorization, scheme, strlen(scheme)) == 0 &&
-        is_token(login, authorization + strlen(scheme)))
+    if (web_login_has_token(authorization) &&
+        is_token(login, authorization + strlen(bearer_scheme)))
         return true;
     for (const char *at = cookies; at != NULL && *at != '\0';) {
         size_t length = strcspn(at, ";");

@@ -36,6 +36,9 @@ bool web_login_renew(struct web_login *login);
 bool web_login_permits(const struct web_login *login, const char *authorization,
                        const char *cookies, int64_t now_s);
 
+/* Whether an Authorization header (NULL: there is none) shows a bearer token, right or wrong. */
+bool web_login_has_token(const char *authorization);
+
 /* Makes the value of Set-Cookie for whoever knows the token; the caller frees it. `is_secure`: the
  * browser uses HTTPS. NULL: `token` is another one, or NULL. */
 char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,

@@ -161,7 +161,8 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
                          struct page_response *response)
 {
     const char *accept = header_of(evhttp_request, "Accept");
-    if (header_of(evhttp_request, "Authorization") != NULL)
+    /* A proxy's own "Basic" is no attempt to log in. */
+    if (web_login_has_token(header_of(evhttp_request, "Authorization")))
         count_wrong_token(login, evhttp_request);
     if (accept != NULL && text_starts_with(accept, "text/html")) {
         redirect(evhttp_request, "/login", response);
