@@ -592,6 +592,26 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_a_plot_says_the_peak_of_its_range(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    labels = browser.evaluate("""(async () => {
+        const { makePlot } = await import('/assets/plots.js');
+        const series = [{ label: 'waiting', colour: 'plot-1' }];
+        const plot = makePlot({ title: 'Work', unit: 'messages', summary: 'waiting', series });
+        document.querySelector('main').replaceChildren(plot.element);
+        const labelOf = (range, values) => {
+            plot.draw({ times: [10, 20, 30, 40], columns: [values], range, outages: [] });
+            return plot.element.querySelector('[role=img]').getAttribute('aria-label');
+        };
+        return [labelOf([0, 50], [96, 7, 3, 50]), labelOf([15, 35], [96, 7, 3, 50]), labelOf([31, 39], [96, 7, 3, 50]),
+                labelOf([15, 35], [96, 7, null, 50]), labelOf([15, 35], [96, null, null, 50])];
+    })()""")
+    assert [label.removeprefix("Work, waiting: ") for label in labels] == [
+        "50 at the end, at most 96", "3 at the end, at most 7", "3 at the end, at most 3", "unknown at the end, at most 7",
+        "unknown at the end, at most unknown"]
+
+
 def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -34,12 +34,12 @@ const columnsWith = (labelOf) => [
     text: (row) => number(row.failing) },
   { key: "roundTrip", label: "Round trip", isNumber: true, hide: "narrow",
     title: "Of a query, averaged over the last ones", value: (row) => row.roundTrip ?? null,
-    text: (row) => duration(row.roundTrip ?? undefined) },
+    text: (row) => duration(row.roundTrip) },
   { key: "utilization", label: "Utilization", isNumber: true, hide: "medium",
     title: "Queries in flight, as a share of the maximum", value: (row) => row.utilization ?? null,
     text: (row) => percent(row.utilization) },
   { key: "delay", label: "Delay", isNumber: true, hide: "wide", title: "How long queries waited for their turn",
-    value: (row) => row.delay ?? null, text: (row) => duration(row.delay ?? undefined) },
+    value: (row) => row.delay ?? null, text: (row) => duration(row.delay) },
   { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null,
     draw: (cell, row) => {
       setText(cell, row.error ?? UNKNOWN);

@@ -26,6 +26,8 @@ function axis(overrides) {
   };
 }
 
+const orUnknown = (value) => compact(value).replace(UNKNOWN, "unknown");
+
 const seriesOf = ({ label, colour: name, isDashed, isFilled, isStep }) => ({
   label, stroke: colour(`--${name}`), width: isDashed ? 1.25 : 1.75, dash: isDashed ? [6, 4] : undefined,
   spanGaps: false, points: { size: 5, filter: (self, at) => lonely(self.data[at]) },
@@ -83,11 +85,19 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
   const size = () => ({ width: Math.max(200, holder.clientWidth), height: HEIGHT });
 
   function show(index) {
-    values.forEach((value, at) => setText(value, compact(shown.columns[at][index] ?? undefined)));
+    values.forEach((value, at) => setText(value, compact(shown.columns[at][index])));
     items.forEach((item, at) => (item.hidden = shown.columns[at].every((value) => value == null)));
   }
 
   const isHere = () => shown.times.findLastIndex((time) => time <= shown.range[1]);
+
+  // What a screen reader says of the first series: of the range, as it is seen.
+  function describe() {
+    const [[values], { times, range }, last] = [shown.columns, shown, isHere()];
+    const known = values.filter((value, at) => value != null && at <= last && (at === last || times[at] >= range[0]));
+    const peak = known.length > 0 ? Math.max(...known) : null;
+    return `${orUnknown(values[last])} at the end, at most ${orUnknown(peak)}`;
+  }
 
   function select(self) {
     const { left, width } = self.select;
@@ -122,14 +132,10 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
       shown = { title, unit, ...next };
       setText(caption, shown.title);
       labels.forEach((label, at) => setText(label, shown.labels?.[at] ?? series[at].label));
-      const last = isHere();
-      const peak = shown.columns[0].reduce((most, value) => (value > most ? value : most), 0);
-      const atEnd = compact(shown.columns[0][last] ?? undefined).replace(UNKNOWN, "unknown");
-      holder.setAttribute("aria-label",
-        `${shown.title}, ${shown.labels?.[0] ?? summary}: ${atEnd} at the end, at most ${compact(peak)}`);
+      holder.setAttribute("aria-label", `${shown.title}, ${shown.labels?.[0] ?? summary}: ${describe()}`);
       if (isSame) plot.setData(data());
       else make();
-      show(last);
+      show(isHere());
     },
     close() {
       resized.disconnect();
