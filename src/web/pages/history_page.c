@@ -23,7 +23,7 @@ enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 4000 };
 /* One trigger with its rows. */
 struct series {
     uint64_t id;
-    json_t *head;                 /* what the page says of it before its rows */
+    json_t *head;                 /* what the page says of it before its rows; NULL: not wanted */
     struct trigger_figures *rows; /* what each sample was for it */
     size_t count;
     bool has_more; /* older rows, beyond the limit of the page or of the trigger */
@@ -52,7 +52,6 @@ static void search_free(struct history_search **search)
 static void describe(struct series *series, const struct trigger *trigger,
                      const struct trigger_report *now)
 {
-    series->id = trigger->id;
     series->head = json_object();
     web_json_set(series->head, "id", json_integer((json_int_t)trigger->id));
     trigger_json_add(series->head, trigger, web_json_short);
@@ -63,10 +62,13 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct history_search *search = context;
     struct series *series = &search->items[search->count++];
+    series->id = trigger->id;
+    if (search->only != 0 && search->only != trigger->id)
+        return;
     _cleanup_(trigger_report_done) struct trigger_report now;
     trigger_report_with_changes(trigger, now_ms, &now);
     describe(series, trigger, &now);
-    if (trigger->bound.query == NULL || (search->only != 0 && search->only != trigger->id))
+    if (trigger->bound.query == NULL)
         return;
     size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
     series->count = trigger_replay(trigger, &now, max_rows, &series->rows, &series->has_more);
