@@ -664,6 +664,25 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
     browser.wait("counts() === ','", seconds=20)
 
 
+def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others(browser, server):
+    browser.open(server, "/#/log")
+    browser.wait_for_text("listening on")
+    browser.evaluate("""(async () => {
+        ({ store: window.store } = await import('/assets/store.js'));
+        const { log } = store;
+        window.filtered = 0;
+        window.version = store.version.log;
+        log.filter = (...condition) => {
+            filtered++;
+            return Array.prototype.filter.apply(log, condition);
+        };
+    })()""")
+    time.sleep(4)  # the figures of the server are others each second
+    assert browser.evaluate("filtered <= store.version.log - version")
+    browser.fill("#search", "no such line")
+    browser.wait_for_text("No line matches the filter.")
+
+
 def test_an_outage_goes_on_after_its_hold(server, browser):
     """No sample says when the hold ends: a connection that failed is not measured."""
     browser.open(server, "/?page=outages")  # another address, so that the scripts start anew

@@ -32,6 +32,7 @@ export function logPage() {
       change();
     },
   });
+  let seen = null; // the version of the log that was drawn
   const buttons = filterButtons(levels, () => chosen.level, (key) => {
     chosen.level = key;
     change();
@@ -39,10 +40,13 @@ export function logPage() {
 
   function change() {
     setParameters({ q: chosen.text, level: chosen.level === "debug" ? "" : chosen.level });
-    draw();
+    draw(true);
   }
 
-  function draw() {
+  // With each change of anything: whether it is one of the log is found out first.
+  function draw(isForced = false) {
+    if (!isForced && seen === store.version.log) return;
+    seen = store.version.log;
     const words = wordsOf(chosen.text);
     const lines = store.log.filter(({ level, text }) =>
       rank[level] >= rank[chosen.level] && words.every((word) => text.toLowerCase().includes(word)));
