@@ -188,8 +188,9 @@ export function triggersPage() {
     columns: columnsWith((row) => triggersOf.get(objectOf(row)) > 1).filter(({ isShown }) => isShown?.() ?? true),
     byId: () => store.tables.triggers, rows: selected, empty, arranged: drawBar, sort,
     sorted: () => change(false),
-    groups: (rows) => namespaces.size > 1 && groupsOf(rows,
-      { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded: folds.isFolded }),
+    groups: (rows) => (namespaces.size > 1
+      ? groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded: folds.isFolded })
+      : null),
     fold: (key) => {
       folds.fold(key);
       change();
