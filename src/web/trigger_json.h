@@ -12,10 +12,10 @@
 #include "web/web_json.h"
 
 /* Adds "scaler" (null: it is unknown), "metricName" and "target". */
-void trigger_json_add(json_t *object, const struct trigger *trigger, web_json_make_text *text);
+void trigger_json_add(json_t *object, const struct trigger *trigger, web_json_make_text *make_text);
 
 /* Makes {key: value} of the values of a trigger or of a connection; of no values (NULL) {}. The
  * caller owns it. */
-json_t *trigger_json_options(const struct option_values *values, web_json_make_text *text);
+json_t *trigger_json_options(const struct option_values *values, web_json_make_text *make_text);
 
 #endif

@@ -51,10 +51,10 @@ static json_t *explain_rates(const struct trigger_figures *figures)
     return object;
 }
 
-static json_t *explain_source(const struct query_state *source, web_json_make_text *text)
+static json_t *explain_source(const struct query_state *source, web_json_make_text *make_text)
 {
     json_t *object = json_object();
-    web_json_set(object, "name", text(source->connection));
+    web_json_set(object, "name", make_text(source->connection));
     web_json_set(object, "state", web_json_text(client_state_name(source->client)));
     web_json_set(object, "intervalSeconds",
                  source->interval_ms == 0 ? NULL : web_json_seconds(source->interval_ms));
@@ -66,19 +66,19 @@ static json_t *explain_source(const struct query_state *source, web_json_make_te
 }
 
 static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms,
-                               web_json_make_text *text)
+                               web_json_make_text *make_text)
 {
     if (snapshot->last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    web_json_set(object, "error", text(error_text(&snapshot->error)));
+    web_json_set(object, "error", make_text(error_text(&snapshot->error)));
     web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
 
 /* ---- what is answered ---- */
 
-static json_t *explain_answer(const struct answer *answer, web_json_make_text *text)
+static json_t *explain_answer(const struct answer *answer, web_json_make_text *make_text)
 {
     json_t *object = json_object();
     web_json_set(object, "state", web_json_text(answer_state_name(answer_state(answer))));
@@ -88,17 +88,17 @@ static json_t *explain_answer(const struct answer *answer, web_json_make_text *t
         web_json_set(object, "replicas", web_json_number(answer->replicas));
     }
     if (answer->kind == ANSWER_REFUSED)
-        web_json_set(object, "error", text(error_text(&answer->error)));
+        web_json_set(object, "error", make_text(error_text(&answer->error)));
     return object;
 }
 
 static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms,
-                                   web_json_make_text *text)
+                                   web_json_make_text *make_text)
 {
     const struct trigger_last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
         return json_null();
-    json_t *object = explain_answer(&last->answer, text);
+    json_t *object = explain_answer(&last->answer, make_text);
     web_json_set(object, "call", web_json_text(last->call));
     web_json_set(object, "agoSeconds", web_json_seconds(now_ms - last->at_ms));
     return object;
@@ -174,7 +174,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 
 /* NULL: it has decided nothing yet, or is not on. */
 static json_t *explain_variant(const struct trigger_policy_variant_copy *variant, int64_t now_ms,
-                               web_json_make_text *text)
+                               web_json_make_text *make_text)
 {
     const struct policy_result *result = &variant->result;
     if (!variant->has_decided)
@@ -182,7 +182,7 @@ static json_t *explain_variant(const struct trigger_policy_variant_copy *variant
     json_t *object = json_object();
     web_json_set(object, "replicas", json_integer(result->replicas));
     web_json_set(object, "active", json_boolean(result->active));
-    web_json_set(object, "sentence", text(variant->words.bytes));
+    web_json_set(object, "sentence", make_text(variant->words.bytes));
     web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
     web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
     web_json_set(object, "ratePerReplica", web_json_number(result->rate));
@@ -196,13 +196,13 @@ static json_t *explain_variant(const struct trigger_policy_variant_copy *variant
 
 /* ---- a trigger ---- */
 
-static json_t *begin_trigger(const struct trigger *trigger, web_json_make_text *text)
+static json_t *begin_trigger(const struct trigger *trigger, web_json_make_text *make_text)
 {
     json_t *object = json_object();
     web_json_set(object, "id", json_integer((json_int_t)trigger->id));
-    web_json_set(object, "namespace", text(trigger->namespace));
-    web_json_set(object, "name", text(trigger->name));
-    trigger_json_add(object, trigger, text);
+    web_json_set(object, "namespace", make_text(trigger->namespace));
+    web_json_set(object, "name", make_text(trigger->name));
+    trigger_json_add(object, trigger, make_text);
     return object;
 }
 
@@ -227,7 +227,7 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 /* Short: without metadata, and all texts are cut. */
 static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
-    web_json_make_text *text = is_short ? web_json_short : web_json_text;
+    web_json_make_text *make_text = is_short ? web_json_short : web_json_text;
     _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text why = {0};
     struct trigger_figures figures;
@@ -235,19 +235,19 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     trigger_figures(trigger, &report, &figures);
     add_reason(trigger, &report, &figures, &why);
 
-    json_t *object = begin_trigger(trigger, text);
-    web_json_set(object, "why", text(why.bytes));
-    web_json_set(object, "now", explain_answer(&report.answer, text));
-    web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, text));
+    json_t *object = begin_trigger(trigger, make_text);
+    web_json_set(object, "why", make_text(why.bytes));
+    web_json_set(object, "now", explain_answer(&report.answer, make_text));
+    web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, make_text));
     web_json_set(object, "reading", explain_reading(&report, &figures));
     web_json_set(object, "rates", explain_rates(&figures));
-    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, text));
+    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, make_text));
     web_json_set(object, "source",
-                 trigger->bound.query == NULL ? NULL : explain_source(&report.source, text));
-    web_json_set(object, "policy", explain_variant(&report.policy.effective, now_ms, text));
-    web_json_set(object, "shadow", explain_variant(&report.policy.shadow, now_ms, text));
+                 trigger->bound.query == NULL ? NULL : explain_source(&report.source, make_text));
+    web_json_set(object, "policy", explain_variant(&report.policy.effective, now_ms, make_text));
+    web_json_set(object, "shadow", explain_variant(&report.policy.shadow, now_ms, make_text));
     web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
-    web_json_set(object, "connectionName", text(trigger->parsed.connection_name));
+    web_json_set(object, "connectionName", make_text(trigger->parsed.connection_name));
     web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));
     web_json_set(object, "superseded", json_boolean(report.is_superseded));
     web_json_set(object, "streams", json_integer((json_int_t)trigger->streams));
