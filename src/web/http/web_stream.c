@@ -129,8 +129,8 @@ void web_streams_free(struct web_streams *streams)
     free(streams);
 }
 
-static struct stream_page *find_page(struct web_streams *streams, const struct web_stream *hooks,
-                                     void *context)
+static struct stream_page *page_for(struct web_streams *streams, const struct web_stream *hooks,
+                                    void *context)
 {
     struct stream_page *page;
     TAILQ_FOREACH(page, &streams->pages, all)
@@ -175,7 +175,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_stream_reader *reader = memory_new(sizeof(*reader));
-    reader->page = find_page(streams, hooks, context);
+    reader->page = page_for(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->request = request;
     reader->bufferevent = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
