@@ -27,7 +27,7 @@ struct stream_page {
 struct web_stream_reader {
     struct stream_page *page;
     void *own; /* what opened() returned */
-    struct evhttp_request *request;
+    struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
@@ -68,7 +68,7 @@ static void send_piece(struct web_stream_reader *reader)
     evbuffer_add(buffer, piece.bytes, piece.length);
     reader->is_sending = true;
     reader->sent_at_ms = clock_now_ms();
-    evhttp_send_reply_chunk_with_cb(reader->request, buffer, piece_taken, reader);
+    evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
     evbuffer_free(buffer);
 }
 
@@ -77,7 +77,7 @@ static void send_piece(struct web_stream_reader *reader)
  * that is neither written nor read. */
 static void disconnect(const struct web_stream_reader *reader)
 {
-    evhttp_connection_free(evhttp_request_get_connection(reader->request));
+    evhttp_connection_free(evhttp_request_get_connection(reader->evhttp_request));
 }
 
 static void add_tick(const struct stream_page *page, int64_t wait_ms)
@@ -171,20 +171,21 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
 
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
                                            const struct web_stream *hooks, void *context,
-                                           struct evhttp_request *request)
+                                           struct evhttp_request *evhttp_request)
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_stream_reader *reader = memory_new(sizeof(*reader));
     reader->page = page_for(streams, hooks, context);
     reader->own = hooks->opened(context);
-    reader->request = request;
-    reader->bufferevent = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+    reader->evhttp_request = evhttp_request;
+    reader->bufferevent =
+        evhttp_connection_get_bufferevent(evhttp_request_get_connection(evhttp_request));
     /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice
      * that late. */
     setsockopt(bufferevent_getfd(reader->bufferevent), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
                sizeof(sent_bytes));
     bufferevent_set_timeouts(reader->bufferevent, NULL, NULL);
-    evhttp_send_reply_start(request, HTTP_OK, NULL);
+    evhttp_send_reply_start(evhttp_request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
     /* The next tick may be far away, and what it left is there. */
@@ -210,7 +211,7 @@ void web_streams_closed(struct web_stream_reader *reader)
     page->streams->count--;
     page->readers--;
     page->hooks->closed(page->context, reader->own);
-    if (evhttp_request_get_connection(reader->request) == NULL)
-        evhttp_send_reply_end(reader->request);
+    if (evhttp_request_get_connection(reader->evhttp_request) == NULL)
+        evhttp_send_reply_end(reader->evhttp_request);
     free(reader);
 }

@@ -49,7 +49,7 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
 /* Begins the response to the request; its headers are set already. */
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
                                            const struct web_stream *hooks, void *context,
-                                           struct evhttp_request *request);
+                                           struct evhttp_request *evhttp_request);
 
 /* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
