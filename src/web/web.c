@@ -99,8 +99,8 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
     struct page_response response = {.code = HTTP_OK, .type = page_response_type_text};
     bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
 
-    struct web_connection *connection =
-        web_connection_request(web->connections, evhttp_request_get_connection(evhttp_request));
+    struct web_connection *connection = web_connections_begin_request(
+        web->connections, evhttp_request_get_connection(evhttp_request));
     const struct web_page *stream = web_route_respond(&web->settings, evhttp_request, &response);
     if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &response))
         return;

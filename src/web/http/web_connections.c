@@ -209,8 +209,8 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
     free(connections);
 }
 
-struct web_connection *web_connection_request(const struct web_connections *connections,
-                                              struct evhttp_connection *evhttp_connection)
+struct web_connection *web_connections_begin_request(const struct web_connections *connections,
+                                                     struct evhttp_connection *evhttp_connection)
 {
     struct web_connection *connection;
     const struct bufferevent *bufferevent = evhttp_connection_get_bufferevent(evhttp_connection);

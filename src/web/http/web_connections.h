@@ -32,8 +32,8 @@ void web_connections_free(struct web_connections *connections, struct evhttp *ht
 
 /* The connection that has sent a request; from now on evhttp reports its end. NULL: it was closed
  * for another one, or is a reader's. */
-struct web_connection *web_connection_request(const struct web_connections *connections,
-                                              struct evhttp_connection *evhttp_connection);
+struct web_connection *web_connections_begin_request(const struct web_connections *connections,
+                                                     struct evhttp_connection *evhttp_connection);
 
 /* Counts the bytes of the response that the connection is to be sent, until they are read. False:
  * with other responses that are not read yet they would be too many. */
