@@ -307,5 +307,5 @@ static bool write_news(void *context, void *argument, struct text *piece)
     return write_log(reader, piece);
 }
 
-const struct web_stream live_tables_stream = {
+const struct web_stream_hooks live_tables_stream = {
     .opened = opened, .closed = closed, .tick = tick, .write = write_news};

@@ -41,7 +41,7 @@ void live_tables_free(struct live_tables *tables);
 bool live_tables_has_readers(const struct live_tables *tables);
 
 /* The stream of a web_page whose context is the tables. */
-extern const struct web_stream live_tables_stream;
+extern const struct web_stream_hooks live_tables_stream;
 
 /* The hook update() gives all rows of a table, by ascending ids, between begin and end. Rows that
  * were there before and are not given again are gone. Without live_tables_end() those behind the

@@ -99,7 +99,7 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
     return false;
 }
 
-static const struct web_stream silent_stream = {
+static const struct web_stream_hooks silent_stream = {
     .opened = open_silent, .closed = close_silent, .tick = tick_rarely, .write = write_nothing};
 
 /* Each reader is sent how many ticks there were, where that is new to it. */
@@ -137,7 +137,7 @@ static bool write_count(void *context, void *reader, struct text *piece)
     return false;
 }
 
-static const struct web_stream counting_stream = {
+static const struct web_stream_hooks counting_stream = {
     .opened = open_count, .closed = close_count, .tick = count_tick, .write = write_count};
 
 static struct counting slow_ticks = {.wait_ms = 3600000};

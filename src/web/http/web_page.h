@@ -32,8 +32,9 @@ struct web_page {
     const char *path; /* "/metrics"; "/api/triggers/" stands for what lies below it */
     void (*get)(void *context, const struct page_request *request, struct page_response *response);
     void *context;
-    const struct web_stream *stream; /* NULL, or a response that goes on, in the place of `get` */
-    bool is_open;                    /* whoever has no login reads it, too */
+    /* NULL, or a response that goes on, in the place of `get`. */
+    const struct web_stream_hooks *stream;
+    bool is_open; /* whoever has no login reads it, too */
 };
 
 #endif

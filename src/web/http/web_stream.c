@@ -17,7 +17,7 @@ enum { SEND_TIMEOUT_MS = 30 * 1000 }; /* of a piece */
 /* A page that is a stream. There are as many as have been read; each is kept. */
 struct stream_page {
     struct web_streams *streams;
-    const struct web_stream *hooks;
+    const struct web_stream_hooks *hooks;
     void *context;
     struct event *tick; /* pending while there are readers */
     size_t readers;
@@ -129,8 +129,8 @@ void web_streams_free(struct web_streams *streams)
     free(streams);
 }
 
-static struct stream_page *page_for(struct web_streams *streams, const struct web_stream *hooks,
-                                    void *context)
+static struct stream_page *page_for(struct web_streams *streams,
+                                    const struct web_stream_hooks *hooks, void *context)
 {
     struct stream_page *page;
     TAILQ_FOREACH(page, &streams->pages, all)
@@ -170,7 +170,7 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
 }
 
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
-                                           const struct web_stream *hooks, void *context,
+                                           const struct web_stream_hooks *hooks, void *context,
                                            struct evhttp_request *evhttp_request)
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;

@@ -21,7 +21,7 @@ enum {
 };
 
 /* The hooks of a page that is a stream. */
-struct web_stream {
+struct web_stream_hooks {
     /* A reader has come, or gone. What opened() returns is given to the others. */
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
@@ -48,7 +48,7 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
 
 /* Begins the response to the request; its headers are set already. */
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
-                                           const struct web_stream *hooks, void *context,
+                                           const struct web_stream_hooks *hooks, void *context,
                                            struct evhttp_request *evhttp_request);
 
 /* Closes all readers, as the token that permitted them is replaced. */
