@@ -36,7 +36,7 @@ enum {
 struct http_port {
     struct http_port_parts parts;
     struct probes probes;
-    struct walk_source triggers;
+    struct trigger_walk walk;
     struct dashboard *dashboard;
     char *hello;             /* the dashboard's */
     struct web_login *login; /* NULL: none is needed */
@@ -185,7 +185,7 @@ static void make_dashboard(struct http_port *port)
 {
     port->hello = make_hello(port);
     const struct dashboard_settings settings = {
-        .triggers = &port->triggers,
+        .walk = &port->walk,
         .engine = port->parts.engine,
         .hello = port->hello,
         .count_calls = calls_of,
@@ -223,7 +223,7 @@ static void fill_pages(struct http_port *port)
     struct probes *probes = &port->probes;
     struct dashboard *dashboard = port->dashboard;
     struct worker_pages *workers = port->parts.workers;
-    struct walk_source *triggers = &port->triggers;
+    struct trigger_walk *walk = &port->walk;
     const struct web_page probe_pages[] = {
         {.path = "/livez", .get = probes_write_healthz, .context = probes, .is_open = true},
         {.path = "/healthz", .get = probes_write_healthz, .context = probes, .is_open = true},
@@ -240,9 +240,9 @@ static void fill_pages(struct http_port *port)
         {.path = "/api/connections", .get = dashboard_connections, .context = dashboard},
         {.path = "/api/log", .get = dashboard_log, .context = dashboard},
         {.path = "/metrics", .get = write_metrics, .context = port, .is_open = true},
-        {.path = "/api/triggers", .get = explain_list, .context = triggers},
-        {.path = "/api/triggers/", .get = explain_one, .context = triggers},
-        {.path = "/api/history/", .get = history_page, .context = triggers},
+        {.path = "/api/triggers", .get = explain_list, .context = walk},
+        {.path = "/api/triggers/", .get = explain_one, .context = walk},
+        {.path = "/api/history/", .get = history_page, .context = walk},
         {.path = "/api/workers", .get = worker_pages_list, .context = workers},
         {.path = "/api/replicas/", .get = worker_pages_replicas, .context = workers},
         {.path = "/api/workers/", .get = worker_pages_log, .context = workers},
@@ -271,11 +271,11 @@ bool http_port_begin(const struct http_port_addresses *addresses,
     port->probes.triggers = parts->triggers;
     port->probes.loop_calls = parts->loop_calls;
     port->probes.informer = parts->informer;
-    port->triggers = (struct walk_source){parts->triggers, run_loop_call, port};
+    port->walk = (struct trigger_walk){parts->triggers, run_loop_call, port};
     make_dashboard(port);
-    worker_pages_set_triggers(parts->workers, &port->triggers);
+    worker_pages_set_walk(parts->workers, &port->walk);
     port->trigger_metrics =
-        (struct trigger_metrics){.source = &port->triggers, .max = parts->metrics_per_trigger};
+        (struct trigger_metrics){.walk = &port->walk, .max = parts->metrics_per_trigger};
     fill_pages(port);
     const struct web_settings http = {
         .listen = addresses->http,

@@ -15,7 +15,7 @@
 
 struct worker_pages {
     const struct option_list *namespaces;
-    const struct walk_source *triggers;
+    const struct trigger_walk *walk;
     struct worker_monitor *monitor; /* NULL: there are no namespaces */
     struct worker_monitor *hpas;    /* NULL: they are not read */
 };
@@ -56,10 +56,10 @@ bool worker_pages_have_hpas(const struct worker_pages *workers)
     return workers != NULL && workers->hpas != NULL;
 }
 
-void worker_pages_set_triggers(struct worker_pages *workers, const struct walk_source *triggers)
+void worker_pages_set_walk(struct worker_pages *workers, const struct trigger_walk *walk)
 {
     if (workers != NULL)
-        workers->triggers = triggers;
+        workers->walk = walk;
 }
 
 void worker_pages_free(struct worker_pages *workers)
@@ -189,7 +189,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
-    bool has_run = walk_all(workers->triggers, visit, &search);
+    bool has_run = walk_all(workers->walk, visit, &search);
     qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];
@@ -242,7 +242,7 @@ void worker_pages_replicas(void *context, const struct page_request *request,
                                          .name = request->below[1],
                                          .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
-    bool has_run = walk_object(workers->triggers, search.namespace, search.name, visit, &search);
+    bool has_run = walk_object(workers->walk, search.namespace, search.name, visit, &search);
     if (!has_run)
         walk_refuse_busy(response);
     else if (search.count == 0)

@@ -4,8 +4,8 @@
 #include "base/text.h"
 #include "web/json_response.h"
 
-struct walk {
-    const struct walk_source *source;
+struct all_progress {
+    const struct trigger_walk *walk;
     walk_visit *visit;
     void *context;
     bool has_begun;
@@ -15,33 +15,33 @@ struct walk {
 static void visit_some(void *context)
 {
     enum { TRIGGERS_PER_TURN = 500, TRIGGERS_PER_CLOCK_READ = 16, MAX_TURN_US = 500 };
-    struct walk *walk = context;
-    struct triggers *triggers = walk->source->triggers;
+    struct all_progress *progress = context;
+    struct triggers *triggers = progress->walk->triggers;
     int64_t began_us = clock_now_us();
     for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
         struct trigger *trigger =
-            walk->has_begun ? triggers_next(triggers) : triggers_first(triggers);
-        walk->has_begun = true;
-        walk->is_done = trigger == NULL;
-        if (walk->is_done)
+            progress->has_begun ? triggers_next(triggers) : triggers_first(triggers);
+        progress->has_begun = true;
+        progress->is_done = trigger == NULL;
+        if (progress->is_done)
             return;
-        walk->visit(walk->context, trigger, began_us / 1000);
+        progress->visit(progress->context, trigger, began_us / 1000);
         if ((i + 1) % TRIGGERS_PER_CLOCK_READ == 0 && clock_now_us() - began_us > MAX_TURN_US)
             return;
     }
 }
 
-bool walk_all(const struct walk_source *source, walk_visit *visit, void *context)
+bool walk_all(const struct trigger_walk *walk, walk_visit *visit, void *context)
 {
-    struct walk walk = {.source = source, .visit = visit, .context = context};
-    while (!walk.is_done)
-        if (!source->run(source->run_context, visit_some, &walk))
+    struct all_progress progress = {.walk = walk, .visit = visit, .context = context};
+    while (!progress.is_done)
+        if (!walk->run(walk->run_context, visit_some, &progress))
             return false;
     return true;
 }
 
-struct object_walk {
-    const struct walk_source *source;
+struct object_progress {
+    const struct trigger_walk *walk;
     const char *namespace, *name;
     walk_visit *visit;
     void *context;
@@ -52,24 +52,24 @@ struct object_walk {
 
 static void visit_one(void *context)
 {
-    struct object_walk *walk = context;
-    struct trigger *trigger =
-        triggers_of_object(walk->source->triggers, walk->namespace, walk->name, walk->after);
-    walk->is_done = trigger == NULL;
-    if (walk->is_done)
+    struct object_progress *progress = context;
+    struct trigger *trigger = triggers_of_object(progress->walk->triggers, progress->namespace,
+                                                 progress->name, progress->after);
+    progress->is_done = trigger == NULL;
+    if (progress->is_done)
         return;
-    walk->after = trigger->id;
-    walk->is_done = ++walk->count == WALK_TRIGGERS_PER_OBJECT;
-    walk->visit(walk->context, trigger, clock_now_ms());
+    progress->after = trigger->id;
+    progress->is_done = ++progress->count == WALK_TRIGGERS_PER_OBJECT;
+    progress->visit(progress->context, trigger, clock_now_ms());
 }
 
-bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
+bool walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
                  walk_visit *visit, void *context)
 {
-    struct object_walk walk = {
-        .source = source, .namespace = namespace, .name = name, .visit = visit, .context = context};
-    while (!walk.is_done)
-        if (!source->run(source->run_context, visit_one, &walk))
+    struct object_progress progress = {
+        .walk = walk, .namespace = namespace, .name = name, .visit = visit, .context = context};
+    while (!progress.is_done)
+        if (!walk->run(walk->run_context, visit_one, &progress))
             return false;
     return true;
 }

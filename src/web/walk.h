@@ -14,7 +14,7 @@
 
 struct page_response;
 
-struct walk_source {
+struct trigger_walk {
     struct triggers *triggers;
     /* Has `call` run under the turn lock. False: that was not possible in time. */
     bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
@@ -26,13 +26,13 @@ typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
 /* Visits all triggers by ascending ids. False: it did not finish, as the server's loop is busy or
  * has ended; some may have been visited. */
-bool walk_all(const struct walk_source *source, walk_visit *visit, void *context);
+bool walk_all(const struct trigger_walk *walk, walk_visit *visit, void *context);
 
 /* Visits the first WALK_TRIGGERS_PER_OBJECT triggers of an object, and gives up the turn lock after
  * each. There is a limit since a caller can invent metadata, and a page of an object says much
  * about each. False: as walk_all(). */
 enum { WALK_TRIGGERS_PER_OBJECT = 100 };
-bool walk_object(const struct walk_source *source, const char *namespace, const char *name,
+bool walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
                  walk_visit *visit, void *context);
 
 /* Whether the trigger is of this ScaledObject. NULL stands for any namespace, or any name. */

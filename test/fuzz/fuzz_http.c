@@ -29,13 +29,13 @@ static bool run_at_once(void *context, void (*call)(void *call_context), void *c
 
 static struct web *start(void)
 {
-    static struct walk_source source;
+    static struct trigger_walk walk;
     static struct web_page pages[4];
     _cleanup_(error_done) struct error error = {0};
     static const struct scaler *const none[] = {NULL};
     struct web *web = NULL;
     signal(SIGPIPE, SIG_IGN);
-    source = (struct walk_source){
+    walk = (struct trigger_walk){
         .triggers = triggers_new(
             &(struct triggers_settings){.scalers = none,
                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
@@ -46,10 +46,10 @@ static struct web *start(void)
     struct option_entry entry = {"scaler", "none"};
     struct trigger_ref ref = {.name = "worker", .namespace = "shop", .entries = &entry, .count = 1};
     struct trigger *trigger;
-    require(triggers_find(source.triggers, &ref, 0, &trigger, &error));
-    pages[0] = (struct web_page){"/api/triggers", explain_list, &source};
-    pages[1] = (struct web_page){"/api/triggers/", explain_one, &source};
-    pages[2] = (struct web_page){"/api/history/", history_page, &source};
+    require(triggers_find(walk.triggers, &ref, 0, &trigger, &error));
+    pages[0] = (struct web_page){"/api/triggers", explain_list, &walk};
+    pages[1] = (struct web_page){"/api/triggers/", explain_one, &walk};
+    pages[2] = (struct web_page){"/api/history/", history_page, &walk};
     const struct web_settings settings = {.listen = "127.0.0.1:0", .pages = pages};
     require(web_start(&settings, &web, &error));
     return web;

@@ -20,10 +20,10 @@ static bool run_at_once(void *context, void (*call)(void *call_context), void *c
     return !loop_is_busy;
 }
 
-const struct walk_source *source(void)
+const struct trigger_walk *walk_of_triggers(void)
 {
-    static struct walk_source walk;
-    walk = (struct walk_source){.triggers = triggers, .run = run_at_once};
+    static struct trigger_walk walk;
+    walk = (struct trigger_walk){.triggers = triggers, .run = run_at_once};
     return &walk;
 }
 
@@ -46,7 +46,7 @@ json_t *page_of(const struct trigger *trigger,
     char name[] = "worker";
     const struct page_request request = {
         .below = {namespace, name}, .below_count = 2, .parameters = &none};
-    get((void *)source(), &request, &response);
+    get((void *)walk_of_triggers(), &request, &response);
     json_t *page = json_loads(response.body.bytes, 0, NULL);
     text_done(&response.body);
     const json_t *triggers_of_page = list == NULL ? page : json_object_get(page, list);
@@ -64,7 +64,7 @@ json_t *page_of(const struct trigger *trigger,
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
-    assert_true(trigger_rows_update(*rows, source()));
+    assert_true(trigger_rows_update(*rows, walk_of_triggers()));
     live_tables_server(tables, "{}");
     return 1000;
 }

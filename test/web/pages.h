@@ -18,7 +18,7 @@ extern bool loop_is_busy; /* nothing runs under the turn lock */
 extern int turns;         /* that were asked for */
 
 /* Of the triggers there are now. */
-const struct walk_source *source(void);
+const struct trigger_walk *walk_of_triggers(void);
 
 /* Each call is now: what came before it is of the past. */
 struct trigger *find_now(const char *const *pairs);

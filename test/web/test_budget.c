@@ -324,9 +324,9 @@ static bool run_at_once(void *context, void (*call)(void *call_context), void *c
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
-    const struct walk_source source = {.triggers = triggers, .run = run_at_once};
+    const struct trigger_walk walk = {.triggers = triggers, .run = run_at_once};
     (void)tables;
-    assert_true(trigger_rows_update(*rows, &source));
+    assert_true(trigger_rows_update(*rows, &walk));
     return 1000;
 }
 

@@ -25,7 +25,7 @@ static json_t *list_of(const char *parameters)
     struct evkeyvalq parsed = {0};
     evhttp_parse_query_str(parameters, &parsed);
     const struct page_request request = {.parameters = &parsed};
-    explain_list((void *)source(), &request, &response);
+    explain_list((void *)walk_of_triggers(), &request, &response);
     evhttp_clear_headers(&parsed);
     json_t *page = response.code >= 400 ? NULL : json_loads(response.body.bytes, 0, NULL);
     assert_true(response.code >= 400 || page != NULL);
@@ -107,7 +107,7 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     (void)state;
     FIND_NOW(JOBS);
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
-        .triggers = source(), .engine = engine, .hello = "{}", .count_calls = no_calls});
+        .walk = walk_of_triggers(), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
     void *reader = live_tables_stream.opened(tables);
     loop_is_busy = true;
@@ -191,7 +191,7 @@ static void a_row_whose_time_is_nearly_the_next_tenth_is_sent_once(void **state)
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(trigger->bound.query, &now);
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
-        .triggers = source(), .engine = engine, .hello = "{}", .count_calls = no_calls});
+        .walk = walk_of_triggers(), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
     void *reader = live_tables_stream.opened(tables);
     for (size_t i = 0; i < ARRAY_LENGTH(offsets); i++) {

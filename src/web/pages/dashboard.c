@@ -92,7 +92,7 @@ static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;
     int64_t began_ms = clock_now_ms();
-    if (!trigger_rows_update(dashboard->rows, dashboard->settings.triggers))
+    if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return TICK_MS;
     live_tables_begin(tables, LIVE_CONNECTIONS);
     engine_connections(dashboard->settings.engine, update_connection, tables);
@@ -139,7 +139,7 @@ static bool count(const struct dashboard *dashboard)
 {
     bool is_updated =
         live_tables_has_readers(dashboard->tables) && trigger_rows_totals(dashboard->rows) != NULL;
-    return is_updated || trigger_rows_count(dashboard->rows, dashboard->settings.triggers);
+    return is_updated || trigger_rows_count(dashboard->rows, dashboard->settings.walk);
 }
 
 void dashboard_tick(void *context)

@@ -322,11 +322,11 @@ static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 
 void explain_list(void *context, const struct page_request *request, struct page_response *response)
 {
-    const struct walk_source *source = context;
+    const struct trigger_walk *walk = context;
     struct listed_triggers list = {.namespace = page_request_parameter(request, "namespace")};
     if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
-    if (walk_all(source, add_to_list, &list))
+    if (walk_all(walk, add_to_list, &list))
         paged_list_end(&list.rows);
     else
         walk_refuse_busy(response);
@@ -334,13 +334,13 @@ void explain_list(void *context, const struct page_request *request, struct page
 
 void explain_one(void *context, const struct page_request *request, struct page_response *response)
 {
-    const struct walk_source *source = context;
+    const struct trigger_walk *walk = context;
     if (request->below_count != 2) {
         json_response_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
     _cleanup_(search_done) struct explain_search search = {0};
-    if (!walk_object(source, request->below[0], request->below[1], add_found, &search))
+    if (!walk_object(walk, request->below[0], request->below[1], add_found, &search))
         walk_refuse_busy(response);
     else if (search.found_count == 0)
         walk_refuse_unknown_object(response);

@@ -18,7 +18,7 @@
 #include "web/http/web_page.h"
 #include "web/walk.h"
 
-/* These are hooks of struct web_page; their context is a struct walk_source. */
+/* These are hooks of struct web_page; their context is a struct trigger_walk. */
 void explain_list(void *context, const struct page_request *request,
                   struct page_response *response);
 void explain_one(void *context, const struct page_request *request, struct page_response *response);

@@ -14,7 +14,7 @@
 #include "web/http/web_page.h"
 #include "web/walk.h"
 
-/* This is a hook of struct web_page; its context is a struct walk_source. */
+/* This is a hook of struct web_page; its context is a struct trigger_walk. */
 void history_page(void *context, const struct page_request *request,
                   struct page_response *response);
 

@@ -218,29 +218,28 @@ static void take_date_offset(struct trigger_rows *rows)
         rows->date_offset_ms = now_ms;
 }
 
-static bool visit_all(struct trigger_rows *rows, bool is_counting,
-                      const struct walk_source *triggers)
+static bool visit_all(struct trigger_rows *rows, bool is_counting, const struct trigger_walk *walk)
 {
     rows->totals = (struct trigger_totals){0};
     rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;
-    return walk_all(triggers, visit, rows);
+    return walk_all(walk, visit, rows);
 }
 
-bool trigger_rows_count(struct trigger_rows *rows, const struct walk_source *triggers)
+bool trigger_rows_count(struct trigger_rows *rows, const struct trigger_walk *walk)
 {
-    if (!visit_all(rows, true, triggers))
+    if (!visit_all(rows, true, walk))
         return false;
     add_up(rows);
     return true;
 }
 
-bool trigger_rows_update(struct trigger_rows *rows, const struct walk_source *triggers)
+bool trigger_rows_update(struct trigger_rows *rows, const struct trigger_walk *walk)
 {
     take_date_offset(rows);
     live_tables_begin(rows->tables, LIVE_TRIGGERS);
-    if (!visit_all(rows, false, triggers))
+    if (!visit_all(rows, false, walk))
         return false;
     live_tables_end(rows->tables, LIVE_TRIGGERS);
     add_up(rows);
