@@ -65,7 +65,7 @@ function changeItem([at, text]) {
 }
 
 // samples: the actual replicas, as [time, number or null].
-export function makePanel(path, samples, chosen) {
+export function makePanel(path, samples, onChoose) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const former = el("p", { hidden: true },
@@ -76,7 +76,7 @@ export function makePanel(path, samples, chosen) {
   const title = el("h2", {});
   const chip = el("span", {});
   const query = el("code", { class: "soft" });
-  const plots = makeTriggerPlots(samples, chosen);
+  const plots = makeTriggerPlots(samples, onChoose);
   const csv = el("a", {}, "Download as CSV");
   const element = el("article", { class: "panel" },
     el("header", {}, title, chip, query), former, figures, error,

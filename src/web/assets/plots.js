@@ -68,9 +68,9 @@ function shade(self, outages) {
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
  * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
- * series}); `chosen(from, to)`: a range was drawn with the pointer.
+ * series}); `onChoose(from, to)`: a range was drawn with the pointer.
  */
-export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
+export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const holder = el("div", { class: "plot-area", role: "img" });
   const values = series.map(() => el("span", { class: "legend-value" }));
   const labels = series.map((one) => el("span", {}, one.label));
@@ -103,7 +103,7 @@ export function makePlot({ title, unit, summary, series, isWhole, chosen }) {
     const { left, width } = self.select;
     if (width < 8) return;
     self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    chosen(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
+    onChoose(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
   }
 
   function make() {

@@ -18,8 +18,8 @@ export function triggerPage(namespace, name) {
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const replicas = makeReplicaSamples(namespace, name);
   const panels = makeTriggerPanels({
-    object, path, samples: replicas.samples, explained: drawLog,
-    chosen: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
+    object, path, samples: replicas.samples, onExplained: drawLog,
+    onChoose: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
   });
   const own = el("button", {
     type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE),

@@ -7,9 +7,9 @@ import { getJson, store } from "./store.js";
 export const CHANGE_MS = 2000; // a row that changes is explained again, at most so often
 const IDLE_MS = 10000; // the others: the ages grow
 
-// path: the object's, in addresses of the server. samples, chosen: as makePanel() has them. explained(): the triggers
-// and their connections may be others now.
-export function makeTriggerPanels({ object, path, samples, chosen, explained }) {
+// path: the object's, in addresses of the server. samples, onChoose: as makePanel() has them. onExplained(): the
+// triggers and their connections may be others now.
+export function makeTriggerPanels({ object, path, samples, onChoose, onExplained }) {
   const list = el("div", {});
   const message = el("p", { class: "none" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
@@ -30,7 +30,7 @@ export function makeTriggerPanels({ object, path, samples, chosen, explained }) 
 
   // A panel for each trigger, and in their order.
   function arrange() {
-    for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, samples, chosen));
+    for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, samples, onChoose));
     for (const [id, panel] of made) {
       if (triggers.some((trigger) => trigger.id === id)) continue;
       panel.close();
@@ -56,7 +56,7 @@ export function makeTriggerPanels({ object, path, samples, chosen, explained }) 
       triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
       arrange();
       draw();
-      explained();
+      onExplained();
     } catch (error) {
       fail(error);
     } finally {

@@ -5,10 +5,10 @@ import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
 
-// samples: the actual replicas, as [time, number or null]. `chosen(from, to)` as makePlot() has it.
-export function makeTriggerPlots(samples, chosen) {
+// samples: the actual replicas, as [time, number or null]. `onChoose(from, to)` as makePlot() has it.
+export function makeTriggerPlots(samples, onChoose) {
   const waiting = makePlot({
-    title: "Work", unit: "messages", summary: "waiting", chosen,
+    title: "Work", unit: "messages", summary: "waiting", onChoose,
     series: [
       { label: "waiting", colour: "plot-1", isFilled: true },
       { label: "in flight", colour: "plot-2" },
@@ -16,14 +16,14 @@ export function makeTriggerPlots(samples, chosen) {
     ],
   });
   const replicas = makePlot({
-    title: "Replicas", unit: "replicas", summary: "wanted", isWhole: true, chosen,
+    title: "Replicas", unit: "replicas", summary: "wanted", isWhole: true, onChoose,
     series: [
       { label: "wanted", colour: "plot-3", isStep: true, isFilled: true },
       { label: "actual", colour: "plot-2", isStep: true },
     ],
   });
   const rates = makePlot({
-    title: "Rates", unit: "messages per second", summary: "arrivals", chosen,
+    title: "Rates", unit: "messages per second", summary: "arrivals", onChoose,
     series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-2" }],
   });
   const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ",
