@@ -587,7 +587,7 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
         const series = [{ label: 'wanted', colour: 'replicas', isStep: true }];
         const plot = makePlot({ title: 'Replicas', unit: 'replicas', summary: 'wanted', series, isWhole: true });
         document.querySelector('main').replaceChildren(plot.element);
-        plot.draw({ times: [1, 2], columns: [[5, 7]], range: [1, 2], outages: [] });
+        plot.draw({ times: [1, 2], columns: [[5, 7]], span: [1, 2], outages: [] });
     })()""")
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
@@ -600,8 +600,8 @@ def test_a_plot_says_the_peak_of_its_range(browser, server):
         const series = [{ label: 'waiting', colour: 'plot-1' }];
         const plot = makePlot({ title: 'Work', unit: 'messages', summary: 'waiting', series });
         document.querySelector('main').replaceChildren(plot.element);
-        const labelOf = (range, values) => {
-            plot.draw({ times: [10, 20, 30, 40], columns: [values], range, outages: [] });
+        const labelOf = (span, values) => {
+            plot.draw({ times: [10, 20, 30, 40], columns: [values], span, outages: [] });
             return plot.element.querySelector('[role=img]').getAttribute('aria-label');
         };
         return [labelOf([0, 50], [96, 7, 3, 50]), labelOf([15, 35], [96, 7, 3, 50]), labelOf([31, 39], [96, 7, 3, 50]),

@@ -35,19 +35,19 @@ const seriesOf = ({ label, colour: name, isDashed, isFilled, isStep }) => ({
   paths: isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
 });
 
-// For uPlot. range(): from and to, whenever it draws.
-function optionsOf({ series, isWhole, unit, range }) {
+// For uPlot. span(): from and to, whenever it draws.
+function optionsOf({ series, isWhole, unit, span }) {
   const amount = (tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick));
   return {
     padding: [8, 26, 0, 0], // right: half of the last time below the axis
     legend: { show: false },
     cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false }, sync: { key: "history" } },
     scales: {
-      x: { time: true, range },
+      x: { time: true, range: span },
       y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] },
     },
     axes: [
-      axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(range()[1])}` }),
+      axis({ values: (_, ticks) => clocks(ticks), space: 80, size: 28, label: `time, ${zone(span()[1])}` }),
       axis({ values: (_, ticks) => ticks.map(amount), size: 48, label: unit }),
     ],
     series: [{}, ...series.map(seriesOf)],
@@ -67,8 +67,8 @@ function shade(self, outages) {
 
 /*
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
- * draw({times, columns, range: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
- * series}); `onChoose(from, to)`: a range was drawn with the pointer.
+ * draw({times, columns, span: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
+ * series}); `onChoose(from, to)`: a span was drawn with the pointer.
  */
 export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const holder = el("div", { class: "plot-area", role: "img" });
@@ -80,7 +80,7 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const caption = el("figcaption", {});
   const element = el("figure", { class: "plot" }, caption, legend, holder);
   let plot = null;
-  let shown = { times: [], columns: series.map(() => []), range: [0, 1], outages: [], title, unit };
+  let shown = { times: [], columns: series.map(() => []), span: [0, 1], outages: [], title, unit };
   const data = () => [shown.times, ...shown.columns];
   const size = () => ({ width: Math.max(200, holder.clientWidth), height: HEIGHT });
 
@@ -89,12 +89,12 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
     items.forEach((item, at) => (item.hidden = shown.columns[at].every((value) => value == null)));
   }
 
-  const isHere = () => shown.times.findLastIndex((time) => time <= shown.range[1]);
+  const isHere = () => shown.times.findLastIndex((time) => time <= shown.span[1]);
 
-  // What a screen reader says of the first series: of the range, as it is seen.
+  // What a screen reader says of the first series: of the span, as it is seen.
   function describe() {
-    const [[values], { times, range }, last] = [shown.columns, shown, isHere()];
-    const known = values.filter((value, at) => value != null && at <= last && (at === last || times[at] >= range[0]));
+    const [[values], { times, span }, last] = [shown.columns, shown, isHere()];
+    const known = values.filter((value, at) => value != null && at <= last && (at === last || times[at] >= span[0]));
     const peak = known.length > 0 ? Math.max(...known) : null;
     return `${orUnknown(values[last])} at the end, at most ${orUnknown(peak)}`;
   }
@@ -117,7 +117,7 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
       drawClear: [(self) => shade(self, shown.outages)], setSelect: [select],
       setCursor: [(self) => show(self.cursor.idx ?? isHere())],
     };
-    const options = { ...optionsOf({ series, isWhole, unit: shown.unit, range: () => shown.range }), ...size(), hooks };
+    const options = { ...optionsOf({ series, isWhole, unit: shown.unit, span: () => shown.span }), ...size(), hooks };
     plot = new window.uPlot(options, data(), holder);
     show(isHere());
   }

@@ -27,6 +27,6 @@ export function limitsOf(first, range) {
   const own = spanOf(range);
   if (own) return own;
   const now = serverNow();
-  const [, , span] = ranges.find(([key]) => key === range);
-  return [Math.min(Math.max(now - span, first), now - 10), now];
+  const [, , seconds] = ranges.find(([key]) => key === range);
+  return [Math.min(Math.max(now - seconds, first), now - 10), now];
 }

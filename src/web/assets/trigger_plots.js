@@ -33,10 +33,10 @@ export function makeTriggerPlots(samples, onChoose) {
 
   // stateNow: the state that goes on since the last measurement; holdSeconds: for how long a value is held.
   function draw({ data, target, stateNow, holdSeconds }) {
-    const range = limitsOf(data.times[0], chosenRange());
-    const isInRange = ({ from, to }) => from < range[1] && to > range[0];
+    const span = limitsOf(data.times[0], chosenRange());
+    const isInRange = ({ from, to }) => from < span[1] && to > span[0];
     const outages = outagesOf(data, stateNow, holdSeconds).filter(isInRange);
-    const common = { times: data.times, range, outages };
+    const common = { times: data.times, span, outages };
     shades.hidden = outages.length === 0;
     waiting.draw({
       ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
