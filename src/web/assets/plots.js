@@ -89,11 +89,11 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
     items.forEach((item, at) => (item.hidden = shown.columns[at].every((value) => value == null)));
   }
 
-  const isHere = () => shown.times.findLastIndex((time) => time <= shown.span[1]);
+  const lastIndex = () => shown.times.findLastIndex((time) => time <= shown.span[1]);
 
   // What a screen reader says of the first series: of the span, as it is seen.
   function describe() {
-    const [[values], { times, span }, last] = [shown.columns, shown, isHere()];
+    const [[values], { times, span }, last] = [shown.columns, shown, lastIndex()];
     const known = values.filter((value, at) => value != null && at <= last && (at === last || times[at] >= span[0]));
     const peak = known.length > 0 ? Math.max(...known) : null;
     return `${orUnknown(values[last])} at the end, at most ${orUnknown(peak)}`;
@@ -110,16 +110,16 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
     plot?.destroy();
     plot = null;
     if (!window.uPlot) { // it could not be loaded: the values are shown all the same
-      show(isHere());
+      show(lastIndex());
       return;
     }
     const hooks = {
       drawClear: [(self) => shade(self, shown.outages)], setSelect: [select],
-      setCursor: [(self) => show(self.cursor.idx ?? isHere())],
+      setCursor: [(self) => show(self.cursor.idx ?? lastIndex())],
     };
     const options = { ...optionsOf({ series, isWhole, unit: shown.unit, span: () => shown.span }), ...size(), hooks };
     plot = new window.uPlot(options, data(), holder);
-    show(isHere());
+    show(lastIndex());
   }
 
   const resized = new ResizeObserver(() => plot?.setSize(size()));
@@ -135,7 +135,7 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
       holder.setAttribute("aria-label", `${shown.title}, ${shown.labels?.[0] ?? summary}: ${describe()}`);
       if (isSame) plot.setData(data());
       else make();
-      show(isHere());
+      show(lastIndex());
     },
     close() {
       resized.disconnect();
