@@ -27,5 +27,5 @@ export function drawLines(list, lines, none) {
   const key = lines.length === 0 ? "none" : [lines[0].time, ...lines.map(({ number }) => number)].join();
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
-  list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "none" }, none)]));
+  list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "empty" }, none)]));
 }

@@ -114,7 +114,7 @@ export function makePanel(path, samples, onChoose) {
       last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
       plots.element.hidden = last.data.times.length === 0;
       redraw();
-      const none = el("li", { class: "none" }, "Nothing changed in the last hour.");
+      const none = el("li", { class: "empty" }, "Nothing changed in the last hour.");
       setChildren(changes, changesOf(last.data), (items) => (items.length > 0 ? items.map(changeItem) : [none]));
     },
     redraw,

@@ -41,7 +41,7 @@ export class Table {
       el("thead", {}, el("tr", {}, this.headers)), this.body);
     this.scroller = el("div",
       { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
-    this.none = el("p", { class: "none", hidden: true });
+    this.none = el("p", { class: "empty", hidden: true });
     this.element = el("div", { class: "table" }, this.scroller, this.none);
     this.element.style.setProperty("--row-height", `${ROW_HEIGHT}px`);
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });

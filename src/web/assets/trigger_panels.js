@@ -11,7 +11,7 @@ const IDLE_MS = 10000; // the others: the ages grow
 // triggers and their connections may be others now.
 export function makeTriggerPanels({ object, path, samples, onChoose, onExplained }) {
   const list = el("div", {});
-  const message = el("p", { class: "none" }, "Loading …");
+  const message = el("p", { class: "empty" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
   let rows = null; // of the table, from before the triggers were explained; null: that failed
