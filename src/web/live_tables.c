@@ -157,7 +157,8 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
     }
 }
 
-/* First what all readers were sent; then what those who read were: only the others begin again. */
+/* First forgets the rows that all readers know are gone. If too many remain, also those that only
+ * slow readers do not know of: such readers begin again. */
 static void forget_gone(struct live_tables *tables, struct table *table)
 {
     const struct live_tables_reader *reader;

@@ -5,7 +5,8 @@
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
- * memory: an address may have as much of it as it leaves to the others.
+ * memory: an address gets another large one only while its others use at most as much as would
+ * remain.
  *
  * Threads: the HTTP server's.
  */

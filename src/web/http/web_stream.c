@@ -53,7 +53,8 @@ static void piece_taken(struct evhttp_connection *connection, void *argument)
     send_piece(reader);
 }
 
-/* What is left after it is written when this was taken; what comes later, with the next tick. */
+/* What does not fit is written when this piece has been taken. News after the last piece waits for
+ * the next tick. */
 static void send_piece(struct web_stream_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
@@ -145,8 +146,8 @@ static struct stream_page *page_for(struct web_streams *streams,
     return page;
 }
 
-/* Without a share for each address one client would take all places. Two more, so that two do not
- * take turns. */
+/* Without a share for each address one client would take all places. A reader is displaced only by
+ * an address with at least two fewer, or two addresses would displace each other in turn. */
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next)
 {
     struct web_stream_reader *readers[WEB_STREAM_MAX_READERS];
