@@ -18,8 +18,8 @@ static const int tries_ms[] = {300, 600, 900};
 enum { MAX_FAILURES = 2 };
 
 enum {
-    /* A request that failed is sent again so much later if it had no thread, if it was a listing, or
-       if its answer was too long. */
+    /* A request that failed is sent again so much later if it had no thread, was a listing, or its
+       answer was too long. */
     AGAIN_MS = 500,
     /* But so much later if it was a listing that was too long. */
     TOO_LONG_AGAIN_MS = 30 * 1000,

@@ -26,8 +26,8 @@ struct move_check {
 bool move_check(const struct move_check *check, const struct builtin *builtin,
                 struct findings *reasons);
 
-/* Warns of a host that the server must list before: it is beside a ClusterTriggerAuthentication, not
- * in it (docs/security.md). Of a trigger that can move. */
+/* Warns of a host that the server must list before: it is beside a ClusterTriggerAuthentication,
+ * not in it (docs/security.md). Of a trigger that can move. */
 void move_check_host(const struct builtin *builtin, const struct finding_place *place,
                      struct findings *findings);
 
