@@ -247,7 +247,8 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
     struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 1);
     updated(persistence, 9, 9, 1000);
     assert_int_equal(updated(persistence, 9, 9, 60000), 0);
-    assert_int_equal(updated(persistence, 9, 10, 61000), 1000);
+    assert_int_equal(updated(persistence, 9, 10, 120000), 0);
+    assert_int_equal(updated(persistence, 9, 10, 121000), 1000);
     kafka_persistence_forget_all(&all);
 }
 

@@ -13,6 +13,7 @@ struct partition {
     int64_t committed;
     int64_t since_ms; /* 0: not known */
     int64_t updated_ms;
+    bool had_lag; /* when it was updated */
 };
 
 struct kafka_persistence {
@@ -119,8 +120,9 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 {
     struct partition *entry = &persistence->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
-    if (!has_lag || is_restarted(persistence, entry) || entry->committed != committed)
+    if (!entry->had_lag || is_restarted(persistence, entry) || entry->committed != committed)
         entry->since_ms = now_ms;
+    entry->had_lag = has_lag;
     entry->committed = committed;
     entry->updated_ms = now_ms;
 }

@@ -272,7 +272,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     return partition;
 }
 
-/* A subscription has at most one link to a partition, or partition_notify() would go on with a
+/* A subscription has at most one link to a partition, or partition_tell() would go on with a
  * partition that is gone. Of the partition's links, that of the subscription being made is the
  * last. */
 static bool link_to(struct kafka_subscriptions *subscriptions, struct subscription *subscription,
