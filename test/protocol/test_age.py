@@ -1,4 +1,4 @@
-"""--max-connection-age: clients are sent away in order; and what a transport cannot hold it refuses to start with."""
+"""What ends by age. --max-connection-age: clients are sent away in order; and what a transport cannot hold it refuses to start with."""
 
 import subprocess
 import time
@@ -7,6 +7,8 @@ import grpc
 import pytest
 
 from support.clients.grpc_client import Client
+from support.pages.page import get
+from support.process import wait_until
 from support.server.server import Server, binary
 from support.network.tap import Tap
 from support.clients.triggers import UNREACHABLE
@@ -37,3 +39,16 @@ def test_a_flag_that_the_transport_cannot_hold_is_refused_at_start(flag, value):
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 2
     assert f"{flag} needs --transport nghttp2" in done.stderr
+
+
+def test_a_pause_of_the_server_ages_no_trigger():
+    """As its host sleeps: KEDA calls again within its interval."""
+    with Server(http=True, arguments=("--forget", "2s")) as server, Client(server.port) as client:
+        def triggers():
+            return get(server, "/api/server").json()["triggers"]
+        client.metric_spec(UNREACHABLE)
+        server.pause()
+        time.sleep(15)
+        server.resume()
+        assert triggers() == 1
+        wait_until(lambda: triggers() == 0, 20, "the end of its time")

@@ -693,6 +693,19 @@ static void a_walk_sees_each_trigger_that_stays_once(void **state)
     assert_null(triggers_next(triggers));
 }
 
+static void nobody_could_call_in_a_pause(void **state)
+{
+    (void)state;
+    const char *const first[] = {GOOD, NULL};
+    find_in("shop", 0, first);
+    triggers_resume(triggers, 600000);
+    int64_t next_ms = triggers_expire(triggers, 600000);
+    assert_int_equal(triggers_count(triggers), 1);
+    assert_true(next_ms > 600000);
+    triggers_expire(triggers, next_ms);
+    assert_int_equal(triggers_count(triggers), 0);
+}
+
 /* Who walks may give up anywhere, and says nothing. */
 static void a_walk_begins_anew_wherever_the_last_one_was(void **state)
 {
@@ -871,6 +884,7 @@ int main(void)
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
         TEST(a_walk_sees_each_trigger_that_stays_once),
+        TEST(nobody_could_call_in_a_pause),
         TEST(a_walk_begins_anew_wherever_the_last_one_was),
         TEST(buckets_have_each_trigger_once),
         TEST(a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one),

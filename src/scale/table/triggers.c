@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 void triggers_reserve_for_file(struct triggers *triggers)
@@ -144,13 +145,19 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);
 }
 
+void triggers_resume(struct triggers *triggers, int64_t now_ms)
+{
+    triggers->resumed_ms = now_ms;
+}
+
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
 {
     int64_t forget_ms = triggers->settings.forget_ms;
     struct trigger *oldest;
     for (int i = 0; (oldest = triggers->by_age) != NULL; i++) {
-        if (oldest->last_call_ms + forget_ms > now_ms)
-            return oldest->last_call_ms + forget_ms;
+        int64_t from_ms = MAX(oldest->last_call_ms, triggers->resumed_ms);
+        if (from_ms + forget_ms > now_ms)
+            return from_ms + forget_ms;
         if (i == TRIGGERS_EXPIRED_AT_ONCE)
             return now_ms;
         triggers_drop(triggers, oldest);

@@ -102,6 +102,10 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
  * of clock_now_ms(). */
 enum { TRIGGERS_EXPIRED_AT_ONCE = 100 };
 int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
+
+/* Nobody could call until now, as the host slept, or the process was stopped: no trigger is dropped
+ * before it had the usual time from now on. */
+void triggers_resume(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
 
 const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *triggers);

@@ -21,6 +21,7 @@ struct triggers {
     struct trigger *next_walked;  /* triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
     uint64_t last_id;
+    int64_t resumed_ms; /* see triggers_resume(); 0: never */
 };
 
 /* ---- triggers_lookup.c ---- */

@@ -13,11 +13,17 @@
 #include <sys/param.h>
 #include <utlist.h>
 
+enum {
+    PAUSE_MS = 10 * 1000,        /* a turn that is so late comes after a pause */
+    LONGEST_WAIT_MS = 60 * 1000, /* between two turns, so that a pause is noticed */
+};
+
 struct external_scaler {
     struct scaler_calls calls; /* the service's context */
     struct rpc_service service;
     struct loop_calls *loop_calls;
     int64_t expire_at_ms;
+    int64_t turn_due_ms; /* when the next turn is due at the latest; 0: there was none */
 };
 
 /* ---- IsActive and GetMetrics ---- */
@@ -191,6 +197,12 @@ static int64_t handle_ready(const struct scaler_calls *calls, int64_t now_ms)
     return now_ms;
 }
 
+/* The host slept, or the process was stopped: nobody could call meanwhile. */
+static bool has_paused(const struct external_scaler *scaler, int64_t now_ms)
+{
+    return scaler->turn_due_ms != 0 && now_ms > scaler->turn_due_ms + PAUSE_MS;
+}
+
 static int64_t scaler_turn(void *context, int64_t now_ms)
 {
     struct external_scaler *scaler = context;
@@ -203,9 +215,15 @@ static int64_t scaler_turn(void *context, int64_t now_ms)
     due_ms = clock_earlier(due_ms, handle_patient(calls, now_ms));
     due_ms = clock_earlier(due_ms, handle_due(&calls->heartbeats, now_ms));
     due_ms = clock_earlier(due_ms, handle_due(&calls->late, now_ms));
+    if (has_paused(scaler, now_ms)) {
+        triggers_resume(calls->triggers, now_ms);
+        scaler->expire_at_ms = 0;
+    }
     if (scaler->expire_at_ms <= now_ms)
         scaler->expire_at_ms = triggers_expire(calls->triggers, now_ms);
-    return is_renewing ? now_ms : clock_earlier(due_ms, scaler->expire_at_ms);
+    due_ms = is_renewing ? now_ms : clock_earlier(due_ms, scaler->expire_at_ms);
+    scaler->turn_due_ms = clock_earlier(due_ms, now_ms + LONGEST_WAIT_MS);
+    return scaler->turn_due_ms;
 }
 
 #define SERVICE "externalscaler.ExternalScaler"
