@@ -149,70 +149,119 @@ static void add_secrets(struct fleet *fleet, const struct manifest_object *objec
     }
 }
 
-static bool can_move(struct fleet *fleet, const struct manifest_object *object,
-                     const struct yaml_tree *trigger, bool *ret_is_meant, struct error *reasons)
+static struct move_check check_of(const struct fleet *fleet, const struct manifest_object *object,
+                                  const struct yaml_tree *trigger)
+{
+    return (struct move_check){.scalers = fleet->settings->scalers,
+                               .file = object->file,
+                               .trigger = trigger,
+                               .name = object->name,
+                               .label = object->label,
+                               .namespace = object->namespace};
+}
+
+/* Whether `migrate` moves the trigger where it sees nothing but the object. */
+static bool moves_alone(const struct fleet *fleet, const struct manifest_object *object,
+                        const struct yaml_tree *trigger)
+{
+    _cleanup_(findings_done) struct findings reasons = {0};
+    struct builtin builtin;
+    const struct move_check check = check_of(fleet, object, trigger);
+    builtin_read(fleet->settings->scalers, &(const struct manifests){0}, object->namespace, trigger,
+                 &builtin);
+    bool moves = move_check(&check, &builtin, &reasons);
+    builtin_done(&builtin);
+    return moves;
+}
+
+/* The caller ends `ret_builtin`. */
+static bool can_move(const struct fleet *fleet, const struct manifest_object *object,
+                     const struct yaml_tree *trigger, struct builtin *ret_builtin,
+                     struct error *reasons)
 {
     _cleanup_(findings_done) struct findings all = {0};
-    struct builtin builtin;
-    const struct move_check check = {.scalers = fleet->settings->scalers,
-                                     .file = object->file,
-                                     .trigger = trigger,
-                                     .name = object->name,
-                                     .label = object->label,
-                                     .namespace = object->namespace};
-    builtin_read(fleet->settings->scalers, fleet->manifests, object->namespace, trigger, &builtin);
-    bool can_move = move_check(&check, &builtin, &all);
+    const struct move_check check = check_of(fleet, object, trigger);
+    builtin_read(fleet->settings->scalers, fleet->manifests, object->namespace, trigger,
+                 ret_builtin);
+    bool can_move = move_check(&check, ret_builtin, &all);
     for (size_t i = 0; i < all.count; i++)
         error_add(reasons, "%s", all.items[i].text);
-    *ret_is_meant = builtin.is_meant;
-    if (can_move && has_kubernetes_name(object)) {
-        const struct finding_place place = manifest_place(object, trigger->line);
-        move_check_host(&builtin, &place, &fleet->warnings);
-        add_connection(fleet, object, &builtin);
-        add_secrets(fleet, object, &builtin);
-    }
-    builtin_done(&builtin);
     return can_move;
 }
 
-static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index)
+static bool must_stay(const struct fleet *fleet, const struct manifest_object *object,
+                      const struct yaml_tree *trigger)
+{
+    _cleanup_(error_done) struct error reasons = {0};
+    struct builtin builtin;
+    bool stays = !can_move(fleet, object, trigger, &builtin, &reasons);
+    builtin_done(&builtin);
+    return stays;
+}
+
+/* Why the object has no command; NULL: it has one. The caller frees the text. */
+static char *reason_without_command(const struct fleet *fleet, const struct manifest_object *object)
+{
+    const struct yaml_tree *list = manifest_triggers(object);
+    if (!has_kubernetes_name(object))
+        return text_copy("its name or namespace is none that Kubernetes permits: there is no "
+                         "command for it");
+    for (size_t i = 0; list != NULL && i < list->count; i++) {
+        const struct yaml_tree *trigger = list->items[i];
+        if (must_stay(fleet, object, trigger) && moves_alone(fleet, object, trigger))
+            return text_format("trigger %zu of the same object has to stay, and a command, which "
+                               "sees no authentication, would move it, too: run `backlog migrate` "
+                               "on files that have the authentications",
+                               i);
+    }
+    return NULL;
+}
+
+static void add_moving(struct fleet *fleet, struct candidate *found,
+                       const struct yaml_tree *trigger, const struct builtin *builtin)
+{
+    const struct finding_place place = manifest_place(found->object, trigger->line);
+    enum access access = access_of(trigger);
+    move_check_host(builtin, &place, &fleet->warnings);
+    add_connection(fleet, found->object, builtin);
+    add_secrets(fleet, found->object, builtin);
+    found->type = found->triggers++ == 0 ? builtin->type : found->type;
+    found->lacks_hold |= yaml_tree_find(trigger, "metadata.hold") == NULL;
+    found->access = access > found->access ? access : found->access;
+}
+
+static void add_trigger(struct fleet *fleet, struct candidate *found, size_t index,
+                        const char *no_command)
 {
     const struct manifest_object *object = found->object;
     const struct yaml_tree *trigger = manifest_triggers(object)->items[index];
     const char *type = yaml_tree_text(trigger, "type");
     _cleanup_(error_done) struct error reasons = {0};
-    bool is_meant = false;
+    struct builtin builtin;
     if (type == NULL)
         return;
     if (builtin_is_external(type)) {
         fleet->external++;
         return;
     }
-    if (!can_move(fleet, object, trigger, &is_meant, &reasons)) {
+    if (can_move(fleet, object, trigger, &builtin, &reasons) && no_command == NULL)
+        add_moving(fleet, found, trigger, &builtin);
+    else {
         fleet->staying++;
-        print_staying(fleet, object, index, type, is_meant, error_text(&reasons));
-        return;
+        print_staying(fleet, object, index, type, builtin.is_meant,
+                      error_is_set(&reasons) ? error_text(&reasons) : no_command);
     }
-    if (!has_kubernetes_name(object)) {
-        fleet->staying++;
-        print_staying(fleet, object, index, type, is_meant,
-                      "its name or namespace is none that Kubernetes permits: there is no command "
-                      "for it");
-        return;
-    }
-    enum access access = access_of(trigger);
-    found->type = found->triggers++ == 0 ? type : found->type;
-    found->lacks_hold |= yaml_tree_find(trigger, "metadata.hold") == NULL;
-    found->access = access > found->access ? access : found->access;
+    builtin_done(&builtin);
 }
 
 static void add_object(struct fleet *fleet, const struct manifest_object *object)
 {
     const struct yaml_tree *list = manifest_triggers(object);
     struct candidate found = {.object = object, .max_replicas = manifest_max_replicas(object)};
+    _cleanup_(memory_free) char *no_command = reason_without_command(fleet, object);
     fleet->objects++;
     for (size_t i = 0; list != NULL && i < list->count; i++)
-        add_trigger(fleet, &found, i);
+        add_trigger(fleet, &found, i, no_command);
     fleet->moving += found.triggers;
     if (found.triggers == 0)
         return;

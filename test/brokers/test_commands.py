@@ -323,6 +323,27 @@ def test_migrate_says_which_hosts_of_a_cluster_the_server_must_list():
                                    "the server must list the host in kubernetes.clusterAuthentications")]
 
 
+def test_migrate_gives_no_command_that_would_move_what_has_to_stay():
+    """The command sees the object alone: not that an authentication is one that Backlog cannot use."""
+    def trigger(name):
+        metadata = {"address": "redis.shop.svc:6379", "listName": name}
+        return {"type": "redis", "metadata": metadata, "authenticationRef": {"name": name}}
+    def authentication(name, **spec):
+        return {"kind": "TriggerAuthentication", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+    def item(name, *triggers):
+        return {"kind": "ScaledObject", "metadata": {"name": name, "namespace": "shop"}, "spec": {"triggers": list(triggers)}}
+    secret = [{"parameter": "password", "name": "redis", "key": "password"}]
+    items = [item("mixed", trigger("good"), trigger("vault")), item("whole", trigger("good")), item("stays", trigger("vault")),
+             item("typo", trigger("good"), {"type": "redis", "metadata": {"address": "r:1", "listNam": "x"}}),
+             authentication("good", secretTargetRef=secret), authentication("vault", hashiCorpVault={"address": "v"})]
+    done = backlog("migrate", "--cluster", "--output", "json", "-", text=json.dumps({"kind": "List", "items": items}))
+    assert [found["object"] for found in of_type(done, "object")] == ["shop/typo", "shop/whole"]
+    stays = {(found["object"], found["trigger"]): found["reason"] for found in of_type(done, "stays")}
+    assert sorted(stays) == [("shop/mixed", 0), ("shop/mixed", 1), ("shop/stays", 0), ("shop/typo", 1)]
+    assert stays["shop/mixed", 0].startswith("trigger 1 of the same object has to stay")
+    assert "hashiCorpVault" in stays["shop/mixed", 1] and "listName" in stays["shop/typo", 1]
+
+
 def test_migrate_counts_the_agent_processes_and_connections_that_the_triggers_of_a_cluster_need():
     def item(name, servers, namespace="shop", ref=None, kind="kafka", **more):
         metadata = {"bootstrapServers": servers, "consumerGroup": name, "topic": name, **more}

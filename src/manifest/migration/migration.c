@@ -75,6 +75,11 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     variable, own->name);
     else
         move_check_host(builtin, &place, migrator->findings);
+    /* Standard input is as a rule what kubectl gets of one object: `migrate --cluster` saw the rest. */
+    if (error_is_set(&builtin->missing) && !text_equal(place.path, "-"))
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "it is not known whether Backlog can use its credentials: %s",
+                    error_text(&builtin->missing));
     if (fallback != NULL && !at->is_job && yaml_tree_find(builtin->metadata, "hold") == NULL)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "the fallback takes over only after `hold`, which is an hour by default: add "
