@@ -75,7 +75,7 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
                     variable, own->name);
     else
         move_check_host(builtin, &place, migrator->findings);
-    /* Standard input is as a rule what kubectl gets of one object: `migrate --cluster` saw the rest. */
+    /* Standard input is as a rule what kubectl gets of one object: `migrate --cluster` saw all. */
     if (error_is_set(&builtin->missing) && !text_equal(place.path, "-"))
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "it is not known whether Backlog can use its credentials: %s",
