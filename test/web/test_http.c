@@ -47,15 +47,15 @@ static void write_much(void *context, const struct page_request *request,
         text_addf(&response->body, "%01000d", i);
 }
 
-/* Two of them of one address are all that this one may have unread. */
+/* Of so many MiB. Two of 5 of one address are all that this one may have unread. */
 static void write_mebibytes(void *context, const struct page_request *request,
                             struct page_response *response)
 {
-    (void)context;
     (void)request;
-    _cleanup_(memory_free) char *bytes = memory_new(5 << 20);
-    memset(bytes, 'x', 5 << 20);
-    text_add_bytes(&response->body, bytes, 5 << 20);
+    size_t count = (size_t)*(const int *)context << 20;
+    _cleanup_(memory_free) char *bytes = memory_new(count);
+    memset(bytes, 'x', count);
+    text_add_bytes(&response->body, bytes, count);
 }
 
 static sem_t is_writing, may_go_on;
@@ -152,7 +152,8 @@ static const struct web_page pages[] = {
     {"/things/after", write_greeting, (char[]){"never"}},
     {"/much", write_much, NULL},
     {"/busy", write_late, NULL},
-    {"/mebibytes", write_mebibytes, NULL},
+    {"/mebibytes", write_mebibytes, (int[]){5}},
+    {"/huge", write_mebibytes, (int[]){20}},
     {0},
 };
 
@@ -446,6 +447,21 @@ static void responses_that_are_not_read_are_bounded(void **state)
     assert_int_equal(strlen(strstr(response, "\r\n\r\n") + 4), 5 << 20);
 }
 
+/* As the metrics of 100,000 triggers. */
+static void a_response_above_the_bound_is_sent_where_it_is_alone(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        _cleanup_(memory_free) char *response = fetch(*state, GET("/huge"));
+        assert_true(text_starts_with(response, "HTTP/1.1 200 "));
+        assert_int_equal(strlen(strstr(response, "\r\n\r\n") + 4), 20 << 20);
+    }
+    int unread = connect_from(*state, 1);
+    send_text(unread, GET("/mebibytes"));
+    assert_true(is_answered_with(unread, "HTTP/1.1 200 "));
+    assert_response(state, GET("/huge"), "HTTP/1.1 503 ", "not read yet: try again later\n");
+    close(unread);
+}
+
 static void a_flood_from_one_address_closes_no_connection_of_another(void **state)
 {
     int clients[300];
@@ -694,6 +710,7 @@ int main(void)
         TEST(silent_clients_are_let_in_many_at_a_time),
         cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
+        TEST(a_response_above_the_bound_is_sent_where_it_is_alone),
         TEST(a_flood_from_one_address_closes_no_connection_of_another),
         TEST(readers_of_one_address_leave_places_to_others),
         TEST(a_reader_that_sent_too_much_leaves_its_place_too),

@@ -234,7 +234,8 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         of_all += each->pending_bytes;
         of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
     }
-    if (bytes > SMALL_BYTES && of_all + of_address + bytes > MAX_PENDING_BYTES)
+    /* One alone is sent, however large it is: it would be too large the next time, too. */
+    if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
     connection->pending_bytes = bytes;
     return true;

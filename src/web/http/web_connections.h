@@ -6,7 +6,8 @@
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
  * memory: an address gets another large one only while its others use at most as much as would
- * remain.
+ * remain. Where no other response is unread, one may have any size: the page of metrics of 100,000
+ * triggers is larger than the limit.
  *
  * Threads: the HTTP server's.
  */
