@@ -171,6 +171,30 @@ static void a_subscription_whose_partition_is_not_read_any_more_is_lost(void **s
     assert_int_equal(other, 0);
 }
 
+/* Not even those that there is a place for: to stop reading them takes long. */
+static void of_too_many_partitions_none_is_read(void **state)
+{
+    enum { TOO_MANY = 5001 };
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    static struct kafka_position positions[TOO_MANY];
+    for (int32_t i = 0; i < TOO_MANY; i++)
+        positions[i] = (struct kafka_position){"jobs", i, 0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    assert_false(kafka_subscriptions_add(subscriptions,
+                                         &(struct notifier){on_notification, &notified, 7},
+                                         positions, TOO_MANY, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_string_equal(error_text(&error), "at most 5000 Kafka partitions are subscribed to");
+    assert_true(kafka_subscriptions_is_empty(subscriptions));
+    assert_int_equal(kafka_subscriptions_descriptor(subscriptions), -1);
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -198,6 +222,7 @@ int main(void)
         TEST(a_subscription_from_an_earlier_end_is_notified),
         TEST(a_partition_that_is_named_twice_notifies_once),
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
+        TEST(of_too_many_partitions_none_is_read),
         TEST(an_ended_subscription_does_not_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

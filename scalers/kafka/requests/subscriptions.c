@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "kafka/client/settings.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,11 +119,7 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
     for (size_t i = 0; i < subscriptions->count; i++)
         if (subscriptions->fetchers[i].partition_count < FETCHER_PARTITIONS)
             return &subscriptions->fetchers[i];
-    if (subscriptions->count == MAX_FETCHERS) {
-        error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
-                  MAX_FETCHERS * FETCHER_PARTITIONS);
-        return NULL;
-    }
+    assert(subscriptions->count < MAX_FETCHERS); /* check_places() */
     if (subscriptions->event_fd < 0)
         subscriptions->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (subscriptions->event_fd < 0) {
@@ -294,12 +291,26 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
     return true;
 }
 
+/* Before any is read: to stop reading them again would take long. */
+static bool check_places(const struct kafka_subscriptions *subscriptions,
+                         const struct kafka_position *positions, size_t count, struct error *error)
+{
+    enum { PLACES = MAX_FETCHERS * FETCHER_PARTITIONS };
+    size_t needed = HASH_COUNT(subscriptions->partitions);
+    for (size_t i = 0; i < count; i++)
+        needed += partition_find(subscriptions, positions[i].topic, positions[i].partition) == NULL;
+    return needed <= PLACES ||
+           error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to", PLACES);
+}
+
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct notifier *notifier,
                              const struct kafka_position *positions, size_t count,
                              struct error *error)
 {
     kafka_subscriptions_remove(subscriptions, notifier->id);
+    if (!check_places(subscriptions, positions, count, error))
+        return false;
     struct subscription *subscription = memory_new(sizeof(*subscription));
     subscription->notifier = *notifier;
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
