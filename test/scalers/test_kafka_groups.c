@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* Without a time-out of its own, the library goes on waiting for the old coordinator. */
@@ -199,6 +200,18 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
     assert_true(has_waited);
 }
 
+static void assert_next_answer(struct kafka_commits *commits,
+                               const struct kafka_commits_request *expected)
+{
+    rd_kafka_event_t *event = NULL;
+    const struct kafka_commits_request *answered = NULL;
+    for (int64_t sent_ms = clock_now_ms();
+         answered == NULL && clock_now_ms() < sent_ms + KAFKA_MOCK_WITHIN_MS;)
+        answered = kafka_commits_receive(commits, &event);
+    assert_ptr_equal(answered, expected);
+    rd_kafka_event_destroy(event);
+}
+
 /* Its answer on the second handle says nothing of the main one, whose call is merely slower. */
 static void a_group_that_is_not_silent_needs_no_renewal(void **state)
 {
@@ -206,7 +219,6 @@ static void a_group_that_is_not_silent_needs_no_renewal(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits_request slow = {.group = "workers"};
     struct kafka_commits_request isolated = {.group = "workers", .isolate = true};
-    rd_kafka_event_t *event = NULL;
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
     kafka_mock_connect(fixture);
@@ -218,14 +230,37 @@ static void a_group_that_is_not_silent_needs_no_renewal(void **state)
     assert_true(kafka_commits_send(commits, &slow, NULL, sent_ms, &error));
     kafka_mock_set_coordinator(fixture, "workers", 1);
     assert_true(kafka_commits_send(commits, &isolated, NULL, clock_now_ms(), &error));
-    const struct kafka_commits_request *answered = NULL;
-    while (answered == NULL && clock_now_ms() < sent_ms + KAFKA_MOCK_WITHIN_MS)
-        answered = kafka_commits_receive(commits, &event);
-    assert_ptr_equal(answered, &isolated);
-    rd_kafka_event_destroy(event);
+    assert_next_answer(commits, &isolated);
     if (clock_now_ms() < sent_ms + 1000) /* a busy machine may make it silent */
         assert_false(kafka_commits_needs_renewal(commits));
     kafka_commits_cancel(commits, &slow);
+}
+
+static void a_group_that_answers_again_needs_no_renewal(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request hanging = {.group = "workers"};
+    struct kafka_commits_request isolated = {.group = "workers", .isolate = true};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_commits *commits = ((struct kafka_session *)fixture->client)->commits;
+    kafka_mock_hang(fixture, 2, true);
+    assert_true(kafka_commits_send(commits, &hanging, NULL, clock_now_ms(), &error));
+    usleep(1100 * 1000);
+    kafka_mock_set_coordinator(fixture, "workers", 1);
+    assert_true(kafka_commits_send(commits, &isolated, NULL, clock_now_ms(), &error));
+    assert_next_answer(commits, &isolated);
+    assert_true(kafka_commits_needs_renewal(commits));
+    kafka_mock_set_coordinator(fixture, "workers", 2);
+    kafka_mock_hang(fixture, 2, false);
+    assert_next_answer(commits, &hanging);
+    kafka_mock_hang(fixture, 2, true);
+    assert_true(kafka_commits_send(commits, &hanging, NULL, clock_now_ms(), &error));
+    assert_false(kafka_commits_needs_renewal(commits));
+    kafka_commits_cancel(commits, &hanging);
 }
 
 static void an_isolated_task_is_answered_like_any_other(void **state)
@@ -356,6 +391,7 @@ int main(void)
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(lag_is_not_persistent_after_a_wait_for_a_coordinator),
         TEST(a_group_that_is_not_silent_needs_no_renewal),
+        TEST(a_group_that_answers_again_needs_no_renewal),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(a_group_has_one_call_at_a_time),

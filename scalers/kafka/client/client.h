@@ -9,8 +9,8 @@
  * here. The reports are those of confluentinc/librdkafka, and were open in April 2026.
  *
  *  1  A call to a group's coordinator that times out while that is down aborts the process when it
- *     is back (#3663, #4605, #5397). None of ours times out: client.c. And the scaler runs in an
- *     agent process: kafka.c.
+ *     is back (#3663, #4605, #5397). None of ours times out within an hour, the longest time
+ *     that the library takes: client.c. And the scaler runs in an agent process: kafka.c.
  *  2  NOT_COORDINATOR as the answer to a request for commits follows a null pointer in a handle
  *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
  *  3  A call without a time-out waits for the coordinator that was known when it began, and its
@@ -99,7 +99,7 @@ void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd);
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
 void kafka_client_end_queue(rd_kafka_queue_t *queue);
 
-/* Makes the options of a call to a group's coordinator, which never times out (workaround 1). The
+/* Makes the options of a call to a group's coordinator, which has an hour (workaround 1). The
  * answer of the call has `opaque`. The caller destroys the options. */
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
                                                        rd_kafka_admin_op_t operation, void *opaque);

@@ -172,6 +172,14 @@ static bool call_hangs(const struct commits_call *call, int64_t now_ms)
     return call != NULL && (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
 }
 
+static bool any_hangs(const struct handle *handle, int64_t now_ms)
+{
+    for (const struct commits_call *call = handle->calls; call != NULL; call = call->hh.next)
+        if (call_hangs(call, now_ms))
+            return true;
+    return false;
+}
+
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
@@ -379,6 +387,8 @@ static struct kafka_commits_request *call_end(struct kafka_commits *commits,
         call->state = CALL_MISDIRECTED;
     else
         call_free(call);
+    if (!any_hangs(&commits->main, clock_now_ms()))
+        commits->has_recovered = false;
     return request;
 }
 

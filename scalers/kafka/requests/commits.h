@@ -1,8 +1,8 @@
 /*
  * The commits of consumer groups: one request per group, to its coordinator.
  *
- * No call of ours ever times out (workaround 1 of client.h): it gets the longest timeout there is,
- * our deadline is outside of it, and a group has at most one call on a handle.
+ * A call of ours times out after an hour, the longest time there is (workaround 1 of client.h): our
+ * deadline is outside of it, and a group has at most one call on a handle.
  *
  * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So there
  * is a second handle for silent groups: those of isolated tasks, and those whose call on the main
