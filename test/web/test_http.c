@@ -450,14 +450,14 @@ static void responses_that_are_not_read_are_bounded(void **state)
 /* As the metrics of 100,000 triggers. */
 static void a_response_above_the_bound_is_sent_where_it_is_alone(void **state)
 {
-    for (int i = 0; i < 2; i++) {
-        _cleanup_(memory_free) char *response = fetch(*state, GET("/huge"));
-        assert_true(text_starts_with(response, "HTTP/1.1 200 "));
-        assert_int_equal(strlen(strstr(response, "\r\n\r\n") + 4), 20 << 20);
+    bool is_sent = false;
+    int unread = -1;
+    while (!is_sent) { /* once the server has seen the end of those of before */
+        close(unread);
+        unread = connect_from(*state, 1);
+        send_text(unread, GET("/huge"));
+        is_sent = is_answered_with(unread, "HTTP/1.1 200 ");
     }
-    int unread = connect_from(*state, 1);
-    send_text(unread, GET("/mebibytes"));
-    assert_true(is_answered_with(unread, "HTTP/1.1 200 "));
     assert_response(state, GET("/huge"), "HTTP/1.1 503 ", "not read yet: try again later\n");
     close(unread);
 }
