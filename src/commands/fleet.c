@@ -206,7 +206,7 @@ static char *reason_without_command(const struct fleet *fleet, const struct mani
     if (!has_kubernetes_name(object))
         return text_copy("its name or namespace is none that Kubernetes permits: there is no "
                          "command for it");
-    for (size_t i = 0; list != NULL && i < list->count; i++) {
+    for (size_t i = 0; list != NULL && list->count > 1 && i < list->count; i++) {
         const struct yaml_tree *trigger = list->items[i];
         if (must_stay(fleet, object, trigger) && moves_alone(fleet, object, trigger))
             return text_format("trigger %zu of the same object has to stay, and a command, which "

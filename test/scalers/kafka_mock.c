@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* The cluster's thread answers what it is told, and empties its pipe after that: of what comes in
- * between it hears within a second only (rd_kafka_mock_cluster_io_poll() of librdkafka 2.0.2). */
-static void let_it_sleep(void)
+/* The cluster's thread answers a command, then empties its pipe: it notices a command that comes in
+ * between only within a second (rd_kafka_mock_cluster_io_poll() of librdkafka 2.0.2). */
+static void wait_for_pipe(void)
 {
     enum { SOON_US = 3000 };
     usleep(SOON_US);
@@ -23,26 +23,26 @@ void kafka_mock_create_topic(struct kafka_mock *fixture, const char *name, int p
                              int replicas)
 {
     rd_kafka_mock_topic_create(fixture->cluster, name, partitions, replicas);
-    let_it_sleep();
+    wait_for_pipe();
 }
 
 void kafka_mock_set_leader(struct kafka_mock *fixture, const char *topic, int32_t partition,
                            int32_t broker)
 {
     rd_kafka_mock_partition_set_leader(fixture->cluster, topic, partition, broker);
-    let_it_sleep();
+    wait_for_pipe();
 }
 
 void kafka_mock_set_coordinator(struct kafka_mock *fixture, const char *group, int32_t broker)
 {
     rd_kafka_mock_coordinator_set(fixture->cluster, "group", group, broker);
-    let_it_sleep();
+    wait_for_pipe();
 }
 
 void kafka_mock_set_rtt(struct kafka_mock *fixture, int32_t broker, int rtt_ms)
 {
     rd_kafka_mock_broker_set_rtt(fixture->cluster, broker, rtt_ms);
-    let_it_sleep();
+    wait_for_pipe();
 }
 
 void kafka_mock_hang(struct kafka_mock *fixture, int32_t broker, bool does)

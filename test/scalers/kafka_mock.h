@@ -38,14 +38,15 @@ struct kafka_mock {
 /* For cmocka; the state is the struct. */
 int kafka_mock_set_up(void **state);
 int kafka_mock_tear_down(void **state);
-/* What the cluster is told. */
+/* Commands to the cluster. */
 void kafka_mock_create_topic(struct kafka_mock *fixture, const char *name, int partitions,
                              int replicas);
 void kafka_mock_set_leader(struct kafka_mock *fixture, const char *topic, int32_t partition,
                            int32_t broker);
 void kafka_mock_set_coordinator(struct kafka_mock *fixture, const char *group, int32_t broker);
 void kafka_mock_set_rtt(struct kafka_mock *fixture, int32_t broker, int rtt_ms);
-/* Until it does not any more: each answer of the broker takes longer than a test. */
+/* From now on each answer of the broker takes longer than a test; or, where it does not hang, no
+ * time. */
 void kafka_mock_hang(struct kafka_mock *fixture, int32_t broker, bool does);
 void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count);
 /* One partition with messages, led by this broker. */

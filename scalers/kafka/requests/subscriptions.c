@@ -201,23 +201,23 @@ static void subscription_end(struct kafka_subscriptions *subscriptions,
 }
 
 /* notifier_notify() or notifier_lose(). */
-typedef void tell_function(const struct notifier *notifier);
+typedef void notify_function(const struct notifier *notifier);
 
-/* First it is told, as to stop reading waits for a thread of the library. */
-static void subscription_tell(struct kafka_subscriptions *subscriptions,
-                              struct subscription *subscription, tell_function *tell)
+/* Notifies first: to stop reading waits for a thread of the library. */
+static void subscription_end_with(struct kafka_subscriptions *subscriptions,
+                                  struct subscription *subscription, notify_function *notify)
 {
-    tell(&subscription->notifier);
+    notify(&subscription->notifier);
     subscription_end(subscriptions, subscription);
 }
 
-/* All that are subscribed to it. The partition goes with its last subscription. */
-static void partition_tell(struct kafka_subscriptions *subscriptions,
-                           struct read_partition *partition, tell_function *tell)
+/* Ends all of its subscriptions. The partition goes with the last one. */
+static void partition_end_with(struct kafka_subscriptions *subscriptions,
+                               struct read_partition *partition, notify_function *notify)
 {
     for (bool has_more = true; has_more;) {
         has_more = partition->links->next != NULL;
-        subscription_tell(subscriptions, partition->links->subscription, tell);
+        subscription_end_with(subscriptions, partition->links->subscription, notify);
     }
 }
 
@@ -233,7 +233,7 @@ static bool read_from(struct kafka_subscriptions *subscriptions, struct read_par
     partition->offset = position->offset;
     if (start_reading(partition->topic, position, error))
         return true;
-    partition_tell(subscriptions, partition, notifier_lose);
+    partition_end_with(subscriptions, partition, notifier_lose);
     return false;
 }
 
@@ -269,7 +269,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     return partition;
 }
 
-/* A subscription has at most one link to a partition, or partition_tell() would go on with a
+/* A subscription has at most one link to a partition, or partition_end_with() would go on with a
  * partition that is gone. Of the partition's links, that of the subscription being made is the
  * last. */
 static bool link_to(struct kafka_subscriptions *subscriptions, struct subscription *subscription,
@@ -297,6 +297,8 @@ static bool check_places(const struct kafka_subscriptions *subscriptions,
 {
     enum { PLACES = MAX_FETCHERS * FETCHER_PARTITIONS };
     size_t needed = HASH_COUNT(subscriptions->partitions);
+    if (needed + count <= PLACES) /* even if none of them is read already */
+        return true;
     for (size_t i = 0; i < count; i++)
         needed += partition_find(subscriptions, positions[i].topic, positions[i].partition) == NULL;
     return needed <= PLACES ||
@@ -357,7 +359,7 @@ static void take_message(struct kafka_subscriptions *subscriptions,
         kafka_topics_confirm(kafka_metadata_topics(subscriptions->metadata), partition->topic->name,
                              clock_now_ms());
     /* An error notifies, too: so the measurements that subscribe again are ever further apart. */
-    partition_tell(subscriptions, partition, notifier_notify);
+    partition_end_with(subscriptions, partition, notifier_notify);
 }
 
 static void fetcher_receive(struct kafka_subscriptions *subscriptions,
@@ -397,7 +399,7 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
 {
     while (subscriptions->all != NULL)
-        subscription_tell(subscriptions, subscriptions->all, notifier_lose);
+        subscription_end_with(subscriptions, subscriptions->all, notifier_lose);
     for (size_t i = 0; i < subscriptions->count; i++)
         fetcher_end(subscriptions->client, &subscriptions->fetchers[i]);
     subscriptions->count = 0;

@@ -17,7 +17,7 @@ class BrowserError(Exception):
 
 
 class Browser:
-    """One page at a time, but for those that were opened beside it. What its console reports as an error is in problems()."""
+    """One page at a time, but for those that were opened beside it. problems() has the errors of its console."""
 
     def __init__(self):
         program = need("chromium", "chromium-browser")
