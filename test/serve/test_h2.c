@@ -229,6 +229,38 @@ static void a_call_that_arrives_before_the_last_goaway_is_served(void **state)
     h2_client_done(&client);
 }
 
+/* As the gRPC C core writes: pings' answers come first. */
+static void a_call_behind_the_answer_to_the_last_ping_is_served(void **state)
+{
+    enum { PATIENCE_MS = 10000 };
+    static const uint8_t ping_data[8] = "goaway";
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    pthread_t thread;
+    struct h2_stream held = {.body = (const uint8_t *)""};
+    struct h2_stream late = {.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+    h2_client_init(&client, fixture->server->port);
+    client.holds_pings = true;
+    h2_client_open(&client, &held, "/test/Unread", NULL);
+    h2_client_run_ms(&client, 50); /* the next frames are GOAWAY and its ping */
+    pthread_create(&thread, NULL, drain, fixture);
+    assert_int_equal(poll(&(struct pollfd){.fd = client.fd, .events = POLLIN}, 1, PATIENCE_MS), 1);
+
+    h2_client_cork(&client, true);
+    nghttp2_submit_ping(client.session, NGHTTP2_FLAG_ACK, ping_data);
+    h2_client_open(&client, &late, "/test/Echo", NULL);
+    h2_client_flush(&client);
+    h2_client_cork(&client, false);
+    h2_client_finish(&client, &late);
+    assert_string_equal(late.grpc_status, "0");
+    assert_true(h2_client_run(&client, is_sent_twice, &client));
+    assert_int_equal(client.last_stream_id, late.id);
+    nghttp2_submit_rst_stream(client.session, NGHTTP2_FLAG_NONE, held.id, NGHTTP2_CANCEL);
+    h2_client_await_end(&client);
+    pthread_join(thread, NULL);
+    h2_client_done(&client);
+}
+
 static void a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok(void **state)
 {
     struct fixture *fixture = *state;
@@ -344,6 +376,7 @@ int main(void)
         TEST(messages_that_are_not_read_wait_and_hold_up_no_other_call),
         TEST(an_answer_before_the_request_ended_frees_the_stream),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),
+        TEST(a_call_behind_the_answer_to_the_last_ping_is_served),
         TEST(a_connection_of_age_is_closed_in_order_and_its_streams_end_with_ok),
         TEST(a_stream_that_is_late_for_its_connections_age_ends_with_ok),
         TEST(a_client_that_reads_late_gets_all_of_it),

@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -224,6 +225,12 @@ void h2_client_flush(struct h2_client *client)
             client->is_gone = now < 0;
             sent += now;
         }
+}
+
+void h2_client_cork(const struct h2_client *client, bool is_corked)
+{
+    int value = is_corked;
+    assert_int_equal(setsockopt(client->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value)), 0);
 }
 
 static void read_some(struct h2_client *client, int64_t deadline_ms)

@@ -57,6 +57,9 @@ void h2_client_open(struct h2_client *client, struct h2_stream *stream, const ch
 /* Sends what is to be sent. */
 void h2_client_flush(struct h2_client *client);
 
+/* While it is corked, what is sent waits, and goes out in one piece. */
+void h2_client_cork(const struct h2_client *client, bool is_corked);
+
 /* Sends what is to be sent, and reads, until the condition holds; false: it never did. */
 bool h2_client_run(struct h2_client *client, bool (*is_met)(const void *what), const void *what);
 

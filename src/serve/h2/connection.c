@@ -152,10 +152,17 @@ void h2_connection_goaway_acknowledged(struct h2_connection *connection)
     if (connection->phase != H2_GOAWAY_SENT)
         return;
     h2_connection_enter(connection, H2_GOAWAY_ACKNOWLEDGED);
+    h2_connection_touch(connection);
+}
+
+void h2_connection_leave(struct h2_connection *connection)
+{
+    if (connection->phase != H2_GOAWAY_ACKNOWLEDGED)
+        return;
+    h2_connection_enter(connection, H2_LEAVING);
     nghttp2_submit_goaway(connection->session, NGHTTP2_FLAG_NONE,
                           nghttp2_session_get_last_proc_stream_id(connection->session),
                           NGHTTP2_NO_ERROR, NULL, 0);
-    h2_connection_touch(connection);
 }
 
 void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit)
@@ -222,7 +229,7 @@ static void ping_in_silence(struct h2_connection *connection)
 static bool must_retire(const struct h2_connection *connection)
 {
     bool is_of_age = connection->server->now_ms >= connection->retire_ms;
-    return connection->phase == H2_GOAWAY_ACKNOWLEDGED ||
+    return connection->phase == H2_LEAVING ||
            (connection->phase == H2_SERVING && is_of_age);
 }
 

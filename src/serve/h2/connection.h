@@ -24,6 +24,9 @@ void h2_connection_linger(struct h2_connection *connection);
 void h2_connection_close_gracefully(struct h2_connection *connection);
 /* The client has received the shutdown notice. */
 void h2_connection_goaway_acknowledged(struct h2_connection *connection);
+/* Before it writes: once the client has received the notice, the last GOAWAY. Not sooner: a client
+ * sends the requests of before behind its answer to a ping, and those that have begun are named. */
+void h2_connection_leave(struct h2_connection *connection);
 /* It exceeded a limit: sends GOAWAY, and its calls end. */
 void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit);
 /* The grace period is over: sends GOAWAY if the socket takes it, and frees it. */

@@ -102,7 +102,8 @@ enum h2_phase {
     H2_AWAIT_PREFACE, /* no session yet: the client's HTTP/2 preface has not arrived */
     H2_SERVING,
     H2_GOAWAY_SENT,         /* GOAWAY was sent, and calls that were on the way are still served */
-    H2_GOAWAY_ACKNOWLEDGED, /* new calls are no longer served; those it has go on */
+    H2_GOAWAY_ACKNOWLEDGED, /* the client has read it; the last GOAWAY names the calls so far */
+    H2_LEAVING,             /* new calls are no longer served; those it has go on */
     H2_TERMINATING,         /* it exceeded a limit: what it sends is ignored */
     H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they
                     would reset the connection, and discard what we sent */
