@@ -229,8 +229,7 @@ static void ping_in_silence(struct h2_connection *connection)
 static bool must_retire(const struct h2_connection *connection)
 {
     bool is_of_age = connection->server->now_ms >= connection->retire_ms;
-    return connection->phase == H2_LEAVING ||
-           (connection->phase == H2_SERVING && is_of_age);
+    return connection->phase == H2_LEAVING || (connection->phase == H2_SERVING && is_of_age);
 }
 
 void h2_connection_check(struct h2_connection *connection)
