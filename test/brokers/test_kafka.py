@@ -358,7 +358,7 @@ class Watched:
             pass
 
     def wait(self):
-        assert self.message.wait(20)
+        assert self.message.wait(60)
 
 
 def unchanged_for(seconds, counted):
@@ -378,18 +378,19 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         streams = [Watched(client, trigger(kafka, "workers", topic)) for topic in topics[:-1]]
         streams.append(Watched(client, trigger(kafka, "workers", f"^{topics[-1]}$")))
 
-        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 20, "subscribed")
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > 3, 60, "subscribed")
         # The first topics are subscribed to while the last ones are still measured.
         # While nothing comes, only the handle that listens asks anything.
-        wait_until(lambda: unchanged_for(3, lambda: kafka.requests("backlog")), 20, "all measured, and no request more")
+        wait_until(lambda: unchanged_for(3, lambda: kafka.requests("backlog")), 90, "all measured, and no request more")
         before = kafka.requests("backlog")
         assert not any(stream.message.is_set() for stream in streams)
 
         for topic, stream in zip(topics[1:-1], streams[1:-1]):
             kafka.produce(topic, 1)
             stream.wait()
-        # A topic whose message has come exists: the metadata need not be requested again.
-        assert kafka.requests("backlog")["METADATA"] == before["METADATA"]
+        # A topic whose message has come exists: the metadata need not be requested again for each. The library may do
+        # so once by itself, where the broker has not answered it for long.
+        assert kafka.requests("backlog")["METADATA"] <= before["METADATA"] + 1
         groups = {group.group_id for group in kafka.admin().list_consumer_groups().result(60).valid}
         assert groups <= {"workers"}
         assert kafka.committed("workers", topics[0]) == [1, 1, 1]
@@ -402,7 +403,7 @@ def test_a_message_in_an_idle_topic_is_pushed_at_once_and_nothing_is_left_behind
         kafka.produce(topics[0], 1)
         streams[0].wait()
         listened = kafka.requests("backlog-subscribed")["FETCH"]
-        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 20, "subscribed again")
+        wait_until(lambda: kafka.requests("backlog-subscribed")["FETCH"] > listened + 3, 60, "subscribed again")
         kafka.produce(topics[-1], 1)
         streams[-1].wait()
         for stream in streams:
