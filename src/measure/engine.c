@@ -212,6 +212,8 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
         query_keep_recent_samples(query, use->interval_ms);
     if (request->inherits)
         query_inherit(query, former);
+    if (query->number == 0)
+        query->number = ++engine->queries_made;
     query_begin_use(query, use->interval_ms, now_ms);
     poller->is_replaced = false;
     tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);

@@ -24,6 +24,7 @@ struct engine {
     size_t counted;         /* pollers that count for the limits */
     size_t counted_agents;  /* of them, those with an agent process */
     uint64_t pollers_made;  /* for their numbers */
+    uint64_t queries_made;  /* for theirs */
     size_t threads;         /* alive */
     pthread_cond_t thread_ended;
     /* The last thread that ended, where has_ended. A thread puts itself here in its last critical

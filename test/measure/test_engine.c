@@ -367,6 +367,39 @@ static void who_stays_with_a_query_keeps_its_history(void **state)
     fake_set_stuck(false);
 }
 
+static uint64_t number_of(const struct query *query)
+{
+    struct query_state now;
+    query_get_state(query, &now);
+    return now.number;
+}
+
+/* Its memory may be. */
+static void the_number_of_a_query_is_not_used_again(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    for (int i = 0; i < 3; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        struct query *query = acquire(queue);
+        assert_true(number_of(query) > last);
+        last = number_of(query);
+        release(query);
+    }
+}
+
+/* But for one that was measured by itself before. */
+static void a_successor_has_the_number_of_the_former_query(void **state)
+{
+    (void)state;
+    struct query *former = acquire("7");
+    const struct query *successor = acquire_in_place_of(former, &fake_scaler, "b", "7");
+    assert_true(number_of(successor) == number_of(former));
+    struct query *other = acquire_of(&fake_scaler, "c", "7");
+    assert_ptr_equal(acquire_in_place_of(former, &fake_scaler, "c", "7"), other);
+    assert_true(number_of(other) > number_of(former));
+}
+
 /* As a client library does that computes for minutes, or waits for a name server. */
 static void an_engine_stops_without_a_client_that_does_not_return(void **state)
 {
@@ -696,6 +729,8 @@ int main(void)
         TEST(a_connection_that_has_not_ended_needs_no_other_thread),
         TEST(a_successor_has_the_former_reading_until_its_own),
         TEST(who_stays_with_a_query_keeps_its_history),
+        TEST(the_number_of_a_query_is_not_used_again),
+        TEST(a_successor_has_the_number_of_the_former_query),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(the_delay_of_a_source_is_in_seconds),
         TEST(what_is_measured_here_takes_cpu_turns),

@@ -149,6 +149,7 @@ struct query {
     struct snapshot known;
     struct history_series series; /* history.c */
 
+    uint64_t number;                           /* query.h; engine.c, inherit.c */
     struct option_values *values;              /* query.c */
     struct interval_set sample_intervals;      /* of the uses that keep recent samples; query.c */
     uint32_t wanted[READING_FIELDS];           /* by how many uses, each field; query.c */

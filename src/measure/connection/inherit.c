@@ -55,6 +55,8 @@ static void inherit_history(struct query *query, const struct former_query *form
 
 void query_inherit(struct query *query, const struct former_query *former)
 {
+    if (query->number == 0)
+        query->number = former->query->number;
     inherit_known(query, &former->known);
     inherit_samples(query, &former->recent);
     inherit_history(query, former);

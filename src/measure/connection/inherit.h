@@ -9,7 +9,8 @@
  *
  * The new query has what is known of the old one until it has a reading of its own, the recent
  * samples if it keeps some and has none, and the history: a copy, where others use the old one,
- * too.
+ * too. If it is new it has the number of the old one, so that who adds up readings while triggers
+ * move from one to the other counts both once.
  *
  * Threads: query_remember() takes the lock of the old query's connection; query_inherit() is called
  * with that of the new one's. The engine's map is locked in between.

@@ -48,6 +48,9 @@ void query_count_held(struct query *query, int held, int expired, const char *wh
 
 /* How a query is measured at one moment; for people. */
 struct query_state {
+    /* Of what is measured: it is not used again for anything else. A new query that takes the place
+     * of this one with other credentials, and inherits from it, has the same number. */
+    uint64_t number;
     char connection[256]; /* `connection "orders"`, or the scaler and the host */
     enum client_state client;
     bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
