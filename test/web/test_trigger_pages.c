@@ -285,6 +285,107 @@ static void rows_count_as_memory_of_their_triggers(void **state)
     }
 }
 
+/* ---- sums while triggers change ---- */
+
+enum { MORE_THAN_A_TURN = 600 };
+
+/* More triggers than a walk visits in one turn: they have mistakes, and count for no sum. */
+static void fill_a_turn(int64_t now_ms)
+{
+    for (int i = 0; i < MORE_THAN_A_TURN; i++) {
+        _cleanup_(memory_free) char *number = text_format("%d", i);
+        find_in("other", now_ms, (const char *const[]){"scaler", "none", "number", number, NULL});
+    }
+}
+
+static void (*after_turn)(void); /* is called once, in a walk; NULL: it was */
+
+static bool run_and_change(void *context, void (*call)(void *call_context), void *call_context)
+{
+    (void)context;
+    call(call_context);
+    void (*change)(void) = TAKE(after_turn);
+    if (change != NULL)
+        change();
+    return true;
+}
+
+/* The sums of a walk after whose first turn this happens. */
+static struct trigger_totals count_with(void (*change)(void))
+{
+    const struct trigger_walk walk = {.triggers = triggers, .run = run_and_change};
+    struct trigger_rows *rows = trigger_rows_new(NULL);
+    after_turn = change;
+    assert_true(trigger_rows_count(rows, &walk));
+    assert_null(after_turn);
+    struct trigger_totals totals = *trigger_rows_totals(rows);
+    trigger_rows_free(rows);
+    return totals;
+}
+
+static void no_change(void)
+{
+}
+
+static void rotate_credentials(void)
+{
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+}
+
+/* One of its triggers was visited before, the other one is after. */
+static void a_query_counts_once_while_its_credentials_are_rotated(void **state)
+{
+    (void)state;
+    const char *const pairs[] = {ORDERS, NULL};
+    struct triggers *usual = triggers;
+    triggers = table_of(MORE_THAN_A_TURN + 2, false);
+    set_connections(connections_yaml);
+    struct trigger *first = find_now(pairs);
+    const struct query *former = query_of(first);
+    wait_until_measured(first);
+    fill_a_turn(clock_now_ms());
+    struct trigger *last = find_in("billing-a", clock_now_ms(), pairs);
+    assert_ptr_equal(query_of(last), former);
+    struct trigger_totals totals = count_with(rotate_credentials);
+    assert_ptr_not_equal(last->bound.query, former);
+    assert_true(totals.has_waiting && totals.waiting == 7);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
+/* The only trigger of an object is dropped, and the object is there again with other metadata. */
+static void replace_first(void)
+{
+    size_t count = triggers_count(triggers);
+    int64_t now_ms = clock_now_ms();
+    triggers_expire(triggers, now_ms);
+    assert_int_equal(triggers_count(triggers), count - 1);
+    struct trigger *again =
+        find_in("shop", now_ms, (const char *const[]){ORDERS, "queueLength", "2", NULL});
+    query_of(again);
+    wait_until_measured(again);
+}
+
+static void an_object_counts_once_though_it_is_made_again(void **state)
+{
+    (void)state;
+    enum { LONG_AGO_MS = 5000, FAR_MS = 3600 * 1000 };
+    int64_t now_ms = clock_now_ms();
+    struct triggers *usual = triggers;
+    triggers = table_of(MORE_THAN_A_TURN + 1, false);
+    set_connections(connections_yaml);
+    struct trigger *first =
+        find_in("shop", now_ms - LONG_AGO_MS, (const char *const[]){ORDERS, NULL});
+    query_of(first);
+    wait_until_measured(first);
+    fill_a_turn(now_ms + FAR_MS);
+    double replicas = count_with(replace_first).replicas;
+    assert_true(replicas > 0 && replicas == count_with(no_change).replicas);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
 int main(void)
 {
     recent_log_start();
@@ -296,6 +397,8 @@ int main(void)
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
+        TEST(a_query_counts_once_while_its_credentials_are_rotated),
+        TEST(an_object_counts_once_though_it_is_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,11 @@
 #include "web/pages/trigger_rows.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "config/source_address.h"
 #include "scale/table/budget.h"
+#include "scale/trigger/trigger_objects.h"
 #include "web/trigger_fields.h"
 #include "web/web_json.h"
 
@@ -13,9 +15,11 @@
 
 _Static_assert((int)WEB_JSON_SHORT_BYTES == (int)BUDGET_ROW_TEXT_BYTES, "budget.c counts rows");
 
-/* A query that was visited, and an object: to count once what several triggers have. */
+/* A query that was visited, and an object: to count once what several triggers have. Either may be
+ * freed before the walk ends: another one may have its address then, and it may come back with
+ * another address. */
 struct visited {
-    const void *key; /* may be freed: it is only compared */
+    uint64_t key; /* the number of the query; the hash of the object's name */
     double waiting, in_flight;
     double replicas;
 };
@@ -78,11 +82,11 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     totals->held += report->state == ANSWER_STATE_HELD;
     totals->active += has_value && answer->active;
     if (has_value)
-        add_visited(&rows->objects,
-                    &(struct visited){.key = trigger->object, .replicas = answer->replicas});
+        add_visited(&rows->objects, &(struct visited){.key = hash_text(trigger->object->key),
+                                                      .replicas = answer->replicas});
     if (trigger->bound.query != NULL && report->snapshot.is_measured && has_value)
         add_visited(&rows->queries,
-                    &(struct visited){.key = trigger->bound.query,
+                    &(struct visited){.key = report->source.number,
                                       .waiting = report->snapshot.reading.waiting,
                                       .in_flight = report->snapshot.reading.in_flight});
 }
@@ -185,7 +189,7 @@ static void add_up(struct trigger_rows *rows)
     totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
         double replicas = 0;
-        const void *key = objects->items[i].key;
+        uint64_t key = objects->items[i].key;
         for (; i < objects->count && objects->items[i].key == key; i++)
             replicas = fmax(replicas, objects->items[i].replicas);
         totals->replicas += replicas;
