@@ -135,7 +135,8 @@ struct scaler {
     size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
-    size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number */
+    size_t max_tasks;   /* tasks at a time, see feed_set_max_tasks(); 0: any number, and none is
+                         * cancelled (feed_next_cancelled()) */
     size_t isolated;    /* how many of them may be isolated; 0: 16 */
 
     /* How often what was consumed is counted, where that is not at once: consumers that commit

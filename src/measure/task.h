@@ -15,8 +15,8 @@
  *     }
  *
  * A scaler takes until there is nothing to take: how many tasks it may have at a time is its
- * max_tasks (feed_set_max_tasks()), and the feed gives no more. It ends each task exactly once, in
- * any order.
+ * max_tasks (feed_set_max_tasks()), and the feed gives no more. Where there is such a limit, it
+ * also gives up what feed_next_cancelled() returns. It ends each task exactly once, in any order.
  *
  * Threads: all of it on the thread that runs measure.
  * Owner:   the feed. A task, its query and all that the query points to are the scaler's from
@@ -159,7 +159,8 @@ void task_cannot_subscribe(struct task *task, const struct error *error);
 struct task *feed_take(struct feed *feed);
 
 /* A task in flight whose place others need (it is slow): give it up and end it with
- * task_return(task, true), or in any other way if it has just ended. NULL: none. */
+ * task_return(task, true), or in any other way if it has just ended. NULL: none. Only scalers whose
+ * number of tasks is limited (max_tasks, feed_set_max_tasks()) get any; others need not call it. */
 struct task *feed_next_cancelled(struct feed *feed);
 
 /* A subscription to end (the id of its notifier), where it exists; one may come twice. False: none.

@@ -47,9 +47,10 @@ size_t test_feed_count(const struct test_feed *feed);
 /* Of all tasks; 0: as the scaler says. */
 void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 
-/* Subscriptions to end from the next call of measure on, and a task to cancel once it is in flight.
- */
+/* Subscriptions to end from the next call of measure on. */
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
+
+/* A task to cancel once it is in flight, of a scaler whose number of tasks is limited. */
 void test_feed_cancel(struct test_feed *feed, size_t index);
 
 /* Once it has been in flight for so long, since it was given or started. */

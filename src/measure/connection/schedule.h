@@ -109,8 +109,8 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 /* The job is in flight, but only now the source can work on it. */
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* A job in flight that has to give up its place; NULL: none. It is in flight until it is returned.
- */
+/* A job in flight that has to give up its place; NULL: none, as always where any number may be in
+ * flight. It is in flight until it is returned. */
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
 
 void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms);
