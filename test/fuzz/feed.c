@@ -115,9 +115,11 @@ static struct task *take(struct feed *base)
     return NULL;
 }
 
-static int64_t cancel_ms(const struct given *given)
+/* As the schedule: without a limit of tasks none has to give up its place. */
+static int64_t cancel_ms(const struct fuzz_feed *feed, const struct given *given)
 {
-    bool can_be = given->task != NULL && !given->isolate && !given->is_cancelled;
+    bool can_be = feed->max_tasks != SIZE_MAX && given->task != NULL && !given->isolate &&
+                  !given->is_cancelled;
     return can_be ? given->given_ms + SLOW_MS : CLOCK_NEVER;
 }
 
@@ -125,7 +127,7 @@ static struct task *next_cancelled(struct feed *base)
 {
     struct fuzz_feed *feed = of(base);
     for (size_t i = 0; i < feed->count; i++) {
-        if (clock_now_ms() < cancel_ms(&feed->queries[i]))
+        if (clock_now_ms() < cancel_ms(feed, &feed->queries[i]))
             continue;
         feed->queries[i].is_cancelled = true;
         return feed->queries[i].task;
@@ -167,8 +169,8 @@ static int64_t next_ms(struct feed *base)
     const struct fuzz_feed *feed = of(base);
     int64_t next_ms = feed->end_ms;
     for (size_t i = 0; i < feed->count; i++)
-        if (cancel_ms(&feed->queries[i]) < next_ms)
-            next_ms = cancel_ms(&feed->queries[i]);
+        if (cancel_ms(feed, &feed->queries[i]) < next_ms)
+            next_ms = cancel_ms(feed, &feed->queries[i]);
     return next_ms;
 }
 
