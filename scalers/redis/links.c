@@ -364,14 +364,14 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
         if (redis_link_check(link, now_ms, next_ms, &error))
             return;
         lose_isolated(links, &error);
-    } else if (redis_link_has_tasks(link) && link->commands->tasks != NULL) {
+    } else if (redis_link_has_tasks(link)) {
         *next_ms = clock_earlier(*next_ms, time_out_oldest(link, now_ms));
         if (link->commands->tasks == NULL) {
             lose_isolated(links, NULL);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }
-    } else if (link->commands != NULL || now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
-        lose_isolated(links, NULL); /* its task was cancelled, or there was none for long */
+    } else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
+        lose_isolated(links, NULL);
     else
         *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
 }

@@ -42,7 +42,6 @@ static void take_tasks(struct measuring *measuring, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         struct redis_client *client = measuring->client;
-        task->data = NULL;
         if (client == NULL && (client = redis_cluster_route(measuring->cluster, task)) == NULL)
             continue;
         if (task->isolate)
@@ -52,25 +51,6 @@ static void take_tasks(struct measuring *measuring, struct feed *feed)
     }
 }
 
-static bool take_from(struct task **waiting, struct task *wanted)
-{
-    struct task *task = *waiting;
-    while (task != NULL && task != wanted)
-        task = task->next;
-    if (task != NULL)
-        DL_DELETE(*waiting, task);
-    return task != NULL;
-}
-
-/* In a cluster the key may be another node's by now. */
-static void stop_waiting(struct redis_client *client, struct task *task)
-{
-    while (client != NULL && !take_from(&client->links.waiting_isolated, task) &&
-           !take_from(&client->links.waiting, task) &&
-           !take_from(&client->links.waiting_imports, task))
-        client = client->next;
-}
-
 static void serve_feed(struct measuring *measuring, struct feed *feed)
 {
     struct redis_client *client;
@@ -78,13 +58,6 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
     while (feed_next_unsubscribe(feed, &id))
         for (client = clients_of(measuring); client != NULL; client = client->next)
             redis_subscriber_unsubscribe(&client->subscriber, id);
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        if (task->data != NULL)
-            redis_command_remove_task(task);
-        else
-            stop_waiting(clients_of(measuring), task);
-        task_return(task, true);
-    }
     take_tasks(measuring, feed);
 }
 

@@ -1,4 +1,4 @@
-/* Redis: several queries at a time, of which one hangs, is cancelled, or breaks the connection. */
+/* Redis: several queries at a time, of which one hangs, is late, or breaks the connection. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -166,16 +166,18 @@ static void a_slow_network_is_not_taken_for_a_query_that_hangs(void **state)
     world_stop(&world);
 }
 
-/* What was sent first on the shared connection is cancelled, and sent on one of its own. */
+/* What holds up the shared connection is sent again on one of its own. Its first answer comes while
+ * that is waited for. */
 static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
 {
+    enum { LATE_MS = 1500 };
     (void)state;
     struct world world;
     world_start(&world,
-                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = 100, .connection = 1},
-                       {"LLEN late", ":8\r\n"}, {"LLEN", ":1\r\n"}),
+                SCRIPT({"LLEN late", ":7\r\n", .wait_ms = LATE_MS, .connection = 1},
+                       {"LLEN late", ":8\r\n", .wait_ms = LATE_MS}, {"LLEN", ":1\r\n"}),
                 PAIRS("first", "late", "behind"));
-    test_feed_cancel(world.feed, 1);
+    test_feed_set_timeout(world.feed, LONG_MS);
     world_run(&world);
     assert_true(world.usable);
     assert_ended(world.feed, 1, TASK_ANSWERED);
@@ -184,6 +186,7 @@ static void a_late_answer_is_not_taken_for_that_of_another_query(void **state)
     assert_float_equal(test_feed_task(world.feed, 2)->reading.waiting, 1, 0);
     assert_int_equal(test_feed_task(world.feed, 2)->returned, 0);
     assert_int_equal(redis_peer_used(&world.peer, 0), 1); /* before "behind", in its order */
+    assert_int_equal(test_feed_task(world.feed, 1)->order, 3);
     world_stop(&world);
 }
 
