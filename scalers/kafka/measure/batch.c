@@ -121,7 +121,6 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
         const struct kafka_query *query = task->query;
         batch_task->task = task;
         batch_task->batch = batch;
-        task->data = batch_task;
         kafka_selection_init(&batch_task->selection, query->topic);
         name_topics(batch, batch_task++);
         if (task->deadline_ms > batch->deadline_ms)

@@ -145,8 +145,8 @@ struct kafka_batch {
     struct kafka_batch *prev, *next;
 };
 
-/* Makes a batch of these tasks (utlist), whose `data` is their struct kafka_batch_task from now on.
- * Their topics are named to metadata.c, so that one request answers for all of them. */
+/* Makes a batch of these tasks (utlist). Their topics are named to metadata.c, so that one request
+ * answers for all of them. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 

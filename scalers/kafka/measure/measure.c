@@ -31,22 +31,13 @@ struct loop {
 static void take_tasks(struct loop *loop)
 {
     for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
-        task->data = NULL;
         task->deadline_ms = loop->now_ms + task->timeout_ms;
         DL_APPEND(loop->waiting, task);
     }
 }
 
-static void take_cancellations(struct loop *loop)
+static void end_subscriptions(const struct loop *loop)
 {
-    for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;) {
-        struct kafka_batch_task *batch_task = task->data;
-        if (batch_task != NULL)
-            kafka_task_end_note_and_take(batch_task);
-        else
-            DL_DELETE(loop->waiting, task);
-        task_return(task, true);
-    }
     for (uint64_t id; feed_next_unsubscribe(loop->feed, &id);)
         kafka_subscriptions_remove(loop->session->subscriptions, id);
 }
@@ -260,7 +251,7 @@ static bool run(struct loop *loop, struct error *error)
         if (!is_usable)
             return false;
         time_out_all(loop);
-        take_cancellations(loop);
+        end_subscriptions(loop);
         take_tasks(loop);
         begin_batches(loop);
         kafka_offsets_send(session->offsets);

@@ -70,7 +70,6 @@ struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task)
     batch_task->batch->open--;
     if (batch_task->group != NULL)
         batch_task->group->open--;
-    batch_task->task->data = NULL;
     return TAKE(batch_task->task);
 }
 
