@@ -1,7 +1,6 @@
 /* Listings and single requests of the management API. */
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/management_fixture.h"
 
@@ -134,6 +133,8 @@ static void requests_that_hang_give_up_their_places_to_others(void **state)
         assert_non_null(strstr(error_text(&management_task(&fixture, i)->error), "within 3000 ms"));
         assert_true(management_task(&fixture, i)->order > 5);
     }
+    assert_int_equal(management_task(&fixture, 0)->returned, 1);
+    assert_int_equal(management_task(&fixture, 0)->given, 2);
     assert_int_equal(fixture.peer.max_in_flight, 8);
     management_stop(&fixture);
 }
@@ -154,18 +155,6 @@ static void a_listing_of_statistics_has_the_whole_time(void **state)
     management_measure(&fixture);
     management_assert_answered_from(&fixture, 0, 1, 39);
     management_stop(&fixture);
-}
-/* ---- cancelled ---- */
-
-static struct management_fixture *current;
-static struct feed_hooks hooks;
-
-static struct task *cancel_first(struct feed *feed)
-{
-    (void)feed;
-    struct test_task *first = test_feed_task(current->feed, 0);
-    bool is_sent = current->peer.singles > 0;
-    return first->in_flight && is_sent && first->returned == 0 ? &first->task : NULL;
 }
 
 /* Queues go after each of the first pages, and those behind them move up. */
@@ -197,26 +186,6 @@ static void pages_that_move_are_read_again(void **state)
     }
 }
 
-static void a_cancelled_request_is_returned(void **state)
-{
-    (void)state;
-    struct management_fixture fixture;
-    management_start(&fixture, "1s", &(struct management_script){.queues = 40});
-    management_add_queues(&fixture, "hanging", 1, "MessageRate");
-    management_add_queues(&fixture, "q", 5, "MessageRate");
-    current = &fixture;
-    struct feed *feed = test_feed_task(fixture.feed, 0)->task.feed;
-    hooks = *feed->hooks;
-    hooks.next_cancelled = cancel_first;
-    feed->hooks = &hooks;
-    management_measure(&fixture);
-    assert_int_equal(management_task(&fixture, 0)->returned, 1);
-    assert_int_equal(management_task(&fixture, 0)->given, 2);
-    assert_int_equal(management_task(&fixture, 0)->outcome, TASK_TIMED_OUT);
-    management_assert_answered(&fixture, 1, 5);
-    management_stop(&fixture);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,7 +198,6 @@ int main(void)
         cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
         cmocka_unit_test(pages_that_move_are_read_again),
-        cmocka_unit_test(a_cancelled_request_is_returned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,8 +37,6 @@ void rabbitmq_amqp_disconnect(struct rabbitmq_amqp *client)
 
 static void take_tasks(struct rabbitmq_declarer *declarer, struct feed *feed)
 {
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
-        rabbitmq_declarer_cancel(declarer, task);
     for (struct task *task; (task = feed_take(feed)) != NULL;)
         rabbitmq_declarer_add(declarer, task);
 }

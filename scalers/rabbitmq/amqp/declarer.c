@@ -40,12 +40,6 @@ void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task
     rabbitmq_requests_wait(requests, request, group);
 }
 
-void rabbitmq_declarer_cancel(struct rabbitmq_declarer *declarer, struct task *task)
-{
-    rabbitmq_requests_remove(&declarer->requests, task->data);
-    task_return(task, true);
-}
-
 void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer)
 {
     rabbitmq_requests_clear(&declarer->requests);

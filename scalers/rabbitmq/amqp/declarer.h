@@ -34,9 +34,8 @@ void rabbitmq_declarer_init(struct rabbitmq_declarer *declarer,
                             struct rabbitmq_amqp_connection *connection);
 void rabbitmq_declarer_done(struct rabbitmq_declarer *declarer);
 
-/* Takes a task, to be sent next; ends one before its answer. */
+/* Takes a task, to be sent next. */
 void rabbitmq_declarer_add(struct rabbitmq_declarer *declarer, struct task *task);
-void rabbitmq_declarer_cancel(struct rabbitmq_declarer *declarer, struct task *task);
 
 /* Gives up all tasks without ending them. */
 void rabbitmq_declarer_abandon(struct rabbitmq_declarer *declarer);

@@ -14,7 +14,6 @@ struct rabbitmq_request *rabbitmq_requests_add(struct rabbitmq_requests *request
     request->task = task;
     request->queue = queue;
     request->taken_ms = clock_now_ms();
-    task->data = request;
     HASH_ADD(hh, requests->by_id, id, sizeof(request->id), request);
     return request;
 }

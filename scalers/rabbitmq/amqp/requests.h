@@ -46,7 +46,7 @@ struct rabbitmq_requests {
     size_t waiting_count[RABBITMQ_GROUPS];
 };
 
-/* A new request of this task (which has it as its data); it waits for nothing yet. */
+/* A new request of this task; it waits for nothing yet. */
 struct rabbitmq_request *rabbitmq_requests_add(struct rabbitmq_requests *requests,
                                                struct task *task, const char *queue);
 

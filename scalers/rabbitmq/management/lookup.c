@@ -23,7 +23,6 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     lookup->source = lookup->needs_rates ? RABBITMQ_SOURCE_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
     lookup->page = 1;
-    task->data = lookup;
     return lookup;
 }
 

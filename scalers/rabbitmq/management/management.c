@@ -244,13 +244,6 @@ static bool take_answers(struct rabbitmq_management *client, struct error *error
 
 static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
 {
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        struct rabbitmq_lookup *lookup = task->data;
-        if (lookup->list == &client->requested)
-            rabbitmq_http_cancel(client->http, lookup);
-        rabbitmq_lookup_drop(lookup);
-        task_return(task, true);
-    }
     bool rest = rabbitmq_preference_rests(&client->preference, clock_now_ms());
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         task->timeout_ms = client->timeout_ms;
