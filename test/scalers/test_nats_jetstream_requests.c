@@ -1,4 +1,4 @@
-/* NATS JetStream: several requests at a time, of which one hangs, is refused or cancelled. */
+/* NATS JetStream: several requests at a time, of which one hangs, is late or refused. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -143,23 +143,6 @@ static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
     test_feed_again(world.feed);
     world_run(&world);
     assert_waiting(world.feed, 0, 8);
-    world_stop(&world);
-}
-
-/* The first reply is what ends the wait, so that the feed is looked at. */
-static void a_request_that_is_cancelled_is_given_up(void **state)
-{
-    (void)state;
-    struct world world;
-    world_start(
-        &world,
-        SCRIPT({OF("slow"), NULL, .times = 1}, {OF("slow"), INFO("2")}, {OF("a"), INFO("1")}),
-        PAIRS("slow", "a"));
-    test_feed_cancel(world.feed, 0);
-    world_run(&world);
-    assert_waiting(world.feed, 0, 2);
-    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
-    assert_true(test_feed_task(world.feed, 0)->task.isolate);
     world_stop(&world);
 }
 
@@ -418,7 +401,6 @@ int main(void)
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
-        cmocka_unit_test(a_request_that_is_cancelled_is_given_up),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),

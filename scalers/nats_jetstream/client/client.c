@@ -170,23 +170,11 @@ static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
     return status;
 }
 
-static struct nats_client_connection *connection_of(const struct nats_client *client,
-                                                    const struct nats_request *request)
-{
-    return nats_client_connection_find(client->connection, request->number) == request
-               ? client->connection
-               : client->subscriber.connection;
-}
-
-static void serve_feed(struct nats_client *client, struct feed *feed)
+static void end_subscriptions(struct nats_client *client, struct feed *feed)
 {
     uint64_t id = 0;
     while (feed_next_unsubscribe(feed, &id))
         nats_subscriber_unsubscribe(&client->subscriber, id);
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        nats_client_connection_remove(connection_of(client, task->data), task->data);
-        task_return(task, true);
-    }
 }
 
 /* ---- the loop ---- */
@@ -325,7 +313,7 @@ bool nats_client_measure(struct nats_client *client, struct feed *feed, struct e
 {
     natsStatus status = NATS_OK;
     while (status == NATS_OK && !feed_is_stopping(feed)) {
-        serve_feed(client, feed);
+        end_subscriptions(client, feed);
         nats_subscriber_take(&client->subscriber);
         status = send_tasks(client, feed);
         if (status == NATS_OK && !has_work(client))

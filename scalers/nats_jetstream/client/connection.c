@@ -339,7 +339,6 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
     memcpy(request->subject, subject, bytes);
     request->task = task;
     request->sent_ms = clock_now_ms();
-    task->data = request;
     task->deadline_ms = request->sent_ms + task->timeout_ms;
     if (task->deadline_ms < connection->next_deadline_ms)
         connection->next_deadline_ms = task->deadline_ms;

@@ -56,7 +56,7 @@ void nats_client_connection_close(struct nats_client_connection *connection);
 natsStatus nats_client_connection_send(struct nats_client_connection *connection,
                                        const char *subject, uint64_t *ret_number);
 
-/* The same, for a task: `task->data` is the request until it is removed. */
+/* The same, for a task. */
 natsStatus nats_client_connection_send_task(struct nats_client_connection *connection,
                                             const char *subject, struct task *task);
 void nats_client_connection_remove(struct nats_client_connection *connection,

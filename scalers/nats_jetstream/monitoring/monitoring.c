@@ -126,20 +126,9 @@ static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
         _cleanup_(error_done) struct error why = {0};
         error_unavailable(&why,
                           "a monitoring port of NATS does not notify of messages: set servers");
-        task->data = NULL;
         task_cannot_subscribe(task, &why);
         DL_APPEND(monitoring->waiting, task);
     }
-}
-
-static void give_up(struct nats_monitoring *monitoring, struct task *task)
-{
-    struct listing *listing = task->data;
-    if (listing == NULL)
-        DL_DELETE(monitoring->waiting, task);
-    else
-        DL_DELETE(listing->tasks, task);
-    task_return(task, true);
 }
 
 static struct listing *free_listing(struct nats_monitoring *monitoring)
@@ -160,7 +149,6 @@ static void begin_listing(struct nats_monitoring *monitoring)
         .tasks = TAKE(monitoring->waiting), .is_in_flight = true, .sent_ms = clock_now_ms()};
     for (struct task *task = listing->tasks; task != NULL; task = task->next) {
         task_started(task);
-        task->data = listing;
         task->deadline_ms = listing->sent_ms + task->timeout_ms;
         if (task->deadline_ms > listing->deadline_ms)
             listing->deadline_ms = task->deadline_ms;
@@ -292,8 +280,6 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
             continue;
-        for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;)
-            give_up(monitoring, task);
         take_tasks(monitoring, feed);
         begin_listing(monitoring);
         if (fetch_pool_in_flight(monitoring->pool) == 0)
