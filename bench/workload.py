@@ -61,7 +61,7 @@ def request(number, metadata):
 
 def fetch_all(server, triggers):
     """Every trigger once, each answer compared with what is in its queue; returns the seconds it took."""
-    with Client(server.port) as client:
+    with Client(server.port, credentials=getattr(server, "credentials", None)) as client:
         began = time.monotonic()
         calls = [client.stub.GetMetrics.future(request(number, metadata))
                  for number, metadata in enumerate(triggers)]
