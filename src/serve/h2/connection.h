@@ -25,7 +25,8 @@ void h2_connection_close_gracefully(struct h2_connection *connection);
 /* The client has received the shutdown notice. */
 void h2_connection_goaway_acknowledged(struct h2_connection *connection);
 /* Before it writes: once the client has received the notice, the last GOAWAY. Not sooner: a client
- * sends the requests of before behind its answer to a ping, and those that have begun are named. */
+ * sends the requests of before behind its answer to a ping, and those that have begun are named.
+ * (Nothing is read while the socket takes nothing.) */
 void h2_connection_leave(struct h2_connection *connection);
 /* It exceeded a limit: sends GOAWAY, and its calls end. */
 void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit);

@@ -213,6 +213,7 @@ static void choose_events(struct h2_connection *connection)
 void h2_io_flush(struct h2_connection *connection)
 {
     struct h2_server *server = connection->server;
+    h2_connection_leave(connection);
     bool is_sound = connection->session == NULL || h2_output_write(connection);
     TAILQ_REMOVE(&server->touched, connection, touched);
     connection->is_touched = false;

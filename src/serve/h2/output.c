@@ -6,7 +6,6 @@
 #include "serve/h2/output.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "serve/h2/connection.h"
 #include "serve/h2/socket.h"
 
 #include <stdlib.h>
@@ -73,8 +72,6 @@ bool h2_output_write(struct h2_connection *connection)
 {
     if (!send_unsent(connection))
         return false;
-    if (connection->unsent_length == 0)
-        h2_connection_leave(connection);
     for (int i = 0; i < MAX_WRITES_PER_TURN && connection->unsent_length == 0; i++) {
         if (i > 0 && !has_time(connection->server))
             return true;
