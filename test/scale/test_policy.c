@@ -98,6 +98,21 @@ static void after_a_restart_there_are_as_many_as_consumers(void **state)
     assert_int_equal(measure(0, 0), 7);
 }
 
+/* The HPA's calls come to all replicas of the server in turn, and some have seen none wait. */
+static void who_saw_no_message_wait_removes_no_worker(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    waiting(0);
+    assert_int_equal(measure(0, 0), 0);
+    world.reading.in_flight = 10;
+    assert_int_equal(measure(0, 0), 10);
+    world.reading.in_flight = 40; /* the same workers took more */
+    assert_int_equal(measure(0, 0), 10);
+    world.reading.in_flight = 2;
+    assert_int_equal(measure(0, 0), 10);
+}
+
 /* trigger_policy_forget() leaves the peak of the former source alone. */
 static void a_former_source_may_still_be_worked_for(void **state)
 {
@@ -430,6 +445,7 @@ int main(void)
         TEST(an_outage_restarts_the_idle_time),
         TEST(work_between_two_samples_is_no_idle_time),
         TEST(after_a_restart_there_are_as_many_as_consumers),
+        TEST(who_saw_no_message_wait_removes_no_worker),
         TEST(a_former_source_may_still_be_worked_for),
         TEST(what_other_replicas_asked_for_counts_for_a_while),
         TEST(what_other_replicas_asked_for_ends_when_all_is_idle),

@@ -530,6 +530,25 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     peer_values_free(values);
 }
 
+/* KEDA calls for an edited trigger as for another one. */
+static void an_edited_trigger_keeps_the_replicas_of_the_former(void **state)
+{
+    (void)state;
+    enum { SOME_MS = 1000 };
+    const char *const edited[] = {JOBS, "interval", "2s", NULL};
+    fake_set_queue("jobs", 20);
+    struct trigger *former = FIND(JOBS);
+    query_of(former);
+    wait_until_measured(former);
+    assert_true(replicas_now(former) == 5);
+    former->policy->effective.state.peak.own = 7;
+    struct trigger *trigger = find_in("shop", SOME_MS, edited);
+    const struct policy_peak *peak = &trigger->policy->effective.state.peak;
+    assert_int_equal(peak->own, 0);
+    assert_int_equal(peak->of_peers, 7);
+    assert_int_equal(peak->peers_until_ms, SOME_MS + trigger->parsed.rules.hold_ms);
+}
+
 static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(void **state)
 {
     (void)state;
@@ -876,6 +895,7 @@ int main(void)
         TEST(with_a_shadow_alone_the_threshold_says_how_many_replicas),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(what_the_policies_of_other_replicas_wanted_ends),
+        TEST(an_edited_trigger_keeps_the_replicas_of_the_former),
         TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
         TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),

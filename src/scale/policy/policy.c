@@ -341,8 +341,10 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
 }
 
 /*
- * After a restart nobody knows how many replicas there are: as many as there are consumers, or
- * messages in flight, one for each that may be at work.
+ * After a restart, or where another replica of the server alone saw the messages wait that are in
+ * flight now, nobody here knows how many replicas there are: as many as there are consumers, or
+ * messages in flight, one for each that may be at work. Only once: workers that take more than one
+ * message would make the number grow without end.
  */
 static int64_t begin_peak(const struct policy_decision *decision)
 {
@@ -376,7 +378,7 @@ static void keep_while_busy(struct policy_decision *decision)
     if (decision->settings->idle_ms == 0)
         return;
     fold_idle(idle, decision);
-    if (!idle->has_begun) {
+    if (!idle->has_begun || peak->own == 0) {
         int64_t of_workers = begin_peak(decision);
         if (of_workers > peak->own) /* which a former source may have left */
             peak->own = of_workers;

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_objects.h"
+#include "scale/trigger/trigger_peers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -140,6 +141,7 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
     budgets_join(&triggers->lifecycle.budgets, trigger);
     count_secret(triggers, trigger);
     trigger_objects_join(&triggers->objects, trigger);
+    trigger_peers_take_from_object(trigger, trigger->first_call_ms);
     put_on_lists(triggers, trigger);
     if (trigger->policy != NULL)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);

@@ -5,12 +5,14 @@
 #include "base/url.h"
 #include "scale/metadata/general.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_objects.h"
 #include "scale/trigger/trigger_report.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
+#include <utlist.h>
 
 static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
 {
@@ -81,14 +83,14 @@ static const uint8_t *digest_of(struct trigger *trigger)
     return trigger->peer_digest;
 }
 
-static void raise_policy_peak(struct trigger *trigger, const struct peer_value *value)
+/* Others asked for so many at that time. */
+static void raise_policy_peak(struct trigger *trigger, int64_t peak, int64_t at_ms)
 {
     struct trigger_policy *policy = trigger->policy;
-    int64_t until_ms = value->policy_peak_ms + trigger->parsed.rules.hold_ms;
-    if (policy == NULL || !policy->effective.is_on || value->policy_peak == 0)
+    if (policy == NULL || !policy->effective.is_on || peak == 0)
         return;
     trigger_unfollow(trigger);
-    trigger_policy_raise_peak(policy, value->policy_peak, until_ms);
+    trigger_policy_raise_peak(policy, peak, at_ms + trigger->parsed.rules.hold_ms);
     trigger_follow(trigger);
 }
 
@@ -101,7 +103,7 @@ void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int
     struct peer_value *value = peer_values_take(values, digest_of(trigger));
     trigger_answers_adopt(trigger, value, revision, now_ms);
     if (value != NULL)
-        raise_policy_peak(trigger, value);
+        raise_policy_peak(trigger, value->policy_peak, value->policy_peak_ms);
 }
 
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
@@ -122,6 +124,21 @@ static void add_policy_peak(const struct trigger *trigger, const struct policy_p
     value->policy_peak = is_of_peers ? peak->of_peers : peak->own;
     value->policy_peak_ms =
         is_of_peers ? peak->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
+}
+
+void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
+{
+    const struct trigger *other;
+    DL_FOREACH2(trigger->object->triggers, other, next_of_object) {
+        struct peer_value value = {0};
+        _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+        _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
+        if (other == trigger || other->policy == NULL)
+            continue;
+        trigger_observe(other, 0, &snapshot, &policy);
+        add_policy_peak(other, &policy.peak, now_ms, &value);
+        raise_policy_peak(trigger, value.policy_peak, value.policy_peak_ms);
+    }
 }
 
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
