@@ -30,6 +30,11 @@ static struct web_login *make_login(const char *content)
     return login;
 }
 
+static bool permits(const struct web_login *login, const char *authorization, const char *cookies)
+{
+    return web_login_permitted_until(login, authorization, cookies, NOW_S) != 0;
+}
+
 static void a_session_ends_after_its_time(void **state)
 {
     (void)state;
@@ -38,9 +43,10 @@ static void a_session_ends_after_its_time(void **state)
     assert_non_null(cookie);
     _cleanup_(memory_free) char *pair = text_copy_bytes(cookie, strcspn(cookie, ";"));
     _cleanup_(memory_free) char *among = text_format("a=b; %s; c=d", pair);
-    assert_true(web_login_permits(login, NULL, among, NOW_S));
-    assert_true(web_login_permits(login, NULL, pair, NOW_S + SESSION_S - 1));
-    assert_false(web_login_permits(login, NULL, pair, NOW_S + SESSION_S));
+    const int64_t end_s = NOW_S + SESSION_S;
+    assert_int_equal(web_login_permitted_until(login, NULL, among, NOW_S), end_s);
+    assert_int_equal(web_login_permitted_until(login, NULL, pair, end_s - 1), end_s);
+    assert_int_equal(web_login_permitted_until(login, NULL, pair, end_s), 0);
     web_login_free(login);
 }
 
@@ -51,8 +57,8 @@ static void a_session_is_of_its_token(void **state)
     struct web_login *same = make_login("\n 0123456789abcdef-token \n");
     struct web_login *other = make_login("another-token-0123456789");
     _cleanup_(memory_free) char *cookie = web_login_cookie(login, token, true, NOW_S);
-    assert_true(web_login_permits(same, NULL, cookie, NOW_S)); /* another replica */
-    assert_false(web_login_permits(other, NULL, cookie, NOW_S));
+    assert_true(permits(same, NULL, cookie)); /* another replica */
+    assert_false(permits(other, NULL, cookie));
     assert_null(web_login_cookie(other, token, true, NOW_S));
     assert_null(web_login_cookie(login, "", true, NOW_S));
     assert_null(web_login_cookie(login, NULL, true, NOW_S));
@@ -61,18 +67,65 @@ static void a_session_is_of_its_token(void **state)
     web_login_free(other);
 }
 
+/* Browsers send a cookie to every port of a host: those of two servers on localhost must not replace
+ * each other. */
+static void each_token_has_a_cookie_of_its_own(void **state)
+{
+    (void)state;
+    struct web_login *one = make_login(token);
+    struct web_login *other = make_login("another-token-0123456789");
+    _cleanup_(memory_free) char *first = web_login_cookie(one, token, false, NOW_S);
+    _cleanup_(memory_free) char *second =
+        web_login_cookie(other, "another-token-0123456789", false, NOW_S);
+    _cleanup_(memory_free) char *first_pair = text_copy_bytes(first, strcspn(first, ";"));
+    _cleanup_(memory_free) char *both = text_format("%s; %s", first_pair, second);
+    size_t name_length = strcspn(first, "=");
+    assert_true(text_starts_with(first, "backlog_session_"));
+    assert_true(strcspn(second, "=") != name_length || memcmp(first, second, name_length) != 0);
+    assert_true(permits(one, NULL, both));
+    assert_true(permits(other, NULL, both));
+
+    _cleanup_(memory_free) char *ending = web_login_no_cookie(one);
+    assert_memory_equal(ending, first, name_length);
+    assert_true(text_starts_with(ending + name_length, "=; Max-Age=0"));
+    web_login_free(one);
+    web_login_free(other);
+}
+
+static void another_token_has_another_cookie(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/backlog-token-XXXXXX";
+    _cleanup_(error_done) struct error error = {0};
+    struct web_login *login = NULL;
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, token, strlen(token)), strlen(token));
+    assert_true(web_login_new(path, &login, &error));
+    _cleanup_(memory_free) char *before = web_login_no_cookie(login);
+    assert_int_equal(write(fd, "-2", 2), 2);
+    close(fd);
+    bool is_other = web_login_renew(login); /* once the file is no longer being written */
+    assert_true(is_other || web_login_renew(login));
+    _cleanup_(memory_free) char *after = web_login_no_cookie(login);
+    assert_string_not_equal(before, after);
+    web_login_free(login);
+    unlink(path);
+}
+
 static void only_the_whole_token_is_a_bearers(void **state)
 {
     (void)state;
     struct web_login *login = make_login(token);
-    assert_true(web_login_permits(login, "Bearer 0123456789abcdef-token", NULL, NOW_S));
-    assert_true(web_login_permits(login, "bearer 0123456789abcdef-token", NULL, NOW_S));
+    assert_true(permits(login, "Bearer 0123456789abcdef-token", NULL));
+    assert_true(permits(login, "bearer 0123456789abcdef-token", NULL));
+    assert_true(web_login_permitted_until(login, "Bearer 0123456789abcdef-token", NULL, NOW_S) ==
+                INT64_MAX);
     static const char *const wrong[] = {
         "Bearer 0123456789abcdef-toke", "Bearer 0123456789abcdef-token2", "Bearer ",
         "Basic 0123456789abcdef-token", "0123456789abcdef-token",         ""};
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
-        assert_false(web_login_permits(login, wrong[i], NULL, NOW_S));
-    assert_false(web_login_permits(login, NULL, NULL, NOW_S));
+        assert_false(permits(login, wrong[i], NULL));
+    assert_false(permits(login, NULL, NULL));
     web_login_free(login);
 }
 
@@ -128,6 +181,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_ends_after_its_time),
         cmocka_unit_test(a_session_is_of_its_token),
+        cmocka_unit_test(each_token_has_a_cookie_of_its_own),
+        cmocka_unit_test(another_token_has_another_cookie),
         cmocka_unit_test(only_the_whole_token_is_a_bearers),
         cmocka_unit_test(a_wrong_token_is_logged_once_per_address_and_minute),
     };

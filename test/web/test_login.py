@@ -65,6 +65,13 @@ def log_in(server, token):
     return answer
 
 
+def session_of(answer):
+    """The cookie: its name is of the token."""
+    (session,) = answer.cookies.items()
+    assert re.fullmatch("backlog_session_[0-9a-f]{8}", session[0])
+    return session
+
+
 def test_what_is_closed_needs_the_token_and_probes_do_not(server):
     for path in CLOSED:
         assert status(server, path) == 401, path
@@ -96,12 +103,12 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
         answer = requests.post(url(server, "/login"), data={"token": TOKEN}, timeout=SECONDS, allow_redirects=False,
                                headers={"X-Forwarded-Proto": proxied})
         assert ("Secure" in answer.headers["Set-Cookie"].split("; ")) == is_secure, proxied
-    session = right.cookies["backlog_session"]
-    assert status(server, "/api/server", cookies={"backlog_session": session}) == 200
-    assert status(server, "/", cookies={"other": "1", "backlog_session": session}, **html) == 200
+    name, session = session_of(right)
+    assert status(server, "/api/server", cookies={name: session}) == 200
+    assert status(server, "/", cookies={"other": "1", name: session}, **html) == 200
     end, digest = session.split(".")
     for forged in (f"{int(end) + 1}.{digest}", f"{end}.{digest[:-1]}0" if digest[-1] != "0" else f"{end}.{digest[:-1]}1", f"{end}.", end, ".", ""):
-        assert status(server, "/api/server", cookies={"backlog_session": forged}) == 401, forged
+        assert status(server, "/api/server", cookies={name: forged}) == 401, forged
     assert TOKEN not in server.log() and digest not in server.log()
 
 
@@ -112,9 +119,10 @@ def test_only_who_has_a_session_ends_it(server):
         return answer.headers.get("Set-Cookie")
 
     assert log_out() is None  # as a form of another site sends it: the cookie is SameSite=Strict
-    assert log_out(cookies={"backlog_session": "1.0"}) is None
-    ended = log_out(cookies={"backlog_session": log_in(server, TOKEN).cookies["backlog_session"]})
-    assert ended.startswith("backlog_session=;") and "Max-Age=0" in ended
+    name, session = session_of(log_in(server, TOKEN))
+    assert log_out(cookies={name: "1.0"}) is None
+    ended = log_out(cookies={name: session})
+    assert ended.startswith(f"{name}=;") and "Max-Age=0" in ended
 
 
 def test_wrong_tokens_are_logged_once_and_counted(server):
@@ -122,11 +130,12 @@ def test_wrong_tokens_are_logged_once_and_counted(server):
         page = requests.get(url(server, "/metrics"), timeout=SECONDS).text
         return float(re.search(r"^backlog_http_login_failures_total (.*)$", page, re.M).group(1))
 
+    name, _ = session_of(log_in(server, TOKEN))
     assert failures() == 0
     assert status(server, "/api/server") == 401  # who shows no token has not failed
-    assert status(server, "/api/server", cookies={"backlog_session": "1.0"}) == 401  # nor who has an old session
+    assert status(server, "/api/server", cookies={name: "1.0"}) == 401  # nor who has an old session
     for scheme in ("Basic d29ya2VyOnBhc3M=", "Negotiate abc", "Bearers abc", "Bearer"):  # nor for whom a proxy shows something else
-        assert status(server, "/api/server", cookies={"backlog_session": "1.0"}, headers={"Authorization": scheme}) == 401
+        assert status(server, "/api/server", cookies={name: "1.0"}, headers={"Authorization": scheme}) == 401
     assert failures() == 0
     for _ in range(3):
         assert status(server, "/api/server", **bearer("not-the-token-at-all")) == 401
@@ -139,7 +148,7 @@ def test_wrong_tokens_are_logged_once_and_counted(server):
 
 
 def test_another_token_ends_sessions_and_streams(server, token):
-    session = {"backlog_session": log_in(server, TOKEN).cookies["backlog_session"]}
+    session = dict([session_of(log_in(server, TOKEN))])
     with requests.get(url(server, "/api/events"), cookies=session, stream=True, timeout=SECONDS) as events:
         lines = events.iter_lines()
         assert next(lines)

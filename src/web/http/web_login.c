@@ -13,19 +13,19 @@
 #include <string.h>
 #include <strings.h>
 
-#define COOKIE "backlog_session"
+#define NAME_PREFIX "backlog_session_"
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
 enum { LARGEST_FILE = 2 * WEB_LOGIN_MAX_BYTES }; /* with white space */
 enum { LOG_INTERVAL_MS = 60 * 1000 };
 enum { SESSION_S = 12 * 3600, DIGEST_BYTES = 32, DIGEST_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
-
-const char web_login_no_cookie[] = COOKIE "=; Max-Age=0" ATTRIBUTES;
+enum { NAME_DIGITS = 8 }; /* of a digest, in the cookie's name */
 
 struct web_login {
     const char *file;
     struct file_watch *watch;
     char *token;
+    char cookie_name[sizeof(NAME_PREFIX) + NAME_DIGITS]; /* the token's */
     uint64_t failures;
     struct logged_failure {
         struct web_address address;
@@ -40,7 +40,28 @@ static void wipe(char **text)
     free(*text);
 }
 
-/* ---- the file ---- */
+/* ---- the token ---- */
+
+static void digest(const char *token, const char *text, char ret_hex[DIGEST_TEXT_BYTES])
+{
+    unsigned char bytes[DIGEST_BYTES];
+    if (HMAC(EVP_sha256(), token, (int)strlen(token), (const unsigned char *)text, strlen(text),
+             bytes, NULL) == NULL)
+        abort(); /* out of memory */
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        snprintf(&ret_hex[2 * i], 3, "%02x", bytes[i]);
+}
+
+/* Takes the token, and returns the former one. */
+static char *set_token(struct web_login *login, char *token)
+{
+    char hex[DIGEST_TEXT_BYTES];
+    char *former = login->token;
+    digest(token, "name of the cookie", hex); /* no value has this text: theirs is a number */
+    snprintf(login->cookie_name, sizeof(login->cookie_name), NAME_PREFIX "%.*s", NAME_DIGITS, hex);
+    login->token = token;
+    return former;
+}
 
 static bool read_token(const char *file, char **ret_token, struct error *error)
 {
@@ -77,7 +98,8 @@ bool web_login_new(const char *file, struct web_login **ret_login, struct error 
         return false;
     }
     *ret_login = memory_new(sizeof(**ret_login));
-    **ret_login = (struct web_login){.file = file, .watch = watch, .token = token};
+    **ret_login = (struct web_login){.file = file, .watch = watch};
+    set_token(*ret_login, token);
     return true;
 }
 
@@ -100,26 +122,14 @@ bool web_login_renew(struct web_login *login)
         log_warning("%s; the former token stays in use", error_text(&error));
         return false;
     }
-    char *former = login->token;
-    bool is_other = !text_equal(token, former);
-    login->token = token;
-    token = former;
+    bool is_other = !text_equal(token, login->token);
+    token = set_token(login, token);
     if (is_other)
         log_info("--http-token-file: another token is used now");
     return is_other;
 }
 
 /* ---- who may ---- */
-
-static void digest(const char *token, const char *text, char ret_hex[DIGEST_TEXT_BYTES])
-{
-    unsigned char bytes[DIGEST_BYTES];
-    if (HMAC(EVP_sha256(), token, (int)strlen(token), (const unsigned char *)text, strlen(text),
-             bytes, NULL) == NULL)
-        abort(); /* out of memory */
-    for (size_t i = 0; i < DIGEST_BYTES; i++)
-        snprintf(&ret_hex[2 * i], 3, "%02x", bytes[i]);
-}
 
 /* Digests have one length, so that the time says nothing of the token's. */
 static bool is_token(const struct web_login *login, const char *token)
@@ -132,18 +142,19 @@ static bool is_token(const struct web_login *login, const char *token)
     return CRYPTO_memcmp(one, other, DIGEST_TEXT_BYTES) == 0;
 }
 
-static bool is_session(const struct web_login *login, const char *value, size_t length,
-                       int64_t now_s)
+/* When the session with this value ends; 0: it is none. */
+static int64_t session_end(const struct web_login *login, const char *value, size_t length)
 {
     char expected[DIGEST_TEXT_BYTES], end[24];
     size_t digits = strspn(value, "0123456789");
     if (digits == 0 || digits >= sizeof(end) || value[digits] != '.' ||
         length != digits + DIGEST_TEXT_BYTES)
-        return false;
+        return 0;
     snprintf(end, sizeof(end), "%.*s", (int)digits, value);
     digest(login->token, end, expected);
-    return CRYPTO_memcmp(value + digits + 1, expected, DIGEST_TEXT_BYTES - 1) == 0 &&
-           strtoll(end, NULL, 10) > now_s;
+    return CRYPTO_memcmp(value + digits + 1, expected, DIGEST_TEXT_BYTES - 1) == 0
+               ? strtoll(end, NULL, 10)
+               : 0;
 }
 
 /* RFC 6750; the names of schemes are case-insensitive (RFC 9110, 11.1). */
@@ -155,21 +166,24 @@ bool web_login_has_token(const char *authorization)
            strncasecmp(authorization, bearer_scheme, strlen(bearer_scheme)) == 0;
 }
 
-bool web_login_permits(const struct web_login *login, const char *authorization,
-                       const char *cookies, int64_t now_s)
+int64_t web_login_permitted_until(const struct web_login *login, const char *authorization,
+                                  const char *cookies, int64_t now_s)
 {
+    size_t name_length = strlen(login->cookie_name);
     if (web_login_has_token(authorization) &&
         is_token(login, authorization + strlen(bearer_scheme)))
-        return true;
+        return INT64_MAX;
     for (const char *at = cookies; at != NULL && *at != '\0';) {
         size_t length = strcspn(at, ";");
-        if (text_starts_with(at, COOKIE "=") &&
-            is_session(login, at + strlen(COOKIE "="), length - strlen(COOKIE "="), now_s))
-            return true;
+        if (text_starts_with(at, login->cookie_name) && at[name_length] == '=') {
+            int64_t end_s = session_end(login, at + name_length + 1, length - name_length - 1);
+            if (end_s > now_s)
+                return end_s;
+        }
         at += length;
         at += strspn(at, "; ");
     }
-    return false;
+    return 0;
 }
 
 char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,
@@ -180,8 +194,13 @@ char *web_login_cookie(const struct web_login *login, const char *token, bool is
         return NULL;
     _cleanup_(memory_free) char *end = text_format("%" PRId64, now_s + SESSION_S);
     digest(login->token, end, hex);
-    return text_format(COOKIE "=%s.%s; Max-Age=%d" ATTRIBUTES "%s", end, hex, SESSION_S,
-                       is_secure ? "; Secure" : "");
+    return text_format("%s=%s.%s; Max-Age=%d" ATTRIBUTES "%s", login->cookie_name, end, hex,
+                       SESSION_S, is_secure ? "; Secure" : "");
+}
+
+char *web_login_no_cookie(const struct web_login *login)
+{
+    return text_format("%s=; Max-Age=0" ATTRIBUTES, login->cookie_name);
 }
 
 /* ---- who failed ---- */

@@ -2,9 +2,13 @@
  * A login for the HTTP port: whoever reads a page that is not open shows the token of a file, as a
  * bearer token (RFC 6750), or the cookie that the login page gave for it.
  *
- * The cookie does not have the token: it is "END.HMAC", the second when it ends and the HMAC-SHA256
- * of that with the token as the key. So all replicas with this token accept it, and none does once
- * the token is another one.
+ * The cookie does not have the token: its value is "END.HMAC", the second when it ends and the
+ * HMAC-SHA256 of that with the token as the key. So all replicas with this token accept it, and none
+ * does once the token is another one.
+ *
+ * Its name ends with eight digits of another HMAC: browsers send a cookie to every port of a host
+ * (RFC 6265, 8.5), and servers with other tokens behind them have cookies of their own. The name
+ * says nothing of the token that the value does not say, and only who knows the token is sent it.
  *
  * Threads: the HTTP server's; web_login_new() and web_login_free() come before and after it.
  */
@@ -31,10 +35,10 @@ void web_login_free(struct web_login *login); /* NULL is harmless */
  * and the former token stays. True: the token is another one, so what was permitted ends. */
 bool web_login_renew(struct web_login *login);
 
-/* Whether a request with these headers, Authorization and Cookie, may read. NULL: it has no such
- * header. `now_s` is since 1970. */
-bool web_login_permits(const struct web_login *login, const char *authorization,
-                       const char *cookies, int64_t now_s);
+/* Until when a request with these headers, Authorization and Cookie, may read; NULL: it has no such
+ * header. 0: it may not; INT64_MAX: it shows the token, which has no end. Times are since 1970. */
+int64_t web_login_permitted_until(const struct web_login *login, const char *authorization,
+                                  const char *cookies, int64_t now_s);
 
 /* Whether an Authorization header (NULL: there is none) shows a bearer token, right or wrong. */
 bool web_login_has_token(const char *authorization);
@@ -44,8 +48,8 @@ bool web_login_has_token(const char *authorization);
 char *web_login_cookie(const struct web_login *login, const char *token, bool is_secure,
                        int64_t now_s);
 
-/* The value of Set-Cookie that ends the session. */
-extern const char web_login_no_cookie[];
+/* Makes the value of Set-Cookie that ends the session; the caller frees it. */
+char *web_login_no_cookie(const struct web_login *login);
 
 /* Notes that somebody showed another token than this one. It is counted, and logged: one line per
  * address and minute, and for so many addresses per minute at most. Sessions that are over do not

@@ -152,8 +152,8 @@ static bool needs_login(const struct web_login *login, const struct web_page *pa
                         struct evhttp_request *evhttp_request)
 {
     return login != NULL && (page == NULL || !page->is_open) &&
-           !web_login_permits(login, header_of(evhttp_request, "Authorization"),
-                              header_of(evhttp_request, "Cookie"), unix_s());
+           web_login_permitted_until(login, header_of(evhttp_request, "Authorization"),
+                                     header_of(evhttp_request, "Cookie"), unix_s()) == 0;
 }
 
 /* Browsers request HTML when somebody goes to a page, and keep its fragment. */
@@ -212,8 +212,9 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
                     struct page_response *response)
 {
-    if (web_login_permits(login, NULL, header_of(evhttp_request, "Cookie"), unix_s()))
-        add_header(evhttp_request, "Set-Cookie", web_login_no_cookie);
+    _cleanup_(memory_free) char *cookie = web_login_no_cookie(login);
+    if (web_login_permitted_until(login, NULL, header_of(evhttp_request, "Cookie"), unix_s()) != 0)
+        add_header(evhttp_request, "Set-Cookie", cookie);
     redirect(evhttp_request, "/login", response);
 }
 
