@@ -168,6 +168,8 @@ static void make_http(struct web *web, int fd)
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, WEB_CONNECTION_MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_ROUTE_MAX_FORM_BYTES);
+    /* All of them: evhttp would refuse the others itself, with a page of its own. */
+    evhttp_set_allowed_methods(web->http, UINT16_MAX);
     evhttp_set_gencb(web->http, respond, web);
     web->connections = web_connections_new(
         web->http, evconnlistener_new(web->base, NULL, NULL,

@@ -292,6 +292,23 @@ static void nothing_can_be_changed(void **state)
                     "HTTP/1.1 413 ", "");
 }
 
+static void every_method_is_refused_as_the_others_are(void **state)
+{
+    static const char *const lines[] = {"DELETE /greeting", "PUT /greeting", "OPTIONS /greeting",
+                                        "OPTIONS *",        "TRACE /",       "PATCH /greeting",
+                                        "CONNECT host:80"};
+    for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
+        _cleanup_(memory_free) char *request =
+            text_format("%s HTTP/1.1\r\nHost: localhost\r\n\r\n", lines[i]);
+        _cleanup_(memory_free) char *response = fetch(*state, request);
+        if (!text_starts_with(response, "HTTP/1.1 405 ") ||
+            strstr(response, "\r\nAllow: GET, HEAD\r\n") == NULL ||
+            strstr(response, "\r\nX-Content-Type-Options: nosniff\r\n") == NULL ||
+            !text_ends_with(response, "method not allowed: only GET and HEAD\n"))
+            fail_msg("the response to %s is:\n%s", lines[i], response);
+    }
+}
+
 static void bytes_that_are_not_http_end_the_connection(void **state)
 {
     _cleanup_(memory_free) char *response = fetch(*state, "\x16\x03\x01 what?\r\n\r\n");
@@ -702,6 +719,7 @@ int main(void)
         TEST(a_head_has_the_length_and_no_body),
         TEST(a_head_of_a_stream_is_answered_and_opens_none),
         TEST(nothing_can_be_changed),
+        TEST(every_method_is_refused_as_the_others_are),
         TEST(bytes_that_are_not_http_end_the_connection),
         TEST(endless_headers_are_refused),
         TEST(a_large_page_arrives_whole),
