@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/listen.h"
+#include "web/http/page_request.h"
 #include "web/http/page_response.h"
 #include "web/http/web_connections.h"
 #include "web/http/web_route.h"
@@ -15,7 +16,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const char stream_type[] = "text/event-stream; charset=utf-8";
 static const struct timeval second = {1, 0};
 
 struct web {
@@ -54,14 +54,15 @@ static void free_body(const void *bytes, size_t length, void *body)
 }
 
 /* The body is taken. */
-static void send_response(struct evhttp_request *evhttp_request, struct page_response *response)
+static void send_response(struct evhttp_request *evhttp_request, struct page_response *response,
+                          bool is_head)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", response->body.length);
     add_headers(headers, response->type);
     evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Connection", "close");
-    if (evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD) {
+    if (!is_head) {
         size_t bytes = response->body.length;
         char *body = text_take(&response->body);
         evbuffer_add_reference(evhttp_request_get_output_buffer(evhttp_request), body, bytes,
@@ -70,44 +71,65 @@ static void send_response(struct evhttp_request *evhttp_request, struct page_res
     evhttp_send_reply(evhttp_request, response->code, NULL, NULL);
 }
 
-/* The page is a stream. True: it is open, and it responds to whoever reads it; otherwise the
- * response says what there is instead. */
+static void add_stream_headers(struct evkeyvalq *headers)
+{
+    add_headers(headers, "text/event-stream; charset=utf-8");
+    evhttp_add_header(headers, "X-Accel-Buffering", "no"); /* nginx sends each event at once */
+}
+
+/* It has no Content-Length, as a GET has none (RFC 9110, 8.6). */
+static void send_stream_head(struct evhttp_request *evhttp_request)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
+    add_stream_headers(headers);
+    evhttp_add_header(headers, "Connection", "close");
+    evhttp_send_reply(evhttp_request, HTTP_OK, NULL, NULL);
+}
+
+/* True: the stream is open, and responds to its reader; otherwise the response says why not. */
 static bool open_stream(struct web *web, const struct web_page *page,
                         struct web_connection *connection, struct evhttp_request *evhttp_request,
-                        struct page_response *response)
+                        int64_t ends_s, struct page_response *response)
 {
-    if (evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD) {
-        response->type = stream_type;
-        return false;
-    }
-    if (connection == NULL ||
-        !web_streams_admit(web->streams, evhttp_request_get_connection(evhttp_request))) {
+    if (!web_streams_admit(web->streams, evhttp_request_get_connection(evhttp_request))) {
         page_response_refuse(response, 503,
                              "too many readers of this page are connected: try again later");
         return false;
     }
-    add_headers(evhttp_request_get_output_headers(evhttp_request), stream_type);
-    web_connection_set_reader(
-        connection, web_streams_open(web->streams, page->stream, page->context, evhttp_request));
+    add_stream_headers(evhttp_request_get_output_headers(evhttp_request));
+    web_connection_set_reader(connection, web_streams_open(web->streams, page->stream,
+                                                           page->context, evhttp_request, ends_s));
     return true;
 }
 
-/* A connection that was closed for another one (NULL) ends, whatever the response. */
 static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
     struct page_response response = {.code = HTTP_OK, .type = page_response_type_text};
-    bool has_body = evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_HEAD;
+    _cleanup_(page_request_done) struct page_request request = {0};
+    bool is_head = evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD;
 
     struct web_connection *connection = web_connections_begin_request(
         web->connections, evhttp_request_get_connection(evhttp_request));
-    const struct web_page *stream = web_route_respond(&web->settings, evhttp_request, &response);
-    if (stream != NULL && open_stream(web, stream, connection, evhttp_request, &response))
+    if (connection == NULL) { /* it was closed already: nobody reads the response */
+        response.code = HTTP_SERVUNAVAIL;
+        send_response(evhttp_request, &response, is_head);
         return;
-    if (has_body && connection != NULL &&
-        !web_connection_reserve_bytes(connection, response.body.length))
+    }
+    const struct web_page *page =
+        web_route_find(&web->settings, evhttp_request, &request, &response);
+    if (page != NULL && page->stream != NULL) {
+        if (is_head) {
+            send_stream_head(evhttp_request);
+            return;
+        }
+        if (open_stream(web, page, connection, evhttp_request, request.ends_s, &response))
+            return;
+    } else if (page != NULL)
+        page->get(page->context, &request, &response);
+    if (!is_head && !web_connection_reserve_bytes(connection, response.body.length))
         page_response_refuse(&response, 503, "other responses are not read yet: try again later");
-    send_response(evhttp_request, &response);
+    send_response(evhttp_request, &response, is_head);
     text_done(&response.body);
 }
 

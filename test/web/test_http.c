@@ -70,6 +70,16 @@ static void write_late(void *context, const struct page_request *request,
     sem_wait(&may_go_on);
 }
 
+static atomic_int written;
+
+static void write_written(void *context, const struct page_request *request,
+                          struct page_response *response)
+{
+    (void)request;
+    (void)response;
+    (*(atomic_int *)context)++;
+}
+
 static atomic_int silent_readers;
 
 static void *open_silent(void *context)
@@ -147,6 +157,7 @@ static const struct web_page pages[] = {
     {"/stream", .stream = &silent_stream},
     {"/slow", .context = &slow_ticks, .stream = &counting_stream},
     {"/fast", .context = &fast_ticks, .stream = &counting_stream},
+    {"/written", write_written, &written},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
     {"/things/after", write_greeting, (char[]){"never"}},
@@ -280,6 +291,7 @@ static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
         fetch(*state, "HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_true(text_starts_with(response, "HTTP/1.1 200 "));
     assert_non_null(strstr(response, "Content-Type: text/event-stream"));
+    assert_null(strstr(response, "Content-Length")); /* a GET has none (RFC 9110, 8.6) */
     assert_true(text_ends_with(response, "\r\n\r\n"));
 }
 
@@ -410,6 +422,30 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
     close(busy);
     for (size_t i = 0; i < count; i++)
         close(clients[i]);
+}
+
+/* Its headers come in two reads, and its time is over between them. */
+static void no_page_is_written_for_a_connection_that_was_closed(void **state)
+{
+    enum { PADDING = 6000, TIME_US = 5200000 };
+    sem_init(&is_writing, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    written = 0;
+    int closed = connect_to(*state);
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* it was let in */
+    int busy = connect_to(*state);
+    send_text(busy, GET("/busy"));
+    sem_wait(&is_writing);
+    _cleanup_(memory_free) char *request = text_format(
+        "GET /written HTTP/1.1\r\nHost: localhost\r\nX-Padding: %0*d\r\n\r\n", PADDING, 0);
+    send_text(closed, request);
+    usleep(TIME_US);
+    sem_post(&may_go_on);
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody");
+    assert_int_equal(written, 0);
+    close(busy);
+    close(closed);
 }
 
 static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
@@ -598,6 +634,66 @@ static void a_stream_keeps_its_own_time(void **state)
     close(slow);
 }
 
+/* nginx keeps back what it is sent otherwise. */
+static void proxies_pass_a_stream_on_at_once(void **state)
+{
+    int reader = follow(*state, GET("/slow"));
+    wait_for(reader, "X-Accel-Buffering: no\r\n");
+    close(reader);
+}
+
+/* ---- sessions ---- */
+
+static const char token[] = "0123456789abcdef-token";
+
+/* `path` is mkstemp()'s template, and where the file with the token is. */
+static void start_with_login(char *path, struct web_login **ret_login, struct web **ret_web)
+{
+    _cleanup_(error_done) struct error error = {0};
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, token, strlen(token)), strlen(token));
+    close(fd);
+    assert_true(web_login_new(path, ret_login, &error));
+    const struct web_settings closed = {
+        .listen = "127.0.0.1:0", .pages = pages, .login = *ret_login};
+    assert_true(web_start(&closed, ret_web, &error));
+}
+
+static void a_stream_ends_with_its_session(void **state)
+{
+    enum { SESSION_S = 12 * 3600, LEFT_S = 2, PATIENCE_MS = 10000 };
+    (void)state;
+    char path[] = "/tmp/backlog-token-XXXXXX";
+    struct web_login *login = NULL;
+    struct web *web = NULL;
+    start_with_login(path, &login, &web);
+    int64_t now_s = (int64_t)clock_unix_s(clock_now_ms());
+    _cleanup_(memory_free) char *cookie =
+        web_login_cookie(login, token, false, now_s - SESSION_S + LEFT_S);
+    cookie[strcspn(cookie, ";")] = '\0';
+    _cleanup_(memory_free) char *request =
+        text_format("GET /fast HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n", cookie);
+    int session = follow(web, request);
+    int bearer = follow(web, "GET /fast HTTP/1.1\r\nHost: localhost\r\n"
+                             "Authorization: Bearer 0123456789abcdef-token\r\n\r\n");
+    wait_for(session, "<1>");
+    wait_for(bearer, "<");
+    const int64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    char buffer[4096];
+    ssize_t length;
+    while ((length = recv(session, buffer, sizeof(buffer), 0)) > 0)
+        assert_true(clock_now_ms() < until_ms);
+    assert_int_equal(length, 0);
+    assert_true((int64_t)clock_unix_s(clock_now_ms()) >= now_s + LEFT_S);
+    wait_for(bearer, "<");
+    assert_false(is_at_end(bearer, false));
+    close(session);
+    close(bearer);
+    web_stop(web);
+    web_login_free(login);
+    unlink(path);
+}
+
 /* ---- hosts ---- */
 
 static void assert_host(void **state, const char *host, const char *status)
@@ -726,6 +822,7 @@ int main(void)
         TEST(silent_clients_do_not_block_others),
         TEST(a_connection_is_closed_only_for_another),
         TEST(silent_clients_are_let_in_many_at_a_time),
+        TEST(no_page_is_written_for_a_connection_that_was_closed),
         cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_response_above_the_bound_is_sent_where_it_is_alone),
@@ -734,6 +831,8 @@ int main(void)
         TEST(a_reader_that_sent_too_much_leaves_its_place_too),
         TEST(a_further_reader_is_sent_at_once_what_is_there),
         TEST(a_stream_keeps_its_own_time),
+        TEST(proxies_pass_a_stream_on_at_once),
+        cmocka_unit_test(a_stream_ends_with_its_session),
         TEST(names_that_others_may_have_are_refused),
         TEST(clients_that_do_not_read_do_not_block_others),
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),

@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void page_request_done(struct page_request *request)
+{
+    for (size_t i = 0; i < request->below_count; i++)
+        free(request->below[i]);
+    free(request->target);
+    if (request->parameters != NULL)
+        evhttp_clear_headers(request->parameters);
+    free(request->parameters);
+}
+
 const char *page_request_parameter(const struct page_request *request, const char *name)
 {
     return evhttp_find_header(request->parameters, name);

@@ -20,14 +20,6 @@ enum { MAX_SHOWN_BYTES = 256 };
 
 /* ---- path, parameters and host ---- */
 
-static void request_done(struct page_request *request)
-{
-    for (size_t i = 0; i < request->below_count; i++)
-        free(request->below[i]);
-    if (request->parameters != NULL)
-        evhttp_clear_headers(request->parameters);
-}
-
 /* False: more segments than any page has, or an empty one. */
 static bool split_path(const char *path, struct page_request *request)
 {
@@ -147,13 +139,15 @@ static void count_wrong_token(struct web_login *login, struct evhttp_request *ev
     web_login_fail(login, &address, clock_now_ms());
 }
 
-/* A page that is not there is not open either: who has no login does not learn which there are. */
-static bool needs_login(const struct web_login *login, const struct web_page *page,
-                        struct evhttp_request *evhttp_request)
+/* Until when whoever requests the page may read it; 0: not at all. A page that is not there (NULL)
+ * is not open either: who has no login does not learn which there are. */
+static int64_t permitted_until(const struct web_login *login, const struct web_page *page,
+                               struct evhttp_request *evhttp_request)
 {
-    return login != NULL && (page == NULL || !page->is_open) &&
-           web_login_permitted_until(login, header_of(evhttp_request, "Authorization"),
-                                     header_of(evhttp_request, "Cookie"), unix_s()) == 0;
+    if (login == NULL || (page != NULL && page->is_open))
+        return INT64_MAX;
+    return web_login_permitted_until(login, header_of(evhttp_request, "Authorization"),
+                                     header_of(evhttp_request, "Cookie"), unix_s());
 }
 
 /* Browsers request HTML when somebody goes to a page, and keep its fragment. */
@@ -220,32 +214,28 @@ static void log_out(const struct web_login *login, struct evhttp_request *evhttp
 
 /* ---- by method ---- */
 
-/* Returns the page where that is a stream, as web_route_respond(). */
-static const struct web_page *respond_to_get(const struct web_settings *settings,
-                                             struct evhttp_request *evhttp_request,
-                                             const char *path, const char *query,
-                                             struct page_response *response)
+static const struct web_page *find_for_get(const struct web_settings *settings,
+                                           struct evhttp_request *evhttp_request, const char *path,
+                                           const char *query, struct page_request *request,
+                                           struct page_response *response)
 {
-    struct evkeyvalq parameters;
-    TAILQ_INIT(&parameters);
-    _cleanup_(memory_free) char *target =
+    request->target =
         text_format("%s%s%s", path, query == NULL ? "" : "?", query == NULL ? "" : query);
-    _cleanup_(request_done) struct page_request request = {.target = target,
-                                                           .parameters = &parameters};
-    if (!parse_parameters(query, &parameters)) {
+    request->parameters = memory_new(sizeof(*request->parameters));
+    TAILQ_INIT(request->parameters);
+    if (!parse_parameters(query, request->parameters)) {
         page_response_refuse(response, HTTP_BADREQUEST, "invalid query string");
         return NULL;
     }
-    const struct web_page *page = find_page(settings, path, &request);
-    if (needs_login(settings->login, page, evhttp_request))
+    const struct web_page *page = find_page(settings, path, request);
+    request->ends_s = permitted_until(settings->login, page, evhttp_request);
+    if (request->ends_s == 0) {
         demand_login(settings->login, evhttp_request, response);
-    else if (page == NULL)
+        return NULL;
+    }
+    if (page == NULL)
         page_response_refuse_path(response);
-    else if (page->stream != NULL)
-        return page;
-    else
-        page->get(page->context, &request, response);
-    return NULL;
+    return page;
 }
 
 static void refuse_method(struct evhttp_request *evhttp_request, struct page_response *response)
@@ -266,9 +256,9 @@ static void respond_to_post(const struct web_settings *settings,
         refuse_method(evhttp_request, response);
 }
 
-const struct web_page *web_route_respond(const struct web_settings *settings,
-                                         struct evhttp_request *evhttp_request,
-                                         struct page_response *response)
+const struct web_page *web_route_find(const struct web_settings *settings,
+                                      struct evhttp_request *evhttp_request,
+                                      struct page_request *request, struct page_response *response)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(evhttp_request);
     const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
@@ -279,8 +269,8 @@ const struct web_page *web_route_respond(const struct web_settings *settings,
     if ((is_get || is_post) && !check_host(settings, evhttp_request, response))
         return NULL;
     if (is_get)
-        return respond_to_get(settings, evhttp_request, path,
-                              uri == NULL ? NULL : evhttp_uri_get_query(uri), response);
+        return find_for_get(settings, evhttp_request, path,
+                            uri == NULL ? NULL : evhttp_uri_get_query(uri), request, response);
     if (is_post)
         respond_to_post(settings, evhttp_request, path, response);
     else

@@ -1,5 +1,5 @@
 /*
- * A request of the HTTP port: who may read, which page it is for, and what the response is.
+ * A request of the HTTP port: whether it is permitted, and which page it is for.
  *
  * Threads: the HTTP server's.
  */
@@ -13,11 +13,13 @@
 enum { WEB_ROUTE_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
+struct page_request;
+struct page_response;
 
-/* Writes the response, and returns NULL. Where the page is a stream, it writes nothing and returns
- * the page. */
-const struct web_page *web_route_respond(const struct web_settings *settings,
-                                         struct evhttp_request *evhttp_request,
-                                         struct page_response *response);
+/* Finds the page that is to be written, and fills what it reads of the request, which is empty
+ * (page_request_done()). NULL: the response says why there is none. */
+const struct web_page *web_route_find(const struct web_settings *settings,
+                                      struct evhttp_request *evhttp_request,
+                                      struct page_request *request, struct page_response *response);
 
 #endif

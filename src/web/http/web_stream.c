@@ -29,6 +29,7 @@ struct web_stream_reader {
     void *own; /* what opened() returned */
     struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
+    int64_t ends_s;     /* its session; INT64_MAX: never */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* ... since when */
     TAILQ_ENTRY(web_stream_reader) all;
@@ -97,11 +98,14 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     if (page->readers == 0)
         return;
     int64_t wait_ms = page->hooks->tick(page->context);
+    int64_t now_ms = clock_now_ms();
+    int64_t now_s = (int64_t)clock_unix_s(now_ms);
     for (reader = TAILQ_FIRST(&page->streams->readers); reader != NULL; reader = next) {
         next = TAILQ_NEXT(reader, all);
         if (reader->page != page)
             continue;
-        if (reader->is_sending && clock_now_ms() - reader->sent_at_ms > SEND_TIMEOUT_MS)
+        bool is_stuck = reader->is_sending && now_ms - reader->sent_at_ms > SEND_TIMEOUT_MS;
+        if (now_s >= reader->ends_s || is_stuck)
             disconnect(reader);
         else
             send_piece(reader);
@@ -172,13 +176,14 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
 
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
                                            const struct web_stream_hooks *hooks, void *context,
-                                           struct evhttp_request *evhttp_request)
+                                           struct evhttp_request *evhttp_request, int64_t ends_s)
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_stream_reader *reader = memory_new(sizeof(*reader));
     reader->page = page_for(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->evhttp_request = evhttp_request;
+    reader->ends_s = ends_s;
     reader->bufferevent =
         evhttp_connection_get_bufferevent(evhttp_request_get_connection(evhttp_request));
     /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice

@@ -2,7 +2,7 @@
  * Streams: responses that go on (server-sent events). A reader is sent at once what is there, then
  * what is new after each tick of its page. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
- * state when it can. One that takes nothing for 30 s is closed.
+ * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -46,10 +46,11 @@ void web_streams_free(struct web_streams *streams);
  * closed for it, if that has at least two more than the address of the one that comes. */
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next);
 
-/* Begins the response to the request; its headers are set already. */
+/* Begins the response to the request; its headers are set already. It goes on until the session of
+ * whoever requested it ends, in seconds since 1970; INT64_MAX: that has no end. */
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
                                            const struct web_stream_hooks *hooks, void *context,
-                                           struct evhttp_request *evhttp_request);
+                                           struct evhttp_request *evhttp_request, int64_t ends_s);
 
 /* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
