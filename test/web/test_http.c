@@ -115,7 +115,8 @@ static const struct web_stream_hooks silent_stream = {
 /* Each reader is sent how many ticks there were, where that is new to it. */
 struct counting {
     int64_t wait_ms;
-    int ticks;
+    useconds_t write_us; /* that this takes */
+    atomic_int ticks;
 };
 
 static void *open_count(void *context)
@@ -141,8 +142,10 @@ static bool write_count(void *context, void *reader, struct text *piece)
 {
     const struct counting *counting = context;
     int *seen = reader;
+    if (counting->write_us > 0)
+        usleep(counting->write_us);
     if (*seen != counting->ticks)
-        text_addf(piece, "<%d>", counting->ticks);
+        text_addf(piece, "<%d>", (int)counting->ticks);
     *seen = counting->ticks;
     return false;
 }
@@ -152,11 +155,13 @@ static const struct web_stream_hooks counting_stream = {
 
 static struct counting slow_ticks = {.wait_ms = 3600000};
 static struct counting fast_ticks = {.wait_ms = 10};
+static struct counting costly_ticks = {.wait_ms = 10, .write_us = 10000};
 
 static const struct web_page pages[] = {
     {"/stream", .stream = &silent_stream},
     {"/slow", .context = &slow_ticks, .stream = &counting_stream},
     {"/fast", .context = &fast_ticks, .stream = &counting_stream},
+    {"/costly", .context = &costly_ticks, .stream = &counting_stream},
     {"/written", write_written, &written},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
@@ -177,7 +182,7 @@ static int setup(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
-    slow_ticks.ticks = fast_ticks.ticks = 0;
+    slow_ticks.ticks = fast_ticks.ticks = costly_ticks.ticks = 0;
     return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
@@ -642,6 +647,17 @@ static void proxies_pass_a_stream_on_at_once(void **state)
     close(reader);
 }
 
+/* What a tick and its pieces took is at most a twentieth of the time. */
+static void a_stream_that_takes_long_to_write_ticks_less_often(void **state)
+{
+    enum { SECOND_US = 1000000, MAX_TICKS = 6 };
+    int reader = follow(*state, GET("/costly"));
+    wait_for(reader, "<1>");
+    usleep(SECOND_US);
+    assert_true(costly_ticks.ticks <= MAX_TICKS);
+    close(reader);
+}
+
 /* ---- sessions ---- */
 
 static const char token[] = "0123456789abcdef-token";
@@ -832,6 +848,7 @@ int main(void)
         TEST(a_further_reader_is_sent_at_once_what_is_there),
         TEST(a_stream_keeps_its_own_time),
         TEST(proxies_pass_a_stream_on_at_once),
+        TEST(a_stream_that_takes_long_to_write_ticks_less_often),
         cmocka_unit_test(a_stream_ends_with_its_session),
         TEST(names_that_others_may_have_are_refused),
         TEST(clients_that_do_not_read_do_not_block_others),

@@ -9,10 +9,17 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-enum { SEND_TIMEOUT_MS = 30 * 1000 }; /* of a piece */
+enum {
+    SEND_TIMEOUT_MS = 30 * 1000, /* of a piece */
+    BUSY_SHARE = 20,             /* a page takes at most one part in so many of the time */
+    /* What pieces between two ticks count at most: however many readers come, there is a tick, and
+     * those whose time is over are closed. */
+    MAX_BETWEEN_US = SEND_TIMEOUT_MS * 1000 / BUSY_SHARE,
+};
 
 /* A page that is a stream. There are as many as have been read; each is kept. */
 struct stream_page {
@@ -21,6 +28,7 @@ struct stream_page {
     void *context;
     struct event *tick; /* pending while there are readers */
     size_t readers;
+    int64_t between_us; /* that pieces took since the last tick */
     TAILQ_ENTRY(stream_page) all;
 };
 
@@ -46,12 +54,20 @@ struct web_streams {
 
 static void send_piece(struct web_stream_reader *reader);
 
+/* Outside of a tick. */
+static void send_between(struct web_stream_reader *reader)
+{
+    int64_t began_us = clock_now_us();
+    send_piece(reader);
+    reader->page->between_us += clock_now_us() - began_us;
+}
+
 static void piece_taken(struct evhttp_connection *connection, void *argument)
 {
     struct web_stream_reader *reader = argument;
     (void)connection;
     reader->is_sending = false;
-    send_piece(reader);
+    send_between(reader);
 }
 
 /* What does not fit is written when this piece has been taken. News after the last piece waits for
@@ -92,11 +108,12 @@ static void tick(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    const struct stream_page *page = argument;
+    struct stream_page *page = argument;
     struct web_stream_reader *reader;
     struct web_stream_reader *next;
     if (page->readers == 0)
         return;
+    int64_t began_us = clock_now_us();
     int64_t wait_ms = page->hooks->tick(page->context);
     int64_t now_ms = clock_now_ms();
     int64_t now_s = (int64_t)clock_unix_s(now_ms);
@@ -110,7 +127,9 @@ static void tick(evutil_socket_t fd, short what, void *argument)
         else
             send_piece(reader);
     }
-    add_tick(page, wait_ms);
+    int64_t busy_us = clock_now_us() - began_us + MIN(page->between_us, MAX_BETWEEN_US);
+    page->between_us = 0;
+    add_tick(page, MAX(wait_ms, BUSY_SHARE * busy_us / 1000));
 }
 
 /* ---- the interface ---- */
@@ -198,7 +217,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     if (reader->page->readers++ == 0)
         add_tick(reader->page, 0);
     else
-        send_piece(reader);
+        send_between(reader);
     return reader;
 }
 

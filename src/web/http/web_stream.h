@@ -3,6 +3,8 @@
  * what is new after each tick of its page. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
  * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
+ * Looking for changes and writing them take at most a twentieth of the time: a page that takes
+ * longer ticks less often.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -26,7 +28,7 @@ struct web_stream_hooks {
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed; it is called while there are readers. Returns in how
-     * many milliseconds it wants to be called again. */
+     * many milliseconds it is to be called again; that is later, where this and write() take long. */
     int64_t (*tick)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);

@@ -16,7 +16,6 @@
 
 enum {
     TICK_MS = 1000,
-    BUSY_SHARE = 20, /* an update takes at most one part in so many of the time */
     MAX_LISTED_CONNECTIONS = 4096,
     CONNECTION_DIGITS = 6, /* of a number in a row of the table */
     SERVER_DIGITS = 13,    /* of a figure: the time has milliseconds */
@@ -91,19 +90,18 @@ static void list_connection(void *context, const struct connection_info *info)
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;
-    int64_t began_ms = clock_now_ms();
+    int64_t now_ms = clock_now_ms();
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return TICK_MS;
     live_tables_begin(tables, LIVE_CONNECTIONS);
     engine_connections(dashboard->settings.engine, update_connection, tables);
     live_tables_end(tables, LIVE_CONNECTIONS);
     _cleanup_(json_done) json_t *server =
-        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), began_ms);
+        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
     _cleanup_(memory_free) char *json =
         json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(SERVER_DIGITS));
     live_tables_server(tables, json);
-    int64_t pause_ms = BUSY_SHARE * (clock_now_ms() - began_ms);
-    return pause_ms > TICK_MS ? pause_ms : TICK_MS;
+    return TICK_MS;
 }
 
 struct dashboard *dashboard_new(const struct dashboard_settings *settings)
