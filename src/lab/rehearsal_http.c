@@ -118,6 +118,7 @@ static void give_figures(const struct rehearsal_http *http, json_t *server)
     _cleanup_(json_done) json_t *all = json_copy(http->snapshot->figures);
     if (server != NULL)
         json_object_update(all, server);
+    json_object_del(all, "sent"); /* to us: ours are sent later */
     _cleanup_(memory_free) char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(13));
     live_tables_server(http->tables, text);
 }

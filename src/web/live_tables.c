@@ -1,5 +1,6 @@
 #include "web/live_tables.h"
 
+#include "base/clock.h"
 #include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "web/log_json.h"
@@ -288,6 +289,14 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
     return json_array_size(lines) == LOG_LINES_AT_A_TIME;
 }
 
+/* With the time now, before the object's last brace. */
+static void write_server(const struct live_tables *tables, struct text *piece)
+{
+    text_add(piece, "event: server\ndata: ");
+    text_add_bytes(piece, tables->server, strlen(tables->server) - 1);
+    text_addf(piece, ",\"sent\":%.3f}\n\n", clock_unix_s(clock_now_ms()));
+}
+
 static bool write_news(void *context, void *argument, struct text *piece)
 {
     struct live_tables *tables = context;
@@ -298,7 +307,7 @@ static bool write_news(void *context, void *argument, struct text *piece)
         text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", tables->settings.hello);
     reader->is_greeted = true;
     if (reader->server != tables->server_version)
-        text_addf(piece, "event: server\ndata: %s\n\n", tables->server);
+        write_server(tables, piece);
     reader->server = tables->server_version;
     if (reader->from < tables->version && walk_tables(tables, reader, piece))
         return true;

@@ -4,12 +4,13 @@
  *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
- *     event: server   {...}
+ *     event: server   {..., "sent": 1790000000.123}
  *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
  *     event: ready    {}: all there was has been sent
  *
  * A reader is sent what changed since it was sent something last: one that is slow skips what
- * changed twice.
+ * changed twice. The figures may be those of an earlier update, for a reader that comes: "sent" is
+ * when they were written to it, by which it knows the time here.
  *
  * Threads: the HTTP server's.
  */
@@ -57,7 +58,7 @@ void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t
                      const char *fixed, const char *live);
 void live_tables_end(struct live_tables *tables, enum live_table which);
 
-/* Gives the figures of the server as one JSON object, which is copied. */
+/* Gives the figures of the server as one JSON object, which has members and is copied. */
 void live_tables_server(struct live_tables *tables, const char *json);
 
 #endif

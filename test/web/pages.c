@@ -65,7 +65,7 @@ static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
     assert_true(trigger_rows_update(*rows, walk_of_triggers()));
-    live_tables_server(tables, "{}");
+    live_tables_server(tables, "{\"s\":1}");
     return 1000;
 }
 

@@ -1,16 +1,22 @@
 /* What readers of live tables are sent. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
 #include "web/live_tables.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+
+/* Of a time with milliseconds; clock_unix_s() may jump by one. */
+#define ROUNDING_S 0.002
 
 /* The rows with odd ids up to `count`, each with `live`. */
 struct world {
@@ -48,7 +54,20 @@ static void end(struct world *world)
     live_tables_free(world->tables);
 }
 
-/* All that is new for the reader; the caller frees it. */
+/* Takes ,"sent":1790000000.123 out of the text, and returns the last one; NAN: there is none. */
+static double take_sent(char *text)
+{
+    static const char key[] = ",\"sent\":";
+    double sent = NAN;
+    for (char *at; (at = strstr(text, key)) != NULL;) {
+        char *end = NULL;
+        sent = strtod(at + strlen(key), &end);
+        memmove(at, end, strlen(end) + 1);
+    }
+    return sent;
+}
+
+/* All that is new for the reader, without when it was sent; the caller frees it. */
 static char *news(const struct world *world, void *reader)
 {
     struct text all = {0};
@@ -59,7 +78,9 @@ static char *news(const struct world *world, void *reader)
         text_add_bytes(&all, piece.bytes == NULL ? "" : piece.bytes, piece.length);
         text_done(&piece);
     }
-    return text_take(&all);
+    char *text = text_take(&all);
+    take_sent(text);
+    return text;
 }
 
 static void a_reader_is_sent_everything_and_then_what_changes(void **state)
@@ -95,6 +116,33 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     _cleanup_(memory_free) char *back = news(&world, reader);
     assert_non_null(strstr(back, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":2}}"));
     live_tables_stream.closed(world.tables, reader);
+    end(&world);
+}
+
+/* The second reader is sent stored figures. */
+static void figures_say_when_they_are_sent(void **state)
+{
+    (void)state;
+    enum { LATER_US = 20000 };
+    struct world world = {.count = 1, .live = "{}"};
+    void *readers[2];
+    begin(&world);
+    for (int i = 0; i < 2; i++) {
+        struct text piece = {0};
+        readers[i] = live_tables_stream.opened(world.tables);
+        if (i == 0)
+            live_tables_stream.tick(world.tables);
+        usleep(LATER_US);
+        double before_s = clock_unix_s(clock_now_ms());
+        live_tables_stream.write(world.tables, readers[i], &piece);
+        double after_s = clock_unix_s(clock_now_ms());
+        double sent_s = take_sent(piece.bytes);
+        assert_true(sent_s >= before_s - ROUNDING_S && sent_s <= after_s + ROUNDING_S);
+        assert_non_null(strstr(piece.bytes, "event: server\ndata: {\"s\":1}\n\n"));
+        text_done(&piece);
+    }
+    for (int i = 0; i < 2; i++)
+        live_tables_stream.closed(world.tables, readers[i]);
     end(&world);
 }
 
@@ -199,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_is_sent_everything_and_then_what_changes),
+        cmocka_unit_test(figures_say_when_they_are_sent),
         cmocka_unit_test(a_slow_reader_is_sent_the_newest_state_once),
         cmocka_unit_test(pieces_are_bounded),
         cmocka_unit_test(lines_of_the_log_follow), /* it numbers the first lines */

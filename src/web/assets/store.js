@@ -78,7 +78,7 @@ function takeRows({ table, rows, gone }) {
 
 function takeServer(server) {
   store.server = { ...server, ...store.workerCounts };
-  if (typeof server.time === "number") store.clockOffset = server.time - Date.now() / 1000;
+  if (typeof server.sent === "number") store.clockOffset = server.sent - Date.now() / 1000;
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS) : 0;
   if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
