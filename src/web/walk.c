@@ -4,74 +4,96 @@
 #include "base/text.h"
 #include "web/json_response.h"
 
+/* Of what calls wait for: each piece, and what is visited in it. */
+struct pieces {
+    int64_t visiting_us;
+    bool is_done;
+};
+
+/* Has pieces visited until all are, one per turn. What the walk waits for turns is limited, since
+ * no other page is written meanwhile; how long visits take is up to how much there is. */
+static bool visit_pieces(const struct trigger_walk *walk, void (*visit_piece)(void *progress),
+                         void *progress, const struct pieces *pieces)
+{
+    int64_t began_us = clock_now_us();
+    while (walk->run(walk->run_context, visit_piece, progress)) {
+        if (pieces->is_done)
+            return true;
+        if (clock_now_us() - began_us - pieces->visiting_us > WALK_MAX_WAIT_MS * 1000)
+            return false;
+    }
+    return false;
+}
+
 struct all_progress {
-    const struct trigger_walk *walk;
+    struct pieces pieces;
+    struct triggers *triggers;
     walk_visit *visit;
     void *context;
     bool has_begun;
-    bool is_done;
 };
 
 static void visit_some(void *context)
 {
     enum { TRIGGERS_PER_TURN = 500, TRIGGERS_PER_CLOCK_READ = 16, MAX_TURN_US = 500 };
     struct all_progress *progress = context;
-    struct triggers *triggers = progress->walk->triggers;
+    struct triggers *triggers = progress->triggers;
     int64_t began_us = clock_now_us();
-    for (int i = 0; i < TRIGGERS_PER_TURN; i++) {
+    int64_t elapsed_us = 0;
+    for (int i = 0; i < TRIGGERS_PER_TURN && elapsed_us <= MAX_TURN_US; i++) {
         struct trigger *trigger =
             progress->has_begun ? triggers_next(triggers) : triggers_first(triggers);
         progress->has_begun = true;
-        progress->is_done = trigger == NULL;
-        if (progress->is_done)
-            return;
+        progress->pieces.is_done = trigger == NULL;
+        if (trigger == NULL)
+            break;
         progress->visit(progress->context, trigger, began_us / 1000);
-        if ((i + 1) % TRIGGERS_PER_CLOCK_READ == 0 && clock_now_us() - began_us > MAX_TURN_US)
-            return;
+        if ((i + 1) % TRIGGERS_PER_CLOCK_READ == 0)
+            elapsed_us = clock_now_us() - began_us;
     }
+    progress->pieces.visiting_us += clock_now_us() - began_us;
 }
 
 bool walk_all(const struct trigger_walk *walk, walk_visit *visit, void *context)
 {
-    struct all_progress progress = {.walk = walk, .visit = visit, .context = context};
-    while (!progress.is_done)
-        if (!walk->run(walk->run_context, visit_some, &progress))
-            return false;
-    return true;
+    struct all_progress progress = {.triggers = walk->triggers, .visit = visit, .context = context};
+    return visit_pieces(walk, visit_some, &progress, &progress.pieces);
 }
 
 struct object_progress {
-    const struct trigger_walk *walk;
+    struct pieces pieces;
+    struct triggers *triggers;
     const char *namespace, *name;
     walk_visit *visit;
     void *context;
     uint64_t after; /* the id of the last one */
     size_t count;
-    bool is_done;
 };
 
 static void visit_one(void *context)
 {
     struct object_progress *progress = context;
-    struct trigger *trigger = triggers_of_object(progress->walk->triggers, progress->namespace,
+    int64_t began_us = clock_now_us();
+    struct trigger *trigger = triggers_of_object(progress->triggers, progress->namespace,
                                                  progress->name, progress->after);
-    progress->is_done = trigger == NULL;
-    if (progress->is_done)
+    progress->pieces.is_done = trigger == NULL;
+    if (trigger == NULL)
         return;
     progress->after = trigger->id;
-    progress->is_done = ++progress->count == WALK_TRIGGERS_PER_OBJECT;
-    progress->visit(progress->context, trigger, clock_now_ms());
+    progress->pieces.is_done = ++progress->count == WALK_TRIGGERS_PER_OBJECT;
+    progress->visit(progress->context, trigger, began_us / 1000);
+    progress->pieces.visiting_us += clock_now_us() - began_us;
 }
 
 bool walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
                  walk_visit *visit, void *context)
 {
-    struct object_progress progress = {
-        .walk = walk, .namespace = namespace, .name = name, .visit = visit, .context = context};
-    while (!progress.is_done)
-        if (!walk->run(walk->run_context, visit_one, &progress))
-            return false;
-    return true;
+    struct object_progress progress = {.triggers = walk->triggers,
+                                       .namespace = namespace,
+                                       .name = name,
+                                       .visit = visit,
+                                       .context = context};
+    return visit_pieces(walk, visit_one, &progress, &progress.pieces);
 }
 
 bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name)

@@ -1,7 +1,8 @@
 /*
  * A walk over all triggers, or those of one ScaledObject, from the HTTP server's thread: in pieces
  * under the turn lock, each of a bounded number of triggers and of time, since calls wait
- * meanwhile.
+ * meanwhile. Other pages wait for the whole walk: it fails where the pieces of it wait for too long
+ * in sum.
  *
  * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
  */
@@ -20,6 +21,9 @@ struct trigger_walk {
     bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
     void *run_context;
 };
+
+/* What the pieces of a walk wait for the turn lock at most. */
+enum { WALK_MAX_WAIT_MS = 3000 };
 
 /* Visits a trigger under the turn lock; the trigger may be gone afterwards. */
 typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);

@@ -10,11 +10,13 @@
 
 bool loop_is_busy;
 int turns;
+useconds_t wait_us;
 
 static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
 {
     (void)context;
     turns++;
+    usleep(wait_us);
     if (!loop_is_busy)
         call(call_context);
     return !loop_is_busy;

@@ -13,9 +13,11 @@
 #include "web/walk.h"
 
 #include <jansson.h>
+#include <unistd.h>
 
-extern bool loop_is_busy; /* nothing runs under the turn lock */
-extern int turns;         /* that were asked for */
+extern bool loop_is_busy;  /* nothing runs under the turn lock */
+extern int turns;          /* that were asked for */
+extern useconds_t wait_us; /* for each */
 
 /* Of the triggers there are now. */
 const struct trigger_walk *walk_of_triggers(void);

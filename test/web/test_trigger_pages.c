@@ -239,6 +239,34 @@ static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
     triggers = usual;
 }
 
+/* Each turn comes in time, but no other page is written until all have come. */
+static void a_page_does_not_wait_for_many_late_turns(void **state)
+{
+    (void)state;
+    enum { LATE_US = 1100000, TRIGGERS = 5, TURNS = 3 }; /* of 6 */
+    char namespace[] = "shop";
+    char name[] = "worker";
+    struct page_response response = {0};
+    struct evkeyvalq none = {0};
+    const struct page_request request = {
+        .below = {namespace, name}, .below_count = 2, .parameters = &none};
+    struct triggers *usual = triggers;
+    triggers = table_of(TRIGGERS, false);
+    for (int i = 1; i <= TRIGGERS; i++) {
+        _cleanup_(memory_free) char *length = text_format("%d", i);
+        FIND_NOW(JOBS, "queueLength", length);
+    }
+    turns = 0;
+    wait_us = LATE_US;
+    explain_one((void *)walk_of_triggers(), &request, &response);
+    wait_us = 0;
+    assert_int_equal(response.code, 503);
+    assert_true(turns <= TURNS);
+    text_done(&response.body);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
 /* What a table of its own takes for the trigger, with rows and without. */
 static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
 {
@@ -395,6 +423,7 @@ int main(void)
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
+        TEST(a_page_does_not_wait_for_many_late_turns),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
         TEST(a_query_counts_once_while_its_credentials_are_rotated),
