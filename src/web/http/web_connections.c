@@ -17,7 +17,8 @@
  * memory. */
 enum { MAX_CONNECTIONS = 64 };
 
-/* Closed at once for as many that wait. The others have had the time to be read. */
+/* At most so many are closed at once in favour of those that wait; the rest keep the time to send
+ * their request. */
 enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 
 /* What a client sends behind its request is read by nobody, and stays in the kernel. */
