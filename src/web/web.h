@@ -31,6 +31,7 @@
  *   live_tables            rows that change, as server-sent events
  *   pages/trigger_metrics  /metrics of single triggers
  *   pages/trigger_rows     the dashboard's rows of triggers
+ *   pages/connection_rows  the dashboard's rows of connections
  *   pages/server_figures   figures of the server, now and in the last hour
  *   pages/dashboard        /api/events and what is in it: triggers, connections, figures, log
  *   pages/explain          /api/triggers: why a trigger is answered what it is answered

@@ -6,19 +6,17 @@
 #include "web/json_response.h"
 #include "web/log_json.h"
 #include "web/paged_list.h"
+#include "web/pages/connection_rows.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
-#include "web/trigger_json.h"
 #include "web/web_json.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 enum {
     TICK_MS = 1000,
     MAX_LISTED_CONNECTIONS = 4096,
-    CONNECTION_DIGITS = 6, /* of a number in a row of the table */
-    SERVER_DIGITS = 13,    /* of a figure: the time has milliseconds */
+    SERVER_DIGITS = 13, /* of a figure: the time has milliseconds */
 };
 
 struct dashboard {
@@ -28,63 +26,6 @@ struct dashboard {
     struct server_figures *figures;
 };
 
-/* ---- connections ---- */
-
-static json_t *connection_fixed(const struct connection_info *info)
-{
-    json_t *object = json_object();
-    web_json_set(object, "scaler", web_json_text(info->scaler->name));
-    web_json_set(object, "inAgent", json_boolean(info->in_agent));
-    web_json_set(object, "settings", trigger_json_options(info->values, web_json_short));
-    return object;
-}
-
-static json_t *connection_live(const struct connection_info *info)
-{
-    const struct connection_stats *stats = &info->stats;
-    json_t *object = json_object();
-    web_json_set(object, "name", web_json_short(info->name)); /* its users change it */
-    web_json_set(object, "state", web_json_text(client_state_name(info->state)));
-    web_json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
-    web_json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));
-    web_json_set(object, "isolated",
-                 json_integer((json_int_t)stats->counts[COUNT_ISOLATED_QUERIES]));
-    web_json_set(object, "subscribed",
-                 json_integer((json_int_t)stats->counts[COUNT_SUBSCRIBED_QUERIES]));
-    web_json_set(object, "utilization", web_json_number(round(stats->utilization * 1000) / 1000));
-    web_json_set(object, "roundTrip", web_json_number(info->round_trip_seconds));
-    web_json_set(object, "delay", web_json_number(stats->delay_seconds));
-    if (info->error[0] != '\0')
-        web_json_set(object, "error", web_json_short(info->error));
-    return object;
-}
-
-static void update_connection(void *context, const struct connection_info *info)
-{
-    struct live_tables *tables = context;
-    bool is_known = live_tables_seek(tables, LIVE_CONNECTIONS, info->number);
-    _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
-    _cleanup_(json_done) json_t *live = connection_live(info);
-    _cleanup_(memory_free) char *fixed_text =
-        fixed == NULL ? NULL
-                      : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(CONNECTION_DIGITS));
-    _cleanup_(memory_free) char *live_text =
-        json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(CONNECTION_DIGITS));
-    live_tables_row(tables, LIVE_CONNECTIONS, info->number, fixed_text, live_text);
-}
-
-static void list_connection(void *context, const struct connection_info *info)
-{
-    struct paged_list *list = context;
-    if (!paged_list_next(list, info->number))
-        return;
-    _cleanup_(json_done) json_t *fixed = connection_fixed(info);
-    json_t *object = connection_live(info);
-    json_object_update(object, fixed);
-    web_json_set(object, "id", json_integer((json_int_t)info->number));
-    paged_list_add(list, object);
-}
-
 /* ---- the tables ---- */
 
 static int64_t update(void *context, struct live_tables *tables)
@@ -93,9 +34,7 @@ static int64_t update(void *context, struct live_tables *tables)
     int64_t now_ms = clock_now_ms();
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return TICK_MS;
-    live_tables_begin(tables, LIVE_CONNECTIONS);
-    engine_connections(dashboard->settings.engine, update_connection, tables);
-    live_tables_end(tables, LIVE_CONNECTIONS);
+    connection_rows_update(tables, dashboard->settings.engine);
     _cleanup_(json_done) json_t *server =
         server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
     _cleanup_(memory_free) char *json =
@@ -181,7 +120,7 @@ void dashboard_connections(void *context, const struct page_request *request,
     if (!paged_list_begin(&list, "connections", request, MAX_LISTED_CONNECTIONS,
                           MAX_LISTED_CONNECTIONS, response))
         return;
-    engine_connections(dashboard->settings.engine, list_connection, &list);
+    connection_rows_list(dashboard->settings.engine, &list);
     paged_list_end(&list);
 }
 
