@@ -6,8 +6,8 @@
 #include "web/web_json.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,57 +17,44 @@ enum {
     TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
 };
 
-enum figure {
-    FIGURE_TIME,
-    FIGURE_UPTIME,
-    FIGURE_CPU,
-    FIGURE_MEMORY,
-    FIGURE_CALLS_PER_SECOND,
-    FIGURE_TRIGGERS,
-    FIGURE_ACTIVE,
-    FIGURE_HELD,
-    FIGURE_FAILING,
-    FIGURE_UNMEASURED,
-    FIGURE_REPLICAS,
-    FIGURE_WAITING,
-    FIGURE_IN_FLIGHT,
-    FIGURE_CONSUMED,
-    FIGURE_CONNECTIONS,
-    FIGURE_FAILED_CONNECTIONS,
-    FIGURE_QUERIES,
-    FIGURE_FAILING_QUERIES,
-    FIGURE_HISTORY_BYTES,
-    FIGURE_HISTORY_MAX_BYTES,
-    FIGURE_HISTORY_DROPPED,
-    FIGURES,
+/* At one moment; NAN: not known. */
+struct figures {
+    double time, uptime, cpu, memory, calls_per_second;
+    double triggers, active, held, failing, unmeasured;
+    double replicas, waiting, in_flight, consumed;
+    double connections, failed_connections, queries, failing_queries;
+    double history_bytes, history_max_bytes, history_dropped;
 };
 
+#define OF(member) .offset = offsetof(struct figures, member)
+
 /* What pages call them. */
-static const struct {
+static const struct figure {
+    size_t offset; /* of a double */
     const char *name;
     bool is_in_trend;
-} table[FIGURES] = {
-    [FIGURE_TIME] = {"time", .is_in_trend = true},
-    [FIGURE_UPTIME] = {"uptime"},
-    [FIGURE_CPU] = {"cpu", .is_in_trend = true},
-    [FIGURE_MEMORY] = {"memory", .is_in_trend = true},
-    [FIGURE_CALLS_PER_SECOND] = {"callsPerSecond", .is_in_trend = true},
-    [FIGURE_TRIGGERS] = {"triggers"},
-    [FIGURE_ACTIVE] = {"active", .is_in_trend = true},
-    [FIGURE_HELD] = {"held"},
-    [FIGURE_FAILING] = {"failing"},
-    [FIGURE_UNMEASURED] = {"unmeasured"},
-    [FIGURE_REPLICAS] = {"replicas", .is_in_trend = true},
-    [FIGURE_WAITING] = {"waiting", .is_in_trend = true},
-    [FIGURE_IN_FLIGHT] = {"inFlight", .is_in_trend = true},
-    [FIGURE_CONSUMED] = {"consumed", .is_in_trend = true},
-    [FIGURE_CONNECTIONS] = {"connections"},
-    [FIGURE_FAILED_CONNECTIONS] = {"failedConnections"},
-    [FIGURE_QUERIES] = {"queries"},
-    [FIGURE_FAILING_QUERIES] = {"failingQueries"},
-    [FIGURE_HISTORY_BYTES] = {"historyBytes"},
-    [FIGURE_HISTORY_MAX_BYTES] = {"historyMaxBytes"},
-    [FIGURE_HISTORY_DROPPED] = {"historyDropped"},
+} table[] = {
+    {OF(time), "time", .is_in_trend = true},
+    {OF(uptime), "uptime"},
+    {OF(cpu), "cpu", .is_in_trend = true},
+    {OF(memory), "memory", .is_in_trend = true},
+    {OF(calls_per_second), "callsPerSecond", .is_in_trend = true},
+    {OF(triggers), "triggers"},
+    {OF(active), "active", .is_in_trend = true},
+    {OF(held), "held"},
+    {OF(failing), "failing"},
+    {OF(unmeasured), "unmeasured"},
+    {OF(replicas), "replicas", .is_in_trend = true},
+    {OF(waiting), "waiting", .is_in_trend = true},
+    {OF(in_flight), "inFlight", .is_in_trend = true},
+    {OF(consumed), "consumed", .is_in_trend = true},
+    {OF(connections), "connections"},
+    {OF(failed_connections), "failedConnections"},
+    {OF(queries), "queries"},
+    {OF(failing_queries), "failingQueries"},
+    {OF(history_bytes), "historyBytes"},
+    {OF(history_max_bytes), "historyMaxBytes"},
+    {OF(history_dropped), "historyDropped"},
 };
 
 struct server_figures {
@@ -78,10 +65,10 @@ struct server_figures {
     int64_t rates_at_ms; /* when what follows was taken */
     double cpu_seconds;
     uint64_t calls;
-    double cpu_cores, calls_per_second;  /* since then; NAN: not known yet */
-    double trend[TREND_POINTS][FIGURES]; /* a ring */
-    size_t trend_count;                  /* of all that there ever were */
-    int64_t trend_ms;                    /* when the last came */
+    double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
+    struct figures trend[TREND_POINTS]; /* a ring */
+    size_t trend_count;                 /* of all that there ever were */
+    int64_t trend_ms;                   /* when the last came */
 };
 
 static void update_rates(struct server_figures *figures, int64_t now_ms)
@@ -103,9 +90,13 @@ static void update_rates(struct server_figures *figures, int64_t now_ms)
     figures->calls = calls;
 }
 
-/* NAN: not known. */
-static void read_figures(const struct server_figures *figures, const struct trigger_totals *totals,
-                         int64_t now_ms, double ret_values[FIGURES])
+static json_t *figure_json(const struct figure *figure, const struct figures *values)
+{
+    return web_json_number(*(const double *)((const char *)values + figure->offset));
+}
+
+static struct figures read_figures(const struct server_figures *figures,
+                                   const struct trigger_totals *totals, int64_t now_ms)
 {
     struct process_stat stat = {.resident_bytes = NAN};
     struct connection_stats engine;
@@ -115,41 +106,39 @@ static void read_figures(const struct server_figures *figures, const struct trig
     engine_history_stats(figures->engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
-    const double values[FIGURES] = {
-        [FIGURE_TIME] = clock_unix_s(now_ms),
-        [FIGURE_UPTIME] = (double)(now_ms - figures->began_ms) / 1000,
-        [FIGURE_CPU] = figures->cpu_cores,
-        [FIGURE_MEMORY] = stat.resident_bytes,
-        [FIGURE_CALLS_PER_SECOND] = figures->calls_per_second,
-        [FIGURE_TRIGGERS] = (double)totals->triggers,
-        [FIGURE_ACTIVE] = (double)totals->active,
-        [FIGURE_HELD] = (double)totals->held,
-        [FIGURE_FAILING] = (double)totals->failing,
-        [FIGURE_UNMEASURED] = (double)totals->unmeasured,
-        [FIGURE_REPLICAS] = totals->has_replicas ? totals->replicas : NAN,
-        [FIGURE_WAITING] = totals->has_waiting ? totals->waiting : NAN,
-        [FIGURE_IN_FLIGHT] = totals->has_in_flight ? totals->in_flight : NAN,
-        [FIGURE_CONSUMED] = is_counted ? history.consumed : NAN,
-        [FIGURE_CONNECTIONS] = (double)engine.counts[COUNT_CONNECTIONS],
-        [FIGURE_FAILED_CONNECTIONS] = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
-        [FIGURE_QUERIES] = (double)engine.counts[COUNT_QUERIES],
-        [FIGURE_FAILING_QUERIES] = (double)engine.counts[COUNT_FAILING_QUERIES],
-        [FIGURE_HISTORY_BYTES] = (double)history.bytes,
-        [FIGURE_HISTORY_MAX_BYTES] = (double)history.max_bytes,
-        [FIGURE_HISTORY_DROPPED] = (double)history.dropped,
+    return (struct figures){
+        .time = clock_unix_s(now_ms),
+        .uptime = (double)(now_ms - figures->began_ms) / 1000,
+        .cpu = figures->cpu_cores,
+        .memory = stat.resident_bytes,
+        .calls_per_second = figures->calls_per_second,
+        .triggers = (double)totals->triggers,
+        .active = (double)totals->active,
+        .held = (double)totals->held,
+        .failing = (double)totals->failing,
+        .unmeasured = (double)totals->unmeasured,
+        .replicas = totals->has_replicas ? totals->replicas : NAN,
+        .waiting = totals->has_waiting ? totals->waiting : NAN,
+        .in_flight = totals->has_in_flight ? totals->in_flight : NAN,
+        .consumed = is_counted ? history.consumed : NAN,
+        .connections = (double)engine.counts[COUNT_CONNECTIONS],
+        .failed_connections = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
+        .queries = (double)engine.counts[COUNT_QUERIES],
+        .failing_queries = (double)engine.counts[COUNT_FAILING_QUERIES],
+        .history_bytes = (double)history.bytes,
+        .history_max_bytes = (double)history.max_bytes,
+        .history_dropped = (double)history.dropped,
     };
-    memcpy(ret_values, values, sizeof(values));
 }
 
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms)
 {
-    double values[FIGURES];
     json_t *object = json_object();
     update_rates(figures, now_ms);
-    read_figures(figures, totals, now_ms, values);
-    for (size_t i = 0; i < FIGURES; i++)
-        web_json_set(object, table[i].name, web_json_number(values[i]));
+    const struct figures values = read_figures(figures, totals, now_ms);
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
+        web_json_set(object, table[i].name, figure_json(&table[i], &values));
     return object;
 }
 
@@ -164,7 +153,7 @@ void server_figures_add_point(struct server_figures *figures, const struct trigg
                               int64_t now_ms)
 {
     update_rates(figures, now_ms);
-    read_figures(figures, totals, now_ms, figures->trend[figures->trend_count++ % TREND_POINTS]);
+    figures->trend[figures->trend_count++ % TREND_POINTS] = read_figures(figures, totals, now_ms);
     figures->trend_ms = now_ms;
 }
 
@@ -174,15 +163,15 @@ json_t *server_figures_trend_json(const struct server_figures *figures)
     json_t *columns = json_array();
     json_t *rows = json_array();
     size_t end = figures->trend_count;
-    for (size_t i = 0; i < FIGURES; i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         if (table[i].is_in_trend)
             json_array_append_new(columns, json_string(table[i].name));
     for (size_t at = end > TREND_POINTS ? end - TREND_POINTS : 0; at < end; at++) {
-        const double *point = figures->trend[at % TREND_POINTS];
+        const struct figures *point = &figures->trend[at % TREND_POINTS];
         json_t *row = json_array();
-        for (size_t i = 0; i < FIGURES; i++)
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
             if (table[i].is_in_trend)
-                json_array_append_new(row, web_json_number(point[i]));
+                json_array_append_new(row, figure_json(&table[i], point));
         json_array_append_new(rows, row);
     }
     web_json_set(trend, "columns", columns);
