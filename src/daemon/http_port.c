@@ -18,7 +18,7 @@
 #include "web/pages/explain.h"
 #include "web/pages/history_page.h"
 #include "web/pages/trigger_metrics.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 #include "web/web.h"
 
 #include <jansson.h>

@@ -110,7 +110,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
     (void)now_ms;
-    if (!walk_is_of(trigger, search->namespace, search->name) ||
+    if (!trigger_walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
         !kubernetes_name_is_namespace(trigger->namespace) ||
         !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
@@ -189,7 +189,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
-    bool has_run = walk_all(workers->walk, visit, &search);
+    bool has_run = trigger_walk_all(workers->walk, visit, &search);
     qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];
@@ -209,7 +209,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     if (has_run)
         json_response_write(response, page);
     else
-        walk_refuse_busy(response);
+        trigger_walk_refuse_busy(response);
 }
 
 static void add_replicas(void *context, const struct worker_view *view)
@@ -242,11 +242,12 @@ void worker_pages_replicas(void *context, const struct page_request *request,
                                          .name = request->below[1],
                                          .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
-    bool has_run = walk_object(workers->walk, search.namespace, search.name, visit, &search);
+    bool has_run =
+        trigger_walk_object(workers->walk, search.namespace, search.name, visit, &search);
     if (!has_run)
-        walk_refuse_busy(response);
+        trigger_walk_refuse_busy(response);
     else if (search.count == 0)
-        walk_refuse_unknown_object(response);
+        trigger_walk_refuse_unknown_object(response);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
         json_response_refuse(response, 429,

@@ -26,7 +26,7 @@
  *   log_json               recent lines of the log
  *   trigger_json           what a trigger measures, and its options without what is secret
  *   trigger_fields         what the views of a trigger show: a table
- *   walk                   over all triggers, some at a time under the turn lock
+ *   trigger_walk           over all triggers, some at a time under the turn lock
  *   paged_list             lists that are read in parts
  *   live_tables            rows that change, as server-sent events
  *   pages/trigger_metrics  /metrics of single triggers

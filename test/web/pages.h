@@ -10,7 +10,7 @@
 #include "scale/fixture.h"
 #include "web/http/web_page.h"
 #include "web/pages/trigger_rows.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 #include <jansson.h>
 #include <unistd.h>

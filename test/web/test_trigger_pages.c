@@ -224,7 +224,7 @@ static struct triggers *table_of(size_t max, bool has_rows)
 static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
 {
     (void)state;
-    enum { TRIGGERS = 3 * WALK_TRIGGERS_PER_OBJECT };
+    enum { TRIGGERS = 3 * TRIGGER_WALK_PER_OBJECT };
     struct triggers *usual = triggers;
     triggers = table_of(TRIGGERS, false);
     struct trigger *first = FIND_NOW(JOBS, "queueLength", "1");
@@ -234,7 +234,7 @@ static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
     }
     turns = 0;
     json_decref(page_of(first, explain_one, NULL));
-    assert_in_range(turns, WALK_TRIGGERS_PER_OBJECT, 2 * WALK_TRIGGERS_PER_OBJECT);
+    assert_in_range(turns, TRIGGER_WALK_PER_OBJECT, 2 * TRIGGER_WALK_PER_OBJECT);
     triggers_free(triggers);
     triggers = usual;
 }

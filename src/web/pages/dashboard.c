@@ -104,7 +104,7 @@ void dashboard_server(void *context, const struct page_request *request,
     struct dashboard *dashboard = context;
     (void)request;
     if (!count(dashboard)) {
-        walk_refuse_busy(response);
+        trigger_walk_refuse_busy(response);
         return;
     }
     _cleanup_(json_done) json_t *server = server_figures_json(

@@ -18,7 +18,7 @@
 
 #include "web/http/web_page.h"
 #include "web/live_tables.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 struct dashboard;
 

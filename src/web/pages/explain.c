@@ -265,7 +265,7 @@ struct explain_found {
 
 /* What is found under the turn lock. */
 struct explain_search {
-    struct explain_found found[WALK_TRIGGERS_PER_OBJECT];
+    struct explain_found found[TRIGGER_WALK_PER_OBJECT];
     size_t found_count;
     size_t found_bytes;
 };
@@ -316,7 +316,8 @@ struct listed_triggers {
 static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct listed_triggers *list = context;
-    if (walk_is_of(trigger, list->namespace, NULL) && paged_list_next(&list->rows, trigger->id))
+    if (trigger_walk_is_of(trigger, list->namespace, NULL) &&
+        paged_list_next(&list->rows, trigger->id))
         paged_list_add(&list->rows, summarise(trigger, now_ms));
 }
 
@@ -326,10 +327,10 @@ void explain_list(void *context, const struct page_request *request, struct page
     struct listed_triggers list = {.namespace = page_request_parameter(request, "namespace")};
     if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
-    if (walk_all(walk, add_to_list, &list))
+    if (trigger_walk_all(walk, add_to_list, &list))
         paged_list_end(&list.rows);
     else
-        walk_refuse_busy(response);
+        trigger_walk_refuse_busy(response);
 }
 
 void explain_one(void *context, const struct page_request *request, struct page_response *response)
@@ -340,10 +341,10 @@ void explain_one(void *context, const struct page_request *request, struct page_
         return;
     }
     _cleanup_(search_done) struct explain_search search = {0};
-    if (!walk_object(walk, request->below[0], request->below[1], add_found, &search))
-        walk_refuse_busy(response);
+    if (!trigger_walk_object(walk, request->below[0], request->below[1], add_found, &search))
+        trigger_walk_refuse_busy(response);
     else if (search.found_count == 0)
-        walk_refuse_unknown_object(response);
+        trigger_walk_refuse_unknown_object(response);
     else
         write_found(&search, response);
 }

@@ -10,13 +10,13 @@
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
+ * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
 #define BACKLOG_WEB_PAGES_EXPLAIN_H
 
 #include "web/http/web_page.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 /* These are hooks of struct web_page; their context is a struct trigger_walk. */
 void explain_list(void *context, const struct page_request *request,

@@ -33,7 +33,7 @@ struct history_search {
     const char *namespace;
     const char *name;
     uint64_t only; /* the id of the trigger whose rows are wanted; 0: of all */
-    struct series items[WALK_TRIGGERS_PER_OBJECT];
+    struct series items[TRIGGER_WALK_PER_OBJECT];
     size_t count;
     size_t rows; /* of all */
 };
@@ -222,10 +222,10 @@ void history_page(void *context, const struct page_request *request, struct page
     search->name = request->below[1];
     if (id != NULL && (!page_request_parse_number(id, &search->only) || search->only == 0))
         search->only = UINT64_MAX; /* nobody's */
-    if (!walk_object(context, search->namespace, search->name, visit, search))
-        walk_refuse_busy(response);
+    if (!trigger_walk_object(context, search->namespace, search->name, visit, search))
+        trigger_walk_refuse_busy(response);
     else if (search->count == 0)
-        walk_refuse_unknown_object(response);
+        trigger_walk_refuse_unknown_object(response);
     else if (!check_trigger(search, is_csv, response))
         return;
     else if (is_csv)

@@ -12,7 +12,7 @@
 #define BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 
 #include "web/http/web_page.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 /* This is a hook of struct web_page; its context is a struct trigger_walk. */
 void history_page(void *context, const struct page_request *request,

@@ -105,7 +105,7 @@ bool trigger_metrics_write(struct trigger_metrics *metrics, struct text *page)
     if (metrics->max == 0)
         return true;
     _cleanup_(free_samples) struct samples all = {.max = metrics->max};
-    if (!walk_all(metrics->walk, visit, &all))
+    if (!trigger_walk_all(metrics->walk, visit, &all))
         return false;
     leave_out(&all);
     metrics->omitted += all.omitted;

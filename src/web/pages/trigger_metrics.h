@@ -2,13 +2,13 @@
  * Metrics of single triggers (--metrics-per-trigger): what each was answered last, and its target.
  * Users make triggers, so there is a limit, and a counter of what it left out.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock (walk.h).
+ * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
 #define BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
 
 #include "base/text.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 #include <stddef.h>
 #include <stdint.h>

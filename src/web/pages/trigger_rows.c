@@ -228,7 +228,7 @@ static bool visit_all(struct trigger_rows *rows, bool is_counting, const struct 
     rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;
-    return walk_all(walk, visit, rows);
+    return trigger_walk_all(walk, visit, rows);
 }
 
 bool trigger_rows_count(struct trigger_rows *rows, const struct trigger_walk *walk)

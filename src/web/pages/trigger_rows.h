@@ -7,7 +7,7 @@
 #define BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
 
 #include "web/live_tables.h"
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>

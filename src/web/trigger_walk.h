@@ -6,8 +6,8 @@
  *
  * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
  */
-#ifndef BACKLOG_WEB_WALK_H
-#define BACKLOG_WEB_WALK_H
+#ifndef BACKLOG_WEB_TRIGGER_WALK_H
+#define BACKLOG_WEB_TRIGGER_WALK_H
 
 #include "scale/table/triggers.h"
 
@@ -23,27 +23,27 @@ struct trigger_walk {
 };
 
 /* What the pieces of a walk wait for the turn lock at most. */
-enum { WALK_MAX_WAIT_MS = 3000 };
+enum { TRIGGER_WALK_MAX_WAIT_MS = 3000 };
 
 /* Visits a trigger under the turn lock; the trigger may be gone afterwards. */
-typedef void walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
+typedef void trigger_walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
 /* Visits all triggers by ascending ids. False: it did not finish, as the server's loop is busy or
  * has ended; some may have been visited. */
-bool walk_all(const struct trigger_walk *walk, walk_visit *visit, void *context);
+bool trigger_walk_all(const struct trigger_walk *walk, trigger_walk_visit *visit, void *context);
 
-/* Visits the first WALK_TRIGGERS_PER_OBJECT triggers of an object, and gives up the turn lock after
+/* Visits the first TRIGGER_WALK_PER_OBJECT triggers of an object, and gives up the turn lock after
  * each. There is a limit since a caller can invent metadata, and a page of an object says much
- * about each. False: as walk_all(). */
-enum { WALK_TRIGGERS_PER_OBJECT = 100 };
-bool walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
-                 walk_visit *visit, void *context);
+ * about each. False: as trigger_walk_all(). */
+enum { TRIGGER_WALK_PER_OBJECT = 100 };
+bool trigger_walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
+                         trigger_walk_visit *visit, void *context);
 
 /* Whether the trigger is of this ScaledObject. NULL stands for any namespace, or any name. */
-bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
+bool trigger_walk_is_of(const struct trigger *trigger, const char *namespace, const char *name);
 
 /* The response of a page whose walk did not finish, and for one whose object has no trigger. */
-void walk_refuse_busy(struct page_response *response);
-void walk_refuse_unknown_object(struct page_response *response);
+void trigger_walk_refuse_busy(struct page_response *response);
+void trigger_walk_refuse_unknown_object(struct page_response *response);
 
 #endif

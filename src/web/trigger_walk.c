@@ -1,4 +1,4 @@
-#include "web/walk.h"
+#include "web/trigger_walk.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -19,7 +19,7 @@ static bool visit_pieces(const struct trigger_walk *walk, void (*visit_piece)(vo
     while (walk->run(walk->run_context, visit_piece, progress)) {
         if (pieces->is_done)
             return true;
-        if (clock_now_us() - began_us - pieces->visiting_us > WALK_MAX_WAIT_MS * 1000)
+        if (clock_now_us() - began_us - pieces->visiting_us > TRIGGER_WALK_MAX_WAIT_MS * 1000)
             return false;
     }
     return false;
@@ -28,7 +28,7 @@ static bool visit_pieces(const struct trigger_walk *walk, void (*visit_piece)(vo
 struct all_progress {
     struct pieces pieces;
     struct triggers *triggers;
-    walk_visit *visit;
+    trigger_walk_visit *visit;
     void *context;
     bool has_begun;
 };
@@ -54,7 +54,7 @@ static void visit_some(void *context)
     progress->pieces.visiting_us += clock_now_us() - began_us;
 }
 
-bool walk_all(const struct trigger_walk *walk, walk_visit *visit, void *context)
+bool trigger_walk_all(const struct trigger_walk *walk, trigger_walk_visit *visit, void *context)
 {
     struct all_progress progress = {.triggers = walk->triggers, .visit = visit, .context = context};
     return visit_pieces(walk, visit_some, &progress, &progress.pieces);
@@ -64,7 +64,7 @@ struct object_progress {
     struct pieces pieces;
     struct triggers *triggers;
     const char *namespace, *name;
-    walk_visit *visit;
+    trigger_walk_visit *visit;
     void *context;
     uint64_t after; /* the id of the last one */
     size_t count;
@@ -80,13 +80,13 @@ static void visit_one(void *context)
     if (trigger == NULL)
         return;
     progress->after = trigger->id;
-    progress->pieces.is_done = ++progress->count == WALK_TRIGGERS_PER_OBJECT;
+    progress->pieces.is_done = ++progress->count == TRIGGER_WALK_PER_OBJECT;
     progress->visit(progress->context, trigger, began_us / 1000);
     progress->pieces.visiting_us += clock_now_us() - began_us;
 }
 
-bool walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
-                 walk_visit *visit, void *context)
+bool trigger_walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
+                         trigger_walk_visit *visit, void *context)
 {
     struct object_progress progress = {.triggers = walk->triggers,
                                        .namespace = namespace,
@@ -96,18 +96,18 @@ bool walk_object(const struct trigger_walk *walk, const char *namespace, const c
     return visit_pieces(walk, visit_one, &progress, &progress.pieces);
 }
 
-bool walk_is_of(const struct trigger *trigger, const char *namespace, const char *name)
+bool trigger_walk_is_of(const struct trigger *trigger, const char *namespace, const char *name)
 {
     return (namespace == NULL || text_equal(namespace, trigger->namespace)) &&
            (name == NULL || text_equal(name, trigger->name));
 }
 
-void walk_refuse_busy(struct page_response *response)
+void trigger_walk_refuse_busy(struct page_response *response)
 {
     json_response_refuse(response, 503, "the event loop is busy or shutting down: try again");
 }
 
-void walk_refuse_unknown_object(struct page_response *response)
+void trigger_walk_refuse_unknown_object(struct page_response *response)
 {
     json_response_refuse(response, 404,
                          "no trigger of this ScaledObject: KEDA has not called for one recently");
