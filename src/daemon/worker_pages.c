@@ -7,7 +7,6 @@
 #include "kubernetes/workers/worker_monitor.h"
 #include "web/http/page_request.h"
 #include "web/http/page_response.h"
-#include "web/json_response.h"
 #include "web/web_json.h"
 
 #include <stdlib.h>
@@ -180,7 +179,7 @@ void worker_pages_list(void *context, const struct page_request *request,
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_pods(workers)) {
-        json_response_refuse(response, 404, not_listed);
+        web_json_refuse(response, 404, not_listed);
         return;
     }
     struct worker_pages_search search = {.workers = workers,
@@ -207,7 +206,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     }
     web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
-        json_response_write(response, page);
+        web_json_respond(response, page);
     else
         trigger_walk_refuse_busy(response);
 }
@@ -229,7 +228,7 @@ void worker_pages_replicas(void *context, const struct page_request *request,
 {
     struct worker_pages *workers = context;
     if (!worker_pages_have_hpas(workers) || request->below_count != 2) {
-        json_response_refuse(
+        web_json_refuse(
             response, 404,
             worker_pages_have_hpas(workers)
                 ? "not found: the path is /api/replicas/NAMESPACE/NAME"
@@ -250,10 +249,9 @@ void worker_pages_replicas(void *context, const struct page_request *request,
         trigger_walk_refuse_unknown_object(response);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
-        json_response_refuse(response, 429,
-                             "too many other HPAs are looked at: try again in a minute");
+        web_json_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
     else
-        json_response_write(response, object);
+        web_json_respond(response, object);
     for (size_t i = 0; i < search.count; i++) {
         free(search.objects[i].namespace);
         free(search.objects[i].name);

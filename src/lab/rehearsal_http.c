@@ -10,7 +10,6 @@
 #include "lab/server_tables.h"
 #include "web/http/page_request.h"
 #include "web/http/page_response.h"
-#include "web/json_response.h"
 #include "web/live_tables.h"
 #include "web/pages/assets.h"
 #include "web/web.h"
@@ -160,7 +159,7 @@ static void relay_page(void *context, const struct page_request *request,
     _cleanup_(memory_free) char *type = NULL;
     long status = 0;
     if (!http_client_fetch(http->relay, request->target, &status, &type, &response->body, &error)) {
-        json_response_refuse(response, 502, error_text(&error));
+        web_json_refuse(response, 502, error_text(&error));
         return;
     }
     response->code = (int)status;
@@ -256,7 +255,7 @@ static void list_workers(void *context, const struct page_request *request,
     pthread_mutex_unlock(&http->lock);
     web_json_set(page, "objects", list);
     web_json_set(page, "hasMore", json_false());
-    json_response_write(response, page);
+    web_json_respond(response, page);
 }
 
 static void add_pages(struct rehearsal_http *http)

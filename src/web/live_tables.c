@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/json_cleanup.h"
 #include "base/memory.h"
-#include "web/log_json.h"
+#include "web/web_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -281,7 +281,7 @@ static bool walk_tables(const struct live_tables *tables, struct live_tables_rea
 /* True: there are more lines. */
 static bool write_log(struct live_tables_reader *reader, struct text *piece)
 {
-    _cleanup_(json_done) json_t *lines = log_json_read(&reader->log, LOG_LINES_AT_A_TIME);
+    _cleanup_(json_done) json_t *lines = web_json_log(&reader->log, LOG_LINES_AT_A_TIME);
     if (json_array_size(lines) == 0)
         return false;
     _cleanup_(memory_free) char *json = json_dumps(lines, JSON_COMPACT);

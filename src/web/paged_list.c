@@ -1,7 +1,6 @@
 #include "web/paged_list.h"
 
 #include "web/http/page_request.h"
-#include "web/json_response.h"
 #include "web/web_json.h"
 
 bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,
@@ -13,7 +12,7 @@ bool paged_list_begin(struct paged_list *list, const char *name, const struct pa
     *list = (struct paged_list){.response = response};
     if ((after != NULL && !page_request_parse_number(after, &list->after)) ||
         (limit != NULL && (!page_request_parse_number(limit, &count) || count == 0))) {
-        json_response_refuse(
+        web_json_refuse(
             response, 400,
             "after must be the id of the last row before, and limit a number from 1 on, "
             "such as ?after=7&limit=100");

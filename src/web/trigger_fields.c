@@ -66,3 +66,11 @@ const char *trigger_field_word(const struct trigger_field *field,
 {
     return *(const char *const *)((const char *)figures + field->offset);
 }
+
+void trigger_fields_add_head(json_t *object, const struct trigger *trigger,
+                             web_json_make_text *make_text)
+{
+    web_json_set(object, "scaler", web_json_text(trigger_scaler_name(trigger)));
+    web_json_set(object, "metricName", make_text(trigger->parsed.metric_name));
+    web_json_set(object, "target", web_json_number(trigger->parsed.target));
+}

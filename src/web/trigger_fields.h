@@ -7,12 +7,13 @@
  * here; docs/architecture.md lists the other places. On the page of a trigger only the reading and
  * the rates come from this table: the rest is in pages/explain.c.
  *
- * Threads: any; pure.
+ * Threads: any that may read the trigger (the turn lock), or the figures.
  */
 #ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
 #define BACKLOG_WEB_TRIGGER_FIELDS_H
 
 #include "scale/trigger/trigger_report.h"
+#include "web/web_json.h"
 
 #include <stddef.h>
 
@@ -47,5 +48,9 @@ double trigger_field_number(const struct trigger_field *field,
                             const struct trigger_figures *figures);
 const char *trigger_field_word(const struct trigger_field *field,
                                const struct trigger_figures *figures);
+
+/* Adds what several pages begin with: "scaler" (null: it is unknown), "metricName" and "target". */
+void trigger_fields_add_head(json_t *object, const struct trigger *trigger,
+                             web_json_make_text *make_text);
 
 #endif

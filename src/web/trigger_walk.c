@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "web/json_response.h"
+#include "web/web_json.h"
 
 /* Of what calls wait for: each piece, and what is visited in it. */
 struct pieces {
@@ -104,11 +104,11 @@ bool trigger_walk_is_of(const struct trigger *trigger, const char *namespace, co
 
 void trigger_walk_refuse_busy(struct page_response *response)
 {
-    json_response_refuse(response, 503, "the event loop is busy or shutting down: try again");
+    web_json_refuse(response, 503, "the event loop is busy or shutting down: try again");
 }
 
 void trigger_walk_refuse_unknown_object(struct page_response *response)
 {
-    json_response_refuse(response, 404,
-                         "no trigger of this ScaledObject: KEDA has not called for one recently");
+    web_json_refuse(response, 404,
+                    "no trigger of this ScaledObject: KEDA has not called for one recently");
 }

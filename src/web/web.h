@@ -21,10 +21,7 @@
  *   http/page_response     what a page writes, or a refusal
  *   http/web_connections   how many connections there are, and for how long
  *   http/web_route         a request finds its page, or is refused
- *   web_json               numbers, times and texts as pages write them
- *   json_response          responses in JSON
- *   log_json               recent lines of the log
- *   trigger_json           what a trigger measures, and its options without what is secret
+ *   web_json               JSON as pages write it, and respond with
  *   trigger_fields         what the views of a trigger show: a table
  *   trigger_walk           over all triggers, some at a time under the turn lock
  *   paged_list             lists that are read in parts

@@ -1,5 +1,5 @@
 /*
- * JSON as the pages write it: what is unknown is null.
+ * JSON as the pages write it: what is unknown is null. Most respond with an object.
  *
  * Threads: any. Owner: the caller owns what is returned.
  */
@@ -8,8 +8,11 @@
 
 #include "base/json_cleanup.h"
 #include "base/text.h"
+#include "config/option.h"
+#include "web/http/page_response.h"
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -42,5 +45,19 @@ void web_json_set(json_t *object, const char *key, json_t *value);
 
 /* Appends the value, which it takes, as JSON. The flags are jansson's. */
 void web_json_add(struct text *text, json_t *value, size_t flags);
+
+/* Responds with `json`, which is borrowed. */
+void web_json_respond(struct page_response *response, json_t *json);
+
+/* Responds with the status `code` and {"error": why}, in the place of what was written. */
+void web_json_refuse(struct page_response *response, int code, const char *why);
+
+/* Makes {key: value} of the values of a trigger or of a connection, as they were understood; what
+ * may not be shown is "(hidden)". Of no values (NULL): {}. */
+json_t *web_json_options(const struct option_values *values, web_json_make_text *make_text);
+
+/* Makes an array of the server's log lines after number `*after`, the oldest first and at most
+ * `max`, and sets `*after` to the last one's. */
+json_t *web_json_log(uint64_t *after, size_t max);
 
 #endif

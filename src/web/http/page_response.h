@@ -1,6 +1,6 @@
 /*
  * The response to a request: what a page writes, or a refusal in plain text. Most pages respond in
- * JSON (web/json_response.h).
+ * JSON (web/web_json.h).
  *
  * Threads: that of the pages.
  */

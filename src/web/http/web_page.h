@@ -14,7 +14,7 @@
  * with "/" and begins its own is never found, and none after "/".
  *
  * A page reads its request with page_request.h, and responds to it with page_response.h. It writes
- * JSON with web/json_response.h and web/web_json.h, and lists with web/paged_list.h.
+ * JSON with web/web_json.h, and lists with web/paged_list.h.
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */

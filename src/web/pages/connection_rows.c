@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "measure/engine.h"
-#include "web/trigger_json.h"
 #include "web/web_json.h"
 
 #include <math.h>
@@ -15,7 +14,7 @@ static json_t *connection_fixed(const struct connection_info *info)
     json_t *object = json_object();
     web_json_set(object, "scaler", web_json_text(info->scaler->name));
     web_json_set(object, "inAgent", json_boolean(info->in_agent));
-    web_json_set(object, "settings", trigger_json_options(info->values, web_json_short));
+    web_json_set(object, "settings", web_json_options(info->values, web_json_short));
     return object;
 }
 

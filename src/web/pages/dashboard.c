@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/json_response.h"
-#include "web/log_json.h"
 #include "web/paged_list.h"
 #include "web/pages/connection_rows.h"
 #include "web/pages/server_figures.h"
@@ -95,7 +93,7 @@ void dashboard_trend(void *context, const struct page_request *request,
     const struct dashboard *dashboard = context;
     (void)request;
     _cleanup_(json_done) json_t *trend = server_figures_trend_json(dashboard->figures);
-    json_response_write(response, trend);
+    web_json_respond(response, trend);
 }
 
 void dashboard_server(void *context, const struct page_request *request,
@@ -109,7 +107,7 @@ void dashboard_server(void *context, const struct page_request *request,
     }
     _cleanup_(json_done) json_t *server = server_figures_json(
         dashboard->figures, trigger_rows_totals(dashboard->rows), clock_now_ms());
-    json_response_write(response, server);
+    web_json_respond(response, server);
 }
 
 void dashboard_connections(void *context, const struct page_request *request,
@@ -131,6 +129,6 @@ void dashboard_log(void *context, const struct page_request *request,
     uint64_t after = 0;
     (void)context;
     (void)request;
-    web_json_set(page, "lines", log_json_read(&after, RECENT_LOG_LINES));
-    json_response_write(response, page);
+    web_json_set(page, "lines", web_json_log(&after, RECENT_LOG_LINES));
+    web_json_respond(response, page);
 }

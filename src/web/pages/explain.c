@@ -3,10 +3,8 @@
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
 #include "web/http/page_request.h"
-#include "web/json_response.h"
 #include "web/paged_list.h"
 #include "web/trigger_fields.h"
-#include "web/trigger_json.h"
 #include "web/web_json.h"
 
 #include <math.h>
@@ -23,7 +21,7 @@ static json_t *explain_metadata(const struct trigger *trigger)
     json_t *object = json_object();
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         web_json_set(object, names[scope],
-                     trigger_json_options(trigger->parsed.values[scope], web_json_text));
+                     web_json_options(trigger->parsed.values[scope], web_json_text));
     return object;
 }
 
@@ -202,7 +200,7 @@ static json_t *begin_trigger(const struct trigger *trigger, web_json_make_text *
     web_json_set(object, "id", json_integer((json_int_t)trigger->id));
     web_json_set(object, "namespace", make_text(trigger->namespace));
     web_json_set(object, "name", make_text(trigger->name));
-    trigger_json_add(object, trigger, make_text);
+    trigger_fields_add_head(object, trigger, make_text);
     return object;
 }
 
@@ -337,7 +335,7 @@ void explain_one(void *context, const struct page_request *request, struct page_
 {
     const struct trigger_walk *walk = context;
     if (request->below_count != 2) {
-        json_response_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
+        web_json_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
     _cleanup_(search_done) struct explain_search search = {0};

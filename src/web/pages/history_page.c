@@ -4,9 +4,7 @@
 #include "base/memory.h"
 #include "scale/trigger/trigger_replay.h"
 #include "web/http/page_request.h"
-#include "web/json_response.h"
 #include "web/trigger_fields.h"
-#include "web/trigger_json.h"
 #include "web/web_json.h"
 
 #include <inttypes.h>
@@ -54,7 +52,7 @@ static void describe(struct series *series, const struct trigger *trigger,
 {
     series->head = json_object();
     web_json_set(series->head, "id", json_integer((json_int_t)trigger->id));
-    trigger_json_add(series->head, trigger, web_json_short);
+    trigger_fields_add_head(series->head, trigger, web_json_short);
     web_json_set(series->head, "superseded", json_boolean(now->is_superseded));
 }
 
@@ -200,7 +198,7 @@ static bool check_trigger(const struct history_search *search, bool is_csv,
               is_csv ? "CSV is of one trigger" : "trigger is the id of one", search->count);
     for (size_t i = 0; i < search->count; i++)
         text_addf(&why, "%s%" PRIu64, i > 0 ? " or " : "", search->items[i].id);
-    json_response_refuse(response, 400, why.bytes);
+    web_json_refuse(response, 400, why.bytes);
     return false;
 }
 
@@ -210,11 +208,11 @@ void history_page(void *context, const struct page_request *request, struct page
     const char *id = page_request_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
     if (request->below_count != 2) {
-        json_response_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
+        web_json_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
         return;
     }
     if (format != NULL && !is_csv && !text_equal(format, "json")) {
-        json_response_refuse(response, 400, "format must be json or csv");
+        web_json_refuse(response, 400, "format must be json or csv");
         return;
     }
     _cleanup_(search_free) struct history_search *search = memory_new(sizeof(*search));
