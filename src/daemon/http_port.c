@@ -11,7 +11,7 @@
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
 #include "measure/agent/agent_process.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 #include "web/http/web_login.h"
 #include "web/pages/assets.h"
 #include "web/pages/dashboard.h"

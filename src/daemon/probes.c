@@ -3,8 +3,7 @@
 #include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
 #include "daemon/kubernetes_secrets.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 
 /* For the event loop; one that does not respond is not healthy. */
 enum { MAX_WAIT_MS = 1000 };

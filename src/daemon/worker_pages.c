@@ -5,8 +5,7 @@
 #include "base/text.h"
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 #include "web/web_json.h"
 
 #include <stdlib.h>

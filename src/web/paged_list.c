@@ -1,6 +1,6 @@
 #include "web/paged_list.h"
 
-#include "web/http/page_request.h"
+#include "web/http/page.h"
 #include "web/web_json.h"
 
 bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,

@@ -10,7 +10,7 @@
 #ifndef BACKLOG_WEB_PAGED_LIST_H
 #define BACKLOG_WEB_PAGED_LIST_H
 
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -2,8 +2,7 @@
 
 #include "base/memory.h"
 #include "base/system/listen.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 #include "web/http/web_connections.h"
 #include "web/http/web_route.h"
 

@@ -1,5 +1,5 @@
 /*
- * The HTTP port: what people and machines read of this server, in pages (http/web_page.h). A
+ * The HTTP port: what people and machines read of this server, in pages (http/page.h). A
  * request is refused, or finds its page (http/web_route.h). No page changes what is measured or
  * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
  * where browsers show the token.
@@ -15,10 +15,8 @@
  *   http/web_host          which Host a request may have
  *   http/web_login         the token, and the cookie that stands for it
  *   http/web_stream        responses that go on
- *   http/web_page          what a page is: its path and its function
+ *   http/page              what a page is: its path and function, what it reads and what it writes
  *   http/web_settings      what the port serves, and to whom
- *   http/page_request      what a page reads of a request
- *   http/page_response     what a page writes, or a refusal
  *   http/web_connections   how many connections there are, and for how long
  *   http/web_route         a request finds its page, or is refused
  *   web_json               JSON as pages write it, and respond with

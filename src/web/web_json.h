@@ -9,7 +9,7 @@
 #include "base/json_cleanup.h"
 #include "base/text.h"
 #include "config/option.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 
 #include <jansson.h>
 #include <stddef.h>

@@ -1,8 +1,7 @@
 #include "web/pages.h"
 
 #include "base/clock.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 #include "web/live_tables.h"
 
 #include <event2/keyvalq_struct.h>

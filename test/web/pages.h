@@ -8,7 +8,7 @@
 #define BACKLOG_TEST_WEB_PAGES_H
 
 #include "scale/fixture.h"
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 #include "web/pages/trigger_rows.h"
 #include "web/trigger_walk.h"
 

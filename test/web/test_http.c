@@ -2,8 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

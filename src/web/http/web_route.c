@@ -3,8 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/host_port.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>

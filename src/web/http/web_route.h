@@ -13,8 +13,6 @@
 enum { WEB_ROUTE_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
-struct page_request;
-struct page_response;
 
 /* Finds the page that is to be written, and fills what it reads of the request, which is empty
  * (page_request_done()). NULL: the response says why there is none. */

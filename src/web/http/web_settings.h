@@ -7,9 +7,9 @@
 #ifndef BACKLOG_WEB_HTTP_WEB_SETTINGS_H
 #define BACKLOG_WEB_HTTP_WEB_SETTINGS_H
 
+#include "web/http/page.h"
 #include "web/http/web_host.h"
 #include "web/http/web_login.h"
-#include "web/http/web_page.h"
 
 struct web_settings {
     /* "host:port" or ":port"; where host is a name, it is permitted as a Host, too. */

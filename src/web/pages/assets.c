@@ -1,8 +1,7 @@
 #include "web/pages/assets.h"
 
 #include "base/memory.h"
-#include "web/http/page_request.h"
-#include "web/http/page_response.h"
+#include "web/http/page.h"
 
 static const struct {
     const char *ending;

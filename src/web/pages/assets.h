@@ -11,7 +11,7 @@
 #ifndef BACKLOG_WEB_PAGES_ASSETS_H
 #define BACKLOG_WEB_PAGES_ASSETS_H
 
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 
 struct asset {
     const char *name; /* "app.js" */

@@ -16,7 +16,7 @@
 #ifndef BACKLOG_WEB_PAGES_DASHBOARD_H
 #define BACKLOG_WEB_PAGES_DASHBOARD_H
 
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 #include "web/live_tables.h"
 #include "web/trigger_walk.h"
 

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
-#include "web/http/page_request.h"
+#include "web/http/page.h"
 #include "web/paged_list.h"
 #include "web/trigger_fields.h"
 #include "web/web_json.h"

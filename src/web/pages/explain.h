@@ -15,7 +15,7 @@
 #ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
 #define BACKLOG_WEB_PAGES_EXPLAIN_H
 
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 #include "web/trigger_walk.h"
 
 /* These are hooks of struct web_page; their context is a struct trigger_walk. */

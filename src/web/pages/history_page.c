@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/trigger/trigger_replay.h"
-#include "web/http/page_request.h"
+#include "web/http/page.h"
 #include "web/trigger_fields.h"
 #include "web/web_json.h"
 

@@ -11,7 +11,7 @@
 #ifndef BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 #define BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 
-#include "web/http/web_page.h"
+#include "web/http/page.h"
 #include "web/trigger_walk.h"
 
 /* This is a hook of struct web_page; its context is a struct trigger_walk. */

@@ -1,8 +1,11 @@
-#include "web/http/page_request.h"
+#include "web/http/page.h"
 
 #include <event2/http.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char page_response_type_json[] = "application/json";
+const char page_response_type_text[] = "text/plain; charset=utf-8";
 
 void page_request_done(struct page_request *request)
 {
@@ -27,4 +30,17 @@ bool page_request_parse_number(const char *text, uint64_t *ret_number)
         return false;
     *ret_number = strtoull(text, NULL, 10);
     return true;
+}
+
+void page_response_refuse(struct page_response *response, int code, const char *why)
+{
+    response->code = code;
+    response->type = page_response_type_text;
+    text_clear(&response->body);
+    text_addf(&response->body, "%s\n", why);
+}
+
+void page_response_refuse_path(struct page_response *response)
+{
+    page_response_refuse(response, 404, "page not found");
 }
