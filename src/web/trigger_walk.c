@@ -4,9 +4,9 @@
 #include "base/text.h"
 #include "web/web_json.h"
 
-/* Of what calls wait for: each piece, and what is visited in it. */
+/* How far a walk is. */
 struct pieces {
-    int64_t visiting_us;
+    int64_t visiting_us; /* what its visits took so far */
     bool is_done;
 };
 
@@ -19,7 +19,8 @@ static bool visit_pieces(const struct trigger_walk *walk, void (*visit_piece)(vo
     while (walk->run(walk->run_context, visit_piece, progress)) {
         if (pieces->is_done)
             return true;
-        if (clock_now_us() - began_us - pieces->visiting_us > TRIGGER_WALK_MAX_WAIT_MS * 1000)
+        int64_t waited_us = clock_now_us() - began_us - pieces->visiting_us;
+        if (waited_us / 1000 > TRIGGER_WALK_MAX_WAIT_MS)
             return false;
     }
     return false;

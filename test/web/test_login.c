@@ -67,8 +67,8 @@ static void a_session_is_of_its_token(void **state)
     web_login_free(other);
 }
 
-/* Browsers send a cookie to every port of a host: those of two servers on localhost must not replace
- * each other. */
+/* Browsers send a cookie to every port of a host: those of two servers on localhost must not
+ * replace each other. */
 static void each_token_has_a_cookie_of_its_own(void **state)
 {
     (void)state;

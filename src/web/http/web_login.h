@@ -3,8 +3,8 @@
  * bearer token (RFC 6750), or the cookie that the login page gave for it.
  *
  * The cookie does not have the token: its value is "END.HMAC", the second when it ends and the
- * HMAC-SHA256 of that with the token as the key. So all replicas with this token accept it, and none
- * does once the token is another one.
+ * HMAC-SHA256 of that with the token as the key. So all replicas with this token accept it, and
+ * none does once the token is another one.
  *
  * Its name ends with eight digits of another HMAC: browsers send a cookie to every port of a host
  * (RFC 6265, 8.5), and servers with other tokens behind them have cookies of their own. The name

@@ -28,7 +28,8 @@ struct web_stream_hooks {
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed; it is called while there are readers. Returns in how
-     * many milliseconds it is to be called again; that is later, where this and write() take long. */
+     * many milliseconds it is to be called again; where this and write() take long, that is later.
+     */
     int64_t (*tick)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);
