@@ -1,6 +1,8 @@
 """The dashboard in a real Chromium, before a server that measures a real Redis."""
 
 import http.server
+import json
+import os
 import threading
 import time
 
@@ -11,7 +13,7 @@ from support.clients.grpc_client import Client
 from support.pages.page import get
 from support.process import wait_until
 from support.brokers.redis import Redis
-from support.server.server import Server
+from support.server.server import REPOSITORY, Server
 
 MANY = 5000
 WAIT_SECONDS = 60
@@ -478,6 +480,49 @@ def test_the_plot_of_a_value_is_not_of_the_replicas_of_its_policy(browser, serve
         assert browser.evaluate(labels).startswith("Value, value: 500 at the end, at most 500; Replicas, wanted: 5 at the end")
         is_clean(browser)
         source.shutdown()
+
+
+class OfOldFigures(http.server.BaseHTTPRequestHandler):
+    """A dashboard's server whose clock is 1,000 s ahead, and whose last update was 600 s ago."""
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        if path == "/api/events":
+            now = time.time() + 1000
+            figures = json.dumps({"time": now - 600, "triggers": 0, "sent": now})
+            self.respond("text/event-stream", f'event: hello\ndata: {{"mode": "serve"}}\n\nevent: server\ndata: {figures}\n\n'
+                                              "event: ready\ndata: {}\n\n")
+        elif path == "/api/trend":
+            self.respond("application/json", '{"columns": ["time"], "rows": []}')
+        else:
+            name = "index.html" if path == "/" else os.path.basename(path)
+            folder = os.path.join(REPOSITORY, "build/web/node_modules/uplot/dist" if name.startswith("uPlot") else "src/web/assets")
+            with open(os.path.join(folder, name)) as file:
+                self.respond({".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}.get(os.path.splitext(name)[1], "text/html"),
+                             file.read())
+
+    def respond(self, kind, text):
+        body = text.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_time_is_that_at_which_figures_are_sent(browser):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfOldFigures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.http_port = server.server_port
+        browser.open(server)
+        browser.wait_for_text("No triggers yet")
+        ahead = browser.evaluate("import('/assets/store.js').then(({ serverNow }) => serverNow() - Date.now() / 1000)")
+        assert 990 < ahead < 1010
+        browser.evaluate("location.assign('about:blank')")
+        server.shutdown()
 
 
 def test_a_trigger_that_is_gone_is_said(browser, server):

@@ -108,6 +108,7 @@ def test_a_reader_gets_everything_and_then_what_changes(broker):
             assert connection["state"] == "connected"
             (server_figures,) = [content for name, content in events if name == "server"][:1]
             assert server_figures["triggers"] == 1 and server_figures["memory"] > MIB
+            assert server_figures["time"] - 0.01 <= server_figures["sent"] <= time.time() + 0.01
             log = reader.wait(lambda events: any(name == "log" for name, _ in events))
             lines = [line["text"] for name, content in log if name == "log" for line in content]
             assert any("listening on" in line for line in lines)
