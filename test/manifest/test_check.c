@@ -414,6 +414,7 @@ static void a_scaled_job_wants_no_push(void **state)
         "      metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", listName: x}\n",
         NULL);
     assert_finding(&findings, FINDING_WARNING, 5, "write type: external");
+    assert_finding(&findings, FINDING_WARNING, 5, "add hold: \"0s\"");
     findings_done(&findings);
 }
 

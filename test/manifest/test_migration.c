@@ -327,7 +327,7 @@ static void a_patch_of_a_part_of_a_trigger_is_named(void **state)
 /* What they say of the rollout is not all that there is: a note, once. */
 static void parts_of_a_scaled_job_are_no_warning(void **state)
 {
-#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x}}"
+#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x, hold: 0s}}"
     (void)state;
     static const char *const parts[] = {
         "kind: ScaledJob\nmetadata: {name: clips}\nspec:\n  triggers: [" TRIGGER "]\n",
@@ -336,7 +336,7 @@ static void parts_of_a_scaled_job_are_no_warning(void **state)
         "    - op: add\n      path: /spec/triggers/1\n      value: " TRIGGER "\n",
         "kind: ScaledJob\nmetadata: {name: clips}\nspec:\n  jobTargetRef: {}\n"
         "  {{- with .Values.rollout }}\n  rollout: {{- toYaml . | nindent 4 }}\n  {{- end }}\n"
-        "  triggers:\n  - type: redis\n    metadata: {address: 'r:1', listName: x}\n",
+        "  triggers:\n  - type: redis\n    metadata: {address: 'r:1', listName: x, hold: 0s}\n",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
         _cleanup_(findings_done) struct findings findings = {0};
@@ -351,6 +351,24 @@ static void parts_of_a_scaled_job_are_no_warning(void **state)
         assert_int_equal(findings.counts[FINDING_WARNING], 0);
     }
 #undef TRIGGER
+}
+
+/* KEDA would start jobs for a held value at each poll; its scaler ignores the key. */
+static void a_scaled_job_is_to_hold_nothing(void **state)
+{
+    (void)state;
+    static const char *const holds[] = {"", ", hold: 0s"};
+    for (size_t i = 0; i < ARRAY_LENGTH(holds); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text =
+            text_format("kind: ScaledJob\nmetadata: {name: clips}\nspec:\n"
+                        "  rollout: {strategy: gradual}\n  triggers:\n"
+                        "  - {type: redis, metadata: {address: 'r:1', listName: x%s}}\n",
+                        holds[i]);
+        _cleanup_(memory_free) char *moved = migrated(text, &findings);
+        assert_non_null(moved);
+        assert_int_equal(findings.counts[FINDING_WARNING], i == 0);
+    }
 }
 
 /* KEDA's certificates take the place of the source's authentication, which the metadata names. */
@@ -532,7 +550,7 @@ static void assert_names_jobs(const struct findings *findings, const char *objec
 /* There, and back. */
 static void each_scaled_job_whose_running_jobs_keda_deletes_is_named_once(void **state)
 {
-#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x}}"
+#define TRIGGER "{type: redis, metadata: {address: 'r:1', listName: x, hold: 0s}}"
 #define JOB(name, more)                                                                            \
     "kind: ScaledJob\nmetadata: {name: " name ", namespace: shop}\nspec:\n  " more                 \
     "\n  triggers: [" TRIGGER ", " TRIGGER "]\n---\n"
@@ -895,6 +913,7 @@ int main(void)
         cmocka_unit_test(kustomize_patches_are_edited),
         cmocka_unit_test(a_patch_of_a_part_of_a_trigger_is_named),
         cmocka_unit_test(parts_of_a_scaled_job_are_no_warning),
+        cmocka_unit_test(a_scaled_job_is_to_hold_nothing),
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),

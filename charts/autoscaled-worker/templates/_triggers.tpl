@@ -219,6 +219,8 @@ KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakec
 {{- range $parameter, $_ := $parameters }}
 {{- $_ := set $metadata (printf "%sFromEnv" $parameter) (include "autoscaled-worker.variable" (list $.source.key $parameter)) }}
 {{- end }}
+{{- /* In an outage KEDA would start jobs for a held value at each poll. */}}
+{{- if and (eq $context.Values.kind "ScaledJob") (not (hasKey $metadata "hold")) }}{{ $_ := set $metadata "hold" "0s" }}{{ end }}
 {{- if and $keda.fallback.enabled (not $metadata.hold) }}{{ $_ := set $metadata "hold" "60s" }}{{ end }}
 {{- if not $metadata.connectionName }}
 {{- range $row.required.connection }}

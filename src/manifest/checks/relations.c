@@ -84,6 +84,16 @@ static void check_fallback(const struct relation *relation)
     }
 }
 
+static void check_hold_of_jobs(const struct relation *relation)
+{
+    const struct yaml_tree *type = yaml_tree_find(relation->trigger, "type");
+    const struct finding_place place = manifest_place(relation->object, type->line);
+    if (relation->object->kind == MANIFEST_SCALED_JOB &&
+        entries_find(relation->entries, "hold") == NULL)
+        finding_add(relation->findings, &place, FINDING_WARNING, "%s" RELATIONS_HOLD_OF_JOBS,
+                    relation->prefix);
+}
+
 /* The memory behind a held value and the HPA's must be equally long. */
 static void check_hold_window(const struct relation *relation)
 {
@@ -188,6 +198,7 @@ void relations_check(const struct manifest_object *object, const struct yaml_tre
         object, yaml_tree_find(object->tree, "spec"), trigger, entries, prefix, findings};
     check_max_replicas(&relation);
     check_fallback(&relation);
+    check_hold_of_jobs(&relation);
     check_hold_window(&relation);
     check_metric_type(&relation);
     check_intervals(&relation);

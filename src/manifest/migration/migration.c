@@ -80,7 +80,10 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "it is not known whether Backlog can use its credentials: %s",
                     error_text(&builtin->missing));
-    if (fallback != NULL && !at->is_job && yaml_tree_find(builtin->metadata, "hold") == NULL)
+    bool has_hold = yaml_tree_find(builtin->metadata, "hold") != NULL;
+    if (at->is_job && !has_hold)
+        finding_add(migrator->findings, &place, FINDING_WARNING, RELATIONS_HOLD_OF_JOBS);
+    if (fallback != NULL && !at->is_job && !has_hold)
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "the fallback takes over only after `hold`, which is an hour by default: add "
                     "hold: \"" RELATIONS_HOLD_WITH_FALLBACK "\"");
