@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 enum { PARTITIONS = 3, NO_COMMIT = -1 };
@@ -193,7 +195,7 @@ static void an_offset_is_a_number_or_an_error(void **state)
         {0, 0, 0, 0},
         {0, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_OFFSET_END,
          RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION},
-        {0, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__BAD_MSG}, /* the answer left it out */
+        {0, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__NOENT}, /* the answer left it out */
         {RD_KAFKA_RESP_ERR__TIMED_OUT, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__TIMED_OUT},
     };
     fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
@@ -224,6 +226,43 @@ static void an_offset_is_a_number_or_an_error(void **state)
         assert_int_equal(known.is_outdated, has_failed);
     }
     kafka_metadata_free(fixture->session.metadata);
+}
+
+/* Also while a long list of topics may close connections, whose requests are sent again. */
+static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
+{
+    struct fixture *fixture = *state;
+    char reason[256];
+    struct kafka_topic known = {0};
+    struct kafka_metadata_need need = {0};
+    struct kafka_client *client = &fixture->session.client;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "jobs", 1)->opaque = &fixture->topic;
+    list->elems[0].offset = RD_KAFKA_OFFSET_END;
+    client->event_fd = eventfd(0, EFD_CLOEXEC);
+    client->rk = rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), reason, sizeof(reason));
+    assert_non_null(client->rk); /* without a broker */
+    struct kafka_metadata *metadata = kafka_metadata_new(client);
+    fixture->session.metadata = metadata;
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^j", 1), 1, &need);
+    kafka_metadata_request(metadata, &need, 1);
+    assert_true(kafka_metadata_may_have_closed(metadata, 1));
+    fixture->batch.tasks = &fixture->batch_task;
+    fixture->batch.count = 1;
+    fixture->group.stage = KAFKA_GROUP_ANSWERED;
+    fixture->topic.known = &known;
+    fixture->outcome = TASK_ANSWERED;
+    kafka_progress_offsets(&(struct kafka_offset_answer){.list = list, .owner = &fixture->batch},
+                           1);
+    assert_int_equal(fixture->outcome, TASK_FAILED);
+    assert_string_equal(error_text(&fixture->error),
+                        "the last offset of Kafka topic jobs partition 1 for group workers: the "
+                        "answer does not have it");
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_metadata_free(metadata);
+    rd_kafka_destroy(client->rk);
+    close(client->event_fd);
 }
 
 /* ---- the reading ---- */
@@ -482,6 +521,7 @@ int main(void)
         TEST(what_is_missing_of_a_partition),
         TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
         TEST(an_offset_is_a_number_or_an_error),
+        TEST(an_offset_that_the_answer_lacks_fails_its_task),
         TEST(a_reading_is_the_sum_of_the_partitions),
         TEST(empty_partitions_that_count_1_are_not_less_than_nothing_consumed),
         TEST(persistent_lag_counts_for_activation_only),

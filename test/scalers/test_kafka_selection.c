@@ -449,6 +449,29 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     rd_kafka_topic_partition_list_destroy(partitions);
 }
 
+static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    rd_kafka_topic_partition_list_t *others = rd_kafka_topic_partition_list_new(0);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "mails", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
+    const struct kafka_group_topic *group_topic =
+        kafka_batch_group_topic_for(group, kafka_batch_topic_for(batch, "jobs"));
+    group_topic->commits[0].state = KAFKA_OFFSET_REQUESTED;
+    rd_kafka_topic_partition_list_add(others, "mails", 0);
+    kafka_progress_commits(group, fetch_commits(session, group, others), clock_now_ms());
+    assert_int_equal(group_topic->commits[0].state, KAFKA_OFFSET_FAILED);
+    assert_int_equal(group_topic->commits[0].error, RD_KAFKA_RESP_ERR__NOENT);
+    kafka_batch_free(batch);
+    rd_kafka_topic_partition_list_destroy(others);
+}
+
 /* As after a pause of the machine: the answer comes when the topic has not been used for long. */
 static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
 {
@@ -602,6 +625,7 @@ int main(void)
         TEST(a_listing_that_is_too_long_fails_patterns_only),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         TEST(topics_that_only_commits_name_are_known_before_they_count),
+        TEST(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
         TEST(a_topic_of_an_open_batch_is_not_forgotten),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
         TEST(topics_of_too_many_partitions_are_refused),

@@ -8,6 +8,10 @@
 
 #include <utlist.h>
 
+/* The error of an offset that the answer does not have. It is not that of an answer which cannot be
+ * read: see is_of_closed_connection(). */
+#define NOT_ANSWERED RD_KAFKA_RESP_ERR__NOENT
+
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
 static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
@@ -279,8 +283,7 @@ static void take_partitions(struct kafka_batch_group *group,
 static void fill_gaps(struct kafka_batch_group *group)
 {
     const struct kafka_known_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
-    const struct kafka_known_offset missing = {.state = KAFKA_OFFSET_FAILED,
-                                               .error = RD_KAFKA_RESP_ERR__BAD_MSG};
+    const struct kafka_known_offset missing = {.state = KAFKA_OFFSET_FAILED, .error = NOT_ANSWERED};
     for (struct kafka_group_topic *topic = group->topics; topic != NULL; topic = topic->next)
         for (int32_t i = 0; i < topic->key.topic->count; i++)
             if (topic->commits[i].state == KAFKA_OFFSET_UNKNOWN ||
@@ -359,7 +362,7 @@ static rd_kafka_resp_err_t error_of(const struct kafka_offset_answer *answer,
     if (answer->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         return answer->error;
     if (result->offset < 0 && result->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return RD_KAFKA_RESP_ERR__BAD_MSG;
+        return NOT_ANSWERED;
     return result->err;
 }
 
@@ -383,6 +386,11 @@ static void take_offsets(const struct kafka_offset_answer *answer)
 
 /* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
 
+static const char *reason_of(rd_kafka_resp_err_t error)
+{
+    return error == NOT_ANSWERED ? "the answer does not have it" : rd_kafka_err2str(error);
+}
+
 static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
                            const struct kafka_missing *missing, int64_t now_ms)
 {
@@ -394,7 +402,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
     else
         kafka_task_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
                             missing->what, at->topic->name, at->partition, batch_task->group->name,
-                            rd_kafka_err2str(missing->cause->error));
+                            reason_of(missing->cause->error));
 }
 
 /* Requests what can be requested now. */
