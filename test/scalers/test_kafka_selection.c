@@ -8,6 +8,7 @@
 #include "kafka/selection.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
+#include "scalers/kafka_peer.h"
 #include "support/listener.h"
 
 #include <arpa/inet.h>
@@ -17,7 +18,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -221,127 +221,19 @@ static void a_listing_that_is_too_long_fails_patterns_only(void **state)
 
 /* ---- a broker that lists a topic twice ---- */
 
-enum { PEER_CONNECTIONS = 8, API_METADATA = 3, API_VERSIONS = 18 };
-
-/* A broker that answers requests for metadata: of the topics a and b, of which it names a again. */
-struct peer {
-    int listener;
-    int port;
-    int stop_fd;
-    pthread_t thread;
-};
-
-static void put(struct text *reply, int64_t number, size_t bytes)
-{
-    for (size_t i = bytes; i-- > 0;)
-        text_add_bytes(reply, &(char){(char)(number >> (8 * i))}, 1);
-}
-
-static void put_string(struct text *reply, const char *string)
-{
-    put(reply, (int64_t)strlen(string), 2);
-    text_add(reply, string);
-}
-
-static void put_versions(struct text *reply)
-{
-    static const int16_t apis[][2] = {{API_METADATA, 2}, {API_VERSIONS, 3}};
-    put(reply, 0, 2);
-    put(reply, ARRAY_LENGTH(apis) + 1, 1);
-    for (size_t i = 0; i < ARRAY_LENGTH(apis); i++) {
-        put(reply, apis[i][0], 2);
-        put(reply, 0, 2);
-        put(reply, apis[i][1], 2);
-        put(reply, 0, 1);
-    }
-    put(reply, 0, 4 + 1);
-}
-
-/* One partition each. The name of the cluster is long, as librdkafka 2.8 gives an answer four times
- * its length of memory, which is too little for topics as short as these. */
-static void put_metadata(struct text *reply, int port)
-{
-    static const char *const topics[] = {"a", "b", "a"};
-    char cluster[256] = "";
-    memset(cluster, 'c', sizeof(cluster) - 1);
-    put(reply, 1, 4);
-    put(reply, 1, 4);
-    put_string(reply, "127.0.0.1");
-    put(reply, port, 4);
-    put(reply, -1, 2);
-    put_string(reply, cluster);
-    put(reply, 1, 4);
-    put(reply, ARRAY_LENGTH(topics), 4);
-    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
-        put(reply, 0, 2);
-        put_string(reply, topics[i]);
-        put(reply, 0, 1);
-        put(reply, 1, 4);
-        put(reply, 0, 2 + 4); /* partition 0, led by broker 1, without replicas */
-        put(reply, 1, 4);
-        put(reply, 0, 4 + 4);
-    }
-}
-
-/* False: the connection has ended. */
-static bool peer_answer(int connection, int port)
-{
-    unsigned char request[1024];
-    uint32_t length;
-    if (recv(connection, &length, sizeof(length), MSG_WAITALL) != sizeof(length))
-        return false;
-    length = ntohl(length);
-    if (length < 8 || length > sizeof(request) ||
-        recv(connection, request, length, MSG_WAITALL) != (ssize_t)length)
-        return false;
-    _cleanup_(text_done) struct text reply = {0};
-    text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
-    if (request[1] == API_VERSIONS)
-        put_versions(&reply);
-    else
-        put_metadata(&reply, port);
-    _cleanup_(text_done) struct text frame = {0};
-    put(&frame, (int64_t)reply.length, 4);
-    text_add_bytes(&frame, reply.bytes, reply.length);
-    return send(connection, frame.bytes, frame.length, MSG_NOSIGNAL) == (ssize_t)frame.length;
-}
-
-static void *run_peer(void *opaque)
-{
-    const struct peer *peer = opaque;
-    struct pollfd fds[2 + PEER_CONNECTIONS] = {{.fd = peer->stop_fd, .events = POLLIN},
-                                               {.fd = peer->listener, .events = POLLIN}};
-    nfds_t count = 2;
-    while (poll(fds, count, -1) > 0 && fds[0].revents == 0) {
-        for (nfds_t i = 2; i < count; i++)
-            if (fds[i].revents != 0 && !peer_answer(fds[i].fd, peer->port)) {
-                close(fds[i].fd);
-                fds[i].fd = -1;
-            }
-        if (fds[1].revents != 0 && count < ARRAY_LENGTH(fds))
-            fds[count++] =
-                (struct pollfd){.fd = accept(peer->listener, NULL, NULL), .events = POLLIN};
-    }
-    for (nfds_t i = 2; i < count; i++)
-        if (fds[i].fd >= 0)
-            close(fds[i].fd);
-    return NULL;
-}
-
 /* It would count double, and be subscribed to twice. */
 static void a_topic_that_is_listed_twice_matches_once(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
-    struct peer peer = {.stop_fd = eventfd(0, EFD_CLOEXEC)};
-    peer.listener = listener_open(16, &peer.port);
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
     _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
     const struct kafka_connection_options options = {.bootstrap_servers = brokers};
     static const char *const texts[] = {"^[ab]", "^a", "^b"};
     const struct kafka_pattern *patterns[ARRAY_LENGTH(texts)];
     struct kafka_client client = {0};
     struct kafka_metadata_need need = {0};
-    pthread_create(&peer.thread, NULL, run_peer, &peer);
     if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
@@ -358,10 +250,7 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
     }
     kafka_metadata_free(metadata);
     kafka_client_close(&client);
-    eventfd_write(peer.stop_fd, 1);
-    pthread_join(peer.thread, NULL);
-    close(peer.listener);
-    close(peer.stop_fd);
+    kafka_peer_stop(&peer);
 }
 
 /* ---- what a group has committed ---- */

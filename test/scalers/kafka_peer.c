@@ -1,0 +1,157 @@
+#include "scalers/kafka_peer.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "support/listener.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONNECTIONS = 8, REFUSED = 58 };
+enum { METADATA = 3, SASL_HANDSHAKE = 17, API_VERSIONS = 18, SASL_AUTHENTICATE = 36 };
+
+static void put(struct text *reply, int64_t number, size_t bytes)
+{
+    for (size_t i = bytes; i-- > 0;)
+        text_add_bytes(reply, &(char){(char)(number >> (8 * i))}, 1);
+}
+
+static void put_string(struct text *reply, const char *string)
+{
+    put(reply, (int64_t)strlen(string), 2);
+    text_add(reply, string);
+}
+
+static void put_versions(struct text *reply)
+{
+    static const int16_t apis[][2] = {
+        {METADATA, 2}, {SASL_HANDSHAKE, 1}, {API_VERSIONS, 3}, {SASL_AUTHENTICATE, 0}};
+    put(reply, 0, 2);
+    put(reply, ARRAY_LENGTH(apis) + 1, 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(apis); i++) {
+        put(reply, apis[i][0], 2);
+        put(reply, 0, 2);
+        put(reply, apis[i][1], 2);
+        put(reply, 0, 1);
+    }
+    put(reply, 0, 4 + 1);
+}
+
+static void put_mechanisms(struct text *reply)
+{
+    put(reply, 0, 2);
+    put(reply, 1, 4);
+    put_string(reply, "PLAIN");
+}
+
+static void put_login(struct text *reply, bool is_refused)
+{
+    put(reply, is_refused ? REFUSED : 0, 2);
+    put_string(reply, is_refused ? "no such user" : "");
+    put(reply, 0, 4);
+}
+
+/* One partition each. The name of the cluster is long, as librdkafka 2.8 gives an answer four times
+ * its length of memory, which is too little for topics as short as these; so is that of the rack,
+ * where the cluster has no name. */
+static void put_metadata(struct text *reply, const struct kafka_peer *peer)
+{
+    static const char *const topics[] = {"a", "b", "a"};
+    char name[256] = "";
+    memset(name, 'c', sizeof(name) - 1);
+    put(reply, 1, 4);
+    put(reply, 1, 4);
+    put_string(reply, "127.0.0.1");
+    put(reply, peer->port, 4);
+    put_string(reply, name);
+    if (peer->has_no_id)
+        put(reply, -1, 2);
+    else
+        put_string(reply, name);
+    put(reply, 1, 4);
+    put(reply, ARRAY_LENGTH(topics), 4);
+    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
+        put(reply, 0, 2);
+        put_string(reply, topics[i]);
+        put(reply, 0, 1);
+        put(reply, 1, 4);
+        put(reply, 0, 2 + 4); /* partition 0, led by broker 1, without replicas */
+        put(reply, 1, 4);
+        put(reply, 0, 4 + 4);
+    }
+}
+
+/* False: the connection has ended. */
+static bool answer(const struct kafka_peer *peer, int connection)
+{
+    unsigned char request[1024];
+    uint32_t length;
+    if (recv(connection, &length, sizeof(length), MSG_WAITALL) != sizeof(length))
+        return false;
+    length = ntohl(length);
+    if (length < 8 || length > sizeof(request) ||
+        recv(connection, request, length, MSG_WAITALL) != (ssize_t)length)
+        return false;
+    usleep((useconds_t)peer->delay_ms * 1000);
+    _cleanup_(text_done) struct text reply = {0};
+    text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
+    switch (request[1]) {
+    case API_VERSIONS:
+        put_versions(&reply);
+        break;
+    case SASL_HANDSHAKE:
+        put_mechanisms(&reply);
+        break;
+    case SASL_AUTHENTICATE:
+        put_login(&reply, peer->refuses);
+        break;
+    default:
+        put_metadata(&reply, peer);
+    }
+    _cleanup_(text_done) struct text frame = {0};
+    put(&frame, (int64_t)reply.length, 4);
+    text_add_bytes(&frame, reply.bytes, reply.length);
+    return send(connection, frame.bytes, frame.length, MSG_NOSIGNAL) == (ssize_t)frame.length;
+}
+
+static void *run(void *opaque)
+{
+    const struct kafka_peer *peer = opaque;
+    struct pollfd fds[2 + CONNECTIONS] = {{.fd = peer->stop_fd, .events = POLLIN},
+                                          {.fd = peer->listener, .events = POLLIN}};
+    for (nfds_t i = 2; i < ARRAY_LENGTH(fds); i++)
+        fds[i] = (struct pollfd){.fd = -1, .events = POLLIN};
+    while (poll(fds, ARRAY_LENGTH(fds), -1) > 0 && fds[0].revents == 0)
+        for (nfds_t i = 2; i < ARRAY_LENGTH(fds); i++)
+            if (fds[i].fd < 0 && fds[1].revents != 0) {
+                fds[i].fd = accept(peer->listener, NULL, NULL);
+                fds[1].revents = fds[i].revents = 0;
+            } else if (fds[i].fd >= 0 && fds[i].revents != 0 && !answer(peer, fds[i].fd)) {
+                close(fds[i].fd);
+                fds[i].fd = -1;
+            }
+    for (nfds_t i = 2; i < ARRAY_LENGTH(fds); i++)
+        if (fds[i].fd >= 0)
+            close(fds[i].fd);
+    return NULL;
+}
+
+void kafka_peer_start(struct kafka_peer *peer)
+{
+    enum { BACKLOG = 16 };
+    peer->stop_fd = eventfd(0, EFD_CLOEXEC);
+    peer->listener = listener_open(BACKLOG, &peer->port);
+    pthread_create(&peer->thread, NULL, run, peer);
+}
+
+void kafka_peer_stop(struct kafka_peer *peer)
+{
+    eventfd_write(peer->stop_fd, 1);
+    pthread_join(peer->thread, NULL);
+    close(peer->listener);
+    close(peer->stop_fd);
+}
