@@ -70,28 +70,29 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 }
 
 /* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the
- * reason before it. */
+ * reason before it, and that a broker is silent than that another one refuses us. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
     struct kafka_client *client = opaque;
-    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
-        code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
-        client->is_refused = true;
+    bool is_refusal = code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+                      code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+    client->is_refused = client->is_refused || is_refusal;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (client->all_down_since_ms == 0)
             client->all_down_since_ms = clock_now_ms();
         if (error_is_set(&client->last_error))
             return;
     }
-    error_unavailable(&client->last_error, "%s", reason);
+    if (is_refusal || !client->is_refused)
+        error_unavailable(&client->last_error, "%s", reason);
 }
 
 static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 {
     (void)config;
-    const struct kafka_client *client = opaque;
-    kafka_oauth_refresh(client->options, rk);
+    struct kafka_client *client = opaque;
+    client->has_no_token = !kafka_oauth_refresh(client->options, rk);
 }
 
 /* ---- open ---- */
@@ -148,22 +149,38 @@ rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, stru
     return rk;
 }
 
-/* The library requests the cluster's id by itself as soon as one broker is there. */
+/* The library requests the cluster's id by itself as soon as one broker is there. Where the answer
+ * has none, it does not wait for one. */
+static bool wait_for_id(const struct kafka_client *client, int wait_ms)
+{
+    int64_t began_ms = clock_now_ms();
+    char *id = rd_kafka_clusterid(client->rk, wait_ms);
+    bool has_answered = id != NULL || clock_now_ms() - began_ms < wait_ms / 2;
+    rd_kafka_mem_free(client->rk, id);
+    return has_answered;
+}
+
+/* One broker that refuses us says nothing of the others, which may need longer to answer. Without a
+ * token none is even connected to. */
+static bool is_hopeless(const struct kafka_client *client, int64_t now_ms)
+{
+    bool are_down = client->all_down_since_ms != 0;
+    if (client->is_refused)
+        return are_down || client->has_no_token;
+    return are_down && now_ms - client->all_down_since_ms >= REFUSED_MS;
+}
+
 static bool wait_for_cluster(struct kafka_client *client, int64_t deadline_ms, struct error *error)
 {
     for (;;) {
-        char *id = rd_kafka_clusterid(client->rk, clock_left_ms(deadline_ms, POLL_MS));
-        bool has_answered = id != NULL;
-        rd_kafka_mem_free(client->rk, id);
+        bool has_answered = wait_for_id(client, clock_left_ms(deadline_ms, POLL_MS));
         kafka_client_poll(client);
         if (has_answered)
             return true;
-        if (client->is_refused)
-            return kafka_client_fail(client, error, "cannot connect");
         int64_t now_ms = clock_now_ms();
-        if (now_ms >= deadline_ms ||
-            (client->all_down_since_ms != 0 && now_ms - client->all_down_since_ms >= REFUSED_MS))
-            return kafka_client_fail(client, error, "no broker answers");
+        if (now_ms >= deadline_ms || is_hopeless(client, now_ms))
+            return kafka_client_fail(client, error,
+                                     client->is_refused ? "cannot connect" : "no broker answers");
     }
 }
 

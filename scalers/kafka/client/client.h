@@ -52,6 +52,7 @@
 #include "kafka/options.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 /* What nobody has measured for so long is forgotten: topics, members, histories of offsets. */
@@ -66,9 +67,10 @@ struct kafka_client {
     int event_fd;                    /* readable when something has come, on any handle or thread */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
-    /* The library's last error, where nothing else explains a failure. */
+    /* The library's last error, where nothing else explains a failure; a refusal stays. */
     struct error last_error;
-    bool is_refused; /* the cluster refuses our login: waiting is useless */
+    bool is_refused;          /* a broker refuses our login, or it failed for want of a token */
+    atomic_bool has_no_token; /* for any broker; written by a thread of the library */
     /* Since when all brokers are down, as the library reports; 0: they are not. */
     int64_t all_down_since_ms;
 

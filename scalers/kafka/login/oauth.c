@@ -115,9 +115,11 @@ static bool refresh(const struct kafka_connection_options *connection, rd_kafka_
            give(connection, rk, &token, error);
 }
 
-void kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk)
+bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (!refresh(connection, rk, &error))
+    bool has_token = refresh(connection, rk, &error);
+    if (!has_token)
         rd_kafka_oauthbearer_set_token_failure(rk, error_text(&error));
+    return has_token;
 }

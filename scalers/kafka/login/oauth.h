@@ -13,7 +13,7 @@
 
 void kafka_oauth_check(const struct kafka_connection_options *connection, struct error *mistakes);
 
-/* Gives the library a token, or the reason why there is none. */
-void kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk);
+/* Gives the library a token. False: there is none, and it was given the reason. */
+bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk);
 
 #endif

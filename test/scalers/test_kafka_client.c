@@ -1,0 +1,121 @@
+/* Connecting to a cluster, and the handles on it. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/client/client.h"
+#include "scalers/kafka_peer.h"
+#include "support/listener.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { WITHIN_MS = 10000 };
+
+/* ---- opening ---- */
+
+static bool open_at(const char *brokers, enum kafka_sasl sasl, struct error *error)
+{
+    static char name[] = "backlog";
+    const struct kafka_connection_options options = {
+        .bootstrap_servers = (char *)brokers, .sasl = sasl, .username = name, .password = name};
+    struct kafka_client client = {0};
+    bool is_open = kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, error);
+    assert_true(kafka_client_close(&client));
+    return is_open;
+}
+
+static void assert_refused_in_time(const char *brokers, int64_t within_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    int64_t began_ms = clock_now_ms();
+    assert_false(open_at(brokers, KAFKA_SASL_PLAINTEXT, &error));
+    int64_t took_ms = clock_now_ms() - began_ms;
+    if (took_ms >= within_ms || strstr(error_text(&error), "cannot connect") == NULL ||
+        strstr(error_text(&error), "no such user") == NULL)
+        fail_msg("%lld ms: %s", (long long)took_ms, error_text(&error));
+}
+
+/* Its answer comes first, as a refusal takes fewer of them. */
+static void a_broker_that_refuses_does_not_keep_us_from_the_others(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer refusing = {.refuses = true};
+    struct kafka_peer slow = {.delay_ms = 200};
+    kafka_peer_start(&refusing);
+    kafka_peer_start(&slow);
+    _cleanup_(memory_free) char *brokers =
+        text_format("127.0.0.1:%d,127.0.0.1:%d", refusing.port, slow.port);
+    if (!open_at(brokers, KAFKA_SASL_PLAINTEXT, &error))
+        fail_msg("%s", error_text(&error));
+    kafka_peer_stop(&refusing);
+    kafka_peer_stop(&slow);
+}
+
+static void a_login_that_all_brokers_refuse_is_reported_at_once(void **state)
+{
+    (void)state;
+    struct kafka_peer peers[] = {{.refuses = true}, {.refuses = true}};
+    for (size_t i = 0; i < ARRAY_LENGTH(peers); i++)
+        kafka_peer_start(&peers[i]);
+    _cleanup_(memory_free) char *brokers =
+        text_format("127.0.0.1:%d,127.0.0.1:%d", peers[0].port, peers[1].port);
+    assert_refused_in_time(brokers, 1500);
+    for (size_t i = 0; i < ARRAY_LENGTH(peers); i++)
+        kafka_peer_stop(&peers[i]);
+}
+
+/* Once the other one is given up, for the better of the two reasons. */
+static void a_refusal_is_the_reason_where_other_brokers_are_silent(void **state)
+{
+    (void)state;
+    struct kafka_peer refusing = {.refuses = true};
+    int port;
+    int silent = listener_open(16, &port);
+    kafka_peer_start(&refusing);
+    _cleanup_(memory_free) char *brokers =
+        text_format("127.0.0.1:%d,127.0.0.1:%d", refusing.port, port);
+    assert_refused_in_time(brokers, WITHIN_MS / 2);
+    kafka_peer_stop(&refusing);
+    close(silent);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Kafka has one, and allows for none; librdkafka does not wait for one then. */
+static void a_cluster_without_an_id_is_connected_to(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.has_no_id = true};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    double began_cpu = cpu_seconds();
+    int64_t began_ms = clock_now_ms();
+    if (!open_at(brokers, KAFKA_SASL_NONE, &error))
+        fail_msg("%s, %.1f s of CPU", error_text(&error), cpu_seconds() - began_cpu);
+    assert_true(clock_now_ms() - began_ms < WITHIN_MS / 2);
+    kafka_peer_stop(&peer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_broker_that_refuses_does_not_keep_us_from_the_others),
+        cmocka_unit_test(a_login_that_all_brokers_refuse_is_reported_at_once),
+        cmocka_unit_test(a_refusal_is_the_reason_where_other_brokers_are_silent),
+        cmocka_unit_test(a_cluster_without_an_id_is_connected_to),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
