@@ -159,8 +159,8 @@ struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_t
 static void group_free(struct kafka_batch_group *group)
 {
     kafka_commits_cancel(group->batch->session->commits, &group->request);
-    if (group->commits_event != NULL)
-        rd_kafka_event_destroy(group->commits_event);
+    if (group->commits != NULL)
+        rd_kafka_topic_partition_list_destroy(group->commits);
     free(group->name);
     free(group);
 }

@@ -87,9 +87,11 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    unsigned answered_step;          /* the batch's step when the commits came */
-    rd_kafka_event_t *commits_event; /* while KAFKA_GROUP_AWAITS_METADATA; NULL otherwise */
-    struct kafka_metadata_need need; /* while KAFKA_GROUP_AWAITS_METADATA */
+    unsigned answered_step; /* the batch's step when the commits came */
+    /* While KAFKA_GROUP_AWAITS_METADATA: the commits, copied, as the event that they came with must
+     * not outlive the handle; NULL otherwise. And what they wait for. */
+    rd_kafka_topic_partition_list_t *commits;
+    struct kafka_metadata_need need;
 };
 
 /*

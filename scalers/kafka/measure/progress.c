@@ -326,6 +326,21 @@ static void take_commits(struct kafka_batch_group *group,
             use_committed(batch_task);
 }
 
+/* Without the handle's own partitions, which the library's copy of a list holds on to: they are
+ * gone once the handle is. */
+static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *copy = rd_kafka_topic_partition_list_new(partitions->cnt);
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *from = &partitions->elems[i];
+        rd_kafka_topic_partition_t *to =
+            rd_kafka_topic_partition_list_add(copy, from->topic, from->partition);
+        to->offset = from->offset;
+        to->err = from->err;
+    }
+    return copy;
+}
+
 /* The library may give up a moment before the tasks' own time is over. */
 static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
 {
@@ -480,14 +495,11 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
     if (!batch->is_sent && kafka_metadata_has(metadata, &batch->need))
         send_requests(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
-        const char *reason = NULL;
-        rd_kafka_resp_err_t failure;
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))
             continue;
-        rd_kafka_event_t *event = TAKE(group->commits_event);
-        take_commits(group, kafka_commits_result(event, &reason, &failure));
-        rd_kafka_event_destroy(event);
+        take_commits(group, group->commits);
+        rd_kafka_topic_partition_list_destroy(TAKE(group->commits));
         try_group(group, now_ms);
     }
 }
@@ -526,12 +538,11 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
             try_group(group, now_ms);
         } else {
             group->stage = KAFKA_GROUP_AWAITS_METADATA;
-            group->commits_event = TAKE(event);
+            group->commits = copy_of(partitions);
             kafka_metadata_request(metadata, &group->need, now_ms);
         }
     }
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
+    rd_kafka_event_destroy(event);
 }
 
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)
