@@ -187,6 +187,32 @@ static void an_isolated_pattern_is_answered_beside_another(void **state)
     assert_partitions(fixture, 1, 1);
 }
 
+/* Topics come and go all day, and there is no request for those in use, which would show them. (The
+ * mock cluster makes the former ones, so that the pattern must not match them.) */
+static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **state)
+{
+    enum { FORMER = 150, EARLIER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs-1", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs-", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    const rd_kafka_t *handle = session->client.rk;
+    for (int i = 0; i < FORMER; i++) {
+        _cleanup_(memory_free) char *name = text_format("former-%d", i);
+        kafka_topics_for(topics, name, 1);
+    }
+    kafka_metadata_forget_old(session->metadata, CLOCK_NEVER);
+    session->client.opened_ms -= EARLIER_MS;
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    assert_ptr_not_equal(session->client.rk, handle);
+    assert_false(kafka_metadata_needs_renewal(session->metadata));
+}
+
 static void a_pattern_without_topics_fails_alone(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -307,6 +333,13 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     }
     kafka_mock_connect(fixture);
     struct kafka_session *session = fixture->client;
+    struct kafka_metadata_need first = {0}; /* the handle has its partition already */
+    kafka_metadata_need_topic(
+        session->metadata,
+        kafka_topics_for(kafka_metadata_topics(session->metadata), "alpha", clock_now_ms()),
+        clock_now_ms(), &first);
+    kafka_metadata_request(session->metadata, &first, clock_now_ms());
+    receive_until(session->metadata, &session->client, &first);
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
     group->wants_all = true;
@@ -514,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(an_isolated_pattern_is_answered_beside_another),
+        TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(a_listing_that_is_too_long_fails_patterns_only),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),

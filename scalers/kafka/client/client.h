@@ -24,7 +24,7 @@
  *     long. Closing waits longer: client.c.
  *  6  A topic is never freed once it has partitions, destroyed or not, and is requested with all
  *     the others every time. A pattern remembers only what it measures: requests/patterns.c. A
- *     handle with many more topics than are used is renewed: requests/metadata.c,
+ *     handle with many more topics than are used is renewed: requests/topics.c,
  *     measure/session.c.
  *  7  A request for the metadata of no topic is for all of the cluster. It is not sent:
  *     requests/metadata.c.

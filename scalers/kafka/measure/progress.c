@@ -220,7 +220,7 @@ static void send_requests(struct kafka_batch *batch, int64_t now_ms)
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
 
 /* Each topic that the library knows costs memory for as long as the handle lives. */
-static bool has_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
+static bool names_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
 {
     size_t count = 0;
     for (int i = 0; i < partitions->cnt; i++)
@@ -528,7 +528,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         group_return(group);
     else if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT);
-    else if (may_name_topics && has_too_many_topics(partitions))
+    else if (may_name_topics && names_too_many_topics(partitions))
         group_fail_too_many_topics(group);
     else {
         if (may_name_topics)

@@ -7,9 +7,6 @@
 
 #include <sys/param.h>
 
-/* A handle that has so many more than are used is to be replaced (workaround 6 of client.h). */
-enum { SPARE_TOPICS = 100 };
-
 /* The broker that is tried first may hang (workaround 8). All tries together take less time than a
  * task. */
 static const int tries_ms[] = {300, 600, 900};
@@ -56,7 +53,6 @@ struct kafka_metadata {
     struct kafka_patterns patterns;
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
-    bool has_too_many_topics;
     int64_t too_long_at_ms;      /* when an answer last was; 0: never */
     unsigned failures;           /* in a row, but for listings, which may just be too long */
     int64_t unanswered_since_ms; /* when the first of them was sent */
@@ -216,7 +212,6 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .kind = kind,
-                                .number = metadata->topics.last_number + 1,
                                 .sent_ms = clock_now_ms()}; /* an answer may be newer than now_ms */
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&state->failure, "no thread can be started for a request");
@@ -224,8 +219,8 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
         free(request);
         return;
     }
+    request->number = kafka_topics_next_number(&metadata->topics);
     state->running = request;
-    metadata->topics.last_number++;
 }
 
 static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
@@ -249,7 +244,8 @@ static void start(struct kafka_metadata *metadata, int64_t now_ms)
         start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
     else {
         topics->received = topics->wanted;
-        metadata->topics.last_number = MAX(metadata->topics.last_number, topics->wanted);
+        if (topics->received > metadata->topics.last_number) /* that of the next request */
+            kafka_topics_next_number(&metadata->topics);
     }
 }
 
@@ -289,9 +285,6 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     const rd_kafka_metadata_t *result = request->result;
     if (request->kind == KAFKA_METADATA_LISTING)
         kafka_patterns_take(&metadata->patterns, request->number, result, now_ms);
-    else
-        metadata->has_too_many_topics =
-            result->topic_cnt > 2 * (int)HASH_COUNT(metadata->topics.table) + SPARE_TOPICS;
     kafka_topics_take(&metadata->topics, request->number, result, now_ms);
     kafka_patterns_outdate(&metadata->patterns);
 }
@@ -398,7 +391,7 @@ const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata
 
 bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata)
 {
-    return metadata->has_too_many_topics;
+    return kafka_topics_has_too_many(&metadata->topics);
 }
 
 bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
@@ -410,7 +403,6 @@ bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
 void kafka_metadata_close_handle(struct kafka_metadata *metadata)
 {
     kafka_topics_close_handle(&metadata->topics);
-    metadata->has_too_many_topics = false;
 }
 
 void kafka_metadata_open_handle(struct kafka_metadata *metadata)

@@ -111,15 +111,14 @@ static void match_listed(struct kafka_patterns *patterns, uint64_t number,
                          const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
 {
     struct kafka_topic *topic = kafka_topics_find(patterns->topics, listed->topic);
-    if (is_internal(listed->topic) || (topic != NULL && topic->listing == number))
+    if (is_internal(listed->topic) || (topic != NULL && !kafka_topics_note_listed(topic, number)))
         return;
     for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
          pattern = pattern->hh.next)
         if (is_answered_by(pattern, number))
             pattern_match(patterns, pattern, listed, now_ms);
-    topic = kafka_topics_find(patterns->topics, listed->topic);
-    if (topic != NULL)
-        topic->listing = number;
+    if (topic == NULL && (topic = kafka_topics_find(patterns->topics, listed->topic)) != NULL)
+        kafka_topics_note_listed(topic, number);
 }
 
 void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
@@ -145,8 +144,6 @@ void kafka_patterns_outdate(struct kafka_patterns *patterns)
         for (size_t i = 0; kafka_patterns_has_all_topics(pattern) && i < pattern->count; i++) {
             const struct kafka_topic *topic = pattern->topics[i];
             pattern->is_outdated =
-                pattern->is_outdated ||
-                (topic != NULL && topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
-                 topic->known_from > topic->listing);
+                pattern->is_outdated || (topic != NULL && kafka_topics_is_gone_since_listed(topic));
         }
 }

@@ -9,6 +9,14 @@
 /* Right after a message confirmed the leader, older metadata is good enough. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
+/* A handle that has so many more than twice those that are used is to be replaced. */
+enum { SPARE_TOPICS = 100 };
+
+uint64_t kafka_topics_next_number(struct kafka_topics *topics)
+{
+    return ++topics->last_number;
+}
+
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
     HASH_DEL(topics->table, topic);
@@ -42,6 +50,7 @@ struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *na
         rd_kafka_topic_t *handle = rd_kafka_topic_new(topics->client->rk, name, NULL);
         if (handle == NULL)
             return NULL;
+        topics->made++;
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
         topic->rkt = handle;
@@ -127,6 +136,24 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
     }
 }
 
+bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number)
+{
+    bool is_new = topic->listing != number;
+    topic->listing = number;
+    return is_new;
+}
+
+bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic)
+{
+    return topic->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+           topic->known_from > topic->listing;
+}
+
+bool kafka_topics_has_too_many(const struct kafka_topics *topics)
+{
+    return topics->made > (size_t)2 * HASH_COUNT(topics->table) + SPARE_TOPICS;
+}
+
 void kafka_topics_close_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
@@ -138,4 +165,5 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
+    topics->made = HASH_COUNT(topics->table);
 }

@@ -15,9 +15,9 @@
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
 
-/* A topic that the library requests with all the others, and what is known of it. It stays until
- * kafka_topics_forget_old() frees it: not while somebody holds it, and not before it has been
- * unused for KAFKA_FORGET_MS. */
+/* A topic that the library requests with all the others, and what is known of it: topics.c alone
+ * writes its fields. It stays until kafka_topics_forget_old() frees it: not while somebody holds it,
+ * and not before it has been unused for KAFKA_FORGET_MS. */
 struct kafka_topic {
     char *name;
     int64_t received_ms;       /* 0: nothing is known */
@@ -25,14 +25,14 @@ struct kafka_topic {
     int32_t *leaders;          /* a broker's id per partition; -1: none */
     int32_t partition_count;
 
-    /* topics.c, patterns.c and metadata.c: */
+    /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
     size_t holds; /* see kafka_topics_hold() */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first one that can answer for it */
     uint64_t known_from;    /* the one that what is known comes from; 0: nothing is */
-    uint64_t listing;       /* the last one that named it, and that patterns were matched with */
+    uint64_t listing;       /* see kafka_topics_note_listed() */
     bool is_outdated;       /* what is known turned out wrong, and that was not answered yet */
     UT_hash_handle hh;
 };
@@ -46,8 +46,12 @@ enum { KAFKA_TOPICS_FRESH_MS = 2000 };
 struct kafka_topics {
     struct kafka_client *client;
     struct kafka_topic *table;
-    uint64_t last_number; /* of a request; written by metadata.c */
+    uint64_t last_number; /* of a request */
+    size_t made;          /* of the main handle, which frees none of them */
 };
+
+/* The number of a request that is sent now. */
+uint64_t kafka_topics_next_number(struct kafka_topics *topics);
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
  * the name. */
@@ -87,7 +91,18 @@ void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
                        const rd_kafka_metadata_t *result, int64_t now_ms);
 
-/* The main handle is renewed: see measure/session.h. */
+/* Notes that the request of this number, which listed all topics, named this one. False: it did so
+ * before. */
+bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
+
+/* Whether a broker did not know the topic that an earlier request listed. */
+bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
+
+/* ---- the main handle is renewed: see measure/session.h ---- */
+
+/* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h).
+ */
+bool kafka_topics_has_too_many(const struct kafka_topics *topics);
 void kafka_topics_close_handle(struct kafka_topics *topics);
 void kafka_topics_open_handle(struct kafka_topics *topics);
 
