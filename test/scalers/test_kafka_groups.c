@@ -39,9 +39,9 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     assert_true(clock_now_ms() - began_ms < 1000);
     /* Once it is idle the other handle ends. */
     enum { IDLE_MS = 61 * 1000 };
-    size_t endings = kafka_client_stuck(&session->client, CLOCK_NEVER); /* all there are */
+    size_t endings = kafka_handles_stuck(&session->client.handles, CLOCK_NEVER); /* all there are */
     kafka_commits_maintain(session->commits, clock_now_ms() + IDLE_MS);
-    assert_int_equal(kafka_client_stuck(&session->client, CLOCK_NEVER), endings + 1);
+    assert_int_equal(kafka_handles_stuck(&session->client.handles, CLOCK_NEVER), endings + 1);
 }
 
 /* So many brokers in a row say that they are not the coordinator of the next groups' commits. */
@@ -134,10 +134,10 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     session->client.settings = good;
     kafka_session_maintain(session, clock_now_ms() + LATER_MS); /* too soon */
     assert_ptr_equal(session->client.rk, handle);
-    assert_null(session->client.endings);
+    assert_null(session->client.handles.endings);
     kafka_session_maintain(session, clock_now_ms() + INT64_C(2) * LATER_MS);
     assert_ptr_not_equal(session->client.rk, handle);
-    assert_non_null(session->client.endings); /* the former one ends */
+    assert_non_null(session->client.handles.endings); /* the former one ends */
     assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
 }
 

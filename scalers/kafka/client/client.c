@@ -16,14 +16,9 @@
 #include <sys/eventfd.h>
 #include <syslog.h>
 #include <unistd.h>
-#include <utlist.h>
 
 /* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
 enum { REFUSED_MS = 500, POLL_MS = 50 };
-
-/* A handle that has not ended after the first never will (workaround 4 of client.h). Closing waits
- * for the second (workaround 5). */
-enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
 
 enum { LONGEST_TIMEOUT_MS = 3600000 }; /* that the library takes (workaround 1 of client.h) */
 
@@ -103,7 +98,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
     const struct kafka_connection_options *options = client->options;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int reason = errno;
-    client->closing = kafka_background_new(client->event_fd);
+    kafka_handles_open(&client->handles, client->event_fd);
     if (client->event_fd < 0)
         return error_unavailable(error, "Kafka: no eventfd: %s", strerror(reason));
     if (options->sasl == KAFKA_SASL_GSSAPI &&
@@ -120,31 +115,16 @@ static bool prepare(struct kafka_client *client, struct error *error)
     return true;
 }
 
-rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
-                                    struct error *error)
-{
-    char reason[512] = "";
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
-    if (rk == NULL) {
-        /* It may as well be a thread that does not start in time. */
-        bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
-        rd_kafka_conf_destroy(settings);
-        error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
-    } else if (client->options->sasl == KAFKA_SASL_OAUTHBEARER)
-        rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
-    return rk;
-}
-
 /* Its errors make event_fd readable, too: they would pile up otherwise. */
-rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error)
+rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error)
 {
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
     rd_kafka_conf_set_error_cb(settings, on_error);
-    rd_kafka_t *rk = kafka_client_new_handle(client, settings, error);
+    rd_kafka_t *rk = kafka_handles_new_handle(&client->handles, settings, error);
     if (rk == NULL)
         return NULL;
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
-    kafka_client_signal(queue, client->event_fd);
+    kafka_handles_signal(queue, client->event_fd);
     rd_kafka_queue_destroy(queue);
     return rk;
 }
@@ -200,33 +180,10 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
 
 /* ---- poll ---- */
 
-/* A handle that is being destroyed. */
-struct kafka_ending {
-    struct kafka_background_call base; /* first */
-    rd_kafka_t *rk;
-    int64_t began_ms;
-    struct kafka_ending *prev, *next;
-};
-
-static void end_handle(struct kafka_background_call *base)
-{
-    rd_kafka_destroy_flags(((struct kafka_ending *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
-static void take_endings(struct kafka_client *client)
-{
-    for (struct kafka_background_call *base;
-         (base = kafka_background_next(client->closing)) != NULL;) {
-        struct kafka_ending *ending = (struct kafka_ending *)base;
-        DL_DELETE(client->endings, ending);
-        free(ending);
-    }
-}
-
 void kafka_client_poll(struct kafka_client *client)
 {
     rd_kafka_poll(client->rk, 0);
-    take_endings(client);
+    kafka_handles_poll(&client->handles);
 }
 
 void kafka_client_clear_errors(struct kafka_client *client)
@@ -260,23 +217,11 @@ bool kafka_client_fail(const struct kafka_client *client, struct error *error, c
 
 /* ---- queues and calls ---- */
 
-void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd)
-{
-    static const uint64_t one = 1; /* what an eventfd takes */
-    rd_kafka_queue_io_event_enable(queue, event_fd, &one, sizeof(one));
-}
-
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    kafka_client_signal(queue, client->event_fd);
+    kafka_handles_signal(queue, client->event_fd);
     return queue;
-}
-
-void kafka_client_end_queue(rd_kafka_queue_t *queue)
-{
-    rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(queue);
 }
 
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
@@ -291,31 +236,10 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 /* ---- renew and close ---- */
 
-void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue)
-{
-    if (queue != NULL)
-        kafka_client_end_queue(queue);
-    struct kafka_ending *ending = memory_new(sizeof(*ending));
-    *ending =
-        (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
-    DL_APPEND(client->endings, ending);
-    /* Without a thread it is left, and counts as stuck: here it could block for ever. */
-    kafka_background_start(client->closing, &ending->base);
-}
-
-size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms)
-{
-    size_t count = 0;
-    const struct kafka_ending *ending;
-    DL_FOREACH(client->endings, ending)
-        count += now_ms - ending->began_ms >= STUCK_MS;
-    return count;
-}
-
 static void end_main_handle(struct kafka_client *client)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
-    kafka_client_end_handle(client, TAKE(client->rk), queue);
+    kafka_handles_end(&client->handles, TAKE(client->rk), queue);
 }
 
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
@@ -330,11 +254,8 @@ bool kafka_client_close(struct kafka_client *client)
 {
     if (client->rk != NULL)
         end_main_handle(client);
-    kafka_background_wait(client->closing, clock_now_ms() + CLOSE_MS);
-    take_endings(client);
-    bool has_ended = client->endings == NULL;
+    bool has_ended = kafka_handles_close(&client->handles);
     if (has_ended) {
-        kafka_background_free(client->closing);
         if (client->event_fd >= 0)
             close(client->event_fd);
         kafka_kerberos_free(client->kerberos);

@@ -2,7 +2,7 @@
  * A cluster: how to log in, librdkafka's last error, and the main handle.
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
- * files read its fields; client.c alone writes them.
+ * files read its fields; client.c alone writes them. All handles are made and ended by handles.h.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
  * what works around it. A comment at each place names the number: "workaround 3" is the third one
@@ -18,10 +18,10 @@
  *     handle finds the new one: requests/commits.c. Later the main handle is renewed:
  *     measure/session.c.
  *  4  A handle that is destroyed may not end: it loses count of who uses a broker that goes and
- *     comes back while a request for commits is under way. Handles end in the background: client.c.
- *     With several that do not there is a new process: measure/measure.c.
+ *     comes back while a request for commits is under way. Handles end in the background:
+ *     handles.c. With several that do not there is a new process: measure/measure.c.
  *  5  2.8: a handle that is destroyed takes a second now and then, as one of its threads sleeps so
- *     long. Closing waits longer: client.c.
+ *     long. Closing waits longer: handles.c.
  *  6  A topic is never freed once it has partitions, destroyed or not, and is requested with all
  *     the others every time. A pattern remembers only what it measures: requests/patterns.c. A
  *     handle with many more topics than are used is renewed: requests/topics.c,
@@ -48,7 +48,7 @@
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 
 #include "base/error.h"
-#include "kafka/client/background.h"
+#include "kafka/client/handles.h"
 #include "kafka/options.h"
 
 #include <librdkafka/rdkafka.h>
@@ -60,6 +60,7 @@ enum { KAFKA_FORGET_MS = 10 * 60 * 1000 };
 
 struct kafka_client {
     const struct kafka_connection_options *options;
+    struct kafka_handles handles;    /* all of them */
     rd_kafka_conf_t *settings;       /* for each handle */
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
@@ -73,9 +74,6 @@ struct kafka_client {
     atomic_bool has_no_token; /* for any broker; written by a thread of the library */
     /* Since when all brokers are down, as the library reports; 0: they are not. */
     int64_t all_down_since_ms;
-
-    struct kafka_background *closing; /* handles that are being destroyed */
-    struct kafka_ending *endings;     /* utlist, the oldest first */
 };
 
 /* Opens a client, which the caller has zeroed. It fails where the cluster is not reached by the
@@ -88,34 +86,18 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
  * An agent frees the options, and ends at once. */
 bool kafka_client_close(struct kafka_client *client);
 
-/* Makes another handle on the cluster, which takes the settings over, and waits for no broker. NULL
- * with an error. */
-rd_kafka_t *kafka_client_new_handle(const struct kafka_client *client, rd_kafka_conf_t *settings,
-                                    struct error *error);
-
-/* What comes on the queue makes `event_fd`, an eventfd, readable from now on. */
-void kafka_client_signal(rd_kafka_queue_t *queue, int event_fd);
-
 /* Makes a queue of the handle; what comes on it makes the client's event_fd readable. The caller
- * ends it with kafka_client_end_queue(). */
+ * ends it with kafka_handles_end_queue(). */
 rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
-void kafka_client_end_queue(rd_kafka_queue_t *queue);
 
 /* Makes the options of a call to a group's coordinator, which has an hour (workaround 1). The
  * answer of the call has `opaque`. The caller destroys the options. */
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
                                                        rd_kafka_admin_op_t operation, void *opaque);
 
-/* Ends the queue (NULL: there is none), and destroys the handle in the background, as that may wait
- * for its threads. */
-void kafka_client_end_handle(struct kafka_client *client, rd_kafka_t *rk, rd_kafka_queue_t *queue);
-
-/* Counts the handles that do not end (workaround 4): their threads run for ever. */
-size_t kafka_client_stuck(const struct kafka_client *client, int64_t now_ms);
-
 /* Makes a main handle for kafka_client_renew(), which remembers nothing of the old one, and waits
  * for no broker. NULL with an error. */
-rd_kafka_t *kafka_client_new_main_handle(const struct kafka_client *client, struct error *error);
+rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
 /* Puts the new main handle in the place of the old one, which nothing of ours may use any more. */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);

@@ -260,7 +260,7 @@ static bool run(struct loop *loop, struct error *error)
             continue;
         }
         bool is_busy = has_tasks(loop);
-        if (kafka_client_stuck(&session->client, loop->now_ms) >=
+        if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))
             return kafka_client_fail(&session->client, error, "old connections do not end");
         if (!is_busy && kafka_subscriptions_is_empty(session->subscriptions))

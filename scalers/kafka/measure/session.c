@@ -59,7 +59,7 @@ static void renew(struct kafka_session *session, rd_kafka_t *rk)
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct kafka_client *client = &session->client;
+    struct kafka_client *client = &session->client;
     bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits)) ||

@@ -138,7 +138,7 @@ static void second_close(struct kafka_commits *commits)
     struct handle *second = &commits->second;
     if (second->state == HANDLE_CLOSED)
         return;
-    kafka_client_end_handle(commits->client, TAKE(second->rk), TAKE(second->answers));
+    kafka_handles_end(&commits->client->handles, TAKE(second->rk), TAKE(second->answers));
     second->state = HANDLE_CLOSED;
 }
 
@@ -146,7 +146,7 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
 {
     struct handle *handle = &commits->main;
     calls_free(handle);
-    kafka_client_end_queue(TAKE(handle->answers));
+    kafka_handles_end_queue(TAKE(handle->answers));
     handle->state = HANDLE_CLOSED;
     commits->has_recovered = false;
 }
@@ -221,8 +221,8 @@ static void call_send(struct commits_call *call)
 static bool second_open(struct kafka_commits *commits, struct error *error)
 {
     struct handle *second = &commits->second;
-    rd_kafka_t *rk = kafka_client_new_handle(commits->client,
-                                             rd_kafka_conf_dup(commits->client->settings), error);
+    rd_kafka_t *rk = kafka_handles_new_handle(&commits->client->handles,
+                                              rd_kafka_conf_dup(commits->client->settings), error);
     if (rk == NULL)
         return false;
     second_close(commits);

@@ -54,7 +54,7 @@ void kafka_members_close_handle(struct kafka_members *members)
         set_unknown(group);
         group->sent_ms = 0;
     }
-    kafka_client_end_queue(TAKE(members->answers));
+    kafka_handles_end_queue(TAKE(members->answers));
 }
 
 static void group_free(struct kafka_members *members, struct member_group *group)

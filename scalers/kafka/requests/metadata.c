@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/background.h"
 #include "kafka/client/settings.h"
 
 #include <sys/param.h>

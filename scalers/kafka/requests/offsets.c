@@ -4,6 +4,7 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/background.h"
 
 #include <utlist.h>
 

@@ -127,13 +127,14 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
         return NULL;
     }
     rd_kafka_conf_t *conf = fetcher_settings(subscriptions->client, error);
-    rd_kafka_t *rk =
-        conf == NULL ? NULL : kafka_client_new_handle(subscriptions->client, conf, error);
+    rd_kafka_t *rk = conf == NULL
+                         ? NULL
+                         : kafka_handles_new_handle(&subscriptions->client->handles, conf, error);
     if (rk == NULL)
         return NULL;
     struct message_fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
     *fetcher = (struct message_fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
-    kafka_client_signal(fetcher->messages, subscriptions->event_fd);
+    kafka_handles_signal(fetcher->messages, subscriptions->event_fd);
     return fetcher;
 }
 
@@ -393,7 +394,7 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
         rd_kafka_topic_destroy(topic->rkt);
         free(topic);
     }
-    kafka_client_end_handle(client, TAKE(fetcher->rk), TAKE(fetcher->messages));
+    kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages));
 }
 
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)

@@ -1,0 +1,101 @@
+#include "kafka/client/handles.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/client/background.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+/* A handle that has not ended after the first never will (workaround 4 of client.h). Closing waits
+ * for the second (workaround 5). */
+enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
+
+/* A handle that is being destroyed. */
+struct kafka_ending {
+    struct kafka_background_call base; /* first */
+    rd_kafka_t *rk;
+    int64_t began_ms;
+    struct kafka_ending *prev, *next;
+};
+
+void kafka_handles_open(struct kafka_handles *handles, int event_fd)
+{
+    handles->closing = kafka_background_new(event_fd);
+}
+
+rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
+                                     struct error *error)
+{
+    (void)handles;
+    char reason[512] = "";
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
+    if (rk == NULL) {
+        /* It may as well be a thread that does not start in time. */
+        bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
+        rd_kafka_conf_destroy(settings);
+        error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
+        return NULL;
+    }
+    /* An error where no login needs callbacks. */
+    rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
+    return rk;
+}
+
+void kafka_handles_signal(rd_kafka_queue_t *queue, int event_fd)
+{
+    static const uint64_t one = 1; /* what an eventfd takes */
+    rd_kafka_queue_io_event_enable(queue, event_fd, &one, sizeof(one));
+}
+
+void kafka_handles_end_queue(rd_kafka_queue_t *queue)
+{
+    rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(queue);
+}
+
+static void end_handle(struct kafka_background_call *base)
+{
+    rd_kafka_destroy_flags(((struct kafka_ending *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue)
+{
+    if (queue != NULL)
+        kafka_handles_end_queue(queue);
+    struct kafka_ending *ending = memory_new(sizeof(*ending));
+    *ending =
+        (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
+    DL_APPEND(handles->endings, ending);
+    /* Without a thread it is left, and counts as stuck: here it could block for ever. */
+    kafka_background_start(handles->closing, &ending->base);
+}
+
+void kafka_handles_poll(struct kafka_handles *handles)
+{
+    for (struct kafka_background_call *base;
+         (base = kafka_background_next(handles->closing)) != NULL;) {
+        struct kafka_ending *ending = (struct kafka_ending *)base;
+        DL_DELETE(handles->endings, ending);
+        free(ending);
+    }
+}
+
+size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms)
+{
+    size_t count = 0;
+    const struct kafka_ending *ending;
+    DL_FOREACH(handles->endings, ending)
+        count += now_ms - ending->began_ms >= STUCK_MS;
+    return count;
+}
+
+bool kafka_handles_close(struct kafka_handles *handles)
+{
+    kafka_background_wait(handles->closing, clock_now_ms() + CLOSE_MS);
+    kafka_handles_poll(handles);
+    if (handles->endings != NULL)
+        return false;
+    kafka_background_free(handles->closing);
+    return true;
+}

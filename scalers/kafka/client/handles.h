@@ -1,0 +1,49 @@
+/*
+ * The life of librdkafka's handles on a cluster: the main one (client.h), the second one of
+ * requests/commits.h, and those that read (requests/subscriptions.h). They are made here, and
+ * destroyed in the background, as that may wait for their threads for ever (workaround 4 of
+ * client.h).
+ *
+ * Threads: the measuring thread. Owner: the client. A handle is its user's until
+ * kafka_handles_end().
+ */
+#ifndef BACKLOG_SCALERS_KAFKA_CLIENT_HANDLES_H
+#define BACKLOG_SCALERS_KAFKA_CLIENT_HANDLES_H
+
+#include "base/error.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kafka_handles {
+    struct kafka_background *closing; /* handles that are being destroyed */
+    struct kafka_ending *endings;     /* utlist, the oldest first */
+};
+
+/* Each handle that ends makes `event_fd` (an eventfd) readable. The caller has zeroed the struct. */
+void kafka_handles_open(struct kafka_handles *handles, int event_fd);
+
+/* Waits for the handles that are ending. False: one has not ended within some seconds, and is left
+ * to the end of the process. */
+bool kafka_handles_close(struct kafka_handles *handles);
+
+/* Makes a handle, which takes the settings over, and waits for no broker. NULL with an error. */
+rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
+                                     struct error *error);
+
+/* Ends the queue (NULL: there is none), and destroys the handle in the background. */
+void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue);
+
+/* Takes note of the handles that have ended. */
+void kafka_handles_poll(struct kafka_handles *handles);
+
+/* Counts the handles that do not end: their threads run for ever. */
+size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms);
+
+/* What comes on the queue makes `event_fd`, an eventfd, readable from now on. */
+void kafka_handles_signal(rd_kafka_queue_t *queue, int event_fd);
+void kafka_handles_end_queue(rd_kafka_queue_t *queue);
+
+#endif
