@@ -109,6 +109,35 @@ static void a_cluster_without_an_id_is_connected_to(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* ---- handles ---- */
+
+/* The library keeps an error at least every 30 s for as long as a broker is away. */
+static void errors_of_other_handles_do_not_pile_up(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    char reason[256];
+    struct kafka_peer peer = {0};
+    struct kafka_client client = {0};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    rd_kafka_conf_t *settings = rd_kafka_conf_dup(client.settings);
+    rd_kafka_conf_set(settings, "bootstrap.servers", "127.0.0.1:1", reason, sizeof(reason));
+    rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, &error);
+    assert_non_null(other);
+    for (int i = 0; i < WITHIN_MS / 10 && rd_kafka_outq_len(other) == 0; i++)
+        usleep(10 * 1000);
+    assert_true(rd_kafka_outq_len(other) > 0);
+    kafka_client_poll(&client);
+    assert_int_equal(rd_kafka_outq_len(other), 0);
+    assert_false(error_is_set(&client.last_error)); /* that is of the main handle */
+    kafka_handles_end(&client.handles, other, NULL);
+    assert_true(kafka_client_close(&client));
+    kafka_peer_stop(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_login_that_all_brokers_refuse_is_reported_at_once),
         cmocka_unit_test(a_refusal_is_the_reason_where_other_brokers_are_silent),
         cmocka_unit_test(a_cluster_without_an_id_is_connected_to),
+        cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,7 +182,6 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
 
 void kafka_client_poll(struct kafka_client *client)
 {
-    rd_kafka_poll(client->rk, 0);
     kafka_handles_poll(&client->handles);
 }
 

@@ -11,12 +11,11 @@
  * for the second (workaround 5). */
 enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
 
-/* A handle that is being destroyed. */
-struct kafka_ending {
-    struct kafka_background_call base; /* first */
+struct kafka_handle {
+    struct kafka_background_call base; /* first: destroys it */
     rd_kafka_t *rk;
-    int64_t began_ms;
-    struct kafka_ending *prev, *next;
+    int64_t ended_ms; /* when kafka_handles_end() was called */
+    struct kafka_handle *prev, *next;
 };
 
 void kafka_handles_open(struct kafka_handles *handles, int event_fd)
@@ -24,10 +23,14 @@ void kafka_handles_open(struct kafka_handles *handles, int event_fd)
     handles->closing = kafka_background_new(event_fd);
 }
 
+static void destroy(struct kafka_background_call *base)
+{
+    rd_kafka_destroy_flags(((struct kafka_handle *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      struct error *error)
 {
-    (void)handles;
     char reason[512] = "";
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
     if (rk == NULL) {
@@ -39,6 +42,9 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     }
     /* An error where no login needs callbacks. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
+    struct kafka_handle *handle = memory_new(sizeof(*handle));
+    *handle = (struct kafka_handle){.base = {.run = destroy}, .rk = rk};
+    DL_APPEND(handles->open, handle);
     return rk;
 }
 
@@ -54,39 +60,39 @@ void kafka_handles_end_queue(rd_kafka_queue_t *queue)
     rd_kafka_queue_destroy(queue);
 }
 
-static void end_handle(struct kafka_background_call *base)
-{
-    rd_kafka_destroy_flags(((struct kafka_ending *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
 void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue)
 {
     if (queue != NULL)
         kafka_handles_end_queue(queue);
-    struct kafka_ending *ending = memory_new(sizeof(*ending));
-    *ending =
-        (struct kafka_ending){.base = {.run = end_handle}, .rk = rk, .began_ms = clock_now_ms()};
-    DL_APPEND(handles->endings, ending);
+    struct kafka_handle *handle = handles->open;
+    while (handle->rk != rk)
+        handle = handle->next;
+    DL_DELETE(handles->open, handle);
+    DL_APPEND(handles->endings, handle);
+    handle->ended_ms = clock_now_ms();
     /* Without a thread it is left, and counts as stuck: here it could block for ever. */
-    kafka_background_start(handles->closing, &ending->base);
+    kafka_background_start(handles->closing, &handle->base);
 }
 
 void kafka_handles_poll(struct kafka_handles *handles)
 {
+    const struct kafka_handle *handle;
+    DL_FOREACH(handles->open, handle)
+        rd_kafka_poll(handle->rk, 0);
     for (struct kafka_background_call *base;
          (base = kafka_background_next(handles->closing)) != NULL;) {
-        struct kafka_ending *ending = (struct kafka_ending *)base;
-        DL_DELETE(handles->endings, ending);
-        free(ending);
+        struct kafka_handle *ended = (struct kafka_handle *)base;
+        DL_DELETE(handles->endings, ended);
+        free(ended);
     }
 }
 
 size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms)
 {
     size_t count = 0;
-    const struct kafka_ending *ending;
-    DL_FOREACH(handles->endings, ending)
-        count += now_ms - ending->began_ms >= STUCK_MS;
+    const struct kafka_handle *handle;
+    DL_FOREACH(handles->endings, handle)
+        count += now_ms - handle->ended_ms >= STUCK_MS;
     return count;
 }
 

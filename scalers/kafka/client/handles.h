@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 struct kafka_handles {
-    struct kafka_background *closing; /* handles that are being destroyed */
-    struct kafka_ending *endings;     /* utlist, the oldest first */
+    struct kafka_handle *open;        /* utlist */
+    struct kafka_handle *endings;     /* utlist, those that are being destroyed, the oldest first */
+    struct kafka_background *closing; /* destroys them */
 };
 
 /* Each handle that ends makes `event_fd` (an eventfd) readable. The caller has zeroed the struct. */
@@ -36,7 +37,8 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
 /* Ends the queue (NULL: there is none), and destroys the handle in the background. */
 void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue);
 
-/* Takes note of the handles that have ended. */
+/* Takes in the errors of all handles, without waiting: the library keeps each of a broker's until
+ * somebody does. And takes note of the handles that have ended. */
 void kafka_handles_poll(struct kafka_handles *handles);
 
 /* Counts the handles that do not end: their threads run for ever. */
