@@ -5,8 +5,9 @@
  * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
  * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
  * there and login/ help it); requests/ (one file per request, and topics.h and patterns.h, what is
- * known of these); measure/measure.h (from a task to its reading, which file by which), with
- * session.h, batch.h, progress.h, count.h, lag.h, persistence.h and task_end.h.
+ * known of these); session.h (all of a cluster that outlives a measurement); measure/measure.h (from
+ * a task to its reading, which file by which), with batch.h, progress.h, count.h, lag.h,
+ * persistence.h and task_end.h.
  */
 #include "measure/scaler.h"
 
@@ -14,9 +15,9 @@
 #include "base/text.h"
 #include "kafka/check.h"
 #include "kafka/measure/measure.h"
-#include "kafka/measure/session.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
+#include "kafka/session.h"
 
 #include <librdkafka/rdkafka.h>
 

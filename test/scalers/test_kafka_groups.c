@@ -2,8 +2,8 @@
  * ended. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kafka/measure/session.h"
 #include "kafka/options.h"
+#include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 

@@ -1,7 +1,7 @@
 /* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kafka/measure/session.h"
+#include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 

@@ -2,7 +2,7 @@
  * comes is an error. An answer counts as under way until it is received. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kafka/measure/session.h"
+#include "kafka/session.h"
 #include "scalers/kafka_mock.h"
 
 #include <setjmp.h>

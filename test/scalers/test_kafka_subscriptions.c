@@ -1,6 +1,6 @@
 /* Subscriptions to the end of partitions, against librdkafka's mock cluster. */
 #include "base/memory.h"
-#include "kafka/measure/session.h"
+#include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 

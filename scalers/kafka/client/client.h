@@ -15,8 +15,7 @@
  *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
  *  3  A call without a time-out waits for the coordinator that was known when it began, and its
  *     handle goes on sending to a broker that says that it is none any more (#3847). A second
- *     handle finds the new one: requests/commits.c. Later the main handle is renewed:
- *     measure/session.c.
+ *     handle finds the new one: requests/commits.c. Later the main handle is renewed: session.c.
  *  4  A handle that is destroyed may not end: it loses count of who uses a broker that goes and
  *     comes back while a request for commits is under way. Handles end in the background:
  *     handles.c. With several that do not there is a new process: measure/measure.c.
@@ -24,8 +23,7 @@
  *     long. Closing waits longer: handles.c.
  *  6  A topic is never freed once it has partitions, destroyed or not, and is requested with all
  *     the others every time. A pattern remembers only what it measures: requests/patterns.c. A
- *     handle with many more topics than are used is renewed: requests/topics.c,
- *     measure/session.c.
+ *     handle with many more topics than are used is renewed: requests/topics.c, session.c.
  *  7  A request for the metadata of no topic is for all of the cluster. It is not sent:
  *     requests/metadata.c.
  *  8  A request for metadata blocks, and goes to one broker at random, which may hang. It runs in

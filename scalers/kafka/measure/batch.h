@@ -15,8 +15,8 @@
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_BATCH_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_BATCH_H
 
-#include "kafka/measure/session.h"
 #include "kafka/selection.h"
+#include "kafka/session.h"
 #include "measure/task.h"
 
 enum kafka_offset_state {

@@ -9,8 +9,8 @@
  * handle is a second old or met the wrong broker. It is renewed when a call on it was in vain; a
  * call that met the wrong broker there is sent once more on the next second handle. A group returns
  * to the main handle when its call there has ended, or when the main handle was renewed. That is
- * done at a quiet moment (measure/session.h), once a group whose call on the main handle hangs was
- * answered on the second one.
+ * done at a quiet moment (session.h), once a group whose call on the main handle hangs was answered
+ * on the second one.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -62,7 +62,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms);
  * comes. */
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms);
 
-/* ---- the main handle is renewed: see measure/session.h ---- */
+/* ---- the main handle is renewed: see session.h ---- */
 
 /* Whether a new main handle would help, as this one waits for a coordinator that is none any more.
  */

@@ -49,7 +49,7 @@ bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_s
 /* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
-/* ---- the main handle is renewed: see measure/session.h ---- */
+/* ---- the main handle is renewed: see session.h ---- */
 
 void kafka_members_close_handle(struct kafka_members *members);
 void kafka_members_open_handle(struct kafka_members *members);

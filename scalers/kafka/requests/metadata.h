@@ -90,7 +90,7 @@ bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
                                            enum kafka_metadata_kind kind);
 
-/* ---- the main handle is renewed: see measure/session.h ---- */
+/* ---- the main handle is renewed: see session.h ---- */
 
 /* Whether a new main handle would help, as the library holds on to many topics that nobody measures
  * any more. */

@@ -53,7 +53,7 @@ const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int
 /* Takes the next answer, which is valid until the next call. False: there is none. */
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
 
-/* Whether no call is running: see measure/session.h. */
+/* Whether no call is running: see session.h. */
 bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
 
 #endif

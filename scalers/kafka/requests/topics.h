@@ -98,7 +98,7 @@ bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 /* Whether a broker did not know the topic that an earlier request listed. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
 
-/* ---- the main handle is renewed: see measure/session.h ---- */
+/* ---- the main handle is renewed: see session.h ---- */
 
 /* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h).
  */

@@ -1,4 +1,4 @@
-#include "kafka/measure/session.h"
+#include "kafka/session.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -23,8 +23,8 @@
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_SESSION_H
+#ifndef BACKLOG_SCALERS_KAFKA_SESSION_H
+#define BACKLOG_SCALERS_KAFKA_SESSION_H
 
 #include "kafka/client/client.h"
 #include "kafka/measure/persistence.h"
