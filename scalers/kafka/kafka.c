@@ -5,9 +5,9 @@
  * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
  * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
  * there and login/ help it); requests/ (one file per request, and topics.h and patterns.h, what is
- * known of these); session.h (all of a cluster that outlives a measurement); measure/measure.h (from
- * a task to its reading, which file by which), with batch.h, progress.h, count.h, lag.h,
- * persistence.h and task_end.h.
+ * known of these); session.h (all of a cluster that outlives a measurement); measure/measure.h
+ * (from a task to its reading, which file by which), with batch.h, partitions.h, progress.h,
+ * count.h, lag.h, persistence.h and task_end.h.
  */
 #include "measure/scaler.h"
 

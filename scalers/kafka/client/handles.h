@@ -23,7 +23,7 @@ struct kafka_handles {
     struct kafka_background *closing; /* destroys them */
 };
 
-/* Each handle that ends makes `event_fd` (an eventfd) readable. The caller has zeroed the struct. */
+/* Each handle that ends makes `event_fd`, an eventfd, readable. The struct was zeroed. */
 void kafka_handles_open(struct kafka_handles *handles, int event_fd);
 
 /* Waits for the handles that are ending. False: one has not ended within some seconds, and is left

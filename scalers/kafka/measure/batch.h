@@ -26,7 +26,7 @@ enum kafka_offset_state {
     KAFKA_OFFSET_FAILED,
 };
 
-/* Written by progress.c. */
+/* Written by progress.c and partitions.c. */
 struct kafka_known_offset {
     enum kafka_offset_state state;
     int64_t value;             /* of a commit, -1: there is none */
@@ -111,11 +111,13 @@ struct kafka_batch_task {
 
     /* progress.c: */
     struct kafka_batch_group *group; /* NULL: not known yet */
+    struct kafka_batch_task *next;   /* of the group */
+
+    /* partitions.c: */
     struct kafka_group_topic **topics;
     size_t count;
     size_t capacity;
-    size_t partition_count;        /* of all topics that were checked */
-    struct kafka_batch_task *next; /* of the group */
+    size_t partition_count; /* of all topics that were checked */
 };
 
 /* Whether the task has not ended yet. */

@@ -3,15 +3,16 @@
  *
  *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
  *     go together are a batch
- *  1  where topics are not known, their metadata is requested; then each  progress.c;
- *     task's partitions are found, and their last offsets requested       ../requests/topics.c,
+ *  1  where topics are not known, their metadata is requested; then each  progress.c,
+ *     task's partitions are found, and their last offsets requested       partitions.c;
+ *                                                                         ../requests/topics.c,
  *                                                                         patterns.c, metadata.c,
  *                                                                         offsets.c
  *  2  each group's commits are requested, and its members where a task    progress.c;
  *     wants consumers (for its policy)                                    ../requests/commits.c,
  *                                                                         members.c
- *  3  commits come. Where they name topics that no task named, 1 comes    progress.c
- *     first for these
+ *  3  commits come. Where they name topics that no task named, 1 comes    progress.c,
+ *     first for these                                                     partitions.c
  *  4  offsets come                                                        progress.c
  *  5  what is missing is found out, which is pure, and requested: a last  progress.c,
  *     offset again where it may be older than the commit, or a first      count.c, lag.c

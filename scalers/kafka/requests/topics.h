@@ -15,9 +15,9 @@
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
 
-/* A topic that the library requests with all the others, and what is known of it: topics.c alone
- * writes its fields. It stays until kafka_topics_forget_old() frees it: not while somebody holds it,
- * and not before it has been unused for KAFKA_FORGET_MS. */
+/* A topic that the library requests with all the others, and what is known of it. Only topics.c
+ * writes its fields. It stays until kafka_topics_forget_old() frees it: not while somebody holds
+ * it, and not before it has been unused for KAFKA_FORGET_MS. */
 struct kafka_topic {
     char *name;
     int64_t received_ms;       /* 0: nothing is known */
