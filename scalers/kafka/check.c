@@ -56,7 +56,7 @@ static bool is_dotted(const char *text, int count)
     return true;
 }
 
-static void check_common(const struct options *options, struct error *mistakes)
+void kafka_check_apache(const struct options *options, struct error *mistakes)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
@@ -71,16 +71,11 @@ static void check_common(const struct options *options, struct error *mistakes)
         error_add(mistakes, "limitToPartitionsWithLag needs topic");
 }
 
-void kafka_check_apache(const struct options *options, struct error *mistakes)
-{
-    check_common(options, mistakes);
-}
-
 void kafka_check_trigger(const struct options *options, struct error *mistakes)
 {
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
-    check_common(options, mistakes);
+    kafka_check_apache(options, mistakes);
     if (target->limit_to_partitions_with_lag && target->ensure_even_distribution)
         error_add(mistakes, "limitToPartitionsWithLag excludes "
                             "ensureEvenDistributionOfPartitions: set one of them");

@@ -365,14 +365,13 @@ static void a_beginning_that_moved_past_the_end_is_no_negative_lag(void **state)
     assert_float_equal(kafka_lag_of(earliest.options.query, NO_COMMIT, 10, 14), 0, 0);
 }
 
-static void lag_is_persistent_at_persistent_lag_time(void **state)
+static void persistent_lag_time_is_a_duration(void **state)
 {
     (void)state;
     TRIGGER(trigger, {"excludePersistentLag", "true"}, {"persistentLagTime", "2s"});
-    assert_false(kafka_lag_is_persistent(trigger.options.query, 0));
-    assert_false(kafka_lag_is_persistent(trigger.options.query, 1999));
-    assert_true(kafka_lag_is_persistent(trigger.options.query, 2000));
-    assert_true(kafka_lag_is_persistent(trigger.options.query, 60000));
+    const struct kafka_query *query = trigger.options.query;
+    assert_true(query->exclude_persistent_lag);
+    assert_int_equal(query->persistent_lag_ms, 2000);
 }
 
 static void only_the_wanted_partitions_count(void **state)
@@ -490,7 +489,7 @@ int main(void)
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),
         cmocka_unit_test(a_commit_beyond_the_end_counts_as_none),
         cmocka_unit_test(a_beginning_that_moved_past_the_end_is_no_negative_lag),
-        cmocka_unit_test(lag_is_persistent_at_persistent_lag_time),
+        cmocka_unit_test(persistent_lag_time_is_a_duration),
         cmocka_unit_test(only_the_wanted_partitions_count),
         cmocka_unit_test(there_are_never_more_replicas_than_partitions),
         cmocka_unit_test(idle_consumers_are_allowed_where_they_are_wanted),

@@ -133,15 +133,22 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
 
 /* ---- what a task counts ---- */
 
+bool kafka_batch_next_of_topic(const struct kafka_batch_task *batch_task,
+                               const struct kafka_group_topic *group_topic, int32_t *partition)
+{
+    while (++*partition < group_topic->key.topic->count)
+        if (kafka_query_has_partition(batch_task->task->query, *partition))
+            return true;
+    return false;
+}
+
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at)
 {
-    const struct kafka_query *query = batch_task->task->query;
     for (; at->index < batch_task->count; at->index++, at->partition = -1) {
         at->group_topic = batch_task->topics[at->index];
         at->topic = at->group_topic->key.topic;
-        while (++at->partition < at->topic->count)
-            if (kafka_query_has_partition(query, at->partition))
-                return true;
+        if (kafka_batch_next_of_topic(batch_task, at->group_topic, &at->partition))
+            return true;
     }
     return false;
 }

@@ -1,5 +1,5 @@
 /*
- * One chunk of tasks, sorted by what they share.
+ * A batch: tasks that are measured together, sorted by what they share.
  *
  *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
  *                                `-----> topic   one answer of a partition's offsets for all groups
@@ -170,6 +170,11 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
 
+/* Goes on to the next of the topic's partitions that the task counts; the first comes after -1.
+ * False: there are no more. */
+bool kafka_batch_next_of_topic(const struct kafka_batch_task *batch_task,
+                               const struct kafka_group_topic *group_topic, int32_t *partition);
+
 /* A partition that a task counts. */
 struct kafka_place {
     const struct kafka_group_topic *group_topic;
@@ -180,7 +185,7 @@ struct kafka_place {
 
 #define KAFKA_PLACE_FIRST ((struct kafka_place){.partition = -1})
 
-/* Goes on to the next partition that the task counts. False: there are no more. */
+/* The same of all of its topics. */
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
 /* The history of the group's commits on the topic; it is made where there is none. It is valid

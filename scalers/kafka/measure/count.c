@@ -95,7 +95,7 @@ static void add_partition(struct reading *reading, const struct kafka_query *que
     double lag = kafka_lag_of(query, committed, latest, ends->earliest.value);
     bool is_persistent = query->exclude_persistent_lag &&
                          !kafka_lag_is_invalid(committed, latest) &&
-                         kafka_lag_is_persistent(query, unmoved_ms);
+                         unmoved_ms >= query->persistent_lag_ms;
     reading->waiting += is_persistent ? 0 : lag;
     reading->waiting_for_activation += lag;
     reading->arrived += (double)latest;
@@ -110,10 +110,9 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     const struct kafka_persistence *persistence =
         query->exclude_persistent_lag ? kafka_batch_persistence_for(group_topic) : NULL;
-    for (int32_t i = 0; i < topic->count; i++)
-        if (kafka_query_has_partition(query, i))
-            add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
-                          persistence == NULL ? 0 : kafka_persistence_ms(persistence, i, now_ms));
+    for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);)
+        add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
+                      persistence == NULL ? 0 : kafka_persistence_ms(persistence, i, now_ms));
 }
 
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms)

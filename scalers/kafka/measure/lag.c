@@ -23,8 +23,3 @@ double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t 
     /* The end was requested before the beginning, which moves on as messages expire. */
     return latest > earliest ? (double)(latest - earliest) : 0;
 }
-
-bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t unmoved_ms)
-{
-    return unmoved_ms >= query->persistent_lag_ms;
-}

@@ -22,8 +22,4 @@ bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
                     int64_t earliest);
 
-/* Whether a lag counts as persistent (excludePersistentLag), as its commit has not moved for so
- * long. */
-bool kafka_lag_is_persistent(const struct kafka_query *query, int64_t unmoved_ms);
-
 #endif

@@ -65,9 +65,7 @@ static void add_group_topic(struct kafka_batch_task *batch_task,
     batch_task->topics = memory_grow(batch_task->topics, &batch_task->capacity,
                                      batch_task->count + 1, sizeof(struct kafka_group_topic *));
     batch_task->topics[batch_task->count++] = group_topic;
-    for (int32_t i = 0; i < topic->count; i++) {
-        if (!kafka_query_has_partition(batch_task->task->query, i))
-            continue;
+    for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         if (group_topic->commits[i].state == KAFKA_OFFSET_UNKNOWN)
             group_topic->commits[i].state = KAFKA_OFFSET_REQUESTED;
         if (topic->partitions[i].latest.state == KAFKA_OFFSET_UNKNOWN)

@@ -12,14 +12,11 @@
 static void note_topic(const struct kafka_batch_task *batch_task,
                        const struct kafka_group_topic *group_topic, int64_t now_ms)
 {
-    const struct kafka_query *query = batch_task->task->query;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic);
-    for (int32_t i = 0; i < topic->count; i++) {
+    for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         const struct kafka_known_offset *commit = &group_topic->commits[i];
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
-        if (!kafka_query_has_partition(query, i))
-            continue;
         if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
             kafka_persistence_update(persistence, i, commit->value, latest->value, now_ms);
         else
