@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -47,6 +48,21 @@ static void the_process_is_measured(void **state)
 
 /* Two clocks that turn to the next second at different moments made it another one for that long.
  */
+/* More than a sanitizer maps. */
+static void a_process_may_map_what_its_limit_leaves(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    const struct rlimit large = {(rlim_t)1 << 46, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &large), 0);
+    double bytes = process_mappable_bytes();
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_true(bytes > 0 && bytes < (double)large.rlim_cur);
+    if (before.rlim_cur == RLIM_INFINITY)
+        assert_true(isinf(process_mappable_bytes()));
+}
+
 static void the_start_is_the_same_whenever_it_is_read(void **state)
 {
     (void)state;
@@ -119,6 +135,7 @@ int main(void)
         cmocka_unit_test(a_process_is_measured_with_those_that_it_has_started),
         cmocka_unit_test(the_limit_of_the_container_is_read),
         cmocka_unit_test(the_process_is_measured),
+        cmocka_unit_test(a_process_may_map_what_its_limit_leaves),
         cmocka_unit_test(the_start_is_the_same_whenever_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -194,6 +195,35 @@ static void of_too_many_partitions_none_is_read(void **state)
     assert_int_equal(kafka_subscriptions_descriptor(subscriptions), -1);
 }
 
+static void subscriptions_leave_memory_for_measurements(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    static const struct {
+        double mappable_mib;
+        size_t brokers;
+        size_t places;
+    } rows[] = {
+        {INFINITY, 500, 5000},
+        {93, 3, 5000},
+        {90, 25, 2750},
+        {25, 3, 1750},
+        {22, 25, 250},
+        {7, 130, 0}, /* as they leave of 28 MiB */
+        {-1, 3, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        assert_int_equal(
+            kafka_subscriptions_places(rows[i].mappable_mib * (1 << 20), rows[i].brokers),
+            rows[i].places);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    assert_int_equal(
+        kafka_metadata_brokers(((const struct kafka_session *)fixture->client)->metadata),
+        KAFKA_MOCK_BROKERS);
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -222,6 +252,7 @@ int main(void)
         TEST(a_partition_that_is_named_twice_notifies_once),
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
         TEST(of_too_many_partitions_none_is_read),
+        TEST(subscriptions_leave_memory_for_measurements),
         TEST(an_ended_subscription_does_not_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ struct kafka_metadata {
     struct kafka_patterns patterns;
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
+    size_t brokers;
     int64_t too_long_at_ms;      /* when an answer last was; 0: never */
     unsigned failures;           /* in a row, but for listings, which may just be too long */
     int64_t unanswered_since_ms; /* when the first of them was sent */
@@ -77,6 +78,11 @@ struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata)
 struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata)
 {
     return &metadata->patterns;
+}
+
+size_t kafka_metadata_brokers(const struct kafka_metadata *metadata)
+{
+    return metadata->brokers;
 }
 
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
@@ -284,6 +290,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
                         int64_t now_ms)
 {
     const rd_kafka_metadata_t *result = request->result;
+    metadata->brokers = (size_t)result->broker_cnt;
     if (request->kind == KAFKA_METADATA_LISTING)
         kafka_patterns_take(&metadata->patterns, request->number, result, now_ms);
     kafka_topics_take(&metadata->topics, request->number, result, now_ms);

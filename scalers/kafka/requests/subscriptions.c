@@ -2,11 +2,13 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/process.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,10 +21,18 @@ enum {
      * each message, and keeps what it looked at for a thousand requests.
      */
     FETCHER_PARTITIONS = 250,
-    MAX_FETCHERS = 20, /* of a client: each has a thread per broker, and one connection */
+    MAX_FETCHERS = 20, /* of a client; fewer where memory is short */
     MESSAGES_AT_ONCE = 64,
     DENIED_MS = 50 * 1000, /* then it is tried again: once a minute */
 };
+
+/*
+ * What a fetcher is counted for, and its partitions, here and in the main handle (0.9 MiB). Most of
+ * a broker is the stack of its thread, and each handle has a thread and a connection for each
+ * broker. What stays free is for another handle, as the main one is renewed and requests/commits.h
+ * has a second one, and for answers.
+ */
+enum { FETCHER_BYTES = 2 << 20, BROKER_BYTES = 200 << 10, ANSWERS_BYTES = 4 << 20 };
 
 /* A handle that reads. */
 struct message_fetcher {
@@ -70,7 +80,8 @@ struct kafka_subscriptions {
     struct kafka_metadata *metadata;
     int event_fd; /* -1: none yet */
     struct message_fetcher fetchers[MAX_FETCHERS];
-    size_t count; /* of the fetchers */
+    size_t count;          /* of the fetchers */
+    double mappable_bytes; /* by the process, before it had one */
     struct read_partition *partitions;
     struct subscription *all;
 };
@@ -292,18 +303,32 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
     return true;
 }
 
-/* Before any is read: to stop reading them again would take long. */
-static bool check_places(const struct kafka_subscriptions *subscriptions,
+size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
+{
+    double handle_bytes = (double)FETCHER_BYTES + (double)brokers * BROKER_BYTES;
+    double fetchers = (mappable_bytes - ANSWERS_BYTES) / handle_bytes - 1;
+    return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;
+}
+
+/* Before any is read: to stop reading them again would take long; and librdkafka aborts where it
+ * gets no memory. */
+static bool check_places(struct kafka_subscriptions *subscriptions,
                          const struct kafka_position *positions, size_t count, struct error *error)
 {
-    enum { PLACES = MAX_FETCHERS * FETCHER_PARTITIONS };
+    if (subscriptions->count == 0)
+        subscriptions->mappable_bytes = process_mappable_bytes();
+    size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes,
+                                               kafka_metadata_brokers(subscriptions->metadata));
     size_t needed = HASH_COUNT(subscriptions->partitions);
-    if (needed + count <= PLACES) /* even if none of them is read already */
+    if (needed + count <= places) /* even if none of them is read already */
         return true;
     for (size_t i = 0; i < count; i++)
         needed += partition_find(subscriptions, positions[i].topic, positions[i].partition) == NULL;
-    return needed <= PLACES ||
-           error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to", PLACES);
+    return needed <= places ||
+           error_set(error, ERROR_LIMIT, "at most %zu Kafka partitions are subscribed to%s", places,
+                     places < (size_t)MAX_FETCHERS * FETCHER_PARTITIONS
+                         ? ", as each 250 take memory for each broker"
+                         : "");
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,

@@ -42,6 +42,13 @@ bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscription
 int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
 void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
 
+/*
+ * How many partitions can be subscribed to, where the process may map so many bytes more than it
+ * did before the first was: each 250 have a handle of their own, with a thread and a connection for
+ * each broker. The header has it for tests.
+ */
+size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers);
+
 /* Ends the handles, which hold on to too many topics. All that are subscribed lose that. */
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions);
 

@@ -168,6 +168,14 @@ static double status_field(const char *name)
     return value;
 }
 
+double process_mappable_bytes(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return INFINITY;
+    return (double)limit.rlim_cur - status_field("VmSize") * 1024;
+}
+
 static double open_descriptors(void)
 {
     DIR *folder = opendir("/proc/self/fd");

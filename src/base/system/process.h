@@ -21,6 +21,9 @@ struct process_stat {
 /* What a process has to itself: without what it maps of files and shares. 0: there is none. */
 double process_own_bytes(pid_t pid);
 
+/* What this process may still map, before its limit (RLIMIT_AS). INFINITY: it has none. */
+double process_mappable_bytes(void);
+
 /* What the container may use (cgroup v2 or v1, as it sees its own under `folder`, /sys/fs/cgroup);
  * INFINITY: no limit. */
 double process_memory_limit(const char *folder);
