@@ -385,7 +385,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     else {
         if (may_name_topics)
             group->need = need_of(metadata, partitions, now_ms);
-        if (kafka_metadata_has(metadata, &group->need)) {
+        if (partitions == NULL || kafka_metadata_has(metadata, &group->need)) {
             take_commits(group, partitions);
             try_group(group, now_ms);
         } else {
