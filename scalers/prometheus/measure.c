@@ -125,7 +125,6 @@ static void take_answer(struct round *round, struct task *task, struct fetch_end
 static bool take_one(struct round *round, struct fetch_ended *ended, struct error *error)
 {
     if (ended->owner == round->client) {
-        round->is_pinging = false;
         if (!prometheus_client_take_ping(round->client, ended, error))
             return false;
         note_answer(round);
