@@ -1,6 +1,10 @@
 /*
  * A server that answers PromQL queries by their text: a number with itself, `slowN` after N
- * milliseconds, `drop` by closing the connection, `hang` never.
+ * milliseconds, `statusN` with this status, `drop` by closing the connection, `dropN` so after N
+ * milliseconds, `hang` never.
+ *
+ * `held` ends by a `release`, which closes its connection and is answered a little later itself;
+ * `pinged` is answered once there was a ping that `ping` changed.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */
@@ -9,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_peer {
@@ -18,6 +23,9 @@ struct http_peer {
     pthread_t thread;
     atomic_size_t requests;
     atomic_size_t max_in_flight;
+    _Atomic(const char *) ping; /* what the next query `1` is taken for; NULL: itself */
+    bool was_pinged;
+    char request[4096]; /* the last; may be read once the peer has stopped */
 };
 
 void http_peer_start(struct http_peer *peer);

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "prometheus/answer.h"
+#include "prometheus/check.h"
 #include "prometheus/url.h"
 #include "scalers/trigger.h"
 
@@ -41,12 +42,12 @@ static void a_query_is_escaped(void **state)
     assert_string_equal(url, "https://thanos:443/api/prom/api/v1/query?query="
                              "sum%28rate%28x%7Ba%3D%22%C3%B6%22%7D%5B1m%5D%29%29%20%2B%201%26b");
 
-    const char *pairs[] = {"dedup=true", "a b = c/d"};
+    const char *pairs[] = {"dedup=true", "a b = c/d", "e= f"};
     const struct prometheus_query more = {
-        .query = "up", .namespace = "shop&x=y", .query_parameters = {pairs, 2}};
+        .query = "up", .namespace = "shop&x=y", .query_parameters = {pairs, 3}};
     _cleanup_(memory_free) char *longer = url_of("http://u:p%40@[::1]:9090", &more);
     assert_string_equal(longer, "http://[::1]:9090/api/v1/query?query=up&namespace=shop%26x%3Dy"
-                                "&dedup=true&a%20b=c%2Fd");
+                                "&dedup=true&a%20b=c%2Fd&e=f");
 }
 
 /* Each has its label, and a line of its own, as it may end with a comment. */
@@ -112,6 +113,38 @@ static void a_wrong_address_is_refused_without_showing_it(void **state)
         assert_int_equal(error.code, ERROR_INVALID);
         assert_null(strstr(error_text(&error), "sec"));
     }
+}
+
+static void assert_check(const struct prometheus_query *query, const char *mistake)
+{
+    _cleanup_(error_done) struct error mistakes = {0};
+    prometheus_check_trigger(&(struct options){.query = query}, &mistakes);
+    assert_string_equal(error_text(&mistakes), mistake);
+}
+
+static void a_request_has_its_bounds(void **state)
+{
+    (void)state;
+    enum { ALL = 16 << 10, MAX_PAIRS = 64 };
+    _cleanup_(memory_free) char *query = memory_new(ALL);
+    const char *pairs[MAX_PAIRS + 1];
+    memset(query, 'a', ALL - strlen("/api/v1/query?query="));
+    assert_check(&(struct prometheus_query){.query = query}, "");
+    query[strlen(query)] = 'a';
+    assert_check(&(struct prometheus_query){.query = query},
+                 "query, with the other queries and queryParameters, makes a URL of 16385 bytes: "
+                 "at most 16384 are allowed");
+
+    for (size_t i = 0; i <= MAX_PAIRS; i++)
+        pairs[i] = "a=1";
+    assert_check(&(struct prometheus_query){.query = "up", .query_parameters = {pairs, MAX_PAIRS}},
+                 "");
+    assert_check(
+        &(struct prometheus_query){.query = "up", .query_parameters = {pairs, MAX_PAIRS + 1}},
+        "queryParameters has 65 pieces: at most 64 are allowed");
+    pairs[1] = "b";
+    assert_check(&(struct prometheus_query){.query = "up", .query_parameters = {pairs, 3}},
+                 "queryParameters: number 2 is not name=value with exactly one =");
 }
 
 /* Parses an answer of this status and body. */
@@ -348,6 +381,7 @@ static void the_metric_is_named_as_keda_names_it(void **state)
     scaler_prometheus.metric_spec(&trigger.options, &spec);
     assert_string_equal(spec.metric_name, "prometheus");
     assert_true(spec.target == 5);
+    assert_int_equal(spec.idle_interval_ms, 0);
     free(spec.metric_name);
 }
 
@@ -358,6 +392,7 @@ int main(void)
         cmocka_unit_test(several_queries_are_one),
         cmocka_unit_test(a_user_in_the_address_is_separated_from_it),
         cmocka_unit_test(a_wrong_address_is_refused_without_showing_it),
+        cmocka_unit_test(a_request_has_its_bounds),
         cmocka_unit_test(numbers_are_answers),
         cmocka_unit_test(each_of_several_queries_returns_one_series),
         cmocka_unit_test(each_query_has_its_field),

@@ -6,6 +6,7 @@
 #include "scalers/http_peer.h"
 #include "support/feed.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,16 +28,26 @@ struct setting {
     void *client;
 };
 
-static void begin(struct setting *setting, int64_t timeout_ms)
+static void start(struct setting *setting, int64_t timeout_ms)
 {
-    _cleanup_(error_done) struct error error = {0};
     *setting = (struct setting){.options = {.timeout_ms = timeout_ms}};
     http_peer_start(&setting->peer);
     setting->options.server_address = setting->peer.address;
     setting->feed = test_feed_new(&scaler_prometheus);
+}
+
+static void connect_client(struct setting *setting)
+{
+    _cleanup_(error_done) struct error error = {0};
     if (!scaler_prometheus.connect(&setting->options, clock_now_ms() + ENOUGH_MS, &setting->client,
                                    &error))
         fail_msg("%s", error_text(&error));
+}
+
+static void begin(struct setting *setting, int64_t timeout_ms)
+{
+    start(setting, timeout_ms);
+    connect_client(setting);
 }
 
 static void add(struct setting *setting, const char *query, size_t times)
@@ -110,6 +121,69 @@ static void a_query_whose_connection_breaks_fails_alone(void **state)
     end(&setting);
 }
 
+/* Else it would fail later, and with it all that is in flight. */
+static void an_answer_ends_the_ping(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting, 0);
+    setting.peer.ping = "held";
+    add(&setting, "drop", 1);
+    add(&setting, "pinged", 1);
+    add(&setting, "held", PROMETHEUS_DEFAULT_TASKS - 2);
+    add(&setting, "release", 1); /* there is no place for it before the answer */
+    measure_all(&setting);
+    assert_ended(setting.feed, 0, TASK_FAILED);
+    assert_ended(setting.feed, 1, TASK_ANSWERED);
+    assert_all_ended(setting.feed, 2, PROMETHEUS_DEFAULT_TASKS - 2, TASK_FAILED);
+    assert_ended(setting.feed, PROMETHEUS_DEFAULT_TASKS, TASK_ANSWERED);
+    end(&setting);
+}
+
+static void a_later_break_has_a_ping_of_its_own(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting, 0);
+    setting.peer.ping = "held";
+    add(&setting, "drop", 1);
+    add(&setting, "pinged", PROMETHEUS_DEFAULT_TASKS - 1);
+    add(&setting, "drop", 1); /* as above */
+    measure_all(&setting);
+    assert_ended(setting.feed, 0, TASK_FAILED);
+    assert_all_ended(setting.feed, 1, PROMETHEUS_DEFAULT_TASKS - 1, TASK_ANSWERED);
+    assert_ended(setting.feed, PROMETHEUS_DEFAULT_TASKS, TASK_FAILED);
+    end(&setting);
+}
+
+static void a_query_that_breaks_after_an_answer_fails_without_a_ping(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting, 0);
+    add(&setting, "drop300", 1);
+    add(&setting, "slow100", 1);
+    measure_all(&setting);
+    assert_ended_with(setting.feed, 0, TASK_FAILED, "request to Prometheus at 127.0.0.1:");
+    assert_ended(setting.feed, 1, TASK_ANSWERED);
+    end(&setting);
+}
+
+static void what_is_in_flight_at_the_end_is_abandoned(void **state)
+{
+    (void)state;
+    struct setting setting;
+    _cleanup_(error_done) struct error error = {0};
+    begin(&setting, ENOUGH_MS);
+    add(&setting, "hang", 3);
+    assert_true(test_feed_run(setting.feed, setting.client, 100, &error));
+    for (size_t i = 0; i < 3; i++)
+        assert_false(test_feed_task(setting.feed, i)->ended);
+    const struct prometheus_client *client = setting.client;
+    assert_int_equal(fetch_pool_in_flight(client->pool), 0);
+    end(&setting);
+}
+
 static void a_server_that_is_gone_is_of_no_further_use(void **state)
 {
     (void)state;
@@ -126,6 +200,89 @@ static void a_server_that_is_gone_is_of_no_further_use(void **state)
     scaler_prometheus.disconnect(setting.client);
 }
 
+/* A ping that ends so refuses the server, as does one that follows a query without an answer. */
+static void assert_no_client(const char *ping, const char *words)
+{
+    struct setting setting;
+    _cleanup_(error_done) struct error error = {0};
+    start(&setting, 0);
+    setting.peer.ping = ping;
+    if (scaler_prometheus.connect(&setting.options, clock_now_ms() + ENOUGH_MS, &setting.client,
+                                  &error))
+        fail_msg("a client in spite of %s", ping);
+    if (strstr(error_text(&error), words) == NULL)
+        fail_msg("%s: \"%s\" lacks \"%s\"", ping, error_text(&error), words);
+    test_feed_free(setting.feed);
+    http_peer_stop(&setting.peer);
+}
+
+static void a_server_that_answers_no_query_has_no_client(void **state)
+{
+    (void)state;
+    assert_no_client("drop", "request to Prometheus at 127.0.0.1:");
+    assert_no_client("status401", "HTTP status 401");
+    assert_no_client("status500", "HTTP status 500");
+    assert_no_client("status503", "HTTP status 503");
+    struct setting setting;
+    start(&setting, 0);
+    setting.peer.ping = "status400"; /* it is there */
+    connect_client(&setting);
+    end(&setting);
+}
+
+/* What the server was sent last, in lower case; it is stopped. */
+static const char *request_of(struct setting *setting)
+{
+    connect_client(setting);
+    end(setting);
+    for (char *at = setting->peer.request; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return setting->peer.request;
+}
+
+static void assert_has_line(const char *request, const char *line)
+{
+    _cleanup_(memory_free) char *whole = text_format("\r\n%s\r\n", line);
+    if (strstr(request, whole) == NULL)
+        fail_msg("%s lacks %s", request, line);
+}
+
+static void a_request_has_the_headers_and_the_credentials(void **state)
+{
+    (void)state;
+    struct setting setting;
+    const char *headers[] = {"X-Scope-OrgID=shop", "X-One= 1", "X-None="};
+    const char *tokens[] = {"bearer", "custom"};
+    const char *basic[] = {"basic"};
+
+    start(&setting, 0);
+    setting.options.custom_headers = (struct option_list){headers, ARRAY_LENGTH(headers)};
+    const char *request = request_of(&setting);
+    assert_has_line(request, "x-scope-orgid: shop");
+    assert_has_line(request, "x-one: 1");
+    assert_has_line(request, "x-none:");
+    assert_null(strstr(request, "authorization:"));
+
+    start(&setting, 0);
+    setting.options.auth_modes = (struct option_list){tokens, ARRAY_LENGTH(tokens)};
+    setting.options.bearer_token = "sesame";
+    setting.options.custom_auth_header = "X-Key";
+    setting.options.custom_auth_value = "open";
+    request = request_of(&setting);
+    assert_has_line(request, "authorization: bearer sesame");
+    assert_has_line(request, "x-key: open");
+
+    start(&setting, 0);
+    setting.options.auth_modes = (struct option_list){basic, ARRAY_LENGTH(basic)};
+    setting.options.username = "u";
+    setting.options.password = "p";
+    assert_has_line(request_of(&setting), "authorization: basic dtpw"); /* u:p */
+    start(&setting, 0);
+    setting.options.auth_modes = (struct option_list){basic, ARRAY_LENGTH(basic)};
+    setting.options.username = "u";
+    assert_has_line(request_of(&setting), "authorization: basic dto="); /* u: */
+}
+
 static void max_tasks_grows_while_queries_wait(void **state)
 {
     (void)state;
@@ -135,6 +292,8 @@ static void max_tasks_grows_while_queries_wait(void **state)
     measure_all(&setting);
     assert_all_ended(setting.feed, 0, 200, TASK_ANSWERED);
     assert_in_range(setting.peer.max_in_flight, PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
+    assert_in_range(((struct prometheus_client *)setting.client)->max_tasks,
+                    PROMETHEUS_DEFAULT_TASKS + 1, PROMETHEUS_MAX_TASKS);
     end(&setting);
 }
 
@@ -178,7 +337,13 @@ int main(void)
         cmocka_unit_test(a_hanging_query_delays_no_other),
         cmocka_unit_test(the_key_timeout_is_each_querys_deadline),
         cmocka_unit_test(a_query_whose_connection_breaks_fails_alone),
+        cmocka_unit_test(an_answer_ends_the_ping),
+        cmocka_unit_test(a_later_break_has_a_ping_of_its_own),
+        cmocka_unit_test(a_query_that_breaks_after_an_answer_fails_without_a_ping),
+        cmocka_unit_test(what_is_in_flight_at_the_end_is_abandoned),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
+        cmocka_unit_test(a_server_that_answers_no_query_has_no_client),
+        cmocka_unit_test(a_request_has_the_headers_and_the_credentials),
         cmocka_unit_test(max_tasks_grows_while_queries_wait),
         cmocka_unit_test(few_queries_do_not_raise_max_tasks),
         cmocka_unit_test(a_cancelled_query_is_returned_and_its_late_answer_ignored),
