@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_SESSIONS = 64, DYING_MS = 100, MAX_COLUMNS = 4, MAX_DIGITS = 16 };
+enum { MAX_SESSIONS = 64, DYING_MS = 100, EXITING_MS = 500, MAX_COLUMNS = 4, MAX_DIGITS = 16 };
 
 /* The results of a statement. */
 struct peer_row {
@@ -38,6 +38,7 @@ struct peer_session {
     bool is_logging_in;
     bool is_stopped; /* at its limit */
     bool is_dying;
+    bool is_exiting;
 };
 
 static uint32_t number_at(const char *bytes)
@@ -191,6 +192,9 @@ static void execute_query(struct postgresql_peer *peer, struct peer_session *ses
     } else if (strcmp(query, "die") == 0) {
         session->busy_until_ms = clock_now_ms() + DYING_MS;
         session->is_dying = true;
+    } else if (strcmp(query, "exit") == 0) {
+        session->busy_until_ms = clock_now_ms() + EXITING_MS;
+        session->is_exiting = true;
     } else if (strcmp(query, "hang") == 0)
         session->busy_until_ms = CLOCK_NEVER;
     else if (sscanf(query, "slow %d", &slow_ms) == 1) {
@@ -320,6 +324,10 @@ static int end_queries(struct postgresql_peer *peer, struct peer_session *sessio
                 next_ms = session->busy_until_ms;
             continue;
         }
+        if (session->is_exiting) {
+            peer->has_exited = true;
+            return 0;
+        }
         if (session->is_logging_in)
             let_in(peer, session);
         else if (session->is_dying)
@@ -367,12 +375,15 @@ static void *serve(void *opaque)
     struct postgresql_peer *peer = opaque;
     struct peer_session *sessions = memory_array(MAX_SESSIONS, sizeof(*sessions));
     for (;;) {
+        int wait_ms = end_queries(peer, sessions);
+        if (peer->has_exited)
+            break;
         struct pollfd sockets[MAX_SESSIONS + 2] = {{peer->stop[0], POLLIN, 0},
                                                    {peer->listener, POLLIN, 0}};
         for (size_t i = 0; i < MAX_SESSIONS; i++)
             sockets[i + 2] = (struct pollfd){
                 .fd = sessions[i].socket == 0 ? -1 : sessions[i].socket, .events = POLLIN};
-        poll(sockets, MAX_SESSIONS + 2, end_queries(peer, sessions));
+        poll(sockets, MAX_SESSIONS + 2, wait_ms);
         if (sockets[0].revents != 0)
             break;
         for (size_t i = 0; i < MAX_SESSIONS; i++)
@@ -381,11 +392,11 @@ static void *serve(void *opaque)
         if (sockets[1].revents != 0)
             accept_one(peer, sessions);
     }
+    close(peer->listener);
     for (size_t i = 0; i < MAX_SESSIONS; i++)
         if (sessions[i].socket != 0)
             hang_up(peer, &sessions[i]);
     free(sessions);
-    close(peer->listener);
     return NULL;
 }
 

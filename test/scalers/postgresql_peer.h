@@ -1,10 +1,11 @@
 /*
  * A server that speaks PostgreSQL's protocol, and runs queries by their text: `SELECT n` has the
  * result n, `SELECT slow n` takes n milliseconds and keeps statement_timeout, `SELECT hang` does
- * not keep it, `SELECT error` fails, `SELECT die` closes the connection after a while and `SELECT
- * mute` breaks the protocol: it has neither a result nor an error; a SELECT of several `SELECT n`
- * in parentheses has their results, if nothing else than a comment is behind each. Like a real one
- * it sends what it has only at a Sync or a Flush, and works on a session's messages in order.
+ * not keep it, `SELECT error` fails, `SELECT die` closes the connection after a while, `SELECT
+ * exit` all of them, and the port, and `SELECT mute` breaks the protocol: it has neither a result
+ * nor an error; a SELECT of several `SELECT n` in parentheses has their results, if nothing else
+ * than a comment is behind each. Like a real one it sends what it has only at a Sync or a Flush,
+ * and works on a session's messages in order.
  *
  * Threads: it serves on one of its own. The settings are set before the start, and may be changed
  * by a test that knows the server idle; the counts may be read at any time.
@@ -31,6 +32,7 @@ struct postgresql_peer {
     int port;
     int stop[2]; /* a pipe */
     pthread_t thread;
+    bool has_exited;
     atomic_size_t sessions;
     atomic_size_t max_sessions;
     atomic_size_t opened;

@@ -27,17 +27,22 @@ struct setting {
     void *client;
 };
 
-static void begin(struct setting *setting)
+static void begin_with(struct setting *setting, int max_sessions)
 {
     _cleanup_(error_done) struct error error = {0};
     setting->peer.version = 150000;
     postgresql_peer_start(&setting->peer);
-    setting->options =
-        (struct postgresql_connection_options){.connection = setting->peer.url, .max_sessions = 4};
+    setting->options = (struct postgresql_connection_options){.connection = setting->peer.url,
+                                                              .max_sessions = max_sessions};
     setting->feed = test_feed_new(&scaler_postgresql);
     if (!scaler_postgresql.connect(&setting->options, clock_now_ms() + ENOUGH_MS, &setting->client,
                                    &error))
         fail_msg("%s", error_text(&error));
+}
+
+static void begin(struct setting *setting)
+{
+    begin_with(setting, 4);
 }
 
 static void add(struct setting *setting, const char *query, size_t times)
@@ -260,19 +265,14 @@ static void a_cancelled_query_leaves_its_session_to_others(void **state)
 {
     (void)state;
     struct setting setting = {0};
-    begin(&setting);
-    scaler_postgresql.disconnect(setting.client);
-    setting.options.max_sessions = 1;
-    _cleanup_(error_done) struct error error = {0};
-    assert_true(scaler_postgresql.connect(&setting.options, clock_now_ms() + ENOUGH_MS,
-                                          &setting.client, &error));
+    begin_with(&setting, 1);
     add(&setting, "SELECT slow 2000", 1);
     add(&setting, "SELECT slow 250", 1);
     test_feed_cancel_after(setting.feed, 0, 500);
     measure_all(&setting);
     assert_all_ended(setting.feed, 0, 2, TASK_ANSWERED);
     assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
-    assert_int_equal(setting.peer.opened, 3); /* with the one that begin() opened */
+    assert_int_equal(setting.peer.opened, 2);
     end(&setting);
 }
 
@@ -353,6 +353,33 @@ static void a_server_that_is_gone_is_of_no_further_use(void **state)
     scaler_postgresql.disconnect(setting.client);
 }
 
+static void assert_one_line(const char *text)
+{
+    if (strpbrk(text, "\n\t") != NULL || strstr(text, "  ") != NULL ||
+        text[strlen(text) - 1] == ' ')
+        fail_msg("\"%s\" is more than a line", text);
+}
+
+/* That the query failed is not the end of it: that nobody listens any more is. */
+static void a_server_that_exits_is_of_no_further_use(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    _cleanup_(error_done) struct error error = {0};
+    begin_with(&setting, 1);
+    add(&setting, "SELECT exit", 1);
+    add(&setting, "SELECT 7", 20);
+    assert_false(test_feed_run(setting.feed, setting.client, ENOUGH_MS, &error));
+    if (strstr(error_text(&error), "Connection refused") == NULL)
+        fail_msg("\"%s\"", error_text(&error));
+    assert_one_line(error_text(&error));
+    assert_ended_with(setting.feed, 0, TASK_FAILED, "PostgreSQL at 127.0.0.1:");
+    assert_one_line(error_text(&test_feed_task(setting.feed, 0)->error));
+    for (size_t i = 1; i <= 20; i++)
+        assert_false(test_feed_task(setting.feed, i)->ended);
+    end(&setting);
+}
+
 static void a_server_that_cannot_watch_its_client_is_not_made_to(void **state)
 {
     (void)state;
@@ -417,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_query_that_ends_its_session_fails_alone),
         cmocka_unit_test(a_query_that_ends_the_only_session_fails_alone),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),
+        cmocka_unit_test(a_server_that_exits_is_of_no_further_use),
         cmocka_unit_test(a_server_that_cannot_watch_its_client_is_not_made_to),
         cmocka_unit_test(nor_is_it_by_queries_that_run_beside_each_other),
         cmocka_unit_test(no_source_is_reached_where_no_transaction_begins),
