@@ -20,6 +20,7 @@
 struct connection {
     const char *source;
     const char *password;
+    const char *url;
 };
 
 struct query {
@@ -35,6 +36,8 @@ static const struct option table[] = {
      .flags = OPTION_REQUIRED | OPTION_PEER, .doc = "the source"},
     {"password", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, password),
      .flags = OPTION_SECRET, .doc = "whatever it is, one is let in"},
+    {"url", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, url),
+     .flags = OPTION_URL, .doc = "it is not used"},
     {"queueName", NULL, OPTION_QUERY, OPTION_STRING, OPTION_FIELD(struct query, queue),
      .flags = OPTION_REQUIRED, .doc = "the queue"},
     {"queueLength", NULL, OPTION_TARGET, OPTION_FLOAT, OPTION_FIELD(struct target, length),

@@ -1,4 +1,5 @@
 /* What one consumer does per second, and which consumers are stuck; as a policy reports it. */
+#include "base/memory.h"
 #include "scale/policy_fixture.h"
 
 #include <math.h>
@@ -25,6 +26,42 @@ static void idle_consumers_have_no_rate(void **state)
     world.reading.consumers = 4;
     measure_for(12, 4, 4);
     assert_true(isnan(world.result.rate));
+}
+
+/* A second of work. */
+static void consumers_are_busy_where_they_have_enough_for_a_second(void **state)
+{
+    (void)state;
+    give_objective(0);
+    world.reading.consumers = 4;
+    waiting(39);
+    measure_for(12, 40, 40);
+    assert_true(isnan(world.result.rate));
+    waiting(40);
+    measure_for(12, 40, 40);
+    assert_true(fabs(world.result.rate - 10) < 0.01);
+}
+
+/* Not one that lacks its counterpart: messages that nobody saw arrive are consumed. */
+static void where_one_rate_cannot_be_known_there_is_none(void **state)
+{
+    (void)state;
+    world.reading.waiting = world.reading.in_flight = world.reading.arrived = NAN;
+    for (int i = 0; i < 12; i++)
+        measure(0, 10);
+    struct flow flow = flow_of(&world.recent);
+    assert_true(isnan(flow.arrival_rate) && isnan(flow.consumption_rate));
+    assert_int_equal(flow.span_ms, 0);
+    assert_true(flow.last_consumed == 50);
+}
+
+static void a_spread_is_of_all_observations(void **state)
+{
+    (void)state;
+    static const struct flow_rate rates[] = {{{1, 2, 4}, 3}, {{4, 2, 1}, 3}, {{2, 4, 1}, 3}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rates); i++)
+        assert_true(flow_rate_spread(&rates[i]) == 1.5);
+    assert_true(isnan(flow_rate_spread(&(struct flow_rate){0})));
 }
 
 static void a_rate_is_kept_when_idle(void **state)
@@ -428,6 +465,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_rate_is_measured_while_messages_wait),
         TEST(idle_consumers_have_no_rate),
+        TEST(consumers_are_busy_where_they_have_enough_for_a_second),
+        TEST(where_one_rate_cannot_be_known_there_is_none),
+        TEST(a_spread_is_of_all_observations),
         TEST(a_rate_is_kept_when_idle),
         TEST(workers_that_became_slower_are_noticed_within_a_minute),
         TEST(workers_that_became_much_slower_count_at_once),

@@ -5,6 +5,7 @@
 #include "scale/trigger/trigger.h"
 #include "scale/trigger/trigger_answers.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,63 @@ static void what_has_no_age_is_too_old_on_a_machine_that_was_just_started(void *
     peer_values_free(values);
 }
 
+/* What is beyond the count is nothing. */
+static void of_earlier_values_those_that_are_sound_and_in_order_are_taken(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    const struct peer_value value = {.value = 1,
+                                     .since_ms = NOW_MS,
+                                     .earlier_count = 9,
+                                     .earlier = {{NAN, NOW_MS - 95},
+                                                 {SCALER_MAX_VALUE * 2, NOW_MS - 92},
+                                                 {60, NOW_MS - PEER_VALUES_MAX_AGE_MS},
+                                                 {50, NOW_MS - 90},
+                                                 {50, NOW_MS - 80},
+                                                 {40, NOW_MS - 91},
+                                                 {30, NOW_MS - 70},
+                                                 {20, NOW_MS + 1},
+                                                 {-1, NOW_MS},
+                                                 {10, NOW_MS - 60}}};
+    assert_true(peer_values_add(values, &value, NOW_MS));
+    struct peer_value *taken = peer_values_take(values, value.digest);
+    assert_int_equal(taken->earlier_count, 2);
+    assert_true(taken->earlier[0].value == 50 && taken->earlier[0].at_ms == NOW_MS - 90);
+    assert_true(taken->earlier[1].value == 30 && taken->earlier[1].at_ms == NOW_MS - 70);
+    free(taken);
+    peer_values_free(values);
+}
+
+static void what_no_replica_can_hold_is_not_taken(void **state)
+{
+    (void)state;
+    static const struct peer_value wrong[] = {
+        {.value = NAN, .since_ms = NOW_MS},
+        {.value = -1, .since_ms = NOW_MS},
+        {.value = SCALER_MAX_VALUE * 2, .since_ms = NOW_MS},
+        {.value = 1, .since_ms = NOW_MS + 1},
+        {.value = 1, .since_ms = NOW_MS - PEER_VALUES_MAX_AGE_MS},
+    };
+    struct peer_values *values = peer_values_new();
+    for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
+        assert_true(peer_values_add(values, &wrong[i], NOW_MS));
+        assert_null(peer_values_take(values, wrong[i].digest));
+    }
+    static const struct peer_value peaks[] = {
+        {.value = 1, .since_ms = NOW_MS, .policy_peak = -1, .policy_peak_ms = NOW_MS},
+        {.value = 1, .since_ms = NOW_MS, .policy_peak = 7, .policy_peak_ms = NOW_MS + 1},
+        {.value = 1, .since_ms = NOW_MS, .policy_peak = 7, .policy_peak_ms = NOW_MS},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(peaks); i++) {
+        assert_true(peer_values_add(values, &peaks[i], NOW_MS));
+        struct peer_value *taken = peer_values_take(values, peaks[i].digest);
+        assert_int_equal(taken->policy_peak, i == 2 ? 7 : 0);
+        assert_int_equal(taken->policy_peak_ms, i == 2 ? NOW_MS : 0);
+        free(taken);
+    }
+    peer_values_free(values);
+}
+
 static void a_zero_is_none(void **state)
 {
     (void)state;
@@ -144,6 +202,8 @@ int main(void)
         cmocka_unit_test(pages_have_all_that_stay_while_others_come),
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
+        cmocka_unit_test(of_earlier_values_those_that_are_sound_and_in_order_are_taken),
+        cmocka_unit_test(what_no_replica_can_hold_is_not_taken),
         cmocka_unit_test(a_zero_is_none),
         cmocka_unit_test(at_each_time_the_larger_value_counts),
         cmocka_unit_test(a_second_peer_does_not_lower_what_the_first_one_said),

@@ -312,6 +312,22 @@ static void a_policy_decides_at_each_reading_whoever_reads_it(void **state)
     assert_true(replicas_now(trigger) == 1);
 }
 
+/* Where the HPA is to see that it is at its maximum, the value is of more. */
+static void at_the_maximum_replicas_are_what_the_policy_wants(void **state)
+{
+    (void)state;
+    _cleanup_(answer_done) struct answer answer = {0};
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(JOBS, "maxReplicaCount", "3");
+    struct answer_call call = {.arrived_ms = clock_now_ms()};
+    query_of(trigger);
+    measure_again(trigger);
+    trigger_decide(trigger, &call, clock_now_ms(), &answer);
+    assert_int_equal(answer.kind, ANSWER_VALUE);
+    assert_true(answer.value > 3 * trigger->parsed.target);
+    assert_true(answer.replicas == 3);
+}
+
 /* One replica for each message in flight. */
 static struct trigger_policy *policy_of_in_flight(void)
 {
@@ -603,6 +619,14 @@ static void peers_are_told_no_secret_by_which_triggers_are_known(void **state)
     assert_false(have_one_digest(trigger, FIND(GOOD)));
 }
 
+static void peers_tell_triggers_apart_by_their_urls_without_credentials(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "url", "http://me:word@here/x");
+    assert_true(have_one_digest(trigger, FIND(GOOD, "url", "http://you:other@here/x")));
+    assert_false(have_one_digest(trigger, FIND(GOOD, "url", "http://me:word@there/x")));
+}
+
 /* The age is that before the last answer: held values make nothing older. */
 static void what_was_answered_earlier_is_given_with_its_age(void **state)
 {
@@ -629,6 +653,42 @@ static void what_was_answered_earlier_is_given_with_its_age(void **state)
     assert_true(value.earlier[1].value == 20);
     assert_int_equal(value.earlier[1].at_ms, now_ms);
     assert_int_equal(value.earlier[2].at_ms, 0);
+}
+
+static void assert_held(uint64_t held, uint64_t expired)
+{
+    struct connection_stats stats;
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.counts[COUNT_HELD_TRIGGERS], held);
+    assert_int_equal(stats.counts[COUNT_EXPIRED_TRIGGERS], expired);
+}
+
+static void held_triggers_are_counted_until_they_are_measured_or_refused(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    struct answer refused = {.kind = ANSWER_REFUSED};
+    struct answer answer = {.kind = ANSWER_VALUE, .value = 3, .active = true};
+    query_of(trigger);
+    trigger_answers_record(trigger, "GetMetrics", &refused, 1000);
+    assert_held(0, 0);
+    for (int round = 0; round < 2; round++) {
+        answer.held = true;
+        trigger_answers_record(trigger, "GetMetrics", &answer, 2000);
+        assert_held(1, 0);
+        trigger_answers_record(trigger, "GetMetrics", &answer, 3000);
+        assert_held(1, 0);
+        if (round == 1)
+            trigger_answers_record(trigger, "GetMetrics", &refused, 4000);
+        assert_held(round == 0, round == 1);
+        answer.held = false;
+        trigger_answers_record(trigger, "GetMetrics", &answer, 5000);
+        assert_held(0, 0);
+    }
+    trigger_answers_resume_hold(trigger, TRIGGER_HOLD_OVER);
+    assert_held(0, 1);
+    trigger_answers_end_held(trigger, "it goes");
+    assert_held(0, 0);
 }
 
 static void a_round_repeats_what_get_metrics_was_answered_for_a_while(void **state)
@@ -886,6 +946,7 @@ int main(void)
         TEST(a_trigger_answers_with_the_reading_of_its_query),
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(a_policy_decides_at_each_reading_whoever_reads_it),
+        TEST(at_the_maximum_replicas_are_what_the_policy_wants),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),
@@ -899,7 +960,9 @@ int main(void)
         TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
         TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
+        TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
         TEST(what_was_answered_earlier_is_given_with_its_age),
+        TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
         TEST(in_an_outage_the_status_of_consumers_is_unknown),
         TEST(the_sums_of_policies_follow_answers_and_drops),
