@@ -42,6 +42,66 @@ static void consumers_are_busy_where_they_have_enough_for_a_second(void **state)
     assert_true(fabs(world.result.rate - 10) < 0.01);
 }
 
+/* Five seconds after the last one. The totals are of the messages per second, NAN: unknown. */
+static void add_sample(struct recent_samples *recent, double waiting, double in_flight,
+                       double arriving, double consuming)
+{
+    int64_t at_ms = (int64_t)recent->count * 5000;
+    struct recent_sample *sample = &recent->samples[recent->count++];
+    *sample = (struct recent_sample){.at_ms = at_ms, .reading = READING_UNKNOWN};
+    sample->reading.waiting = waiting;
+    sample->reading.in_flight = in_flight;
+    sample->reading.consumers = 1;
+    sample->reading.arrived = arriving * (double)at_ms / 1000;
+    sample->reading.consumed = consuming * (double)at_ms / 1000;
+}
+
+static void one_rate_follows_from_the_other_and_from_what_is_there(void **state)
+{
+    (void)state;
+    static const struct {
+        double waiting, in_flight, arriving, consuming; /* more per second */
+        struct flow flow;
+    } rows[] = {
+        {5, 1, NAN, 10, {16, 10}}, {5, 1, 10, NAN, {10, 4}},
+        {-5, 0, NAN, 10, {5, 10}}, {-5, NAN, 10, NAN, {10, 15}},
+        {5, 1, 20, 30, {20, 30}},  {-20, 0, NAN, 10, {0, 10}}, /* some were deleted */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct recent_samples recent = {.interval_ms = 5000};
+        for (int j = 0; j < 5; j++)
+            add_sample(&recent, 1000 + rows[i].waiting * 5 * j, 10 + rows[i].in_flight * 5 * j,
+                       rows[i].arriving, rows[i].consuming);
+        struct flow flow = flow_of(&recent);
+        assert_float_equal(flow.arrival_rate, rows[i].flow.arrival_rate, 1e-9);
+        assert_float_equal(flow.consumption_rate, rows[i].flow.consumption_rate, 1e-9);
+        assert_int_equal(flow.span_ms, 20000);
+    }
+}
+
+/* The first is soon there; of the later ones each is of twenty seconds, and of five messages. The
+ * newest sample is in none. */
+static void observations_are_of_some_time_and_of_some_messages(void **state)
+{
+    (void)state;
+    static const struct {
+        double consuming;
+        size_t first, second; /* there are with so many samples */
+    } rows[] = {{10, 4, 8}, {0.2, 4, 9}, {0.1, 6, 16}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct flow_rate rate = {0};
+        struct recent_samples recent = {.interval_ms = 5000};
+        while (recent.count < rows[i].second) {
+            size_t count = recent.count + 1 < rows[i].first ? 0 : 1;
+            add_sample(&recent, 100, 0, NAN, rows[i].consuming);
+            flow_rate_update(&rate, &recent);
+            assert_int_equal(rate.count, recent.count == rows[i].second ? 2 : count);
+        }
+        assert_float_equal(rate.observations[0], rows[i].consuming, 1e-9);
+        assert_float_equal(rate.observations[1], rows[i].consuming, 1e-9);
+    }
+}
+
 /* Not one that lacks its counterpart: messages that nobody saw arrive are consumed. */
 static void where_one_rate_cannot_be_known_there_is_none(void **state)
 {
@@ -58,7 +118,8 @@ static void where_one_rate_cannot_be_known_there_is_none(void **state)
 static void a_spread_is_of_all_observations(void **state)
 {
     (void)state;
-    static const struct flow_rate rates[] = {{{1, 2, 4}, 3}, {{4, 2, 1}, 3}, {{2, 4, 1}, 3}};
+    static const struct flow_rate rates[] = {
+        {{1, 2, 4}, 3}, {{4, 2, 1}, 3}, {{2, 4, 1}, 3}, {{0.125, 0.25, 0.5}, 3}};
     for (size_t i = 0; i < ARRAY_LENGTH(rates); i++)
         assert_true(flow_rate_spread(&rates[i]) == 1.5);
     assert_true(isnan(flow_rate_spread(&(struct flow_rate){0})));
@@ -466,6 +527,8 @@ int main(void)
         TEST(a_rate_is_measured_while_messages_wait),
         TEST(idle_consumers_have_no_rate),
         TEST(consumers_are_busy_where_they_have_enough_for_a_second),
+        TEST(one_rate_follows_from_the_other_and_from_what_is_there),
+        TEST(observations_are_of_some_time_and_of_some_messages),
         TEST(where_one_rate_cannot_be_known_there_is_none),
         TEST(a_spread_is_of_all_observations),
         TEST(a_rate_is_kept_when_idle),

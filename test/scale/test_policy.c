@@ -26,6 +26,17 @@ static void no_replica_goes_while_there_is_work(void **state)
     assert_true(world.result.active);
 }
 
+/* The rate of a replica is known, and nothing of what arrives. */
+static void after_a_restart_an_idle_source_needs_no_replica(void **state)
+{
+    (void)state;
+    give_objective(10);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(measure(0, 0), 0);
+        assert_false(world.result.active);
+    }
+}
+
 static void all_go_when_it_was_idle_for_so_long(void **state)
 {
     (void)state;
@@ -440,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_term_has_its_text),
         TEST(no_replica_goes_while_there_is_work),
+        TEST(after_a_restart_an_idle_source_needs_no_replica),
         TEST(all_go_when_it_was_idle_for_so_long),
         TEST(no_number_is_idle_where_the_scaler_takes_it_for_0),
         TEST(an_outage_restarts_the_idle_time),
