@@ -66,6 +66,11 @@ static void subjects_of_messages_are_read_from_stream_and_consumer(void **state)
     assert_string_equal(info.list.items[0], "orders.new");
     nats_subjects_info_done(&info);
 
+    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\">\"}}");
+    assert_int_equal(info.list.count, 1);
+    assert_string_equal(info.list.items[0], ">");
+    nats_subjects_info_done(&info);
+
     info = info_of("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
     assert_int_equal(info.list.count, 3);
     nats_subjects_info_done(&info);

@@ -37,6 +37,7 @@ struct world {
     bool usable;
     pthread_mutex_t lock;
     size_t notified;
+    bool was_first_notified; /* that with the id 1 */
 };
 
 static void on_notify(void *context, uint64_t id)
@@ -45,6 +46,7 @@ static void on_notify(void *context, uint64_t id)
     assert_true(id > 0);
     pthread_mutex_lock(&world->lock);
     world->notified++;
+    world->was_first_notified = world->was_first_notified || id == 1;
     pthread_mutex_unlock(&world->lock);
 }
 
@@ -126,6 +128,36 @@ static void no_responders_and_a_missing_right_end_their_own_request_at_once(void
     assert_ended_with(world.feed, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
     assert_ended_with(world.feed, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
     assert_waiting(world.feed, 4, 1);
+    world_stop(&world);
+}
+
+/* Of the consumer "nobody", with one more key. */
+static void add_task(struct world *world, const char *key, const char *value)
+{
+    struct trigger *trigger = &world->triggers[world->count++];
+    *trigger =
+        trigger_of(&scaler_nats_jetstream, PAIRS("servers", world->peer.address, "stream", "orders",
+                                                 "consumer", "nobody", key, value));
+    assert_true(trigger->good);
+    test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+}
+
+static void without_responders_the_key_that_may_be_wrong_is_named(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({OF("nobody"), .has_no_responders = true},
+                       {"$JS.eu.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true},
+                       {"other.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true}),
+                PAIRS("nobody"));
+    add_task(&world, "domain", "eu");
+    add_task(&world, "apiPrefix", "other.API");
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "is in a domain (set domain)");
+    assert_ended_with(world.feed, 1, TASK_FAILED, "check domain \"eu\"");
+    assert_ended_with(world.feed, 2, TASK_FAILED, "check apiPrefix \"other.API\"");
     world_stop(&world);
 }
 
@@ -222,6 +254,33 @@ static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
     measure_until(&world, is_refused);
     assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
                            "must be allowed to subscribe to new"));
+    world_stop(&world);
+}
+
+/* That one may not be subscribed to does not end the others. */
+static void a_subject_that_is_denied_leaves_the_others(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
+                       {OF("nobody"), "{\"config\":{\"filter_subject\":\"other\"},"
+                                      "\"num_pending\":0,\"num_ack_pending\":0}"}),
+                PAIRS("a"));
+    world.peer.denied = "other";
+    measure_until(&world, is_subscribed);
+    add_task(&world, "lagThreshold", "9");
+    struct test_task *task = test_feed_task(world.feed, 1);
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
+    while (!is_refused(task) && clock_now_ms() < deadline_ms) {
+        test_feed_again(world.feed);
+        test_feed_task(world.feed, 0)->task.notifier.id = 0;
+        task->task.notifier = (struct notifier){on_notify, &world, 2};
+        world_run(&world);
+        assert_true(world.usable);
+    }
+    assert_non_null(strstr(error_text(&task->subscribe_error), "to subscribe to other"));
+    assert_false(world.was_first_notified);
     world_stop(&world);
 }
 
@@ -400,6 +459,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
+        cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
+        cmocka_unit_test(a_subject_that_is_denied_leaves_the_others),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
