@@ -174,9 +174,12 @@ static void answer_opening(struct amqp_call *call, uint16_t channel)
 
 static void answer(struct amqp_call *call, uint16_t channel, const unsigned char *body)
 {
-    int channels = call->peer->script->channel_max;
-    unsigned char tuned[] = {0, (unsigned char)(channels == 0 ? 100 : channels), 0, 2, 0, 0, 0,
-                             0}; /* channels, frames, heartbeat */
+    const struct amqp_script *script = call->peer->script;
+    int channels = script->channel_max == 0 ? 100 : script->channel_max;
+    const unsigned char limits[] = {0, (unsigned char)channels, 0, 2, 0, 0, 0, 0};
+    const unsigned char none[sizeof(limits)] = {0};
+    const unsigned char *tuned =
+        script->has_no_limits ? none : limits; /* channels, frames, heartbeat */
     uint32_t method = number(body);
     assert_true(channel < CHANNELS);
     if (method == QUEUE_DECLARE)
@@ -185,7 +188,7 @@ static void answer(struct amqp_call *call, uint16_t channel, const unsigned char
         return;
     switch (method) {
     case CONNECTION_START_OK:
-        queue_method(call, 0, CONNECTION_TUNE, tuned, sizeof(tuned));
+        queue_method(call, 0, CONNECTION_TUNE, tuned, sizeof(limits));
         break;
     case CONNECTION_OPEN:
         queue_method(call, 0, CONNECTION_OPEN_OK, "", 1);

@@ -11,6 +11,7 @@
 
 #include "support/fast_time.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { AMQP_DELAYS = 6, AMQP_QUEUES = 128, AMQP_NAME_BYTES = 256 };
@@ -20,9 +21,10 @@ struct amqp_script {
                                      everything */
     int declares_ms[AMQP_DELAYS]; /* and to each declare */
     int link_ms;                  /* on the way of each answer */
-    int hanging_ms;   /* a hanging queue, and what is behind it on its channel; 0: for ever */
-    int freeze_after; /* nothing is answered after so many declares; 0: never */
-    int channel_max;  /* 0: 100 */
+    int hanging_ms;     /* a hanging queue, and what is behind it on its channel; 0: for ever */
+    int freeze_after;   /* nothing is answered after so many declares; 0: never */
+    int channel_max;    /* 0: 100 */
+    bool has_no_limits; /* of channels and of frames, which it says by zeros */
 };
 
 struct amqp_peer {

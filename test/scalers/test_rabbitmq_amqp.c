@@ -324,6 +324,18 @@ static void without_channels_the_connection_is_given_up(void **state)
     stop(&fixture);
 }
 
+static void a_broker_without_limits_has_ours(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.has_no_limits = true});
+    add_queues(&fixture, 1, 3);
+    run_well(&fixture);
+    for (size_t i = 0; i < 3; i++)
+        assert_waiting(fixture.feed, i, (double)i + 1);
+    stop(&fixture);
+}
+
 static void a_broker_that_answers_nothing_is_lost(void **state)
 {
     (void)state;
@@ -483,6 +495,7 @@ int main(void)
         cmocka_unit_test(a_queue_that_recovers_is_right_again),
         cmocka_unit_test(channels_are_used_again),
         cmocka_unit_test(without_channels_the_connection_is_given_up),
+        cmocka_unit_test(a_broker_without_limits_has_ours),
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
         cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
         cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),

@@ -139,6 +139,32 @@ static void the_greatest_of_each_is_taken(void **state)
     assert_true(reading.consumers == 2 && isnan(reading.arrived) && isnan(reading.consumed));
 }
 
+/* Of statistics that are doubted these are no answer. */
+static void zeros_of_queues_are_known_of_the_sum(void **state)
+{
+    (void)state;
+    static const struct {
+        struct rabbitmq_counts counts;
+        size_t empty, idle;
+    } rows[] = {
+        {{.messages = 0, .publish_rate = 1, .deliver_get_rate = 1}, 1, 0},
+        {{.messages = 1, .publish_rate = 1, .deliver_get_rate = 1}, 0, 0},
+        {{.messages = 1, .publish_rate = 0, .deliver_get_rate = 1}, 0, 1},
+        {{.messages = 1, .publish_rate = 1, .deliver_get_rate = 0}, 0, 1},
+        {{.messages = 0, .publish_rate = 0, .deliver_get_rate = 0}, 1, 1},
+    };
+    struct rabbitmq_aggregate all = {0};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct rabbitmq_aggregate one = {0};
+        rabbitmq_aggregate_add(&one, RABBITMQ_OPERATION_SUM, &rows[i].counts);
+        assert_int_equal(one.empty, rows[i].empty);
+        assert_int_equal(one.idle, rows[i].idle);
+        rabbitmq_aggregate_add(&all, RABBITMQ_OPERATION_MAX, &rows[i].counts);
+    }
+    assert_int_equal(all.empty, 2);
+    assert_int_equal(all.idle, 3);
+}
+
 static void no_queue_at_all_is_0(void **state)
 {
     (void)state;
@@ -160,6 +186,7 @@ int main(void)
         cmocka_unit_test(many_queues_are_summed),
         cmocka_unit_test(an_average_keeps_its_fraction),
         cmocka_unit_test(the_greatest_of_each_is_taken),
+        cmocka_unit_test(zeros_of_queues_are_known_of_the_sum),
         cmocka_unit_test(no_queue_at_all_is_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
