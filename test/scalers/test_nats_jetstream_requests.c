@@ -161,6 +161,30 @@ static void without_responders_the_key_that_may_be_wrong_is_named(void **state)
     world_stop(&world);
 }
 
+static void assert_refused_without_tls(const char *servers, const char *tls)
+{
+    void *client = NULL;
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_nats_jetstream,
+                   PAIRS("servers", servers, "stream", "orders", "consumer", "a", "tls", tls));
+    assert_true(trigger.good);
+    assert_false(scaler_nats_jetstream.connect(trigger.options.connection, clock_now_ms() + LONG_MS,
+                                               &client, &trigger.error));
+    assert_non_null(strstr(error_text(&trigger.error), "Secure Connection not available"));
+}
+
+static void a_server_without_tls_is_refused_where_tls_is_required(void **state)
+{
+    (void)state;
+    struct nats_peer peer = {0};
+    nats_peer_start(&peer, SCRIPT({OF("a"), INFO("1")}));
+    const char *address = peer.address;
+    _cleanup_(memory_free) char *url = text_format("tls://%s", address);
+    assert_refused_without_tls(address, "enable");
+    assert_refused_without_tls(url, "disable");
+    nats_peer_stop(&peer);
+}
+
 static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
 {
     (void)state;
@@ -460,6 +484,7 @@ int main(void)
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
+        cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),
         cmocka_unit_test(a_subject_that_is_denied_leaves_the_others),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
