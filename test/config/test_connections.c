@@ -103,6 +103,31 @@ static void a_key_can_be_a_file_beside_the_connections_file(void **state)
     rmdir(folder);
 }
 
+/* It is not mounted yet, or no longer. */
+static void a_folder_that_becomes_empty_is_an_error(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/backlog-test-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct connections *connections = NULL;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(connections_load(folder, false, NULL, &connections, &error));
+    assert_null(connections_find(connections, "a"));
+    connections_free(TAKE(connections));
+    assert_false(connections_load(folder, true, NULL, &connections, &error));
+    assert_non_null(strstr(error_text(&error), "no *.yaml or *.yml file any more"));
+    assert_null(connections);
+    error_done(&error);
+
+    write_file(folder, "c.yaml", "connections:\n  a:\n    scaler: fake\n");
+    assert_true(connections_load(folder, true, NULL, &connections, &error));
+    assert_non_null(connections_find(connections, "a"));
+    connections_free(connections);
+    _cleanup_(memory_free) char *path = text_format("%s/c.yaml", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
 /* Even of a file that is wrong: writing one of them may correct it. */
 static void every_file_that_is_read_is_watched(void **state)
 {
@@ -395,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_its_keys_and_lists_are_joined),
         cmocka_unit_test(a_key_can_be_a_file_beside_the_connections_file),
+        cmocka_unit_test(a_folder_that_becomes_empty_is_an_error),
         cmocka_unit_test(every_file_that_is_read_is_watched),
         cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),

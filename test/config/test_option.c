@@ -279,6 +279,33 @@ static void equal_values_have_equal_identities_and_secrets_are_hidden_in_them(vo
     assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
 }
 
+/* Those that are shared: what was set, and what may be shown, is not in their texts. */
+static void equal_values_have_equal_texts_set_by_the_same_keys(void **state)
+{
+    (void)state;
+    static const char *const pairs[][9] = {
+        {GOOD, "queueLength", "21"},
+        {GOOD, "queueLength", "20"},      /* the default */
+        {GOOD, "queueLengthFromEnv", ""}, /* not set */
+        {GOOD, "timeoutFromEnv", "4s"},
+    };
+    _cleanup_(parsed_done) struct parsed unset = PARSE(GOOD);
+    _cleanup_(parsed_done) struct parsed set = PARSE(GOOD, "timeout", "4s");
+    _cleanup_(parsed_done) struct parsed more = PARSE(GOOD, "queueLength", "22");
+    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++) {
+        _cleanup_(parsed_done) struct parsed other = parse_from(OPTION_FROM_TRIGGER, pairs[i]);
+        _cleanup_(parsed_done) struct parsed same = parse_from(OPTION_FROM_TRIGGER, pairs[i]);
+        const struct option_values *values = other.values[OPTION_TARGET];
+        assert_true(other.good);
+        assert_true(option_values_equal(values, values));
+        assert_true(option_values_equal(values, same.values[OPTION_TARGET]));
+        assert_true(option_values_equal(values, unset.values[OPTION_TARGET]) == (i == 2));
+        assert_false(option_values_equal(values, set.values[OPTION_TARGET]));
+        assert_false(option_values_equal(values, more.values[OPTION_TARGET]));
+        assert_false(option_values_equal(values, same.values[OPTION_QUERY]));
+    }
+}
+
 static void how_a_connection_is_used_is_not_in_its_identity(void **state)
 {
     (void)state;
@@ -479,6 +506,7 @@ int main(void)
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
         cmocka_unit_test(a_wrong_value_from_the_environment_is_not_shown),
         cmocka_unit_test(equal_values_have_equal_identities_and_secrets_are_hidden_in_them),
+        cmocka_unit_test(equal_values_have_equal_texts_set_by_the_same_keys),
         cmocka_unit_test(how_a_connection_is_used_is_not_in_its_identity),
         cmocka_unit_test(other_credentials_lead_to_the_same_place),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
