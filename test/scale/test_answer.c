@@ -186,6 +186,10 @@ static const struct row table[] = {
     {"a stream, within the effective interval", GOOD, 30000, .value = 1, .active = true,
      .is_stream = true, .effective_ms = 30000, .outcome = VALUE, .answered = 1},
     {"a stream, beyond it", GOOD, 5001, .active = true, .is_stream = true, .outcome = WAIT},
+    {"a stream of a query of 6 s: interval and two durations", GOOD, 17000, .value = 1,
+     .active = true, .duration_ms = 6000, .is_stream = true, .outcome = VALUE, .answered = 1},
+    {"a stream of it, beyond them", GOOD, 17001, .active = true, .duration_ms = 6000,
+     .is_stream = true, .outcome = WAIT},
 
     /* Values. */
     {"a field is missing", GOOD, 0, .lacks_field = true, .outcome = REFUSED,

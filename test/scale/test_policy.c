@@ -31,10 +31,12 @@ static void after_a_restart_an_idle_source_needs_no_replica(void **state)
 {
     (void)state;
     give_objective(10);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 24; i++) { /* from the fourth on it is known that nothing arrives */
         assert_int_equal(measure(0, 0), 0);
         assert_false(world.result.active);
     }
+    measure_for(1, 1, 1);
+    assert_true(world.result.active);
 }
 
 static void all_go_when_it_was_idle_for_so_long(void **state)
@@ -257,6 +259,16 @@ static void at_the_maximum_more_is_published_than_the_tolerance(void **state)
     assert_true(world.result.value == 63);
 }
 
+static void at_a_maximum_of_one_too(void **state)
+{
+    (void)state;
+    world.settings.max_replicas = 1;
+    waiting(635);
+    assert_int_equal(measure(0, 0), 1);
+    assert_true(world.result.value > 1.1);
+    assert_int_equal(world.result.term, POLICY_BY_MAX);
+}
+
 static void replicas_without_a_partition_are_not_started(void **state)
 {
     (void)state;
@@ -466,6 +478,7 @@ int main(void)
         TEST(beside_a_threshold_a_level_is_a_floor),
         TEST(levels_are_left_downwards_one_late),
         TEST(at_the_maximum_more_is_published_than_the_tolerance),
+        TEST(at_a_maximum_of_one_too),
         TEST(replicas_without_a_partition_are_not_started),
         TEST(waiting_work_starts_in_time),
         TEST(replicas_keep_up_with_arrivals),

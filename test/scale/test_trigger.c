@@ -328,6 +328,38 @@ static void at_the_maximum_replicas_are_what_the_policy_wants(void **state)
     assert_true(answer.replicas == 3);
 }
 
+/* What 3 replicas are for, with 5 messages for each; at least one is there. */
+static void what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t replicas, read_ms; /* so long ago */
+        double value;
+    } rows[] = {
+        {3, 500, 15},   {1, 500, 5},    {0, 500, 5},  {-1, 500, 100},
+        {30, 500, 100}, {3, 2000, 100}, {3, -1, 100},
+    };
+    int64_t now_ms = clock_now_ms();
+    struct trigger *trigger = FIND(GOOD);
+    const struct answer_call call = {.arrived_ms = now_ms};
+    struct snapshot snapshot = {.last_attempt = ATTEMPT_FAILED,
+                                .is_measured = true,
+                                .reading = READING_UNKNOWN,
+                                .sent_ms = now_ms - 5000,
+                                .failed_at_ms = now_ms - 100,
+                                .failing_since_ms = now_ms - 1000};
+    snapshot.reading.waiting = 100;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(answer_done) struct answer answer = {0};
+        trigger->kubernetes.hpa.replicas = rows[i].replicas;
+        trigger->kubernetes.hpa.replicas_at_ms = now_ms - rows[i].read_ms;
+        trigger_decide_by(trigger, &snapshot, NULL, &call, now_ms, &answer);
+        assert_int_equal(answer.kind, ANSWER_VALUE);
+        assert_true(answer.held && answer.active);
+        assert_float_equal(answer.value, rows[i].value, 0);
+    }
+}
+
 /* One replica for each message in flight. */
 static struct trigger_policy *policy_of_in_flight(void)
 {
@@ -947,6 +979,7 @@ int main(void)
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(a_policy_decides_at_each_reading_whoever_reads_it),
         TEST(at_the_maximum_replicas_are_what_the_policy_wants),
+        TEST(what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),
