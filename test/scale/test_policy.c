@@ -292,6 +292,16 @@ static void waiting_work_starts_in_time(void **state)
     assert_int_equal(world.result.term, POLICY_BY_WAITING);
 }
 
+static void a_quarter_of_the_time_is_left_whatever_a_start_takes(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.settings.start_ms = 55000;
+    measure_for(20, 0, 0);
+    waiting(6000);
+    assert_int_equal(measure(0, 0), 40); /* in 15 s */
+}
+
 /* 81/s for half of the 40 s that are left: 1,620 may wait. */
 static void replicas_keep_up_with_arrivals(void **state)
 {
@@ -481,6 +491,7 @@ int main(void)
         TEST(at_a_maximum_of_one_too),
         TEST(replicas_without_a_partition_are_not_started),
         TEST(waiting_work_starts_in_time),
+        TEST(a_quarter_of_the_time_is_left_whatever_a_start_takes),
         TEST(replicas_keep_up_with_arrivals),
         TEST(fewer_replicas_are_enough_while_little_waits),
         TEST(more_replicas_shorten_what_waits),
