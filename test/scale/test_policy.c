@@ -55,6 +55,46 @@ static void all_go_when_it_was_idle_for_so_long(void **state)
     assert_int_equal(measure(0, 0), 1); /* and it begins again */
 }
 
+/* Whatever was needed until then. */
+static void all_go_then_where_the_objective_would_keep_them(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.settings.idle_ms = 30000;
+    world.threshold = 1000; /* it decides while nothing is known of arrivals */
+    waiting(1620);
+    assert_int_equal(measure_for(30, 81, 81), 9);
+    waiting(0);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(measure(0, 0), 9); /* idle for 0 to 25 s */
+    assert_non_null(strstr(world.words.bytes, "; idle for 25 of 30 s"));
+    assert_int_equal(measure(0, 0), 0);
+    assert_false(world.result.active);
+    assert_true(world.result.value == 0);
+    assert_non_null(strstr(world.words.bytes, "0 replicas: "));
+    assert_non_null(strstr(world.words.bytes, "; nothing waiting or in flight for 30 s"));
+}
+
+/* Consumers, to know what one of them does, only where that is not set. */
+static void a_policy_needs_what_its_settings_count(void **state)
+{
+    (void)state;
+    struct policy_settings settings = policy_no_settings();
+    assert_int_equal(policy_needs(&settings), 0);
+    settings.idle_ms = 1000;
+    assert_int_equal(policy_needs(&settings), READING_IN_FLIGHT);
+    settings.idle_ms = 0;
+    settings.max_wait_ms = 60000;
+    settings.rate = 0.5;
+    assert_int_equal(policy_needs(&settings), READING_RATES);
+    settings.rate = 0;
+    assert_int_equal(policy_needs(&settings), READING_RATES | READING_CONSUMERS);
+    settings.max_wait_ms = 0;
+    assert_int_equal(policy_needs(&settings), 0);
+    settings.on_stall = POLICY_STALL_HOLD;
+    assert_int_equal(policy_needs(&settings), READING_RATES);
+}
+
 static void no_number_is_idle_where_the_scaler_takes_it_for_0(void **state)
 {
     (void)state;
@@ -475,6 +515,8 @@ int main(void)
         TEST(no_replica_goes_while_there_is_work),
         TEST(after_a_restart_an_idle_source_needs_no_replica),
         TEST(all_go_when_it_was_idle_for_so_long),
+        TEST(all_go_then_where_the_objective_would_keep_them),
+        TEST(a_policy_needs_what_its_settings_count),
         TEST(no_number_is_idle_where_the_scaler_takes_it_for_0),
         TEST(an_outage_restarts_the_idle_time),
         TEST(work_between_two_samples_is_no_idle_time),

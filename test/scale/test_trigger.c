@@ -360,6 +360,34 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for(void **
     }
 }
 
+/* In place of what the policy found before the outage. */
+static void replicas_of_a_held_value_are_of_the_value_up_to_the_maximum(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *max;
+        double replicas;
+    } rows[] = {{"3", 3}, {"30", 20}, {"0", 20}};
+    int64_t now_ms = clock_now_ms();
+    const struct answer_call call = {.arrived_ms = now_ms};
+    const struct snapshot snapshot = {.last_attempt = ATTEMPT_FAILED,
+                                      .is_measured = true,
+                                      .reading = READING_UNKNOWN,
+                                      .sent_ms = now_ms - 5000,
+                                      .failed_at_ms = now_ms - 100,
+                                      .failing_since_ms = now_ms - 1000};
+    struct trigger_policy_copy found = {.evaluated = {.is_good = true, .evaluation = {20, true}}};
+    found.effective.result.replicas = 7;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(answer_done) struct answer answer = {0};
+        struct trigger *trigger = FIND(JOBS, "maxReplicaCount", rows[i].max);
+        assert_true(trigger->policy != NULL && trigger->policy->effective.is_on);
+        trigger_decide_by(trigger, &snapshot, &found, &call, now_ms, &answer);
+        assert_true(answer.kind == ANSWER_VALUE && answer.held);
+        assert_float_equal(answer.replicas, rows[i].replicas, 0);
+    }
+}
+
 /* One replica for each message in flight. */
 static struct trigger_policy *policy_of_in_flight(void)
 {
@@ -657,6 +685,14 @@ static void peers_tell_triggers_apart_by_their_urls_without_credentials(void **s
     struct trigger *trigger = FIND(GOOD, "url", "http://me:word@here/x");
     assert_true(have_one_digest(trigger, FIND(GOOD, "url", "http://you:other@here/x")));
     assert_false(have_one_digest(trigger, FIND(GOOD, "url", "http://me:word@there/x")));
+}
+
+static void a_trigger_without_a_query_gives_peers_nothing(void **state)
+{
+    (void)state;
+    struct peer_value value;
+    assert_false(trigger_peers_give(FIND("scaler", "nonesuch"), clock_now_ms(), &value));
+    assert_false(trigger_peers_give(FIND(GOOD), clock_now_ms(), &value));
 }
 
 /* The age is that before the last answer: held values make nothing older. */
@@ -980,6 +1016,7 @@ int main(void)
         TEST(a_policy_decides_at_each_reading_whoever_reads_it),
         TEST(at_the_maximum_replicas_are_what_the_policy_wants),
         TEST(what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for),
+        TEST(replicas_of_a_held_value_are_of_the_value_up_to_the_maximum),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
         TEST(the_last_changes_of_a_policy_are_kept),
@@ -994,6 +1031,7 @@ int main(void)
         TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
+        TEST(a_trigger_without_a_query_gives_peers_nothing),
         TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
