@@ -513,6 +513,7 @@ static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
     trigger_report_past(trigger, &now, &snapshot, NULL, snapshot.sent_ms, &past);
     assert_int_equal(past.answer.kind, ANSWER_VALUE);
     assert_true(past.answer.replicas == 2);
+    assert_null(past.error);
     trigger_report_done(&past);
     trigger_report_done(&now);
 }
@@ -685,6 +686,23 @@ static void peers_tell_triggers_apart_by_their_urls_without_credentials(void **s
     struct trigger *trigger = FIND(GOOD, "url", "http://me:word@here/x");
     assert_true(have_one_digest(trigger, FIND(GOOD, "url", "http://you:other@here/x")));
     assert_false(have_one_digest(trigger, FIND(GOOD, "url", "http://me:word@there/x")));
+}
+
+static void the_triggers_of_an_object_follow_one_another(void **state)
+{
+    (void)state;
+    const struct trigger *trigger = NULL;
+    FIND(GOOD);
+    FIND(GOOD, "queueLength", "9");
+    find_in("shop2", 0, (const char *const[]){GOOD, NULL});
+    for (int i = 0; i < 2; i++) {
+        uint64_t after = trigger == NULL ? 0 : trigger->id;
+        trigger = triggers_of_object(triggers, "shop", "worker", after);
+        assert_non_null(trigger);
+        assert_true(trigger->id > after);
+    }
+    assert_null(triggers_of_object(triggers, "shop", "worker", trigger->id));
+    assert_null(triggers_of_object(triggers, "shop", "other", 0));
 }
 
 static void a_trigger_without_a_query_gives_peers_nothing(void **state)
@@ -1032,6 +1050,7 @@ int main(void)
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
         TEST(a_trigger_without_a_query_gives_peers_nothing),
+        TEST(the_triggers_of_an_object_follow_one_another),
         TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
