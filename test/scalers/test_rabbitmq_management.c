@@ -139,17 +139,19 @@ static void requests_that_hang_give_up_their_places_to_others(void **state)
     management_stop(&fixture);
 }
 
-/* Nobody waits for its place. */
-static void a_request_that_hangs_alone_has_its_whole_time(void **state)
+/* They have all places. */
+static void requests_that_hang_have_their_whole_time_where_none_waits(void **state)
 {
     (void)state;
     struct management_fixture fixture;
     management_start(&fixture, "2s", &(struct management_script){.queues = 40});
-    management_add_queues(&fixture, "hanging", 1, "MessageRate");
+    management_add_queues(&fixture, "hanging", 8, "MessageRate");
     management_measure(&fixture);
-    assert_ended_with(fixture.feed, 0, TASK_TIMED_OUT, "within 2000 ms");
-    assert_int_equal(management_task(&fixture, 0)->returned, 0);
-    assert_int_equal(fixture.peer.singles, 1);
+    for (size_t i = 0; i < 8; i++) {
+        assert_ended_with(fixture.feed, i, TASK_TIMED_OUT, "within 2000 ms");
+        assert_int_equal(management_task(&fixture, i)->returned, 0);
+    }
+    assert_int_equal(fixture.peer.max_in_flight, 8);
     management_stop(&fixture);
 }
 
@@ -210,7 +212,7 @@ int main(void)
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
         cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
-        cmocka_unit_test(a_request_that_hangs_alone_has_its_whole_time),
+        cmocka_unit_test(requests_that_hang_have_their_whole_time_where_none_waits),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
         cmocka_unit_test(pages_that_move_are_read_again),
     };
