@@ -31,6 +31,12 @@ bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error
                              query->consumer, query->stream);
 }
 
+bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error)
+{
+    return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",
+                             query->consumer, query->stream);
+}
+
 static bool explain_api_error(const json_t *api_error, const struct nats_query *query,
                               struct error *error)
 {
@@ -93,8 +99,35 @@ bool nats_consumer_info_counts(const json_t *info, const struct nats_query *quer
     return true;
 }
 
+static bool is_default(const json_t *info)
+{
+    static const char *const counts[] = {"num_pending", "num_ack_pending", "num_redelivered",
+                                         "num_waiting"};
+    static const char *const positions[] = {"delivered", "ack_floor"};
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++)
+        if (json_number_value(json_object_get(info, counts[i])) != 0)
+            return false;
+    for (size_t i = 0; i < ARRAY_LENGTH(positions); i++) {
+        const json_t *position = json_object_get(info, positions[i]);
+        if (json_number_value(json_object_get(position, "consumer_seq")) != 0 ||
+            json_number_value(json_object_get(position, "stream_seq")) != 0)
+            return false;
+    }
+    return true;
+}
+
+static enum nats_consumer_source source_of(const json_t *info)
+{
+    const json_t *cluster = json_object_get(info, "cluster");
+    if (cluster == NULL)
+        return is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_STANDALONE;
+    bool has_leader = json_string_length(json_object_get(cluster, "leader")) > 0;
+    return has_leader ? NATS_CONSUMER_LEADER : NATS_CONSUMER_NO_LEADER;
+}
+
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
-                              struct reading *ret_reading, struct error *error)
+                              struct reading *ret_reading, enum nats_consumer_source *ret_source,
+                              struct error *error)
 {
     if (length > LARGEST_ANSWER)
         return error_unavailable(
@@ -113,5 +146,6 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
     const json_t *api_error = json_object_get(info, "error");
     if (api_error != NULL)
         return explain_api_error(api_error, query, error);
+    *ret_source = source_of(info);
     return nats_consumer_info_counts(info, query, ret_reading, error);
 }

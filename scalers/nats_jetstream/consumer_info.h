@@ -15,14 +15,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Whose counts they are. */
+enum nats_consumer_source {
+    NATS_CONSUMER_LEADER,     /* of a cluster */
+    NATS_CONSUMER_NO_LEADER,  /* of a cluster, where the consumer has none now */
+    NATS_CONSUMER_STANDALONE, /* a server's that is in no cluster */
+
+    /* All are 0, and no cluster is named. Either it is a standalone server's consumer, without
+     * messages so far; or that of a node of a cluster which is to have a replica of the consumer
+     * and has not opened it, or cannot (max_ha_assets). Such a node does not leave the request to
+     * the consumer's leader. */
+    NATS_CONSUMER_DEFAULTS,
+};
+
 /* `query` names stream and consumer in errors. */
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,
                                struct reading *ret_reading, struct error *error);
 bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
+bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error);
 
 /* The whole answer to $JS.API.CONSUMER.INFO. */
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
-                              struct reading *ret_reading, struct error *error);
+                              struct reading *ret_reading, enum nats_consumer_source *ret_source,
+                              struct error *error);
 
 #endif

@@ -515,7 +515,8 @@ def amqp_trigger(port, number, user="a"):
 # ---- NATS ----
 
 INFO = b'INFO {"server_id":"x","version":"2.9.0","proto":1,"headers":true,"max_payload":1048576}\r\n'
-CONSUMER = json.dumps({"num_pending": VALUE, "num_ack_pending": 0, "config": {"subjects": ["a"]}}).encode()
+CONSUMER = json.dumps({"num_pending": VALUE, "num_ack_pending": 0, "config": {"subjects": ["a"]},
+                       "cluster": {"leader": "a"}}).encode()
 
 
 def nats_lines(wire):

@@ -15,7 +15,7 @@ from support.brokers.nats import Nats, NatsCluster
 from support.brokers.nats_jwt import Operator
 from support.process import need, wait_until
 from support.server.server import Server
-from support.clients.story import answers, outage, unavailable, value
+from support.clients.story import Values, answers, outage, unavailable, value
 
 INTERVAL_SECONDS = 1
 HOLD_SECONDS = 3
@@ -320,6 +320,20 @@ def test_any_node_of_a_cluster_reports_what_the_leader_knows(client):
         for metadata in (trigger(other), requested):
             answers(client, metadata, 6, True, seconds=40)  # once another leader is elected
         cluster.node(leader).resume()
+
+
+def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
+    """Since 2.10 it answers for the consumer, with 0."""
+    with NatsCluster(3) as cluster:
+        leader = six_orders_of_which_two_are_fetched(cluster)
+        node = next(node for node in cluster.nodes if node.server_name != leader)
+        node.restart_with_one_replica()
+        with Values(client, trigger(node)) as values:
+            time.sleep(3 * INTERVAL_SECONDS)
+        assert values.seen and set(values.seen) <= {6, None}
+        if 6 not in values.seen:
+            assert "has not opened its replica" in unavailable(client, trigger(node))
+        answers(client, trigger(cluster.node(leader)), 6, True)
 
 
 @pytest.fixture(scope="module")

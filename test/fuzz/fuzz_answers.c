@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "feed.h"
 #include "fetched.h"
+#include "nats_jetstream/client/replicas.h"
 #include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/consumer_info.h"
 #include "postgresql/answer.h"
@@ -65,7 +66,8 @@ static void try_consumer_info(const char *bytes, size_t length)
     static const struct nats_query consumer = {.stream = "orders", .consumer = "workers"};
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
-    bool good = nats_consumer_info_parse(bytes, length, &consumer, &reading, &error);
+    enum nats_consumer_source source;
+    bool good = nats_consumer_info_parse(bytes, length, &consumer, &reading, &source, &error);
     require_error(good, &error);
     require_counts(&reading);
 }
@@ -78,6 +80,7 @@ static void try_subjects(const char *bytes, size_t length)
     for (size_t i = 0; i < info.list.count; i++)
         require(info.list.items[i][0] != '\0');
     nats_subjects_info_done(&info);
+    nats_replicas_parse(bytes, length);
 }
 
 static void try_number(const char *text)

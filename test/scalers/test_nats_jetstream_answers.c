@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/client/replicas.h"
 #include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/monitoring/jsz.h"
@@ -16,6 +17,12 @@
 
 static const struct nats_query orders = {.stream = "orders", .consumer = "workers"};
 
+static bool parse(const char *answer, struct reading *ret_reading, struct error *error)
+{
+    enum nats_consumer_source source;
+    return nats_consumer_info_parse(answer, strlen(answer), &orders, ret_reading, &source, error);
+}
+
 static void an_answer_has_both_counts(void **state)
 {
     (void)state;
@@ -23,7 +30,7 @@ static void an_answer_has_both_counts(void **state)
                          "\"num_ack_pending\":4,\"num_waiting\":9,\"num_pending\":3}";
     struct reading reading;
     struct error error = {0};
-    assert_true(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_true(parse(answer, &reading, &error));
     assert_true(reading.waiting == 3);
     assert_true(reading.in_flight == 4);
     assert_true(isnan(reading.value));
@@ -37,10 +44,68 @@ static void totals_are_those_of_deliveries(void **state)
     const char *without = "{\"num_ack_pending\":4,\"num_pending\":3}";
     struct reading reading;
     struct error error = {0};
-    assert_true(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_true(parse(answer, &reading, &error));
     assert_true(reading.arrived == 13 && reading.consumed == 6);
-    assert_true(nats_consumer_info_parse(without, strlen(without), &orders, &reading, &error));
+    assert_true(parse(without, &reading, &error));
     assert_true(isnan(reading.arrived) && isnan(reading.consumed));
+}
+
+#define COUNTS "\"num_pending\":0,\"num_ack_pending\":0"
+
+/* With a cluster's leader, or with anything that a node without its replica cannot know. */
+static void an_answer_has_the_state_of_a_consumer_or_defaults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum nats_consumer_source source;
+    } rows[] = {
+        {"{" COUNTS "}", NATS_CONSUMER_DEFAULTS},
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0}}",
+         NATS_CONSUMER_DEFAULTS},
+        {"{" COUNTS ",\"cluster\":{\"leader\":\"a\"}}", NATS_CONSUMER_LEADER},
+        {"{" COUNTS ",\"cluster\":{\"leader\":\"\"}}", NATS_CONSUMER_NO_LEADER},
+        {"{" COUNTS ",\"cluster\":{}}", NATS_CONSUMER_NO_LEADER},
+        {"{\"num_pending\":1,\"num_ack_pending\":0}", NATS_CONSUMER_STANDALONE},
+        {"{\"num_pending\":0,\"num_ack_pending\":1}", NATS_CONSUMER_STANDALONE},
+        {"{" COUNTS ",\"num_waiting\":1}", NATS_CONSUMER_STANDALONE},
+        {"{" COUNTS ",\"num_redelivered\":1}", NATS_CONSUMER_STANDALONE},
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":1}}", NATS_CONSUMER_STANDALONE},
+        {"{" COUNTS ",\"ack_floor\":{\"stream_seq\":1}}", NATS_CONSUMER_STANDALONE},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct reading reading;
+        struct error error = {0};
+        enum nats_consumer_source source;
+        assert_true(nats_consumer_info_parse(rows[i].answer, strlen(rows[i].answer), &orders,
+                                             &reading, &source, &error));
+        if (source != rows[i].source)
+            fail_msg("%s: %d", rows[i].answer, source);
+    }
+}
+
+static void the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum nats_replicas_count count;
+    } rows[] = {
+        {"{\"config\":{\"num_replicas\":1}}", NATS_REPLICAS_ONE},
+        {"{\"config\":{\"num_replicas\":1},\"cluster\":{\"leader\":\"a\"}}", NATS_REPLICAS_ONE},
+        {"{\"config\":{\"num_replicas\":1},\"cluster\":{\"replicas\":[{\"name\":\"b\"}]}}",
+         NATS_REPLICAS_SEVERAL},
+        {"{\"config\":{\"num_replicas\":3}}", NATS_REPLICAS_SEVERAL},
+        {"{\"config\":{\"num_replicas\":0}}", NATS_REPLICAS_UNKNOWN},
+        {"{\"config\":{\"num_replicas\":\"1\"}}", NATS_REPLICAS_UNKNOWN},
+        {"{\"config\":{}}", NATS_REPLICAS_UNKNOWN},
+        {"{\"error\":{\"code\":404}}", NATS_REPLICAS_UNKNOWN},
+        {"[1]", NATS_REPLICAS_UNKNOWN},
+        {"", NATS_REPLICAS_UNKNOWN},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (nats_replicas_parse(rows[i].answer, strlen(rows[i].answer)) != rows[i].count)
+            fail_msg("%s", rows[i].answer);
 }
 
 static struct nats_subjects_info info_of(const char *answer)
@@ -137,7 +202,7 @@ static void an_incomplete_answer_is_an_error_and_no_number(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         _cleanup_(error_done) struct error error = {0};
         struct reading reading;
-        if (nats_consumer_info_parse(bad[i], strlen(bad[i]), &orders, &reading, &error))
+        if (parse(bad[i], &reading, &error))
             fail_msg("accepted: %s", bad[i]);
         assert_int_equal(error.code, ERROR_UNAVAILABLE);
         assert_non_null(strstr(error.text, "\"orders\""));
@@ -149,7 +214,7 @@ static void assert_explained(const char *answer, const char *text)
 {
     _cleanup_(error_done) struct error error = {0};
     struct reading reading;
-    assert_false(nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &error));
+    assert_false(parse(answer, &reading, &error));
     assert_string_equal(error.text, text);
 }
 
@@ -174,8 +239,9 @@ static void a_huge_answer_is_refused_unread(void **state)
     _cleanup_(memory_free) char *answer = text_format("%-*s", (int)length, start);
     _cleanup_(error_done) struct error error = {0};
     struct reading reading;
-    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &error));
-    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &error));
+    enum nats_consumer_source source;
+    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &source, &error));
+    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &source, &error));
     assert_non_null(strstr(error.text, "1048577 bytes"));
 }
 
@@ -286,6 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_both_counts),
         cmocka_unit_test(totals_are_those_of_deliveries),
+        cmocka_unit_test(an_answer_has_the_state_of_a_consumer_or_defaults),
+        cmocka_unit_test(the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster),
         cmocka_unit_test(subjects_of_messages_are_read_from_stream_and_consumer),
         cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),
         cmocka_unit_test(a_reply_without_subjects_is_refused),

@@ -94,7 +94,8 @@ static void world_stop(struct world *world)
 }
 
 #define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
-#define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0}"
+#define LEADER ",\"cluster\":{\"leader\":\"nats-1\"}"
+#define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0" LEADER "}"
 #define OF(consumer) "$JS.API.CONSUMER.INFO.orders." consumer
 
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
@@ -218,7 +219,78 @@ static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
 
 #define STREAM(config) {"$JS.API.STREAM.INFO.orders", "{\"config\":{" config "}}"}
 #define SUBJECTS STREAM("\"subjects\":[\"new\"]")
-#define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0}"
+#define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"
+
+#define DEFAULTS                                                                                   \
+    "{\"config\":{},\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0},"                          \
+    "\"ack_floor\":{\"consumer_seq\":0,\"stream_seq\":0},\"num_ack_pending\":0,"                   \
+    "\"num_redelivered\":0,\"num_waiting\":0,\"num_pending\":0}"
+#define LEADERLESS "{\"num_pending\":0,\"num_ack_pending\":0,\"cluster\":{\"name\":\"nats\"}}"
+
+/* NATS delivers the first reply only, so none of the leader's follows. */
+static void a_node_without_its_replica_is_not_believed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(STREAM("\"num_replicas\":3"), {OF("a"), INFO("7")}, {OF("b"), DEFAULTS},
+                       {OF("c"), INFO("0")}, {OF("d"), LEADERLESS}),
+                PAIRS("a", "b", "c", "d"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 7);
+    assert_ended_with(world.feed, 1, TASK_FAILED, "has not opened its replica");
+    assert_waiting(world.feed, 2, 0);
+    assert_ended_with(world.feed, 3, TASK_FAILED, "has no leader now");
+    world_stop(&world);
+}
+
+static void a_new_consumer_of_a_stream_with_one_replica_has_no_messages(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(STREAM("\"num_replicas\":1"), {OF("a"), DEFAULTS}, {OF("b"), DEFAULTS}),
+                PAIRS("a", "b"));
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_waiting(world.feed, 0, 0);
+        assert_waiting(world.feed, 1, 0);
+    }
+    assert_int_equal(world.peer.used[0], 1);
+    world_stop(&world);
+}
+
+static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        struct nats_line stream;
+        enum task_outcome outcome;
+    } rows[] = {
+        {{"$JS.API.STREAM.INFO.orders", .is_denied = true}, TASK_FAILED},
+        {{"$JS.API.STREAM.INFO.orders", .has_no_responders = true}, TASK_FAILED},
+        {STREAM(""), TASK_FAILED},
+        {{"$JS.API.STREAM.INFO.orders", NULL}, TASK_TIMED_OUT},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        world_start(
+            &world,
+            SCRIPT(rows[i].stream, {OF("a"), DEFAULTS}, {OF("b"), INFO("0")}, {OF("c"), DEFAULTS}),
+            PAIRS("a", "b", "c"));
+        world_run(&world);
+        assert_true(world.usable);
+        assert_ended_with(world.feed, 0, rows[i].outcome, "publish to $JS.API.STREAM.INFO.orders");
+        assert_waiting(world.feed, 1, 0);
+        assert_ended_with(world.feed, 2, rows[i].outcome, "publish to $JS.API.STREAM.INFO.orders");
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_int_equal(world.peer.used[0], 1);
+        world_stop(&world);
+    }
+}
 
 /* It takes a few measurements: none waits for the subjects. */
 static void measure_until(struct world *world, bool (*is_done)(const struct test_task *task))
@@ -331,10 +403,11 @@ static void the_subjects_of_a_consumer_are_subscribed_to_where_they_are_publishe
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct world world;
-        world_start(&world,
-                    SCRIPT(rows[i].stream, {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
-                                                     "\"num_pending\":0,\"num_ack_pending\":0}"}),
-                    PAIRS("a"));
+        world_start(
+            &world,
+            SCRIPT(rows[i].stream, {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
+                                             "\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"}),
+            PAIRS("a"));
         measure_until(&world, is_subscribed);
         assert_true(has_subscription(&world.peer, rows[i].subject));
         assert_false(has_subscription(&world.peer, rows[1 - i].subject));
@@ -488,6 +561,9 @@ int main(void)
         cmocka_unit_test(a_subject_that_is_denied_leaves_the_others),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
+        cmocka_unit_test(a_node_without_its_replica_is_not_believed),
+        cmocka_unit_test(a_new_consumer_of_a_stream_with_one_replica_has_no_messages),
+        cmocka_unit_test(a_stream_that_does_not_report_its_replicas_is_named),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),

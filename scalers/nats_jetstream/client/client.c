@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/replicas.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
 
@@ -17,6 +18,8 @@ enum { REQUESTS_AT_ONCE = 64 };
 struct nats_client {
     struct nats_client_connection *connection;
     struct nats_subscriber subscriber;
+    struct nats_replicas *replicas;
+    bool has_unsettled; /* replies with defaults, of which more is known now */
 };
 
 struct nats_client *nats_client_connect(const struct nats_connection_options *options,
@@ -29,12 +32,14 @@ struct nats_client *nats_client_connect(const struct nats_connection_options *op
     struct nats_client *client = memory_new(sizeof(*client));
     client->connection = connection;
     client->subscriber.options = options;
+    client->replicas = nats_replicas_new(connection);
     return client;
 }
 
 void nats_client_disconnect(struct nats_client *client)
 {
     nats_subscriber_done(&client->subscriber);
+    nats_replicas_free(client->replicas);
     nats_client_connection_close(client->connection);
     free(client);
 }
@@ -57,37 +62,109 @@ static void explain_no_responders(struct task *task)
                    query->stream, query->consumer);
 }
 
-static void take_info(struct task *task, natsMsg *message)
+static struct task *end_request(struct nats_client *client,
+                                struct nats_client_connection *connection,
+                                struct nats_request *request)
 {
-    struct reading reading;
+    struct task *task = request->task;
+    nats_client_connection_remove(connection, request);
+    if (connection == client->subscriber.connection)
+        nats_subscriber_confirm(&client->subscriber, task);
+    return task;
+}
+
+/* Where the reply has defaults: they are the reading if the stream has one replica. No other reply
+ * will follow, as NATS delivers the first only. */
+static void settle_defaults(struct nats_client *client, struct nats_client_connection *connection,
+                            struct nats_request *request)
+{
     _cleanup_(error_done) struct error error = {0};
-    if (natsMsg_IsNoResponders(message))
-        explain_no_responders(task);
-    else if (nats_consumer_info_parse(natsMsg_GetData(message),
-                                      (size_t)natsMsg_GetDataLength(message), task->query, &reading,
-                                      &error))
-        task_answer(task, &reading);
-    else
-        task_fail(task, &error);
+    const struct reading reading = request->reading;
+    switch (nats_replicas_find(client->replicas, request->task->query, &error)) {
+    case NATS_REPLICAS_SINGLE:
+        task_answer(end_request(client, connection, request), &reading);
+        break;
+    case NATS_REPLICAS_NOT_SINGLE:
+        task_fail(end_request(client, connection, request), &error);
+        break;
+    case NATS_REPLICAS_REQUESTED:
+        request->has_defaults = true;
+        break;
+    }
+}
+
+static void settle_connection(struct nats_client *client, struct nats_client_connection *connection)
+{
+    struct nats_request *request = connection == NULL ? NULL : connection->requests;
+    while (request != NULL) {
+        struct nats_request *next = request->next;
+        if (request->has_defaults)
+            settle_defaults(client, connection, request);
+        request = next;
+    }
+}
+
+/* Once for many replies: it goes through all requests. */
+static void settle_all(struct nats_client *client)
+{
+    if (!client->has_unsettled)
+        return;
+    client->has_unsettled = false;
+    settle_connection(client, client->connection);
+    settle_connection(client, client->subscriber.connection);
+}
+
+static void take_info(struct nats_client *client, struct nats_client_connection *connection,
+                      struct nats_request *request, natsMsg *message)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct reading reading;
+    enum nats_consumer_source source;
+    const struct nats_query *query = request->task->query;
+    if (natsMsg_IsNoResponders(message)) {
+        explain_no_responders(end_request(client, connection, request));
+        return;
+    }
+    if (!nats_consumer_info_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
+                                  query, &reading, &source, &error)) {
+        task_fail(end_request(client, connection, request), &error);
+        return;
+    }
+    switch (source) {
+    case NATS_CONSUMER_NO_LEADER:
+        nats_consumer_info_no_leader(query, &error);
+        task_fail(end_request(client, connection, request), &error);
+        break;
+    case NATS_CONSUMER_DEFAULTS:
+        request->reading = reading;
+        settle_defaults(client, connection, request);
+        break;
+    case NATS_CONSUMER_LEADER:
+        nats_replicas_see_cluster(client->replicas);
+        task_answer(end_request(client, connection, request), &reading);
+        break;
+    case NATS_CONSUMER_STANDALONE:
+        task_answer(end_request(client, connection, request), &reading);
+        break;
+    }
 }
 
 /* A reply that nobody waits for any more is ignored. */
 static void take_message(struct nats_client *client, struct nats_client_connection *connection,
                          natsMsg *message)
 {
-    bool is_subscribers = connection == client->subscriber.connection;
     uint64_t number = nats_client_connection_number(connection, message);
     connection->received_ms = clock_now_ms();
-    if (is_subscribers && nats_subjects_take(client->subscriber.subjects, number, message))
+    if (connection == client->subscriber.connection &&
+        nats_subjects_take(client->subscriber.subjects, number, message))
         return;
+    if (connection == client->connection && nats_replicas_take(client->replicas, number, message)) {
+        client->has_unsettled = true;
+        return;
+    }
     struct nats_request *request = nats_client_connection_find(connection, number);
-    if (request == NULL)
-        return;
-    struct task *task = request->task;
-    nats_client_connection_remove(connection, request);
-    if (is_subscribers)
-        nats_subscriber_confirm(&client->subscriber, task);
-    take_info(task, message);
+    if (request != NULL)
+        take_info(client, connection, request, message);
 }
 
 /* The server does not reply to a request that the user may not send, but reports it to the
@@ -118,10 +195,14 @@ static void take_events(struct nats_client *client, struct nats_client_connectio
             continue;
         }
         take_refusal(connection, taken[i].refusal);
+        if (connection == client->connection &&
+            nats_replicas_deny(client->replicas, taken[i].refusal))
+            client->has_unsettled = true;
         if (connection == client->subscriber.connection)
             nats_subscriber_deny(&client->subscriber, taken[i].refusal);
     }
     nats_events_done(taken, count);
+    settle_all(client);
 }
 
 /* Those in flight on it are measured again, on the other connection. */
@@ -223,6 +304,20 @@ static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
     return true;
 }
 
+static void time_out_request(struct nats_client_connection *connection,
+                             struct nats_request *request)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct task *task = request->task;
+    bool has_defaults = request->has_defaults;
+    nats_client_connection_remove(connection, request);
+    if (has_defaults) {
+        nats_replicas_explain_silence(task->query, &error);
+        task_time_out_with(task, &error);
+    } else
+        task_time_out(task);
+}
+
 /* Returns when to look again: at once where a task has ended, since the feed may have another then.
  */
 static int64_t time_out(struct nats_client_connection *connection, int64_t now_ms)
@@ -234,13 +329,12 @@ static int64_t time_out(struct nats_client_connection *connection, int64_t now_m
     struct nats_request *request = connection->requests;
     while (request != NULL) {
         struct nats_request *following = request->next;
-        struct task *task = request->task;
-        if (now_ms >= task->deadline_ms) {
-            nats_client_connection_remove(connection, request);
-            task_time_out(task);
+        int64_t deadline_ms = request->task->deadline_ms;
+        if (now_ms >= deadline_ms) {
+            time_out_request(connection, request);
             has_ended = true;
-        } else if (task->deadline_ms < next_ms)
-            next_ms = task->deadline_ms;
+        } else if (deadline_ms < next_ms)
+            next_ms = deadline_ms;
         request = following;
     }
     connection->next_deadline_ms = next_ms;

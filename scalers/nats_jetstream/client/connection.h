@@ -27,6 +27,8 @@ struct nats_request {
     uint64_t number;
     struct task *task;
     int64_t sent_ms;
+    bool has_defaults; /* the reply that came, whose reading may not count (replicas.h) */
+    struct reading reading;
     struct nats_request *prev, *next; /* utlist, in the order of sending */
     UT_hash_handle hh;                /* by number */
     char subject[];

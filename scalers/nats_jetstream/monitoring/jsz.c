@@ -192,8 +192,7 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *qu
     if (cluster == NULL && !jsz->is_clustered)
         return true;
     if (leader == NULL || leader[0] == '\0')
-        return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",
-                                 query->consumer, query->stream);
+        return nats_consumer_info_no_leader(query, error);
     const json_t *others = json_object_get(cluster, "replicas");
     for (size_t i = 0; i < json_array_size(others); i++)
         if (text_equal(string_of(json_array_get(others, i), "name"), leader))

@@ -23,6 +23,7 @@ class Nats(Process):
 
     name = "nats"
     start_seconds = 20
+    health = "healthz"
 
     def __init__(self, config="", jetstream="", enabled=True, monitor="http", host="127.0.0.1", monitor_port=None):
         super().__init__()
@@ -49,6 +50,16 @@ class Nats(Process):
         self.signal(signal.SIGHUP)
         wait_until(lambda: "Reloaded server configuration" in self.log()[logged:], 10, "nats: the other configuration")
 
+    def restart_with_one_replica(self):
+        """In a cluster: it opens none of the other replicas that it has."""
+        self.kill()
+        with open(self.config_path) as file:
+            config = file.read()
+        with open(self.config_path, "w") as file:
+            file.write(config.replace("jetstream {", "jetstream { limits { max_ha_assets: 1 },"))
+        self.health = "healthz?js-server-only=true"
+        self.start()
+
     @property
     def address(self):
         return f"{self.host}:{self.port}"
@@ -65,7 +76,7 @@ class Nats(Process):
         return [self.program, "-c", self.config_path]
 
     def ready(self):
-        return self.monitor("healthz").get("status") == "ok"
+        return self.monitor(self.health).get("status") == "ok"
 
     def monitor(self, path):
         anyone = ssl._create_unverified_context()
