@@ -297,6 +297,20 @@ static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
     assert_false(finds(alone, &(struct nats_jsz_account){"other", "other"}, "stream \"orders\""));
 }
 
+/* With an operator names are tags. */
+static void a_name_of_several_accounts_is_none(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"account_details\":[{\"name\":\"shop\",\"id\":\"A\"},"
+                               "{\"name\":\"shop\",\"id\":\"B\"," STREAMS(
+                                   CONSUMER("")) "},{\"name\":\"B\",\"id\":\"C\"}]}";
+    assert_false(finds(text, &(struct nats_jsz_account){"shop", "shop"}, "set accountID"));
+    assert_false(finds(text, &(struct nats_jsz_account){"shop", "none"}, "set accountID"));
+    assert_false(finds(text, &(struct nats_jsz_account){"shop", "A"}, "stream \"orders\""));
+    assert_true(finds(text, &(struct nats_jsz_account){"shop", "B"}, NULL));
+    assert_true(finds(text, &(struct nats_jsz_account){"B", "B"}, NULL));
+}
+
 static void only_the_leader_of_a_consumer_is_believed(void **state)
 {
     (void)state;
@@ -362,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_huge_answer_is_refused_unread),
         cmocka_unit_test(a_monitoring_port_has_totals_too),
         cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
+        cmocka_unit_test(a_name_of_several_accounts_is_none),
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
         cmocka_unit_test(a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),

@@ -38,20 +38,30 @@ static bool has_name(struct json_text object, const char *field, const char *wan
     return wanted != NULL && json_is_string(name) && text_equal(json_string_value(name), wanted);
 }
 
-/* The server may report other accounts, too: where it does not know this one, it reports all. */
-static bool find_account(struct json_text answer, const struct nats_jsz_account *account,
-                         struct json_text *ret_account)
+/* The last account that has it. */
+static size_t find_by(struct json_text answer, const char *field, const char *wanted,
+                      struct json_text *ret_account)
 {
     struct json_walk walk;
     struct json_text unused;
     struct json_text one;
+    size_t found = 0;
     json_walk_begin(&walk, json_text_member(answer, "account_details"));
     while (json_walk_next(&walk, &unused, &one))
-        if (has_name(one, "id", account->id) || has_name(one, "name", account->name)) {
+        if (has_name(one, field, wanted)) {
             *ret_account = one;
-            return true;
+            found++;
         }
-    return false;
+    return found;
+}
+
+/* The server may report other accounts, too: where it does not know this one, it reports all. Only
+ * ids are unique: with an operator, names are tags. Returns how many it may be. */
+static size_t find_account(struct json_text answer, const struct nats_jsz_account *account,
+                           struct json_text *ret_account)
+{
+    size_t found = find_by(answer, "id", account->id, ret_account);
+    return found > 0 ? found : find_by(answer, "name", account->name, ret_account);
 }
 
 static uint64_t key_of(const char *stream, const char *consumer)
@@ -149,7 +159,11 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
         small_member(json_text_member(answer, "meta_cluster"), "cluster_size");
     struct json_text found;
     jsz->is_clustered = json_number_value(size) > 1;
-    jsz->is_known = find_account(answer, account, &found);
+    size_t accounts = find_account(answer, account, &found);
+    if (accounts > 1)
+        return error_unavailable(error, "%s has %zu accounts of the name \"%s\": set accountID",
+                                 server, accounts, jsz->account);
+    jsz->is_known = accounts == 1;
     if (jsz->is_known && !add_streams(jsz, json_text_member(found, "stream_detail")))
         return error_unavailable(error, "%s: the account has more than %d streams and consumers",
                                  server, MAX_ENTRIES);
