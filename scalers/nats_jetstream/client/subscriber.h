@@ -5,6 +5,10 @@
  *
  * The request of a task that is subscribed to is sent on this connection, too, behind the
  * subscription: the server handles both in this order, so every message after the reading notifies.
+ * In a cluster this holds for messages that are published to the same server. The other servers
+ * learn of the subscription by a route of their own (from 2.10 on not by that of the API, which is
+ * of the system account): what is published to them in these milliseconds is found by the next
+ * measurement, at --interval.
  *
  * Threads: that of the client. Owner: the client.
  */
