@@ -332,7 +332,7 @@ def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
             time.sleep(3 * INTERVAL_SECONDS)
         assert values.seen and set(values.seen) <= {6, None}
         if 6 not in values.seen:
-            assert "has not opened its replica" in unavailable(client, trigger(node))
+            wait_until(lambda: "has not opened its replica" in unavailable(client, trigger(node)), 30, "the reason")
         answers(client, trigger(cluster.node(leader)), 6, True)
 
 

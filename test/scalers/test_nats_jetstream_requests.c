@@ -268,11 +268,18 @@ static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
     static const struct {
         struct nats_line stream;
         enum task_outcome outcome;
+        const char *words;
     } rows[] = {
-        {{"$JS.API.STREAM.INFO.orders", .is_denied = true}, TASK_FAILED},
-        {{"$JS.API.STREAM.INFO.orders", .has_no_responders = true}, TASK_FAILED},
-        {STREAM(""), TASK_FAILED},
-        {{"$JS.API.STREAM.INFO.orders", NULL}, TASK_TIMED_OUT},
+        {{"$JS.API.STREAM.INFO.orders", .is_denied = true},
+         TASK_FAILED,
+         "publish to $JS.API.STREAM.INFO.orders"},
+        {{"$JS.API.STREAM.INFO.orders", .has_no_responders = true},
+         TASK_FAILED,
+         "publish to $JS.API.STREAM.INFO.orders"},
+        {STREAM(""), TASK_FAILED, "no usable reply to $JS.API.STREAM.INFO.orders"},
+        {{"$JS.API.STREAM.INFO.orders", NULL},
+         TASK_TIMED_OUT,
+         "no usable reply to $JS.API.STREAM.INFO.orders"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct world world;
@@ -282,9 +289,9 @@ static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
             PAIRS("a", "b", "c"));
         world_run(&world);
         assert_true(world.usable);
-        assert_ended_with(world.feed, 0, rows[i].outcome, "publish to $JS.API.STREAM.INFO.orders");
+        assert_ended_with(world.feed, 0, rows[i].outcome, rows[i].words);
         assert_waiting(world.feed, 1, 0);
-        assert_ended_with(world.feed, 2, rows[i].outcome, "publish to $JS.API.STREAM.INFO.orders");
+        assert_ended_with(world.feed, 2, rows[i].outcome, rows[i].words);
         test_feed_again(world.feed);
         world_run(&world);
         assert_int_equal(world.peer.used[0], 1);

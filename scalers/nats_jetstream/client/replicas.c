@@ -109,15 +109,20 @@ static struct stream_replicas *find_or_request(struct nats_replicas *replicas,
     return known;
 }
 
-void nats_replicas_explain_silence(const struct nats_query *query, struct error *error)
+static void explain_unknown(const struct nats_query *query, bool is_denied, struct error *error)
 {
     _cleanup_(memory_free) char *name = name_of(query);
     error_unavailable(
         error,
         "NATS answered for consumer \"%s\" of stream \"%s\" with 0 only, which counts "
-        "if the stream has one replica, and did not answer how many it has: the user "
-        "must be allowed to publish to %s",
-        query->consumer, query->stream, name);
+        "if the stream has one replica, and did not answer how many it has: %s %s",
+        query->consumer, query->stream,
+        is_denied ? "the user must be allowed to publish to" : "no usable reply to", name);
+}
+
+void nats_replicas_explain_silence(const struct nats_query *query, struct error *error)
+{
+    explain_unknown(query, false, error);
 }
 
 void nats_replicas_see_cluster(struct nats_replicas *replicas)
@@ -141,7 +146,7 @@ enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
     if (known->number != 0)
         return NATS_REPLICAS_REQUESTED;
     if (known->count == NATS_REPLICAS_UNKNOWN)
-        nats_replicas_explain_silence(query, error);
+        explain_unknown(query, known->is_denied, error);
     else
         error_unavailable(error,
                           "NATS consumer \"%s\" of stream \"%s\": a server answered that has not "
