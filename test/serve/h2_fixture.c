@@ -28,7 +28,9 @@ static void on_message(void *context, struct call *call, struct bytes message)
     bool is_slow = text_equal(call->path, "/test/Slow");
     if (is_slow)
         usleep(2000);
-    if (is_left || is_slow || text_equal(call->path, "/test/Echo")) {
+    if (text_equal(call->path, "/test/Talk"))
+        call_send(call, message);
+    else if (is_left || is_slow || text_equal(call->path, "/test/Echo")) {
         call_send(call, message);
         call_finish(call, STATUS_OK, NULL);
     } else if (text_equal(call->path, "/test/Many")) {
@@ -42,6 +44,10 @@ static void on_message(void *context, struct call *call, struct bytes message)
 static void on_half_closed(void *context, struct call *call)
 {
     (void)context;
+    if (text_equal(call->path, "/test/Talk")) {
+        call_finish(call, STATUS_OK, NULL);
+        return;
+    }
     _cleanup_(memory_free) char *sum = text_format("%zu bytes", (size_t)call->context);
     call_finish(call, STATUS_OK, sum);
 }
@@ -49,7 +55,8 @@ static void on_half_closed(void *context, struct call *call)
 static void on_writable(void *context, struct call *call)
 {
     (void)context;
-    (void)call;
+    if (text_equal(call->path, "/test/Talk"))
+        call_read(call);
 }
 
 static void on_ended(void *context, struct call *call, enum status status)

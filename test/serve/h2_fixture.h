@@ -4,6 +4,7 @@
  *   /test/Echo    answers its first message
  *   /test/Slow    the same, after 2 ms of the loop's time
  *   /test/Many    answers how many bytes there were, when the client has sent the last message
+ *   /test/Talk    answers each message, and reads the next one when the answer has left
  *   /test/Hold    a stream that says nothing, and ends with its connection's age
  *   /test/Stay    the same, of those that stay
  *   /test/Left    one that stays, and is over with the answer to its first message

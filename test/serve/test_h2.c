@@ -152,6 +152,59 @@ static void many_messages_come_in_order_and_flow_control_lets_all_of_them_throug
     h2_client_done(&client);
 }
 
+static bool is_answered(const void *what)
+{
+    const struct h2_stream *stream = what;
+    return stream->is_closed || stream->received_length >= stream->answer_length;
+}
+
+/* So many bytes that whole messages fill the window of a stream: the last one is not cut. */
+enum { WINDOW_BYTES = 65535, PER_WINDOW = 257, EACH_BYTES = WINDOW_BYTES / PER_WINDOW };
+
+/* As reflection is used. */
+static void messages_one_after_the_other_never_exhaust_the_window(void **state)
+{
+    enum { MESSAGES = 3 * PER_WINDOW };
+    static const uint8_t message[EACH_BYTES] = {[4] = EACH_BYTES - 5};
+    const struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_stream stream = {.body = (const uint8_t *)"", .stays_open = true, .is_counted = true};
+    h2_client_init(&client, fixture->server->port);
+    h2_client_open(&client, &stream, "/test/Talk", NULL);
+    h2_client_flush(&client);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        stream.answer_length += sizeof(message);
+        h2_client_send(&client, &stream, message, sizeof(message));
+        assert_true(h2_client_run(&client, is_answered, &stream));
+        assert_int_equal(stream.received_length, stream.answer_length);
+    }
+    stream.stays_open = false;
+    h2_client_send(&client, &stream, message, 0);
+    h2_client_finish(&client, &stream);
+    assert_string_equal(stream.grpc_status, "0");
+    h2_client_done(&client);
+}
+
+/* They are held, a window of them at most, and each is delivered when the answer before has left. */
+static void messages_that_do_not_wait_for_their_answers_never_exhaust_the_window(void **state)
+{
+    enum { MESSAGES = 20 * PER_WINDOW, ALL_BYTES = MESSAGES * EACH_BYTES };
+    const struct fixture *fixture = *state;
+    struct h2_client client;
+    _cleanup_(memory_free) uint8_t *body = memory_new(ALL_BYTES);
+    for (size_t i = 0; i < MESSAGES; i++)
+        body[i * EACH_BYTES + 4] = EACH_BYTES - 5;
+    struct h2_stream stream = {
+        .body = body, .body_length = ALL_BYTES, .max_frame_bytes = EACH_BYTES, .is_counted = true};
+    h2_client_init(&client, fixture->server->port);
+    h2_client_open(&client, &stream, "/test/Talk", NULL);
+    h2_client_finish(&client, &stream);
+    assert_string_equal(stream.grpc_status, "0");
+    assert_int_equal(stream.received_length, ALL_BYTES);
+    assert_int_equal(hits(fixture, "held-bytes"), 0);
+    h2_client_done(&client);
+}
+
 static void messages_that_are_not_read_wait_and_hold_up_no_other_call(void **state)
 {
     struct fixture *fixture = *state;
@@ -373,6 +426,8 @@ int main(void)
         TEST(bodies_that_are_no_messages_are_refused),
         TEST(a_message_in_a_thousand_frames_is_one_message),
         TEST(many_messages_come_in_order_and_flow_control_lets_all_of_them_through),
+        TEST(messages_one_after_the_other_never_exhaust_the_window),
+        TEST(messages_that_do_not_wait_for_their_answers_never_exhaust_the_window),
         TEST(messages_that_are_not_read_wait_and_hold_up_no_other_call),
         TEST(an_answer_before_the_request_ended_frees_the_stream),
         TEST(a_call_that_arrives_before_the_last_goaway_is_served),

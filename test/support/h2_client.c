@@ -201,6 +201,16 @@ void h2_client_open(struct h2_client *client, struct h2_stream *stream, const ch
     assert_true(stream->id > 0);
 }
 
+void h2_client_send(struct h2_client *client, struct h2_stream *stream, const uint8_t *body,
+                    size_t length)
+{
+    const nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_body};
+    stream->body = body;
+    stream->body_length = length;
+    uint8_t flags = stream->stays_open ? NGHTTP2_FLAG_NONE : NGHTTP2_FLAG_END_STREAM;
+    assert_int_equal(nghttp2_submit_data(client->session, flags, stream->id, &provider), 0);
+}
+
 static ssize_t send_some(const struct h2_client *client, const uint8_t *data, size_t length)
 {
     if (client->tls == NULL)

@@ -28,6 +28,7 @@ struct h2_stream {
     char accepted[64]; /* grpc-accept-encoding */
     uint8_t received[4096];
     size_t received_length;
+    size_t answer_length; /* that the test waits for */
     bool is_closed;
     uint32_t code; /* that it was closed with */
 };
@@ -53,6 +54,10 @@ void h2_client_done(struct h2_client *client);
 /* A gRPC request; `headers` (name, value, ..., NULL) replace or join its own. */
 void h2_client_open(struct h2_client *client, struct h2_stream *stream, const char *path,
                     const char *const *headers);
+
+/* More of the body of a stream that stays open, and whose body has been sent. */
+void h2_client_send(struct h2_client *client, struct h2_stream *stream, const uint8_t *body,
+                    size_t length);
 
 /* Sends what is to be sent. */
 void h2_client_flush(struct h2_client *client);

@@ -183,13 +183,17 @@ static void deliver(struct h2_call *call, struct bytes *input)
     call->delivering = false;
 }
 
-/* Only a stream whose messages are wanted gets more of its window: so a client is held back. */
+/* Only a stream whose messages are wanted gets more of its window: so a client is held back. What
+ * can be delivered, and waits for its turn, is not consumed yet; the beginning of a message is, as
+ * the rest may need more than the window. */
 static void consume(struct h2_call *call)
 {
-    if (!call->read_wanted || call->finished)
+    size_t waiting = call->is_unread ? call->held_length : 0;
+    if (!call->read_wanted || call->finished || call->half_closed || call->unconsumed <= waiting)
         return;
-    nghttp2_session_consume_stream(call->connection->session, call->stream_id, call->unconsumed);
-    call->unconsumed = 0;
+    nghttp2_session_consume_stream(call->connection->session, call->stream_id,
+                                   call->unconsumed - waiting);
+    call->unconsumed = waiting;
     h2_connection_touch(call->connection);
 }
 
@@ -243,9 +247,11 @@ void h2_call_read(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
     call->read_wanted = true;
-    if (!call->delivering && call->connection->session != NULL &&
-        (call->held_length > 0 || call->half_closed))
+    if (call->delivering || call->connection->session == NULL)
+        return;
+    if (call->held_length > 0 || call->half_closed)
         postpone(call);
+    consume(call);
 }
 
 /* ---- its beginning and end ---- */
