@@ -126,6 +126,8 @@ struct h2_connection *h2_connection_new(struct h2_server *server, int fd, const 
     connection->fd = fd;
     connection->opened_ms = now_ms;
     connection->received_ms = now_ms;
+    connection->reads_since_ms = now_ms;
+    connection->pinged_ms = H2_NO_PING;
     connection->wrote_ms = now_ms;
     connection->busy_ms = now_ms;
     connection->retire_ms = retire_ms(server);
@@ -201,6 +203,20 @@ static bool has_passed(const struct h2_connection *connection, int64_t since_ms,
     return server->now_ms - since_ms > server->limits.max[limit];
 }
 
+/* The first part of the limit is the silence before the ping. It counts from when the ping has been
+ * written, as the loop may have stood still before, and only while the server reads. */
+static bool leaves_ping_unanswered(const struct h2_connection *connection)
+{
+    const struct h2_server *server = connection->server;
+    int64_t patience_ms = server->limits.max[H2_SILENCE_MS] - server->ping_interval_ms;
+    int64_t since_ms = connection->pinged_ms > connection->reads_since_ms
+                           ? connection->pinged_ms
+                           : connection->reads_since_ms;
+    return connection->pinged_ms != H2_NO_PING && !connection->is_ready &&
+           connection->unread_calls == 0 && connection->unsent_length == 0 &&
+           server->now_ms - since_ms > patience_ms;
+}
+
 /* A limit that it has run into, H2_LIMITS: none. */
 static enum h2_limit exceeded_limit(const struct h2_connection *connection)
 {
@@ -208,8 +224,7 @@ static enum h2_limit exceeded_limit(const struct h2_connection *connection)
         return H2_HANDSHAKE_MS;
     if (has_passed(connection, connection->wrote_ms, H2_WRITE_MS) && connection->unsent_length > 0)
         return H2_WRITE_MS;
-    if (connection->unsent_length == 0 &&
-        has_passed(connection, connection->received_ms, H2_SILENCE_MS))
+    if (leaves_ping_unanswered(connection))
         return H2_SILENCE_MS;
     return H2_LIMITS;
 }
@@ -218,9 +233,9 @@ static void ping_in_silence(struct h2_connection *connection)
 {
     const struct h2_server *server = connection->server;
     bool is_silent = server->now_ms - connection->received_ms >= server->ping_interval_ms;
-    if (!is_silent || connection->pinged_ms >= connection->received_ms)
+    if (!is_silent || connection->pinged_ms != H2_NO_PING)
         return;
-    connection->pinged_ms = server->now_ms;
+    connection->pinged_ms = CLOCK_NEVER;
     nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
     h2_connection_touch(connection);
 }

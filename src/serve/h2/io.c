@@ -132,6 +132,7 @@ static void receive(struct h2_connection *connection)
     if (length == 0 || connection->phase == H2_LINGERING)
         return;
     connection->received_ms = server->now_ms;
+    connection->pinged_ms = H2_NO_PING;
     if (connection->session == NULL)
         receive_preface(connection, server->input, (size_t)length);
     else

@@ -5,6 +5,7 @@
  */
 #include "serve/h2/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "serve/h2/call/call.h"
@@ -206,6 +207,9 @@ static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void
      * it, the ping would go out first, as nghttp2 has it. */
     if (frame->hd.type == NGHTTP2_GOAWAY && connection->phase == H2_GOAWAY_SENT)
         nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, goaway_ping_data);
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 &&
+        connection->pinged_ms == CLOCK_NEVER)
+        connection->pinged_ms = connection->server->now_ms;
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     give_back(connection, H2_PINGS);

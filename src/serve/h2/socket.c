@@ -229,6 +229,8 @@ static void set_event(struct event *event, bool is_wanted)
 
 void h2_socket_await(struct h2_connection *connection, bool readable, bool writable)
 {
+    if (readable && event_pending(&connection->readable, EV_READ, NULL) == 0)
+        connection->reads_since_ms = connection->server->now_ms;
     set_event(&connection->readable, readable);
     set_event(&connection->writable, writable);
 }

@@ -59,6 +59,8 @@ enum { H2_INPUT_BYTES = 16 * 1024 };
 /* Written at once. A connection keeps at most this much that its client does not read. */
 enum { H2_OUTPUT_BYTES = 64 * 1024 };
 
+enum { H2_NO_PING = -1 };
+
 struct h2_call {
     struct call call;
     struct h2_connection *connection;
@@ -142,10 +144,12 @@ struct h2_connection {
 
     int64_t opened_ms;
     int64_t received_ms;
-    int64_t pinged_ms;
-    int64_t wrote_ms; /* when the socket last took something of `unsent` */
-    int64_t busy_ms;  /* when it last had a call */
-    int64_t phase_ms; /* when the phase began */
+    int64_t reads_since_ms; /* without a pause, such as while it has something unsent */
+    int64_t pinged_ms;      /* when the ping was written that nothing has come after; H2_NO_PING;
+                          CLOCK_NEVER: it is queued */
+    int64_t wrote_ms;       /* when the socket last took something of `unsent` */
+    int64_t busy_ms;        /* when it last had a call */
+    int64_t phase_ms;       /* when the phase began */
     int64_t retire_ms;
     struct h2_bucket buckets[H2_FRAMES_QUEUED - H2_RESETS + 1];
 };
