@@ -1,4 +1,4 @@
-/* What a client of the nghttp2 transport keeps however late the server's turns come.
+/* What a client of the nghttp2 transport keeps however late the server's turns come, and at its end.
  * The turns are the test's own, and so is the time that passes between them. */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -209,6 +209,20 @@ static void the_time_in_which_a_client_reads_late_is_no_silence(void **state)
     assert_false(has_ended(fixture));
 }
 
+static void answers_that_are_ready_leave_before_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    open_calls(fixture, CALLS);
+    for (size_t i = 0; i < CALLS - 1; i++)
+        call_finish(fixture->begun[i], STATUS_OK, NULL);
+    transport_nghttp2.free(&TAKE(fixture->server)->server);
+    assert_int_equal(fixture->ended_as[STATUS_OK], CALLS - 1);
+    assert_int_equal(fixture->ended_as[STATUS_CANCELLED], 1);
+    h2_client_await_end(&fixture->client);
+    for (size_t i = 0; i < CALLS - 1; i++)
+        assert_string_equal(fixture->streams[i].grpc_status, "0");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -218,6 +232,7 @@ int main(void)
         TEST(an_answer_that_waits_to_be_read_is_no_silence),
         TEST(a_client_that_answers_no_ping_is_gone),
         TEST(the_time_in_which_a_client_reads_late_is_no_silence),
+        TEST(answers_that_are_ready_leave_before_the_end),
     };
     signal(SIGPIPE, SIG_IGN); /* as the program does */
     return cmocka_run_group_tests(tests, NULL, NULL);
