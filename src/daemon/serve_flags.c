@@ -119,7 +119,7 @@ const struct option serve_flags[] = {
          .doc = "MiB that all triggers may take; a namespace at most half of what the others "
                 "leave"),
     FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
-         .doc = "maximum number of open streams (external-push)"),
+         .doc = "maximum number of open streams of each kind (external-push)"),
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},
          .doc = "number of triggers that get metrics of their own on --http: value, target, "
                 "active, age of the reading"),

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "externalscaler.pb-c.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,6 +32,13 @@ static bool note_send(struct call *base, struct bytes message)
             externalscaler__get_metrics_response__unpack(NULL, message.length, message.data);
         call->value = answer->metricvalues[0]->metricvaluefloat;
         externalscaler__get_metrics_response__free_unpacked(answer, NULL);
+        return true;
+    }
+    if (text_ends_with(base->path, "MetricSpec")) {
+        Externalscaler__GetMetricSpecResponse *specs =
+            externalscaler__get_metric_spec_response__unpack(NULL, message.length, message.data);
+        snprintf(call->spec, sizeof(call->spec), "%s", specs->metricspecs[0]->metricname);
+        externalscaler__get_metric_spec_response__free_unpacked(specs, NULL);
         return true;
     }
     Externalscaler__IsActiveResponse *answer =
@@ -70,7 +78,7 @@ int set_up(void **state)
         .rules = {.interval_ms = interval_ms, .interval_is_set = true, .hold_ms = hold_ms},
         .forget_ms = 60000,
         .max_inline = 64,
-        .max = 100,
+        .max = MAX_TRIGGERS,
         .max_bytes = 1 << 20,
     });
     scaler = external_scaler_new(&(struct external_scaler_settings){

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, MAX_TRIGGERS = 100 };
 static const int64_t interval_ms = 20;
 static const int64_t hold_ms = 600;
 static const int64_t heartbeat_ms = 200;
@@ -43,6 +43,7 @@ struct noted_call {
     int trues;
     int falses;
     double value;
+    char spec[64]; /* the metric's name in the specs that came last */
 };
 
 #define PATH(name) "/externalscaler.ExternalScaler/" name

@@ -2,9 +2,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "serve/scaler_fixture.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct connection_stats stats(void)
@@ -254,6 +256,58 @@ static void a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place(voi
     end_call(&streams[3]);
 }
 
+/* They would have KEDA replace the metrics of an HPA that works for as long as it is open. */
+static void a_limit_ends_a_stream_of_specs_without_the_specs_of_an_invalid_trigger(void **state)
+{
+    (void)state;
+    char queue[32];
+    struct noted_call stream = {0};
+    for (int i = 0; i <= MAX_TRIGGERS; i++) {
+        struct noted_call each = {0};
+        snprintf(queue, sizeof(queue), "queue-%d", i);
+        begin_call(&each, PATH("GetMetricSpec"), queue);
+        assert_int_equal(text_equal(each.spec, TRIGGER_INVALID_METRIC), i == MAX_TRIGGERS);
+        assert_int_equal(each.status, STATUS_OK);
+        end_call(&each);
+    }
+    begin_call(&stream, PATH("StreamMetricSpec"), queue);
+    assert_true(stream.finished);
+    assert_int_equal(stream.status, STATUS_RESOURCE_EXHAUSTED);
+    assert_string_equal(stream.text, "all 100 triggers are in use (--max-triggers)");
+    assert_string_equal(stream.spec, "");
+    end_call(&stream);
+    stream = (struct noted_call){0};
+    begin_call(&stream, PATH("StreamMetricSpec"), "queue-0");
+    assert_false(stream.finished);
+    assert_string_not_equal(stream.spec, "");
+    end_call(&stream);
+}
+
+/* From KEDA 2.21 on a trigger has one of each. */
+static void streams_of_specs_take_no_place_of_those_that_push(void **state)
+{
+    (void)state;
+    struct noted_call specs[3] = {0};
+    struct noted_call pushes[2] = {0};
+    for (size_t i = 0; i < ARRAY_LENGTH(specs); i++)
+        begin_call(&specs[i], PATH("StreamMetricSpec"), "0");
+    assert_false(specs[0].finished || specs[1].finished);
+    assert_int_equal(specs[2].status, STATUS_RESOURCE_EXHAUSTED);
+    for (size_t i = 0; i < ARRAY_LENGTH(pushes); i++) {
+        begin_call(&pushes[i], PATH("StreamIsActive"), "0");
+        assert_false(pushes[i].finished);
+    }
+    end_call(&specs[0]);
+    struct noted_call late = {0};
+    begin_call(&late, PATH("StreamMetricSpec"), "0");
+    assert_false(late.finished);
+    end_call(&late);
+    for (size_t i = 1; i < ARRAY_LENGTH(specs); i++)
+        end_call(&specs[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(pushes); i++)
+        end_call(&pushes[i]);
+}
+
 static void a_call_that_is_cancelled_while_it_waits_gets_no_answer(void **state)
 {
     (void)state;
@@ -401,6 +455,8 @@ int main(void)
         TEST(a_call_for_another_metric_ends_no_hold),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
         TEST(a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place),
+        TEST(a_limit_ends_a_stream_of_specs_without_the_specs_of_an_invalid_trigger),
+        TEST(streams_of_specs_take_no_place_of_those_that_push),
         TEST(a_call_that_is_cancelled_while_it_waits_gets_no_answer),
         TEST(calls_are_counted_by_what_their_clients_got_and_unary_ones_timed),
         TEST(an_activation_is_timed_where_a_stream_saw_it),

@@ -120,8 +120,8 @@ static int tear_down(void **state)
 static void open_calls(struct fixture *fixture, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        fixture->streams[i] = (struct h2_stream){
-            .body = (const uint8_t *)"", .stays_open = true, .is_counted = true};
+        fixture->streams[i] =
+            (struct h2_stream){.body = (const uint8_t *)"", .stays_open = true, .is_counted = true};
         h2_client_open(&fixture->client, &fixture->streams[i], "/test/Stay", NULL);
     }
     for (size_t i = 0; i < TURNS && fixture->begun_count < count; i++) {

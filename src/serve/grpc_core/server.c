@@ -177,7 +177,7 @@ static int64_t or_never(int64_t number)
 static int64_t max_calls(const struct server_options *options)
 {
     enum { BESIDE_STREAMS = 10000 };
-    return options->max_streams == 0 ? 0 : (int64_t)options->max_streams + BESIDE_STREAMS;
+    return options->max_streams == 0 ? 0 : 2 * (int64_t)options->max_streams + BESIDE_STREAMS;
 }
 
 static grpc_server *new_handle(const struct server_options *options)

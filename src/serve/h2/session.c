@@ -279,7 +279,7 @@ nghttp2_session *h2_session_new(struct h2_connection *connection)
     const struct h2_limits *limits = &server->limits;
     /* A client that has as many waits in silence with the next, so that other limits must answer
      * before. */
-    size_t max_calls = server->max_streams + (size_t)limits->max[H2_CALLS];
+    size_t max_calls = 2 * server->max_streams + (size_t)limits->max[H2_CALLS];
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)max_calls},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->max[H2_HEADER_BYTES]},

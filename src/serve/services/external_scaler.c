@@ -131,7 +131,13 @@ static void handle_get_metric_spec(struct rpc *rpc, const ProtobufCMessage *requ
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     _cleanup_(error_done) struct error error = {0};
-    scaler_call_reply_spec(call, (const Externalscaler__ScaledObjectRef *)request, now_ms, &error);
+    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                 &error))
+        scaler_call_reply_spec(call);
+    else if (error.code == ERROR_LIMIT) {
+        reply_specs(rpc->call, TRIGGER_INVALID_METRIC, 1);
+        error_done(&error);
+    }
     rpc_finish_with(&call->rpc, &error);
 }
 
@@ -144,7 +150,7 @@ static void end_scaler_call(struct rpc *rpc)
     if (call->is_watching)
         trigger_unwatch(call->trigger, &call->watcher);
     if (call->is_stream)
-        scaler_call_shared(call)->stream_count--;
+        (*call->counted_in)--;
     if (call->trigger != NULL)
         triggers_unpin(scaler_call_shared(call)->triggers, call->trigger, clock_now_ms());
 }

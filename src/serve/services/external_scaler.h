@@ -19,7 +19,7 @@ struct external_scaler_settings {
     struct loop_calls *loop_calls; /* run in each turn; NULL: there are none */
     int64_t call_timeout_ms;       /* our own: KEDA's poll loop sets none */
     int64_t heartbeat_ms;          /* `true` again on a stream that stays active */
-    size_t max_streams;
+    size_t max_streams;            /* of StreamIsActive, and as many of StreamMetricSpec */
 };
 
 struct external_scaler *external_scaler_new(const struct external_scaler_settings *settings);

@@ -43,19 +43,9 @@ bool scaler_call_find_trigger(struct scaler_call *call,
     return true;
 }
 
-bool scaler_call_reply_spec(struct scaler_call *call,
-                            const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
-                            struct error *error)
+void scaler_call_reply_spec(const struct scaler_call *call)
 {
-    if (scaler_call_find_trigger(call, message, now_ms, error))
-        reply_specs(call->rpc.call, call->trigger->parsed.metric_name,
-                    call->trigger->parsed.target);
-    else if (error->code == ERROR_LIMIT)
-        reply_specs(call->rpc.call, TRIGGER_INVALID_METRIC, 1);
-    else
-        return false;
-    error_done(error);
-    return true;
+    reply_specs(call->rpc.call, call->trigger->parsed.metric_name, call->trigger->parsed.target);
 }
 
 void scaler_call_record_answer(struct scaler_call *call, const struct answer *answer,

@@ -27,8 +27,9 @@ struct scaler_call {
     bool is_watching;
     int64_t arrived_ms;
     int64_t due_ms;
-    bool is_stream; /* counted as one */
-    bool was_idle;  /* a stream: was found idle after `true` was sent last */
+    bool is_stream;
+    size_t *counted_in; /* a stream: the number of its kind */
+    bool was_idle;      /* a stream: was found idle after `true` was sent last */
     enum {
         STREAM_INACTIVE,
         STREAM_ACTIVE,        /* `true` was sent, and is again at due_ms */
@@ -45,11 +46,12 @@ struct scaler_calls {
     struct engine *engine;
     int64_t call_timeout_ms; /* our own: KEDA's poll loop sets none */
     int64_t heartbeat_ms;    /* `true` again on a stream that stays active */
-    size_t max_streams;
+    size_t max_streams;      /* of each kind */
     struct scaler_call *waiting;
     struct scaler_call *late;
     struct scaler_call *heartbeats;
-    size_t stream_count;
+    size_t push_streams;
+    size_t spec_streams;
     struct answer_stats stats;
 };
 
@@ -64,12 +66,8 @@ bool scaler_call_find_trigger(struct scaler_call *call,
                               const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
                               struct error *error);
 
-/* Sends the specs of GetMetricSpec and StreamMetricSpec: those of an invalid trigger where a limit
- * is reached, as an error would take the object's other triggers with it (KEDA's #8056, #5914).
- * False: nothing was sent, and the error says why. */
-bool scaler_call_reply_spec(struct scaler_call *call,
-                            const Externalscaler__ScaledObjectRef *message, int64_t now_ms,
-                            struct error *error);
+/* Sends the specs of its trigger. */
+void scaler_call_reply_spec(const struct scaler_call *call);
 
 /* Records what was answered: for pages, for holds (their counts and log), and for the counts of
  * policies. */

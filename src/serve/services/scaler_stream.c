@@ -7,10 +7,12 @@
 
 #include <utlist.h>
 
-static bool open_stream(struct scaler_call *call)
+/* `count` is of its kind. A trigger has one of each from KEDA 2.21 on: counted together, some would
+ * have two places and others none. */
+static bool open_stream(struct scaler_call *call, size_t *count)
 {
-    struct scaler_calls *calls = scaler_call_shared(call);
-    if (calls->stream_count >= calls->max_streams) {
+    const struct scaler_calls *calls = scaler_call_shared(call);
+    if (*count >= calls->max_streams) {
         _cleanup_(error_done) struct error error = {0};
         error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
                   calls->max_streams);
@@ -18,7 +20,8 @@ static bool open_stream(struct scaler_call *call)
         return false;
     }
     call->is_stream = true;
-    calls->stream_count++;
+    call->counted_in = count;
+    (*count)++;
     call_exclude_from_limit(call->rpc.call);
     return true;
 }
@@ -92,7 +95,7 @@ void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
     struct scaler_call *call = (struct scaler_call *)rpc;
     _cleanup_(error_done) struct error error = {0};
     call->update = update_stream;
-    if (!open_stream(call))
+    if (!open_stream(call, &scaler_call_shared(call)->push_streams))
         return;
     if (!scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
                                   &error)) {
@@ -107,15 +110,19 @@ void scaler_stream_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
         update_stream(call, now_ms, false);
 }
 
-/* A trigger's specs follow from its metadata, and new metadata comes on a new stream. */
+/* A trigger's specs follow from its metadata, and new metadata comes on a new stream. A limit ends
+ * the stream, which KEDA opens again within a minute, and until then its HPA keeps what it has:
+ * specs of an invalid trigger would replace them for as long as the stream is open. */
 void scaler_stream_metric_spec(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)
 {
     struct scaler_call *call = (struct scaler_call *)rpc;
     _cleanup_(error_done) struct error error = {0};
-    if (!open_stream(call))
+    if (!open_stream(call, &scaler_call_shared(call)->spec_streams))
         return;
-    if (!scaler_call_reply_spec(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
-                                &error))
+    if (scaler_call_find_trigger(call, (const Externalscaler__ScaledObjectRef *)request, now_ms,
+                                 &error))
+        scaler_call_reply_spec(call);
+    else
         rpc_finish_with(&call->rpc, &error);
 }
 

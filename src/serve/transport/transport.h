@@ -109,7 +109,8 @@ struct server_options {
     /* 0: as the transport sees fit. One that cannot hold a limit refuses to start with it. */
     size_t max_connections;
     size_t max_peer_connections; /* of one address */
-    size_t max_streams; /* that stay, call_exclude_from_limit(): no connection is kept from them */
+    size_t max_streams; /* that stay, call_exclude_from_limit(), of each of two kinds: no connection
+                           is kept from them */
     int64_t max_connection_age_ms; /* then it is closed gracefully, and clients reconnect */
     const char *const *limits;     /* other numbers than the transport's: "resets=1000" */
     size_t limit_count;
