@@ -3,9 +3,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-/* A turn of the server is over in milliseconds. One that has ended takes none. The thread of the
- * informer has more to do than to wait. */
-enum { FILE_MS = 10 * 1000, INFORMER_MS = 2 * 1000 };
+/* A turn of the server is over in milliseconds. One that has ended takes none. What is not taken is
+ * handed over again: the main thread has the watchdog and the agents' memory to look after
+ * meanwhile, and the thread of the informer has more to do than to wait. */
+enum { FILE_MS = 1000, INFORMER_MS = 2 * 1000 };
 
 struct handed_connections {
     struct triggers *triggers;
