@@ -7,6 +7,7 @@
 #include "base/system/host_port.h"
 #include "base/system/listen.h"
 #include "base/system/process.h"
+#include "base/system/thread.h"
 #include "base/system/trim.h"
 #include "base/text.h"
 #include "cli/flags.h"
@@ -33,6 +34,7 @@
 
 #include <inttypes.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -404,6 +406,40 @@ static void prepare_process(void)
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 }
 
+/* Longer than the grace period: for what is cut then. */
+enum { CUT_MS = 5000 };
+
+struct drain {
+    struct server *server;
+    int64_t grace_ms;
+    size_t cancelled;
+};
+
+static void *drain_server(void *argument)
+{
+    struct drain *drain = argument;
+    drain->cancelled = server_drain(drain->server, drain->grace_ms);
+    return NULL;
+}
+
+/* Returns how many calls were cancelled. Does not return where the event loop stands still, which
+ * the watchdog no longer finds: a drain waits for it. */
+static size_t drain(struct server *server, int64_t grace_ms)
+{
+    struct drain drain = {.server = server, .grace_ms = grace_ms};
+    struct timespec until = clock_monotonic_after(grace_ms + CUT_MS);
+    pthread_t thread;
+    if (!thread_begin_without_signals(&thread, drain_server, &drain))
+        drain_server(&drain);
+    else if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+        log_error("the event loop has not responded for %d s after the grace period: ending "
+                  "without it",
+                  CUT_MS / 1000);
+        _exit(EXIT_FAILURE);
+    }
+    return drain.cancelled;
+}
+
 static int run_serve(const struct command_line *line, struct error *error)
 {
     const struct serve_flags *flags = line->flags;
@@ -425,7 +461,7 @@ static int run_serve(const struct command_line *line, struct error *error)
     int number = main_loop(&parts, &signals, serve_log_level(flags));
     log_info("%s: draining for at most %lld ms", strsignal(number), (long long)flags->grace_ms);
     http_port_drain(parts.http);
-    size_t cancelled = server_drain(parts.server, flags->grace_ms);
+    size_t cancelled = drain(parts.server, flags->grace_ms);
     if (cancelled > 0)
         log_warning("%zu calls did not end in time: cancelled", cancelled);
     log_info("shutdown complete");
@@ -445,7 +481,8 @@ const struct command command_serve = {
         "SIGTERM: ends streams, answers the calls in progress, and exits 0. SIGHUP: reads the "
         "connections file and the certificates again. SIGUSR1: switches debug messages on, and off "
         "again.",
-    .exit_status = "0 after SIGTERM or SIGINT; 1 it could not start",
+    .exit_status = "0 after SIGTERM or SIGINT; 1 it could not start, or its event loop does not "
+                   "respond",
     .examples = {{"for KEDA on port 9090; metrics and health on port 9091",
                   "backlog serve --http :9091"},
                  {"with connections that triggers name, and no others",

@@ -2,7 +2,10 @@
 
 import ctypes
 import os
+import signal
 import time
+
+import pytest
 
 from support.server.server import Server
 
@@ -25,17 +28,23 @@ def stop_threads(server):
     return threads
 
 
-def test_a_server_whose_event_loop_stands_still_ends():
-    server = Server()
+@pytest.mark.parametrize("number, reason", [
+    (None, "the event loop has not responded for at least 10 s"),
+    (signal.SIGTERM, "the event loop has not responded for 5 s after the grace period"),
+])
+def test_a_server_whose_event_loop_stands_still_ends(number, reason):
+    server = Server(arguments=["--grace", "100ms"])
     server.start()
     try:
         threads = stop_threads(server)
         began = time.monotonic()
+        if number is not None:
+            server.signal(number)
         for thread in threads:
             while not os.WIFEXITED(status := os.waitpid(thread, WALL)[1]) and not os.WIFSIGNALED(status):
                 pass  # it was stopped
         assert server.child.wait(10) == 1
         print(f"after {time.monotonic() - began:.0f} s")
-        assert "the event loop has not responded for at least 10 s" in server.log()
+        assert reason in server.log()
     finally:
         server.remove()
