@@ -1,6 +1,7 @@
 #include "base/system/listen.h"
 
 #include "base/memory.h"
+#include "support/names.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,6 +68,20 @@ static void port_0_takes_a_free_one(void **state)
     close(fd);
 }
 
+static void a_name_is_its_first_address_that_can_be_had(void **state)
+{
+    static const char *const addresses[] = {"198.51.100.1", "127.0.0.1", NULL};
+    _cleanup_(error_done) struct error error = {0};
+    (void)state;
+    names_set("backlog.test", addresses);
+    int fd = listen_open("backlog.test:0", &error);
+    assert_true(fd >= 0);
+    close(fd);
+    names_set("backlog.test", (const char *const[]){"198.51.100.1", "203.0.113.1", NULL});
+    assert_int_equal(listen_open("backlog.test:0", &error), -1);
+    assert_non_null(strstr(error_text(&error), "Cannot assign requested address"));
+}
+
 static int connect_to(int port)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -125,6 +140,7 @@ int main(void)
         cmocka_unit_test(a_port_alone_is_all_addresses),
         cmocka_unit_test(a_port_that_is_none_is_not_taken_for_another),
         cmocka_unit_test(port_0_takes_a_free_one),
+        cmocka_unit_test(a_name_is_its_first_address_that_can_be_had),
         cmocka_unit_test(clients_are_counted_by_the_port_that_they_came_in_at),
         cmocka_unit_test(without_a_free_descriptor_the_number_of_clients_is_unknown),
     };

@@ -69,6 +69,15 @@ static void free_addresses(struct addrinfo **addresses)
         freeaddrinfo(*addresses);
 }
 
+/* On the first that can be had: localhost may have an address of IPv6 on a machine without it. */
+static int listen_on_any(const struct addrinfo *addresses)
+{
+    int fd = -1;
+    for (const struct addrinfo *each = addresses; each != NULL && fd < 0; each = each->ai_next)
+        fd = listen_on(each);
+    return fd;
+}
+
 /* -1, and why in `ret_reason`. */
 static int open_address(const char *host, const char *port, const char **ret_reason)
 {
@@ -80,7 +89,7 @@ static int open_address(const char *host, const char *port, const char **ret_rea
         *ret_reason = gai_strerror(failure);
         return -1;
     }
-    int fd = listen_on(addresses);
+    int fd = listen_on_any(addresses);
     if (fd < 0 && errno == EAFNOSUPPORT && text_equal(host, "::"))
         return open_address("0.0.0.0", port, ret_reason); /* a machine without IPv6 */
     if (fd < 0)
