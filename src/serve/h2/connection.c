@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "serve/h2/call/call.h"
-#include "serve/h2/output.h"
 #include "serve/h2/socket.h"
 
 #include <stdlib.h>
@@ -174,16 +173,6 @@ void h2_connection_terminate(struct h2_connection *connection, enum h2_limit lim
     h2_connection_enter(connection, H2_TERMINATING);
     nghttp2_session_terminate_session(connection->session, NGHTTP2_ENHANCE_YOUR_CALM);
     h2_connection_touch(connection);
-}
-
-void h2_connection_abort(struct h2_connection *connection)
-{
-    if (connection->session != NULL) {
-        nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
-        h2_output_write(connection);
-    }
-    h2_socket_unwrap(connection);
-    h2_connection_free(connection);
 }
 
 static void retire(struct h2_connection *connection)

@@ -30,8 +30,6 @@ void h2_connection_goaway_acknowledged(struct h2_connection *connection);
 void h2_connection_leave(struct h2_connection *connection);
 /* It exceeded a limit: sends GOAWAY, and its calls end. */
 void h2_connection_terminate(struct h2_connection *connection, enum h2_limit limit);
-/* The grace period is over: sends GOAWAY if the socket takes it, and frees it. */
-void h2_connection_abort(struct h2_connection *connection);
 /* Checks its time limits; may free it. */
 void h2_connection_check(struct h2_connection *connection);
 

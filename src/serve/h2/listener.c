@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "serve/h2/connection.h"
 #include "serve/h2/io.h"
+#include "serve/h2/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,7 +114,7 @@ static bool free_place(struct h2_server *server, enum h2_limit limit, size_t cou
         leaver = greediest(server, peer);
     if (leaver == NULL)
         return false;
-    h2_connection_abort(leaver);
+    h2_output_abort(leaver);
     return true;
 }
 

@@ -86,3 +86,19 @@ bool h2_output_write(struct h2_connection *connection)
     }
     return true;
 }
+
+size_t h2_output_abort(struct h2_connection *connection)
+{
+    const struct h2_server *server = connection->server;
+    if (connection->session != NULL)
+        h2_output_write(connection);
+    size_t calls = server->call_count;
+    if (connection->session != NULL) {
+        /* From now on nghttp2 sends no headers any more. */
+        nghttp2_session_terminate_session(connection->session, NGHTTP2_NO_ERROR);
+        h2_output_write(connection);
+    }
+    h2_socket_unwrap(connection);
+    h2_connection_free(connection);
+    return calls - server->call_count;
+}

@@ -129,20 +129,15 @@ static void begin_drain(struct h2_server *server)
     }
 }
 
-/* Nobody's calls are left that would have to wait meanwhile: all end now. Answers that are ready
- * leave first, as far as the sockets take them. */
+/* Nobody's calls are left that would have to wait meanwhile: all end now. */
 static void cut_connections(struct h2_server *server)
 {
     struct h2_connection *connection;
     server->ends_left = SIZE_MAX;
     server->writes_until_us = INT64_MAX;
     h2_connection_end_calls(server);
-    TAILQ_FOREACH(connection, &server->connections, all)
-        if (connection->session != NULL)
-            h2_output_write(connection);
-    server->cancelled += server->call_count;
     while ((connection = TAILQ_FIRST(&server->connections)) != NULL)
-        h2_connection_abort(connection);
+        server->cancelled += h2_output_abort(connection);
 }
 
 void h2_server_turn(struct h2_server *server, int flags)

@@ -11,11 +11,11 @@
  *   state             server, connection and call: the data
  *   tls_bio           the socket as OpenSSL has it, and a limit of what a handshake announces
  *   socket            a connection's bytes, through TLS where that is spoken
- *   output            what it writes
  *   call/limits       a call's deadline, and the client's part in time
  *   call/call_answer  what a call answers: messages and a status
  *   call/call         its messages in, its beginning and its end
  *   connection        its life, its time limits, its end
+ *   output            what it writes
  *   call/refusal      the answer to what is no gRPC
  *   session           HTTP/2: nghttp2's callbacks, and limits on frames
  *   io                the connection's first bytes, what it reads and when it writes
@@ -118,6 +118,7 @@ struct h2_connection {
     TAILQ_ENTRY(h2_connection) ready;   /* in its peer's readable ones, while is_ready */
     TAILQ_ENTRY(h2_connection) ending;  /* in server->ending, while is_ending */
     LIST_HEAD(, h2_call) calls;
+    size_t call_count;   /* but for streams */
     size_t unread_calls; /* nothing is read while there are any */
     bool is_touched;
     uint64_t touched_before; /* the server's `flushes` when it was touched */
