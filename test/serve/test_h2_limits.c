@@ -265,6 +265,31 @@ static void too_many_calls_beyond_the_limit_close_the_connection(void **state)
     h2_client_done(&client);
 }
 
+/* Clients behind one NAT. */
+static void a_connection_with_few_calls_of_its_address_is_crowded_out_and_stays(void **state)
+{
+    enum { CALLS = 40, MORE_THAN_EVER = 500 };
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client modest;
+    struct h2_stream streams[CALLS];
+    struct h2_stream few[1];
+    struct h2_stream refused[1];
+    const char *const limits[] = {"calls=40"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    h2_client_init(&modest, fixture->server->port);
+    open_calls(fixture, &modest, few, 1, "/test/Unread", 0);
+    h2_client_init(&greedy, fixture->server->port);
+    open_calls(fixture, &greedy, streams, CALLS, "/test/Unread", CALLS / 2 + 1);
+    for (size_t i = 0; i < MORE_THAN_EVER; i++)
+        open_calls(fixture, &modest, refused, 1, "/test/Unread", 1);
+    assert_int_equal(modest.goaways, 0);
+    assert_int_equal(hits(fixture, "refusals"), 0);
+    h2_client_done(&greedy);
+    h2_client_done(&modest);
+}
+
 /* Whose answers' messages cannot leave. */
 static void init_without_window(struct h2_client *client, const struct fixture *fixture)
 {
@@ -564,6 +589,7 @@ int main(void)
         TEST(an_address_leaves_half_of_the_calls_to_others),
         TEST(too_many_refused_requests_close_the_connection),
         TEST(too_many_calls_beyond_the_limit_close_the_connection),
+        TEST(a_connection_with_few_calls_of_its_address_is_crowded_out_and_stays),
         TEST(streams_that_stay_take_no_place_of_calls),
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),

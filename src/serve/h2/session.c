@@ -71,7 +71,7 @@ static int header_received(nghttp2_session *session, const nghttp2_frame *frame,
 }
 
 /* Beyond the limit of calls: whoever has few of them is crowded out by others, and keeps its
- * connection. */
+ * connection. Few are also less than its share of those of its address, which may be a NAT's. */
 enum { FEW_CALLS_PART = 16 }; /* of the limit */
 
 static void refuse_call(struct h2_connection *connection, int32_t stream_id)
@@ -82,7 +82,8 @@ static void refuse_call(struct h2_connection *connection, int32_t stream_id)
     nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream_id,
                               NGHTTP2_REFUSED_STREAM);
     h2_refusal_report(connection, STATUS_UNAVAILABLE); /* what gRPC makes of it */
-    if (connection->peer->calls > few)
+    size_t of_address = connection->peer->calls;
+    if (of_address > few && connection->call_count * connection->peer->connections >= of_address)
         take(connection, H2_REFUSALS);
 }
 

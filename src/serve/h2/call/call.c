@@ -270,6 +270,7 @@ void h2_call_begin(struct h2_connection *connection, int32_t stream_id, struct h
     LIST_INSERT_HEAD(&connection->calls, call, of_connection);
     server->call_count++;
     connection->peer->calls++;
+    connection->call_count++;
     connection->busy_ms = server->now_ms;
     nghttp2_session_set_stream_user_data(connection->session, stream_id, call);
     h2_call_set_deadline(call, request->timeout_ms);
@@ -287,6 +288,7 @@ void h2_call_end(struct h2_call *call)
     h2_call_include_in_limit(call);
     server->call_count--;
     connection->peer->calls--;
+    connection->call_count--;
     connection->busy_ms = server->now_ms;
     h2_call_await_nobody(call);
     leave_queue(call);

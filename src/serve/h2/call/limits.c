@@ -93,6 +93,7 @@ void h2_call_exclude_from_limit(struct call *base)
         return;
     call->is_stream = true;
     call->connection->peer->calls--;
+    call->connection->call_count--;
     call->connection->server->stream_count++;
 }
 
@@ -102,5 +103,6 @@ void h2_call_include_in_limit(struct h2_call *call)
         return;
     call->is_stream = false;
     call->connection->peer->calls++;
+    call->connection->call_count++;
     call->connection->server->stream_count--;
 }
