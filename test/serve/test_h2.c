@@ -185,7 +185,7 @@ static void messages_one_after_the_other_never_exhaust_the_window(void **state)
     h2_client_done(&client);
 }
 
-/* They are held, a window of them at most, and each is delivered when the answer before has left. */
+/* They are held, a window of them at most; each is delivered when the answer before has left. */
 static void messages_that_do_not_wait_for_their_answers_never_exhaust_the_window(void **state)
 {
     enum { MESSAGES = 20 * PER_WINDOW, ALL_BYTES = MESSAGES * EACH_BYTES };

@@ -1,5 +1,5 @@
-/* What a client of the nghttp2 transport keeps however late the server's turns come, and at its end.
- * The turns are the test's own, and so is the time that passes between them. */
+/* What a client of the nghttp2 transport keeps however late the server's turns come, and at their
+ * end. The turns are the test's own, and so is the time that passes between them. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "serve/h2/listener.h"
