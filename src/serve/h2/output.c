@@ -6,6 +6,7 @@
 #include "serve/h2/output.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "serve/h2/connection.h"
 #include "serve/h2/socket.h"
 
 #include <stdlib.h>
