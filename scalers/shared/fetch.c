@@ -223,8 +223,8 @@ static bool no_memory(const char *name, struct error *error)
         name);
 }
 
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
-                            struct error *error)
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
+                            const char *name, struct error *error)
 {
     const struct json_text text = {answer->body.bytes, answer->body.length};
     size_t bytes = json_text_tree_bytes(text);
@@ -232,7 +232,7 @@ bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const
         return error_set(error, ERROR_LIMIT, "%s: the response has too many values in it", name);
     if (!source_memory_set(&answer->memory, answer->memory.used + bytes))
         return no_memory(name, error);
-    answer->json = json_text_tree(text, 0, max_bytes);
+    answer->json = json_text_tree(text, flags, max_bytes);
     return true;
 }
 
@@ -299,7 +299,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
     ret_answer->body = take_text(fetcher, &ret_answer->memory);
     if (max_bytes == 0 ||
-        fetch_answer_make_tree(ret_answer, max_bytes, fetcher->source.name, error))
+        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->source.name, error))
         return FETCH_ANSWERED;
     fetch_answer_done(ret_answer);
     return FETCH_TOO_LARGE;

@@ -88,9 +88,9 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
 }
 
 /* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would
- * take more. `name` is that of the source. */
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
-                            struct error *error);
+ * take more. `flags` are jansson's; `name` is that of the source. */
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
+                            const char *name, struct error *error);
 
 /* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no
  * limit of libcurl's tells before a line has ended. What is too much is given back as the body

@@ -245,6 +245,19 @@ def test_any_name_of_queue_and_vhost_is_found(broker, client, protocol):
     assert_unavailable(client.metrics, trigger(host_of(broker, protocol, vhost="nowhere"), "größe"), "nowhere")
 
 
+def test_a_name_with_a_nul_disturbs_no_other_queue(broker, client):
+    vhost = "nul"
+    broker.create_vhost(vhost)
+    broker.declare("a", vhost=vhost)
+    with broker.connect(vhost) as connection:
+        connection.channel().queue_declare("a\0b", durable=True)
+    broker.publish("a", 3, vhost)
+    wait_for_value(client, trigger(broker.http_url(vhost), "a"), 3)
+    broker.publish("a\0b", 2, vhost)
+    wait_for_value(client, trigger(broker.http_url(vhost), "^a", useRegex="true"), 5)
+    wait_for_value(client, trigger(broker.http_url(vhost), "a"), 3)
+
+
 def test_1000_triggers_are_one_connection(broker, server, client):
     vhost = "thousand"
     broker.create_vhost(vhost)

@@ -36,7 +36,7 @@ static enum fetch_outcome take_answer(const struct fetch_source *source, const c
     ret_answer->status = strtol(line, &json, 10);
     text_add_bytes(&ret_answer->body, json, length - (size_t)(json - line));
     if (source->max_tree_bytes > 0)
-        fetch_answer_make_tree(ret_answer, source->max_tree_bytes, source->name, NULL);
+        fetch_answer_make_tree(ret_answer, 0, source->max_tree_bytes, source->name, NULL);
     return FETCH_ANSWERED;
 }
 
@@ -67,14 +67,14 @@ void fetch_free(struct fetcher *fetcher)
     free(fetcher);
 }
 
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t max_bytes, const char *name,
-                            struct error *error)
+bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
+                            const char *name, struct error *error)
 {
     const struct json_text text = {answer->body.bytes, answer->body.length};
     (void)name;
     if (json_text_tree_bytes(text) > max_bytes)
         return error != NULL && error_set(error, ERROR_LIMIT, "too many values");
-    answer->json = json_text_tree(text, 0, max_bytes);
+    answer->json = json_text_tree(text, flags, max_bytes);
     return true;
 }
 

@@ -48,9 +48,20 @@ static void add_queues(struct text *json, size_t from, size_t to)
     text_add(json, "]");
 }
 
-static char *list_queues(struct management_peer *peer, size_t queues, const char *request)
+/* A list, or a page of them. */
+static char *list_given(const char *given, const char *request)
+{
+    return strstr(request, "?page=") == NULL
+               ? text_format("[%s]", given)
+               : text_format("{\"filtered_count\":1,\"page_count\":1,\"items\":[%s]}", given);
+}
+
+static char *list_queues(struct management_peer *peer, size_t queues, const char *given,
+                         const char *request)
 {
     struct text json = {0};
+    if (given != NULL)
+        return list_given(given, request);
     size_t number;
     size_t size;
     size_t first = peer->gone;
@@ -106,19 +117,22 @@ static void take_get(struct management_peer *peer, struct call *call, const char
                                  peer->script.queues_of_broker);
     else if (sscanf(request, "GET /api/queues/%%2F/%63[^?]", name) == 1) {
         peer->singles++;
-        call->body = peer->script.without_statistics ? text_format("{\"name\":\"%s\"}", name)
-                                                     : list_one(name);
+        const char *given = peer->in_statistics;
+        call->body = given != NULL                     ? text_copy(given)
+                     : peer->script.without_statistics ? text_format("{\"name\":\"%s\"}", name)
+                                                       : list_one(name);
     } else if (strstr(request, "disable_stats=true") != NULL) {
         size_t after = peer->script.totals_hang_after;
         bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after) ||
                      peer->totals < peer->script.totals_hang_until;
         peer->totals++;
         call->due_ms += peer->script.totals_ms;
-        call->body = hangs ? NULL : list_queues(peer, queues - peer->script.cut, request);
+        call->body =
+            hangs ? NULL : list_queues(peer, queues - peer->script.cut, peer->in_totals, request);
     } else {
         peer->statistics++;
         call->due_ms += peer->script.statistics_ms;
-        call->body = list_queues(peer, queues, request);
+        call->body = list_queues(peer, queues, peer->in_statistics, request);
     }
 }
 

@@ -43,6 +43,43 @@ static void a_listing_may_have_any_order(void **state)
     management_stop(&fixture);
 }
 
+/* RabbitMQ takes such names from any client. */
+static void a_name_with_a_nul_disturbs_no_other_queue(void **state)
+{
+    (void)state;
+#define QUEUE(name, messages)                                                                      \
+    "{\"name\":\"" name "\",\"messages_ready\":" messages ",\"messages_unacknowledged\":0}"
+    static const char queues[] = QUEUE("q3\\u0000b", "7") "," QUEUE("q3", "3") "," QUEUE("", "1");
+#undef QUEUE
+    struct management_fixture fixture;
+    management_start(&fixture, "5s", &(struct management_script){.queues = 0});
+    fixture.peer.in_totals = fixture.peer.in_statistics = queues;
+    management_add_queues_from(&fixture, "q", 3, 22, "QueueLength");
+    management_add_queue(&fixture, "^q", "QueueLength");
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 3);
+    assert_ended_with(fixture.feed, 1, TASK_FAILED, "NOT_FOUND");
+    assert_waiting(fixture.feed, 22, 11);
+    management_stop(&fixture);
+}
+
+/* No broker is known to send any. */
+static void a_queue_that_cannot_be_read_fails_no_other(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "5s", &(struct management_script){.queues = 0});
+    fixture.peer.in_totals = "{\"name\":\"\xff\"},{\"name\":\"q3\",\"messages_ready\":3,"
+                             "\"messages_unacknowledged\":0}";
+    fixture.peer.in_statistics =
+        "{\"name\":\"q4\",\"messages_ready\":4,\"messages_unacknowledged\":0}";
+    management_add_queues_from(&fixture, "q", 3, 2, "QueueLength");
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 3);
+    assert_waiting(fixture.feed, 1, 4); /* it may be the one: it is requested alone */
+    management_stop(&fixture);
+}
+
 static void where_totals_hang_statistics_answer(void **state)
 {
     (void)state;
@@ -207,6 +244,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_listing_answers_all),
         cmocka_unit_test(a_listing_may_have_any_order),
+        cmocka_unit_test(a_name_with_a_nul_disturbs_no_other_queue),
+        cmocka_unit_test(a_queue_that_cannot_be_read_fails_no_other),
         cmocka_unit_test(where_totals_hang_statistics_answer),
         cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),

@@ -150,8 +150,9 @@ static enum rabbitmq_http_outcome outcome_of(const struct rabbitmq_http *http,
     }
     const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
     bool is_list = json_text_begins_with(text, '[');
-    bool may = is_list ||
-               fetch_answer_make_tree(&ended->answer, MAX_TREE_BYTES, http->name, &ended->error);
+    bool may = is_list || /* RabbitMQ allows a NUL in the name of a queue */
+               fetch_answer_make_tree(&ended->answer, JSON_ALLOW_NUL, MAX_TREE_BYTES, http->name,
+                                      &ended->error);
     if (ended->answer.status != FETCH_STATUS_OK)
         return explain_status(http, &ended->answer, &ended->error);
     if (is_list || ended->answer.json != NULL)

@@ -31,14 +31,14 @@ static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *re
     return sorted;
 }
 
-/* Notes the queue in its lookups. */
+/* Notes the queue in its lookups. A name with a NUL, which RabbitMQ allows, is no trigger's. */
 static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rabbitmq_vhost *vhost,
                  const json_t *queue)
 {
-    const struct rabbitmq_query query = {.queue_name =
-                                             json_string_value(json_object_get(queue, "name"))};
+    const json_t *name = json_object_get(queue, "name");
+    const struct rabbitmq_query query = {.queue_name = json_string_value(name)};
     const struct rabbitmq_lookup key = {.query = &query}, *key_pointer = &key;
-    if (query.queue_name == NULL)
+    if (query.queue_name == NULL || strlen(query.queue_name) != json_string_length(name))
         return;
     struct rabbitmq_lookup **found = bsearch(&key_pointer, sorted, count, sizeof(*sorted), compare);
     while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
@@ -59,24 +59,28 @@ static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
     return RABBITMQ_LOOKUP_ENDED;
 }
 
+struct summary {
+    size_t queues;
+    size_t unreadable; /* of them */
+    bool is_counted;   /* one of them is */
+};
+
 /* One queue of the list at a time is a tree. */
 static bool find_all(struct rabbitmq_lookup **sorted, size_t count, struct json_text queues,
-                     const struct rabbitmq_vhost *vhost, size_t *ret_queues, bool *ret_counted)
+                     const struct rabbitmq_vhost *vhost, struct summary *ret_summary)
 {
     struct json_walk walk;
     struct json_text unused;
     struct json_text text;
-    *ret_queues = 0;
-    *ret_counted = false;
+    *ret_summary = (struct summary){0};
     json_walk_begin(&walk, queues);
     while (json_walk_next(&walk, &unused, &text)) {
-        json_t *queue = json_text_tree(text, JSON_DECODE_ANY, MAX_QUEUE_BYTES);
-        if (queue == NULL)
-            return false;
+        json_t *queue = json_text_tree(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, MAX_QUEUE_BYTES);
         find(sorted, count, vhost, queue);
-        *ret_counted = *ret_counted || json_object_get(queue, "messages_ready") != NULL;
+        ret_summary->queues++;
+        ret_summary->unreadable += queue == NULL;
+        ret_summary->is_counted |= json_object_get(queue, "messages_ready") != NULL;
         json_decref(queue);
-        ++*ret_queues;
     }
     return !walk.is_broken;
 }
@@ -88,24 +92,28 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
                            struct rabbitmq_preference *preference)
 {
     size_t count;
-    size_t listed;
-    bool is_counted;
+    struct summary listed;
     _cleanup_(memory_free) struct rabbitmq_lookup **sorted = sort(listing->lookups, &count);
     int64_t now_ms = clock_now_ms();
     bool totals = listing->source == RABBITMQ_SOURCE_TOTALS;
     bool complete = true;
     for (size_t i = 0; i < count; i++)
         sorted[i]->is_listed = false;
-    if (!find_all(sorted, count, queues, vhost, &listed, &is_counted))
+    if (!find_all(sorted, count, queues, vhost, &listed))
         return false;
     bool is_doubted =
         rabbitmq_preference_note_answer(preference, listing->source, listing->sent_ms, now_ms);
     bool is_cut = totals && is_doubted;
-    if (!is_cut || listed > preference->queues) /* there are at least so many */
-        rabbitmq_preference_note_size(preference, listed, now_ms);
-    if (totals && is_counted)
+    if (!is_cut || listed.queues > preference->queues) /* there are at least so many */
+        rabbitmq_preference_note_size(preference, listed.queues, now_ms);
+    if (totals && listed.is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
+        if (!sorted[i]->is_listed && listed.unreadable > 0) { /* it may be one of these */
+            rabbitmq_lookup_use_statistics(sorted[i]);
+            sorted[i]->is_single = true;
+            continue;
+        }
         enum rabbitmq_lookup_result result = take(sorted[i], vhost, is_doubted);
         if (result == RABBITMQ_LOOKUP_LACKING) {
             rabbitmq_lookup_use_statistics(sorted[i]);

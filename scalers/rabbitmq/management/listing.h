@@ -20,8 +20,8 @@ struct rabbitmq_listing {
 };
 
 /* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not
- * in it as missing, unless the list may have been cut short; those that are left are to use
- * statistics. False: it is no such array, and nothing was done. */
+ * in it as missing, unless the list may have been cut short, or a queue of it cannot be read; those
+ * that are left are to use statistics. False: it is no such array, and nothing was done. */
 bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text queues,
                            const struct rabbitmq_vhost *vhost,
                            struct rabbitmq_preference *preference);
