@@ -33,7 +33,7 @@ struct fetcher {
     bool is_worn; /* from its beginning on, until the transfer has ended well with a usual head */
     struct fetch_budget *budget; /* or NULL; head and body are counted in it */
     size_t limit;                /* that the body exceeds; 0: none */
-    bool is_refused;             /* other connections have the memory for it */
+    bool is_refused;             /* others have the memory for it */
     struct error tls_error;
     char curl_error[CURL_ERROR_SIZE];
 };
@@ -93,9 +93,8 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
     size_t length = size * count;
     if (fetcher->body.length + length > fetcher->source.max_body_bytes)
         fetcher->limit = fetcher->source.max_body_bytes;
-    else if (budget != NULL && budget->max > 0 && budget->used + length > budget->max)
-        fetcher->limit = budget->max;
-    else if (budget != NULL && !count_body(fetcher, length))
+    else if (budget != NULL && ((budget->max > 0 && budget->used + length > budget->max) ||
+                                !count_body(fetcher, length)))
         fetcher->is_refused = true;
     if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
@@ -214,26 +213,26 @@ void fetch_answer_done(struct fetch_answer *answer)
     source_memory_set(&answer->memory, 0);
 }
 
-static bool no_memory(const char *name, struct error *error)
+static enum fetch_outcome no_memory(const char *name, struct error *error)
 {
-    return error_set(
-        error, ERROR_LIMIT,
-        "%s: the response is too large for now: replies of other sources use the memory "
-        "for it",
-        name);
+    error_set(error, ERROR_LIMIT,
+              "%s: the response is too large for now: other replies use the memory for it", name);
+    return FETCH_NO_MEMORY;
 }
 
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
-                            const char *name, struct error *error)
+enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
+                                          size_t max_bytes, const char *name, struct error *error)
 {
     const struct json_text text = {answer->body.bytes, answer->body.length};
     size_t bytes = json_text_tree_bytes(text);
-    if (bytes > max_bytes)
-        return error_set(error, ERROR_LIMIT, "%s: the response has too many values in it", name);
+    if (bytes > max_bytes) {
+        error_set(error, ERROR_LIMIT, "%s: the response has too many values in it", name);
+        return FETCH_TOO_LARGE;
+    }
     if (!source_memory_set(&answer->memory, answer->memory.used + bytes))
         return no_memory(name, error);
     answer->json = json_text_tree(text, flags, max_bytes);
-    return true;
+    return FETCH_ANSWERED;
 }
 
 CURL *fetch_handle(const struct fetcher *fetcher)
@@ -276,10 +275,8 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
                   fetcher->limit);
         return FETCH_TOO_LARGE;
     }
-    if (fetcher->is_refused) {
-        no_memory(name, error);
-        return FETCH_TOO_LARGE;
-    }
+    if (fetcher->is_refused)
+        return no_memory(name, error);
     if (error_is_set(&fetcher->tls_error))
         error_copy(error, &fetcher->tls_error);
     else
@@ -298,9 +295,11 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     fetcher->is_worn = head_bytes(fetcher) > KEPT_HEAD_BYTES;
     curl_easy_getinfo(fetcher->curl, CURLINFO_RESPONSE_CODE, &ret_answer->status);
     ret_answer->body = take_text(fetcher, &ret_answer->memory);
-    if (max_bytes == 0 ||
-        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->source.name, error))
+    if (max_bytes == 0)
         return FETCH_ANSWERED;
-    fetch_answer_done(ret_answer);
-    return FETCH_TOO_LARGE;
+    enum fetch_outcome outcome =
+        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->source.name, error);
+    if (outcome != FETCH_ANSWERED)
+        fetch_answer_done(ret_answer);
+    return outcome;
 }

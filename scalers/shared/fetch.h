@@ -38,12 +38,14 @@ enum fetch_outcome {
     FETCH_ANSWERED, /* with any status */
     FETCH_TIMED_OUT,
     FETCH_TOO_LARGE,
-    FETCH_FAILED, /* no connection, or it broke */
+    FETCH_NO_MEMORY, /* for now: other replies use it */
+    FETCH_FAILED,    /* no connection, or it broke */
 };
 
 enum fetch_status {
     FETCH_STATUS_OK = 200,
     FETCH_STATUS_REDIRECTION = 300, /* and above; all below are of success */
+    FETCH_STATUS_BAD_REQUEST = 400,
     FETCH_STATUS_UNAUTHORIZED = 401,
     FETCH_STATUS_FORBIDDEN = 403,
     FETCH_STATUS_NOT_FOUND = 404,
@@ -87,10 +89,11 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
     return answer->status == FETCH_STATUS_UNAUTHORIZED || answer->status == FETCH_STATUS_FORBIDDEN;
 }
 
-/* Makes the tree of the body, where that takes at most so many bytes and is JSON. False: it would
- * take more. `flags` are jansson's; `name` is that of the source. */
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
-                            const char *name, struct error *error);
+/* Makes the tree of the body, where that takes at most so many bytes and is JSON. Where it would
+ * take more than that, or than there is, it returns so and sets the error; else FETCH_ANSWERED.
+ * `flags` are jansson's; `name` is that of the source. */
+enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
+                                          size_t max_bytes, const char *name, struct error *error);
 
 /* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no
  * limit of libcurl's tells before a line has ended. What is too much is given back as the body

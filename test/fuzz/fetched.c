@@ -51,6 +51,7 @@ static enum fetch_outcome take(const struct fetch_source *source, struct fetch_a
     error_unavailable(error, "request to %s failed", source->name);
     return line[0] == '\0' || line[0] == 't' ? FETCH_TIMED_OUT
            : line[0] == 'l'                  ? FETCH_TOO_LARGE
+           : line[0] == 'm'                  ? FETCH_NO_MEMORY
                                              : FETCH_FAILED;
 }
 
@@ -67,15 +68,18 @@ void fetch_free(struct fetcher *fetcher)
     free(fetcher);
 }
 
-bool fetch_answer_make_tree(struct fetch_answer *answer, size_t flags, size_t max_bytes,
-                            const char *name, struct error *error)
+enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
+                                          size_t max_bytes, const char *name, struct error *error)
 {
     const struct json_text text = {answer->body.bytes, answer->body.length};
     (void)name;
-    if (json_text_tree_bytes(text) > max_bytes)
-        return error != NULL && error_set(error, ERROR_LIMIT, "too many values");
+    if (json_text_tree_bytes(text) > max_bytes) {
+        if (error != NULL)
+            error_set(error, ERROR_LIMIT, "too many values");
+        return FETCH_TOO_LARGE;
+    }
     answer->json = json_text_tree(text, flags, max_bytes);
-    return true;
+    return FETCH_ANSWERED;
 }
 
 void fetch_answer_done(struct fetch_answer *answer)

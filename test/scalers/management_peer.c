@@ -70,6 +70,8 @@ static char *list_queues(struct management_peer *peer, size_t queues, const char
         add_queues(&json, first, queues);
         return text_take(&json);
     }
+    if (number == peer->script.refuse_page)
+        return text_copy("503");
     if ((number - 1) * size > queues - first)
         return text_copy("{\"error\":\"page_out_of_range\",\"reason\":\"Page out of range\"}");
     text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":", queues - first,
@@ -173,6 +175,13 @@ static void read_request(struct management_peer *peer, struct call *call)
     take_request(peer, call, request);
 }
 
+static const char *status_of(const char *body)
+{
+    return text_starts_with(body, "{\"error\"") ? "400 Bad Request"
+           : text_equal(body, "503")            ? "503 Service Unavailable"
+                                                : "200 OK";
+}
+
 /* Sends what is due, and returns how long to wait for the next. */
 static int send_answers(struct management_peer *peer, struct call *calls)
 {
@@ -185,8 +194,7 @@ static int send_answers(struct management_peer *peer, struct call *calls)
             continue;
         }
         _cleanup_(memory_free) char *reply =
-            text_format("HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
-                        text_starts_with(call->body, "{\"error\"") ? "400 Bad Request" : "200 OK",
+            text_format("HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status_of(call->body),
                         strlen(call->body), call->body);
         (void)!send(call->socket, reply, strlen(reply), MSG_NOSIGNAL);
         free(TAKE(call->body));

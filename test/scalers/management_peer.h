@@ -26,6 +26,7 @@ struct management_script {
     int statistics_ms;        /* a listing of them takes so long */
     size_t go;                /* so many of the queues, the first ones, go after pages of them... */
     size_t go_at_once;        /* ... so many after each */
+    size_t refuse_page;       /* answered with 503; 0: none */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
      * 'h' never answered. */

@@ -1,8 +1,10 @@
 /* Listings and single requests of the management API. */
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler_internal.h"
 #include "scalers/ended.h"
 #include "scalers/management_fixture.h"
+#include "shared/source_memory.h"
 
 #include <string.h>
 
@@ -77,6 +79,31 @@ static void a_queue_that_cannot_be_read_fails_no_other(void **state)
     management_measure(&fixture);
     assert_waiting(fixture.feed, 0, 3);
     assert_waiting(fixture.feed, 1, 4); /* it may be the one: it is requested alone */
+    management_stop(&fixture);
+}
+
+static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    struct source_memory others = {0};
+    management_start(&fixture, "5s", &(struct management_script){.queues = 800}); /* 64 KB */
+    management_add_queues(&fixture, "q", 40, "QueueLength");
+    scaler_set_tenant(1, false);
+    while (source_memory_set(&others, others.used + 4096))
+        continue;
+    management_measure(&fixture);
+    management_assert_answered(&fixture, 0, 20); /* one by one, beside the second listing */
+    assert_all_ended(fixture.feed, 20, 20, TASK_FAILED);
+    assert_ended_with(fixture.feed, 20, TASK_FAILED, "other replies use the memory for it");
+    assert_true(source_memory_set(&others, 0));
+    test_feed_again(fixture.feed);
+    management_measure(&fixture);
+    management_assert_answered(&fixture, 0, 40);
+    assert_int_equal(fixture.peer.totals, 2);
+    assert_int_equal(fixture.peer.statistics, 1);
+    assert_int_equal(fixture.peer.singles, 20);
+    scaler_set_tenant(0, false);
     management_stop(&fixture);
 }
 
@@ -210,6 +237,19 @@ static void a_listing_of_statistics_has_the_whole_time(void **state)
     management_stop(&fixture);
 }
 
+static void a_page_that_a_proxy_refuses_is_no_change(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "2000", &(struct management_script){.queues = 7, .refuse_page = 2});
+    fixture.page_size = "2";
+    management_add_queue(&fixture, "^q", "QueueLength");
+    management_measure(&fixture);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED, "answered 503");
+    assert_int_equal(fixture.peer.totals, 2);
+    management_stop(&fixture);
+}
+
 /* Queues go after each of the first pages, and those behind them move up. */
 static void pages_that_move_are_read_again(void **state)
 {
@@ -246,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_listing_may_have_any_order),
         cmocka_unit_test(a_name_with_a_nul_disturbs_no_other_queue),
         cmocka_unit_test(a_queue_that_cannot_be_read_fails_no_other),
+        cmocka_unit_test(no_memory_for_now_is_no_listing_that_is_too_large),
         cmocka_unit_test(where_totals_hang_statistics_answer),
         cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),
@@ -253,6 +294,7 @@ int main(void)
         cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
         cmocka_unit_test(requests_that_hang_have_their_whole_time_where_none_waits),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
+        cmocka_unit_test(a_page_that_a_proxy_refuses_is_no_change),
         cmocka_unit_test(pages_that_move_are_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

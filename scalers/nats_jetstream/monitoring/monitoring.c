@@ -217,7 +217,7 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
         _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
         if (!fetch_pool_take(monitoring->pool, &ended))
             break;
-        if (ended.outcome == FETCH_ANSWERED || ended.outcome == FETCH_TOO_LARGE)
+        if (ended.outcome != FETCH_TIMED_OUT && ended.outcome != FETCH_FAILED)
             monitoring->answered_ms = clock_now_ms();
         usable = ended.owner == monitoring ? end_ping(monitoring, &ended, error)
                                            : end_listing(monitoring, ended.owner, &ended, error);

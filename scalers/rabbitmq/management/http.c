@@ -132,33 +132,33 @@ static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *htt
                       (int)text_cut(reason, MAX_REASON_BYTES), reason);
     if (answer->status == FETCH_STATUS_NOT_FOUND)
         return RABBITMQ_HTTP_NOT_FOUND;
+    if (answer->status == FETCH_STATUS_BAD_REQUEST)
+        return RABBITMQ_HTTP_BAD_REQUEST;
     return is_login ? RABBITMQ_HTTP_FAILED : RABBITMQ_HTTP_REFUSED;
 }
 
 static enum rabbitmq_http_outcome outcome_of(const struct rabbitmq_http *http,
                                              struct fetch_ended *ended)
 {
-    switch (ended->outcome) {
-    case FETCH_TIMED_OUT:
-        return RABBITMQ_HTTP_TIMED_OUT;
-    case FETCH_TOO_LARGE:
-        return RABBITMQ_HTTP_TOO_LARGE;
-    case FETCH_FAILED:
-        return RABBITMQ_HTTP_FAILED;
-    case FETCH_ANSWERED:
-        break;
-    }
+    static const enum rabbitmq_http_outcome outcomes[] = {
+        [FETCH_ANSWERED] = RABBITMQ_HTTP_GOT,        [FETCH_TIMED_OUT] = RABBITMQ_HTTP_TIMED_OUT,
+        [FETCH_TOO_LARGE] = RABBITMQ_HTTP_TOO_LARGE, [FETCH_NO_MEMORY] = RABBITMQ_HTTP_NO_MEMORY,
+        [FETCH_FAILED] = RABBITMQ_HTTP_FAILED,
+    };
+    if (ended->outcome != FETCH_ANSWERED)
+        return outcomes[ended->outcome];
     const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
     bool is_list = json_text_begins_with(text, '[');
-    bool may = is_list || /* RabbitMQ allows a NUL in the name of a queue */
-               fetch_answer_make_tree(&ended->answer, JSON_ALLOW_NUL, MAX_TREE_BYTES, http->name,
+    enum fetch_outcome tree = FETCH_ANSWERED;
+    if (!is_list) /* RabbitMQ allows a NUL in the name of a queue */
+        tree = fetch_answer_make_tree(&ended->answer, JSON_ALLOW_NUL, MAX_TREE_BYTES, http->name,
                                       &ended->error);
     if (ended->answer.status != FETCH_STATUS_OK)
         return explain_status(http, &ended->answer, &ended->error);
     if (is_list || ended->answer.json != NULL)
         return RABBITMQ_HTTP_GOT;
-    if (!may)
-        return RABBITMQ_HTTP_TOO_LARGE;
+    if (tree != FETCH_ANSWERED)
+        return outcomes[tree];
     error_unavailable(&ended->error, "%s: unexpected reply: no JSON", http->name);
     return RABBITMQ_HTTP_FAILED;
 }

@@ -22,11 +22,13 @@ struct rabbitmq_http;
 /* How a GET ended. */
 enum rabbitmq_http_outcome {
     RABBITMQ_HTTP_GOT,
-    RABBITMQ_HTTP_NOT_FOUND, /* 404 */
-    RABBITMQ_HTTP_REFUSED,   /* with any other status than 401 and 403 */
+    RABBITMQ_HTTP_NOT_FOUND,   /* 404 */
+    RABBITMQ_HTTP_BAD_REQUEST, /* 400: a pattern or a page that the broker does not have */
+    RABBITMQ_HTTP_REFUSED,     /* with any other status than 401 and 403 */
     RABBITMQ_HTTP_TIMED_OUT,
     RABBITMQ_HTTP_TOO_LARGE,
-    RABBITMQ_HTTP_FAILED, /* no connection, authentication failed, or no JSON */
+    RABBITMQ_HTTP_NO_MEMORY, /* for now: other replies use it */
+    RABBITMQ_HTTP_FAILED,    /* no connection, authentication failed, or no JSON */
 };
 
 struct rabbitmq_http_answer {

@@ -108,23 +108,30 @@ static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup 
     rabbitmq_lookup_drop(lookup);
 }
 
-/* The listing did not come: it was too large or too late. */
+/* The listing did not come: it was too large, too late, or there was no memory for it. Statistics
+ * are the last to be listed: only where that is too large for any time, GETs of each queue follow.
+ */
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
-                            bool is_late)
+                            const struct rabbitmq_http_answer *answer)
 {
-    bool late_statistics = is_late && listing->source == RABBITMQ_SOURCE_STATISTICS;
+    bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
+    bool is_too_large = answer->outcome == RABBITMQ_HTTP_TOO_LARGE;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, listing->source, listing->sent_ms,
                                          clock_now_ms());
-    else
+    else if (is_too_large)
         rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(listing->lookups, lookup, next) {
-        if (late_statistics)
-            time_out(client, lookup);
-        else
+        if (is_too_large || listing->source == RABBITMQ_SOURCE_TOTALS)
             use_statistics(client, lookup);
+        else if (is_late)
+            time_out(client, lookup);
+        else {
+            rabbitmq_lookup_fail(lookup, &answer->error);
+            rabbitmq_lookup_drop(lookup);
+        }
     }
 }
 
@@ -143,8 +150,9 @@ static bool take_listing_answer(struct rabbitmq_management *client,
                                 struct rabbitmq_http_answer *answer, struct error *error)
 {
     listing->is_in_flight = false;
-    if (answer->outcome == RABBITMQ_HTTP_TIMED_OUT || answer->outcome == RABBITMQ_HTTP_TOO_LARGE) {
-        give_up_listing(client, listing, answer->outcome == RABBITMQ_HTTP_TIMED_OUT);
+    if (answer->outcome == RABBITMQ_HTTP_TIMED_OUT || answer->outcome == RABBITMQ_HTTP_TOO_LARGE ||
+        answer->outcome == RABBITMQ_HTTP_NO_MEMORY) {
+        give_up_listing(client, listing, answer);
         return true;
     }
     if (answer->outcome != RABBITMQ_HTTP_GOT)
@@ -189,7 +197,7 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
         return;
     }
     /* So many queues are gone that there is no such page any more. */
-    if (answer->outcome == RABBITMQ_HTTP_REFUSED && lookup->page > 1) {
+    if (answer->outcome == RABBITMQ_HTTP_BAD_REQUEST && lookup->page > 1) {
         take_result(client, lookup, rabbitmq_lookup_begin_again(lookup));
         return;
     }
