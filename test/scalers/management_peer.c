@@ -51,9 +51,13 @@ static void add_queues(struct text *json, size_t from, size_t to)
 /* A list, or a page of them. */
 static char *list_given(const char *given, const char *request)
 {
+    size_t count = 0;
+    for (const char *at = given; (at = strstr(at, "\"name\"")) != NULL; at++)
+        count++;
     return strstr(request, "?page=") == NULL
                ? text_format("[%s]", given)
-               : text_format("{\"filtered_count\":1,\"page_count\":1,\"items\":[%s]}", given);
+               : text_format("{\"filtered_count\":%zu,\"page_count\":1,\"items\":[%s]}", count,
+                             given);
 }
 
 static char *list_queues(struct management_peer *peer, size_t queues, const char *given,

@@ -65,28 +65,6 @@ static void fields_missing_from_the_management_api_are_unknown(void **state)
     assert_true(isnan(kept_no_rate.publish_rate) && isnan(kept_no_rate.deliver_get_rate));
 }
 
-static bool guessed(const char *text)
-{
-    json_t *queue = json_loads(text, 0, NULL);
-    assert_non_null(queue);
-    struct rabbitmq_counts counts = rabbitmq_counts_of(queue, true);
-    bool is_guessed = rabbitmq_counts_are_guessed(queue, &counts);
-    json_decref(queue);
-    return is_guessed;
-}
-
-static void zero_totals_of_a_quorum_queue_are_unknown(void **state)
-{
-    (void)state;
-#define COUNTS(ready, held) "\"messages_ready\": " #ready ", \"messages_unacknowledged\": " #held
-    assert_true(guessed("{\"type\": \"quorum\", " COUNTS(0, 0) "}"));
-    assert_false(guessed("{\"type\": \"quorum\", " COUNTS(0, 1) "}"));
-    assert_false(guessed("{\"type\": \"quorum\", " COUNTS(1, 0) "}"));
-    assert_false(guessed("{\"type\": \"classic\", " COUNTS(0, 0) "}"));
-    assert_false(guessed("{" COUNTS(0, 0) "}"));
-#undef COUNTS
-}
-
 static void a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates(void **state)
 {
     (void)state;
@@ -181,7 +159,6 @@ int main(void)
         cmocka_unit_test(a_queue_is_counted_as_the_management_api_reports_it),
         cmocka_unit_test(a_queue_has_consumers_and_totals),
         cmocka_unit_test(fields_missing_from_the_management_api_are_unknown),
-        cmocka_unit_test(zero_totals_of_a_quorum_queue_are_unknown),
         cmocka_unit_test(a_queue_that_had_no_messages_has_rates_of_0_where_the_broker_keeps_rates),
         cmocka_unit_test(many_queues_are_summed),
         cmocka_unit_test(an_average_keeps_its_fraction),

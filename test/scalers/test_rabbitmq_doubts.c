@@ -1,5 +1,5 @@
-/* Zeros of the management API that are not believed: behind a list that was cut short, and after
- * what may have been a restart. */
+/* Zeros of the management API that are not believed: behind a list that was cut short, after what
+ * may have been a restart, and of a quorum queue whose leader has changed. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "measure/scaler_internal.h"
@@ -230,6 +230,91 @@ static void queues_that_hang_are_no_silence_of_the_broker(void **state)
     management_stop(&fixture);
 }
 
+/* ---- leaders of quorum queues ---- */
+
+#define QUORUM(leader, more, messages)                                                             \
+    "{\"name\":\"q0\",\"type\":\"quorum\",\"leader\":\"" leader "\"" more                          \
+    ",\"messages_ready\":" messages ",\"messages_unacknowledged\":0}"
+#define REPORTED ",\"consumers\":0"
+#define CLASSIC                                                                                    \
+    "{\"name\":\"q1\",\"type\":\"classic\",\"messages_ready\":0,\"messages_unacknowledged\":0}"
+
+/* Counted by its name, and by a pattern. */
+static void start_quorum(struct management_fixture *fixture)
+{
+    management_start(fixture, "5s", &(struct management_script){.queues = 0});
+    fixture->peer.in_totals = QUORUM("a", "", "3");
+    fixture->peer.in_statistics = QUORUM("a", REPORTED, "3");
+    management_add_queue(fixture, "q0", "QueueLength");
+    management_add_queue(fixture, "^q", "QueueLength");
+    management_measure(fixture);
+    assert_waiting(fixture->feed, 0, 3);
+    assert_waiting(fixture->feed, 1, 3);
+    sleep(UP_SECONDS);
+}
+
+static void measure_again(struct management_fixture *fixture)
+{
+    test_feed_again(fixture->feed);
+    management_measure(fixture);
+}
+
+static void assert_not_known(struct management_fixture *fixture)
+{
+    measure_again(fixture);
+    for (size_t i = 0; i < 2; i++)
+        assert_ended_with(fixture->feed, i, TASK_FAILED,
+                          "queue 'q0': not known yet whether it is empty");
+}
+
+static void assert_empty(struct management_fixture *fixture)
+{
+    measure_again(fixture);
+    for (size_t i = 0; i < 2; i++)
+        assert_waiting(fixture->feed, i, 0);
+}
+
+static void a_0_of_statistics_is_unknown_right_after_a_leader_has_changed(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_quorum(&fixture);
+    fixture.peer.in_totals = QUORUM("b", "", "0");
+    fixture.peer.in_statistics = QUORUM("b", "", "0");
+    assert_not_known(&fixture);
+    fixture.peer.in_statistics = QUORUM("b", REPORTED, "0");
+    assert_not_known(&fixture);
+    sleep(UP_SECONDS);
+    assert_empty(&fixture);
+    management_stop(&fixture);
+}
+
+static void a_queue_that_becomes_empty_is_0_at_once(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_quorum(&fixture);
+    fixture.peer.in_totals = QUORUM("a", "", "0");
+    fixture.peer.in_statistics = QUORUM("a", REPORTED, "0");
+    for (int round = 0; round < 3; round++)
+        assert_empty(&fixture);
+    management_stop(&fixture);
+}
+
+/* Totals pass over it, and have nothing but zeros then. */
+static void a_pattern_with_a_queue_without_a_leader_is_not_0(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    start_quorum(&fixture);
+    fixture.peer.in_totals = CLASSIC;
+    fixture.peer.in_statistics = CLASSIC "," QUORUM("", "", "0");
+    measure_again(&fixture);
+    assert_ended_with(fixture.feed, 1, TASK_FAILED,
+                      "queue 'q0': not known yet whether it is empty");
+    management_stop(&fixture);
+}
+
 static void a_pattern_that_was_cut_to_nothing_is_not_0(void **state)
 {
     (void)state;
@@ -266,6 +351,9 @@ int main(void)
         cmocka_unit_test(zeros_are_doubted_where_a_client_lost_its_connection),
         cmocka_unit_test(a_silence_of_many_is_one),
         cmocka_unit_test(queues_that_hang_are_no_silence_of_the_broker),
+        cmocka_unit_test(a_0_of_statistics_is_unknown_right_after_a_leader_has_changed),
+        cmocka_unit_test(a_queue_that_becomes_empty_is_0_at_once),
+        cmocka_unit_test(a_pattern_with_a_queue_without_a_leader_is_not_0),
         cmocka_unit_test(a_pattern_that_was_cut_to_nothing_is_not_0),
         cmocka_unit_test(a_pattern_that_matches_nothing_is_0_behind_a_cut),
     };

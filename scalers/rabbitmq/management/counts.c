@@ -1,7 +1,5 @@
 #include "rabbitmq/management/counts.h"
 
-#include "base/text.h"
-
 #include <math.h>
 
 /* What is below 0 counts nothing, and would become a 0 on its way. */
@@ -44,12 +42,6 @@ struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
         .done = acknowledged + total(stats, "deliver_no_ack", keeps_rates) +
                 total(stats, "get_no_ack", keeps_rates),
     };
-}
-
-bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals)
-{
-    const char *type = json_string_value(json_object_get(queue, "type"));
-    return totals->messages == 0 && text_equal(type, "quorum");
 }
 
 static double greater(double left, double right)

@@ -14,9 +14,9 @@
 #include <stddef.h>
 
 /* The columns that a request needs, as the value of `columns`. */
-#define COUNTS_COLUMNS "name,type,messages_ready,messages_unacknowledged"
+#define COUNTS_COLUMNS "name,type,leader,consumers,messages_ready,messages_unacknowledged"
 #define RATES_COLUMNS                                                                              \
-    COUNTS_COLUMNS ",consumers,message_stats.publish,message_stats.publish_details.rate"           \
+    COUNTS_COLUMNS ",message_stats.publish,message_stats.publish_details.rate"                     \
                    ",message_stats.deliver_get,message_stats.deliver_get_details.rate"             \
                    ",message_stats.ack,message_stats.deliver_no_ack,message_stats.get_no_ack"
 
@@ -33,10 +33,6 @@ struct rabbitmq_counts {
 /* Takes what a queue's JSON has; the rest is NAN. A queue where nothing was published or delivered
  * yet has no rates: they are 0 where the broker keeps rates at all. */
 struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates);
-
-/* Totals have a 0 for a quorum queue whose leader has reported none yet: for 5 s from a restart,
- * from a change of leaders, and from the queue's declaration. */
-bool rabbitmq_counts_are_guessed(const json_t *queue, const struct rabbitmq_counts *totals);
 
 /* Many queues as one. Start from {0}. */
 struct rabbitmq_aggregate {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "rabbitmq/management/leaders.h"
 #include "rabbitmq/url.h"
 
 #include <math.h>
@@ -100,6 +101,22 @@ void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct err
                lookup->query->queue_name, error_text(error));
 }
 
+/* All that it needs was reported. */
+static bool is_complete(const struct rabbitmq_lookup *lookup, const struct rabbitmq_counts *counts)
+{
+    return !isnan(counts->messages) &&
+           (!rabbitmq_needs_rates(lookup->query) ||
+            (!isnan(counts->publish_rate) && !isnan(counts->deliver_get_rate)));
+}
+
+static void fail_doubted(const struct rabbitmq_lookup *lookup, const char *queue)
+{
+    task_failf(lookup->task,
+               "queue '%s': not known yet whether it is empty: for some seconds after a quorum "
+               "queue's leader has changed, RabbitMQ's statistics have 0 whatever is in it",
+               queue);
+}
+
 static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *queue)
 {
     bool rates = rabbitmq_needs_rates(lookup->query);
@@ -141,28 +158,30 @@ static void answer_undoubted(const struct rabbitmq_lookup *lookup,
                lookup->query->queue_name);
 }
 
-/* False where the JSON lacks what the query needs. */
+/* False where the JSON lacks what the query needs, or has a 0 that may be false. */
 static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                   const json_t *queue, struct rabbitmq_counts *ret_counts)
 {
     struct rabbitmq_counts counts =
         rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
     *ret_counts = counts;
-    return !isnan(counts.messages) &&
-           !(lookup->source == RABBITMQ_SOURCE_TOTALS &&
-             rabbitmq_counts_are_guessed(queue, &counts)) &&
-           (!rabbitmq_needs_rates(lookup->query) ||
-            (!isnan(counts.publish_rate) && !isnan(counts.deliver_get_rate)));
+    bool is_believed =
+        rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, &counts, clock_now_ms());
+    return is_believed && is_complete(lookup, &counts);
 }
 
 /* Statistics are the last to be requested. Totals could have the counts, but no rates. */
-static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue)
+static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue,
+                                        const struct rabbitmq_counts *counts)
 {
     if (lookup->source == RABBITMQ_SOURCE_TOTALS)
         return RABBITMQ_LOOKUP_LACKING;
     /* With its task a lookup loses its query. */
     bool is_uncounted = !rabbitmq_needs_rates(lookup->query);
-    fail_incomplete(lookup, queue == NULL ? "" : queue);
+    if (is_complete(lookup, counts))
+        fail_doubted(lookup, queue);
+    else
+        fail_incomplete(lookup, queue == NULL ? "" : queue);
     return is_uncounted ? RABBITMQ_LOOKUP_UNCOUNTED : RABBITMQ_LOOKUP_ENDED;
 }
 
@@ -177,7 +196,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lo
                                                         bool is_doubted)
 {
     if (!lookup->is_counted)
-        return lack(lookup, lookup->query->queue_name);
+        return lack(lookup, lookup->query->queue_name, &lookup->listed);
     struct rabbitmq_aggregate one = {0};
     rabbitmq_aggregate_add(&one, RABBITMQ_OPERATION_SUM, &lookup->listed);
     answer_undoubted(lookup, &one, is_doubted);
@@ -252,7 +271,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     json_array_foreach(items, i, queue) {
         struct rabbitmq_counts counts;
         if (!count(lookup, vhost, queue, &counts))
-            return lack(lookup, json_string_value(json_object_get(queue, "name")));
+            return lack(lookup, json_string_value(json_object_get(queue, "name")), &counts);
         rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
         *ret_counted = true;
     }

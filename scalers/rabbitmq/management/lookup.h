@@ -19,11 +19,14 @@
 /* What answers a request: management.h has more on the two. */
 enum rabbitmq_source { RABBITMQ_SOURCE_TOTALS, RABBITMQ_SOURCE_STATISTICS, RABBITMQ_SOURCES };
 
+struct rabbitmq_leaders;
+
 /* The virtual host of a client. */
 struct rabbitmq_vhost {
     char *name;
-    char *path;       /* of its queues */
-    bool keeps_rates; /* the broker does: a queue without any had no messages yet */
+    char *path;                       /* of its queues */
+    bool keeps_rates;                 /* the broker does: a queue without any had no messages yet */
+    struct rabbitmq_leaders *leaders; /* of its quorum queues, as they were found so far */
 };
 
 struct rabbitmq_lookup {

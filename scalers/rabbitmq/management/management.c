@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "rabbitmq/management/leaders.h"
 #include "rabbitmq/management/management_internal.h"
 
 #include <stdlib.h>
@@ -55,6 +56,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection_options *optio
     _cleanup_(memory_free) char *vhost = rabbitmq_url_escaped(url->vhost);
     client->vhost.name = text_copy(url->vhost);
     client->vhost.path = text_format("/api/queues/%s", vhost);
+    client->vhost.leaders = rabbitmq_leaders_new();
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     client->listings[RABBITMQ_SOURCE_STATISTICS].source = RABBITMQ_SOURCE_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
@@ -70,6 +72,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection_options *optio
 void rabbitmq_management_disconnect(struct rabbitmq_management *client)
 {
     rabbitmq_http_free(client->http);
+    rabbitmq_leaders_free(client->vhost.leaders);
     free(client->vhost.name);
     free(client->vhost.path);
     free(client);
