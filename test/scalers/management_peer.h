@@ -46,8 +46,8 @@ struct management_peer {
     atomic_size_t singles;
     atomic_size_t tokens;
     atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */
-    /* The JSON of other queues, in place of q0, q1, ..., as each source has them; NULL: these. A GET
-     * of any one has that of the statistics. */
+    /* The JSON of other queues, in place of q0, q1, ..., as each source has them; NULL: these. A
+     * GET of any one has that of the statistics. */
     _Atomic(const char *) in_totals;
     _Atomic(const char *) in_statistics;
     atomic_int

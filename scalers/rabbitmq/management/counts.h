@@ -13,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What answers a request: management.h has more on the two. */
+enum rabbitmq_source { RABBITMQ_SOURCE_TOTALS, RABBITMQ_SOURCE_STATISTICS, RABBITMQ_SOURCES };
+
 /* The columns that a request needs, as the value of `columns`. */
 #define COUNTS_COLUMNS "name,type,leader,consumers,messages_ready,messages_unacknowledged"
 #define RATES_COLUMNS                                                                              \

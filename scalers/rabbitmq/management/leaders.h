@@ -16,12 +16,12 @@
  * What is known is kept for each queue by its name, from counts above 0, too: a queue that becomes
  * empty is believed at once.
  *
- * Threads: one at a time. Times are of clock_now_ms().
+ * Threads: one at a time, that of the connection. Times are of clock_now_ms().
  */
 #ifndef BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LEADERS_H
 #define BACKLOG_SCALERS_RABBITMQ_MANAGEMENT_LEADERS_H
 
-#include "rabbitmq/management/lookup.h"
+#include "rabbitmq/management/counts.h"
 
 #include <jansson.h>
 #include <stdbool.h>

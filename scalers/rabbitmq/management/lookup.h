@@ -16,9 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What answers a request: management.h has more on the two. */
-enum rabbitmq_source { RABBITMQ_SOURCE_TOTALS, RABBITMQ_SOURCE_STATISTICS, RABBITMQ_SOURCES };
-
 struct rabbitmq_leaders;
 
 /* The virtual host of a client. */

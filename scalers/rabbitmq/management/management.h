@@ -10,8 +10,9 @@
  * for the few queues wanted.
  *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
- * a queue), lookup.h (what a task waits for), leaders.h (which zeros count), listing.h (many lookups by one GET), preference.h
- * (which source), management_requests.c (what is sent), this.
+ * a queue), leaders.h (which zeros of it are believed), lookup.h (what a task waits for), listing.h
+ * (many lookups by one GET), preference.h (which source), management_requests.c (what is sent),
+ * this.
  *
  * Threads: one at a time.
  */
