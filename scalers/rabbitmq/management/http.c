@@ -10,7 +10,7 @@
 
 enum {
     MAX_IN_FLIGHT = 8,
-    MAX_BODY_BYTES = 8 * 1024 * 1024, /* 80 bytes a queue: a vhost of 100,000 */
+    MAX_BODY_BYTES = 8 * 1024 * 1024, /* 80 bytes a queue, a quorum queue 130: 60,000 */
     MAX_BODIES_BYTES = MAX_BODY_BYTES + MAX_BODY_BYTES / 4, /* of all that arrive at a time */
     MAX_TREE_BYTES = 4 * 1024 * 1024,                       /* a page of 500 queues is 1 MB */
     MAX_REASON_BYTES = 200,

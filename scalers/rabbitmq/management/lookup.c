@@ -164,9 +164,11 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
 {
     struct rabbitmq_counts counts =
         rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
-    *ret_counts = counts;
     bool is_believed =
         rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, &counts, clock_now_ms());
+    if (!lookup->needs_rates) /* or they came and went with the source */
+        counts.consumers = NAN;
+    *ret_counts = counts;
     return is_believed && is_complete(lookup, &counts);
 }
 
