@@ -6,6 +6,7 @@ Nothing of it is shared: its node has a name, a cookie, a folder, ports and a po
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import urllib.error
@@ -30,14 +31,17 @@ class RabbitMQ(Process):
     user = "guest"
     password = "guest"
 
-    def __init__(self, configuration="", plugins=(), prefix=""):
-        """`prefix` is the path that the management API stands behind, as behind a proxy."""
+    def __init__(self, configuration="", plugins=(), prefix="", first=None):
+        """`prefix` is the path that the management API stands behind, as behind a proxy; `first` a broker that runs and
+        outlives this one, whose cluster it joins when it has started."""
         if pika is None:
             raise Unavailable("pika, the Python client of RabbitMQ, is not installed")
         super().__init__()
         self.server = need("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
         self.port, self.management_port = free_port(), free_port()
-        self.distribution_port, self.epmd_port = free_port(), free_port()
+        self.distribution_port = free_port()
+        self.first = first
+        self.epmd_port = free_port() if first is None else first.epmd_port
         self.node = f"backlog-{self.port}@localhost"
         self.prefix = prefix
         self.epmd = None
@@ -82,8 +86,15 @@ class RabbitMQ(Process):
             return True
 
     def start(self):
-        self._start_epmd()
-        return super().start()
+        if self.first is None:
+            self._start_epmd()
+            return super().start()
+        shutil.copy(os.path.join(self.first.folder, ".erlang.cookie"), self.folder)
+        super().start()
+        for command in (["stop_app"], ["join_cluster", self.first.node], ["start_app"]):
+            self.ctl(*command)
+        wait_until(self.ready, self.start_seconds, "RabbitMQ: in the cluster")
+        return self
 
     def _start_epmd(self):
         """Or the node would start one by itself, and leave it behind. This one ends with us, however we end: it is
@@ -210,6 +221,12 @@ class RabbitMQ(Process):
             except Exception:  # the broker may have gone before
                 pass
         self.consumers = []
+
+    def move_leader(self, queue, to, vhost="/"):
+        """Of a quorum queue, to another node of the cluster, as a rebalance or a drain does it."""
+        lookup = f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>))'
+        self.ctl("eval", f"{lookup}, {{Name, Node}} = amqqueue:get_pid(Q), "
+                         f"ok = ra:transfer_leadership({{Name, Node}}, {{Name, '{to.node}'}}).")
 
     def hang(self, *queues, vhost="/"):
         """Suspends the queues' processes: they take messages and requests, and answer none."""
