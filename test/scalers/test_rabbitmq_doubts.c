@@ -250,7 +250,6 @@ static void start_quorum(struct management_fixture *fixture)
     management_measure(fixture);
     assert_waiting(fixture->feed, 0, 3);
     assert_waiting(fixture->feed, 1, 3);
-    sleep(UP_SECONDS);
 }
 
 static void measure_again(struct management_fixture *fixture)

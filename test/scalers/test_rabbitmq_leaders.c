@@ -33,7 +33,7 @@ static bool believes(struct rabbitmq_leaders *leaders, enum rabbitmq_source sour
 
 static int set_up(void **state)
 {
-    *state = rabbitmq_leaders_new();
+    *state = rabbitmq_leaders_new(true, 0);
     return 0;
 }
 
@@ -61,6 +61,21 @@ static void an_empty_queue_is_believed_once_its_leader_has_reported_for_a_while(
         assert_false(believes(*state, TOTALS, QUORUM("a"), 0, now_ms)); /* they imply nothing */
         assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, now_ms));
     }
+}
+
+/* A pod that starts has lost no broker. */
+static void an_empty_queue_is_believed_at_once_where_no_broker_was_lost(void **state)
+{
+    (void)state;
+    struct rabbitmq_leaders *leaders = rabbitmq_leaders_new(false, 1000);
+    assert_true(believes(leaders, STATISTICS, QUORUM("a") REPORTED, 0, 1000));
+    assert_false(believes(leaders, STATISTICS, QUORUM("b") REPORTED, 0, 1001));
+    rabbitmq_leaders_free(leaders);
+    leaders = rabbitmq_leaders_new(false, 1000);
+    assert_false(believes(leaders, STATISTICS, QUORUM("a"), 0, 1000)); /* it has not reported */
+    assert_false(believes(leaders, STATISTICS, QUORUM("a") REPORTED, 0, 2000));
+    assert_true(believes(leaders, STATISTICS, QUORUM("a") REPORTED, 0, 2000 + COLLECTED_MS));
+    rabbitmq_leaders_free(leaders);
 }
 
 static void a_queue_that_becomes_empty_is_believed_at_once(void **state)
@@ -121,7 +136,7 @@ static void a_queue_that_was_not_seen_for_an_hour_is_new(void **state)
     assert_true(believes(*state, TOTALS, QUORUM("a"), 7, 0));
     assert_true(believes(*state, TOTALS, "\"name\":\"other\",\"type\":\"quorum\",\"leader\":\"a\",",
                          7, later_ms));
-    assert_false(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, later_ms));
+    assert_true(believes(*state, STATISTICS, QUORUM("b") REPORTED, 0, later_ms));
 }
 
 int main(void)
@@ -130,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(zero_totals_of_a_quorum_queue_are_unknown),
         TEST(an_empty_queue_is_believed_once_its_leader_has_reported_for_a_while),
+        TEST(an_empty_queue_is_believed_at_once_where_no_broker_was_lost),
         TEST(a_queue_that_becomes_empty_is_believed_at_once),
         TEST(a_0_without_a_report_of_the_leader_is_that_of_a_former_one),
         TEST(a_0_of_a_new_leader_is_believed_later),

@@ -19,7 +19,7 @@ enum {
 
 /* Of a queue. */
 struct queue_leader {
-    uint64_t node;      /* a hash of its name */
+    uint64_t node;      /* a hash of its name; 0: none, or it has not reported */
     int64_t settled_ms; /* from then on zeros are believed */
     int64_t seen_ms;
     size_t bytes; /* of memory, with the name */
@@ -29,13 +29,16 @@ struct queue_leader {
 
 struct rabbitmq_leaders {
     struct queue_leader *by_queue;
+    int64_t believed_from_ms; /* what is seen for the first time */
     int64_t drop_ms;
     struct source_memory memory;
 };
 
-struct rabbitmq_leaders *rabbitmq_leaders_new(void)
+struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms)
 {
-    return memory_new(sizeof(struct rabbitmq_leaders));
+    struct rabbitmq_leaders *leaders = memory_new(sizeof(*leaders));
+    leaders->believed_from_ms = reconnects ? now_ms + COLLECT_MS : now_ms;
+    return leaders;
 }
 
 static void drop(struct rabbitmq_leaders *leaders, struct queue_leader *leader)
@@ -95,17 +98,29 @@ static bool note(struct rabbitmq_leaders *leaders, enum rabbitmq_source source, 
 {
     struct queue_leader *leader = find(leaders, name);
     uint64_t hash = hash_bytes(node, strlen(node));
-    bool is_first = leader == NULL;
-    if (is_first && (leader = add(leaders, name, now_ms)) == NULL)
-        return false;
-    if (is_first || leader->node != hash) {
+    if (leader == NULL) {
+        if ((leader = add(leaders, name, now_ms)) == NULL)
+            return false;
         leader->node = hash;
-        leader->settled_ms = now_ms + COLLECT_MS + (is_first ? 0 : REPORT_MS);
+        leader->settled_ms = leaders->believed_from_ms;
+    } else if (leader->node != hash) {
+        leader->settled_ms = now_ms + COLLECT_MS + (leader->node == 0 ? 0 : REPORT_MS);
+        leader->node = hash;
     }
     if (source == RABBITMQ_SOURCE_TOTALS && leader->settled_ms > now_ms + COLLECT_MS)
         leader->settled_ms = now_ms + COLLECT_MS;
     leader->seen_ms = now_ms;
     return now_ms >= leader->settled_ms;
+}
+
+/* It has no leader, or one that has not reported. */
+static void note_none(struct rabbitmq_leaders *leaders, const json_t *name, int64_t now_ms)
+{
+    struct queue_leader *leader = find(leaders, name);
+    if (leader == NULL && (leader = add(leaders, name, now_ms)) == NULL)
+        return;
+    leader->node = 0;
+    leader->seen_ms = now_ms;
 }
 
 bool rabbitmq_leaders_believe(struct rabbitmq_leaders *leaders, enum rabbitmq_source source,
@@ -123,8 +138,7 @@ bool rabbitmq_leaders_believe(struct rabbitmq_leaders *leaders, enum rabbitmq_so
     bool reports = totals ? counts->messages > 0 : !isnan(counts->consumers);
     if (has_leader && reports)
         return note(leaders, source, name, node, now_ms) || !is_zero;
-    struct queue_leader *leader = find(leaders, name);
-    if (leader != NULL && !totals) /* a 0 of the totals implies nothing */
-        drop(leaders, leader);
+    if (!totals) /* a 0 of the totals implies nothing */
+        note_none(leaders, name, now_ms);
     return !is_zero;
 }

@@ -14,7 +14,8 @@
  * leader has been known to report for longer than that.
  *
  * What is known is kept for each queue by its name, from counts above 0, too: a queue that becomes
- * empty is believed at once.
+ * empty is believed at once. So is one that is seen for the first time, with a leader that reports,
+ * but for some seconds after the broker was lost: with a node of it leaders are lost.
  *
  * Threads: one at a time, that of the connection. Times are of clock_now_ms().
  */
@@ -27,7 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct rabbitmq_leaders *rabbitmq_leaders_new(void);
+/* reconnects: the broker was lost before (scaler_reconnects()). */
+struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms);
 void rabbitmq_leaders_free(struct rabbitmq_leaders *leaders);
 
 /* Takes a queue's JSON, and the counts in it. False: it is a quorum queue, and they may be false

@@ -56,7 +56,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection_options *optio
     _cleanup_(memory_free) char *vhost = rabbitmq_url_escaped(url->vhost);
     client->vhost.name = text_copy(url->vhost);
     client->vhost.path = text_format("/api/queues/%s", vhost);
-    client->vhost.leaders = rabbitmq_leaders_new();
+    client->vhost.leaders = rabbitmq_leaders_new(scaler_reconnects(), clock_now_ms());
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     client->listings[RABBITMQ_SOURCE_STATISTICS].source = RABBITMQ_SOURCE_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
