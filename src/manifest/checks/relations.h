@@ -16,8 +16,8 @@ void relations_check(const struct manifest_object *object, const struct yaml_tre
 /* The value of `hold` in a trigger whose fallback shall take over. */
 #define RELATIONS_HOLD_WITH_FALLBACK "60s"
 
-/* Of a ScaledJob's trigger without hold: KEDA starts jobs for a value at each poll, and an error ends
- * none (pkg/scaling/executor/scale_jobs.go). */
+/* Of a ScaledJob's trigger without hold: KEDA starts jobs for a value at each poll, and an error
+ * ends none (pkg/scaling/executor/scale_jobs.go). */
 #define RELATIONS_HOLD_OF_JOBS                                                                     \
     "in an outage a held value starts jobs at each poll: add hold: \"0s\""
 
