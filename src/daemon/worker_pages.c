@@ -13,7 +13,7 @@
 
 struct worker_pages {
     const struct option_list *namespaces;
-    const struct trigger_walk *walk;
+    struct trigger_walk *walk;
     struct worker_monitor *monitor; /* NULL: there are no namespaces */
     struct worker_monitor *hpas;    /* NULL: they are not read */
 };
@@ -54,7 +54,7 @@ bool worker_pages_have_hpas(const struct worker_pages *workers)
     return workers != NULL && workers->hpas != NULL;
 }
 
-void worker_pages_set_walk(struct worker_pages *workers, const struct trigger_walk *walk)
+void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *walk)
 {
     if (workers != NULL)
         workers->walk = walk;

@@ -33,7 +33,7 @@ bool worker_pages_have_pods(const struct worker_pages *workers);
 bool worker_pages_have_hpas(const struct worker_pages *workers);
 
 /* Before the pages are asked for; borrowed. */
-void worker_pages_set_walk(struct worker_pages *workers, const struct trigger_walk *walk);
+void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *walk);
 
 /* NULL is harmless. */
 void worker_pages_free(struct worker_pages *workers);

@@ -20,23 +20,24 @@ struct trigger_walk {
     /* Has `call` run under the turn lock. False: that was not possible in time. */
     bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
     void *run_context;
+    int64_t visited_us; /* what visits took, of all walks */
 };
 
-/* What the pieces of a walk wait for the turn lock at most. */
-enum { TRIGGER_WALK_MAX_WAIT_MS = 3000 };
+/* What the pieces of a walk wait for the turn lock at most, and what each may wait as usual. */
+enum { TRIGGER_WALK_MAX_WAIT_MS = 3000, TRIGGER_WALK_USUAL_WAIT_MS = 2 };
 
 /* Visits a trigger under the turn lock; the trigger may be gone afterwards. */
 typedef void trigger_walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
 /* Visits all triggers by ascending ids. False: it did not finish, as the server's loop is busy or
  * has ended; some may have been visited. */
-bool trigger_walk_all(const struct trigger_walk *walk, trigger_walk_visit *visit, void *context);
+bool trigger_walk_all(struct trigger_walk *walk, trigger_walk_visit *visit, void *context);
 
 /* Visits the first TRIGGER_WALK_PER_OBJECT triggers of an object, and gives up the turn lock after
  * each. There is a limit since a caller can invent metadata, and a page of an object says much
  * about each. False: as trigger_walk_all(). */
 enum { TRIGGER_WALK_PER_OBJECT = 100 };
-bool trigger_walk_object(const struct trigger_walk *walk, const char *namespace, const char *name,
+bool trigger_walk_object(struct trigger_walk *walk, const char *namespace, const char *name,
                          trigger_walk_visit *visit, void *context);
 
 /* Whether the trigger is of this ScaledObject. NULL stands for any namespace, or any name. */

@@ -21,7 +21,7 @@ static bool run_at_once(void *context, void (*call)(void *call_context), void *c
     return !loop_is_busy;
 }
 
-const struct trigger_walk *walk_of_triggers(void)
+struct trigger_walk *walk_of_triggers(void)
 {
     static struct trigger_walk walk;
     walk = (struct trigger_walk){.triggers = triggers, .run = run_at_once};

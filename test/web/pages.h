@@ -20,7 +20,7 @@ extern int turns;          /* that were asked for */
 extern useconds_t wait_us; /* for each */
 
 /* Of the triggers there are now. */
-const struct trigger_walk *walk_of_triggers(void);
+struct trigger_walk *walk_of_triggers(void);
 
 /* Each call is now: what came before it is of the past. */
 struct trigger *find_now(const char *const *pairs);

@@ -324,7 +324,7 @@ static bool run_at_once(void *context, void (*call)(void *call_context), void *c
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
-    const struct trigger_walk walk = {.triggers = triggers, .run = run_at_once};
+    struct trigger_walk walk = {.triggers = triggers, .run = run_at_once};
     (void)tables;
     assert_true(trigger_rows_update(*rows, &walk));
     return 1000;

@@ -340,7 +340,7 @@ static bool run_and_change(void *context, void (*call)(void *call_context), void
 /* The sums of a walk after whose first turn this happens. */
 static struct trigger_totals count_with(void (*change)(void))
 {
-    const struct trigger_walk walk = {.triggers = triggers, .run = run_and_change};
+    struct trigger_walk walk = {.triggers = triggers, .run = run_and_change};
     struct trigger_rows *rows = trigger_rows_new(NULL);
     after_turn = change;
     assert_true(trigger_rows_count(rows, &walk));

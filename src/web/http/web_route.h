@@ -14,8 +14,8 @@ enum { WEB_ROUTE_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;
 
-/* Finds the page that is to be written, and fills what it reads of the request, which is empty
- * (page_request_done()). NULL: the response says why there is none. */
+/* Returns the page that is to be written; NULL: the response says why there is none. `request` is
+ * {0}; it is filled, and the caller ends it with page_request_done(). */
 const struct web_page *web_route_find(const struct web_settings *settings,
                                       struct evhttp_request *evhttp_request,
                                       struct page_request *request, struct page_response *response);

@@ -16,13 +16,13 @@
 
 enum {
     SEND_TIMEOUT_MS = 30 * 1000, /* of a piece */
-    BUSY_SHARE = 20,             /* a page takes at most one part in so many of a core */
+    BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
     /* What pieces between two ticks count at most: however many readers come, there is a tick, and
      * those whose time is over are closed. */
     MAX_BETWEEN_US = SEND_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
 
-/* Waiting for a turn is no work. */
+/* Waiting for a turn of the loop is no work; what hooks have it do, they count. */
 static int64_t thread_cpu_us(void)
 {
     struct timespec used;
@@ -138,7 +138,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
     }
     int64_t busy_us = thread_cpu_us() - began_us + MIN(page->between_us, MAX_BETWEEN_US);
     page->between_us = 0;
-    add_tick(page, MAX(wait_ms, BUSY_SHARE * busy_us / 1000));
+    add_tick(page, wait_ms + BUSY_SHARE * busy_us / 1000);
 }
 
 /* ---- the interface ---- */

@@ -3,8 +3,8 @@
  * what is new after each tick of its page. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
  * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
- * Looking for changes and writing them take at most a twentieth of the time: a page that takes
- * longer ticks less often.
+ * Looking for changes and writing them take at most a twentieth of a core: a page that takes more
+ * ticks less often.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -20,6 +20,7 @@
 enum {
     WEB_STREAM_MAX_READERS = 200,
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
+    WEB_STREAM_BUSY_SHARE = 20,         /* a page takes one part in so many of a core */
 };
 
 /* The hooks of a page that is a stream. */
@@ -28,8 +29,8 @@ struct web_stream_hooks {
     void *(*opened)(void *context);
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed; it is called while there are readers. Returns in how
-     * many milliseconds it is to be called again; where this and write() take long, that is later.
-     */
+     * many milliseconds it is to be called again, WEB_STREAM_BUSY_SHARE times what it had other
+     * threads do included. Where this and write() take long, that is later. */
     int64_t (*tick)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);

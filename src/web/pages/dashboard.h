@@ -23,7 +23,7 @@
 struct dashboard;
 
 struct dashboard_settings {
-    const struct trigger_walk *walk; /* borrowed, as the engine */
+    struct trigger_walk *walk; /* borrowed, as the engine */
     struct engine *engine;
     const char *hello; /* JSON, for the tables */
     /* How many calls have ended; UINT64_MAX: unknown now. */

@@ -321,7 +321,7 @@ static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 
 void explain_list(void *context, const struct page_request *request, struct page_response *response)
 {
-    const struct trigger_walk *walk = context;
+    struct trigger_walk *walk = context;
     struct listed_triggers list = {.namespace = page_request_parameter(request, "namespace")};
     if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
@@ -333,7 +333,7 @@ void explain_list(void *context, const struct page_request *request, struct page
 
 void explain_one(void *context, const struct page_request *request, struct page_response *response)
 {
-    const struct trigger_walk *walk = context;
+    struct trigger_walk *walk = context;
     if (request->below_count != 2) {
         web_json_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;

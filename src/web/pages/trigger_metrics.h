@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct trigger_metrics {
-    const struct trigger_walk *walk;
+    struct trigger_walk *walk;
     size_t max; /* triggers with metrics; 0: there are none */
     uint64_t omitted;
 };

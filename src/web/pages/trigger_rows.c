@@ -222,7 +222,7 @@ static void take_date_offset(struct trigger_rows *rows)
         rows->date_offset_ms = now_ms;
 }
 
-static bool visit_all(struct trigger_rows *rows, bool is_counting, const struct trigger_walk *walk)
+static bool visit_all(struct trigger_rows *rows, bool is_counting, struct trigger_walk *walk)
 {
     rows->totals = (struct trigger_totals){0};
     rows->has_totals = false;
@@ -231,7 +231,7 @@ static bool visit_all(struct trigger_rows *rows, bool is_counting, const struct 
     return trigger_walk_all(walk, visit, rows);
 }
 
-bool trigger_rows_count(struct trigger_rows *rows, const struct trigger_walk *walk)
+bool trigger_rows_count(struct trigger_rows *rows, struct trigger_walk *walk)
 {
     if (!visit_all(rows, true, walk))
         return false;
@@ -239,7 +239,7 @@ bool trigger_rows_count(struct trigger_rows *rows, const struct trigger_walk *wa
     return true;
 }
 
-bool trigger_rows_update(struct trigger_rows *rows, const struct trigger_walk *walk)
+bool trigger_rows_update(struct trigger_rows *rows, struct trigger_walk *walk)
 {
     take_date_offset(rows);
     live_tables_begin(rows->tables, LIVE_TRIGGERS);

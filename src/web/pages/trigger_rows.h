@@ -27,10 +27,10 @@ struct trigger_rows *trigger_rows_new(struct live_tables *tables); /* which are 
 void trigger_rows_free(struct trigger_rows *rows);
 
 /* Writes the rows of all triggers to the tables. False: the server's loop did not have the time. */
-bool trigger_rows_update(struct trigger_rows *rows, const struct trigger_walk *walk);
+bool trigger_rows_update(struct trigger_rows *rows, struct trigger_walk *walk);
 
 /* Adds the triggers up without writing rows. False: as trigger_rows_update(). */
-bool trigger_rows_count(struct trigger_rows *rows, const struct trigger_walk *walk);
+bool trigger_rows_count(struct trigger_rows *rows, struct trigger_walk *walk);
 
 /* The sums of the last update or count. NULL: it did not finish, or there was none. */
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
