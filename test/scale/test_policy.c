@@ -158,11 +158,34 @@ static void who_saw_no_message_wait_removes_no_worker(void **state)
     world.settings.idle_ms = 30000;
     waiting(0);
     assert_int_equal(measure(0, 0), 0);
-    world.reading.in_flight = 10;
+    world.reading.in_flight = 40;
+    world.reading.consumers = 10;
     assert_int_equal(measure(0, 0), 10);
-    world.reading.in_flight = 40; /* the same workers took more */
+    world.reading.consumers = 30; /* new ones beside those that end */
     assert_int_equal(measure(0, 0), 10);
-    world.reading.in_flight = 2;
+    world.reading.consumers = 2;
+    assert_int_equal(measure(0, 0), 10);
+}
+
+/* One worker may have taken them all. */
+static void messages_in_flight_alone_are_no_number_of_workers(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    waiting(0);
+    assert_int_equal(measure(0, 0), 0);
+    world.reading.in_flight = 100;
+    assert_int_equal(measure(0, 0), 1);
+}
+
+static void messages_in_flight_are_of_so_many_workers_as_the_user_says(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    world.settings.in_flight_per_replica = 10;
+    waiting(0);
+    assert_int_equal(measure(0, 0), 0);
+    world.reading.in_flight = 100;
     assert_int_equal(measure(0, 0), 10);
 }
 
@@ -522,6 +545,8 @@ int main(void)
         TEST(work_between_two_samples_is_no_idle_time),
         TEST(after_a_restart_there_are_as_many_as_consumers),
         TEST(who_saw_no_message_wait_removes_no_worker),
+        TEST(messages_in_flight_alone_are_no_number_of_workers),
+        TEST(messages_in_flight_are_of_so_many_workers_as_the_user_says),
         TEST(a_former_source_may_still_be_worked_for),
         TEST(what_other_replicas_asked_for_counts_for_a_while),
         TEST(what_other_replicas_asked_for_ends_when_all_is_idle),

@@ -607,23 +607,23 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     peer_values_free(values);
 }
 
-/* KEDA calls for an edited trigger as for another one. */
+/* KEDA calls for an edited trigger as for another one; those of one poll are no edits. */
 static void an_edited_trigger_keeps_the_replicas_of_the_former(void **state)
 {
     (void)state;
-    enum { SOME_MS = 1000 };
+    enum { LATER_MS = 60 * 1000 };
+    const char *const sibling[] = {JOBS, "interval", "3s", NULL};
     const char *const edited[] = {JOBS, "interval", "2s", NULL};
-    fake_set_queue("jobs", 20);
     struct trigger *former = FIND(JOBS);
-    query_of(former);
-    wait_until_measured(former);
-    assert_true(replicas_now(former) == 5);
-    former->policy->effective.state.peak.own = 7;
-    struct trigger *trigger = find_in("shop", SOME_MS, edited);
-    const struct policy_peak *peak = &trigger->policy->effective.state.peak;
+    former->policy->effective.state.peak.own = 7; /* it follows no query yet */
+    const struct trigger *other = find_in("shop", 1, sibling);
+    const struct policy_peak *peak = &other->policy->effective.state.peak;
+    assert_int_equal(peak->of_peers, 0);
+    const struct trigger *trigger = find_in("shop", LATER_MS, edited);
+    peak = &trigger->policy->effective.state.peak;
     assert_int_equal(peak->own, 0);
     assert_int_equal(peak->of_peers, 7);
-    assert_int_equal(peak->peers_until_ms, SOME_MS + trigger->parsed.rules.hold_ms);
+    assert_int_equal(peak->peers_until_ms, LATER_MS + trigger->parsed.rules.hold_ms);
 }
 
 static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(void **state)

@@ -343,9 +343,18 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
 /*
  * After a restart, or where another replica of the server alone saw the messages wait that are in
  * flight now, nobody here knows how many replicas there are: as many as there are consumers, or
- * messages in flight, one for each that may be at work. Only once: workers that take more than one
- * message would make the number grow without end.
+ * messages in flight, one for each that may be at work. Once in each busy time: workers that take
+ * more than one message would make the number grow without end. Where neither consumers nor
+ * inFlightPerReplica are known, only after a restart: one worker may have taken a hundred.
  */
+static bool must_begin_peak(const struct policy_decision *decision)
+{
+    const struct policy_state *state = decision->state;
+    bool is_known =
+        decision->last->reading.consumers > 0 || decision->settings->in_flight_per_replica > 0;
+    return !state->idle.has_begun || (state->peak.own == 0 && is_known);
+}
+
 static int64_t begin_peak(const struct policy_decision *decision)
 {
     const struct reading *reading = &decision->last->reading;
@@ -359,7 +368,7 @@ static int64_t peers_peak(const struct policy_decision *decision)
     return decision->last->at_ms < peak->peers_until_ms ? peak->of_peers : 0;
 }
 
-/* What other replicas of the server asked for is no request of this one: it ends. */
+/* What others asked for (policy.h) is no request of this one: it ends. */
 static void note_peak(struct policy_decision *decision)
 {
     int64_t max = decision->settings->max_replicas;
@@ -378,7 +387,7 @@ static void keep_while_busy(struct policy_decision *decision)
     if (decision->settings->idle_ms == 0)
         return;
     fold_idle(idle, decision);
-    if (!idle->has_begun || peak->own == 0) {
+    if (must_begin_peak(decision)) {
         int64_t of_workers = begin_peak(decision);
         if (of_workers > peak->own) /* which a former source may have left */
             peak->own = of_workers;

@@ -65,8 +65,8 @@ struct policy_idle {
 
 /* scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. */
 struct policy_peak {
-    int64_t own;            /* the most that was asked for since it was idle */
-    int64_t of_peers;       /* the most that other replicas of the server asked for */
+    int64_t own;      /* the most that was asked for since it was idle */
+    int64_t of_peers; /* the same of other replicas of the server, or triggers of the object */
     int64_t peers_until_ms; /* when of_peers ends to count */
 };
 

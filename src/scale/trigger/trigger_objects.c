@@ -69,6 +69,11 @@ void trigger_objects_touch(struct trigger *trigger, int64_t now_ms)
     }
 }
 
+bool trigger_objects_are_siblings(const struct trigger *trigger, int64_t now_ms)
+{
+    return now_ms <= trigger->first_call_ms + POLL_MS;
+}
+
 /* It was called for in several polls, and misses those of now. Between polls the HPA's calls may be
  * for others alone, so that only the trigger's own pauses say how long it is without one. At the
  * beginning of a poll others are called for first. */

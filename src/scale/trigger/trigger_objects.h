@@ -36,6 +36,10 @@ size_t trigger_objects_bytes(const struct trigger *trigger);
 /* The trigger was called for again. One that is pinned was called for all the time. */
 void trigger_objects_touch(struct trigger *trigger, int64_t now_ms);
 
+/* Whether a trigger of the same object that comes now is called for in the poll in which this one
+ * came: then it is no edit of it. */
+bool trigger_objects_are_siblings(const struct trigger *trigger, int64_t now_ms);
+
 /* Whether the metadata of the trigger's object was changed: KEDA calls for other triggers of the
  * object, and no longer for this one. This one has had no call since another one came, or for more
  * than twice the longest pause between its own calls. Of a trigger that was called for in a single

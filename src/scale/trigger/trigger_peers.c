@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
-#include <utlist.h>
 
 static void add_text(EVP_MD_CTX *digest, const char *text, size_t length)
 {
@@ -128,12 +127,14 @@ static void add_policy_peak(const struct trigger *trigger, const struct policy_p
 
 void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
 {
-    const struct trigger *other;
-    DL_FOREACH2(trigger->object->triggers, other, next_of_object) {
+    enum { MAX_OTHERS = 16 }; /* the last ones: a caller can invent many */
+    const struct trigger *other = trigger;
+    for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
         struct peer_value value = {0};
         _cleanup_(snapshot_done) struct snapshot snapshot = {0};
         _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
-        if (other == trigger || other->policy == NULL)
+        other = other->prev_of_object;
+        if (other->policy == NULL || trigger_objects_are_siblings(other, now_ms))
             continue;
         trigger_observe(other, 0, &snapshot, &policy);
         add_policy_peak(other, &policy.peak, now_ms, &value);

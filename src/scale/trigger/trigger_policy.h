@@ -97,9 +97,9 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
                            const struct recent_samples *recent,
                            struct evaluation_result *evaluated);
 
-/* Other replicas wanted so many replicas: at least these are wanted until then, or until the source
- * is idle. Neither number goes down. The policy follows no query meanwhile, as its decisions change
- * them. */
+/* Others (policy.h) wanted so many replicas: at least these are wanted until then, or until the
+ * source is idle. Neither number goes down. The policy follows no query meanwhile, as its decisions
+ * change them. */
 void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
 
 /* It follows another source now. What the former one's readings led to decides nothing there: no
