@@ -422,8 +422,8 @@ static void *drain_server(void *argument)
     return NULL;
 }
 
-/* Returns how many calls were cancelled. Does not return where the event loop stands still, which
- * the watchdog no longer finds: a drain waits for it. */
+/* Returns how many calls were cancelled. Ends the process where the event loop stands still: the
+ * watchdog does not run during a drain. */
 static size_t drain(struct server *server, int64_t grace_ms)
 {
     struct drain drain = {.server = server, .grace_ms = grace_ms};

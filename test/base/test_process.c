@@ -46,8 +46,6 @@ static void the_process_is_measured(void **state)
     assert_true(age >= -2 && age < 120);
 }
 
-/* Two clocks that turn to the next second at different moments made it another one for that long.
- */
 /* More than a sanitizer maps. */
 static void a_process_may_map_what_its_limit_leaves(void **state)
 {
@@ -63,6 +61,8 @@ static void a_process_may_map_what_its_limit_leaves(void **state)
         assert_true(isinf(process_mappable_bytes()));
 }
 
+/* Two clocks that turn to the next second at different moments made it another one for that long.
+ */
 static void the_start_is_the_same_whenever_it_is_read(void **state)
 {
     (void)state;

@@ -69,12 +69,16 @@ static void free_addresses(struct addrinfo **addresses)
         freeaddrinfo(*addresses);
 }
 
-/* On the first that can be had: localhost may have an address of IPv6 on a machine without it. */
+/* On the first that the machine has: localhost may have one of IPv6 where that is off. One whose
+ * port is in use is no reason to take the next. */
 static int listen_on_any(const struct addrinfo *addresses)
 {
     int fd = -1;
-    for (const struct addrinfo *each = addresses; each != NULL && fd < 0; each = each->ai_next)
+    for (const struct addrinfo *each = addresses; each != NULL; each = each->ai_next) {
         fd = listen_on(each);
+        if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL))
+            break;
+    }
     return fd;
 }
 

@@ -18,7 +18,8 @@ bool listen_is_address(const char *address);
 char *listen_whole(const char *address);
 
 /* On "host:port", such as "[::]:9090" (IPv4 too); port 0 takes a free one. A name is its first
- * address that can be had. The socket does not block, the caller closes it; -1 with an error. */
+ * address that the machine has. The socket does not block, the caller closes it; -1 with an error.
+ */
 int listen_open(const char *address, struct error *error);
 
 /* The port it listens on. */

@@ -193,7 +193,8 @@ static bool has_passed(const struct h2_connection *connection, int64_t since_ms,
 }
 
 /* The first part of the limit is the silence before the ping. It counts from when the ping has been
- * written, as the loop may have stood still before, and only while the server reads. */
+ * written, as the loop may have stood still before, to when the loop last looked for what can be
+ * read, and only while the server reads. */
 static bool leaves_ping_unanswered(const struct h2_connection *connection)
 {
     const struct h2_server *server = connection->server;
@@ -203,7 +204,7 @@ static bool leaves_ping_unanswered(const struct h2_connection *connection)
                            : connection->reads_since_ms;
     return connection->pinged_ms != H2_NO_PING && !connection->is_ready &&
            connection->unread_calls == 0 && connection->unsent_length == 0 &&
-           server->now_ms - since_ms > patience_ms;
+           server->polled_ms - since_ms > patience_ms;
 }
 
 /* A limit that it has run into, H2_LIMITS: none. */

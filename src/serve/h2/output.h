@@ -11,8 +11,8 @@
 /* What the socket takes now. False: the connection is broken. */
 bool h2_output_write(struct h2_connection *connection);
 
-/* Sends what can leave at once: answers that are ready, and GOAWAY. Frees it.
- * Returns how many of its calls it has ended so. */
+/* Sends what the socket takes now: answers that are ready, then GOAWAY. Frees the connection.
+ * Returns how many of its calls have ended without their answer. */
 size_t h2_output_abort(struct h2_connection *connection);
 
 #endif

@@ -145,6 +145,7 @@ void h2_server_turn(struct h2_server *server, int flags)
     server->handshakes_until_us = 0;
     server->ends_left = MAX_ENDS_PER_TURN;
     server->delivers_until_us = 0;
+    server->polled_ms = clock_now_ms();
     /* Once: what is ready stays so until it is read. */
     event_base_loop(server->base, flags | EVLOOP_ONCE);
     h2_io_read(server);

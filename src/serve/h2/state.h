@@ -104,7 +104,7 @@ enum h2_phase {
     H2_AWAIT_PREFACE, /* no session yet: the client's HTTP/2 preface has not arrived */
     H2_SERVING,
     H2_GOAWAY_SENT,         /* GOAWAY was sent, and calls that were on the way are still served */
-    H2_GOAWAY_ACKNOWLEDGED, /* the client has read it; the last GOAWAY names the calls so far */
+    H2_GOAWAY_ACKNOWLEDGED, /* the client has read it, or had the time to: the last one is due */
     H2_LEAVING,             /* new calls are no longer served; those it has go on */
     H2_TERMINATING,         /* it exceeded a limit: what it sends is ignored */
     H2_LINGERING /* everything is sent, and the session gone: its last bytes are waited for, or they
@@ -183,7 +183,8 @@ struct h2_server {
     struct tls *tls; /* for new connections, under tls_lock; NULL: plain text */
 
     /* The loop's. */
-    int64_t now_ms; /* of this turn */
+    int64_t now_ms;    /* of this turn */
+    int64_t polled_ms; /* when this turn began to look for what can be read */
     int listen_fd;
     int spare_fd;   /* given up for a moment to accept and refuse with, when there are no others */
     bool is_paused; /* new connections wait until a descriptor is free */
