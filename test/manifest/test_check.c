@@ -414,8 +414,26 @@ static void a_scaled_job_wants_no_push(void **state)
         "      metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", listName: x}\n",
         NULL);
     assert_finding(&findings, FINDING_WARNING, 5, "write type: external");
-    assert_finding(&findings, FINDING_WARNING, 5, "add hold: \"0s\"");
     findings_done(&findings);
+}
+
+static void a_scaled_job_holds_nothing(void **state)
+{
+    (void)state;
+    static const char *const holds[] = {"", ", hold: 0s"};
+    for (size_t i = 0; i < ARRAY_LENGTH(holds); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format("kind: ScaledJob\nmetadata: {name: jobs}\nspec:\n"
+                        "  rollout: {strategy: gradual}\n  triggers:\n  - type: external\n"
+                        "    metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", "
+                        "listName: x%s}\n",
+                        holds[i]);
+        struct findings findings = checked(text, NULL);
+        assert_int_equal(findings.counts[FINDING_WARNING], i == 0);
+        if (i == 0)
+            assert_finding(&findings, FINDING_WARNING, 6, "add hold: \"0s\"");
+        findings_done(&findings);
+    }
 }
 
 static void without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs(void **state)
@@ -668,6 +686,7 @@ int main(void)
         cmocka_unit_test(the_windows_of_both_are_compared),
         cmocka_unit_test(a_policy_warns_of_metric_type_value),
         cmocka_unit_test(a_scaled_job_wants_no_push),
+        cmocka_unit_test(a_scaled_job_holds_nothing),
         cmocka_unit_test(without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs),
         cmocka_unit_test(metadata_has_a_limit_of_keys),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),

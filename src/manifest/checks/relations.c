@@ -74,7 +74,8 @@ static void check_fallback(const struct relation *relation)
                     relation->prefix);
     }
     const struct entry *entry = entries_find(relation->entries, "hold");
-    if (fallback == NULL && holds && hold_ms < MIN_HOLD_MS &&
+    bool is_job = relation->object->kind == MANIFEST_SCALED_JOB;
+    if (fallback == NULL && !is_job && holds && hold_ms < MIN_HOLD_MS &&
         number(relation, "minReplicaCount", 0) == 0) {
         const struct finding_place place = manifest_place(relation->object, entry->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
