@@ -132,6 +132,7 @@ static void take_info(struct nats_client *client, struct nats_client_connection 
     }
     switch (source) {
     case NATS_CONSUMER_NO_LEADER:
+        nats_replicas_see_cluster(client->replicas);
         nats_consumer_info_no_leader(query, &error);
         task_fail(end_request(client, connection, request), &error);
         break;
@@ -270,7 +271,7 @@ static natsStatus check_silence(struct nats_client_connection *connection, int64
         return NATS_CONNECTION_CLOSED;
     if (oldest == NULL)
         return NATS_OK;
-    int64_t since_ms = nats_client_connection_silent_since_ms(connection);
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
     int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= ping_ms) {
         natsStatus status = nats_client_connection_ping(connection, now_ms);
@@ -291,9 +292,11 @@ static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
     int64_t now_ms = clock_now_ms();
     if (nats_client_connection_is_closed(connection))
         return false;
+    while (oldest != NULL && oldest->has_defaults) /* answered: it waits for the other connection */
+        oldest = oldest->next;
     if (oldest == NULL)
         return true;
-    int64_t since_ms = nats_client_connection_silent_since_ms(connection);
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
     int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
     if (now_ms >= next_ms) {
         return_subscribers(client);

@@ -390,9 +390,10 @@ natsStatus nats_client_connection_ping(struct nats_client_connection *connection
     return status;
 }
 
-int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection)
+int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection,
+                                               const struct nats_request *oldest)
 {
-    int64_t sent_ms = connection->requests->sent_ms;
+    int64_t sent_ms = oldest->sent_ms;
     return connection->received_ms > sent_ms ? connection->received_ms : sent_ms;
 }
 

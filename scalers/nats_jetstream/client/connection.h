@@ -73,8 +73,9 @@ uint64_t nats_client_connection_number(const struct nats_client_connection *conn
 /* Waits for the reply to a ping, about as long as that usually takes. */
 natsStatus nats_client_connection_ping(struct nats_client_connection *connection, int64_t now_ms);
 
-/* Since when nothing has come of what was requested; there is a request. */
-int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection);
+/* Since when nothing has come of what was requested from this request on. */
+int64_t nats_client_connection_silent_since_ms(const struct nats_client_connection *connection,
+                                               const struct nats_request *oldest);
 
 bool nats_client_connection_is_closed(const struct nats_client_connection *connection);
 

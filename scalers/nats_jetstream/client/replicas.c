@@ -15,7 +15,7 @@ enum {
     MAX_KNOWN = 100000,       /* beyond them all are dropped, and requested again */
     FRESH_MS = 60 * 1000,     /* then it is requested again */
     DENIED_MS = 10 * 1000,    /* the same, after a reply that we cannot use */
-    REPLY_MS = 1000,          /* the same, without one */
+    REPLY_MS = 5000,          /* there will be no reply after it */
     OPENING_MS = 5000,        /* a node that has started opens its replicas */
 };
 
