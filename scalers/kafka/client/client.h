@@ -2,7 +2,8 @@
  * A cluster: how to log in, librdkafka's last error, and the main handle.
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
- * files read its fields; client.c alone writes them. All handles are made and ended by handles.h.
+ * files read its fields; client.c alone writes them, but for `handles` (handles.h), where all are
+ * made and ended.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
  * what works around it. A comment at each place names the number: "workaround 3" is the third one

@@ -44,7 +44,7 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
     *handle = (struct kafka_handle){.base = {.run = destroy}, .rk = rk};
-    DL_APPEND(handles->open, handle);
+    DL_APPEND(handles->in_use, handle);
     return rk;
 }
 
@@ -64,10 +64,10 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
 {
     if (queue != NULL)
         kafka_handles_end_queue(queue);
-    struct kafka_handle *handle = handles->open;
+    struct kafka_handle *handle = handles->in_use;
     while (handle->rk != rk)
         handle = handle->next;
-    DL_DELETE(handles->open, handle);
+    DL_DELETE(handles->in_use, handle);
     DL_APPEND(handles->endings, handle);
     handle->ended_ms = clock_now_ms();
     /* Without a thread it is left, and counts as stuck: here it could block for ever. */
@@ -77,7 +77,7 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
 void kafka_handles_poll(struct kafka_handles *handles)
 {
     const struct kafka_handle *handle;
-    DL_FOREACH(handles->open, handle)
+    DL_FOREACH(handles->in_use, handle)
         rd_kafka_poll(handle->rk, 0);
     for (struct kafka_background_call *base;
          (base = kafka_background_next(handles->closing)) != NULL;) {

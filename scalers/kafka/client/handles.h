@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct kafka_handles {
-    struct kafka_handle *open;        /* utlist */
+    struct kafka_handle *in_use;      /* utlist */
     struct kafka_handle *endings;     /* utlist, those that are being destroyed, the oldest first */
     struct kafka_background *closing; /* destroys them */
 };

@@ -226,7 +226,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
         free(request);
         return;
     }
-    request->number = kafka_topics_next_number(&metadata->topics);
+    request->number = kafka_topics_next_number(&metadata->topics); /* not for the thread */
     state->running = request;
 }
 

@@ -82,6 +82,7 @@ struct kafka_subscriptions {
     struct message_fetcher fetchers[MAX_FETCHERS];
     size_t count;          /* of the fetchers */
     double mappable_bytes; /* by the process, before it had one */
+    bool is_provisional;   /* handles were ending, which still had their memory */
     struct read_partition *partitions;
     struct subscription *all;
 };
@@ -303,10 +304,16 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
     return true;
 }
 
+static double handle_bytes(size_t brokers)
+{
+    return (double)FETCHER_BYTES + (double)brokers * BROKER_BYTES;
+}
+
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
 {
-    double handle_bytes = (double)FETCHER_BYTES + (double)brokers * BROKER_BYTES;
-    double fetchers = (mappable_bytes - ANSWERS_BYTES) / handle_bytes - 1;
+    double fetchers = (mappable_bytes - ANSWERS_BYTES) / handle_bytes(brokers) - 1;
+    if (isnan(mappable_bytes))
+        return 0;
     return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;
 }
 
@@ -315,10 +322,13 @@ size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
 static bool check_places(struct kafka_subscriptions *subscriptions,
                          const struct kafka_position *positions, size_t count, struct error *error)
 {
-    if (subscriptions->count == 0)
-        subscriptions->mappable_bytes = process_mappable_bytes();
-    size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes,
-                                               kafka_metadata_brokers(subscriptions->metadata));
+    size_t brokers = kafka_metadata_brokers(subscriptions->metadata);
+    if (subscriptions->count == 0 || subscriptions->is_provisional) {
+        subscriptions->is_provisional = subscriptions->client->handles.endings != NULL;
+        subscriptions->mappable_bytes =
+            process_mappable_bytes() + (double)subscriptions->count * handle_bytes(brokers);
+    }
+    size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes, brokers);
     size_t needed = HASH_COUNT(subscriptions->partitions);
     if (needed + count <= places) /* even if none of them is read already */
         return true;
