@@ -55,9 +55,10 @@ static void zero_totals_of_a_quorum_queue_are_unknown(void **state)
 
 static void an_empty_queue_is_believed_once_its_leader_has_reported_for_a_while(void **state)
 {
+    int64_t settled_ms = REPORTED_AND_COLLECTED_MS;
     assert_false(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, 0));
-    assert_false(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, COLLECTED_MS - 1));
-    for (int64_t now_ms = COLLECTED_MS; now_ms < 100000; now_ms += 1000) {
+    assert_false(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, settled_ms - 1));
+    for (int64_t now_ms = settled_ms; now_ms < 100000; now_ms += 1000) {
         assert_false(believes(*state, TOTALS, QUORUM("a"), 0, now_ms)); /* they imply nothing */
         assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, now_ms));
     }
@@ -80,10 +81,11 @@ static void an_empty_queue_is_believed_at_once_where_no_broker_was_lost(void **s
 
 static void a_queue_that_becomes_empty_is_believed_at_once(void **state)
 {
+    int64_t settled_ms = REPORTED_AND_COLLECTED_MS;
     assert_true(believes(*state, TOTALS, QUORUM("a"), 7, 0));
-    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, COLLECTED_MS));
-    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 7, COLLECTED_MS));
-    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, COLLECTED_MS));
+    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, settled_ms));
+    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 7, settled_ms));
+    assert_true(believes(*state, STATISTICS, QUORUM("a") REPORTED, 0, settled_ms));
 }
 
 static void a_0_without_a_report_of_the_leader_is_that_of_a_former_one(void **state)
@@ -124,7 +126,7 @@ static void each_queue_has_its_own_leader(void **state)
         for (int round = 0; round < 2; round++) {
             _cleanup_(memory_free) char *queue = text_format(
                 "\"name\":\"%s\",\"type\":\"quorum\",\"leader\":\"%zu\"," REPORTED, names[i], i);
-            int64_t now_ms = round == 0 ? 0 : COLLECTED_MS;
+            int64_t now_ms = round == 0 ? 0 : REPORTED_AND_COLLECTED_MS;
             assert_int_equal(believes(*state, STATISTICS, queue, 0, now_ms), round == 1);
         }
 }

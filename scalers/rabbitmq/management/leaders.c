@@ -37,7 +37,7 @@ struct rabbitmq_leaders {
 struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms)
 {
     struct rabbitmq_leaders *leaders = memory_new(sizeof(*leaders));
-    leaders->believed_from_ms = reconnects ? now_ms + COLLECT_MS : now_ms;
+    leaders->believed_from_ms = reconnects ? now_ms + COLLECT_MS + REPORT_MS : now_ms;
     return leaders;
 }
 

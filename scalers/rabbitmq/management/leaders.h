@@ -11,7 +11,8 @@
  * A column that comes with a leader's report, but not with these samples, is `consumers`. Another
  * process than that of the samples collects it, on a timer of its own: it may come up to 5 s before
  * the sample does, and at a former leader's node stay for as long. So a 0 counts once the same
- * leader has been known to report for longer than that.
+ * leader was seen to report for longer than that; a change and back between two measurements is not
+ * seen.
  *
  * What is known is kept for each queue by its name, from counts above 0, too: a queue that becomes
  * empty is believed at once. So is one that is seen for the first time, with a leader that reports,

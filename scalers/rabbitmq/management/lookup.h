@@ -73,7 +73,8 @@ void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
 
 enum rabbitmq_lookup_result {
     RABBITMQ_LOOKUP_ENDED,     /* its task has */
-    RABBITMQ_LOOKUP_UNCOUNTED, /* so has its task: the statistics lack a count */
+    RABBITMQ_LOOKUP_UNCOUNTED, /* so has its task: the statistics lack a count, or their 0 is not
+                                  believed */
     RABBITMQ_LOOKUP_LACKING,   /* the totals lack a count: the statistics may have it */
     RABBITMQ_LOOKUP_NEXT_PAGE, /* of a pattern */
 };

@@ -111,9 +111,8 @@ static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup 
     rabbitmq_lookup_drop(lookup);
 }
 
-/* The listing did not come: it was too large, too late, or there was no memory for it. Statistics
- * are the last to be listed: only where that is too large for any time, GETs of each queue follow.
- */
+/* The listing did not come. Statistics are the last to be listed: if they are too large, each queue
+ * gets a GET; if they are late, or there is no memory for them now, its tasks fail. */
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             const struct rabbitmq_http_answer *answer)
 {
