@@ -448,10 +448,13 @@ static void check_objects(struct fleet *fleet)
     for (size_t i = 0; i < fleet->count; i++) {
         const struct manifest_object *object = fleet->items[i].object;
         const struct finding_place place = manifest_place(object, object->tree->line);
-        if (object->kind == MANIFEST_SCALED_JOB)
+        bool is_job = object->kind == MANIFEST_SCALED_JOB;
+        bool lacks_hold = fleet->items[i].lacks_hold;
+        if (is_job)
             strategy_check_rollout(yaml_tree_find(object->tree, "spec"), false, &place, findings);
-        else if (fleet->items[i].lacks_hold &&
-                 yaml_tree_find(object->tree, "spec.fallback") != NULL)
+        if (is_job && lacks_hold)
+            finding_add(findings, &place, FINDING_WARNING, RELATIONS_HOLD_OF_JOBS);
+        if (!is_job && lacks_hold && yaml_tree_find(object->tree, "spec.fallback") != NULL)
             finding_add(findings, &place, FINDING_WARNING,
                         "the fallback takes over only after `hold`, which is an hour by default: "
                         "before the move add hold: \"" RELATIONS_HOLD_WITH_FALLBACK

@@ -279,8 +279,10 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
     assert summary["stops"][0] == 'sum(increase({__name__=~"keda_scaled_(object|job)_errors_total"}[10m]))' and summary["stops"][0] in text
     assert "Where the fourth is above 0, repair the source, and do not go back before it is 0." in text
     assert "`max(backlog_triggers)` must reach the number of triggers that have moved" in text
-    [warning] = of_type(done, "finding")
-    assert (warning["level"], warning["object"]) == ("warning", "shop/job") and "deletes its running jobs" in warning["text"]
+    warnings = of_type(done, "finding")
+    assert all((warning["level"], warning["object"]) == ("warning", "shop/job") for warning in warnings)
+    for warning, words in zip(warnings, ("deletes its running jobs", 'add hold: "0s"'), strict=True):
+        assert words in warning["text"]
     for kind, printed in ((), ""), (("--authentication-kind", "TriggerAuthentication"), " --authentication-kind TriggerAuthentication"):
         done = backlog("migrate", "--cluster", "--output", "json", "--authentication", "backlog", *kind, "-",
                        text=json.dumps({"kind": "List", "items": items}))
