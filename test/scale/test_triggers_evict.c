@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <time.h>
 
 static void a_trigger_without_calls_expires(void **state)
@@ -389,12 +390,16 @@ static int64_t refusals_us(int namespaces)
 static void no_call_passes_the_triggers_of_all_namespaces(void **state)
 {
     (void)state;
-    enum { FEW = 1000, MANY = 50000, BUSY = 10 }; /* passing all would take 50 times as long */
-    int64_t few_us = refusals_us(FEW);
-    int64_t many_us = refusals_us(MANY);
+    enum { FEW = 1000, MANY = 50000, ROUNDS = 5 };
+    int64_t few_us = INT64_MAX;
+    int64_t many_us = INT64_MAX;
+    for (int i = 0; i < ROUNDS; i++) { /* the least: other work empties the caches */
+        few_us = MIN(few_us, refusals_us(FEW));
+        many_us = MIN(many_us, refusals_us(MANY));
+    }
     print_message("refusals with %d namespaces: %lld us, with %d: %lld us\n", FEW,
                   (long long)few_us, MANY, (long long)many_us);
-    assert_in_range(many_us, 0, BUSY * few_us);
+    assert_in_range(many_us, 0, 2 * few_us);
 }
 
 int main(void)
