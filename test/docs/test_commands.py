@@ -58,6 +58,25 @@ def exception(command):
     return next((kind for kind, expression, _ in EXCEPTIONS if re.match(expression, command)), "status 0")
 
 
+def comments_of(command):
+    """Outside of quotes and of here-documents."""
+    quote, before = "", " "
+    for character in command.split("<<")[0]:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and before.isspace():
+            yield command
+        before = character
+
+
+def test_no_command_has_a_comment():
+    """The shell of macOS knows none where commands are typed: it takes the words as arguments, and runs what is in `...`."""
+    typed_in = [(page, command) for page in PAGES if not page.startswith("test/") for some, _ in typed(page) for command in some]
+    assert [(page, command) for page, command in typed_in if not command.startswith("./dev ") and any(comments_of(command))] == []
+
+
 def test_each_exception_is_of_some_command():
     commands = [command for page in PAGES for some, _ in typed(page) for command in some]
     assert len(commands) > 100

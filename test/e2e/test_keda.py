@@ -91,6 +91,38 @@ def test_no_workers_are_lost_in_an_outage_that_is_longer_than_the_cooldown():
         assert not any(lost.values()), counts
 
 
+def test_no_workers_are_lost_while_scaling_in_is_paused():
+    """All of Backlog is down for longer than the cooldown. With --provoked most of the others are lost."""
+    if keda_version() < (2, 18):
+        pytest.skip("this KEDA has no paused-scale-in")
+    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]  # the same after each start
+    with RedisWork() as source, Server(arguments=["--listen", addresses[0], "--http", addresses[1]]) as server, \
+            Stack(keda_qps=20) as stack, Namespace(stack.api, "paused-scale-in", quiet=True) as namespace:
+        source.publish(7)
+        kinds = {"paused": [f"paused-{number}" for number in range(OBJECTS)], "others": [f"other-{number}" for number in range(OBJECTS)]}
+        for name in sum(kinds.values(), []):
+            namespace.scale(name, trigger(server, **source.metadata(5)), cooldownPeriod=COOLDOWN_SECONDS)
+        for name in sum(kinds.values(), []):
+            namespace.wait_for_replicas(name, 2, MANY_SECONDS)
+        server.kill()
+        for name in kinds["paused"]:
+            namespace.annotate(name, paused_scale_in="true")
+        began = time.monotonic()
+        namespace.stays(OUTAGE_SECONDS)
+        lost = {kind: [name for name in names if min([2, *namespace.history(name, began)]) < 2] for kind, names in kinds.items()}
+        print({kind: f"{len(names)} of {OBJECTS} lost workers" for kind, names in lost.items()})
+        assert lost["paused"] == []
+        server.start()
+        source.publish(13)
+        for name in kinds["paused"]:
+            namespace.wait_for_replicas(name, 4, MANY_SECONDS)  # the HPA is there, and scales up
+        source.clear()
+        for name in kinds["paused"]:
+            namespace.annotate(name, paused_scale_in=None)
+        for name in kinds["paused"]:
+            namespace.wait_for_replicas(name, 0, MANY_SECONDS)
+
+
 @pytest.mark.xfail(raises=AssertionError, reason="KEDA's fallback makes every trigger active, so currentReplicas of none is one")
 def test_fallback_to_the_current_replicas_leaves_none(namespace):
     if keda_version() < (2, 18):
