@@ -6,7 +6,7 @@ build() {
     [[ $preset =~ ^(debug|release|image|asan|tsan|fuzz)$ ]] || die "build: no preset $preset; there are debug release image asan tsan fuzz"
     install build
     [ "$preset" = image ] || install tests
-    once "uPlot" make_web_modules src/web/package.json src/web/package-lock.json
+    web_modules
     local targets=()
     [ "$preset" != fuzz ] || { install fuzz && targets=(--target fuzzers); }
     # cmake's own chatter matters only where it fails.
@@ -25,6 +25,7 @@ build() {
 }
 
 # What the dashboard needs from npm; CMake embeds it.
+web_modules() { once "uPlot" make_web_modules src/web/package.json src/web/package-lock.json; }
 make_web_modules() {
     rm -rf "$build/web"
     mkdir -p "$build/web"

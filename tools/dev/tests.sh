@@ -2,7 +2,8 @@
 # The parts of ./dev test. ./dev sources it.
 
 # Each suite leaves a report (JUnit's XML), which tools/test_summary.py counts at the end.
-unit_suite() { unit_run "$1" "unit-$1" --parallel "$jobs" "${@:2}"; }
+# Many of them wait: for a server of theirs that is silent, or for a time to pass.
+unit_suite() { unit_run "$1" "unit-$1" --parallel $((2 * jobs)) "${@:2}"; }
 
 unit_run() {
     local preset=$1 report=$2 folder=$build/$1 launcher=()
@@ -73,7 +74,7 @@ sanitizer_environment() {
 test_unit() {
     suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "$@"
     # With arguments it may have none of them.
-    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@" ${1:+--no-tests=ignore}
+    [ "${size:-}" = first ] || suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@" ${1:+--no-tests=ignore}
     [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
 }
 
@@ -193,7 +194,7 @@ test_matrix() {
 test_mutation() {
     install build tests
     python_environment
-    once "uPlot" make_web_modules src/web/package.json src/web/package-lock.json
+    web_modules
     python tools/mutate.py "$@"
 }
 
@@ -241,7 +242,10 @@ is_in_debian13() {
 # What a part needs; the builds that it needs are added to `presets`.
 prepare() {
     case $1 in
-        unit) presets+=(asan tsan release) ;;
+        unit)
+            presets+=(asan release)
+            [ "$size" = first ] || presets+=(tsan)
+            ;;
         debian13) { is_in_debian13 || die "test: debian13: only on an older Debian, and not with BACKLOG_BASE=native"; } && base_of_tests ;;
         fuzz) install fuzz ;;
         protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
@@ -257,6 +261,15 @@ prepare() {
         kerberos) install run brokers kerberos && python_environment && kafka_jars && presets+=(asan) ;;
         e2e) install brokers examples && python_environment && go_tools && kubernetes_schemas && kafka_jars && example_tools && presets+=(asan) ;;
     esac
+}
+
+# Most parts need these two: they are compiled while what else is needed is fetched.
+BUILDS_ASIDE=(asan release)
+start_builds_aside() {
+    install build tests
+    web_modules
+    (for preset in "${BUILDS_ASIDE[@]}"; do build "$preset"; done) >"$build/builds.log" 2>&1 &
+    builds_aside=$!
 }
 
 # Fuzzers only need time: they take what the tests with brokers, which mostly wait, leave of the machine. So do the
@@ -302,11 +315,16 @@ test_() {
     rm -rf "$build/reports" "$build"/{fuzz,aside,base}.log "$build"/base.{ready,shown}
     mkdir -p "$build/reports"
     sanitizer_environment
+    local builds_aside=
+    [ ${#parts[@]} = 1 ] || start_builds_aside
     for part in "${parts[@]}"; do
         prepare "$part"
     done
+    if [ -n "$builds_aside" ]; then
+        timed "build ${BUILDS_ASIDE[*]}, the rest" wait "$builds_aside" || { cat "$build/builds.log" >&2; die "the build failed"; }
+    fi
     for preset in $(printf '%s\n' "${presets[@]}" | sort -u); do
-        timed "build $preset" build "$preset"
+        [[ -n $builds_aside && " ${BUILDS_ASIDE[*]} " == *" $preset "* ]] || timed "build $preset" build "$preset"
     done
     local ready=$SECONDS
     start_base_aside
