@@ -387,7 +387,7 @@ static struct kafka_commits_request *call_end(struct kafka_commits *commits,
         call->state = CALL_MISDIRECTED;
     else
         call_free(call);
-    if (!any_hangs(&commits->main, clock_now_ms()))
+    if (commits->has_recovered && !any_hangs(&commits->main, clock_now_ms()))
         commits->has_recovered = false;
     return request;
 }
