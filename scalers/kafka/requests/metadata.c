@@ -64,7 +64,7 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
 {
     struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
     metadata->client = client;
-    metadata->topics.client = client;
+    metadata->topics = (struct kafka_topics){.client = client, .next_number = 1};
     metadata->patterns.topics = &metadata->topics;
     metadata->background = kafka_background_new(client->event_fd);
     return metadata;
@@ -133,7 +133,7 @@ static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_met
 {
     const struct request *running = metadata->kinds[kind].running;
     bool is_covered = running != NULL && first_request <= running->number;
-    return is_covered ? running->number : metadata->topics.last_number + 1;
+    return is_covered ? running->number : metadata->topics.next_number;
 }
 
 static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kind kind,
@@ -226,7 +226,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
         free(request);
         return;
     }
-    request->number = kafka_topics_next_number(&metadata->topics); /* not for the thread */
+    request->number = metadata->topics.next_number++; /* not for the thread */
     state->running = request;
 }
 
@@ -251,8 +251,7 @@ static void start(struct kafka_metadata *metadata, int64_t now_ms)
         start_request(metadata, KAFKA_METADATA_TOPICS, now_ms);
     else {
         topics->received = topics->wanted;
-        if (topics->received > metadata->topics.last_number) /* that of the next request */
-            kafka_topics_next_number(&metadata->topics);
+        metadata->topics.next_number = MAX(metadata->topics.next_number, topics->received + 1);
     }
 }
 

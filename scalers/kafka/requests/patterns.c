@@ -60,7 +60,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
             return NULL;
         }
         pattern->text = text_copy(text);
-        pattern->first_request = patterns->topics->last_number + 1;
+        pattern->first_request = patterns->topics->next_number;
         HASH_ADD_KEYPTR(hh, patterns->table, pattern->text, strlen(pattern->text), pattern);
     }
     pattern->used_ms = MAX(pattern->used_ms, now_ms);

@@ -12,11 +12,6 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 /* A handle that has so many more than twice those that are used is to be replaced. */
 enum { SPARE_TOPICS = 100 };
 
-uint64_t kafka_topics_next_number(struct kafka_topics *topics)
-{
-    return ++topics->last_number;
-}
-
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
     HASH_DEL(topics->table, topic);
@@ -54,7 +49,7 @@ struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *na
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
         topic->rkt = handle;
-        topic->first_request = topics->last_number + 1;
+        topic->first_request = topics->next_number;
         HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
     }
     topic->used_ms = MAX(topic->used_ms, now_ms);
@@ -90,7 +85,7 @@ int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition)
 void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic)
 {
     topic->is_outdated = true;
-    topic->first_request = topics->last_number + 1;
+    topic->first_request = topics->next_number;
 }
 
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms)

@@ -46,12 +46,9 @@ enum { KAFKA_TOPICS_FRESH_MS = 2000 };
 struct kafka_topics {
     struct kafka_client *client;
     struct kafka_topic *table;
-    uint64_t last_number; /* of a request */
+    uint64_t next_number; /* of a request; metadata.c counts */
     size_t made;          /* of the main handle, which frees none of them */
 };
-
-/* The number of a request that is sent now. */
-uint64_t kafka_topics_next_number(struct kafka_topics *topics);
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
  * the name. */
