@@ -154,7 +154,8 @@ struct kafka_batch {
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
-/* Frees a batch without an open task. Answers to what is still requested for it are dropped. */
+/* Frees a batch; its open tasks are the feed's again. Answers to what is still requested for it are
+ * dropped. */
 void kafka_batch_free(struct kafka_batch *batch);
 
 /* The batch's topic, or group, of this name; it is made where there is none. */

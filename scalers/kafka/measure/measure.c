@@ -226,15 +226,12 @@ static void wait_for_answers(const struct loop *loop)
     feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), next_ms(loop));
 }
 
-/* All tasks are the feed's again. */
+/* Where a task is open the session ends, and what it knows of persistence with it. */
 static void abandon(struct loop *loop)
 {
     struct kafka_batch *batch;
     struct kafka_batch *next;
     DL_FOREACH_SAFE(loop->batches, batch, next) {
-        for (size_t i = 0; i < batch->count; i++)
-            if (kafka_batch_task_is_open(&batch->tasks[i]))
-                kafka_task_end_note_and_take(&batch->tasks[i]);
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }

@@ -47,20 +47,31 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
     return partitions;
 }
 
+/* The library may give up a moment before the tasks' own time is over. */
+static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
+{
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task) && is_late)
+            kafka_task_end_time_out_coordinator(batch_task);
+        else if (kafka_batch_task_is_open(batch_task))
+            kafka_task_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name,
+                                reason);
+}
+
 /* Its tasks come again. */
 static void group_return(const struct kafka_batch_group *group)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task))
-            task_return(kafka_task_end_take_to_return(batch_task), false);
+            kafka_task_end_return(batch_task);
 }
 
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits *commits = group->batch->session->commits;
-    struct kafka_batch_task *batch_task;
     if (!kafka_commits_is_free(commits, group->name, group->request.isolate, now_ms)) {
         /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
         group_return(group);
@@ -71,9 +82,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         kafka_members_request(group->batch->session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
-        LL_FOREACH(group->tasks, batch_task)
-            if (kafka_batch_task_is_open(batch_task))
-                task_fail(kafka_task_end_note_and_take(batch_task), &error);
+        group_fail(group, error_text(&error), false);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -193,18 +202,6 @@ static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_l
     return copy;
 }
 
-/* The library may give up a moment before the tasks' own time is over. */
-static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
-{
-    struct kafka_batch_task *batch_task;
-    LL_FOREACH(group->tasks, batch_task)
-        if (kafka_batch_task_is_open(batch_task) && is_late)
-            kafka_task_end_time_out_coordinator(batch_task);
-        else if (kafka_batch_task_is_open(batch_task))
-            kafka_task_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name,
-                                reason);
-}
-
 /* The library closed the connection for an answer to a request for metadata that was too long: what
  * else was on it is sent again. */
 static bool is_of_closed_connection(const struct kafka_metadata *metadata,
@@ -263,7 +260,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
 {
     const struct kafka_metadata *metadata = batch_task->batch->session->metadata;
     if (is_of_closed_connection(metadata, missing->cause->error, now_ms))
-        task_return(kafka_task_end_take_to_return(batch_task), false);
+        kafka_task_end_return(batch_task);
     else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause);
     else

@@ -62,7 +62,7 @@ static void note_persistence(const struct kafka_batch_task *batch_task)
                    batch_task->batch->began_ms);
 }
 
-struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task)
+static struct task *take(struct kafka_batch_task *batch_task)
 {
     batch_task->batch->open--;
     if (batch_task->group != NULL)
@@ -70,10 +70,9 @@ struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task)
     return TAKE(batch_task->task);
 }
 
-struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task)
+void kafka_task_end_return(struct kafka_batch_task *batch_task)
 {
-    note_persistence(batch_task);
-    return kafka_task_end_take_to_return(batch_task);
+    task_return(take(batch_task), false);
 }
 
 /* ---- answered ---- */
@@ -109,7 +108,7 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task)
     const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task);
-    task_answer(kafka_task_end_take_to_return(batch_task), &reading);
+    task_answer(take(batch_task), &reading);
 }
 
 /* ---- failed ---- */
@@ -121,10 +120,17 @@ void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format
     va_start(arguments, format);
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    task_fail(kafka_task_end_note_and_take(batch_task), &error);
+    note_persistence(batch_task);
+    task_fail(take(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
+
+static void time_out_with(struct kafka_batch_task *batch_task, const struct error *error)
+{
+    note_persistence(batch_task);
+    task_time_out_with(take(batch_task), error);
+}
 
 static void time_out_metadata(struct kafka_batch_task *batch_task)
 {
@@ -140,7 +146,7 @@ static void time_out_metadata(struct kafka_batch_task *batch_task)
     else
         error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
                           timeout_ms);
-    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
+    time_out_with(batch_task, &error);
 }
 
 static void time_out_coordinator(struct task *task)
@@ -166,7 +172,8 @@ void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct
 
 void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task)
 {
-    time_out_coordinator(kafka_task_end_note_and_take(batch_task));
+    note_persistence(batch_task);
+    time_out_coordinator(take(batch_task));
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
@@ -178,7 +185,7 @@ void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
         &error,
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
         offset->leader, at->partition, at->topic->name, (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
+    time_out_with(batch_task, &error);
 }
 
 /* The offset of the partition that its leader has not answered yet. NULL: none. */
@@ -234,7 +241,7 @@ static void time_out_offset(struct kafka_batch_task *batch_task, const struct ka
                       "within %lld ms",
                       at->partition, at->topic->name, reason, offset->leader,
                       (long long)batch_task->task->timeout_ms);
-    task_time_out_with(kafka_task_end_note_and_take(batch_task), &error);
+    time_out_with(batch_task, &error);
 }
 
 void kafka_task_end_time_out(struct kafka_batch_task *batch_task)

@@ -16,6 +16,9 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task);
 void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Returns the task: it is given out again at once, and its time goes on, so that nothing is noted. */
+void kafka_task_end_return(struct kafka_batch_task *batch_task);
+
 /* Ends a task whose deadline has passed. It is answered where only the group's members have not
  * come; otherwise it times out with the name of what it waited for. Topics whose leaders are silent
  * are outdated: they may have others by now. */
@@ -33,13 +36,5 @@ void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task);
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
                                     const struct kafka_place *at,
                                     const struct kafka_known_offset *offset);
-
-/* Notes what is known of the task's partitions, and takes it out of its batch. The caller ends
- * it. */
-struct task *kafka_task_end_note_and_take(struct kafka_batch_task *batch_task);
-
-/* Takes out a task that is to be returned: it is given out again at once, and its time goes on, so
- * that nothing is noted. */
-struct task *kafka_task_end_take_to_return(struct kafka_batch_task *batch_task);
 
 #endif
