@@ -1,6 +1,5 @@
 #include "kafka/session.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -45,12 +44,12 @@ static bool is_quiet(const struct kafka_session *session)
            kafka_offsets_is_quiet(session->offsets);
 }
 
-static void renew(struct kafka_session *session, rd_kafka_t *rk)
+static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
 {
     kafka_commits_close_handle(session->commits);
     kafka_members_close_handle(session->members);
     kafka_metadata_close_handle(session->metadata);
-    kafka_client_renew(&session->client, rk);
+    kafka_client_renew(&session->client, rk, now_ms);
     kafka_commits_open_handle(session->commits);
     kafka_members_open_handle(session->members);
     kafka_metadata_open_handle(session->metadata);
@@ -75,8 +74,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
         return false;
     }
     session->has_warned = false;
-    if (has_too_many_topics)
-        kafka_subscriptions_drop(session->subscriptions); /* its handles hold on to them, too */
-    renew(session, rk);
+    if (has_too_many_topics) /* its handles hold on to them, too */
+        kafka_subscriptions_drop(session->subscriptions, now_ms);
+    renew(session, rk, now_ms);
     return true;
 }

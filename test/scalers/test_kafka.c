@@ -229,13 +229,14 @@ static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **stat
 {
     (void)state;
     struct kafka_persistence_group *all = NULL;
-    struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 1);
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
     assert_int_equal(updated(persistence, 4, 9, 1000), 0);
     assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
     assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
     assert_int_equal(updated(persistence, 5, 12, 4000), 0);
     assert_int_equal(updated(persistence, 5, 12, 9000), 5000);
-    assert_ptr_equal(kafka_persistence_for(&all, "workers", "videoJob", 1), persistence);
+    assert_ptr_equal(kafka_persistence_for(&all, "workers", "videoJob", 1, 1000), persistence);
     kafka_persistence_forget_all(&all);
     assert_null(all);
 }
@@ -244,7 +245,8 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
 {
     (void)state;
     struct kafka_persistence_group *all = NULL;
-    struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 1);
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
     updated(persistence, 9, 9, 1000);
     assert_int_equal(updated(persistence, 9, 9, 60000), 0);
     assert_int_equal(updated(persistence, 9, 10, 120000), 0);
@@ -256,14 +258,15 @@ static void unmeasured_partitions_are_not_stuck(void **state)
 {
     (void)state;
     struct kafka_persistence_group *all = NULL;
-    struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 1);
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
     updated(persistence, 4, 9, 1000);
     kafka_persistence_restart(persistence, 0, 1000);
     assert_int_equal(updated(persistence, 4, 9, 2000), 1000);
     kafka_persistence_restart(persistence, 0, 2500);
     assert_int_equal(updated(persistence, 4, 9, 3000), 0);
     /* More partitions: perhaps the topic was made again. */
-    persistence = kafka_persistence_for(&all, "workers", "videoJob", 2);
+    persistence = kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
     assert_int_equal(updated(persistence, 4, 9, 4000), 0);
     kafka_persistence_forget_all(&all);
 }
@@ -272,7 +275,8 @@ static void excluded_partitions_go_on(void **state)
 {
     (void)state;
     struct kafka_persistence_group *all = NULL;
-    struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 2);
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
     kafka_persistence_update(persistence, 0, 4, 9, 1000);
     kafka_persistence_update(persistence, 1, 4, 9, 1000);
     kafka_persistence_restart(persistence, 1, 2500);
@@ -289,13 +293,13 @@ static void a_group_starts_again_with_all_of_its_topics(void **state)
     static const char *const topics[] = {"videoJob", "mailJob", "videoJob"};
     static const bool is_stuck[] = {true, false, true};
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
-        updated(kafka_persistence_for(&all, groups[i], topics[i], 1), 4, 9, 1000);
-    updated(kafka_persistence_for(&all, "workers", "videoJob", 1), 4, 9, 1500);
+        updated(kafka_persistence_for(&all, groups[i], topics[i], 1, 1000), 4, 9, 1000);
+    updated(kafka_persistence_for(&all, "workers", "videoJob", 1, 1000), 4, 9, 1500);
     kafka_persistence_restart_group(all, "workers", 1500);
     kafka_persistence_restart_group(all, "workers", 1200); /* it began earlier */
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
         struct kafka_persistence *persistence =
-            kafka_persistence_for(&all, groups[i], topics[i], 1);
+            kafka_persistence_for(&all, groups[i], topics[i], 1, 1000);
         assert_int_equal(kafka_persistence_ms(persistence, 0, 2500), is_stuck[i] ? 1500 : 0);
         assert_int_equal(updated(persistence, 4, 9, 3000), is_stuck[i] ? 2000 : 0);
     }
@@ -308,7 +312,8 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
     (void)state;
     TRIGGER(trigger, {"partitionLimitation", "1"});
     struct kafka_persistence_group *all = NULL;
-    struct kafka_persistence *persistence = kafka_persistence_for(&all, "workers", "videoJob", 2);
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
     for (int32_t i = 0; i < 2; i++)
         kafka_persistence_update(persistence, i, 4, 9, 1000);
     kafka_persistence_restart_topic(all, trigger.options.query, "videoJob", 2000);

@@ -133,7 +133,7 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     kafka_client_poll(&client);
     assert_int_equal(rd_kafka_outq_len(other), 0);
     assert_false(error_is_set(&client.last_error)); /* that is of the main handle */
-    kafka_handles_end(&client.handles, other, NULL);
+    kafka_handles_end(&client.handles, other, NULL, clock_now_ms());
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }

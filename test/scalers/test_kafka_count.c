@@ -302,7 +302,7 @@ static void persistent_lag_counts_for_activation_only(void **state)
     set(fixture, 0, 3, 10);
     set(fixture, 1, NO_COMMIT, 4);
     fixture->query.offset_reset_policy = KAFKA_RESET_LATEST; /* which counts 1 */
-    struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic);
+    struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic, 1);
     for (int32_t i = 0; i < PARTITIONS; i++)
         kafka_persistence_update(persistence, i, fixture->commits[i].value,
                                  fixture->ends[i].latest.value, 1);
@@ -330,7 +330,8 @@ static void be_stuck(struct fixture *fixture)
 {
     int64_t now_ms = clock_now_ms();
     kafka_persistence_forget_all(&fixture->session.persistence);
-    struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic);
+    struct kafka_persistence *persistence =
+        kafka_batch_persistence_for(&fixture->group_topic, now_ms);
     fixture->query.exclude_persistent_lag = true;
     fixture->query.persistent_lag_ms = STUCK_MS;
     fixture->task.has_ended = true; /* for its feed */
@@ -350,9 +351,10 @@ static double waiting_next(struct fixture *fixture)
     fixture->batch_task.task = &fixture->task;
     fixture->batch_task.group = &fixture->group;
     fixture->batch_task.count = 1;
-    kafka_task_end_answer(&fixture->batch_task);
+    int64_t now_ms = clock_now_ms();
+    kafka_task_end_answer(&fixture->batch_task, now_ms);
     fixture->batch_task.task = &fixture->task;
-    return kafka_count_reading(&fixture->batch_task, clock_now_ms()).waiting;
+    return kafka_count_reading(&fixture->batch_task, now_ms).waiting;
 }
 
 static void lag_that_was_measured_all_along_is_persistent(void **state)
@@ -370,7 +372,7 @@ static void lag_after_an_outage_of_the_coordinator_is_not_persistent(void **stat
     fixture->query.topic = NULL;
     fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
     fixture->group.stage = KAFKA_GROUP_REQUESTED;
-    kafka_task_end_time_out(&fixture->batch_task);
+    kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
     assert_true(waiting_next(fixture) == 3 * 7);
 }
 
@@ -382,9 +384,9 @@ static void lag_of_topics_that_a_group_did_not_name_is_not_persistent(void **sta
         be_stuck(fixture);
         fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
         if (i == 0)
-            kafka_task_end_fail(&fixture->batch_task, "refused");
+            kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "refused");
         else
-            kafka_task_end_answer(&fixture->batch_task);
+            kafka_task_end_answer(&fixture->batch_task, clock_now_ms());
         assert_true(waiting_next(fixture) == 3 * 7);
     }
 }
@@ -397,7 +399,7 @@ static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
     kafka_selection_init(&fixture->batch_task.selection, "jobs,mails");
     fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
     fixture->batch_task.group = NULL;
-    kafka_task_end_time_out(&fixture->batch_task);
+    kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
     assert_true(waiting_next(fixture) == 3 * 7);
     kafka_selection_done(&fixture->batch_task.selection);
     kafka_metadata_free(fixture->session.metadata);
@@ -409,7 +411,7 @@ static void other_topics_of_a_group_stay_persistent(void **state)
     struct fixture *fixture = *state;
     be_stuck(fixture);
     kafka_selection_init(&fixture->batch_task.selection, "mails");
-    kafka_task_end_fail(&fixture->batch_task, "Kafka topic mails does not exist");
+    kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "Kafka topic mails does not exist");
     kafka_selection_done(&fixture->batch_task.selection);
     kafka_selection_init(&fixture->batch_task.selection, "jobs");
     assert_true(waiting_next(fixture) == 0);
@@ -433,9 +435,9 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
         assert_non_null(kafka_patterns_for(kafka_metadata_patterns(fixture->session.metadata),
                                            rows[i].pattern, 1));
         if (rows[i].is_found)
-            kafka_task_end_answer(&fixture->batch_task);
+            kafka_task_end_answer(&fixture->batch_task, clock_now_ms());
         else
-            kafka_task_end_fail(&fixture->batch_task, "no Kafka topic matches");
+            kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "no Kafka topic matches");
         if (waiting_next(fixture) != rows[i].waiting)
             fail_msg("row %zu", i);
     }
@@ -480,7 +482,7 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
         fixture->ends[1] = rows[i].ends;
         fixture->batch_task.task = &fixture->task;
         fixture->task.has_ended = false;
-        kafka_task_end_time_out(&fixture->batch_task);
+        kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
         assert_null(fixture->batch_task.task);
         assert_int_equal(fixture->outcome, rows[i].words == NULL ? TASK_ANSWERED : TASK_TIMED_OUT);
         if (rows[i].words != NULL)

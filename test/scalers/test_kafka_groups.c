@@ -180,10 +180,10 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
     for (int i = 0; i < TRIES && !has_waited; i++) {
         int64_t began_ms = clock_now_ms();
         struct kafka_persistence *persistence =
-            kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
+            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, began_ms);
         kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
         struct kafka_persistence *others =
-            kafka_persistence_for(&session->persistence, "silent", "mails", 1);
+            kafka_persistence_for(&session->persistence, "silent", "mails", 1, began_ms);
         kafka_persistence_update(others, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
         const struct test_task *task = test_feed_task(fixture->feed, 0);
         size_t started = task->started;
@@ -192,9 +192,10 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
         kafka_mock_run_again(fixture);
         assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
                           "Kafka group silent: its coordinator did not answer within 600 ms");
-        persistence = kafka_persistence_for(&session->persistence, "silent", "jobs", 1);
+        persistence =
+            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, clock_now_ms());
         assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
-        others = kafka_persistence_for(&session->persistence, "silent", "mails", 1);
+        others = kafka_persistence_for(&session->persistence, "silent", "mails", 1, clock_now_ms());
         assert_true(kafka_persistence_ms(others, 0, clock_now_ms()) >= STUCK_MS);
         has_waited = must_wait && task->started == started;
     }
@@ -208,7 +209,7 @@ static void assert_next_answer(struct kafka_commits *commits,
     const struct kafka_commits_request *answered = NULL;
     for (int64_t sent_ms = clock_now_ms();
          answered == NULL && clock_now_ms() < sent_ms + KAFKA_MOCK_WITHIN_MS;)
-        answered = kafka_commits_receive(commits, &event);
+        answered = kafka_commits_receive(commits, &event, clock_now_ms());
     assert_ptr_equal(answered, expected);
     rd_kafka_event_destroy(event);
 }

@@ -36,7 +36,7 @@ static void receive(struct kafka_members *members)
     bool has_come = false;
     for (int i = 0; !has_come && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
-        has_come = kafka_members_receive(members);
+        has_come = kafka_members_receive(members, clock_now_ms());
     }
     assert_true(has_come);
 }

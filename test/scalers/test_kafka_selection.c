@@ -307,7 +307,7 @@ static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
         kafka_commits_send(session->commits, &group->request, partitions, clock_now_ms(), &error));
     for (int i = 0; event == NULL && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
-        kafka_commits_receive(session->commits, &event);
+        kafka_commits_receive(session->commits, &event, clock_now_ms());
     }
     assert_non_null(event);
     return event;

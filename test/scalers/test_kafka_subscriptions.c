@@ -1,4 +1,5 @@
 /* Subscriptions to the end of partitions, against librdkafka's mock cluster. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
@@ -30,7 +31,7 @@ static void receive_until(struct kafka_subscriptions *subscriptions, const uint6
 {
     for (int i = 0; *notified == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
-        kafka_subscriptions_receive(subscriptions);
+        kafka_subscriptions_receive(subscriptions, clock_now_ms());
     }
 }
 
@@ -89,11 +90,12 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
     struct kafka_session *session = fixture->client;
     const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
     const struct kafka_position before = {"jobs", 0, KAFKA_MOCK_MESSAGES - 1};
-    assert_true(kafka_subscriptions_add(
-        session->subscriptions, &(struct notifier){on_notification, &late, 7}, &end, 1, &error));
+    assert_true(kafka_subscriptions_add(session->subscriptions,
+                                        &(struct notifier){on_notification, &late, 7}, &end, 1,
+                                        clock_now_ms(), &error));
     assert_true(kafka_subscriptions_add(session->subscriptions,
                                         &(struct notifier){on_notification, &early, 8}, &before, 1,
-                                        &error));
+                                        clock_now_ms(), &error));
     receive_until(session->subscriptions, &early);
     assert_int_equal(early, 8);
 }
@@ -121,7 +123,7 @@ static void a_partition_that_is_named_twice_notifies_once(void **state)
                                            {"jobs", 0, KAFKA_MOCK_MESSAGES}};
     assert_true(kafka_subscriptions_add(subscriptions,
                                         &(struct notifier){count_notification, &notified, 7}, twice,
-                                        ARRAY_LENGTH(twice), &error));
+                                        ARRAY_LENGTH(twice), clock_now_ms(), &error));
     kafka_mock_produce(fixture, "jobs", 1);
     receive_until(subscriptions, &notified);
     assert_int_equal(notified, 1);
@@ -147,26 +149,28 @@ static void a_subscription_whose_partition_is_not_read_any_more_is_lost(void **s
     const struct kafka_position end[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
                                          {"mails", 0, KAFKA_MOCK_MESSAGES}};
     const struct kafka_position refused[] = {{"mails", 0, KAFKA_MOCK_MESSAGES}, {"jobs", 0, -5}};
-    assert_true(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &late, 7, on_loss}, end, 2, &error));
+    assert_true(kafka_subscriptions_add(subscriptions,
+                                        &(struct notifier){on_notification, &late, 7, on_loss}, end,
+                                        2, clock_now_ms(), &error));
     assert_true(kafka_subscriptions_add(subscriptions,
                                         &(struct notifier){on_notification, &other, 9, on_loss},
-                                        &end[1], 1, &error));
+                                        &end[1], 1, clock_now_ms(), &error));
     assert_false(kafka_subscriptions_add(subscriptions,
                                          &(struct notifier){on_notification, &early, 8, on_loss},
-                                         refused, 2, &error));
+                                         refused, 2, clock_now_ms(), &error));
     assert_non_null(strstr(error_text(&error), "cannot subscribe to Kafka topic jobs"));
     assert_int_equal(lost, 7);
     assert_int_equal(late + early + other, 0);
     /* It is read again for whoever comes next. */
-    assert_true(kafka_subscriptions_add(
-        subscriptions, &(struct notifier){on_notification, &late, 7, on_loss}, end, 1, &error));
+    assert_true(kafka_subscriptions_add(subscriptions,
+                                        &(struct notifier){on_notification, &late, 7, on_loss}, end,
+                                        1, clock_now_ms(), &error));
     kafka_mock_produce(fixture, "jobs", 1);
     receive_until(subscriptions, &late);
     assert_int_equal(late, 7);
     assert_int_equal(other, 0);
     /* So is one whose handle ends. */
-    kafka_subscriptions_drop(subscriptions);
+    kafka_subscriptions_drop(subscriptions, clock_now_ms());
     assert_int_equal(lost, 7 + 9);
     assert_int_equal(other, 0);
 }
@@ -188,7 +192,7 @@ static void of_too_many_partitions_none_is_read(void **state)
         ((struct kafka_session *)fixture->client)->subscriptions;
     assert_false(kafka_subscriptions_add(subscriptions,
                                          &(struct notifier){on_notification, &notified, 7},
-                                         positions, TOO_MANY, &error));
+                                         positions, TOO_MANY, clock_now_ms(), &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     assert_string_equal(error_text(&error), "at most 5000 Kafka partitions are subscribed to");
     assert_true(kafka_subscriptions_is_empty(subscriptions));

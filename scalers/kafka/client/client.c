@@ -193,9 +193,9 @@ void kafka_client_clear_errors(struct kafka_client *client)
     kafka_destinations_forget_refused();
 }
 
-void kafka_client_note_answer(struct kafka_client *client)
+void kafka_client_note_answer(struct kafka_client *client, int64_t now_ms)
 {
-    client->answered_ms = clock_now_ms();
+    client->answered_ms = now_ms;
 }
 
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
@@ -235,24 +235,24 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 /* ---- renew and close ---- */
 
-static void end_main_handle(struct kafka_client *client)
+static void end_main_handle(struct kafka_client *client, int64_t now_ms)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
-    kafka_handles_end(&client->handles, TAKE(client->rk), queue);
+    kafka_handles_end(&client->handles, TAKE(client->rk), queue, now_ms);
 }
 
-void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk)
+void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms)
 {
-    end_main_handle(client);
+    end_main_handle(client, now_ms);
     client->rk = rk;
-    client->opened_ms = clock_now_ms();
+    client->opened_ms = now_ms;
     kafka_client_clear_errors(client);
 }
 
 bool kafka_client_close(struct kafka_client *client)
 {
     if (client->rk != NULL)
-        end_main_handle(client);
+        end_main_handle(client, clock_now_ms());
     bool has_ended = kafka_handles_close(&client->handles);
     if (has_ended) {
         if (client->event_fd >= 0)

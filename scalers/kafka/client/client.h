@@ -99,7 +99,7 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
 /* Puts the new main handle in the place of the old one, which nothing of ours may use any more. */
-void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk);
+void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms);
 
 /* Takes in the library's errors, without waiting. */
 void kafka_client_poll(struct kafka_client *client);
@@ -108,7 +108,7 @@ void kafka_client_poll(struct kafka_client *client);
 void kafka_client_clear_errors(struct kafka_client *client);
 
 /* Notes that a broker has just answered something, be it an error of its own. */
-void kafka_client_note_answer(struct kafka_client *client);
+void kafka_client_note_answer(struct kafka_client *client, int64_t now_ms);
 
 /* Writes the error "Kafka at ...: what: the last error". Returns false. */
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what);

@@ -60,7 +60,8 @@ void kafka_handles_end_queue(rd_kafka_queue_t *queue)
     rd_kafka_queue_destroy(queue);
 }
 
-void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue)
+void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue,
+                       int64_t now_ms)
 {
     if (queue != NULL)
         kafka_handles_end_queue(queue);
@@ -69,7 +70,7 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
         handle = handle->next;
     DL_DELETE(handles->in_use, handle);
     DL_APPEND(handles->endings, handle);
-    handle->ended_ms = clock_now_ms();
+    handle->ended_ms = now_ms;
     /* Without a thread it is left, and counts as stuck: here it could block for ever. */
     kafka_background_start(handles->closing, &handle->base);
 }

@@ -35,7 +35,8 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
                                      struct error *error);
 
 /* Ends the queue (NULL: there is none), and destroys the handle in the background. */
-void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue);
+void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue,
+                       int64_t now_ms);
 
 /* Takes in the errors of all handles, without waiting: the library keeps each of a broker's until
  * somebody does. And takes note of the handles that have ended. */

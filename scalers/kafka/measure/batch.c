@@ -153,12 +153,13 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
     return false;
 }
 
-struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic)
+struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic,
+                                                      int64_t now_ms)
 {
     const struct kafka_batch_group *group = group_topic->key.group;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     return kafka_persistence_for(&group->batch->session->persistence, group->name, topic->name,
-                                 topic->count);
+                                 topic->count, now_ms);
 }
 
 /* ---- end ---- */

@@ -191,6 +191,7 @@ bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struc
 
 /* The history of the group's commits on the topic; it is made where there is none. It is valid
  * until the next call that may forget it. */
-struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic);
+struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic,
+                                                      int64_t now_ms);
 
 #endif

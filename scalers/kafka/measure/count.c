@@ -109,7 +109,7 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     const struct kafka_persistence *persistence =
-        query->exclude_persistent_lag ? kafka_batch_persistence_for(group_topic) : NULL;
+        query->exclude_persistent_lag ? kafka_batch_persistence_for(group_topic, now_ms) : NULL;
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);)
         add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
                       persistence == NULL ? 0 : kafka_persistence_ms(persistence, i, now_ms));

@@ -153,13 +153,13 @@ static bool receive(struct loop *loop, struct error *error)
     kafka_client_poll(&session->client);
     if (!receive_metadata(loop, error))
         return false;
-    while ((request = kafka_commits_receive(session->commits, &event)) != NULL)
+    while ((request = kafka_commits_receive(session->commits, &event, loop->now_ms)) != NULL)
         kafka_progress_commits((struct kafka_batch_group *)request, event, loop->now_ms);
-    while (kafka_offsets_receive(session->offsets, &answer))
+    while (kafka_offsets_receive(session->offsets, &answer, loop->now_ms))
         kafka_progress_offsets(&answer, loop->now_ms);
-    if (kafka_members_receive(session->members))
+    if (kafka_members_receive(session->members, loop->now_ms))
         try_batches(loop);
-    kafka_subscriptions_receive(session->subscriptions);
+    kafka_subscriptions_receive(session->subscriptions, loop->now_ms);
     return true;
 }
 

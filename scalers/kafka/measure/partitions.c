@@ -3,31 +3,33 @@
 #include "base/memory.h"
 #include "kafka/measure/task_end.h"
 
-static void fail_too_many_partitions(struct kafka_batch_task *batch_task)
+static void fail_too_many_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     kafka_task_end_fail(
-        batch_task,
+        batch_task, now_ms,
         "the Kafka topics have more than %d partitions: select fewer with topic, or "
         "use several triggers",
         KAFKA_SELECTION_MAX_PARTITIONS);
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
-static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic)
+static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic,
+                        int64_t now_ms)
 {
     const struct kafka_topic *known = topic->known;
     batch_task->partition_count += known == NULL ? 0 : (size_t)known->partition_count;
     if (known == NULL)
-        kafka_task_end_fail(batch_task, "%s is no valid name of a Kafka topic", topic->name);
+        kafka_task_end_fail(batch_task, now_ms, "%s is no valid name of a Kafka topic",
+                            topic->name);
     else if (known->received_ms == 0)
-        kafka_task_end_fail(batch_task, "Kafka reports nothing of topic %s", topic->name);
+        kafka_task_end_fail(batch_task, now_ms, "Kafka reports nothing of topic %s", topic->name);
     else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        kafka_task_end_fail(batch_task, "Kafka topic %s does not exist", topic->name);
+        kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s does not exist", topic->name);
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
-        kafka_task_end_fail(batch_task, "Kafka topic %s: %s", topic->name,
+        kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s: %s", topic->name,
                             rd_kafka_err2str(known->error));
     else if (batch_task->partition_count > KAFKA_SELECTION_MAX_PARTITIONS)
-        fail_too_many_partitions(batch_task);
+        fail_too_many_partitions(batch_task, now_ms);
     return kafka_batch_task_is_open(batch_task);
 }
 
@@ -73,81 +75,83 @@ static void add_group_topic(struct kafka_batch_task *batch_task,
     }
 }
 
-static bool add_named_topic(struct kafka_batch_task *batch_task, const char *name)
+static bool add_named_topic(struct kafka_batch_task *batch_task, const char *name, int64_t now_ms)
 {
     struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
-    if (!check_topic(batch_task, topic))
+    if (!check_topic(batch_task, topic, now_ms))
         return false;
     add_group_topic(batch_task, kafka_batch_group_topic_for(batch_task->group, topic));
     return true;
 }
 
-static bool use_names(struct kafka_batch_task *batch_task)
+static bool use_names(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     for (size_t i = 0; i < batch_task->selection.count; i++)
-        if (!add_named_topic(batch_task, batch_task->selection.names[i]))
+        if (!add_named_topic(batch_task, batch_task->selection.names[i], now_ms))
             return false;
     return true;
 }
 
-static bool use_pattern(struct kafka_batch_task *batch_task)
+static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_pattern *pattern = kafka_patterns_find(
         kafka_metadata_patterns(batch_task->batch->session->metadata), query->topic);
     if (pattern == NULL || pattern->count == 0) {
-        kafka_task_end_fail(batch_task, "no Kafka topic matches %s", query->topic);
+        kafka_task_end_fail(batch_task, now_ms, "no Kafka topic matches %s", query->topic);
         return false;
     }
     if (pattern->count > KAFKA_SELECTION_MAX_TOPICS) {
-        kafka_task_end_fail(batch_task, "%zu Kafka topics match %s, which is more than %d",
+        kafka_task_end_fail(batch_task, now_ms, "%zu Kafka topics match %s, which is more than %d",
                             pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
     if (pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS) {
-        fail_too_many_partitions(batch_task);
+        fail_too_many_partitions(batch_task, now_ms);
         return false;
     }
     for (size_t i = 0; i < pattern->count; i++)
-        if (pattern->topics[i] != NULL && !add_named_topic(batch_task, pattern->topics[i]->name))
+        if (pattern->topics[i] != NULL &&
+            !add_named_topic(batch_task, pattern->topics[i]->name, now_ms))
             return false;
     return true;
 }
 
 /* partitionLimitation may leave none of them. */
-static bool has_partitions(struct kafka_batch_task *batch_task)
+static bool has_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     struct kafka_place at = KAFKA_PLACE_FIRST;
     if (kafka_batch_next_partition(batch_task, &at))
         return true;
     kafka_task_end_fail(
-        batch_task, "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
+        batch_task, now_ms,
+        "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
         query->topic, batch_task->partition_count);
     return false;
 }
 
-bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task)
+bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     bool is_used = batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
-                       ? use_pattern(batch_task)
-                       : use_names(batch_task);
-    return is_used && has_partitions(batch_task);
+                       ? use_pattern(batch_task, now_ms)
+                       : use_names(batch_task, now_ms);
+    return is_used && has_partitions(batch_task, now_ms);
 }
 
-void kafka_partitions_use_committed(struct kafka_batch_task *batch_task)
+void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
          topic = topic->next)
         if (topic->is_named) {
-            if (!check_topic(batch_task, topic->key.topic))
+            if (!check_topic(batch_task, topic->key.topic, now_ms))
                 return;
             add_group_topic(batch_task, topic);
         }
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
         kafka_task_end_fail(
-            batch_task,
+            batch_task, now_ms,
             "Kafka group %s has committed nothing yet, so its topics are not known: "
             "set topic, or scaleToZeroOnInvalidOffset to count 0 until it has",
             batch_task->group->name);

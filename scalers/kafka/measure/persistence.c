@@ -88,7 +88,7 @@ static struct kafka_persistence_group *group_for(struct kafka_persistence_group 
 
 struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
                                                 const char *group_name, const char *topic,
-                                                int32_t partitions)
+                                                int32_t partitions, int64_t now_ms)
 {
     struct kafka_persistence_group *group = group_for(all, group_name);
     struct kafka_persistence *persistence;
@@ -105,7 +105,7 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
             memory_array((size_t)partitions + 1, sizeof(*persistence->partitions));
         persistence->count = partitions;
     }
-    persistence->used_ms = clock_now_ms();
+    persistence->used_ms = now_ms;
     return persistence;
 }
 

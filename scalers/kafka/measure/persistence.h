@@ -19,11 +19,11 @@
 struct kafka_persistence;       /* the history of a group on a topic */
 struct kafka_persistence_group; /* those of all topics of a group */
 
-/* The history of this group on this topic, which has so many partitions; it is made where there is
- * none, and begins again where the number of partitions has changed. */
+/* The history of this group on this topic, which has so many partitions. It is used now, made where
+ * there is none, and begins again where the number of partitions has changed. */
 struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
                                                 const char *group, const char *topic,
-                                                int32_t partitions);
+                                                int32_t partitions, int64_t now_ms);
 
 /* Notes what a measurement found now. It may be called any number of times in one. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,

@@ -15,7 +15,8 @@
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
-static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *batch_task)
+static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
+                         int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
@@ -23,7 +24,7 @@ static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *bat
     group->open++;
     if (batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
         group->wants_all = true;
-    else if (!kafka_partitions_use_selection(batch_task))
+    else if (!kafka_partitions_use_selection(batch_task, now_ms))
         return;
     /* What is isolated is slow as it is. */
     if (batch_task->task->wants & READING_CONSUMERS && !batch->isolate)
@@ -48,15 +49,16 @@ static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_g
 }
 
 /* The library may give up a moment before the tasks' own time is over. */
-static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late)
+static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late,
+                       int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) && is_late)
-            kafka_task_end_time_out_coordinator(batch_task);
+            kafka_task_end_time_out_coordinator(batch_task, now_ms);
         else if (kafka_batch_task_is_open(batch_task))
-            kafka_task_end_fail(batch_task, "the commits of Kafka group %s: %s", group->name,
-                                reason);
+            kafka_task_end_fail(batch_task, now_ms, "the commits of Kafka group %s: %s",
+                                group->name, reason);
 }
 
 /* Its tasks come again. */
@@ -82,7 +84,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         kafka_members_request(group->batch->session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
-        group_fail(group, error_text(&error), false);
+        group_fail(group, error_text(&error), false, now_ms);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
@@ -92,7 +94,7 @@ static void send_requests(struct kafka_batch *batch, int64_t now_ms)
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
         if (kafka_batch_task_is_open(&batch->tasks[i]))
-            prepare_task(batch, &batch->tasks[i]);
+            prepare_task(batch, &batch->tasks[i], now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
             group_send(group, now_ms);
@@ -173,7 +175,7 @@ static void fill_gaps(struct kafka_batch_group *group)
 }
 
 static void take_commits(struct kafka_batch_group *group,
-                         const rd_kafka_topic_partition_list_t *partitions)
+                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     group->stage = KAFKA_GROUP_ANSWERED;
@@ -184,7 +186,7 @@ static void take_commits(struct kafka_batch_group *group,
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) &&
             batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
-            kafka_partitions_use_committed(batch_task);
+            kafka_partitions_use_committed(batch_task, now_ms);
 }
 
 /* Without the handle's own partitions, which the library's copy of a list holds on to: they are
@@ -211,11 +213,11 @@ static bool is_of_closed_connection(const struct kafka_metadata *metadata,
            kafka_metadata_may_have_closed(metadata, now_ms);
 }
 
-static void group_fail_too_many_topics(struct kafka_batch_group *group)
+static void group_fail_too_many_topics(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(memory_free) char *reason =
         text_format("they are of more than %d topics: set topic", KAFKA_SELECTION_MAX_TOPICS);
-    group_fail(group, reason, false);
+    group_fail(group, reason, false, now_ms);
 }
 
 /* ---- 4: the offsets come ---- */
@@ -262,10 +264,11 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
     if (is_of_closed_connection(metadata, missing->cause->error, now_ms))
         kafka_task_end_return(batch_task);
     else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        kafka_task_end_time_out_leader(batch_task, at, missing->cause);
+        kafka_task_end_time_out_leader(batch_task, at, missing->cause, now_ms);
     else
-        kafka_task_end_fail(batch_task, "%s of Kafka topic %s partition %d for group %s: %s",
-                            missing->what, at->topic->name, at->partition, batch_task->group->name,
+        kafka_task_end_fail(batch_task, now_ms,
+                            "%s of Kafka topic %s partition %d for group %s: %s", missing->what,
+                            at->topic->name, at->partition, batch_task->group->name,
                             reason_of(missing->cause->error));
 }
 
@@ -311,7 +314,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
     if (request_missing_or_fail(batch_task, now_ms) && !must_wait_for_members(batch_task, now_ms))
-        kafka_task_end_answer(batch_task);
+        kafka_task_end_answer(batch_task, now_ms);
 }
 
 /* ---- what the loop calls, in the order of time ---- */
@@ -347,7 +350,7 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))
             continue;
-        take_commits(group, group->commits);
+        take_commits(group, group->commits, now_ms);
         rd_kafka_topic_partition_list_destroy(TAKE(group->commits));
         try_group(group, now_ms);
     }
@@ -376,14 +379,14 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     if (reason != NULL && is_of_closed_connection(metadata, failure, now_ms))
         group_return(group);
     else if (reason != NULL)
-        group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT);
+        group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else if (may_name_topics && names_too_many_topics(partitions))
-        group_fail_too_many_topics(group);
+        group_fail_too_many_topics(group, now_ms);
     else {
         if (may_name_topics)
             group->need = need_of(metadata, partitions, now_ms);
         if (partitions == NULL || kafka_metadata_has(metadata, &group->need)) {
-            take_commits(group, partitions);
+            take_commits(group, partitions, now_ms);
             try_group(group, now_ms);
         } else {
             group->stage = KAFKA_GROUP_AWAITS_METADATA;
@@ -410,7 +413,7 @@ void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)
         if (task == NULL)
             continue;
         if (task->deadline_ms <= now_ms)
-            kafka_task_end_time_out(&batch->tasks[i]);
+            kafka_task_end_time_out(&batch->tasks[i], now_ms);
         else if (task->deadline_ms < batch->next_deadline_ms)
             batch->next_deadline_ms = task->deadline_ms;
     }

@@ -1,6 +1,5 @@
 #include "kafka/measure/task_end.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/count.h"
 
@@ -13,7 +12,7 @@ static void note_topic(const struct kafka_batch_task *batch_task,
                        const struct kafka_group_topic *group_topic, int64_t now_ms)
 {
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic);
+    struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic, now_ms);
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         const struct kafka_known_offset *commit = &group_topic->commits[i];
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
@@ -50,12 +49,11 @@ static void restart_others(const struct kafka_session *session, const struct kaf
 
 /* What is known of the task's partitions, for excludePersistentLag; of those that are not known the
  * time starts again. */
-static void note_persistence(const struct kafka_batch_task *batch_task)
+static void note_persistence(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     if (!query->exclude_persistent_lag)
         return;
-    int64_t now_ms = clock_now_ms();
     for (size_t i = 0; i < batch_task->count; i++)
         note_topic(batch_task, batch_task->topics[i], now_ms);
     restart_others(batch_task->batch->session, query, &batch_task->selection, batch_task->count,
@@ -79,7 +77,7 @@ void kafka_task_end_return(struct kafka_batch_task *batch_task)
 
 /* To what comes after the ends that were measured. Of a group whose topics its commits name there
  * may be none yet, and nothing would notify of the first one. */
-static void subscribe(const struct kafka_batch_task *batch_task)
+static void subscribe(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) struct kafka_position *positions = NULL;
@@ -95,44 +93,47 @@ static void subscribe(const struct kafka_batch_task *batch_task)
                           "Kafka group %s has committed no offsets: nothing to subscribe to",
                           batch_task->group->name);
     else if (kafka_subscriptions_add(batch_task->batch->session->subscriptions,
-                                     &batch_task->task->notifier, positions, count, &error)) {
+                                     &batch_task->task->notifier, positions, count, now_ms,
+                                     &error)) {
         task_subscribed(batch_task->task);
         return;
     }
     task_cannot_subscribe(batch_task->task, &error);
 }
 
-void kafka_task_end_answer(struct kafka_batch_task *batch_task)
+void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    note_persistence(batch_task);
-    const struct reading reading = kafka_count_reading(batch_task, clock_now_ms());
+    note_persistence(batch_task, now_ms);
+    const struct reading reading = kafka_count_reading(batch_task, now_ms);
     if (task_wants_subscription(batch_task->task))
-        subscribe(batch_task);
+        subscribe(batch_task, now_ms);
     task_answer(take(batch_task), &reading);
 }
 
 /* ---- failed ---- */
 
-void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
+void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,
+                         ...)
 {
     _cleanup_(error_done) struct error error = {0};
     va_list arguments;
     va_start(arguments, format);
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    note_persistence(batch_task);
+    note_persistence(batch_task, now_ms);
     task_fail(take(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
 
-static void time_out_with(struct kafka_batch_task *batch_task, const struct error *error)
+static void time_out_with(struct kafka_batch_task *batch_task, const struct error *error,
+                          int64_t now_ms)
 {
-    note_persistence(batch_task);
+    note_persistence(batch_task, now_ms);
     task_time_out_with(take(batch_task), error);
 }
 
-static void time_out_metadata(struct kafka_batch_task *batch_task)
+static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct kafka_batch *batch = batch_task->batch;
@@ -146,7 +147,7 @@ static void time_out_metadata(struct kafka_batch_task *batch_task)
     else
         error_unavailable(&error, "Kafka did not answer a request for metadata within %lld ms",
                           timeout_ms);
-    time_out_with(batch_task, &error);
+    time_out_with(batch_task, &error, now_ms);
 }
 
 static void time_out_coordinator(struct task *task)
@@ -170,22 +171,22 @@ void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct
     time_out_coordinator(task);
 }
 
-void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task)
+void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    note_persistence(batch_task);
+    note_persistence(batch_task, now_ms);
     time_out_coordinator(take(batch_task));
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
                                     const struct kafka_place *at,
-                                    const struct kafka_known_offset *offset)
+                                    const struct kafka_known_offset *offset, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     error_unavailable(
         &error,
         "Kafka broker %d, which leads partition %d of topic %s, did not answer within %lld ms",
         offset->leader, at->partition, at->topic->name, (long long)batch_task->task->timeout_ms);
-    time_out_with(batch_task, &error);
+    time_out_with(batch_task, &error, now_ms);
 }
 
 /* The offset of the partition that its leader has not answered yet. NULL: none. */
@@ -227,13 +228,13 @@ static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
 }
 
 static void time_out_offset(struct kafka_batch_task *batch_task, const struct kafka_place *at,
-                            const struct kafka_known_offset *offset)
+                            const struct kafka_known_offset *offset, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const char *reason = reason_unsent(batch_task, offset);
     outdate_silent_leaders(batch_task);
     if (reason == NULL) {
-        kafka_task_end_time_out_leader(batch_task, at, offset);
+        kafka_task_end_time_out_leader(batch_task, at, offset, now_ms);
         return;
     }
     error_unavailable(&error,
@@ -241,22 +242,22 @@ static void time_out_offset(struct kafka_batch_task *batch_task, const struct ka
                       "within %lld ms",
                       at->partition, at->topic->name, reason, offset->leader,
                       (long long)batch_task->task->timeout_ms);
-    time_out_with(batch_task, &error);
+    time_out_with(batch_task, &error, now_ms);
 }
 
-void kafka_task_end_time_out(struct kafka_batch_task *batch_task)
+void kafka_task_end_time_out(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     struct kafka_place at;
     const struct kafka_known_offset *silent;
     const struct kafka_batch_group *group = batch_task->group;
     if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
-        time_out_metadata(batch_task);
+        time_out_metadata(batch_task, now_ms);
     else if (group->stage == KAFKA_GROUP_ANSWERED &&
              kafka_count_is_complete(batch_task)) /* but for the members */
-        kafka_task_end_answer(batch_task);
+        kafka_task_end_answer(batch_task, now_ms);
     else if (group->stage == KAFKA_GROUP_ANSWERED &&
              (silent = find_silent_offset(batch_task, &at)) != NULL)
-        time_out_offset(batch_task, &at, silent);
+        time_out_offset(batch_task, &at, silent, now_ms);
     else
-        kafka_task_end_time_out_coordinator(batch_task);
+        kafka_task_end_time_out_coordinator(batch_task, now_ms);
 }

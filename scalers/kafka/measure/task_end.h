@@ -11,30 +11,30 @@
 
 /* Counts a task of whose partitions nothing is missing (kafka_count_is_complete()), subscribes
  * where that is wanted, and answers it. */
-void kafka_task_end_answer(struct kafka_batch_task *batch_task);
+void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms);
 
-void kafka_task_end_fail(struct kafka_batch_task *batch_task, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,
+                         ...) __attribute__((format(printf, 3, 4)));
 
-/* Returns the task: it is given out again at once, and its time goes on, so that nothing is noted. */
+/* Returns a task: it is given out again at once, and its time goes on, so that nothing is noted. */
 void kafka_task_end_return(struct kafka_batch_task *batch_task);
 
 /* Ends a task whose deadline has passed. It is answered where only the group's members have not
  * come; otherwise it times out with the name of what it waited for. Topics whose leaders are silent
  * are outdated: they may have others by now. */
-void kafka_task_end_time_out(struct kafka_batch_task *batch_task);
+void kafka_task_end_time_out(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Times out a task that is in no batch yet: its group's earlier call is still under way. */
 void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task);
 
 /* Times the task out, as the library gave up on the group's coordinator, a moment before the
  * deadline. */
-void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task);
+void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Times the task out, as the library gave up on the broker that this offset of the partition was
  * requested from. */
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
                                     const struct kafka_place *at,
-                                    const struct kafka_known_offset *offset);
+                                    const struct kafka_known_offset *offset, int64_t now_ms);
 
 #endif

@@ -26,7 +26,7 @@ struct handle {
     rd_kafka_t *rk;             /* the main one is the client's */
     rd_kafka_queue_t *answers;  /* NULL where it is closed */
     struct commits_call *calls; /* by group, the oldest first */
-    int64_t opened_ms;
+    int64_t opened_ms;          /* only of the second one */
     int64_t used_ms;
     size_t waiting; /* calls with a request */
 };
@@ -89,7 +89,6 @@ static void handle_open(struct kafka_commits *commits, struct handle *handle, rd
     handle->state = HANDLE_OPEN;
     handle->rk = rk;
     handle->answers = kafka_client_new_queue(commits->client, rk);
-    handle->opened_ms = handle->used_ms = clock_now_ms();
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
@@ -133,12 +132,12 @@ static void calls_free(struct handle *handle)
         call_free(call);
 }
 
-static void second_close(struct kafka_commits *commits)
+static void second_close(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
     if (second->state == HANDLE_CLOSED)
         return;
-    kafka_handles_end(&commits->client->handles, TAKE(second->rk), TAKE(second->answers));
+    kafka_handles_end(&commits->client->handles, TAKE(second->rk), TAKE(second->answers), now_ms);
     second->state = HANDLE_CLOSED;
 }
 
@@ -160,7 +159,7 @@ void kafka_commits_free(struct kafka_commits *commits)
 {
     kafka_commits_close_handle(commits);
     calls_free(&commits->second);
-    second_close(commits);
+    second_close(commits, clock_now_ms());
     free(commits);
 }
 
@@ -218,15 +217,16 @@ static void call_send(struct commits_call *call)
 }
 
 /* The groups that still wait for the former one are sent again. */
-static bool second_open(struct kafka_commits *commits, struct error *error)
+static bool second_open(struct kafka_commits *commits, int64_t now_ms, struct error *error)
 {
     struct handle *second = &commits->second;
     rd_kafka_t *rk = kafka_handles_new_handle(&commits->client->handles,
                                               rd_kafka_conf_dup(commits->client->settings), error);
     if (rk == NULL)
         return false;
-    second_close(commits);
+    second_close(commits, now_ms);
     handle_open(commits, second, rk);
+    second->opened_ms = second->used_ms = now_ms;
     struct commits_call *call;
     struct commits_call *next;
     HASH_ITER(hh, second->calls, call, next) {
@@ -247,7 +247,7 @@ static bool second_prepare(struct kafka_commits *commits, const char *group, int
     bool is_useless = second->state == HANDLE_STALE || call_find(second, group) != NULL;
     if (second->state != HANDLE_CLOSED && !(is_useless && may_renew(second, now_ms)))
         return true;
-    return second_open(commits, error);
+    return second_open(commits, now_ms, error);
 }
 
 static void handle_send(struct handle *handle, struct kafka_commits_request *request,
@@ -298,7 +298,7 @@ static void resend(struct kafka_commits *commits, int64_t now_ms)
     const struct commits_call *call = second->calls;
     while (call != NULL && call->state != CALL_RESEND)
         call = call->hh.next;
-    if (call != NULL && !second_open(commits, &error))
+    if (call != NULL && !second_open(commits, now_ms, &error))
         log_debug("%s", error_text(&error)); /* the tasks run out of time */
 }
 
@@ -315,7 +315,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     if (second->state != HANDLE_CLOSED && second->waiting == 0 &&
         now_ms - second->used_ms >= IDLE_MS) {
         calls_free(second);
-        second_close(commits);
+        second_close(commits, now_ms);
     }
 }
 
@@ -349,11 +349,11 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 
 /* A call on the main handle met a broker that is no coordinator any more, to which the handle would
  * send again and again. True: the request is on the second handle. */
-static bool main_misdirect(struct kafka_commits *commits, struct commits_call *call)
+static bool main_misdirect(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
 {
     commits->main.state = HANDLE_STALE;
-    bool is_elsewhere = call->state == CALL_MOVED ||
-                        (call->state == CALL_SENT && call_move(commits, call, clock_now_ms()));
+    bool is_elsewhere =
+        call->state == CALL_MOVED || (call->state == CALL_SENT && call_move(commits, call, now_ms));
     if (is_elsewhere)
         call_detach(call, CALL_MISDIRECTED);
     return is_elsewhere;
@@ -370,30 +370,31 @@ static bool second_misdirect(struct kafka_commits *commits, struct commits_call 
 
 /* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
 static struct kafka_commits_request *call_end(struct kafka_commits *commits,
-                                              struct commits_call *call, rd_kafka_resp_err_t error)
+                                              struct commits_call *call, rd_kafka_resp_err_t error,
+                                              int64_t now_ms)
 {
     bool is_second = call->handle == &commits->second;
     bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
     if (is_misdirected &&
-        (is_second ? second_misdirect(commits, call) : main_misdirect(commits, call)))
+        (is_second ? second_misdirect(commits, call) : main_misdirect(commits, call, now_ms)))
         return NULL;
     struct kafka_commits_request *request = call->request;
     if (request != NULL)
         kafka_commits_cancel(commits, request);
     if (is_second && error == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        call_hangs(call_find(&commits->main, call->group), clock_now_ms()))
+        call_hangs(call_find(&commits->main, call->group), now_ms))
         commits->has_recovered = true;
     if (is_misdirected && !is_second)
         call->state = CALL_MISDIRECTED;
     else
         call_free(call);
-    if (commits->has_recovered && !any_hangs(&commits->main, clock_now_ms()))
+    if (commits->has_recovered && !any_hangs(&commits->main, now_ms))
         commits->has_recovered = false;
     return request;
 }
 
 static struct kafka_commits_request *take_event(struct kafka_commits *commits,
-                                                rd_kafka_event_t *event)
+                                                rd_kafka_event_t *event, int64_t now_ms)
 {
     struct commits_call *call = rd_kafka_event_opaque(event);
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -401,19 +402,19 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
         call == NULL)
         return NULL;
     if (error >= RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
-        kafka_client_note_answer(commits->client);
-    return call_end(commits, call, error);
+        kafka_client_note_answer(commits->client, now_ms);
+    return call_end(commits, call, error, now_ms);
 }
 
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
-                                                    rd_kafka_event_t **ret_event)
+                                                    rd_kafka_event_t **ret_event, int64_t now_ms)
 {
     struct handle *const handles[] = {&commits->main, &commits->second};
     for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
         rd_kafka_event_t *event;
         while (handles[i]->state != HANDLE_CLOSED &&
                (event = rd_kafka_queue_poll(handles[i]->answers, 0)) != NULL) {
-            struct kafka_commits_request *request = take_event(commits, event);
+            struct kafka_commits_request *request = take_event(commits, event, now_ms);
             if (request != NULL) {
                 *ret_event = event;
                 return request;

@@ -46,7 +46,7 @@ void kafka_commits_cancel(struct kafka_commits *commits,
 
 /* Takes the next answer, whose event the caller destroys. NULL: there is none. */
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
-                                                    rd_kafka_event_t **ret_event);
+                                                    rd_kafka_event_t **ret_event, int64_t now_ms);
 
 /* The commits that the answer has. NULL: it is an error, with its reason. The list and the reason
  * live as long as the event. */

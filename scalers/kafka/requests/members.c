@@ -1,6 +1,5 @@
 #include "kafka/requests/members.h"
 
-#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -185,7 +184,7 @@ static void take_description(struct member_group *group,
         take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
 }
 
-static void take_event(rd_kafka_event_t *event)
+static void take_event(rd_kafka_event_t *event, int64_t now_ms)
 {
     struct member_group *group = rd_kafka_event_opaque(event);
     size_t count = 0;
@@ -196,7 +195,7 @@ static void take_event(rd_kafka_event_t *event)
     if (group == NULL) /* the library's own */
         return;
     group->sent_ms = 0;
-    group->received_ms = clock_now_ms();
+    group->received_ms = now_ms;
     if (count > 0)
         take_description(group, descriptions[0]);
     else {
@@ -205,12 +204,12 @@ static void take_event(rd_kafka_event_t *event)
     }
 }
 
-bool kafka_members_receive(struct kafka_members *members)
+bool kafka_members_receive(struct kafka_members *members, int64_t now_ms)
 {
     bool has_come = false;
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(members->answers, 0)) != NULL) {
-        take_event(event);
+        take_event(event, now_ms);
         rd_kafka_event_destroy(event);
         has_come = true;
     }

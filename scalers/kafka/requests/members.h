@@ -26,7 +26,7 @@ void kafka_members_free(struct kafka_members *members);
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
 
 /* Takes the answers that have come. True: there were some. */
-bool kafka_members_receive(struct kafka_members *members);
+bool kafka_members_receive(struct kafka_members *members, int64_t now_ms);
 
 /* Whether it is worth waiting for an answer that comes at `since_ms` or later: none has come, and a
  * request is under way that was sent less than a second ago, be it before `since_ms`. */

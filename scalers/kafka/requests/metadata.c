@@ -219,7 +219,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
     *request = (struct request){.base = {.run = request_metadata},
                                 .rk = metadata->client->rk,
                                 .kind = kind,
-                                .sent_ms = clock_now_ms()}; /* an answer may be newer than now_ms */
+                                .sent_ms = now_ms};
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&state->failure, "no thread can be started for a request");
         state->again_ms = now_ms + AGAIN_MS;
@@ -305,7 +305,7 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
     state->received = MAX(state->received, request->number);
     metadata->failures = 0;
     error_done(&state->failure);
-    kafka_client_note_answer(metadata->client);
+    kafka_client_note_answer(metadata->client, now_ms);
     kafka_client_clear_errors(metadata->client);
 }
 
@@ -357,7 +357,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     error_copy(&state->failure, error);
     state->wanted = state->received;
     if (is_answer(request->error))
-        kafka_client_note_answer(metadata->client);
+        kafka_client_note_answer(metadata->client, now_ms);
     back_off(metadata, request, now_ms);
     return is_lost_after(metadata, request) ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
 }

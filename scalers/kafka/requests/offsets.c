@@ -293,7 +293,8 @@ static bool is_of_a_partition(const struct offsets_call *call)
     return call->error > RD_KAFKA_RESP_ERR_NO_ERROR && call->list->cnt > 1;
 }
 
-bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer,
+                           int64_t now_ms)
 {
     call_free(TAKE(offsets->answer));
     for (struct kafka_background_call *base;
@@ -302,7 +303,7 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         call->leader->running = NULL;
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
-            kafka_client_note_answer(offsets->client);
+            kafka_client_note_answer(offsets->client, now_ms);
         if (call->owner == NULL || is_of_a_partition(call)) {
             if (call->owner != NULL)
                 call_split(call);

@@ -51,7 +51,8 @@ void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int32_t leader);
 
 /* Takes the next answer, which is valid until the next call. False: there is none. */
-bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer);
+bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer,
+                           int64_t now_ms);
 
 /* Whether no call is running: see session.h. */
 bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);

@@ -251,7 +251,7 @@ static bool read_from(struct kafka_subscriptions *subscriptions, struct read_par
 }
 
 static struct read_partition *partition_new(struct kafka_subscriptions *subscriptions,
-                                            const struct kafka_position *position,
+                                            const struct kafka_position *position, int64_t now_ms,
                                             struct error *error)
 {
     const char *name = position->topic;
@@ -259,8 +259,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     if (fetcher == NULL)
         return NULL;
     struct read_topic *topic = topic_for(fetcher, name);
-    if (topic != NULL && topic->denied_at_ms > 0 &&
-        clock_now_ms() < topic->denied_at_ms + DENIED_MS) {
+    if (topic != NULL && topic->denied_at_ms > 0 && now_ms < topic->denied_at_ms + DENIED_MS) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
     }
@@ -286,12 +285,12 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
  * partition that is gone. Of the partition's links, that of the subscription being made is the
  * last. */
 static bool link_to(struct kafka_subscriptions *subscriptions, struct subscription *subscription,
-                    const struct kafka_position *position, struct error *error)
+                    const struct kafka_position *position, int64_t now_ms, struct error *error)
 {
     struct read_partition *partition =
         partition_find(subscriptions, position->topic, position->partition);
     if (partition == NULL)
-        partition = partition_new(subscriptions, position, error);
+        partition = partition_new(subscriptions, position, now_ms, error);
     else if (partition->links->prev->subscription == subscription)
         return true;
     else if (!read_from(subscriptions, partition, position, error))
@@ -343,7 +342,7 @@ static bool check_places(struct kafka_subscriptions *subscriptions,
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct notifier *notifier,
-                             const struct kafka_position *positions, size_t count,
+                             const struct kafka_position *positions, size_t count, int64_t now_ms,
                              struct error *error)
 {
     kafka_subscriptions_remove(subscriptions, notifier->id);
@@ -354,7 +353,7 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
     for (size_t i = 0; i < count; i++)
-        if (!link_to(subscriptions, subscription, &positions[i], error)) {
+        if (!link_to(subscriptions, subscription, &positions[i], now_ms, error)) {
             subscription_end(subscriptions, subscription);
             return false;
         }
@@ -381,7 +380,7 @@ int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptio
 
 /* A message or an error: either way it is time to measure. */
 static void take_message(struct kafka_subscriptions *subscriptions,
-                         const rd_kafka_message_t *message)
+                         const rd_kafka_message_t *message, int64_t now_ms)
 {
     struct read_partition *partition =
         message->rkt == NULL
@@ -390,37 +389,38 @@ static void take_message(struct kafka_subscriptions *subscriptions,
     if (partition == NULL)
         return;
     if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        partition->topic->denied_at_ms = clock_now_ms();
+        partition->topic->denied_at_ms = now_ms;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_topics_confirm(kafka_metadata_topics(subscriptions->metadata), partition->topic->name,
-                             clock_now_ms());
+                             now_ms);
     /* An error notifies, too: so the measurements that subscribe again are ever further apart. */
     partition_end_with(subscriptions, partition, notifier_notify);
 }
 
 static void fetcher_receive(struct kafka_subscriptions *subscriptions,
-                            const struct message_fetcher *fetcher)
+                            const struct message_fetcher *fetcher, int64_t now_ms)
 {
     rd_kafka_message_t *messages[MESSAGES_AT_ONCE];
     for (ssize_t count = MESSAGES_AT_ONCE; count == MESSAGES_AT_ONCE;) {
         count = rd_kafka_consume_batch_queue(fetcher->messages, 0, messages, MESSAGES_AT_ONCE);
         for (ssize_t i = 0; i < count; i++) {
-            take_message(subscriptions, messages[i]);
+            take_message(subscriptions, messages[i], now_ms);
             rd_kafka_message_destroy(messages[i]);
         }
     }
 }
 
-void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions)
+void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {
     eventfd_t events;
     if (subscriptions->event_fd < 0 || eventfd_read(subscriptions->event_fd, &events) != 0)
         return;
     for (size_t i = 0; i < subscriptions->count; i++)
-        fetcher_receive(subscriptions, &subscriptions->fetchers[i]);
+        fetcher_receive(subscriptions, &subscriptions->fetchers[i], now_ms);
 }
 
-static void fetcher_end(struct kafka_client *client, struct message_fetcher *fetcher)
+static void fetcher_end(struct kafka_client *client, struct message_fetcher *fetcher,
+                        int64_t now_ms)
 {
     struct read_topic *topic;
     struct read_topic *next;
@@ -429,21 +429,21 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
         rd_kafka_topic_destroy(topic->rkt);
         free(topic);
     }
-    kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages));
+    kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages), now_ms);
 }
 
-void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions)
+void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {
     while (subscriptions->all != NULL)
         subscription_end_with(subscriptions, subscriptions->all, notifier_lose);
     for (size_t i = 0; i < subscriptions->count; i++)
-        fetcher_end(subscriptions->client, &subscriptions->fetchers[i]);
+        fetcher_end(subscriptions->client, &subscriptions->fetchers[i], now_ms);
     subscriptions->count = 0;
 }
 
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions)
 {
-    kafka_subscriptions_drop(subscriptions);
+    kafka_subscriptions_drop(subscriptions, clock_now_ms());
     if (subscriptions->event_fd >= 0)
         close(subscriptions->event_fd);
     free(subscriptions);

@@ -33,14 +33,14 @@ void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions);
  * is subscribed to nothing. */
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct notifier *notifier,
-                             const struct kafka_position *positions, size_t count,
+                             const struct kafka_position *positions, size_t count, int64_t now_ms,
                              struct error *error);
 void kafka_subscriptions_remove(struct kafka_subscriptions *subscriptions, uint64_t id);
 bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscriptions);
 
 /* The descriptor is readable when messages have come. -1: there was no subscription yet. */
 int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
-void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
+void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
 /*
  * How many partitions can be subscribed to, where the process may map so many bytes more than it
@@ -50,6 +50,6 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions);
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers);
 
 /* Ends the handles, which hold on to too many topics. All that are subscribed lose that. */
-void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions);
+void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
 #endif
