@@ -228,6 +228,52 @@ static void subscriptions_leave_memory_for_measurements(void **state)
         KAFKA_MOCK_BROKERS);
 }
 
+/* A message ends what is read, and the next measurement reads again: that is not idle. */
+static void a_handle_that_reads_nothing_any_more_ends(void **state)
+{
+    enum { OF_ONE_HANDLE = 250 };
+    struct kafka_mock *fixture = *state;
+    static uint64_t notified;
+    notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_create_topic(fixture, "jobs", OF_ONE_HANDLE + 1, 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    const struct kafka_session *session = fixture->client;
+    const struct kafka_handles *handles = &session->client.handles;
+    struct kafka_subscriptions *subscriptions = session->subscriptions;
+    const struct notifier first = {.notify = on_notification, .context = &notified, .id = 7};
+    const struct notifier other = {.notify = on_notification, .context = &notified, .id = 8};
+    struct kafka_position positions[OF_ONE_HANDLE + 1];
+    for (int32_t i = 0; i <= OF_ONE_HANDLE; i++)
+        positions[i] = (struct kafka_position){"jobs", i, 0};
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_subscriptions_add(subscriptions, &first, &positions[1], OF_ONE_HANDLE, now_ms,
+                                        &error));
+    for (int i = 0; i < 3; i++) {
+        assert_true(kafka_subscriptions_add(subscriptions, &other, positions, 1, now_ms, &error));
+        now_ms += KAFKA_FORGET_MS;
+        kafka_subscriptions_forget_old(subscriptions, now_ms);
+        kafka_subscriptions_remove(subscriptions, other.id);
+        kafka_subscriptions_forget_old(subscriptions, now_ms);
+    }
+    now_ms += KAFKA_FORGET_MS;
+    kafka_subscriptions_forget_old(subscriptions, now_ms - 1);
+    assert_null(handles->endings);
+    kafka_subscriptions_forget_old(subscriptions, now_ms);
+    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), 1); /* all there are */
+    /* Another one reads what comes next. */
+    assert_true(kafka_subscriptions_add(subscriptions, &other, positions, 1, now_ms, &error));
+    kafka_mock_produce(fixture, "jobs", 1);
+    receive_until(subscriptions, &notified);
+    assert_int_equal(notified, other.id);
+    /* One stays. */
+    kafka_subscriptions_remove(subscriptions, first.id);
+    for (int i = 0; i < 3; i++, now_ms += KAFKA_FORGET_MS)
+        kafka_subscriptions_forget_old(subscriptions, now_ms);
+    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), 2);
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -257,6 +303,7 @@ int main(void)
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
         TEST(of_too_many_partitions_none_is_read),
         TEST(subscriptions_leave_memory_for_measurements),
+        TEST(a_handle_that_reads_nothing_any_more_ends),
         TEST(an_ended_subscription_does_not_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* What nobody has measured for so long is forgotten: topics, members, histories of offsets. */
+/* What nobody has used for so long is forgotten: topics, members, histories of offsets, and handles
+ * that read. */
 enum { KAFKA_FORGET_MS = 10 * 60 * 1000 };
 
 struct kafka_client {

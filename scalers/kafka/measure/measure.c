@@ -108,6 +108,7 @@ static void begin_batches(struct loop *loop)
     kafka_metadata_forget_old(session->metadata, loop->now_ms);
     kafka_persistence_forget_old(&session->persistence, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
+    kafka_subscriptions_forget_old(session->subscriptions, loop->now_ms);
 }
 
 /* ---- answers come ---- */

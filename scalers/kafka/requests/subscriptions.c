@@ -40,6 +40,7 @@ struct message_fetcher {
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
     size_t partition_count;
+    int64_t idle_since_ms; /* when it was first seen without partitions; 0: not since it had some */
 };
 
 /* A topic of a fetcher. It stays: the library would have to find its leaders again. */
@@ -278,6 +279,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     partition->offset = position->offset;
     HASH_ADD_STR(subscriptions->partitions, key, partition);
     fetcher->partition_count++;
+    fetcher->idle_since_ms = 0;
     return partition;
 }
 
@@ -430,6 +432,24 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
         free(topic);
     }
     kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages), now_ms);
+}
+
+/* The last ones only, as topics point to theirs: a partition goes to the first that has a place, so
+ * those are idle first. The first one stays: without any, check_places() would measure the memory
+ * again, of which the process keeps most for the next ones. */
+void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms)
+{
+    for (size_t i = subscriptions->count; i-- > 1;) {
+        struct message_fetcher *fetcher = &subscriptions->fetchers[i];
+        if (fetcher->partition_count > 0)
+            continue;
+        if (fetcher->idle_since_ms == 0)
+            fetcher->idle_since_ms = now_ms;
+        if (now_ms - fetcher->idle_since_ms < KAFKA_FORGET_MS || i + 1 < subscriptions->count)
+            continue;
+        fetcher_end(subscriptions->client, fetcher, now_ms);
+        subscriptions->count--;
+    }
 }
 
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms)

@@ -49,6 +49,9 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int6
  */
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers);
 
+/* Ends handles that have read nothing for KAFKA_FORGET_MS, but for one. */
+void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms);
+
 /* Ends the handles, which hold on to too many topics. All that are subscribed lose that. */
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
