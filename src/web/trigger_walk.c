@@ -68,22 +68,26 @@ struct object_progress {
     const char *namespace, *name;
     trigger_walk_visit *visit;
     void *context;
-    uint64_t after; /* the id of the last one */
+    uint64_t ids[TRIGGER_WALK_PER_OBJECT]; /* as they were called for when the walk began */
     size_t count;
+    size_t visited;
 };
 
 static void visit_one(void *context)
 {
     struct object_progress *progress = context;
     int64_t began_us = clock_now_us();
-    struct trigger *trigger = triggers_of_object(progress->triggers, progress->namespace,
-                                                 progress->name, progress->after);
-    progress->pieces.is_done = trigger == NULL;
-    if (trigger == NULL)
-        return;
-    progress->after = trigger->id;
-    progress->pieces.is_done = ++progress->count == TRIGGER_WALK_PER_OBJECT;
-    progress->visit(progress->context, trigger, began_us / 1000);
+    struct trigger *trigger = NULL;
+    if (progress->visited == 0)
+        progress->count =
+            triggers_of_object(progress->triggers, progress->namespace, progress->name,
+                               progress->ids, TRIGGER_WALK_PER_OBJECT);
+    if (progress->count > 0)
+        trigger = triggers_of_object_find(progress->triggers, progress->namespace, progress->name,
+                                          progress->ids[progress->visited++]);
+    progress->pieces.is_done = progress->visited == progress->count;
+    if (trigger != NULL)
+        progress->visit(progress->context, trigger, began_us / 1000);
     progress->pieces.visiting_us += clock_now_us() - began_us;
 }
 

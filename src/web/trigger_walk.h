@@ -33,9 +33,10 @@ typedef void trigger_walk_visit(void *context, struct trigger *trigger, int64_t 
  * has ended; some may have been visited. */
 bool trigger_walk_all(struct trigger_walk *walk, trigger_walk_visit *visit, void *context);
 
-/* Visits the first TRIGGER_WALK_PER_OBJECT triggers of an object, and gives up the turn lock after
- * each. There is a limit since a caller can invent metadata, and a page of an object says much
- * about each. False: as trigger_walk_all(). */
+/* Visits the triggers of an object as KEDA called for them, the last one first, at most
+ * TRIGGER_WALK_PER_OBJECT, and gives up the turn lock after each. There is a limit since a caller
+ * can invent metadata, and a page of an object says much about each. False: as
+ * trigger_walk_all(). */
 enum { TRIGGER_WALK_PER_OBJECT = 100 };
 bool trigger_walk_object(struct trigger_walk *walk, const char *namespace, const char *name,
                          trigger_walk_visit *visit, void *context);

@@ -688,21 +688,34 @@ static void peers_tell_triggers_apart_by_their_urls_without_credentials(void **s
     assert_false(have_one_digest(trigger, FIND(GOOD, "url", "http://me:word@there/x")));
 }
 
-static void the_triggers_of_an_object_follow_one_another(void **state)
+/* One is found, too, where calls came since its id was read. */
+static void the_triggers_of_an_object_are_in_the_order_of_their_last_calls(void **state)
 {
     (void)state;
-    const struct trigger *trigger = NULL;
-    FIND(GOOD);
-    FIND(GOOD, "queueLength", "9");
+    const struct trigger *first = FIND(GOOD);
+    const struct trigger *second = FIND(GOOD, "queueLength", "9");
+    uint64_t ids[3] = {0};
     find_in("shop2", 0, (const char *const[]){GOOD, NULL});
-    for (int i = 0; i < 2; i++) {
-        uint64_t after = trigger == NULL ? 0 : trigger->id;
-        trigger = triggers_of_object(triggers, "shop", "worker", after);
-        assert_non_null(trigger);
-        assert_true(trigger->id > after);
-    }
-    assert_null(triggers_of_object(triggers, "shop", "worker", trigger->id));
-    assert_null(triggers_of_object(triggers, "shop", "other", 0));
+    assert_int_equal(triggers_of_object(triggers, "shop", "other", ids, 3), 0);
+    assert_null(triggers_of_object_find(triggers, "shop", "other", first->id));
+
+    assert_int_equal(triggers_of_object(triggers, "shop", "worker", ids, 3), 2);
+    assert_int_equal(ids[0], second->id);
+    assert_int_equal(ids[1], first->id);
+    assert_int_equal(triggers_of_object(triggers, "shop", "worker", ids, 1), 1);
+    assert_int_equal(ids[0], second->id);
+
+    assert_ptr_equal(FIND(GOOD), first);
+    for (size_t i = 0; i < 2; i++)
+        assert_ptr_equal(
+            triggers_of_object_find(triggers, "shop", "worker", i == 0 ? second->id : first->id),
+            i == 0 ? second : first);
+    assert_int_equal(triggers_of_object(triggers, "shop", "worker", ids, 3), 2);
+    assert_int_equal(ids[0], first->id);
+    assert_int_equal(ids[1], second->id);
+
+    triggers_expire(triggers, 1000000);
+    assert_null(triggers_of_object_find(triggers, "shop", "worker", ids[0]));
 }
 
 static void a_trigger_without_a_query_gives_peers_nothing(void **state)
@@ -1050,7 +1063,7 @@ int main(void)
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
         TEST(a_trigger_without_a_query_gives_peers_nothing),
-        TEST(the_triggers_of_an_object_follow_one_another),
+        TEST(the_triggers_of_an_object_are_in_the_order_of_their_last_calls),
         TEST(what_was_answered_earlier_is_given_with_its_age),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),

@@ -7,6 +7,7 @@
 #include "web/pages.h"
 #include "web/pages/dashboard.h"
 #include "web/pages/explain.h"
+#include "web/pages/history_page.h"
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -219,20 +220,44 @@ static struct triggers *table_of(size_t max, bool has_rows)
                                                     .has_rows = has_rows});
 }
 
+/* Of one object three times as many as a page of it shows, in a table of their own. Returns the one
+ * that came last. */
+static const struct trigger *find_many(void)
+{
+    enum { TRIGGERS = 3 * TRIGGER_WALK_PER_OBJECT };
+    const struct trigger *last = NULL;
+    triggers = table_of(TRIGGERS, false);
+    for (int i = 1; i <= TRIGGERS; i++) {
+        _cleanup_(memory_free) char *length = text_format("%d", i);
+        last = FIND_NOW(JOBS, "queueLength", length);
+    }
+    return last;
+}
+
+/* An edit makes a new trigger, and one that is reverted an old one again. */
+static void the_pages_of_an_object_show_what_keda_calls_for_now(void **state)
+{
+    (void)state;
+    struct triggers *usual = triggers;
+    const struct trigger *edited = find_many();
+    json_decref(page_of(edited, explain_one, NULL));
+    json_decref(page_of(edited, history_page, "triggers"));
+    const struct trigger *reverted = FIND_NOW(JOBS, "queueLength", "1");
+    assert_true(reverted->id < edited->id);
+    json_decref(page_of(reverted, explain_one, NULL));
+    json_decref(page_of(reverted, history_page, "triggers"));
+    triggers_free(triggers);
+    triggers = usual;
+}
+
 /* Anybody can call with other metadata: what the page does not show costs no turn of the loop. */
 static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
 {
     (void)state;
-    enum { TRIGGERS = 3 * TRIGGER_WALK_PER_OBJECT };
     struct triggers *usual = triggers;
-    triggers = table_of(TRIGGERS, false);
-    struct trigger *first = FIND_NOW(JOBS, "queueLength", "1");
-    for (int i = 2; i <= TRIGGERS; i++) {
-        _cleanup_(memory_free) char *length = text_format("%d", i);
-        FIND_NOW(JOBS, "queueLength", length);
-    }
+    const struct trigger *last = find_many();
     turns = 0;
-    json_decref(page_of(first, explain_one, NULL));
+    json_decref(page_of(last, explain_one, NULL));
     assert_in_range(turns, TRIGGER_WALK_PER_OBJECT, 2 * TRIGGER_WALK_PER_OBJECT);
     triggers_free(triggers);
     triggers = usual;
@@ -242,7 +267,7 @@ static void a_page_of_one_object_takes_turns_for_what_it_shows(void **state)
 static void a_page_does_not_wait_for_many_late_turns(void **state)
 {
     (void)state;
-    enum { LATE_US = 1100000, TRIGGERS = 5, TURNS = 3 }; /* of 6 */
+    enum { LATE_US = 1100000, TRIGGERS = 5, TURNS = 3 }; /* of 5 */
     char namespace[] = "shop";
     char name[] = "worker";
     struct page_response response = {0};
@@ -423,6 +448,7 @@ int main(void)
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
         TEST(a_page_does_not_wait_for_many_late_turns),
+        TEST(the_pages_of_an_object_show_what_keda_calls_for_now),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
         TEST(rows_count_as_memory_of_their_triggers),
         TEST(a_query_counts_once_while_its_credentials_are_rotated),

@@ -123,10 +123,14 @@ const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *
 struct trigger *triggers_first(struct triggers *triggers);
 struct trigger *triggers_next(struct triggers *triggers);
 
-/* Those of a ScaledObject, by ascending ids, any number of walks at a time: the first one behind
- * the id `after`, 0 at first. NULL: there is none. */
-struct trigger *triggers_of_object(const struct triggers *triggers, const char *namespace,
-                                   const char *name, uint64_t after);
+/* Those of a ScaledObject, any number of walks at a time: the ids of the `max` that were called for
+ * last, the last one first. Returns how many there are. */
+size_t triggers_of_object(const struct triggers *triggers, const char *namespace, const char *name,
+                          uint64_t *ret_ids, size_t max);
+
+/* The one with such an id, as calls may have come meanwhile. NULL: it was dropped. */
+struct trigger *triggers_of_object_find(const struct triggers *triggers, const char *namespace,
+                                        const char *name, uint64_t id);
 
 /* All, in no order, any number of walks at a time: each is in one of these buckets, which is read
  * within one piece: the next one there behind `before`, NULL at first. NULL: there is no other.

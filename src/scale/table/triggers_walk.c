@@ -16,13 +16,38 @@ struct trigger *triggers_first(struct triggers *triggers)
     return triggers_next(triggers);
 }
 
-struct trigger *triggers_of_object(const struct triggers *triggers, const char *namespace,
-                                   const char *name, uint64_t after)
+/* NULL: it has none. */
+static struct trigger *last_of_object(const struct triggers *triggers, const char *namespace,
+                                      const char *name)
 {
     const struct trigger_object *object = trigger_objects_find(triggers->objects, namespace, name);
-    struct trigger *trigger = object == NULL ? NULL : object->triggers;
-    while (trigger != NULL && trigger->id <= after)
-        trigger = trigger->next_of_object;
+    return object == NULL ? NULL : object->triggers->prev_of_object;
+}
+
+/* The one that was called for before this one; NULL: this is the first of the list. */
+static struct trigger *before(const struct trigger *trigger)
+{
+    return trigger == trigger->object->triggers ? NULL : trigger->prev_of_object;
+}
+
+size_t triggers_of_object(const struct triggers *triggers, const char *namespace, const char *name,
+                          uint64_t *ret_ids, size_t max)
+{
+    const struct trigger *trigger = last_of_object(triggers, namespace, name);
+    size_t count = 0;
+    for (; trigger != NULL && count < max; trigger = before(trigger))
+        ret_ids[count++] = trigger->id;
+    return count;
+}
+
+/* Passes those that were called for since the id was read, and no others: where it was dropped, so
+ * were all that had been called for before it. */
+struct trigger *triggers_of_object_find(const struct triggers *triggers, const char *namespace,
+                                        const char *name, uint64_t id)
+{
+    struct trigger *trigger = last_of_object(triggers, namespace, name);
+    while (trigger != NULL && trigger->id != id)
+        trigger = before(trigger);
     return trigger;
 }
 

@@ -62,6 +62,8 @@ void trigger_objects_touch(struct trigger *trigger, int64_t now_ms)
     if (trigger->pins == 0)
         trigger->longest_pause_ms = MAX(trigger->longest_pause_ms, now_ms - trigger->last_call_ms);
     trigger->last_call_ms = now_ms;
+    DL_DELETE2(object->triggers, trigger, prev_of_object, next_of_object);
+    DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
     object->called_at_ms = MAX(object->called_at_ms, now_ms);
     if (now_ms > object->poll_at_ms + POLL_MS) {
         object->former_poll_at_ms = object->poll_at_ms;

@@ -12,7 +12,7 @@
 
 struct trigger_object {
     char *key;                 /* "namespace/name" */
-    struct trigger *triggers;  /* utlist (next_of_object), in the order in which they came */
+    struct trigger *triggers;  /* utlist (next_of_object), the one called for last at the end */
     size_t pins;               /* of all its triggers */
     int64_t newest_at_ms;      /* the first call for the trigger that came last; it may have gone */
     int64_t called_at_ms;      /* the last call for any of them */

@@ -127,7 +127,7 @@ static void add_policy_peak(const struct trigger *trigger, const struct policy_p
 
 void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
 {
-    enum { MAX_OTHERS = 16 }; /* the last ones: a caller can invent many */
+    enum { MAX_OTHERS = 16 }; /* called for last: a caller can invent many */
     const struct trigger *other = trigger;
     for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
         struct peer_value value = {0};

@@ -8,7 +8,6 @@
 #include "web/web_json.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { USUAL_LIMIT = 100, MAX_LIMIT = 1000 };
 
@@ -255,54 +254,20 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
 
 /* ---- the pages ---- */
 
-/* A trigger on the page of its ScaledObject. */
-struct explain_found {
-    char *json;
-    int64_t last_call_ms;
+/* The triggers of one ScaledObject, as far as they are written. One that was edited has its former
+ * ones until they are forgotten. */
+struct object_page {
+    struct text *body;
+    size_t count;
 };
 
-/* What is found under the turn lock. */
-struct explain_search {
-    struct explain_found found[TRIGGER_WALK_PER_OBJECT];
-    size_t found_count;
-    size_t found_bytes;
-};
-
-static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
+static void add_to_page(void *context, struct trigger *trigger, int64_t now_ms)
 {
-    struct explain_search *search = context;
-    struct text json = {0};
-    web_json_add(&json, explain(trigger, now_ms, search->found_bytes >= PAGED_LIST_BYTES),
+    struct object_page *page = context;
+    bool is_short = page->body->length >= PAGED_LIST_BYTES;
+    text_add(page->body, page->count++ > 0 ? ",\n" : "[");
+    web_json_add(page->body, explain(trigger, now_ms, is_short),
                  JSON_INDENT(2) | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
-    search->found_bytes += json.length;
-    search->found[search->found_count++] =
-        (struct explain_found){text_take(&json), trigger->last_call_ms};
-}
-
-static int newest_first(const void *one, const void *other)
-{
-    int64_t one_ms = ((const struct explain_found *)one)->last_call_ms;
-    int64_t other_ms = ((const struct explain_found *)other)->last_call_ms;
-    return (one_ms < other_ms) - (one_ms > other_ms);
-}
-
-/* A ScaledObject that was edited has its former triggers until they are forgotten. */
-static void write_found(struct explain_search *search, struct page_response *response)
-{
-    response->type = page_response_type_json;
-    text_add(&response->body, "[");
-    qsort(search->found, search->found_count, sizeof(*search->found), newest_first);
-    for (size_t i = 0; i < search->found_count; i++) {
-        text_add(&response->body, i > 0 ? ",\n" : "");
-        text_add(&response->body, search->found[i].json);
-    }
-    text_add(&response->body, "]\n");
-}
-
-static void search_done(struct explain_search *search)
-{
-    for (size_t i = 0; i < search->found_count; i++)
-        free(search->found[i].json);
 }
 
 /* The list of one namespace or (NULL) of all. */
@@ -338,11 +303,15 @@ void explain_one(void *context, const struct page_request *request, struct page_
         web_json_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
         return;
     }
-    _cleanup_(search_done) struct explain_search search = {0};
-    if (!trigger_walk_object(walk, request->below[0], request->below[1], add_found, &search))
+    struct object_page page = {.body = &response->body};
+    if (!trigger_walk_object(walk, request->below[0], request->below[1], add_to_page, &page)) {
         trigger_walk_refuse_busy(response);
-    else if (search.found_count == 0)
+        return;
+    }
+    if (page.count == 0) {
         trigger_walk_refuse_unknown_object(response);
-    else
-        write_found(&search, response);
+        return;
+    }
+    response->type = page_response_type_json;
+    text_add(&response->body, "]\n");
 }
