@@ -81,9 +81,12 @@ static void a_page_without_rows_is_refused(void **state)
 
 /* ---- sums ---- */
 
+static int times_counted;
+
 static uint64_t no_calls(void *context)
 {
     (void)context;
+    times_counted++;
     return 0;
 }
 
@@ -116,6 +119,20 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     loop_is_busy = false;
     assert_true(figure_of_server(dashboard, "triggers") == 1);
     live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
+/* Counting them takes a turn of the loop, and over a short time a rate says little. */
+static void calls_are_counted_at_most_about_once_per_second(void **state)
+{
+    (void)state;
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .walk = walk_of_triggers(), .engine = engine, .hello = "{}", .count_calls = no_calls});
+    int64_t began_ms = clock_now_ms();
+    times_counted = 0;
+    for (int i = 0; i < 10; i++)
+        figure_of_server(dashboard, "callsPerSecond");
+    assert_in_range(times_counted, 1, 1 + (clock_now_ms() - began_ms) / 900);
     dashboard_free(dashboard);
 }
 
@@ -445,6 +462,7 @@ int main(void)
         TEST(a_page_goes_on_behind_the_last_row_where_earlier_ones_are_gone),
         TEST(a_page_without_rows_is_refused),
         TEST(figures_are_of_all_triggers_or_not_given),
+        TEST(calls_are_counted_at_most_about_once_per_second),
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
         TEST(a_page_does_not_wait_for_many_late_turns),

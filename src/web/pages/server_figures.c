@@ -71,14 +71,15 @@ struct server_figures {
     int64_t trend_ms;                   /* when the last came */
 };
 
+/* Counting calls takes a turn of the server's loop. */
 static void update_rates(struct server_figures *figures, int64_t now_ms)
 {
-    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
-    uint64_t calls = figures->count_calls(figures->context);
     int64_t elapsed_ms = now_ms - figures->rates_at_ms;
     double seconds = (double)elapsed_ms / 1000;
     if (figures->rates_at_ms > 0 && elapsed_ms < MIN_RATE_MS)
         return;
+    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
+    uint64_t calls = figures->count_calls(figures->context);
     if (figures->rates_at_ms > 0) {
         figures->cpu_cores = (cpu_seconds - figures->cpu_seconds) / seconds;
         figures->calls_per_second = calls == UINT64_MAX || figures->calls == UINT64_MAX
