@@ -356,6 +356,15 @@ static void a_held_value_is_no_reading(void **state)
                " s ago: 7; held for at most 60 s while measuring fails: ");
 }
 
+static void a_value_of_many_digits_is_explained_with_all_of_them(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 12345678);
+    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    assert_why(trigger, "measured ",
+               " s ago: 12345678, at a target of 5 per replica: 2469136 replicas; active");
+}
+
 static void what_is_held_was_not_decided_by_the_policy_last(void **state)
 {
     (void)state;
@@ -438,6 +447,7 @@ int main(void)
         TEST(an_idle_trigger_whose_measurement_fails),
         TEST(a_trigger_with_a_policy),
         TEST(a_held_value_is_no_reading),
+        TEST(a_value_of_many_digits_is_explained_with_all_of_them),
         TEST(what_is_held_was_not_decided_by_the_policy_last),
         TEST(a_trigger_that_is_superseded),
         TEST(a_trigger_with_mistakes),

@@ -101,10 +101,12 @@ static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms
     return object;
 }
 
+enum { WHY_DIGITS = 10 }; /* millions of messages are usual: each of them counts */
+
 static void add_value(const struct trigger *trigger, const struct answer *answer, struct text *text)
 {
-    text_addf(text, "%g, at a target of %g per replica: %g replicas", answer->value,
-              trigger->parsed.target, answer->replicas);
+    text_addf(text, "%.*g, at a target of %.*g per replica: %.*g replicas", WHY_DIGITS,
+              answer->value, WHY_DIGITS, trigger->parsed.target, WHY_DIGITS, answer->replicas);
 }
 
 static void add_activity(const struct answer *answer, struct text *text)
@@ -124,7 +126,7 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
     }
     trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
     if (evaluated.is_good)
-        text_addf(text, "%g", evaluated.evaluation.value);
+        text_addf(text, "%.*g", WHY_DIGITS, evaluated.evaluation.value);
     else
         text_add(text, error_text(&evaluated.error));
     error_done(&evaluated.error);
