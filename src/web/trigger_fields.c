@@ -2,6 +2,10 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+
 #define OF(member) .offset = offsetof(struct trigger_figures, member)
 
 static const struct trigger_field fields[] = {
@@ -58,13 +62,28 @@ const struct trigger_field *trigger_field_next(const struct trigger_field *field
 double trigger_field_number(const struct trigger_field *field,
                             const struct trigger_figures *figures)
 {
+    assert(field->kind != FIELD_WORD);
     return *(const double *)((const char *)figures + field->offset);
 }
 
-const char *trigger_field_word(const struct trigger_field *field,
-                               const struct trigger_figures *figures)
+const char *trigger_field_text(const struct trigger_field *field,
+                               const struct trigger_figures *figures, int digits,
+                               const char *word_quote, char buffer[TRIGGER_FIELD_BYTES])
 {
-    return *(const char *const *)((const char *)figures + field->offset);
+    if (field->kind == FIELD_WORD) {
+        const char *word = *(const char *const *)((const char *)figures + field->offset);
+        if (word == NULL)
+            return NULL;
+        snprintf(buffer, TRIGGER_FIELD_BYTES, "%s%s%s", word_quote, word, word_quote);
+        return buffer;
+    }
+    double number = trigger_field_number(field, figures);
+    if (!isfinite(number))
+        return NULL;
+    if (field->kind == FIELD_BOOLEAN)
+        return number > 0 ? "true" : "false";
+    snprintf(buffer, TRIGGER_FIELD_BYTES, "%.*g", digits, number);
+    return buffer;
 }
 
 void trigger_fields_add_head(json_t *object, const struct trigger *trigger,

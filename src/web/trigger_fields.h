@@ -33,7 +33,9 @@ struct trigger_field {
     const char *help;   /* what the metric says */
     enum { FIELD_NUMBER, FIELD_BOOLEAN, FIELD_WORD } kind;
     unsigned views;
-    size_t offset; /* in struct trigger_figures: a double; of a word, const char * */
+    /* In struct trigger_figures: a double. Of a word, a const char *, one of a few names of ours:
+     * it is short, and has nothing to escape in JSON and CSV. */
+    size_t offset;
 };
 
 /* The field that comes next in a view; after NULL comes the first. NULL: there is no other. */
@@ -44,10 +46,17 @@ const struct trigger_field *trigger_field_next(const struct trigger_field *field
     for (const struct trigger_field *field = NULL;                                                 \
          ((field) = trigger_field_next(field, view)) != NULL;)
 
+/* What the field is, as text, which may be in `buffer`; a number has so many digits. `word_quote`
+ * is "\"" for JSON, and "" for a cell of CSV. NULL: it is not known. */
+enum { TRIGGER_FIELD_BYTES = 32 };
+const char *trigger_field_text(const struct trigger_field *field,
+                               const struct trigger_figures *figures, int digits,
+                               const char *word_quote, char buffer[TRIGGER_FIELD_BYTES]);
+
+/* Of the views whose fields all are numbers: VIEW_READING, VIEW_METRICS and VIEW_RATES. NAN: it is
+ * not known. */
 double trigger_field_number(const struct trigger_field *field,
                             const struct trigger_figures *figures);
-const char *trigger_field_word(const struct trigger_field *field,
-                               const struct trigger_figures *figures);
 
 /* Adds what several pages begin with: "scaler" (null: it is unknown), "metricName" and "target". */
 void trigger_fields_add_head(json_t *object, const struct trigger *trigger,

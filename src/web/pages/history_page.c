@@ -8,7 +8,6 @@
 #include "web/web_json.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,22 +84,17 @@ static json_t *columns_json(void)
     return names;
 }
 
-static json_t *field_json(const struct trigger_field *field, const struct trigger_figures *row)
+/* By hand, as there are thousands. */
+static void add_row(const struct trigger_figures *row, double unix_offset_ms, struct text *body)
 {
-    if (field->kind == FIELD_WORD)
-        return web_json_text(trigger_field_word(field, row));
-    double number = trigger_field_number(field, row);
-    return field->kind == FIELD_NUMBER || isnan(number) ? web_json_number(number)
-                                                        : json_boolean(number > 0);
-}
-
-static json_t *row_json(const struct trigger_figures *row, double unix_offset_ms)
-{
-    json_t *array = json_array();
-    json_array_append_new(array, web_json_number(((double)row->at_ms + unix_offset_ms) / 1000));
-    TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY)
-        json_array_append_new(array, field_json(field, row));
-    return array;
+    char buffer[TRIGGER_FIELD_BYTES];
+    text_addf(body, "[%.*g", WEB_JSON_DIGITS, ((double)row->at_ms + unix_offset_ms) / 1000);
+    TRIGGER_FIELD_FOREACH(field, VIEW_HISTORY) {
+        const char *value = trigger_field_text(field, row, WEB_JSON_DIGITS, "\"", buffer);
+        text_add(body, ",");
+        text_add(body, value == NULL ? "null" : value);
+    }
+    text_add(body, "]");
 }
 
 static void write_series(const struct series *series, double offset_ms, struct text *body)
@@ -112,8 +106,7 @@ static void write_series(const struct series *series, double offset_ms, struct t
     text_add(body, ",\"rows\":[");
     for (size_t i = 0; i < series->count; i++) {
         text_add(body, i > 0 ? "," : "");
-        web_json_add(body, row_json(&series->rows[i], offset_ms),
-                     JSON_COMPACT | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
+        add_row(&series->rows[i], offset_ms, body);
     }
     text_add(body, "]");
 }
@@ -141,26 +134,11 @@ static void write_json(const struct history_search *search, struct page_response
 
 /* ---- as CSV ---- */
 
-static void add_cell(struct text *text, const struct trigger_field *field,
-                     const struct trigger_figures *row)
-{
-    text_add(text, ",");
-    if (field->kind == FIELD_WORD) {
-        const char *word = trigger_field_word(field, row);
-        text_add(text, word == NULL ? "" : word);
-        return;
-    }
-    double number = trigger_field_number(field, row);
-    if (field->kind == FIELD_BOOLEAN && !isnan(number))
-        text_add(text, number > 0 ? "true" : "false");
-    else if (isfinite(number))
-        text_addf(text, "%.*g", WEB_JSON_DIGITS, number);
-}
-
 static void write_csv(const struct series *series, struct page_response *response)
 {
     struct text *text = &response->body;
     double offset_ms = clock_unix_offset_ms();
+    char buffer[TRIGGER_FIELD_BYTES];
     response->type = "text/csv; charset=utf-8";
     text_add(text, "time");
     TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
@@ -170,8 +148,12 @@ static void write_csv(const struct series *series, struct page_response *respons
         char date[32];
         clock_format_date((int64_t)((double)series->rows[i].at_ms + offset_ms), date, sizeof(date));
         text_add(text, date);
-        TRIGGER_FIELD_FOREACH(field, VIEW_CSV)
-            add_cell(text, field, &series->rows[i]);
+        TRIGGER_FIELD_FOREACH(field, VIEW_CSV) {
+            const char *value =
+                trigger_field_text(field, &series->rows[i], WEB_JSON_DIGITS, "", buffer);
+            text_add(text, ",");
+            text_add(text, value == NULL ? "" : value);
+        }
         text_add(text, "\n");
     }
 }

@@ -40,12 +40,6 @@ struct trigger_rows {
 
 /* ---- JSON by hand: thousands of rows are written under the turn lock ---- */
 
-static void add_number(struct text *text, const char *key, double value)
-{
-    if (isfinite(value))
-        text_addf(text, ",\"%s\":%.*g", key, WEB_JSON_ROW_DIGITS, value);
-}
-
 static void add_string(struct text *text, const char *key, const char *value)
 {
     if (value == NULL)
@@ -94,13 +88,10 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
 static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
                       struct text *live)
 {
-    if (field->kind == FIELD_WORD)
-        add_string(live, field->key, trigger_field_word(field, figures));
-    else if (field->kind == FIELD_NUMBER)
-        add_number(live, field->key, trigger_field_number(field, figures));
-    else if (!isnan(trigger_field_number(field, figures)))
-        text_addf(live, ",\"%s\":%s", field->key,
-                  trigger_field_number(field, figures) > 0 ? "true" : "false");
+    char buffer[TRIGGER_FIELD_BYTES];
+    const char *value = trigger_field_text(field, figures, WEB_JSON_ROW_DIGITS, "\"", buffer);
+    if (value != NULL)
+        text_addf(live, ",\"%s\":%s", field->key, value);
 }
 
 static void write_live(const struct trigger *trigger, const struct trigger_report *report,
@@ -217,9 +208,9 @@ void trigger_rows_free(struct trigger_rows *rows)
 static void take_date_offset(struct trigger_rows *rows)
 {
     enum { ERROR_MS = 10 };
-    double now_ms = clock_unix_offset_ms();
-    if (fabs(now_ms - rows->date_offset_ms) > ERROR_MS)
-        rows->date_offset_ms = now_ms;
+    double offset_ms = clock_unix_offset_ms();
+    if (fabs(offset_ms - rows->date_offset_ms) > ERROR_MS)
+        rows->date_offset_ms = offset_ms;
 }
 
 static bool visit_all(struct trigger_rows *rows, bool is_counting, struct trigger_walk *walk)
