@@ -20,6 +20,7 @@
 #include "web/pages/trigger_metrics.h"
 #include "web/trigger_walk.h"
 #include "web/web.h"
+#include "web/web_json.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -168,17 +169,13 @@ static char *make_hello(const struct http_port *port)
     char pod[HOST_NAME_MAX + 1] = "";
     json_t *hello = json_object();
     gethostname(pod, sizeof(pod) - 1);
-    json_object_set_new(hello, "mode", json_string("serve"));
-    json_object_set_new(hello, "version", json_string(BACKLOG_VERSION));
-    json_object_set_new(hello, "pod", json_string(pod));
-    json_object_set_new(hello, "hasWorkers",
-                        json_boolean(worker_pages_have_pods(port->parts.workers)));
-    json_object_set_new(hello, "hasHpas",
-                        json_boolean(worker_pages_have_hpas(port->parts.workers)));
-    json_object_set_new(hello, "hasLogin", json_boolean(port->login != NULL));
-    char *text = json_dumps(hello, JSON_COMPACT);
-    json_decref(hello);
-    return text;
+    web_json_set(hello, "mode", json_string("serve"));
+    web_json_set(hello, "version", json_string(BACKLOG_VERSION));
+    web_json_set(hello, "pod", json_string(pod));
+    web_json_set(hello, "hasWorkers", json_boolean(worker_pages_have_pods(port->parts.workers)));
+    web_json_set(hello, "hasHpas", json_boolean(worker_pages_have_hpas(port->parts.workers)));
+    web_json_set(hello, "hasLogin", json_boolean(port->login != NULL));
+    return web_json_compact(hello, WEB_JSON_DIGITS);
 }
 
 static void make_dashboard(struct http_port *port)

@@ -94,11 +94,12 @@ static void give_server_row(void *context, uint64_t id, const json_t *fixed, con
     const char *name = json_string_value(json_object_get(fixed, "name"));
     _cleanup_(memory_free) char *label =
         text_format("%s/%s", namespace == NULL ? "" : namespace, name == NULL ? "" : name);
-    _cleanup_(json_done) json_t *shown = json_copy((json_t *)live);
+    json_t *shown = json_copy((json_t *)live);
     if (relay->table == LIVE_TRIGGERS)
         set_replicas(http->snapshot, label, shown);
-    _cleanup_(memory_free) char *fixed_text = json_dumps(fixed, JSON_COMPACT);
-    _cleanup_(memory_free) char *live_text = json_dumps(shown, JSON_COMPACT);
+    _cleanup_(memory_free) char *fixed_text =
+        web_json_compact(json_incref((json_t *)fixed), WEB_JSON_STREAM_DIGITS);
+    _cleanup_(memory_free) char *live_text = web_json_compact(shown, WEB_JSON_STREAM_DIGITS);
     live_tables_row(http->tables, relay->table, id, fixed_text, live_text);
 }
 
@@ -113,11 +114,11 @@ static void give_figures(const struct rehearsal_http *http, json_t *server)
 {
     if (http->snapshot == NULL)
         return;
-    _cleanup_(json_done) json_t *all = json_copy(http->snapshot->figures);
+    json_t *all = json_copy(http->snapshot->figures);
     if (server != NULL)
         json_object_update(all, server);
     json_object_del(all, "sent"); /* to us: ours are sent later */
-    _cleanup_(memory_free) char *text = json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(13));
+    _cleanup_(memory_free) char *text = web_json_compact(all, WEB_JSON_STREAM_DIGITS);
     live_tables_server(http->tables, text);
 }
 

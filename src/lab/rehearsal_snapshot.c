@@ -74,11 +74,9 @@ static void add_row(struct rehearsal_snapshot *snapshot, enum live_table table, 
     snapshot->rows[snapshot->count++] = (struct rehearsal_row){
         .table = table,
         .id = id,
-        .fixed = json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(13)),
-        .live = json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(13)),
+        .fixed = web_json_compact(fixed, WEB_JSON_STREAM_DIGITS),
+        .live = web_json_compact(live, WEB_JSON_STREAM_DIGITS),
     };
-    json_decref(fixed);
-    json_decref(live);
 }
 
 /* ---- triggers ---- */

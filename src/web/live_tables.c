@@ -284,7 +284,8 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
     _cleanup_(json_done) json_t *lines = web_json_log(&reader->log, LOG_LINES_AT_A_TIME);
     if (json_array_size(lines) == 0)
         return false;
-    _cleanup_(memory_free) char *json = json_dumps(lines, JSON_COMPACT);
+    _cleanup_(memory_free) char *json =
+        web_json_compact(json_incref(lines), WEB_JSON_STREAM_DIGITS);
     text_addf(piece, "event: log\ndata: %s\n\n", json);
     return json_array_size(lines) == LOG_LINES_AT_A_TIME;
 }

@@ -57,6 +57,15 @@ void web_json_add(struct text *text, json_t *value, size_t flags)
     json_decref(value);
 }
 
+char *web_json_compact(json_t *value, int digits)
+{
+    struct text text = {0};
+    if (value == NULL)
+        return NULL;
+    web_json_add(&text, value, JSON_COMPACT | JSON_REAL_PRECISION(digits));
+    return text_take(&text);
+}
+
 void web_json_respond(struct page_response *response, json_t *json)
 {
     response->type = page_response_type_json;

@@ -33,8 +33,9 @@ json_t *web_json_short(const char *text);
 
 /* How many digits a number has. */
 enum {
-    WEB_JSON_DIGITS = 15,     /* on pages: what a double keeps of a decimal number */
-    WEB_JSON_ROW_DIGITS = 10, /* in rows of triggers: there may be thousands, sent as they change */
+    WEB_JSON_DIGITS = 15,        /* on pages: what a double keeps of a decimal number */
+    WEB_JSON_STREAM_DIGITS = 13, /* what is sent as it changes: a time has its milliseconds */
+    WEB_JSON_ROW_DIGITS = 10,    /* ... in rows of triggers: there may be thousands */
 };
 
 json_t *web_json_number(double value); /* NAN and infinity have no place in JSON: null */
@@ -45,6 +46,9 @@ void web_json_set(json_t *object, const char *key, json_t *value);
 
 /* Appends the value, which it takes, as JSON. The flags are jansson's. */
 void web_json_add(struct text *text, json_t *value, size_t flags);
+
+/* Makes one line of the value, which it takes; the caller frees it. Of NULL: NULL. */
+char *web_json_compact(json_t *value, int digits);
 
 /* Responds with `json`, which is borrowed. */
 void web_json_respond(struct page_response *response, json_t *json);

@@ -239,6 +239,12 @@ static void lines_of_the_log_follow(void **state)
     assert_null(strstr(more, "\"number\":501,"));
     assert_non_null(strstr(more, "\"number\":502,"));
     assert_non_null(strstr(more, "\"number\":1001,"));
+    static const char time[] = "\"time\":";
+    for (const char *at = more; (at = strstr(at, time)) != NULL;) {
+        at += strlen(time);
+        const char *fraction = at + strcspn(at, ".,");
+        assert_in_range(strspn(fraction, ".0123456789"), 0, strlen(".123"));
+    }
     live_tables_stream.closed(world.tables, reader);
     end(&world);
 }

@@ -5,7 +5,6 @@
 #include "web/web_json.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { DIGITS = 6 }; /* of a number in a row of the table */
 
@@ -42,13 +41,10 @@ static void update_connection(void *context, const struct connection_info *info)
 {
     struct live_tables *tables = context;
     bool is_known = live_tables_seek(tables, LIVE_CONNECTIONS, info->number);
-    _cleanup_(json_done) json_t *fixed = is_known ? NULL : connection_fixed(info);
-    _cleanup_(json_done) json_t *live = connection_live(info);
-    _cleanup_(memory_free) char *fixed_text =
-        fixed == NULL ? NULL : json_dumps(fixed, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
-    _cleanup_(memory_free) char *live_text =
-        json_dumps(live, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
-    live_tables_row(tables, LIVE_CONNECTIONS, info->number, fixed_text, live_text);
+    _cleanup_(memory_free) char *fixed =
+        web_json_compact(is_known ? NULL : connection_fixed(info), DIGITS);
+    _cleanup_(memory_free) char *live = web_json_compact(connection_live(info), DIGITS);
+    live_tables_row(tables, LIVE_CONNECTIONS, info->number, fixed, live);
 }
 
 static void list_connection(void *context, const struct connection_info *info)

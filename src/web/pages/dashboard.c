@@ -14,7 +14,6 @@
 enum {
     TICK_MS = 1000,
     MAX_LISTED_CONNECTIONS = 4096,
-    SERVER_DIGITS = 13, /* of a figure: the time has milliseconds */
 };
 
 struct dashboard {
@@ -32,11 +31,10 @@ static void update_tables(struct dashboard *dashboard, struct live_tables *table
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return;
     connection_rows_update(tables, dashboard->settings.engine);
-    _cleanup_(json_done) json_t *server =
-        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
-    _cleanup_(memory_free) char *json =
-        json_dumps(server, JSON_COMPACT | JSON_REAL_PRECISION(SERVER_DIGITS));
-    live_tables_server(tables, json);
+    _cleanup_(memory_free) char *server = web_json_compact(
+        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms),
+        WEB_JSON_STREAM_DIGITS);
+    live_tables_server(tables, server);
 }
 
 /* The server's loop visits the triggers. */
