@@ -37,6 +37,8 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         assert all(word in first for word in ("orders-1", "shop/orders", "Running", "2", "37", "25 %", "64 MiB")), first
         assert all(word in second for word in ("orders-2", "Pending", "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.", "–")), second
         assert "Job reports-7" in third
+        # Where the column is too narrow for it.
+        assert browser.evaluate("document.querySelectorAll('td.of-reason')[1].title") == "Unschedulable\n0/3 nodes are available: 3 Insufficient cpu."
         browser.screenshot("workers")
         assert browser.problems() == [] and browser.axe() == []
         browser.open(server, "/#/workers", width=390, height=844, scheme="dark")

@@ -1,7 +1,7 @@
 // Connections to sources: state, queries, last error, round trip, utilization.
 
 import { parameters, setParameters } from "./address.js";
-import { el, setText } from "./dom.js";
+import { el, setText, setTitle } from "./dom.js";
 import { duration, number, percent, plural, UNKNOWN } from "./format.js";
 import { store } from "./store.js";
 import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
@@ -43,7 +43,7 @@ const columnsWith = (labelOf) => [
   { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null,
     draw: (cell, row) => {
       setText(cell, row.error ?? UNKNOWN);
-      cell.title = row.error ?? "";
+      setTitle(cell, row.error ?? "");
     } },
 ];
 

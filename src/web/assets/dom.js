@@ -36,6 +36,10 @@ export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }
 
+export function setTitle(element, title) {
+  if (element.title !== title) element.title = title;
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export function svg(tag, attributes = {}, ...children) {

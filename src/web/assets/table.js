@@ -1,6 +1,6 @@
 // A table of thousands of rows: only those that are in view are elements of the page.
 
-import { add, el, setClass, setText } from "./dom.js";
+import { add, el, setClass, setText, setTitle } from "./dom.js";
 
 const ROW_HEIGHT = 44; // in pixels; style.css has it as --row-height
 const OVERSCAN = 8;
@@ -186,23 +186,18 @@ export class Table {
   }
 }
 
-// A cell with a text and a smaller line below.
-export function drawText(cell, text, detail) {
-  if (!cell.firstChild) add(cell, el("span", {}), el("small", {}));
+// A cell with a text and a smaller line below; its elements are made once.
+export function drawText(cell, text, detail, tag = "span") {
+  if (!cell.firstChild) add(cell, el(tag, {}), el("small", {}));
   setText(cell.firstChild, text);
   setText(cell.lastChild, detail ?? "");
-  if (cell.title !== text) cell.title = text;
+  setTitle(cell, detail ? `${text}\n${detail}` : text); // both may be cut off
 }
 
-// A cell with a link and a smaller line below; its elements are made once.
+// The same with a link.
 export function drawLink(cell, href, text, detail) {
-  if (!cell.firstChild) add(cell, el("a", {}), el("small", {}));
-  const [link, small] = cell.children;
-  if (link.getAttribute("href") !== href) link.setAttribute("href", href);
-  setText(link, text);
-  setText(small, detail ?? "");
-  const title = detail ? `${text}\n${detail}` : text; // both may be cut off
-  if (cell.title !== title) cell.title = title;
+  drawText(cell, text, detail, "a");
+  if (cell.firstChild.getAttribute("href") !== href) cell.firstChild.setAttribute("href", href);
 }
 
 // A cell with a button that opens the row which is shown then; it is made once.
@@ -219,5 +214,5 @@ export function drawChip(cell, kind, text, title = "") {
   if (!cell.firstChild) add(cell, el("span", {}));
   setClass(cell.firstChild, `chip ${kind}`);
   setText(cell.firstChild, text);
-  if (cell.title !== title) cell.title = title;
+  setTitle(cell, title);
 }

@@ -2,7 +2,7 @@
 
 import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
-import { el, setClass, setText } from "./dom.js";
+import { el, setClass, setText, setTitle } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
 import { searchBox, wordsOf } from "./search_box.js";
@@ -93,8 +93,7 @@ function drawPolicy(cell, row) {
 
 function drawRate(cell, row, value) {
   setText(cell, rate(value, row.ratesAreBounds));
-  const title = value == null ? "" : bound(row);
-  if (cell.title !== title) cell.title = title;
+  setTitle(cell, value == null ? "" : bound(row));
 }
 
 const filters = [
