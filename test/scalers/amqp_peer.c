@@ -58,6 +58,8 @@ struct amqp_call {
     size_t input_length;
     size_t openings;
     size_t declares;
+    size_t sent_on_channels;
+    int64_t link_until_ms;              /* nothing overtakes what is on its way */
     int64_t busy_until_ms;              /* with everything */
     int64_t channel_until_ms[CHANNELS]; /* with one channel */
     bool is_closing[CHANNELS];          /* by us: all but the confirmation is ignored */
@@ -74,6 +76,17 @@ static uint32_t number(const unsigned char *bytes)
     return ntohl(value);
 }
 
+/* When what the broker sends then has arrived. */
+static int64_t pass_link(struct amqp_call *call, uint16_t channel, int64_t sent_ms)
+{
+    const struct amqp_script *script = call->peer->script;
+    int64_t arrived_ms = sent_ms + script->link_ms;
+    size_t number = channel == 0 ? AMQP_DELAYS : call->sent_on_channels++;
+    if (number < AMQP_DELAYS && script->links_ms[number] > 0)
+        call->link_until_ms = arrived_ms + script->links_ms[number];
+    return arrived_ms > call->link_until_ms ? arrived_ms : call->link_until_ms;
+}
+
 /* Sent when the broker is no longer busy, and has passed the link. */
 static void queue_method(struct amqp_call *call, uint16_t channel, uint32_t method,
                          const void *fields, size_t size)
@@ -87,7 +100,7 @@ static void queue_method(struct amqp_call *call, uint16_t channel, uint32_t meth
     if (call->channel_until_ms[channel] > busy_ms)
         busy_ms = call->channel_until_ms[channel];
     bool is_never = busy_ms == CLOCK_NEVER;
-    answer->due_ms = is_never ? CLOCK_NEVER : busy_ms + call->peer->script->link_ms;
+    answer->due_ms = is_never ? CLOCK_NEVER : pass_link(call, channel, busy_ms);
     answer->size = HEAD_BYTES + sizeof(method) + size + 1;
     assert_true(answer->size <= ANSWER_BYTES);
 

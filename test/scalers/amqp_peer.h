@@ -21,6 +21,8 @@ struct amqp_script {
                                      everything */
     int declares_ms[AMQP_DELAYS]; /* and to each declare */
     int link_ms;                  /* on the way of each answer */
+    int links_ms[AMQP_DELAYS];    /* and more of it, of the answers on channels, one by one; those
+                                     behind them wait for them */
     int hanging_ms;     /* a hanging queue, and what is behind it on its channel; 0: for ever */
     int freeze_after;   /* nothing is answered after so many declares; 0: never */
     int channel_max;    /* 0: 100 */

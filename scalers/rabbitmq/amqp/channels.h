@@ -18,7 +18,7 @@
 
 enum { RABBITMQ_MAX_PIPELINE = 64 }; /* requests in flight on one channel */
 
-/* A channel, and the requests sent on it that are not answered yet, as a ring of their ids. */
+/* A channel, and the requests sent on it that are not answered yet, as a ring. */
 struct rabbitmq_channel {
     struct rabbitmq_channel *prev, *next; /* in a list of its user */
     enum rabbitmq_channel_state {
@@ -31,11 +31,14 @@ struct rabbitmq_channel {
     amqp_channel_t number;
     size_t max_pipeline;
     size_t pipeline; /* how many it may have in flight; shrinks when a missing queue closes it */
-    uint64_t sent[RABBITMQ_MAX_PIPELINE];
+    struct rabbitmq_sent {
+        uint64_t id;
+        int64_t sent_ms;
+    } sent[RABBITMQ_MAX_PIPELINE];
     size_t first;
     size_t count;
-    /* When it answered last, or something was sent while it owed no answer: what its first request
-     * has waited for the broker to work on it. */
+    /* When its last answer was read, or something was sent while it owed none: since then its first
+     * request has waited for the broker to work on it, and longer where that answer came late. */
     int64_t since_ms;
     bool is_behind; /* its first request was sent behind another: since_ms is the start of no round
                     trip */
@@ -93,6 +96,8 @@ struct rabbitmq_answered {
     uint64_t id;
     int64_t waited_ms;     /* for the broker; with a round trip where it was behind no other */
     int64_t round_trip_ms; /* of them, at most; 0: none */
+    int64_t since_sent_ms; /* the broker did not work longer on it */
+    bool was_behind;       /* another: it may have worked longer on it than `waited_ms` */
 };
 
 /* Takes the first request; there must be one. */

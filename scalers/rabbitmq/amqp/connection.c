@@ -6,10 +6,13 @@
 
 #include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h> /* netinet's lacks tcpi_min_rtt */
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 enum {
     MAX_UNSENT_BYTES = 32 * 1024,
@@ -35,6 +38,15 @@ bool rabbitmq_amqp_connection_can_send(const struct rabbitmq_amqp_connection *co
     int unsent = 0;
     return connection->output.length < MAX_UNSENT_BYTES &&
            ioctl(connection->socket.fd, SIOCOUTQNSD, &unsent) == 0 && unsent < MAX_UNSENT_BYTES;
+}
+
+int64_t rabbitmq_amqp_connection_round_trip_ms(const struct rabbitmq_amqp_connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    bool is_known = getsockopt(connection->socket.fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+                    info.tcpi_min_rtt != UINT32_MAX;
+    return is_known ? info.tcpi_min_rtt / 1000 : 0;
 }
 
 static bool add_output(struct rabbitmq_amqp_connection *connection, const void *bytes,

@@ -56,6 +56,10 @@ void rabbitmq_amqp_connection_close(struct rabbitmq_amqp_connection *connection)
 /* Whether the broker reads: what is sent otherwise only waits. */
 bool rabbitmq_amqp_connection_can_send(const struct rabbitmq_amqp_connection *connection);
 
+/* The round trip to whoever is at the other end of the socket, at least: the broker, or a proxy
+ * before it. The kernel measures it, and no busy broker or process adds to it; 0: not known. */
+int64_t rabbitmq_amqp_connection_round_trip_ms(const struct rabbitmq_amqp_connection *connection);
+
 /* Each of these returns false where the connection is lost. */
 
 /* Sends with the next flush. */

@@ -137,17 +137,25 @@ void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
 
 /*
  * Where the leader of a quorum queue does not report its counts in time, the broker answers 0 and
- * 0. Any other answer may come late, too, so it is requested again, alone, and only then the round
- * trip is subtracted: it may have been learnt while the broker was slow. Only what is late every
+ * 0. Any other answer may come late, too, so it is requested again, alone. Only what is late every
  * time is an error. (A leader that is gone is 0 and 0 at once, and looks like an empty queue.)
+ *
+ * Behind others, the time counts from the sending: the answer before it may have been read late, as
+ * after a retransmission. All that is known of the round trip then is the kernel's: what channels
+ * have learnt, they may have learnt while the broker was slow.
  */
-static bool is_guess(const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
+static bool is_guess(const struct rabbitmq_declarer *declarer,
+                     const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)
 {
     if (ok->message_count != 0 || ok->consumer_count != 0)
         return false;
-    return request->doubts > 0 ? answered->waited_ms - answered->round_trip_ms >= GUESS_MS
-                               : answered->waited_ms >= DOUBT_MS;
+    if (request->doubts > 0 && !answered->was_behind)
+        return answered->waited_ms - answered->round_trip_ms >= GUESS_MS;
+    int64_t worked_ms = answered->since_sent_ms; /* at most */
+    if (worked_ms >= DOUBT_MS)
+        worked_ms -= rabbitmq_amqp_connection_round_trip_ms(declarer->connection);
+    return worked_ms >= DOUBT_MS;
 }
 
 static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request)
@@ -197,7 +205,7 @@ static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_
         return error_unavailable(error,
                                  "RabbitMQ at %s: unexpected reply: for another queue than '%s'",
                                  declarer->connection->address, request->queue);
-    if (is_guess(request, ok, &answered))
+    if (is_guess(declarer, request, ok, &answered))
         take_guess(declarer, request);
     else
         take_counts(declarer, request, ok, answered.waited_ms - answered.round_trip_ms);
