@@ -112,4 +112,7 @@ void rabbitmq_check_trigger(const struct options *options, struct error *mistake
     int max_bytes = query->use_regex ? MAX_PATTERN_BYTES : MAX_QUEUE_NAME_BYTES;
     if (strlen(query->queue_name) > (size_t)max_bytes)
         error_add(mistakes, "queueName must have at most %d bytes", max_bytes);
+    /* Over AMQP the broker would answer for the name without it, as for another queue. */
+    if (strpbrk(query->queue_name, "\r\n") != NULL)
+        error_add(mistakes, "queueName must have no line break: RabbitMQ drops it");
 }
