@@ -64,6 +64,8 @@ static char *list_queues(struct management_peer *peer, size_t queues, const char
                          const char *request)
 {
     struct text json = {0};
+    if (peer->script.refuse_lists != 0)
+        return text_format("%d", peer->script.refuse_lists);
     if (given != NULL)
         return list_given(given, request);
     size_t number;
@@ -90,6 +92,8 @@ static char *list_queues(struct management_peer *peer, size_t queues, const char
 static char *list_one(const char *name)
 {
     struct text json = {0};
+    if (text_starts_with(name, "broken"))
+        return text_copy("502");
     if (!text_starts_with(name, "hanging"))
         add_queue(&json, name);
     return json.length == 0 ? NULL : text_take(&json);
@@ -155,7 +159,7 @@ static void take_request(struct management_peer *peer, struct call *call, const 
     call->due_ms = clock_now_ms();
     int fate = peer->fate;
     if (fate != 0)
-        call->body = NULL;
+        call->body = fate == 'p' ? text_copy("502") : NULL;
     else if (text_starts_with(request, "POST /token"))
         call->body = give_token(peer);
     else
@@ -179,11 +183,12 @@ static void read_request(struct management_peer *peer, struct call *call)
     take_request(peer, call, request);
 }
 
+/* A body of three digits is a status. */
 static const char *status_of(const char *body)
 {
-    return text_starts_with(body, "{\"error\"") ? "400 Bad Request"
-           : text_equal(body, "503")            ? "503 Service Unavailable"
-                                                : "200 OK";
+    return text_starts_with(body, "{\"error\"") ? "400"
+           : strspn(body, "0123456789") == 3    ? body
+                                                : "200";
 }
 
 /* Sends what is due, and returns how long to wait for the next. */
@@ -198,7 +203,7 @@ static int send_answers(struct management_peer *peer, struct call *calls)
             continue;
         }
         _cleanup_(memory_free) char *reply =
-            text_format("HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status_of(call->body),
+            text_format("HTTP/1.1 %s \r\nContent-Length: %zu\r\n\r\n%s", status_of(call->body),
                         strlen(call->body), call->body);
         (void)!send(call->socket, reply, strlen(reply), MSG_NOSIGNAL);
         free(TAKE(call->body));

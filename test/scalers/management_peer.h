@@ -1,7 +1,7 @@
 /*
  * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one
- * virtual host, each with as many messages as its number, and queues "hangingN" whose own GET is
- * never answered. Every pattern matches all that are listed. Tokens for it are at /token, numbered
+ * virtual host, each with as many messages as its number, and queues whose own GET is never answered
+ * ("hangingN") or answered with 502 ("brokenN"). Every pattern matches all that are listed. Tokens for it are at /token, numbered
  * from 1.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
@@ -27,6 +27,7 @@ struct management_script {
     size_t go;                /* so many of the queues, the first ones, go after pages of them... */
     size_t go_at_once;        /* ... so many after each */
     size_t refuse_page;       /* answered with 503; 0: none */
+    int refuse_lists;         /* with this status, all listings and pages; 0: none */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
      * 'h' never answered. */
@@ -50,8 +51,9 @@ struct management_peer {
      * GET of any one has that of the statistics. */
     _Atomic(const char *) in_totals;
     _Atomic(const char *) in_statistics;
-    atomic_int
-        fate; /* of each request: 0 it is answered; 'h' never; 'c' its connection is closed */
+    /* Of each request: 0 it is answered; 'h' never; 'c' its connection is closed; 'p' with 502, as
+     * by a proxy. */
+    atomic_int fate;
     atomic_size_t in_flight;
     atomic_size_t max_in_flight;
 };

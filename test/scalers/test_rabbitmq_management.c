@@ -107,6 +107,67 @@ static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
     management_stop(&fixture);
 }
 
+/* The plugin or a proxy, as where a list has a queue without a leader. */
+static void where_listings_are_refused_each_queue_has_a_get(void **state)
+{
+    (void)state;
+    static const int statuses[] = {500, 502};
+    for (size_t i = 0; i < ARRAY_LENGTH(statuses); i++) {
+        struct management_fixture fixture;
+        _cleanup_(memory_free) char *words = text_format("answered %d", statuses[i]);
+        management_start(&fixture, "5s",
+                         &(struct management_script){.queues = 40, .refuse_lists = statuses[i]});
+        management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
+        management_add_queue(&fixture, "^q", "QueueLength");
+        for (int round = 1; round <= 3; round++) {
+            management_measure(&fixture);
+            management_assert_answered_from(&fixture, 0, 1, 40);
+            assert_ended_with(fixture.feed, 40, TASK_FAILED, words);
+            assert_int_equal(fixture.peer.singles, 40 * round);
+            test_feed_again(fixture.feed);
+        }
+        assert_int_equal(fixture.peer.totals, 2);     /* with a page; and not again for a minute */
+        assert_int_equal(fixture.peer.statistics, 3); /* one listing, and a page each time */
+        management_stop(&fixture);
+    }
+}
+
+/* As where no list with it is answered, either. */
+static void a_queue_whose_get_is_refused_fails_alone(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "5s", &(struct management_script){.queues = 1, .refuse_lists = 502});
+    management_add_queues(&fixture, "broken", 2, "QueueLength");
+    management_add_queues_from(&fixture, "q", 1, 20, "QueueLength");
+    for (int round = 0; round < 2; round++) {
+        management_measure(&fixture);
+        for (size_t i = 0; i < 2; i++)
+            assert_ended_with(fixture.feed, i, TASK_FAILED, "answered 502");
+        management_assert_answered_from(&fixture, 2, 1, 20);
+        test_feed_again(fixture.feed);
+    }
+    management_stop(&fixture);
+}
+
+static void a_listing_that_is_forbidden_or_limited_is_no_reason_for_gets(void **state)
+{
+    (void)state;
+    static const int statuses[] = {401, 403, 404, 429};
+    for (size_t i = 0; i < ARRAY_LENGTH(statuses); i++) {
+        struct management_fixture fixture;
+        management_start(&fixture, "5s",
+                         &(struct management_script){.queues = 40, .refuse_lists = statuses[i]});
+        management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
+        assert_true(scaler_rabbitmq.connect(fixture.triggers[0].options.connection, INT64_MAX,
+                                            &fixture.client, &fixture.error));
+        assert_false(
+            test_feed_run(fixture.feed, fixture.client, MANAGEMENT_WITHIN_MS, &fixture.error));
+        assert_int_equal(fixture.peer.singles, 0);
+        management_stop(&fixture);
+    }
+}
+
 static void where_totals_hang_statistics_answer(void **state)
 {
     (void)state;
@@ -287,6 +348,9 @@ int main(void)
         cmocka_unit_test(a_name_with_a_nul_disturbs_no_other_queue),
         cmocka_unit_test(a_queue_that_cannot_be_read_fails_no_other),
         cmocka_unit_test(no_memory_for_now_is_no_listing_that_is_too_large),
+        cmocka_unit_test(where_listings_are_refused_each_queue_has_a_get),
+        cmocka_unit_test(a_queue_whose_get_is_refused_fails_alone),
+        cmocka_unit_test(a_listing_that_is_forbidden_or_limited_is_no_reason_for_gets),
         cmocka_unit_test(where_totals_hang_statistics_answer),
         cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),

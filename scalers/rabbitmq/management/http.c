@@ -114,14 +114,33 @@ void rabbitmq_http_stop(struct rabbitmq_http *http)
     fetch_pool_stop(http->pool);
 }
 
+static enum rabbitmq_http_outcome outcome_of_status(long status)
+{
+    enum { BAD_GATEWAY = 502, UNAVAILABLE = 503, GATEWAY_TIMEOUT = 504 };
+    switch (status) {
+    case FETCH_STATUS_NOT_FOUND:
+        return RABBITMQ_HTTP_NOT_FOUND;
+    case FETCH_STATUS_BAD_REQUEST:
+        return RABBITMQ_HTTP_BAD_REQUEST;
+    case FETCH_STATUS_UNAUTHORIZED:
+    case FETCH_STATUS_FORBIDDEN:
+        return RABBITMQ_HTTP_FAILED;
+    case BAD_GATEWAY:
+    case UNAVAILABLE:
+    case GATEWAY_TIMEOUT:
+        return RABBITMQ_HTTP_NO_BROKER;
+    default:
+        return status >= FETCH_STATUS_SERVER_ERROR ? RABBITMQ_HTTP_BROKEN : RABBITMQ_HTTP_REFUSED;
+    }
+}
+
 /* The management API explains itself as {"error": ..., "reason": ...}. */
 static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *http,
                                                  const struct fetch_answer *answer,
                                                  struct error *error)
 {
     const char *reason = json_string_value(json_object_get(answer->json, "reason"));
-    bool is_login = fetch_is_login_refused(answer);
-    if (is_login)
+    if (fetch_is_login_refused(answer))
         reason = answer->status == FETCH_STATUS_UNAUTHORIZED
                      ? "the login is refused, or the user lacks the tag management or a right to "
                        "the vhost"
@@ -130,11 +149,7 @@ static enum rabbitmq_http_outcome explain_status(const struct rabbitmq_http *htt
         reason = "no reason given";
     error_unavailable(error, "%s answered %ld: %.*s", http->name, answer->status,
                       (int)text_cut(reason, MAX_REASON_BYTES), reason);
-    if (answer->status == FETCH_STATUS_NOT_FOUND)
-        return RABBITMQ_HTTP_NOT_FOUND;
-    if (answer->status == FETCH_STATUS_BAD_REQUEST)
-        return RABBITMQ_HTTP_BAD_REQUEST;
-    return is_login ? RABBITMQ_HTTP_FAILED : RABBITMQ_HTTP_REFUSED;
+    return outcome_of_status(answer->status);
 }
 
 static enum rabbitmq_http_outcome outcome_of(const struct rabbitmq_http *http,

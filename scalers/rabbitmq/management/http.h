@@ -24,6 +24,8 @@ enum rabbitmq_http_outcome {
     RABBITMQ_HTTP_GOT,
     RABBITMQ_HTTP_NOT_FOUND,   /* 404 */
     RABBITMQ_HTTP_BAD_REQUEST, /* 400: a pattern or a page that the broker does not have */
+    RABBITMQ_HTTP_BROKEN,      /* from 500 on: the plugin failed, maybe at just this request */
+    RABBITMQ_HTTP_NO_BROKER,   /* ... or 502 to 504: or a proxy, as it reaches none */
     RABBITMQ_HTTP_REFUSED,     /* with any other status than 401 and 403 */
     RABBITMQ_HTTP_TIMED_OUT,
     RABBITMQ_HTTP_TOO_LARGE,

@@ -111,22 +111,27 @@ static void time_out(struct rabbitmq_management *client, struct rabbitmq_lookup 
     rabbitmq_lookup_drop(lookup);
 }
 
-/* The listing did not come. Statistics are the last to be listed: if they are too large, each queue
- * gets a GET; if they are late, or there is no memory for them now, its tasks fail. */
+/* The listing did not come. Statistics are the last to be listed: if they are too large or refused,
+ * each queue gets a GET; if they are late, or there is no memory for them now, its tasks fail. */
 static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing,
                             const struct rabbitmq_http_answer *answer)
 {
     bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
     bool is_too_large = answer->outcome == RABBITMQ_HTTP_TOO_LARGE;
+    bool is_refused =
+        answer->outcome == RABBITMQ_HTTP_BROKEN || answer->outcome == RABBITMQ_HTTP_NO_BROKER;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, listing->source, listing->sent_ms,
                                          clock_now_ms());
     else if (is_too_large)
         rabbitmq_preference_note_too_large(&client->preference, clock_now_ms());
+    else if (is_refused)
+        rabbitmq_preference_note_refused(&client->preference, listing->source, listing->sent_ms,
+                                         clock_now_ms());
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(listing->lookups, lookup, next) {
-        if (is_too_large || listing->source == RABBITMQ_SOURCE_TOTALS)
+        if (is_too_large || is_refused || listing->source == RABBITMQ_SOURCE_TOTALS)
             use_statistics(client, lookup);
         else if (is_late)
             time_out(client, lookup);
@@ -152,13 +157,22 @@ static bool take_listing_answer(struct rabbitmq_management *client,
                                 struct rabbitmq_http_answer *answer, struct error *error)
 {
     listing->is_in_flight = false;
-    if (answer->outcome == RABBITMQ_HTTP_TIMED_OUT || answer->outcome == RABBITMQ_HTTP_TOO_LARGE ||
-        answer->outcome == RABBITMQ_HTTP_NO_MEMORY) {
+    switch (answer->outcome) {
+    case RABBITMQ_HTTP_GOT:
+        break;
+    case RABBITMQ_HTTP_NOT_FOUND:
+    case RABBITMQ_HTTP_BAD_REQUEST:
+    case RABBITMQ_HTTP_REFUSED:
+    case RABBITMQ_HTTP_FAILED:
+        return fail_client(client, answer, error);
+    case RABBITMQ_HTTP_BROKEN:
+    case RABBITMQ_HTTP_NO_BROKER:
+    case RABBITMQ_HTTP_TIMED_OUT:
+    case RABBITMQ_HTTP_TOO_LARGE:
+    case RABBITMQ_HTTP_NO_MEMORY:
         give_up_listing(client, listing, answer);
         return true;
     }
-    if (answer->outcome != RABBITMQ_HTTP_GOT)
-        return fail_client(client, answer, error);
     const struct json_text queues = {answer->list.bytes, answer->list.length};
     if (!rabbitmq_listing_take(listing, queues, &client->vhost, &client->preference))
         return error_unavailable(error, "%s: unexpected reply: no list of queues",
@@ -186,6 +200,9 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
 static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
                        const struct rabbitmq_http_answer *answer)
 {
+    /* That of a pattern may be too much for a proxy or the plugin. */
+    if (answer->outcome == RABBITMQ_HTTP_NO_BROKER && !lookup->query->use_regex)
+        error_copy(&client->unreached, &answer->error);
     bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, lookup->source, lookup->request_ms,
@@ -302,8 +319,19 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
     }
 }
 
+/* A broker that was not reached for any queue since then may come back with zeros, as after any loss
+ * of it. One that answered anything only fails for some. */
+static bool was_reached(struct rabbitmq_management *client, int64_t since_ms, struct error *error)
+{
+    if (!error_is_set(&client->unreached) || client->preference.answered_ms >= since_ms)
+        return true;
+    error_move(error, &client->unreached);
+    return false;
+}
+
 static void abandon(struct rabbitmq_management *client)
 {
+    error_done(&client->unreached);
     rabbitmq_http_stop(client->http);
     rabbitmq_lookup_drop_all(&client->waiting);
     rabbitmq_lookup_drop_all(&client->requested);
@@ -317,6 +345,7 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
                                  struct error *error)
 {
     bool usable = true;
+    int64_t since_ms = clock_now_ms();
     feed_set_max_tasks(feed, SIZE_MAX, MAX_ISOLATED);
     while (usable && !feed_is_stopping(feed)) {
         take_tasks(client, feed);
@@ -333,6 +362,7 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         rabbitmq_http_wait(client->http, feed, next_ms);
         usable = take_answers(client, error);
     }
+    usable = usable && was_reached(client, since_ms, error);
     abandon(client);
     return usable;
 }

@@ -24,6 +24,7 @@ struct rabbitmq_management {
     struct rabbitmq_lookup *waiting;
     struct rabbitmq_lookup *requested; /* one by one, and pages */
     struct rabbitmq_listing listings[RABBITMQ_SOURCES];
+    struct error unreached; /* the last RABBITMQ_HTTP_NO_BROKER of a queue */
 };
 
 /* Begins as many requests for the lookups that wait as there is capacity for. */

@@ -5,7 +5,7 @@ enum {
      */
     CHEAP_QUEUES = 1000,
     QUEUES_PER_GET = 20,
-    REST_MS = 60 * 1000,          /* after totals hung or lacked the counts */
+    REST_MS = 60 * 1000,          /* after totals hung, were refused or lacked the counts */
     UNCOUNTED_REST_MS = 5 * 1000, /* where statistics lack them, too: those of a new queue come */
     SIZE_MS = 5 * 60 * 1000,      /* how long the size of the vhost is believed */
     CUT_MS = 1000,                /* what the broker waits for the next queue of the totals */
@@ -107,4 +107,13 @@ void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,
     preference->totals_rest_until_ms = source == RABBITMQ_SOURCE_TOTALS ? now_ms + REST_MS : 0;
     if (source == RABBITMQ_SOURCE_TOTALS && !was_up(preference, sent_ms))
         preference->doubted_until_ms = now_ms + DOUBT_MS;
+}
+
+void rabbitmq_preference_note_refused(struct rabbitmq_preference *preference,
+                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
+{
+    if (source == RABBITMQ_SOURCE_TOTALS)
+        rabbitmq_preference_note_timeout(preference, source, sent_ms, now_ms);
+    else
+        preference->listing_rest_until_ms = now_ms + REST_MS;
 }

@@ -21,7 +21,7 @@ struct rabbitmq_preference {
     int64_t queues_until_ms;
     int64_t totals_rest_until_ms;
     int64_t totals_counted_ms;     /* the last time that totals had a count */
-    int64_t listing_rest_until_ms; /* after it was too large */
+    int64_t listing_rest_until_ms; /* after it was too large or refused */
     int64_t doubted_until_ms;      /* zeros of statistics are */
     int64_t answered_ms;           /* the last answer of either */
     int64_t up_since_ms;           /* ... the first of those that came one soon after the other */
@@ -46,6 +46,10 @@ void rabbitmq_preference_note_size(struct rabbitmq_preference *preference, size_
 /* A listing was too large. */
 void rabbitmq_preference_note_too_large(struct rabbitmq_preference *preference, int64_t now_ms);
 
+/* The source's listing of `sent_ms` was refused: the other may do better, and else GETs. */
+void rabbitmq_preference_note_refused(struct rabbitmq_preference *preference,
+                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
+
 /* Totals had a count, or lacked one that they should have. */
 void rabbitmq_preference_note_counted(struct rabbitmq_preference *preference, int64_t now_ms);
 void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, int64_t now_ms);
@@ -59,9 +63,9 @@ void rabbitmq_preference_note_uncounted(struct rabbitmq_preference *preference, 
  *
  * Totals that took a second may have been cut short: where a part of them does not come within one,
  * RabbitMQ ends the list without it, and with status 200. A queue that is not in it may exist then,
- * and a pattern's sum lacks messages. For a while from then on, and from a time-out of totals on,
- * a 0 of the statistics is doubted: they are up to 5 s old, and after a start begin with zeros. But
- * not where earlier answers show that the broker has not just started.
+ * and a pattern's sum lacks messages. For a while from then on, and from a time-out or a refusal of
+ * totals on, a 0 of the statistics is doubted: they are up to 5 s old, and after a start begin with
+ * zeros. But not where earlier answers show that the broker has not just started.
  */
 bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
                                      enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
