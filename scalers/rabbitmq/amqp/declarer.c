@@ -6,8 +6,9 @@
 #include <string.h>
 
 enum {
-    DOUBT_MS = 200, /* a count of 0 that took longer is requested again */
-    GUESS_MS = 240, /* the broker gives the leader of a quorum queue 250 to report its length */
+    /* The broker gives the leader of a quorum queue 250 to report its length: a 0 that took as long
+     * is doubted, and less, as a round trip may have been learnt while the broker was slow. */
+    DOUBT_MS = 200,
     MAX_DOUBTS = 3, /* so often; a busy machine makes classic queues late, too */
     MIN_PIPELINE = 1,
     MAX_READS = 64, /* per turn, of 16 KiB at most: no flood keeps the thread from its deadlines */
@@ -140,22 +141,20 @@ void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
  * 0. Any other answer may come late, too, so it is requested again, alone. Only what is late every
  * time is an error. (A leader that is gone is 0 and 0 at once, and looks like an empty queue.)
  *
- * Behind others, the time counts from the sending: the answer before it may have been read late, as
- * after a retransmission. All that is known of the round trip then is the kernel's: what channels
- * have learnt, they may have learnt while the broker was slow.
+ * The time counts from the sending, even behind others: the answer before it may have been read
+ * late, as after a retransmission. At first only the kernel's round trip is subtracted, that which
+ * channels have learnt once it is alone: they may have learnt it while the broker was slow.
  */
 static bool is_guess(const struct rabbitmq_declarer *declarer,
                      const struct rabbitmq_request *request, const amqp_queue_declare_ok_t *ok,
                      const struct rabbitmq_answered *answered)
 {
-    if (ok->message_count != 0 || ok->consumer_count != 0)
+    if (ok->message_count != 0 || ok->consumer_count != 0 || answered->since_sent_ms < DOUBT_MS)
         return false;
-    if (request->doubts > 0 && !answered->was_behind)
-        return answered->waited_ms - answered->round_trip_ms >= GUESS_MS;
-    int64_t worked_ms = answered->since_sent_ms; /* at most */
-    if (worked_ms >= DOUBT_MS)
-        worked_ms -= rabbitmq_amqp_connection_round_trip_ms(declarer->connection);
-    return worked_ms >= DOUBT_MS;
+    int64_t round_trip_ms = request->doubts > 0 && !answered->was_behind
+                                ? answered->round_trip_ms
+                                : rabbitmq_amqp_connection_round_trip_ms(declarer->connection);
+    return answered->since_sent_ms - round_trip_ms >= DOUBT_MS;
 }
 
 static void take_guess(struct rabbitmq_declarer *declarer, struct rabbitmq_request *request)
