@@ -1,8 +1,8 @@
 /*
  * A server that answers as RabbitMQ's management API does, with the queues q0, q1, ... of one
- * virtual host, each with as many messages as its number, and queues whose own GET is never answered
- * ("hangingN") or answered with 502 ("brokenN"). Every pattern matches all that are listed. Tokens for it are at /token, numbered
- * from 1.
+ * virtual host, each with as many messages as its number, and queues whose own GET is never
+ * answered ("hangingN") or answered with 502 ("brokenN"). Every pattern matches all that are
+ * listed. Tokens for it are at /token, numbered from 1.
  *
  * Threads: it serves on one of its own. The counts may be read at any time.
  */

@@ -40,8 +40,7 @@ struct rabbitmq_channel {
     /* When its last answer was read, or something was sent while it owed none: since then its first
      * request has waited for the broker to work on it, and longer where that answer came late. */
     int64_t since_ms;
-    bool is_behind; /* its first request was sent behind another: since_ms is the start of no round
-                    trip */
+    bool is_behind; /* since_ms is no start of a round trip: its first request was behind another */
 };
 
 struct rabbitmq_channels {

@@ -29,9 +29,7 @@ static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
 static bool abandon(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
                     struct error *error)
 {
-    if (rabbitmq_slots_has(&declarer->slots,
-                           channel)) /* those behind a stalled one were sent again */
-        rabbitmq_declarer_send_again(declarer, channel, 1);
+    rabbitmq_declarer_send_behind_again(declarer, channel);
     return rabbitmq_slots_abandon(&declarer->slots, channel, error);
 }
 
@@ -52,7 +50,7 @@ static void stall(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *c
                   struct rabbitmq_request *request)
 {
     rabbitmq_quarantine_add(&declarer->quarantine, request->queue);
-    rabbitmq_declarer_send_again(declarer, channel, 1);
+    rabbitmq_declarer_send_behind_again(declarer, channel);
     rabbitmq_slots_stall(&declarer->slots, channel);
 }
 

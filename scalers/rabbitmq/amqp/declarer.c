@@ -126,10 +126,12 @@ struct rabbitmq_request *rabbitmq_declarer_find_sent(const struct rabbitmq_decla
     return rabbitmq_requests_find(&declarer->requests, id);
 }
 
-void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
-                                  const struct rabbitmq_channel *channel, size_t from)
+void rabbitmq_declarer_send_behind_again(struct rabbitmq_declarer *declarer,
+                                         const struct rabbitmq_channel *channel)
 {
-    for (size_t i = channel->count; i > from; i--) {
+    if (!rabbitmq_slots_has(&declarer->slots, channel))
+        return;
+    for (size_t i = channel->count; i > 1; i--) {
         struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, i - 1);
         if (request != NULL && !request->waits)
             rabbitmq_requests_wait_first(&declarer->requests, request, request->group);
@@ -224,15 +226,14 @@ static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_c
         task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s",
                    queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
     }
-    if (rabbitmq_slots_has(&declarer->slots,
-                           channel)) /* those behind a stalled one were sent again */
-        rabbitmq_declarer_send_again(declarer, channel, 1);
+    rabbitmq_declarer_send_behind_again(declarer, channel);
     channel->count = 0;
     channel->pipeline = channel->pipeline > 4 ? channel->pipeline / 4 : MIN_PIPELINE;
     rabbitmq_slots_restore(&declarer->slots, channel);
 }
 
-/* Where no channel is in such a state, or in use, librabbitmq would keep a pool for each. */
+/* A frame of a channel that is not in use loses the connection: librabbitmq keeps a pool for each
+ * channel that the broker names. */
 static bool handle_frame(struct rabbitmq_declarer *declarer, const amqp_frame_t *frame,
                          struct error *error)
 {

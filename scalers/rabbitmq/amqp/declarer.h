@@ -58,8 +58,9 @@ struct rabbitmq_request *rabbitmq_declarer_find_sent(const struct rabbitmq_decla
                                                      const struct rabbitmq_channel *channel,
                                                      size_t index);
 
-/* What was sent on the channel from the so-manyeth on is sent again, before all else. */
-void rabbitmq_declarer_send_again(struct rabbitmq_declarer *declarer,
-                                  const struct rabbitmq_channel *channel, size_t from);
+/* What was sent behind the first request of the channel is sent again, before all else: not that of
+ * a stalled one, as it was when it stalled. */
+void rabbitmq_declarer_send_behind_again(struct rabbitmq_declarer *declarer,
+                                         const struct rabbitmq_channel *channel);
 
 #endif

@@ -2,10 +2,8 @@
 
 #include <utlist.h>
 
-enum {
-    STALL_PIPELINE =
-        4, /* of a new channel while others hang: the fewer are behind the next that hangs */
-};
+/* Of a new channel while others hang: the fewer are behind the next that hangs. */
+enum { STALL_PIPELINE = 4 };
 
 static const struct group {
     size_t first; /* of its slots */

@@ -271,7 +271,7 @@ static bool take_answers(struct rabbitmq_management *client, struct error *error
 
 static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
 {
-    bool rest = rabbitmq_preference_rests(&client->preference, clock_now_ms());
+    bool rest = rabbitmq_preference_totals_rest(&client->preference, clock_now_ms());
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         task->timeout_ms = client->timeout_ms;
         enum rabbitmq_source source =
@@ -319,8 +319,8 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
     }
 }
 
-/* A broker that was not reached for any queue since then may come back with zeros, as after any loss
- * of it. One that answered anything only fails for some. */
+/* False: nothing was answered since then, and a proxy reached no broker: it may come back with
+ * zeros, as after any loss of it. One that answers anything fails for some queues only. */
 static bool was_reached(struct rabbitmq_management *client, int64_t since_ms, struct error *error)
 {
     if (!error_is_set(&client->unreached) || client->preference.answered_ms >= since_ms)

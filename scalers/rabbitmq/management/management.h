@@ -6,8 +6,8 @@
  *               35 us for every queue of the vhost, wanted or not; hangs where one queue hangs;
  *   statistics  one GET per queue (0.4 ms), or a listing (50 us per queue of the vhost), counts and
  *               rates as each queue last reported them: up to 5 s old; never hangs.
- * Totals are preferred; statistics are used where totals hang, lack the counts, or cost too much
- * for the few queues wanted.
+ * Totals are preferred; statistics are used where totals hang, are refused, lack the counts, or
+ * cost too much for the few queues wanted.
  *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
  * a queue), leaders.h (which zeros of it are believed), lookup.h (what a task waits for), listing.h

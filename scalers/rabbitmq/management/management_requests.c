@@ -48,7 +48,12 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
 
-/* Of all that wait for this source, and are not requested one by one. */
+/* Whether a listing of this source answers it. */
+static bool is_listed_by(const struct rabbitmq_lookup *lookup, enum rabbitmq_source source)
+{
+    return !lookup->query->use_regex && !lookup->is_single && lookup->source == source;
+}
+
 static void request_listing(struct rabbitmq_management *client, enum rabbitmq_source source)
 {
     struct rabbitmq_listing *listing = &client->listings[source];
@@ -56,7 +61,7 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     struct rabbitmq_lookup *next;
     int64_t last_ms = 0;
     DL_FOREACH_SAFE(client->waiting, lookup, next) {
-        if (lookup->query->use_regex || lookup->is_single || lookup->source != source)
+        if (!is_listed_by(lookup, source))
             continue;
         note_sent(lookup);
         rabbitmq_lookup_move(lookup, &listing->lookups);
@@ -71,22 +76,21 @@ static void request_listing(struct rabbitmq_management *client, enum rabbitmq_so
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
 }
 
-/* The queues (not patterns) that wait for this source. */
-static size_t count_waiting(const struct rabbitmq_management *client, enum rabbitmq_source source)
+static size_t count_listed_by(const struct rabbitmq_management *client, enum rabbitmq_source source)
 {
     const struct rabbitmq_lookup *lookup;
     size_t count = 0;
     DL_FOREACH(client->waiting, lookup)
-        count += !lookup->query->use_regex && !lookup->is_single && lookup->source == source;
+        count += is_listed_by(lookup, source);
     return count;
 }
 
 static void choose_totals(struct rabbitmq_management *client)
 {
-    size_t count = count_waiting(client, RABBITMQ_SOURCE_TOTALS);
+    size_t count = count_listed_by(client, RABBITMQ_SOURCE_TOTALS);
     if (count == 0)
         return;
-    if (rabbitmq_preference_has_totals(&client->preference, count, clock_now_ms())) {
+    if (rabbitmq_preference_lists_totals(&client->preference, count, clock_now_ms())) {
         if (!client->listings[RABBITMQ_SOURCE_TOTALS].is_in_flight &&
             rabbitmq_http_has_capacity(client->http))
             request_listing(client, RABBITMQ_SOURCE_TOTALS);
@@ -94,14 +98,14 @@ static void choose_totals(struct rabbitmq_management *client)
     }
     struct rabbitmq_lookup *lookup;
     DL_FOREACH(client->waiting, lookup)
-        if (!lookup->query->use_regex && lookup->source == RABBITMQ_SOURCE_TOTALS)
+        if (is_listed_by(lookup, RABBITMQ_SOURCE_TOTALS))
             rabbitmq_lookup_use_statistics(lookup);
 }
 
 /* Where they are listed, a few are requested one by one as well: the listing may take too long. */
 static void choose_statistics(struct rabbitmq_management *client)
 {
-    size_t count = count_waiting(client, RABBITMQ_SOURCE_STATISTICS);
+    size_t count = count_listed_by(client, RABBITMQ_SOURCE_STATISTICS);
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
     bool in_flight = client->listings[RABBITMQ_SOURCE_STATISTICS].is_in_flight;
     if (listed && (in_flight || !rabbitmq_http_has_capacity(client->http)))
@@ -111,8 +115,7 @@ static void choose_statistics(struct rabbitmq_management *client)
     DL_FOREACH(client->waiting, lookup) {
         if (singles == 0)
             break;
-        if (lookup->query->use_regex || lookup->is_single ||
-            lookup->source != RABBITMQ_SOURCE_STATISTICS)
+        if (!is_listed_by(lookup, RABBITMQ_SOURCE_STATISTICS))
             continue;
         lookup->is_single = true;
         singles--;

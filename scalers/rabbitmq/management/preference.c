@@ -13,10 +13,11 @@ enum {
     RESTART_MS = 10 * 1000, /* one that is down and up again in less is noticed, as requests fail */
 };
 
-bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
-                                    int64_t now_ms)
+bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preference, size_t queues,
+                                      int64_t now_ms)
 {
-    if (now_ms < preference->listing_rest_until_ms || rabbitmq_preference_rests(preference, now_ms))
+    if (now_ms < preference->listing_rest_until_ms ||
+        rabbitmq_preference_totals_rest(preference, now_ms))
         return false;
     return queues > RABBITMQ_MAX_GETS || now_ms >= preference->queues_until_ms ||
            preference->queues <= CHEAP_QUEUES + QUEUES_PER_GET * queues;
@@ -29,7 +30,7 @@ bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *pref
            now_ms >= preference->listing_rest_until_ms;
 }
 
-bool rabbitmq_preference_rests(const struct rabbitmq_preference *preference, int64_t now_ms)
+bool rabbitmq_preference_totals_rest(const struct rabbitmq_preference *preference, int64_t now_ms)
 {
     return now_ms < preference->totals_rest_until_ms;
 }

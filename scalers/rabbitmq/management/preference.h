@@ -29,15 +29,15 @@ struct rabbitmq_preference {
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
-bool rabbitmq_preference_has_totals(const struct rabbitmq_preference *preference, size_t queues,
-                                    int64_t now_ms);
+bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preference, size_t queues,
+                                      int64_t now_ms);
 
 /* Whether statistics are to be listed for so many queues; else each of them is requested alone. */
 bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *preference,
                                           size_t queues, int64_t now_ms);
 
 /* Whether totals are not to be requested at all for now, of patterns neither. */
-bool rabbitmq_preference_rests(const struct rabbitmq_preference *preference, int64_t now_ms);
+bool rabbitmq_preference_totals_rest(const struct rabbitmq_preference *preference, int64_t now_ms);
 
 /* A listing had so many queues. */
 void rabbitmq_preference_note_size(struct rabbitmq_preference *preference, size_t queues,
