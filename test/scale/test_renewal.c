@@ -106,6 +106,27 @@ static void values_do_not_outlive_a_connection_that_comes_back_elsewhere(void **
     assert_null(trigger->answers.peak);
 }
 
+/* It was idle here, and the query that it has later was not measured yet. */
+static void what_others_held_is_over_once_it_was_measured_here(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(ORDERS);
+    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
+    *of_peers = (struct peer_value){.value = 7, .since_ms = clock_now_ms()};
+    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    fake_set_queue("7", 0);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    set_connections("connections: {}\n");
+    fake_set_queue("7", FAKE_HANGS);
+    set_connections(connections_yaml);
+    query_of(trigger);
+    _cleanup_(answer_done) struct answer answer = {0};
+    const struct answer_call late = {.arrived_ms = clock_now_ms(), .out_of_time = true};
+    trigger_decide(trigger, &late, clock_now_ms(), &answer);
+    assert_int_equal(answer.kind, ANSWER_REFUSED);
+}
+
 /* It may have 64 KiB, and a team may make as many as it likes, one after the other. */
 static void nobody_keeps_the_values_of_a_connection_that_is_gone(void **state)
 {
@@ -436,6 +457,7 @@ int main(void)
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(a_round_ends_with_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
+        TEST(what_others_held_is_over_once_it_was_measured_here),
         TEST(nobody_keeps_the_values_of_a_connection_that_is_gone),
         TEST(a_policy_goes_on_with_another_query),
         TEST(a_policy_begins_anew_at_another_source),

@@ -786,7 +786,7 @@ static void held_triggers_are_counted_until_they_are_measured_or_refused(void **
     }
     trigger_answers_resume_hold(trigger, TRIGGER_HOLD_OVER);
     assert_held(0, 1);
-    trigger_answers_end_held(trigger, "it goes");
+    trigger_answers_leave_query(trigger, "it goes");
     assert_held(0, 0);
 }
 

@@ -238,7 +238,7 @@ static struct query *unbind_query(struct trigger *trigger, const char *why)
     if (bound->query == NULL)
         return NULL;
     trigger_unfollow(trigger);
-    trigger_answers_end_held(trigger, why);
+    trigger_answers_leave_query(trigger, why);
     engine_remove_user(bound->query, &bound->user);
     free(TAKE(bound->connection_name));
     return TAKE(bound->query);

@@ -25,9 +25,13 @@ static void set_hold(struct trigger *trigger, enum trigger_hold hold, const char
     trigger->answers.hold = hold;
 }
 
-void trigger_answers_end_held(struct trigger *trigger, const char *why)
+void trigger_answers_leave_query(struct trigger *trigger, const char *why)
 {
+    _cleanup_(snapshot_done) struct snapshot known = {0};
     set_hold(trigger, TRIGGER_HOLD_NONE, why);
+    query_snapshot(trigger->bound.query, &known);
+    if (known.is_measured)
+        free(TAKE(trigger->answers.of_peers));
 }
 
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)

@@ -28,8 +28,10 @@ void trigger_answers_begin_round(struct trigger *trigger, const struct answer *a
 const struct answer *trigger_answers_round(const struct trigger *trigger,
                                            int64_t now_ms); /* NULL: none */
 
-/* Ends the hold, in metrics and, with `why`, in the log. The query is not released yet. */
-void trigger_answers_end_held(struct trigger *trigger, const char *why);
+/* The trigger leaves its query, which is not released yet. The hold ends, in metrics and, with
+ * `why`, in the log. Where the query was measured, so does what other replicas hold: a query that
+ * takes its place may not be measured yet. */
+void trigger_answers_leave_query(struct trigger *trigger, const char *why);
 
 /* Goes on with the hold, with another query of the same source. */
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former);
