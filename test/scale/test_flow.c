@@ -392,6 +392,58 @@ static void between_two_commits_consumers_are_not_stuck(void **state)
     assert_int_equal(world.result.status, FLOW_STALL);
 }
 
+/* Another trigger has the query measured each second: three of its intervals may be one message. */
+static void a_trigger_takes_nobody_for_stuck_before_three_intervals_of_its_own(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = 1;
+    world.recent.interval_ms = 1000;
+    world.own_interval_ms = 5000;
+    waiting(50);
+    for (int i = 0; i < 60; i++) {
+        measure_for(1, 1, i % 12 == 0 ? 1 : 0);
+        assert_int_not_equal(world.result.status, FLOW_STALL);
+    }
+    measure_for(4, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
+static void with_a_long_interval_consumers_are_stuck_after_all_samples(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.reading.consumers = 1;
+    world.recent.interval_ms = 1000;
+    world.own_interval_ms = 3600 * 1000;
+    waiting(50);
+    measure_for(2, 1, 1);
+    measure_for(RECENT_SAMPLES_MAX - 2, 1, 0);
+    assert_int_not_equal(world.result.status, FLOW_STALL);
+    measure_for(2, 1, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
+/* A burst goes on for an interval of the trigger, however often others have the query measured. */
+static void a_burst_is_as_long_as_the_triggers_own_interval(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    world.recent.interval_ms = 1000;
+    world.own_interval_ms = 5000;
+    measure_for(5, 0, 0);
+    world.reading.consumers = 1;
+    waiting(10);
+    measure(0, 0);
+    waiting(100);
+    for (int i = 0; i < 4; i++)
+        measure(0, 0);
+    waiting(200); /* what comes later is no part of it */
+    measure_for(20, 0, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+    assert_int_equal(world.result.replicas, 10);
+}
+
 static void without_onStall_a_stuck_consumer_is_only_reported(void **state)
 {
     (void)state;
@@ -549,6 +601,9 @@ int main(void)
         TEST(a_burst_is_more_than_its_first_message),
         TEST(a_burst_finds_consumers_of_kafka_idle),
         TEST(a_burst_is_noticed_where_nothing_but_the_messages_is_known_when_idle),
+        TEST(a_trigger_takes_nobody_for_stuck_before_three_intervals_of_its_own),
+        TEST(with_a_long_interval_consumers_are_stuck_after_all_samples),
+        TEST(a_burst_is_as_long_as_the_triggers_own_interval),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),
         TEST(without_rates_the_status_is_unknown),

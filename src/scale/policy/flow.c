@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 const char *flow_status_text(enum flow_status status)
 {
@@ -301,19 +302,29 @@ static bool is_skewed(const struct recent_samples *recent, size_t intervals)
     return true;
 }
 
-/* Whether nothing has been consumed for longer than is usual. A consumer that works for minutes on
- * one message is not stuck, and a source that seldom counts what was consumed says nothing. */
-static bool is_stalled(const struct recent_samples *recent, size_t count, double rate,
-                       int64_t count_interval_ms)
+/* How long at least nothing must have been consumed: three intervals of the samples, and of the
+ * trigger, less what measurements come early. */
+static int64_t needed_quiet_ms(const struct recent_samples *recent, int64_t interval_ms)
 {
     const struct recent_sample *last = &recent->samples[recent->count - 1];
-    const struct reading *now = &last->reading;
+    int64_t of_samples_ms = last->at_ms - (last - STATUS_INTERVALS)->at_ms;
+    int64_t own_ms = STATUS_INTERVALS * interval_ms - interval_ms / 4;
+    if (recent->count == RECENT_SAMPLES_MAX)
+        own_ms = MIN(own_ms, last->at_ms - recent->samples[0].at_ms);
+    return MAX(of_samples_ms, own_ms);
+}
+
+/* Whether nothing has been consumed for longer than is usual. A consumer that works for minutes on
+ * one message is not stuck, and a source that seldom counts what was consumed says nothing. */
+static bool is_stalled(const struct recent_samples *recent, size_t count,
+                       const struct flow_pace *pace)
+{
+    const struct reading *now = &recent->samples[recent->count - 1].reading;
     double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
-    double patience_ms = rate > 0 ? STATUS_INTERVALS * 1000 / (rate * workers) : 0;
+    double patience_ms = pace->rate > 0 ? STATUS_INTERVALS * 1000 / (pace->rate * workers) : 0;
     int64_t quiet = quiet_ms(recent, count);
-    int64_t needed_ms = last->at_ms - recent->samples[recent->count - 1 - STATUS_INTERVALS].at_ms;
-    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * count_interval_ms));
-    return quiet >= needed_ms && (double)quiet >= patience_ms;
+    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * pace->count_interval_ms));
+    return quiet >= needed_quiet_ms(recent, pace->interval_ms) && (double)quiet >= patience_ms;
 }
 
 static bool grows_throughout(const struct recent_samples *recent, size_t intervals)
@@ -325,8 +336,7 @@ static bool grows_throughout(const struct recent_samples *recent, size_t interva
     return true;
 }
 
-enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
-                                int64_t count_interval_ms)
+enum flow_status flow_status_of(const struct recent_samples *recent, const struct flow_pace *pace)
 {
     size_t count = unbroken(recent);
     if (count <= STATUS_INTERVALS)
@@ -346,7 +356,7 @@ enum flow_status flow_status_of(const struct recent_samples *recent, double rate
     bool knows_nothing = !has_consumers && isnan(now->consumers);
     if (consumed <= 0 && knows_none)
         return FLOW_STOP;
-    if (has_consumers && is_stalled(recent, count, rate, count_interval_ms))
+    if (has_consumers && is_stalled(recent, count, pace))
         return FLOW_STALL;
     if (is_skewed(recent, STATUS_INTERVALS))
         return FLOW_SKEW;

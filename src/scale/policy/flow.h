@@ -42,11 +42,16 @@ enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
 struct flow flow_of(const struct recent_samples *recent);
 
-/* What consumers do. `rate` is what one of them does per second, as a slow consumer is not a stuck
- * one; NAN where it is not known. `count_interval_ms` is how often the source counts what was
- * consumed. */
-enum flow_status flow_status_of(const struct recent_samples *recent, double rate,
-                                int64_t count_interval_ms);
+/* What the status goes by besides the samples. */
+struct flow_pace {
+    double rate; /* of one consumer, per second: a slow one is not stuck; NAN: not known */
+    /* A consumer is stuck after three of these, and of the samples' intervals; but after all the
+     * samples that there can be, if these are fewer. */
+    int64_t interval_ms;
+    int64_t count_interval_ms; /* how often the source counts what was consumed */
+};
+
+enum flow_status flow_status_of(const struct recent_samples *recent, const struct flow_pace *pace);
 
 /*
  * What one consumer does per second, from times in which messages waited throughout: all consumers

@@ -281,7 +281,7 @@ static void note_before_stall(const struct policy_decision *decision)
     }
     if (before->known == POLICY_BEFORE_IDLE) {
         before->known = POLICY_BEFORE_KNOWN;
-        before->burst_until_ms = at_ms + decision->input->recent->interval_ms;
+        before->burst_until_ms = at_ms + decision->input->basis.interval_ms;
     }
     if (before->known == POLICY_BEFORE_UNKNOWN)
         most = replicas_at_work(decision);
@@ -297,11 +297,13 @@ static void limit_by_status(struct policy_decision *decision)
 {
     const struct policy_before_stall *before = &decision->state->before_stall;
     const struct reading *reading = &decision->last->reading;
-    double rate = decision->result.rate > 0
-                      ? decision->result.rate / decision->settings->consumers_per_replica
-                      : NAN;
-    enum flow_status status =
-        flow_status_of(decision->input->recent, rate, decision->input->basis.count_interval_ms);
+    double rate = decision->result.rate;
+    const struct flow_pace pace = {
+        .rate = rate > 0 ? rate / decision->settings->consumers_per_replica : (double)NAN,
+        .interval_ms = decision->input->basis.interval_ms,
+        .count_interval_ms = decision->input->basis.count_interval_ms,
+    };
+    enum flow_status status = flow_status_of(decision->input->recent, &pace);
     decision->result.status = status;
     note_before_stall(decision);
     if (status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)

@@ -105,6 +105,7 @@ struct policy_basis {
     double threshold;          /* the scaler's target per replica */
     bool has_threshold;        /* the user set it: with levels the larger number counts, without it
                                   the levels alone */
+    int64_t interval_ms;       /* its own: samples come more often where others share the query */
     int64_t count_interval_ms; /* as struct scaler has it */
 };
 

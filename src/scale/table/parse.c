@@ -225,6 +225,7 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
     policy->basis = (struct policy_basis){
         .threshold = parsed->target,
         .has_threshold = has_threshold(parsed),
+        .interval_ms = parsed->rules.interval_ms,
         .count_interval_ms = parsed->scaler->count_interval_ms,
     };
     if (policy->effective.is_on)
