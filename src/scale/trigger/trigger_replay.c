@@ -95,9 +95,9 @@ size_t trigger_replay(const struct trigger *trigger, const struct trigger_report
     struct past past = {.trigger = trigger, .now = now};
     if (of_peers != NULL)
         peak_value_add_earlier(&past.peak, of_peers->earlier, of_peers->earlier_count,
-                               count == 0 ? of_peers->since_ms : samples[first].at_ms);
-    for (size_t i = 0; i < count; i++)
-        evaluate(&past, &samples[first + i], &rows[i]);
+                               all == 0 ? of_peers->since_ms : samples[0].at_ms);
+    for (size_t i = 0; count > 0 && i < all; i++)
+        evaluate(&past, &samples[i], &rows[i < first ? 0 : i - first]);
     derive_arrivals(rows, count);
     snapshot_done(&past.snapshot);
     peak_value_done(&past.peak);

@@ -11,9 +11,10 @@
 #include "scale/trigger/trigger_report.h"
 
 /*
- * Writes the figures of the newest `max` samples at most, and returns how many there are. The
- * trigger has a query. `now` is its report of now, from trigger_report_with_changes(). The caller
- * frees `*ret_rows`; `*ret_has_more`: there are older samples.
+ * Writes the figures of the newest `max` samples at most, and returns how many there are. However
+ * few they are, all samples are gone through. The trigger has a query. `now` is its report of now,
+ * from trigger_report_with_changes(). The caller frees `*ret_rows`; `*ret_has_more`: there are
+ * older samples.
  */
 size_t trigger_replay(const struct trigger *trigger, const struct trigger_report *now, size_t max,
                       struct trigger_figures **ret_rows, bool *ret_has_more);
