@@ -111,6 +111,9 @@ static void addresses(void **state)
         {"cache1", false, true},
         {"cache3", false, false},
         {"://any", false, false},
+        {"redis+tls://any", false, true},
+        {"evil/x://any", false, false},
+        {"evil@x://any", false, false},
     };
     struct cluster_authentications *list =
         parse("{\"redis\": {\"hosts\": [\"redis:6379\", \"any\", \"*.cache.svc\", "

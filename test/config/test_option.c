@@ -363,6 +363,7 @@ static void other_credentials_lead_to_the_same_place(void **state)
         {OPTION_URL, "amqp://u:p@a:5672/vhost", "amqp://u:p@a:5672/other", false},
         {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:q@a,nats://u:q@b", true, true},
         {OPTION_URL, "nats://u:p@a,nats://u:p@b", "nats://u:p@a,nats://u:p@c", false, true},
+        {OPTION_URL, "nats://a,nats://b", "nats://anats://b", false, true},
         {OPTION_URL, "amqp://u:p@1@a/v", "amqp://u:p@2@a/v", true},
         {OPTION_URL, "amqp://u:p,1@a/v", "amqp://u:p,2@a/v", true},
         {OPTION_URL, "amqp://a/jobs@eu", "amqp://b/jobs@eu", false},
@@ -380,6 +381,115 @@ static void other_credentials_lead_to_the_same_place(void **state)
         if (same_place(rows, "host", cases[i].one, cases[i].other) != cases[i].same)
             fail_msg("%s and %s", cases[i].one, cases[i].other);
     }
+}
+
+static uint64_t source_of(const struct option *rows, const char *key, const char *value)
+{
+    _cleanup_(error_done) struct error error = {0};
+    const struct option_entry entry = {key, value};
+    const struct option_input input = {&entry, 1, OPTION_FROM_TRIGGER};
+    struct option_values *values =
+        option_parse_scope(rows, sizes, &input, OPTION_CONNECTION, &error);
+    uint64_t source = option_values_source(values);
+    option_values_free(values);
+    return source;
+}
+
+static void one_value_of_two_keys_leads_to_two_places(void **state)
+{
+    (void)state;
+    static const struct option rows[] = {
+        {"host", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, host)},
+        {"region", NULL, OPTION_CONNECTION, OPTION_STRING,
+         OPTION_FIELD(struct connection, password)},
+        {0},
+    };
+    assert_true(source_of(rows, "host", "eu") == source_of(rows, "host", "eu"));
+    assert_true(source_of(rows, "host", "eu") != source_of(rows, "region", "eu"));
+}
+
+static const struct option *row_of(const char *key)
+{
+    return option_find(table, key, OPTION_FROM_TRIGGER);
+}
+
+static void what_chooses_the_place_or_what_is_measured_steers_credentials(void **state)
+{
+    (void)state;
+    static const struct option secret_url = {
+        .key = "url", .scope = OPTION_CONNECTION, .flags = OPTION_URL | OPTION_SECRET};
+    assert_true(option_steers_credentials(row_of("host")));
+    assert_true(option_steers_credentials(row_of("brokerTls")));
+    assert_true(option_steers_credentials(row_of("queueName")));
+    assert_true(option_steers_credentials(&secret_url));
+    assert_false(option_steers_credentials(row_of("password")));
+    assert_false(option_steers_credentials(row_of("queueLength")));
+}
+
+static void an_entry_is_checked_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        struct option_entry entry;
+        const char *words; /* NULL: it is good */
+    } cases[] = {
+        {{"queueLength", "5"}, NULL},
+        {{"queueLength", " "}, NULL},
+        {{"scaler", "any"}, NULL},
+        {{"queueLength", "x"}, "queueLength \"x\""},
+        {{"queueLenght", "5"}, "did you mean \"queueLength\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        bool good = option_check_entry(table, others, &cases[i].entry, OPTION_FROM_TRIGGER, &error);
+        assert_int_equal(good, cases[i].words == NULL);
+        assert_int_equal(error_is_set(&error), !good);
+        if (!good)
+            assert_non_null(strstr(error_text(&error), cases[i].words));
+    }
+}
+
+/* The file has connections alone. */
+static void what_is_required_depends_on_where_it_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        enum option_origin origin;
+        bool host, queue; /* it is said to be missing */
+    } cases[] = {
+        {OPTION_FROM_TRIGGER, true, true},
+        {OPTION_FROM_TRIGGER_ALONE, false, true},
+        {OPTION_FROM_FILE, true, false},
+        {OPTION_FROM_CREDENTIALS, false, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(parsed_done) struct parsed parsed =
+            parse_from(cases[i].origin, (const char *const[]){"password", "pw", NULL, NULL});
+        const char *text = error_text(&parsed.error);
+        assert_int_equal(strstr(text, "host is missing") != NULL, cases[i].host);
+        assert_int_equal(strstr(text, "queueName is missing") != NULL, cases[i].queue);
+    }
+}
+
+/* A scaler's hooks are called all the same. */
+static void a_required_key_that_credentials_lack_is_empty(void **state)
+{
+    (void)state;
+    _cleanup_(parsed_done) struct parsed parsed = {0};
+    _cleanup_(error_done) struct error error = {0};
+    const struct option_entry password = {"password", "pw"};
+    const struct option_entry queue = {"queueName", "q"};
+    const struct option_input own = {&password, 1, OPTION_FROM_CREDENTIALS};
+    struct option_values *credentials =
+        option_parse_scope(table, sizes, &own, OPTION_CONNECTION, &error);
+    const struct option_input input = {
+        .entries = &queue, .count = 1, .origin = OPTION_FROM_TRIGGER, .credentials = credentials};
+    assert_false(option_parse(table, sizes, &input, parsed.values, &parsed.error));
+    assert_string_equal(error_text(&parsed.error), "host is missing: where the broker is");
+    const struct connection *connection = parsed.values[OPTION_CONNECTION]->data;
+    assert_string_equal(connection->host, "");
+    assert_string_equal(connection->password, "pw");
+    option_values_free(credentials);
 }
 
 static void values_can_be_made_again_from_their_texts(void **state)
@@ -509,6 +619,11 @@ int main(void)
         cmocka_unit_test(equal_values_have_equal_texts_set_by_the_same_keys),
         cmocka_unit_test(how_a_connection_is_used_is_not_in_its_identity),
         cmocka_unit_test(other_credentials_lead_to_the_same_place),
+        cmocka_unit_test(one_value_of_two_keys_leads_to_two_places),
+        cmocka_unit_test(what_chooses_the_place_or_what_is_measured_steers_credentials),
+        cmocka_unit_test(an_entry_is_checked_alone),
+        cmocka_unit_test(what_is_required_depends_on_where_it_is_written),
+        cmocka_unit_test(a_required_key_that_credentials_lack_is_empty),
         cmocka_unit_test(values_can_be_made_again_from_their_texts),
         cmocka_unit_test(a_duration_that_is_too_long_is_an_error_with_the_limit),
         cmocka_unit_test(numbers_and_bools_are_read_as_keda_reads_them),

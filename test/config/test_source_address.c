@@ -112,6 +112,7 @@ static void of_a_url_scheme_and_host_are_shown(void **state)
     assert_shown(URL, "amqp://user:pa/ss@rabbit.shop", "(hidden)");
     assert_shown(SECRET_URL, "postgresql://user:secret@db.shop/shop", "(hidden)");
     assert_shown(HOSTS, "kafka-0:9092", "kafka-0:9092");
+    assert_shown(PORT, "http://a@b/c", "http://a@b/c"); /* it is none */
 }
 
 /* The trigger is refused, but the page of triggers has it. */

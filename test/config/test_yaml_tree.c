@@ -202,6 +202,52 @@ static void what_is_invalid_fails_the_file_or_is_an_item(void **state)
     }
 }
 
+static void what_is_no_yaml_is_refused_with_the_reason_and_its_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"a: 1\nb: [c\n", "t.yaml:3: not YAML: did not find expected"},
+        {"a: 1\nb: \xff\nc: 2\n", "t.yaml:2: not YAML: "},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct yaml_forest forest = {0};
+        assert_false(
+            yaml_forest_parse(cases[i].text, strlen(cases[i].text), "t.yaml", &forest, &error));
+        if (!text_starts_with(error_text(&error), cases[i].words))
+            fail_msg("%s", error_text(&error));
+    }
+}
+
+static void trees_are_the_same_where_nothing_of_them_differs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *one, *other;
+        bool is_same;
+    } cases[] = {
+        {"{a: 1, b: [2, 3]}", "{a: 1, b: [2, 3]}", true},
+        {"{a: 1, b: [2, 3]}", "{a: 1, b: [2, 4]}", false},
+        {"{a: 1, b: 2}", "{a: 1, c: 2}", false},
+        {"{a: 1, b: 2}", "{b: 2, a: 1}", false},
+        {"{a: 1}", "{a: 1, b: 2}", false},
+        {"[1]", "{a: 1}", false},
+        {"x", "y", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct yaml_forest one = parsed(cases[i].one);
+        struct yaml_forest other = parsed(cases[i].other);
+        if (yaml_tree_is_same(one.trees[0], other.trees[0]) != cases[i].is_same)
+            fail_msg("%s and %s", cases[i].one, cases[i].other);
+        assert_false(yaml_tree_is_same(one.trees[0], NULL));
+        yaml_forest_done(&one);
+        yaml_forest_done(&other);
+    }
+    assert_true(yaml_tree_is_same(NULL, NULL));
+}
+
 /* A script in a ConfigMap, and a list in words, have none. */
 static void anchors_are_limited(void **state)
 {
@@ -218,6 +264,20 @@ static void anchors_are_limited(void **state)
     assert_refused(&anchors, "too many anchors (&) and aliases (*)");
     struct yaml_forest forest = parsed(script.bytes);
     yaml_forest_done(&forest);
+}
+
+/* Each alias is looked for among all anchors. */
+static void aliases_of_many_anchors_are_limited(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text yaml = {0};
+    text_add(&yaml, "[x");
+    for (size_t i = 0; i < 400; i++)
+        text_addf(&yaml, ", &a%zu x", i);
+    for (size_t i = 0; i < 30000; i++)
+        text_add(&yaml, ", *a0");
+    text_add(&yaml, "]\n");
+    assert_refused(&yaml, "too many anchors (&) and aliases (*)");
 }
 
 /* libyaml reads UTF-16, too, and ends a line where Unicode does. */
@@ -288,7 +348,10 @@ int main(void)
         cmocka_unit_test(a_key_that_is_given_twice_is_found),
         cmocka_unit_test(what_is_invalid_fails_the_file_or_is_an_item),
         cmocka_unit_test(deep_brackets_are_refused_at_once),
+        cmocka_unit_test(what_is_no_yaml_is_refused_with_the_reason_and_its_line),
+        cmocka_unit_test(trees_are_the_same_where_nothing_of_them_differs),
         cmocka_unit_test(anchors_are_limited),
+        cmocka_unit_test(aliases_of_many_anchors_are_limited),
         cmocka_unit_test(anchors_are_limited_in_every_encoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

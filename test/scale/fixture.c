@@ -130,6 +130,21 @@ void measure_again(const struct trigger *trigger)
     assert_true(is_new);
 }
 
+static bool has_failed(const struct trigger *trigger)
+{
+    _cleanup_(snapshot_done) struct snapshot now;
+    query_snapshot(trigger->bound.query, &now);
+    return now.last_attempt == ATTEMPT_FAILED;
+}
+
+void wait_until_failed(const struct trigger *trigger)
+{
+    query_demand(trigger->bound.query, clock_now_ms());
+    for (int i = 0; i < 5000 && !has_failed(trigger); i++)
+        usleep(2000);
+    assert_true(has_failed(trigger));
+}
+
 void set_connections(const char *yaml)
 {
     triggers_set_connections(triggers, parse_connections(yaml));

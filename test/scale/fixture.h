@@ -35,7 +35,8 @@ void assert_mistake(const struct trigger *trigger, enum error_code code, const c
 struct query *query_of(struct trigger *trigger);
 bool is_measured(const struct trigger *trigger);
 void wait_until_measured(const struct trigger *trigger);
-void measure_again(const struct trigger *trigger); /* a reading that is sent from now on */
+void measure_again(const struct trigger *trigger);     /* a reading that is sent from now on */
+void wait_until_failed(const struct trigger *trigger); /* its source answers with an error */
 
 extern const char connections_yaml[]; /* the file */
 struct connections *parse_connections(const char *yaml);

@@ -165,6 +165,11 @@ static void at_each_time_the_larger_value_counts(void **state)
     struct peer_value *known = of_peer(500, NOW_MS - 20);
     struct peer_value *lower = of_peer(400, NOW_MS - 10);
     struct peer_value *higher = of_peer(600, NOW_MS - 30);
+    known->policy_peak = 3;
+    known->policy_peak_ms = NOW_MS - 20;
+    lower->policy_peak = 5;
+    lower->policy_peak_ms = NOW_MS - 25;
+    higher->policy_peak_ms = NOW_MS - 15;
     peer_value_merge(known, lower);
     assert_float_equal(known->earlier[0].value, 500, 0);
     assert_int_equal(known->since_ms, NOW_MS - 10);
@@ -176,6 +181,8 @@ static void at_each_time_the_larger_value_counts(void **state)
         assert_int_equal(known->earlier[i].at_ms, NOW_MS - 30 + 10 * i);
     }
     assert_int_equal(known->since_ms, NOW_MS - 10);
+    assert_int_equal(known->policy_peak, 5);
+    assert_int_equal(known->policy_peak_ms, NOW_MS - 15);
     free(known);
     free(lower);
     free(higher);

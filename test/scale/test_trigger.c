@@ -5,6 +5,7 @@
 #include "scale/trigger/trigger_answers.h"
 #include "scale/trigger/trigger_objects.h"
 #include "scale/trigger/trigger_peers.h"
+#include "scale/trigger/trigger_replay.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -121,6 +122,16 @@ static void a_named_connection_brings_its_keys(void **state)
                         blank->parsed.values[OPTION_CONNECTION]->identity);
     assert_string_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
                         same->parsed.values[OPTION_CONNECTION]->identity);
+}
+
+/* Those that are before them in the order of the keys, and those behind. */
+static void the_keys_beside_those_of_a_named_connection_stay(void **state)
+{
+    (void)state;
+    struct trigger *trigger =
+        FIND(ORDERS, "password", " ", "passwordFromEnv", " ", "queueLength", "9");
+    assert_string_equal(error_text(&trigger->parsed.mistakes), "");
+    assert_float_equal(trigger->parsed.target, 9, 0);
 }
 
 static void a_key_that_differs_from_the_named_connections_is_refused(void **state)
@@ -518,6 +529,50 @@ static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
     trigger_report_done(&now);
 }
 
+/* The sample before it has what is held. */
+static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    fake_set_queue("7", FAKE_MISSING);
+    wait_until_failed(trigger);
+    _cleanup_(trigger_report_done) struct trigger_report now = {0};
+    trigger_report_with_changes(trigger, clock_now_ms(), &now);
+    for (size_t max = 0; max <= 2; max++) {
+        _cleanup_(memory_free) struct trigger_figures *rows = NULL;
+        bool has_more = false;
+        assert_int_equal(trigger_replay(trigger, &now, max, &rows, &has_more), max);
+        assert_int_equal(has_more, max < 2);
+        if (max == 0)
+            continue;
+        assert_string_equal(rows[max - 1].state, "held");
+        assert_float_equal(rows[max - 1].value, 7, 0);
+    }
+}
+
+/* Between two readings, and not since a failure in between. */
+static void arrivals_of_the_past_are_what_waiting_grew_by(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    fake_set_queue("7", FAKE_MISSING);
+    wait_until_failed(trigger);
+    fake_set_queue("7", 20);
+    measure_again(trigger);
+    _cleanup_(trigger_report_done) struct trigger_report now = {0};
+    _cleanup_(memory_free) struct trigger_figures *rows = NULL;
+    bool has_more = false;
+    trigger_report_with_changes(trigger, clock_now_ms(), &now);
+    assert_int_equal(trigger_replay(trigger, &now, 3, &rows, &has_more), 3);
+    double seconds = (double)(rows[2].at_ms - rows[0].at_ms) / 1000;
+    assert_float_equal(rows[0].arrivals * seconds, 13, 1e-6);
+    assert_true(isnan(rows[1].arrivals) && isnan(rows[2].arrivals));
+}
+
 /* All that pages and calls do, between two readings. */
 static void observers_change_nothing(void **state)
 {
@@ -716,6 +771,33 @@ static void the_triggers_of_an_object_are_in_the_order_of_their_last_calls(void 
 
     triggers_expire(triggers, 1000000);
     assert_null(triggers_of_object_find(triggers, "shop", "worker", ids[0]));
+}
+
+/* It may come after the trigger's first call. */
+static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    struct peer_value value = {.value = 7};
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .peers = values,
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 1,
+                                                        .max = 3,
+                                                        .max_bytes = 1 << 20});
+    assert_true(peer_values_add(values, &value, 0)); /* another trigger's */
+    struct trigger *trigger = FIND(GOOD);
+    assert_null(trigger->answers.of_peers);
+    memcpy(value.digest, trigger->peer_digest, PEER_DIGEST_BYTES);
+    assert_true(peer_values_add(values, &value, 0));
+    assert_ptr_equal(FIND(GOOD), trigger);
+    assert_non_null(trigger->answers.of_peers);
+    assert_float_equal(trigger->answers.of_peers->value, 7, 0);
+    triggers_free(TAKE(triggers));
+    peer_values_free(values);
 }
 
 static void a_trigger_without_a_query_gives_peers_nothing(void **state)
@@ -1036,6 +1118,7 @@ int main(void)
         TEST(kedas_own_keys_are_allowed),
         TEST(a_trigger_has_its_own_interval_and_hold),
         TEST(a_named_connection_brings_its_keys),
+        TEST(the_keys_beside_those_of_a_named_connection_stay),
         TEST(a_key_that_differs_from_the_named_connections_is_refused),
         TEST(a_secret_beside_a_named_connection_is_refused_whatever_it_is),
         TEST(inline_connections_can_be_denied),
@@ -1053,6 +1136,8 @@ int main(void)
         TEST(the_last_changes_of_a_policy_are_kept),
         TEST(the_changes_of_a_policy_are_copied_for_the_past_alone),
         TEST(past_replicas_of_a_policy_are_of_what_was_measured),
+        TEST(a_past_answer_is_the_same_where_fewer_are_wanted),
+        TEST(arrivals_of_the_past_are_what_waiting_grew_by),
         TEST(observers_change_nothing),
         TEST(with_a_shadow_alone_the_threshold_says_how_many_replicas),
         TEST(a_policy_begins_with_the_reading_that_is_known),
@@ -1062,6 +1147,7 @@ int main(void)
         TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
+        TEST(what_another_replica_gave_is_taken_by_the_next_call),
         TEST(a_trigger_without_a_query_gives_peers_nothing),
         TEST(the_triggers_of_an_object_are_in_the_order_of_their_last_calls),
         TEST(what_was_answered_earlier_is_given_with_its_age),

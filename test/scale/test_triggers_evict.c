@@ -114,6 +114,21 @@ static void a_full_table_drops_nothing_of_a_namespace_that_has_less(void **state
     assert_int_equal(triggers_count(triggers), 3);
 }
 
+static void the_oldest_of_a_namespace_that_has_more_is_dropped_after_older_ones(void **state)
+{
+    (void)state;
+    enum { NOW_MS = 2 * TRIGGERS_IN_USE_MS };
+    _cleanup_(memory_free) char *queue = text_format("%0500d", 7);
+    struct trigger *small = find_in("small", 0, (const char *const[]){GOOD, NULL});
+    find_in("large", 1,
+            (const char *const[]){"scaler", "fake", "source", "a", "queueName", queue, NULL});
+    find_in("own", NOW_MS, (const char *const[]){GOOD, "queueLength", "1", NULL});
+    find_in("own", NOW_MS, (const char *const[]){GOOD, "queueLength", "2", NULL});
+    assert_int_equal(triggers_count(triggers), 3);
+    assert_int_equal(triggers_bytes_of(triggers, "large"), 0);
+    assert_ptr_equal(find_in("small", NOW_MS, (const char *const[]){GOOD, NULL}), small);
+}
+
 static void a_full_table_fails_where_all_are_pinned(void **state)
 {
     (void)state;
@@ -410,6 +425,7 @@ int main(void)
         TEST(many_triggers_without_calls_expire_some_at_a_time),
         TEST(a_full_table_drops_what_is_not_in_use_of_the_namespace_first),
         TEST(a_full_table_drops_nothing_of_a_namespace_that_has_less),
+        TEST(the_oldest_of_a_namespace_that_has_more_is_dropped_after_older_ones),
         TEST(a_full_table_fails_where_all_are_pinned),
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
         TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What a view says of a trigger; NAN, NULL: nothing. */
 struct view {
@@ -176,22 +175,6 @@ static void assert_views(struct trigger *trigger, const struct view *expected)
 static struct view unknown_because(const char *state)
 {
     return (struct view){state, NAN, NAN, NAN, false};
-}
-
-static bool has_failed(const struct trigger *trigger)
-{
-    _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(trigger->bound.query, &now);
-    return now.last_attempt == ATTEMPT_FAILED;
-}
-
-static void wait_until_failed(const struct trigger *trigger)
-{
-    for (int i = 0; i < 5000 && !has_failed(trigger); i++) {
-        query_demand(trigger->bound.query, clock_now_ms());
-        usleep(2000);
-    }
-    assert_true(has_failed(trigger));
 }
 
 static struct trigger *measured(struct trigger *trigger)
