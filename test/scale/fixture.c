@@ -145,6 +145,15 @@ void wait_until_failed(const struct trigger *trigger)
     assert_true(has_failed(trigger));
 }
 
+double replicas_now(const struct trigger *trigger)
+{
+    struct trigger_report now;
+    trigger_report(trigger, clock_now_ms(), &now);
+    double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
+    trigger_report_done(&now);
+    return replicas;
+}
+
 void set_connections(const char *yaml)
 {
     triggers_set_connections(triggers, parse_connections(yaml));

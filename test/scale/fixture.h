@@ -29,6 +29,7 @@ struct trigger *find_in(const char *namespace, int64_t now_ms, const char *const
 
 #define FIND(...) find_in("shop", 0, (const char *const[]){__VA_ARGS__, NULL})
 #define GOOD "scaler", "fake", "source", "a", "queueName", "7"
+#define STEPS "scaler", "fake", "source", "a", "queueName", "jobs", "steps", "1=1, 10=5"
 #define ORDERS "scaler", "fake", "connectionName", "orders", "queueName", "7" /* of the file */
 
 void assert_mistake(const struct trigger *trigger, enum error_code code, const char *words);
@@ -37,6 +38,8 @@ bool is_measured(const struct trigger *trigger);
 void wait_until_measured(const struct trigger *trigger);
 void measure_again(const struct trigger *trigger);     /* a reading that is sent from now on */
 void wait_until_failed(const struct trigger *trigger); /* its source answers with an error */
+
+double replicas_now(const struct trigger *trigger); /* -1: it has no value */
 
 extern const char connections_yaml[]; /* the file */
 struct connections *parse_connections(const char *yaml);

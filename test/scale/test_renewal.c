@@ -143,15 +143,6 @@ static void nobody_keeps_the_values_of_a_connection_that_is_gone(void **state)
     option_values_free(values);
 }
 
-static double replicas_of(const struct trigger *trigger)
-{
-    struct trigger_report now;
-    trigger_report(trigger, clock_now_ms(), &now);
-    double replicas = now.answer.kind == ANSWER_VALUE ? now.answer.replicas : -1;
-    trigger_report_done(&now);
-    return replicas;
-}
-
 /* The level of 20 is left below 1 alone; at another source it begins with what is known there. */
 static void a_policy_goes_on_with_another_query(void **state)
 {
@@ -165,18 +156,18 @@ static void a_policy_goes_on_with_another_query(void **state)
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
     assert_ptr_not_equal(trigger->bound.query, before);
-    assert_true(replicas_of(trigger) == 5);
+    assert_true(replicas_now(trigger) == 5);
     measure_again(trigger);
-    assert_true(replicas_of(trigger) == 5);
+    assert_true(replicas_now(trigger) == 5);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new, "
                     "namespaces: [shop]}\n");
     fake_set_queue("jobs", 0);
     measure_again(trigger);
-    assert_true(replicas_of(trigger) == 0);
+    assert_true(replicas_now(trigger) == 0);
     fake_set_queue("jobs", FAKE_HANGS);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
-    assert_true(replicas_of(trigger) == -1);
+    assert_true(replicas_now(trigger) == -1);
 }
 
 /* The level of 20 at the former source would keep five replicas for 5 at this one. */
@@ -189,7 +180,7 @@ static void a_policy_begins_anew_at_another_source(void **state)
                                    "jobs", "steps", "1=1, 10=5");
     query_of(trigger);
     measure_again(trigger);
-    assert_true(replicas_of(trigger) == 5);
+    assert_true(replicas_now(trigger) == 5);
     fake_set_queue("jobs", FAKE_MISSING);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     trigger_report(trigger, clock_now_ms(), &now);
@@ -199,7 +190,7 @@ static void a_policy_begins_anew_at_another_source(void **state)
     trigger_report_done(&now);
     fake_set_queue("jobs", 5);
     measure_again(trigger);
-    assert_true(replicas_of(trigger) == 1);
+    assert_true(replicas_now(trigger) == 1);
 }
 
 /* As scaleDownWhenIdle asked for them: jobs of the former source may still run. */
@@ -245,7 +236,7 @@ static void no_step_sees_a_trigger_that_is_parsed_again(void **state)
                                    : connections_yaml);
         assert_ptr_equal(trigger->bound.query, query);
     }
-    assert_true(replicas_of(trigger) == 5);
+    assert_true(replicas_now(trigger) == 5);
 }
 
 static void unchanged_connections_are_left_alone(void **state)

@@ -1,0 +1,206 @@
+/* What triggers give other replicas, and take from them, and from the other triggers of their
+ * object. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "scale/fixture.h"
+#include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_peers.h"
+
+#include <string.h>
+
+/* It is not made younger by those who have it of others: it ends for all at one time. */
+static void what_the_policies_of_other_replicas_wanted_ends(void **state)
+{
+    (void)state;
+    enum { AGE_MS = 20 * 1000, LEFT_MS = 40 * 1000 };
+    struct peer_values *values = peer_values_new();
+    struct peer_value value = {0};
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(STEPS, "hold", "1m");
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    int64_t own = value.policy_peak;
+    assert_int_equal(value.policy_peak_ms, now_ms);
+
+    value.policy_peak = 1000;
+    value.policy_peak_ms = now_ms - AGE_MS;
+    assert_true(peer_values_add(values, &value, now_ms));
+    trigger_peers_take(trigger, values, now_ms);
+    assert_int_equal(trigger->policy->effective.state.peak.own, own);
+    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    assert_int_equal(value.policy_peak, 1000);
+    assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
+
+    value.policy_peak = (int64_t)POLICY_MAX_REPLICAS + 1;
+    value.policy_peak_ms = now_ms;
+    assert_true(peer_values_add(values, &value, now_ms));
+    trigger_peers_take(trigger, values, now_ms);
+    assert_int_equal(trigger->policy->effective.state.peak.of_peers, 1000);
+    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
+    assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
+    assert_int_equal(value.policy_peak, own);
+    peer_values_free(values);
+}
+
+static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(STEPS, "hold", "1m");
+    const struct policy_peak *known = &trigger->policy->effective.state.peak;
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    for (int peak = 0; peak <= 1; peak++) {
+        struct peer_value value;
+        assert_true(trigger_peers_give(trigger, now_ms, &value));
+        value.policy_peak = peak;
+        value.policy_peak_ms = now_ms;
+        assert_true(peer_values_add(values, &value, now_ms));
+        trigger_peers_take(trigger, values, now_ms);
+        assert_int_equal(known->of_peers, peak);
+        assert_int_equal(known->peers_until_ms, peak == 0 ? 0 : now_ms + 60000);
+    }
+    peer_values_free(values);
+}
+
+/* KEDA calls for an edited trigger as for another one; those of one poll are no edits. */
+static void an_edited_trigger_keeps_the_replicas_of_the_former(void **state)
+{
+    (void)state;
+    enum { LATER_MS = 60 * 1000 };
+    const char *const sibling[] = {STEPS, "interval", "3s", NULL};
+    const char *const edited[] = {STEPS, "interval", "2s", NULL};
+    struct trigger *former = FIND(STEPS);
+    former->policy->effective.state.peak.own = 7; /* it follows no query yet */
+    const struct trigger *other = find_in("shop", 1, sibling);
+    const struct policy_peak *peak = &other->policy->effective.state.peak;
+    assert_int_equal(peak->of_peers, 0);
+    const struct trigger *trigger = find_in("shop", LATER_MS, edited);
+    peak = &trigger->policy->effective.state.peak;
+    assert_int_equal(peak->own, 0);
+    assert_int_equal(peak->of_peers, 7);
+    assert_int_equal(peak->peers_until_ms, LATER_MS + trigger->parsed.rules.hold_ms);
+}
+
+static bool have_one_digest(struct trigger *one, struct trigger *other)
+{
+    struct peer_values *values = peer_values_new();
+    const struct peer_value value = {.value = 1, .since_ms = clock_now_ms()};
+    assert_true(peer_values_add(values, &value, clock_now_ms())); /* or nobody looks for his own */
+    trigger_peers_take(one, values, clock_now_ms());
+    trigger_peers_take(other, values, clock_now_ms());
+    peer_values_free(values);
+    assert_true(one->has_peer_digest && other->has_peer_digest);
+    return memcmp(one->peer_digest, other->peer_digest, PEER_DIGEST_BYTES) == 0;
+}
+
+static void peers_tell_triggers_apart_by_namespace_and_metadata(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "queueLength", "9");
+    const char *const same[] = {GOOD, "queueLength", "9", NULL};
+    assert_false(have_one_digest(trigger, find_in("shop2", 0, same)));
+    /* The same bytes, one behind the other. */
+    assert_false(have_one_digest(
+        trigger, FIND("scaler", "fake", "source", "a", "queueLength", "9queueName7")));
+}
+
+static void peers_are_told_no_secret_by_which_triggers_are_known(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "password", "a");
+    assert_true(have_one_digest(trigger, FIND(GOOD, "password", "b")));
+    assert_false(have_one_digest(trigger, FIND(GOOD)));
+}
+
+static void peers_tell_triggers_apart_by_their_urls_without_credentials(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD, "url", "http://me:word@here/x");
+    assert_true(have_one_digest(trigger, FIND(GOOD, "url", "http://you:other@here/x")));
+    assert_false(have_one_digest(trigger, FIND(GOOD, "url", "http://me:word@there/x")));
+}
+
+/* It may come after the trigger's first call. */
+static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    struct peer_value value = {.value = 7};
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .peers = values,
+                                                        .forget_ms = 1000,
+                                                        .max_inline = 1,
+                                                        .max = 3,
+                                                        .max_bytes = 1 << 20});
+    assert_true(peer_values_add(values, &value, 0)); /* another trigger's */
+    struct trigger *trigger = FIND(GOOD);
+    assert_null(trigger->answers.of_peers);
+    memcpy(value.digest, trigger->peer_digest, PEER_DIGEST_BYTES);
+    assert_true(peer_values_add(values, &value, 0));
+    assert_ptr_equal(FIND(GOOD), trigger);
+    assert_non_null(trigger->answers.of_peers);
+    assert_float_equal(trigger->answers.of_peers->value, 7, 0);
+    triggers_free(TAKE(triggers));
+    peer_values_free(values);
+}
+
+static void a_trigger_without_a_query_gives_peers_nothing(void **state)
+{
+    (void)state;
+    struct peer_value value;
+    assert_false(trigger_peers_give(FIND("scaler", "nonesuch"), clock_now_ms(), &value));
+    assert_false(trigger_peers_give(FIND(GOOD), clock_now_ms(), &value));
+}
+
+/* The age is that before the last answer: held values make nothing older. */
+static void what_was_answered_earlier_is_given_with_its_age(void **state)
+{
+    (void)state;
+    struct peer_value value;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs");
+    query_of(trigger);
+    measure_again(trigger);
+    int64_t now_ms = clock_now_ms();
+    struct answer answer = {.kind = ANSWER_VALUE, .value = 30, .active = true};
+    trigger_answers_begin_round(trigger, &answer, now_ms - 9000);
+    answer.held = true;
+    answer.failing_since_ms = now_ms - 7000;
+    trigger_answers_begin_round(trigger, &answer, now_ms - 5000);
+    answer = (struct answer){.kind = ANSWER_VALUE, .value = 20, .active = true};
+    trigger_answers_begin_round(trigger, &answer, now_ms - 1000);
+
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    assert_true(value.value == 20);
+    assert_int_equal(value.earlier_count, 2);
+    assert_true(value.earlier[0].value == 30);
+    assert_int_equal(value.earlier[0].at_ms, now_ms - (8000 - 2000));
+    assert_true(value.earlier[1].value == 20);
+    assert_int_equal(value.earlier[1].at_ms, now_ms);
+    assert_int_equal(value.earlier[2].at_ms, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_the_policies_of_other_replicas_wanted_ends),
+        TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
+        TEST(an_edited_trigger_keeps_the_replicas_of_the_former),
+        TEST(peers_tell_triggers_apart_by_namespace_and_metadata),
+        TEST(peers_are_told_no_secret_by_which_triggers_are_known),
+        TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
+        TEST(what_another_replica_gave_is_taken_by_the_next_call),
+        TEST(a_trigger_without_a_query_gives_peers_nothing),
+        TEST(what_was_answered_earlier_is_given_with_its_age),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
