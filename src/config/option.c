@@ -484,17 +484,13 @@ static bool is_known(const struct option_input *input, const struct option *tabl
            (input->credentials != NULL && input->credentials->given >> row & 1);
 }
 
-/* The values of a connection where nobody has to make them: these have nothing but defaults beside
- * what was parsed before. */
+/* The values of a connection where nobody has to make them: beside what was parsed before they have
+ * nothing but defaults. */
 static const struct option_values *whole_connection(const struct option_input *input,
-                                                    const struct option *table, uint64_t given)
+                                                    uint64_t given)
 {
     if (input->connection != NULL || input->credentials == NULL)
         return input->connection;
-    for (size_t i = 0; table[i].key != NULL; i++)
-        if (table[i].scope == OPTION_CONNECTION && is_demanded(&table[i], input->origin) &&
-            !(input->credentials->given >> i & 1))
-            return NULL;
     return given == 0 ? input->credentials : NULL;
 }
 
@@ -519,7 +515,7 @@ bool option_parse(const struct option *table, const size_t sizes[OPTION_SCOPES],
     }
     check_unknown_keys(table, input, &mistakes);
 
-    const struct option_values *whole = whole_connection(input, table, given[OPTION_CONNECTION]);
+    const struct option_values *whole = whole_connection(input, given[OPTION_CONNECTION]);
     const struct option_values *known = whole == NULL ? input->credentials : NULL;
     for (size_t i = 0; known != NULL && i < rows; i++)
         if (known->given >> i & 1)
