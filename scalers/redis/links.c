@@ -101,6 +101,12 @@ static void return_oldest(const struct redis_link *link)
         task_return(task, true);
 }
 
+static void fail_oldest(const struct redis_link *link, const struct error *error)
+{
+    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
+        task_fail(task, error);
+}
+
 /* Those of the oldest command whose time is over. Returns when the next one's is. */
 static int64_t time_out_oldest(const struct redis_link *link, int64_t now_ms)
 {
@@ -136,18 +142,29 @@ static int64_t oldest_timeout_ms(const struct redis_link *link)
 /* A server closes a connection that was idle for long, perhaps just now. One that closes each
  * before it has replied to a task is left to the back-off of the client. From the second time on
  * the oldest command may be what breaks it. */
-static bool lose_shared(struct redis_links *links)
+static bool may_go_on(struct redis_links *links)
 {
-    struct redis_link *link = links->shared;
+    const struct redis_link *link = links->shared;
     if (link->has_answered)
         links->losses = 0;
     redis_reopening_closed(&links->shared_reopening, clock_now_ms());
-    bool is_usable =
-        link->state == REDIS_LINK_READY && link->is_hung_up && links->losses++ < MAX_LOSSES;
-    if (!is_usable)
+    if (link->state != REDIS_LINK_READY || !(link->is_hung_up || link->is_reply_too_large) ||
+        links->losses++ >= MAX_LOSSES)
         return false;
     if (links->losses > 1 && redis_link_has_tasks_behind(link))
         return_oldest(link);
+    return true;
+}
+
+/* A reply that is too large is one: its tasks fail with it, and no others. There is one task less
+ * each time, so the link is opened again at once, for those of other tenants. */
+static bool lose_shared(struct redis_links *links, const struct error *error)
+{
+    struct redis_link *link = links->shared;
+    if (link->is_reply_too_large && link->commands != NULL && link->commands->tasks != NULL)
+        fail_oldest(link, error);
+    else if (!may_go_on(links))
+        return false;
     take_back(link, &links->waiting);
     links->was_kept_back = true;
     close_link(links, &links->shared);
@@ -169,8 +186,7 @@ static void lose_isolated(struct redis_links *links, const struct error *error)
     if (error != NULL && link->state != REDIS_LINK_READY)
         redis_links_fail(&links->waiting_isolated, error);
     else if (error != NULL && link->commands != NULL)
-        for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
-            task_fail(task, error);
+        fail_oldest(link, error);
     take_back(link, &links->waiting_isolated);
     close_link(links, &links->isolated);
 }
@@ -192,7 +208,7 @@ bool redis_links_step(struct redis_links *links, struct redis_link *link, short 
         lose_standby(links);
     else if (link == links->isolated)
         lose_isolated(links, &broken);
-    else if (!lose_shared(links)) {
+    else if (!lose_shared(links, &broken)) {
         error_move(error, &broken);
         return false;
     }

@@ -63,7 +63,8 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
 bool redis_links_has(const struct redis_links *links, const struct redis_link *link);
 
 /* After poll(), as redis_link_step(): a link of no further use is closed. What the shared one had
- * in flight is sent again, a few times. False: the client is of no further use, too. */
+ * in flight is sent again, a few times; what it was lost by, as the reply is too large, fails.
+ * False: the client is of no further use, too. */
 bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
                       struct error *error);
 

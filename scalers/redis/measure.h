@@ -7,9 +7,9 @@
  * command's, whose handler in requests/ answers or fails it, or sends the next command for it.
  * links.c times it out, returns it to be isolated, or has it wait again, to be sent on another
  * link. It is returned where another node has its key (MOVED); after ASK it is in `waiting_imports`
- * of that node. redis_cluster_lose() fails those of a node, and links.c those that the isolated
- * link breaks with; without a cluster tasks end with the client. Its deadline_ms is not used: its
- * time counts from the link's last progress.
+ * of that node. redis_cluster_lose() fails those of a node, and links.c those whose reply is too
+ * large, or that the isolated link breaks with; without a cluster tasks end with the client. Its
+ * deadline_ms is not used: its time counts from the link's last progress.
  *
  * Threads: that of the client.
  */

@@ -381,6 +381,35 @@ static void consumers_that_were_seen_lately_count(void **state)
     }
 }
 
+/* Of Redis 7.2, which has 8 elements each: more than fit into a reply are not requested. */
+static void consumers_that_are_too_many_are_not_known(void **state)
+{
+    enum { TASKS = 2 };
+    (void)state;
+    static const int counts[] = {7000, 8000};
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
+        struct text consumers = {0};
+        _cleanup_(memory_free) char *group =
+            text_format("*1\r\n*6\r\n$4\r\nname\r\n$7\r\nworkers\r\n$9\r\nconsumers\r\n:%d\r\n"
+                        "$3\r\nlag\r\n:3\r\n",
+                        counts[i]);
+        text_addf(&consumers, "*%d\r\n", counts[i]);
+        for (int j = 0; j < counts[i]; j++)
+            text_add(&consumers, "*8\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n:0\r\n"
+                                 "$4\r\nidle\r\n:0\r\n$8\r\ninactive\r\n:0\r\n");
+        struct outcome outcome = measure_with(
+            READING_CONSUMERS, &scaler_redis_streams,
+            SCRIPT({"XINFO CONSUMERS", consumers.bytes}, {"XINFO", group}), ONE_LAG, TASKS, 2000);
+        assert_true(outcome.usable);
+        assert_int_equal(outcome.answers, TASKS);
+        assert_true(outcome.reading.waiting == 3);
+        assert_true(i == 0 ? outcome.reading.consumers == counts[i]
+                           : isnan(outcome.reading.consumers));
+        error_done(&outcome.error);
+        text_done(&consumers);
+    }
+}
+
 static int64_t cpu_now_ms(void)
 {
     struct timespec now;
@@ -1016,6 +1045,7 @@ int main(void)
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
+        cmocka_unit_test(consumers_that_are_too_many_are_not_known),
         cmocka_unit_test(many_groups_and_fields_are_searched_once),
         cmocka_unit_test(of_an_error_only_the_code_is_logged),
         cmocka_unit_test(an_error_of_xinfo_is_not_taken_for_a_missing_stream),

@@ -231,6 +231,31 @@ static void a_server_that_breaks_each_connection_is_of_no_use(void **state)
     world_stop(&world);
 }
 
+/* More of them than links may be lost in a row, and none waits for one to be opened. */
+static void a_reply_that_is_too_large_fails_its_query_alone(void **state)
+{
+    enum { LARGE = 8, SOON_MS = 3000 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN large", "*70000\r\n"}, {"LLEN", ":3\r\n"}),
+                PAIRS("large", "large", "large", "large", "a", "large", "large", "large", "large",
+                      "b", "c"));
+    int64_t start_ms = clock_now_ms();
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i < world.count; i++) {
+        bool is_large = i != 4 && i < LARGE + 1;
+        if (is_large)
+            assert_ended_with(world.feed, i, TASK_FAILED, "the reply is too large");
+        else
+            assert_waiting(world.feed, i, 3);
+        assert_int_equal(test_feed_task(world.feed, i)->returned, 0);
+    }
+    assert_int_equal(redis_peer_connections(&world.peer), 1 + LARGE);
+    assert_in_range(clock_now_ms() - start_ms, 0, SOON_MS);
+    world_stop(&world);
+}
+
 enum { HANG_UPS_MS = 3000, MAX_HANG_UPS = 5 }; /* after 0, 250, 750 and 1,750 ms */
 
 static void a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time(void **state)
@@ -544,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_was_closed_while_idle_fails_no_query),
         cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
         cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
+        cmocka_unit_test(a_reply_that_is_too_large_fails_its_query_alone),
         cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),

@@ -272,9 +272,11 @@ static bool handle(struct redis_link *link, const redisReply *reply, int64_t now
 static bool reading_failed(struct redis_link *link, enum redis_read result, const char *reason,
                            struct error *error)
 {
-    if (result == REDIS_READ_TOO_LARGE)
+    if (result == REDIS_READ_TOO_LARGE) {
+        link->is_reply_too_large = true;
         return error_unavailable(error, "Redis at %s: the reply is too large",
                                  link->server->address);
+    }
     return result == REDIS_READ_HUNG_UP ? hung_up(link, reason, error) : broke(link, reason, error);
 }
 

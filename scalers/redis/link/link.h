@@ -86,8 +86,9 @@ struct redis_link {
     enum redis_link_state state;
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;
-    bool is_hung_up; /* the connection was closed or broke, and nothing else is wrong */
-    bool is_late;    /* ... as a reply took longer than `reply_limit` */
+    bool is_hung_up;         /* the connection was closed or broke, and nothing else is wrong */
+    bool is_late;            /* ... as a reply took longer than `reply_limit` */
+    bool is_reply_too_large; /* to the oldest command, or others use the memory for it */
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */

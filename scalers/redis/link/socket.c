@@ -17,7 +17,6 @@ enum {
     MAX_REPLY_BYTES = 2 << 20,     /* a consumer group is 150 bytes of XINFO GROUPS */
     KEPT_BYTES = 16 << 10,         /* of a buffer that is empty */
     FREE_OUTPUT_BYTES = 192 << 10, /* as much as redis_link_has_capacity() permits */
-    MAX_ELEMENTS = 1 << 16,        /* of all arrays of a reply; it is 13 of them */
     MAX_DEPTH = 7,                 /* of arrays in arrays; CLUSTER SLOTS has 4 */
     ELEMENT_BYTES = sizeof(redisReply *) + sizeof(redisReply) + 16, /* with malloc()'s own */
 };
@@ -48,7 +47,7 @@ static bool is_too_deep(const redisReadTask *task)
 static void *create_limited_array(const redisReadTask *task, redis_element_count elements)
 {
     struct redis_socket *socket = task->privdata;
-    if ((size_t)elements > MAX_ELEMENTS - socket->elements || is_too_deep(task))
+    if ((size_t)elements > REDIS_MAX_ELEMENTS - socket->elements || is_too_deep(task))
         return NULL;
     socket->elements += (size_t)elements;
     if (!count_memory(socket))

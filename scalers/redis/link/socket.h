@@ -21,6 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of all arrays of a reply; it is 13 for each consumer group of XINFO GROUPS. */
+enum { REDIS_MAX_ELEMENTS = 1 << 16 };
+
 /* The number of an array's elements, as hiredis has it. */
 #if HIREDIS_MAJOR >= 1
 typedef size_t redis_element_count;

@@ -170,7 +170,11 @@ static void explain_lag(const struct redis_server *server, struct task *task, co
  * has nothing pending and is seen often, or at the latest when one comes; one that works on a
  * message is seen again when that is done. One that died with entries pending keeps them.
  */
-enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000, MAX_CONSUMERS = 10 * 1000 };
+enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000 };
+
+/* Each is an element of XINFO CONSUMERS, and has 8: from Redis 7.2 on four fields. */
+enum { MAX_CONSUMERS = 7000 };
+_Static_assert(1 + MAX_CONSUMERS * 9 <= REDIS_MAX_ELEMENTS, "the reply is not too large");
 
 static bool is_seen(const redisReply *consumer)
 {
@@ -230,7 +234,7 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
     bool is_wanted = (task->wants & READING_CONSUMERS) != 0;
     if (is_wanted && redis_reply_is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
         warn_once(link->owner, task,
-                  "the group has more than 10,000, seen or not (XGROUP DELCONSUMER deletes one)");
+                  "the group has more than 7,000, seen or not (XGROUP DELCONSUMER deletes one)");
         is_wanted = false;
     }
     if (!is_wanted) {
