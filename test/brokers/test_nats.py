@@ -188,6 +188,33 @@ def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, se
     stream.cancel()
 
 
+def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
+    """Each has 64 subjects: all of them would take 28 MB, and the agent may map 26 MiB."""
+    subjects, count = 64, 700
+
+    def subscriptions():
+        return sum(connection["subscriptions"] for connection in nats.connections())
+
+    with nats.connect() as jetstream, Server(interval="30s") as server, Client(server.port) as client:
+        streams = []
+        names = jetstream.create_many(count, "wide", filtered=False, subjects=[f"wide.{i}" for i in range(subjects)])
+        try:
+            streams += [client.stream_is_active(trigger(nats, "wide", name)) for name in names]
+            wait_until(lambda: subscriptions() > 200 * subjects, 30, "subscriptions")
+            time.sleep(1)
+            assert subscriptions() < 300 * subjects
+            assert value(client, trigger(nats, "wide", names[-1])) == 0
+            jetstream.publish("wide", subject="0")
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                for stream in (streams[0], streams[-1]):
+                    assert pool.submit(next, stream).result(timeout=10).result
+            assert "agent process died" not in server.log()
+        finally:
+            for stream in streams:
+                stream.cancel()
+            jetstream.delete_stream("wide")
+
+
 ACCOUNTS = """
 accounts {
   SHOP {

@@ -1,5 +1,6 @@
 #include "scalers/nats_peer.h"
 
+#include "base/memory.h"
 #include "support/listener.h"
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -121,7 +122,8 @@ static void subscribe(struct call *call, const char *subject, const char *id)
         return;
     }
     size_t i = peer->subscriptions_count++;
-    assert_true(i < NATS_PEER_SUBSCRIPTIONS);
+    peer->subscriptions = memory_grow(peer->subscriptions, &peer->subscriptions_capacity, i + 1,
+                                      sizeof(*peer->subscriptions));
     peer->subscriptions[i].socket = call->socket;
     snprintf(peer->subscriptions[i].subject, sizeof(peer->subscriptions[i].subject), "%s", subject);
     snprintf(peer->subscriptions[i].id, sizeof(peer->subscriptions[i].id), "%s", id);
@@ -202,5 +204,6 @@ void nats_peer_stop(struct nats_peer *peer)
         pthread_join(peer->threads[i], NULL);
         close(peer->sockets[i]);
     }
+    free(peer->subscriptions);
     pthread_mutex_destroy(&peer->lock);
 }

@@ -24,7 +24,7 @@ struct nats_line {
                           opened; 0: for all */
 };
 
-enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_SUBSCRIPTIONS = 2048 };
+enum { NATS_PEER_CONNECTIONS = 8 };
 
 struct nats_peer {
     const struct nats_line *script; /* ends with an empty line; other requests are not answered */
@@ -42,8 +42,9 @@ struct nats_peer {
         int socket;
         char subject[128];
         char id[128];
-    } subscriptions[NATS_PEER_SUBSCRIPTIONS];
+    } *subscriptions;
     size_t subscriptions_count;
+    size_t subscriptions_capacity;
     int used[16]; /* of each line */
 };
 

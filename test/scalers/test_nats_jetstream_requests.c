@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "scalers/ended.h"
 #include "scalers/nats_peer.h"
@@ -477,6 +478,55 @@ static void many_subscriptions_are_notified_each(void **state)
     world_stop(&world);
 }
 
+static size_t count_subscribed(const struct world *world)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < test_feed_count(world->feed); i++)
+        count += test_feed_task(world->feed, i)->subscribed;
+    return count;
+}
+
+/* An agent that gets no memory ends, and with it all subscriptions of the connection. */
+static void subscriptions_beyond_their_memory_are_refused(void **state)
+{
+    enum { SUBJECTS_OF_STREAM = 64, MANY = 300, EXPECTED = 250, ENDED = 20, ENOUGH_MS = 60000 };
+    (void)state;
+    struct world world;
+    struct text stream = {0};
+    for (int i = 0; i < SUBJECTS_OF_STREAM; i++)
+        text_addf(&stream, "%s\"jobs.%d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", i);
+    text_add(&stream, "]}}");
+    world_start(&world, SCRIPT({"$JS.API.STREAM.INFO.orders", stream.bytes}, {OF("a"), CONSUMER}),
+                PAIRS("a"));
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    measure_until(&world, is_subscribed);
+    const void *query = world.triggers[0].options.query;
+    for (uint64_t id = 2; id <= MANY; id++)
+        test_feed_add(world.feed, query, (struct notifier){on_notify, &world, id});
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    test_feed_stay(world.feed, 1);
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i < MANY; i++)
+        assert_waiting(world.feed, i, 0);
+    assert_in_range(count_subscribed(&world), EXPECTED * 9 / 10, EXPECTED * 11 / 10);
+    struct test_task *last = test_feed_task(world.feed, MANY - 1);
+    assert_false(last->subscribed);
+    assert_non_null(strstr(error_text(&last->subscribe_error), "take at most 10 MiB"));
+
+    for (uint64_t id = 1; id <= ENDED; id++)
+        test_feed_unsubscribe(world.feed, id);
+    test_feed_again(world.feed);
+    for (size_t i = 0; i < MANY; i++)
+        test_feed_task(world.feed, i)->task.notifier.id = i >= MANY - ENDED ? MANY + i : 0;
+    world_run(&world);
+    for (size_t i = MANY - ENDED; i < MANY; i++)
+        assert_true(test_feed_task(world.feed, i)->subscribed);
+    world_stop(&world);
+    text_done(&stream);
+}
+
 /* The requests that wait for it go over the first connection then. */
 static void a_connection_of_subscriptions_that_is_silent_fails_no_request(void **state)
 {
@@ -547,6 +597,67 @@ static void a_message_on_another_subject_is_no_reply(void **state)
     }
 }
 
+static enum nats_subjects_state find_subjects(struct nats_subjects *subjects, int consumer,
+                                              int64_t now_ms, struct error *error)
+{
+    const struct nats_subject_list *list;
+    _cleanup_(memory_free) char *name = text_format("consumer-%d", consumer);
+    const struct nats_query query = {.stream = "orders", .consumer = name};
+    error_done(error);
+    return nats_subjects_find(subjects, &query, now_ms, &list, error);
+}
+
+static void reply_with_subjects(struct nats_subjects *subjects, uint64_t number, size_t length)
+{
+    enum { MAX_SUBJECTS = 64 };
+    struct text reply = {0};
+    natsMsg *message = NULL;
+    for (int i = 0; i < MAX_SUBJECTS; i++)
+        text_addf(&reply, "%s\"%0*d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", (int)length,
+                  i);
+    text_add(&reply, "]}}");
+    assert_int_equal(natsMsg_Create(&message, "x", NULL, reply.bytes, (int)reply.length), NATS_OK);
+    assert_true(nats_subjects_take(subjects, number, message));
+    natsMsg_Destroy(message);
+    text_done(&reply);
+}
+
+/* Consumers come and go, and a tenant may give each as many subjects as it likes. */
+static void subjects_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { SHORT = 10, LONG = 1000, MANY = 20000, AGED_MS = 61 * 1000 };
+    static const struct {
+        size_t length;
+        int min, max;
+    } rows[] = {{0, 8000, MANY - 1}, {SHORT, 500, 4000}, {LONG, 30, 100}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+        struct nats_subjects *subjects = nats_subjects_new(&connection);
+        struct error error = {0};
+        int count = 0;
+        find_subjects(subjects, 0, 0, &error);
+        reply_with_subjects(subjects, 1, 1); /* the stream's */
+        while (count < MANY &&
+               find_subjects(subjects, count, 0, &error) == NATS_SUBJECTS_REQUESTED) {
+            uint64_t number = connection.last_number;
+            if (rows[i].length > 0)
+                reply_with_subjects(subjects, number, rows[i].length);
+            if (find_subjects(subjects, count, 0, &error) == NATS_SUBJECTS_IMPOSSIBLE)
+                break;
+            count++;
+        }
+        assert_in_range(count, rows[i].min, rows[i].max);
+        assert_non_null(strstr(error_text(&error), rows[i].length > 0 ? "memory" : "4 MiB"));
+        if (rows[i].length == 0)
+            assert_int_equal(find_subjects(subjects, MANY, 0, &error), NATS_SUBJECTS_IMPOSSIBLE);
+        find_subjects(subjects, MANY, AGED_MS, &error); /* the stream's are requested again */
+        assert_int_equal(find_subjects(subjects, MANY, AGED_MS, &error), NATS_SUBJECTS_REQUESTED);
+        nats_subjects_free(subjects);
+        error_done(&error);
+    }
+}
+
 static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
 {
     (void)state;
@@ -577,8 +688,10 @@ int main(void)
         cmocka_unit_test(the_subjects_of_a_consumer_are_subscribed_to_where_they_are_published),
         cmocka_unit_test(messages_of_other_streams_are_not_subscribed_to),
         cmocka_unit_test(many_subscriptions_are_notified_each),
+        cmocka_unit_test(subscriptions_beyond_their_memory_are_refused),
         cmocka_unit_test(a_connection_of_subscriptions_that_is_silent_fails_no_request),
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
+        cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 #include "nats_jetstream/client/subjects.h"
 
-#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
@@ -15,12 +14,12 @@ enum {
     MAX_TREE_BYTES = 4 << 20, /* of a reply */
     MAX_SUBJECTS = 64,        /* of one stream or consumer */
     MAX_SUBJECT_LENGTH = 1024,
-    MAX_KNOWN = 200000,   /* beyond them all are dropped, and requested again */
+    MAX_BYTES = 4 << 20,  /* of all that is known: a consumer takes about 300 */
     FRESH_MS = 60 * 1000, /* then it is requested again: a stream's subjects may change */
     REPLY_MS = 5000,      /* there will be no reply after it */
 };
 
-/* A stream or a consumer. */
+/* A stream or a consumer. In the table by name they are in the order of their requests. */
 struct known {
     UT_hash_handle hh; /* by name */
     UT_hash_handle hh_number;
@@ -29,6 +28,7 @@ struct known {
     bool is_known;
     bool is_refused; /* the reply was none that we can use */
     struct nats_subjects_info info;
+    size_t bytes;
     char name[]; /* the subject of the request */
 };
 
@@ -36,20 +36,16 @@ struct nats_subjects {
     struct nats_client_connection *connection;
     struct known *by_name;
     struct known *by_number;
+    size_t bytes;
 };
 
 static void free_known(struct nats_subjects *subjects, struct known *known)
 {
     HASH_DELETE(hh, subjects->by_name, known);
     HASH_DELETE(hh_number, subjects->by_number, known);
+    subjects->bytes -= known->bytes;
     nats_subjects_info_done(&known->info);
     free(known);
-}
-
-static void forget_all(struct nats_subjects *subjects)
-{
-    while (subjects->by_name != NULL)
-        free_known(subjects, subjects->by_name);
 }
 
 struct nats_subjects *nats_subjects_new(struct nats_client_connection *connection)
@@ -61,7 +57,8 @@ struct nats_subjects *nats_subjects_new(struct nats_client_connection *connectio
 
 void nats_subjects_free(struct nats_subjects *subjects)
 {
-    forget_all(subjects);
+    while (subjects->by_name != NULL)
+        free_known(subjects, subjects->by_name);
     free(subjects);
 }
 
@@ -79,8 +76,7 @@ static bool add_subject(struct nats_subject_list *list, const json_t *subject)
     if (text == NULL || text[0] == '\0' || strlen(text) > MAX_SUBJECT_LENGTH ||
         list->count == MAX_SUBJECTS)
         return false;
-    if (list->items == NULL)
-        list->items = memory_array(MAX_SUBJECTS, sizeof(*list->items));
+    list->items = memory_resize(list->items, (list->count + 1) * sizeof(*list->items));
     list->items[list->count++] = text_copy(text);
     return true;
 }
@@ -119,6 +115,20 @@ bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_
     return false;
 }
 
+/* With the tables. */
+static void count_bytes(struct nats_subjects *subjects, struct known *known)
+{
+    enum { ENTRY_BYTES = 32 };
+    const struct nats_subject_list *list = &known->info.list;
+    size_t bytes = memory_heap_bytes(sizeof(*known) + strlen(known->name) + 1) + ENTRY_BYTES;
+    if (list->count > 0)
+        bytes += memory_heap_bytes(list->count * sizeof(*list->items));
+    for (size_t i = 0; i < list->count; i++)
+        bytes += memory_heap_bytes(strlen(list->items[i]) + 1);
+    subjects->bytes += bytes - known->bytes;
+    known->bytes = bytes;
+}
+
 bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message)
 {
     struct known *known = NULL;
@@ -130,45 +140,77 @@ bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg
     nats_subjects_info_done(&known->info);
     known->is_known = nats_subjects_parse(natsMsg_GetData(message),
                                           (size_t)natsMsg_GetDataLength(message), &known->info);
+    count_bytes(subjects, known);
+    if (subjects->bytes > MAX_BYTES) {
+        nats_subjects_info_done(&known->info);
+        known->is_known = false;
+        count_bytes(subjects, known);
+    }
     known->is_refused = !known->is_known;
     return true;
 }
 
-static void request(struct nats_subjects *subjects, struct known *known)
+static void request(struct nats_subjects *subjects, struct known *known, int64_t now_ms)
 {
-    known->requested_ms = clock_now_ms();
+    known->requested_ms = now_ms;
     known->is_refused = false;
     nats_client_connection_send(subjects->connection, known->name, &known->number);
     HASH_ADD(hh_number, subjects->by_number, number, sizeof(known->number), known);
 }
 
-/* What was learned a while ago still counts until it is learned again. */
-static struct known *find_or_request(struct nats_subjects *subjects, const char *name)
+static bool is_old(const struct known *known, int64_t now_ms)
+{
+    return now_ms > known->requested_ms + FRESH_MS;
+}
+
+/* Where all is in use, what is new has to wait: to forget what was requested just now would have
+ * all requested again and again. */
+static bool has_memory(struct nats_subjects *subjects, int64_t now_ms, struct error *error)
+{
+    while (subjects->bytes > MAX_BYTES && is_old(subjects->by_name, now_ms))
+        free_known(subjects, subjects->by_name);
+    return subjects->bytes <= MAX_BYTES ||
+           error_set(error, ERROR_LIMIT,
+                     "the subjects of NATS streams and consumers take at most %d MiB",
+                     MAX_BYTES >> 20);
+}
+
+/* What was learned a while ago still counts until it is learned again. NULL: too much is known.
+ * With the same `now_ms` nothing is freed that was returned before. */
+static struct known *find_or_request(struct nats_subjects *subjects, const char *name,
+                                     int64_t now_ms, struct error *error)
 {
     struct known *known = NULL;
     HASH_FIND_STR(subjects->by_name, name, known);
     if (known == NULL) {
+        if (!has_memory(subjects, now_ms, error))
+            return NULL;
         size_t length = strlen(name);
         known = memory_new(sizeof(*known) + length + 1);
         memcpy(known->name, name, length);
-        HASH_ADD_STR(subjects->by_name, name, known);
-        request(subjects, known);
-    } else if (clock_now_ms() > known->requested_ms + FRESH_MS) {
+        count_bytes(subjects, known);
+    } else if (is_old(known, now_ms)) {
+        HASH_DELETE(hh, subjects->by_name, known);
         HASH_DELETE(hh_number, subjects->by_number, known);
-        request(subjects, known);
-    }
+    } else
+        return known;
+    HASH_ADD_STR(subjects->by_name, name, known);
+    request(subjects, known, now_ms);
     return known;
 }
 
 /* NATS_SUBJECTS_KNOWN: of this one. */
-static enum nats_subjects_state state_of(const struct known *known, struct error *error)
+static enum nats_subjects_state state_of(const struct known *known, int64_t now_ms,
+                                         struct error *error)
 {
     if (known->is_known)
         return NATS_SUBJECTS_KNOWN;
     if (known->is_refused)
-        error_unavailable(error, "NATS replied to %s without subjects that can be subscribed to",
+        error_unavailable(error,
+                          "NATS replied to %s without subjects that can be subscribed to, or with "
+                          "more than there is memory for",
                           known->name);
-    else if (clock_now_ms() < known->requested_ms + REPLY_MS)
+    else if (now_ms < known->requested_ms + REPLY_MS)
         return NATS_SUBJECTS_REQUESTED;
     else
         error_unavailable(
@@ -180,24 +222,26 @@ static enum nats_subjects_state state_of(const struct known *known, struct error
 }
 
 enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
-                                            const struct nats_query *query,
+                                            const struct nats_query *query, int64_t now_ms,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error)
 {
     _cleanup_(text_done) struct text name = {0};
-    if (HASH_COUNT(subjects->by_name) > MAX_KNOWN)
-        forget_all(subjects);
     nats_add_api(&name, query);
     text_addf(&name, ".STREAM.INFO.%s", query->stream);
-    const struct known *stream = find_or_request(subjects, name.bytes);
+    const struct known *stream = find_or_request(subjects, name.bytes, now_ms, error);
+    if (stream == NULL)
+        return NATS_SUBJECTS_IMPOSSIBLE;
     text_clear(&name);
     nats_add_api(&name, query);
     text_addf(&name, ".CONSUMER.INFO.%s.%s", query->stream, query->consumer);
-    const struct known *consumer = find_or_request(subjects, name.bytes);
+    const struct known *consumer = find_or_request(subjects, name.bytes, now_ms, error);
+    if (consumer == NULL)
+        return NATS_SUBJECTS_IMPOSSIBLE;
 
-    enum nats_subjects_state state = state_of(stream, error);
+    enum nats_subjects_state state = state_of(stream, now_ms, error);
     if (state == NATS_SUBJECTS_KNOWN)
-        state = state_of(consumer, error);
+        state = state_of(consumer, now_ms, error);
     if (state != NATS_SUBJECTS_KNOWN)
         return state;
 

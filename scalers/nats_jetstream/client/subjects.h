@@ -25,7 +25,7 @@ void nats_subjects_free(struct nats_subjects *subjects);
 /* Takes a reply of the connection. False: it is to a request of somebody else. */
 bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message);
 
-/* They are the table's until it takes a reply. */
+/* They are the table's until it takes a reply, or is searched again. */
 struct nats_subject_list {
     char **items;
     size_t count;
@@ -38,7 +38,7 @@ enum nats_subjects_state {
 };
 
 enum nats_subjects_state nats_subjects_find(struct nats_subjects *subjects,
-                                            const struct nats_query *query,
+                                            const struct nats_query *query, int64_t now_ms,
                                             const struct nats_subject_list **ret_list,
                                             struct error *error);
 

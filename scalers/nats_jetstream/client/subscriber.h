@@ -10,6 +10,9 @@
  * of the system account): what is published to them in these milliseconds is found by the next
  * measurement, at --interval.
  *
+ * Subscriptions are not shared, and nats.c ends the process where it gets no memory: what is beyond
+ * a budget is refused, and polled.
+ *
  * Threads: that of the client. Owner: the client.
  */
 #ifndef BACKLOG_SCALERS_NATS_JETSTREAM_CLIENT_SUBSCRIBER_H
@@ -23,6 +26,7 @@
 #include "nats_jetstream/options.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct nats_subscriber {
@@ -31,6 +35,8 @@ struct nats_subscriber {
     struct nats_client_connection *connection; /* NULL: there is none */
     struct nats_subjects *subjects;
     struct nats_subscribed *subscribed; /* by the notifier's id */
+    size_t bytes;                       /* that these take, about */
+    int64_t swept_ms;                   /* when those that had ended were freed last */
     struct nats_denied_subject *denied; /* the user may not subscribe to these */
     struct error refusal;               /* why there is no connection */
     int64_t retry_ms;                   /* it is not connected before it */

@@ -189,8 +189,8 @@ class NatsClient:
         """The name of the server that leads a consumer."""
         return self.run(self.jetstream.consumer_info(stream, consumer)).cluster.leader
 
-    def create_many(self, count, stream="many", **config):
-        """A stream with `count` consumers, consumer-I of the subject many.I; returns their names."""
+    def create_many(self, count, stream="many", filtered=True, **config):
+        """A stream with `count` consumers, consumer-I of the subject many.I, or of all; returns their names."""
         self.create_stream(stream, **config)
         names = [f"consumer-{i}" for i in range(count)]
 
@@ -201,7 +201,7 @@ class NatsClient:
                 await asyncio.gather(*(
                     self.jetstream.add_consumer(stream, ConsumerConfig(
                         durable_name=names[i], ack_policy=AckPolicy.EXPLICIT,
-                        filter_subject=f"{stream}.{i}"))
+                        filter_subject=f"{stream}.{i}" if filtered else None))
                     for i in range(first, min(first + 100, count))))
 
         asyncio.run_coroutine_threadsafe(create(), self.loop).result(10 * CALL_SECONDS)
