@@ -18,6 +18,11 @@
  * wait within their deadlines. So does all but the first of a connection while other connections
  * have the memory for its link or its reply's head (source_memory.h).
  *
+ * A GET that ends before its lookup does, by its deadline or by fetch_pool_cancel(), waits for that
+ * thread, and the pool with it: by daemon/serve.c up to two seconds for each nameserver.
+ * CURLOPT_QUICK_EXIT would leave the thread alone, of which nobody would know how many there are;
+ * and before libcurl 8.14 it reads memory that the thread may have freed.
+ *
  * A fetcher of another server can be added for one transfer: it waits beside the GETs and delays
  * none of them.
  *
