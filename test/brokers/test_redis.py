@@ -175,6 +175,21 @@ def test_a_lag_that_redis_cannot_report_is_no_zero(broker, redis, client):
     wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
 
 
+def test_a_stream_with_too_many_groups_fails_alone(broker, redis):
+    """Each has 13 elements in the reply, of at most 65,536."""
+    groups, rounds = 6000, 10
+    redis.call("XGROUP", "CREATE", "orders", "workers", "$", "MKSTREAM")
+    redis.call_all([("XGROUP", "CREATE", "orders", f"group-{number}", "$") for number in range(groups)])
+    redis.call("RPUSH", "jobs", *range(3))
+    with Server(interval="100ms") as server, Client(server.port) as client:
+        answers(client, of_list(broker, "jobs"), 3, True)
+        for _ in range(rounds):
+            assert "the reply is too large" in unavailable(client, of_lag(broker))
+            answers(client, of_list(broker, "jobs"), 3, True)
+            time.sleep(0.2)
+        assert "connection failed" not in server.log()
+
+
 def test_a_list_that_changes_a_second_before_a_round_is_right_in_it(broker, redis):
     """With default settings, at KEDA's pollingInterval of 5."""
     changes = [("RPUSH", *"abcdefg"), ("LPOP", 3), ("DEL",), ("RPUSH", *"ab"), ("LPOP", 1)]
