@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/replicas.h"
 #include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "scalers/ended.h"
@@ -658,6 +659,23 @@ static void subjects_that_are_known_take_a_bounded_memory(void **state)
     }
 }
 
+/* Of streams that come and go. */
+static void replicas_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { MANY = 17000 };
+    (void)state;
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_replicas *replicas = nats_replicas_new(&connection);
+    struct error error = {0};
+    for (int i = 0; i <= MANY; i++) {
+        _cleanup_(memory_free) char *name = text_format("stream-%d", i % MANY);
+        const struct nats_query query = {.stream = name, .consumer = "workers"};
+        assert_int_equal(nats_replicas_find(replicas, &query, &error), NATS_REPLICAS_REQUESTED);
+    }
+    assert_int_equal(connection.last_number, MANY + 1); /* the first was forgotten */
+    nats_replicas_free(replicas);
+}
+
 static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
 {
     (void)state;
@@ -692,6 +710,7 @@ int main(void)
         cmocka_unit_test(a_connection_of_subscriptions_that_is_silent_fails_no_request),
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
         cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
+        cmocka_unit_test(replicas_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 enum {
     MAX_TREE_BYTES = 4 << 20, /* of a reply */
-    MAX_KNOWN = 100000,       /* beyond them all are dropped, and requested again */
+    MAX_KNOWN = 16384,        /* 4 MiB: beyond them all are dropped, and requested again */
     FRESH_MS = 60 * 1000,     /* then it is requested again */
     DENIED_MS = 10 * 1000,    /* the same, after a reply that we cannot use */
     REPLY_MS = 5000,          /* there will be no reply after it */
