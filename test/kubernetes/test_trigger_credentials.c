@@ -166,8 +166,10 @@ struct trigger {
     struct informer informer;
     struct trigger_credentials *all;
     size_t deliveries;
+    size_t most_bytes;            /* that there is memory for; 0: no limit */
     enum credentials_state state; /* as delivered last */
     enum error_code code;
+    char *password;
 };
 
 static bool take(void *context, const char *key, size_t length, struct credentials *credentials,
@@ -177,18 +179,25 @@ static bool take(void *context, const char *key, size_t length, struct credentia
     (void)key;
     (void)length;
     (void)hpa;
+    const char *password = credentials->count == 0 ? NULL : credentials->entries[0].value;
+    bool has_memory =
+        trigger->most_bytes == 0 || password == NULL || strlen(password) <= trigger->most_bytes;
     trigger->deliveries++;
-    trigger->state = credentials->state;
-    trigger->code = credentials->failure.code;
+    trigger->state = has_memory ? credentials->state : CREDENTIALS_REFUSED;
+    trigger->code = has_memory ? credentials->failure.code : ERROR_LIMIT;
+    free(trigger->password);
+    trigger->password = has_memory ? text_copy(password) : NULL;
     credentials_free(credentials);
-    return true;
+    return has_memory;
 }
 
 /* A call says that it has the queue "new"; the object has `queue`. */
 static void begin(struct trigger *trigger, const char *json)
 {
     static const struct option table[] = {
-        {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING}, {0}};
+        {.key = "queue", .scope = OPTION_QUERY, .type = OPTION_STRING},
+        {.key = "password", .scope = OPTION_CONNECTION, .type = OPTION_STRING},
+        {0}};
     static const struct option_entry entry = {"queue", "new"};
     static const struct trigger_need need = {"key", 3, "shop", "orders", &entry, 1, table};
     *trigger = (struct trigger){0};
@@ -226,6 +235,7 @@ static void end(struct trigger *trigger)
     trigger_credentials_free(trigger->all);
     for (size_t kind = 0; kind < OBJECT_KINDS; kind++)
         api_object_free(trigger->informer.views[kind].object);
+    free(trigger->password);
 }
 
 static void a_trigger_that_was_replaced_stays_valid_for_60_s(void **state)
@@ -335,6 +345,46 @@ static void a_call_of_no_trigger_is_denied_once_its_object_was_read_again(void *
     end(&trigger);
 }
 
+static void set_password(struct trigger *trigger, const char *base64)
+{
+    _cleanup_(memory_free) char *json = text_format(
+        "{\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"},\"data\":{\"p\":\"%s\"}}",
+        base64);
+    set_object(&trigger->informer, OBJECT_SECRET, json);
+}
+
+/* The trigger is refused until there is memory for its Secret, or the Secret is as it was before.
+ */
+static void a_secret_that_needs_less_memory_again_reaches_its_trigger(void **state)
+{
+    (void)state;
+    static const char by[] = SCALED_BY("new", "orders");
+    struct trigger trigger;
+    begin(&trigger, by);
+    trigger.most_bytes = 3;
+    set_object(
+        &trigger.informer, OBJECT_TRIGGER_AUTHENTICATION,
+        "{\"metadata\":{\"name\":\"orders\",\"namespace\":\"shop\"},\"spec\":{"
+        "\"secretTargetRef\":[{\"parameter\":\"password\",\"name\":\"orders\",\"key\":\"p\"}]}}");
+    set_password(&trigger, "b25l");
+    assert_true(take_turn(&trigger) == CLOCK_NEVER);
+    assert_string_equal(trigger.password, "one");
+
+    set_password(&trigger, "dHdlbHZl");
+    int64_t again_ms = read_again(&trigger, by);
+    assert_int_equal(trigger.code, ERROR_LIMIT);
+    assert_true(again_ms > now_ms && again_ms < CLOCK_NEVER);
+
+    set_password(&trigger, "b25l");
+    assert_true(read_again(&trigger, by) == CLOCK_NEVER);
+    assert_int_equal(trigger.state, CREDENTIALS_VERIFIED);
+    assert_string_equal(trigger.password, "one");
+    size_t deliveries = trigger.deliveries;
+    read_again(&trigger, by);
+    assert_int_equal(trigger.deliveries, deliveries);
+    end(&trigger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_trigger_that_was_refused_is_counted_until_its_object_has_it_no_more),
         cmocka_unit_test(a_new_call_waits_2_s_at_most_for_an_api_that_is_slow),
         cmocka_unit_test(a_call_of_no_trigger_is_denied_once_its_object_was_read_again),
+        cmocka_unit_test(a_secret_that_needs_less_memory_again_reaches_its_trigger),
         cmocka_unit_test(no_namespace_waits_for_all_triggers_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

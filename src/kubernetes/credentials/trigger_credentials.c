@@ -47,6 +47,7 @@ struct need {
     bool was_there;                /* an object had its trigger */
     bool is_gone;                  /* ... and has it no more, as delivered */
     struct hpa_facts delivered_hpa;
+    bool is_uncertain;   /* news were not taken since: the trigger may have others, or none */
     int64_t replaced_ms; /* its trigger is there no more since; 0: it is */
     int64_t refused_ms;  /* what was verified is refused since, by views; 0: it is not */
     int64_t due_ms;      /* to be resolved again; CLOCK_NEVER: not by itself */
@@ -159,16 +160,17 @@ static void deliver_need(struct trigger_credentials *all, struct need *need,
                          struct credentials *credentials, const struct hpa_facts *hpa)
 {
     const struct trigger_credentials_settings *settings = &all->settings;
-    if (credentials_equal(need->delivered, credentials) &&
+    if (!need->is_uncertain && credentials_equal(need->delivered, credentials) &&
         hpa_facts_equal(&need->delivered_hpa, hpa)) {
         count_delivered(all, need, -1);
         set_gone(all, need, credentials);
         credentials_free(credentials);
         return;
     }
-    if (informer_is_stopping(settings->informer) ||
-        !settings->changed(settings->context, need->key, need->key_length,
-                           credentials_share(credentials), hpa)) {
+    need->is_uncertain = informer_is_stopping(settings->informer) ||
+                         !settings->changed(settings->context, need->key, need->key_length,
+                                            credentials_share(credentials), hpa);
+    if (need->is_uncertain) {
         credentials_free(credentials);
         set_due(all, need, clock_now_ms() + REDELIVER_MS);
         return;

@@ -21,7 +21,7 @@ struct trigger_credentials_settings {
     const char *cluster_namespace; /* of a ClusterTriggerAuthentication's Secrets; borrowed */
     bool reads_hpas;               /* of ScaledObjects: for their replicas */
     /* News of the trigger that `key` names; the credentials are taken. False: must be called again
-     * later. */
+     * later, with what is known then, be it what was taken last. */
     bool (*changed)(void *context, const char *key, size_t length, struct credentials *credentials,
                     const struct hpa_facts *hpa);
     void *context;
