@@ -108,6 +108,25 @@ static void each_mistake_has_its_line(void **state)
 }
 
 /* More than the whole names, and more than it compares with the known keys. */
+/* The findings are in the logs of CI. */
+static void a_password_that_is_no_text_is_not_repeated(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"external, metadata: {scalerAddress: 'b:1', scaler: redis",
+                                        "redis, metadata: {hold: 0s"};
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n  triggers:\n"
+                             "    - {type: %s, address: 'r:1', listName: x, password: 48151623}}\n",
+                        types[i]);
+        struct findings findings = checked(text, NULL);
+        assert_finding(&findings, FINDING_ERROR, 6,
+                       "password: Kubernetes takes texts only: write the value in quotes");
+        assert_no_finding(&findings, "48151623");
+        findings_done(&findings);
+    }
+}
+
 static void each_misspelt_key_is_reported_once(void **state)
 {
     (void)state;
@@ -674,6 +693,7 @@ int main(void)
         cmocka_unit_test(a_server_refuses_names_of_an_authentication_that_are_none),
         cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(each_mistake_has_its_line),
+        cmocka_unit_test(a_password_that_is_no_text_is_not_repeated),
         cmocka_unit_test(each_misspelt_key_is_reported_once),
         cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(numbers_of_the_spec_are_checked),
