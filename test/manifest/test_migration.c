@@ -1,4 +1,6 @@
 #include "base/memory.h"
+#include "manifest/fixture.h"
+#include "manifest/migration/connection_keys.h"
 #include "manifest/migration_fixture.h"
 #include "scale/connections/own_credentials.h"
 
@@ -454,6 +456,47 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
     assert_stays(HEAD "  triggers:\n  - type: redis\n    ? metadata\n    : address: r:1\n"
                       "      listName: x\n",
                  "cannot be edited");
+}
+
+/* The keys of a connection by KEDA's other spellings, too. */
+static void a_connection_has_the_keys_of_its_triggers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *trigger, *keys, *error; /* NULL: that is not expected */
+    } cases[] = {
+        {"redis, metadata: {addresses: 'a:1,b:2', listName: x}",
+         "    address: \"a:1,b:2\"\n    passwordFile: k\n", NULL},
+        {"redis-cluster, metadata: {hosts: 'a,b', ports: '1,2', listName: x}",
+         "    host: \"a,b\"\n    port: \"1,2\"\n    passwordFile: k\n", NULL},
+        {"prometheus, metadata: {serverAddress: 'http://p', query: up, threshold: '1', authMode: "
+         "basic, username: u}",
+         "    authModes: basic\n    username: u\n    passwordFile: k\n", NULL},
+        {"redis, metadata: {addressesFromEnv: A, listName: x}", NULL,
+         "addressesFromEnv is a variable of the worker: a connection has the value, or a key of a "
+         "Secret (addressFile)"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(text_done) struct text written = {0};
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "  triggers:\n  - {type: %s, authenticationRef: {name: a}}\n---\n"
+                             "kind: TriggerAuthentication\nmetadata: {name: a, namespace: shop}\n"
+                             "spec: {secretTargetRef: [{parameter: password, name: s, key: k}]}\n",
+                        cases[i].trigger);
+        struct manifests manifests = manifests_of(text, &findings);
+        bool is_written =
+            connection_keys_write(settings.scalers, &manifests, "jobs", &written, &error);
+        manifests_done(&manifests);
+        assert_int_equal(findings.count, 0);
+        if (is_written != (cases[i].keys != NULL))
+            fail_msg("%s: %s", cases[i].trigger, error_text(&error));
+        if (is_written)
+            assert_non_null(strstr(written.bytes, cases[i].keys));
+        else
+            assert_non_null(strstr(error_text(&error), cases[i].error));
+    }
 }
 
 static void what_a_server_needs_beside_it_is_a_warning(void **state)
@@ -916,6 +959,7 @@ int main(void)
         cmocka_unit_test(a_scaled_job_is_to_hold_nothing),
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
+        cmocka_unit_test(a_connection_has_the_keys_of_its_triggers),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),
         cmocka_unit_test(each_scaled_job_whose_running_jobs_keda_deletes_is_named_once),
         cmocka_unit_test(of_variables_it_warns_where_the_server_refuses),

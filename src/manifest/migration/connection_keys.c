@@ -73,13 +73,15 @@ static void add_keys(const struct builtin *builtin, struct text *text, struct te
 
 static bool check_variables(const struct builtin *builtin, struct error *error)
 {
-    for (size_t i = 0; i < builtin->metadata->count; i++)
-        if (is_of_connection(builtin->keys[i].row) &&
-            !text_equal(builtin->keys[i].name, builtin->keys[i].row->key))
+    for (size_t i = 0; i < builtin->metadata->count; i++) {
+        const char *key = builtin->metadata->keys[i];
+        const struct option *row = builtin->keys[i].row;
+        if (is_of_connection(row) && option_is_variable(key) && !option_is_variable(row->key))
             return error_invalid(error,
                                  "%s is a variable of the worker: a connection has the value, or "
                                  "a key of a Secret (%sFile)",
-                                 builtin->metadata->keys[i], builtin->keys[i].row->key);
+                                 key, row->key);
+    }
     return true;
 }
 
