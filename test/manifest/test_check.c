@@ -302,6 +302,8 @@ static void a_strategy_must_fit_what_is_counted(void **state)
     "{type: nats-jetstream, metadata: {natsServerMonitoringEndpoint: n:8222, account: a, stream: " \
     "s, consumer: c}}"
 #define REDIS "{type: redis, metadata: {address: \"r:1\", listName: x}}"
+#define STREAM(more) "{type: redis-streams, metadata: {address: \"r:1\", stream: s" more "}}"
+#define BOTH ", consumerGroup: g, lagCount: \"5\", pendingEntriesCount: \"10\""
     static const struct {
         const char *strategy, *trigger;
         enum finding_level level;
@@ -321,6 +323,16 @@ static void a_strategy_must_fit_what_is_counted(void **state)
          "{type: external, metadata: {scalerAddress: \"b:1\", scaler: redis-streams, address: "
          "\"r:1\", stream: s, consumerGroup: g, pendingEntriesCount: \"5\"}}",
          FINDING_WARNING, "a second job"},
+        {"accurate", STREAM(", consumerGroup: g"), FINDING_WARNING, "a second job"},
+        {"accurate", STREAM(", consumerGroup: g, lagCount: \"0\""), FINDING_WARNING,
+         "a second job"},
+        {"default", STREAM(", consumerGroup: g, lagCount: \"0\""), FINDING_NOTE, NULL},
+        {"accurate", STREAM(BOTH), FINDING_NOTE, NULL}, /* the lag counts */
+        {"default", STREAM(BOTH), FINDING_WARNING, "use accurate"},
+        {"accurate", STREAM(", consumerGroup: g, lagCountFromEnv: L"), FINDING_NOTE, NULL},
+        {"default", STREAM(", consumerGroup: g, lagCountFromEnv: L"), FINDING_NOTE, NULL},
+        {"accurate", STREAM(", pendingEntriesCount: \"5\""), FINDING_NOTE, NULL}, /* the length */
+        {"default", STREAM(", pendingEntriesCount: \"5\""), FINDING_NOTE, NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(memory_free) char *text =
@@ -336,6 +348,8 @@ static void a_strategy_must_fit_what_is_counted(void **state)
     }
 #undef NATS
 #undef REDIS
+#undef STREAM
+#undef BOTH
 }
 
 static void settings_that_backlog_cannot_see_are_compared(void **state)

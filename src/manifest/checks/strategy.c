@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/value.h"
 
 /* Are messages that a job has taken, and not finished, in the value? */
 enum in_work { IN_WORK_UNKNOWN, IN_WORK_COUNTED, IN_WORK_NOT_COUNTED };
@@ -21,6 +22,26 @@ static enum in_work of_rabbitmq(const struct entries *entries)
     return is_http ? IN_WORK_COUNTED : IN_WORK_UNKNOWN;
 }
 
+/* Of the mode that KEDA's scaler and Backlog's choose (redis_stream_mode() in redis/options.c). The
+ * lag is of messages that no consumer has taken yet; pending ones are in work. */
+static enum in_work of_redis_streams(const struct entries *entries)
+{
+    static const struct option row = {.type = OPTION_INT};
+    _cleanup_(error_done) struct error ignored = {0};
+    const struct entry *group = entries_find(entries, "consumerGroup");
+    const struct entry *lag = entries_find(entries, "lagCount");
+    int64_t lag_count = 0;
+    if (group == NULL || group->value == NULL || text_is_blank(group->value))
+        return IN_WORK_UNKNOWN;
+    if (lag == NULL || (lag->value != NULL && text_is_blank(lag->value)))
+        lag = entries_find(entries, "lagCount" OPTION_VARIABLE_SUFFIX);
+    if (lag == NULL)
+        return IN_WORK_COUNTED;
+    if (lag->value == NULL || !value_parse(&row, lag->value, &lag_count, &ignored))
+        return IN_WORK_UNKNOWN;
+    return lag_count == 0 ? IN_WORK_COUNTED : IN_WORK_NOT_COUNTED;
+}
+
 static enum in_work find_in_work(const char *scaler, const struct entries *entries)
 {
     static const struct {
@@ -37,9 +58,7 @@ static enum in_work find_in_work(const char *scaler, const struct entries *entri
     if (text_equal(scaler, "rabbitmq"))
         return of_rabbitmq(entries);
     if (text_starts_with(scaler, "redis") && text_ends_with(scaler, "streams"))
-        return entries_find(entries, "pendingEntriesCount") != NULL ? IN_WORK_COUNTED
-               : entries_find(entries, "lagCount") != NULL          ? IN_WORK_NOT_COUNTED
-                                                                    : IN_WORK_UNKNOWN;
+        return of_redis_streams(entries);
     for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
         if (text_equal(scaler, known[i].scaler))
             return known[i].in_work;
