@@ -23,6 +23,7 @@ struct check_flags {
     bool is_strict;
     bool hides_notes;
     const char *namespace;
+    const char *keda_namespace;
     int64_t replicas;
     int64_t deadline_ms;
     struct option_list variables;
@@ -38,6 +39,8 @@ static const struct option table[] = {
          .doc = "the server reads TriggerAuthentications (--kubernetes, the chart's "
                 "kubernetes.enabled)"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
+    FLAG("keda-namespace", OPTION_STRING, keda_namespace, "keda", .value_name = "NAMESPACE",
+         .doc = "where KEDA is, and the Secrets and ConfigMaps of ClusterTriggerAuthentications"),
     FLAG("strict", OPTION_BOOL, is_strict, "false", .doc = "warnings count as mistakes"),
     FLAG("measure", OPTION_BOOL, measures, "false", .group = "Measuring",
          .doc = "measure each trigger once, and show the replicas that would follow. It sends the "
@@ -118,6 +121,7 @@ static int run_check(const struct command_line *line, struct error *error)
     size_t failed = 0;
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     signal(SIGPIPE, SIG_IGN);
+    manifests.cluster_namespace = flags->keda_namespace;
     read_files(line, flags, &manifests, &findings);
     struct connections *connections = connections_check(scaler_list, &manifests, &findings);
     const struct check_settings settings = {scaler_list, flags->has_kubernetes};

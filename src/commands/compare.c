@@ -45,7 +45,8 @@ static const struct option table[] = {
          .doc = "the metrics of KEDA's operator: HOST:PORT or a URL; default: through kubectl and "
                 "the API server's proxy to the Service keda-operator"),
     FLAG("keda-namespace", OPTION_STRING, keda_namespace, "keda", .value_name = "NAMESPACE",
-         .doc = "where KEDA is: its Service, and Secrets of ClusterTriggerAuthentications"),
+         .doc = "where KEDA is: its Service, and the Secrets and ConfigMaps of "
+                "ClusterTriggerAuthentications"),
     FLAG("context", OPTION_STRING, context, NULL, .value_name = "NAME",
          .doc = "of kubectl; default: its current one"),
     FLAG("namespace", OPTION_STRING, namespace, "default", .doc = "of manifests that name none"),
@@ -269,6 +270,7 @@ static int run_compare(const struct command_line *line, struct error *error)
     _cleanup_(manifests_done) struct manifests manifests = {0};
     _cleanup_(findings_done) struct findings findings = {0};
     const struct compare_flags *flags = line->flags;
+    manifests.cluster_namespace = flags->keda_namespace;
     const struct sigaction action = {.sa_handler = on_end};
     bool are_equal = false;
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);

@@ -3,12 +3,13 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 
-static const char *config_map_value(const struct manifests *manifests, const char *namespace,
+/* `place`: its namespace; NULL: any, as it is no secret. */
+static const char *config_map_value(const struct manifests *manifests, const char *place,
                                     const char *name, const char *key, const char **ret_unsupported)
 {
     const struct manifest_object *rival;
     const struct manifest_object *map =
-        manifests_find(manifests, MANIFEST_CONFIG_MAP, namespace, name, &rival);
+        manifests_find(manifests, MANIFEST_CONFIG_MAP, place, name, &rival);
     if (rival != NULL)
         *ret_unsupported = "a ConfigMap that is in several files with other values";
     const struct yaml_tree *data = map == NULL ? NULL : yaml_tree_find(map->tree, "data");
@@ -23,6 +24,7 @@ static void read_parameters(const struct manifests *manifests, const char *names
 {
     const struct yaml_tree *spec = yaml_tree_find(read->object->tree, "spec");
     const struct yaml_tree *list = yaml_tree_find(spec, list_name);
+    const char *place = read->is_cluster_wide ? manifests->cluster_namespace : namespace;
     for (size_t i = 0; list != NULL && list->kind == YAML_TREE_LIST && i < list->count; i++) {
         const struct yaml_tree *item = list->items[i];
         struct authentication_parameter parameter = {
@@ -39,8 +41,8 @@ static void read_parameters(const struct manifests *manifests, const char *names
             continue;
         }
         if (source == PARAMETER_CONFIG_MAP)
-            parameter.value = config_map_value(manifests, namespace, parameter.object,
-                                               parameter.key, &read->unsupported);
+            parameter.value = config_map_value(manifests, place, parameter.object, parameter.key,
+                                               &read->unsupported);
         if (source == PARAMETER_VARIABLE && yaml_tree_find(item, "containerName") != NULL)
             read->unsupported = "containerName";
         read->parameters[read->count++] = parameter;

@@ -53,6 +53,9 @@ struct manifest_object {
 struct manifests {
     bool reads_templates; /* set before anything is added: of Helm templates all but their actions
                              is read */
+    /* KEDA's, where the Secrets and ConfigMaps of ClusterTriggerAuthentications are; NULL: not
+     * known. Borrowed. */
+    const char *cluster_namespace;
     struct manifest_file **files;
     size_t file_count, file_capacity;
     struct manifest_object *objects;

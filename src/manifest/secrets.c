@@ -15,18 +15,27 @@ static const struct yaml_tree *find_key(const struct yaml_tree *map, const char 
     return NULL;
 }
 
+/* Those of a ClusterTriggerAuthentication are in KEDA's namespace. Where that is not known, only one
+ * without a namespace can be meant: no team's password goes to a source that all use. */
+static const char *cluster_place(const struct manifests *manifests)
+{
+    return manifests->cluster_namespace == NULL ? "" : manifests->cluster_namespace;
+}
+
 enum secret_state secret_find(const struct manifests *manifests, const char *namespace,
                               const struct authentication *authentication,
                               const struct authentication_parameter *parameter, char **ret_value,
                               struct error *error)
 {
-    /* Those of a ClusterTriggerAuthentication are in KEDA's namespace, which is not known here. */
-    const char *place = authentication->is_cluster_wide ? NULL : namespace;
     const struct manifest_object *rival;
     const struct manifest_object *secret =
-        manifests_find(manifests, MANIFEST_SECRET, place, parameter->object, &rival);
+        manifests_find(manifests, MANIFEST_SECRET,
+                       authentication->is_cluster_wide ? cluster_place(manifests) : namespace,
+                       parameter->object, &rival);
     if (secret == NULL || rival != NULL)
         return SECRET_ELSEWHERE;
+    bool may_be_another = /* of a team, in a file without namespaces */
+        authentication->is_cluster_wide && secret->namespace == NULL;
     const struct yaml_tree *plain =
         find_key(yaml_tree_find(secret->tree, "stringData"), parameter->key);
     const struct yaml_tree *encoded =
@@ -35,6 +44,8 @@ enum secret_state secret_find(const struct manifests *manifests, const char *nam
     if (plain != NULL && plain->kind == YAML_TREE_TEXT)
         *ret_value = text_copy(plain->text);
     else if (encoded == NULL || encoded->text == NULL) {
+        if (may_be_another)
+            return SECRET_ELSEWHERE;
         error_invalid(error, "Secret %s has no key %s, which %s of %s is to be", secret->label,
                       parameter->key, parameter->name, authentication->name);
         return SECRET_WRONG;

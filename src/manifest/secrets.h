@@ -9,7 +9,8 @@
 #include "manifest/builtin.h"
 
 enum secret_state {
-    SECRET_ELSEWHERE, /* in none of the files, as most are, or there are several of this name */
+    SECRET_ELSEWHERE, /* in none of the files, as most are, or in another namespace; or there are
+                         several of this name */
     SECRET_FOUND,
     SECRET_WRONG, /* it is there, and has no such value */
 };

@@ -64,13 +64,16 @@ static const char *variable_of(const struct builtin *builtin, const char *key)
     return NULL;
 }
 
-static bool refuse_secret(const struct builtin *builtin, const char *key, bool with_secrets,
-                          struct error *error)
+static bool refuse_secret(const struct sent_entries_source *source, const struct builtin *builtin,
+                          const char *key, struct error *error)
 {
-    if (with_secrets)
+    const char *place =
+        builtin->authentication.is_cluster_wide ? source->manifests->cluster_namespace : NULL;
+    if (source->with_secrets)
         return error_invalid(error,
-                             "%s is in a Secret of %s, which is in none of the files: add it", key,
-                             builtin->authentication.name);
+                             "%s is in a Secret of %s%s%s, which is in none of the files: add it",
+                             key, builtin->authentication.name,
+                             place == NULL ? "" : " in namespace ", place == NULL ? "" : place);
     return error_invalid(error,
                          "%s is in a Secret of %s, and nothing of a Secret is sent to a server: "
                          "give the server a connection (`backlog migrate --connection NAME`), and "
@@ -94,7 +97,7 @@ static bool read_builtin(const struct sent_entries_source *source, const struct 
             continue;
         const char *variable = variable_of(builtin, entry->key);
         if (variable == NULL)
-            return refuse_secret(builtin, entry->key, source->with_secrets, error);
+            return refuse_secret(source, builtin, entry->key, error);
         if (!resolve_variable(source, &entries->items[entries->count - 1], variable, error))
             return false;
     }

@@ -167,6 +167,33 @@ def test_check_measures_a_moved_trigger_with_its_own_authentication(how):
         assert done.returncode == 1 and "password is in a Secret of redis, which is in none of the files: add it" in done.stdout
 
 
+def test_check_measures_with_the_secret_that_is_in_kedas_namespace():
+    """Of a ClusterTriggerAuthentication: not with a team's own that has the same name."""
+    with Redis() as redis:
+        with redis.connect() as client:
+            client.call("RPUSH", "jobs", *range(JOBS))
+            client.call("CONFIG", "SET", "requirepass", "sesame")
+        text = (OBJECT + """\
+      authenticationRef: {{name: redis, kind: ClusterTriggerAuthentication}}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ClusterTriggerAuthentication
+metadata: {{name: redis}}
+spec:
+  secretTargetRef: [{{parameter: password, name: redis, key: password}}]
+  configMapTargetRef: [{{parameter: databaseIndex, name: redis, key: database}}]
+""").format(name="jobs", type="redis", redis=redis.address)
+        for namespace, password, database in (("shop", "decoy", 1), ("keda", "sesame", 0)):
+            text += SECRET.replace("shop", namespace).replace("sesame", password)
+            text += f'---\nkind: ConfigMap\nmetadata: {{name: redis, namespace: {namespace}}}\ndata: {{database: "{database}"}}\n'
+        assert "redis-jobs is 37, target 5, active" in backlog("check", "--measure", "-", text=text).stdout
+        done = backlog("check", "--measure", "--keda-namespace", "shop", "-", text=text)
+        assert done.returncode == 1 and "authentication failed" in done.stdout
+        done = backlog("check", "--measure", "--keda-namespace", "other", "-", text=text.replace("  configMapTargetRef", "  # "))
+        assert done.returncode == 1 and ("password is in a Secret of redis in namespace other, which is in none of the files: add it"
+                                         in done.stdout)
+
+
 def test_a_measurement_moves_no_cursor(redis, server):
     address = f"127.0.0.1:{server.port}"
     text = OBJECT.format(name="jobs", type="redis", redis=redis.address).replace("listName: jobs", 'listName: "j\\e[2J"')

@@ -5,12 +5,13 @@
 
 #include <string.h>
 
-struct findings checked_with(const struct check_settings *settings, const char *text,
-                             struct check_counts *ret_counts)
+struct findings checked_in(const char *cluster_namespace, const struct check_settings *settings,
+                           const char *text, struct check_counts *ret_counts)
 {
     struct findings findings = {0};
     struct check_counts counts;
     struct manifests manifests = manifests_of(text, &findings);
+    manifests.cluster_namespace = cluster_namespace;
     struct connections *connections = connections_check(scaler_list, &manifests, &findings);
     manifests_check(settings, &manifests, connections, &findings,
                     ret_counts == NULL ? &counts : ret_counts);
@@ -20,6 +21,12 @@ struct findings checked_with(const struct check_settings *settings, const char *
         findings.items[i].path = "";
     manifests_done(&manifests);
     return findings;
+}
+
+struct findings checked_with(const struct check_settings *settings, const char *text,
+                             struct check_counts *ret_counts)
+{
+    return checked_in("keda", settings, text, ret_counts);
 }
 
 struct findings checked(const char *text, struct check_counts *ret_counts)

@@ -13,6 +13,9 @@
     "metadata: {name: orders, namespace: shop}\n"
 
 /* The caller ends them; the counts may be NULL. */
+struct findings checked_in(const char *cluster_namespace, const struct check_settings *settings,
+                           const char *text, struct check_counts *ret_counts);
+/* In "keda", as the command does by default. */
 struct findings checked_with(const struct check_settings *settings, const char *text,
                              struct check_counts *ret_counts);
 struct findings checked(const char *text, struct check_counts *ret_counts);

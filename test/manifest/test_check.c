@@ -605,6 +605,68 @@ static void secrets_in_the_files_are_read(void **state)
     }
 }
 
+/* A mode of SASL that needs a user name shows that its value was read. */
+static void objects_of_a_cluster_wide_authentication_are_in_kedas_namespace(void **state)
+{
+    (void)state;
+#define CLUSTER(list)                                                                              \
+    HEAD "spec:\n  triggers:\n"                                                                    \
+         "    - type: kafka\n"                                                                     \
+         "      metadata: {bootstrapServers: k, consumerGroup: g, topic: t}\n"                     \
+         "      authenticationRef: {name: all, kind: ClusterTriggerAuthentication}\n"              \
+         "---\n"                                                                                   \
+         "kind: ClusterTriggerAuthentication\n"                                                    \
+         "metadata: {name: all}\n"                                                                 \
+         "spec: {" list ": [{parameter: sasl, name: s, key: mode}]}\n"
+#define OF_SECRET CLUSTER("secretTargetRef")
+#define SECRET(place, data)                                                                        \
+    "---\nkind: Secret\nmetadata: {name: s" place "}\nstringData: {" data "}\n"
+#define OF_MAP CLUSTER("configMapTargetRef")
+#define MAP(place, data) "---\nkind: ConfigMap\nmetadata: {name: s" place "}\ndata: {" data "}\n"
+#define IN_KEDA ", namespace: keda"
+#define IN_SHOP ", namespace: shop"
+    static const char is_read[] = "username";
+    static const char has_none[] = "Secret keda/s has no key mode";
+    static const struct {
+        const char *cluster_namespace, *text, *found; /* NULL: neither an error nor a warning */
+    } cases[] = {
+        {"keda", OF_SECRET SECRET(IN_KEDA, "mode: plaintext"), is_read},
+        {"keda", OF_SECRET SECRET(IN_SHOP, "mode: none") SECRET(IN_KEDA, "mode: plaintext"),
+         is_read},
+        {"keda", OF_SECRET SECRET(IN_SHOP, "mode: plaintext"), NULL},
+        {"keda", OF_SECRET SECRET(IN_SHOP, "user: x"), NULL},
+        {"keda", OF_SECRET SECRET(IN_KEDA, "user: x"), has_none},
+        {"keda", OF_SECRET SECRET("", "mode: plaintext"), is_read},
+        {"keda", OF_SECRET SECRET("", "user: x"), NULL}, /* it may be another one */
+        {NULL, OF_SECRET SECRET(IN_KEDA, "mode: plaintext"), NULL},
+        {NULL, OF_SECRET SECRET(IN_KEDA, "user: x"), NULL},
+        {NULL, OF_SECRET SECRET("", "mode: plaintext"), is_read},
+        {"keda", OF_MAP MAP(IN_SHOP, "mode: none") MAP(IN_KEDA, "mode: plaintext"), is_read},
+        {"keda", OF_MAP MAP(IN_SHOP, "mode: plaintext"), NULL},
+        {NULL, OF_MAP MAP(IN_KEDA, "mode: plaintext"), is_read},
+        {NULL, OF_MAP MAP(IN_SHOP, "mode: none") MAP(IN_KEDA, "mode: plaintext"),
+         "a ConfigMap that is in several files with other values"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const struct check_settings settings = {.scalers = scaler_list};
+        struct findings findings =
+            checked_in(cases[i].cluster_namespace, &settings, cases[i].text, NULL);
+        size_t mistakes = findings.counts[FINDING_ERROR] + findings.counts[FINDING_WARNING];
+        if (mistakes != (cases[i].found != NULL) ||
+            (cases[i].found != NULL && count_of(&findings, cases[i].found) != 1))
+            fail_msg("case %zu: %zu mistakes: %s", i, mistakes,
+                     findings.count == 0 ? "" : findings.items[0].text);
+        findings_done(&findings);
+    }
+#undef CLUSTER
+#undef OF_SECRET
+#undef SECRET
+#undef OF_MAP
+#undef MAP
+#undef IN_KEDA
+#undef IN_SHOP
+}
+
 /* As KEDA reads it: such a channel has no TLS, and the authentication is the source's. */
 static void an_authentication_is_of_the_source_where_enable_tls_is_false(void **state)
 {
@@ -725,6 +787,7 @@ int main(void)
         cmocka_unit_test(metadata_has_a_limit_of_keys),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(secrets_in_the_files_are_read),
+        cmocka_unit_test(objects_of_a_cluster_wide_authentication_are_in_kedas_namespace),
         cmocka_unit_test(an_authentication_is_of_the_source_where_enable_tls_is_false),
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),
         cmocka_unit_test(a_list_of_objects_may_share_anchors),
