@@ -6,6 +6,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const credentials_unsupported[] = {"filePath",
+                                               "hashiCorpVault",
+                                               "azureKeyVault",
+                                               "gcpSecretManager",
+                                               "awsSecretManager",
+                                               "boundServiceAccountToken",
+                                               NULL};
+
+bool credentials_has_identity(const char *provider)
+{
+    return provider != NULL && provider[0] != '\0' && !text_equal(provider, "none");
+}
+
+bool credentials_check_row(const char *authentication, const struct option *row,
+                           struct error *error)
+{
+    if (row->type == OPTION_UNSUPPORTED)
+        return error_invalid(error, "%s has %s: %s", authentication, row->key, row->doc);
+    if (row->flags & OPTION_FILE_ONLY)
+        return error_invalid(error, "%s has %s, which belongs in the connections file",
+                             authentication, row->key);
+    if (row->scope != OPTION_CONNECTION)
+        return error_invalid(error,
+                             "%s has %s, which is no key of a connection: put it into the "
+                             "trigger's metadata",
+                             authentication, row->key);
+    return true;
+}
+
 struct credentials *credentials_new(void)
 {
     struct credentials *credentials = memory_new(sizeof(*credentials));

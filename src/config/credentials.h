@@ -20,6 +20,17 @@
 #define CREDENTIALS_KEY "triggerAuthentication"
 #define CREDENTIALS_CLUSTER_KEY "clusterTriggerAuthentication"
 
+/* Ways to get values that Backlog does not have: keys of the spec of a TriggerAuthentication, of
+ * which an empty list is none. Ends with NULL. */
+extern const char *const credentials_unsupported[];
+
+/* Does podIdentity.provider name one? It may be NULL. */
+bool credentials_has_identity(const char *provider);
+
+/* May an authentication of this name give the key of the row a value? */
+bool credentials_check_row(const char *authentication, const struct option *row,
+                           struct error *error);
+
 enum credentials_state {
     CREDENTIALS_WAITING, /* not known yet */
     CREDENTIALS_VERIFIED,

@@ -51,15 +51,13 @@ static void read_parameters(const struct manifests *manifests, const char *names
 
 static void read_unsupported(struct authentication *read)
 {
-    static const char *const others[] = {
-        "azureKeyVault",    "gcpSecretManager",         "hashiCorpVault",
-        "awsSecretManager", "boundServiceAccountToken", "filePath"};
     const struct yaml_tree *spec = yaml_tree_find(read->object->tree, "spec");
-    const char *provider = yaml_tree_text(spec, "podIdentity.provider");
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
-        if (yaml_tree_find(spec, others[i]) != NULL)
-            read->unsupported = others[i];
-    if (provider != NULL && !text_equal(provider, "none"))
+    for (const char *const *way = credentials_unsupported; *way != NULL; way++) {
+        const struct yaml_tree *other = yaml_tree_find(spec, *way);
+        if (other != NULL && (other->kind != YAML_TREE_LIST || other->count > 0))
+            read->unsupported = *way;
+    }
+    if (credentials_has_identity(yaml_tree_text(spec, "podIdentity.provider")))
         read->unsupported = "podIdentity";
 }
 

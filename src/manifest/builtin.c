@@ -1,7 +1,9 @@
 #include "manifest/builtin.h"
 
 #include "base/memory.h"
+#include "config/credentials.h"
 #include "scale/connections/named_connections.h"
+#include "scale/connections/own_credentials.h"
 #include "scale/metadata/general.h"
 #include "scale/table/triggers.h"
 
@@ -105,28 +107,54 @@ static void check_authentication(struct builtin *builtin)
                   kind, authentication->name, authentication->unsupported);
 }
 
+static const struct option *row_of(const struct option *table, const struct entry *entry)
+{
+    const struct option_entry plain = {entry->key, entry->value};
+    return entry->value == NULL ? option_find(table, entry->key, OPTION_FROM_TRIGGER)
+                                : own_credentials_given(table, &plain);
+}
+
+/* Is it one of them? */
+static bool has_row(const struct option *const *rows, size_t count, const struct option *row)
+{
+    for (size_t i = 0; row != NULL && i < count; i++)
+        if (rows[i] == row)
+            return true;
+    return false;
+}
+
+/* A key that the authentication gives twice, or the metadata, too, as `given` says. */
+static void check_repeated(struct builtin *builtin, const struct entries *given)
+{
+    const struct authentication *authentication = &builtin->authentication;
+    const struct option *rows[AUTHENTICATION_MAX_PARAMETERS] = {NULL};
+    for (size_t i = 0; i < authentication->count; i++) {
+        rows[i] = builtin_parameter(builtin, authentication->parameters[i].name);
+        if (has_row(rows, i, rows[i]))
+            error_add(&builtin->reasons, "%s has %s twice", authentication->name, rows[i]->key);
+    }
+    for (size_t i = 0; authentication->count > 0 && i < given->count; i++)
+        if (has_row(rows, authentication->count,
+                    row_of(builtin->scaler->options, &given->items[i])))
+            error_add(&builtin->reasons, "%s is given in metadata and in %s: keep one of them",
+                      given->items[i].key, authentication->name);
+}
+
 static void add_parameter(struct builtin *builtin, const struct authentication_parameter *parameter)
 {
     const struct option *row = builtin_parameter(builtin, parameter->name);
     if (row == NULL)
         return; /* KEDA passes it over, too */
-    if (entries_find(&builtin->entries, row->key) != NULL)
-        error_add(&builtin->reasons, "%s is given in metadata and in %s: keep one of them",
-                  parameter->name, builtin->authentication.name);
-    if (row->type == OPTION_UNSUPPORTED) {
-        const struct option_entry entry = {row->key, "given"};
-        option_check_entry(builtin->scaler->options, NULL, &entry, OPTION_FROM_FILE,
-                           &builtin->reasons);
+    _cleanup_(error_done) struct error error = {0};
+    if (!credentials_check_row(builtin->authentication.name, row, &error))
+        error_add(&builtin->reasons, "%s", error_text(&error));
+    if (row->type == OPTION_UNSUPPORTED)
         return;
-    }
     if (parameter->source == PARAMETER_CONFIG_MAP && parameter->value == NULL)
         error_add(&builtin->missing, "ConfigMap %s with %s is in none of the files: add it",
                   parameter->object, parameter->key);
-    if (row->scope != OPTION_CONNECTION)
-        error_add(&builtin->reasons,
-                  "%s of %s is no key of a connection: put it into the trigger's metadata",
-                  parameter->name, builtin->authentication.name);
     if (parameter->source != PARAMETER_VARIABLE) {
+        entries_remove(&builtin->entries, row->key); /* a blank one */
         entries_add(&builtin->entries, row->key, parameter->value, parameter->line);
         return;
     }
@@ -162,17 +190,19 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
     check_authentication(ret);
     entries_add(&ret->entries, "scaler", ret->type, trigger->line);
     read_metadata(ret, trigger);
+    check_repeated(ret, &ret->entries);
     for (size_t i = 0; i < ret->authentication.count; i++)
         add_parameter(ret, &ret->authentication.parameters[i]);
 }
 
 void builtin_read_credentials(const struct scaler *scaler, const struct manifests *manifests,
                               const char *namespace, const struct yaml_tree *trigger,
-                              struct builtin *ret)
+                              const struct entries *given, struct builtin *ret)
 {
     *ret = (struct builtin){.type = scaler->name, .scaler = scaler, .is_meant = true};
     authentication_read_of_source(manifests, namespace, trigger, &ret->authentication);
     check_authentication(ret);
+    check_repeated(ret, given);
     for (size_t i = 0; i < ret->authentication.count; i++)
         add_parameter(ret, &ret->authentication.parameters[i]);
 }

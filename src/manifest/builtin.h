@@ -44,10 +44,11 @@ void builtin_read(const struct scaler *const *scalers, const struct manifests *m
                   const char *namespace, const struct yaml_tree *trigger, struct builtin *ret);
 void builtin_done(struct builtin *builtin);
 
-/* The same of a trigger for Backlog, and of its authentication alone: there is no metadata. */
+/* The same of a trigger for Backlog, and of its authentication alone: there is no metadata.
+ * `given`: what that says. */
 void builtin_read_credentials(const struct scaler *scaler, const struct manifests *manifests,
                               const char *namespace, const struct yaml_tree *trigger,
-                              struct builtin *ret);
+                              const struct entries *given, struct builtin *ret);
 
 /* Can it be moved, and a server with --kubernetes give it its credentials? Then it has a scaler and
  * metadata. Adds what is against it. */

@@ -51,7 +51,8 @@ static const char *variable_of(const struct builtin *builtin, const char *key)
 {
     const struct authentication *authentication = &builtin->authentication;
     for (size_t i = 0; builtin->metadata != NULL && i < builtin->metadata->count; i++)
-        if (text_equal(builtin->keys[i].name, key))
+        if (text_equal(builtin->keys[i].name, key) &&
+            option_is_variable(builtin->metadata->keys[i]))
             return builtin->metadata->items[i]->text;
     for (size_t i = 0; i < authentication->count; i++) {
         const struct authentication_parameter *parameter = &authentication->parameters[i];
@@ -110,10 +111,12 @@ static bool add_credentials(const struct sent_entries_source *source, const stru
                             struct entries *entries, struct error *error)
 {
     struct builtin own;
-    builtin_read_credentials(scaler, source->manifests, namespace, trigger, &own);
+    builtin_read_credentials(scaler, source->manifests, namespace, trigger, entries, &own);
     secrets_fill_in(source->manifests, namespace, &own, &own.reasons);
     entries_remove(entries, CREDENTIALS_KEY);
     entries_remove(entries, CREDENTIALS_CLUSTER_KEY);
+    for (size_t i = 0; i < own.entries.count; i++)
+        entries_remove(entries, own.entries.items[i].key); /* a blank one */
     bool good = builtin_can_move(&own, error) && read_builtin(source, &own, entries, error);
     builtin_done(&own);
     return good;

@@ -554,6 +554,60 @@ static void credentials_that_keda_does_not_forward_are_reported(void **state)
     findings_done(&findings);
 }
 
+/* By the rules of the server (resolve.c, own_credentials.c), before it refuses each call. */
+static void what_a_server_refuses_of_a_moved_trigger_is_an_error(void **state)
+{
+    (void)state;
+#define PASSWORD "{parameter: password, name: s, key: k}"
+    static const struct {
+        const char *keys, *spec, *error; /* NULL: none */
+    } cases[] = {
+        {"", "secretTargetRef: [" PASSWORD "], podIdentity: {provider: none}", NULL},
+        {"", "secretTargetRef: [" PASSWORD "], hashiCorpVault: null, filePath: []", NULL},
+        {"", "podIdentity: {provider: aws}", "redis uses podIdentity, which Backlog does not have"},
+        {"", "secretTargetRef: [" PASSWORD "], podIdentity: {provider: \"\"}", NULL},
+        {"", "azureKeyVault: {vaultUri: x}", "redis uses azureKeyVault, which Backlog does not"},
+        {"", "env: [{parameter: password, name: PASSWORD}]", "set passwordFromEnv: PASSWORD"},
+        {"", "secretTargetRef: [{parameter: listName, name: s, key: k}]",
+         "redis has listName, which is no key of a connection"},
+        {"", "secretTargetRef: [" PASSWORD ", {parameter: password, name: s, key: other}]",
+         "redis has password twice"},
+        {", password: sesame", "secretTargetRef: [" PASSWORD "]",
+         "password is given in metadata and in redis: keep one of them"},
+        {", passwordFromEnv: P", "secretTargetRef: [" PASSWORD "]",
+         "passwordFromEnv is given in metadata and in redis: keep one of them"},
+        {", password: \" \"", "secretTargetRef: [" PASSWORD "]", NULL},
+        {", connectionName: c", "podIdentity: {provider: aws}", NULL},
+        {", enableTLS: \"true\"", "podIdentity: {provider: aws}", NULL}, /* of KEDA's channel */
+        {", triggerAuthentication: redis, enableTLS: \"true\"", "podIdentity: {provider: aws}",
+         "redis uses podIdentity"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        bool is_named = strstr(cases[i].keys, "connectionName") != NULL;
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "spec:\n"
+                 "  triggers:\n"
+                 "    - type: external-push\n"
+                 "      metadata: {scalerAddress: 'b:1', scaler: redis, listName: x%s%s}\n"
+                 "      authenticationRef: {name: redis}\n"
+                 "---\n"
+                 "kind: TriggerAuthentication\n"
+                 "metadata: {name: redis, namespace: shop}\n"
+                 "spec: {%s}\n",
+            is_named ? "" : ", address: 'r:1'", cases[i].keys, cases[i].spec);
+        const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
+        struct findings findings = checked_with(&settings, text, NULL);
+        if (findings.counts[FINDING_ERROR] != (cases[i].error != NULL) ||
+            (cases[i].error != NULL && count_of(&findings, cases[i].error) != 1))
+            fail_msg("case %zu: %s", i, findings.count == 0 ? "" : findings.items[0].text);
+        findings_done(&findings);
+        findings = checked(text, NULL);
+        assert_int_equal(findings.counts[FINDING_ERROR], 0);
+        findings_done(&findings);
+    }
+#undef PASSWORD
+}
+
 #define WITH_SECRET(authentication, secret)                                                        \
     HEAD "spec:\n"                                                                                 \
          "  triggers:\n"                                                                           \
@@ -786,6 +840,7 @@ int main(void)
         cmocka_unit_test(without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs),
         cmocka_unit_test(metadata_has_a_limit_of_keys),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
+        cmocka_unit_test(what_a_server_refuses_of_a_moved_trigger_is_an_error),
         cmocka_unit_test(secrets_in_the_files_are_read),
         cmocka_unit_test(objects_of_a_cluster_wide_authentication_are_in_kedas_namespace),
         cmocka_unit_test(an_authentication_is_of_the_source_where_enable_tls_is_false),

@@ -458,21 +458,43 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
                  "cannot be edited");
 }
 
+/* As KEDA and the server take it: an empty value is none, and one of a variable is one. */
+static void an_authentication_gives_what_a_server_takes_of_it(void **state)
+{
+    (void)state;
+#define POSTGRESQL(more, parameter)                                                                \
+    HEAD "  triggers:\n  - type: postgresql\n    metadata:\n      host: p\n      port: \"5432\"\n" \
+         "      userName: u\n      dbName: d\n      sslmode: disable\n      query: q\n"            \
+         "      targetQueryValue: \"5\"\n" more                                                    \
+         "    authenticationRef: {name: a}\n---\nkind: TriggerAuthentication\n"                    \
+         "metadata: {name: a, namespace: shop}\n"                                                  \
+         "spec: {secretTargetRef: [{parameter: " parameter ", name: s, key: k}]}\n"
+    assert_stays(POSTGRESQL("      password: x\n", "password"),
+                 "password is given in metadata and in a");
+    assert_stays(POSTGRESQL("      passwordFromEnv: P\n", "password"),
+                 "passwordFromEnv is given in metadata and in a: keep one of them");
+    assert_migrates(POSTGRESQL("      password: \"\"\n", "password"), NULL);
+    assert_migrates(POSTGRESQL("", "password"), NULL);
+    assert_stays(POSTGRESQL("", "maxSessions"),
+                 "a has maxSessions, which belongs in the connections file");
+#undef POSTGRESQL
+}
+
 /* The keys of a connection by KEDA's other spellings, too. */
 static void a_connection_has_the_keys_of_its_triggers(void **state)
 {
     (void)state;
     static const struct {
-        const char *trigger, *keys, *error; /* NULL: that is not expected */
+        const char *trigger, *keys, *error; /* "": that is not expected */
     } cases[] = {
         {"redis, metadata: {addresses: 'a:1,b:2', listName: x}",
-         "    address: \"a:1,b:2\"\n    passwordFile: k\n", NULL},
+         "    address: \"a:1,b:2\"\n    passwordFile: k\n", ""},
         {"redis-cluster, metadata: {hosts: 'a,b', ports: '1,2', listName: x}",
-         "    host: \"a,b\"\n    port: \"1,2\"\n    passwordFile: k\n", NULL},
+         "    host: \"a,b\"\n    port: \"1,2\"\n    passwordFile: k\n", ""},
         {"prometheus, metadata: {serverAddress: 'http://p', query: up, threshold: '1', authMode: "
          "basic, username: u}",
-         "    authModes: basic\n    username: u\n    passwordFile: k\n", NULL},
-        {"redis, metadata: {addressesFromEnv: A, listName: x}", NULL,
+         "    authModes: basic\n    username: u\n    passwordFile: k\n", ""},
+        {"redis, metadata: {addressesFromEnv: A, listName: x}", "",
          "addressesFromEnv is a variable of the worker: a connection has the value, or a key of a "
          "Secret (addressFile)"},
     };
@@ -490,12 +512,10 @@ static void a_connection_has_the_keys_of_its_triggers(void **state)
             connection_keys_write(settings.scalers, &manifests, "jobs", &written, &error);
         manifests_done(&manifests);
         assert_int_equal(findings.count, 0);
-        if (is_written != (cases[i].keys != NULL))
+        if (is_written != (cases[i].keys[0] != '\0'))
             fail_msg("%s: %s", cases[i].trigger, error_text(&error));
-        if (is_written)
-            assert_non_null(strstr(written.bytes, cases[i].keys));
-        else
-            assert_non_null(strstr(error_text(&error), cases[i].error));
+        assert_non_null(strstr(is_written ? written.bytes : error_text(&error),
+                               is_written ? cases[i].keys : cases[i].error));
     }
 }
 
@@ -959,6 +979,7 @@ int main(void)
         cmocka_unit_test(a_scaled_job_is_to_hold_nothing),
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
+        cmocka_unit_test(an_authentication_gives_what_a_server_takes_of_it),
         cmocka_unit_test(a_connection_has_the_keys_of_its_triggers),
         cmocka_unit_test(what_a_server_needs_beside_it_is_a_warning),
         cmocka_unit_test(each_scaled_job_whose_running_jobs_keda_deletes_is_named_once),

@@ -6,6 +6,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 #include "kubernetes/api/connections_secret.h"
 
 #include <stdlib.h>
@@ -264,23 +265,20 @@ static bool read_parameters(const json_t *spec, const struct parameter_list *lis
 
 static bool read_authentication(const json_t *spec, struct api_object *object, struct error *error)
 {
-    static const char *const others[] = {"filePath",         "hashiCorpVault",
-                                         "azureKeyVault",    "gcpSecretManager",
-                                         "awsSecretManager", "boundServiceAccountToken"};
     static const struct parameter_list lists[] = {
         {"secretTargetRef", .kind = OBJECT_SECRET},
         {"configMapTargetRef", .kind = OBJECT_CONFIG_MAP},
         {"env", .is_unsupported = true},
     };
     const char *provider = text_of(json_object_get(spec, "podIdentity"), "provider");
-    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
-        const json_t *other = json_object_get(spec, others[i]);
+    for (const char *const *way = credentials_unsupported; *way != NULL; way++) {
+        const json_t *other = json_object_get(spec, *way);
         bool is_empty = other == NULL || json_is_null(other) ||
                         (json_is_array(other) && json_array_size(other) == 0);
         if (!is_empty)
-            object->unsupported = others[i];
+            object->unsupported = *way;
     }
-    if (provider != NULL && !text_equal(provider, "none") && provider[0] != '\0')
+    if (credentials_has_identity(provider))
         object->unsupported = "podIdentity";
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)

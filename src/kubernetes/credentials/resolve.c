@@ -225,16 +225,8 @@ static bool check_row(const struct resolution *resolution, const struct option *
                       struct error *error)
 {
     const char *authentication = resolution->credentials->authentication;
-    if (row->type == OPTION_UNSUPPORTED)
-        return error_invalid(error, "%s has %s: %s", authentication, row->key, row->doc);
-    if (row->flags & OPTION_FILE_ONLY)
-        return error_invalid(error, "%s has %s, which belongs in the connections file",
-                             authentication, row->key);
-    if (row->scope != OPTION_CONNECTION)
-        return error_invalid(error,
-                             "%s has %s, which is no key of a connection: put it into the "
-                             "trigger's metadata",
-                             authentication, row->key);
+    if (!credentials_check_row(authentication, row, error))
+        return false;
     for (size_t i = 0; i < resolution->rows_count; i++)
         if (resolution->rows[i] == row)
             return error_invalid(error, "%s has %s twice", authentication, row->key);

@@ -151,6 +151,25 @@ static void check_named_authentication(const struct checker *checker,
         check_secret(checker, object, &read, &read.parameters[i], &place, prefix);
 }
 
+/* What a server with --kubernetes refuses at each call: the authentication, or it beside the
+ * metadata. */
+static void check_credentials(const struct checker *checker, const struct manifest_object *object,
+                              const struct yaml_tree *trigger, const struct scaler *scaler,
+                              const struct entries *entries, const char *prefix)
+{
+    _cleanup_(error_done) struct error reasons = {0};
+    struct builtin own;
+    if (!checker->settings->has_kubernetes || scaler == NULL ||
+        entries_find(entries, "connectionName") != NULL)
+        return;
+    builtin_read_credentials(scaler, checker->manifests, object->namespace, trigger, entries, &own);
+    if (own.authentication.object != NULL && !builtin_can_move(&own, &reasons)) {
+        const struct finding_place place = manifest_place(object, own.authentication.ref->line);
+        finding_add(checker->findings, &place, FINDING_ERROR, "%s%s", prefix, error_text(&reasons));
+    }
+    builtin_done(&own);
+}
+
 /* KEDA uses three keys of it, for its channel to us, and forwards none. A server with --kubernetes
  * reads them. */
 static void check_authentication(const struct checker *checker,
@@ -226,6 +245,7 @@ static void check_external(struct checker *checker, const struct manifest_object
     trigger_check(&check, &entries, checker->findings);
     check_authentication(checker, object, trigger, prefix);
     check_named_authentication(checker, object, trigger, prefix);
+    check_credentials(checker, object, trigger, scaler, &entries, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
     if (scaler != NULL)
         strategy_check(object, trigger, scaler->name, &entries, prefix, checker->findings);

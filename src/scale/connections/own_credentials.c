@@ -12,18 +12,10 @@ bool own_credentials_are_read(const struct own_credentials_settings *settings)
     return settings != NULL && settings->add != NULL;
 }
 
-/* A key of the scaler in a trigger's metadata. */
-struct given {
-    const struct option *row; /* NULL: it is none, or blank */
-    const char *key;
-};
-
-static struct given read_given(const struct option *table, const struct option_entry *entry)
+const struct option *own_credentials_given(const struct option *table,
+                                           const struct option_entry *entry)
 {
-    const struct option *row = option_find(table, entry->key, OPTION_FROM_TRIGGER);
-    if (row == NULL || text_is_blank(entry->value))
-        return (struct given){0};
-    return (struct given){row, entry->key};
+    return text_is_blank(entry->value) ? NULL : option_find(table, entry->key, OPTION_FROM_TRIGGER);
 }
 
 static bool is_among(const struct credentials *credentials, const struct option *row)
@@ -63,7 +55,7 @@ static const char *value_of(const struct own_credentials_request *request, const
 {
     const struct trigger_ref *ref = request->ref;
     for (size_t i = 0; i < ref->count; i++)
-        if (row != NULL && read_given(request->table, &ref->entries[i]).row == row)
+        if (row != NULL && own_credentials_given(request->table, &ref->entries[i]) == row)
             return ref->entries[i].value;
     return NULL;
 }
@@ -90,26 +82,26 @@ static bool check_given(const struct own_credentials_settings *settings,
 {
     const struct credentials *credentials = request->credentials;
     const char *name = credentials->authentication;
-    struct given given = read_given(request->table, entry);
+    const struct option *given = own_credentials_given(request->table, entry);
     if (option_is_variable(entry->key) && !text_is_blank(entry->value) &&
         !check_variable(settings, request, entry->key, error))
         return false;
-    if (given.row == NULL)
+    if (given == NULL)
         return true;
-    if (is_among(credentials, given.row))
+    if (is_among(credentials, given))
         return error_invalid(error, "%s is given in the trigger and in %s: keep one of them",
-                             given.key, name);
-    if (credentials->is_cluster_wide && option_says_where(given.row) &&
-        !is_listed(settings, request, entry, given.row))
+                             entry->key, name);
+    if (credentials->is_cluster_wide && option_says_where(given) &&
+        !is_listed(settings, request, entry, given))
         return error_set(error, ERROR_DENIED,
                          "%s in the trigger cannot be used together with %s, whose parameters go "
                          "only to an address that it names itself, or that "
                          "--kubernetes-cluster-authentications (kubernetes.clusterAuthentications) "
                          "lists: put %s into it, or use a TriggerAuthentication",
-                         given.key, name, given.row->key);
-    if (request->deny_inline && option_says_where(given.row))
+                         entry->key, name, given->key);
+    if (request->deny_inline && option_says_where(given))
         return error_set(error, ERROR_DENIED, "%s must come from %s (--deny-inline-connections)",
-                         given.key, name);
+                         entry->key, name);
     return true;
 }
 

@@ -45,6 +45,11 @@ struct own_credentials_request {
     bool deny_inline;                      /* no address of its metadata is used */
 };
 
+/* The key of the scaler that an entry of a trigger's metadata gives a value; NULL: it is none, or
+ * blank. What the trigger's own credentials have, too, is given twice. */
+const struct option *own_credentials_given(const struct option *table,
+                                           const struct option_entry *entry);
+
 /* Whether it may be. False with the error; `*ret_is_pending` says whether the credentials may come
  * yet. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
