@@ -82,6 +82,8 @@ void secrets_fill_in(const struct manifests *manifests, const char *namespace,
             continue;
         switch (secret_find(manifests, namespace, authentication, parameter, &value, &error)) {
         case SECRET_FOUND:
+            free(entry->key);
+            entry->key = text_format("%s" OPTION_VARIABLE_SUFFIX, row->key);
             entry->value = value;
             break;
         case SECRET_WRONG:

@@ -23,8 +23,8 @@ enum secret_state secret_find(const struct manifests *manifests, const char *nam
                               const struct authentication_parameter *parameter, char **ret_value,
                               struct error *error);
 
-/* Gives the entries of a trigger of KEDA's own the values that are found. What is wrong is added to
- * `mistakes`. */
+/* Gives the entries of a trigger of KEDA's own the values that are found, as KEYFromEnv: no error
+ * repeats the value of a variable. What is wrong is added to `mistakes`. */
 void secrets_fill_in(const struct manifests *manifests, const char *namespace,
                      struct builtin *builtin, struct error *mistakes);
 

@@ -659,6 +659,48 @@ static void secrets_in_the_files_are_read(void **state)
     }
 }
 
+/* Not even of a key that is none: somebody mixed them up. */
+static void values_of_secrets_are_not_repeated(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"kafka", "external"};
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "spec:\n  triggers:\n"
+                 "    - type: %s\n"
+                 "      metadata: {bootstrapServers: k, consumerGroup: g, topic: t%s}\n"
+                 "      authenticationRef: {name: kafka}\n"
+                 "---\nkind: TriggerAuthentication\nmetadata: {name: kafka}\n"
+                 "spec: {secretTargetRef: [{parameter: sasl, name: s, key: password}]}\n"
+                 "---\nkind: Secret\nmetadata: {name: s}\nstringData: {password: sesame}\n",
+            types[i], i == 0 ? "" : ", scalerAddress: 'b:1', scaler: kafka");
+        const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
+        struct findings findings = checked_with(&settings, text, NULL);
+        assert_int_equal(count_of(&findings, "sasl must be"), i == 0);
+        assert_no_finding(&findings, "sesame");
+        findings_done(&findings);
+    }
+}
+
+/* What such a trigger counts is known by the host. */
+static void a_host_out_of_a_secret_says_what_is_counted(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        "kind: ScaledJob\nmetadata: {name: j, namespace: shop}\nspec:\n"
+        "  scalingStrategy: {strategy: accurate}\n"
+        "  triggers:\n"
+        "    - type: rabbitmq\n"
+        "      metadata: {queueName: q, mode: QueueLength, value: \"5\"}\n"
+        "      authenticationRef: {name: a}\n"
+        "---\nkind: TriggerAuthentication\nmetadata: {name: a, namespace: shop}\n"
+        "spec: {secretTargetRef: [{parameter: host, name: s, key: k}]}\n"
+        "---\nkind: Secret\nmetadata: {name: s, namespace: shop}\nstringData: {k: 'http://r:1/'}\n",
+        NULL);
+    assert_finding(&findings, FINDING_WARNING, 4, "a second job");
+    findings_done(&findings);
+}
+
 /* A mode of SASL that needs a user name shows that its value was read. */
 static void objects_of_a_cluster_wide_authentication_are_in_kedas_namespace(void **state)
 {
@@ -842,6 +884,8 @@ int main(void)
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(what_a_server_refuses_of_a_moved_trigger_is_an_error),
         cmocka_unit_test(secrets_in_the_files_are_read),
+        cmocka_unit_test(values_of_secrets_are_not_repeated),
+        cmocka_unit_test(a_host_out_of_a_secret_says_what_is_counted),
         cmocka_unit_test(objects_of_a_cluster_wide_authentication_are_in_kedas_namespace),
         cmocka_unit_test(an_authentication_is_of_the_source_where_enable_tls_is_false),
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),

@@ -7,9 +7,13 @@
 /* Are messages that a job has taken, and not finished, in the value? */
 enum in_work { IN_WORK_UNKNOWN, IN_WORK_COUNTED, IN_WORK_NOT_COUNTED };
 
+/* The value may be out of a Secret (secrets.h). */
 static bool has_value(const struct entries *entries, const char *key, const char *prefix)
 {
+    _cleanup_(memory_free) char *variable = text_format("%s" OPTION_VARIABLE_SUFFIX, key);
     const struct entry *entry = entries_find(entries, key);
+    if (entry == NULL)
+        entry = entries_find(entries, variable);
     return entry != NULL && entry->value != NULL && text_starts_with(entry->value, prefix);
 }
 
