@@ -15,8 +15,8 @@ static const struct yaml_tree *find_key(const struct yaml_tree *map, const char 
     return NULL;
 }
 
-/* Those of a ClusterTriggerAuthentication are in KEDA's namespace. Where that is not known, only one
- * without a namespace can be meant: no team's password goes to a source that all use. */
+/* Those of a ClusterTriggerAuthentication are in KEDA's namespace. Where that is not known, only a
+ * Secret without one can be meant: no team's password goes to a source that all use. */
 static const char *cluster_place(const struct manifests *manifests)
 {
     return manifests->cluster_namespace == NULL ? "" : manifests->cluster_namespace;
