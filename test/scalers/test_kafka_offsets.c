@@ -1,0 +1,216 @@
+/* Calls for offsets, against librdkafka's mock cluster: what shares one, what is sent again, and
+ * what is cancelled. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/requests/offsets.h"
+#include "kafka/session.h"
+#include "scalers/kafka_mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+enum { LIST_OFFSETS = 2, LEADER = 1 };
+
+static char first_owner, second_owner;
+
+/* Partitions of "jobs", all of one leader. Returns what the client requests offsets with. */
+static struct kafka_offsets *offsets_of(struct kafka_mock *fixture, int partitions)
+{
+    rd_kafka_mock_cluster_destroy(fixture->cluster);
+    fixture->cluster = rd_kafka_mock_cluster_new(fixture->rk, LEADER);
+    kafka_mock_create_topic(fixture, "jobs", partitions, 1);
+    kafka_mock_produce(fixture, "jobs", KAFKA_MOCK_MESSAGES); /* to partition 0 */
+    kafka_mock_query(fixture, "workers", "jobs", LEADER);
+    kafka_mock_connect(fixture);
+    return ((const struct kafka_session *)fixture->client)->offsets;
+}
+
+static void add(struct kafka_offsets *offsets, int32_t partition, int64_t within_ms, void *owner,
+                void *context)
+{
+    const struct kafka_offset_request request = {.topic = "jobs",
+                                                 .partition = partition,
+                                                 .leader = LEADER,
+                                                 .deadline_ms = clock_now_ms() + within_ms,
+                                                 .owner = owner,
+                                                 .context = context};
+    kafka_offsets_add(offsets, &request);
+}
+
+/* As measure.c does. False: nothing is running any more. */
+static bool receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
+{
+    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+         clock_now_ms() < deadline_ms;) {
+        if (kafka_offsets_receive(offsets, ret_answer, clock_now_ms()))
+            return true;
+        kafka_offsets_send(offsets);
+        if (kafka_offsets_is_quiet(offsets))
+            return false;
+        usleep(1000);
+    }
+    fail_msg("a call has no answer");
+    return false;
+}
+
+static void assert_answered(const struct kafka_offset_answer *answer, int32_t first, int count)
+{
+    assert_int_equal(answer->error, RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(answer->list->cnt, count);
+    for (int i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *partition = &answer->list->elems[i];
+        assert_int_equal(partition->partition, first + i);
+        assert_int_equal(partition->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_int_equal(partition->offset, first + i == 0 ? KAFKA_MOCK_MESSAGES : 0);
+    }
+}
+
+/* Workaround 9: more than a thousand in one call are refused, or take long. */
+static void a_call_has_at_most_a_thousand_partitions(void **state)
+{
+    enum { PARTITIONS = 1001 };
+    struct kafka_offsets *offsets = offsets_of(*state, PARTITIONS);
+    struct kafka_offset_answer answer;
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    assert_true(receive(offsets, &answer));
+    assert_answered(&answer, 0, PARTITIONS - 1);
+    assert_true(receive(offsets, &answer));
+    assert_answered(&answer, PARTITIONS - 1, 1);
+    assert_false(receive(offsets, &answer));
+}
+
+#if RD_KAFKA_VERSION < 0x020300ff
+
+/* Workaround 10. The broker refuses all of the first call, of its first half, of the second one,
+ * and of the first partition. */
+static void an_error_of_a_call_is_that_of_the_partition_that_stands_alone(void **state)
+{
+    enum { PARTITIONS = 4 };
+    const rd_kafka_resp_err_t denied = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, PARTITIONS);
+    struct kafka_offset_answer answer;
+    char contexts[PARTITIONS];
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 4, denied, denied, denied,
+                                      denied);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, &contexts[i]);
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        assert_true(receive(offsets, &answer));
+        assert_ptr_equal(answer.owner, &first_owner);
+        assert_false(answer.is_earliest);
+        assert_ptr_equal(answer.list->elems[0].opaque, &contexts[i]);
+        if (i > 0)
+            assert_answered(&answer, i, 1);
+        else
+            assert_int_equal(answer.error, denied);
+    }
+    assert_false(receive(offsets, &answer));
+}
+
+/* What a broker can answer shares calls as before. */
+static void an_error_of_a_call_splits_it_in_halves(void **state)
+{
+    enum { PARTITIONS = 4 };
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, PARTITIONS);
+    struct kafka_offset_answer answer;
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    for (int32_t first = 0; first < PARTITIONS; first += 2) {
+        assert_true(receive(offsets, &answer));
+        assert_answered(&answer, first, 2);
+    }
+    assert_false(receive(offsets, &answer));
+}
+
+#endif
+
+/* Halves of its partitions would not fare better. */
+static void a_call_that_times_out_is_not_split(void **state)
+{
+    enum { SHORT_MS = 300 };
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, 2);
+    struct kafka_offset_answer answer;
+    kafka_mock_hang(fixture, LEADER, true);
+    for (int32_t i = 0; i < 2; i++)
+        add(offsets, i, SHORT_MS, &first_owner, NULL);
+    assert_true(receive(offsets, &answer));
+    assert_true(answer.error < RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(answer.list->cnt, 2);
+    assert_false(receive(offsets, &answer));
+}
+
+static void a_waiting_call_that_is_cancelled_is_not_sent(void **state)
+{
+    struct kafka_offsets *offsets = offsets_of(*state, 4);
+    struct kafka_offset_answer answer;
+    add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    add(offsets, 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    kafka_offsets_send(offsets); /* the first one runs */
+    add(offsets, 2, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    add(offsets, 3, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    kafka_offsets_cancel(offsets, &second_owner);
+    assert_true(receive(offsets, &answer));
+    assert_ptr_equal(answer.owner, &first_owner);
+    assert_answered(&answer, 0, 1);
+    assert_true(receive(offsets, &answer));
+    assert_ptr_equal(answer.owner, &first_owner);
+    assert_answered(&answer, 3, 1);
+    assert_false(receive(offsets, &answer));
+}
+
+/* Nobody can stop it; those behind it wait for its end. */
+static void the_answer_of_a_running_call_that_is_cancelled_is_dropped(void **state)
+{
+    struct kafka_offsets *offsets = offsets_of(*state, 2);
+    struct kafka_offset_answer answer;
+    add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    add(offsets, 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    kafka_offsets_send(offsets);
+    kafka_offsets_cancel(offsets, &first_owner);
+    assert_false(kafka_offsets_is_quiet(offsets));
+    assert_true(receive(offsets, &answer));
+    assert_ptr_equal(answer.owner, &second_owner);
+    assert_answered(&answer, 1, 1);
+    assert_false(receive(offsets, &answer));
+}
+
+static void a_cancelled_call_that_fails_is_not_sent_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, 2);
+    struct kafka_offset_answer answer;
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    for (int32_t i = 0; i < 2; i++)
+        add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    kafka_offsets_send(offsets);
+    kafka_offsets_cancel(offsets, &first_owner);
+    assert_false(receive(offsets, &answer));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_call_has_at_most_a_thousand_partitions),
+#if RD_KAFKA_VERSION < 0x020300ff
+        TEST(an_error_of_a_call_is_that_of_the_partition_that_stands_alone),
+        TEST(an_error_of_a_call_splits_it_in_halves),
+#endif
+        TEST(a_call_that_times_out_is_not_split),
+        TEST(a_waiting_call_that_is_cancelled_is_not_sent),
+        TEST(the_answer_of_a_running_call_that_is_cancelled_is_dropped),
+        TEST(a_cancelled_call_that_fails_is_not_sent_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
