@@ -272,32 +272,39 @@ static void count_rates(struct history_series *series, double waiting, int64_t g
     average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
 }
 
-static void count_consumed(struct history *history, struct history_series *series,
-                           const struct reading *reading, int64_t at_ms)
+/* Since the reading that counted last, whose partitions are those of this one. */
+static double consumed_since(const struct history_series *series, const struct reading *reading,
+                             int64_t gap_ms)
 {
     /* For longer than this a rate is not taken for the one that was. */
     enum { MAX_GAP_MS = 2 * 60 * 1000 };
-    int64_t gap_ms = at_ms - series->counted_at_ms;
-    double consumed = 0;
+    double counted = reading->consumed - series->counted_consumed;
+    if (isfinite(counted))
+        return fmax(counted, 0); /* less: the source counts from 0 again */
+    if (!isnan(reading->consumption_rate))
+        return reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) /
+               1000;
+    return series->counted_waiting > reading->waiting ? series->counted_waiting - reading->waiting
+                                                      : 0;
+}
+
+static void count_consumed(struct history *history, struct history_series *series,
+                           const struct reading *reading, int64_t at_ms)
+{
+    const struct reading before = {.partitions = series->counted_partitions};
     if (isnan(reading->consumed) && isnan(reading->consumption_rate) && isnan(reading->waiting))
         return;
-    double counted = reading->consumed - series->counted_consumed;
-    if (series->counted_at_ms == 0)
-        consumed = 0;
-    else if (isfinite(counted))
-        consumed = fmax(counted, 0); /* less: the source counts from 0 again */
-    else if (!isnan(reading->consumption_rate))
-        consumed =
-            reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) / 1000;
-    else if (series->counted_waiting > reading->waiting)
-        consumed = series->counted_waiting - reading->waiting;
-    if (series->counted_at_ms > 0)
+    if (series->counted_at_ms > 0 && !reading_has_other_partitions(&before, reading)) {
+        int64_t gap_ms = at_ms - series->counted_at_ms;
+        double consumed = consumed_since(series, reading, gap_ms);
         count_rates(series, reading->waiting, gap_ms);
+        series->consumed += consumed;
+        history->consumed += consumed;
+    }
     series->counted_at_ms = at_ms;
     series->counted_waiting = reading->waiting;
     series->counted_consumed = reading->consumed;
-    series->consumed += consumed;
-    history->consumed += consumed;
+    series->counted_partitions = reading->partitions;
 }
 
 /* ---- the interface ---- */

@@ -33,7 +33,8 @@ struct history_series {
         struct history_chunk *oldest, *newest;
     } tiers[HISTORY_TIERS];
     int64_t counted_at_ms; /* when the last reading came that counted for `consumed`; 0: none */
-    double counted_waiting, counted_consumed; /* what that reading had; NAN: it did not say */
+    /* What that reading had; NAN: it did not say. */
+    double counted_waiting, counted_consumed, counted_partitions;
     double consumed;
     double arrival_rate, consumption_rate; /* in the last minute, as far as `waiting` shows them */
 };
@@ -74,10 +75,10 @@ size_t history_read(struct history *history, const struct history_series *series
 struct history_throughput {
     /* How many messages were consumed since the series began, between each two readings: as the
      * source counts them, else by the consumption rate that it reports, else what `waiting` fell
-     * by. */
+     * by. Nothing between two with other partitions. */
     double consumed;
-    /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings.
-     */
+    /* Per second, in the last minute or so: what `waiting` grew and fell by between two readings
+     * with the same partitions. */
     double arrival_rate, consumption_rate;
 };
 

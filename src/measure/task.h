@@ -41,6 +41,9 @@
  * What one measurement found. Start from READING_UNKNOWN: a field that the source did not report is
  * NAN, never 0. Counts are messages.
  *
+ * `arrived` and `consumed` are totals, and the source says since when: what counts is the
+ * difference of two readings, unless reading_has_other_partitions().
+ *
  * All fields are doubles: history.c keeps them as an array, with a bit for each of at most 16. A
  * new field goes before `value`, which stays last.
  */
@@ -51,8 +54,8 @@ struct reading {
     double consumers;
     double partitions;
     double partitions_with_lag;
-    double arrived;          /* in all; the source says since when: what counts is the difference */
-    double consumed;         /* in all, the same way: done, where the source knows, else taken */
+    double arrived;          /* in all: a total, see above */
+    double consumed;         /* in all, too: done, where the source knows, else taken */
     double arrival_rate;     /* per second */
     double consumption_rate; /* per second */
     double value;            /* of sources whose result is one number (SQL, PromQL) */
@@ -65,6 +68,10 @@ struct reading {
         .partitions = NAN, .partitions_with_lag = NAN, .arrived = NAN, .consumed = NAN,            \
         .arrival_rate = NAN, .consumption_rate = NAN, .value = NAN                                 \
     }
+
+/* Whether a topic or a partition was added or removed in between. Then the totals differ by all
+ * that it ever had, and `waiting` by all that waits there. False where the source reports none. */
+bool reading_has_other_partitions(const struct reading *before, const struct reading *now);
 
 /*
  * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be

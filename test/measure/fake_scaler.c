@@ -67,6 +67,7 @@ static struct {
     bool down;
     bool stuck;
     bool slow;
+    int partitions;
     bool racing;
     bool parting;
     bool refuses;
@@ -87,6 +88,7 @@ void fake_reset(void)
     fake.down = false;
     fake.stuck = false;
     fake.slow = false;
+    fake.partitions = 0;
     fake.racing = false;
     fake.parting = false;
     fake.refuses = false;
@@ -110,6 +112,13 @@ void fake_set_stuck(bool stuck)
 {
     pthread_mutex_lock(&fake.lock);
     fake.stuck = stuck;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fake_set_partitions(int count)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.partitions = count;
     pthread_mutex_unlock(&fake.lock);
 }
 
@@ -367,6 +376,7 @@ static bool answer(struct client *client, struct task *task)
     fake.counts.tasks++;
     fake.counts.tenant = scaler_tenant();
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
+    reading.partitions = fake.partitions > 0 ? fake.partitions : NAN;
     pthread_mutex_unlock(&fake.lock);
     if (messages == FAKE_BREAKS)
         return false;

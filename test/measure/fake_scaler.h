@@ -52,6 +52,7 @@ void fake_set_parting(bool parting); /* what is taken is answered, and the clien
 void fake_set_up(bool up);           /* down: connecting fails, and a task loses its client */
 void fake_set_stuck(bool stuck);     /* connecting does not return */
 void fake_set_slow(bool slow);       /* a trigger is parsed in two milliseconds */
+void fake_set_partitions(int count); /* that each reading has; 0: it does not say */
 struct fake_counts fake_counts(void);
 
 /* Values for a connection and a queue of it; the caller frees them. */

@@ -355,6 +355,35 @@ static void rates_are_those_of_the_last_minute(void **state)
     history_free(history);
 }
 
+/* A group commits on a second topic, of which 10,000,000 messages came and 500 wait, and later on
+ * the first one only. */
+static void what_another_partition_ever_had_was_not_consumed_just_now(void **state)
+{
+    (void)state;
+    static const struct {
+        double partitions, consumed, waiting;
+    } rows[] = {{0, 0, 0},          {3, 1000, 10},      {3, 1007, 10}, {6, 10001010, 510},
+                {6, 10001015, 510}, {6, 10001020, 510}, {3, 1050, 10}, {3, 1051, 10}};
+    struct history *history = history_new(1 << 20);
+    struct history_series series = {0};
+    struct history_throughput throughput;
+    struct history_stats stats;
+    struct reading reading = READING_UNKNOWN;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        reading.partitions = rows[i].partitions;
+        reading.consumed = rows[i].consumed;
+        reading.waiting = rows[i].waiting;
+        history_add(history, &series, &reading, START_MS + (int64_t)i * 5 * SECOND_MS);
+    }
+    history_get_throughput(history, &series, &throughput);
+    assert_true(throughput.consumed == 7 + 5 + 5 + 1);
+    assert_true(throughput.arrival_rate == 0 && throughput.consumption_rate == 0);
+    history_get_stats(history, &stats);
+    assert_true(stats.consumed == throughput.consumed);
+    history_drop(history, &series);
+    history_free(history);
+}
+
 static void a_series_moves_to_the_query_that_takes_its_place(void **state)
 {
     (void)state;
@@ -457,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_rate_that_the_source_reports_counts_for_what_was_consumed),
         cmocka_unit_test(what_the_source_has_counted_wins_over_its_rate),
         cmocka_unit_test(rates_are_those_of_the_last_minute),
+        cmocka_unit_test(what_another_partition_ever_had_was_not_consumed_just_now),
         cmocka_unit_test(a_series_moves_to_the_query_that_takes_its_place),
         cmocka_unit_test(a_copied_series_is_there_twice),
         cmocka_unit_test(without_room_for_a_copy_a_series_moves),

@@ -216,25 +216,39 @@ static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
     }
 }
 
-/* Between two readings, and not since a failure in between. */
-static void arrivals_of_the_past_are_what_waiting_grew_by(void **state)
+/* 7 waited, then the source failed, then 20 waited. Returns what arrived from the first reading to
+ * the last. */
+static double arrived_while_partitions_became(int partitions)
 {
-    (void)state;
     struct trigger *trigger = FIND(GOOD);
+    fake_set_partitions(3);
     query_of(trigger);
     wait_until_measured(trigger);
     fake_set_queue("7", FAKE_MISSING);
     wait_until_failed(trigger);
     fake_set_queue("7", 20);
+    fake_set_partitions(partitions);
     measure_again(trigger);
     _cleanup_(trigger_report_done) struct trigger_report now = {0};
     _cleanup_(memory_free) struct trigger_figures *rows = NULL;
     bool has_more = false;
     trigger_report_with_changes(trigger, clock_now_ms(), &now);
     assert_int_equal(trigger_replay(trigger, &now, 3, &rows, &has_more), 3);
-    double seconds = (double)(rows[2].at_ms - rows[0].at_ms) / 1000;
-    assert_float_equal(rows[0].arrivals * seconds, 13, 1e-6);
     assert_true(isnan(rows[1].arrivals) && isnan(rows[2].arrivals));
+    return rows[0].arrivals * (double)(rows[2].at_ms - rows[0].at_ms) / 1000;
+}
+
+/* Between two readings, and not since a failure in between. */
+static void arrivals_of_the_past_are_what_waiting_grew_by(void **state)
+{
+    (void)state;
+    assert_float_equal(arrived_while_partitions_became(3), 13, 1e-6);
+}
+
+static void what_waits_in_another_partition_did_not_arrive_just_now(void **state)
+{
+    (void)state;
+    assert_true(isnan(arrived_while_partitions_became(4)));
 }
 
 static void assert_held(uint64_t held, uint64_t expired)
@@ -295,6 +309,7 @@ int main(void)
         TEST(past_replicas_of_a_policy_are_of_what_was_measured),
         TEST(a_past_answer_is_the_same_where_fewer_are_wanted),
         TEST(arrivals_of_the_past_are_what_waiting_grew_by),
+        TEST(what_waits_in_another_partition_did_not_arrive_just_now),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
     };

@@ -35,12 +35,6 @@ static double difference(double total, double before)
     return total >= before ? total - before : NAN;
 }
 
-/* Another topic counts, or a partition: the totals differ by all that these ever had. */
-static bool has_other_partitions(const struct reading *from, const struct reading *to)
-{
-    return from->partitions < to->partitions || from->partitions > to->partitions;
-}
-
 /* fmax() would make a 0 of what is not known. */
 static double not_negative(double count)
 {
@@ -52,7 +46,7 @@ static struct flow_interval interval_of(const struct recent_sample *before,
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
     struct flow_interval interval = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
-    if (has_other_partitions(from, to)) {
+    if (reading_has_other_partitions(from, to)) {
         interval.arrived = interval.consumed = NAN;
         return interval;
     }
@@ -79,7 +73,8 @@ static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
     for (size_t i = recent->count; i-- > 1;) {
         if (recent->samples[i].is_after_gap)
             break;
-        if (has_other_partitions(&recent->samples[i - 1].reading, &recent->samples[i].reading))
+        if (reading_has_other_partitions(&recent->samples[i - 1].reading,
+                                         &recent->samples[i].reading))
             continue;
         struct flow_interval interval = interval_of(&recent->samples[i - 1], &recent->samples[i]);
         if (isnan(interval.arrived) || isnan(interval.consumed))

@@ -62,7 +62,7 @@ static void evaluate(struct past *past, const struct history_sample *sample,
 
 /* What arrived until the next reading, where the source does not say: what waiting grew by, and
  * what was consumed meanwhile where that is known. So it is a lower bound where workers are busy
- * and no rate is known. */
+ * and no rate is known. Of other partitions nothing can be derived. */
 static void derive_arrivals(struct trigger_figures *rows, size_t count)
 {
     struct trigger_figures *before = NULL;
@@ -72,7 +72,8 @@ static void derive_arrivals(struct trigger_figures *rows, size_t count)
         if (isnan(row->reading.waiting) && isnan(row->reading.arrival_rate))
             continue;
         row->arrivals = row->reading.arrival_rate;
-        if (before != NULL && isnan(before->arrivals) && row->at_ms > before->at_ms) {
+        if (before != NULL && isnan(before->arrivals) && row->at_ms > before->at_ms &&
+            !reading_has_other_partitions(&before->reading, &row->reading)) {
             double seconds = (double)(row->at_ms - before->at_ms) / 1000;
             double grown = row->reading.waiting - before->reading.waiting;
             double consumed = before->reading.consumption_rate;
