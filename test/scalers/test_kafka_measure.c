@@ -1,6 +1,7 @@
 /* Measuring against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kafka/client/background.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka_mock.h"
@@ -345,6 +346,63 @@ static void a_cluster_that_is_gone_is_lost(void **state)
         rd_kafka_mock_broker_set_up(fixture->cluster, broker);
 }
 
+/* Has handles that do not end, as no thread destroys them. */
+static void add_endings(struct kafka_client *client, size_t count, int64_t ended_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        rd_kafka_t *rk =
+            kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), &error);
+        assert_non_null(rk);
+        allow_threads(false);
+        kafka_handles_end(&client->handles, rk, NULL, ended_ms);
+        allow_threads(true);
+    }
+}
+
+/* A handle is the call that destroys it. */
+static void end_endings(struct kafka_handles *handles)
+{
+    while (handles->endings != NULL) {
+        assert_true(kafka_background_start(handles->closing,
+                                           (struct kafka_background_call *)handles->endings));
+        kafka_background_wait(handles->closing, CLOCK_NEVER);
+        kafka_handles_poll(handles);
+    }
+}
+
+/* With four as soon as no task is under way; with eight at once. */
+static void a_client_with_connections_that_do_not_end_is_given_up(void **state)
+{
+    enum { STUCK_MS = 10 * 1000 };
+    static const struct {
+        size_t stuck;
+        bool is_usable, is_answered;
+    } rows[] = {{3, true, true}, {4, false, true}, {7, false, true}, {8, false, false}};
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    add_endings(client, 1, clock_now_ms() + KAFKA_MOCK_HANG_MS); /* has time left */
+    size_t stuck = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        add_endings(client, rows[i].stuck - stuck, clock_now_ms() - STUCK_MS);
+        stuck = rows[i].stuck;
+        test_feed_again(fixture->feed);
+        assert_int_equal(
+            test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, &error),
+            rows[i].is_usable);
+        assert_int_equal(test_feed_task(fixture->feed, 0)->ended, rows[i].is_answered);
+        if (rows[i].is_answered)
+            kafka_mock_assert_answered(fixture, 0);
+        if (!rows[i].is_usable)
+            assert_non_null(strstr(error_text(&error), ": old connections do not end"));
+    }
+    end_endings(&client->handles);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -365,6 +423,7 @@ int main(void)
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(a_cluster_that_is_gone_is_lost),
+        TEST(a_client_with_connections_that_do_not_end_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
