@@ -80,20 +80,41 @@ int kafka_mock_tear_down(void **state)
     return 0;
 }
 
-void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count)
+static rd_kafka_t *producer_new(const struct kafka_mock *fixture)
 {
     char reason[256];
-    char work[] = "work";
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
                       reason, sizeof(reason));
     rd_kafka_conf_set(conf, "linger.ms", "0", reason, sizeof(reason));
-    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    return rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+}
+
+static void producer_end(rd_kafka_t *producer)
+{
+    assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_destroy(producer);
+}
+
+void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count)
+{
+    char work[] = "work";
+    rd_kafka_t *producer = producer_new(fixture);
     for (int i = 0; i < count; i++)
         rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
                           RD_KAFKA_V_VALUE(work, sizeof(work)), RD_KAFKA_V_END);
-    assert_int_equal(rd_kafka_flush(producer, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
-    rd_kafka_destroy(producer);
+    producer_end(producer);
+}
+
+void kafka_mock_produce_large(struct kafka_mock *fixture, const char *topic, int32_t first,
+                              int32_t count, size_t size)
+{
+    _cleanup_(memory_free) char *work = memory_new(size);
+    rd_kafka_t *producer = producer_new(fixture);
+    for (int32_t i = first; i < first + count; i++)
+        rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(i),
+                          RD_KAFKA_V_VALUE(work, size), RD_KAFKA_V_END);
+    producer_end(producer);
 }
 
 void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t leader)

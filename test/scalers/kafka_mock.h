@@ -49,6 +49,9 @@ void kafka_mock_set_rtt(struct kafka_mock *fixture, int32_t broker, int rtt_ms);
  * time. */
 void kafka_mock_hang(struct kafka_mock *fixture, int32_t broker, bool does);
 void kafka_mock_produce(struct kafka_mock *fixture, const char *topic, int count);
+/* One message of this size to each of the topic's partitions from `first` on. */
+void kafka_mock_produce_large(struct kafka_mock *fixture, const char *topic, int32_t first,
+                              int32_t count, size_t size);
 /* One partition with messages, led by this broker. */
 void kafka_mock_add_topic(struct kafka_mock *fixture, const char *name, int32_t leader);
 /* A query of this group, which is coordinated by this broker. */

@@ -228,6 +228,43 @@ static void subscriptions_leave_memory_for_measurements(void **state)
         KAFKA_MOCK_BROKERS);
 }
 
+/* Or a burst takes all memory of the process, while the loop measures or stops reading: what is not
+ * taken is limited for each handle, and a broker's next answer. Nothing is lost with that. */
+static void messages_that_nobody_takes_are_not_read_on(void **state)
+{
+    enum { BURSTS = 6, OF_BURST = 10, SIZE = 100000, PARTITIONS = BURSTS * OF_BURST };
+    enum { READ_US = 600000 }; /* more than a request for messages takes */
+    struct kafka_mock *fixture = *state;
+    static uint64_t notified;
+    notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_create_topic(fixture, "jobs", PARTITIONS, 1);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        kafka_mock_set_leader(fixture, "jobs", i, 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        const struct notifier notifier = {
+            .notify = count_notification, .context = &notified, .id = (uint64_t)i + 1};
+        const struct kafka_position position = {"jobs", i, 0};
+        assert_true(kafka_subscriptions_add(subscriptions, &notifier, &position, 1, clock_now_ms(),
+                                            &error));
+    }
+    for (int32_t burst = 0; burst < BURSTS; burst++) {
+        kafka_mock_produce_large(fixture, "jobs", burst * OF_BURST, OF_BURST, SIZE);
+        usleep(READ_US);
+    }
+    kafka_subscriptions_receive(subscriptions, clock_now_ms());
+    assert_in_range(notified, 1, PARTITIONS / 2 + OF_BURST);
+    for (int i = 0; notified < PARTITIONS && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_subscriptions_receive(subscriptions, clock_now_ms());
+    }
+    assert_int_equal(notified, PARTITIONS);
+}
+
 /* A message ends what is read, and the next measurement reads again: that is not idle. */
 static void a_handle_that_reads_nothing_any_more_ends(void **state)
 {
@@ -303,6 +340,7 @@ int main(void)
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
         TEST(of_too_many_partitions_none_is_read),
         TEST(subscriptions_leave_memory_for_measurements),
+        TEST(messages_that_nobody_takes_are_not_read_on),
         TEST(a_handle_that_reads_nothing_any_more_ends),
         TEST(an_ended_subscription_does_not_notify),
     };

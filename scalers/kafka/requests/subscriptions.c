@@ -26,15 +26,23 @@ enum {
     DENIED_MS = 50 * 1000, /* then it is tried again: once a minute */
 };
 
-/*
- * What a fetcher is counted for, and its partitions, here and in the main handle (0.9 MiB). Most of
- * a broker is the stack of its thread, and each handle has a thread and a connection for each
- * broker. What stays free is for another handle, as the main one is renewed and requests/commits.h
- * has a second one, and for answers.
- */
-enum { FETCHER_BYTES = 2 << 20, BROKER_BYTES = 200 << 10, ANSWERS_BYTES = 4 << 20 };
+/* Of the messages of a fetcher that wait to be taken, as long as the loop is busy: where as much
+ * is there, its brokers are sent no more requests. The answers under way come on top, one batch per
+ * broker. */
+enum { QUEUED_KIB = 1024 };
 
-/* A handle that reads. */
+/*
+ * What a fetcher is counted for: what is queued, and its partitions, here and in the main handle
+ * (0.9 MiB). Most of a broker is the stack of its thread, and each handle has a thread and a
+ * connection for each broker. What stays free is for another handle, as the main one is renewed and
+ * requests/commits.h has a second one, and for answers.
+ */
+enum {
+    FETCHER_BYTES = (QUEUED_KIB << 10) + (1 << 20),
+    BROKER_BYTES = 200 << 10,
+    ANSWERS_BYTES = 4 << 20,
+};
+
 struct message_fetcher {
     rd_kafka_t *rk;
     rd_kafka_queue_t *messages;
@@ -100,7 +108,8 @@ struct kafka_subscriptions *kafka_subscriptions_new(struct kafka_client *client,
 
 static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, struct error *error)
 {
-    static const char *const settings[][2] = {
+    _cleanup_(memory_free) char *queued_kib = text_format("%d", QUEUED_KIB);
+    const char *const settings[][2] = {
         {"client.id", "backlog-subscribed"},
         /* Neither a group nor its commits are touched. */
         {"group.id", ""},
@@ -111,8 +120,10 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
         {"fetch.error.backoff.ms", "100"},
         /* A message is only a sign: the fewest bytes that the broker gives, which is one batch. */
         {"fetch.message.max.bytes", "1"},
-        /* Of all partitions together: where it is reached, none is read for a second. */
+        /* Of all partitions together, as they share a queue: where one of them is reached, none is
+           read for a second. */
         {"queued.min.messages", "1000"},
+        {"queued.max.messages.kbytes", queued_kib},
         /* A topic that was created again does not have these offsets: that is a change, too. */
         {"auto.offset.reset", "error"},
     };

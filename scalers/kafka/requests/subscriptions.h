@@ -1,10 +1,12 @@
 /*
- * Push notifications. The partitions of subscribed queries are read by handles of their own, which
- * are in no group, from the ends that were measured: so nothing that came since is missed. The
- * first message of a partition notifies all that are subscribed to it, and it is read no more.
+ * Push notifications. The partitions of subscribed queries are read by fetchers from the ends that
+ * were measured: so nothing that came since is missed. The first message of a partition notifies
+ * all that are subscribed to it, and it is read no more.
  *
- * They have handles of their own, since a broker answers the requests of a connection one after the
- * other, and a request for messages waits for them.
+ * A fetcher is a handle of its own, since a broker answers the requests of a connection one after
+ * the other, and a request for messages waits for them. It is in no group; brokers see it as
+ * "backlog-subscribed". How many there are is limited by the memory that they are counted for, and
+ * what each queues by a setting: FETCHER_BYTES and QUEUED_KIB in subscriptions.c.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -44,15 +46,15 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int6
 
 /*
  * How many partitions can be subscribed to, where the process may map so many bytes more than it
- * did before the first was: each 250 have a handle of their own, with a thread and a connection for
- * each broker. The header has it for tests.
+ * did before the first was: each 250 have a fetcher, with a thread and a connection for each
+ * broker. The header has it for tests.
  */
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers);
 
-/* Ends handles that have read nothing for KAFKA_FORGET_MS, but for one. */
+/* Ends fetchers that have read nothing for KAFKA_FORGET_MS, but for one. */
 void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
-/* Ends the handles, which hold on to too many topics. All that are subscribed lose that. */
+/* Ends the fetchers, which hold on to too many topics. All that are subscribed lose that. */
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
 #endif
