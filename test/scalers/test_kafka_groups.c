@@ -234,6 +234,14 @@ static void a_group_that_is_not_silent_needs_no_renewal(void **state)
     assert_true(kafka_commits_send(commits, &isolated, NULL, sent_ms, &error));
     assert_next_answer(commits, &isolated, sent_ms + 999);
     assert_false(kafka_commits_needs_renewal(commits));
+    /* The loop wakes for another second handle only where that is of use to a call. */
+    const int64_t now_ms = sent_ms + 1000;
+    assert_int_equal(kafka_commits_next_ms(commits, now_ms), CLOCK_NEVER);
+    kafka_mock_hang(fixture, 1, true);
+    assert_true(kafka_commits_send(commits, &isolated, NULL, now_ms, &error));
+    assert_int_equal(kafka_commits_next_ms(commits, now_ms), CLOCK_NEVER);
+    kafka_commits_cancel(commits, &isolated);
+    assert_in_range(kafka_commits_next_ms(commits, now_ms), now_ms + 1, now_ms + 2000);
     kafka_commits_cancel(commits, &slow);
 }
 

@@ -319,6 +319,15 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     }
 }
 
+/* Whether a call waits for the next second handle, or a group may that has an old call there. */
+static bool awaits_renewal(const struct handle *second)
+{
+    for (const struct commits_call *call = second->calls; call != NULL; call = call->hh.next)
+        if (call->state == CALL_RESEND || call->state == CALL_ABANDONED)
+            return true;
+    return false;
+}
+
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
@@ -329,7 +338,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
         next_ms = call->sent_ms + SILENT_MS;
     const struct handle *second = &commits->second;
     int64_t renew_ms = renewable_ms(second);
-    if (second->state != HANDLE_CLOSED && renew_ms > now_ms && renew_ms < next_ms)
+    if (awaits_renewal(second) && renew_ms > now_ms && renew_ms < next_ms)
         next_ms = renew_ms;
     return next_ms;
 }
