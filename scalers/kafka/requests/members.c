@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { ABANDONED_MS = 1000 }; /* nobody waits for a request that is so old */
+enum {
+    ABANDONED_MS = 1000, /* nobody waits for a request that is so old */
+    HANGS_MS = 60 * 1000,
+};
 
 struct member_group {
     char *name;
@@ -54,6 +57,16 @@ void kafka_members_close_handle(struct kafka_members *members)
         group->sent_ms = 0;
     }
     kafka_handles_end_queue(TAKE(members->answers));
+}
+
+/* By the time at which it was last wanted: a group whose tasks end, or are isolated as its commits
+ * hang, is not requested any more. */
+bool kafka_members_needs_renewal(const struct kafka_members *members)
+{
+    for (const struct member_group *group = members->groups; group != NULL; group = group->hh.next)
+        if (group->sent_ms != 0 && group->wanted_ms - group->sent_ms >= HANGS_MS)
+            return true;
+    return false;
 }
 
 static void group_free(struct kafka_members *members, struct member_group *group)
@@ -170,6 +183,7 @@ static void take_description(struct member_group *group,
         warn_once(group, &group->has_warned, rd_kafka_error_string(error));
         return;
     }
+    group->has_warned = false;
     if (state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD)
         warn_once(group, &group->has_warned_of_none,
                   "it never had any, or they have group.protocol=consumer, and cannot be seen: "

@@ -5,7 +5,9 @@
  * A request goes to the group's coordinator and needs the same right as its commits. What it finds
  * is useful, but not needed: no task fails for want of it. A task that comes when the coordinator
  * has not answered for a second does not wait for it; one that came before waits until its deadline
- * at most. As for commits (commits.h) no request times out, and a group has at most one.
+ * at most. As for commits (commits.h) no request times out, and a group has at most one. Where one
+ * hangs while the commits are answered, as the coordinator moved, the main handle is renewed after
+ * a minute; where the commits hang, too, that is theirs to decide, and members are not requested.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -51,6 +53,8 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
+/* Whether a new main handle would help, as a request has hung for long that is still wanted. */
+bool kafka_members_needs_renewal(const struct kafka_members *members);
 void kafka_members_close_handle(struct kafka_members *members);
 void kafka_members_open_handle(struct kafka_members *members);
 
