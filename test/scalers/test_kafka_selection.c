@@ -113,6 +113,45 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
 }
 
+static enum kafka_metadata_event receive_next(struct kafka_metadata *metadata)
+{
+    _cleanup_(error_done) struct error error = {0};
+    enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
+    for (int i = 0; event == KAFKA_METADATA_NOTHING && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        event = kafka_metadata_receive(metadata, clock_now_ms(), &error);
+    }
+    return event;
+}
+
+/* One answer to something else, after the first failure, is none to those that follow. */
+static void a_cluster_that_answered_once_between_is_lost_as_any_other(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_metadata *metadata = session->metadata;
+    const struct kafka_topic *jobs =
+        kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms());
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
+    for (int i = 0; i < 4 && event != KAFKA_METADATA_LOST; i++) {
+        struct kafka_metadata_need need = {0};
+        kafka_metadata_need_topic(metadata, jobs, clock_now_ms(), &need);
+        kafka_metadata_request(metadata, &need, clock_now_ms());
+        if (i == 0) {
+            usleep(10 * 1000); /* later than the request */
+            kafka_client_note_answer(&session->client, clock_now_ms());
+        }
+        event = receive_next(metadata);
+        assert_true(i > 0 || event == KAFKA_METADATA_FAILED);
+    }
+    assert_int_equal(event, KAFKA_METADATA_LOST);
+}
+
 /* As for a pattern: the request under way does not name it. */
 static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state)
 {
@@ -543,6 +582,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
         TEST(a_listing_that_takes_long_is_not_waited_for),
+        TEST(a_cluster_that_answered_once_between_is_lost_as_any_other),
         TEST(a_topic_that_comes_during_a_request_gets_one_of_its_own),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),

@@ -56,7 +56,8 @@ struct kafka_metadata {
     struct kind_state kinds[KAFKA_METADATA_KINDS];
     size_t brokers;
     int64_t too_long_at_ms;      /* when an answer last was; 0: never */
-    unsigned failures;           /* in a row, but for listings, which may just be too long */
+    unsigned failures;           /* in a row, with no answer to anything between them; but for
+                                    listings, which may just be too long */
     int64_t unanswered_since_ms; /* when the first of them was sent */
 };
 
@@ -335,12 +336,15 @@ static void back_off(struct kafka_metadata *metadata, const struct request *requ
             now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
 }
 
-/* Counts the failure. Whether the cluster answers nothing any more. */
+/* Counts the failure, beginning again where something else was answered since the first. Whether
+ * the cluster answers nothing any more. */
 static bool is_lost_after(struct kafka_metadata *metadata, const struct request *request)
 {
     const struct kafka_client *client = metadata->client;
-    if (metadata->failures == 0)
+    if (metadata->failures == 0 || client->answered_ms > metadata->unanswered_since_ms) {
+        metadata->failures = 0;
         metadata->unanswered_since_ms = request->sent_ms;
+    }
     metadata->failures += request->kind != KAFKA_METADATA_LISTING;
     return client->answered_ms <= metadata->unanswered_since_ms &&
            (client->all_down_since_ms != 0 || metadata->failures >= MAX_FAILURES);
