@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 8, REFUSED = 58 };
+enum { CONNECTIONS = 8, UNKNOWN_TOPIC = 3, REFUSED = 58 };
 enum { METADATA = 3, SASL_HANDSHAKE = 17, API_VERSIONS = 18, SASL_AUTHENTICATE = 36 };
 
 static void put(struct text *reply, int64_t number, size_t bytes)
@@ -55,12 +55,53 @@ static void put_login(struct text *reply, bool is_refused)
     put(reply, 0, 4);
 }
 
-/* One partition each. The name of the cluster is long, as librdkafka 2.8 gives an answer four times
+/* With one partition, led by broker 1, without replicas. */
+static void put_topic(struct text *reply, const char *name, bool exists)
+{
+    put(reply, exists ? 0 : UNKNOWN_TOPIC, 2);
+    put_string(reply, name);
+    put(reply, 0, 1);
+    put(reply, exists, 4);
+    if (!exists)
+        return;
+    put(reply, 0, 2 + 4);
+    put(reply, 1, 4);
+    put(reply, 0, 4 + 4);
+}
+
+static int64_t get(const unsigned char **bytes, size_t count)
+{
+    int64_t number = 0;
+    while (count-- > 0)
+        number = number << 8 | *(*bytes)++;
+    return number;
+}
+
+/* The request is one of librdkafka, and as such taken for well-formed. */
+static void put_topics(struct text *reply, const unsigned char *request)
+{
+    static const char *const listed[] = {"a", "b", "a"};
+    const unsigned char *at = request + 8; /* behind its number */
+    int64_t length = get(&at, 2);          /* of the name of the client */
+    at += length;
+    int32_t count = (int32_t)get(&at, 4); /* -1: of all topics */
+    put(reply, count > 0 ? count : (int32_t)ARRAY_LENGTH(listed), 4);
+    for (int32_t i = 0; i < count; i++) {
+        length = get(&at, 2);
+        _cleanup_(memory_free) char *name = text_format("%.*s", (int)length, (const char *)at);
+        put_topic(reply, name, text_equal(name, "a") || text_equal(name, "b"));
+        at += length;
+    }
+    for (size_t i = 0; count <= 0 && i < ARRAY_LENGTH(listed); i++)
+        put_topic(reply, listed[i], true);
+}
+
+/* The name of the cluster is long, as librdkafka 2.8 gives an answer four times
  * its length of memory, which is too little for topics as short as these; so is that of the rack,
  * where the cluster has no name. */
-static void put_metadata(struct text *reply, const struct kafka_peer *peer)
+static void put_metadata(struct text *reply, const struct kafka_peer *peer,
+                         const unsigned char *request)
 {
-    static const char *const topics[] = {"a", "b", "a"};
     char name[256] = "";
     memset(name, 'c', sizeof(name) - 1);
     put(reply, 1, 4);
@@ -73,16 +114,7 @@ static void put_metadata(struct text *reply, const struct kafka_peer *peer)
     else
         put_string(reply, name);
     put(reply, 1, 4);
-    put(reply, ARRAY_LENGTH(topics), 4);
-    for (size_t i = 0; i < ARRAY_LENGTH(topics); i++) {
-        put(reply, 0, 2);
-        put_string(reply, topics[i]);
-        put(reply, 0, 1);
-        put(reply, 1, 4);
-        put(reply, 0, 2 + 4); /* partition 0, led by broker 1, without replicas */
-        put(reply, 1, 4);
-        put(reply, 0, 4 + 4);
-    }
+    put_topics(reply, request);
 }
 
 /* False: the connection has ended. */
@@ -110,7 +142,7 @@ static bool answer(const struct kafka_peer *peer, int connection)
         put_login(&reply, peer->refuses);
         break;
     default:
-        put_metadata(&reply, peer);
+        put_metadata(&reply, peer, request);
     }
     _cleanup_(text_done) struct text frame = {0};
     put(&frame, (int64_t)reply.length, 4);

@@ -1,7 +1,7 @@
 /*
  * A broker of its own for tests of Kafka, which answers what librdkafka's mock cluster cannot: it
- * logs in by SASL PLAIN, or refuses to, and answers requests for metadata of the topics a and b, of
- * which it names a again.
+ * logs in by SASL PLAIN, or refuses to, and answers requests for metadata. It has the topics a and
+ * b; a listing names a again, and another topic that is requested by name does not exist.
  *
  * Threads: the test's, and one of its own.
  */

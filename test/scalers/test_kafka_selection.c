@@ -284,7 +284,48 @@ static void a_listing_that_is_too_long_fails_patterns_only(void **state)
     }
 }
 
-/* ---- a broker that lists a topic twice ---- */
+/* ---- what a listing does not say ---- */
+
+/* What a broker leaves out of a listing may not exist, or be no topic that we may describe: only a
+ * request by name tells. */
+static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    struct kafka_client client = {0};
+    if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    struct kafka_metadata_need pattern = {0};
+    struct kafka_metadata_need missing = {0};
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_pattern(metadata,
+                                kafka_patterns_for(kafka_metadata_patterns(metadata), "^a", now_ms),
+                                now_ms, &pattern);
+    struct kafka_topic *held = kafka_topics_hold(topics, "missing", now_ms);
+    const struct kafka_topic *unused = kafka_topics_for(topics, "former", now_ms);
+    kafka_metadata_request(metadata, &pattern, now_ms);
+    kafka_metadata_need_topic(metadata, held, now_ms, &missing);
+    assert_int_equal(missing.numbers[KAFKA_METADATA_TOPICS],
+                     pattern.numbers[KAFKA_METADATA_LISTING]);
+    kafka_metadata_request(metadata, &missing, now_ms);
+    receive_until(metadata, &client, &pattern); /* which has what it waits for */
+    receive_until(metadata, &client, &missing);
+    assert_int_equal(held->error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_true(held->received_ms > 0);
+    /* Nobody waits for one that nobody holds. */
+    kafka_topics_release(held);
+    assert_false(kafka_topics_lacks_answer(topics, UINT64_MAX, CLOCK_NEVER));
+    assert_int_equal(unused->error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART); /* named with it */
+    kafka_metadata_free(metadata);
+    kafka_client_close(&client);
+    kafka_peer_stop(&peer);
+}
 
 /* It would count double, and be subscribed to twice. */
 static void a_topic_that_is_listed_twice_matches_once(void **state)
@@ -590,6 +631,7 @@ int main(void)
         TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(a_listing_that_is_too_long_fails_patterns_only),
+        cmocka_unit_test(a_topic_that_a_listing_leaves_out_is_requested_by_name),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         TEST(topics_that_only_commits_name_are_known_before_they_count),
         TEST(a_commit_that_the_answer_lacks_is_an_error_of_its_own),

@@ -21,7 +21,7 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     if (known == NULL)
         kafka_task_end_fail(batch_task, now_ms, "%s is no valid name of a Kafka topic",
                             topic->name);
-    else if (known->received_ms == 0)
+    else if (known->received_ms == 0) /* the answer to a request by name does not have it */
         kafka_task_end_fail(batch_task, now_ms, "Kafka reports nothing of topic %s", topic->name);
     else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s does not exist", topic->name);

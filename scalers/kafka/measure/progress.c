@@ -117,8 +117,8 @@ static bool names_topic(const rd_kafka_topic_partition_t *result)
     return result->offset >= 0 || result->err != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* The metadata that the topics of the commits need. */
-static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
+/* The metadata that the topics of the commits need, which are the batch's from now on. */
+static struct kafka_metadata_need need_of(struct kafka_batch *batch,
                                           const rd_kafka_topic_partition_list_t *partitions,
                                           int64_t now_ms)
 {
@@ -129,10 +129,9 @@ static struct kafka_metadata_need need_of(struct kafka_metadata *metadata,
         if (!names_topic(result) || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
-        const struct kafka_topic *topic =
-            kafka_topics_for(kafka_metadata_topics(metadata), result->topic, now_ms);
+        const struct kafka_topic *topic = kafka_batch_topic_for(batch, result->topic)->known;
         if (topic != NULL)
-            kafka_metadata_need_topic(metadata, topic, now_ms, &need);
+            kafka_metadata_need_topic(batch->session->metadata, topic, now_ms, &need);
     }
     return need;
 }
@@ -384,7 +383,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         group_fail_too_many_topics(group, now_ms);
     else {
         if (may_name_topics)
-            group->need = need_of(metadata, partitions, now_ms);
+            group->need = need_of(group->batch, partitions, now_ms);
         if (partitions == NULL || kafka_metadata_has(metadata, &group->need)) {
             take_commits(group, partitions, now_ms);
             try_group(group, now_ms);

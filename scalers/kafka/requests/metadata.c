@@ -39,7 +39,8 @@ struct request {
 
 /* The state of one kind of requests. Both kinds share one sequence of numbers (topics.h). The
  * answer of a listing is one for the topics in use, too: it raises `received` of both kinds, so
- * that who needs topics may wait for the number of a listing. */
+ * that who needs topics may wait for the number of a listing. Not where it leaves out one that
+ * somebody waits for: then the topics are requested by name, which answers all that wait. */
 struct kind_state {
     struct request *running;
     uint64_t received;    /* the number of the last one that was answered */
@@ -290,10 +291,11 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
                         int64_t now_ms)
 {
     const rd_kafka_metadata_t *result = request->result;
+    bool is_listing = request->kind == KAFKA_METADATA_LISTING;
     metadata->brokers = (size_t)result->broker_cnt;
-    if (request->kind == KAFKA_METADATA_LISTING)
+    if (is_listing)
         kafka_patterns_take(&metadata->patterns, request->number, result, now_ms);
-    kafka_topics_take(&metadata->topics, request->number, result, now_ms);
+    kafka_topics_take(&metadata->topics, request->number, result, is_listing, now_ms);
     kafka_patterns_outdate(&metadata->patterns);
 }
 
@@ -302,7 +304,11 @@ static void succeed(struct kafka_metadata *metadata, const struct request *reque
     struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
     struct kind_state *state = &metadata->kinds[request->kind];
     take_result(metadata, request, now_ms);
-    topics->received = MAX(topics->received, request->number);
+    if (request->kind == KAFKA_METADATA_LISTING &&
+        kafka_topics_lacks_answer(&metadata->topics, request->number, now_ms))
+        topics->wanted = metadata->topics.next_number;
+    else
+        topics->received = MAX(topics->received, request->number);
     state->received = MAX(state->received, request->number);
     metadata->failures = 0;
     error_done(&state->failure);

@@ -115,10 +115,10 @@ static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_
 
 /* A request that was sent later may have been answered sooner: what is known of it stays. */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
-                       const rd_kafka_metadata_t *result, int64_t now_ms)
+                       const rd_kafka_metadata_t *result, bool is_listing, int64_t now_ms)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        if (topic->first_request <= number && topic->known_from <= number) {
+        if (!is_listing && topic->first_request <= number && topic->known_from <= number) {
             topic->received_ms = 0;
             topic->is_outdated = false;
         }
@@ -127,8 +127,18 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
         if (topic == NULL || topic->known_from > number)
             continue;
         topic->known_from = number;
+        topic->is_outdated = topic->is_outdated && topic->first_request > number;
         take_topic(topic, &result->topics[i], now_ms);
     }
+}
+
+bool kafka_topics_lacks_answer(const struct kafka_topics *topics, uint64_t number, int64_t now_ms)
+{
+    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        if (topic->holds > 0 && topic->first_request <= number && topic->known_from < number &&
+            !kafka_topics_is_fresh(topic, now_ms))
+            return true;
+    return false;
 }
 
 bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number)

@@ -83,10 +83,17 @@ void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic 
  */
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
-/* Takes what the request of this number answered of the topics: those that it does not name are not
- * known any more. */
+/*
+ * Takes what the request of this number answered of the topics. Those that it does not name are not
+ * known any more, but for a listing: a broker leaves out of it what does not exist, and what we
+ * have no right to describe; only a request by name tells the two apart.
+ */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
-                       const rd_kafka_metadata_t *result, int64_t now_ms);
+                       const rd_kafka_metadata_t *result, bool is_listing, int64_t now_ms);
+
+/* Whether the listing of this number, which was taken, left out a topic that is held, and that
+ * nothing else has answered for. */
+bool kafka_topics_lacks_answer(const struct kafka_topics *topics, uint64_t number, int64_t now_ms);
 
 /* Notes that the request of this number, which listed all topics, named this one. False: it did so
  * before. */
