@@ -137,6 +137,20 @@ def test_a_missing_topic_is_an_error_and_is_not_created(kafka, client):
     assert kafka.topics() == before
 
 
+def test_a_missing_topic_beside_a_pattern_is_the_same_error(kafka, client):
+    """A listing for the pattern does not name it."""
+    pattern = trigger(kafka, topic="^videoJob$")
+    for _ in range(3):
+        listed = threading.Thread(target=client.metrics, args=[pattern])
+        listed.start()
+        code, words = refusal(client.metrics, trigger(kafka, topic="missing"))
+        listed.join()
+        assert code == grpc.StatusCode.UNAVAILABLE
+        assert "missing does not exist" in words
+        time.sleep(2.5)  # what is known of topics is old then
+    assert says(client, pattern) == (12, True)
+
+
 def test_a_topic_that_is_deleted_is_an_error_and_is_not_created_again(kafka, server, client):
     kafka.create_topic("shortlived")
     kafka.produce("shortlived", 3)
