@@ -15,7 +15,8 @@ enum {
     MAX_LINE_BYTES = 8 << 20, /* of an event, which has a piece of a table at most */
     MAX_ROWS = 10 * 1000,     /* of a table; more are not shown */
     RETRY_MS = 1000,
-    TIMEOUT_MS = 5000, /* of what does not go on: nothing here */
+    TIMEOUT_MS = 5000,      /* of what does not go on: nothing here */
+    MAX_AGE_MS = 30 * 1000, /* of figures: a server whose loop is busy sends none */
 };
 
 struct server_row {
@@ -35,6 +36,7 @@ struct server_tables {
     bool is_failing;
     struct server_table by_name[LIVE_TABLES];
     json_t *figures;
+    int64_t figures_ms; /* when they came */
 };
 
 /* ---- rows; the lock is held ---- */
@@ -157,6 +159,7 @@ static void take_event(struct server_tables *tables, const char *data)
     else if (text_equal(tables->event, "server")) {
         json_decref(tables->figures);
         tables->figures = json_incref(json);
+        tables->figures_ms = clock_now_ms();
     }
     pthread_mutex_unlock(&tables->reader.lock);
     tables->is_failing = false;
@@ -269,7 +272,8 @@ void server_tables_visit(struct server_tables *tables, enum live_table table,
 json_t *server_tables_figures(struct server_tables *tables)
 {
     pthread_mutex_lock(&tables->reader.lock);
-    json_t *figures = tables->figures == NULL ? NULL : json_copy(tables->figures);
+    bool is_known = tables->figures != NULL && clock_now_ms() - tables->figures_ms <= MAX_AGE_MS;
+    json_t *figures = is_known ? json_copy(tables->figures) : NULL;
     pthread_mutex_unlock(&tables->reader.lock);
     return figures;
 }

@@ -29,8 +29,8 @@ void server_tables_visit(struct server_tables *tables, enum live_table table,
                                        const json_t *live),
                          void *context);
 
-/* The figures of the server; NULL while it is not known what they are: not connected. The caller
- * frees them. */
+/* The figures of the server; NULL while it is not known what they are: not connected, or none have
+ * come for 30 s. The caller frees them. */
 json_t *server_tables_figures(struct server_tables *tables);
 
 #endif

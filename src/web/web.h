@@ -34,6 +34,22 @@
  *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *   web                    this port
  *
+ * How old is what a page shows at most, and what its reader sees where it is older:
+ *
+ *   a stream (web_stream.c)       something at least every 10 s. Nothing for 30 s: "Connection
+ *                                 lost", and another connection (assets/store.js)
+ *   rows, figures, log            1 s, and 20 times what the update takes (pages/dashboard.c).
+ *                                 10 s: "Not live since" (assets/store.js); ages grow on
+ *   order of a table              another second (assets/table.js)
+ *   curves, /api/trend            15 s (pages/server_figures.c)
+ *   the page of an object         2 s after a change of its row, else 10 s, and 10 s for the
+ *                                 response; then an error above it (assets/trigger_panels.js)
+ *   its plots                     5 s, of replicas 3 s, and the response (assets/trigger.js)
+ *   workers                       2 s, the card 5 s, and the age of what the server has of them;
+ *                                 then an error, on the card a dash (assets/workers.js, cards.js)
+ *   /api/server                   the last update, where a stream has readers, else now; a server
+ *                                 that is too busy: 503 (pages/dashboard.c), as other pages
+ *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *
  * Threads: a server has one of its own, on which every page is written, one at a time.

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import queue as queues
 import threading
 import time
 
@@ -523,6 +524,88 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
         assert 990 < ahead < 1010
         browser.evaluate("location.assign('about:blank')")
         server.shutdown()
+
+
+class OfWhatIsSaid(OfOldFigures):
+    """A dashboard's server whose readers of /api/events get what the test puts into their queue. It never responds for a trigger."""
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        if path == "/api/events":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            said = queues.Queue()
+            self.server.readers.append(said)
+            while (text := said.get()) is not None:
+                self.wfile.write(text.encode())
+        elif path.startswith("/api/triggers/"):
+            self.server.is_over.wait()
+        else:
+            super().do_GET()
+
+
+FIGURES = 'event: server\ndata: {"triggers": 0}\n\n'
+ALL = f'event: hello\ndata: {{"mode": "serve"}}\n\n{FIGURES}event: ready\ndata: {{}}\n\n'
+
+
+@pytest.fixture
+def stub(browser):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfWhatIsSaid) as stub:
+        threading.Thread(target=stub.serve_forever, daemon=True).start()
+        stub.http_port, stub.readers, stub.is_over = stub.server_port, [], threading.Event()
+        browser.open(stub)
+        wait_until(lambda: stub.readers, WAIT_SECONDS, "a reader")
+        stub.readers[0].put(ALL)
+        browser.wait_for_text("Live", "#status")
+        yield stub
+        browser.evaluate("location.assign('about:blank')")
+        stub.is_over.set()
+        for reader in stub.readers:
+            reader.put(None)
+        stub.shutdown()
+
+
+def put_clock_forward(browser, seconds):
+    browser.evaluate(f"(() => {{ const {{ now }} = Date; Date.now = () => now() + {seconds * 1000}; }})()")
+
+
+def test_a_connection_that_is_silent_is_lost_and_made_again(browser, stub):
+    """As that of a node that died: nothing closes it."""
+    put_clock_forward(browser, 31)
+    browser.wait_for_text("Connection lost", "#status")
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    time.sleep(2)
+    assert "Connection lost" in browser.text("#status")  # that it accepts says nothing
+    stub.readers[1].put(ALL)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_values_that_are_not_renewed_are_not_live(browser, stub):
+    """As of a server whose loop is busy: it sends only that the stream goes on."""
+    stub.readers[0].put("event: alive\ndata: {}\n\n")
+    put_clock_forward(browser, 15)
+    browser.wait_for_text("Not live since ", "#status")
+    is_clean(browser)
+    assert len(stub.readers) == 1
+    stub.readers[0].put(FIGURES)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_a_tab_that_is_shown_again_is_not_live_before_it_is_connected(browser, stub):
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    browser.hide(False)
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    assert browser.text("#status") == "Connecting"
+    stub.readers[1].put(ALL)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_the_page_of_a_trigger_says_that_the_server_does_not_respond(browser, stub):
+    browser.evaluate("(() => { const { timeout } = AbortSignal; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20); })()")
+    browser.evaluate("location.hash = '#/trigger/shop/orders'")
+    browser.wait_for_text("shop/orders: no response of the server within 10 s", seconds=10)
 
 
 def test_a_trigger_that_is_gone_is_said(browser, server):

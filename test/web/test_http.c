@@ -619,7 +619,7 @@ static void wait_for(int fd, const char *expected)
     while (seen.length == 0 || strstr(seen.bytes, expected) == NULL) {
         ssize_t length = recv(fd, buffer, sizeof(buffer), 0);
         if (length <= 0)
-            fail_msg("no %s within 5 s after:\n%s", expected, seen.length == 0 ? "" : seen.bytes);
+            fail_msg("no %s in time after:\n%s", expected, seen.length == 0 ? "" : seen.bytes);
         text_add_bytes(&seen, buffer, (size_t)length);
     }
 }
@@ -644,6 +644,19 @@ static void a_stream_keeps_its_own_time(void **state)
     wait_for(fast, "<20>");
     close(fast);
     close(slow);
+}
+
+/* The next tick is in an hour. TCP does not tell a reader that its server is gone. */
+static void a_reader_of_a_stream_without_news_is_told_that_it_goes_on(void **state)
+{
+    const struct timeval patience = {WEB_STREAM_MAX_SILENCE_MS / 1000, 0};
+    int reader = follow(*state, GET("/slow"));
+    wait_for(reader, "<");
+    int ticks = slow_ticks.ticks;
+    assert_int_equal(setsockopt(reader, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    wait_for(reader, "event: alive\ndata: {}\n\n");
+    assert_int_equal(slow_ticks.ticks, ticks);
+    close(reader);
 }
 
 /* nginx keeps back what it is sent otherwise. */
@@ -854,6 +867,7 @@ int main(void)
         TEST(a_reader_that_sent_too_much_leaves_its_place_too),
         TEST(a_further_reader_is_sent_at_once_what_is_there),
         TEST(a_stream_keeps_its_own_time),
+        TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_ticks_less_often),
         cmocka_unit_test(a_stream_ends_with_its_session),

@@ -37,6 +37,7 @@
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { el, setText } from "./dom.js";
+import { clock } from "./format.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { connectWhenShown, hasServer, isRehearsal, listen, store } from "./store.js";
@@ -112,10 +113,13 @@ function show() {
   }
 }
 
-const texts = { connecting: "Connecting", live: "Live", lost: "Connection lost: trying again" };
+// A time, and no age: it is read out where it changes.
+const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${clock(store.renewedAt / 1000)}`);
+const texts = { connecting: "Connecting", live: "Live", late, lost: "Connection lost: trying again" };
 
 function drawStatus() {
-  setText(document.getElementById("status-text"), texts[store.connection]);
+  const text = texts[store.connection];
+  setText(document.getElementById("status-text"), typeof text === "string" ? text : text());
   document.getElementById("status").className = `status ${store.connection}`;
   const { pod, version, hasLogin } = store.hello;
   const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");

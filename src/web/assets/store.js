@@ -14,7 +14,8 @@ export const store = {
   trend: [], // the last hour of some figures of the server: what is in `server`, and now
   log: [],
   isReady: false,
-  connection: "connecting", // live, lost
+  connection: "connecting", // live; late: what is shown is not renewed; lost
+  renewedAt: null, // when what is shown was, by our clock; null: not yet
   clockOffset: 0, // seconds that the server's clock is ahead of ours
   version: { triggers: 0, connections: 0, workers: 0, log: 0 },
 };
@@ -26,6 +27,7 @@ export const hasServer = () => !isRehearsal() || store.hello.hasServer === true;
 // What the stream fills. After another connection those of before are shown until all rows have come again: a table
 // that lost them would lose its place.
 let incoming = store.tables;
+let isComplete = false; // and it is what is shown
 
 const listeners = new Set();
 let isScheduled = false;
@@ -53,15 +55,23 @@ function begin(hello) {
   store.workerCounts = {};
   store.trend = [];
   incoming = noTables();
+  isComplete = false;
   if (!store.isReady) store.tables = incoming;
+}
+
+function renew() {
+  store.renewedAt = Date.now();
+  store.connection = "live";
 }
 
 // The lines of the log come after the rows.
 function showAll() {
   store.tables = incoming;
+  isComplete = true;
   store.log = [];
   store.isReady = true;
   for (const name of Object.keys(store.version)) store.version[name]++;
+  renew();
 }
 
 function takeRows({ table, rows, gone }) {
@@ -76,7 +86,9 @@ function takeRows({ table, rows, gone }) {
   store.version[table]++;
 }
 
+// The figures come with each update of the rows.
 function takeServer(server) {
+  if (isComplete) renew();
   store.server = { ...server, ...store.workerCounts };
   if (typeof server.sent === "number") store.clockOffset = server.sent - Date.now() / 1000;
   const { trend } = store;
@@ -108,9 +120,16 @@ function takeLog(lines) {
   store.version.log++;
 }
 
-// As fetch(), but a session that has ended leads to the login.
+// A server that is gone may leave a connection that nothing ever comes of.
+const RESPONSE_SECONDS = 10;
+
+function fail(error) {
+  throw error.name === "TimeoutError" ? new Error(`no response of the server within ${RESPONSE_SECONDS} s`) : error;
+}
+
+// As fetch(), but it ends, and a session that has ended leads to the login.
 export async function request(path) {
-  const response = await fetch(path);
+  const response = await fetch(path, { signal: AbortSignal.timeout(RESPONSE_SECONDS * 1000) }).catch(fail);
   if (response.status === 401) location.assign(`/login${location.hash}`);
   return response;
 }
@@ -118,7 +137,7 @@ export async function request(path) {
 // The body of the response; an error with its words, where it refuses.
 export async function getJson(path) {
   const response = await request(path);
-  const body = await response.json().catch(() => null);
+  const body = await response.json().catch((error) => (error.name === "SyntaxError" ? null : fail(error)));
   if (response.ok && body != null) return body;
   throw new Error(body?.error ?? `the server answered ${response.status}, and no JSON`); // a proxy did
 }
@@ -128,6 +147,32 @@ const HIDDEN_MS = 5000;
 let source = null;
 let hiding = null;
 let retry = null;
+
+// Of a connection that is lost the browser may learn nothing, and of a server whose loop is busy. The server sends
+// something at least every 10 s (web_stream.h).
+const MAX_SILENCE_MS = 30000;
+const MAX_AGE_MS = 10000; // of what is shown as live
+let beganAt = 0; // the connection
+let heardAt = 0; // the last event of it
+
+// By the date, which goes on while a computer sleeps, and may jump.
+const isLongAgo = (time, limit) => Math.abs(Date.now() - time) > limit;
+
+function hear() {
+  heardAt = Date.now();
+  if (store.connection === "lost") store.connection = "connecting";
+}
+
+function watch() {
+  if (source === null || source.readyState === EventSource.CLOSED) return;
+  if (isLongAgo(heardAt, MAX_SILENCE_MS)) {
+    store.connection = "lost";
+    connect();
+  } else if (store.connection !== "lost" && isLongAgo(beganAt, MAX_AGE_MS) && isLongAgo(store.renewedAt ?? 0, MAX_AGE_MS))
+    store.connection = "late";
+  else return;
+  changed();
+}
 
 // EventSource does not say that it needs a login: another request does.
 async function connectLater() {
@@ -144,9 +189,13 @@ function disconnect() {
 
 function connect() {
   disconnect();
+  if (store.connection !== "lost") store.connection = "connecting";
+  changed();
+  beganAt = heardAt = Date.now();
   source = new EventSource("/api/events");
   const on = (name, take) =>
     source.addEventListener(name, (event) => {
+      hear();
       take(JSON.parse(event.data));
       changed();
     });
@@ -158,10 +207,7 @@ function connect() {
   on("server", takeServer);
   on("log", takeLog);
   on("ready", showAll);
-  source.addEventListener("open", () => {
-    store.connection = "live";
-    changed();
-  });
+  on("alive", () => {});
   // EventSource tries again by itself, unless the server refused it (too many readers).
   source.addEventListener("error", () => {
     store.connection = "lost";
@@ -179,5 +225,6 @@ function takeVisibility() {
 // A tab may be opened in the background: it connects when it is shown.
 export function connectWhenShown() {
   document.addEventListener("visibilitychange", takeVisibility);
+  setInterval(watch, 1000);
   takeVisibility();
 }

@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/param.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -17,6 +18,9 @@
 enum {
     SEND_TIMEOUT_MS = 30 * 1000, /* of a piece */
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
+    /* With what a tick may keep the thread waiting that is within WEB_STREAM_MAX_SILENCE_MS. */
+    ALIVE_AFTER_MS = 5000,
+    WAKE_MS = 2000, /* ticks may be farther apart */
     /* What pieces between two ticks count at most: however many readers come, there is a tick, and
      * those whose time is over are closed. */
     MAX_BETWEEN_US = SEND_TIMEOUT_MS * 1000 / BUSY_SHARE,
@@ -30,31 +34,32 @@ static int64_t thread_cpu_us(void)
     return (int64_t)used.tv_sec * 1000 * 1000 + used.tv_nsec / 1000;
 }
 
-/* A page that is a stream. There are as many as have been read; each is kept. */
-struct stream_page {
+/* What readers of one page are sent. There are as many as have been read; each is kept. */
+struct stream_source {
     struct web_streams *streams;
     const struct web_stream_hooks *hooks;
     void *context;
-    struct event *tick; /* pending while there are readers */
+    struct event *wake; /* pending while there are readers */
+    int64_t tick_at_ms;
     size_t readers;
     int64_t between_us; /* that pieces took since the last tick */
-    TAILQ_ENTRY(stream_page) all;
+    TAILQ_ENTRY(stream_source) all;
 };
 
 struct web_stream_reader {
-    struct stream_page *page;
+    struct stream_source *source;
     void *own; /* what opened() returned */
     struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
     int64_t ends_s;     /* its session; INT64_MAX: never */
     bool is_sending;    /* a piece that it has not taken yet */
-    int64_t sent_at_ms; /* ... since when */
+    int64_t sent_at_ms; /* the last piece; before that, when it came */
     TAILQ_ENTRY(web_stream_reader) all;
 };
 
 struct web_streams {
     struct event_base *base;
-    TAILQ_HEAD(, stream_page) pages;
+    TAILQ_HEAD(, stream_source) sources;
     size_t count; /* of readers */
     TAILQ_HEAD(, web_stream_reader) readers;
 };
@@ -68,7 +73,7 @@ static void send_between(struct web_stream_reader *reader)
 {
     int64_t began_us = thread_cpu_us();
     send_piece(reader);
-    reader->page->between_us += thread_cpu_us() - began_us;
+    reader->source->between_us += thread_cpu_us() - began_us;
 }
 
 static void piece_taken(struct evhttp_connection *connection, void *argument)
@@ -79,24 +84,37 @@ static void piece_taken(struct evhttp_connection *connection, void *argument)
     send_between(reader);
 }
 
+static void send_bytes(struct web_stream_reader *reader, const char *bytes, size_t length)
+{
+    struct evbuffer *buffer = evbuffer_new();
+    evbuffer_add(buffer, bytes, length);
+    reader->is_sending = true;
+    reader->sent_at_ms = clock_now_ms();
+    evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
+    evbuffer_free(buffer);
+}
+
 /* What does not fit is written when this piece has been taken. News after the last piece waits for
  * the next tick. */
 static void send_piece(struct web_stream_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
+    const struct stream_source *source = reader->source;
     if (reader->is_sending)
         return;
     while (piece.length < WEB_STREAM_PIECE_BYTES &&
-           reader->page->hooks->write(reader->page->context, reader->own, &piece))
+           source->hooks->write(source->context, reader->own, &piece))
         continue;
-    if (piece.length == 0)
-        return;
-    struct evbuffer *buffer = evbuffer_new();
-    evbuffer_add(buffer, piece.bytes, piece.length);
-    reader->is_sending = true;
-    reader->sent_at_ms = clock_now_ms();
-    evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
-    evbuffer_free(buffer);
+    if (piece.length > 0)
+        send_bytes(reader, piece.bytes, piece.length);
+}
+
+/* An event, and no comment: a browser's EventSource does not tell its page of comments. */
+static void send_alive(struct web_stream_reader *reader, int64_t now_ms)
+{
+    static const char alive[] = "event: alive\ndata: {}\n\n";
+    if (!reader->is_sending && now_ms - reader->sent_at_ms >= ALIVE_AFTER_MS)
+        send_bytes(reader, alive, strlen(alive));
 }
 
 /* Frees the connection, which ends the reader (web_streams_closed()). Only shutting the socket down
@@ -107,38 +125,54 @@ static void disconnect(const struct web_stream_reader *reader)
     evhttp_connection_free(evhttp_request_get_connection(reader->evhttp_request));
 }
 
-static void add_tick(const struct stream_page *page, int64_t wait_ms)
+static void wake_after(const struct stream_source *source, int64_t wait_ms)
 {
     const struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
-    evtimer_add(page->tick, &wait);
+    evtimer_add(source->wake, &wait);
 }
 
-static void tick(evutil_socket_t fd, short what, void *argument)
+/* Closes those whose time is over. */
+static void serve_readers(const struct stream_source *source, bool has_news)
+{
+    struct web_stream_reader *reader;
+    struct web_stream_reader *next;
+    int64_t now_ms = clock_now_ms();
+    int64_t now_s = (int64_t)clock_unix_s(now_ms);
+    for (reader = TAILQ_FIRST(&source->streams->readers); reader != NULL; reader = next) {
+        next = TAILQ_NEXT(reader, all);
+        if (reader->source != source)
+            continue;
+        bool is_stuck = reader->is_sending && now_ms - reader->sent_at_ms > SEND_TIMEOUT_MS;
+        if (now_s >= reader->ends_s || is_stuck) {
+            disconnect(reader);
+            continue;
+        }
+        if (has_news)
+            send_piece(reader);
+        send_alive(reader, now_ms);
+    }
+}
+
+static void wake(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    struct stream_page *page = argument;
-    struct web_stream_reader *reader;
-    struct web_stream_reader *next;
-    if (page->readers == 0)
+    struct stream_source *source = argument;
+    if (source->readers == 0)
         return;
     int64_t began_us = thread_cpu_us();
-    int64_t wait_ms = page->hooks->tick(page->context);
+    bool is_tick = clock_now_ms() >= source->tick_at_ms;
+    int64_t wait_ms = is_tick ? source->hooks->tick(source->context) : 0;
+    serve_readers(source, is_tick);
+    int64_t busy_us = thread_cpu_us() - began_us;
     int64_t now_ms = clock_now_ms();
-    int64_t now_s = (int64_t)clock_unix_s(now_ms);
-    for (reader = TAILQ_FIRST(&page->streams->readers); reader != NULL; reader = next) {
-        next = TAILQ_NEXT(reader, all);
-        if (reader->page != page)
-            continue;
-        bool is_stuck = reader->is_sending && now_ms - reader->sent_at_ms > SEND_TIMEOUT_MS;
-        if (now_s >= reader->ends_s || is_stuck)
-            disconnect(reader);
-        else
-            send_piece(reader);
-    }
-    int64_t busy_us = thread_cpu_us() - began_us + MIN(page->between_us, MAX_BETWEEN_US);
-    page->between_us = 0;
-    add_tick(page, wait_ms + BUSY_SHARE * busy_us / 1000);
+    if (is_tick) {
+        busy_us += MIN(source->between_us, MAX_BETWEEN_US);
+        source->between_us = 0;
+        source->tick_at_ms = now_ms + wait_ms + BUSY_SHARE * busy_us / 1000;
+    } else
+        source->between_us += busy_us;
+    wake_after(source, MIN(MAX(source->tick_at_ms - now_ms, 0), WAKE_MS));
 }
 
 /* ---- the interface ---- */
@@ -147,35 +181,35 @@ struct web_streams *web_streams_new(struct event_base *base)
 {
     struct web_streams *streams = memory_new(sizeof(*streams));
     streams->base = base;
-    TAILQ_INIT(&streams->pages);
+    TAILQ_INIT(&streams->sources);
     TAILQ_INIT(&streams->readers);
     return streams;
 }
 
 void web_streams_free(struct web_streams *streams)
 {
-    for (struct stream_page *page; (page = TAILQ_FIRST(&streams->pages)) != NULL;) {
-        TAILQ_REMOVE(&streams->pages, page, all);
-        event_free(page->tick);
-        free(page);
+    for (struct stream_source *source; (source = TAILQ_FIRST(&streams->sources)) != NULL;) {
+        TAILQ_REMOVE(&streams->sources, source, all);
+        event_free(source->wake);
+        free(source);
     }
     free(streams);
 }
 
-static struct stream_page *page_for(struct web_streams *streams,
-                                    const struct web_stream_hooks *hooks, void *context)
+static struct stream_source *source_for(struct web_streams *streams,
+                                        const struct web_stream_hooks *hooks, void *context)
 {
-    struct stream_page *page;
-    TAILQ_FOREACH(page, &streams->pages, all)
-        if (page->hooks == hooks && page->context == context)
-            return page;
-    page = memory_new(sizeof(*page));
-    page->streams = streams;
-    page->hooks = hooks;
-    page->context = context;
-    page->tick = evtimer_new(streams->base, tick, page);
-    TAILQ_INSERT_TAIL(&streams->pages, page, all);
-    return page;
+    struct stream_source *source;
+    TAILQ_FOREACH(source, &streams->sources, all)
+        if (source->hooks == hooks && source->context == context)
+            return source;
+    source = memory_new(sizeof(*source));
+    source->streams = streams;
+    source->hooks = hooks;
+    source->context = context;
+    source->wake = evtimer_new(streams->base, wake, source);
+    TAILQ_INSERT_TAIL(&streams->sources, source, all);
+    return source;
 }
 
 /* Without a share for each address one client would take all places. A reader is displaced only by
@@ -208,10 +242,11 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
 {
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_stream_reader *reader = memory_new(sizeof(*reader));
-    reader->page = page_for(streams, hooks, context);
+    reader->source = source_for(streams, hooks, context);
     reader->own = hooks->opened(context);
     reader->evhttp_request = evhttp_request;
     reader->ends_s = ends_s;
+    reader->sent_at_ms = clock_now_ms();
     reader->bufferevent =
         evhttp_connection_get_bufferevent(evhttp_request_get_connection(evhttp_request));
     /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice
@@ -223,9 +258,10 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
     /* The next tick may be far away, and what it left is there. */
-    if (reader->page->readers++ == 0)
-        add_tick(reader->page, 0);
-    else
+    if (reader->source->readers++ == 0) {
+        reader->source->tick_at_ms = 0;
+        wake_after(reader->source, 0);
+    } else
         send_between(reader);
     return reader;
 }
@@ -240,11 +276,11 @@ void web_streams_disconnect(struct web_streams *streams)
 /* A request whose connection has failed is ours to free; otherwise the connection does it. */
 void web_streams_closed(struct web_stream_reader *reader)
 {
-    struct stream_page *page = reader->page;
-    TAILQ_REMOVE(&page->streams->readers, reader, all);
-    page->streams->count--;
-    page->readers--;
-    page->hooks->closed(page->context, reader->own);
+    struct stream_source *source = reader->source;
+    TAILQ_REMOVE(&source->streams->readers, reader, all);
+    source->streams->count--;
+    source->readers--;
+    source->hooks->closed(source->context, reader->own);
     if (evhttp_request_get_connection(reader->evhttp_request) == NULL)
         evhttp_send_reply_end(reader->evhttp_request);
     free(reader);

@@ -3,6 +3,8 @@
  * what is new after each tick of its page. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
  * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
+ * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
+ * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
  * Looking for changes and writing them take at most a twentieth of a core: a page that takes more
  * ticks less often.
  *
@@ -21,6 +23,7 @@ enum {
     WEB_STREAM_MAX_READERS = 200,
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
     WEB_STREAM_BUSY_SHARE = 20,         /* a page takes one part in so many of a core */
+    WEB_STREAM_MAX_SILENCE_MS = 10 * 1000,
 };
 
 /* The hooks of a page that is a stream. */
