@@ -263,6 +263,9 @@ static void add_pages(struct rehearsal_http *http)
     static const char *const relayed[] = {"/api/triggers",    "/api/triggers/", "/api/history/",
                                           "/api/connections", "/api/server",    "/api/trend",
                                           "/api/log"};
+    enum { OWN = 5, METRICS_AND_INDEX = 2 };
+    _Static_assert(OWN + ARRAY_LENGTH(relayed) + METRICS_AND_INDEX < MAX_PAGES,
+                   "the last is empty");
     size_t count = 0;
     http->pages[count++] = (struct web_page){"/assets/", assets_file, NULL, NULL, true};
     http->pages[count++] = (struct web_page){"/login", assets_login, NULL, NULL, true};

@@ -4,8 +4,10 @@
  * has a row for each. Each view has its fields in the order of the rows.
  *
  * A new field is a member of struct trigger_figures (of a reading: of struct reading) and a row
- * here; docs/architecture.md lists the other places. On the page of a trigger only the reading and
- * the rates come from this table: the rest is in pages/explain.c.
+ * here; docs/architecture.md lists the other places. By hand are, with no row here: of the
+ * dashboard's rows `superseded`, `connection`, `connectionId`, `time`, `ratesAreBounds` and `error`
+ * (write_live() in pages/trigger_rows.c), whose memory budget.c counts (row_bytes()); and all of
+ * the page of a trigger but the reading and the rates (explain() in pages/explain.c).
  *
  * Threads: any that may read the trigger (the turn lock), or the figures.
  */
