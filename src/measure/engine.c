@@ -187,7 +187,7 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
                                                      : "the machine has no thread or memory left");
         return NULL;
     }
-    poller->number = ++engine->pollers_made;
+    poller->connection.number = ++engine->pollers_made;
     HASH_ADD_KEYPTR(hh, engine->pollers, poller->identity, strlen(poller->identity), poller);
     return poller;
 }

@@ -24,7 +24,7 @@ static void copy_connection(struct poller *poller, struct connection_copy *ret_c
     copy.name = text_copy(connection->naming.title);
     copy.error = text_copy(error_text(&connection->error));
     copy.info = (struct connection_info){
-        .number = poller->number,
+        .number = poller->connection.number,
         .name = copy.name,
         .scaler = connection->scaler,
         .values = copy.values,
@@ -52,7 +52,7 @@ static size_t copy_connections(struct engine *engine, uint64_t behind,
     pthread_mutex_lock(&engine->lock);
     for (struct poller *poller = engine->pollers; poller != NULL && count < room;
          poller = poller->hh.next)
-        if (poller->number > behind)
+        if (poller->connection.number > behind)
             copy_connection(poller, &copies[count++]);
     pthread_mutex_unlock(&engine->lock);
     return count;

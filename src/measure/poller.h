@@ -35,7 +35,6 @@ struct poller {
     struct feed feed; /* first, so that one leads to the other */
     struct connection connection;
     const struct poller_settings *settings;
-    uint64_t number; /* they ascend */
     char *identity;  /* engine_connection_identity() */
     struct option_values *values;
     bool in_agent;

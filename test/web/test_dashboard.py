@@ -608,6 +608,29 @@ def test_the_page_of_a_trigger_says_that_the_server_does_not_respond(browser, st
     browser.wait_for_text("shop/orders: no response of the server within 10 s", seconds=10)
 
 
+def rows(table, *all_of_it):
+    parts = [{"id": number, "fixed": {}, "live": row} for number, row in enumerate(all_of_it, 1)]
+    return f"event: rows\ndata: {json.dumps({'table': table, 'rows': parts, 'gone': []})}\n\n"
+
+
+def test_connections_of_one_name_are_not_mixed_up(browser, stub):
+    """Two users at one host, in Secrets of their own, whose triggers are in the order of their names."""
+    name = "redis at redis.shared:6379"
+    triggers = [{"namespace": "shop", "name": user, "connection": name, "connectionId": number, "connectionName": user}
+                for user, number in (("jobs", 2), ("mails", 1))]
+    other = {"name": "nats at nats.shared:4222", "state": "connected"}
+    stub.readers[0].put(rows("triggers", *triggers) + rows("connections", {"name": name, "state": "failed"}, {"name": name, "state": "connected"}, other) + FIGURES)
+    browser.evaluate("location.hash = '#/connections?sort=name'")
+    labels = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText).join()"
+    browser.wait(f"{labels} === 'jobs,mails,nats at nats.shared:4222'", seconds=20)
+    assert "failed" in browser.evaluate("[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('mails')).innerText")
+    browser.click("tbody tr:not(.space) a")
+    browser.wait_for_text("1 of 2 triggers")
+    assert "shop/jobs" in browser.text() and "Connection: jobs" in browser.text()
+    browser.evaluate(f"location.hash = '#/?' + new URLSearchParams({{ connection: {json.dumps(name)}, id: 7 }})")  # of another server
+    browser.wait_for_text("2 triggers")
+
+
 def test_a_trigger_that_is_gone_is_said(browser, server):
     browser.open(server, "/#/trigger/shop/nobody")
     browser.wait_for_text("KEDA has not called for one recently")

@@ -131,6 +131,19 @@ def test_a_connection_has_the_name_that_it_has_now(broker):
             assert rows['connection "orders"']["scaler"] == "redis"
 
 
+def test_users_at_one_host_have_connections_of_their_own(broker):
+    """Both have the same name."""
+    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
+        for user in ("jobs", "mails"):
+            redis.call("ACL", "SETUSER", user, "on", ">pass-phrase", "~*", "+@all")
+            client.metrics(queue(broker, user, username=user, password="pass-phrase"), metric_name="", name=user)
+        with Reader(server) as reader:
+            def connections(events):
+                ids = {row["id"] for name, content in events if name == "rows" and content["table"] == "connections" for row in content["rows"]}
+                return ids, {row.get("connectionId") for row in rows_of(events).values()}
+            reader.wait(lambda events: connections(events)[0] == connections(events)[1] and len(connections(events)[0]) == 2)
+
+
 def test_a_trigger_with_a_policy_has_the_replicas_that_it_answered(broker):
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         redis.call("RPUSH", "jobs", 1)

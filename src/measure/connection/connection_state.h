@@ -66,6 +66,7 @@ struct connection {
     struct feed *feed;        /* of its tasks; poller.c sets it */
     struct notifier notifier; /* of its subscriptions, but for the id; poller.c sets it */
     struct naming naming;     /* for people; naming.c */
+    uint64_t number;          /* they ascend; engine.c sets it before there are queries */
 
     /* connection.c: the client, and what became of it. */
     enum connection_state {

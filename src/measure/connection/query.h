@@ -51,7 +51,9 @@ struct query_state {
     /* Of what is measured: it is not used again for anything else. A new query that takes the place
      * of this one with other credentials, and inherits from it, has the same number. */
     uint64_t number;
-    char connection[256]; /* `connection "orders"`, or the scaler and the host */
+    char
+        connection[256]; /* `connection "orders"`, or the scaler and the host: no name of its own */
+    uint64_t connection_number; /* engine.h */
     enum client_state client;
     bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
     bool is_subscribed;  /* the source notifies us of its next message */

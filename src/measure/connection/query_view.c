@@ -76,6 +76,7 @@ void query_get_state(const struct query *query, struct query_state *ret_state)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     *ret_state = (struct query_state){
         .number = query->number,
+        .connection_number = connection->number,
         .client = connection_client_state(connection),
         .is_isolated = query->job.is_isolated || query->job.timeouts > 0,
         .is_subscribed = query->is_subscribed,

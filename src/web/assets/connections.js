@@ -12,20 +12,20 @@ const shownSettings = (row) => Object.entries(row.settings ?? {})
   .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
   .map(([key, value]) => `${key}: ${value}`).join(", ");
 
-// The names of the connections file that lead here are known from the triggers.
+// By the id of a connection: what its triggers call it. Several may have one name: users at one host.
 function names() {
   const found = new Map();
-  for (const { connection, connectionName } of store.tables.triggers.values())
-    if (connection && connectionName) found.set(connection, connectionName);
+  for (const { connectionId, connectionName } of store.tables.triggers.values())
+    if (connectionId && connectionName) found.set(connectionId, connectionName);
   return found;
 }
 
-const triggersHref = (name) => `#/?${new URLSearchParams({ connection: name })}`;
+// The id is of this server while it runs, the name also of others.
+const triggersHref = ({ id, name }) => `#/?${new URLSearchParams({ connection: name, id })}`;
 
-// labelOf(name of a connection): what its triggers call it.
 const columnsWith = (labelOf) => [
-  { key: "name", label: "Connection", value: (row) => row.name,
-    draw: (cell, row) => drawLink(cell, triggersHref(row.name), labelOf(row.name), shownSettings(row)) },
+  { key: "name", label: "Connection", value: labelOf,
+    draw: (cell, row) => drawLink(cell, triggersHref(row), labelOf(row), shownSettings(row)) },
   { key: "state", label: "State", isWide: true,
     value: (row) => ["failed", "not connected", "connected"].indexOf(row.state),
     draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
@@ -51,7 +51,7 @@ export function connectionsPage() {
   const count = el("p", { class: "count" });
   let labels = new Map();
   const table = new Table({
-    name: "connections", label: "Connections", columns: columnsWith((name) => labels.get(name) ?? name),
+    name: "connections", label: "Connections", columns: columnsWith(({ id, name }) => labels.get(id) ?? name),
     byId: () => store.tables.connections,
     sort: parseSort(parameters().get("sort") ?? "state"),
     sorted: () => setParameters({ sort: sortText(table.sort) }),

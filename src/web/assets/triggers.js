@@ -126,7 +126,7 @@ function empty() {
 export function triggersPage() {
   const given = parameters();
   const chosen = {
-    text: given.get("q") ?? "", connection: given.get("connection") ?? "",
+    text: given.get("q") ?? "", connection: given.get("connection") ?? "", id: Number(given.get("id")),
     filter: filters.some(([key]) => key === given.get("show")) ? given.get("show") : "all",
   };
   const folds = makeFolds(given.get("folded") ?? "");
@@ -153,6 +153,7 @@ export function triggersPage() {
     "aria-label": `All connections, not only ${chosen.connection}`,
     onclick: () => {
       chosen.connection = "";
+      chosen.id = 0;
       ofConnection.hidden = true;
       search.input.focus();
       change();
@@ -165,14 +166,19 @@ export function triggersPage() {
   let seen = -1;
   let nameOfConnection = chosen.connection; // as its triggers call it
 
+  // Of another server, or one that was restarted, the id is another's: then the name alone counts.
+  function ofChosen(all) {
+    const named = all.filter(({ connection }) => connection === chosen.connection);
+    const exact = named.filter(({ connectionId }) => connectionId === chosen.id);
+    return exact.length > 0 ? exact : named;
+  }
+
   function selected() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
     const all = current();
     total = all.length;
-    const inConnection = chosen.connection
-      ? all.filter(({ connection }) => connection === chosen.connection)
-      : all;
+    const inConnection = chosen.connection ? ofChosen(all) : all;
     const found = inConnection.filter((row) => matches(row, words));
     nameOfConnection = chosen.connection;
     if (chosen.connection && inConnection.length > 0) nameOfConnection = connectionOf(inConnection[0]);
@@ -199,7 +205,7 @@ export function triggersPage() {
   function change(isDrawn = true) {
     const order = sortText(table.sort);
     setParameters({
-      q: chosen.text, connection: chosen.connection, show: chosen.filter === "all" ? "" : chosen.filter,
+      q: chosen.text, connection: chosen.connection, id: chosen.id, show: chosen.filter === "all" ? "" : chosen.filter,
       sort: order === sortText(USUAL_SORT) ? "" : order, folded: folds.text(),
     });
     if (isDrawn) draw(true);

@@ -9,6 +9,7 @@
 #include "web/trigger_fields.h"
 #include "web/web_json.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,10 @@ static void write_live(const struct trigger *trigger, const struct trigger_repor
     struct trigger_figures figures;
     trigger_figures(trigger, report, &figures);
     text_addf(live, "{\"superseded\":%s", report->is_superseded ? "true" : "false");
-    if (trigger->bound.query != NULL)
+    if (trigger->bound.query != NULL) {
         add_string(live, "connection", report->source.connection);
+        text_addf(live, ",\"connectionId\":%" PRIu64, report->source.connection_number);
+    }
     if (report->snapshot.is_measured)
         text_addf(live, ",\"time\":%.1f",
                   floor(((double)report->snapshot.sent_ms + date_offset_ms) / 100) / 10);
