@@ -51,8 +51,8 @@ struct query_state {
     /* Of what is measured: it is not used again for anything else. A new query that takes the place
      * of this one with other credentials, and inherits from it, has the same number. */
     uint64_t number;
-    char
-        connection[256]; /* `connection "orders"`, or the scaler and the host: no name of its own */
+    /* `connection "orders"`, or the scaler and the host, which several connections may have. */
+    char connection[256];
     uint64_t connection_number; /* engine.h */
     enum client_state client;
     bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
