@@ -157,13 +157,13 @@ def test_a_trigger_with_a_policy_has_the_replicas_that_it_answered(broker):
 
 
 def test_a_reader_that_never_reads_is_closed_and_costs_a_bounded_memory(broker):
-    """Its connection buffers little; 500 triggers change each second."""
+    """Its connection buffers little; 500 triggers change each second. A slow one stays, though a piece takes it a minute."""
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         for number in range(500):
             client.metrics(queue(broker, f"queue-{number}"), metric_name="", name=f"worker-{number}")
         before = server.resident_bytes()
-        with contextlib.ExitStack() as stack, Reader(server) as reader:
-            assert reader.status() == 200
+        with contextlib.ExitStack() as stack, Reader(server) as reader, Reader(server, receive_bytes=4096) as slow:
+            assert reader.status() == 200 and slow.status() == 200
             descriptors = server.open_descriptors()
             silent = [stack.enter_context(Reader(server, receive_bytes=4096)) for _ in range(20)]
             wait_until(lambda: server.open_descriptors() == descriptors + len(silent), SECONDS, "20 more connections")
@@ -174,15 +174,17 @@ def test_a_reader_that_never_reads_is_closed_and_costs_a_bounded_memory(broker):
                 assert time.monotonic() - began < 45 + SECONDS, "some are still open"
                 count += 1
                 redis.call_all([("RPUSH", f"queue-{number}", count) for number in range(500)])
-                assert reader.read(1 << 20)
+                assert reader.read(1 << 20) and slow.read(200)
                 reader.data = b""
                 time.sleep(0.2)
+            assert not any(name == "ready" for name, _ in slow.events())  # it was in the middle of what there is
             if not server.is_sanitized():
                 assert server.resident_bytes() - before < 20 * 0.5 * MIB + 8 * MIB
             for one in silent:
                 with contextlib.suppress(ConnectionResetError):
                     while one.read(1 << 20):
                         pass
+            slow.wait(lambda events: any(name == "ready" for name, _ in events))
         assert client.metrics(queue(broker, "queue-1"), metric_name="", name="worker-1").metricValue > 0
 
 

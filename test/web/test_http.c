@@ -740,6 +740,23 @@ static void assert_host(void **state, const char *host, const char *status)
     assert_response(state, request, begin, "");
 }
 
+/* However little that is. */
+static void a_reader_is_stuck_only_where_it_takes_nothing(void **state)
+{
+    enum { BEGAN_MS = 1000, TIMEOUT_MS = WEB_STREAM_TIMEOUT_MS };
+    struct web_stream_progress progress = {.left_bytes = 100, .taken_at_ms = BEGAN_MS};
+    int64_t now_ms = BEGAN_MS;
+    (void)state;
+    for (size_t left = 99; left > 0; left--) {
+        now_ms += TIMEOUT_MS;
+        assert_false(web_stream_is_stuck(&progress, left + 1, now_ms));
+        now_ms++;
+        assert_false(web_stream_is_stuck(&progress, left, now_ms));
+    }
+    assert_false(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS));
+    assert_true(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS + 1));
+}
+
 static void names_that_others_may_have_are_refused(void **state)
 {
     static const char *const permitted[] = {
@@ -871,6 +888,7 @@ int main(void)
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_ticks_less_often),
         cmocka_unit_test(a_stream_ends_with_its_session),
+        cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
         TEST(names_that_others_may_have_are_refused),
         TEST(clients_that_do_not_read_do_not_block_others),
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),

@@ -8,22 +8,23 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/param.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
 
 enum {
-    SEND_TIMEOUT_MS = 30 * 1000, /* of a piece */
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
     /* With what a tick may keep the thread waiting that is within WEB_STREAM_MAX_SILENCE_MS. */
     ALIVE_AFTER_MS = 5000,
     WAKE_MS = 2000, /* ticks may be farther apart */
     /* What pieces between two ticks count at most: however many readers come, there is a tick, and
      * those whose time is over are closed. */
-    MAX_BETWEEN_US = SEND_TIMEOUT_MS * 1000 / BUSY_SHARE,
+    MAX_BETWEEN_US = WEB_STREAM_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
 
 /* Waiting for a turn of the loop is no work; what hooks have it do, they count. */
@@ -54,6 +55,7 @@ struct web_stream_reader {
     int64_t ends_s;     /* its session; INT64_MAX: never */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* the last piece; before that, when it came */
+    struct web_stream_progress progress;
     TAILQ_ENTRY(web_stream_reader) all;
 };
 
@@ -65,6 +67,22 @@ struct web_streams {
 };
 
 /* ---- pieces ---- */
+
+/* What the reader has not taken: what we have, and what our kernel has. That frees its buffer for
+ * more only when a third of it has been taken, which may be later than a slow reader's timeout. */
+static size_t bytes_left(const struct web_stream_reader *reader)
+{
+    int in_kernel = 0;
+    ioctl(bufferevent_getfd(reader->bufferevent), SIOCOUTQ, &in_kernel);
+    return evbuffer_get_length(bufferevent_get_output(reader->bufferevent)) + (size_t)in_kernel;
+}
+
+bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms)
+{
+    if (left_bytes < progress->left_bytes)
+        *progress = (struct web_stream_progress){left_bytes, now_ms};
+    return now_ms - progress->taken_at_ms > WEB_STREAM_TIMEOUT_MS;
+}
 
 static void send_piece(struct web_stream_reader *reader);
 
@@ -92,6 +110,7 @@ static void send_bytes(struct web_stream_reader *reader, const char *bytes, size
     reader->sent_at_ms = clock_now_ms();
     evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
     evbuffer_free(buffer);
+    reader->progress = (struct web_stream_progress){bytes_left(reader), reader->sent_at_ms};
 }
 
 /* What does not fit is written when this piece has been taken. News after the last piece waits for
@@ -142,7 +161,8 @@ static void serve_readers(const struct stream_source *source, bool has_news)
         next = TAILQ_NEXT(reader, all);
         if (reader->source != source)
             continue;
-        bool is_stuck = reader->is_sending && now_ms - reader->sent_at_ms > SEND_TIMEOUT_MS;
+        bool is_stuck = reader->is_sending &&
+                        web_stream_is_stuck(&reader->progress, bytes_left(reader), now_ms);
         if (now_s >= reader->ends_s || is_stuck) {
             disconnect(reader);
             continue;

@@ -24,6 +24,7 @@ enum {
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
     WEB_STREAM_BUSY_SHARE = 20,         /* a page takes one part in so many of a core */
     WEB_STREAM_MAX_SILENCE_MS = 10 * 1000,
+    WEB_STREAM_TIMEOUT_MS = 30 * 1000, /* of a reader that takes nothing of its piece */
 };
 
 /* The hooks of a page that is a stream. */
@@ -61,6 +62,16 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
 
 /* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
+
+/* How much of its piece a reader had not taken when that was last less than before, and when. */
+struct web_stream_progress {
+    size_t left_bytes;
+    int64_t taken_at_ms;
+};
+
+/* Notes whether the reader, who has so much left to take now, has taken something. True: nothing
+ * for WEB_STREAM_TIMEOUT_MS. For tests, too. */
+bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms);
 
 /* Ends the reader, whose connection is ending. */
 void web_streams_closed(struct web_stream_reader *reader);
