@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
@@ -146,14 +147,19 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
 {
     struct live_tables_reader *reader;
     size_t kept = 0;
+    uint64_t newest = 0; /* of what is forgotten */
     for (size_t i = 0; i < table->count; i++)
         if (table->rows[i].live != NULL || table->rows[i].changed > version)
             table->rows[kept++] = table->rows[i];
+        else
+            newest = MAX(newest, table->rows[i].changed);
+    if (kept == table->count)
+        return;
     table->gone -= table->count - kept;
     table->count = kept;
     DL_FOREACH(tables->readers, reader) {
         reader->to = 0; /* rows have moved */
-        if (reader->from < version)
+        if (reader->from < newest)
             *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
     }
 }
