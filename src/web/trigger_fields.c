@@ -12,7 +12,6 @@ static const struct trigger_field fields[] = {
     {OF(arrivals), .views = VIEW_RATES | VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "arrivals",
      .column = "arrivals"},
     {OF(consumption), .views = VIEW_RATES | VIEW_ROW, .key = "consumption"},
-    {OF(consumed), .views = VIEW_ROW, .key = "consumed"},
     {OF(reading.waiting), .views = VIEW_READING | VIEW_ROW | VIEW_HISTORY | VIEW_CSV,
      .key = "waiting", .column = "waiting"},
     {OF(reading.waiting_for_activation), .views = VIEW_READING, .key = "waitingForActivation"},

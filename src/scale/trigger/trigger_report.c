@@ -150,7 +150,6 @@ static void add_reading(const struct trigger_report *report, struct trigger_figu
         figures->rates_are_bounds ? report->throughput.arrival_rate : reading->arrival_rate;
     figures->consumption =
         figures->rates_are_bounds ? report->throughput.consumption_rate : reading->consumption_rate;
-    figures->consumed = report->throughput.consumed;
 }
 
 void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,
@@ -166,7 +165,6 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_report 
         .age_seconds = NAN,
         .arrivals = NAN,
         .consumption = NAN,
-        .consumed = NAN,
         .value = has_value ? report->answer.value : NAN,
         .active = has_value ? (double)report->answer.active : NAN,
         .replicas = has_value ? report->answer.replicas : NAN,

@@ -62,7 +62,6 @@ struct trigger_figures {
     double age_seconds; /* of the reading */
     bool rates_are_bounds;
     double arrivals, consumption; /* per second: as the source says, or at least */
-    double consumed;              /* messages, since this server measures */
     double value, active, replicas, target;
     struct {
         double value, active, age_seconds;
