@@ -59,7 +59,19 @@ static void no_more_partitions_have_lag_than_there_are(void **state)
 static void what_can_be_is_as_it_was_written(void **state)
 {
     (void)state;
-    const struct reading reading = {12, 13, 14, 15, AGENT_MAX_PARTS, 16, 0x1p63, 17, 0.5, 1.5, -2};
+    const struct reading reading = {
+        .waiting = 12,
+        .waiting_for_activation = 13,
+        .in_flight = 14,
+        .consumers = 15,
+        .partitions = AGENT_MAX_PARTS,
+        .partitions_with_lag = 16,
+        .arrived = 0x1p63,
+        .consumed = 17,
+        .arrival_rate = 0.5,
+        .consumption_rate = 1.5,
+        .value = -2,
+    };
     Agent__Reading message;
     agent_reading_write(&reading, &message);
     struct reading read = agent_reading_read(&message);

@@ -392,7 +392,6 @@ static void a_query_whose_client_was_replaced_may_be_resent(void **state)
     assert_true(value_of(query) == 1);
 }
 
-/* The source may have just started, however its last client ended. */
 /* As a success that is taken back when the source refuses, it would be a counter that falls. */
 static void an_attempt_under_way_is_counted_when_it_ends(void **state)
 {
@@ -412,6 +411,7 @@ static void an_attempt_under_way_is_counted_when_it_ends(void **state)
     assert_int_equal(counts[COUNT_FAILED_CONNECTS], 1);
 }
 
+/* The source may have just started, however its last client ended. */
 static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
 {
     (void)state;
@@ -661,11 +661,13 @@ static void remember_the_next(void)
         return;
     query_remember(connection.next_walked, &former);
     assert_true(former.recent.has_gap);
+    assert_int_equal(former.known.no_reading_since_ms, connection.failed_since_ms);
     former_query_done(&former);
 }
 
 /* The walk that notes the outage of each query has not come to it. */
-static void a_query_that_another_connection_takes_over_meanwhile_has_its_gap(void **state)
+static void
+a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage(void **state)
 {
     (void)state;
     hold_many();
@@ -711,7 +713,7 @@ int main(void)
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
-        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap),
+        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

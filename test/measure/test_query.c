@@ -208,7 +208,6 @@ static void watchers_are_notified_of_each_attempt(void **state)
     assert_int_equal(news, 3);
 }
 
-/* Subscribed to, by a stream that waits for the first message. */
 /* In flight, and to be subscribed to. */
 static struct query *send_idle(struct watcher *watcher)
 {
@@ -222,6 +221,7 @@ static struct query *send_idle(struct watcher *watcher)
     return query;
 }
 
+/* Subscribed to, by a stream that waits for the first message. */
 static struct query *subscribe(struct watcher *watcher)
 {
     struct query *query = send_idle(watcher);
@@ -492,6 +492,29 @@ static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state
     assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], 1);
 }
 
+/* As after a rotation that ends an outage: the former password's error is none of the new one's. */
+static void an_heir_of_a_failed_connection_is_measured_by_the_next_call(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
+    measure(query, 0);
+    lose("closed");
+    now_ms += HOUR_MS;
+    demand(query);
+    refuse();
+    query_remember(query, &former);
+    connection.state = CONNECTION_DISCONNECTED; /* the heir's, which was not tried yet */
+    query_inherit(heir, &former);
+    query_snapshot(heir, &snapshot);
+    assert_true(snapshot.is_measured && snapshot.last_attempt == ATTEMPT_FAILED);
+    assert_int_equal(snapshot.failing_since_ms, now_ms); /* the outage goes on in it */
+    assert_int_equal(snapshot.failed_at_ms, 0);
+    assert_false(snapshot.is_retried);
+}
+
 static void an_heir_that_is_idle_is_not_late(void **state)
 {
     (void)state;
@@ -725,6 +748,7 @@ int main(void)
         TEST(so_is_what_was_not_answered),
         TEST(so_is_what_was_notified_of_before_its_answer),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
+        TEST(an_heir_of_a_failed_connection_is_measured_by_the_next_call),
         TEST(an_heir_that_is_idle_is_not_late),
         TEST(who_comes_makes_no_source_late),
         TEST(a_follower_gets_each_reading_once),

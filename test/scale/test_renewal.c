@@ -59,6 +59,31 @@ static void a_hold_and_its_end_survive_a_change_of_credentials(void **state)
     assert_int_equal(stats().counts[COUNT_EXPIRED_TRIGGERS], 0);
 }
 
+/* It waits for that, and is not refused with the error of the former password. */
+static void a_call_after_new_credentials_has_its_trigger_measured(void **state)
+{
+    (void)state;
+    _cleanup_(answer_done) struct answer given = {0};
+    fake_set_queue("7", 0);
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    fake_set_up(false);
+    wait_until_failed(trigger);
+    set_connections("connections:\n"
+                    "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
+    const struct answer_call call = {.arrived_ms = clock_now_ms()};
+    trigger_decide(trigger, &call, clock_now_ms(), &given);
+    assert_int_equal(given.kind, ANSWER_WAIT);
+    fake_set_up(true);
+    query_demand(trigger->bound.query, given.needed_from_ms);
+    for (int i = 0; i < 5000 && given.kind == ANSWER_WAIT; i++) {
+        usleep(2000);
+        trigger_decide(trigger, &call, clock_now_ms(), &given);
+    }
+    assert_int_equal(given.kind, ANSWER_VALUE);
+}
+
 static void readings_do_not_survive_a_change_of_addresses(void **state)
 {
     (void)state;
@@ -445,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(readings_survive_a_change_of_credentials),
         TEST(a_hold_and_its_end_survive_a_change_of_credentials),
+        TEST(a_call_after_new_credentials_has_its_trigger_measured),
         TEST(readings_do_not_survive_a_change_of_addresses),
         TEST(a_round_ends_with_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),

@@ -15,9 +15,23 @@
  * Its queries are in query_internal.h, what is asked of them from outside in query.h, and what both
  * are made of in connection_state.h.
  *
- * Threads: whoever has its lock. What is done to all queries at once (connection_connected(),
- * _refused() and _lost()), or to all who follow one (connection_query_ended()), releases it in
- * between, since a server's loop may wait for it: these are for the thread that has the client.
+ * Threads: whoever has its lock. Some functions give it away in pauses: these are for the thread
+ * that has the client.
+ *
+ * Pauses: connection_connected(), _refused() and _lost() work on all queries, and
+ * connection_query_ended() on all who follow one, while a server's loop may wait for the lock
+ * (connection_hooks.yield_lock). In a pause others do what they may at any other time: acquire and
+ * inherit, demand, watch, follow and look, notify, and end all of that. Only the thread that pauses
+ * changes the state, takes and ends queries, and subscribes. What may go are queries that are not
+ * in flight, followers and subscriptions: query_free() and follower_stop() move on the place where
+ * a walk is (next_walked, next_followed), and no subscription changes its place in the table.
+ *
+ *     _connected()   the state is CONNECTED already, and the queries from next_walked on have not
+ *                    noted the outage yet: connection_is_catching_up()
+ *     _refused()     the state is FAILED already, which is so of all queries at once
+ *     _lost()        the state is CONNECTED still, though the client is dead: a query has failed
+ *                    once the walk was there. If all fail, it goes on as _refused()
+ *     _query_ended() the recent samples have the reading, and `known` has the one before
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H

@@ -128,7 +128,8 @@ struct query {
     struct connection *connection; /* query.c */
     struct bundle *bundle;         /* bundle.c; NULL: it is in none */
     struct watcher *watchers;      /* utlist; watcher.c */
-    struct recent_samples *recent; /* query.c; NULL: no use keeps any */
+    /* query.c makes it, follower.c adds samples, inherit.c replaces all; NULL: no use keeps any. */
+    struct recent_samples *recent;
     size_t uses;                   /* by triggers; at 0 it is freed once not in flight; query.c */
     size_t uses_without_interval;  /* those whose trigger sets no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
@@ -143,10 +144,10 @@ struct query {
     /* Readings sent before this time are outdated by a notification; connection.c. */
     int64_t outdated_from_us;
     struct outage outage; /* outage.c */
-    /* query.c; is_outdated: connection.c, too. is_retried, no_reading_since_ms,
-     * failing_since_ms, effective_interval_ms and stuck_for_ms mean something only in copies, which
-     * also show a failed connection (query_copy_known()). Here they are 0, or left from the copy
-     * that was inherited. */
+    /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. is_retried,
+     * no_reading_since_ms, failing_since_ms, effective_interval_ms and stuck_for_ms mean something
+     * only in copies, which also show a failed connection (query_copy_known()). Here they are 0, or
+     * left from the copy that was inherited. */
     struct snapshot known;
     struct history_series series; /* history.c */
 
@@ -161,6 +162,13 @@ struct query {
     struct query *next_unanswered, *prev_unanswered; /* query.c */
     UT_hash_handle hh;                               /* query.c */
 };
+
+/* It is connected again after it had failed, and some of its queries have not noted that yet
+ * (connection_connected()). */
+static inline bool connection_is_catching_up(const struct connection *connection)
+{
+    return connection->state == CONNECTION_CONNECTED && connection->next_walked != NULL;
+}
 
 static inline struct query *query_of_job(struct job *job)
 {

@@ -10,9 +10,9 @@ void query_remember(struct query *query, struct former_query *ret_former)
     query_copy_known(query, &ret_former->known);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
     ret_former->is_shared = query->uses > 1;
-    /* The connection notes it of each query when it is connected again (catch_up()), of some at a
-     * time, and this one may not be there then. */
-    if (connection->state == CONNECTION_FAILED || connection->next_walked != NULL)
+    /* The connection notes it of each query when it is connected again, of some at a time, and this
+     * one may not be there then. */
+    if (connection->state == CONNECTION_FAILED || connection_is_catching_up(connection))
         recent_samples_add_gap(&ret_former->recent);
 }
 
@@ -31,6 +31,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     *known = *former;
     known->error = (struct error){0};
     error_copy(&known->error, &former->error);
+    known->failed_at_ms = 0; /* this one was not tried: the next call has it measured */
     outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
 }
 

@@ -43,9 +43,12 @@ void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
     ret_snapshot->error = (struct error){0};
     ret_snapshot->is_retried = query->job.timeouts > 0;
     bool has_failed = connection->state == CONNECTION_FAILED;
-    ret_snapshot->no_reading_since_ms = outage_no_reading_since_ms(&query->outage);
+    struct outage outage = query->outage;
+    if (connection_is_catching_up(connection) && query->known.is_measured)
+        outage_connected(&outage, connection->failed_since_ms);
+    ret_snapshot->no_reading_since_ms = outage_no_reading_since_ms(&outage);
     ret_snapshot->failing_since_ms =
-        outage_since_ms(&query->outage, has_failed ? connection->failed_since_ms : 0);
+        outage_since_ms(&outage, has_failed ? connection->failed_since_ms : 0);
     ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
     ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
     if (has_failed) {
