@@ -73,6 +73,26 @@ static void a_trigger_that_is_removed_is_superseded_by_the_others(void **state)
     assert_false(trigger_objects_superseded(one));
 }
 
+/* Nobody could call then: it is no pause between two calls. */
+static void one_that_is_removed_after_the_host_slept_is_superseded_as_soon(void **state)
+{
+    (void)state;
+    enum { RESUMED_MS = 8 * 3600 * 1000 };
+    static const int64_t calls_ms[] = {0, 30000, RESUMED_MS, RESUMED_MS + 30000};
+    struct trigger *removed = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(calls_ms); i++) {
+        if (calls_ms[i] == RESUMED_MS)
+            triggers_resume(triggers, RESUMED_MS);
+        FIND_AT(calls_ms[i], GOOD);
+        removed = FIND_AT(calls_ms[i], GOOD, "queueLength", "9");
+    }
+    FIND_AT(RESUMED_MS + 60000, GOOD);
+    FIND_AT(RESUMED_MS + 90000, GOOD);
+    assert_false(trigger_objects_superseded(removed));
+    FIND_AT(RESUMED_MS + 120000, GOOD);
+    assert_true(trigger_objects_superseded(removed));
+}
+
 /* With `useCachedMetrics` KEDA answers the HPA itself for one trigger, and calls for the other. */
 static void a_trigger_that_only_polls_call_for_is_not_superseded_between_them(void **state)
 {
@@ -111,6 +131,7 @@ int main(void)
         TEST(triggers_of_one_object_that_are_called_in_turn_supersede_none),
         TEST(a_trigger_whose_edit_is_reverted_is_superseded_by_the_former_one),
         TEST(a_trigger_that_is_removed_is_superseded_by_the_others),
+        TEST(one_that_is_removed_after_the_host_slept_is_superseded_as_soon),
         TEST(a_trigger_that_only_polls_call_for_is_not_superseded_between_them),
         TEST(triggers_that_only_polls_call_for_from_now_on_are_not_superseded),
     };

@@ -153,6 +153,26 @@ static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
     peer_values_free(values);
 }
 
+/* The page of the past hour still shows it; then it is memory for nothing. */
+static void what_another_replica_held_goes_an_hour_after_it_was_measured_here(void **state)
+{
+    (void)state;
+    enum { MEASURED_MS = 3 * HISTORY_SPAN_MS };
+    static const struct answer held = {.kind = ANSWER_VALUE, .value = 7, .held = true};
+    static const struct answer measured = {.kind = ANSWER_VALUE, .value = 5};
+    struct trigger *trigger = FIND(GOOD);
+    for (uint64_t round = 1; round <= 2; round++) { /* another one may come later */
+        trigger_answers_adopt(trigger, memory_new(sizeof(struct peer_value)), round, 1000);
+        trigger_answers_record(trigger, "GetMetrics", &held, 1000);
+        trigger_answers_record(trigger, "GetMetrics", &held, MEASURED_MS);
+        trigger_answers_record(trigger, "GetMetrics", &measured, MEASURED_MS);
+        trigger_answers_record(trigger, "GetMetrics", &held, MEASURED_MS + HISTORY_SPAN_MS);
+        assert_non_null(trigger->answers.of_peers);
+        trigger_answers_record(trigger, "GetMetrics", &held, MEASURED_MS + HISTORY_SPAN_MS + 1);
+        assert_null(trigger->answers.of_peers);
+    }
+}
+
 static void a_trigger_without_a_query_gives_peers_nothing(void **state)
 {
     (void)state;
@@ -199,6 +219,7 @@ int main(void)
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
         TEST(what_another_replica_gave_is_taken_by_the_next_call),
+        TEST(what_another_replica_held_goes_an_hour_after_it_was_measured_here),
         TEST(a_trigger_without_a_query_gives_peers_nothing),
         TEST(what_was_answered_earlier_is_given_with_its_age),
     };

@@ -129,6 +129,28 @@ static void the_oldest_of_a_namespace_that_has_more_is_dropped_after_older_ones(
     assert_ptr_equal(find_in("small", NOW_MS, (const char *const[]){GOOD, NULL}), small);
 }
 
+/* What is held in the table is needed most then. */
+static void after_a_pause_of_the_host_nothing_is_dropped_that_may_be_in_use(void **state)
+{
+    (void)state;
+    enum { RESUMED_MS = 2 * TRIGGERS_ABANDONED_MS };
+    const char *const first[] = {GOOD, NULL};
+    const char *const second[] = {GOOD, "queueLength", "1", NULL};
+    const char *const third[] = {GOOD, "queueLength", "2", NULL};
+    struct trigger *small = find_in("small", 0, first);
+    find_in("large", 0, first);
+    find_in("large", 0, second);
+    triggers_resume(triggers, RESUMED_MS);
+    assert_full("large", RESUMED_MS, third);
+    assert_full("new", RESUMED_MS + TRIGGERS_IN_USE_MS - 1, third);
+
+    const int64_t later_ms = RESUMED_MS + TRIGGERS_ABANDONED_MS - 1;
+    find_in("large", later_ms, first);
+    find_in("large", later_ms, second);
+    assert_full("large", later_ms, third); /* nor is small's abandoned */
+    assert_ptr_equal(find_in("small", later_ms, first), small);
+}
+
 static void a_full_table_fails_where_all_are_pinned(void **state)
 {
     (void)state;
@@ -426,6 +448,7 @@ int main(void)
         TEST(a_full_table_drops_what_is_not_in_use_of_the_namespace_first),
         TEST(a_full_table_drops_nothing_of_a_namespace_that_has_less),
         TEST(the_oldest_of_a_namespace_that_has_more_is_dropped_after_older_ones),
+        TEST(after_a_pause_of_the_host_nothing_is_dropped_that_may_be_in_use),
         TEST(a_full_table_fails_where_all_are_pinned),
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
         TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),

@@ -100,7 +100,7 @@ void triggers_free(struct triggers *triggers)
 
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
-    trigger_objects_touch(trigger, now_ms);
+    trigger_objects_touch(trigger, triggers->resumed_ms, now_ms);
     if (trigger->pins > 0)
         return;
     take_off_lists(triggers, trigger);
@@ -117,7 +117,7 @@ void triggers_pin(struct triggers *triggers, struct trigger *trigger)
 void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
 {
     if (trigger->pins == 1)
-        trigger_objects_touch(trigger, now_ms);
+        trigger_objects_touch(trigger, triggers->resumed_ms, now_ms);
     trigger->object->pins--;
     if (--trigger->pins == 0)
         put_on_lists(triggers, trigger);

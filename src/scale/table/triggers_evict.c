@@ -7,9 +7,16 @@
 #include <sys/param.h>
 
 /* `trigger` may be NULL, which is none. */
-static bool is_unused(const struct trigger *trigger, int64_t now_ms)
+static bool had_no_call_for(const struct triggers *triggers, const struct trigger *trigger,
+                            int64_t for_ms, int64_t now_ms)
 {
-    return trigger != NULL && now_ms - trigger->last_call_ms >= TRIGGERS_IN_USE_MS;
+    return trigger != NULL && now_ms - MAX(trigger->last_call_ms, triggers->resumed_ms) >= for_ms;
+}
+
+static bool is_unused(const struct triggers *triggers, const struct trigger *trigger,
+                      int64_t now_ms)
+{
+    return had_no_call_for(triggers, trigger, TRIGGERS_IN_USE_MS, now_ms);
 }
 
 static struct trigger *oldest_of(const struct namespace_budget *budget, const struct trigger *kept)
@@ -26,7 +33,7 @@ static struct trigger *oldest_of_larger(const struct triggers *triggers,
     enum { MAX_PASSED = 1000 };
     size_t bytes = budget == NULL ? 0 : budget->bytes;
     struct trigger *trigger = triggers->by_age;
-    for (int i = 0; i < MAX_PASSED && is_unused(trigger, now_ms); i++) {
+    for (int i = 0; i < MAX_PASSED && is_unused(triggers, trigger, now_ms); i++) {
         if (trigger->budget->bytes > bytes)
             return trigger;
         trigger = trigger->next;
@@ -45,11 +52,11 @@ static struct trigger *find_unused(const struct triggers *triggers,
     struct trigger *any = triggers->by_age;
     if (any != NULL && any == kept)
         any = any->next;
-    if (is_unused(own, now_ms))
+    if (is_unused(triggers, own, now_ms))
         return own;
-    if (!is_unused(any, now_ms))
+    if (!is_unused(triggers, any, now_ms))
         return NULL;
-    if (now_ms - any->last_call_ms >= TRIGGERS_ABANDONED_MS)
+    if (had_no_call_for(triggers, any, TRIGGERS_ABANDONED_MS, now_ms))
         return any;
     return oldest_of_larger(triggers, budget, now_ms);
 }

@@ -120,8 +120,11 @@ struct trigger_answers {
         round;               /* of GetMetrics: the IsActive that follows it is answered the same */
     enum trigger_hold hold;  /* of the last answer */
     struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
-    struct peer_value *of_peers; /* held until it is measured; NULL: other replicas had none */
-    uint64_t peers_revision;     /* of the peer values in which it was looked for last */
+    /* Held until it is measured, and kept for an hour after that, as history is; NULL: other
+     * replicas had none, or it is over. */
+    struct peer_value *of_peers;
+    int64_t peers_measured_ms; /* the first measured answer since it came; 0: none yet */
+    uint64_t peers_revision;   /* of the peer values in which it was looked for last */
 };
 
 struct trigger {

@@ -12,6 +12,12 @@ static void record(struct trigger_last_answer *last, const char *call, const str
     last->at_ms = now_ms;
 }
 
+static void drop_peers(struct trigger_answers *answers)
+{
+    free(TAKE(answers->of_peers));
+    answers->peers_measured_ms = 0;
+}
+
 static const char hold_is_over[] = "the hold is over, KEDA gets errors";
 
 /* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
@@ -31,12 +37,24 @@ void trigger_answers_leave_query(struct trigger *trigger, const char *why)
     set_hold(trigger, TRIGGER_HOLD_NONE, why);
     query_snapshot(trigger->bound.query, &known);
     if (known.is_measured)
-        free(TAKE(trigger->answers.of_peers));
+        drop_peers(&trigger->answers);
 }
 
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)
 {
     set_hold(trigger, former, hold_is_over);
+}
+
+/* From its first measurement on only trigger_replay() reads it. It counts for no budget, so it does
+ * not stay for as long as the trigger. */
+static void expire_peers(struct trigger_answers *answers, bool is_measured, int64_t now_ms)
+{
+    if (answers->of_peers == NULL)
+        return;
+    if (is_measured && answers->peers_measured_ms == 0)
+        answers->peers_measured_ms = now_ms;
+    if (answers->peers_measured_ms > 0 && now_ms - answers->peers_measured_ms > HISTORY_SPAN_MS)
+        drop_peers(answers);
 }
 
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
@@ -48,6 +66,7 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
         set_hold(trigger, answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE, "measured again");
     else
         set_hold(trigger, was_held ? TRIGGER_HOLD_OVER : TRIGGER_HOLD_NONE, hold_is_over);
+    expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
     record(&trigger->answers.last, call, answer, now_ms);
     if (trigger->policy != NULL)
         trigger_policy_count(trigger->policy, &answer->policy, is_value && !answer->held);
@@ -114,7 +133,7 @@ void trigger_answers_forget(struct trigger *trigger)
     if (answers->peak != NULL)
         peak_value_done(answers->peak);
     free(TAKE(answers->peak));
-    free(TAKE(answers->of_peers));
+    drop_peers(answers);
     answer_done(&answers->round.answer);
     answers->round = (struct trigger_last_answer){0};
 }

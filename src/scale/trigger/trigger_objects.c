@@ -35,7 +35,7 @@ void trigger_objects_join(struct trigger_object **objects, struct trigger *trigg
     DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);
     object->newest_at_ms = trigger->first_call_ms;
     trigger->object = object;
-    trigger_objects_touch(trigger, trigger->last_call_ms);
+    trigger_objects_touch(trigger, 0, trigger->last_call_ms);
 }
 
 void trigger_objects_leave(struct trigger_object **objects, struct trigger *trigger)
@@ -56,11 +56,12 @@ size_t trigger_objects_bytes(const struct trigger *trigger)
     return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
 }
 
-void trigger_objects_touch(struct trigger *trigger, int64_t now_ms)
+void trigger_objects_touch(struct trigger *trigger, int64_t resumed_ms, int64_t now_ms)
 {
     struct trigger_object *object = trigger->object;
+    int64_t pause_ms = now_ms - MAX(trigger->last_call_ms, resumed_ms);
     if (trigger->pins == 0)
-        trigger->longest_pause_ms = MAX(trigger->longest_pause_ms, now_ms - trigger->last_call_ms);
+        trigger->longest_pause_ms = MAX(trigger->longest_pause_ms, pause_ms);
     trigger->last_call_ms = now_ms;
     DL_DELETE2(object->triggers, trigger, prev_of_object, next_of_object);
     DL_APPEND2(object->triggers, trigger, prev_of_object, next_of_object);

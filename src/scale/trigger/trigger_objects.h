@@ -33,8 +33,9 @@ struct trigger_object *trigger_objects_find(struct trigger_object *objects, cons
 /* The memory that the object of the trigger takes. */
 size_t trigger_objects_bytes(const struct trigger *trigger);
 
-/* The trigger was called for again. One that is pinned was called for all the time. */
-void trigger_objects_touch(struct trigger *trigger, int64_t now_ms);
+/* The trigger was called for again. One that is pinned was called for all the time. Nobody could
+ * call for a while until resumed_ms (triggers_resume()). */
+void trigger_objects_touch(struct trigger *trigger, int64_t resumed_ms, int64_t now_ms);
 
 /* Whether a trigger of the same object that comes now is called for in the poll in which this one
  * came: then it is no edit of it. */
