@@ -55,7 +55,7 @@ static void take(struct fixture *fixture, uint64_t number, int32_t leader)
     rd_kafka_metadata_partition_t partition = {.leader = leader};
     rd_kafka_metadata_topic_t topic = {.topic = jobs, .partition_cnt = 1, .partitions = &partition};
     const rd_kafka_metadata_t result = {.topic_cnt = leader != NOBODY, .topics = &topic};
-    kafka_topics_take(&fixture->topics, number, &result, NOW_MS);
+    kafka_topics_take(&fixture->topics, number, &result, false, NOW_MS);
 }
 
 /* As a request for topics is answered by a broker that knows "jobs", or does not. */
@@ -65,7 +65,7 @@ static void take_known(struct fixture *fixture, uint64_t number, bool is_known)
                                        .err = is_known ? RD_KAFKA_RESP_ERR_NO_ERROR
                                                        : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART};
     const rd_kafka_metadata_t result = {.topic_cnt = 1, .topics = &topic};
-    kafka_topics_take(&fixture->topics, number, &result, NOW_MS);
+    kafka_topics_take(&fixture->topics, number, &result, false, NOW_MS);
     kafka_patterns_outdate(&fixture->patterns);
 }
 
@@ -75,7 +75,7 @@ static void take_listing(struct fixture *fixture, uint64_t number, bool names_it
     rd_kafka_metadata_topic_t topic = {.topic = jobs};
     const rd_kafka_metadata_t result = {.topic_cnt = names_it, .topics = &topic};
     kafka_patterns_take(&fixture->patterns, number, &result, NOW_MS);
-    kafka_topics_take(&fixture->topics, number, &result, NOW_MS);
+    kafka_topics_take(&fixture->topics, number, &result, true, NOW_MS);
     kafka_patterns_outdate(&fixture->patterns);
 }
 
@@ -152,7 +152,7 @@ static void leaders_are_by_partition_in_whatever_order_they_come(void **state)
         .topic = jobs, .partition_cnt = ARRAY_LENGTH(partitions), .partitions = partitions};
     const rd_kafka_metadata_t result = {.topic_cnt = 1, .topics = &listed};
     const struct kafka_topic *topic = kafka_topics_for(&fixture->topics, "jobs", NOW_MS);
-    kafka_topics_take(&fixture->topics, send_request(fixture), &result, NOW_MS);
+    kafka_topics_take(&fixture->topics, send_request(fixture), &result, false, NOW_MS);
     static const int32_t leaders[] = {10, -1, 12, 13, -1, -1, -1, -1};
     for (int32_t i = 0; i < (int32_t)ARRAY_LENGTH(leaders); i++)
         assert_int_equal(kafka_topics_leader(topic, i), leaders[i]);
@@ -227,7 +227,7 @@ static void a_listed_topic_with_an_error_outdates_no_pattern(void **state)
                                        .err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART};
     const rd_kafka_metadata_t result = {.topic_cnt = 1, .topics = &topic};
     kafka_patterns_take(&fixture->patterns, number, &result, NOW_MS);
-    kafka_topics_take(&fixture->topics, number, &result, NOW_MS);
+    kafka_topics_take(&fixture->topics, number, &result, true, NOW_MS);
     kafka_patterns_outdate(&fixture->patterns);
     assert_true(is_listed(pattern));
 }
