@@ -35,7 +35,7 @@ struct poller {
     struct feed feed; /* first, so that one leads to the other */
     struct connection connection;
     const struct poller_settings *settings;
-    char *identity;  /* engine_connection_identity() */
+    char *identity; /* engine_connection_identity() */
     struct option_values *values;
     bool in_agent;
     struct tenancy tenancy;
