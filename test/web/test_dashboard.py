@@ -800,7 +800,7 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
         ({ store: window.store } = await import('/assets/store.js'));
         const { fetch } = window;
         const pods = { secondsAgo: 1, error: null, hasMore: false, workers: [{ state: 'Running' }] };
-        window.fetch = (path) => (path === '/api/workers' ? new Response(JSON.stringify({ objects: [pods], hasMore: false })) : fetch(path));
+        window.fetch = async (path, options) => (path === '/api/workers' ? new Response(JSON.stringify({ objects: [pods], hasMore: false })) : fetch(path, options));
         window.counts = () => store.trend.slice(-2).map(({ runningWorkers }) => runningWorkers ?? null).join();
         store.hello = { ...store.hello, hasWorkers: true };
     })()""")
