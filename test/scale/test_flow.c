@@ -415,7 +415,7 @@ static void with_a_long_interval_consumers_are_stuck_after_all_samples(void **st
     world.settings.on_stall = POLICY_STALL_HOLD;
     world.reading.consumers = 1;
     world.recent.interval_ms = 1000;
-    world.own_interval_ms = 3600 * 1000;
+    world.own_interval_ms = (int64_t)3600 * 1000;
     waiting(50);
     measure_for(2, 1, 1);
     measure_for(RECENT_SAMPLES_MAX - 2, 1, 0);
