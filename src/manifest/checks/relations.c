@@ -69,11 +69,10 @@ static void check_fallback(const struct relation *relation)
     }
     if (text_equal(replicas, "0")) {
         const struct finding_place place = manifest_place(relation->object, fallback->line);
-        finding_add(
-            relation->findings, &place, FINDING_WARNING,
-            "%sfallback.replicas is 0: an outage of the source removes all workers but one, one "
-            "of Backlog removes all",
-            relation->prefix);
+        finding_add(relation->findings, &place, FINDING_WARNING,
+                    "%sfallback.replicas is 0: an outage of the source leaves one worker, one of "
+                    "Backlog none",
+                    relation->prefix);
     }
     const struct entry *entry = entries_find(relation->entries, "hold");
     bool is_job = relation->object->kind == MANIFEST_SCALED_JOB;
