@@ -376,7 +376,8 @@ static bool answer(struct client *client, struct task *task)
     fake.counts.tasks++;
     fake.counts.tenant = scaler_tenant();
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
-    reading.partitions = fake.partitions > 0 ? fake.partitions : NAN;
+    if (fake.partitions > 0)
+        reading.partitions = (float)fake.partitions;
     pthread_mutex_unlock(&fake.lock);
     if (messages == FAKE_BREAKS)
         return false;

@@ -168,10 +168,14 @@ function watch() {
   if (isLongAgo(heardAt, MAX_SILENCE_MS)) {
     store.connection = "lost";
     connect();
-  } else if (store.connection !== "lost" && isLongAgo(beganAt, MAX_AGE_MS) && isLongAgo(store.renewedAt ?? 0, MAX_AGE_MS))
+  } else if (store.connection !== "lost" && isOld()) {
     store.connection = "late";
-  else return;
+  } else return;
   changed();
+}
+
+function isOld() {
+  return isLongAgo(beganAt, MAX_AGE_MS) && isLongAgo(store.renewedAt ?? 0, MAX_AGE_MS);
 }
 
 // EventSource does not say that it needs a login: another request does.
