@@ -377,7 +377,7 @@ static bool answer(struct client *client, struct task *task)
     fake.counts.tenant = scaler_tenant();
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
     if (fake.partitions > 0)
-        reading.partitions = (float)fake.partitions;
+        reading.partitions = fake.partitions;
     pthread_mutex_unlock(&fake.lock);
     if (messages == FAKE_BREAKS)
         return false;

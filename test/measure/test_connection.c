@@ -528,6 +528,35 @@ static void a_query_that_hangs_does_not_break_its_neighbours_clients(void **stat
     assert_ptr_equal(take(), good);
 }
 
+static void time_out(struct query *query)
+{
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 2000;
+    end_with(query, TASK_TIMED_OUT, "no answer");
+}
+
+/* Those of a former client are none of this one's. */
+static void a_new_client_has_all_its_time_outs(void **state)
+{
+    (void)state;
+    struct query *queries[] = {acquire("a"), acquire("b")};
+    demand(queries[0]);
+    connect_now();
+    for (int i = 0; i < 2; i++) {
+        now_ms += 1;
+        time_out(queries[i]);
+        assert_int_equal(connection.must_replace_client, i == 1);
+    }
+    connection_lost(&connection, NULL, now_ms);
+    now_ms += 30000;
+    demand(queries[0]);
+    connect_now();
+    now_ms += 1;
+    time_out(queries[0]);
+    assert_false(connection.must_replace_client);
+}
+
 static void one_query_that_hangs_does_not_make_its_source_stuck(void **state)
 {
     (void)state;
@@ -707,6 +736,7 @@ int main(void)
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
+        TEST(a_new_client_has_all_its_time_outs),
         TEST(one_query_that_hangs_does_not_make_its_source_stuck),
         TEST(several_queries_without_a_reply_make_their_source_stuck),
         TEST(a_query_that_was_released_in_flight_ends_with_its_client),

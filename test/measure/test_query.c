@@ -468,6 +468,39 @@ static void so_is_what_was_notified_of_before_its_answer(void **state)
     watcher_stop(&watcher);
 }
 
+/* Else the source would have one more with each measurement. */
+static void what_is_subscribed_to_is_measured_without_a_subscription(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    assert_false(task_wants_subscription(&query->task));
+    answer(query, 0);
+    watcher_stop(&watcher);
+}
+
+/* A call that comes meanwhile need not wait for another attempt. */
+static void only_a_query_that_timed_out_is_tried_again_by_itself(void **state)
+{
+    (void)state;
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *query = acquire("a");
+    measure(query, 1);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+    query_snapshot(query, &snapshot);
+    assert_false(snapshot.is_retried);
+    snapshot_done(&snapshot);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_TIMED_OUT, "no answer");
+    query_snapshot(query, &snapshot);
+    assert_true(snapshot.is_retried);
+}
+
 static void an_inherited_reading_is_used_until_there_is_a_newer_one(void **state)
 {
     (void)state;
@@ -747,6 +780,8 @@ int main(void)
         TEST(what_is_subscribed_to_after_the_last_watcher_left_is_unsubscribed),
         TEST(so_is_what_was_not_answered),
         TEST(so_is_what_was_notified_of_before_its_answer),
+        TEST(what_is_subscribed_to_is_measured_without_a_subscription),
+        TEST(only_a_query_that_timed_out_is_tried_again_by_itself),
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
         TEST(an_heir_of_a_failed_connection_is_measured_by_the_next_call),
         TEST(an_heir_that_is_idle_is_not_late),

@@ -103,6 +103,25 @@ static void a_group_with_a_job_that_hangs_has_its_turns_for_the_others(void **st
     assert_in_range(turns, 1, 7);
 }
 
+/* Turns are for those that nobody waits for, and that are not late by that much. */
+static void a_job_overdue_for_a_minute_comes_before_the_turns_of_others(void **state)
+{
+    (void)state;
+    BENCH(4, 1);
+    for (int i = 0; i < 2; i++) {
+        schedule_join(schedule, &jobs[i], 1);
+        bench_measure(schedule, &jobs[i], i, i);
+    }
+    schedule_join(schedule, &jobs[2], 2);
+    schedule_demand(schedule, &jobs[0], 10, 10);
+    assert_ptr_equal(schedule_take(schedule, 10), &jobs[0]); /* and it stays in flight */
+    schedule_set_due(schedule, &jobs[1], 20);
+    schedule_set_due(schedule, &jobs[2], 30);
+    int64_t late_ms = 20 + SCHEDULE_PATIENCE_MS;
+    assert_ptr_equal(schedule_take(schedule, late_ms), &jobs[1]);
+    assert_ptr_equal(schedule_take(schedule, late_ms), &jobs[2]);
+}
+
 /* Otherwise whoever names another's would have it wait behind its own. */
 static void a_job_of_two_groups_is_of_the_smaller_one(void **state)
 {
@@ -179,6 +198,7 @@ int main(void)
         cmocka_unit_test(slow_jobs_of_groups_take_turns_too),
         cmocka_unit_test(new_jobs_leave_half_of_the_places_to_known_ones_with_callers),
         cmocka_unit_test(a_group_with_a_job_that_hangs_has_its_turns_for_the_others),
+        cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_the_turns_of_others),
         cmocka_unit_test(a_job_of_two_groups_is_of_the_smaller_one),
         cmocka_unit_test(a_job_is_of_the_group_that_is_the_smaller_one_now),
         cmocka_unit_test(a_group_that_leaves_a_job_has_no_part_in_it),
