@@ -206,7 +206,7 @@ static int messages_of(const char *queue)
             return fake.queues[i].messages;
     if (isdigit((unsigned char)queue[0]))
         return atoi(queue);
-    static const char *const empty[] = {"late", "lost", "gossip", "crowd", "again"};
+    static const char *const empty[] = {"late", "lost", "gossip", "crowd", "again", "twice"};
     for (size_t i = 0; i < ARRAY_LENGTH(empty); i++)
         if (strcmp(queue, empty[i]) == 0)
             return 0;
@@ -390,9 +390,11 @@ static bool answer(struct client *client, struct task *task)
         task->deadline_ms = clock_now_ms() + task->timeout_ms;
         DL_APPEND(client->hanging, task);
     } else if (messages == FAKE_MISSING)
-        task_failf(task, "no such queue");
+        task_failf(task, "no such queue: %s", queue);
     else
         task_answer(task, &reading);
+    if (strcmp(queue, "twice") == 0)
+        task_failf(task, "it has ended");
     return true;
 }
 

@@ -7,6 +7,7 @@
  *     "abort"  aborts           "sleep"  never returns            "break"   loses the client
  *     "log"    logs, and fails  "gossip" makes up a notification
  *     "crowd"  loses FAKE_CROWD subscriptions, and answers 0
+ *     "twice"  answers 0, and fails
  *     "again"  answers 1 of a client that reconnects, else 0
  *
  * Source "down" refuses at once, and "silent" when the deadline has passed.

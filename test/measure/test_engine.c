@@ -76,6 +76,31 @@ static void a_query_that_fails_fails_alone(void **state)
     WAIT_UNTIL(waiting(missing) == 9);
 }
 
+/* Whatever a client library calls back, and how often. */
+static void what_ended_does_not_end_again(void **state)
+{
+    (void)state;
+    struct query *query = acquire("twice");
+    WAIT_UNTIL(waiting(query) == 0);
+    WAIT_UNTIL(fake_counts().tasks > 3);
+    assert_true(waiting(query) == 0);
+    assert_int_equal(stats().counts[COUNT_FAILED], 0);
+}
+
+/* It is kept, and copied for each stream. */
+static void a_long_error_is_shortened(void **state)
+{
+    (void)state;
+    enum { LENGTH = 5000, MAX_LENGTH = 1100 };
+    char name[LENGTH + 1] = "";
+    memset(name, 'x', LENGTH);
+    struct query *query = acquire(name);
+    WAIT_UNTIL(fails(query, "no such queue: xxx"));
+    _cleanup_(snapshot_done) struct snapshot snapshot;
+    query_snapshot(query, &snapshot);
+    assert_in_range(strlen(error_text(&snapshot.error)), 1000, MAX_LENGTH);
+}
+
 static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
 {
     (void)state;
@@ -715,6 +740,8 @@ int main(void)
         TEST(many_queries_are_sent_together),
         TEST(a_watcher_is_notified_of_each_attempt),
         TEST(a_query_that_fails_fails_alone),
+        TEST(what_ended_does_not_end_again),
+        TEST(a_long_error_is_shortened),
         TEST(a_failure_keeps_the_last_reading_and_says_since_when),
         TEST(a_client_after_a_failed_one_reconnects),
         TEST(a_released_query_is_freed_with_its_connection),

@@ -6,6 +6,7 @@
 #include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -188,6 +189,24 @@ static void a_reading_has_the_time_that_it_took(void **state)
     assert_ptr_equal(take(), query);
     assert_int_equal(query->task.last_duration_ms, 40); /* the scaler may choose a session by it */
     answer(query, 1);
+}
+
+static void a_round_trip_is_an_average_of_the_last_ones(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    measure(query, 1);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 8;
+    answer(query, 1);
+    assert_true(connection.round_trip_us == 8000); /* 0 is none */
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 16;
+    answer(query, 1);
+    assert_true(connection.round_trip_us == 9000);
+    assert_true(fabs(connection.stats.measurement_seconds.sum - 0.024) < 1e-9);
 }
 
 static void watchers_are_notified_of_each_attempt(void **state)
@@ -767,6 +786,7 @@ int main(void)
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),
         TEST(a_reading_has_the_time_that_it_took),
+        TEST(a_round_trip_is_an_average_of_the_last_ones),
         TEST(watchers_are_notified_of_each_attempt),
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_stream_that_leaves_does_not_end_the_subscription_of_another),

@@ -121,7 +121,6 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     sent->task = task;
     task->data = sent;
     if (client->tasks == NULL) {
-        client->received_at_ms = now_ms;
         client->pinged_at_ms = now_ms;
         client->awaited_from_ms = 0;
     }
