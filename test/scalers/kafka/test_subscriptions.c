@@ -1,9 +1,11 @@
 /* Subscriptions to the end of partitions, against librdkafka's mock cluster. */
+#include "kafka/requests/subscriptions.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
-#include "scalers/kafka_mock.h"
+#include "scalers/kafka/mock.h"
 
 #include <math.h>
 #include <setjmp.h>

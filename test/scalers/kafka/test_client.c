@@ -1,9 +1,10 @@
 /* Connecting to a cluster, and the handles on it. */
+#include "kafka/client/client.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/client/client.h"
-#include "scalers/kafka_peer.h"
+#include "scalers/kafka/peer.h"
 #include "support/listener.h"
 
 #include <setjmp.h>

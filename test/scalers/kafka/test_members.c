@@ -1,10 +1,12 @@
 /* Which answer about a group's members a task waits for. The mock cluster knows no members, and
  * librdkafka aborts once it has found it a coordinator (workaround 1 of client.h): so what comes is
  * an error, or nothing. An answer counts as under way until it is received. */
+#include "kafka/requests/members.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/session.h"
-#include "scalers/kafka_mock.h"
+#include "scalers/kafka/mock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* Where librdkafka may connect: what a hostile broker names is not our own pod. */
+#include "kafka/client/destinations.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka/client/client.h"
-#include "kafka/client/destinations.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "scalers/kafka_peer.h"
+#include "scalers/kafka/peer.h"
 
 #include "base/memory.h"
 #include "base/text.h"

@@ -1,5 +1,6 @@
-#include "base/clock.h"
 #include "kafka/client/background.h"
+
+#include "base/clock.h"
 
 #include <poll.h>
 #include <setjmp.h>

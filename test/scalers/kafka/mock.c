@@ -1,9 +1,11 @@
-#include "scalers/kafka_mock.h"
+#include "scalers/kafka/mock.h"
 #include "scalers/ended.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -201,4 +203,55 @@ void kafka_mock_assert_answered(struct kafka_mock *fixture, size_t index)
 void kafka_mock_assert_failed(struct kafka_mock *fixture, size_t index, const char *words)
 {
     assert_ended_with(fixture->feed, index, TASK_FAILED, words);
+}
+
+void kafka_mock_commit(struct kafka_mock *fixture, const char *group, const char *topic,
+                       int64_t offset)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(fixture->cluster),
+                      reason, sizeof(reason));
+    rd_kafka_conf_set(conf, "group.id", group, reason, sizeof(reason));
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(offsets, topic, 0)->offset = offset;
+    assert_int_equal(rd_kafka_commit(consumer, offsets, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_destroy(consumer);
+}
+
+void kafka_mock_make_stale(struct kafka_mock *fixture, size_t count)
+{
+    enum { OFFSET_FETCH = 9, MAX = 8 };
+    rd_kafka_resp_err_t errors[MAX];
+    assert_true(count <= MAX);
+    for (size_t i = 0; i < count; i++)
+        errors[i] = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    rd_kafka_mock_push_request_errors_array(fixture->cluster, OFFSET_FETCH, count, errors);
+}
+
+void kafka_mock_receive_metadata(struct kafka_metadata *metadata, const struct kafka_client *client,
+                                 const struct kafka_metadata_need *need)
+{
+    _cleanup_(error_done) struct error error = {0};
+    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+         !kafka_metadata_has(metadata, need);) {
+        struct pollfd event = {.fd = client->event_fd, .events = POLLIN};
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(&event, 1, 100);
+        kafka_metadata_receive(metadata, clock_now_ms(), &error);
+    }
+}
+
+void kafka_mock_allow_threads(bool does)
+{
+    static size_t usual_bytes;
+    pthread_attr_t attributes;
+    pthread_getattr_default_np(&attributes);
+    if (usual_bytes == 0)
+        pthread_attr_getstacksize(&attributes, &usual_bytes);
+    pthread_attr_setstacksize(&attributes, does ? usual_bytes : SIZE_MAX / 4 + 1);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
 }

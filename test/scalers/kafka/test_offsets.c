@@ -1,10 +1,11 @@
 /* Calls for offsets, against librdkafka's mock cluster: what shares one, what is sent again, and
  * what is cancelled. */
+#include "kafka/requests/offsets.h"
+
 #include "base/clock.h"
 #include "base/memory.h"
-#include "kafka/requests/offsets.h"
 #include "kafka/session.h"
-#include "scalers/kafka_mock.h"
+#include "scalers/kafka/mock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

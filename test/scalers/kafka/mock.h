@@ -6,6 +6,7 @@
 #ifndef BACKLOG_TEST_SCALERS_KAFKA_MOCK_H
 #define BACKLOG_TEST_SCALERS_KAFKA_MOCK_H
 
+#include "kafka/requests/metadata.h"
 #include "measure/scaler.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -69,5 +70,16 @@ bool kafka_mock_measure(struct kafka_mock *fixture);
 void kafka_mock_run_again(struct kafka_mock *fixture);
 void kafka_mock_assert_answered(struct kafka_mock *fixture, size_t index);
 void kafka_mock_assert_failed(struct kafka_mock *fixture, size_t index, const char *words);
+
+/* As a consumer of the group does it, of partition 0. */
+void kafka_mock_commit(struct kafka_mock *fixture, const char *group, const char *topic,
+                       int64_t offset);
+/* So many brokers in a row say that they are not the coordinator of the next groups' commits. */
+void kafka_mock_make_stale(struct kafka_mock *fixture, size_t count);
+/* Until all that is needed is known. */
+void kafka_mock_receive_metadata(struct kafka_metadata *metadata, const struct kafka_client *client,
+                                 const struct kafka_metadata_need *need);
+/* Or no thread can be started from now on: none has the memory for such a stack. */
+void kafka_mock_allow_threads(bool does);
 
 #endif

@@ -1,0 +1,65 @@
+#include "kafka/measure/batch.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "scalers/kafka/mock.h"
+#include "scalers/kafka/one_task.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static void a_task_counts_its_partitions_topic_by_topic(void **state)
+{
+    struct one_task *fixture = *state;
+    static char mails[] = "mails";
+    struct kafka_batch_topic other = {.batch = &fixture->batch, .name = mails, .count = 2};
+    struct kafka_group_topic of_other = {.key = {&fixture->group, &other}};
+    struct kafka_group_topic *topics[] = {&fixture->group_topic, &of_other};
+    struct kafka_place at = KAFKA_PLACE_FIRST;
+    fixture->batch_task.topics = topics;
+    fixture->batch_task.count = ARRAY_LENGTH(topics);
+    for (int32_t i = 0; i < ONE_TASK_PARTITIONS + other.count; i++) {
+        assert_true(kafka_batch_next_partition(&fixture->batch_task, &at));
+        assert_ptr_equal(at.topic, i < ONE_TASK_PARTITIONS ? &fixture->topic : &other);
+        assert_int_equal(at.partition, i % ONE_TASK_PARTITIONS);
+    }
+    assert_false(kafka_batch_next_partition(&fixture->batch_task, &at));
+}
+
+/* As after a pause of the machine: the answer comes when the topic has not been used for long. */
+static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_metadata_need need = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_metadata *metadata = session->metadata;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_topic *known = kafka_batch_topic_for(batch, "jobs")->known;
+    kafka_metadata_need_topic(metadata, known, clock_now_ms(), &need);
+    kafka_metadata_request(metadata, &need, clock_now_ms());
+    known->used_ms = 1;
+    kafka_mock_receive_metadata(metadata, &session->client, &need);
+    kafka_metadata_forget_old(metadata, clock_now_ms());
+    assert_int_equal(known->partition_count, 1);
+    kafka_batch_free(batch);
+    kafka_metadata_forget_old(metadata, clock_now_ms());
+    assert_int_equal(
+        kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms())->received_ms, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
+#define OF_CLUSTER(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_task_counts_its_partitions_topic_by_topic),
+        OF_CLUSTER(a_topic_of_an_open_batch_is_not_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,255 @@
+/* Against librdkafka's mock cluster: brokers that hang, and what they must not delay. */
+#include "kafka/measure/measure.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/client/background.h"
+#include "kafka/session.h"
+#include "scalers/ended.h"
+#include "scalers/kafka/mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static void the_lag_is_measured(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_coordinator_that_hangs_delays_no_other_group(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "Kafka group silent: its coordinator did not answer within 600 ms");
+    kafka_mock_assert_answered(fixture, 1);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->order, 1);
+}
+
+static void a_leader_that_hangs_delays_no_other_topic(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "lost", 3);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "lost", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "Kafka broker 3, which leads partition 0 of topic lost");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
+/* All threads wait for brokers that hang, so that it was not even asked. */
+static void a_leader_that_no_thread_is_left_for_is_not_blamed(void **state)
+{
+    enum { HANGING = 32, BROKERS = HANGING + 1 };
+    struct kafka_mock *fixture = *state;
+    rd_kafka_mock_cluster_destroy(fixture->cluster);
+    fixture->cluster = rd_kafka_mock_cluster_new(fixture->rk, BROKERS);
+    kafka_mock_create_topic(fixture, "lost", BROKERS, 1);
+    for (int32_t broker = 2; broker <= BROKERS; broker++)
+        kafka_mock_set_leader(fixture, "lost", broker - 1, broker);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "workers", "lost", "1-32", 1));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 1));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 1);
+    /* Metadata is not needed again, however busy the machine is. */
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    struct kafka_topic *jobs = kafka_topics_for(topics, "jobs", later_ms);
+    jobs->received_ms = later_ms;
+    kafka_topics_for(topics, "lost", later_ms)->received_ms = later_ms;
+    for (int32_t broker = 2; broker <= BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    for (int32_t broker = 2; broker <= BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, false);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, ", did not answer within 600 ms");
+    assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT,
+                      "partition 0 of Kafka topic jobs: too many other brokers do not answer, so "
+                      "that broker 1 was sent nothing within 600 ms");
+    assert_false(jobs->is_outdated);
+}
+
+static void a_leader_without_a_thread_is_not_blamed(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    int64_t later_ms = clock_now_ms() + KAFKA_MOCK_HANG_MS;
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_topic *jobs = kafka_topics_for(kafka_metadata_topics(metadata), "jobs", later_ms);
+    jobs->received_ms = later_ms; /* is not needed again */
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_allow_threads(false);
+    kafka_mock_run_again(fixture);
+    kafka_mock_allow_threads(true);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "partition 0 of Kafka topic jobs: no thread can be started, so that broker 1 "
+                      "was sent nothing within 600 ms");
+    assert_false(jobs->is_outdated);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+/* A place is all that the others need: what hangs never has all places. */
+static void new_tasks_are_taken_while_a_group_hangs(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
+    const void *workers = kafka_mock_query(fixture, "workers", "jobs", 2);
+    for (int i = 0; i < 3; i++)
+        kafka_mock_add(fixture, workers);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_hang(fixture, 3, true);
+    feed_set_max_tasks(test_feed_task(fixture->feed, 0)->task.feed, 2, 2);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group silent");
+    assert_int_equal(test_feed_task(fixture->feed, 0)->order, 4);
+    for (size_t i = 1; i < 4; i++)
+        kafka_mock_assert_answered(fixture, i);
+}
+
+/* Its call for offsets goes on when its batch is gone. */
+static void a_task_that_fails_leaves_its_offsets(void **state)
+{
+    enum { OFFSET_FETCH = 9 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "slow", 3);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "slow", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_set_rtt(fixture, 3, KAFKA_MOCK_TIMEOUT_MS / 2);
+    rd_kafka_mock_push_request_errors(fixture->cluster, OFFSET_FETCH, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "uthorization");
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void assert_partitions(struct kafka_mock *fixture, size_t index, double count)
+{
+    kafka_mock_assert_answered(fixture, index);
+    assert_float_equal(test_feed_task(fixture->feed, index)->reading.partitions, count, 0);
+}
+
+/* As after a reconnect: the isolated batch begins while the request of the other one is under way.
+ */
+static void an_isolated_pattern_is_answered_beside_another(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "alpha-1", 1);
+    kafka_mock_add_topic(fixture, "beta-1", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^alpha-", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "^beta-", 2));
+    kafka_mock_connect(fixture);
+    test_feed_task(fixture->feed, 1)->task.isolate = true;
+    assert_true(kafka_mock_measure(fixture));
+    assert_partitions(fixture, 0, 1);
+    assert_partitions(fixture, 1, 1);
+}
+
+/* Has handles that do not end, as no thread destroys them. */
+static void add_endings(struct kafka_client *client, size_t count, int64_t ended_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        rd_kafka_t *rk =
+            kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), &error);
+        assert_non_null(rk);
+        kafka_mock_allow_threads(false);
+        kafka_handles_end(&client->handles, rk, NULL, ended_ms);
+        kafka_mock_allow_threads(true);
+    }
+}
+
+/* A handle is the call that destroys it. */
+static void end_endings(struct kafka_handles *handles)
+{
+    while (handles->endings != NULL) {
+        assert_true(kafka_background_start(handles->closing,
+                                           (struct kafka_background_call *)handles->endings));
+        kafka_background_wait(handles->closing, CLOCK_NEVER);
+        kafka_handles_poll(handles);
+    }
+}
+
+/* With four as soon as no task is under way; with eight at once. */
+static void a_client_with_connections_that_do_not_end_is_given_up(void **state)
+{
+    enum { STUCK_MS = 10 * 1000 };
+    static const struct {
+        size_t stuck;
+        bool is_usable, is_answered;
+    } rows[] = {{3, true, true}, {4, false, true}, {7, false, true}, {8, false, false}};
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    add_endings(client, 1, clock_now_ms() + KAFKA_MOCK_HANG_MS); /* has time left */
+    size_t stuck = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        add_endings(client, rows[i].stuck - stuck, clock_now_ms() - STUCK_MS);
+        stuck = rows[i].stuck;
+        test_feed_again(fixture->feed);
+        assert_int_equal(
+            test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, &error),
+            rows[i].is_usable);
+        assert_int_equal(test_feed_task(fixture->feed, 0)->ended, rows[i].is_answered);
+        if (rows[i].is_answered)
+            kafka_mock_assert_answered(fixture, 0);
+        if (!rows[i].is_usable)
+            assert_non_null(strstr(error_text(&error), ": old connections do not end"));
+    }
+    end_endings(&client->handles);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_lag_is_measured),
+        TEST(a_coordinator_that_hangs_delays_no_other_group),
+        TEST(a_leader_that_hangs_delays_no_other_topic),
+        TEST(a_leader_that_no_thread_is_left_for_is_not_blamed),
+        TEST(a_leader_without_a_thread_is_not_blamed),
+        TEST(new_tasks_are_taken_while_a_group_hangs),
+        TEST(a_task_that_fails_leaves_its_offsets),
+        TEST(an_isolated_pattern_is_answered_beside_another),
+        TEST(a_client_with_connections_that_do_not_end_is_given_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

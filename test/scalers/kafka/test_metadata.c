@@ -1,0 +1,373 @@
+#include "kafka/requests/metadata.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/session.h"
+#include "scalers/ended.h"
+#include "scalers/kafka/mock.h"
+#include "scalers/kafka/peer.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* ---- which request to wait for ---- */
+
+/* It came after the request for all topics was sent, so that it needs the next one: for all, too.
+ */
+static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_client client = {0};
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "alpha-1", 1);
+    kafka_mock_add_topic(fixture, "beta-1", 1);
+    kafka_mock_query(fixture, "workers", "^alpha-", 2);
+    if (!kafka_client_open(&client, fixture->triggers[0].options.connection,
+                           clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_metadata_need first = {0};
+    struct kafka_metadata_need same = {0};
+    struct kafka_metadata_need second = {0};
+    const struct kafka_pattern *alpha =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms());
+    kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &first);
+    kafka_metadata_request(metadata, &first, clock_now_ms());
+    assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
+    kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &same);
+    assert_memory_equal(&same, &first, sizeof(first));
+    const struct kafka_pattern *beta =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", clock_now_ms());
+    kafka_metadata_need_pattern(metadata, beta, clock_now_ms(), &second);
+    assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
+    kafka_metadata_request(metadata, &second, clock_now_ms());
+    kafka_mock_receive_metadata(metadata, &client, &second);
+    assert_int_equal(alpha->count, 1);
+    assert_int_equal(beta->count, 1);
+    kafka_metadata_free(metadata);
+    kafka_client_close(&client);
+}
+
+/* As for a pattern: the request under way does not name it. */
+static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_metadata_need jobs = {0};
+    struct kafka_metadata_need same = {0};
+    struct kafka_metadata_need more = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &jobs);
+    kafka_metadata_request(metadata, &jobs, now_ms); /* it is running until it is received */
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &same);
+    assert_memory_equal(&same, &jobs, sizeof(jobs));
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "more", now_ms), now_ms, &more);
+    assert_true(more.numbers[KAFKA_METADATA_TOPICS] > jobs.numbers[KAFKA_METADATA_TOPICS]);
+}
+
+/* Or a pattern that went with tasks without a listing would have them wait for one. */
+static void a_pattern_needs_a_listing_at_one_time_for_all(void **state)
+{
+    (void)state;
+    enum { RECEIVED_MS = 5000, OLD_MS = 7001 };
+    struct kafka_client client = {0};
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", 1);
+    pattern->received_ms = RECEIVED_MS;
+    for (int64_t now_ms = OLD_MS - 1; now_ms <= OLD_MS; now_ms++) {
+        struct kafka_metadata_need need = {0};
+        kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
+        assert_int_equal(need.numbers[KAFKA_METADATA_LISTING], now_ms == OLD_MS);
+        assert_int_equal(kafka_metadata_needs_listing(metadata, "^alpha-", now_ms),
+                         now_ms == OLD_MS);
+    }
+    kafka_metadata_free(metadata);
+}
+
+/* The topics that others name are requested as well after a short time. */
+static void a_listing_that_takes_long_is_not_waited_for(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_metadata_need listing = {0};
+    struct kafka_metadata_need topic = {0};
+    struct kafka_metadata_need later = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_set_rtt(fixture, broker, KAFKA_MOCK_HANG_MS);
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", now_ms), now_ms,
+        &listing);
+    kafka_metadata_request(metadata, &listing, now_ms);
+    kafka_metadata_need_topic(metadata,
+                              kafka_topics_for(kafka_metadata_topics(metadata), "jobs", now_ms),
+                              now_ms, &topic);
+    kafka_metadata_request(metadata, &topic, now_ms);
+    int64_t next_ms = kafka_metadata_next_ms(metadata, now_ms);
+    assert_true(next_ms > now_ms && next_ms < now_ms + KAFKA_MOCK_WITHIN_MS);
+    assert_int_equal(kafka_metadata_receive(metadata, next_ms, &error), KAFKA_METADATA_NOTHING);
+    /* Who comes now is the third. */
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", next_ms), next_ms,
+        &later);
+    assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
+}
+
+/* What a broker leaves out of a listing may not exist, or be no topic that we may describe: only a
+ * request by name tells. */
+static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    struct kafka_client client = {0};
+    if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    struct kafka_metadata *metadata = kafka_metadata_new(&client);
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    struct kafka_metadata_need pattern = {0};
+    struct kafka_metadata_need missing = {0};
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_need_pattern(metadata,
+                                kafka_patterns_for(kafka_metadata_patterns(metadata), "^a", now_ms),
+                                now_ms, &pattern);
+    struct kafka_topic *held = kafka_topics_hold(topics, "missing", now_ms);
+    const struct kafka_topic *unused = kafka_topics_for(topics, "former", now_ms);
+    kafka_metadata_request(metadata, &pattern, now_ms);
+    kafka_metadata_need_topic(metadata, held, now_ms, &missing);
+    assert_int_equal(missing.numbers[KAFKA_METADATA_TOPICS],
+                     pattern.numbers[KAFKA_METADATA_LISTING]);
+    kafka_metadata_request(metadata, &missing, now_ms);
+    kafka_mock_receive_metadata(metadata, &client, &pattern); /* which has what it waits for */
+    kafka_mock_receive_metadata(metadata, &client, &missing);
+    assert_int_equal(held->error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_true(held->received_ms > 0);
+    /* Nobody waits for one that nobody holds. */
+    kafka_topics_release(held);
+    assert_false(kafka_topics_lacks_answer(topics, UINT64_MAX, CLOCK_NEVER));
+    assert_int_equal(unused->error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART); /* named with it */
+    kafka_metadata_free(metadata);
+    kafka_client_close(&client);
+    kafka_peer_stop(&peer);
+}
+
+/* ---- requests that fail ---- */
+
+enum { FIRST_REQUEST_MS = 1900 }; /* all of its tries */
+
+static void *end_outage(void *opaque)
+{
+    struct kafka_mock *fixture = opaque;
+    usleep(FIRST_REQUEST_MS * 1000);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, false);
+    return NULL;
+}
+
+static void outlast_an_outage(struct kafka_mock *fixture, const char *topic)
+{
+    pthread_t thread;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", topic, 2));
+    kafka_mock_connect(fixture);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, 6000);
+    pthread_create(&thread, NULL, end_outage, fixture);
+    assert_true(kafka_mock_measure(fixture));
+    pthread_join(thread, NULL);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+/* Also where the tasks of one batch wait for it, before anything else is sent. */
+static void a_request_for_metadata_that_fails_is_sent_again(void **state)
+{
+    outlast_an_outage(*state, "jobs");
+}
+
+static void a_listing_that_fails_is_sent_again(void **state)
+{
+    outlast_an_outage(*state, "^jobs$");
+}
+
+static void a_task_without_metadata_says_why_its_request_failed(void **state)
+{
+    enum { ONE_REQUEST_MS = FIRST_REQUEST_MS + 600 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    const struct kafka_session *session = fixture->client;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    test_feed_set_timeout(fixture->feed, ONE_REQUEST_MS);
+    assert_true(kafka_mock_measure(fixture));
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "no metadata of Kafka within 2500 ms; the last failure: Kafka at ");
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      ": no broker answers a request for metadata: Local: Timed out");
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, false);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    assert_false(error_is_set(kafka_metadata_failure(session->metadata, KAFKA_METADATA_TOPICS)));
+}
+
+static void *allow_threads_soon(void *opaque)
+{
+    (void)opaque;
+    usleep(300 * 1000);
+    kafka_mock_allow_threads(true);
+    return NULL;
+}
+
+/* Though nothing else wakes the loop. */
+static void a_request_for_metadata_without_a_thread_is_sent_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    pthread_t thread;
+    test_feed_set_timeout(fixture->feed, 6000);
+    pthread_create(&thread, NULL, allow_threads_soon, NULL);
+    kafka_mock_allow_threads(false);
+    bool goes_on = kafka_mock_measure(fixture);
+    pthread_join(thread, NULL);
+    assert_true(goes_on);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_task_says_that_its_request_for_metadata_had_no_thread(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_allow_threads(false);
+    bool goes_on = kafka_mock_measure(fixture);
+    kafka_mock_allow_threads(true);
+    assert_true(goes_on);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                      "no metadata of Kafka within 600 ms; the last failure: no thread can be "
+                      "started for a request");
+}
+
+/* As often as it fails: the topics that others name are requested as well. */
+static void a_listing_that_is_too_long_fails_patterns_only(void **state)
+{
+    enum { LARGE = 150000, REPLICAS = 3, ROUNDS = 2 }; /* a reply of 6 MB */
+    struct kafka_mock *fixture = *state;
+    kafka_mock_create_topic(fixture, "large", LARGE, REPLICAS);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 3));
+    kafka_mock_connect(fixture);
+    test_feed_set_timeout(fixture->feed, 4000); /* what is known is old in the next round */
+    for (int i = 0; i < ROUNDS; i++) {
+        kafka_mock_run_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                          ": the list of all topics is longer than 4 MiB, or malformed: set topic "
+                          "to names");
+        kafka_mock_assert_answered(fixture, 1);
+    }
+}
+
+static enum kafka_metadata_event receive_next(struct kafka_metadata *metadata)
+{
+    _cleanup_(error_done) struct error error = {0};
+    enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
+    for (int i = 0; event == KAFKA_METADATA_NOTHING && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        event = kafka_metadata_receive(metadata, clock_now_ms(), &error);
+    }
+    return event;
+}
+
+/* One answer to something else, after the first failure, is none to those that follow. */
+static void a_cluster_that_answered_once_between_is_lost_as_any_other(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_metadata *metadata = session->metadata;
+    const struct kafka_topic *jobs =
+        kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms());
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    enum kafka_metadata_event event = KAFKA_METADATA_NOTHING;
+    for (int i = 0; i < 4 && event != KAFKA_METADATA_LOST; i++) {
+        struct kafka_metadata_need need = {0};
+        kafka_metadata_need_topic(metadata, jobs, clock_now_ms(), &need);
+        kafka_metadata_request(metadata, &need, clock_now_ms());
+        if (i == 0) {
+            usleep(10 * 1000); /* later than the request */
+            kafka_client_note_answer(&session->client, clock_now_ms());
+        }
+        event = receive_next(metadata);
+        assert_true(i > 0 || event == KAFKA_METADATA_FAILED);
+    }
+    assert_int_equal(event, KAFKA_METADATA_LOST);
+}
+
+static void a_cluster_that_is_gone_is_lost(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        rd_kafka_mock_broker_set_down(fixture->cluster, broker);
+    bool is_usable = true;
+    for (int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+         is_usable && clock_now_ms() < deadline_ms;) {
+        test_feed_again(fixture->feed);
+        is_usable = kafka_mock_measure(fixture);
+    }
+    assert_false(is_usable);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        rd_kafka_mock_broker_set_up(fixture->cluster, broker);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
+        TEST(a_topic_that_comes_during_a_request_gets_one_of_its_own),
+        cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
+        TEST(a_listing_that_takes_long_is_not_waited_for),
+        cmocka_unit_test(a_topic_that_a_listing_leaves_out_is_requested_by_name),
+        TEST(a_request_for_metadata_that_fails_is_sent_again),
+        TEST(a_listing_that_fails_is_sent_again),
+        TEST(a_task_without_metadata_says_why_its_request_failed),
+        TEST(a_request_for_metadata_without_a_thread_is_sent_again),
+        TEST(a_task_says_that_its_request_for_metadata_had_no_thread),
+        TEST(a_listing_that_is_too_long_fails_patterns_only),
+        TEST(a_cluster_that_answered_once_between_is_lost_as_any_other),
+        TEST(a_cluster_that_is_gone_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,79 @@
+#include "kafka/measure/partitions.h"
+
+#include "base/memory.h"
+#include "scalers/kafka/mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+static void a_pattern_without_topics_fails_alone(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^mails", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "no Kafka topic matches ^mails");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
+/* Each takes memory, whatever a broker says of how many there are. */
+static void topics_of_too_many_partitions_are_refused(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    const int half = KAFKA_SELECTION_MAX_PARTITIONS / 2;
+    kafka_mock_create_topic(fixture, "large", half + 1, 1);
+    kafka_mock_create_topic(fixture, "larger", half + 1, 1);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 1));
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS); /* the reply is large */
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "the Kafka topics have more than 25000 partitions");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
+static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    static const char *const names[] = {"large-1", "large-2", "large-3"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        kafka_mock_create_topic(fixture, names[i], 12000, 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS); /* the reply is large */
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
+}
+
+static void a_partition_without_a_leader_fails_only_who_counts_it(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_create_topic(fixture, "jobs", 2, 1);
+    kafka_mock_produce(fixture, "jobs", KAFKA_MOCK_MESSAGES); /* to partition 0 */
+    kafka_mock_set_leader(fixture, "jobs", 1, -1);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "workers", "jobs", "1", 2));
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "workers", "jobs", "0", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "partition 1 for group workers: Broker: Leader not");
+    kafka_mock_assert_answered(fixture, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_pattern_without_topics_fails_alone),
+        TEST(topics_of_too_many_partitions_are_refused),
+        TEST(a_pattern_with_too_many_partitions_fails_each_time),
+        TEST(a_partition_without_a_leader_fails_only_who_counts_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,255 @@
+#include "kafka/measure/progress.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "scalers/ended.h"
+#include "scalers/kafka/mock.h"
+#include "scalers/kafka/one_task.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+/* An offset that failed must not be counted, and may be another leader's by now. */
+static void an_offset_is_a_number_or_an_error(void **state)
+{
+    struct one_task *fixture = *state;
+    const struct {
+        rd_kafka_resp_err_t of_call;
+        rd_kafka_resp_err_t of_partition;
+        int64_t offset;
+        rd_kafka_resp_err_t error;
+    } rows[] = {
+        {0, 0, 7, 0},
+        {0, 0, 0, 0},
+        {0, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_OFFSET_END,
+         RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION},
+        {0, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__NOENT}, /* the answer left it out */
+        {RD_KAFKA_RESP_ERR__TIMED_OUT, 0, RD_KAFKA_OFFSET_END, RD_KAFKA_RESP_ERR__TIMED_OUT},
+    };
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    for (size_t i = 0; i < 2 * ARRAY_LENGTH(rows); i++) {
+        const size_t row = i / 2;
+        struct kafka_topic known = {0};
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_t *result = rd_kafka_topic_partition_list_add(list, "jobs", 1);
+        result->offset = rows[row].offset;
+        result->err = rows[row].of_partition;
+        result->opaque = &fixture->topic;
+        fixture->topic.known = &known;
+        fixture->ends[1] = (struct kafka_ends){0};
+        kafka_progress_offsets(&(struct kafka_offset_answer){.list = list,
+                                                             .is_earliest = i % 2 == 1,
+                                                             .error = rows[row].of_call,
+                                                             .owner = &fixture->batch},
+                               1);
+        rd_kafka_topic_partition_list_destroy(list);
+        const struct kafka_ends *ends = &fixture->ends[1];
+        const struct kafka_known_offset *offset = i % 2 == 1 ? &ends->earliest : &ends->latest;
+        const struct kafka_known_offset *other = i % 2 == 1 ? &ends->latest : &ends->earliest;
+        bool has_failed = rows[row].error != RD_KAFKA_RESP_ERR_NO_ERROR;
+        assert_int_equal(offset->state, has_failed ? KAFKA_OFFSET_FAILED : KAFKA_OFFSET_KNOWN);
+        assert_int_equal(offset->error, rows[row].error);
+        assert_int_equal(offset->value, rows[row].offset);
+        assert_int_equal(other->state, KAFKA_OFFSET_UNKNOWN);
+        assert_int_equal(known.is_outdated, has_failed);
+    }
+    kafka_metadata_free(fixture->session.metadata);
+}
+
+/* Also while a long list of topics may close connections, whose requests are sent again. */
+static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
+{
+    struct one_task *fixture = *state;
+    char reason[256];
+    struct kafka_topic known = {0};
+    struct kafka_metadata_need need = {0};
+    struct kafka_client *client = &fixture->session.client;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "jobs", 1)->opaque = &fixture->topic;
+    list->elems[0].offset = RD_KAFKA_OFFSET_END;
+    client->event_fd = eventfd(0, EFD_CLOEXEC);
+    client->rk = rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), reason, sizeof(reason));
+    assert_non_null(client->rk); /* without a broker */
+    struct kafka_metadata *metadata = kafka_metadata_new(client);
+    fixture->session.metadata = metadata;
+    kafka_metadata_need_pattern(
+        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^j", 1), 1, &need);
+    kafka_metadata_request(metadata, &need, 1);
+    assert_true(kafka_metadata_may_have_closed(metadata, 1));
+    fixture->batch.tasks = &fixture->batch_task;
+    fixture->batch.count = 1;
+    fixture->group.stage = KAFKA_GROUP_ANSWERED;
+    fixture->topic.known = &known;
+    fixture->outcome = TASK_ANSWERED;
+    kafka_progress_offsets(&(struct kafka_offset_answer){.list = list, .owner = &fixture->batch},
+                           1);
+    assert_int_equal(fixture->outcome, TASK_FAILED);
+    assert_string_equal(error_text(&fixture->error),
+                        "the last offset of Kafka topic jobs partition 1 for group workers: the "
+                        "answer does not have it");
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_metadata_free(metadata);
+    rd_kafka_destroy(client->rk);
+    close(client->event_fd);
+}
+
+/* ---- what a group has committed ---- */
+
+static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
+                                       struct kafka_batch_group *group,
+                                       const rd_kafka_topic_partition_list_t *partitions)
+{
+    _cleanup_(error_done) struct error error = {0};
+    rd_kafka_event_t *event = NULL;
+    assert_true(
+        kafka_commits_send(session->commits, &group->request, partitions, clock_now_ms(), &error));
+    for (int i = 0; event == NULL && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_commits_receive(session->commits, &event, clock_now_ms());
+    }
+    assert_non_null(event);
+    return event;
+}
+
+/* The mock cluster does not list all commits of a group: these are requested by name, and taken for
+ * all that there are. */
+static void topics_that_only_commits_name_are_known_before_they_count(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    static const struct {
+        const char *topic;
+        int64_t committed; /* -1: nothing */
+    } rows[] = {{"alpha", 0}, {"beta", -1}, {"gamma", 2}};
+    _cleanup_(error_done) struct error error = {0};
+    rd_kafka_topic_partition_list_t *partitions = rd_kafka_topic_partition_list_new(0);
+    kafka_mock_query_of_group(fixture, "workers", 2);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        kafka_mock_add_topic(fixture, rows[i].topic, 1);
+        rd_kafka_topic_partition_list_add(partitions, rows[i].topic, 0);
+        if (rows[i].committed >= 0)
+            kafka_mock_commit(fixture, "workers", rows[i].topic, rows[i].committed);
+    }
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_metadata_need first = {0}; /* the handle has its partition already */
+    kafka_metadata_need_topic(
+        session->metadata,
+        kafka_topics_for(kafka_metadata_topics(session->metadata), "alpha", clock_now_ms()),
+        clock_now_ms(), &first);
+    kafka_metadata_request(session->metadata, &first, clock_now_ms());
+    kafka_mock_receive_metadata(session->metadata, &session->client, &first);
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
+    group->wants_all = true;
+
+    kafka_progress_commits(group, fetch_commits(session, group, partitions), clock_now_ms());
+    assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);
+    assert_int_equal(group->commits->cnt, ARRAY_LENGTH(rows));
+    for (int i = 0; i < group->commits->cnt; i++) /* the handle may be renewed before they come */
+        assert_null(group->commits->elems[i]._private);
+    for (int i = 0; i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        if (kafka_metadata_has(session->metadata, &group->need))
+            break;
+        usleep(10 * 1000);
+        kafka_metadata_receive(session->metadata, clock_now_ms(), &error);
+    }
+    kafka_progress_metadata(batch, clock_now_ms());
+    assert_int_equal(group->stage, KAFKA_GROUP_ANSWERED);
+    assert_null(group->commits);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct kafka_group_topic *found = kafka_batch_find_group_topic(group, rows[i].topic);
+        /* What was not committed is not even requested: the library never forgets it. */
+        const struct kafka_topic *known = kafka_topics_for(kafka_metadata_topics(session->metadata),
+                                                           rows[i].topic, clock_now_ms());
+        assert_int_equal(found != NULL, rows[i].committed >= 0);
+        assert_int_equal(known->received_ms != 0, rows[i].committed >= 0);
+        if (found == NULL)
+            continue;
+        assert_true(found->is_named);
+        assert_int_equal(found->key.topic->count, 1);
+        assert_int_equal(found->commits[0].value, rows[i].committed);
+    }
+    kafka_batch_free(batch);
+    rd_kafka_topic_partition_list_destroy(partitions);
+}
+
+static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    rd_kafka_topic_partition_list_t *others = rd_kafka_topic_partition_list_new(0);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "mails", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
+    const struct kafka_group_topic *group_topic =
+        kafka_batch_group_topic_for(group, kafka_batch_topic_for(batch, "jobs"));
+    group_topic->commits[0].state = KAFKA_OFFSET_REQUESTED;
+    rd_kafka_topic_partition_list_add(others, "mails", 0);
+    kafka_progress_commits(group, fetch_commits(session, group, others), clock_now_ms());
+    assert_int_equal(group_topic->commits[0].state, KAFKA_OFFSET_FAILED);
+    assert_int_equal(group_topic->commits[0].error, RD_KAFKA_RESP_ERR__NOENT);
+    kafka_batch_free(batch);
+    rd_kafka_topic_partition_list_destroy(others);
+}
+
+/* ---- leaders ---- */
+
+/* The isolated task's request for metadata is under way when the other one's leader turns out to be
+ * none: its answer is of before. */
+static void a_new_leader_is_found_though_an_older_answer_came(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "others", 1);
+    kafka_mock_set_leader(fixture, "jobs", 0, -1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "isolated", "others", 3));
+    test_feed_task(fixture->feed, 1)->task.isolate = true;
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    kafka_mock_assert_answered(fixture, 1);
+    kafka_mock_set_leader(fixture, "jobs", 0, 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+static void a_new_leader_of_a_patterns_topic_is_found(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_set_leader(fixture, "jobs", 0, -1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs$", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    kafka_mock_set_leader(fixture, "jobs", 0, 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
+#define OF_CLUSTER(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_offset_is_a_number_or_an_error),
+        TEST(an_offset_that_the_answer_lacks_fails_its_task),
+        OF_CLUSTER(topics_that_only_commits_name_are_known_before_they_count),
+        OF_CLUSTER(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
+        OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
+        OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+#include "kafka/session.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scalers/ended.h"
+#include "scalers/kafka/mock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* For each handle that is made from now on. Returns the settings that work. */
+static rd_kafka_conf_t *break_settings(struct kafka_session *session)
+{
+    char reason[256];
+    rd_kafka_conf_t *good = session->client.settings;
+    session->client.settings = rd_kafka_conf_dup(good);
+    rd_kafka_conf_set(session->client.settings, "security.protocol", "ssl", reason, sizeof(reason));
+    rd_kafka_conf_set(session->client.settings, "ssl.ca.location", "/missing", reason,
+                      sizeof(reason));
+    return good;
+}
+
+static void calls_go_on_where_no_new_handle_can_be_had(void **state)
+{
+    enum { LATER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "moved", "jobs", 2));
+    const void *silent = kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    const rd_kafka_t *handle = session->client.rk;
+    rd_kafka_conf_t *good = break_settings(session);
+    kafka_mock_make_stale(fixture, 1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "oordinator");
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_add(fixture, silent);
+    assert_true(kafka_mock_measure(fixture));
+    assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT, "Kafka group silent");
+
+    assert_true(kafka_commits_needs_renewal(session->commits));
+    kafka_session_maintain(session, clock_now_ms() + LATER_MS);
+    assert_ptr_equal(session->client.rk, handle);
+    assert_false(kafka_commits_is_free(session->commits, "silent", false, 0)); /* on that handle */
+    assert_true(kafka_commits_needs_renewal(session->commits));
+
+    rd_kafka_conf_destroy(session->client.settings);
+    session->client.settings = good;
+    kafka_session_maintain(session, clock_now_ms() + LATER_MS); /* too soon */
+    assert_ptr_equal(session->client.rk, handle);
+    assert_null(session->client.handles.endings);
+    kafka_session_maintain(session, clock_now_ms() + INT64_C(2) * LATER_MS);
+    assert_ptr_not_equal(session->client.rk, handle);
+    assert_non_null(session->client.handles.endings); /* the former one ends */
+    assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
+}
+
+/* Topics come and go all day, and there is no request for those in use, which would show them. (The
+ * mock cluster makes the former ones, so that the pattern must not match them.) */
+static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **state)
+{
+    enum { FORMER = 150, EARLIER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs-1", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs-", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    const rd_kafka_t *handle = session->client.rk;
+    for (int i = 0; i < FORMER; i++) {
+        _cleanup_(memory_free) char *name = text_format("former-%d", i);
+        kafka_topics_for(topics, name, 1);
+    }
+    kafka_metadata_forget_old(session->metadata, CLOCK_NEVER);
+    session->client.opened_ms -= EARLIER_MS;
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    assert_ptr_not_equal(session->client.rk, handle);
+    assert_false(kafka_metadata_needs_renewal(session->metadata));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(calls_go_on_where_no_new_handle_can_be_had),
+        TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

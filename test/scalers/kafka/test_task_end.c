@@ -1,0 +1,245 @@
+#include "kafka/measure/task_end.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/measure/count.h"
+#include "scalers/ended.h"
+#include "scalers/kafka/mock.h"
+#include "scalers/kafka/one_task.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* ---- persistent lag, where a measurement had no answer ---- */
+
+enum { STUCK_MS = 60000 };
+
+/* The commits on the task's topic have been seen not to move for so long. */
+static void be_stuck(struct one_task *fixture)
+{
+    int64_t now_ms = clock_now_ms();
+    kafka_persistence_forget_all(&fixture->session.persistence);
+    struct kafka_persistence *persistence =
+        kafka_batch_persistence_for(&fixture->group_topic, now_ms);
+    fixture->query.exclude_persistent_lag = true;
+    fixture->query.persistent_lag_ms = STUCK_MS;
+    fixture->task.has_ended = true; /* for its feed */
+    for (int32_t i = 0; i < ONE_TASK_PARTITIONS; i++) {
+        one_task_set(fixture, (size_t)i, 3, 10);
+        kafka_persistence_update(persistence, i, 3, 10, now_ms - STUCK_MS - 1000);
+        kafka_persistence_update(persistence, i, 3, 10, now_ms - 1000);
+    }
+    fixture->batch.began_ms = now_ms;
+    fixture->batch.open = fixture->group.open = 1;
+    fixture->batch_task.count = 0; /* its topics have not come yet */
+}
+
+/* The next measurement has an answer. */
+static double waiting_next(struct one_task *fixture)
+{
+    fixture->batch_task.task = &fixture->task;
+    fixture->batch_task.group = &fixture->group;
+    fixture->batch_task.count = 1;
+    int64_t now_ms = clock_now_ms();
+    kafka_task_end_answer(&fixture->batch_task, now_ms);
+    fixture->batch_task.task = &fixture->task;
+    return kafka_count_reading(&fixture->batch_task, now_ms).waiting;
+}
+
+static void lag_that_was_measured_all_along_is_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    be_stuck(fixture);
+    assert_true(waiting_next(fixture) == 0);
+}
+
+/* Nobody could commit meanwhile, either. */
+static void lag_after_an_outage_of_the_coordinator_is_not_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    be_stuck(fixture);
+    fixture->query.topic = NULL;
+    fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
+    fixture->group.stage = KAFKA_GROUP_REQUESTED;
+    kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
+    assert_true(waiting_next(fixture) == 3 * 7);
+}
+
+/* Its coordinator refused; or the answer did not name the topic, which was another one then. */
+static void lag_of_topics_that_a_group_did_not_name_is_not_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    for (int i = 0; i < 2; i++) {
+        be_stuck(fixture);
+        fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
+        if (i == 0)
+            kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "refused");
+        else
+            kafka_task_end_answer(&fixture->batch_task, clock_now_ms());
+        assert_true(waiting_next(fixture) == 3 * 7);
+    }
+}
+
+/* The metadata did not come, so not even the group was known. */
+static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    be_stuck(fixture);
+    kafka_selection_init(&fixture->batch_task.selection, "jobs,mails");
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    fixture->batch_task.group = NULL;
+    kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
+    assert_true(waiting_next(fixture) == 3 * 7);
+    kafka_selection_done(&fixture->batch_task.selection);
+    kafka_metadata_free(fixture->session.metadata);
+}
+
+/* A missing topic is no reason to count what another trigger of the group leaves out. */
+static void other_topics_of_a_group_stay_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    be_stuck(fixture);
+    kafka_selection_init(&fixture->batch_task.selection, "mails");
+    kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "Kafka topic mails does not exist");
+    kafka_selection_done(&fixture->batch_task.selection);
+    kafka_selection_init(&fixture->batch_task.selection, "jobs");
+    assert_true(waiting_next(fixture) == 0);
+    kafka_selection_done(&fixture->batch_task.selection);
+}
+
+/* The metadata did not come; or it came without the topic, though the group was measured. */
+static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    static const struct {
+        const char *pattern;
+        bool is_found;
+        double waiting;
+    } rows[] = {{"^j", false, 3 * 7}, {"^j", true, 3 * 7}, {"^mails$", false, 0}};
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        be_stuck(fixture);
+        fixture->query.topic = rows[i].pattern;
+        kafka_selection_init(&fixture->batch_task.selection, rows[i].pattern);
+        assert_non_null(kafka_patterns_for(kafka_metadata_patterns(fixture->session.metadata),
+                                           rows[i].pattern, 1));
+        if (rows[i].is_found)
+            kafka_task_end_answer(&fixture->batch_task, clock_now_ms());
+        else
+            kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "no Kafka topic matches");
+        if (waiting_next(fixture) != rows[i].waiting)
+            fail_msg("row %zu", i);
+    }
+    kafka_metadata_free(fixture->session.metadata);
+}
+
+/* The group's call is under way from before, and so the task is never sent. Nobody could commit
+ * meanwhile, either; of a topic that the task was not for nothing is said. */
+static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
+{
+    enum { TRIES = 6 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    const void *options = kafka_mock_query(fixture, "silent", "jobs", 3);
+    struct kafka_query *query = (struct kafka_query *)options;
+    query->exclude_persistent_lag = true;
+    kafka_mock_add(fixture, query);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    bool has_waited = false;
+    for (int i = 0; i < TRIES && !has_waited; i++) {
+        int64_t began_ms = clock_now_ms();
+        struct kafka_persistence *persistence =
+            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, began_ms);
+        kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        struct kafka_persistence *others =
+            kafka_persistence_for(&session->persistence, "silent", "mails", 1, began_ms);
+        kafka_persistence_update(others, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        const struct test_task *task = test_feed_task(fixture->feed, 0);
+        size_t started = task->started;
+        bool must_wait =
+            !kafka_commits_is_free(session->commits, "silent", task->task.isolate, began_ms);
+        kafka_mock_run_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
+                          "Kafka group silent: its coordinator did not answer within 600 ms");
+        persistence =
+            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, clock_now_ms());
+        assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
+        others = kafka_persistence_for(&session->persistence, "silent", "mails", 1, clock_now_ms());
+        assert_true(kafka_persistence_ms(others, 0, clock_now_ms()) >= STUCK_MS);
+        has_waited = must_wait && task->started == started;
+    }
+    assert_true(has_waited);
+}
+
+/* ---- the time of a task is over ---- */
+
+/* What its leader does not answer is requested again with the newest metadata: it may not lead any
+ * more. It is named, though by now another one is known to lead. */
+static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
+{
+    struct one_task *fixture = *state;
+    static int32_t leaders[ONE_TASK_PARTITIONS] = {5, -1, 7};
+    static const struct kafka_known_offset requested = {.state = KAFKA_OFFSET_REQUESTED,
+                                                        .leader = 6};
+    static const char of_metadata[] = "Kafka did not answer a request for metadata within 700 ms";
+    static const char of_coordinator[] =
+        "the commits of Kafka group workers: its coordinator did not answer within 700 ms";
+    static const char of_leader[] =
+        "Kafka broker 6, which leads partition 1 of topic jobs, did not answer within 700 ms";
+    const struct {
+        enum kafka_group_stage stage;
+        struct kafka_ends ends;
+        const char *words; /* NULL: it is answered, without the members */
+    } rows[] = {
+        {KAFKA_GROUP_AWAITS_METADATA, {ONE_TASK_KNOWN(5), ONE_TASK_KNOWN(3)}, of_metadata},
+        {KAFKA_GROUP_REQUESTED, {ONE_TASK_KNOWN(5), ONE_TASK_KNOWN(3)}, of_coordinator},
+        {KAFKA_GROUP_ANSWERED, {requested, ONE_TASK_KNOWN(3)}, of_leader},
+        {KAFKA_GROUP_ANSWERED, {ONE_TASK_KNOWN(5), requested}, of_leader},
+        {KAFKA_GROUP_ANSWERED, {ONE_TASK_KNOWN(5), ONE_TASK_KNOWN(3)}, NULL},
+    };
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    fixture->session.offsets = kafka_offsets_new(&fixture->session.client);
+    fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
+    fixture->task.timeout_ms = 700;
+    fixture->commits[1].value = ONE_TASK_NO_COMMIT;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct kafka_topic known = {.leaders = leaders, .partition_count = ONE_TASK_PARTITIONS};
+        fixture->topic.known = &known;
+        fixture->group.stage = rows[i].stage;
+        fixture->ends[1] = rows[i].ends;
+        fixture->batch_task.task = &fixture->task;
+        fixture->task.has_ended = false;
+        kafka_task_end_time_out(&fixture->batch_task, clock_now_ms());
+        assert_null(fixture->batch_task.task);
+        assert_int_equal(fixture->outcome, rows[i].words == NULL ? TASK_ANSWERED : TASK_TIMED_OUT);
+        if (rows[i].words != NULL)
+            assert_string_equal(error_text(&fixture->error), rows[i].words);
+        assert_int_equal(known.is_outdated, rows[i].words == of_leader);
+    }
+    kafka_offsets_free(fixture->session.offsets);
+    kafka_metadata_free(fixture->session.metadata);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
+#define OF_CLUSTER(name)                                                                           \
+    cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(lag_that_was_measured_all_along_is_persistent),
+        TEST(lag_after_an_outage_of_the_coordinator_is_not_persistent),
+        TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
+        TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
+        TEST(other_topics_of_a_group_stay_persistent),
+        TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
+        OF_CLUSTER(lag_is_not_persistent_after_a_wait_for_a_coordinator),
+        TEST(a_task_whose_time_is_over_says_who_did_not_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
