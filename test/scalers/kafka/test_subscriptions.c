@@ -29,11 +29,12 @@ static void on_loss(void *context, uint64_t id)
     lost += id;
 }
 
-static void receive_until(struct kafka_subscriptions *subscriptions, const uint64_t *notified)
+static void receive_until(struct kafka_subscriptions *subscriptions, const uint64_t *notified,
+                          int64_t now_ms)
 {
     for (int i = 0; *notified == 0 && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
         usleep(10 * 1000);
-        kafka_subscriptions_receive(subscriptions, clock_now_ms());
+        kafka_subscriptions_receive(subscriptions, now_ms);
     }
 }
 
@@ -79,6 +80,48 @@ static void a_group_without_commits_is_not_subscribed_to(void **state)
                         "Kafka group workers has committed no offsets: nothing to subscribe to");
 }
 
+/* Each refusal notifies, and the measurement that follows would subscribe again at once. */
+static void a_topic_that_we_may_not_read_is_tried_again_after_50_seconds(void **state)
+{
+    enum { FETCH = 1, AGAIN_MS = 50 * 1000 };
+    struct kafka_mock *fixture = *state;
+    static uint64_t notified;
+    notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add_topic(fixture, "mails", 2);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    const struct notifier notifier = {.notify = on_notification, .context = &notified, .id = 7};
+    const struct kafka_position jobs = {"jobs", 0, 0}; /* at the end that comes before an error */
+    const struct kafka_position mails = {"mails", 0, KAFKA_MOCK_MESSAGES};
+    const int64_t denied_ms = clock_now_ms();
+    rd_kafka_mock_push_request_errors(fixture->cluster, FETCH, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    assert_true(kafka_subscriptions_add(subscriptions, &notifier, &jobs, 1, denied_ms, &error));
+    receive_until(subscriptions, &notified, denied_ms);
+    assert_int_equal(notified, 7);
+
+    for (int64_t after_ms = 0; after_ms < AGAIN_MS; after_ms += AGAIN_MS - 1) {
+        assert_false(kafka_subscriptions_add(subscriptions, &notifier, &jobs, 1,
+                                             denied_ms + after_ms, &error));
+        assert_int_equal(error.code, ERROR_DENIED);
+        assert_string_equal(error_text(&error), "subscribing needs READ of Kafka topic jobs");
+        error_done(&error);
+        assert_true(kafka_subscriptions_is_empty(subscriptions));
+    }
+    const struct notifier other = {.notify = on_notification, .context = &notified, .id = 8};
+    assert_true(kafka_subscriptions_add(subscriptions, &other, &mails, 1, denied_ms, &error));
+    kafka_subscriptions_remove(subscriptions, other.id);
+    assert_true(
+        kafka_subscriptions_add(subscriptions, &notifier, &jobs, 1, denied_ms + AGAIN_MS, &error));
+    notified = 0;
+    receive_until(subscriptions, &notified, denied_ms + AGAIN_MS);
+    assert_int_equal(notified, 7);
+}
+
 /* Its reading was older: a message of before the other one's is news to it. */
 static void a_subscription_from_an_earlier_end_is_notified(void **state)
 {
@@ -98,7 +141,7 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
     assert_true(kafka_subscriptions_add(session->subscriptions,
                                         &(struct notifier){on_notification, &early, 8}, &before, 1,
                                         clock_now_ms(), &error));
-    receive_until(session->subscriptions, &early);
+    receive_until(session->subscriptions, &early, clock_now_ms());
     assert_int_equal(early, 8);
 }
 
@@ -127,7 +170,7 @@ static void a_partition_that_is_named_twice_notifies_once(void **state)
                                         &(struct notifier){count_notification, &notified, 7}, twice,
                                         ARRAY_LENGTH(twice), clock_now_ms(), &error));
     kafka_mock_produce(fixture, "jobs", 1);
-    receive_until(subscriptions, &notified);
+    receive_until(subscriptions, &notified, clock_now_ms());
     assert_int_equal(notified, 1);
     assert_true(kafka_subscriptions_is_empty(subscriptions));
 }
@@ -168,7 +211,7 @@ static void a_subscription_whose_partition_is_not_read_any_more_is_lost(void **s
                                         &(struct notifier){on_notification, &late, 7, on_loss}, end,
                                         1, clock_now_ms(), &error));
     kafka_mock_produce(fixture, "jobs", 1);
-    receive_until(subscriptions, &late);
+    receive_until(subscriptions, &late, clock_now_ms());
     assert_int_equal(late, 7);
     assert_int_equal(other, 0);
     /* So is one whose handle ends. */
@@ -304,7 +347,7 @@ static void a_handle_that_reads_nothing_any_more_ends(void **state)
     /* Another one reads what comes next. */
     assert_true(kafka_subscriptions_add(subscriptions, &other, positions, 1, now_ms, &error));
     kafka_mock_produce(fixture, "jobs", 1);
-    receive_until(subscriptions, &notified);
+    receive_until(subscriptions, &notified, clock_now_ms());
     assert_int_equal(notified, other.id);
     /* One stays. */
     kafka_subscriptions_remove(subscriptions, first.id);
@@ -337,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_message_notifies_while_a_group_hangs),
         TEST(a_group_without_commits_is_not_subscribed_to),
+        TEST(a_topic_that_we_may_not_read_is_tried_again_after_50_seconds),
         TEST(a_subscription_from_an_earlier_end_is_notified),
         TEST(a_partition_that_is_named_twice_notifies_once),
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
