@@ -280,6 +280,51 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
         is_clean(browser)
 
 
+def test_each_key_that_the_server_sends_is_shown_or_left_out_on_purpose(browser, server, client, redis):
+    """A row's key that no page reads is memory for nothing; or a new one was forgotten."""
+    for name in ("orders", "emails"):
+        push(redis, name, 12)
+        client.metrics(queue(name), metric_name="", name="orders")  # two of one object
+    with pytest.raises(Exception, match="listLength"):
+        client.metrics(queue("refunds", listLength="many"), metric_name="", name="refunds")
+    with Redis() as streams, streams.connect() as jobs:
+        jobs.call("XGROUP", "CREATE", "jobs", "workers", "$", "MKSTREAM")
+        options = {"scaler": "redis-streams", "address": streams.address, "stream": "jobs", "consumerGroup": "workers",
+                   "lagCount": "10", "interval": "1s", "onStall": "hold"}
+        client.metrics(options, metric_name="", name="jobs")
+        browser.open(server)
+        browser.evaluate("""(async () => {
+            ({ store: window.store } = await import('/assets/store.js'));
+            window.sent = new Set();
+            window.read = new Set();
+            const { set } = Map.prototype;
+            const watched = (row) => new Proxy(row, { get: (of, key) => (window.read.add(key), of[key]) });
+            Map.prototype.set = function (id, row) {  // as the stream fills the table
+                if (row?.fixed === undefined || row.namespace === undefined) return set.call(this, id, row);
+                for (const key of Object.keys(row)) if (key !== 'id' && key !== 'fixed') window.sent.add(key);
+                return set.call(this, id, watched(row));
+            };
+        })()""")
+        keys = ("arrivals", "boundBy", "connectionName", "consumption", "error", "inFlight", "ratesAreBounds")
+        browser.wait(f"{json.dumps(keys)}.every((key) => window.sent.has(key))")
+        for mode in ("serve", "rehearse"):  # which has the rows of the server, in other columns
+            for path in ("connections", ""):
+                browser.evaluate(f"store.hello = {{ ...store.hello, mode: '{mode}' }}, location.hash = '#/{path}'")
+                time.sleep(2)
+        history = get(server, "/api/history/shop/jobs").json()["triggers"][0]["columns"]
+    unshown, unshown_of_history, unread_of_history = browser.evaluate(f"""(async () => {{
+        const {{ UNSHOWN_KEYS }} = await import('/assets/triggers.js');
+        const {{ columnsOf, UNSHOWN_COLUMNS }} = await import('/assets/trigger_history.js');
+        const columns = {json.dumps(history)};
+        const read = new Set();
+        columnsOf({{ columns, rows: [new Proxy([], {{ get: (_, index) => (read.add(columns[index]), null) }})] }});
+        return [UNSHOWN_KEYS, UNSHOWN_COLUMNS, columns.filter((column) => !read.has(column))];
+    }})()""")
+    assert browser.evaluate("[...window.sent].filter((key) => !window.read.has(key))") == unshown
+    assert unread_of_history == unshown_of_history
+    is_clean(browser)
+
+
 def test_the_table_shows_what_a_policy_chose_in_an_outage_too(browser, server, client, redis, broker):
     push(redis, "orders", 128)
     client.metrics(queue("orders", steps="1=1,10=2,100=40"), metric_name="", name="orders")

@@ -44,6 +44,9 @@ function fallOf(times, waiting) {
   });
 }
 
+// What a history has and no page shows, on purpose. A policy's value is its replicas; arrivals are of these rates, too.
+export const UNSHOWN_COLUMNS = ["value", "arrivalRate"];
+
 // Between two readings; the source's value stands in where it has no count of waiting work. ("value" may be a policy's
 // replicas.)
 export function columnsOf({ columns, rows }) {

@@ -40,6 +40,9 @@ function countByObject() {
   return counts;
 }
 
+// What a row has and no page shows, on purpose: none of it. A new key is shown, or is here.
+export const UNSHOWN_KEYS = [];
+
 const columnsWith = (isOneOfSeveral) => [
   { key: "name", label: "Trigger", value: objectOf,
     draw: (cell, row) => drawName(cell, row, detailOf(row, isOneOfSeveral(row))) },
