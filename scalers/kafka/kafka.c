@@ -30,7 +30,7 @@ enum { IDLE_MS = 500 };
 enum { COMMIT_MS = 5000 };
 
 /* A broker takes 0.2 MiB in each handle, most of it for its thread; a partition that is measured
- * 2.4 KB. Handles that read are made where there is memory left: requests/subscriptions.c. */
+ * 2.4 KB. Fetchers are made where there is memory left: requests/subscriptions.c. */
 enum { AGENT_BYTES = 28 << 20, AGENT_BYTES_NAMED = 96 << 20 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)

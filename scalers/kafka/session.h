@@ -6,10 +6,10 @@
  *
  *     _needs_renewal() a new handle would help the module
  *     _is_quiet()      no thread of the module uses the handle, and nobody waits for an answer that
- *                      only this handle can bring. The handle stays until all modules are quiet.
- *                      Members have no such function: their requests are lost with the handle,
- *                      and the library takes that (workaround 1). Tasks that wait for the members
- *                      are answered without them, and the next measurement requests them again
+ *                      only this handle can bring. The handle is renewed once all modules are
+ *                      quiet. Members have no such function: their requests end with the handle,
+ *                      which the library survives (workaround 1). A task that waits for members is
+ *                      answered without them, and the next measurement requests them again
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules
  *     _open_handle()   makes it again, of the new handle
  *

@@ -88,6 +88,11 @@ void kafka_handles_poll(struct kafka_handles *handles)
     }
 }
 
+bool kafka_handles_are_ending(const struct kafka_handles *handles)
+{
+    return handles->endings != NULL;
+}
+
 size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms)
 {
     size_t count = 0;
@@ -101,7 +106,7 @@ bool kafka_handles_close(struct kafka_handles *handles)
 {
     kafka_background_wait(handles->closing, clock_now_ms() + CLOSE_MS);
     kafka_handles_poll(handles);
-    if (handles->endings != NULL)
+    if (kafka_handles_are_ending(handles))
         return false;
     kafka_background_free(handles->closing);
     return true;

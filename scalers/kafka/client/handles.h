@@ -42,6 +42,9 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
  * somebody does. And takes note of the handles that have ended. */
 void kafka_handles_poll(struct kafka_handles *handles);
 
+/* Whether a handle is being destroyed, and still has its memory. */
+bool kafka_handles_are_ending(const struct kafka_handles *handles);
+
 /* Counts the handles that do not end: their threads run for ever. */
 size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms);
 

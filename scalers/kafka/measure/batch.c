@@ -84,6 +84,27 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
     return found;
 }
 
+/* ---- tasks ---- */
+
+void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group)
+{
+    batch_task->group = group;
+    group->open++;
+}
+
+struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
+{
+    batch_task->batch->open--;
+    if (batch_task->group != NULL)
+        batch_task->group->open--;
+    return TAKE(batch_task->task);
+}
+
+unsigned kafka_batch_next_step(struct kafka_batch *batch)
+{
+    return ++batch->step;
+}
+
 /* ---- begin ---- */
 
 static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task *batch_task)

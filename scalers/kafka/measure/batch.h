@@ -7,8 +7,7 @@
  * A task leaves its batch when it ends (task_end.h), and the batch ends with its last one. Answers
  * that come after that are dropped.
  *
- * batch.c makes the structs, and writes their fields but for those that name another file;
- * task_end.c takes tasks out.
+ * batch.c makes the structs, and writes their fields but for those that name another file.
  *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */
@@ -79,7 +78,7 @@ struct kafka_batch_group {
     struct kafka_batch *batch;
     char *name;
     struct kafka_group_topic *topics;
-    size_t open; /* of its tasks; progress.c adds them */
+    size_t open; /* of its tasks */
     UT_hash_handle hh;
 
     /* progress.c: */
@@ -108,10 +107,10 @@ struct kafka_batch_task {
     struct task *task; /* NULL: it has ended */
     struct kafka_batch *batch;
     struct kafka_selection selection;
+    struct kafka_batch_group *group; /* NULL: not known yet */
 
     /* progress.c: */
-    struct kafka_batch_group *group; /* NULL: not known yet */
-    struct kafka_batch_task *next;   /* of the group */
+    struct kafka_batch_task *next; /* of the group's tasks */
 
     /* partitions.c: */
     struct kafka_group_topic **topics;
@@ -139,11 +138,10 @@ struct kafka_batch {
     struct kafka_batch_topic *topics;
     struct kafka_batch_group *groups;
     struct kafka_group_topic *group_topics;
+    unsigned step; /* see kafka_batch_next_step() */
 
     /* progress.c: */
-    unsigned step; /* ascends with each offset that is requested, and with the commits of each group
-                      that come, and so orders them; the first is 1 */
-    bool is_sent;  /* the topics are known, and the requests under way */
+    bool is_sent; /* the topics are known, and the requests under way */
 
     /* measure.c: */
     struct kafka_batch *prev, *next;
@@ -162,10 +160,20 @@ void kafka_batch_free(struct kafka_batch *batch);
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name);
 struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name);
 
-/* The group on this topic; it is made where there is none. The topic is known well enough: what is
- * known of its partitions now is what the batch goes by, to its end. */
+/* The group on this topic; it is made where there is none. The metadata of the topic is known. The
+ * partitions that the topic has at the first call are those of the batch to its end. */
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
                                                       struct kafka_batch_topic *topic);
+
+/* Puts a task into its group. */
+void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group);
+
+/* Takes an open task out of its batch, and of its group. */
+struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
+
+/* The next step, which orders what is requested and what comes: each offset that is requested has
+ * one, and each group's commits when they come. The first is 1. */
+unsigned kafka_batch_next_step(struct kafka_batch *batch);
 
 /* The group on the topic of this name. NULL: the group is not on it. */
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,

@@ -13,9 +13,9 @@
  * kafka_offsets_send(), commits with the group's request. False: the task has failed. */
 bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t now_ms);
 
-/* The same of a task for all that its group has committed, once the commits have come, and all
- * topics of the group are known: those are the task's that the group has committed, or that have a
- * partition whose commit could not be read. The task may fail. */
+/* The same for a task without a topic, which counts those that its group has committed. The commits
+ * have come, and the metadata of all topics that they name. A topic of which a commit could not be
+ * read counts, too. The task may fail. */
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Requests an offset, the last or the first, with the next kafka_offsets_send(). Where the

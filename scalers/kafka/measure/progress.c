@@ -20,8 +20,7 @@ static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *bat
 {
     const struct kafka_query *query = batch_task->task->query;
     struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
-    batch_task->group = group;
-    group->open++;
+    kafka_batch_set_group(batch_task, group);
     if (batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
         group->wants_all = true;
     else if (!kafka_partitions_use_selection(batch_task, now_ms))
@@ -178,7 +177,7 @@ static void take_commits(struct kafka_batch_group *group,
 {
     struct kafka_batch_task *batch_task;
     group->stage = KAFKA_GROUP_ANSWERED;
-    group->answered_step = ++group->batch->step;
+    group->answered_step = kafka_batch_next_step(group->batch);
     if (partitions != NULL)
         take_partitions(group, partitions);
     fill_gaps(group);

@@ -60,17 +60,9 @@ static void note_persistence(const struct kafka_batch_task *batch_task, int64_t 
                    batch_task->batch->began_ms);
 }
 
-static struct task *take(struct kafka_batch_task *batch_task)
-{
-    batch_task->batch->open--;
-    if (batch_task->group != NULL)
-        batch_task->group->open--;
-    return TAKE(batch_task->task);
-}
-
 void kafka_task_end_return(struct kafka_batch_task *batch_task)
 {
-    task_return(take(batch_task), false);
+    task_return(kafka_batch_take_task(batch_task), false);
 }
 
 /* ---- answered ---- */
@@ -107,7 +99,7 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
     const struct reading reading = kafka_count_reading(batch_task, now_ms);
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task, now_ms);
-    task_answer(take(batch_task), &reading);
+    task_answer(kafka_batch_take_task(batch_task), &reading);
 }
 
 /* ---- failed ---- */
@@ -121,7 +113,7 @@ void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, co
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
     note_persistence(batch_task, now_ms);
-    task_fail(take(batch_task), &error);
+    task_fail(kafka_batch_take_task(batch_task), &error);
 }
 
 /* ---- its time is over ---- */
@@ -130,14 +122,14 @@ static void time_out_with(struct kafka_batch_task *batch_task, const struct erro
                           int64_t now_ms)
 {
     note_persistence(batch_task, now_ms);
-    task_time_out_with(take(batch_task), error);
+    task_time_out_with(kafka_batch_take_task(batch_task), error);
 }
 
 static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct kafka_batch *batch = batch_task->batch;
-    bool needs_listing = batch->need.numbers[KAFKA_METADATA_LISTING] > 0;
+    bool needs_listing = batch->need.listing > 0;
     const struct error *failure = kafka_metadata_failure(
         batch->session->metadata, needs_listing ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS);
     long long timeout_ms = batch_task->task->timeout_ms;
@@ -174,7 +166,7 @@ void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct
 void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     note_persistence(batch_task, now_ms);
-    time_out_coordinator(take(batch_task));
+    time_out_coordinator(kafka_batch_take_task(batch_task));
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,

@@ -16,12 +16,13 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms);
 void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,
                          ...) __attribute__((format(printf, 3, 4)));
 
-/* Returns a task: it is given out again at once, and its time goes on, so that nothing is noted. */
+/* Returns a task to its feed, which gives it out again at once. Its time goes on. Nothing is noted,
+ * as it is measured all the same. */
 void kafka_task_end_return(struct kafka_batch_task *batch_task);
 
-/* Ends a task whose deadline has passed. It is answered where only the group's members have not
- * come; otherwise it times out with the name of what it waited for. Topics whose leaders are silent
- * are outdated: they may have others by now. */
+/* Ends a task whose deadline has passed. It times out with the name of what it waited for. But one
+ * that lacks only the group's members is answered. Topics whose leaders have not answered are
+ * outdated: they may have others by now. */
 void kafka_task_end_time_out(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Times out a task that is in no batch yet: its group's earlier call is still under way. */

@@ -138,12 +138,6 @@ static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_met
     return is_covered ? running->number : metadata->topics.next_number;
 }
 
-static void add_number(struct kafka_metadata_need *need, enum kafka_metadata_kind kind,
-                       uint64_t number)
-{
-    need->numbers[kind] = MAX(need->numbers[kind], number);
-}
-
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                const struct kafka_topic *topic, int64_t now_ms,
                                struct kafka_metadata_need *need)
@@ -152,7 +146,7 @@ void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
         return;
     enum kafka_metadata_kind kind =
         listing_until_ms(metadata, now_ms) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
-    add_number(need, KAFKA_METADATA_TOPICS, number_for(metadata, kind, topic->first_request));
+    need->topics = MAX(need->topics, number_for(metadata, kind, topic->first_request));
 }
 
 /* A request for those that are known is enough for leaders. */
@@ -183,8 +177,8 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
     if (kafka_patterns_is_listed(pattern, now_ms))
         need_outdated(metadata, pattern, now_ms, need);
     else
-        add_number(need, KAFKA_METADATA_LISTING,
-                   number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
+        need->listing = MAX(need->listing,
+                            number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
 }
 
 /* ---- a request ---- */
@@ -260,18 +254,18 @@ static void start(struct kafka_metadata *metadata, int64_t now_ms)
 void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
                             int64_t now_ms)
 {
-    for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
-        metadata->kinds[i].wanted = MAX(metadata->kinds[i].wanted, need->numbers[i]);
+    struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
+    struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
+    topics->wanted = MAX(topics->wanted, need->topics);
+    listings->wanted = MAX(listings->wanted, need->listing);
     start(metadata, now_ms);
 }
 
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
                         const struct kafka_metadata_need *need)
 {
-    bool has = true;
-    for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++)
-        has = has && metadata->kinds[i].received >= need->numbers[i];
-    return has;
+    return metadata->kinds[KAFKA_METADATA_TOPICS].received >= need->topics &&
+           metadata->kinds[KAFKA_METADATA_LISTING].received >= need->listing;
 }
 
 int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms)

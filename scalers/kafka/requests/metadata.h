@@ -30,9 +30,17 @@ enum kafka_metadata_kind {
     KAFKA_METADATA_KINDS,
 };
 
-/* By kind: a request with this number, or a later one, must be answered. 0: none. */
+/*
+ * The numbers of the requests to wait for: this one, or a later one, must be answered. 0: none.
+ *
+ *     listing    the answer of a listing counts
+ *     topics     the answer of either kind counts, but for a listing that left out a topic which
+ *                somebody holds: that topic is then requested by name. So this may be the number
+ *                of a listing that is running
+ */
 struct kafka_metadata_need {
-    uint64_t numbers[KAFKA_METADATA_KINDS];
+    uint64_t topics;
+    uint64_t listing;
 };
 
 struct kafka_metadata;

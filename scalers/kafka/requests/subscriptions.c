@@ -329,17 +329,22 @@ size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
     return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;
 }
 
+/* As it was before the first fetcher. It is measured while there is none, and again until no handle
+ * was ending. */
+static void measure_memory(struct kafka_subscriptions *subscriptions, size_t brokers)
+{
+    if (subscriptions->count > 0 && !subscriptions->is_provisional)
+        return;
+    subscriptions->is_provisional = kafka_handles_are_ending(&subscriptions->client->handles);
+    subscriptions->mappable_bytes =
+        process_mappable_bytes() + (double)subscriptions->count * handle_bytes(brokers);
+}
+
 /* Before any is read: to stop reading them again would take long; and librdkafka aborts where it
  * gets no memory. */
-static bool check_places(struct kafka_subscriptions *subscriptions,
+static bool check_places(const struct kafka_subscriptions *subscriptions, size_t brokers,
                          const struct kafka_position *positions, size_t count, struct error *error)
 {
-    size_t brokers = kafka_metadata_brokers(subscriptions->metadata);
-    if (subscriptions->count == 0 || subscriptions->is_provisional) {
-        subscriptions->is_provisional = subscriptions->client->handles.endings != NULL;
-        subscriptions->mappable_bytes =
-            process_mappable_bytes() + (double)subscriptions->count * handle_bytes(brokers);
-    }
     size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes, brokers);
     size_t needed = HASH_COUNT(subscriptions->partitions);
     if (needed + count <= places) /* even if none of them is read already */
@@ -358,8 +363,10 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct kafka_position *positions, size_t count, int64_t now_ms,
                              struct error *error)
 {
+    size_t brokers = kafka_metadata_brokers(subscriptions->metadata);
     kafka_subscriptions_remove(subscriptions, notifier->id);
-    if (!check_places(subscriptions, positions, count, error))
+    measure_memory(subscriptions, brokers);
+    if (!check_places(subscriptions, brokers, positions, count, error))
         return false;
     struct subscription *subscription = memory_new(sizeof(*subscription));
     subscription->notifier = *notifier;
@@ -446,7 +453,7 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
 }
 
 /* The last ones only, as topics point to theirs: a partition goes to the first that has a place, so
- * those are idle first. The first one stays: without any, check_places() would measure the memory
+ * those are idle first. The first one stays: without any, measure_memory() would measure the memory
  * again, of which the process keeps most for the next ones. */
 void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {

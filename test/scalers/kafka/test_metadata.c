@@ -44,7 +44,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     const struct kafka_pattern *beta =
         kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, beta, clock_now_ms(), &second);
-    assert_true(second.numbers[KAFKA_METADATA_LISTING] > first.numbers[KAFKA_METADATA_LISTING]);
+    assert_true(second.listing > first.listing);
     kafka_metadata_request(metadata, &second, clock_now_ms());
     kafka_mock_receive_metadata(metadata, &client, &second);
     assert_int_equal(alpha->count, 1);
@@ -71,7 +71,7 @@ static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &same);
     assert_memory_equal(&same, &jobs, sizeof(jobs));
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "more", now_ms), now_ms, &more);
-    assert_true(more.numbers[KAFKA_METADATA_TOPICS] > jobs.numbers[KAFKA_METADATA_TOPICS]);
+    assert_true(more.topics > jobs.topics);
 }
 
 /* Or a pattern that went with tasks without a listing would have them wait for one. */
@@ -87,7 +87,7 @@ static void a_pattern_needs_a_listing_at_one_time_for_all(void **state)
     for (int64_t now_ms = OLD_MS - 1; now_ms <= OLD_MS; now_ms++) {
         struct kafka_metadata_need need = {0};
         kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
-        assert_int_equal(need.numbers[KAFKA_METADATA_LISTING], now_ms == OLD_MS);
+        assert_int_equal(need.listing, now_ms == OLD_MS);
         assert_int_equal(kafka_metadata_needs_listing(metadata, "^alpha-", now_ms),
                          now_ms == OLD_MS);
     }
@@ -124,7 +124,7 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     kafka_metadata_need_pattern(
         metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", next_ms), next_ms,
         &later);
-    assert_int_equal(later.numbers[KAFKA_METADATA_LISTING], 3);
+    assert_int_equal(later.listing, 3);
 }
 
 /* What a broker leaves out of a listing may not exist, or be no topic that we may describe: only a
@@ -152,8 +152,7 @@ static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
     const struct kafka_topic *unused = kafka_topics_for(topics, "former", now_ms);
     kafka_metadata_request(metadata, &pattern, now_ms);
     kafka_metadata_need_topic(metadata, held, now_ms, &missing);
-    assert_int_equal(missing.numbers[KAFKA_METADATA_TOPICS],
-                     pattern.numbers[KAFKA_METADATA_LISTING]);
+    assert_int_equal(missing.topics, pattern.listing);
     kafka_metadata_request(metadata, &missing, now_ms);
     kafka_mock_receive_metadata(metadata, &client, &pattern); /* which has what it waits for */
     kafka_mock_receive_metadata(metadata, &client, &missing);
