@@ -255,19 +255,32 @@ static const char *reason_of(rd_kafka_resp_err_t error)
     return error == NOT_ANSWERED ? "the answer does not have it" : rd_kafka_err2str(error);
 }
 
+/* The leader that was known from before the batch has moved. The topic is outdated, so that the next
+ * batch requests its metadata: an error with what that says is the task's. */
+static bool is_of_former_leader(const struct kafka_batch *batch, const struct kafka_topic *known,
+                                rd_kafka_resp_err_t failure)
+{
+    return known->received_ms < batch->began_ms &&
+           (failure == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+            failure == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+            failure == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+            failure == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH);
+}
+
 static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
                            const struct kafka_missing *missing, int64_t now_ms)
 {
-    const struct kafka_metadata *metadata = batch_task->batch->session->metadata;
-    if (is_of_closed_connection(metadata, missing->cause->error, now_ms))
+    const struct kafka_batch *batch = batch_task->batch;
+    rd_kafka_resp_err_t failure = missing->cause->error;
+    if (is_of_closed_connection(batch->session->metadata, failure, now_ms) ||
+        is_of_former_leader(batch, at->topic->known, failure))
         kafka_task_end_return(batch_task);
-    else if (missing->cause->error == RD_KAFKA_RESP_ERR__TIMED_OUT)
+    else if (failure == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause, now_ms);
     else
-        kafka_task_end_fail(batch_task, now_ms,
-                            "%s of Kafka topic %s partition %d for group %s: %s", missing->what,
-                            at->topic->name, at->partition, batch_task->group->name,
-                            reason_of(missing->cause->error));
+        kafka_task_end_fail(
+            batch_task, now_ms, "%s of Kafka topic %s partition %d for group %s: %s", missing->what,
+            at->topic->name, at->partition, batch_task->group->name, reason_of(failure));
 }
 
 /* Requests what can be requested now. */

@@ -202,6 +202,45 @@ static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 
 /* ---- leaders ---- */
 
+/* However busy the machine is. */
+static void keep_fresh(struct kafka_mock *fixture, const char *topic)
+{
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    int64_t now_ms = clock_now_ms();
+    kafka_topics_for(kafka_metadata_topics(metadata), topic, now_ms)->received_ms = now_ms;
+}
+
+/* What is known of it is new enough to go by, but of before it moved. */
+static void a_leader_that_moves_costs_no_measurement(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+    keep_fresh(fixture, "jobs");
+    kafka_mock_set_leader(fixture, "jobs", 0, 3);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 1);
+}
+
+/* Which is not measured by now, however often it is tried. */
+static void a_partition_that_no_broker_leads_any_more_fails_after_one_more_try(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    keep_fresh(fixture, "jobs");
+    kafka_mock_set_leader(fixture, "jobs", 0, -1);
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "Leader not available");
+    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 1);
+}
+
 /* The isolated task's request for metadata is under way when the other one's leader turns out to be
  * none: its answer is of before. */
 static void a_new_leader_is_found_though_an_older_answer_came(void **state)
@@ -248,6 +287,8 @@ int main(void)
         TEST(an_offset_that_the_answer_lacks_fails_its_task),
         OF_CLUSTER(topics_that_only_commits_name_are_known_before_they_count),
         OF_CLUSTER(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
+        OF_CLUSTER(a_leader_that_moves_costs_no_measurement),
+        OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
     };
