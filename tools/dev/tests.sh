@@ -249,7 +249,7 @@ prepare() {
         debian13) { is_in_debian13 || die "test: debian13: only on an older Debian, and not with BACKLOG_BASE=native"; } && base_of_tests ;;
         fuzz) install fuzz ;;
         protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
-        web) install build web && python_environment && browser && meme_frontend && presets+=(asan) ;;
+        web) install build web && python_environment && browser && presets+=(asan) ;;
         charts) python_environment && go_tools && kubernetes_schemas && presets+=(asan) ;;
         docs) install docs && python_environment && go_tools && presets+=(asan) ;;
         brokers) install brokers && python_environment && go_tools && queues && kafka_jars && kafka4_jars && base_of_tests && presets+=(release) ;;
