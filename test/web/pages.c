@@ -7,24 +7,22 @@
 #include <event2/keyvalq_struct.h>
 #include <math.h>
 
-bool loop_is_busy;
-int turns;
-useconds_t wait_us;
-
-static bool run_at_once(void *context, void (*call)(void *call_context), void *call_context)
+static bool run(void *context, void (*call)(void *call_context), void *call_context)
 {
-    (void)context;
-    turns++;
-    usleep(wait_us);
-    if (!loop_is_busy)
+    struct fake_loop *loop = context;
+    loop->turns++;
+    usleep(loop->wait_us);
+    if (!loop->is_busy)
         call(call_context);
-    return !loop_is_busy;
+    return !loop->is_busy;
 }
 
-struct trigger_walk *walk_of_triggers(void)
+struct trigger_walk *walk_of_triggers(struct fake_loop *loop)
 {
+    static struct fake_loop usual;
     static struct trigger_walk walk;
-    walk = (struct trigger_walk){.triggers = triggers, .run = run_at_once};
+    walk = (struct trigger_walk){
+        .triggers = triggers, .run = run, .run_context = loop == NULL ? &usual : loop};
     return &walk;
 }
 
@@ -47,7 +45,7 @@ json_t *page_of(const struct trigger *trigger,
     char name[] = "worker";
     const struct page_request request = {
         .below = {namespace, name}, .below_count = 2, .parameters = &none};
-    get((void *)walk_of_triggers(), &request, &response);
+    get((void *)walk_of_triggers(NULL), &request, &response);
     json_t *page = json_loads(response.body.bytes, 0, NULL);
     text_done(&response.body);
     const json_t *triggers_of_page = list == NULL ? page : json_object_get(page, list);
@@ -65,7 +63,7 @@ json_t *page_of(const struct trigger *trigger,
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct trigger_rows **rows = context;
-    assert_true(trigger_rows_update(*rows, walk_of_triggers()));
+    assert_true(trigger_rows_update(*rows, walk_of_triggers(NULL)));
     live_tables_server(tables, "{\"s\":1}");
     return 1000;
 }

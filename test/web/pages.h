@@ -15,12 +15,15 @@
 #include <jansson.h>
 #include <unistd.h>
 
-extern bool loop_is_busy;  /* nothing runs under the turn lock */
-extern int turns;          /* that were asked for */
-extern useconds_t wait_us; /* for each */
+/* The loop whose turn lock a walk needs. */
+struct fake_loop {
+    bool is_busy;       /* nothing runs under the turn lock */
+    useconds_t wait_us; /* for each turn */
+    int turns;          /* that were asked for */
+};
 
-/* Of the triggers there are now. */
-struct trigger_walk *walk_of_triggers(void);
+/* Of the triggers there are now. Without a loop each turn is had at once. */
+struct trigger_walk *walk_of_triggers(struct fake_loop *loop);
 
 /* Each call is now: what came before it is of the past. */
 struct trigger *find_now(const char *const *pairs);

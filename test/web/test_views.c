@@ -99,7 +99,7 @@ static struct view view_of_history(const struct trigger *trigger)
 /* NAN: the page has no such line. */
 static double metric_of(const char *name, const struct trigger *trigger)
 {
-    struct trigger_metrics metrics = {.walk = walk_of_triggers(),
+    struct trigger_metrics metrics = {.walk = walk_of_triggers(NULL),
                                       .max = 1}; /* a former one takes no place */
     _cleanup_(text_done) struct text page = {0};
     assert_true(trigger_metrics_write(&metrics, &page));
