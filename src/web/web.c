@@ -193,8 +193,10 @@ static void make_http(struct web *web, int fd)
     evhttp_set_allowed_methods(web->http, UINT16_MAX);
     evhttp_set_gencb(web->http, respond, web);
     web->connections = web_connections_new(
-        web->http, evconnlistener_new(web->base, NULL, NULL,
-                                      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd));
+        web->http,
+        evconnlistener_new(web->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+                           fd),
+        web->settings.connection_ms);
     if (web->settings.login != NULL || web->settings.tick != NULL) {
         web->tick = event_new(web->base, -1, EV_PERSIST, tick, web);
         event_add(web->tick, &second);

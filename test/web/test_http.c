@@ -193,6 +193,18 @@ static int setup(void **state)
     return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
+enum { SHORT_MS = 500 };
+
+/* Of a server whose connections have a short time. */
+static int set_up_short(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct web_settings of_short_time = settings;
+    signal(SIGPIPE, SIG_IGN);
+    of_short_time.connection_ms = SHORT_MS;
+    return web_start(&of_short_time, (struct web **)state, &error) ? 0 : -1;
+}
+
 static int teardown(void **state)
 {
     web_stop(*state);
@@ -439,7 +451,7 @@ static void silent_clients_are_let_in_many_at_a_time(void **state)
 /* Its headers come in two reads, and its time is over between them. */
 static void no_page_is_written_for_a_connection_that_was_closed(void **state)
 {
-    enum { PADDING = 6000, TIME_US = 5200000 };
+    enum { PADDING = 6000, TIME_US = (SHORT_MS + 200) * 1000 };
     sem_init(&is_writing, 0, 0);
     sem_init(&may_go_on, 0, 0);
     written = 0;
@@ -458,6 +470,17 @@ static void no_page_is_written_for_a_connection_that_was_closed(void **state)
     assert_int_equal(written, 0);
     close(busy);
     close(closed);
+}
+
+/* And none is before. */
+static void a_connection_that_sends_nothing_is_closed_after_its_time(void **state)
+{
+    char byte;
+    const int64_t began_ms = clock_now_ms();
+    int silent = connect_to(*state);
+    assert_int_equal(recv(silent, &byte, 1, 0), 0);
+    assert_true(clock_now_ms() - began_ms >= SHORT_MS - 10);
+    close(silent);
 }
 
 static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
@@ -875,7 +898,10 @@ int main(void)
         TEST(silent_clients_do_not_block_others),
         TEST(a_connection_is_closed_only_for_another),
         TEST(silent_clients_are_let_in_many_at_a_time),
-        TEST(no_page_is_written_for_a_connection_that_was_closed),
+        cmocka_unit_test_setup_teardown(no_page_is_written_for_a_connection_that_was_closed,
+                                        set_up_short, teardown),
+        cmocka_unit_test_setup_teardown(a_connection_that_sends_nothing_is_closed_after_its_time,
+                                        set_up_short, teardown),
         cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_response_above_the_bound_is_sent_where_it_is_alone),

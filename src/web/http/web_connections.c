@@ -27,7 +27,8 @@ enum { MAX_UNREAD_BYTES = 2 * WEB_CONNECTION_MAX_HEADER_BYTES };
 /* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
 enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
 
-static const struct timeval connection_timeout = {5, 0};
+enum { CONNECTION_MS = 5000 };
+
 static const struct timeval eviction_delay = {0, 1000};
 static const struct timeval retry_delay = {0, 100000};
 
@@ -47,6 +48,7 @@ struct web_connections {
     struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
     struct event *eviction;          /* pending beyond the limit, while the listener pauses */
     size_t count;
+    struct timeval timeout;                 /* of each */
     TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
 
@@ -159,7 +161,7 @@ static struct bufferevent *connection_new(struct event_base *base, void *argumen
     bufferevent_incref(connection->bufferevent);
     bufferevent_setwatermark(connection->bufferevent, EV_READ, 0, MAX_UNREAD_BYTES);
     connection->deadline = evtimer_new(base, deadline_passed, connection);
-    evtimer_add(connection->deadline, &connection_timeout);
+    evtimer_add(connection->deadline, &connections->timeout);
     TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
     if (++connections->count > MAX_CONNECTIONS)
         pause_listener(connections);
@@ -184,9 +186,12 @@ static void accept_failed(struct evconnlistener *listener, void *http)
 
 /* ---- the interface ---- */
 
-struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener)
+struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener,
+                                            int64_t connection_ms)
 {
     struct web_connections *connections = memory_new(sizeof(*connections));
+    int64_t timeout_ms = connection_ms > 0 ? connection_ms : CONNECTION_MS;
+    connections->timeout = (struct timeval){timeout_ms / 1000, timeout_ms % 1000 * 1000};
     TAILQ_INIT(&connections->evictable);
     connections->listener = listener;
     connections->eviction = evtimer_new(evconnlistener_get_base(listener), evict, connections);

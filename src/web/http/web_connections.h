@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { WEB_CONNECTION_MAX_HEADER_BYTES = 8192 };
 
@@ -26,8 +27,10 @@ struct evhttp;
 struct web_connection;
 struct web_connections;
 
-/* Watches over the connections of `http` from now on; `http` takes the listener over. */
-struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener);
+/* Watches over the connections of `http` from now on, each of which has so much time; 0: 5 s.
+ * `http` takes the listener over. */
+struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener,
+                                            int64_t connection_ms);
 
 /* Frees the connections, and `http` with them. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
