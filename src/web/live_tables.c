@@ -213,7 +213,7 @@ static void closed(void *context, void *reader)
         clear(tables);
 }
 
-static int64_t tick(void *context)
+static int64_t update(void *context)
 {
     struct live_tables *tables = context;
     tables->version++;
@@ -325,4 +325,4 @@ static bool write_news(void *context, void *argument, struct text *piece)
 }
 
 const struct web_stream_hooks live_tables_stream = {
-    .opened = opened, .closed = closed, .tick = tick, .write = write_news};
+    .opened = opened, .closed = closed, .update = update, .write = write_news};

@@ -22,7 +22,7 @@
  *   web_json               JSON as pages write it, and respond with
  *   trigger_fields         what the views of a trigger show: a table
  *   trigger_walk           over all triggers, some at a time under the turn lock
- *   paged_list             lists that are read in parts
+ *   list_part              a part of a list, which is read in parts
  *   live_tables            rows that change, as server-sent events
  *   pages/trigger_metrics  /metrics of single triggers
  *   pages/trigger_rows     the dashboard's rows of triggers

@@ -346,7 +346,7 @@ static void assert_growth_of_rows(const char *what)
         counted += budget_of(&(struct budgets){.has_rows = true}, all[i]) -
                    budget_of(&(struct budgets){0}, all[i]);
     size_t before = allocated();
-    live_tables_stream.tick(tables);
+    live_tables_stream.update(tables);
     size_t after = allocated();
     live_tables_stream.closed(tables, reader);
     trigger_rows_free(rows);

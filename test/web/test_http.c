@@ -95,7 +95,7 @@ static void close_silent(void *context, void *reader)
     silent_readers--;
 }
 
-static int64_t tick_rarely(void *context)
+static int64_t update_rarely(void *context)
 {
     (void)context;
     return 1000;
@@ -110,13 +110,13 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
 }
 
 static const struct web_stream_hooks silent_stream = {
-    .opened = open_silent, .closed = close_silent, .tick = tick_rarely, .write = write_nothing};
+    .opened = open_silent, .closed = close_silent, .update = update_rarely, .write = write_nothing};
 
-/* Each reader is sent how many ticks there were, where that is new to it. */
+/* Each reader is sent how many updates there were, where that is new to it. */
 struct counting {
     int64_t wait_ms;
     int64_t write_us; /* of a core, that this takes */
-    atomic_int ticks;
+    atomic_int updates;
 };
 
 static int64_t cpu_us(void)
@@ -138,10 +138,10 @@ static void close_count(void *context, void *reader)
     free(reader);
 }
 
-static int64_t count_tick(void *context)
+static int64_t count_update(void *context)
 {
     struct counting *counting = context;
-    counting->ticks++;
+    counting->updates++;
     return counting->wait_ms;
 }
 
@@ -151,24 +151,24 @@ static bool write_count(void *context, void *reader, struct text *piece)
     int *seen = reader;
     for (int64_t until_us = cpu_us() + counting->write_us; cpu_us() < until_us;)
         continue;
-    if (*seen != counting->ticks)
-        text_addf(piece, "<%d>", (int)counting->ticks);
-    *seen = counting->ticks;
+    if (*seen != counting->updates)
+        text_addf(piece, "<%d>", (int)counting->updates);
+    *seen = counting->updates;
     return false;
 }
 
 static const struct web_stream_hooks counting_stream = {
-    .opened = open_count, .closed = close_count, .tick = count_tick, .write = write_count};
+    .opened = open_count, .closed = close_count, .update = count_update, .write = write_count};
 
-static struct counting slow_ticks = {.wait_ms = 3600000};
-static struct counting fast_ticks = {.wait_ms = 10};
-static struct counting costly_ticks = {.wait_ms = 10, .write_us = 10000};
+static struct counting slow_source = {.wait_ms = 3600000};
+static struct counting fast_source = {.wait_ms = 10};
+static struct counting costly_source = {.wait_ms = 10, .write_us = 10000};
 
 static const struct web_page pages[] = {
     {"/stream", .stream = &silent_stream},
-    {"/slow", .context = &slow_ticks, .stream = &counting_stream},
-    {"/fast", .context = &fast_ticks, .stream = &counting_stream},
-    {"/costly", .context = &costly_ticks, .stream = &counting_stream},
+    {"/slow", .context = &slow_source, .stream = &counting_stream},
+    {"/fast", .context = &fast_source, .stream = &counting_stream},
+    {"/costly", .context = &costly_source, .stream = &counting_stream},
     {"/written", write_written, &written},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {"/things/", write_segments, NULL},
@@ -189,7 +189,7 @@ static int setup(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
-    slow_ticks.ticks = fast_ticks.ticks = costly_ticks.ticks = 0;
+    slow_source.updates = fast_source.updates = costly_source.updates = 0;
     return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
@@ -647,7 +647,7 @@ static void wait_for(int fd, const char *expected)
     }
 }
 
-/* The next tick is in an hour. */
+/* The next update is in an hour. */
 static void a_further_reader_is_sent_at_once_what_is_there(void **state)
 {
     int first = follow(*state, GET("/slow"));
@@ -669,16 +669,16 @@ static void a_stream_keeps_its_own_time(void **state)
     close(slow);
 }
 
-/* The next tick is in an hour. TCP does not tell a reader that its server is gone. */
+/* The next update is in an hour. TCP does not tell a reader that its server is gone. */
 static void a_reader_of_a_stream_without_news_is_told_that_it_goes_on(void **state)
 {
     const struct timeval patience = {WEB_STREAM_MAX_SILENCE_MS / 1000, 0};
     int reader = follow(*state, GET("/slow"));
     wait_for(reader, "<");
-    int ticks = slow_ticks.ticks;
+    int updates = slow_source.updates;
     assert_int_equal(setsockopt(reader, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
     wait_for(reader, "event: alive\ndata: {}\n\n");
-    assert_int_equal(slow_ticks.ticks, ticks);
+    assert_int_equal(slow_source.updates, updates);
     close(reader);
 }
 
@@ -690,14 +690,14 @@ static void proxies_pass_a_stream_on_at_once(void **state)
     close(reader);
 }
 
-/* What a tick and its pieces took is at most a twentieth of a core. */
-static void a_stream_that_takes_long_to_write_ticks_less_often(void **state)
+/* What an update and its pieces took is at most a twentieth of a core. */
+static void a_stream_that_takes_long_to_write_updates_less_often(void **state)
 {
-    enum { SECOND_US = 1000000, MAX_TICKS = 6 };
+    enum { SECOND_US = 1000000, MAX_UPDATES = 6 };
     int reader = follow(*state, GET("/costly"));
     wait_for(reader, "<1>");
     usleep(SECOND_US);
-    assert_true(costly_ticks.ticks <= MAX_TICKS);
+    assert_true(costly_source.updates <= MAX_UPDATES);
     close(reader);
 }
 
@@ -912,7 +912,7 @@ int main(void)
         TEST(a_stream_keeps_its_own_time),
         TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
         TEST(proxies_pass_a_stream_on_at_once),
-        TEST(a_stream_that_takes_long_to_write_ticks_less_often),
+        TEST(a_stream_that_takes_long_to_write_updates_less_often),
         cmocka_unit_test(a_stream_ends_with_its_session),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
         TEST(names_that_others_may_have_are_refused),

@@ -94,7 +94,7 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     void *reader = live_tables_stream.opened(world.tables);
     _cleanup_(memory_free) char *nothing = news(&world, reader);
     assert_string_equal(nothing, ""); /* the first update is still to come */
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_string_equal(first,
                         "retry: 2000\nevent: hello\ndata: {\"h\":1}\n\n"
@@ -103,19 +103,19 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
                         "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}},"
                         "{\"id\":3,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}}],\"gone\":[]}\n\n"
                         "event: ready\ndata: {}\n\n");
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *same = news(&world, reader);
     assert_string_equal(same, "event: server\ndata: {\"s\":1}\n\n");
 
     world.live = "{\"v\":2}";
     world.without = 1;
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *changed = news(&world, reader);
     assert_string_equal(changed, "event: server\ndata: {\"s\":1}\n\n"
                                  "event: rows\ndata: {\"table\":\"triggers\",\"rows\":["
                                  "{\"id\":3,\"live\":{\"v\":2}}],\"gone\":[1]}\n\n");
     world.without = 0;
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *back = news(&world, reader);
     assert_non_null(strstr(back, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":2}}"));
     live_tables_stream.closed(world.tables, reader);
@@ -134,7 +134,7 @@ static void figures_say_when_they_are_sent(void **state)
         struct text piece = {0};
         readers[i] = live_tables_stream.opened(world.tables);
         if (i == 0)
-            live_tables_stream.tick(world.tables);
+            live_tables_stream.update(world.tables);
         usleep(LATER_US);
         double before_s = clock_unix_s(clock_now_ms());
         live_tables_stream.write(world.tables, readers[i], &piece);
@@ -155,11 +155,11 @@ static void a_slow_reader_is_sent_the_newest_state_once(void **state)
     struct world world = {.count = 1, .live = "{\"v\":1}"};
     begin(&world);
     void *reader = live_tables_stream.opened(world.tables);
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     for (int i = 0; i < 100; i++) {
         world.live = i % 2 == 0 ? "{\"v\":2}" : "{\"v\":3}";
-        live_tables_stream.tick(world.tables);
+        live_tables_stream.update(world.tables);
     }
     _cleanup_(memory_free) char *later = news(&world, reader);
     assert_null(strstr(later, "\"v\":2"));
@@ -175,7 +175,7 @@ static void pieces_are_bounded(void **state)
     struct world world = {.count = 20001, .live = "{\"v\":\"0123456789012345678901234567890123\"}"};
     begin(&world);
     void *reader = live_tables_stream.opened(world.tables);
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     size_t rows = 0;
     bool is_more = true;
     while (is_more) {
@@ -201,16 +201,16 @@ static void only_a_reader_that_missed_too_much_begins_again(void **state)
     void *slow = live_tables_stream.opened(world.tables);
     void *reader = live_tables_stream.opened(world.tables);
     recent_log_add(LOG_LEVEL_WARNING, "a line from before");
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     free(news(&world, slow));
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "a line from before"));
     world.count = 1;
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *gone = news(&world, reader);
     assert_null(strstr(gone, "event: hello"));
     assert_non_null(strstr(gone, "4001"));
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *nothing = news(&world, reader);
     assert_null(strstr(nothing, "event: hello"));
 
@@ -231,7 +231,7 @@ static void lines_of_the_log_follow(void **state)
     begin(&world);
     recent_log_add(LOG_LEVEL_WARNING, "it \"broke\"\n<b>");
     void *reader = live_tables_stream.opened(world.tables);
-    live_tables_stream.tick(world.tables);
+    live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "event: log\ndata: [{\"number\":1,"));
     assert_non_null(
@@ -415,17 +415,17 @@ static void close_holder(const struct changing *changing, struct holder *holder)
 static struct holder *open_in_the_middle(const struct changing *changing)
 {
     struct holder *holder = open_holder(changing);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     read_piece(changing, holder);
     assert_int_not_equal(holder->held.of[LIVE_TRIGGERS][1000].fixed, 0);
     assert_int_equal(holder->held.of[LIVE_TRIGGERS][10000].fixed, 0);
     return holder;
 }
 
-/* After a last tick the reader has all, and did not have to begin again. */
+/* After a last update the reader has all, and did not have to begin again. */
 static void end_with_all(struct changing *changing, struct holder *holder)
 {
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     assert_holds_all(changing, holder);
     assert_int_equal(holder->hellos, 1);
     close_holder(changing, holder);
@@ -438,7 +438,7 @@ static void rows_that_change_on_both_sides_of_a_reader_are_sent(void **state)
     struct changing *changing = changing_new();
     struct holder *holder = open_in_the_middle(changing);
     change_rows(changing, 2, 40000, 6);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     read_piece(changing, holder);
     change_rows(changing, 4, 40000, 20);
     end_with_all(changing, holder);
@@ -451,7 +451,7 @@ static void rows_that_end_on_both_sides_of_a_reader_are_gone(void **state)
     struct holder *holder = open_in_the_middle(changing);
     end_rows(changing, LIVE_TRIGGERS, 100, 500);
     end_rows(changing, LIVE_TRIGGERS, 20000, 20500);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     read_piece(changing, holder);
     end_rows(changing, LIVE_TRIGGERS, 1, 20);
     end_rows(changing, LIVE_TRIGGERS, 39900, 40000);
@@ -465,7 +465,7 @@ static void rows_that_come_on_both_sides_of_a_reader_are_sent(void **state)
     struct holder *holder = open_in_the_middle(changing);
     make_rows(changing, LIVE_TRIGGERS, 1, 801, 2);
     make_rows(changing, LIVE_TRIGGERS, 30001, 30801, 2);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     read_piece(changing, holder);
     make_rows(changing, LIVE_TRIGGERS, 10001, 12001, 2);
     make_rows(changing, LIVE_TRIGGERS, MAX_ID, MAX_ID, 2);
@@ -480,7 +480,7 @@ static void rows_that_end_and_come_back_are_other_ones(void **state)
     struct holder *holder = open_in_the_middle(changing);
     end_rows(changing, LIVE_TRIGGERS, 100, 500);
     end_rows(changing, LIVE_TRIGGERS, 20000, 20500);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     make_rows(changing, LIVE_TRIGGERS, 100, 500, 2);
     make_rows(changing, LIVE_TRIGGERS, 20000, 20500, 2);
     end_with_all(changing, holder);
@@ -496,16 +496,16 @@ static void rows_may_move_below_readers(void **state)
     assert_holds_all(changing, other);
     end_rows(changing, LIVE_TRIGGERS, 100, 5000);
     end_rows(changing, LIVE_TRIGGERS, 20000, 25000);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     read_piece(changing, holder);
     assert_int_equal(holder->hellos, 1); /* none of them is forgotten yet */
     assert_holds_all(changing, other);
     make_rows(changing, LIVE_TRIGGERS, 51, 99, 2);
     change_rows(changing, 2, 98, 2);
     change_rows(changing, 39900, 40000, 2);
-    live_tables_stream.tick(changing->tables); /* forgets what ended before */
+    live_tables_stream.update(changing->tables); /* forgets what ended before */
     read_piece(changing, holder);
-    live_tables_stream.tick(changing->tables);
+    live_tables_stream.update(changing->tables);
     assert_holds_all(changing, holder);
     assert_holds_all(changing, other);
     assert_int_equal(holder->hellos, 2);

@@ -114,7 +114,7 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
         .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
     void *reader = live_tables_stream.opened(tables);
-    live_tables_stream.tick(tables);
+    live_tables_stream.update(tables);
     assert_true(isnan(figure_of_server(dashboard, "triggers")));
     loop.is_busy = false;
     assert_true(figure_of_server(dashboard, "triggers") == 1);
@@ -188,7 +188,7 @@ double __wrap_clock_unix_offset_ms(void)
 static struct text next_piece(struct live_tables *tables, void *reader)
 {
     struct text piece = {0};
-    live_tables_stream.tick(tables);
+    live_tables_stream.update(tables);
     while (live_tables_stream.write(tables, reader, &piece))
         ;
     return piece;

@@ -19,11 +19,11 @@
 
 enum {
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
-    /* With what a tick may keep the thread waiting that is within WEB_STREAM_MAX_SILENCE_MS. */
+    /* With what an update may keep the thread waiting that is within WEB_STREAM_MAX_SILENCE_MS. */
     ALIVE_AFTER_MS = 5000,
-    WAKE_MS = 2000, /* ticks may be farther apart */
-    /* What pieces between two ticks count at most: however many readers come, there is a tick, and
-     * those whose time is over are closed. */
+    WAKE_MS = 2000, /* updates may be farther apart */
+    /* What pieces between two updates count at most: however many readers come, there is an update,
+     * and those whose time is over are closed. */
     MAX_BETWEEN_US = WEB_STREAM_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
 
@@ -35,15 +35,15 @@ static int64_t thread_cpu_us(void)
     return (int64_t)used.tv_sec * 1000 * 1000 + used.tv_nsec / 1000;
 }
 
-/* What readers of one page are sent. There are as many as have been read; each is kept. */
+/* What the readers of one page are sent. There are as many as have been read; each is kept. */
 struct stream_source {
     struct web_streams *streams;
     const struct web_stream_hooks *hooks;
     void *context;
     struct event *wake; /* pending while there are readers */
-    int64_t tick_at_ms;
+    int64_t update_at_ms;
     size_t readers;
-    int64_t between_us; /* that pieces took since the last tick */
+    int64_t between_us; /* that pieces took since the last update */
     TAILQ_ENTRY(stream_source) all;
 };
 
@@ -86,7 +86,7 @@ bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes
 
 static void send_piece(struct web_stream_reader *reader);
 
-/* Outside of a tick. */
+/* Outside of an update. */
 static void send_between(struct web_stream_reader *reader)
 {
     int64_t began_us = thread_cpu_us();
@@ -114,7 +114,7 @@ static void send_bytes(struct web_stream_reader *reader, const char *bytes, size
 }
 
 /* What does not fit is written when this piece has been taken. News after the last piece waits for
- * the next tick. */
+ * the next update. */
 static void send_piece(struct web_stream_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
@@ -181,18 +181,18 @@ static void wake(evutil_socket_t fd, short what, void *argument)
     if (source->readers == 0)
         return;
     int64_t began_us = thread_cpu_us();
-    bool is_tick = clock_now_ms() >= source->tick_at_ms;
-    int64_t wait_ms = is_tick ? source->hooks->tick(source->context) : 0;
-    serve_readers(source, is_tick);
+    bool is_update = clock_now_ms() >= source->update_at_ms;
+    int64_t wait_ms = is_update ? source->hooks->update(source->context) : 0;
+    serve_readers(source, is_update);
     int64_t busy_us = thread_cpu_us() - began_us;
     int64_t now_ms = clock_now_ms();
-    if (is_tick) {
+    if (is_update) {
         busy_us += MIN(source->between_us, MAX_BETWEEN_US);
         source->between_us = 0;
-        source->tick_at_ms = now_ms + wait_ms + BUSY_SHARE * busy_us / 1000;
+        source->update_at_ms = now_ms + wait_ms + BUSY_SHARE * busy_us / 1000;
     } else
         source->between_us += busy_us;
-    wake_after(source, MIN(MAX(source->tick_at_ms - now_ms, 0), WAKE_MS));
+    wake_after(source, MIN(MAX(source->update_at_ms - now_ms, 0), WAKE_MS));
 }
 
 /* ---- the interface ---- */
@@ -277,9 +277,9 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     evhttp_send_reply_start(evhttp_request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
-    /* The next tick may be far away, and what it left is there. */
+    /* The next update may be far away, and what it left is there. */
     if (reader->source->readers++ == 0) {
-        reader->source->tick_at_ms = 0;
+        reader->source->update_at_ms = 0;
         wake_after(reader->source, 0);
     } else
         send_between(reader);

@@ -1,12 +1,12 @@
 /*
  * Streams: responses that go on (server-sent events). A reader is sent at once what is there, then
- * what is new after each tick of its page. It is sent a piece when it has taken all of the one
+ * what is new after each update of its source. It is sent a piece when it has taken all of the one
  * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
  * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
  * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
  * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
- * Looking for changes and writing them take at most a twentieth of a core: a page that takes more
- * ticks less often.
+ * Looking for changes and writing them take at most a twentieth of a core: a source that takes more
+ * is updated less often.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -22,7 +22,7 @@
 enum {
     WEB_STREAM_MAX_READERS = 200,
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
-    WEB_STREAM_BUSY_SHARE = 20,         /* a page takes one part in so many of a core */
+    WEB_STREAM_BUSY_SHARE = 20,         /* a source takes one part in so many of a core */
     WEB_STREAM_MAX_SILENCE_MS = 10 * 1000,
     WEB_STREAM_TIMEOUT_MS = 30 * 1000, /* of a reader that takes nothing of its piece */
 };
@@ -35,7 +35,7 @@ struct web_stream_hooks {
     /* Looks whether something has changed; it is called while there are readers. Returns in how
      * many milliseconds it is to be called again, WEB_STREAM_BUSY_SHARE times what it had other
      * threads do included. Where this and write() take long, that is later. */
-    int64_t (*tick)(void *context);
+    int64_t (*update)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);
 };

@@ -49,14 +49,14 @@ static void update_connection(void *context, const struct connection_info *info)
 
 static void list_connection(void *context, const struct connection_info *info)
 {
-    struct paged_list *list = context;
-    if (!paged_list_next(list, info->number))
+    struct list_part *list = context;
+    if (!list_part_next(list, info->number))
         return;
     _cleanup_(json_done) json_t *fixed = connection_fixed(info);
     json_t *object = connection_live(info);
     json_object_update(object, fixed);
     web_json_set(object, "id", json_integer((json_int_t)info->number));
-    paged_list_add(list, object);
+    list_part_add(list, object);
 }
 
 void connection_rows_update(struct live_tables *tables, struct engine *engine)
@@ -66,7 +66,7 @@ void connection_rows_update(struct live_tables *tables, struct engine *engine)
     live_tables_end(tables, LIVE_CONNECTIONS);
 }
 
-void connection_rows_list(struct engine *engine, struct paged_list *list)
+void connection_rows_list(struct engine *engine, struct list_part *list)
 {
     engine_connections(engine, list_connection, list);
 }

@@ -6,8 +6,8 @@
 #ifndef BACKLOG_WEB_PAGES_CONNECTION_ROWS_H
 #define BACKLOG_WEB_PAGES_CONNECTION_ROWS_H
 
+#include "web/list_part.h"
 #include "web/live_tables.h"
-#include "web/paged_list.h"
 
 struct engine;
 
@@ -15,6 +15,6 @@ struct engine;
 void connection_rows_update(struct live_tables *tables, struct engine *engine);
 
 /* Adds the connections to a list that has begun, each as one object. */
-void connection_rows_list(struct engine *engine, struct paged_list *list);
+void connection_rows_list(struct engine *engine, struct list_part *list);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/paged_list.h"
+#include "web/list_part.h"
 #include "web/pages/connection_rows.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum {
-    TICK_MS = 1000,
+    UPDATE_MS = 1000,
     MAX_LISTED_CONNECTIONS = 4096,
 };
 
@@ -44,7 +44,7 @@ static int64_t update(void *context, struct live_tables *tables)
     const struct trigger_walk *walk = dashboard->settings.walk;
     int64_t before_us = walk->visited_us;
     update_tables(dashboard, tables);
-    return TICK_MS + WEB_STREAM_BUSY_SHARE * (walk->visited_us - before_us) / 1000;
+    return UPDATE_MS + WEB_STREAM_BUSY_SHARE * (walk->visited_us - before_us) / 1000;
 }
 
 struct dashboard *dashboard_new(const struct dashboard_settings *settings)
@@ -120,12 +120,12 @@ void dashboard_connections(void *context, const struct page_request *request,
                            struct page_response *response)
 {
     struct dashboard *dashboard = context;
-    struct paged_list list;
-    if (!paged_list_begin(&list, "connections", request, MAX_LISTED_CONNECTIONS,
-                          MAX_LISTED_CONNECTIONS, response))
+    struct list_part list;
+    if (!list_part_begin(&list, "connections", request, MAX_LISTED_CONNECTIONS,
+                         MAX_LISTED_CONNECTIONS, response))
         return;
     connection_rows_list(dashboard->settings.engine, &list);
-    paged_list_end(&list);
+    list_part_end(&list);
 }
 
 void dashboard_log(void *context, const struct page_request *request,

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
 #include "web/http/page.h"
-#include "web/paged_list.h"
+#include "web/list_part.h"
 #include "web/trigger_fields.h"
 #include "web/web_json.h"
 
@@ -266,7 +266,7 @@ struct object_page {
 static void add_to_page(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct object_page *page = context;
-    bool is_short = page->body->length >= PAGED_LIST_BYTES;
+    bool is_short = page->body->length >= LIST_PART_BYTES;
     text_add(page->body, page->count++ > 0 ? ",\n" : "[");
     web_json_add(page->body, explain(trigger, now_ms, is_short),
                  JSON_INDENT(2) | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
@@ -275,25 +275,25 @@ static void add_to_page(void *context, struct trigger *trigger, int64_t now_ms)
 /* The list of one namespace or (NULL) of all. */
 struct listed_triggers {
     const char *namespace;
-    struct paged_list rows;
+    struct list_part rows;
 };
 
 static void add_to_list(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct listed_triggers *list = context;
     if (trigger_walk_is_of(trigger, list->namespace, NULL) &&
-        paged_list_next(&list->rows, trigger->id))
-        paged_list_add(&list->rows, summarise(trigger, now_ms));
+        list_part_next(&list->rows, trigger->id))
+        list_part_add(&list->rows, summarise(trigger, now_ms));
 }
 
 void explain_list(void *context, const struct page_request *request, struct page_response *response)
 {
     struct trigger_walk *walk = context;
     struct listed_triggers list = {.namespace = page_request_parameter(request, "namespace")};
-    if (!paged_list_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
+    if (!list_part_begin(&list.rows, "triggers", request, USUAL_LIMIT, MAX_LIMIT, response))
         return;
     if (trigger_walk_all(walk, add_to_list, &list))
-        paged_list_end(&list.rows);
+        list_part_end(&list.rows);
     else
         trigger_walk_refuse_busy(response);
 }

@@ -2,7 +2,7 @@
  * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
  *
  *     /api/triggers?namespace=shop&after=0&limit=100     one line of each, in the order they came
- *                                                        (paged_list.h)
+ *                                                        (list_part.h)
  *     /api/triggers/shop/videos                          all about the triggers of one
  *                                                        ScaledObject, the one that was called
  *                                                        for last first; after 1 MiB without

@@ -1,15 +1,15 @@
-#include "web/paged_list.h"
+#include "web/list_part.h"
 
 #include "web/http/page.h"
 #include "web/web_json.h"
 
-bool paged_list_begin(struct paged_list *list, const char *name, const struct page_request *request,
-                      size_t usual_limit, size_t max_limit, struct page_response *response)
+bool list_part_begin(struct list_part *list, const char *name, const struct page_request *request,
+                     size_t usual_limit, size_t max_limit, struct page_response *response)
 {
     const char *after = page_request_parameter(request, "after");
     const char *limit = page_request_parameter(request, "limit");
     uint64_t count = usual_limit;
-    *list = (struct paged_list){.response = response};
+    *list = (struct list_part){.response = response};
     if ((after != NULL && !page_request_parse_number(after, &list->after)) ||
         (limit != NULL && (!page_request_parse_number(limit, &count) || count == 0))) {
         web_json_refuse(
@@ -24,24 +24,24 @@ bool paged_list_begin(struct paged_list *list, const char *name, const struct pa
     return true;
 }
 
-bool paged_list_next(struct paged_list *list, uint64_t id)
+bool list_part_next(struct list_part *list, uint64_t id)
 {
     list->count++;
     if (id <= list->after)
         return false;
     bool is_of_part = !list->has_more && list->rows < list->limit &&
-                      list->response->body.length < PAGED_LIST_BYTES;
+                      list->response->body.length < LIST_PART_BYTES;
     list->has_more = !is_of_part;
     return is_of_part;
 }
 
-void paged_list_add(struct paged_list *list, json_t *row)
+void list_part_add(struct list_part *list, json_t *row)
 {
     text_add(&list->response->body, list->rows++ > 0 ? ",\n" : "\n");
     web_json_add(&list->response->body, row, JSON_REAL_PRECISION(WEB_JSON_DIGITS));
 }
 
-void paged_list_end(struct paged_list *list)
+void list_part_end(struct list_part *list)
 {
     text_addf(&list->response->body, "], \"count\": %zu, \"hasMore\": %s}\n", list->count,
               list->has_more ? "true" : "false");
