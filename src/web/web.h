@@ -34,21 +34,28 @@
  *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *   web                    this port
  *
- * How old is what a page shows at most, and what its reader sees where it is older:
+ * How old what a page shows may be:
  *
- *   a stream (web_stream.c)       something at least every 10 s. Nothing for 30 s: "Connection
- *                                 lost", and another connection (assets/store.js)
- *   rows, figures, log            1 s, and 20 times what the update takes (pages/dashboard.c).
- *                                 10 s: "Not live since" (assets/store.js); ages grow on
- *   order of a table              another second (assets/table.js)
- *   curves, /api/trend            15 s (pages/server_figures.c)
- *   the page of an object         2 s after a change of its row, else 10 s, and 10 s for the
- *                                 response; then an error above it (assets/trigger_panels.js)
- *   its plots                     5 s, of replicas 3 s, and the response (assets/trigger.js)
- *   workers                       2 s, the card 5 s, and the age of what the server has of them;
- *                                 then an error, on the card a dash (assets/workers.js, cards.js)
- *   /api/server                   the last update, where a stream has readers, else now; a server
- *                                 that is too busy: 503 (pages/dashboard.c), as other pages
+ *   what                  computed when            at most        seen where it is older
+ *
+ *   a stream              a row is new, or as the  10 s           after 30 s "Connection lost", and
+ *   (web_stream.c)        event `alive`                           another one is made (store.js)
+ *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since"; ages
+ *   (dashboard.c)         20 times what it took    updates        grow on (store.js)
+ *   order of a table      each second              another 1 s    nothing: rows stay where they are
+ *   (table.js)
+ *   curves, /api/trend    each 15 s                15 s           a point is missing, and the line
+ *   (server_figures.c)                                            goes on to the next
+ *   page of an object     2 s after its row has    10 s and the   after 10 s without a response an
+ *   (trigger_panels.js)   changed, else each 10 s  response       error above it
+ *   its plots             each 5 s, of replicas    5 s and the    the same
+ *   (trigger.js)          each 3 s                 response
+ *   workers, their card   each 2 s, the card each  that, and as   an error with that age, on the card
+ *   (workers.js,          5 s                      old as what    a dash
+ *   cards.js)                                      the server has
+ *   /api/server           the request, but sums    as rows        503: the server is too busy, as for
+ *   (dashboard.c)         as rows, while a stream                 other pages
+ *                         has readers
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *
