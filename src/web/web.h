@@ -50,11 +50,11 @@
  *   (trigger_panels.js)   changed, else each 10 s  response       error above it
  *   its plots             each 5 s, of replicas    5 s and the    the same
  *   (trigger.js)          each 3 s                 response
- *   workers, their card   each 2 s, the card each  that, and as   an error with that age, on the card
- *   (workers.js,          5 s                      old as what    a dash
+ *   workers, their card   each 2 s, the card each  that, and as   an error with that age, on the
+ *   (workers.js,          5 s                      old as what    card a dash
  *   cards.js)                                      the server has
- *   /api/server           the request, but sums    as rows        503: the server is too busy, as for
- *   (dashboard.c)         as rows, while a stream                 other pages
+ *   /api/server           the request, but sums    as rows        503: the server is too busy, as
+ *   (dashboard.c)         as rows, while a stream                 for other pages
  *                         has readers
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.

@@ -255,8 +255,8 @@ static const char *reason_of(rd_kafka_resp_err_t error)
     return error == NOT_ANSWERED ? "the answer does not have it" : rd_kafka_err2str(error);
 }
 
-/* The leader that was known from before the batch has moved. The topic is outdated, so that the next
- * batch requests its metadata: an error with what that says is the task's. */
+/* The leader that was known from before the batch has moved. The topic is outdated, so that the
+ * next batch requests its metadata: an error with what that says is the task's. */
 static bool is_of_former_leader(const struct kafka_batch *batch, const struct kafka_topic *known,
                                 rd_kafka_resp_err_t failure)
 {
