@@ -29,7 +29,7 @@ BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp
 TRANSPORT_HEADER = re.compile(r"(grpc|nghttp2/)")
 TRANSPORTS = {"h2", "grpc_core"}  # folders of src/serve; each is an option of the build
 
-SCALER_MAY = re.compile(r"(measure/(?:scaler|task)\.h|config/option\.h|base/(?:system/)?[a-z0-9_]+\.h)$")
+SCALER_MAY = re.compile(r"(measure/(?:scaler|task|reading)\.h|config/option\.h|base/(?:system/)?[a-z0-9_]+\.h)$")
 
 UNKEYED = "include base/hash_table.h in place of uthash.h, whose own hash has no key"
 
@@ -75,7 +75,7 @@ def breach_of_scaler(path, system, header):
         return f"scalers know no transport ({header})" if TRANSPORT_HEADER.match(header) else None
     own = "/" not in header or (pathlib.Path("scalers") / header).exists()
     if not own and not SCALER_MAY.match(header):
-        return f"a scaler includes measure/scaler.h, measure/task.h, config/option.h, base/ and its own files, not {header}"
+        return f"a scaler includes measure/scaler.h, measure/task.h, measure/reading.h, config/option.h, base/ and its own files, not {header}"
     return None
 
 

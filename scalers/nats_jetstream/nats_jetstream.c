@@ -72,7 +72,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
     *ret_advice = NULL;
-    return READING_IN_FLIGHT | READING_RATES;
+    return 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES;
 }
 
 /* Has one of the two. */

@@ -110,8 +110,9 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     *ret_advice = "over AMQP RabbitMQ reports only what is ready: use an http:// host (management "
                   "API)";
     return rabbitmq_is_http(options->connection)
-               ? READING_IN_FLIGHT | READING_CONSUMERS | READING_RATES
-               : READING_CONSUMERS;
+               ? 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_CONSUMERS |
+                     1U << READING_WANT_RATES
+               : 1U << READING_WANT_CONSUMERS;
 }
 
 /* One listing answers all queues of a virtual host that are counted in the same way, however few

@@ -66,7 +66,7 @@ static unsigned list_reports(const struct options *options, const char **ret_adv
 {
     const struct redis_list_query *query = options->query;
     *ret_advice = "a list has only what waits: use redis-streams with consumerGroup and lagCount";
-    return query->library != REDIS_NO_LIBRARY ? READING_IN_FLIGHT : 0;
+    return query->library != REDIS_NO_LIBRARY ? 1U << READING_WANT_IN_FLIGHT : 0;
 }
 
 /* ---- streams ---- */
@@ -122,7 +122,8 @@ static unsigned stream_reports(const struct options *options, const char **ret_a
 {
     *ret_advice = "set consumerGroup and lagCount (Redis 7 or newer)";
     return redis_stream_mode(options->query) == REDIS_STREAM_LAG
-               ? READING_IN_FLIGHT | READING_RATES | READING_CONSUMERS
+               ? 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES |
+                     1U << READING_WANT_CONSUMERS
                : 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/page.h"
+#include "config/option_table.h"
 #include "model/simulation.h"
 
 #include <stdbool.h>

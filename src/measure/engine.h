@@ -8,6 +8,7 @@
  *
  * The modules of measure/; each uses only those above it:
  *
+ *   reading                        what one measurement found, and what can be wanted of it
  *   task                           a query that a scaler is measuring, and the feed of these
  *   scaler                         what a scaler is: its hooks, which measure and evaluate
  *   agent/agent_limits             what an agent process may use
@@ -122,7 +123,7 @@ struct query_use {
     int64_t interval_ms;       /* what the user set; 0: nothing */
     const char *namespace;     /* whose trigger it is: those of several have their turns */
     const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
-    unsigned wants;            /* enum reading_field */
+    unsigned wants;            /* bits of enum reading_want */
     bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
 };
 

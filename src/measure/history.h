@@ -12,7 +12,7 @@
 #ifndef BACKLOG_MEASURE_HISTORY_H
 #define BACKLOG_MEASURE_HISTORY_H
 
-#include "measure/task.h"
+#include "measure/reading.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
 #ifndef BACKLOG_MEASURE_RECENT_SAMPLES_H
 #define BACKLOG_MEASURE_RECENT_SAMPLES_H
 
-#include "measure/task.h"
+#include "measure/reading.h"
 
 #include <stdbool.h>
 #include <stddef.h>

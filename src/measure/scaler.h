@@ -2,8 +2,9 @@
  * A scaler: one kind of source (Kafka, RabbitMQ, ...), and all that this program knows about it.
  *
  * To write one: a struct for each scope, a table of options over them, and the hooks below; then a
- * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, config/option.h,
- * base/, what scalers share (scalers/shared/) and its client library, and nothing else.
+ * line in scalers/CMakeLists.txt. A scaler includes this header, measure/task.h, measure/reading.h,
+ * config/option.h, base/, what scalers share (scalers/shared/) and its client library, and nothing
+ * else.
  *
  * Threads: connect, measure and disconnect of one client run on one thread, never two at a time, so
  * they need no locks. prepare runs before the first thread. All other hooks are pure, and run on
@@ -59,8 +60,8 @@ struct scaler {
      * NULL. */
     void (*check_connection)(const void *connection_options, struct error *mistakes);
 
-    /* Optional: which fields a reading of these options has, or can have where a task wants them
-     * (enum reading_field). For the others `ret_advice` may say what to use instead. NULL: none. */
+    /* Optional: what a reading of these options has, or can have where a task wants it (bits of
+     * enum reading_want). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
 
     /* Makes the metric name and target as KEDA's built-in scaler does. It must cope with empty

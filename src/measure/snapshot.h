@@ -7,7 +7,7 @@
 #define BACKLOG_MEASURE_SNAPSHOT_H
 
 #include "base/error.h"
-#include "measure/task.h"
+#include "measure/reading.h"
 
 #include <stdbool.h>
 #include <stdint.h>

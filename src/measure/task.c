@@ -8,11 +8,6 @@
 #include <limits.h>
 #include <stdarg.h>
 
-bool reading_has_other_partitions(const struct reading *before, const struct reading *now)
-{
-    return before->partitions < now->partitions || before->partitions > now->partitions;
-}
-
 void notifier_notify(const struct notifier *notifier)
 {
     notifier->notify(notifier->context, notifier->id);

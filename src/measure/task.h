@@ -30,48 +30,12 @@
 
 #include "base/error.h"
 #include "config/option.h"
+#include "measure/reading.h"
 
-#include <math.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/*
- * What one measurement found. Start from READING_UNKNOWN: a field that the source did not report is
- * NAN, never 0. Counts are messages.
- *
- * `arrived` and `consumed` are totals, and the source says since when: what counts is the
- * difference of two readings, unless reading_has_other_partitions().
- *
- * All fields are doubles: history.c keeps them as an array, with a bit for each of at most 16. A
- * new field goes before `value`, which stays last.
- */
-struct reading {
-    double waiting; /* not delivered to anybody yet, or not done, as the source counts */
-    double waiting_for_activation; /* where activity is decided by another count than the value */
-    double in_flight;              /* delivered and not acknowledged */
-    double consumers;
-    double partitions;
-    double partitions_with_lag;
-    double arrived;          /* in all: a total, see above */
-    double consumed;         /* in all, too: done, where the source knows, else taken */
-    double arrival_rate;     /* per second */
-    double consumption_rate; /* per second */
-    double value;            /* of sources whose result is one number (SQL, PromQL) */
-};
-
-#define READING_UNKNOWN                                                                            \
-    (struct reading)                                                                               \
-    {                                                                                              \
-        .waiting = NAN, .waiting_for_activation = NAN, .in_flight = NAN, .consumers = NAN,         \
-        .partitions = NAN, .partitions_with_lag = NAN, .arrived = NAN, .consumed = NAN,            \
-        .arrival_rate = NAN, .consumption_rate = NAN, .value = NAN                                 \
-    }
-
-/* Whether a topic or a partition was added or removed in between. Then the totals differ by all
- * that it ever had, and `waiting` by all that waits there. False where the source reports none. */
-bool reading_has_other_partitions(const struct reading *before, const struct reading *now);
 
 /*
  * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be
@@ -93,19 +57,9 @@ void notifier_lose(const struct notifier *notifier);
 
 struct feed;
 
-/* What a reading may have besides what the query counts. Where it costs the source more it is
- * measured if a task wants it; the scaler leaves out what it cannot measure, and fails for none of
- * it. */
-enum reading_field {
-    READING_IN_FLIGHT = 1 << 0,
-    READING_CONSUMERS = 1 << 1,
-    READING_RATES = 1 << 2, /* arrived and consumed, or their rates */
-};
-enum { READING_FIELDS = 3 };
-
 struct task {
     const void *query;        /* the query's options: the scaler's own struct; ends with the task */
-    unsigned wants;           /* enum reading_field, of all triggers that share the query */
+    unsigned wants;           /* bits of enum reading_want, of all triggers that share the query */
     bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
     struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
     int64_t timeout_ms;       /* from the moment on that the source can work on it */

@@ -134,7 +134,7 @@ struct query {
     size_t uses_without_interval;  /* those whose trigger sets no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
     struct interval_set intervals; /* of its uses; query.c */
-    unsigned wants;                /* enum reading_field, of all its uses; query.c */
+    unsigned wants;                /* bits of enum reading_want, of all its uses; query.c */
     unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
     bool was_resent;               /* its client had died unnoticed; connection.c */
     bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
@@ -151,14 +151,14 @@ struct query {
     struct snapshot known;
     struct history_series series; /* history.c */
 
-    uint64_t number;                           /* query.h; engine.c, inherit.c */
-    struct option_values *values;              /* query.c */
-    struct interval_set sample_intervals;      /* of the uses that keep recent samples; query.c */
-    uint32_t wanted[READING_FIELDS];           /* by how many uses, each field; query.c */
-    struct follower *followers;                /* utlist; with recent samples only; follower.c */
-    struct follower *next_followed;            /* while they get a reading; follower.c */
-    size_t idle_streams;                       /* that wait for the first message; subscription.c */
-    struct query *next_bundled, *prev_bundled; /* bundle.c */
+    uint64_t number;                      /* query.h; engine.c, inherit.c */
+    struct option_values *values;         /* query.c */
+    struct interval_set sample_intervals; /* of the uses that keep recent samples; query.c */
+    uint32_t wanted[READING_WANTS];       /* by how many uses, each enum reading_want; query.c */
+    struct follower *followers;           /* utlist; with recent samples only; follower.c */
+    struct follower *next_followed;       /* while they get a reading; follower.c */
+    size_t idle_streams;                  /* that wait for the first message; subscription.c */
+    struct query *next_bundled, *prev_bundled;       /* bundle.c */
     struct query *next_unanswered, *prev_unanswered; /* query.c */
     UT_hash_handle hh;                               /* query.c */
 };

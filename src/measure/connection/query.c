@@ -126,18 +126,18 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
         query_free(query);
 }
 
-void query_want(struct query *query, unsigned fields)
+void query_want(struct query *query, unsigned wants)
 {
-    for (size_t i = 0; i < READING_FIELDS; i++)
-        query->wanted[i] += (fields & 1U << i) != 0;
-    query->wants |= fields;
+    for (size_t want = 0; want < READING_WANTS; want++)
+        query->wanted[want] += (wants & 1U << want) != 0;
+    query->wants |= wants;
 }
 
-void query_end_want(struct query *query, unsigned fields)
+void query_end_want(struct query *query, unsigned wants)
 {
-    for (size_t i = 0; i < READING_FIELDS; i++)
-        if ((fields & 1U << i) != 0 && --query->wanted[i] == 0)
-            query->wants &= ~(1U << i);
+    for (size_t want = 0; want < READING_WANTS; want++)
+        if ((wants & 1U << want) != 0 && --query->wanted[want] == 0)
+            query->wants &= ~(1U << want);
 }
 
 void query_keep_recent_samples(struct query *query, int64_t interval_ms)

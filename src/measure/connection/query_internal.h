@@ -21,9 +21,9 @@ struct query *query_for_values(struct connection *connection, const struct optio
 void query_begin_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 
-/* A use wants these fields of readings (enum reading_field), or no longer. */
-void query_want(struct query *query, unsigned fields);
-void query_end_want(struct query *query, unsigned fields);
+/* A use wants this in readings (bits of enum reading_want), or no longer. */
+void query_want(struct query *query, unsigned wants);
+void query_end_want(struct query *query, unsigned wants);
 
 /* A use has the query keep its last readings, which are to be so far apart, or no longer: its
  * follower has stopped by then. The shortest interval of these uses is that of the samples; others

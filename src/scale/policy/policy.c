@@ -44,35 +44,48 @@ const char *policy_term_text(enum policy_term term)
     return texts[term];
 }
 
+static const char *key_of_in_flight(const struct policy_settings *settings)
+{
+    if (settings->idle_ms > 0)
+        return "scaleDownWhenIdle";
+    return settings->in_flight_per_replica > 0 ? "inFlightPerReplica" : NULL;
+}
+
+static const char *key_of_consumers(const struct policy_settings *settings)
+{
+    return settings->max_wait_ms > 0 && settings->rate <= 0 ? "ratePerReplica: measured" : NULL;
+}
+
+static const char *key_of_rates(const struct policy_settings *settings)
+{
+    if (settings->max_wait_ms > 0)
+        return "maxWait";
+    return settings->on_stall == POLICY_STALL_HOLD ? "onStall" : NULL;
+}
+
+const struct policy_need policy_need_rows[] = {
+    [READING_WANT_IN_FLIGHT] = {"the messages in flight", NULL, key_of_in_flight},
+    [READING_WANT_CONSUMERS] =
+        {"the number of consumers",
+         "set ratePerReplica to how many messages one replica works off per second",
+         key_of_consumers},
+    [READING_WANT_RATES] = {"the rates of arrivals and consumption", NULL, key_of_rates},
+};
+_Static_assert(ARRAY_LENGTH(policy_need_rows) == READING_WANTS, "a want without a row");
+
 unsigned policy_needs(const struct policy_settings *settings)
 {
     unsigned needs = 0;
-    if (settings->idle_ms > 0 || settings->in_flight_per_replica > 0)
-        needs |= READING_IN_FLIGHT;
-    if (settings->max_wait_ms > 0 || settings->on_stall == POLICY_STALL_HOLD)
-        needs |= READING_RATES;
-    if (settings->max_wait_ms > 0 && settings->rate <= 0)
-        needs |= READING_CONSUMERS;
+    for (size_t want = 0; want < READING_WANTS; want++)
+        if (policy_need_rows[want].key(settings) != NULL)
+            needs |= 1U << want;
     return needs;
-}
-
-const char *policy_key_of(const struct policy_settings *settings, enum reading_field field)
-{
-    switch (field) {
-    case READING_IN_FLIGHT:
-        return settings->idle_ms > 0 ? "scaleDownWhenIdle" : "inFlightPerReplica";
-    case READING_RATES:
-        return settings->max_wait_ms > 0 ? "maxWait" : "onStall";
-    case READING_CONSUMERS:
-        break;
-    }
-    return "ratePerReplica: measured";
 }
 
 unsigned policy_wants(const struct policy_settings *settings)
 {
     unsigned needs = policy_needs(settings);
-    return needs & READING_RATES ? needs | READING_CONSUMERS : needs;
+    return needs & 1U << READING_WANT_RATES ? needs | 1U << READING_WANT_CONSUMERS : needs;
 }
 
 int64_t policy_whole(double replicas)
@@ -417,10 +430,10 @@ static bool check_input(const struct policy_decision *decision, struct error *er
 {
     const struct policy_settings *settings = decision->settings;
     const struct reading *reading = &decision->last->reading;
-    if (policy_needs(settings) & READING_IN_FLIGHT && isnan(reading->in_flight))
-        return error_unavailable(
-            error, "%s needs the messages in flight, and the source did not report them",
-            policy_key_of(settings, READING_IN_FLIGHT));
+    const struct policy_need *in_flight = &policy_need_rows[READING_WANT_IN_FLIGHT];
+    if (in_flight->key(settings) != NULL && isnan(reading->in_flight))
+        return error_unavailable(error, "%s needs %s, and the source did not report them",
+                                 in_flight->key(settings), in_flight->what);
     if (isnan(decision->waiting) && settings->idle_ms > 0)
         return error_unavailable(error, "scaleDownWhenIdle needs the messages that wait, and the "
                                         "source did not report them");

@@ -46,14 +46,20 @@ struct policy_settings {
 /* The replicas rounded up, from 0 to POLICY_MAX_REPLICAS. */
 int64_t policy_whole(double replicas);
 
-/* What must be known besides what the scaler counts; enum reading_field. */
+/* What settings may need of a reading besides what the scaler counts. */
+struct policy_need {
+    const char *what;
+    const char *advice; /* where the source does not report it; NULL: the scaler knows better */
+    /* The key that needs it; NULL: none does. */
+    const char *(*key)(const struct policy_settings *settings);
+};
+
+extern const struct policy_need policy_need_rows[READING_WANTS]; /* by enum reading_want */
+
+/* What must be known: bits of enum reading_want. */
 unsigned policy_needs(const struct policy_settings *settings);
 
-/* The key that needs this, which is in policy_needs(). */
-const char *policy_key_of(const struct policy_settings *settings, enum reading_field field);
-
-/* What must be known, and what is of use where the source has it: a stall is noticed by consumers
- * that are there. */
+/* The same, and what is of use where the source has it: consumers that are there show a stall. */
 unsigned policy_wants(const struct policy_settings *settings);
 
 /* scaleDownWhenIdle: since when the source has been idle. */

@@ -107,22 +107,14 @@ void policy_options_check_source(const struct policy_settings *settings,
     const char *advice = NULL;
     unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
     unsigned missing = policy_needs(settings) & ~reports;
-    const struct {
-        enum reading_field field;
-        const char *what;
-        const char *advice;
-    } rows[] = {
-        {READING_IN_FLIGHT, "the messages in flight", advice},
-        {READING_RATES, "the rates of arrivals and consumption", advice},
-        {READING_CONSUMERS, "the number of consumers",
-         "set ratePerReplica to how many messages one replica works off per second"},
-    };
-    if (missing & READING_RATES)
-        missing &= ~(unsigned)READING_CONSUMERS; /* they would be of no use without the rates */
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (missing & rows[i].field)
+    if (missing & 1U << READING_WANT_RATES) /* without them the consumers would be of no use */
+        missing &= ~(1U << READING_WANT_CONSUMERS);
+    for (size_t want = 0; want < READING_WANTS; want++) {
+        const struct policy_need *need = &policy_need_rows[want];
+        const char *help = need->advice != NULL ? need->advice : advice;
+        if (missing & 1U << want)
             error_add(mistakes, "%s needs %s, which %s does not report here%s%s",
-                      policy_key_of(settings, rows[i].field), rows[i].what, scaler->name,
-                      rows[i].advice == NULL ? "" : ": ",
-                      rows[i].advice == NULL ? "" : rows[i].advice);
+                      need->key(settings), need->what, scaler->name, help == NULL ? "" : ": ",
+                      help == NULL ? "" : help);
+    }
 }

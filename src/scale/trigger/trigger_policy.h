@@ -88,7 +88,7 @@ void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
 size_t trigger_policy_bytes(const struct trigger_policy *policy);
 
-/* What the policy has its query measure: enum reading_field. */
+/* What the policy has its query measure: bits of enum reading_want. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 
 /* Decides by a new reading, which is the last sample, as the scaler evaluated it. Takes the error.
