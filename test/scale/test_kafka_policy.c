@@ -33,11 +33,11 @@ static struct fixture fixture_of(const char *const *pairs)
         .now_ms = 1000000,
     };
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->effective =
+    policy->plan.effective =
         (struct trigger_policy_variant){.is_on = true, .settings = policy_no_settings()};
-    policy->effective.settings.max_wait_ms = 60000;
-    policy->effective.settings.rate = 10;
-    policy->basis.threshold = 10;
+    policy->plan.effective.settings.max_wait_ms = 60000;
+    policy->plan.effective.settings.rate = 10;
+    policy->plan.basis.threshold = 10;
     assert_true(fixture.trigger.good);
     fixture.policy = policy;
     fixture.reading.arrived = fixture.reading.consumed = 0;

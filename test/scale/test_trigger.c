@@ -76,7 +76,7 @@ static void replicas_of_a_held_value_are_of_the_value_up_to_the_maximum(void **s
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(answer_done) struct answer answer = {0};
         struct trigger *trigger = FIND(STEPS, "maxReplicaCount", rows[i].max);
-        assert_true(trigger->policy != NULL && trigger->policy->effective.is_on);
+        assert_true(trigger->policy != NULL && trigger->policy->plan.effective.is_on);
         trigger_decide_by(trigger, &snapshot, &found, &call, now_ms, &answer);
         assert_true(answer.kind == ANSWER_VALUE && answer.held);
         assert_float_equal(answer.replicas, rows[i].replicas, 0);

@@ -70,9 +70,9 @@ static void a_policy_begins_with_the_reading_that_is_known(void **state)
 static struct trigger_policy *policy_of_in_flight(void)
 {
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->effective.is_on = true;
-    policy->effective.settings.in_flight_per_replica = 1;
-    policy->basis.threshold = 5;
+    policy->plan.effective.is_on = true;
+    policy->plan.effective.settings.in_flight_per_replica = 1;
+    policy->plan.basis.threshold = 5;
     return policy;
 }
 

@@ -60,11 +60,11 @@ void policy_init(struct user *user)
     if (user->index % EVERY_USER != 0 || user->index >= EVERY_USER * POLICIES_PER_WORLD)
         return;
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->effective.is_on = true;
-    policy->effective.settings = policy_no_settings();
-    memcpy(policy->effective.settings.levels, levels, sizeof(levels));
-    policy->effective.settings.level_count = LEVELS;
-    policy->basis.threshold = 1;
+    policy->plan.effective.is_on = true;
+    policy->plan.effective.settings = policy_no_settings();
+    memcpy(policy->plan.effective.settings.levels, levels, sizeof(levels));
+    policy->plan.effective.settings.level_count = LEVELS;
+    policy->plan.basis.threshold = 1;
     policy->follower = (struct follower){.on_reading = decide, .copy = copy, .context = user};
     user->policy = policy;
 }

@@ -61,7 +61,8 @@ static enum trigger_phase parse(const struct lifecycle *lifecycle, const struct 
 static void enter_parsed(struct lifecycle *lifecycle, struct trigger *trigger,
                          enum trigger_phase phase)
 {
-    trigger_policy_apply(&trigger->policy, TAKE(trigger->parsed.policy));
+    trigger_policy_apply(&trigger->policy, trigger->parsed.policy_plan);
+    free(TAKE(trigger->parsed.policy_plan));
     if (!update_secret(lifecycle, trigger) && phase != TRIGGER_INVALID)
         phase = TRIGGER_UNCONNECTED;
     error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);

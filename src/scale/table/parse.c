@@ -218,17 +218,17 @@ static void check_authentication_keys(const struct general_options *general,
  * when they are corrected. */
 static void apply_policy(struct trigger_parsed *parsed, const struct options *options)
 {
-    struct trigger_policy *policy = parsed->policy;
-    if (policy == NULL)
+    struct trigger_policy_plan *plan = parsed->policy_plan;
+    if (plan == NULL)
         return;
-    trigger_policy_check(policy, parsed->scaler, options, &parsed->mistakes);
-    policy->basis = (struct policy_basis){
+    trigger_policy_plan_check(plan, parsed->scaler, options, &parsed->mistakes);
+    plan->basis = (struct policy_basis){
         .threshold = parsed->target,
         .has_threshold = has_threshold(parsed),
         .interval_ms = parsed->rules.interval_ms,
         .count_interval_ms = parsed->scaler->count_interval_ms,
     };
-    if (policy->effective.is_on)
+    if (plan->effective.is_on)
         parsed->target = 1;
 }
 
@@ -295,7 +295,7 @@ enum trigger_phase parse_trigger(const struct trigger_ref *ref,
         parsed->rules.hold_window_ms = known->hpa->down_window_ms;
     parsed->connection_name = text_copy(general->connection_name);
     check_authentication_keys(general, settings, &parsed->mistakes);
-    parsed->policy = trigger_policy_new(&general->policy, &parsed->mistakes);
+    parsed->policy_plan = trigger_policy_plan_new(&general->policy, &parsed->mistakes);
     parsed->scaler =
         general->scaler == NULL ? NULL : scaler_find(settings->scalers, general->scaler);
     if (parsed->scaler != NULL)

@@ -12,7 +12,7 @@ void trigger_parsed_done(struct trigger_parsed *parsed)
         option_values_free(TAKE(parsed->values[scope]));
     free(TAKE(parsed->metric_name));
     free(TAKE(parsed->connection_name));
-    trigger_policy_free(TAKE(parsed->policy));
+    free(TAKE(parsed->policy_plan));
     error_done(&parsed->mistakes);
 }
 

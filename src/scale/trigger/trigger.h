@@ -70,10 +70,11 @@ struct trigger_parsed {
     double target;
     int64_t idle_interval_ms;
     struct answer_rules rules;
-    char *connection_name;         /* in the connections file or the Secret, or NULL */
-    unsigned needs;                /* enum trigger_needs */
-    struct error mistakes;         /* what GetMetrics and IsActive answer, unless it is ready */
-    struct trigger_policy *policy; /* until trigger->policy takes it; NULL: it has none */
+    char *connection_name; /* in the connections file or the Secret, or NULL */
+    unsigned needs;        /* enum trigger_needs */
+    struct error mistakes; /* what GetMetrics and IsActive answer, unless it is ready */
+    /* NULL: it has no policy, or trigger->policy has the plan. */
+    struct trigger_policy_plan *policy_plan;
 };
 
 /* What it is measured by (lifecycle.c). */

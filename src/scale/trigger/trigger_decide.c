@@ -31,7 +31,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
     double replicas = answer_replicas(answer->value, trigger->parsed.target);
     if (isnan(of_policy) || trigger->policy == NULL)
         return replicas;
-    int64_t max = trigger->policy->effective.settings.max_replicas;
+    int64_t max = trigger->policy->plan.effective.settings.max_replicas;
     if (!answer->held)
         return of_policy;
     return max > 0 ? fmin(replicas, (double)max) : replicas;
@@ -62,7 +62,7 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
                        int64_t now_ms, struct answer *ret_answer)
 {
     bool has_policy = trigger->policy != NULL;
-    bool is_on = has_policy && trigger->policy->effective.is_on;
+    bool is_on = has_policy && trigger->policy->plan.effective.is_on;
     struct evaluation_result own = {0};
     if (!has_policy && snapshot->is_measured)
         trigger_evaluate(trigger, &snapshot->reading, &own);

@@ -86,7 +86,7 @@ static const uint8_t *digest_of(struct trigger *trigger)
 static void raise_policy_peak(struct trigger *trigger, int64_t peak, int64_t at_ms)
 {
     struct trigger_policy *policy = trigger->policy;
-    if (policy == NULL || !policy->effective.is_on || peak == 0)
+    if (policy == NULL || !policy->plan.effective.is_on || peak == 0)
         return;
     trigger_unfollow(trigger);
     trigger_policy_raise_peak(policy, peak, at_ms + trigger->parsed.rules.hold_ms);

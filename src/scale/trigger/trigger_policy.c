@@ -13,34 +13,36 @@
 
 enum { LOG_AGAIN_MS = 60 * 1000 };
 
-struct trigger_policy *trigger_policy_new(const struct policy_options *options,
-                                          struct error *mistakes)
+struct trigger_policy_plan *trigger_policy_plan_new(const struct policy_options *options,
+                                                    struct error *mistakes)
 {
-    struct trigger_policy *policy = memory_new(sizeof(*policy));
-    struct trigger_policy_variant *effective = &policy->effective;
-    struct trigger_policy_variant *shadow = &policy->shadow;
+    struct trigger_policy_plan *plan = memory_new(sizeof(*plan));
+    struct trigger_policy_variant *effective = &plan->effective;
+    struct trigger_policy_variant *shadow = &plan->shadow;
     effective->is_on = policy_options_compile(options, &effective->settings, mistakes);
     shadow->is_on = options->shadow != NULL &&
                     general_parse_shadow(options->shadow, &shadow->settings, mistakes);
     if (!effective->is_on && !shadow->is_on)
-        free(TAKE(policy));
-    return policy;
+        free(TAKE(plan));
+    return plan;
 }
 
-void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy *parsed)
+void trigger_policy_plan_check(const struct trigger_policy_plan *plan, const struct scaler *scaler,
+                               const struct options *options, struct error *mistakes)
 {
-    if (parsed == NULL)
+    if (plan->effective.is_on)
+        policy_options_check_source(&plan->effective.settings, scaler, options, mistakes);
+    if (plan->shadow.is_on)
+        policy_options_check_source(&plan->shadow.settings, scaler, options, mistakes);
+}
+
+void trigger_policy_apply(struct trigger_policy **policy, const struct trigger_policy_plan *plan)
+{
+    if (plan == NULL)
         return;
-    if (*policy == NULL) {
-        *policy = parsed;
-        return;
-    }
-    (*policy)->effective.is_on = parsed->effective.is_on;
-    (*policy)->effective.settings = parsed->effective.settings;
-    (*policy)->shadow.is_on = parsed->shadow.is_on;
-    (*policy)->shadow.settings = parsed->shadow.settings;
-    (*policy)->basis = parsed->basis;
-    trigger_policy_free(parsed);
+    if (*policy == NULL)
+        *policy = memory_new(sizeof(**policy));
+    (*policy)->plan = *plan;
 }
 
 void trigger_policy_free(struct trigger_policy *policy)
@@ -59,7 +61,7 @@ size_t trigger_policy_bytes(const struct trigger_policy *policy)
     enum { USUAL_WORDS = 256 };
     if (policy == NULL)
         return 0;
-    size_t variants = (size_t)policy->effective.is_on + policy->shadow.is_on;
+    size_t variants = (size_t)policy->plan.effective.is_on + policy->plan.shadow.is_on;
     return memory_heap_bytes(sizeof(*policy)) + variants * memory_heap_bytes(USUAL_WORDS) +
            memory_heap_bytes(TRIGGER_POLICY_CHANGES * sizeof(*policy->changes));
 }
@@ -69,33 +71,24 @@ unsigned trigger_policy_wants(const struct trigger_policy *policy)
     unsigned wants = 0;
     if (policy == NULL)
         return 0;
-    if (policy->effective.is_on)
-        wants |= policy_wants(&policy->effective.settings);
-    if (policy->shadow.is_on)
-        wants |= policy_wants(&policy->shadow.settings);
+    if (policy->plan.effective.is_on)
+        wants |= policy_wants(&policy->plan.effective.settings);
+    if (policy->plan.shadow.is_on)
+        wants |= policy_wants(&policy->plan.shadow.settings);
     return wants;
-}
-
-void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
-                          const struct options *options, struct error *mistakes)
-{
-    if (policy->effective.is_on)
-        policy_options_check_source(&policy->effective.settings, scaler, options, mistakes);
-    if (policy->shadow.is_on)
-        policy_options_check_source(&policy->shadow.settings, scaler, options, mistakes);
 }
 
 /* ---- deciding ---- */
 
-static bool decide(struct trigger_policy_variant *variant, const struct policy_input *input,
-                   struct error *error)
+static bool decide(const struct policy_settings *settings, struct trigger_policy_learned *learned,
+                   const struct policy_input *input, struct error *error)
 {
     struct policy_decision decision;
-    text_clear(&variant->words);
-    if (!policy_decide(&variant->settings, &variant->state, input, &decision, error))
+    text_clear(&learned->words);
+    if (!policy_decide(settings, &learned->state, input, &decision, error))
         return false;
-    variant->result = decision.result;
-    policy_words_add(&decision, &variant->words);
+    learned->result = decision.result;
+    policy_words_add(&decision, &learned->words);
     return true;
 }
 
@@ -144,8 +137,9 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
 {
     _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;
+    const struct trigger_policy_plan *plan = &policy->plan;
     const struct policy_input input = {
-        .basis = policy->basis,
+        .basis = plan->basis,
         .recent = recent,
         .value = evaluation->value,
         .active = evaluation->active,
@@ -157,11 +151,11 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
     evaluated->error = (struct error){0};
     if (!result->is_good)
         return;
-    if (policy->shadow.is_on)
-        decide(&policy->shadow, &input, &ignored);
-    if (!policy->effective.is_on)
+    if (plan->shadow.is_on)
+        decide(&plan->shadow.settings, &policy->shadow, &input, &ignored);
+    if (!plan->effective.is_on)
         return;
-    result->is_good = decide(&policy->effective, &input, &result->error);
+    result->is_good = decide(&plan->effective.settings, &policy->effective, &input, &result->error);
     if (!result->is_good)
         return;
     result->evaluation.value = policy->effective.result.value;
@@ -180,15 +174,15 @@ void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int6
 
 /* Readings of the new source may be older than the last one of the former: what is idle is so from
  * the change on. */
-static void forget_source(struct trigger_policy_variant *variant)
+static void forget_source(struct trigger_policy_learned *learned)
 {
-    const struct policy_state former = variant->state;
-    variant->state = (struct policy_state){
+    const struct policy_state former = learned->state;
+    learned->state = (struct policy_state){
         .idle = {.folded_until_ms = former.idle.folded_until_ms},
         .peak = former.peak,
     };
-    variant->result = (struct policy_result){0};
-    text_clear(&variant->words);
+    learned->result = (struct policy_result){0};
+    text_clear(&learned->words);
 }
 
 void trigger_policy_forget(struct trigger_policy *policy)
@@ -213,19 +207,20 @@ static void copy_changes(const struct trigger_policy *policy, struct trigger_pol
     copy->change_count = kept;
 }
 
-static void copy_variant(const struct trigger_policy_variant *variant, unsigned extras,
+static void copy_variant(const struct trigger_policy_variant *variant,
+                         const struct trigger_policy_learned *learned, unsigned extras,
                          struct trigger_policy_variant_copy *copy)
 {
-    copy->has_decided = variant->is_on && variant->words.length > 0;
-    copy->result = variant->result;
+    copy->has_decided = variant->is_on && learned->words.length > 0;
+    copy->result = learned->result;
     if (extras & TRIGGER_COPY_WORDS && copy->has_decided)
-        text_add(&copy->words, variant->words.bytes);
+        text_add(&copy->words, learned->words.bytes);
 }
 
 struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
 {
-    const struct trigger_policy_variant *decides =
-        policy->effective.is_on ? &policy->effective : &policy->shadow;
+    const struct trigger_policy_learned *decides =
+        policy->plan.effective.is_on ? &policy->effective : &policy->shadow;
     return (struct answer_policy){
         .status = decides->result.status,
         .replicas = policy->effective.result.replicas,
@@ -241,8 +236,8 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
     error_copy(&copy->evaluated.error, &policy->evaluated.error);
     if (policy->follower.last_reading_ms == 0)
         error_unavailable(&copy->evaluated.error, "no measurement yet");
-    copy_variant(&policy->effective, extras, &copy->effective);
-    copy_variant(&policy->shadow, extras, &copy->shadow);
+    copy_variant(&policy->plan.effective, &policy->effective, extras, &copy->effective);
+    copy_variant(&policy->plan.shadow, &policy->shadow, extras, &copy->shadow);
     copy->found = trigger_policy_found(policy);
     copy->peak = policy->effective.state.peak;
     if (extras & TRIGGER_COPY_CHANGES)

@@ -29,10 +29,18 @@ struct trigger_policy_change {
     bool active;
 };
 
-/* Settings, and what they decided. */
-struct trigger_policy_variant {
-    bool is_on;
-    struct policy_settings settings;
+/* What parsing finds of a policy in the metadata. */
+struct trigger_policy_plan {
+    /* KEDA gets what the effective one decides, where that is on; what the shadow does, never. */
+    struct trigger_policy_variant {
+        bool is_on;
+        struct policy_settings settings;
+    } effective, shadow;
+    struct policy_basis basis; /* its threshold is not the target of the answers */
+};
+
+/* What one variant learned from readings. */
+struct trigger_policy_learned {
     struct policy_state state;
     struct policy_result result; /* of the last decision; {0}: there was none */
     struct text words; /* the same as a sentence; empty: the last reading that could be evaluated
@@ -48,11 +56,10 @@ struct trigger_policy_stats {
 };
 
 struct trigger_policy {
-    struct follower follower; /* its context is the trigger */
-    /* KEDA gets what the effective one decides, where that is on; what the shadow does, never. */
-    struct trigger_policy_variant effective, shadow;
+    struct trigger_policy_plan plan; /* as the trigger was parsed last; the rest stays */
+    struct follower follower;        /* its context is the trigger */
+    struct trigger_policy_learned effective, shadow;
     struct evaluation_result evaluated; /* the last reading, by the policy where it is on */
-    struct policy_basis basis;          /* its threshold is not the target of the answers */
     int64_t logged_at_ms;               /* the last line about it; 0: none yet */
     int64_t logged_replicas;
     struct trigger_policy_change *changes; /* of what was answered: a ring of the last ones */
@@ -69,20 +76,18 @@ struct trigger_policy_owner {
     const char *name;
 };
 
-/* A policy with the settings that the options have, which has decided nothing yet; NULL: they have
- * neither a policy nor a shadow. The caller frees it, or hands it to trigger_policy_apply(). Adds
- * every mistake. The basis is the caller's to set. */
-struct trigger_policy *trigger_policy_new(const struct policy_options *options,
-                                          struct error *mistakes);
+/* The plan with the settings that the options have; NULL: they have neither a policy nor a shadow.
+ * The caller frees it, and sets the basis. Adds every mistake. */
+struct trigger_policy_plan *trigger_policy_plan_new(const struct policy_options *options,
+                                                    struct error *mistakes);
 
 /* Adds as mistakes what the settings need and the scaler does not report with these options. */
-void trigger_policy_check(const struct trigger_policy *policy, const struct scaler *scaler,
-                          const struct options *options, struct error *mistakes);
+void trigger_policy_plan_check(const struct trigger_policy_plan *plan, const struct scaler *scaler,
+                               const struct options *options, struct error *mistakes);
 
-/* `policy` gets the settings and the basis of `parsed`, which is taken, and keeps what it knows.
- * Where there was no policy, `parsed` becomes it. `parsed` is NULL where the metadata has no
- * policy; then nothing happens, since each parsing of the same metadata has none. */
-void trigger_policy_apply(struct trigger_policy **policy, struct trigger_policy *parsed);
+/* The policy has this plan from now on, and keeps what it learned; it is made where there is none.
+ * NULL: nothing happens, since the metadata has no policy however often it is parsed. */
+void trigger_policy_apply(struct trigger_policy **policy, const struct trigger_policy_plan *plan);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */

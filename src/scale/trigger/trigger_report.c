@@ -97,7 +97,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     *snapshot = (struct snapshot){0};
     struct evaluation_result evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
-    bool is_on = trigger->policy != NULL && trigger->policy->effective.is_on;
+    bool is_on = trigger->policy != NULL && trigger->policy->plan.effective.is_on;
     const struct trigger_policy_change *decision =
         report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
                                      : NULL;
@@ -114,7 +114,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.is_good && is_on)
-        evaluation->value = past_replicas(evaluation->value, trigger->policy->basis.threshold);
+        evaluation->value = past_replicas(evaluation->value, trigger->policy->plan.basis.threshold);
     trigger_decide_then(trigger, &then, &report->answer);
     report->state = answer_state(&report->answer);
     report->error = error_of(report);
