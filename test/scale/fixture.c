@@ -31,10 +31,10 @@ struct connections *parse_connections(const char *yaml)
     return connections;
 }
 
-void start_triggers(bool deny_inline)
+void start_triggers_with(size_t max_connections, bool deny_inline)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.max_connections = 3; /* two of the file, and another one */
+    settings.max_connections = max_connections;
     settings.history_bytes = 1 << 20;
     settings.program = "/bin/true";
     fake_reset();
@@ -50,6 +50,11 @@ void start_triggers(bool deny_inline)
         .max = 3,
         .max_bytes = 1 << 20,
     });
+}
+
+void start_triggers(bool deny_inline)
+{
+    start_triggers_with(3, deny_inline); /* two of the file, and another one */
 }
 
 int set_up(void **state)

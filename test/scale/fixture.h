@@ -21,6 +21,7 @@ extern struct triggers *triggers; /* three at most, a MiB of memory, two connect
 int set_up(void **state);
 int tear_down(void **state);
 void start_triggers(bool deny_inline);
+void start_triggers_with(size_t max_connections, bool deny_inline);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 

@@ -152,6 +152,33 @@ static void what_others_held_is_over_once_it_was_measured_here(void **state)
     assert_int_equal(answer.kind, ANSWER_REFUSED);
 }
 
+/* It comes back at another source, and a limit keeps it from that for a while. */
+static void what_others_hold_for_another_source_stays_until_it_is_measured(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    tear_down(state);
+    start_triggers_with(1, false);
+    struct trigger *trigger = FIND(ORDERS);
+    query_of(trigger);
+    set_connections("connections:\n  mirror: {scaler: fake, source: \"amqp://orders\"}\n");
+    assert_null(trigger->bound.query);
+    query_of(FIND("scaler", "fake", "connectionName", "mirror", "queueName", "7"));
+    set_connections("connections:\n"
+                    "  mirror: {scaler: fake, source: \"amqp://orders\"}\n"
+                    "  orders: {scaler: fake, source: elsewhere}\n");
+    assert_false(triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+
+    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
+    *of_peers = (struct peer_value){.value = 7, .since_ms = clock_now_ms()};
+    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    fake_set_queue("7", FAKE_HANGS);
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    query_of(trigger);
+    assert_ptr_equal(trigger->answers.of_peers, of_peers);
+}
+
 /* It may have 64 KiB, and a team may make as many as it likes, one after the other. */
 static void nobody_keeps_the_values_of_a_connection_that_is_gone(void **state)
 {
@@ -475,6 +502,7 @@ int main(void)
         TEST(a_round_ends_with_a_change_of_addresses),
         TEST(values_do_not_outlive_a_connection_that_comes_back_elsewhere),
         TEST(what_others_held_is_over_once_it_was_measured_here),
+        TEST(what_others_hold_for_another_source_stays_until_it_is_measured),
         TEST(nobody_keeps_the_values_of_a_connection_that_is_gone),
         TEST(a_policy_goes_on_with_another_query),
         TEST(a_policy_begins_anew_at_another_source),

@@ -116,28 +116,12 @@ static bool is_inline(const struct trigger *trigger)
     return trigger->parsed.connection_name == NULL || trigger->secret != NULL;
 }
 
-/* What was answered says nothing about another source; its policy takes what is known of that for a
- * new reading, however old it is (last_reading_ms). */
-static void forget_values(struct trigger *trigger)
-{
-    trigger_answers_forget(trigger);
-    if (trigger->policy != NULL)
-        trigger_policy_forget(trigger->policy);
-}
-
-/* Whether it is measured where its values come from. Only before bind_query(), which forgets where
- * that was. */
-static bool is_same_source(const struct trigger *trigger)
-{
-    uint64_t former = trigger->bound.former_source;
-    return former == 0 || former == option_values_source(trigger->parsed.values[OPTION_CONNECTION]);
-}
-
-/* What a new query takes the place of. */
+/* What a trigger leaves behind with its query. {0}: it had none. */
 struct replaced {
-    struct query *former;  /* or NULL */
-    bool is_same_source;   /* what is known, and was answered, holds for the new query, too */
-    bool frees_connection; /* its inline connection was nobody else's */
+    struct query *query; /* until release_replaced(); NULL: there was none */
+    struct query_use use;
+    enum trigger_hold hold; /* which has ended */
+    bool frees_connection;  /* its inline connection was nobody else's */
 };
 
 /* False: the inline connections are at a limit. */
@@ -159,7 +143,7 @@ static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigg
 }
 
 static struct query_request request_of(const struct trigger *trigger,
-                                       const struct replaced *replaced)
+                                       const struct replaced *replaced, bool is_same_source)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
     return (struct query_request){
@@ -174,8 +158,8 @@ static struct query_request request_of(const struct trigger *trigger,
                 .wants = trigger_policy_wants(trigger->policy),
                 .keeps_recent_samples = trigger->policy != NULL,
             },
-        .former = replaced->former,
-        .inherits = replaced->former != NULL && replaced->is_same_source,
+        .former = replaced->query,
+        .inherits = replaced->query != NULL && is_same_source,
     };
 }
 
@@ -191,31 +175,78 @@ static void become_user(struct trigger *trigger)
     trigger_follow(trigger);
 }
 
+/* What was answered says nothing about another source; its policy takes what is known of that for a
+ * new reading, however old it is (last_reading_ms). */
+static void forget_source(struct trigger *trigger)
+{
+    trigger->bound.source = 0;
+    trigger_answers_forget(trigger);
+    if (trigger->policy != NULL)
+        trigger_policy_forget(trigger->policy);
+}
+
+/*
+ * Gives the trigger, which is READY, a query in the place of the one that it left. At the same
+ * source the query has what is known of the former one, and the hold goes on. At another one all is
+ * forgotten, even where the trigger gets no query: what was answered is no value of the source that
+ * it names now.
+ */
 static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
                        const struct replaced *replaced, struct error *error)
 {
     struct trigger_binding *bound = &trigger->bound;
+    uint64_t source = option_values_source(trigger->parsed.values[OPTION_CONNECTION]);
+    bool is_same_source = bound->source == 0 || bound->source == source;
     error_done(&bound->refusal);
-    /* Even if it gets no query: what was answered is no value of the source that it names now. */
-    if (!replaced->is_same_source)
-        forget_values(trigger);
+    if (!is_same_source)
+        forget_source(trigger);
     if (!take_inline_place(lifecycle, trigger, replaced, error))
         return false;
-    const struct query_request request = request_of(trigger, replaced);
-    bound->use = request.use;
+    const struct query_request request = request_of(trigger, replaced, is_same_source);
     if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
         inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
         return false;
     }
-    bound->former_source = 0;
+    bound->use = request.use;
+    bound->source = source;
     become_user(trigger);
+    if (is_same_source)
+        trigger_answers_resume_hold(trigger, replaced->hold);
     enter(trigger, TRIGGER_MEASURED);
     return true;
 }
 
+/* Takes the trigger's query from it, where it has one. Counts and names are of one connection, so
+ * its hold ends and it is no user of that any more; its inline place is free, so that another
+ * connection fits in where no more are left. The query stays acquired until release_replaced(). */
+static struct replaced unbind_query(struct lifecycle *lifecycle, struct trigger *trigger,
+                                    const char *why)
+{
+    struct trigger_binding *bound = &trigger->bound;
+    struct replaced replaced = {0};
+    if (bound->query == NULL)
+        return replaced;
+    trigger_unfollow(trigger);
+    replaced.use = bound->use;
+    replaced.hold = trigger->answers.hold;
+    trigger_answers_leave_query(trigger, why);
+    engine_remove_user(bound->query, &bound->user);
+    free(TAKE(bound->connection_name));
+    replaced.query = TAKE(bound->query);
+    replaced.frees_connection =
+        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
+    return replaced;
+}
+
+static void release_replaced(const struct replaced *replaced)
+{
+    if (replaced->query != NULL)
+        engine_release(replaced->query, &replaced->use);
+}
+
 bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, struct error *error)
 {
-    struct replaced replaced = {0};
+    const struct replaced nothing = {0};
     struct watcher *watcher;
     if (trigger->phase == TRIGGER_MEASURED)
         return true;
@@ -223,64 +254,31 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
-    replaced.is_same_source = is_same_source(trigger);
-    if (!bind_query(lifecycle, trigger, &replaced, error))
+    if (!bind_query(lifecycle, trigger, &nothing, error))
         return false;
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_start(watcher, trigger->bound.query, watcher->is_stream);
     return true;
 }
 
-/* The trigger is no longer one of the users of its query, which the caller releases; NULL: it has
- * none. */
-static struct query *unbind_query(struct trigger *trigger, const char *why)
-{
-    struct trigger_binding *bound = &trigger->bound;
-    if (bound->query == NULL)
-        return NULL;
-    trigger_unfollow(trigger);
-    trigger_answers_leave_query(trigger, why);
-    engine_remove_user(bound->query, &bound->user);
-    free(TAKE(bound->connection_name));
-    return TAKE(bound->query);
-}
-
 /* ---- parsed again ---- */
 
-/* To a query of its connection, from one of the connection that it was parsed with before. Calls
- * that wait get the error, where there is one (`refusal`); the next one tries again. In this order:
- *
- *     the trigger leaves the former query, whose hold ends: counts and names are of one connection
- *     its inline place is freed, so that the new connection fits in where no more are left
- *     it is bound to the new query, which takes what is known from the former one
- *     the hold goes on, if it is one of the same source
- *     the watchers move to the new query, or to none
- *     the former query is released: until here the new one and the watchers need it */
-static void rebind(struct lifecycle *lifecycle, struct trigger *trigger,
-                   const struct trigger_parsed *former)
+/* The trigger moves to a query of the connection that it was parsed with now, where it has one and
+ * was measured or watched before. Calls that wait get the error, where there is one (`refusal`);
+ * the next one tries again. */
+static void rebind(struct lifecycle *lifecycle, struct trigger *trigger)
 {
     _cleanup_(error_done) struct error error = {0};
-    const struct query_use use = trigger->bound.use;
-    enum trigger_hold hold = trigger->answers.hold;
-    struct query *query = unbind_query(trigger, "the connection has been changed");
     struct watcher *watcher;
-    if (query != NULL)
-        trigger->bound.former_source = option_values_source(former->values[OPTION_CONNECTION]);
-    bool is_ready = trigger->phase == TRIGGER_READY;
-    struct replaced replaced = {.former = query,
-                                .is_same_source = is_ready && is_same_source(trigger)};
-    replaced.frees_connection =
-        inline_connections_release(lifecycle->inlines, TAKE(trigger->bound.inline_use));
-    bool is_bound = false;
-    if (is_ready && (query != NULL || trigger->watchers != NULL))
-        is_bound = bind_query(lifecycle, trigger, &replaced, &error);
-    if (is_bound && query != NULL && replaced.is_same_source)
-        trigger_answers_resume_hold(trigger, hold);
+    const struct replaced replaced =
+        unbind_query(lifecycle, trigger, "the connection has been changed");
+    bool is_wanted = replaced.query != NULL || trigger->watchers != NULL;
+    if (trigger->phase == TRIGGER_READY && is_wanted)
+        bind_query(lifecycle, trigger, &replaced, &error);
     error_move(&trigger->bound.refusal, &error);
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
-    if (query != NULL)
-        engine_release(query, &use);
+    release_replaced(&replaced); /* last: until here the new query and the watchers needed it */
 }
 
 /* What is measured, and how often, is the same before and after: neither is of the connection. */
@@ -306,7 +304,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
         enter(trigger, TRIGGER_MEASURED);
         trigger_follow(trigger);
     } else
-        rebind(lifecycle, trigger, &former);
+        rebind(lifecycle, trigger);
     trigger_parsed_done(&former);
     free(ref.entries);
 }
@@ -315,12 +313,10 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
 
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
 {
-    struct query *query = unbind_query(
-        trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
-    if (query != NULL) {
-        engine_release(query, &trigger->bound.use);
-        inline_connections_release(lifecycle->inlines, trigger->bound.inline_use);
-    }
+    const struct replaced replaced =
+        unbind_query(lifecycle, trigger,
+                     lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
+    release_replaced(&replaced);
     if (trigger->secret != NULL)
         leave_secret(lifecycle, trigger);
     identity_done(&trigger->identity);

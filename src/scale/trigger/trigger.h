@@ -84,10 +84,10 @@ struct trigger_binding {
     struct query_user user; /* how the query names this trigger in logs and metrics */
     char *connection_name;  /* of `user`, which borrows it; NULL: none of the connections file */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
-    /* While there is no query, `answers` has values of this source (option_values_source()). 0: of
-     * the query's source, or no source was known. It is a number, as the values of a connection may
+    /* The source of the last query, which the values in `answers` are of; 0: there was none, or they
+     * are forgotten. It is a number (option_values_source()), as the values of a connection may
      * have 64 KiB. */
-    uint64_t former_source;
+    uint64_t source;
     struct error refusal; /* why it got no query of the connection that it was renewed with */
 };
 
