@@ -4,7 +4,8 @@ The include paths of CMakeLists.txt enforce most of it already. This covers what
 headers of libraries are in everybody's path, and circles compile: of headers that include each other, and of sources
 that use each other's functions, whatever the headers are called that these are declared in. So do two structs of one
 name, as long as no source sees both; a function of a header may be called by nobody; and a list of modules there may
-be of last year. The dashboard's scripts have such a list in app.js.
+be of last year. The dashboard's scripts have such a list in app.js. And which files write a field of a connection, or of a
+query, is said in a comment at that.
 """
 
 import pathlib
@@ -277,10 +278,49 @@ def wrong_scripts():
                 yield f"{paths[name]}: is a page, and imports another one, {used}"
 
 
+STATE = pathlib.Path("src/measure/connection/connection_state.h")
+STATE_PIECE = re.compile(r"(?P<blank>\n\s*\n)|(?P<comment>/\*.*?\*/)|(?P<field>[^;/]+;)", re.DOTALL)
+STATE_WRITE = re.compile(
+    r"\b(query|connection)(?:->|\.)(\w+)(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&]?=(?!=)|\+\+|--)"
+    r"|(?:\+\+|--)(query|connection)->(\w+)"
+    r"|(?<!const )struct \w+ \*\w+ = &(query|connection)->(\w+);")  # a name to write it by
+
+
+def state_writers(struct):
+    """Field -> the files that its own comment names, or else the one above it in its paragraph."""
+    text = re.search(rf"^struct {struct} \{{\n(.*?)^\}};", STATE.read_text(), re.DOTALL | re.MULTILINE)[1]
+    text = re.sub(r"\{[^{}]*\}", "", text)
+    writers, above, fields = {}, set(), []
+    for piece in STATE_PIECE.finditer(text):
+        files = set(re.findall(r"\w+\.c\b", piece[0]))
+        if piece["field"]:
+            fields = re.findall(r"(\w+)(?:\[\w+\])?(?=[,;])", piece[0])
+            writers.update((field, above) for field in fields)
+        elif piece["blank"]:
+            above = set()
+        elif not fields or "\n" in text[text.rfind(";", 0, piece.start()):piece.start()]:
+            above = files
+        elif files:
+            writers.update((field, files) for field in fields)
+    return writers
+
+
+def wrong_writers():
+    """Who assigns a field of a connection or a query, as `query->FIELD`, though its comment does not say so."""
+    writers = {struct: state_writers(struct) for struct in ("connection", "query")}
+    yield from (f"{STATE}: {field} of struct {struct}: no comment says which files write it"
+                for struct in writers for field, files in writers[struct].items() if not files)
+    for path in sorted([*STATE.parent.glob("*.c"), *STATE.parent.parent.glob("*.c")]):
+        for found in STATE_WRITE.findall(TEXT.sub(" ", path.read_text())):
+            struct, field = filter(None, found)
+            if path.name not in writers[struct].get(field, {path.name}):
+                yield f"{path}: writes {field} of struct {struct}: {STATE} names {', '.join(sorted(writers[struct][field]))}"
+
+
 def main():
     uses = source_uses()
     breaches = [*wrong_includes(), *wrong_uses(uses), *circles(module_includes(), "include"), *circles(uses, "use"),
-                *names_of_two(), *wrong_lists(), *wrong_scripts(),
+                *names_of_two(), *wrong_lists(), *wrong_scripts(), *wrong_writers(),
                 *needless_exports()]
     for breach in breaches:
         print(breach, file=sys.stderr)

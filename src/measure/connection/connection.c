@@ -391,6 +391,7 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
 
 /* ---- losing the client ---- */
 
+/* In the pauses queries leave the table, but none is added, and none changes its place there. */
 static void forget_subscriptions(struct connection *connection, int64_t now_ms)
 {
     size_t done = 0;
@@ -435,6 +436,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool has_failed = false;
     bool may_have_died = false;
     size_t done = 0;
+    connection->state = CONNECTION_DISCONNECTED; /* first: in the pauses nobody sees a client */
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
          (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
@@ -446,7 +448,6 @@ void connection_lost(struct connection *connection, const struct error *error, i
     }
     backoff_lost(&connection->backoff, now_ms);
     connection->must_replace_client = false;
-    connection->state = CONNECTION_DISCONNECTED;
     if (error == NULL)
         return;
     if (may_have_died)

@@ -15,23 +15,28 @@
  * Its queries are in query_internal.h, what is asked of them from outside in query.h, and what both
  * are made of in connection_state.h.
  *
- * Threads: whoever has its lock. Some functions give it away in pauses: these are for the thread
- * that has the client.
+ * Threads: whoever has its lock. The functions that pause are for the thread that has the client.
  *
  * Pauses: connection_connected(), _refused() and _lost() work on all queries, and
- * connection_query_ended() on all who follow one, while a server's loop may wait for the lock
- * (connection_hooks.yield_lock). In a pause others do what they may at any other time: acquire and
- * inherit, demand, watch, follow and look, notify, and end all of that. Only the thread that pauses
- * changes the state, takes and ends queries, and subscribes. What may go are queries that are not
- * in flight, followers and subscriptions: query_free() and follower_stop() move on the place where
- * a walk is (next_walked, next_followed), and no subscription changes its place in the table.
+ * connection_query_ended() on all followers of one. A server's loop may wait for the lock
+ * meanwhile, so they give it away now and then (connection_hooks.yield_lock).
  *
- *     _connected()   the state is CONNECTED already, and the queries from next_walked on have not
- *                    noted the outage yet: connection_is_catching_up()
- *     _refused()     the state is FAILED already, which is so of all queries at once
- *     _lost()        the state is CONNECTED still, though the client is dead: a query has failed
- *                    once the walk was there. If all fail, it goes on as _refused()
- *     _query_ended() the recent samples have the reading, and `known` has the one before
+ * In a pause other threads do what they may do at any time: acquire a query, with or without what a
+ * former one knew; release it, demand it, read it; start and stop watchers and followers; notify.
+ * So queries may be added, and those that are not in flight freed. What stays true:
+ *
+ *     - Only the pausing thread changes the state, takes and ends queries, and subscribes.
+ *     - The place where a walk goes on is valid: query_free() moves next_walked on, and
+ *       follower_stop() next_followed. A walk by index over the subscriptions is safe, as they
+ *       leave the table, and do not move in it.
+ *     - The state is the new one from the first pause on:
+ *         _connected()    CONNECTED. Queries from next_walked on have not noted the outage that is
+ *                         over: ask connection_is_catching_up() where that matters
+ *         _refused()      FAILED, which is so of all queries at once
+ *         _lost()         DISCONNECTED. Queries that were in flight are still so until the walk
+ *                         fails them, one by one; if all fail it goes on as _refused() does
+ *     - In _query_ended() followers are given the reading one by one, and `known` still has the
+ *       reading before: no snapshot is newer than what a follower found.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_CONNECTION_H
 #define BACKLOG_MEASURE_CONNECTION_CONNECTION_H

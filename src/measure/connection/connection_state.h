@@ -1,7 +1,9 @@
 /*
  * What a connection and its queries are made of. It is for the parts of this folder, for whoever
  * has a connection in a structure of its own (poller.h) or shows what is in it (the engine), and
- * for tests. All of them may read it; comments say which files write what.
+ * for tests. All of them may read it. The comment at a field, or above it and those that follow,
+ * names the files that write it; where a file is named as a module (schedule.c), others write by
+ * calling that. tools/layers.py compares the names with the assignments.
  *
  * Threads: as connection.h has it.
  */
@@ -60,13 +62,14 @@ struct connection_settings {
 };
 
 struct connection {
+    /* connection.c */
     pthread_mutex_t lock; /* guards all of it */
     const struct connection_settings *settings;
     const struct scaler *scaler;
-    struct feed *feed;        /* of its tasks; poller.c sets it */
-    struct notifier notifier; /* of its subscriptions, but for the id; poller.c sets it */
+    struct feed *feed;        /* of its tasks; poller.c */
+    struct notifier notifier; /* of its subscriptions, but for the id; poller.c */
     struct naming naming;     /* for people; naming.c */
-    uint64_t number;          /* they ascend; engine.c sets it before there are queries */
+    uint64_t number;          /* they ascend; engine.c, before there are queries */
 
     /* connection.c: the client, and what became of it. */
     enum connection_state {
@@ -85,7 +88,7 @@ struct connection {
 
     struct schedule schedule;  /* schedule.c; served_from_ms: connection.c */
     struct query *queries;     /* by identity; query.c */
-    struct query *next_walked; /* where a walk over all of them goes on; connection.c */
+    struct query *next_walked; /* where a walk over all goes on; connection.c, query.c */
     struct bundle *bundles;    /* by text; bundle.c */
     struct query *unanswered;  /* utlist: a caller waited since they were answered last; query.c */
     size_t used_queries;       /* those that somebody uses; query.c */
@@ -94,15 +97,15 @@ struct connection {
     struct subscription_table subscribed; /* those with a subscription */
     size_t idle_queries;                  /* those whose first message somebody waits for */
     uint64_t *unsubscribes;               /* ids that connection_next_unsubscribe() takes from */
-    size_t unsubscribes_count;
+    size_t unsubscribes_count;            /* subscription.c; connection.c takes from them */
     size_t unsubscribes_capacity;
     bool has_warned_of_subscribing;
 
-    /* connection.c: what people see. Others count in `stats`, too. */
+    /* connection.c: what people see. */
     bool has_warned_of_failure; /* that it failed; until the source has answered */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
-    struct connection_stats stats;
+    struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */
 };
 
 /* Queries that are cheap to measure together; bundle.c. */
@@ -123,7 +126,9 @@ struct query {
      * fills it in when it is sent, subscription.c notifier.id; then task.c and the scaler write it.
      */
     struct task task;
-    struct job job; /* what the schedule sees; schedule.c and its parts; shares_request: bundle.c */
+    /* What the schedule sees. query.c makes it; then schedule.c and its parts write it; bundle.c:
+     * shares_request. */
+    struct job job;
     struct push push;              /* how it is subscribed to; push.c */
     struct connection *connection; /* query.c */
     struct bundle *bundle;         /* bundle.c; NULL: it is in none */

@@ -36,7 +36,7 @@ static void drop(struct query *query, uint64_t id)
 void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms)
 {
-    struct push *push = &query->push;
+    const struct push *push = &query->push;
     query->idle_streams += (interval_ms > 0) - (former_ms > 0);
     int64_t min_ms = interval_ms;
     if (push->idle_interval_ms > 0 && (interval_ms == 0 || push->idle_interval_ms < interval_ms))
@@ -44,7 +44,7 @@ void subscription_set_idle(struct query *query, int64_t former_ms, int64_t inter
     if (query->idle_streams == 0)
         min_ms = 0;
     query->connection->idle_queries += (min_ms > 0) - (push->idle_interval_ms > 0);
-    drop(query, push_set_idle(push, min_ms, query->connection->scaler->subscribes, now_ms));
+    drop(query, push_set_idle(&query->push, min_ms, query->connection->scaler->subscribes, now_ms));
 }
 
 void subscription_drop(struct query *query)
