@@ -63,10 +63,10 @@ static void forget(void *context, const struct identity *identity)
     trigger_credentials_remove(credentials->all, identity->bytes, identity->length);
 }
 
-static void doubt(void *context, const struct identity *identity)
+static void refresh(void *context, const struct identity *identity)
 {
     const struct credentials_feed *credentials = context;
-    trigger_credentials_doubt(credentials->all, identity->bytes, identity->length);
+    trigger_credentials_refresh(credentials->all, identity->bytes, identity->length);
 }
 
 struct own_credentials_settings credentials_feed_hooks(struct credentials_feed *it)
@@ -76,7 +76,7 @@ struct own_credentials_settings credentials_feed_hooks(struct credentials_feed *
     return (struct own_credentials_settings){
         .add = add,
         .remove = forget,
-        .doubt = doubt,
+        .refresh = refresh,
         .context = it,
         .reads_hpas = it->reads_hpas,
     };

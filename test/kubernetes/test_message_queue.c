@@ -44,14 +44,14 @@ static void there_is_one_message_about_a_key(void **state)
     message_queue_init(&queue, NULL, free);
     post(&queue, MESSAGE_ADD, "a", "1");
     post(&queue, MESSAGE_ADD, "b", "1");
-    post(&queue, MESSAGE_DOUBT, "a", NULL);
+    post(&queue, MESSAGE_REFRESH, "a", NULL);
     assert_received(&queue, "+a1 +b1 ");
     assert_received(&queue, "");
 
-    post(&queue, MESSAGE_DOUBT, "a", NULL);
-    post(&queue, MESSAGE_DOUBT, "a", NULL);
+    post(&queue, MESSAGE_REFRESH, "a", NULL);
+    post(&queue, MESSAGE_REFRESH, "a", NULL);
     assert_received(&queue, "?a ");
-    post(&queue, MESSAGE_DOUBT, "a", NULL);
+    post(&queue, MESSAGE_REFRESH, "a", NULL);
     post(&queue, MESSAGE_REMOVE, "a", NULL);
     assert_received(&queue, "-a ");
 

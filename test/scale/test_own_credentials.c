@@ -11,7 +11,7 @@
 #include <string.h>
 
 static struct text hooks; /* "+shop/worker -shop/worker" */
-static size_t doubts;
+static size_t refreshes;
 
 static void note_add(void *context, const struct identity *identity, const struct trigger_ref *ref,
                      const struct option *table)
@@ -27,18 +27,18 @@ static void note_remove(void *context, const struct identity *identity)
     text_addf(&hooks, "-%s", identity->bytes);
 }
 
-static void note_doubt(void *context, const struct identity *identity)
+static void note_refresh(void *context, const struct identity *identity)
 {
     (void)context;
     (void)identity;
-    doubts++;
+    refreshes++;
 }
 
 static void start(bool deny_inline, bool allow, bool is_verified)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.program = "/bin/true";
-    doubts = 0;
+    refreshes = 0;
     fake_reset();
     engine = engine_new(&settings);
     triggers = triggers_new(&(struct triggers_settings){
@@ -46,7 +46,7 @@ static void start(bool deny_inline, bool allow, bool is_verified)
         .connections = parse_connections(connections_yaml),
         .own = {.add = note_add,
                 .remove = note_remove,
-                .doubt = note_doubt,
+                .refresh = note_refresh,
                 .context = &hooks,
                 .callers_are_verified = is_verified,
                 .allows_authentications = allow},
@@ -409,30 +409,30 @@ static void they_count_as_memory_of_the_namespace(void **state)
     query_of(second);
 }
 
-static size_t doubts_at(struct trigger *trigger, int64_t now_ms)
+static size_t refreshes_at(struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query;
     assert_false(triggers_acquire_query(triggers, trigger, now_ms, &query, &error));
-    return doubts;
+    return refreshes;
 }
 
 /* A source may be away for hours, and with it ten thousand triggers. */
-static void a_failing_trigger_doubts_them_ever_less_often(void **state)
+static void a_failing_trigger_has_them_read_less_and_less_often(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(KEYLESS);
     refuse(trigger, ERROR_INVALID);
     int64_t now_ms = 1000;
-    assert_int_equal(doubts_at(trigger, now_ms), 1);
-    assert_int_equal(doubts_at(trigger, now_ms), 1);
-    assert_int_equal(doubts_at(trigger, now_ms += 1000), 2);
-    assert_int_equal(doubts_at(trigger, now_ms += 1000), 2);
-    assert_int_equal(doubts_at(trigger, now_ms += 1000), 3);
+    assert_int_equal(refreshes_at(trigger, now_ms), 1);
+    assert_int_equal(refreshes_at(trigger, now_ms), 1);
+    assert_int_equal(refreshes_at(trigger, now_ms += 1000), 2);
+    assert_int_equal(refreshes_at(trigger, now_ms += 1000), 2);
+    assert_int_equal(refreshes_at(trigger, now_ms += 1000), 3);
     for (size_t i = 0; i < 20; i++)
-        doubts_at(trigger, now_ms += 60000);
-    assert_int_equal(doubts_at(trigger, now_ms += 20000), 23);
-    assert_int_equal(doubts_at(trigger, now_ms += 40000), 24);
+        refreshes_at(trigger, now_ms += 60000);
+    assert_int_equal(refreshes_at(trigger, now_ms += 20000), 23);
+    assert_int_equal(refreshes_at(trigger, now_ms += 40000), 24);
 }
 
 static void keys_that_name_an_authentication_need_the_flag(void **state)
@@ -560,7 +560,7 @@ int main(void)
         OWN_TEST(who_waits_is_told_which_limit_is_reached),
         OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
-        OWN_TEST(a_failing_trigger_doubts_them_ever_less_often),
+        OWN_TEST(a_failing_trigger_has_them_read_less_and_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),
         cmocka_unit_test(an_address_beside_cluster_wide_ones_is_listed),
         OWN_TEST(those_of_its_namespace_go_to_any_address),

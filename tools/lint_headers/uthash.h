@@ -26,6 +26,8 @@ typedef struct UT_hash_table {
 typedef struct UT_hash_handle {
     UT_hash_table *tbl;
     struct UT_hash_handle *next, *hh_next;
+    const void *key;
+    unsigned keylen, hashv;
 } UT_hash_handle;
 
 /* Whatever is asked for: an item, a table, NULL. What it is given stays reachable. */
@@ -51,6 +53,7 @@ unsigned uthash_count(const void *table);
 #define HASH_DEL(head, item) ((head) = uthash_any((head), (item)))
 #define HASH_CLEAR(hh, head) ((head) = NULL)
 #define ELMT_FROM_HH(table, handle) uthash_any((table), (handle))
+#define HASH_TO_BKT(hash, count, bucket) ((bucket) = (hash) & ((count) - 1))
 #define HASH_COUNT(head) uthash_count(head)
 #define HASH_CNT(hh, head) uthash_count(head)
 

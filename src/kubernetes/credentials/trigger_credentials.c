@@ -320,7 +320,7 @@ static void receive_need(void *context, struct queued_message *message)
     struct trigger_credentials *all = context;
     struct need *need;
     HASH_FIND(hh, all->needs, message->key, message->key_length, need);
-    if (message->kind == MESSAGE_DOUBT) {
+    if (message->kind == MESSAGE_REFRESH) {
         /* all that it follows from: the object may name another authentication now */
         const struct used_object *used;
         LL_FOREACH(need == NULL ? NULL : need->used, used)
@@ -461,9 +461,9 @@ void trigger_credentials_remove(struct trigger_credentials *all, const char *key
     message_queue_send(&all->messages, MESSAGE_REMOVE, key, length, NULL);
 }
 
-void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length)
+void trigger_credentials_refresh(struct trigger_credentials *all, const char *key, size_t length)
 {
-    message_queue_send(&all->messages, MESSAGE_DOUBT, key, length, NULL);
+    message_queue_send(&all->messages, MESSAGE_REFRESH, key, length, NULL);
 }
 
 void trigger_credentials_stats(struct trigger_credentials *all,

@@ -53,9 +53,9 @@ void trigger_credentials_free(struct trigger_credentials *all); /* NULL is harml
 void trigger_credentials_add(struct trigger_credentials *all, const struct trigger_need *need);
 void trigger_credentials_remove(struct trigger_credentials *all, const char *key, size_t length);
 
-/* The source refused what the trigger's credentials say: the objects that it uses are read now,
- * if that is a second ago. */
-void trigger_credentials_doubt(struct trigger_credentials *all, const char *key, size_t length);
+/* Measuring fails, maybe as the source refuses the credentials: the objects that the trigger uses
+ * are read again, unless they were within the last second. */
+void trigger_credentials_refresh(struct trigger_credentials *all, const char *key, size_t length);
 
 void trigger_credentials_stats(struct trigger_credentials *all,
                                struct trigger_credentials_stats *ret_stats);

@@ -52,7 +52,7 @@ static void add(struct message_queue *queue, enum message_kind kind, const char 
 static void merge(struct message_queue *queue, struct queued_message *message,
                   enum message_kind kind, void *content)
 {
-    if (kind == MESSAGE_DOUBT)
+    if (kind == MESSAGE_REFRESH)
         return; /* what is added is read anyway */
     if (kind == MESSAGE_REMOVE && !message->is_known) {
         drop(queue, message);

@@ -1,8 +1,7 @@
 /*
  * Messages to the informer's thread: who is to be followed from now on, who is not any more, and
- * whose objects are doubted, so that they are read again. There is one at a time about each key,
- * which says what all that were sent come to: while the thread is busy there are no more of them
- * than there are keys.
+ * whose objects are to be read again. There is one message per key at a time. Later ones about the
+ * key are merged into it, so that a busy thread has no more messages than there are keys.
  *
  * Threads: any sends, the informer's receives.
  */
@@ -16,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum message_kind { MESSAGE_ADD, MESSAGE_REMOVE, MESSAGE_DOUBT };
+enum message_kind { MESSAGE_ADD, MESSAGE_REMOVE, MESSAGE_REFRESH };
 
 struct queued_message {
     enum message_kind kind;

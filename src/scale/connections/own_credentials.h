@@ -24,10 +24,10 @@ struct own_credentials_settings {
     void (*add)(void *context, const struct identity *identity, const struct trigger_ref *ref,
                 const struct option *table);
     void (*remove)(void *context, const struct identity *identity);
-    /* The source may have refused them: read them again. */
-    void (*doubt)(void *context, const struct identity *identity);
+    /* Measuring fails: the trigger's object is read again, and all that it names. */
+    void (*refresh)(void *context, const struct identity *identity);
     void *context;
-    bool reads_hpas;             /* doubting reads the replicas of the HPA, too */
+    bool reads_hpas;             /* a refresh reads the replicas of the HPA, too */
     bool callers_are_verified;   /* each has shown a certificate with one of the names of KEDA */
     bool allows_authentications; /* where inline ones are denied, an authentication that has the
                                     address is used even so */

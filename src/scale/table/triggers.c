@@ -133,6 +133,22 @@ static void count_secret(struct triggers *triggers, const struct trigger *trigge
                            connections_bytes(secret->connections));
 }
 
+/* Not by HASH_FIND(): a prepared identity has no bytes to compare. */
+struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
+                                const struct identity *identity)
+{
+    if (triggers->by_identity == NULL)
+        return NULL;
+    UT_hash_table *table = triggers->by_identity->hh.tbl;
+    unsigned bucket;
+    HASH_TO_BKT(identity->hash, table->num_buckets, bucket);
+    for (UT_hash_handle *at = table->buckets[bucket].hh_head; at != NULL; at = at->hh_next)
+        if (at->hashv == identity->hash && at->keylen == identity->length &&
+            identity_is(at->key, ref))
+            return ELMT_FROM_HH(table, at);
+    return NULL;
+}
+
 void triggers_add(struct triggers *triggers, struct trigger *trigger)
 {
     trigger->id = ++triggers->last_id;

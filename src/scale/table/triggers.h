@@ -29,7 +29,6 @@
  *   table/budget                   the memory that triggers take, of each namespace and in all
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
  *   table/triggers                 the table: added, called for, pinned, expired, dropped
- *   table/triggers_lookup          the trigger that a call names
  *   table/triggers_evict           who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
@@ -132,9 +131,10 @@ size_t triggers_of_object(const struct triggers *triggers, const char *namespace
 struct trigger *triggers_of_object_find(const struct triggers *triggers, const char *namespace,
                                         const char *name, uint64_t id);
 
-/* All, in no order, any number of walks at a time: each is in one of these buckets, which is read
- * within one piece: the next one there behind `before`, NULL at first. NULL: there is no other.
- * Where others come some may move to a later bucket, and are met again. */
+/* All, in no order, any number of walks at a time. Triggers are in buckets 0 to triggers_buckets()
+ * - 1, and a bucket is read within one piece. triggers_at() returns the next one of the bucket
+ * after `before` (NULL: the first one); NULL: there is no other. While triggers are added, some may
+ * move to a later bucket, and are met twice. */
 uint64_t triggers_buckets(const struct triggers *triggers);
 struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
                             const struct trigger *before);

@@ -75,7 +75,7 @@ bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int
 bool triggers_acquire_query(struct triggers *triggers, struct trigger *trigger, int64_t now_ms,
                             struct query **ret_query, struct error *error)
 {
-    triggers_doubt_kubernetes(triggers, trigger, now_ms);
+    triggers_refresh_object(triggers, trigger, now_ms);
     if (!lifecycle_measure(&triggers->lifecycle, trigger, error))
         return false;
     *ret_query = trigger->bound.query;

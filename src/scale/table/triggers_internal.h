@@ -24,13 +24,11 @@ struct triggers {
     int64_t resumed_ms; /* see triggers_resume(); 0: never */
 };
 
-/* ---- triggers_lookup.c ---- */
+/* ---- triggers.c ---- */
 
-/* The trigger with this identity, which was prepared; NULL: there is none. */
+/* The trigger of the ref, whose identity was prepared; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
-
-/* ---- triggers.c ---- */
 
 /* Takes the trigger. */
 void triggers_add(struct triggers *triggers, struct trigger *trigger);
@@ -75,9 +73,9 @@ void triggers_renew_one(struct triggers *triggers, struct trigger *trigger);
 
 /* ---- triggers_kubernetes.c ---- */
 
-/* What is known of the trigger's object in the Kubernetes API may be why its last answers were no
- * readings. Where the trigger needs the object it is read again. */
-void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger,
-                               int64_t now_ms);
+/* Has the trigger's object in the Kubernetes API read again where it needs that and its last answer
+ * was an error or a held value: what is known of the object may be the reason. */
+void triggers_refresh_object(const struct triggers *triggers, struct trigger *trigger,
+                             int64_t now_ms);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the Kubernetes API says about the object of a trigger: set, and doubted. */
+/* What the Kubernetes API says about the object of a trigger: set, and read again. */
 #include "scale/table/triggers_internal.h"
 
 #include "base/memory.h"
@@ -58,21 +58,20 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     return has_memory;
 }
 
-/* What KEDA was answered last is no reading, or an old one: the source may have refused the
- * credentials. Ever less often while it is so: what changes is noticed without it, too, and the
- * triggers of a source that is away for long are many. */
-void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *trigger,
-                               int64_t now_ms)
+/* Less and less often while measuring fails: changes are noticed without it, too, and a source that
+ * is down for long has many triggers. */
+void triggers_refresh_object(const struct triggers *triggers, struct trigger *trigger,
+                             int64_t now_ms)
 {
-    enum { FIRST_DOUBT_MS = 1000, LONGEST_DOUBT_MS = 60 * 1000 };
+    enum { MIN_INTERVAL_MS = 1000, MAX_INTERVAL_MS = 60 * 1000 };
     const struct own_credentials_settings *own = &triggers->settings.own;
     const struct trigger_last_answer *last = &trigger->answers.last;
     struct trigger_kubernetes *known = &trigger->kubernetes;
     bool is_held = trigger->answers.hold == TRIGGER_HOLD_ON;
     bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
     bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
-    if (!is_failing || last->answer.failing_since_ms > known->doubted_at_ms)
-        known->doubt_interval_ms = 0;
+    if (!is_failing || last->answer.failing_since_ms > known->refreshed_at_ms)
+        known->refresh_interval_ms = 0;
     if (!is_failing || trigger->phase == TRIGGER_PENDING)
         return;
 
@@ -81,11 +80,11 @@ void triggers_doubt_kubernetes(const struct triggers *triggers, struct trigger *
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
         return;
 
-    int64_t interval_ms = MAX(known->doubt_interval_ms, FIRST_DOUBT_MS);
-    if (known->doubted_at_ms > 0 && now_ms - known->doubted_at_ms < interval_ms)
+    int64_t interval_ms = MAX(known->refresh_interval_ms, MIN_INTERVAL_MS);
+    if (known->refreshed_at_ms > 0 && now_ms - known->refreshed_at_ms < interval_ms)
         return;
-    known->doubted_at_ms = now_ms;
-    known->doubt_interval_ms =
-        known->doubt_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, LONGEST_DOUBT_MS);
-    own->doubt(own->context, &trigger->identity);
+    known->refreshed_at_ms = now_ms;
+    known->refresh_interval_ms =
+        known->refresh_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, MAX_INTERVAL_MS);
+    own->refresh(own->context, &trigger->identity);
 }

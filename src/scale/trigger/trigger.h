@@ -84,9 +84,9 @@ struct trigger_binding {
     struct query_user user; /* how the query names this trigger in logs and metrics */
     char *connection_name;  /* of `user`, which borrows it; NULL: none of the connections file */
     struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
-    /* The source of the last query, which the values in `answers` are of; 0: there was none, or they
-     * are forgotten. It is a number (option_values_source()), as the values of a connection may
-     * have 64 KiB. */
+    /* The source of the last query, which the values in `answers` are of; 0: there was none, or
+     * they are forgotten. It is a number (option_values_source()), as the values of a connection
+     * may have 64 KiB. */
     uint64_t source;
     struct error refusal; /* why it got no query of the connection that it was renewed with */
 };
@@ -96,8 +96,8 @@ struct trigger_binding {
 struct trigger_kubernetes {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
     struct hpa_facts hpa;
-    int64_t doubted_at_ms;     /* when they were read again last, as measuring failed; 0: never */
-    int64_t doubt_interval_ms; /* until they are read again while it fails; 0: it does not */
+    int64_t refreshed_at_ms;     /* when they were read again as measuring failed; 0: never */
+    int64_t refresh_interval_ms; /* until they are read again while it fails; 0: it does not */
 };
 
 /* What KEDA was answered last about a trigger. */
