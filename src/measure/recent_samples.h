@@ -20,9 +20,9 @@
 enum { RECENT_SAMPLES_MAX = 64 };
 
 struct recent_sample {
-    int64_t at_ms; /* when the source was asked */
+    int64_t at_ms; /* when its request was sent */
     struct reading reading;
-    /* The most of all samples that became this one; NAN: one was unknown, and none above 0. */
+    /* The largest of all readings that this sample is of; NAN: one is unknown, and none above 0. */
     double max_waiting; /* the value, where the source has no other count */
     double max_in_flight;
     /* Measuring failed, or nobody measured, between the one before and this one. */
@@ -36,7 +36,7 @@ struct recent_samples {
     struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
     bool has_gap;    /* since the last sample */
-    int64_t last_ms; /* when the last reading was asked for; its sample may be a little later */
+    int64_t last_ms; /* when the last request was sent; its sample's at_ms may be a little later */
 };
 
 void recent_samples_add(struct recent_samples *recent, int64_t at_ms,

@@ -24,13 +24,15 @@ struct snapshot {
     int64_t failed_at_ms;        /* where the last attempt failed: when */
     int64_t failing_since_ms;    /* ... and since when all did; 0: it did not fail */
     struct error error;          /* of the last attempt */
-    int64_t no_reading_since_ms; /* since when a caller has been waiting, or since the connection
-                                    failed, if no reading came after it; 0: neither */
+    int64_t no_reading_since_ms; /* when the first call began to wait, or the connection failed, and
+                                    no reading came since: the earlier; 0: neither */
     int64_t effective_interval_ms; /* what the source keeps up with */
     int64_t stuck_for_ms; /* requests are in flight, and nothing was answered for so long; 0: it
                              works */
 };
 
+/* Writes over `ret_copy`; whoever has it ends it, too. */
+void snapshot_copy(const struct snapshot *snapshot, struct snapshot *ret_copy);
 void snapshot_done(struct snapshot *snapshot);
 
 /* For how long a reading is as good as a new one where no user set an interval: ten times what its

@@ -56,10 +56,11 @@ static void print_end(const struct question *question, const struct test_task *t
         printf("%s: %s\n", identity, error_text(&task->error));
     else
         printf("%s: waiting %g activation %g in_flight %g consumers %g partitions %g with_lag %g "
-               "value %g\n",
+               "arrived %g consumed %g arrival_rate %g consumption_rate %g value %g\n",
                identity, reading->waiting, reading->waiting_for_activation, reading->in_flight,
                reading->consumers, reading->partitions, reading->partitions_with_lag,
-               reading->value);
+               reading->arrived, reading->consumed, reading->arrival_rate,
+               reading->consumption_rate, reading->value);
 }
 
 static bool parse(const struct scaler *scaler, struct question *question)

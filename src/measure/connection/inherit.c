@@ -28,9 +28,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
         return;
     query_set_last_attempt(query, former->last_attempt);
     error_done(&known->error);
-    *known = *former;
-    known->error = (struct error){0};
-    error_copy(&known->error, &former->error);
+    snapshot_copy(former, known);
     known->failed_at_ms = 0; /* this one was not tried: the next call has it measured */
     outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
 }

@@ -1,10 +1,14 @@
 /*
  * The groups (namespaces) of a schedule's jobs: which of their jobs are ready, whose turn it is.
  *
- * Of the groups with a job that comes first, the one goes on that has the fewest jobs of the same
- * class in flight. So no group's jobs wait for thousands of another's, and none of them for one of
- * its own that hangs. A job of several groups has the turns of the one with the fewest jobs when it
- * gets ready: it is to be no burden on the one, and to wait for nobody of the other.
+ * Each group offers its first ready job. An urgent one (a caller waits for it, or it is overdue for
+ * very long) goes before one that is not. Among equals the turn is that of the group with the
+ * fewest jobs of that class in flight, and then of the one whose last turn was longest ago.
+ *
+ * So a group with thousands of jobs does not delay those of another one. A job that hangs costs its
+ * own group no turns, as it is of another class (it was slow, or timed out). A job of several
+ * groups counts for the one that has the fewest jobs when it gets ready: it costs a large group no
+ * turn, and does not wait behind that one's other jobs.
  *
  * Threads and owner: as schedule.h has it.
  */
@@ -63,9 +67,8 @@ void job_groups_add_sent(struct job_groups *groups, struct job *job);
 void job_groups_isolate_sent(struct job_groups *groups, struct job *job);
 void job_groups_remove_sent(struct job_groups *groups, const struct job *job);
 
-/* The next ready job of these classes, from the first to the last, which have their turns
- * together; NULL: none. The keys up to `urgent_key` come before all turns. Without turns: any that
- * is first of a group. */
+/* The next ready job of the classes from `first` to `last`, whose turns are counted together; NULL:
+ * none. Jobs with keys up to `urgent_key` are urgent. Without turns: the first one of any group. */
 struct job *job_groups_next(const struct job_groups *groups, enum job_class first,
                             enum job_class last, bool has_turns, int64_t urgent_key);
 

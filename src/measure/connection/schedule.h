@@ -80,13 +80,13 @@ void schedule_remove(struct schedule *schedule, struct job *job);
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
-/* Sets when the job is due, if nobody wants it sooner; 0: before all others; CLOCK_NEVER: when
- * somebody wants it. Has no effect on a job that is in flight (set it when that ends), spaced out,
- * or ready already. */
+/* Sets when the job is due without a demand (schedule_demand()). 0: now, before all others;
+ * CLOCK_NEVER: not at all. Has no effect on a job that is in flight (set it when that ends), spaced
+ * out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
-/* Does what schedule_set_due() does, for a job that nobody may have wanted at due_ms: where that is
- * in the past, the job's delay counts from now_ms only. */
+/* The same, for a job that may have had no user at due_ms. Where due_ms is in the past, the job's
+ * delay counts from now_ms, unless it was due at that time before. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms);
 
 /*

@@ -28,7 +28,7 @@ enum {
 /* A value, and when it was answered last. */
 struct peak_value_entry {
     double value;
-    int64_t at_ms; /* of which clock, say those who have entries */
+    int64_t at_ms; /* struct peak_value and struct peer_value say by which clock */
 };
 
 /* Start from {0}; peak_value_done() ends it. */

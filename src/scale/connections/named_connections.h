@@ -11,12 +11,12 @@
 #include "config/connections.h"
 #include "measure/scaler.h"
 
-/* Checks every connection by its scaler's table, and adds its mistakes to it, or what its keys
- * mean. One that has mistakes already is left as it is. */
+/* Parses every connection by its scaler's table: each gets its values, or its mistakes. One that
+ * has mistakes already is left as it is. */
 void named_connections_check(struct connections *connections, const struct scaler *const *scalers);
 
-/* What its keys mean. Where they were not checked before they are parsed now, and the mistakes are
- * added. The caller frees the values. */
+/* The values of its keys, which are parsed now where named_connections_check() was not called. Adds
+ * the mistakes. The caller frees the values. */
 struct option_values *named_connections_values(const struct named_connection *connection,
                                                const struct scaler *scaler, struct error *mistakes);
 

@@ -76,15 +76,21 @@ struct policy_peak {
     int64_t peers_until_ms; /* when of_peers ends to count */
 };
 
-/* What is known of the time before a stall. Idle: nothing waits, and nothing is known to be in
- * flight. (What is in flight at Kafka, which does not report it, waits until it is committed.) */
-enum policy_before { POLICY_BEFORE_UNKNOWN, POLICY_BEFORE_IDLE, POLICY_BEFORE_KNOWN };
+/* What the last sample before a stall showed. */
+enum policy_before {
+    POLICY_BEFORE_UNKNOWN, /* the policy has seen nothing but the stall */
+    POLICY_BEFORE_IDLE,    /* nothing waited, and nothing was known to be in flight (what Kafka has
+                              in flight counts as waiting until it is committed) */
+    POLICY_BEFORE_KNOWN,   /* messages were consumed */
+};
 
 /* onStall: the replicas of before a stall, which `hold` keeps. */
 struct policy_before_stall {
     enum policy_before known;
-    int64_t replicas;       /* what was asked for when consumption stopped */
-    int64_t burst_until_ms; /* when the first interval since it was idle ends */
+    int64_t replicas;
+    /* Messages came after POLICY_BEFORE_IDLE: until here, one interval later, `replicas` may still
+     * rise, as all of them may not have arrived; 0: it was not idle. */
+    int64_t burst_until_ms;
 };
 
 /* maxWait: the replicas that it asked for, which become fewer only when fewer have been needed for

@@ -20,8 +20,8 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
                        int64_t now_ms, struct answer *ret_answer);
 
-/* What the answer follows from at a moment, now or in the past, besides what is kept of the
- * trigger. */
+/* What was known at a moment, now or in the past. The rest that an answer follows from is taken
+ * from the trigger as it is now. */
 struct trigger_moment {
     int64_t at_ms;
     const struct snapshot *snapshot;

@@ -55,8 +55,6 @@ static void evaluate(struct past *past, const struct history_sample *sample,
                        sample->at_ms);
     trigger_figures(past->trigger, &report, row);
     row->reading = sample->reading; /* of this moment, and not of the one before */
-    past->snapshot = report.snapshot;
-    report.snapshot = (struct snapshot){0};
     trigger_report_done(&report);
 }
 

@@ -86,15 +86,13 @@ static double past_replicas(double value, double threshold)
 }
 
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
-                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
-                         struct trigger_report *ret_report)
+                         const struct snapshot *snapshot, const struct peak_value *peak,
+                         int64_t at_ms, struct trigger_report *ret_report)
 {
     struct trigger_report *report = ret_report;
-    *report = (struct trigger_report){.at_ms = at_ms,
-                                      .snapshot = *snapshot,
-                                      .has_policy = now->has_policy,
-                                      .throughput = {NAN, NAN, NAN}};
-    *snapshot = (struct snapshot){0};
+    *report = (struct trigger_report){
+        .at_ms = at_ms, .has_policy = now->has_policy, .throughput = {NAN, NAN, NAN}};
+    snapshot_copy(snapshot, &report->snapshot);
     struct evaluation_result evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->plan.effective.is_on;

@@ -44,15 +44,14 @@ void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
                                  struct trigger_report *ret_report);
 
 /*
- * The report of the past, when `snapshot` was known and `peak` had been answered; the snapshot
- * moves into it. `now` is of now, with changes: it has what the policy decided then, as far back as
- * that is kept.
- * What is older followed from all that came before it: the threshold says how many replicas there
- * was work for.
+ * The report of a moment in the past, when `snapshot` was known and `peak` had been answered. `now`
+ * is a report of now, with changes: it has what the policy decided then, as far back as that is
+ * kept. Before that, the policy's decisions are not known: the replicas are those that the
+ * threshold gives.
  */
 void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
-                         struct snapshot *snapshot, const struct peak_value *peak, int64_t at_ms,
-                         struct trigger_report *ret_report);
+                         const struct snapshot *snapshot, const struct peak_value *peak,
+                         int64_t at_ms, struct trigger_report *ret_report);
 void trigger_report_done(struct trigger_report *report);
 
 /* A report in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
