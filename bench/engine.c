@@ -63,16 +63,16 @@ static void stay_awake(struct connection *connection)
 
 static int64_t simulated_us;
 
-static int64_t read_now_ms(void)
+static int64_t read_now_us(void)
 {
-    return simulated_us / 1000;
+    return simulated_us;
 }
 
 static const struct connection_settings settings = {
     .interval_ms = 3600 * 1000, /* what is measured is what notifications ask for */
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
-    .now_ms = read_now_ms,
+    .now_us = read_now_us,
     .hooks.wake_poller = stay_awake,
     .hooks.watcher_ready = ignore_ready,
     .hooks.watcher_not_ready = ignore_ready,

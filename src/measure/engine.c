@@ -110,7 +110,7 @@ struct engine *engine_new(const struct engine_settings *settings)
         .backoff = {.min_ms = settings->backoff_min_ms,
                     .max_ms = settings->backoff_max_ms,
                     .jitter = clock_jitter},
-        .now_ms = clock_now_ms,
+        .now_us = settings->now_us,
         .hooks = {.wake_poller = poller_wake_for,
                   .yield_lock = poller_yield_lock,
                   .watcher_ready = add_ready,
@@ -204,7 +204,6 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
                                 const struct former_query *former)
 {
     const struct query_use *use = &request->use;
-    int64_t now_ms = clock_now_ms();
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     struct query *query = query_for_values(connection, request->query_values, poller->values->data);
     query_want(query, use->wants);
@@ -214,7 +213,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
         query_inherit(query, former);
     if (query->number == 0)
         query->number = ++engine->queries_made;
-    query_begin_use(query, use->interval_ms, now_ms);
+    query_begin_use(query, use->interval_ms, connection_now_ms(connection));
     poller->is_replaced = false;
     tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
     if (use->namespace != NULL)
@@ -263,7 +262,7 @@ void engine_release(struct query *query, const struct query_use *use)
     query_end_want(query, use->wants);
     if (use->keeps_recent_samples)
         query_end_recent_samples(query, use->interval_ms);
-    query_end_use(query, use->interval_ms, clock_now_ms());
+    query_end_use(query, use->interval_ms, connection_now_ms(&poller->connection));
     engine_limits_count(engine, poller);
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);

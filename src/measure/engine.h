@@ -62,6 +62,7 @@
 #ifndef BACKLOG_MEASURE_ENGINE_H
 #define BACKLOG_MEASURE_ENGINE_H
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/option.h"
@@ -82,23 +83,24 @@ struct engine_settings {
     int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
-    size_t max_agents;           /* of them, those with an agent process */
-    size_t history_bytes;        /* for the readings of the last hour; 0: none are kept */
-    const char *program;         /* for a scaler in an agent (agent/agent_launch.h); borrowed */
-    bool all_in_agents;          /* not only the scalers that need it */
+    size_t max_agents;    /* of them, those with an agent process */
+    size_t history_bytes; /* for the readings of the last hour; 0: none are kept */
+    const char *program;  /* for a scaler in an agent (agent/agent_launch.h); borrowed */
+    bool all_in_agents;   /* not only the scalers that need it */
+    /* The engine's clock: times of readings and failures, and when what is due. A test may move one
+     * of its own. Deadlines of clients are always of base/clock.h. */
+    int64_t (*now_us)(void);
     void (*wake)(void *context); /* a watcher has news; any thread, no lock held; may be NULL */
     void *wake_context;
 };
 
 #define ENGINE_DEFAULTS                                                                            \
-    (struct engine_settings){.interval_ms = 5000,                                                  \
-                             .connect_timeout_ms = 2000,                                           \
-                             .timeout_ms = 2000,                                                   \
-                             .backoff_min_ms = 250,                                                \
-                             .backoff_max_ms = 5000,                                               \
-                             .max_connections = 1024,                                              \
-                             .max_agents = 64,                                                     \
-                             .program = "/proc/self/exe"}
+    (struct engine_settings)                                                                       \
+    {                                                                                              \
+        .interval_ms = 5000, .connect_timeout_ms = 2000, .timeout_ms = 2000,                       \
+        .backoff_min_ms = 250, .backoff_max_ms = 5000, .max_connections = 1024, .max_agents = 64,  \
+        .program = "/proc/self/exe", .now_us = clock_now_us                                        \
+    }
 
 struct engine *engine_new(const struct engine_settings *settings);
 

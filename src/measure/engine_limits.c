@@ -46,14 +46,14 @@ void engine_limits_replace(struct engine *engine, struct poller *poller)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     poller->is_replaced = true;
-    poller->replaced_at_ms = clock_now_ms();
+    poller->replaced_at_ms = connection_now_ms(connection);
     engine_limits_count(engine, poller);
 }
 
 static void end_late_replacements(struct engine *engine)
 {
     enum { REPLACING_MS = 60 * 1000 };
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = engine->settings.now_us() / 1000;
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         if (poller->is_counted)
             continue;

@@ -97,7 +97,7 @@ void engine_retire_stats(struct engine *engine, struct connection *connection, c
 
 struct connection_stats engine_connection_stats(struct connection *connection)
 {
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     struct connection_stats stats = connection->stats;
     if (connection->state == CONNECTION_FAILED)
         stats.counts[COUNT_FAILING_QUERIES] = stats.counts[COUNT_QUERIES];

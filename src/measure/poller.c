@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/param.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@ static struct poller *poller_of_connection(struct connection *connection)
 struct poller *poller_of(const struct query *query)
 {
     return poller_of_connection(query->connection);
+}
+
+static int64_t now_us(const struct connection *connection)
+{
+    return connection->settings->now_us();
 }
 
 struct connection *poller_lock(struct poller *poller)
@@ -91,7 +97,8 @@ static struct task *poller_feed_take(struct feed *feed)
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     /* It changes with those who use it, while the scaler measures. */
     scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
-    struct query *query = poller->is_stopping ? NULL : connection_take(connection, clock_now_us());
+    struct query *query =
+        poller->is_stopping ? NULL : connection_take(connection, now_us(connection));
     if (query == NULL)
         clear_wake(poller);
     return query == NULL ? NULL : &query->task;
@@ -100,7 +107,7 @@ static struct task *poller_feed_take(struct feed *feed)
 static struct task *poller_feed_next_cancelled(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    struct query *query = connection_cancel(connection, clock_now_ms());
+    struct query *query = connection_cancel(connection, connection_now_ms(connection));
     return query == NULL ? NULL : &query->task;
 }
 
@@ -132,28 +139,30 @@ static int64_t poller_feed_next_ms(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     bool is_due = is_over(poller) || connection->unsubscribes_count > 0;
-    return is_due ? now_ms : connection_next_ms(connection, now_ms);
+    int64_t next_ms = is_due ? now_ms : connection_next_ms(connection, now_ms);
+    return next_ms == CLOCK_NEVER ? next_ms : clock_now_ms() + next_ms - now_ms;
 }
 
 static int64_t poller_feed_delay_ms(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    return schedule_delay_ms(&connection->schedule, clock_now_ms());
+    return schedule_delay_ms(&connection->schedule, connection_now_ms(connection));
 }
 
 static void poller_feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    schedule_set_max_tasks(&connection->schedule, max_tasks, isolated, clock_now_ms());
+    schedule_set_max_tasks(&connection->schedule, max_tasks, isolated,
+                           connection_now_ms(connection));
 }
 
 static void poller_feed_started(struct task *task)
 {
     _cleanup_(connection_unlock) struct connection *connection =
         poller_lock(poller_of_feed(task->feed));
-    connection_query_started(query_of_task(task), clock_now_us());
+    connection_query_started(query_of_task(task), now_us(connection));
 }
 
 /* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
@@ -178,7 +187,7 @@ static void poller_feed_end(struct task *task, enum task_outcome outcome,
     hide_all(poller, task, &task->subscribe_error);
     pthread_mutex_lock(&poller->connection.lock);
     connection_query_ended(query_of_task(task), outcome, reading, error == NULL ? NULL : &shown,
-                           clock_now_us());
+                           now_us(&poller->connection));
     pthread_mutex_unlock(&poller->connection.lock);
     poller->settings->published(poller->settings->engine);
 }
@@ -232,9 +241,9 @@ static void open_client(struct poller *poller)
     connection_connecting(connection);
     scaler_set_reconnects(connection->backoff.reconnects);
     if (try_open(poller, &error))
-        connection_connected(connection, clock_now_ms());
+        connection_connected(connection, connection_now_ms(connection));
     else
-        connection_refused(connection, &error, clock_now_ms());
+        connection_refused(connection, &error, connection_now_ms(connection));
     publish(poller);
 }
 
@@ -256,7 +265,7 @@ static void measure_tasks(struct poller *poller)
     /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
         return;
-    connection_lost(connection, usable ? NULL : &error, clock_now_ms());
+    connection_lost(connection, usable ? NULL : &error, connection_now_ms(connection));
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
     client_close(TAKE(poller->client));
     poller->settings->published(poller->settings->engine);
@@ -265,9 +274,10 @@ static void measure_tasks(struct poller *poller)
 static void wait_until_ms(struct poller *poller, int64_t until_ms)
 {
     struct pollfd wake = {.fd = poller->wake_fd, .events = POLLIN};
+    int64_t left_ms = MAX(until_ms - connection_now_ms(&poller->connection), 0);
     {
         _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
-        poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : clock_left_ms(until_ms, INT_MAX));
+        poll(&wake, 1, until_ms == CLOCK_NEVER ? -1 : (int)MIN(left_ms, INT_MAX));
     }
     clear_wake(poller);
 }
@@ -275,7 +285,7 @@ static void wait_until_ms(struct poller *poller, int64_t until_ms)
 static void work(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     int64_t next_ms = connection_next_ms(connection, now_ms);
     scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     if (connection_wants_client(connection, now_ms))
@@ -321,7 +331,7 @@ static void poller_notify(void *context, uint64_t id)
 {
     struct poller *poller = context;
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    connection_notify(connection, id, clock_now_us());
+    connection_notify(connection, id, now_us(connection));
     poller_wake(poller);
 }
 
@@ -329,7 +339,7 @@ static void poller_lose(void *context, uint64_t id)
 {
     struct poller *poller = context;
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    connection_lose_subscription(connection, id, clock_now_ms());
+    connection_lose_subscription(connection, id, connection_now_ms(connection));
     poller_wake(poller);
 }
 
@@ -345,7 +355,7 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int refused = poller->wake_fd < 0 ? errno : 0;
     connection_init(&poller->connection, settings->connection, scaler, source_address(values),
-                    clock_now_ms());
+                    settings->connection->now_us() / 1000);
     poller->connection.feed = &poller->feed;
     poller->connection.notifier =
         (struct notifier){.notify = poller_notify, .context = poller, .lose = poller_lose};

@@ -69,16 +69,16 @@ static void forget_news(void *context, struct watcher *watcher)
     (void)watcher;
 }
 
-static int64_t read_now_ms(void)
+static int64_t read_now_us(void)
 {
-    return now_ms;
+    return now_ms * 1000;
 }
 
 static const struct connection_settings settings = {
     .interval_ms = 5000,
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
-    .now_ms = read_now_ms,
+    .now_us = read_now_us,
     .hooks.wake_poller = stay_awake,
     .hooks.yield_lock = let_others_in,
     .hooks.watcher_ready = count_news,

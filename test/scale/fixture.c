@@ -31,14 +31,19 @@ struct connections *parse_connections(const char *yaml)
     return connections;
 }
 
-void start_triggers_with(size_t max_connections, bool deny_inline)
+struct engine_settings engine_of_triggers(void)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.max_connections = max_connections;
+    settings.max_connections = 3; /* two of the file, and another one */
     settings.history_bytes = 1 << 20;
     settings.program = "/bin/true";
+    return settings;
+}
+
+void start_triggers_on(const struct engine_settings *settings, bool deny_inline)
+{
     fake_reset();
-    engine = engine_new(&settings);
+    engine = engine_new(settings);
     triggers = triggers_new(&(struct triggers_settings){
         .scalers = fake_scalers,
         .connections = parse_connections(connections_yaml),
@@ -54,7 +59,8 @@ void start_triggers_with(size_t max_connections, bool deny_inline)
 
 void start_triggers(bool deny_inline)
 {
-    start_triggers_with(3, deny_inline); /* two of the file, and another one */
+    const struct engine_settings settings = engine_of_triggers();
+    start_triggers_on(&settings, deny_inline);
 }
 
 int set_up(void **state)

@@ -21,7 +21,10 @@ extern struct triggers *triggers; /* three at most, a MiB of memory, two connect
 int set_up(void **state);
 int tear_down(void **state);
 void start_triggers(bool deny_inline);
-void start_triggers_with(size_t max_connections, bool deny_inline);
+
+/* The settings of that engine, to be changed before it is started. */
+struct engine_settings engine_of_triggers(void);
+void start_triggers_on(const struct engine_settings *settings, bool deny_inline);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 

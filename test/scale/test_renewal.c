@@ -157,8 +157,10 @@ static void what_others_hold_for_another_source_stays_until_it_is_measured(void 
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
+    struct engine_settings settings = engine_of_triggers();
+    settings.max_connections = 1;
     tear_down(state);
-    start_triggers_with(1, false);
+    start_triggers_on(&settings, false);
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
     set_connections("connections:\n  mirror: {scaler: fake, source: \"amqp://orders\"}\n");

@@ -15,6 +15,11 @@ static char violation[1024];
 
 /* ---- time and chance ---- */
 
+static int64_t now_us(void)
+{
+    return world.now_us;
+}
+
 int64_t now_ms(void)
 {
     return world.now_us / 1000;
@@ -265,7 +270,7 @@ static void begin(uint64_t seed, bool traced)
         (struct connection_settings){.interval_ms = STANDARD_INTERVAL_MS,
                                      .timeout_ms = 2000,
                                      .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = jitter},
-                                     .now_ms = now_ms,
+                                     .now_us = now_us,
                                      .hooks.wake_poller = client_wake_for,
                                      .hooks.watcher_ready = add_ready,
                                      .hooks.watcher_not_ready = forget};

@@ -35,8 +35,6 @@ void *uthash_any(const void *table, const void *key_or_item);
 unsigned uthash_count(const void *table);
 
 #define HASH_FIND(hh, head, key, length, found) ((found) = uthash_any((head), (key)))
-#define HASH_FIND_BYHASHVALUE(hh, head, key, length, hash, found)                                  \
-    ((found) = uthash_any((head), (key)))
 #define HASH_FIND_STR(head, key, found) ((found) = uthash_any((head), (key)))
 #define HASH_FIND_PTR(head, key, found) ((found) = uthash_any((head), (key)))
 #define HASH_FIND_INT(head, key, found) ((found) = uthash_any((head), (key)))

@@ -56,7 +56,7 @@ struct connection_settings {
     int64_t interval_ms; /* where the user sets none */
     int64_t timeout_ms;  /* of a query whose scaler sets none */
     struct backoff_settings backoff;
-    int64_t (*now_ms)(void);
+    int64_t (*now_us)(void);
     struct connection_hooks hooks;
     struct history *history; /* of the queries; NULL: none is kept */
 };
@@ -167,6 +167,11 @@ struct query {
     struct query *next_unanswered, *prev_unanswered; /* query.c */
     UT_hash_handle hh;                               /* query.c */
 };
+
+static inline int64_t connection_now_ms(const struct connection *connection)
+{
+    return connection->settings->now_us() / 1000;
+}
 
 /* It is connected again after it had failed, and some of its queries have not noted that yet
  * (connection_connected()). */

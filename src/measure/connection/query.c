@@ -162,7 +162,7 @@ void query_end_recent_samples(struct query *query, int64_t interval_ms)
 void query_demand(struct query *query, int64_t from_ms)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    int64_t now_ms = connection->settings->now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     outage_call(&query->outage, now_ms);
     join_unanswered(query);
     if (connection->state != CONNECTION_FAILED)

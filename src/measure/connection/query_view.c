@@ -37,7 +37,7 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
 {
     struct connection *connection = query->connection;
-    int64_t now_ms = connection->settings->now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     const struct error *error = &query->known.error;
     *ret_snapshot = query->known;
     ret_snapshot->error = (struct error){0};
@@ -85,7 +85,7 @@ void query_get_state(const struct query *query, struct query_state *ret_state)
         .is_subscribed = query->is_subscribed,
         .interval_ms = query_interval_ms(query),
         .effective_interval_ms =
-            connection_effective_interval_ms(connection, connection->settings->now_ms()),
+            connection_effective_interval_ms(connection, connection_now_ms(connection)),
     };
     const char *title = connection->naming.title;
     snprintf(ret_state->connection, sizeof(ret_state->connection), "%.*s",

@@ -17,7 +17,7 @@ void watcher_start(struct watcher *watcher, struct query *query, bool is_stream)
     query->streams += is_stream;
     if (!is_stream)
         return;
-    query_plan(query, connection->settings->now_ms());
+    query_plan(query, connection_now_ms(connection));
     connection->settings->hooks.wake_poller(connection);
 }
 
@@ -27,7 +27,7 @@ void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
     if (query == NULL || watcher->idle_interval_ms == interval_ms)
         return;
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
-    int64_t now_ms = connection->settings->now_ms();
+    int64_t now_ms = connection_now_ms(connection);
     subscription_set_idle(query, watcher->idle_interval_ms, interval_ms, now_ms);
     watcher->idle_interval_ms = interval_ms;
     query_plan(query, now_ms);
@@ -41,7 +41,7 @@ static void unwatch(struct watcher *watcher)
     DL_DELETE(query->watchers, watcher);
     query->streams -= watcher->is_stream;
     watcher->query = NULL;
-    query_plan(query, connection->settings->now_ms());
+    query_plan(query, connection_now_ms(connection));
 }
 
 void watcher_stop(struct watcher *watcher)
