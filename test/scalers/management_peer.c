@@ -48,16 +48,33 @@ static void add_queues(struct text *json, size_t from, size_t to)
     text_add(json, "]");
 }
 
+static const char given_begin[] = "{\"name\"";
+
+/* Where the given queue of this number begins, or all of them end. */
+static const char *find_given(const char *given, size_t number)
+{
+    const char *at = strstr(given, given_begin);
+    for (size_t i = 0; at != NULL && i < number; i++)
+        at = strstr(at + 1, given_begin);
+    return at == NULL ? given + strlen(given) : at;
+}
+
 /* A list, or a page of them. */
 static char *list_given(const char *given, const char *request)
 {
+    size_t number;
+    size_t size;
     size_t count = 0;
-    for (const char *at = given; (at = strstr(at, "\"name\"")) != NULL; at++)
+    while (*find_given(given, count) != '\0')
         count++;
-    return strstr(request, "?page=") == NULL
-               ? text_format("[%s]", given)
-               : text_format("{\"filtered_count\":%zu,\"page_count\":1,\"items\":[%s]}", count,
-                             given);
+    const char *page = strstr(request, "?page=");
+    if (page == NULL || sscanf(page, "?page=%zu&page_size=%zu", &number, &size) != 2)
+        return text_format("[%s]", given);
+    const char *from = find_given(given, (number - 1) * size);
+    const char *to = find_given(given, number * size);
+    int length = (int)(to - from) - (*to != '\0'); /* without the comma between the two */
+    return text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%.*s]}", count,
+                       (count + size - 1) / size, length, from);
 }
 
 static char *list_queues(struct management_peer *peer, size_t queues, const char *given,

@@ -131,6 +131,52 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     management_stop(&fixture);
 }
 
+/* A client of a broker that was lost before; its first answers come so long after the login. */
+static void connect_again(struct management_fixture *fixture, unsigned seconds)
+{
+    scaler_set_reconnects(true);
+    assert_true(scaler_rabbitmq.connect(fixture->triggers[0].options.connection,
+                                        clock_now_ms() + MANAGEMENT_WITHIN_MS, &fixture->client,
+                                        &fixture->error));
+    sleep(seconds);
+}
+
+/* The last page is asked for and answered when no 0 of one queue is doubted any more. */
+static void zeros_in_the_first_pages_of_a_pattern_are_doubted_to_the_last(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "20s",
+                     &(struct management_script){.queues = 5, .statistics_ms = 800});
+    fixture.page_size = "1";
+    management_add_queue(&fixture, "^q", "MessageRate");
+    connect_again(&fixture, 3);
+    management_measure(&fixture);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
+    assert_int_equal(fixture.peer.statistics, 5);
+    test_feed_again(fixture.feed);
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 10);
+    management_stop(&fixture);
+}
+
+/* It may have been made when it was asked for. */
+static void a_0_is_doubted_that_was_requested_in_time_and_came_late(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "5s",
+                     &(struct management_script){.queues = 1, .statistics_ms = 2000});
+    management_add_queue(&fixture, "^q", "MessageRate");
+    connect_again(&fixture, 5);
+    management_measure(&fixture);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
+    test_feed_again(fixture.feed);
+    management_measure(&fixture);
+    assert_waiting(fixture.feed, 0, 0);
+    management_stop(&fixture);
+}
+
 /* Ends with the client connected that was lost or replaced, and its zeros doubted, then not. */
 static void assert_doubted_for_a_while(struct management_fixture *fixture)
 {
@@ -352,6 +398,8 @@ int main(void)
         cmocka_unit_test(a_pattern_is_not_the_sum_of_what_was_not_cut_off),
         cmocka_unit_test(zeros_are_believed_where_totals_hang_that_came_before),
         cmocka_unit_test(zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms),
+        cmocka_unit_test(zeros_in_the_first_pages_of_a_pattern_are_doubted_to_the_last),
+        cmocka_unit_test(a_0_is_doubted_that_was_requested_in_time_and_came_late),
         cmocka_unit_test(zeros_after_a_silence_are_doubted),
         cmocka_unit_test(zeros_are_doubted_where_a_client_lost_its_connection),
         cmocka_unit_test(a_silence_of_many_is_one),

@@ -79,6 +79,7 @@ static void begin_pages(struct rabbitmq_lookup *lookup)
 {
     lookup->page = 1;
     lookup->aggregate = (struct rabbitmq_aggregate){0};
+    lookup->is_doubted = false;
 }
 
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
@@ -278,6 +279,7 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
         *ret_counted = true;
     }
+    lookup->is_doubted |= is_doubted;
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
         return RABBITMQ_LOOKUP_NEXT_PAGE;
 
@@ -288,6 +290,6 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
         *ret_counted = true;
         return RABBITMQ_LOOKUP_LACKING;
     }
-    answer_undoubted(lookup, &lookup->aggregate, is_doubted);
+    answer_undoubted(lookup, &lookup->aggregate, lookup->is_doubted);
     return RABBITMQ_LOOKUP_ENDED;
 }

@@ -44,6 +44,7 @@ struct rabbitmq_lookup {
     /* Of a pattern. */
     int64_t page;                        /* that is requested */
     struct rabbitmq_aggregate aggregate; /* of the pages before it */
+    bool is_doubted;                     /* one of these was */
     size_t empty;                        /* the queues whose totals were 0 */
     int64_t matches;                     /* queues that match, by the page before it */
     unsigned begun_again;                /* as these had changed */

@@ -94,7 +94,7 @@ bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
         rabbitmq_preference_note_restart(preference, now_ms);
     preference->is_silent = false;
     if (source == RABBITMQ_SOURCE_STATISTICS)
-        return now_ms < preference->doubted_until_ms;
+        return sent_ms < preference->doubted_until_ms; /* it may be as old as its request */
     if (now_ms - sent_ms < CUT_MS)
         return false;
     if (!is_up)
