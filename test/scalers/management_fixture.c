@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -88,4 +89,17 @@ void management_assert_answered_from(const struct management_fixture *fixture, s
 void management_assert_answered(const struct management_fixture *fixture, size_t from, size_t count)
 {
     management_assert_answered_from(fixture, from, 0, count);
+}
+
+void management_assert_only_counted(const struct management_fixture *fixture, size_t index,
+                                    double messages)
+{
+    assert_waiting(fixture->feed, index, messages);
+    struct reading reading = management_task(fixture, index)->reading;
+    assert_true(reading.in_flight == 0);
+    reading.waiting = reading.in_flight = NAN;
+    double fields[sizeof(reading) / sizeof(double)];
+    memcpy(fields, &reading, sizeof(reading));
+    for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
+        assert_true(isnan(fields[i]));
 }

@@ -49,4 +49,8 @@ void management_assert_answered_from(const struct management_fixture *fixture, s
 void management_assert_answered(const struct management_fixture *fixture, size_t from,
                                 size_t count);
 
+/* With so many messages, and nothing else: what no task wanted is unknown, and not 0. */
+void management_assert_only_counted(const struct management_fixture *fixture, size_t index,
+                                    double messages);
+
 #endif

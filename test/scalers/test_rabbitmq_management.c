@@ -340,6 +340,45 @@ static void pages_that_move_are_read_again(void **state)
     }
 }
 
+/* Whichever source answers, and whatever it has. */
+static void what_no_task_wants_is_unknown(void **state)
+{
+    (void)state;
+#define QUEUE(name, messages, more)                                                                \
+    "{\"name\":\"" name "\",\"messages_ready\":" messages ",\"messages_unacknowledged\":0" more "}"
+#define RATES                                                                                      \
+    ",\"consumers\":2,\"message_stats\":{\"publish\":9,\"publish_details\":{\"rate\":1}"           \
+    ",\"deliver_get\":9,\"deliver_get_details\":{\"rate\":1},\"ack\":9}"
+    static const struct {
+        const char *in_totals, *in_statistics;
+        const char *name;
+        size_t tasks; /* more than 20 are listed */
+        double messages;
+    } table[] = {
+        {"", "", "^q", 1, 0},
+        {QUEUE("q1", "0", ""), QUEUE("q1", "0", RATES), "^q", 1, 0},
+        {QUEUE("q1", "3", ""), "", "^q", 1, 3},
+        {"{\"name\":\"q1\"}", QUEUE("q1", "3", RATES), "^q", 1, 3},
+        {QUEUE("q1", "3", ""), "", "q1", 1, 3},
+        {"{\"name\":\"q1\"}", QUEUE("q1", "3", RATES), "q1", 1, 3},
+        {"{\"name\":\"q1\"}", QUEUE("q1", "3", RATES), "q1", 22, 3},
+    };
+#undef QUEUE
+#undef RATES
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        struct management_fixture fixture;
+        management_start(&fixture, "5s", &(struct management_script){.queues = 0});
+        fixture.peer.in_totals = table[i].in_totals;
+        fixture.peer.in_statistics = table[i].in_statistics;
+        for (size_t task = 0; task < table[i].tasks; task++)
+            management_add_queue(&fixture, table[i].name, "QueueLength");
+        management_measure(&fixture);
+        for (size_t task = 0; task < table[i].tasks; task++)
+            management_assert_only_counted(&fixture, task, table[i].messages);
+        management_stop(&fixture);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +399,7 @@ int main(void)
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
         cmocka_unit_test(a_page_that_a_proxy_refuses_is_no_change),
         cmocka_unit_test(pages_that_move_are_read_again),
+        cmocka_unit_test(what_no_task_wants_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

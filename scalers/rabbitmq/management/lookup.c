@@ -130,9 +130,13 @@ static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *qu
                rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
 }
 
+/* What it does not need is unknown: it would come and go with the source, and with the queues. */
 static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_aggregate *aggregate)
 {
     struct reading reading = rabbitmq_aggregate_reading(aggregate, lookup->query->operation);
+    if (!lookup->needs_rates)
+        reading.consumers = reading.arrived = reading.consumed = reading.arrival_rate =
+            reading.consumption_rate = NAN;
     task_answer(lookup->task, &reading);
 }
 
@@ -168,8 +172,6 @@ static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vh
         rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
     bool is_believed =
         rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, &counts, clock_now_ms());
-    if (!lookup->needs_rates) /* or they came and went with the source */
-        counts.consumers = NAN;
     *ret_counts = counts;
     return is_believed && is_complete(lookup, &counts);
 }
