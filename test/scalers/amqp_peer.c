@@ -182,7 +182,8 @@ static void answer_opening(struct amqp_call *call, uint16_t channel)
     call->peer->openings++;
     be_busy(call, call->peer->script->openings_ms, call->openings++);
     call->channel_until_ms[channel] = 0;
-    queue_method(call, channel, CHANNEL_OPEN_OK, "\0\0\0", 4);
+    if (call->openings != call->peer->script->lost_opening)
+        queue_method(call, channel, CHANNEL_OPEN_OK, "\0\0\0", 4);
 }
 
 static void answer(struct amqp_call *call, uint16_t channel, const unsigned char *body)

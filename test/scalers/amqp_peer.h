@@ -23,10 +23,11 @@ struct amqp_script {
     int link_ms;                  /* on the way of each answer */
     int links_ms[AMQP_DELAYS];    /* and more of it, of the answers on channels, one by one; those
                                      behind them wait for them */
-    int hanging_ms;     /* a hanging queue, and what is behind it on its channel; 0: for ever */
-    int freeze_after;   /* nothing is answered after so many declares; 0: never */
-    int channel_max;    /* 0: 100 */
-    bool has_no_limits; /* of channels and of frames, which it says by zeros */
+    int hanging_ms;      /* a hanging queue, and what is behind it on its channel; 0: for ever */
+    int freeze_after;    /* nothing is answered after so many declares; 0: never */
+    size_t lost_opening; /* the opening of this number is never answered; 0: none */
+    int channel_max;     /* 0: 100 */
+    bool has_no_limits;  /* of channels and of frames, which it says by zeros */
 };
 
 struct amqp_peer {

@@ -402,6 +402,53 @@ static void a_broker_that_answers_nothing_is_lost(void **state)
     stop(&fixture);
 }
 
+/* The second measurement opens a channel, as a missing queue has closed the one of the first, and
+ * an isolated queue has none yet; the queue waits for that, and is not sent before. */
+static void a_broker_that_answers_no_opening_is_lost(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *queue;
+        bool isolates;
+    } table[] = {{"missing", false}, {"q1", true}};
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        struct fixture fixture;
+        start(&fixture, &(struct amqp_script){.freeze_after = 1});
+        add_queue(&fixture, table[i].queue);
+        run_well(&fixture);
+        test_feed_again(fixture.feed);
+        test_feed_task(fixture.feed, 0)->task.isolate = table[i].isolates;
+        int64_t since_ms = clock_now_ms();
+        assert_false(measure_all(&fixture));
+        assert_non_null(strstr(error_text(&fixture.error), "no answer to anything within 800 ms"));
+        assert_in_range(clock_now_ms() - since_ms, TIMEOUT_MS, 2 * TIMEOUT_MS);
+        assert_int_equal(amqp_peer_declares(&fixture.peer, table[i].queue), 1);
+        stop(&fixture);
+    }
+}
+
+/* A broker that answers others is not lost, and does not keep the queue waiting. */
+static void a_queue_whose_channel_is_not_opened_times_out(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.lost_opening = 2});
+    add_queue(&fixture, "q1");
+    add_queue(&fixture, "q2");
+    run_well(&fixture);
+    for (int round = 0; round < 2; round++) {
+        test_feed_again(fixture.feed);
+        test_feed_task(fixture.feed, 0)->task.isolate = true;
+        run_well(&fixture);
+        if (round == 0)
+            assert_ended_with(fixture.feed, 0, TASK_TIMED_OUT, "no answer within 800 ms");
+        else
+            assert_waiting(fixture.feed, 0, 1);
+        assert_waiting(fixture.feed, 1, 2);
+    }
+    stop(&fixture);
+}
+
 static void a_single_queue_that_hangs_is_no_lost_connection(void **state)
 {
     (void)state;
@@ -550,6 +597,8 @@ int main(void)
         cmocka_unit_test(without_channels_the_connection_is_given_up),
         cmocka_unit_test(a_broker_without_limits_has_ours),
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
+        cmocka_unit_test(a_broker_that_answers_no_opening_is_lost),
+        cmocka_unit_test(a_queue_whose_channel_is_not_opened_times_out),
         cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
         cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),
         cmocka_unit_test(answers_that_came_during_a_pause_are_in_time),

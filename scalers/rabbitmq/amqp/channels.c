@@ -96,6 +96,11 @@ bool rabbitmq_channels_declare(struct rabbitmq_channels *channels, struct rabbit
                                          AMQP_QUEUE_DECLARE_METHOD, &declare, error);
 }
 
+bool rabbitmq_channel_owes(const struct rabbitmq_channel *channel)
+{
+    return channel->state == RABBITMQ_CHANNEL_OPENING || channel->count > 0;
+}
+
 bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed, struct error *error)
 {
     *ret_owed = true;
@@ -108,8 +113,7 @@ bool rabbitmq_channels_ping(struct rabbitmq_channels *channels, bool *ret_owed, 
     if (channel->state == RABBITMQ_CHANNEL_OPEN)
         return send_close(channels, channel, error);
     rabbitmq_channels_give_back(channels, channel);
-    return channel->state != RABBITMQ_CHANNEL_CLOSED ||
-           rabbitmq_channels_open(channels, channel, error);
+    return rabbitmq_channel_owes(channel) || rabbitmq_channels_open(channels, channel, error);
 }
 
 /* The requests that were sent with the opening are behind it. */

@@ -103,6 +103,10 @@ struct rabbitmq_answered {
 struct rabbitmq_answered rabbitmq_channels_answered(struct rabbitmq_channels *channels,
                                                     struct rabbitmq_channel *channel);
 
+/* Whether the broker has to answer something that a request may wait for: the opening, or requests
+ * that were sent. For the end of a closing nobody waits. */
+bool rabbitmq_channel_owes(const struct rabbitmq_channel *channel);
+
 /* The id of the request so many behind the first. */
 uint64_t rabbitmq_channel_sent(const struct rabbitmq_channel *channel, size_t index);
 

@@ -16,6 +16,36 @@ struct check {
     bool is_silent; /* something is late, and nothing at all has come since it was sent */
 };
 
+/* Who is owed an answer on a channel. */
+struct owed {
+    struct rabbitmq_request *request; /* NULL: it has ended, and is only to be waited for */
+    int64_t since_ms;
+    int64_t timeout_ms;
+};
+
+/* The first request that was sent on it; before any was sent, the first that waits for the opening
+ * of such a channel. False: nobody. `group`: NULL where the channel is stalled. */
+static bool find_owed(const struct rabbitmq_declarer *declarer,
+                      const struct rabbitmq_channel *channel, const enum rabbitmq_group *group,
+                      struct owed *ret_owed)
+{
+    if (!rabbitmq_channel_owes(channel))
+        return false;
+    *ret_owed = (struct owed){.since_ms = channel->since_ms, .timeout_ms = RABBITMQ_STALL_MS};
+    if (channel->count > 0)
+        ret_owed->request = rabbitmq_declarer_find_sent(declarer, channel, 0);
+    else if (group == NULL || declarer->requests.waiting[*group] == NULL)
+        return false;
+    else {
+        ret_owed->request = declarer->requests.waiting[*group];
+        if (ret_owed->request->waits_since_ms > channel->since_ms)
+            ret_owed->since_ms = ret_owed->request->waits_since_ms;
+    }
+    if (ret_owed->request != NULL)
+        ret_owed->timeout_ms = ret_owed->request->task->timeout_ms;
+    return true;
+}
+
 static int64_t stall_ms(const struct rabbitmq_declarer *declarer,
                         const struct rabbitmq_channel *channel, int64_t timeout_ms)
 {
@@ -55,30 +85,31 @@ static void stall(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *c
 }
 
 static bool check_channel(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
-                          bool may_stall, struct check *check, struct error *error)
+                          const enum rabbitmq_group *group, struct check *check,
+                          struct error *error)
 {
-    if (channel->count == 0)
+    struct owed owed;
+    if (!find_owed(declarer, channel, group, &owed))
         return true;
-    struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
-    int64_t timeout_ms = request == NULL ? RABBITMQ_STALL_MS : request->task->timeout_ms;
-    int64_t deadline_ms = channel->since_ms + timeout_ms;
-    int64_t stalls_ms = channel->since_ms + stall_ms(declarer, channel, timeout_ms);
+    int64_t deadline_ms = owed.since_ms + owed.timeout_ms;
+    int64_t stalls_ms = owed.since_ms + stall_ms(declarer, channel, owed.timeout_ms);
     if (check->now_ms >= deadline_ms) {
         check->next_ms = clock_earlier(check->next_ms, check->now_ms);
-        return request == NULL ? abandon(declarer, channel, error)
-                               : time_out(declarer, channel, request, check, error);
+        return owed.request == NULL ? abandon(declarer, channel, error)
+                                    : time_out(declarer, channel, owed.request, check, error);
     }
     check->next_ms = clock_earlier(check->next_ms, deadline_ms);
-    if (request == NULL)
+    if (owed.request == NULL)
         return true;
 
-    bool silent = declarer->connection->received_ms <= channel->since_ms;
+    bool may_stall = group != NULL && *group != RABBITMQ_GROUP_ISOLATED;
+    bool silent = declarer->connection->received_ms <= owed.since_ms;
     if (check->now_ms < stalls_ms)
         check->next_ms = clock_earlier(check->next_ms, stalls_ms);
     else if (silent)
         check->is_silent = true;
     else if (may_stall && channel->state == RABBITMQ_CHANNEL_OPEN) {
-        stall(declarer, channel, request);
+        stall(declarer, channel, owed.request);
         check->next_ms = clock_earlier(check->next_ms, check->now_ms);
     }
     return true;
@@ -90,13 +121,13 @@ static bool check_channels(struct rabbitmq_declarer *declarer, struct check *che
     struct rabbitmq_channel *channel;
     struct rabbitmq_channel *next;
     DL_FOREACH_SAFE(declarer->slots.stalled, channel, next) {
-        if (!check_channel(declarer, channel, false, check, error))
+        if (!check_channel(declarer, channel, NULL, check, error))
             return false;
     }
     size_t position = 0;
     enum rabbitmq_group group;
     while ((channel = rabbitmq_slots_next(&declarer->slots, &position, &group)) != NULL)
-        if (!check_channel(declarer, channel, group != RABBITMQ_GROUP_ISOLATED, check, error))
+        if (!check_channel(declarer, channel, &group, check, error))
             return false;
     return true;
 }

@@ -1,7 +1,8 @@
 /*
- * Deadlines of what a declarer has sent: a request that is late times out, and a queue that holds
- * its channel up is moved out of the way of those behind it. Where nothing at all comes, the broker
- * is pinged first: it may be slow as a whole, or gone.
+ * Deadlines of what a declarer has sent: requests, and openings of channels that requests wait for.
+ * A request that is late times out, and a queue that holds its channel up is moved out of the way
+ * of those behind it. Where nothing at all comes, the broker is pinged first: it may be slow as a
+ * whole, or gone.
  *
  * Threads: one at a time.
  */

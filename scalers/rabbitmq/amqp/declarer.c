@@ -62,7 +62,7 @@ static bool send_next(struct rabbitmq_declarer *declarer, enum rabbitmq_group gr
 /*
  * Fills the channels of a group, and opens as many as it needs. Requests are sent along with the
  * opening where they may be behind others; on a channel for one at a time they wait for it, so that
- * a round trip is known when they are sent.
+ * a round trip is known when they are sent. The opening's deadline is theirs (deadlines.c).
  */
 static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group group,
                        struct error *error)

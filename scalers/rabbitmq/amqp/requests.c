@@ -41,6 +41,7 @@ static void start_waiting(struct rabbitmq_requests *requests, struct rabbitmq_re
     stop_waiting(requests, request);
     request->group = group;
     request->waits = true;
+    request->waits_since_ms = clock_now_ms();
     requests->waiting_count[group]++;
 }
 

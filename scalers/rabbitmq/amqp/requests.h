@@ -32,7 +32,8 @@ struct rabbitmq_request {
     const char *queue; /* lives as long as the task */
     enum rabbitmq_group group;
     int64_t taken_ms;
-    bool waits;    /* for a channel of its group */
+    bool waits; /* for a channel of its group... */
+    int64_t waits_since_ms;
     bool was_sent; /* once */
     int doubts;    /* its answers that came so late that they may be none */
     struct rabbitmq_request *prev, *next;
