@@ -16,6 +16,13 @@
 /* What answers a request: management.h has more on the two. */
 enum rabbitmq_source { RABBITMQ_SOURCE_TOTALS, RABBITMQ_SOURCE_STATISTICS, RABBITMQ_SOURCES };
 
+/* What is not believed of an answer (management.h has a table). The later is the worse. */
+enum rabbitmq_doubt {
+    RABBITMQ_BELIEVED,
+    RABBITMQ_ZEROS_DOUBTED, /* of statistics */
+    RABBITMQ_CUT,           /* totals that may lack queues */
+};
+
 /* The columns that a request needs, as the value of `columns`. */
 #define COUNTS_COLUMNS "name,type,leader,consumers,messages_ready,messages_unacknowledged"
 #define RATES_COLUMNS                                                                              \

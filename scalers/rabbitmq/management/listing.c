@@ -44,19 +44,8 @@ static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rab
     while (found != NULL && found > sorted && compare(found - 1, &key_pointer) == 0)
         found--;
     for (; found != NULL && found < sorted + count && compare(found, &key_pointer) == 0; found++)
-        if (!(*found)->is_listed)
+        if ((*found)->listed == RABBITMQ_UNLISTED)
             rabbitmq_lookup_note_listed(*found, vhost, queue);
-}
-
-static enum rabbitmq_lookup_result take(struct rabbitmq_lookup *lookup,
-                                        const struct rabbitmq_vhost *vhost, bool is_doubted)
-{
-    if (lookup->is_listed)
-        return rabbitmq_lookup_take_listed(lookup, is_doubted);
-    if (lookup->source == RABBITMQ_SOURCE_TOTALS && is_doubted)
-        return RABBITMQ_LOOKUP_LACKING;
-    rabbitmq_lookup_fail_missing(lookup, vhost);
-    return RABBITMQ_LOOKUP_ENDED;
 }
 
 struct summary {
@@ -98,23 +87,24 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     bool totals = listing->source == RABBITMQ_SOURCE_TOTALS;
     bool complete = true;
     for (size_t i = 0; i < count; i++)
-        sorted[i]->is_listed = false;
+        sorted[i]->listed = RABBITMQ_UNLISTED;
     if (!find_all(sorted, count, queues, vhost, &listed))
         return false;
-    bool is_doubted =
+    enum rabbitmq_doubt doubt =
         rabbitmq_preference_note_answer(preference, listing->source, listing->sent_ms, now_ms);
-    bool is_cut = totals && is_doubted;
+    bool is_cut = doubt == RABBITMQ_CUT;
     if (!is_cut || listed.queues > preference->queues) /* there are at least so many */
         rabbitmq_preference_note_size(preference, listed.queues, now_ms);
     if (totals && listed.is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
-        if (!sorted[i]->is_listed && listed.unreadable > 0) { /* it may be one of these */
+        bool may_be_unreadable = sorted[i]->listed == RABBITMQ_UNLISTED && listed.unreadable > 0;
+        if (may_be_unreadable) {
             rabbitmq_lookup_use_statistics(sorted[i]);
             sorted[i]->is_single = true;
             continue;
         }
-        enum rabbitmq_lookup_result result = take(sorted[i], vhost, is_doubted);
+        enum rabbitmq_lookup_result result = rabbitmq_lookup_take_listed(sorted[i], vhost, doubt);
         if (result == RABBITMQ_LOOKUP_LACKING) {
             rabbitmq_lookup_use_statistics(sorted[i]);
             complete = false;

@@ -79,7 +79,7 @@ static void begin_pages(struct rabbitmq_lookup *lookup)
 {
     lookup->page = 1;
     lookup->aggregate = (struct rabbitmq_aggregate){0};
-    lookup->is_doubted = false;
+    lookup->doubt = RABBITMQ_BELIEVED;
 }
 
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
@@ -111,7 +111,7 @@ static bool is_complete(const struct rabbitmq_lookup *lookup, const struct rabbi
             (!isnan(counts->publish_rate) && !isnan(counts->deliver_get_rate)));
 }
 
-static void fail_doubted(const struct rabbitmq_lookup *lookup, const char *queue)
+static void fail_unsettled(const struct rabbitmq_lookup *lookup, const char *queue)
 {
     task_failf(lookup->task,
                "queue '%s': not known yet whether it is empty: for some seconds after a quorum "
@@ -130,33 +130,8 @@ static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *qu
                rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
 }
 
-/* What it does not need is unknown: it would come and go with the source, and with the queues. */
-static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_aggregate *aggregate)
+static void fail_doubted(const struct rabbitmq_lookup *lookup)
 {
-    struct reading reading = rabbitmq_aggregate_reading(aggregate, lookup->query->operation);
-    if (!lookup->needs_rates)
-        reading.consumers = reading.arrived = reading.consumed = reading.arrival_rate =
-            reading.consumption_rate = NAN;
-    task_answer(lookup->task, &reading);
-}
-
-/* Unless statistics that are doubted have a 0, or it is a part of it. */
-static void answer_undoubted(const struct rabbitmq_lookup *lookup,
-                             const struct rabbitmq_aggregate *aggregate, bool is_doubted)
-{
-    bool has_zero =
-        aggregate->empty > 0 || (rabbitmq_needs_rates(lookup->query) && aggregate->idle > 0);
-    if (lookup->source == RABBITMQ_SOURCE_TOTALS || !is_doubted) {
-        answer(lookup, aggregate);
-        return;
-    }
-    if (!has_zero) {
-        struct rabbitmq_aggregate counted = *aggregate;
-        if (!rabbitmq_needs_rates(lookup->query)) /* those that only the task wants may be zeros */
-            counted.counts.publish_rate = counted.counts.deliver_get_rate = NAN;
-        answer(lookup, &counted);
-        return;
-    }
     task_failf(lookup->task,
                "%s '%s': the broker did not list all queues in time, or may have just started, and "
                "its statistics, which begin with zeros then, have a 0",
@@ -164,57 +139,120 @@ static void answer_undoubted(const struct rabbitmq_lookup *lookup,
                lookup->query->queue_name);
 }
 
-/* False where the JSON lacks what the query needs, or has a 0 that may be false. */
-static bool count(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
-                  const json_t *queue, struct rabbitmq_counts *ret_counts)
+/* What it does not need is unknown: it would come and go with the source, and with the queues. So
+ * are rates that only the task wants, where their zeros are doubted. */
+static void answer(const struct rabbitmq_lookup *lookup, const struct rabbitmq_aggregate *aggregate)
 {
-    struct rabbitmq_counts counts =
-        rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
-    bool is_believed =
-        rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, &counts, clock_now_ms());
-    *ret_counts = counts;
-    return is_believed && is_complete(lookup, &counts);
+    struct reading reading = rabbitmq_aggregate_reading(aggregate, lookup->query->operation);
+    if (!lookup->needs_rates)
+        reading.consumers = reading.arrived = reading.consumed = NAN;
+    if (!lookup->needs_rates ||
+        (lookup->doubt == RABBITMQ_ZEROS_DOUBTED && !rabbitmq_needs_rates(lookup->query)))
+        reading.arrival_rate = reading.consumption_rate = NAN;
+    task_answer(lookup->task, &reading);
 }
 
-/* Statistics are the last to be requested. Totals could have the counts, but no rates. */
-static enum rabbitmq_lookup_result lack(const struct rabbitmq_lookup *lookup, const char *queue,
-                                        const struct rabbitmq_counts *counts)
+/* Takes the counts of a queue. */
+static enum rabbitmq_listed count(const struct rabbitmq_lookup *lookup,
+                                  const struct rabbitmq_vhost *vhost, const json_t *queue,
+                                  struct rabbitmq_counts *ret_counts)
 {
-    if (lookup->source == RABBITMQ_SOURCE_TOTALS)
-        return RABBITMQ_LOOKUP_LACKING;
+    *ret_counts = rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
+    bool is_believed =
+        rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, ret_counts, clock_now_ms());
+    if (!is_complete(lookup, ret_counts))
+        return RABBITMQ_LISTED_INCOMPLETE;
+    return is_believed ? RABBITMQ_LISTED_COUNTED : RABBITMQ_LISTED_UNSETTLED;
+}
+
+/* ---- what an answer comes to ---- */
+
+/* Whether the statistics are to say more than these totals. Of a pattern they pass over a quorum
+ * queue that has no leader: where they have nothing but zeros, statistics say whether these were
+ * all that match. */
+static bool are_totals_lacking(const struct rabbitmq_lookup *lookup, enum rabbitmq_listed listed,
+                               const struct rabbitmq_aggregate *aggregate)
+{
+    bool is_cut = lookup->doubt == RABBITMQ_CUT;
+    if (listed == RABBITMQ_UNLISTED)
+        return is_cut;
+    return listed != RABBITMQ_LISTED_COUNTED ||
+           (lookup->query->use_regex && (is_cut || aggregate->counts.messages == 0));
+}
+
+static bool has_zero(const struct rabbitmq_lookup *lookup,
+                     const struct rabbitmq_aggregate *aggregate)
+{
+    return aggregate->empty > 0 || (rabbitmq_needs_rates(lookup->query) && aggregate->idle > 0);
+}
+
+/*
+ * Decides by all doubts that there are: management.h has them in a table. The aggregate has the
+ * queues of all pages, unless one of them, `queue`, was not RABBITMQ_LISTED_COUNTED.
+ *
+ * Statistics are the last to be requested. Totals could have the counts, but no rates.
+ */
+static enum rabbitmq_lookup_result conclude(const struct rabbitmq_lookup *lookup,
+                                            const struct rabbitmq_vhost *vhost,
+                                            enum rabbitmq_listed listed, const char *queue,
+                                            const struct rabbitmq_aggregate *aggregate)
+{
     /* With its task a lookup loses its query. */
-    bool is_uncounted = !rabbitmq_needs_rates(lookup->query);
-    if (is_complete(lookup, counts))
-        fail_doubted(lookup, queue);
-    else
+    bool needs_rates = rabbitmq_needs_rates(lookup->query);
+    enum rabbitmq_lookup_result lacking =
+        needs_rates ? RABBITMQ_LOOKUP_ENDED : RABBITMQ_LOOKUP_UNCOUNTED;
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS && are_totals_lacking(lookup, listed, aggregate))
+        return RABBITMQ_LOOKUP_LACKING;
+    switch (listed) {
+    case RABBITMQ_UNLISTED:
+        rabbitmq_lookup_fail_missing(lookup, vhost);
+        return RABBITMQ_LOOKUP_ENDED;
+    case RABBITMQ_LISTED_INCOMPLETE:
         fail_incomplete(lookup, queue == NULL ? "" : queue);
-    return is_uncounted ? RABBITMQ_LOOKUP_UNCOUNTED : RABBITMQ_LOOKUP_ENDED;
+        return lacking;
+    case RABBITMQ_LISTED_UNSETTLED:
+        fail_unsettled(lookup, queue);
+        return lacking;
+    case RABBITMQ_LISTED_COUNTED:
+        break;
+    }
+    if (lookup->doubt == RABBITMQ_ZEROS_DOUBTED && has_zero(lookup, aggregate))
+        fail_doubted(lookup);
+    else
+        answer(lookup, aggregate);
+    return RABBITMQ_LOOKUP_ENDED;
+}
+
+static void note_doubt(struct rabbitmq_lookup *lookup, enum rabbitmq_doubt doubt)
+{
+    if (doubt > lookup->doubt)
+        lookup->doubt = doubt;
 }
 
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                                  const json_t *queue)
 {
-    lookup->is_listed = true;
-    lookup->is_counted = count(lookup, vhost, queue, &lookup->listed);
+    lookup->listed = count(lookup, vhost, queue, &lookup->counts);
 }
 
-enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup,
-                                                        bool is_doubted)
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(struct rabbitmq_lookup *lookup,
+                                                        const struct rabbitmq_vhost *vhost,
+                                                        enum rabbitmq_doubt doubt)
 {
-    if (!lookup->is_counted)
-        return lack(lookup, lookup->query->queue_name, &lookup->listed);
     struct rabbitmq_aggregate one = {0};
-    rabbitmq_aggregate_add(&one, RABBITMQ_OPERATION_SUM, &lookup->listed);
-    answer_undoubted(lookup, &one, is_doubted);
-    return RABBITMQ_LOOKUP_ENDED;
+    note_doubt(lookup, doubt);
+    if (lookup->listed == RABBITMQ_LISTED_COUNTED)
+        rabbitmq_aggregate_add(&one, RABBITMQ_OPERATION_SUM, &lookup->counts);
+    return conclude(lookup, vhost, lookup->listed, lookup->query->queue_name, &one);
 }
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
-                                                       const json_t *queue, bool is_doubted)
+                                                       const json_t *queue,
+                                                       enum rabbitmq_doubt doubt)
 {
     rabbitmq_lookup_note_listed(lookup, vhost, queue);
-    return rabbitmq_lookup_take_listed(lookup, is_doubted);
+    return rabbitmq_lookup_take_listed(lookup, vhost, doubt);
 }
 
 /* NULL: no page, or one too many. The task has failed then. */
@@ -251,16 +289,18 @@ enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
-                                                      const json_t *page, bool is_doubted,
+                                                      const json_t *page, enum rabbitmq_doubt doubt,
                                                       bool *ret_counted)
 {
     const json_t *items = items_of(lookup, page);
+    struct rabbitmq_aggregate *all = &lookup->aggregate;
     bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     *ret_counted = false;
     if (items == NULL)
         return RABBITMQ_LOOKUP_ENDED;
-    if (totals && is_doubted)
-        return RABBITMQ_LOOKUP_LACKING;
+    note_doubt(lookup, doubt);
+    if (lookup->doubt == RABBITMQ_CUT)
+        return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, all);
     json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
     if (!totals && lookup->page == 1 && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
         answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
@@ -276,22 +316,18 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     const json_t *queue;
     json_array_foreach(items, i, queue) {
         struct rabbitmq_counts counts;
-        if (!count(lookup, vhost, queue, &counts))
-            return lack(lookup, json_string_value(json_object_get(queue, "name")), &counts);
-        rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
+        enum rabbitmq_listed listed = count(lookup, vhost, queue, &counts);
+        if (listed != RABBITMQ_LISTED_COUNTED)
+            return conclude(lookup, vhost, listed,
+                            json_string_value(json_object_get(queue, "name")), all);
+        rabbitmq_aggregate_add(all, lookup->query->operation, &counts);
         *ret_counted = true;
     }
-    lookup->is_doubted |= is_doubted;
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
         return RABBITMQ_LOOKUP_NEXT_PAGE;
-
-    /* Totals pass over a quorum queue that has no leader: where they have nothing but zeros,
-     * statistics say whether these were all that match. */
-    if (totals && lookup->aggregate.counts.messages == 0) {
-        lookup->empty = lookup->aggregate.queues;
+    if (totals && all->counts.messages == 0) {
+        lookup->empty = all->queues;
         *ret_counted = true;
-        return RABBITMQ_LOOKUP_LACKING;
     }
-    answer_undoubted(lookup, &lookup->aggregate, lookup->is_doubted);
-    return RABBITMQ_LOOKUP_ENDED;
+    return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, all);
 }

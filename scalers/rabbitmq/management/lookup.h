@@ -1,6 +1,7 @@
 /*
  * A lookup: a task of the management API, from the first request for it to its end, and what
- * becomes of it with each answer. One that has ended is freed by its owner.
+ * becomes of it with each answer. Whether a 0 in these is believed is decided here (management.h
+ * has a table). One that has ended is freed by its owner.
  *
  * Threads: one at a time.
  */
@@ -26,6 +27,14 @@ struct rabbitmq_vhost {
     struct rabbitmq_leaders *leaders; /* of its quorum queues, as they were found so far */
 };
 
+/* What an answer has of a queue. */
+enum rabbitmq_listed {
+    RABBITMQ_UNLISTED,
+    RABBITMQ_LISTED_INCOMPLETE, /* without a count that the query needs */
+    RABBITMQ_LISTED_UNSETTLED,  /* with a 0 of a quorum queue that may be false (leaders.h) */
+    RABBITMQ_LISTED_COUNTED,
+};
+
 struct rabbitmq_lookup {
     struct task *task;
     const struct rabbitmq_query *query; /* until the task ends */
@@ -36,15 +45,15 @@ struct rabbitmq_lookup {
     int64_t request_ms; /* its last request */
     bool is_single;     /* requested alone, although others are listed */
 
+    enum rabbitmq_doubt doubt; /* the worst of the answers that it is made of */
+
     /* While a listing is taken. */
-    bool is_listed;  /* its queue is in it */
-    bool is_counted; /* with all that the query needs: */
-    struct rabbitmq_counts listed;
+    enum rabbitmq_listed listed;
+    struct rabbitmq_counts counts; /* where it is */
 
     /* Of a pattern. */
     int64_t page;                        /* that is requested */
     struct rabbitmq_aggregate aggregate; /* of the pages before it */
-    bool is_doubted;                     /* one of these was */
     size_t empty;                        /* the queues whose totals were 0 */
     int64_t matches;                     /* queues that match, by the page before it */
     unsigned begun_again;                /* as these had changed */
@@ -80,25 +89,27 @@ enum rabbitmq_lookup_result {
     RABBITMQ_LOOKUP_NEXT_PAGE, /* of a pattern */
 };
 
-/* Takes the JSON of its queue, or of its page. `is_doubted`: as rabbitmq_preference_note_answer()
- * returns it: no page of such totals is an answer, and no 0 of such statistics. `ret_counted`: some
- * queue of the page had counts. */
+/* Takes the JSON of its queue, or of its page. `doubt` is of rabbitmq_preference_note_answer().
+ * `ret_counted`: some queue of the page had counts. */
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
-                                                       const json_t *queue, bool is_doubted);
+                                                       const json_t *queue,
+                                                       enum rabbitmq_doubt doubt);
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
-                                                      const json_t *page, bool is_doubted,
+                                                      const json_t *page, enum rabbitmq_doubt doubt,
                                                       bool *ret_counted);
 
 /* The pages have changed between two requests. */
 enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *lookup);
 
-/* The same in two steps, for those of a listing: all are noted before the first ends. */
+/* The same in two steps, for those of a listing: all are noted before the first ends. One that was
+ * not is RABBITMQ_UNLISTED. */
 void rabbitmq_lookup_note_listed(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                                  const json_t *queue);
-enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(const struct rabbitmq_lookup *lookup,
-                                                        bool is_doubted);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_listed(struct rabbitmq_lookup *lookup,
+                                                        const struct rabbitmq_vhost *vhost,
+                                                        enum rabbitmq_doubt doubt);
 
 /* These end it. */
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,

@@ -183,15 +183,15 @@ static bool take_listing_answer(struct rabbitmq_management *client,
 }
 
 static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
-                      const json_t *page, bool is_doubted)
+                      const json_t *page, enum rabbitmq_doubt doubt)
 {
     bool counted;
     bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     enum rabbitmq_lookup_result result =
-        rabbitmq_lookup_take_page(lookup, &client->vhost, page, is_doubted, &counted);
+        rabbitmq_lookup_take_page(lookup, &client->vhost, page, doubt, &counted);
     if (totals && counted)
         rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
-    else if (result == RABBITMQ_LOOKUP_LACKING && !is_doubted)
+    else if (result == RABBITMQ_LOOKUP_LACKING && doubt != RABBITMQ_CUT)
         rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
     take_result(client, lookup, result);
 }
@@ -239,19 +239,20 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
         return fail_client(client, answer, error);
     bool is_answer =
         answer->outcome == RABBITMQ_HTTP_GOT || answer->outcome == RABBITMQ_HTTP_NOT_FOUND;
-    bool is_doubted =
-        is_answer && rabbitmq_preference_note_answer(&client->preference, lookup->source,
-                                                     lookup->request_ms, clock_now_ms());
+    enum rabbitmq_doubt doubt =
+        is_answer ? rabbitmq_preference_note_answer(&client->preference, lookup->source,
+                                                    lookup->request_ms, clock_now_ms())
+                  : RABBITMQ_BELIEVED;
     if (answer->outcome == RABBITMQ_HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
         rabbitmq_lookup_drop(lookup);
     } else if (answer->outcome != RABBITMQ_HTTP_GOT)
         fail_alone(client, lookup, answer);
     else if (is_pattern)
-        take_page(client, lookup, answer->json, is_doubted);
+        take_page(client, lookup, answer->json, doubt);
     else
         take_result(client, lookup,
-                    rabbitmq_lookup_take_queue(lookup, &client->vhost, answer->json, is_doubted));
+                    rabbitmq_lookup_take_queue(lookup, &client->vhost, answer->json, doubt));
     return true;
 }
 

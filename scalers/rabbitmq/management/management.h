@@ -9,6 +9,18 @@
  * Totals are preferred; statistics are used where totals hang, are refused, lack the counts, or
  * cost too much for the few queues wanted.
  *
+ * Zeros that are not believed. lookup.c decides of each (conclude()), by what another file knows:
+ *   which                       why it may be false                          known by    then
+ *   no such queue in totals     a list that took a second may be cut short   preference  statistics
+ *   a pattern's sum of totals   ... and its sum lacks messages               preference  statistics
+ *   a pattern's totals, all 0   they lack quorum queues without a leader     lookup      (1)
+ *   a 0 of a quorum queue       its leader has changed, or has not reported  leaders     (2)
+ *   a 0 of statistics           they begin with 0 when the broker starts     preference  an error
+ *   a count that is not there   it is no 0                                   counts      (2)
+ *   (1) Statistics say how many queues match: were these all, they are empty.
+ *   (2) Of totals: statistics. Of statistics: an error.
+ * Over AMQP a quorum queue's 0 may be false, too: amqp/declarer.c requests it again.
+ *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
  * a queue), leaders.h (which zeros of it are believed), lookup.h (what a task waits for), listing.h
  * (many lookups by one GET), preference.h (which source), management_requests.c (what is sent),

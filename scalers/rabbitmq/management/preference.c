@@ -83,8 +83,9 @@ void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, in
     preference->doubted_until_ms = now_ms + DOUBT_MS;
 }
 
-bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
-                                     enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms)
+enum rabbitmq_doubt rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
+                                                    enum rabbitmq_source source, int64_t sent_ms,
+                                                    int64_t now_ms)
 {
     bool is_up = was_up(preference, sent_ms);
     if (preference->answered_ms == 0 || now_ms - preference->answered_ms >= RESTART_MS)
@@ -94,12 +95,14 @@ bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
         rabbitmq_preference_note_restart(preference, now_ms);
     preference->is_silent = false;
     if (source == RABBITMQ_SOURCE_STATISTICS)
-        return sent_ms < preference->doubted_until_ms; /* it may be as old as its request */
+        return sent_ms < preference->doubted_until_ms /* it may be as old as its request */
+                   ? RABBITMQ_ZEROS_DOUBTED
+                   : RABBITMQ_BELIEVED;
     if (now_ms - sent_ms < CUT_MS)
-        return false;
+        return RABBITMQ_BELIEVED;
     if (!is_up)
         preference->doubted_until_ms = now_ms + DOUBT_MS;
-    return true;
+    return RABBITMQ_CUT;
 }
 
 void rabbitmq_preference_note_timeout(struct rabbitmq_preference *preference,

@@ -59,7 +59,7 @@ void rabbitmq_preference_note_lacking(struct rabbitmq_preference *preference, in
 void rabbitmq_preference_note_uncounted(struct rabbitmq_preference *preference, int64_t now_ms);
 
 /*
- * The source answered a request of `sent_ms`. Returns whether the answer is to be doubted.
+ * The source answered a request of `sent_ms`. Returns what is not to be believed of the answer.
  *
  * Totals that took a second may have been cut short: where a part of them does not come within one,
  * RabbitMQ ends the list without it, and with status 200. A queue that is not in it may exist then,
@@ -67,8 +67,9 @@ void rabbitmq_preference_note_uncounted(struct rabbitmq_preference *preference, 
  * totals on, a 0 of the statistics is doubted: they are up to 5 s old, and after a start begin with
  * zeros. But not where earlier answers show that the broker has not just started.
  */
-bool rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
-                                     enum rabbitmq_source source, int64_t sent_ms, int64_t now_ms);
+enum rabbitmq_doubt rabbitmq_preference_note_answer(struct rabbitmq_preference *preference,
+                                                    enum rabbitmq_source source, int64_t sent_ms,
+                                                    int64_t now_ms);
 
 /* Nothing may have been answered since `sent_ms`, when the statistics were requested that timed
  * out: the broker may have restarted unnoticed. From its next answer on, zeros are doubted. */
