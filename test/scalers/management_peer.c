@@ -134,6 +134,13 @@ static size_t token_of(const char *request)
     return found == NULL ? 0 : strtoul(found + strlen(bearer), NULL, 10);
 }
 
+/* Of a listing, or a page. */
+static int delay_ms(const struct management_peer *peer, const char *request, int ms)
+{
+    _cleanup_(memory_free) char *slow = text_format("?page=%zu&", peer->script.slow_page);
+    return peer->script.slow_page == 0 || strstr(request, slow) != NULL ? ms : 0;
+}
+
 static void take_get(struct management_peer *peer, struct call *call, const char *request)
 {
     char name[64];
@@ -153,12 +160,12 @@ static void take_get(struct management_peer *peer, struct call *call, const char
         bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after) ||
                      peer->totals < peer->script.totals_hang_until;
         peer->totals++;
-        call->due_ms += peer->script.totals_ms;
+        call->due_ms += delay_ms(peer, request, peer->script.totals_ms);
         call->body =
             hangs ? NULL : list_queues(peer, queues - peer->script.cut, peer->in_totals, request);
     } else {
         peer->statistics++;
-        call->due_ms += peer->script.statistics_ms;
+        call->due_ms += delay_ms(peer, request, peer->script.statistics_ms);
         call->body = list_queues(peer, queues, peer->in_statistics, request);
     }
 }

@@ -24,6 +24,7 @@ struct management_script {
     int totals_ms;            /* a listing of them takes so long */
     size_t cut;               /* so many of the queues, the last ones, are not in the totals */
     int statistics_ms;        /* a listing of them takes so long */
+    size_t slow_page;         /* only this page takes so long; 0: all do */
     size_t go;                /* so many of the queues, the first ones, go after pages of them... */
     size_t go_at_once;        /* ... so many after each */
     size_t refuse_page;       /* answered with 503; 0: none */
