@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import threading
 import time
 
 import grpc
@@ -101,6 +102,42 @@ def test_a_missing_queue_fails_alone(broker, client, protocol):
 
     broker.declare("q50", vhost=vhost)
     wait_for_value(client, requested[50], 0)
+
+
+class Vanishing(Tap):
+    """To a node whose connections nobody ends when it is gone, and then to the one in its place."""
+
+    def __init__(self, port):
+        self.used = set()
+        self.vanished = set()
+        self.over = threading.Event()
+        super().__init__(port)
+
+    def passes(self, data, to_broker):
+        self.used.add(threading.current_thread())
+        if threading.current_thread() in self.vanished:
+            self.over.wait()
+
+    def vanish(self):
+        self.vanished = set(self.used)
+
+    def __exit__(self, *_):
+        self.over.set()
+        super().__exit__()
+
+
+def test_a_node_that_vanishes_while_its_only_queue_is_missing_is_noticed(broker, client):
+    queue = "not-declared-yet"
+    with Vanishing(broker.port) as tap:
+        requested = trigger(broker.amqp_url().replace(str(broker.port), str(tap.port)), queue)
+        for _ in range(2):  # from the second on it waits for a channel of its own
+            assert_unavailable(client.metrics, requested, f"no queue '{queue}'")
+            time.sleep(INTERVAL_SECONDS)
+        tap.vanish()
+        broker.declare(queue)
+        broker.publish(queue, 3)
+        wait_for_value(client, requested, 3, seconds=15)
+        assert tap.connections == 2
 
 
 def test_http_needs_no_statistics(client):
