@@ -24,8 +24,7 @@ static const struct scheme {
     {"https://", true, true, 443},
 };
 
-/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. It may be a secret: its
- * memory is of its size from the start, so that no copy is left behind. */
+/* Undoes the percent-encoding; NULL where it is none, or hides a NUL. */
 static char *decoded(const char *bytes, size_t length)
 {
     char *text = memory_new(length + 1);
