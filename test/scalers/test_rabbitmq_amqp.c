@@ -376,6 +376,27 @@ static void without_channels_the_connection_is_given_up(void **state)
     stop(&fixture);
 }
 
+/* Each of the three takes the first slot's channel with it; the second one answers. */
+static void a_slot_without_a_channel_keeps_nothing_from_those_that_have_one(void **state)
+{
+    (void)state;
+    enum { HANGING = 3, OTHERS = 70 };
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.channel_max = 4});
+    test_feed_set_timeout(fixture.feed, 2500);
+    for (size_t i = 1; i <= HANGING; i++) {
+        _cleanup_(memory_free) char *name = text_format("hanging%zu", i);
+        add_queue(&fixture, name);
+    }
+    add_queues(&fixture, 1, OTHERS);
+    run_well(&fixture);
+    for (size_t i = 0; i < HANGING; i++)
+        assert_ended(fixture.feed, i, TASK_TIMED_OUT);
+    for (size_t i = 1; i <= OTHERS; i++)
+        assert_waiting(fixture.feed, HANGING + i - 1, (double)i);
+    stop(&fixture);
+}
+
 static void a_broker_without_limits_has_ours(void **state)
 {
     (void)state;
@@ -595,6 +616,7 @@ int main(void)
         cmocka_unit_test(a_queue_that_recovers_is_right_again),
         cmocka_unit_test(channels_are_used_again),
         cmocka_unit_test(without_channels_the_connection_is_given_up),
+        cmocka_unit_test(a_slot_without_a_channel_keeps_nothing_from_those_that_have_one),
         cmocka_unit_test(a_broker_without_limits_has_ours),
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
         cmocka_unit_test(a_broker_that_answers_no_opening_is_lost),

@@ -75,7 +75,7 @@ static bool send_group(struct rabbitmq_declarer *declarer, enum rabbitmq_group g
             return true;
         struct rabbitmq_channel *channel = rabbitmq_slots_channel(slots, group, i);
         if (channel == NULL)
-            return true;
+            continue; /* the broker allows no more for now; another slot may have one */
         if (channel->state == RABBITMQ_CHANNEL_CLOSED &&
             !rabbitmq_channels_open(&slots->channels, channel, error))
             return false;
