@@ -1,0 +1,209 @@
+/* What becomes of each answer: of both sources, for a queue and for a pattern, by what is doubted
+ * of it. The table of management.h. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "measure/scaler.h"
+#include "rabbitmq/management/leaders.h"
+#include "rabbitmq/management/lookup.h"
+#include "scalers/ended.h"
+#include "scalers/trigger.h"
+#include "support/feed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+extern const struct scaler scaler_rabbitmq;
+
+#define TOTALS RABBITMQ_SOURCE_TOTALS
+#define STATISTICS RABBITMQ_SOURCE_STATISTICS
+#define BELIEVED RABBITMQ_BELIEVED
+#define ZEROS RABBITMQ_ZEROS_DOUBTED
+#define CUT RABBITMQ_CUT
+
+#define QUEUE(type, more, messages)                                                                \
+    "{\"name\":\"q\",\"type\":\"" type "\"" more ",\"messages_ready\":" messages                   \
+    ",\"messages_unacknowledged\":0}"
+#define CLASSIC(messages) QUEUE("classic", "", messages)
+#define QUORUM(messages) QUEUE("quorum", ",\"leader\":\"a\"", messages) /* it has not reported */
+#define REPORTED(messages) QUEUE("quorum", ",\"leader\":\"a\",\"consumers\":0", messages)
+#define UNCOUNTED "{\"name\":\"q\",\"type\":\"classic\"}"
+
+#define LACKING "to be asked of the statistics"
+#define MISSING "NOT_FOUND"
+#define INCOMPLETE "the management API does not report its messages_ready"
+#define UNSETTLED "not known yet whether it is empty"
+#define DOUBTED "may have just started"
+
+enum { MAX_PAGES = 3 };
+
+struct row {
+    enum rabbitmq_source source;
+    struct {
+        enum rabbitmq_doubt doubt;
+        const char *queues; /* of a page, or the queue; NULL: it is not listed */
+    } pages[MAX_PAGES];
+    const char *error; /* words of it; NULL: none, and so many: */
+    double messages;
+};
+
+static void take_one(const struct row *row, struct rabbitmq_lookup *lookup,
+                     const struct rabbitmq_vhost *vhost)
+{
+    enum rabbitmq_lookup_result result;
+    if (row->pages[0].queues == NULL)
+        result = rabbitmq_lookup_take_listed(lookup, vhost, row->pages[0].doubt);
+    else {
+        json_t *queue = json_loads(row->pages[0].queues, 0, NULL);
+        assert_non_null(queue);
+        result = rabbitmq_lookup_take_queue(lookup, vhost, queue, row->pages[0].doubt);
+        json_decref(queue);
+    }
+    if (result == RABBITMQ_LOOKUP_LACKING)
+        task_failf(lookup->task, LACKING);
+}
+
+static void take_pages(const struct row *row, struct rabbitmq_lookup *lookup,
+                       const struct rabbitmq_vhost *vhost)
+{
+    enum rabbitmq_lookup_result result = RABBITMQ_LOOKUP_NEXT_PAGE;
+    size_t count = 0;
+    while (count < MAX_PAGES && row->pages[count].queues != NULL)
+        count++;
+    for (size_t i = 0; i < count && result == RABBITMQ_LOOKUP_NEXT_PAGE; i++) {
+        bool counted;
+        _cleanup_(memory_free) char *text =
+            text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%s]}", count, count,
+                        row->pages[i].queues);
+        json_t *page = json_loads(text, 0, NULL);
+        assert_non_null(page);
+        result = rabbitmq_lookup_take_page(lookup, vhost, page, row->pages[i].doubt, &counted);
+        json_decref(page);
+    }
+    if (result == RABBITMQ_LOOKUP_LACKING)
+        task_failf(lookup->task, LACKING);
+}
+
+/* In place of the scaler's own: its client is a row. */
+static bool take_answers(void *client, struct feed *feed, struct error *error)
+{
+    (void)error;
+    const struct row *row = client;
+    char name[] = "/";
+    struct rabbitmq_vhost vhost = {.name = name, .keeps_rates = true};
+    struct rabbitmq_lookup *list = NULL;
+    struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(feed_take(feed), row->source);
+    bool is_pattern = lookup->query->use_regex;
+    vhost.leaders = rabbitmq_leaders_new(false, clock_now_ms());
+    rabbitmq_lookup_move(lookup, &list);
+    assert_int_equal(lookup->source, row->source);
+    if (is_pattern)
+        take_pages(row, lookup, &vhost);
+    else
+        take_one(row, lookup, &vhost);
+    rabbitmq_lookup_drop(lookup);
+    rabbitmq_leaders_free(vhost.leaders);
+    return true;
+}
+
+static void assert_row(const struct row *row, const char *mode, bool is_pattern)
+{
+    struct scaler scaler = scaler_rabbitmq;
+    struct error error = {0};
+    struct trigger trigger = trigger_of(
+        &scaler_rabbitmq, PAIRS("host", "http://a:b@127.0.0.1:1/", "queueName", "q", "mode", mode,
+                                "value", "5", "useRegex", is_pattern ? "true" : "false"));
+    scaler.measure = take_answers;
+    assert_true(trigger.good);
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_add(feed, trigger.options.query, (struct notifier){0});
+    assert_true(test_feed_run(feed, (void *)row, 1000, &error));
+    if (row->error != NULL)
+        assert_ended_with(feed, 0, TASK_FAILED, row->error);
+    else
+        assert_waiting(feed, 0, row->messages);
+    test_feed_free(feed);
+    trigger_done(&trigger);
+}
+
+static void a_queue_is_answered_by_what_is_known_of_its_zeros(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {TOTALS, {{BELIEVED, CLASSIC("0")}}, NULL, 0},
+        {TOTALS, {{CUT, CLASSIC("0")}}, NULL, 0}, /* others are missing */
+        {TOTALS, {{BELIEVED, NULL}}, MISSING, 0},
+        {TOTALS, {{CUT, NULL}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, UNCOUNTED}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, QUORUM("0")}}, LACKING, 0},
+        {TOTALS, {{CUT, QUORUM("3")}}, NULL, 3},
+        {STATISTICS, {{BELIEVED, CLASSIC("0")}}, NULL, 0},
+        {STATISTICS, {{ZEROS, CLASSIC("0")}}, DOUBTED, 0},
+        {STATISTICS, {{ZEROS, CLASSIC("3")}}, NULL, 3},
+        {STATISTICS, {{BELIEVED, NULL}}, MISSING, 0},
+        {STATISTICS, {{ZEROS, NULL}}, MISSING, 0},
+        {STATISTICS, {{BELIEVED, UNCOUNTED}}, INCOMPLETE, 0},
+        {STATISTICS, {{ZEROS, UNCOUNTED}}, INCOMPLETE, 0},
+        {STATISTICS, {{BELIEVED, QUORUM("0")}}, UNSETTLED, 0},
+        {STATISTICS, {{ZEROS, QUORUM("0")}}, UNSETTLED, 0},
+        {STATISTICS, {{BELIEVED, REPORTED("0")}}, NULL, 0},
+        {STATISTICS, {{ZEROS, REPORTED("0")}}, DOUBTED, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        assert_row(&rows[i], "QueueLength", false);
+}
+
+/* They are 0, as it has none. */
+static void rates_are_doubted_too(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}}, NULL, 3},
+        {STATISTICS, {{ZEROS, CLASSIC("3")}}, DOUBTED, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        for (int is_pattern = 0; is_pattern <= 1; is_pattern++)
+            assert_row(&rows[i], "MessageRate", is_pattern == 1);
+}
+
+static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {TOTALS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, CLASSIC("0")}}, NULL, 3},
+        {TOTALS, {{BELIEVED, CLASSIC("0")}, {BELIEVED, CLASSIC("0")}}, LACKING, 0},
+        {TOTALS, {{CUT, CLASSIC("3")}, {BELIEVED, CLASSIC("3")}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, CLASSIC("3")}, {CUT, CLASSIC("3")}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, UNCOUNTED}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, QUORUM("0")}}, LACKING, 0},
+        {STATISTICS, {{BELIEVED, CLASSIC("0")}, {BELIEVED, CLASSIC("3")}}, NULL, 3},
+        {STATISTICS, {{ZEROS, CLASSIC("2")}, {ZEROS, CLASSIC("3")}}, NULL, 5},
+        {STATISTICS, {{ZEROS, CLASSIC("0")}, {BELIEVED, CLASSIC("3")}}, DOUBTED, 0},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {ZEROS, CLASSIC("0")}}, DOUBTED, 0},
+        {STATISTICS,
+         {{ZEROS, CLASSIC("0")}, {BELIEVED, CLASSIC("3")}, {BELIEVED, CLASSIC("3")}},
+         DOUBTED,
+         0},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, UNCOUNTED}}, INCOMPLETE, 0},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, QUORUM("0")}}, UNSETTLED, 0},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, REPORTED("0")}}, NULL, 3},
+        {STATISTICS, {{BELIEVED, ""}}, NULL, 0}, /* nothing matches */
+        {STATISTICS, {{ZEROS, ""}}, NULL, 0},
+        {TOTALS, {{BELIEVED, ""}}, LACKING, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        assert_row(&rows[i], "QueueLength", true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_is_answered_by_what_is_known_of_its_zeros),
+        cmocka_unit_test(rates_are_doubted_too),
+        cmocka_unit_test(a_pattern_is_answered_by_the_worst_of_its_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
