@@ -383,6 +383,7 @@ static bool answer(struct client *client, struct task *task)
         return false;
     if (strcmp(queue, "again") == 0)
         messages = client->reconnects;
+    bool ends_twice = strcmp(queue, "twice") == 0; /* `queue` may end with the task */
     if (task_wants_subscription(task))
         subscribe(client, task, queue);
     reading.waiting = messages;
@@ -393,7 +394,7 @@ static bool answer(struct client *client, struct task *task)
         task_failf(task, "no such queue: %s", queue);
     else
         task_answer(task, &reading);
-    if (strcmp(queue, "twice") == 0)
+    if (ends_twice)
         task_failf(task, "it has ended");
     return true;
 }

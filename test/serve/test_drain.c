@@ -29,6 +29,7 @@ struct load {
     struct fixture *fixture;
     atomic_size_t answered;
     grpc_status_code last;
+    char *ended; /* why the last one failed */
     int64_t slowest_ms;
 };
 
@@ -45,6 +46,7 @@ static void *load(void *argument)
         free(client_call_receive(call));
         load->last = client_call_status(call);
         load->answered += load->last == GRPC_STATUS_OK;
+        load->ended = load->last == GRPC_STATUS_OK ? NULL : client_call_text(call);
         client_call_free(call);
         int64_t took_ms = clock_now_ms() - before_ms;
         load->slowest_ms = took_ms > load->slowest_ms ? took_ms : load->slowest_ms;
@@ -58,6 +60,7 @@ static void *load(void *argument)
  * nghttp2 serves it still. */
 static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_hangs(void **state)
 {
+    enum { MIN_ANSWERED = 10 };
     struct fixture *fixture = *state;
     bool resets_late_calls = text_equal(transport->name, "grpc-core");
     struct load loads[8] = {0};
@@ -67,7 +70,7 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
         assert_int_equal(pthread_create(&threads[i], NULL, load, &loads[i]), 0);
     }
     for (size_t i = 0; i < ARRAY_LENGTH(loads); i++)
-        for (int j = 0; j < 5000 && atomic_load(&loads[i].answered) < 10; j++)
+        for (int j = 0; j < 5000 && atomic_load(&loads[i].answered) < MIN_ANSWERED; j++)
             sleep_ms(2);
     server_drain(fixture->server, 2000);
 
@@ -75,6 +78,9 @@ static void every_call_that_began_under_load_is_answered_by_a_drain_and_none_han
     for (size_t i = 0; i < ARRAY_LENGTH(loads); i++) {
         pthread_join(threads[i], NULL);
         answered += loads[i].answered;
+        if (loads[i].answered < MIN_ANSWERED)
+            fail_msg("it ended after %zu calls: %s", (size_t)loads[i].answered, loads[i].ended);
+        free(loads[i].ended);
         assert_true(loads[i].last == GRPC_STATUS_UNAVAILABLE ||
                     (loads[i].last == GRPC_STATUS_CANCELLED && resets_late_calls));
         assert_true(loads[i].slowest_ms < 1500);
