@@ -14,6 +14,18 @@ char *migrated(const char *text, struct findings *findings);
 /* The same of the way back. */
 char *migrated_back(const char *text, struct findings *findings);
 
+void print_all(const struct findings *findings);
+
+/* There, and back to the same bytes. `expected` may be NULL. */
+void assert_migrates(const char *text, const char *expected);
+
+/* Is there an error with this reason? */
+void assert_error(const struct findings *findings, const char *reason);
+
+/* Nothing of the text moves, with an error; of assert_stays_with_backlog() nothing moves back. */
+void assert_stays(const char *text, const char *reason);
+void assert_stays_with_backlog(const char *text, const char *reason);
+
 #define HEAD                                                                                       \
     "# Orders   of the shop\n"                                                                     \
     "apiVersion: keda.sh/v1alpha1\n"                                                               \
