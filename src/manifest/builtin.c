@@ -20,30 +20,64 @@ const struct option *builtin_parameter(const struct builtin *builtin, const char
     return option_find(builtin->scaler->options, name, OPTION_FROM_FILE);
 }
 
-/* ---- the metadata ---- */
+/* ---- names ---- */
 
-/* The name of the key in a trigger of Backlog; NULL where there is none. The caller frees it. */
-static char *new_name(const struct option *table, const char *key, const struct option **ret_row)
+/* KEDA's names of its channel to Backlog are those of some of its scalers' own keys. Tables say so
+ * by OPTION_ALIAS_IN_FILE, which only these two functions read. */
+
+char *builtin_name_there(const struct option *table, const char *key, const struct option **ret_row)
 {
-    *ret_row = option_find(table, key, OPTION_FROM_TRIGGER);
-    if (*ret_row != NULL)
-        return text_copy(key);
+    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
     bool is_variable = option_is_variable(key);
+    *ret_row = row;
+    if (row != NULL)
+        return text_copy(key);
     _cleanup_(memory_free) char *plain =
         text_copy_bytes(key, strlen(key) - (is_variable ? strlen(OPTION_VARIABLE_SUFFIX) : 0));
-    *ret_row = option_find(table, plain, OPTION_FROM_FILE);
-    if (*ret_row != NULL)
-        return text_format("%s%s", (*ret_row)->key, is_variable ? OPTION_VARIABLE_SUFFIX : "");
+    *ret_row = row = option_find(table, plain, OPTION_FROM_FILE);
+    if (row != NULL)
+        return text_format("%s%s", row->key, is_variable ? OPTION_VARIABLE_SUFFIX : "");
     /* metricName: KEDA has stopped to read it, and Backlog takes it for that. */
     return option_find(general_table, key, OPTION_FROM_FILE) == NULL ? NULL : text_copy(key);
 }
+
+char *builtin_name_back(const struct option *table, const char *key)
+{
+    const struct option *row = option_find(table, key, OPTION_FROM_TRIGGER);
+    if (row == NULL || !(row->flags & OPTION_ALIAS_IN_FILE))
+        return text_copy(key);
+    bool is_variable = !text_equal(key, row->key);
+    return text_format("%s%s", row->alias, is_variable ? OPTION_VARIABLE_SUFFIX : "");
+}
+
+static bool is_one_of(const char *key, const char *const *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(key, keys[i]))
+            return true;
+    return false;
+}
+
+bool builtin_is_own_key(const char *key)
+{
+    static const char *const own[] = {"scaler", CREDENTIALS_KEY, CREDENTIALS_CLUSTER_KEY};
+    return is_one_of(key, own, ARRAY_LENGTH(own)) || builtin_is_channel_key(key);
+}
+
+bool builtin_is_channel_key(const char *key)
+{
+    static const char *const channel[] = {"scalerAddress", "enableTLS", "unsafeSsl"};
+    return is_one_of(key, channel, ARRAY_LENGTH(channel));
+}
+
+/* ---- the metadata ---- */
 
 static void read_key(struct builtin *builtin, size_t i)
 {
     const struct yaml_tree *item = builtin->metadata->items[i];
     const char *key = builtin->metadata->keys[i];
     struct builtin_key *read = &builtin->keys[i];
-    read->name = new_name(builtin->scaler->options, key, &read->row);
+    read->name = builtin_name_there(builtin->scaler->options, key, &read->row);
     if (text_equal(key, "<<") || item->kind == YAML_TREE_LIST || item->kind == YAML_TREE_MAP)
         error_add(&builtin->reasons, "line %zu: %s is no single value: write it out", item->line,
                   key);

@@ -230,10 +230,8 @@ static void note_ignored(const struct migrator *migrator, const struct trigger_p
     _cleanup_(text_done) struct text keys = {0};
     const struct finding_place place = place_of(migrator, at);
     for (size_t i = 0; i < metadata->count; i++) {
-        bool is_own = text_equal(metadata->keys[i], "scaler");
-        for (size_t own = 0; move_own_keys[own] != NULL; own++)
-            is_own |= text_equal(metadata->keys[i], move_own_keys[own]);
-        if (!is_own && option_find(general_table, metadata->keys[i], OPTION_FROM_TRIGGER) != NULL)
+        if (!builtin_is_own_key(metadata->keys[i]) &&
+            option_find(general_table, metadata->keys[i], OPTION_FROM_TRIGGER) != NULL)
             text_addf(&keys, "%s%s", keys.length == 0 ? "" : ", ", metadata->keys[i]);
     }
     if (keys.length > 0)

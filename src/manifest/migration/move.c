@@ -14,10 +14,6 @@ static const char key_ref[] = "authenticationRef";
 static const char key_kind[] = "kind";
 static const char kind_cluster[] = "ClusterTriggerAuthentication";
 
-const char *const move_own_keys[] = {
-    "scalerAddress",         "scaler", "enableTLS", "unsafeSsl", CREDENTIALS_KEY,
-    CREDENTIALS_CLUSTER_KEY, NULL};
-
 /* ---- where things stand ---- */
 
 static size_t line_start(const struct move *move, size_t byte)
@@ -425,14 +421,6 @@ bool move_to_server(const struct move *move, struct error *error)
 
 /* ---- back ---- */
 
-static bool is_own_key(const char *key)
-{
-    for (size_t i = 0; move_own_keys[i] != NULL; i++)
-        if (text_equal(move_own_keys[i], key))
-            return true;
-    return false;
-}
-
 /* Those behind the last key that stays. */
 static bool remove_last_keys(const struct move *move, const struct yaml_tree *metadata,
                              size_t first, struct error *error)
@@ -442,16 +430,6 @@ static bool remove_last_keys(const struct move *move, const struct yaml_tree *me
     edits_add(move->edits, metadata->items[first - 1]->end,
               metadata->items[metadata->count - 1]->end, "");
     return true;
-}
-
-/* The key's name in KEDA's scaler, which the caller frees; NULL where it is the same. */
-static char *old_name(const struct scaler *scaler, const char *key)
-{
-    const struct option *row = option_find(scaler->options, key, OPTION_FROM_TRIGGER);
-    if (row == NULL || !(row->flags & OPTION_ALIAS_IN_FILE))
-        return NULL;
-    bool is_variable = !text_equal(key, row->key);
-    return text_format("%s%s", row->alias, is_variable ? OPTION_VARIABLE_SUFFIX : "");
 }
 
 /* The authentication of the source, which stood in the metadata where KEDA's certificates took its
@@ -491,7 +469,7 @@ bool move_back(const struct move *move, const struct scaler *scaler, struct erro
     size_t end = metadata->count;
     if (!check_editable(move, error))
         return false;
-    while (end > 0 && is_own_key(metadata->keys[end - 1]))
+    while (end > 0 && builtin_is_own_key(metadata->keys[end - 1]))
         end--;
     if (end == 0)
         return error_invalid(error, "its metadata has no key of the scaler");
@@ -500,13 +478,14 @@ bool move_back(const struct move *move, const struct scaler *scaler, struct erro
         return false;
     for (size_t i = 0; i < (metadata->is_flow ? end : metadata->count); i++) {
         const struct yaml_span *span = &metadata->key_spans[i];
-        _cleanup_(memory_free) char *name = old_name(scaler, metadata->keys[i]);
-        if (is_own_key(metadata->keys[i])) {
+        _cleanup_(memory_free) char *name = builtin_name_back(scaler->options, metadata->keys[i]);
+        bool is_renamed = !text_equal(name, metadata->keys[i]);
+        if (builtin_is_own_key(metadata->keys[i])) {
             if (!remove_key(move, metadata, i, error))
                 return false;
-        } else if (name != NULL && metadata->items[i]->is_shared)
+        } else if (is_renamed && metadata->items[i]->is_shared)
             return refuse_alias(metadata->items[i], error);
-        else if (name != NULL)
+        else if (is_renamed)
             replace_word(move, span->start, span->end, name);
     }
     return restore_ref(move, metadata, error);

@@ -19,9 +19,6 @@ struct move {
     struct edits *edits;
 };
 
-/* Keys of the metadata that belong to Backlog and to KEDA's channel to it. */
-extern const char *const move_own_keys[];
-
 /* Adds the edits that make it a trigger of this type, external or external-push. Fails where the
  * YAML is written in a way that cannot be edited. */
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
