@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <cmocka.h>
 
 static void a_trigger_moves_by_two_lines(void **state)
@@ -271,8 +272,71 @@ static void a_patch_of_a_part_of_a_trigger_is_named(void **state)
     assert_null(migrated(stays[3], &findings));
     assert_null(migrated("- {op: remove, path: /spec/triggers/0}\n", &findings));
     assert_int_equal(findings.count, 0);
-#undef PATCH
 }
+
+/* KEDA's scaler and its channel to Backlog have some names in common: the trigger's own key gets
+ * another one, and a patch would set the channel's. */
+static void a_patch_of_a_key_with_another_name_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *patch;
+        bool is_back;
+        enum finding_level level; /* FINDING_LEVELS: nothing is said */
+        const char *text;
+    } cases[] = {
+        {PATCH("metadata/enableTLS", "'true'"), false, FINDING_WARNING, "write brokerTls"},
+        {PATCH("metadata/unsafeSsl", "'true'"), false, FINDING_WARNING, "write brokerUnsafeSsl"},
+        {"- {op: remove, path: /spec/triggers/0/metadata/unsafeSsl}\n", false, FINDING_WARNING,
+         "write brokerUnsafeSsl"},
+        {PATCH("metadata/enableTLSFromEnv", "TLS"), false, FINDING_ERROR, "to brokerTlsFromEnv"},
+        {PATCH("metadata/brokerTls", "'true'"), false, FINDING_LEVELS, NULL},
+        {PATCH("metadata/value", "'7'"), false, FINDING_LEVELS, NULL},
+        {PATCH("metadata/scaler", "redis"), false, FINDING_LEVELS, NULL},
+        {PATCH("metadata/brokerTls", "'true'"), true, FINDING_ERROR, "to enableTLS"},
+        {PATCH("metadata/brokerUnsafeSslFromEnv", "X"), true, FINDING_ERROR, "to unsafeSslFromEnv"},
+        {PATCH("metadata/enableTLS", "'true'"), true, FINDING_WARNING, "if it moves back"},
+        {PATCH("metadata/unsafeSsl", "'true'"), true, FINDING_WARNING, "if it moves back"},
+        {PATCH("metadata/scalerAddress", "b:1"), true, FINDING_WARNING, "if it moves back"},
+        {PATCH("metadata/scaler", "redis"), true, FINDING_ERROR, "by hand"},
+        {PATCH("metadata/triggerAuthentication", "r"), true, FINDING_ERROR, "by hand"},
+        {PATCH("metadata/hold", "60s"), true, FINDING_LEVELS, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        assert_null(cases[i].is_back ? migrated_back(cases[i].patch, &findings)
+                                     : migrated(cases[i].patch, &findings));
+        if (cases[i].level == FINDING_LEVELS) {
+            assert_int_equal(findings.count, 0);
+            continue;
+        }
+        if (findings.count != 1)
+            fail_msg("%s: %zu findings", cases[i].patch, findings.count);
+        assert_int_equal(findings.items[0].level, cases[i].level);
+        assert_non_null(strstr(findings.items[0].text, cases[i].text));
+    }
+}
+
+static void a_patch_of_the_kind_of_an_authentication_is_named(void **state)
+{
+    (void)state;
+    static const char own[] = PATCH("authenticationRef/kind", "TriggerAuthentication");
+    static const char channel[] = PATCH("authenticationRef/kind", "ClusterTriggerAuthentication");
+    const struct migration_settings saved = settings;
+    _cleanup_(findings_done) struct findings findings = {0};
+    assert_null(migrated(own, &findings)); /* it stays */
+    settings.authentication = "backlog";
+    settings.is_cluster_wide = true;
+    assert_null(migrated(channel, &findings));
+    assert_int_equal(findings.count, 0);
+    assert_stays(own, "change it by hand");
+    assert_stays("- {op: remove, path: /spec/triggers/0/authenticationRef/kind}\n",
+                 "change it by hand");
+    settings.is_cluster_wide = false;
+    assert_stays(channel, "change it by hand");
+    settings = saved;
+}
+#undef PATCH
 
 static void triggers_that_cannot_move_stay_with_the_reason(void **state)
 {
@@ -357,6 +421,8 @@ int main(void)
         cmocka_unit_test(braces_that_begin_no_action_hide_nothing),
         cmocka_unit_test(kustomize_patches_are_edited),
         cmocka_unit_test(a_patch_of_a_part_of_a_trigger_is_named),
+        cmocka_unit_test(a_patch_of_a_key_with_another_name_is_named),
+        cmocka_unit_test(a_patch_of_the_kind_of_an_authentication_is_named),
         cmocka_unit_test(triggers_that_cannot_move_stay_with_the_reason),
         cmocka_unit_test(an_authentication_gives_what_a_server_takes_of_it),
         cmocka_unit_test(the_way_back_needs_no_mark),

@@ -293,6 +293,28 @@ static bool has_arrived(const struct migration_settings *settings, const struct 
                     : !settings->is_readdressed;
 }
 
+/* The key's name behind the move, of the first scaler that gives it another one; NULL: none does.
+ * The caller frees it. */
+static char *new_name(const struct migration_settings *settings, const char *key)
+{
+    for (const struct scaler *const *scaler = settings->scalers; *scaler != NULL; scaler++) {
+        const struct option *table = (*scaler)->options, *row;
+        char *name = table == NULL       ? NULL
+                     : settings->is_back ? builtin_name_back(table, key)
+                                         : builtin_name_there(table, key, &row);
+        if (name != NULL && !text_equal(name, key))
+            return name;
+        free(name);
+    }
+    return NULL;
+}
+
+static const char *metadata_key(const struct trigger_part *part)
+{
+    static const char folder[] = "metadata/";
+    return text_starts_with(part->path, folder) ? part->path + strlen(folder) : NULL;
+}
+
 /* The trigger that a JSON patch changes a part of moves elsewhere, if at all: would the patch undo
  * that? Not where it has been changed, too. */
 static bool would_undo(const struct migrator *migrator, const struct trigger_part *part)
@@ -300,22 +322,54 @@ static bool would_undo(const struct migrator *migrator, const struct trigger_par
     const struct migration_settings *settings = migrator->settings;
     bool has_ref = settings->authentication != NULL; /* else it stays */
     const char *text = part->value == NULL ? NULL : part->value->text;
+    const char *kind =
+        settings->is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication";
     bool has_moved;
     if (text_equal(part->path, "type"))
         has_moved = builtin_is_external(text);
     else if (text_equal(part->path, "metadata"))
         has_moved = settings->is_back ? yaml_tree_find(part->value, "scaler") != NULL
                                       : has_arrived(settings, part->value);
-    else if (text_equal(part->path, "metadata/scalerAddress"))
-        return !settings->is_back && settings->is_readdressed &&
-               !text_equal(text, settings->scaler_address);
+    else if (text_equal(part->path, "metadata/scalerAddress") && !settings->is_back)
+        return settings->is_readdressed && !text_equal(text, settings->scaler_address);
     else if (has_ref && text_equal(part->path, "authenticationRef"))
         has_moved = text_equal(yaml_tree_text(part->value, "name"), settings->authentication);
     else if (has_ref && text_equal(part->path, "authenticationRef/name"))
         has_moved = text_equal(text, settings->authentication);
-    else
-        return false;
+    else if (has_ref && text_equal(part->path, "authenticationRef/kind") && !settings->is_back)
+        return !text_equal(text == NULL ? "TriggerAuthentication" : text, kind);
+    else {
+        const char *key = metadata_key(part);
+        return settings->is_back && key != NULL && builtin_is_own_key(key) &&
+               !builtin_is_channel_key(key);
+    }
     return has_moved == settings->is_back;
+}
+
+/* A key that is about the source before the move, and about KEDA's channel behind it, or the other
+ * way round. */
+static void check_key(const struct migrator *migrator, const struct trigger_part *part,
+                      const struct finding_place *place)
+{
+    const struct migration_settings *settings = migrator->settings;
+    const char *key = metadata_key(part);
+    _cleanup_(memory_free) char *name = key == NULL ? NULL : new_name(settings, key);
+    bool may_be_of_channel = key != NULL && builtin_is_channel_key(key);
+    if (name != NULL && may_be_of_channel)
+        finding_add(migrator->findings, place, FINDING_WARNING,
+                    "a patch of a trigger's %s, and the trigger is not here: if it moves, and this "
+                    "is about its source, write %s",
+                    part->path, name);
+    else if (name != NULL)
+        finding_add(migrator->findings, place, FINDING_ERROR,
+                    "a patch of a trigger's %s, and the trigger is not here: change it by hand, to "
+                    "%s",
+                    part->path, name);
+    else if (may_be_of_channel && settings->is_back)
+        finding_add(migrator->findings, place, FINDING_WARNING,
+                    "a patch of a trigger's %s, and the trigger is not here: if it moves back, and "
+                    "this is about Backlog, remove it",
+                    part->path);
 }
 
 static void check_parts(const struct migrator *migrator, const struct trigger_places *places)
@@ -327,6 +381,8 @@ static void check_parts(const struct migrator *migrator, const struct trigger_pl
             finding_add(migrator->findings, &place, FINDING_ERROR,
                         "a patch of a trigger's %s, and the trigger is not here: change it by hand",
                         part->path);
+        else
+            check_key(migrator, part, &place);
     }
 }
 
