@@ -48,10 +48,50 @@ static void a_connection_has_the_keys_of_its_triggers(void **state)
     }
 }
 
+/* The chart refuses a list with a name twice. */
+static void a_connection_names_each_namespace_once(void **state)
+{
+    (void)state;
+#define OBJECT(namespace)                                                                          \
+    "kind: ScaledObject\nmetadata: {name: o" namespace "}\nspec:\n  triggers:\n"                   \
+                                                       "  - {type: redis, metadata: {address: "    \
+                                                       "'r:1', listName: x}, authenticationRef: "  \
+                                                       "{name: a, "                                \
+                                                       "kind: "                                    \
+                                                       "ClusterTriggerAuthentication}}\n---\n"
+#define CLUSTER_AUTHENTICATION                                                                     \
+    "kind: ClusterTriggerAuthentication\nmetadata: {name: a}\n"                                    \
+    "spec: {secretTargetRef: [{parameter: password, name: s, key: k}]}\n"
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {OBJECT(", namespace: shop") OBJECT(", namespace: billing") OBJECT(", namespace: shop")
+             CLUSTER_AUTHENTICATION,
+         "    passwordFile: k\n    namespaces: [billing, shop]\n"},
+        {OBJECT(", namespace: shop") OBJECT("") CLUSTER_AUTHENTICATION,
+         "    passwordFile: k\n    # a trigger names no namespace: without `namespaces` every team "
+         "may use the connection\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(text_done) struct text written = {0};
+        struct manifests manifests = manifests_of(cases[i].text, &findings);
+        bool is_written =
+            connection_keys_write(settings.scalers, &manifests, "jobs", &written, &error);
+        manifests_done(&manifests);
+        if (!is_written)
+            fail_msg("%s", error_text(&error));
+        if (!text_ends_with(written.bytes, cases[i].expected))
+            fail_msg("%s", written.bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_the_keys_of_its_triggers),
+        cmocka_unit_test(a_connection_names_each_namespace_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,8 +102,9 @@ static bool read_keys(const struct builtin *builtin, struct text *text, struct t
 
 /* The connection of all triggers so far. */
 struct connection_keys_found {
-    struct text keys, removed, namespaces;
-    const char *last_namespace;
+    struct text keys, removed;
+    const char **namespaces; /* each once; borrowed */
+    size_t count, capacity;
     bool is_for_all;
 };
 
@@ -111,7 +112,17 @@ static void found_done(struct connection_keys_found *found)
 {
     text_done(&found->keys);
     text_done(&found->removed);
-    text_done(&found->namespaces);
+    free(found->namespaces);
+}
+
+static void add_namespace(struct connection_keys_found *found, const char *namespace)
+{
+    for (size_t i = 0; i < found->count; i++)
+        if (text_equal(found->namespaces[i], namespace))
+            return;
+    found->namespaces = memory_grow(found->namespaces, &found->capacity, found->count + 1,
+                                    sizeof(*found->namespaces));
+    found->namespaces[found->count++] = namespace;
 }
 
 static bool add_trigger(const struct scaler *const *scalers, const struct manifests *manifests,
@@ -134,11 +145,8 @@ static bool add_trigger(const struct scaler *const *scalers, const struct manife
         text_add(&found->removed, removed.bytes == NULL ? "" : removed.bytes);
     }
     found->is_for_all |= object->namespace == NULL;
-    if (object->namespace != NULL && !text_equal(object->namespace, found->last_namespace)) {
-        text_add(&found->namespaces, found->namespaces.length == 0 ? "" : ", ");
-        yaml_add_text(&found->namespaces, object->namespace);
-    }
-    found->last_namespace = object->namespace;
+    if (object->namespace != NULL)
+        add_namespace(found, object->namespace);
     return true;
 }
 
@@ -157,6 +165,28 @@ static bool add_object(const struct scaler *const *scalers, const struct manifes
     return true;
 }
 
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* A list of some of them would keep the trigger that names none out of its connection. */
+static void write_namespaces(struct connection_keys_found *found, struct text *text)
+{
+    if (found->is_for_all) {
+        text_add(text,
+                 "    # a trigger names no namespace: without `namespaces` every team may use "
+                 "the connection\n");
+        return;
+    }
+    qsort(found->namespaces, found->count, sizeof(*found->namespaces), compare_names);
+    for (size_t i = 0; i < found->count; i++) {
+        text_add(text, i == 0 ? "    namespaces: [" : ", ");
+        yaml_add_text(text, found->namespaces[i]);
+    }
+    text_add(text, "]\n");
+}
+
 bool connection_keys_write(const struct scaler *const *scalers, const struct manifests *manifests,
                            const char *name, struct text *ret_text, struct error *error)
 {
@@ -169,7 +199,6 @@ bool connection_keys_write(const struct scaler *const *scalers, const struct man
     text_addf(ret_text, "# Of the trigger: connectionName: %s, without authenticationRef%s.\n",
               name, found.removed.bytes == NULL ? "" : found.removed.bytes);
     text_addf(ret_text, "connections:\n  %s:\n%s", name, found.keys.bytes);
-    if (!found.is_for_all)
-        text_addf(ret_text, "    namespaces: [%s]\n", found.namespaces.bytes);
+    write_namespaces(&found, ret_text);
     return true;
 }
