@@ -177,27 +177,61 @@ static int compare_entries(const FTSENT **left, const FTSENT **right)
     return strcmp((*left)->fts_name, (*right)->fts_name);
 }
 
+struct folder {
+    const char *path; /* that was named: findings borrow it */
+    struct findings *findings;
+};
+
+static void add_unread(const struct folder *folder, const char *path, const char *reason)
+{
+    const struct finding_place place = {.path = folder->path};
+    finding_add(folder->findings, &place, FINDING_ERROR, "%s: %s", path, reason);
+}
+
+/* What is passed over without a word is thought to be checked, or moved. */
+static void add_entry(struct manifests *manifests, const struct folder *folder, FTS *walk,
+                      FTSENT *entry)
+{
+    bool is_hidden = entry->fts_name[0] == '.' && entry->fts_level > 0;
+    bool is_named = !is_hidden && is_manifest_name(entry->fts_name);
+    switch (entry->fts_info) {
+    case FTS_D:
+        if (!is_hidden && entry->fts_level > MAX_DEPTH)
+            add_unread(folder, entry->fts_path, "too many folders deep: name this folder, too");
+        if (is_hidden || entry->fts_level > MAX_DEPTH)
+            fts_set(walk, entry, FTS_SKIP);
+        break;
+    case FTS_F:
+        if (is_named)
+            add_file(manifests, entry->fts_path, true, folder->findings);
+        break;
+    case FTS_NS: /* a file or a folder */
+        if (!is_hidden)
+            add_unread(folder, entry->fts_path, strerror(entry->fts_errno));
+        break;
+    case FTS_DNR:
+    case FTS_ERR:
+        add_unread(folder, entry->fts_path, strerror(entry->fts_errno));
+        break;
+    case FTS_SLNONE:
+        if (is_named)
+            add_unread(folder, entry->fts_path, "a broken symbolic link");
+        break;
+    default:
+        break;
+    }
+}
+
 static void add_folder(struct manifests *manifests, const char *path, struct findings *findings)
 {
     char *const roots[] = {(char *)path, NULL};
+    const struct folder folder = {path, findings};
     FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
-    for (FTSENT *entry; walk != NULL && (entry = fts_read(walk)) != NULL;) {
-        bool is_hidden = entry->fts_name[0] == '.' && entry->fts_level > 0;
-        if (entry->fts_info == FTS_D && (is_hidden || entry->fts_level > MAX_DEPTH))
-            fts_set(walk, entry, FTS_SKIP);
-        else if (entry->fts_info == FTS_F && !is_hidden && is_manifest_name(entry->fts_name))
-            add_file(manifests, entry->fts_path, true, findings);
-        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR) {
-            const struct finding_place place = {.path = path};
-            finding_add(findings, &place, FINDING_ERROR, "%s: %s", entry->fts_path,
-                        strerror(entry->fts_errno));
-        } else if (entry->fts_info == FTS_SLNONE && !is_hidden &&
-                   is_manifest_name(entry->fts_name)) {
-            const struct finding_place place = {.path = path};
-            finding_add(findings, &place, FINDING_ERROR, "%s: a broken symbolic link",
-                        entry->fts_path);
-        }
-    }
+    FTSENT *entry = NULL;
+    while (walk != NULL && (entry = fts_read(walk)) != NULL)
+        add_entry(manifests, &folder, walk, entry);
+    if (errno != 0) /* fts_read() sets it to 0 where nothing is left */
+        add_unread(&folder, path, strerror(errno));
     if (walk != NULL)
         fts_close(walk);
 }
