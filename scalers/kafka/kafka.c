@@ -103,6 +103,12 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     return 1U << READING_WANT_RATES | 1U << READING_WANT_CONSUMERS;
 }
 
+static enum scaler_in_work in_work(const struct options *options)
+{
+    (void)options;
+    return SCALER_IN_WORK_COUNTED;
+}
+
 /* One request is for all commits of a group. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
@@ -155,6 +161,7 @@ static void libraries(struct text *text)
         .check = (the_check),                                                                      \
         .check_connection = kafka_check_connection,                                                \
         .reports = reports,                                                                        \
+        .in_work = in_work,                                                                        \
         .count_interval_ms = COMMIT_MS,                                                            \
         .metric_spec = metric_spec,                                                                \
         .evaluate = evaluate,                                                                      \

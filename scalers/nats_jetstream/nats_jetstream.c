@@ -75,6 +75,12 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     return 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES;
 }
 
+static enum scaler_in_work in_work(const struct options *options)
+{
+    (void)options;
+    return SCALER_IN_WORK_COUNTED;
+}
+
 /* Has one of the two. */
 struct nats_jetstream_client {
     struct nats_client *nats;
@@ -140,6 +146,7 @@ const struct scaler scaler_nats_jetstream = {
     .check = nats_check_trigger,
     .check_connection = nats_check_connection,
     .reports = reports,
+    .in_work = in_work,
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .bundle = bundle,

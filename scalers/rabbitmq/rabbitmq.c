@@ -19,6 +19,8 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 enum {
     AMQP_IDLE_MS = 200,  /* the first message is seen within 300 ms, with 1,000 idle queues too */
@@ -115,6 +117,22 @@ static unsigned reports(const struct options *options, const char **ret_advice)
                : 1U << READING_WANT_CONSUMERS;
 }
 
+/* A rate is no number of messages. A host that is not known may have named its protocol. */
+static enum scaler_in_work in_work(const struct options *options)
+{
+    const struct rabbitmq_connection_options *connection = options->connection;
+    const struct rabbitmq_target *target = options->target;
+    bool is_amqp = strncasecmp(connection->host, "amqp", strlen("amqp")) == 0;
+    bool is_http = rabbitmq_is_http(connection);
+    if (rabbitmq_needs_rates(options->query))
+        return SCALER_IN_WORK_UNKNOWN;
+    if (is_amqp || target->exclude_unacknowledged ||
+        (!is_http && connection->protocol == RABBITMQ_PROTOCOL_AMQP))
+        return SCALER_IN_WORK_NOT_COUNTED;
+    return is_http || connection->protocol == RABBITMQ_PROTOCOL_HTTP ? SCALER_IN_WORK_COUNTED
+                                                                     : SCALER_IN_WORK_UNKNOWN;
+}
+
 /* One listing answers all queues of a virtual host that are counted in the same way, however few
  * are needed. */
 static char *bundle(const void *connection_options, const void *query_options)
@@ -195,6 +213,7 @@ const struct scaler scaler_rabbitmq = {
     .check = rabbitmq_check_trigger,
     .check_connection = rabbitmq_check_connection,
     .reports = reports,
+    .in_work = in_work,
     .count_interval_ms = 5000, /* of the management plugin, collect_statistics_interval */
     .metric_spec = metric_spec,
     .evaluate = evaluate,

@@ -69,6 +69,12 @@ static unsigned list_reports(const struct options *options, const char **ret_adv
     return query->library != REDIS_NO_LIBRARY ? 1U << READING_WANT_IN_FLIGHT : 0;
 }
 
+static enum scaler_in_work list_in_work(const struct options *options)
+{
+    (void)options;
+    return SCALER_IN_WORK_NOT_COUNTED;
+}
+
 /* ---- streams ---- */
 
 static void stream_metric_spec(const struct options *options, struct metric_spec *ret_spec)
@@ -127,6 +133,17 @@ static unsigned stream_reports(const struct options *options, const char **ret_a
                : 0;
 }
 
+/* Entries of a whole stream stay when they are done. */
+static enum scaler_in_work stream_in_work(const struct options *options)
+{
+    static const enum scaler_in_work modes[] = {
+        [REDIS_STREAM_LENGTH] = SCALER_IN_WORK_UNKNOWN,
+        [REDIS_STREAM_PENDING] = SCALER_IN_WORK_COUNTED,
+        [REDIS_STREAM_LAG] = SCALER_IN_WORK_NOT_COUNTED,
+    };
+    return modes[redis_stream_mode(options->query)];
+}
+
 /* ---- the scalers ---- */
 
 static void libraries(struct text *text)
@@ -165,16 +182,16 @@ static void libraries(struct text *text)
 #define LISTS                                                                                      \
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_list_query),            \
               sizeof(struct redis_list_target)},                                                   \
-    .check_connection = redis_check_connection, .reports = list_reports,                           \
+    .check_connection = redis_check_connection, .reports = list_reports, .in_work = list_in_work,  \
     .metric_spec = list_metric_spec, .evaluate = list_evaluate, .client_bytes = list_client_bytes, \
     .libraries = libraries, .subscribes = true
 #define STREAMS                                                                                    \
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_stream_query),          \
               sizeof(struct redis_stream_target)},                                                 \
     .check = redis_check_stream, .check_connection = redis_check_connection,                       \
-    .reports = stream_reports, .metric_spec = stream_metric_spec, .evaluate = stream_evaluate,     \
-    .bundle = stream_bundle, .client_bytes = stream_client_bytes, .libraries = libraries,          \
-    .subscribes = true
+    .reports = stream_reports, .in_work = stream_in_work, .metric_spec = stream_metric_spec,       \
+    .evaluate = stream_evaluate, .bundle = stream_bundle, .client_bytes = stream_client_bytes,     \
+    .libraries = libraries, .subscribes = true
 #define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
 #define AT_MASTER                                                                                  \
     .connect = redis_connect_to_master, .disconnect = redis_client_disconnect, .isolated = 1

@@ -44,6 +44,9 @@ struct evaluation {
     double max_useful;   /* replicas: more have nothing to do at any value; 0: none has, now */
 };
 
+/* Are messages that a worker has taken, and not finished, in a trigger's value? */
+enum scaler_in_work { SCALER_IN_WORK_UNKNOWN, SCALER_IN_WORK_COUNTED, SCALER_IN_WORK_NOT_COUNTED };
+
 struct scaler {
     const char *name;             /* what `scaler:` says, as KEDA's type: "kafka" */
     const char *summary;          /* one line for people, without a full stop */
@@ -63,6 +66,10 @@ struct scaler {
     /* Optional: what a reading of these options has, or can have where a task wants it (bits of
      * enum reading_want). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
+
+    /* Optional: what the value counts. It must cope with wrong metadata, as metric_spec: a text that
+     * is not known where it is asked (it is in a Secret) is some word. NULL: not known. */
+    enum scaler_in_work (*in_work)(const struct options *options);
 
     /* Makes the metric name and target as KEDA's built-in scaler does. It must cope with empty
      * required strings: it is called for wrong metadata too. */

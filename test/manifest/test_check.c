@@ -107,7 +107,6 @@ static void each_mistake_has_its_line(void **state)
     findings_done(&findings);
 }
 
-/* More than the whole names, and more than it compares with the known keys. */
 /* The findings are in the logs of CI. */
 static void a_password_that_is_no_text_is_not_repeated(void **state)
 {
@@ -127,6 +126,7 @@ static void a_password_that_is_no_text_is_not_repeated(void **state)
     }
 }
 
+/* More than the whole names, and more than it compares with the known keys. */
 static void each_misspelt_key_is_reported_once(void **state)
 {
     (void)state;
@@ -303,6 +303,8 @@ static void a_strategy_must_fit_what_is_counted(void **state)
     "s, consumer: c}}"
 #define REDIS "{type: redis, metadata: {address: \"r:1\", listName: x}}"
 #define STREAM(more) "{type: redis-streams, metadata: {address: \"r:1\", stream: s" more "}}"
+#define RABBIT(more) "{type: rabbitmq, metadata: {queueName: q, value: \"5\", " more "}}"
+#define HTTP "host: \"http://r:15672/\", mode: QueueLength"
 #define BOTH ", consumerGroup: g, lagCount: \"5\", pendingEntriesCount: \"10\""
     static const struct {
         const char *strategy, *trigger;
@@ -315,10 +317,27 @@ static void a_strategy_must_fit_what_is_counted(void **state)
         {"accurate", REDIS, FINDING_NOTE, NULL},
         {"default", REDIS, FINDING_WARNING, "use accurate"},
         {"custom", REDIS, FINDING_WARNING, "other jobs than value / target"},
-        {"accurate",
-         "{type: rabbitmq, metadata: {host: \"http://r:15672/\", queueName: q, mode: QueueLength, "
-         "value: \"5\"}}",
-         FINDING_WARNING, "a second job"},
+        {"accurate", RABBIT(HTTP), FINDING_WARNING, "a second job"},
+        {"accurate", RABBIT(HTTP ", excludeUnacknowledged: \"true\""), FINDING_NOTE, NULL},
+        {"accurate", RABBIT(HTTP ", excludeUnacknowledged: \"True\""), FINDING_NOTE, NULL},
+        {"default", RABBIT(HTTP ", excludeUnacknowledged: t"), FINDING_WARNING, "use accurate"},
+        {"default", RABBIT(HTTP ", excludeUnacknowledged: \"1\""), FINDING_WARNING, "use accurate"},
+        {"accurate", RABBIT(HTTP ", excludeUnacknowledgedFromEnv: E"), FINDING_NOTE, NULL},
+        {"default", RABBIT(HTTP ", excludeUnacknowledgedFromEnv: E"), FINDING_NOTE, NULL},
+        {"accurate", RABBIT("host: \"HTTP://r:15672/\", mode: QueueLength"), FINDING_WARNING,
+         "a second job"},
+        {"accurate", RABBIT("host: \"http://r:15672/\", mode: MessageRate"), FINDING_NOTE, NULL},
+        {"accurate", RABBIT("host: \"http://r:15672/\", modeFromEnv: M"), FINDING_NOTE, NULL},
+        {"default", RABBIT("host: \"amqp://r/\", mode: QueueLength"), FINDING_WARNING,
+         "use accurate"},
+        {"accurate", RABBIT("hostFromEnv: H, mode: QueueLength"), FINDING_NOTE, NULL},
+        {"default", RABBIT("hostFromEnv: H, mode: QueueLength"), FINDING_NOTE, NULL},
+        {"accurate", RABBIT("hostFromEnv: H, protocol: http, mode: QueueLength"), FINDING_WARNING,
+         "a second job"},
+        {"default", RABBIT("hostFromEnv: H, protocol: amqp, mode: QueueLength"), FINDING_WARNING,
+         "use accurate"},
+        {"default", RABBIT("hostFromEnv: H, excludeUnacknowledged: \"true\", mode: QueueLength"),
+         FINDING_WARNING, "use accurate"},
         {"accurate",
          "{type: external, metadata: {scalerAddress: \"b:1\", scaler: redis-streams, address: "
          "\"r:1\", stream: s, consumerGroup: g, pendingEntriesCount: \"5\"}}",
@@ -331,6 +350,7 @@ static void a_strategy_must_fit_what_is_counted(void **state)
         {"default", STREAM(BOTH), FINDING_WARNING, "use accurate"},
         {"accurate", STREAM(", consumerGroup: g, lagCountFromEnv: L"), FINDING_NOTE, NULL},
         {"default", STREAM(", consumerGroup: g, lagCountFromEnv: L"), FINDING_NOTE, NULL},
+        {"accurate", STREAM(", consumerGroupFromEnv: G"), FINDING_NOTE, NULL},
         {"accurate", STREAM(", pendingEntriesCount: \"5\""), FINDING_NOTE, NULL}, /* the length */
         {"default", STREAM(", pendingEntriesCount: \"5\""), FINDING_NOTE, NULL},
     };
@@ -346,6 +366,8 @@ static void a_strategy_must_fit_what_is_counted(void **state)
             assert_finding(&findings, cases[i].level, 5, cases[i].text);
         findings_done(&findings);
     }
+#undef RABBIT
+#undef HTTP
 #undef NATS
 #undef REDIS
 #undef STREAM

@@ -248,7 +248,7 @@ static void check_external(struct checker *checker, const struct manifest_object
     check_credentials(checker, object, trigger, scaler, &entries, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
     if (scaler != NULL)
-        strategy_check(object, trigger, scaler->name, &entries, prefix, checker->findings);
+        strategy_check(object, trigger, scaler, &entries, prefix, checker->findings);
 }
 
 /* ---- triggers of KEDA's own types ---- */
@@ -316,7 +316,7 @@ static void check_builtin(struct checker *checker, const struct manifest_object 
     check_secrets(checker, object, trigger, &builtin, prefix);
     check_move(checker, object, trigger, &builtin, prefix);
     if (builtin.scaler != NULL && builtin.metadata != NULL)
-        strategy_check(object, trigger, builtin.scaler->name, &builtin.entries, prefix,
+        strategy_check(object, trigger, builtin.scaler, &builtin.entries, prefix,
                        checker->findings);
     builtin_done(&builtin);
 }

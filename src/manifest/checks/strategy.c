@@ -2,97 +2,91 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "config/value.h"
+#include "config/option.h"
+#include "scale/metadata/general.h"
 
-/* Are messages that a job has taken, and not finished, in the value? */
-enum in_work { IN_WORK_UNKNOWN, IN_WORK_COUNTED, IN_WORK_NOT_COUNTED };
-
-/* The value may be out of a Secret (secrets.h). */
-static bool has_value(const struct entries *entries, const char *key, const char *prefix)
+static enum scaler_in_work ask(const struct scaler *scaler, const struct option_entry *plain,
+                               size_t count)
 {
-    _cleanup_(memory_free) char *variable = text_format("%s" OPTION_VARIABLE_SUFFIX, key);
-    const struct entry *entry = entries_find(entries, key);
-    if (entry == NULL)
-        entry = entries_find(entries, variable);
-    return entry != NULL && entry->value != NULL && text_starts_with(entry->value, prefix);
+    _cleanup_(error_done) struct error ignored = {0}; /* others report mistakes */
+    struct option_values *values[OPTION_SCOPES];
+    const struct option_input input = {plain, count, OPTION_FROM_TRIGGER, general_table};
+    option_parse(scaler->options, scaler->sizes, &input, values, &ignored);
+    const struct options options = {.connection = values[OPTION_CONNECTION]->data,
+                                    .query = values[OPTION_QUERY]->data,
+                                    .target = values[OPTION_TARGET]->data};
+    enum scaler_in_work in_work = scaler->in_work(&options);
+    for (int scope = 0; scope < OPTION_SCOPES; scope++)
+        option_values_free(values[scope]);
+    return in_work;
 }
 
-static enum in_work of_rabbitmq(const struct entries *entries)
+enum { MAX_TRIED = 16 };
+
+/* Values that this option may have, beside the stand-in of entries_plain(). Ends with NULL. */
+static void list_others(const struct option *row, const char *ret_values[MAX_TRIED + 1])
 {
-    bool is_http = has_value(entries, "protocol", "http") || has_value(entries, "host", "http");
-    if (has_value(entries, "excludeUnacknowledged", "true") ||
-        has_value(entries, "protocol", "amqp") || has_value(entries, "host", "amqp"))
-        return IN_WORK_NOT_COUNTED;
-    return is_http ? IN_WORK_COUNTED : IN_WORK_UNKNOWN;
+    size_t count = 0;
+    ret_values[count++] = ""; /* it is not set */
+    if (row->type == OPTION_BOOL)
+        ret_values[count++] = "true";
+    else if (row->type == OPTION_INT || row->type == OPTION_FLOAT)
+        ret_values[count++] = "1";
+    for (size_t i = 0; row->type == OPTION_CHOICE && row->choices[i] != NULL && count < MAX_TRIED;
+         i++)
+        ret_values[count++] = row->choices[i];
+    ret_values[count] = NULL;
 }
 
-/* Of the mode that KEDA's scaler and Backlog's choose (redis_stream_mode() in redis/options.c). The
- * lag is of messages that no consumer has taken yet; pending ones are in work. */
-static enum in_work of_redis_streams(const struct entries *entries)
+/* What is not known, as it is in a variable of the worker or in a Secret, may be anything: it is
+ * known what the scaler counts where that is always the same. */
+static enum scaler_in_work find_in_work(const struct scaler *scaler, const struct entries *entries)
 {
-    static const struct option row = {.type = OPTION_INT};
-    _cleanup_(error_done) struct error ignored = {0};
-    const struct entry *group = entries_find(entries, "consumerGroup");
-    const struct entry *lag = entries_find(entries, "lagCount");
-    int64_t lag_count = 0;
-    if (group == NULL || group->value == NULL || text_is_blank(group->value))
-        return IN_WORK_UNKNOWN;
-    if (lag == NULL || (lag->value != NULL && text_is_blank(lag->value)))
-        lag = entries_find(entries, "lagCount" OPTION_VARIABLE_SUFFIX);
-    if (lag == NULL)
-        return IN_WORK_COUNTED;
-    if (lag->value == NULL || !value_parse(&row, lag->value, &lag_count, &ignored))
-        return IN_WORK_UNKNOWN;
-    return lag_count == 0 ? IN_WORK_COUNTED : IN_WORK_NOT_COUNTED;
-}
-
-static enum in_work find_in_work(const char *scaler, const struct entries *entries)
-{
-    static const struct {
-        const char *scaler;
-        enum in_work in_work;
-    } known[] = {
-        {"kafka", IN_WORK_COUNTED},
-        {"apache-kafka", IN_WORK_COUNTED},
-        {"nats-jetstream", IN_WORK_COUNTED},
-        {"redis", IN_WORK_NOT_COUNTED},
-        {"redis-sentinel", IN_WORK_NOT_COUNTED},
-        {"redis-cluster", IN_WORK_NOT_COUNTED},
-    };
-    if (text_equal(scaler, "rabbitmq"))
-        return of_rabbitmq(entries);
-    if (text_starts_with(scaler, "redis") && text_ends_with(scaler, "streams"))
-        return of_redis_streams(entries);
-    for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
-        if (text_equal(scaler, known[i].scaler))
-            return known[i].in_work;
-    return IN_WORK_UNKNOWN;
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, scaler->options);
+    if (scaler->in_work == NULL)
+        return SCALER_IN_WORK_UNKNOWN;
+    enum scaler_in_work in_work = ask(scaler, plain, entries->count);
+    for (size_t i = 0; i < entries->count; i++) {
+        const char *values[MAX_TRIED + 1] = {NULL};
+        const char *stand_in = plain[i].value;
+        const struct option *row =
+            option_find(scaler->options, entries->items[i].key, OPTION_FROM_TRIGGER);
+        if (entries->items[i].value == NULL && row != NULL)
+            list_others(row, values);
+        for (size_t n = 0; values[n] != NULL; n++) {
+            plain[i].value = values[n];
+            if (ask(scaler, plain, entries->count) != in_work)
+                return SCALER_IN_WORK_UNKNOWN;
+        }
+        plain[i].value = stand_in;
+    }
+    return in_work;
 }
 
 void strategy_check(const struct manifest_object *object, const struct yaml_tree *trigger,
-                    const char *scaler, const struct entries *entries, const char *prefix,
+                    const struct scaler *scaler, const struct entries *entries, const char *prefix,
                     struct findings *findings)
 {
     const struct yaml_tree *tree = yaml_tree_find(object->tree, "spec.scalingStrategy.strategy");
     const char *strategy = tree == NULL || tree->text == NULL ? "default" : tree->text;
     bool repeats = text_equal(strategy, "accurate") || text_equal(strategy, "eager");
-    enum in_work in_work = find_in_work(scaler, entries);
     const struct finding_place place =
         manifest_place(object, tree == NULL ? trigger->line : tree->line);
     if (object->kind != MANIFEST_SCALED_JOB)
         return;
+    enum scaler_in_work in_work = find_in_work(scaler, entries);
     if (text_equal(strategy, "custom"))
         finding_add(
             findings, &place, FINDING_WARNING,
             "%sscalingStrategy custom starts other jobs than value / target: KEDA takes off "
             "customScalingQueueLengthDeduction and a part of the running jobs",
             prefix);
-    else if (repeats && in_work == IN_WORK_COUNTED)
+    else if (repeats && in_work == SCALER_IN_WORK_COUNTED)
         finding_add(findings, &place, FINDING_WARNING,
                     "%sscalingStrategy %s does not take off running jobs, and this trigger counts "
                     "messages in work, too: KEDA starts a second job for them: use default",
                     prefix, strategy);
-    else if (!repeats && in_work == IN_WORK_NOT_COUNTED)
+    else if (!repeats && in_work == SCALER_IN_WORK_NOT_COUNTED)
         finding_add(findings, &place, tree == NULL ? FINDING_NOTE : FINDING_WARNING,
                     "%sscalingStrategy default takes off running jobs, and this trigger does not "
                     "count messages in work: jobs start only when others end: use accurate",

@@ -11,10 +11,11 @@
 
 #include "manifest/entries.h"
 #include "manifest/manifest.h"
+#include "measure/scaler.h"
 
 /* Of one trigger, which is this scaler's. Adds warnings and notes; none for a ScaledObject. */
 void strategy_check(const struct manifest_object *object, const struct yaml_tree *trigger,
-                    const char *scaler, const struct entries *entries, const char *prefix,
+                    const struct scaler *scaler, const struct entries *entries, const char *prefix,
                     struct findings *findings);
 
 /* Of a ScaledJob's spec. Adds a warning unless its rollout is gradual; a note where it is another
