@@ -215,6 +215,7 @@ static void the_reason_is_of_the_scaler(void **state)
     } cases[] = {
         {REDIS, "15", 2, "that of the fallback"},
         {KAFKA(", topic: t, excludePersistentLag: 'true'"), "9", 2, "excludePersistentLag"},
+        {KAFKA(", topic: t, excludePersistentLag: TRUE"), "9", 2, "excludePersistentLag"},
         {KAFKA(""), "900", 2, "8104"},
         {KAFKA(", topic: t"), "17", 13, "one replica more"},
         {OBJECT("ScaledObject", "nats-jetstream", "stream: s"), "9", 2, "3860"},

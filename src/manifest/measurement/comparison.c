@@ -1,6 +1,7 @@
 #include "manifest/measurement/comparison.h"
 
 #include "base/memory.h"
+#include "config/value.h"
 #include "scale/connections/named_connections.h"
 
 #include <math.h>
@@ -184,8 +185,11 @@ enum comparison_verdict comparison_verdict(const struct comparison_row *row)
 
 static bool is_set(const struct comparison_row *row, const char *key)
 {
+    static const struct option option = {.type = OPTION_BOOL};
+    _cleanup_(error_done) struct error ignored = {0};
     const char *text = yaml_tree_text(row->metadata, key);
-    return text_equal(text, "true") || text_equal(text, "True") || text_equal(text, "1");
+    bool is_set = false;
+    return text != NULL && value_parse(&option, text, &is_set, &ignored) && is_set;
 }
 
 /* What KEDA counts in another way, by scaler (scalers/README.md). */
