@@ -6,6 +6,7 @@
 #include "manifest/checks/move_check.h"
 #include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
+#include "manifest/migration/meaning.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
 #include "scale/connections/named_connections.h"
@@ -422,42 +423,71 @@ static bool migrate_file(struct migrator *migrator)
     return good;
 }
 
-/* Is it still what it was, but for triggers of another type? They are found in the new text, and
- * the way back from there is the old text. */
-static bool leads_back(const struct migrator *migrator)
+/* The same manifest with another text; false where it cannot be read. */
+static bool read_text(const struct migrator *migrator, const struct text *text,
+                      struct manifests *ret_manifests)
 {
-    const struct text *before = &migrator->file->file->text, *after = &migrator->file->text;
-    _cleanup_(manifests_done) struct manifests manifests = {
-        .reads_templates = migrator->manifests->reads_templates};
+    _cleanup_(findings_done) struct findings findings = {0};
+    *ret_manifests =
+        (struct manifests){.reads_templates = migrator->manifests->reads_templates,
+                           .cluster_namespace = migrator->manifests->cluster_namespace};
+    manifests_add_text(ret_manifests, migrator->file->file->path, text->bytes, text->length,
+                       &findings);
+    return findings.count == 0;
+}
+
+/* Does the text behind the edits, which is `after`, say what the file said? */
+static bool keeps_meaning(const struct migrator *migrator, const struct manifests *after)
+{
+    return meaning_is_kept(migrator->settings,
+                           &(struct meaning_text){migrator->manifests, migrator->file->file},
+                           &(struct meaning_text){after, after->files[0]});
+}
+
+/* All that moved there is found, and the way back says what the file said: in the same bytes, unless
+ * triggers go back that had moved before, or what means the same is written in another way. */
+static bool leads_back(const struct migrator *migrator, const struct manifests *after)
+{
+    const struct text *before = &migrator->file->file->text;
     _cleanup_(findings_done) struct findings findings = {0};
     struct migration_settings settings = *migrator->settings;
-    manifests_add_text(&manifests, migrator->file->file->path, after->bytes, after->length,
-                       &findings);
-    if (findings.count > 0)
-        return false;
-    struct migrated_file file = {.file = manifests.files[0]};
+    struct migrated_file file = {.file = after->files[0]};
     struct migrator back = {
-        .settings = &settings, .manifests = &manifests, .findings = &findings, .file = &file};
-    /* On the way back what is left to move is what was not moved. */
+        .settings = &settings, .manifests = after, .findings = &findings, .file = &file};
+    struct manifests returned = {0};
     settings.is_back = true;
-    bool good = migrate_file(&back);
-    if (migrator->settings->is_back)
-        good = good && back.moved == 0;
-    else
-        good = good && back.moved >= migrator->moved &&
-               (migrator->is_inexact || migrator->readdressed > 0 || back.moved > migrator->moved ||
-                (file.text.length == before->length &&
-                 memcmp(file.text.bytes, before->bytes, before->length) == 0));
+    bool good = migrate_file(&back) && back.moved >= migrator->moved &&
+                read_text(&back, &file.text, &returned) && keeps_meaning(&back, &returned);
+    bool is_same = migrator->is_inexact || migrator->readdressed > 0 ||
+                   back.moved > migrator->moved ||
+                   (file.text.length == before->length &&
+                    memcmp(file.text.bytes, before->bytes, before->length) == 0);
+    manifests_done(&returned);
     migrated_file_done(&file);
-    if (good && migrator->readdressed > 0) { /* there is no such way back, but all is done */
-        struct migrator again = {.settings = migrator->settings,
-                                 .manifests = &manifests,
-                                 .findings = &findings,
-                                 .file = &file};
-        file = (struct migrated_file){.file = manifests.files[0]};
-        good = migrate_file(&again) && again.moved == 0 && again.readdressed == 0;
-        migrated_file_done(&file);
-    }
+    return good && is_same;
+}
+
+/* Would the same command find something to do? */
+static bool is_done(const struct migrator *migrator, const struct manifests *after)
+{
+    _cleanup_(findings_done) struct findings findings = {0};
+    struct migrated_file file = {.file = after->files[0]};
+    struct migrator again = {
+        .settings = migrator->settings, .manifests = after, .findings = &findings, .file = &file};
+    bool is_done = migrate_file(&again) && again.moved == 0 && again.readdressed == 0;
+    migrated_file_done(&file);
+    return is_done;
+}
+
+/* All that an edit may have done to the rest of the file, in whatever way it was written. */
+static bool is_safe(const struct migrator *migrator)
+{
+    struct manifests after;
+    bool is_back = migrator->settings->is_back;
+    bool good = read_text(migrator, &migrator->file->text, &after) &&
+                keeps_meaning(migrator, &after) && (is_back || leads_back(migrator, &after)) &&
+                ((!is_back && migrator->readdressed == 0) || is_done(migrator, &after));
+    manifests_done(&after);
     return good;
 }
 
@@ -472,7 +502,7 @@ void migration_make(const struct migration_settings *settings, const struct mani
         const struct finding_place place = {.path = file.file->path};
         bool good = migrate_file(&migrator);
         size_t moved = migrator.moved + migrator.readdressed;
-        if (moved > 0 && good && leads_back(&migrator)) {
+        if (moved > 0 && good && is_safe(&migrator)) {
             ret_migration->items =
                 memory_grow(ret_migration->items, &ret_migration->capacity,
                             ret_migration->count + 1, sizeof(*ret_migration->items));

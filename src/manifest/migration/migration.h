@@ -9,19 +9,8 @@
 #define BACKLOG_MANIFEST_MIGRATION_MIGRATION_H
 
 #include "manifest/manifest.h"
+#include "manifest/migration/migration_settings.h"
 #include "manifest/migration/patch.h"
-#include "measure/scaler.h"
-
-struct migration_settings {
-    const struct scaler *const *scalers;
-    const char *scaler_address; /* of the triggers */
-    /* What gives KEDA the certificates for the server, also of triggers that have moved there
-     * before; NULL: plain text. */
-    const char *authentication;
-    bool is_cluster_wide; /* it is a ClusterTriggerAuthentication */
-    bool is_readdressed;  /* triggers that have moved before get the address, too */
-    bool is_back;         /* to KEDA's own types */
-};
 
 /* Of one file. */
 struct migrated_file {

@@ -138,6 +138,9 @@ static void add_block(const struct trigger_places_search *search, const struct y
         add_patch(search, forest.trees[i], target_kind);
     places->forests = memory_grow(places->forests, &places->forest_capacity,
                                   places->forest_count + 1, sizeof(*places->forests));
+    places->blocks = memory_grow(places->blocks, &places->block_capacity, places->forest_count + 1,
+                                 sizeof(*places->blocks));
+    places->blocks[places->forest_count] = block;
     places->forests[places->forest_count++] = forest;
 }
 
@@ -212,6 +215,7 @@ void trigger_places_done(struct trigger_places *places)
     for (size_t i = 0; i < places->forest_count; i++)
         yaml_forest_done(&places->forests[i]);
     free(places->forests);
+    free(places->blocks);
     free(places->parts);
     free(places->items);
     *places = (struct trigger_places){0};

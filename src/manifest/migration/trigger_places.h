@@ -31,8 +31,9 @@ struct trigger_places {
     size_t count, capacity;
     struct trigger_part *parts;
     size_t parts_count, parts_capacity;
-    struct yaml_forest *forests;
-    size_t forest_count, forest_capacity;
+    struct yaml_forest *forests;     /* of blocks, */
+    const struct yaml_tree **blocks; /* ... which are these texts of a kustomization */
+    size_t forest_count, forest_capacity, block_capacity;
 };
 
 /* In the order of the file. What is a trigger, and cannot be read, is a note. */
