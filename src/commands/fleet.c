@@ -132,7 +132,7 @@ static void add_secrets(struct fleet *fleet, const struct manifest_object *objec
                         const struct builtin *builtin)
 {
     const struct authentication *own = &builtin->authentication;
-    const char *namespace = own->is_cluster_wide        ? "keda"
+    const char *namespace = own->is_cluster_wide        ? fleet->manifests->cluster_namespace
                             : object->namespace == NULL ? "default"
                                                         : object->namespace;
     for (size_t i = 0; i < own->count; i++) {

@@ -20,7 +20,7 @@ struct fleet_settings {
 };
 
 /* To standard output: text, or one JSON object per line. Prints the findings, too, with those of
- * the objects that can move. */
+ * the objects that can move. The manifests know KEDA's namespace. */
 void fleet_print(const struct fleet_settings *settings, const struct manifests *manifests,
                  struct findings *findings);
 

@@ -23,6 +23,7 @@ struct migrate_flags {
     const char *authentication;
     int authentication_kind;
     const char *namespace;
+    const char *keda_namespace;
     const char *connection;
     const char *context;
     bool lists_cluster;
@@ -63,6 +64,8 @@ static const struct option table[] = {
     FLAG("authentication-kind", OPTION_CHOICE, authentication_kind, "ClusterTriggerAuthentication",
          .choices = kinds, .value_name = "KIND", .doc = "of --authentication"),
     FLAG("namespace", OPTION_STRING, namespace, NULL, .doc = "of manifests that name none"),
+    FLAG("keda-namespace", OPTION_STRING, keda_namespace, "keda", .value_name = "NAMESPACE",
+         .doc = "where KEDA is, and the Secrets and ConfigMaps of ClusterTriggerAuthentications"),
 
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
     {0},
@@ -317,6 +320,7 @@ static int run_migrate(const struct command_line *line, struct error *error)
     _cleanup_(findings_done) struct findings findings = {0};
     const struct migrate_flags *flags = line->flags;
     manifests.reads_templates = flags->connection == NULL && !flags->lists_cluster;
+    manifests.cluster_namespace = flags->keda_namespace;
     for (size_t i = 0; i < line->operand_count; i++)
         manifests_add(&manifests, line->operands[i], &findings);
     for (size_t i = 0; flags->namespace != NULL && i < manifests.object_count; i++)

@@ -352,6 +352,26 @@ def test_migrate_says_which_hosts_of_a_cluster_the_server_must_list():
                                    "the server must list the host in kubernetes.clusterAuthentications")]
 
 
+def test_migrate_looks_for_the_objects_of_a_cluster_authentication_in_kedas_namespace():
+    """A team's ConfigMap of the same name is another one; the server must be able to read KEDA's."""
+    reference = {"name": "redis", "kind": "ClusterTriggerAuthentication"}
+    parts = {"secretTargetRef": [{"parameter": "password", "name": "redis", "key": "password"}],
+             "configMapTargetRef": [{"parameter": "address", "name": "redis", "key": "address"}]}
+    trigger = {"type": "redis", "metadata": {"listName": "jobs"}, "authenticationRef": reference}
+    items = [{"kind": "ScaledObject", "metadata": {"name": "jobs", "namespace": "shop"}, "spec": {"triggers": [trigger]}},
+             {"kind": "ClusterTriggerAuthentication", "metadata": {"name": "redis"}, "spec": parts},
+             {"kind": "ConfigMap", "metadata": {"name": "redis", "namespace": "scaling"}, "data": {"address": "redis.shop.svc:6379"}}]
+    text = json.dumps({"kind": "List", "items": items})
+    for flag, namespace in (((), "keda"), (("--keda-namespace", "scaling"), "scaling")):
+        done = backlog("migrate", "--cluster", "--output", "json", *flag, "-", text=text)
+        [summary] = of_type(done, "summary")
+        assert summary["kubernetes"] == {"enabled": True, "secrets": {namespace: ["redis"]}, "configMaps": {namespace: ["redis"]}}
+        done = backlog("migrate", "--connection", "jobs", *flag, "-", text=text)
+        assert (done.returncode == 0) == (namespace == "scaling"), done.stderr
+        assert ("ConfigMap redis with address is in none of the files" in done.stderr) == (namespace == "keda")
+    assert "    address: redis.shop.svc:6379\n" in done.stdout
+
+
 def test_migrate_gives_no_command_that_would_move_what_has_to_stay():
     """The command sees the object alone: not that an authentication is one that Backlog cannot use."""
     def trigger(name):
