@@ -1,0 +1,46 @@
+/* What remains of a Helm template without its actions. */
+#include "base/memory.h"
+#include "base/text.h"
+#include "manifest/template.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void actions_are_hidden_in_their_places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *hidden;
+    } cases[] = {
+        {"a: b\n", "a: b\n"},
+        {"{{ if .x }}\na: b\n", "           \na: b\n"},
+        {"  {{- end -}} # c\n", "              # c\n"},
+        {"a: {{ .x }}-{{.y}}\n", "a: xxxxxxxx-xxxxxx\n"},
+        {"a: {{ \"}}\" }}b\n", "a: xxxxxxxxxxb\n"},
+        {"a: {{ `}}\n\"` }}\n", "a: xxxxxx\n     \n"},
+        {"a: {{ \"\\\"}}\" }}\n", "a: xxxxxxxxxxxx\n"},
+        {"{{/* }} */}}\na: b\n", "            \na: b\n"},
+        {"{{ dict\n  1 }}\r\na: b\n", "       \n      \r\na: b\n"},
+        {"a: {{ no\n", "a: {{ no\n"},
+        {"a: {{ {{ .x }}\n", "a: {{ xxxxxxxx\n"},
+        {"a: {{", "a: {{"},
+        {"a: {{ \"no\nb: c\n", "a: {{ \"no\nb: c\n"},
+        {"# {{ \"no\n{{ .x }}\n", "# {{ \"no\n        \n"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *hidden = template_hide(cases[i].text, strlen(cases[i].text));
+        assert_string_equal(hidden, cases[i].hidden);
+    }
+    assert_true(template_has_action("a: {{ .x }}", 11));
+    assert_false(template_has_action("a: {{ .x }}", 4));
+    assert_false(template_has_action(NULL, 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(actions_are_hidden_in_their_places)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
