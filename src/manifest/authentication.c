@@ -37,7 +37,8 @@ static void read_parameters(const struct manifests *manifests, const char *names
         bool is_whole = parameter.name != NULL && parameter.object != NULL &&
                         (source == PARAMETER_VARIABLE || parameter.key != NULL);
         if (!is_whole || read->count == AUTHENTICATION_MAX_PARAMETERS) {
-            read->unsupported = "an item without parameter, name and key";
+            read->unsupported =
+                is_whole ? "more than 64 parameters" : "an item without parameter, name and key";
             continue;
         }
         if (source == PARAMETER_CONFIG_MAP)

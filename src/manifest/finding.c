@@ -29,18 +29,37 @@ void finding_add(struct findings *findings, const struct finding_place *place,
     findings->counts[level]++;
 }
 
-/* Insertion: what came in order stays so, and there are few out of order. */
+/* With its place before the sort: what is of the same line stays in order. */
+struct sorted_finding {
+    struct finding finding;
+    size_t index;
+};
+
+static int compare_lines(const void *left, const void *right)
+{
+    const struct sorted_finding *one = left, *other = right;
+    if (one->finding.line != other->finding.line)
+        return one->finding.line < other->finding.line ? -1 : 1;
+    return one->index < other->index ? -1 : one->index > other->index;
+}
+
+static void sort_lines(struct finding *items, size_t count)
+{
+    _cleanup_(memory_free) struct sorted_finding *sorted = memory_array(count, sizeof(*sorted));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = (struct sorted_finding){items[i], i};
+    qsort(sorted, count, sizeof(*sorted), compare_lines);
+    for (size_t i = 0; i < count; i++)
+        items[i] = sorted[i].finding;
+}
+
 void findings_sort(struct findings *findings)
 {
-    for (size_t i = 1; i < findings->count; i++) {
-        struct finding moved = findings->items[i];
-        size_t at = i;
-        while (at > 0 && findings->items[at - 1].path == moved.path &&
-               findings->items[at - 1].line > moved.line) {
-            findings->items[at] = findings->items[at - 1];
-            at--;
-        }
-        findings->items[at] = moved;
+    for (size_t from = 0, to; from < findings->count; from = to) {
+        for (to = from + 1; to < findings->count; to++)
+            if (findings->items[to].path != findings->items[from].path)
+                break;
+        sort_lines(&findings->items[from], to - from);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/text.h"
+#include "manifest/authentication.h"
 #include "manifest/check_fixture.h"
 
 #include <setjmp.h>
@@ -799,6 +800,59 @@ static void invalid_yaml_is_reported_with_its_line(void **state)
     findings_done(&findings);
 }
 
+/* Kubernetes takes no such number, and the file may still be checked. */
+static void numbers_that_are_too_large_are_none(void **state)
+{
+    (void)state;
+    struct findings findings =
+        checked(HEAD "spec:\n  pollingInterval: 9223372036854775807\n  advanced:\n"
+                     "    horizontalPodAutoscalerConfig:\n      behavior: {scaleDown: "
+                     "{stabilizationWindowSeconds: 92233720368547758}}\n  triggers:\n"
+                     "    - {type: external, metadata: {scalerAddress: 'b:1', scaler: redis, "
+                     "address: 'r:1', listName: x, interval: 1s, hold: 1h}}\n",
+                NULL);
+    assert_no_finding(&findings, "holdWindow");
+    assert_no_finding(&findings, "longer than pollingInterval");
+    findings_done(&findings);
+}
+
+/* As those of an authentication, which has a limit. */
+static void an_authentication_with_too_many_parameters_is_named(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text text = {0};
+    text_add(&text, HEAD "spec:\n  triggers:\n"
+                         "    - {type: redis, metadata: {address: 'r:1', listName: x}, "
+                         "authenticationRef: {name: a}}\n---\nkind: TriggerAuthentication\n"
+                         "metadata: {name: a, namespace: shop}\nspec:\n  secretTargetRef:\n");
+    for (size_t i = 0; i <= AUTHENTICATION_MAX_PARAMETERS; i++)
+        text_addf(&text, "  - {parameter: p%zu, name: s, key: k}\n", i);
+    struct findings findings = checked(text.bytes, NULL);
+    assert_finding(&findings, FINDING_WARNING, 6, "a uses more than 64 parameters");
+    findings_done(&findings);
+}
+
+/* One at a line of the spec for each trigger: they come out of order. */
+static void many_findings_are_sorted_by_line(void **state)
+{
+    (void)state;
+    enum { MANY = 50 * 1000 };
+    struct findings findings = {0};
+    for (size_t i = 0; i < MANY; i++)
+        finding_add(&findings, &(struct finding_place){.path = "f", .line = (MANY - i) / 2},
+                    FINDING_NOTE, "%06zu", i);
+    finding_add(&findings, &(struct finding_place){.path = "g", .line = 0}, FINDING_NOTE, "last");
+    findings_sort(&findings);
+    for (size_t i = 1; i < MANY; i++) {
+        const struct finding *before = &findings.items[i - 1], *at = &findings.items[i];
+        if (before->line > at->line ||
+            (before->line == at->line && strcmp(before->text, at->text) > 0))
+            fail_msg("%s before %s", before->text, at->text);
+    }
+    assert_string_equal(findings.items[MANY].text, "last");
+    findings_done(&findings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -831,6 +885,9 @@ int main(void)
         cmocka_unit_test(secrets_of_the_channel_to_the_server_are_checked),
         cmocka_unit_test(a_list_of_objects_may_share_anchors),
         cmocka_unit_test(invalid_yaml_is_reported_with_its_line),
+        cmocka_unit_test(numbers_that_are_too_large_are_none),
+        cmocka_unit_test(an_authentication_with_too_many_parameters_is_named),
+        cmocka_unit_test(many_findings_are_sorted_by_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,13 +20,14 @@ struct relation {
     struct findings *findings;
 };
 
-/* Of the spec; `usual` where it is missing or no number. */
+/* Of the spec; `usual` where it is missing, or no number that Kubernetes takes (an int32). */
 static int64_t number(const struct relation *relation, const char *key, int64_t usual)
 {
     const char *text = yaml_tree_text(relation->spec, key);
     char *end = NULL;
     long long value = text == NULL ? 0 : strtoll(text, &end, 10);
-    return text == NULL || end == text || *end != '\0' ? usual : value;
+    bool is_number = text != NULL && end != text && *end == '\0';
+    return is_number && value >= INT32_MIN && value <= INT32_MAX ? value : usual;
 }
 
 static bool has_duration(const struct relation *relation, const char *key, int64_t *ret_ms)
