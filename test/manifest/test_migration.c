@@ -244,6 +244,49 @@ static void kustomize_patches_are_edited(void **state)
                     "address: 'r:1', listName: x}\n");
 }
 
+/* The kustomization that names a JSON patch says of which kind the object is. */
+static void a_patch_in_a_file_is_of_the_kind_that_its_kustomization_names(void **state)
+{
+    (void)state;
+    static const char patch[] = "- op: add\n  path: /spec/triggers/-\n"
+                                "  value: {type: redis, metadata: {address: 'r:1', listName: x}}\n";
+    static const struct {
+        const char *path, *kustomization, *type;
+    } cases[] = {
+        {"k/kustomization.yaml", "patches: [{path: job.yaml, target: {kind: ScaledJob}}]\n",
+         "external,"},
+        {"./k/o/../kustomization.yaml",
+         "kind: Kustomization\npatchesJson6902: [{path: ./x/../job.yaml, target: {kind: "
+         "ScaledJob}}]\n",
+         "external,"},
+        {"k/a/kustomization.yaml", "patches: [{path: ../job.yaml, target: {kind: ScaledJob}}]\n",
+         "external,"},
+        {"k/a/kustomization.yaml", "patches: [{path: job.yaml, target: {kind: ScaledJob}}]\n",
+         "external-push,"},
+        {"k/kustomization.yaml", "patches: [{path: job.yaml, target: {kind: ScaledObject}}]\n",
+         "external-push,"},
+        {"k/kustomization.yaml",
+         "patches: [{path: job.yaml, target: {kind: ScaledObject}}, {path: job.yaml, target: "
+         "{kind: ScaledJob}}]\n",
+         "external-push,"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(migration_done) struct migration migration;
+        _cleanup_(manifests_done) struct manifests manifests = {.reads_templates = true};
+        const char *text = cases[i].kustomization;
+        manifests_add_text(&manifests, "k/job.yaml", patch, strlen(patch), &findings);
+        manifests_add_text(&manifests, cases[i].path, text, strlen(text), &findings);
+        migration_make(&settings, &manifests, &migration, &findings);
+        assert_int_equal(migration.count, 1);
+        _cleanup_(memory_free) char *expected = text_format("{type: %s metadata", cases[i].type);
+        if (strstr(migration.items[0].text.bytes, expected) == NULL)
+            fail_msg("%s: %s", cases[i].kustomization, migration.items[0].text.bytes);
+        bool is_job = text_equal(cases[i].type, "external,");
+        assert_int_equal(findings.counts[FINDING_WARNING], is_job);
+    }
+}
+
 /* It would put into the trigger, which moves elsewhere, what it had. */
 static void a_patch_of_a_part_of_a_trigger_is_named(void **state)
 {
@@ -420,6 +463,7 @@ int main(void)
         cmocka_unit_test(in_helm_templates_actions_stay),
         cmocka_unit_test(braces_that_begin_no_action_hide_nothing),
         cmocka_unit_test(kustomize_patches_are_edited),
+        cmocka_unit_test(a_patch_in_a_file_is_of_the_kind_that_its_kustomization_names),
         cmocka_unit_test(a_patch_of_a_part_of_a_trigger_is_named),
         cmocka_unit_test(a_patch_of_a_key_with_another_name_is_named),
         cmocka_unit_test(a_patch_of_the_kind_of_an_authentication_is_named),

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "manifest/builtin.h"
+#include "manifest/migration/patch_target.h"
 #include "manifest/template.h"
 
 #include <stdlib.h>
@@ -200,10 +201,9 @@ void trigger_places_find(const struct manifests *manifests, const struct manifes
             add_object(&search, &manifests->objects[i]);
     for (size_t i = 0; i < file->forest.count; i++) {
         const struct yaml_tree *tree = file->forest.trees[i];
-        const char *kind = yaml_tree_text(tree, "kind");
         if (is_json_patch(tree))
-            add_patch(&search, tree, NULL);
-        else if (kind == NULL || text_equal(kind, "Kustomization") || text_equal(kind, "Component"))
+            add_patch(&search, tree, patch_target_kind(manifests, file));
+        else if (patch_target_is_kustomization(tree))
             add_kustomization(&search, tree);
     }
     if (ret_places->count > 0)
