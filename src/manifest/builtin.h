@@ -40,14 +40,14 @@ struct builtin {
 bool builtin_is_external(const char *type);
 
 /* What moving changes in the metadata. The name in a trigger of Backlog of a key of KEDA's own
- * scaler with this table, which may be the same; NULL: there is none. `ret_row` may become NULL of a
+ * scaler with this table, which may be the same; NULL: there is none. `ret_row` becomes NULL of a
  * general key. And the way back, where all that is not renamed keeps its name. The caller frees
  * both. */
 char *builtin_name_there(const struct option *table, const char *key,
                          const struct option **ret_row);
 char *builtin_name_back(const struct option *table, const char *key);
 
-/* Of a trigger of Backlog: does the key belong to Backlog, or to KEDA's channel to it, so that it is
+/* Of a trigger of Backlog: does the key belong to Backlog, or to KEDA's channel to it, and is
  * removed on the way back? And to the channel: another external scaler may have it, too. */
 bool builtin_is_own_key(const char *key);
 bool builtin_is_channel_key(const char *key);

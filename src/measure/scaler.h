@@ -67,8 +67,8 @@ struct scaler {
      * enum reading_want). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
 
-    /* Optional: what the value counts. It must cope with wrong metadata, as metric_spec: a text that
-     * is not known where it is asked (it is in a Secret) is some word. NULL: not known. */
+    /* Optional: what the value counts. It must cope with wrong metadata, as metric_spec: a text
+     * that is not known where it is asked (it is in a Secret) is some word. NULL: not known. */
     enum scaler_in_work (*in_work)(const struct options *options);
 
     /* Makes the metric name and target as KEDA's built-in scaler does. It must cope with empty

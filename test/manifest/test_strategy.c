@@ -1,5 +1,5 @@
-/* What `check` says of a ScaledJob's scaling strategy: a job whose message is counted while it is in
- * work must be taken off, and one that is not must not. */
+/* What `check` says of a ScaledJob's scaling strategy: a job whose message is counted while it is
+ * in work must be taken off, and one that is not must not. */
 #include "base/memory.h"
 #include "manifest/check_fixture.h"
 

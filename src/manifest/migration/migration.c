@@ -444,8 +444,8 @@ static bool keeps_meaning(const struct migrator *migrator, const struct manifest
                            &(struct meaning_text){after, after->files[0]});
 }
 
-/* All that moved there is found, and the way back says what the file said: in the same bytes, unless
- * triggers go back that had moved before, or what means the same is written in another way. */
+/* All that moved there is found, and the way back says what the file said: in the same bytes, but
+ * where triggers go back that had moved before, or the same is written in another way. */
 static bool leads_back(const struct migrator *migrator, const struct manifests *after)
 {
     const struct text *before = &migrator->file->file->text;
