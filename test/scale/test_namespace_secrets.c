@@ -367,22 +367,22 @@ static bool set_large_secret(const char *namespace, int others)
     return is_done;
 }
 
-/* Half of all is a namespace's: here 128 KiB. */
+/* Half of all is a namespace's: here 256 KiB, of which a connection takes 128. */
 static void the_connections_count_for_the_memory_of_their_namespace(void **state)
 {
     (void)state;
-    restart_with_max_bytes(256 << 10);
+    restart_with_max_bytes(512 << 10);
     struct trigger *trigger = FIND(OWN);
-    assert_false(set_large_secret("shop", 200)); /* there may be memory later */
+    assert_false(set_large_secret("shop", 300)); /* there may be memory later */
     assert_int_not_equal(trigger->phase, TRIGGER_PENDING);
     assert_mistake(trigger, ERROR_LIMIT,
                    "Secret shop/backlog-connections cannot be used: its connections take");
     assert_mistake(trigger, ERROR_LIMIT,
-                   "the triggers of namespace \"shop\" use all of their 128 KiB of memory "
+                   "the triggers of namespace \"shop\" use all of their 256 KiB of memory "
                    "(--trigger-memory)");
     set_large_secret("shop", 30);
     query_of(trigger);
-    set_large_secret("shop", 200); /* what is known stays, and counts */
+    set_large_secret("shop", 300); /* what is known stays, and counts */
     query_of(trigger);
     for (int i = 0; i < 2; i++) { /* others have memory again once nobody needs it */
         struct trigger *other = find_in("other", 0, (const char *const[]){OWN, NULL});
@@ -392,6 +392,22 @@ static void the_connections_count_for_the_memory_of_their_namespace(void **state
         triggers_expire(triggers, 5000);
         assert_int_equal(triggers_count(triggers), 0);
     }
+}
+
+/* As each of them does that is in the metadata; but not while it waits for the Secret. */
+static void each_connection_that_is_used_counts(void **state)
+{
+    (void)state;
+    enum { CONNECTION_BYTES = 128 << 10, REST_BYTES = 16 << 10 };
+    restart_with_max_bytes(16 << 20);
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    struct trigger *own = FIND(OWN);
+    struct trigger *another = FIND("scaler", "fake", "connectionName", "c0", "queueName", "7");
+    assert_in_range(budgets->bytes, 1, REST_BYTES);
+    assert_true(set_large_secret("shop", 1));
+    assert_int_equal(own->phase, TRIGGER_READY);
+    assert_int_equal(another->phase, TRIGGER_READY);
+    assert_in_range(budgets->bytes, 2 * CONNECTION_BYTES, 2 * CONNECTION_BYTES + REST_BYTES);
 }
 
 static bool find_with_queue(const char *namespace, const char *const connection[2], size_t bytes,
@@ -458,7 +474,7 @@ static void the_connections_of_a_secret_take_at_most_a_mebibyte(void **state)
 /* Each version is small, and breaks the connections of those before, which stay in use. */
 static void former_versions_count_for_the_memory(void **state)
 {
-    enum { VERSIONS = 10, PER_VERSION = 20, MAX_BYTES = 256 << 10 };
+    enum { VERSIONS = 10, PER_VERSION = 20, MAX_BYTES = 512 << 10 };
     (void)state;
     restart_with_max_bytes(MAX_BYTES);
     struct trigger *trigger = FIND(OWN);
@@ -491,6 +507,7 @@ int main(void)
         SECRET_TEST(a_namespace_without_triggers_is_not_followed),
         SECRET_TEST(the_file_may_take_a_name_over),
         SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),
+        SECRET_TEST(each_connection_that_is_used_counts),
         SECRET_TEST(a_refused_namespace_has_the_next_free_place),
         SECRET_TEST(the_connections_of_a_secret_take_at_most_a_mebibyte),
         SECRET_TEST(former_versions_count_for_the_memory),

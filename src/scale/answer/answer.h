@@ -8,7 +8,7 @@
  *
  * Each of these follows from the one before:
  *
- *     struct reading              what was measured (measure/task.h)
+ *     struct reading              what was measured (measure/reading.h)
  *     struct evaluation_result    what the scaler or the policy makes of it
  *     struct answer               what is decided from that
  *     struct trigger_last_answer  what KEDA was answered last (trigger.h)

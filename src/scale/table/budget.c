@@ -135,12 +135,14 @@ struct namespace_budget *budgets_find(const struct budgets *budgets, const char 
     return budget;
 }
 
-/* Of a connection, the first trigger of the namespace; of a namespace, the first one. */
+/* Of a connection, the first trigger of the namespace; of a namespace, the first one. What waits
+ * for its Secret has no connection yet. */
 static size_t shared_bytes(const struct trigger *trigger)
 {
+    bool waits = trigger->secret != NULL && trigger->phase < TRIGGER_READY;
+    bool connects = trigger_is_inline(trigger) && !waits;
     return memory_heap_bytes(sizeof(struct shared_values)) +
-           trigger->parsed.values[OPTION_CONNECTION]->bytes +
-           (trigger->parsed.connection_name == NULL ? CONNECTION_BYTES : 0);
+           trigger->parsed.values[OPTION_CONNECTION]->bytes + (connects ? CONNECTION_BYTES : 0);
 }
 
 static size_t namespace_bytes(const char *namespace)

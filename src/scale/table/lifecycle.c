@@ -110,12 +110,6 @@ static int64_t interval_ms(const struct trigger *trigger)
     return rules->interval_is_set || trigger->policy != NULL ? rules->interval_ms : 0;
 }
 
-/* Its connection is not of the connections file. */
-static bool is_inline(const struct trigger *trigger)
-{
-    return trigger->parsed.connection_name == NULL || trigger->secret != NULL;
-}
-
 /* What a trigger leaves behind with its query. {0}: it had none. */
 struct replaced {
     struct query *query; /* until release_replaced(); NULL: there was none */
@@ -129,7 +123,7 @@ static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigg
                               const struct replaced *replaced, struct error *error)
 {
     const struct trigger_parsed *parsed = &trigger->parsed;
-    if (!is_inline(trigger))
+    if (!trigger_is_inline(trigger))
         return true;
     const struct inline_connection connection = {
         .namespace = trigger->namespace,
@@ -154,7 +148,7 @@ static struct query_request request_of(const struct trigger *trigger,
             {
                 .interval_ms = interval_ms(trigger),
                 .namespace = trigger->namespace,
-                .tenant = is_inline(trigger) ? trigger->namespace : NULL,
+                .tenant = trigger_is_inline(trigger) ? trigger->namespace : NULL,
                 .wants = trigger_policy_wants(trigger->policy),
                 .keeps_recent_samples = trigger->policy != NULL,
             },
@@ -167,7 +161,8 @@ static struct query_request request_of(const struct trigger *trigger,
 static void become_user(struct trigger *trigger)
 {
     struct trigger_binding *bound = &trigger->bound;
-    bound->connection_name = is_inline(trigger) ? NULL : text_copy(trigger->parsed.connection_name);
+    bound->connection_name =
+        trigger_is_inline(trigger) ? NULL : text_copy(trigger->parsed.connection_name);
     bound->user = (struct query_user){.connection = bound->connection_name,
                                       .namespace = trigger->namespace,
                                       .name = trigger->name};
@@ -297,7 +292,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     budgets_resume(&lifecycle->budgets, trigger);
 
     bool is_same_connection = trigger->phase == TRIGGER_READY &&
-                              is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
+                              trigger_is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
                               text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
                                          former.values[OPTION_CONNECTION]->identity);
     if (trigger->bound.query != NULL && is_same_connection) {

@@ -16,8 +16,10 @@
  * reading and without the turn lock, what its policy decides by: `name`, `namespace`, `policy`,
  * and `scaler` and `values` of `parsed`. So these do not change meanwhile, and lifecycle.c ends the
  * following before it parses again.
- * Owner: the table (triggers.h). A trigger may be used until the next triggers_expire(), and longer
- * between triggers_pin() and triggers_unpin().
+ * Owner: the table (triggers.h). Triggers that are not pinned (triggers_pin()) may be dropped by
+ * whatever takes memory or places: triggers_find() of another one, triggers_set_secret(),
+ * triggers_set_credentials(), and triggers_expire(). So a pointer to one is good until the next of
+ * these calls.
  */
 #ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_H
 #define BACKLOG_SCALE_TRIGGER_TRIGGER_H
@@ -174,6 +176,10 @@ struct trigger {
 };
 
 void trigger_parsed_done(struct trigger_parsed *parsed);
+
+/* Its connection is not of the connections file, but of its metadata, an authentication, or the
+ * Secret of its namespace: whoever may write one of these can make us connect. */
+bool trigger_is_inline(const struct trigger *trigger);
 
 const char *trigger_scaler_name(const struct trigger *trigger); /* NULL: `scaler:` names none */
 
