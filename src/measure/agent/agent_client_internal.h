@@ -31,8 +31,8 @@ struct agent_client {
     uint64_t last_task;
     struct text outbox; /* frames that the socket has not taken yet */
     size_t outbox_sent;
-    int64_t received_at_ms;  /* when it sent something last, or got a task while it had none */
-    int64_t pinged_at_ms;    /* last */
+    int64_t received_at_ms;  /* when it sent something last */
+    int64_t pinged_at_ms;    /* last, or when it got a task while it had none */
     int64_t awaited_from_ms; /* the first ping since it sent something; 0: there was none */
 };
 

@@ -73,19 +73,18 @@ static double parts_of(double number)
 
 struct reading agent_reading_read(const Agent__Reading *message)
 {
-    struct reading reading = {
-        .waiting = messages_of(message->waiting),
-        .waiting_for_activation = messages_of(message->waiting_for_activation),
-        .in_flight = messages_of(message->in_flight),
-        .consumers = parts_of(message->consumers),
-        .partitions = parts_of(message->partitions),
-        .partitions_with_lag = parts_of(message->partitions_with_lag),
-        .arrived = messages_of(message->arrived),
-        .consumed = messages_of(message->consumed),
-        .arrival_rate = messages_of(message->arrival_rate),
-        .consumption_rate = messages_of(message->consumption_rate),
-        .value = isinf(message->value) ? NAN : message->value,
-    };
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = messages_of(message->waiting);
+    reading.waiting_for_activation = messages_of(message->waiting_for_activation);
+    reading.in_flight = messages_of(message->in_flight);
+    reading.consumers = parts_of(message->consumers);
+    reading.partitions = parts_of(message->partitions);
+    reading.partitions_with_lag = parts_of(message->partitions_with_lag);
+    reading.arrived = messages_of(message->arrived);
+    reading.consumed = messages_of(message->consumed);
+    reading.arrival_rate = messages_of(message->arrival_rate);
+    reading.consumption_rate = messages_of(message->consumption_rate);
+    reading.value = isinf(message->value) ? NAN : message->value;
     if (reading.partitions_with_lag > reading.partitions)
         reading.partitions_with_lag = NAN;
     return reading;
