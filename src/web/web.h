@@ -41,7 +41,8 @@
  *   a stream              a row is new, or as the  10 s           after 30 s "Connection lost", and
  *   (web_stream.c)        event `alive`                           another one is made (store.js)
  *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since"; ages
- *   (dashboard.c)         20 times what it took    updates        grow on (store.js)
+ *   (dashboard.c)         20 times what it took,   updates        grow on (store.js)
+ *                         5 s after one failed
  *   order of a table      each second              another 1 s    nothing: rows stay where they are
  *   (table.js)
  *   curves, /api/trend    each 15 s                15 s           a point is missing, and the line

@@ -8,6 +8,7 @@
 #include "web/pages/dashboard.h"
 #include "web/pages/explain.h"
 #include "web/pages/history_page.h"
+#include "web/pages/server_figures.h"
 
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
@@ -134,6 +135,73 @@ static void calls_are_counted_at_most_about_once_per_second(void **state)
         figure_of_server(dashboard, "callsPerSecond");
     assert_in_range(times_counted, 1, 1 + (clock_now_ms() - began_ms) / 900);
     dashboard_free(dashboard);
+}
+
+/* ---- a walk that fails ---- */
+
+/* No other page is written while it waits for turns: not in each second. */
+static void a_point_that_cannot_be_counted_is_missing_in_the_trend(void **state)
+{
+    (void)state;
+    struct fake_loop loop = {.is_busy = true};
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
+    dashboard_tick(dashboard);
+    assert_int_equal(loop.turns, 1);
+    dashboard_tick(dashboard);
+    assert_int_equal(loop.turns, 1);
+    dashboard_free(dashboard);
+}
+
+static void an_update_that_failed_is_tried_again_after_seconds(void **state)
+{
+    (void)state;
+    struct fake_loop loop = {.is_busy = true};
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables);
+    assert_true(live_tables_stream.update(tables) >= 5000);
+    loop.is_busy = false;
+    assert_in_range(live_tables_stream.update(tables), 1000, 4999);
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
+/* ---- the trend ---- */
+
+/* Which starts with the oldest, and has a point less where one was skipped. */
+static void the_trend_has_the_points_of_the_last_hour(void **state)
+{
+    (void)state;
+    enum { EVERY_MS = 15000, POINTS = 240, ALL = POINTS + 3, SKIPPED = ALL - 2 };
+    const int64_t began_ms = clock_now_ms();
+    struct server_figures *figures = server_figures_new(engine, no_calls, NULL);
+    for (int i = 0; i <= ALL; i++) {
+        const struct trigger_totals totals = {.active = (size_t)i};
+        int64_t now_ms = began_ms + i * (int64_t)EVERY_MS;
+        assert_true(server_figures_is_point_due(figures, now_ms));
+        if (i == SKIPPED)
+            server_figures_skip_point(figures, now_ms);
+        else
+            server_figures_add_point(figures, &totals, now_ms);
+        assert_false(server_figures_is_point_due(figures, now_ms + EVERY_MS - 1));
+    }
+    json_t *trend = server_figures_trend_json(figures);
+    const json_t *columns = json_object_get(trend, "columns");
+    const json_t *rows = json_object_get(trend, "rows");
+    assert_int_equal(json_array_size(rows), POINTS);
+    for (size_t column = 0; column < json_array_size(columns); column++) {
+        if (!text_equal(json_string_value(json_array_get(columns, column)), "active"))
+            continue;
+        for (int row = 0; row < POINTS; row++) {
+            int added = row + ALL - POINTS + (row + ALL - POINTS >= SKIPPED);
+            const json_t *active = json_array_get(json_array_get(rows, (size_t)row), column);
+            assert_true(json_number_value(active) == added);
+        }
+    }
+    json_decref(trend);
+    server_figures_free(figures);
 }
 
 /* ---- rows ---- */
@@ -470,6 +538,9 @@ int main(void)
         TEST(a_page_without_rows_is_refused),
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(calls_are_counted_at_most_about_once_per_second),
+        TEST(a_point_that_cannot_be_counted_is_missing_in_the_trend),
+        TEST(an_update_that_failed_is_tried_again_after_seconds),
+        TEST(the_trend_has_the_points_of_the_last_hour),
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
         TEST(a_page_does_not_wait_for_many_late_turns),

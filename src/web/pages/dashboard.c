@@ -13,6 +13,8 @@
 
 enum {
     UPDATE_MS = 1000,
+    /* After a walk that failed: it waited for seconds, and the thread has other pages to write. */
+    UPDATE_AFTER_FAILURE_MS = 5000,
     MAX_LISTED_CONNECTIONS = 4096,
 };
 
@@ -25,16 +27,18 @@ struct dashboard {
 
 /* ---- the tables ---- */
 
-static void update_tables(struct dashboard *dashboard, struct live_tables *tables)
+/* False: the server's loop did not have the time. */
+static bool update_tables(struct dashboard *dashboard, struct live_tables *tables)
 {
     int64_t now_ms = clock_now_ms();
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
-        return;
+        return false;
     connection_rows_update(tables, dashboard->settings.engine);
     _cleanup_(memory_free) char *server = web_json_compact(
         server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms),
         WEB_JSON_STREAM_DIGITS);
     live_tables_server(tables, server);
+    return true;
 }
 
 /* The server's loop visits the triggers. */
@@ -43,8 +47,8 @@ static int64_t update(void *context, struct live_tables *tables)
     struct dashboard *dashboard = context;
     const struct trigger_walk *walk = dashboard->settings.walk;
     int64_t before_us = walk->visited_us;
-    update_tables(dashboard, tables);
-    return UPDATE_MS + WEB_STREAM_BUSY_SHARE * (walk->visited_us - before_us) / 1000;
+    int64_t wait_ms = update_tables(dashboard, tables) ? UPDATE_MS : UPDATE_AFTER_FAILURE_MS;
+    return wait_ms + WEB_STREAM_BUSY_SHARE * (walk->visited_us - before_us) / 1000;
 }
 
 struct dashboard *dashboard_new(const struct dashboard_settings *settings)
@@ -87,8 +91,12 @@ void dashboard_tick(void *context)
 {
     struct dashboard *dashboard = context;
     int64_t now_ms = clock_now_ms();
-    if (server_figures_is_point_due(dashboard->figures, now_ms) && count(dashboard))
+    if (!server_figures_is_point_due(dashboard->figures, now_ms))
+        return;
+    if (count(dashboard))
         server_figures_add_point(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
+    else /* from now on: what was waited for counts as no pause */
+        server_figures_skip_point(dashboard->figures, clock_now_ms());
 }
 
 /* ---- the pages ---- */

@@ -68,7 +68,7 @@ struct server_figures {
     double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
     struct figures trend[TREND_POINTS]; /* a ring */
     size_t trend_count;                 /* of all that there ever were */
-    int64_t trend_ms;                   /* when the last came */
+    int64_t trend_ms;                   /* when the last came, or was missing; 0: none did yet */
 };
 
 /* Counting calls takes a turn of the server's loop. */
@@ -147,7 +147,12 @@ json_t *server_figures_json(struct server_figures *figures, const struct trigger
 
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms)
 {
-    return figures->trend_count == 0 || now_ms - figures->trend_ms >= TREND_MS;
+    return figures->trend_ms == 0 || now_ms - figures->trend_ms >= TREND_MS;
+}
+
+void server_figures_skip_point(struct server_figures *figures, int64_t now_ms)
+{
+    figures->trend_ms = now_ms;
 }
 
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,

@@ -25,10 +25,12 @@ void server_figures_free(struct server_figures *figures);
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms);
 
-/* Whether the trend has no point of the last 15 s, and how it gets one. */
+/* Whether the trend has no point of the last 15 s, and how it gets one. A point that is skipped is
+ * missing, and the next one is due after 15 s, too. */
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);
+void server_figures_skip_point(struct server_figures *figures, int64_t now_ms);
 
 /* Makes {"columns": [names], "rows": [points, the oldest first]}; the caller owns it. */
 json_t *server_figures_trend_json(const struct server_figures *figures);
