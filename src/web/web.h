@@ -4,9 +4,10 @@
  * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
  * where browsers show the token.
  *
- * A connection carries one request: it is closed after the response, or after 5 s in any case
- * (http/web_connections.h). Streams (http/web_stream.h) stay open, and have a limit of their own. A
- * request for a host that is not permitted (http/web_host.h) gets 403.
+ * A connection carries one request: it is closed after the response, or where sending the one or
+ * reading the other takes more than 5 s (http/web_connections.h). Streams (http/web_stream.h) stay
+ * open, and have a limit of their own. A request for a host that is not permitted
+ * (http/web_host.h) gets 403.
  *
  * The modules of web/; each uses only those above it. Functions begin with the module's name, or
  * its singular:

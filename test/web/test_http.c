@@ -60,14 +60,17 @@ static void write_mebibytes(void *context, const struct page_request *request,
 
 static sem_t is_writing, may_go_on;
 
+/* More than libevent writes at once. */
+enum { LATE_BYTES = 256 << 10 };
+
 static void write_late(void *context, const struct page_request *request,
                        struct page_response *response)
 {
-    (void)context;
     (void)request;
-    (void)response;
     sem_post(&is_writing);
     sem_wait(&may_go_on);
+    if (context != NULL)
+        text_addf(&response->body, "%0*d", *(const int *)context, 0);
 }
 
 static atomic_int written;
@@ -175,6 +178,7 @@ static const struct web_page pages[] = {
     {"/things/after", write_greeting, (char[]){"never"}},
     {"/much", write_much, NULL},
     {"/busy", write_late, NULL},
+    {"/late", write_late, (int[]){LATE_BYTES}},
     {"/mebibytes", write_mebibytes, (int[]){5}},
     {"/huge", write_mebibytes, (int[]){20}},
     {0},
@@ -491,6 +495,28 @@ static void a_connection_that_sends_nothing_is_closed_after_its_time(void **stat
     assert_int_equal(recv(silent, &byte, 1, 0), 0);
     assert_true(clock_now_ms() - began_ms >= SHORT_MS - 10);
     close(silent);
+}
+
+/* Neither the one whose page is written late, though it is large, nor the one behind it. */
+static void clients_are_answered_after_pages_that_take_longer_than_their_time(void **state)
+{
+    enum { TIME_US = (SHORT_MS + 200) * 1000 };
+    _cleanup_(text_done) struct text own = {0};
+    _cleanup_(text_done) struct text behind = {0};
+    sem_init(&is_writing, 0, 0);
+    sem_init(&may_go_on, 0, 0);
+    int waiting = connect_to(*state);
+    assert_response(state, GET("/greeting"), "HTTP/1.1 200 ", "hello nobody"); /* it was let in */
+    int late = connect_to(*state);
+    send_text(late, GET("/late"));
+    sem_wait(&is_writing);
+    send_text(waiting, GET("/greeting"));
+    usleep(TIME_US);
+    sem_post(&may_go_on);
+    finish(late, &own);
+    assert_true(own.length > LATE_BYTES);
+    finish(waiting, &behind);
+    assert_true(behind.length > 0 && text_ends_with(behind.bytes, "hello nobody"));
 }
 
 static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
@@ -912,6 +938,9 @@ int main(void)
                                         set_up_short, teardown),
         cmocka_unit_test_setup_teardown(a_connection_that_sends_nothing_is_closed_after_its_time,
                                         set_up_short, teardown),
+        cmocka_unit_test_setup_teardown(
+            clients_are_answered_after_pages_that_take_longer_than_their_time, set_up_short,
+            teardown),
         cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_response_above_the_bound_is_sent_where_it_is_alone),

@@ -48,7 +48,7 @@ struct web_connections {
     struct evconnlistener *listener; /* owned by evhttp; NULL: it is gone */
     struct event *eviction;          /* pending beyond the limit, while the listener pauses */
     size_t count;
-    struct timeval timeout;                 /* of each */
+    struct timeval timeout;                 /* of each, for its request and for its response */
     TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
 
@@ -150,6 +150,14 @@ static void evict(evutil_socket_t fd, short what, void *argument)
     }
 }
 
+/* Without an update the loop's time is that from before the callbacks of this turn, of which one
+ * may have written a page for seconds. A deadline that has passed in this turn is put off, too. */
+static void begin_deadline(struct web_connection *connection)
+{
+    event_base_update_cache_time(event_get_base(connection->deadline));
+    evtimer_add(connection->deadline, &connection->owner->timeout);
+}
+
 /* evhttp calls this for the bufferevent of a connection that it has accepted. */
 static struct bufferevent *connection_new(struct event_base *base, void *argument)
 {
@@ -161,7 +169,7 @@ static struct bufferevent *connection_new(struct event_base *base, void *argumen
     bufferevent_incref(connection->bufferevent);
     bufferevent_setwatermark(connection->bufferevent, EV_READ, 0, MAX_UNREAD_BYTES);
     connection->deadline = evtimer_new(base, deadline_passed, connection);
-    evtimer_add(connection->deadline, &connections->timeout);
+    begin_deadline(connection);
     TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
     if (++connections->count > MAX_CONNECTIONS)
         pause_listener(connections);
@@ -245,6 +253,11 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         return false;
     connection->pending_bytes = bytes;
     return true;
+}
+
+void web_connection_begin_response(struct web_connection *connection)
+{
+    begin_deadline(connection);
 }
 
 void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader)

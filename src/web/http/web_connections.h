@@ -1,7 +1,8 @@
 /*
  * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
- * neither. Each gets one response within 5 s, or becomes that of a reader of a stream
- * (web_stream.h).
+ * neither. Each has 5 s to send its request, and 5 s to read the one response that it gets, or
+ * becomes that of a reader of a stream (web_stream.h). How long a page is written, and waits for
+ * others, is not the client's time.
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
@@ -27,8 +28,8 @@ struct evhttp;
 struct web_connection;
 struct web_connections;
 
-/* Watches over the connections of `http` from now on, each of which has so much time; 0: 5 s.
- * `http` takes the listener over. */
+/* Watches over the connections of `http` from now on, each of which has so much time for its
+ * request, and for its response; 0: 5 s. `http` takes the listener over. */
 struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener,
                                             int64_t connection_ms);
 
@@ -43,6 +44,9 @@ struct web_connection *web_connections_begin_request(const struct web_connection
 /* Counts the bytes of the response that the connection is to be sent, until they are read. False:
  * with other responses that are not read yet they would be too many. */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
+
+/* Gives the client the time to read its response, which is sent next. */
+void web_connection_begin_response(struct web_connection *connection);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
 void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader);

@@ -17,7 +17,7 @@ struct web_settings {
     const struct web_page *pages; /* ends with an empty row */
     struct web_hosts hosts;
     struct web_login *login;     /* NULL: all pages are open */
-    int64_t connection_ms;       /* what one response may take; 0: 5 s. Only tests have another */
+    int64_t connection_ms;       /* for a request, or response; 0: 5 s. Only tests have another */
     void (*tick)(void *context); /* once per second, on the thread of the pages; or NULL */
     void *tick_context;
 };
