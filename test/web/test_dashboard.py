@@ -547,9 +547,9 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
                 self.respond({".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}.get(os.path.splitext(name)[1], "text/html"),
                              file.read())
 
-    def respond(self, kind, text):
+    def respond(self, kind, text, status=200):
         body = text.encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -572,7 +572,10 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
 
 
 class OfWhatIsSaid(OfOldFigures):
-    """A dashboard's server whose readers of /api/events get what the test puts into their queue. It never responds for a trigger."""
+    """A dashboard's server whose readers of /api/events get what the test puts into their queue. It never responds for a trigger, but for those of `REFUSED`."""
+
+    REFUSED = {"/api/triggers/shop/refused": ("text/plain; charset=utf-8", "other responses are not read yet: try again later\n"),
+               "/api/triggers/shop/unreached": ("text/html", "<html>\nBad gateway")}
 
     def do_GET(self):
         path = self.path.partition("?")[0]
@@ -584,6 +587,8 @@ class OfWhatIsSaid(OfOldFigures):
             self.server.readers.append(said)
             while (text := said.get()) is not None:
                 self.wfile.write(text.encode())
+        elif path in self.REFUSED:
+            self.respond(*self.REFUSED[path], status=503)
         elif path.startswith("/api/triggers/"):
             self.server.is_over.wait()
         else:
@@ -651,6 +656,13 @@ def test_the_page_of_a_trigger_says_that_the_server_does_not_respond(browser, st
     browser.evaluate("(() => { const { timeout } = AbortSignal; AbortSignal.timeout = (time) => timeout.call(AbortSignal, time / 20); })()")
     browser.evaluate("location.hash = '#/trigger/shop/orders'")
     browser.wait_for_text("shop/orders: no response of the server within 10 s", seconds=10)
+
+
+@pytest.mark.parametrize("name, words", [("refused", "other responses are not read yet: try again later"),
+                                         ("unreached", "the server answered 503, and no JSON")])
+def test_the_page_of_a_trigger_says_why_the_server_refuses_it(browser, stub, name, words):
+    browser.evaluate(f"location.hash = '#/trigger/shop/{name}'")
+    browser.wait_for_text(f"shop/{name}: {words}", seconds=10)
 
 
 def rows(table, *all_of_it):

@@ -137,9 +137,25 @@ export async function request(path) {
 // The body of the response; an error with its words, where it refuses.
 export async function getJson(path) {
   const response = await request(path);
-  const body = await response.json().catch((error) => (error.name === "SyntaxError" ? null : fail(error)));
+  const text = await response.text().catch(fail);
+  const body = parseJson(text);
   if (response.ok && body != null) return body;
-  throw new Error(body?.error ?? `the server answered ${response.status}, and no JSON`); // a proxy did
+  throw new Error(body?.error ?? refusalOf(response, text) ?? `the server answered ${response.status}, and no JSON`);
+}
+
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+// Some refusals are plain text, of one line. The page of a proxy is not.
+function refusalOf(response, text) {
+  const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
+  const [line] = text.split("\n", 1);
+  return !response.ok && isText && line !== "" ? line : null;
 }
 
 // A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.
