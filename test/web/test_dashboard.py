@@ -665,6 +665,24 @@ def test_the_page_of_a_trigger_says_why_the_server_refuses_it(browser, stub, nam
     browser.wait_for_text(f"shop/{name}: {words}", seconds=10)
 
 
+def test_nothing_is_counted_before_it_is_known(browser, stub):
+    """As of a server whose loop is busy: it has accepted the reader, and sends it nothing."""
+    counts = "[...document.querySelectorAll('.count, .number-of')].map(({ textContent }) => textContent).join('')"
+    browser.open(stub)
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another reader")
+    for page in ("", "connections", "jobs", "log"):
+        browser.evaluate(f"location.hash = '#/{page}'")
+        browser.wait_for_text(f"Loading the {page or 'triggers'} …")
+        assert browser.evaluate(counts) == "", page
+        is_clean(browser)
+    stub.readers[1].put(ALL)
+    browser.wait_for_text("The log is empty.")
+    assert browser.evaluate(counts).startswith("0 lines, ")
+    for page, text in (("", " 0 0 0 00 triggers"), ("jobs", "0 workers"), ("connections", "")):
+        browser.evaluate(f"location.hash = '#/{page}'")
+        browser.wait(f"document.querySelector('h1').innerText !== 'Log' && {counts} === '{text}'", seconds=10)
+
+
 def rows(table, *all_of_it):
     parts = [{"id": number, "fixed": {}, "live": row} for number, row in enumerate(all_of_it, 1)]
     return f"event: rows\ndata: {json.dumps({'table': table, 'rows': parts, 'gone': []})}\n\n"

@@ -67,7 +67,7 @@ export function connectionsPage() {
       labels = names();
       const { connections, failedConnections } = store.server;
       const failed = failedConnections ? `, ${number(failedConnections)} failed` : "";
-      setText(count, plural(connections ?? 0, "connection") + failed);
+      setText(count, connections == null ? "" : plural(connections, "connection") + failed);
       table.refresh();
     },
     close: () => table.destroy(),

@@ -52,9 +52,13 @@ export function logPage() {
       rank[level] >= rank[chosen.level] && words.every((word) => text.toLowerCase().includes(word)));
     buttons.draw();
     const cut = lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : "";
-    setText(count, `${cut}${plural(lines.length, "line")}, times in ${zone()}`);
-    drawLines(list, lines.slice(-MAX_SHOWN).reverse(),
-      store.log.length > 0 ? "No line matches the filter." : "The log is empty.");
+    setText(count, store.isReady ? `${cut}${plural(lines.length, "line")}, times in ${zone()}` : "");
+    drawLines(list, lines.slice(-MAX_SHOWN).reverse(), empty());
+  }
+
+  function empty() {
+    if (!store.isReady) return "Loading the log …";
+    return store.log.length > 0 ? "No line matches the filter." : "The log is empty.";
   }
 
   return {

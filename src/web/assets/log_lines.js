@@ -24,7 +24,7 @@ function drawLine({ time, level, text }) {
 // Draws again only what has changed: a reader's selection and scroll position stay. A server that is
 // started again numbers its lines from 1.
 export function drawLines(list, lines, none) {
-  const key = lines.length === 0 ? "none" : [lines[0].time, ...lines.map(({ number }) => number)].join();
+  const key = lines.length === 0 ? none : [lines[0].time, ...lines.map(({ number }) => number)].join();
   if (list.dataset.shown === key) return;
   list.dataset.shown = key;
   list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "empty" }, none)]));

@@ -47,7 +47,8 @@ export function rehearsalWorkersPage() {
       cards.draw();
       const running = [...store.tables.workers.values()].filter(({ state }) => state !== "ended").length;
       const ended = store.tables.workers.size - running;
-      setText(count, plural(running, "worker") + (ended > 0 ? `, ${number(ended)} ended` : ""));
+      const text = plural(running, "worker") + (ended > 0 ? `, ${number(ended)} ended` : "");
+      setText(count, store.isReady ? text : "");
       table.refresh();
     },
     close: () => table.destroy(),

@@ -225,12 +225,12 @@ export function triggersPage() {
   }
 
   function drawBar() {
-    buttons.draw(counts);
+    buttons.draw(store.isReady ? counts : []);
     if (chosen.connection) setText(ofConnection, `Connection: ${nameOfConnection} ✕`);
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, folds.hasAll() ? "Unfold all" : "Fold all");
     const part = table.count === total ? "" : `${number(table.count)} of `;
-    setText(count, part + plural(total, "trigger"));
+    setText(count, store.isReady ? part + plural(total, "trigger") : "");
   }
 
   const timer = setInterval(draw, 1000); // for the ages
