@@ -47,11 +47,40 @@ static void no_two_fields_of_a_view_have_one_name(void **state)
                     fail_msg("two fields are \"%s\"", name_in(view, field));
 }
 
+/* It fits with its quotes, and has nothing to escape: rows are written by hand. */
+static void assert_word_of_json(const char *word)
+{
+    const struct trigger_figures figures = {.state = word, .status = word, .bound_by = word};
+    char buffer[TRIGGER_FIELD_BYTES];
+    assert_non_null(word);
+    TRIGGER_FIELD_FOREACH(field, VIEW_ROW) {
+        if (field->kind != FIELD_WORD)
+            continue;
+        const char *text = trigger_field_text(field, &figures, WEB_JSON_ROW_DIGITS, "\"", buffer);
+        json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+        if (json == NULL || strcmp(json_string_value(json), word) != 0)
+            fail_msg("%s of the word \"%s\" is %s", field->key, word, text);
+        json_decref(json);
+    }
+}
+
+static void each_word_is_written_whole(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FLOW_STATUSES; i++)
+        assert_word_of_json(flow_status_text((enum flow_status)i));
+    for (int i = 0; i < POLICY_TERMS; i++)
+        assert_word_of_json(policy_term_text((enum policy_term)i));
+    for (int i = 0; i <= ANSWER_STATE_REFUSED; i++)
+        assert_word_of_json(answer_state_name((enum answer_state)i));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_field_has_what_its_views_write),
         cmocka_unit_test(no_two_fields_of_a_view_have_one_name),
+        cmocka_unit_test(each_word_is_written_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
