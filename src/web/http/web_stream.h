@@ -6,7 +6,8 @@
  * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
  * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
  * Looking for changes and writing them take at most a twentieth of a core: a source that takes more
- * is updated less often.
+ * is updated less often. One that has no reader has forgotten what it had: for the first that comes
+ * it is updated at once.
  *
  * Threads: the HTTP server's own runs every hook.
  */
