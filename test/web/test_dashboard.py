@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import queue as queues
+import re
 import threading
 import time
 
@@ -278,6 +279,12 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
         assert "target of a replica" not in browser.text(".plots") and "Value (replicas)" in browser.text()
         browser.wait_for_text("bound by stall", ".changes")
         is_clean(browser)
+
+
+def test_each_status_of_consumers_has_its_chip(browser, server):
+    statuses = re.findall(r'^backlog_trigger_consumers\{status="(\w+)"\}', get(server, "/metrics").text, re.MULTILINE)
+    browser.open(server)
+    assert sorted(statuses) == sorted(browser.evaluate("import('/assets/triggers.js').then(({ CHIPS }) => Object.keys(CHIPS))"))
 
 
 def test_each_key_that_the_server_sends_is_shown_or_left_out_on_purpose(browser, server, client, redis):

@@ -84,14 +84,16 @@ function drawName(cell, row, detail) {
   else drawText(cell, objectOf(row), detail);
 }
 
-// Of the statuses, those that more replicas do not help.
-const stuck = ["STALL", "STOP", "REWIND", "SKEW"];
+// Of the statuses, which chip each has; an error where more replicas do not help.
+export const CHIPS = {
+  UNKNOWN: "", OK: "", WARN: "chip held", STALL: "chip error", STOP: "chip error", REWIND: "chip error",
+  SKEW: "chip error",
+};
 
 function drawPolicy(cell, row) {
   const isKnown = row.status != null;
   drawText(cell, isKnown ? row.status : UNKNOWN, isKnown ? `bound by ${row.boundBy}` : "");
-  setClass(cell.firstChild,
-    !isKnown ? "" : stuck.includes(row.status) ? "chip error" : row.status === "WARN" ? "chip held" : "");
+  setClass(cell.firstChild, CHIPS[row.status] ?? "");
 }
 
 function drawRate(cell, row, value) {
