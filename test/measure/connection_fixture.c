@@ -74,7 +74,7 @@ static int64_t read_now_us(void)
     return now_ms * 1000;
 }
 
-static const struct connection_settings settings = {
+static struct connection_settings settings = {
     .interval_ms = 5000,
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
@@ -91,9 +91,15 @@ int set_up(void **state)
     news = 0;
     pauses = 0;
     on_pause = NULL;
+    settings.at_a_time = 0;
     memset(&connection, 0, sizeof(connection));
     connection_init(&connection, &settings, &connection_scaler, NULL, now_ms);
     return 0;
+}
+
+void pause_after_each(void)
+{
+    settings.at_a_time = 1;
 }
 
 int tear_down(void **state)

@@ -23,6 +23,8 @@ extern int news; /* how often a watcher was notified */
 extern size_t pauses;
 extern void (*on_pause)(void); /* what others do then; NULL: nothing */
 
+void pause_after_each(void); /* query, or follower, in this test */
+
 int set_up(void **state);
 int tear_down(void **state);
 

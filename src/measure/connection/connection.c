@@ -71,8 +71,7 @@ bool connection_is_unused(const struct connection *connection)
 
 static void pause_after(struct connection *connection, size_t done)
 {
-    if (done % QUERIES_AT_A_TIME == 0 && connection->settings->hooks.yield_lock != NULL)
-        connection->settings->hooks.yield_lock(connection);
+    connection_pause_after(connection, done, QUERIES_AT_A_TIME);
 }
 
 /* Others may acquire and release queries meanwhile. */

@@ -59,6 +59,9 @@ struct connection_settings {
     int64_t (*now_us)(void);
     struct connection_hooks hooks;
     struct history *history; /* of the queries; NULL: none is kept */
+    /* How many queries are changed, or followers get a reading, between two pauses (connection.h);
+     * 0: as connection.c and follower.c have it. Tests set 1. */
+    size_t at_a_time;
 };
 
 struct connection {
@@ -178,6 +181,17 @@ static inline int64_t connection_now_ms(const struct connection *connection)
 static inline bool connection_is_catching_up(const struct connection *connection)
 {
     return connection->state == CONNECTION_CONNECTED && connection->next_walked != NULL;
+}
+
+/* `done` so far: others get the lock after each `at_a_time`, where the settings have no number. */
+static inline void connection_pause_after(struct connection *connection, size_t done,
+                                          size_t at_a_time)
+{
+    const struct connection_settings *settings = connection->settings;
+    if (settings->at_a_time > 0)
+        at_a_time = settings->at_a_time;
+    if (done % at_a_time == 0 && settings->hooks.yield_lock != NULL)
+        settings->hooks.yield_lock(connection);
 }
 
 static inline struct query *query_of_job(struct job *job)

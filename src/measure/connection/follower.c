@@ -31,8 +31,7 @@ void follower_hand_out(struct query *query)
     while ((follower = query->next_followed) != NULL) {
         query->next_followed = follower->next;
         give_reading(query, follower);
-        if (++done % FOLLOWERS_AT_A_TIME == 0 && connection->settings->hooks.yield_lock != NULL)
-            connection->settings->hooks.yield_lock(connection);
+        connection_pause_after(connection, ++done, FOLLOWERS_AT_A_TIME);
     }
 }
 
