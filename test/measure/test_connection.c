@@ -709,6 +709,39 @@ a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage(void
     assert_true(pauses > 0);
 }
 
+static void others_come_and_go(void)
+{
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
+        query_begin_use(query, 0, now_ms);
+        query_end_use(query, 0, now_ms);
+    }
+}
+
+/* One failed, and the other is measured at an interval that is long. */
+static void what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes(void **state)
+{
+    (void)state;
+    pause_after_each();
+    struct query *failed = acquire("a");
+    struct query *seldom = hold_each("b", HOUR_MS);
+    measure(seldom, 1);
+    while (take() != failed)
+        demand(failed);
+    lose("connection reset");
+    now_ms += 10000;
+    on_pause = others_come_and_go;
+    connect_now();
+    assert_true(pauses >= 2);
+    assert_true(take() != NULL && take() != NULL);
+    assert_int_equal(failed->job.state, JOB_IN_FLIGHT);
+    assert_int_equal(seldom->job.state, JOB_IN_FLIGHT);
+    others_come_and_go();
+    answer(failed, 1);
+    answer(seldom, 1);
+    others_come_and_go();
+    assert_null(take());
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -744,6 +777,7 @@ int main(void)
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
         TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
+        TEST(what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,8 +154,10 @@ static void catch_up(struct query *query, int64_t now_ms)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
     if (query->is_unanswered)
         schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
-    else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED)
+    else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED) {
+        query->caught_up_ms = now_ms; /* until it is sent, whoever else comes or goes */
         schedule_set_due(&connection->schedule, &query->job, now_ms);
+    }
 }
 
 void connection_connected(struct connection *connection, int64_t now_ms)
@@ -206,6 +208,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     struct query *query = query_of_job(job);
     struct task *task = &query->task;
     query->sent_us = now_us;
+    query->caught_up_ms = 0;
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_duration_ms = query->job.duration_ms;

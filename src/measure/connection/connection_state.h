@@ -151,6 +151,7 @@ struct query {
     int64_t sent_us;        /* when it was sent last; connection.c */
     /* Readings sent before this time are outdated by a notification; connection.c. */
     int64_t outdated_from_us;
+    int64_t caught_up_ms; /* its connection is back, and it is due since; 0: not; connection.c */
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. is_retried,
      * no_reading_since_ms, failing_since_ms, effective_interval_ms and stuck_for_ms mean something

@@ -45,5 +45,7 @@ void query_plan(struct query *query, int64_t now_ms)
     int64_t push_ms =
         push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
     int64_t due_ms = clock_earlier(interval_due_ms(query, now_ms), push_ms);
+    if (query->caught_up_ms > 0)
+        due_ms = MIN(due_ms, query->caught_up_ms);
     schedule_want(&connection->schedule, &query->job, due_ms, now_ms);
 }
