@@ -68,6 +68,25 @@ static void a_query_that_is_still_idle_is_subscribed_to_again(void **state)
     assert_true(push_sent(&push, 2, 5000 + PUSH_FIRST_ALERT_MS));
 }
 
+static void an_alert_query_is_measured_sooner_once_a_stream_waits_for_less_long(void **state)
+{
+    (void)state;
+    enum { LONG_IDLE_MS = 10 * IDLE_MS, FAR_MS = 8 * IDLE_MS };
+    struct push push = {0};
+    int64_t now_ms = 5000;
+    push_set_idle(&push, LONG_IDLE_MS, true, NOW_MS);
+    push_notify(&push);
+    for (push_sent(&push, 2, now_ms); push.alert_ms < FAR_MS; push_sent(&push, 2, now_ms))
+        now_ms = push_due_ms(&push, now_ms, 0);
+    assert_true(push_due_ms(&push, now_ms, 0) > now_ms + IDLE_MS);
+    push_set_idle(&push, IDLE_MS, true, now_ms);
+    assert_int_equal(push_due_ms(&push, now_ms, 0), now_ms + IDLE_MS);
+    now_ms += IDLE_MS;
+    push_notify(&push);
+    push_sent(&push, 2, now_ms);
+    assert_int_equal(push_due_ms(&push, now_ms, 0), now_ms + IDLE_MS);
+}
+
 static void a_storm_of_notifications_costs_no_more_than_polling(void **state)
 {
     (void)state;
@@ -227,6 +246,7 @@ int main(void)
         cmocka_unit_test(an_idle_query_is_subscribed_to_and_not_measured_more_often),
         cmocka_unit_test(a_notified_query_is_measured_at_once_and_then_less_and_less_often),
         cmocka_unit_test(a_query_that_is_still_idle_is_subscribed_to_again),
+        cmocka_unit_test(an_alert_query_is_measured_sooner_once_a_stream_waits_for_less_long),
         cmocka_unit_test(a_storm_of_notifications_costs_no_more_than_polling),
         cmocka_unit_test(a_notification_while_its_request_is_in_flight_is_not_lost),
         cmocka_unit_test(a_source_that_refuses_is_polled_and_tried_again_after_a_minute),

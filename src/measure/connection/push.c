@@ -23,14 +23,19 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     bool was_idle = push->idle_interval_ms > 0;
     push->idle_interval_ms = interval_ms;
     push->can_subscribe = can_subscribe;
-    if (interval_ms > 0 && !was_idle) {
+    if (interval_ms == 0) {
+        calm_down(push);
+        return drop_subscription(push);
+    }
+    if (!was_idle) {
         push->subscribe_at_ms = now_ms + PUSH_GATHER_MS;
         push->resubscribe_ms = 0;
     }
-    if (interval_ms > 0)
-        return 0;
-    calm_down(push);
-    return drop_subscription(push);
+    if (push->alert_ms > interval_ms) {
+        push->alert_ms = interval_ms;
+        push->alert_due_ms = MIN(push->alert_due_ms, now_ms + interval_ms);
+    }
+    return 0;
 }
 
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
