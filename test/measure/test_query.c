@@ -770,6 +770,36 @@ static void many_followers_do_not_keep_the_lock(void **state)
     }
 }
 
+static struct steps late;
+
+static void another_follows_instead(void)
+{
+    follower_stop(&many[0].follower);
+    query_end_recent_samples(followed, 5000);
+    query_keep_recent_samples(followed, 5000);
+    follower_start(followed, &late.follower);
+    on_pause = NULL;
+}
+
+/* The samples of before are gone with the last use that kept some. */
+static void who_follows_while_a_reading_is_handed_out_has_it_too(void **state)
+{
+    (void)state;
+    pause_after_each();
+    followed = hold_each("a", 5000);
+    query_keep_recent_samples(followed, 5000);
+    measure(followed, 1);
+    many[0] = late = (struct steps){.follower = {.on_reading = count_step}};
+    follower_start(followed, &many[0].follower);
+    now_ms += 5000;
+    assert_ptr_equal(take(), followed);
+    on_pause = another_follows_instead;
+    answer(followed, 2);
+    assert_true(value_of(followed) == 2);
+    assert_true(late.count == 2 && late.last == 2);
+    follower_stop(&late.follower);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -813,6 +843,7 @@ int main(void)
         TEST(samples_and_what_is_wanted_end_with_their_uses),
         TEST(a_reading_of_before_the_samples_is_followed),
         TEST(many_followers_do_not_keep_the_lock),
+        TEST(who_follows_while_a_reading_is_handed_out_has_it_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,14 +180,22 @@ void query_notify_watchers(struct query *query)
 
 /* ---- what is known of it ---- */
 
+static void add_sample(struct query *query, const struct reading *reading)
+{
+    int64_t last_ms = INT64_MIN;
+    /* Once, unless in a pause all uses with samples end and others begin, without this one. */
+    while (query->recent != NULL && last_ms < query->job.sent_ms) {
+        query->recent->duration_ms = query->known.duration_ms; /* of the one before */
+        recent_samples_add(query->recent, query->job.sent_ms, reading);
+        follower_hand_out(query);
+        last_ms = query->recent == NULL ? last_ms : query->recent->last_ms;
+    }
+}
+
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct snapshot *known = &query->known;
-    if (query->recent != NULL) { /* first: in a pause no decision is older than the reading */
-        query->recent->duration_ms = known->duration_ms; /* of the one before */
-        recent_samples_add(query->recent, query->job.sent_ms, reading);
-        follower_hand_out(query);
-    }
+    add_sample(query, reading); /* first: in a pause no decision is older than the reading */
     error_done(&known->error);
     query_set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
