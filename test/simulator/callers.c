@@ -66,6 +66,7 @@ static void model_inherit(struct model *model, const struct client *former_clien
                           const struct model *former)
 {
     bool had_failed = former_client->failed_since_ms != NEVER_MS;
+    model->inherited_us = world.now_us;
     model->is_measured = former->is_measured;
     model->is_failing = former->is_failing || had_failed;
     model->failed_ms = had_failed ? now_ms() : former->failed_ms;
@@ -114,7 +115,7 @@ static void release(struct user *user, struct client *client, struct query *quer
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);
     else if (model->holds == 0)
-        model->needed_us = 0;
+        model_need_nothing(model);
     client_wake(client);
 }
 
@@ -126,6 +127,7 @@ static void set_idle(struct user *user, int64_t idle_ms)
     struct model *model = model_of(watcher->query);
     model->credit += 2;
     watcher_set_idle_interval(watcher, idle_ms);
+    model_calm_down(model);
 }
 
 static void exchange(struct user *user, bool inherits, struct source *source, int item)
@@ -143,6 +145,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     if (!inherits) {
         trigger_answers_forget(&user->trigger);
         user->has_round = false;
+        user->streaming_since_ms = now_ms();
         user->answered_count = 0;
         user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
         policy_forget(user);
@@ -151,6 +154,7 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
     DL_FOREACH2(user->watchers, watcher, next_owned) {
         bool is_stream = watcher->is_stream;
         watcher_stop(watcher);
+        model_calm_down(former_model);
         watcher_start(watcher, user->query, is_stream);
         world.settings.hooks.watcher_ready(NULL, watcher);
     }
@@ -414,6 +418,7 @@ static void close_stream(struct user *user)
     user->stream_generation++;
     DL_DELETE2(user->watchers, &user->stream, prev_owned, next_owned);
     watcher_stop(&user->stream);
+    model_calm_down(model_of(user->query));
 }
 
 /* The server takes the watchers with news. */
@@ -464,6 +469,81 @@ void user_poll(struct user *user)
         open_stream(user);
     else if (user->is_streaming && chance(4))
         close_stream(user);
+}
+
+/* ---- what happens in the pauses of a connection ---- */
+
+static void notify_any(struct client *client)
+{
+    const struct subscription_table *table = &client->connection.subscribed;
+    if (table->count == 0)
+        return;
+    const struct query *query = table->places[random_number(table->count)].query;
+    struct model *model = query == NULL ? NULL : model_of(query);
+    if (model != NULL && model->subscriptions_count > 0) /* each is for one notification */
+        client_notify(client, model->subscriptions[--model->subscriptions_count]);
+}
+
+static void follow_or_not(struct user *user)
+{
+    if (user->policy != NULL && user->policy->follower.query == NULL)
+        policy_follow(user);
+    else
+        policy_unfollow(user);
+}
+
+/* Of a trigger that is on the client's connection. */
+static void act(struct user *user, struct client *client)
+{
+    switch (random_number(8)) {
+    case 0:
+        user_leave(user);
+        break;
+    case 1:
+    case 2:
+        begin_call(user, chance(50));
+        break;
+    case 3:
+        if (user->is_streaming)
+            close_stream(user);
+        else if (user->idle_ms > 0)
+            open_stream(user);
+        break;
+    case 4:
+        follow_or_not(user);
+        break;
+    case 5:
+        notify_any(client);
+        break;
+    case 6:
+        user->source->credentials += chance(10);
+        renew(user);
+        break;
+    default:
+        exchange(user, false, user->source,
+                 (int)random_number((uint64_t)user->source->items_count));
+        break;
+    }
+}
+
+/* A trigger that comes to the client's connection, or is on it, is looked for at random. */
+void callers_act(struct client *client)
+{
+    enum { LOOKS = 20 };
+    bool is_current = client->credentials == client->source->credentials;
+    for (int i = 0; i < LOOKS; i++) {
+        struct user *user = &world.users[random_number((uint64_t)world.users_count)];
+        if (user->source != client->source)
+            continue;
+        if (user->client == client && user->query != NULL) {
+            act(user, client);
+            return;
+        }
+        if (is_current && chance(50)) {
+            begin_call(user, chance(50)); /* without a former query, or with one */
+            return;
+        }
+    }
 }
 
 void user_forget(struct user *user)

@@ -65,6 +65,7 @@ struct client *client_find(struct source *source, int credentials)
     client->failures = client->hang_ups = 0;
     client->has_answered = false;
     client->work_at_us = INT64_MAX;
+    client->is_losing = false;
     client->is_connecting = client->is_dead = client->is_lost = client->has_timed_out = false;
     client->in_flight = client->spaced_in_flight = 0;
     client->first_queued = client->last_queued = -1;
@@ -265,12 +266,12 @@ static void finish(struct client *client, struct model *model, enum task_outcome
         error_unavailable(&error, "item %d: %s", item->number, words);
     client->has_timed_out = client->has_timed_out || outcome == TASK_TIMED_OUT;
     trace("client %d: item %d ends with %d", client->index, item->number, outcome);
-    leave_flight(client, model);
     if (outcome == TASK_ANSWERED)
         subscribe(client, model, WHEN_ANSWERED);
     model->query->task.has_ended = true;
     connection_query_ended(model->query, outcome, outcome == TASK_ANSWERED ? &reading : NULL,
                            words == NULL ? NULL : &error, world.now_us);
+    leave_flight(client, model);
     if (model->holds > 0 && outcome == TASK_ANSWERED)
         policies_take_reading(model->query);
     if (model->holds == 0)
@@ -288,18 +289,56 @@ static void finish(struct client *client, struct model *model, enum task_outcome
 
 /* ---- losing the client ---- */
 
-/* What the engine decided for a request that was in flight. */
-static void model_lost(const struct client *client, struct model *model, bool *any_failed)
+static struct query *find_query(const struct client *client, const struct model *model)
 {
-    bool is_resent = model->query->job.state == JOB_READY;
+    struct query *query;
+    HASH_FIND_STR(client->connection.queries, item_of(client, model)->values->identity, query);
+    return query;
+}
+
+/* What the engine decided for a request that was in flight; it may still be. */
+static void model_lost(const struct client *client, struct model *model)
+{
+    const struct query *query = find_query(client, model);
+    if (query == NULL) {
+        if (model->holds > 0)
+            violated("item %d is in use, and its query was freed", item_of(client, model)->number);
+        model_reset(model);
+        return;
+    }
+    if (query->job.state == JOB_IN_FLIGHT)
+        return;
+    model->in_flight = false;
     model->outcome = TASK_RETURNED;
     model->ended_ms = now_ms();
     model->credit += 1;
-    if (is_resent)
+    if (query->job.state != JOB_READY)
+        model_fail(model);
+}
+
+static void models_lost(struct client *client)
+{
+    for (int i = 0; i < client->source->items_count; i++)
+        if (client->models[i].in_flight)
+            model_lost(client, &client->models[i]);
+    if (client->connection.state == CONNECTION_FAILED && client->failed_since_ms == NEVER_MS)
+        client->failed_since_ms = now_ms();
+}
+
+/* With thousands of queries not in each pause: what is under way comes to nothing else. */
+void client_pause(struct connection *connection)
+{
+    enum { ACTS_PER_WALK = 30 };
+    struct client *client = client_of_connection(connection);
+    if (world.is_ending || !chance(world.busy_percent) ||
+        random_number(HASH_COUNT(connection->queries) + 1) >= ACTS_PER_WALK)
         return;
-    *any_failed = true;
-    model_fail(model);
-    (void)client;
+    if (client->is_losing)
+        models_lost(client);
+    policies_take_given(client);
+    do
+        callers_act(client);
+    while (chance(30));
 }
 
 /* `words` is NULL where the engine asked for it. */
@@ -308,37 +347,29 @@ static void lose(struct client *client, const char *words)
     _cleanup_(error_done) struct error error = {0};
     struct source *source = client->source;
     bool any = client->in_flight > 0;
-    bool any_failed = false;
     bool has_hung_up = !any && client->has_answered;
     trace("client %d is lost: %s", client->index, words == NULL ? "replaced" : words);
     if (words != NULL)
         error_unavailable(&error, "source %d: %s", source->index, words);
+    source->disturbed_ms = now_ms();
+    client->is_losing = true;
     connection_lost(&client->connection, words == NULL ? NULL : &error, now_ms());
+    client->is_losing = false;
     if (client->has_answered)
         client->failures = 0;
     if (client->has_answered && now_ms() - client->connected_ms >= STEADY_MS)
         client->hang_ups = 0;
     client->first_queued = client->last_queued = -1;
+    models_lost(client);
+    for (int i = 0; i < source->items_count; i++)
+        client->models[i].subscriptions_count = 0;
     client->in_flight = client->spaced_in_flight = 0;
-    for (int i = 0; i < source->items_count; i++) {
-        struct model *model = &client->models[i];
-        bool was_in_flight = model->in_flight;
-        model->subscriptions_count = 0;
-        model->in_flight = false;
-        if (was_in_flight && model->holds == 0)
-            model_reset(model);
-        else if (was_in_flight)
-            model_lost(client, model, &any_failed);
-    }
     client->generation++;
-    any_failed = client->connection.state == CONNECTION_FAILED;
-    if (any_failed && client->failed_since_ms == NEVER_MS)
-        client->failed_since_ms = now_ms();
+    bool has_failed = client->connection.state == CONNECTION_FAILED;
     client->connect_from_ms = 0;
-    if (words != NULL && (any_failed || !any))
+    if (words != NULL && (has_failed || !any))
         client_failed(client, has_hung_up ? 1000 : INT64_MAX);
     client->has_answered = false;
-    source->disturbed_ms = now_ms();
 }
 
 void client_lose(struct client *client, bool silently)
@@ -444,6 +475,8 @@ void client_work(struct client *client)
         if (connection_is_unused(connection)) {
             if (client->in_flight > 0 || connection->state == CONNECTION_CONNECTED)
                 lose(client, NULL);
+            if (!connection_is_unused(connection)) /* since a pause */
+                continue;
             end_client(client);
             return;
         }
@@ -453,6 +486,8 @@ void client_work(struct client *client)
         }
         if (connection->state == CONNECTION_CONNECTED)
             idle = work_or_lose(client) ? 0 : idle + 1;
+        if (connection_is_unused(connection)) /* since a pause */
+            continue;
         int64_t next_ms = connection_next_ms(connection, now_ms());
         if (next_ms > now_ms() && !(client->is_lost && client->in_flight > 0)) {
             sleep_until(client, next_ms);
@@ -497,9 +532,10 @@ void client_notify(struct client *client, uint64_t id)
         enum { ALERTS = 14 }; /* 5, 10, 20 ... milliseconds later */
         model->notified_us = world.now_us;
         model->credit += ALERTS;
-        if (query->push.alert_ms > 0 && model->needed_us == 0)
-            model->is_alerted = true;
-        model_need(model, world.now_us);
+        if (query->push.alert_ms > 0)
+            model_alert(model);
+        else
+            model_need(model, world.now_us);
     }
     connection_notify(&client->connection, id, world.now_us);
     client_wake(client);

@@ -42,9 +42,30 @@ void model_need(struct model *model, int64_t from_us)
 {
     if (model->needed_us == 0)
         model->needed_since_ms = now_ms();
-    else if (from_us != world.now_us) /* a caller needs it, too */
-        model->is_alerted = false;
     model->needed_us = max_of(model->needed_us, from_us);
+    model->called_us = max_of(model->called_us, from_us);
+}
+
+void model_alert(struct model *model)
+{
+    int64_t called_us = model->called_us;
+    model_need(model, world.now_us);
+    model->called_us = called_us;
+    model->is_alerted = true;
+}
+
+void model_calm_down(struct model *model)
+{
+    if (!model->is_alerted || model->query->push.idle_interval_ms > 0)
+        return;
+    model->needed_us = model->called_us;
+    model->is_alerted = false;
+}
+
+void model_need_nothing(struct model *model)
+{
+    model->needed_us = model->called_us = 0;
+    model->is_alerted = false;
 }
 
 static int64_t unusable_since_ms(const struct model *model)
@@ -69,7 +90,7 @@ void model_fail(struct model *model)
         model->failing_since_ms = unusable_since_ms(model);
     model->is_failing = true;
     model->failed_ms = now_ms();
-    model->needed_us = 0;
+    model_need_nothing(model);
     model->waiting_since_ms = NEVER_MS;
 }
 
@@ -169,7 +190,9 @@ static void check_completed(struct model *model, bool is_good)
     model->timeouts = 0;
     model->was_resent = false;
     if (model->started_us >= model->needed_us)
-        model->needed_us = 0;
+        model_need_nothing(model);
+    if (model->started_us >= model->called_us)
+        model->called_us = 0;
     /* What is needed still was demanded after this one was sent: all before is served. */
     model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
     if (is_good) {
@@ -181,9 +204,11 @@ static void check_completed(struct model *model, bool is_good)
         model->duration_ms = now_ms() - model->started_us / 1000;
         return;
     }
-    int64_t needed_us = model->needed_us;
+    const struct model before = *model;
     model_fail(model);
-    model->needed_us = needed_us;
+    model->needed_us = before.needed_us;
+    model->called_us = before.called_us;
+    model->is_alerted = before.is_alerted;
 }
 
 void check_end(struct client *client, struct model *model, enum task_outcome outcome)
@@ -233,12 +258,14 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
-/* A failed connection is back: what failed is tried again by itself, whoever calls. */
+/* A failed connection is back: what failed is tried again by itself, whoever calls. What came in a
+ * pause, and inherited a failure, is not. */
 void check_caught_up(const struct client *client)
 {
     for (int i = 0; i < client->source->items_count; i++) {
         const struct model *model = &client->models[i];
-        if (model->query != NULL && model->is_failing && model->query->job.state == JOB_IDLE)
+        if (model->query != NULL && model->is_failing && model->inherited_us != world.now_us &&
+            model->query->job.state == JOB_IDLE)
             violated("item %d failed, and is not tried again though its source is back",
                      client->source->items[i].number);
     }
@@ -278,9 +305,7 @@ void check_needed(struct client *client, struct model *model)
     int number = client->source->items[model - client->models].number;
     if (model->query == NULL || model->needed_us == 0)
         return;
-    if (model->is_alerted && model->query->push.idle_interval_ms == 0)
-        model->needed_us = 0;
-    model->is_alerted = model->is_alerted && model->needed_us > 0;
+    model_calm_down(model);
     if (model->needed_us > 0 && !is_on_its_way(client, model))
         violated("item %d is needed and will not be sent", number);
     int64_t since_ms =

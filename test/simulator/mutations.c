@@ -44,6 +44,7 @@ enum mutation {
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
     POLICY_DECIDES_WHEN_READ,
+    RETRY_FORGOTTEN,
     MUTATIONS,
 };
 
@@ -79,6 +80,7 @@ static const struct mutated {
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
     [POLICY_DECIDES_WHEN_READ] = {"a policy decides when somebody reads it", 300000},
+    [RETRY_FORGOTTEN] = {"who comes or goes in a pause ends the retry after an outage", 3000000},
 };
 
 static enum mutation mutation;
@@ -231,6 +233,13 @@ WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_
     __real_answer_decide(&changed, &other, at_ms, ret_answer);
     if (ret_answer->kind == ANSWER_VALUE)
         ret_answer->active = facts->evaluated->evaluation.active;
+}
+
+WRAP(void, query_plan, struct query *query, int64_t at_ms)
+{
+    if (mutation == RETRY_FORGOTTEN)
+        query->caught_up_ms = 0;
+    __real_query_plan(query, at_ms);
 }
 
 static bool is_read;

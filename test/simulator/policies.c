@@ -27,13 +27,33 @@ static void model_decision(struct user *user, double load)
     user->has_level = true;
 }
 
-static void take_reading(struct user *user)
+/* Of two of one millisecond the second one is followed too, if it is of the same query. */
+static bool is_new(const struct user *user, int64_t sent_ms, double token)
 {
-    const struct snapshot *known = &user->query->known;
-    if (!known->is_measured || known->sent_ms <= user->level_ms)
+    if (sent_ms != user->level_ms)
+        return sent_ms > user->level_ms;
+    return token != user->level_token && user->policy->follower.last_reading_ms > sent_ms;
+}
+
+static void take(struct user *user, int64_t sent_ms, double token)
+{
+    if (!is_new(user, sent_ms, token))
         return;
-    user->level_ms = known->sent_ms;
-    model_decision(user, token_load(known->reading.value));
+    user->level_ms = sent_ms;
+    user->level_token = token;
+    model_decision(user, token_load(token));
+}
+
+/* While a query's reading is handed out, those who follow it have it before it is known. */
+static void take_given(struct user *user)
+{
+    const struct follower *follower = &user->policy->follower;
+    const struct recent_samples *recent = user->query->recent;
+    if (follower->query == NULL || recent->count == 0)
+        return;
+    const struct recent_sample *last = &recent->samples[recent->count - 1];
+    if (follower->last_reading_ms == last->at_ms)
+        take(user, recent->last_ms, last->reading.value);
 }
 
 /* ---- the policy ---- */
@@ -86,7 +106,10 @@ void policy_follow(struct user *user)
     if (user->policy == NULL)
         return;
     follower_start(user->query, &user->policy->follower);
-    take_reading(user);
+    take_given(user);
+    const struct snapshot *known = &user->query->known;
+    if (known->is_measured && known->sent_ms > user->level_ms)
+        take(user, known->sent_ms, known->reading.value);
 }
 
 void policy_unfollow(struct user *user)
@@ -110,8 +133,16 @@ void policies_take_reading(const struct query *query)
 {
     int last = POLICIES_PER_WORLD * EVERY_USER;
     for (int i = 0; i < world.users_count && i < last; i += EVERY_USER)
-        if (world.users[i].query == query)
-            take_reading(&world.users[i]);
+        if (world.users[i].query == query && world.users[i].policy->follower.query != NULL)
+            take(&world.users[i], query->known.sent_ms, query->known.reading.value);
+}
+
+void policies_take_given(const struct client *client)
+{
+    int last = POLICIES_PER_WORLD * EVERY_USER;
+    for (int i = 0; i < world.users_count && i < last; i += EVERY_USER)
+        if (world.users[i].query != NULL && world.users[i].client == client)
+            take_given(&world.users[i]);
 }
 
 int64_t check_policy(const struct user *user)

@@ -266,12 +266,15 @@ static void begin(uint64_t seed, bool traced)
     world.now_us = 1000000000 + (int64_t)random_number(1000000);
     world.jumped_ms = now_ms();
     world.is_calm = chance(15);
+    world.busy_percent = chance(30) ? 100 : chance(50) ? 30 : 3;
     world.settings =
         (struct connection_settings){.interval_ms = STANDARD_INTERVAL_MS,
                                      .timeout_ms = 2000,
                                      .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = jitter},
                                      .now_us = now_us,
+                                     .at_a_time = 1,
                                      .hooks.wake_poller = client_wake_for,
+                                     .hooks.yield_lock = client_pause,
                                      .hooks.watcher_ready = add_ready,
                                      .hooks.watcher_not_ready = forget};
     int size = chance(70) ? between(1, 12) : chance(80) ? between(20, 200) : between(1000, 3000);

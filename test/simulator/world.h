@@ -122,6 +122,7 @@ struct model {
     int64_t failing_since_ms;
     int64_t duration_ms; /* of the last good attempt; -1: none */
     int64_t former_duration_ms;
+    int64_t inherited_us;         /* when it got what another query knew */
     int64_t notified_us;          /* readings sent before are outdated */
     int64_t waiting_since_ms;     /* since when a caller has been unanswered; NEVER_MS: none is */
     int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
@@ -131,7 +132,8 @@ struct model {
     /* something has to be sent at this time or later */
     int64_t needed_us; /* 0: nothing has */
     int64_t needed_since_ms;
-    bool is_alerted; /* ... unless nobody waits for a first message any more */
+    int64_t called_us; /* ... of which callers need this; 0: none does */
+    bool is_alerted;   /* the rest is void once nobody waits for a first message */
 
     uint64_t subscriptions[4]; /* at the source */
     int subscriptions_count;
@@ -146,6 +148,7 @@ struct client {
     int credentials;
     struct model *models; /* by item */
     bool is_connecting;
+    bool is_losing;     /* it is in connection_lost() */
     bool is_dead;       /* the source has gone, and nobody noticed */
     bool is_lost;       /* it has gone, and the next request finds it out */
     int64_t work_at_us; /* INT64_MAX: not planned */
@@ -202,8 +205,9 @@ struct user {
     struct trigger_policy *policy; /* NULL: none */
     int level;                     /* that all readings since its first lead to ... */
     bool has_level;                /* ... of which there was one */
-    int64_t level_ms;              /* the last */
-    int credentials;               /* of the connection that it has */
+    int64_t level_ms;              /* the last, and what it was */
+    double level_token;
+    int credentials; /* of the connection that it has */
     struct watcher stream;
     bool is_streaming;
     bool was_sent_active;
@@ -255,7 +259,8 @@ struct world {
     struct call *free_calls;
     struct watcher *ready; /* utlist: next_ready */
     bool is_ready_planned;
-    bool is_calm; /* no disturbances */
+    bool is_calm;          /* no disturbances */
+    unsigned busy_percent; /* in how many pauses of a connection others do something */
     bool is_observed;
     uint64_t observers_random;
 
@@ -307,6 +312,8 @@ void client_connected(struct client *client);
 void client_reply(struct client *client, int item);
 void client_deadline(struct client *client, int item);
 void client_notify(struct client *client, uint64_t id);
+/* Others have the lock, in the midst of a function that pauses (connection.h). */
+void client_pause(struct connection *connection);
 void client_lose(struct client *client, bool silently);
 void client_free(struct client *client);
 /* Counts for its back-off, which is at most so long. */
@@ -323,6 +330,8 @@ void user_forget(struct user *user);
 void user_leave(struct user *user); /* the world ends */
 void call_due(struct call *call);
 void calls_free(void);
+/* One act of what others may do in a pause of the client. */
+void callers_act(struct client *client);
 void callers_reload(void);
 void callers_take_news(void);
 
@@ -335,6 +344,8 @@ void policy_follow(struct user *user);
 void policy_unfollow(struct user *user);
 void policy_forget(struct user *user); /* it has another source now */
 void policies_take_reading(const struct query *query);
+/* A query of the client may be about to have one, which some followers got. */
+void policies_take_given(const struct client *client);
 int64_t check_policy(const struct user *user); /* returns its replicas */
 void observers_run(void);
 
@@ -350,6 +361,10 @@ int64_t default_freshness_ms(int64_t duration_ms);
 int isolated_places(const struct source *source);
 void model_reset(struct model *model);
 void model_need(struct model *model, int64_t from_us);
+void model_alert(struct model *model); /* while it is measured again and again */
+/* Nobody waits for a first message any more, if so. */
+void model_calm_down(struct model *model);
+void model_need_nothing(struct model *model);
 void model_fail(struct model *model);
 /* Since when the query has been of no use to callers; now, if it is of use. */
 int64_t model_useless_since_ms(const struct client *client, const struct model *model);
