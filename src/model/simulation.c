@@ -90,11 +90,11 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
     bool fails = is_out(settings, now_s);
     const struct answer_rules rules = {.hold_ms = settings->outage_ms};
     const struct snapshot snapshot = {
-        .last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
-        .is_measured = run->is_measured,
-        .sent_ms = now_s * 1000,
+        .known.last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
+        .known.is_measured = run->is_measured,
+        .known.sent_ms = now_s * 1000,
         .failing_since_ms = settings->outage_at_ms,
-        .error = {.code = fails ? ERROR_UNAVAILABLE : ERROR_NONE},
+        .known.error = {.code = fails ? ERROR_UNAVAILABLE : ERROR_NONE},
     };
     const struct evaluation_result evaluated = {
         .is_good = true,

@@ -188,15 +188,15 @@ bool fails(const struct query *query, const char *words)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(query, &snapshot);
-    return snapshot.last_attempt == ATTEMPT_FAILED &&
-           strstr(error_text(&snapshot.error), words) != NULL;
+    return snapshot.known.last_attempt == ATTEMPT_FAILED &&
+           strstr(error_text(&snapshot.known.error), words) != NULL;
 }
 
 double value_of(const struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(query, &snapshot);
-    return snapshot.last_attempt == ATTEMPT_GOOD ? snapshot.reading.value : NAN;
+    return snapshot.known.last_attempt == ATTEMPT_GOOD ? snapshot.known.reading.value : NAN;
 }
 
 /* How many warnings have these words, since recent_log_start(). */

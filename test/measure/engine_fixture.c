@@ -149,14 +149,15 @@ double waiting(struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(query, &now);
-    return now.last_attempt == ATTEMPT_GOOD ? now.reading.waiting : NAN;
+    return now.known.last_attempt == ATTEMPT_GOOD ? now.known.reading.waiting : NAN;
 }
 
 bool fails(struct query *query, const char *words)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(query, &now);
-    return now.last_attempt == ATTEMPT_FAILED && strstr(error_text(&now.error), words) != NULL;
+    return now.known.last_attempt == ATTEMPT_FAILED &&
+           strstr(error_text(&now.known.error), words) != NULL;
 }
 
 pid_t find_agent(void)

@@ -110,7 +110,7 @@ static int64_t sent_ms(struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(query, &now);
-    return now.sent_ms;
+    return now.known.sent_ms;
 }
 
 static void signals_for_the_server_end_no_agent(void **state)

@@ -46,7 +46,7 @@ static void a_failure_counts_from_the_first_unanswered_call(void **state)
     end_with(query, TASK_FAILED, "there is none");
     query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.failing_since_ms, first_call_ms);
-    assert_int_equal(snapshot.failed_at_ms, now_ms);
+    assert_int_equal(snapshot.known.failed_at_ms, now_ms);
     snapshot_done(&snapshot);
 
     /* And a connection that breaks before anything was answered. */
@@ -70,7 +70,7 @@ static int64_t failing_since_ms(const struct query *query)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(query, &snapshot);
-    return snapshot.last_attempt == ATTEMPT_FAILED ? snapshot.failing_since_ms : 0;
+    return snapshot.known.last_attempt == ATTEMPT_FAILED ? snapshot.failing_since_ms : 0;
 }
 
 static void an_outage_goes_on_until_something_is_measured(void **state)
@@ -690,7 +690,7 @@ static void remember_the_next(void)
         return;
     query_remember(connection.next_walked, &former);
     assert_true(former.recent.has_gap);
-    assert_int_equal(former.known.no_reading_since_ms, connection.failed_since_ms);
+    assert_int_equal(former.snapshot.no_reading_since_ms, connection.failed_since_ms);
     former_query_done(&former);
 }
 

@@ -98,7 +98,7 @@ static void a_long_error_is_shortened(void **state)
     WAIT_UNTIL(fails(query, "no such queue: xxx"));
     _cleanup_(snapshot_done) struct snapshot snapshot;
     query_snapshot(query, &snapshot);
-    assert_in_range(strlen(error_text(&snapshot.error)), 1000, MAX_LENGTH);
+    assert_in_range(strlen(error_text(&snapshot.known.error)), 1000, MAX_LENGTH);
 }
 
 static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
@@ -110,9 +110,9 @@ static void a_failure_keeps_the_last_reading_and_says_since_when(void **state)
     WAIT_UNTIL(fails(query, "broke") || fails(query, "down"));
     _cleanup_(snapshot_done) struct snapshot first;
     query_snapshot(query, &first);
-    assert_true(first.is_measured);
-    assert_true(first.reading.waiting == 5);
-    assert_true(first.failing_since_ms >= first.sent_ms);
+    assert_true(first.known.is_measured);
+    assert_true(first.known.reading.waiting == 5);
+    assert_true(first.failing_since_ms >= first.known.sent_ms);
     WAIT_UNTIL(fails(query, "the fake source is down"));
     uint64_t failed = stats().counts[COUNT_FAILED_CONNECTS];
     WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTS] > failed);

@@ -318,7 +318,7 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     connection_notify(&connection, query->push.id, now_ms * 1000);
     connection_notify(&connection, 999, now_ms * 1000); /* nobody's */
     query_snapshot(query, &snapshot);
-    assert_true(snapshot.is_outdated);
+    assert_true(snapshot.known.is_outdated);
     assert_int_equal(connection.stats.counts[COUNT_NOTIFICATIONS], 1);
     assert_ptr_equal(take(), query);
     answer(query, 1);
@@ -561,9 +561,9 @@ static void an_heir_of_a_failed_connection_is_measured_by_the_next_call(void **s
     connection.state = CONNECTION_DISCONNECTED; /* the heir's, which was not tried yet */
     query_inherit(heir, &former);
     query_snapshot(heir, &snapshot);
-    assert_true(snapshot.is_measured && snapshot.last_attempt == ATTEMPT_FAILED);
+    assert_true(snapshot.known.is_measured && snapshot.known.last_attempt == ATTEMPT_FAILED);
     assert_int_equal(snapshot.failing_since_ms, now_ms); /* the outage goes on in it */
-    assert_int_equal(snapshot.failed_at_ms, 0);
+    assert_int_equal(snapshot.known.failed_at_ms, 0);
     assert_false(snapshot.is_retried);
 }
 

@@ -114,7 +114,7 @@ bool is_measured(const struct trigger *trigger)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(trigger->bound.query, &now);
-    return now.is_measured;
+    return now.known.is_measured;
 }
 
 void wait_until_measured(const struct trigger *trigger)
@@ -127,15 +127,15 @@ void wait_until_measured(const struct trigger *trigger)
 
 void measure_again(const struct trigger *trigger)
 {
-    struct snapshot known;
+    struct snapshot snapshot;
     bool is_new = false;
     usleep(2000); /* not in the millisecond of the last one */
     int64_t from_ms = clock_now_ms();
     query_demand(trigger->bound.query, from_ms);
     for (int i = 0; i < 5000 && !is_new; i++) {
-        query_snapshot(trigger->bound.query, &known);
-        is_new = known.is_measured && known.sent_ms >= from_ms;
-        snapshot_done(&known);
+        query_snapshot(trigger->bound.query, &snapshot);
+        is_new = snapshot.known.is_measured && snapshot.known.sent_ms >= from_ms;
+        snapshot_done(&snapshot);
         usleep(1000);
     }
     assert_true(is_new);
@@ -145,7 +145,7 @@ static bool has_failed(const struct trigger *trigger)
 {
     _cleanup_(snapshot_done) struct snapshot now;
     query_snapshot(trigger->bound.query, &now);
-    return now.last_attempt == ATTEMPT_FAILED;
+    return now.known.last_attempt == ATTEMPT_FAILED;
 }
 
 void wait_until_failed(const struct trigger *trigger)

@@ -218,18 +218,18 @@ static void decide(const struct row *row, struct answer *ret_answer)
                                      .arrived_ms = NOW - row->waited_ms,
                                      .out_of_time = row->out_of_time};
     const struct snapshot snapshot = {
-        .last_attempt = (int)row->attempt,
-        .is_measured = row->age_ms != NEVER_MEASURED,
-        .sent_ms = row->age_ms == NEVER_MEASURED ? INT64_MIN : NOW - row->age_ms,
-        .duration_ms = row->duration_ms,
-        .is_outdated = row->is_outdated,
-        .failed_at_ms = NOW - row->failed_ms,
+        .known.last_attempt = (int)row->attempt,
+        .known.is_measured = row->age_ms != NEVER_MEASURED,
+        .known.sent_ms = row->age_ms == NEVER_MEASURED ? INT64_MIN : NOW - row->age_ms,
+        .known.duration_ms = row->duration_ms,
+        .known.is_outdated = row->is_outdated,
+        .known.failed_at_ms = NOW - row->failed_ms,
         .failing_since_ms = NOW - row->failing_ms,
         .is_retried = row->is_retried,
         .no_reading_since_ms = row->unanswered_ms > 0 ? NOW - row->unanswered_ms : 0,
         .effective_interval_ms = row->effective_ms > 0 ? row->effective_ms : 5000,
         .stuck_for_ms = row->stuck_ms,
-        .error = {ERROR_UNAVAILABLE, broken},
+        .known.error = {ERROR_UNAVAILABLE, broken},
     };
     struct peak_value peak = {0};
     int64_t since_ms = row->unanswered_ms > 0 ? row->unanswered_ms : row->failing_ms;

@@ -228,18 +228,18 @@ static void measure_one(struct trigger *trigger)
 {
     _cleanup_(error_done) struct error error = {0};
     struct query *query = NULL;
-    struct snapshot known = {0};
+    struct snapshot snapshot = {0};
     unsigned expected = is_failing ? ATTEMPT_FAILED : ATTEMPT_GOOD;
     if (!triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error))
         fail_msg("%s", error_text(&error));
     query_demand(query, clock_now_ms());
-    for (int i = 0; i < 5000 && known.last_attempt != expected; i++) {
-        snapshot_done(&known);
+    for (int i = 0; i < 5000 && snapshot.known.last_attempt != expected; i++) {
+        snapshot_done(&snapshot);
         usleep(200);
-        query_snapshot(query, &known);
+        query_snapshot(query, &snapshot);
     }
-    assert_int_equal(known.last_attempt, expected);
-    snapshot_done(&known);
+    assert_int_equal(snapshot.known.last_attempt, expected);
+    snapshot_done(&snapshot);
 }
 
 /* As a call of GetMetrics is. */

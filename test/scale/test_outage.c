@@ -96,13 +96,13 @@ static const struct answer *call_once_measured(void)
     enum { LATER_THAN_NEXT_ATTEMPT_MS = 10 * 1000 };
     enum last_attempt last = ATTEMPT_FAILED;
     while (last == ATTEMPT_FAILED) {
-        _cleanup_(snapshot_done) struct snapshot known = {0};
+        _cleanup_(snapshot_done) struct snapshot snapshot = {0};
         query_demand(trigger->bound.query, test_now_ms);
         test_now_ms += LATER_THAN_NEXT_ATTEMPT_MS;
         query_demand(trigger->bound.query, test_now_ms);
         wait_for_news();
-        query_snapshot(trigger->bound.query, &known);
-        last = known.last_attempt;
+        query_snapshot(trigger->bound.query, &snapshot);
+        last = snapshot.known.last_attempt;
     }
     return call();
 }

@@ -37,13 +37,13 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for(void **
     int64_t now_ms = clock_now_ms();
     struct trigger *trigger = FIND(GOOD);
     const struct answer_call call = {.arrived_ms = now_ms};
-    struct snapshot snapshot = {.last_attempt = ATTEMPT_FAILED,
-                                .is_measured = true,
-                                .reading = READING_UNKNOWN,
-                                .sent_ms = now_ms - 5000,
-                                .failed_at_ms = now_ms - 100,
+    struct snapshot snapshot = {.known.last_attempt = ATTEMPT_FAILED,
+                                .known.is_measured = true,
+                                .known.reading = READING_UNKNOWN,
+                                .known.sent_ms = now_ms - 5000,
+                                .known.failed_at_ms = now_ms - 100,
                                 .failing_since_ms = now_ms - 1000};
-    snapshot.reading.waiting = 100;
+    snapshot.known.reading.waiting = 100;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(answer_done) struct answer answer = {0};
         trigger->kubernetes.hpa.replicas = rows[i].replicas;
@@ -65,11 +65,11 @@ static void replicas_of_a_held_value_are_of_the_value_up_to_the_maximum(void **s
     } rows[] = {{"3", 3}, {"30", 20}, {"0", 20}};
     int64_t now_ms = clock_now_ms();
     const struct answer_call call = {.arrived_ms = now_ms};
-    const struct snapshot snapshot = {.last_attempt = ATTEMPT_FAILED,
-                                      .is_measured = true,
-                                      .reading = READING_UNKNOWN,
-                                      .sent_ms = now_ms - 5000,
-                                      .failed_at_ms = now_ms - 100,
+    const struct snapshot snapshot = {.known.last_attempt = ATTEMPT_FAILED,
+                                      .known.is_measured = true,
+                                      .known.reading = READING_UNKNOWN,
+                                      .known.sent_ms = now_ms - 5000,
+                                      .known.failed_at_ms = now_ms - 100,
                                       .failing_since_ms = now_ms - 1000};
     struct trigger_policy_copy found = {.evaluated = {.is_good = true, .evaluation = {20, true}}};
     found.effective.result.replicas = 7;
@@ -128,7 +128,7 @@ static void figures_are_of_the_reading_and_of_the_last_answer(void **state)
     wait_until_measured(trigger);
     struct trigger_report report;
     trigger_report(trigger, clock_now_ms(), &report);
-    int64_t now_ms = report.snapshot.sent_ms + 4000;
+    int64_t now_ms = report.snapshot.known.sent_ms + 4000;
     trigger_report_done(&report);
     expected.value = expected.reading.waiting = 7;
     expected.active = 1;
@@ -176,16 +176,16 @@ static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
 {
     (void)state;
     struct trigger_report now, past;
-    struct snapshot snapshot = {.last_attempt = ATTEMPT_GOOD,
-                                .is_measured = true,
-                                .reading = READING_UNKNOWN,
-                                .sent_ms = clock_now_ms()};
+    struct snapshot snapshot = {.known.last_attempt = ATTEMPT_GOOD,
+                                .known.is_measured = true,
+                                .known.reading = READING_UNKNOWN,
+                                .known.sent_ms = clock_now_ms()};
     struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs",
                                    "queueLength", "1.1", "steps", "100=9");
     query_of(trigger);
-    trigger_report_with_changes(trigger, snapshot.sent_ms, &now);
-    snapshot.reading.waiting = (double)2.2F;
-    trigger_report_past(trigger, &now, &snapshot, NULL, snapshot.sent_ms, &past);
+    trigger_report_with_changes(trigger, snapshot.known.sent_ms, &now);
+    snapshot.known.reading.waiting = (double)2.2F;
+    trigger_report_past(trigger, &now, &snapshot, NULL, snapshot.known.sent_ms, &past);
     assert_int_equal(past.answer.kind, ANSWER_VALUE);
     assert_true(past.answer.replicas == 2);
     assert_null(past.error);

@@ -91,7 +91,7 @@ static void hold(struct user *user, const struct former_query *former,
     user->client = client;
     user->credentials = client->credentials;
     user->query = query_for_values(&client->connection, item_of(user)->values, NULL);
-    if (former != NULL && former->known.is_measured && !user->query->known.is_measured)
+    if (former != NULL && former->snapshot.known.is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
     policy_keep_recent_samples(user);
     if (former != NULL)
@@ -249,9 +249,10 @@ static void decide(const struct user *user, const struct answer_call *how,
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     query_snapshot(user->query, &snapshot);
     const struct evaluation_result evaluated = {
-        .is_good = snapshot.is_measured,
-        .evaluation = {.value = snapshot.reading.value,
-                       .active = snapshot.is_measured && token_is_active(snapshot.reading.value)}};
+        .is_good = snapshot.known.is_measured,
+        .evaluation = {.value = snapshot.known.reading.value,
+                       .active = snapshot.known.is_measured &&
+                                 token_is_active(snapshot.known.reading.value)}};
     const struct answer_facts facts = {.snapshot = &snapshot,
                                        .evaluated = &evaluated,
                                        .rules = &user->rules,

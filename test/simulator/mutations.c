@@ -228,7 +228,7 @@ WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_
     changed.evaluated = &active;
     if (mutation == STALE_READING_ANSWERED)
         other.arrived_ms -= 3000;
-    if (mutation == INACTIVE_HELD && facts->snapshot->last_attempt == ATTEMPT_FAILED)
+    if (mutation == INACTIVE_HELD && facts->snapshot->known.last_attempt == ATTEMPT_FAILED)
         active.evaluation.active = true;
     __real_answer_decide(&changed, &other, at_ms, ret_answer);
     if (ret_answer->kind == ANSWER_VALUE)

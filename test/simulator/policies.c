@@ -107,7 +107,7 @@ void policy_follow(struct user *user)
         return;
     follower_start(user->query, &user->policy->follower);
     take_given(user);
-    const struct snapshot *known = &user->query->known;
+    const struct query_known *known = &user->query->known;
     if (known->is_measured && known->sent_ms > user->level_ms)
         take(user, known->sent_ms, known->reading.value);
 }

@@ -281,7 +281,7 @@ static void a_row_whose_time_is_nearly_the_next_tenth_is_sent_once(void **state)
     void *reader = live_tables_stream.opened(tables);
     for (size_t i = 0; i < ARRAY_LENGTH(offsets); i++) {
         const int64_t last_of_a_tenth_ms = 1790000000099;
-        date_offset_ms = (double)(last_of_a_tenth_ms - now.sent_ms + offsets[i].later_ms);
+        date_offset_ms = (double)(last_of_a_tenth_ms - now.known.sent_ms + offsets[i].later_ms);
         _cleanup_(text_done) struct text piece = next_piece(tables, reader);
         bool is_sent = strstr(piece.bytes, "\"table\":\"triggers\"") != NULL;
         if (is_sent != offsets[i].is_sent)

@@ -153,11 +153,8 @@ struct query {
     int64_t outdated_from_us;
     int64_t caught_up_ms; /* its connection is back, and it is due since; 0: not; connection.c */
     struct outage outage; /* outage.c */
-    /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. is_retried,
-     * no_reading_since_ms, failing_since_ms, effective_interval_ms and stuck_for_ms mean something
-     * only in copies, which also show a failed connection (query_copy_known()). Here they are 0, or
-     * left from the copy that was inherited. */
-    struct snapshot known;
+    /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. */
+    struct query_known known;
     struct history_series series; /* history.c */
 
     uint64_t number;                      /* query.h; engine.c, inherit.c */

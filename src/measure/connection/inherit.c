@@ -7,7 +7,7 @@ void query_remember(struct query *query, struct former_query *ret_former)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     ret_former->query = query;
-    query_copy_known(query, &ret_former->known);
+    query_copy_known(query, &ret_former->snapshot);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
     ret_former->is_shared = query->uses > 1;
     /* The connection notes it of each query when it is connected again, of some at a time, and this
@@ -18,17 +18,17 @@ void query_remember(struct query *query, struct former_query *ret_former)
 
 void former_query_done(struct former_query *former)
 {
-    snapshot_done(&former->known);
+    snapshot_done(&former->snapshot);
 }
 
 static void inherit_known(struct query *query, const struct snapshot *former)
 {
-    struct snapshot *known = &query->known;
-    if (!former->is_measured || known->is_measured)
+    struct query_known *known = &query->known;
+    if (!former->known.is_measured || known->is_measured)
         return;
-    query_set_last_attempt(query, former->last_attempt);
+    query_set_last_attempt(query, former->known.last_attempt);
     error_done(&known->error);
-    snapshot_copy(former, known);
+    snapshot_copy_known(&former->known, known);
     known->failed_at_ms = 0; /* this one was not tried: the next call has it measured */
     outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
 }
@@ -56,7 +56,7 @@ void query_inherit(struct query *query, const struct former_query *former)
 {
     if (query->number == 0)
         query->number = former->query->number;
-    inherit_known(query, &former->known);
+    inherit_known(query, &former->snapshot);
     inherit_samples(query, &former->recent);
     inherit_history(query, former);
 }

@@ -26,7 +26,7 @@ struct query;
 /* Start from {0}. It borrows the query. */
 struct former_query {
     struct query *query;
-    struct snapshot known;
+    struct snapshot snapshot;
     struct recent_samples recent;
     bool is_shared; /* others use it, too */
 };

@@ -194,7 +194,7 @@ static void add_sample(struct query *query, const struct reading *reading)
 
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
-    struct snapshot *known = &query->known;
+    struct query_known *known = &query->known;
     add_sample(query, reading); /* first: in a pause no decision is older than the reading */
     error_done(&known->error);
     query_set_last_attempt(query, ATTEMPT_GOOD);
@@ -220,7 +220,7 @@ void query_note_gap(struct query *query)
 
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
 {
-    struct snapshot *known = &query->known;
+    struct query_known *known = &query->known;
     query_set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);

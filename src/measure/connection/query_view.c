@@ -38,26 +38,24 @@ void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
 {
     struct connection *connection = query->connection;
     int64_t now_ms = connection_now_ms(connection);
-    const struct error *error = &query->known.error;
-    *ret_snapshot = query->known;
-    ret_snapshot->error = (struct error){0};
-    ret_snapshot->is_retried = query->job.timeouts > 0;
     bool has_failed = connection->state == CONNECTION_FAILED;
     struct outage outage = query->outage;
     if (connection_is_catching_up(connection) && query->known.is_measured)
         outage_connected(&outage, connection->failed_since_ms);
-    ret_snapshot->no_reading_since_ms = outage_no_reading_since_ms(&outage);
-    ret_snapshot->failing_since_ms =
-        outage_since_ms(&outage, has_failed ? connection->failed_since_ms : 0);
-    ret_snapshot->effective_interval_ms = connection_effective_interval_ms(connection, now_ms);
-    ret_snapshot->stuck_for_ms = stuck_for_ms(query, now_ms);
+    *ret_snapshot = (struct snapshot){
+        .known = query->known,
+        .is_retried = has_failed || query->job.timeouts > 0,
+        .failing_since_ms = outage_since_ms(&outage, has_failed ? connection->failed_since_ms : 0),
+        .no_reading_since_ms = outage_no_reading_since_ms(&outage),
+        .effective_interval_ms = connection_effective_interval_ms(connection, now_ms),
+        .stuck_for_ms = stuck_for_ms(query, now_ms),
+    };
     if (has_failed) {
-        ret_snapshot->last_attempt = ATTEMPT_FAILED;
-        ret_snapshot->failed_at_ms = now_ms;
-        ret_snapshot->is_retried = true;
-        error = &connection->error;
+        ret_snapshot->known.last_attempt = ATTEMPT_FAILED;
+        ret_snapshot->known.failed_at_ms = now_ms;
     }
-    error_copy(&ret_snapshot->error, error);
+    ret_snapshot->known.error = (struct error){0};
+    error_copy(&ret_snapshot->known.error, has_failed ? &connection->error : &query->known.error);
 }
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)

@@ -46,8 +46,8 @@ static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct answer_facts *facts = decision->facts;
     const struct evaluation_result *evaluated = facts->evaluated;
-    const struct peer_value *of_peers = facts->snapshot->is_measured ? NULL : facts->of_peers;
-    bool active = of_peers != NULL || (facts->snapshot->is_measured && evaluated->is_good &&
+    const struct peer_value *of_peers = facts->snapshot->known.is_measured ? NULL : facts->of_peers;
+    bool active = of_peers != NULL || (facts->snapshot->known.is_measured && evaluated->is_good &&
                                        evaluated->evaluation.active);
     int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
     int64_t hold_ms = facts->rules->hold_ms;
@@ -80,8 +80,8 @@ static void decide_after_failure(const struct decision *decision)
     decision->answer->kind = ANSWER_REFUSED;
     char since[32];
     clock_time_of_day(snapshot->failing_since_ms, since, sizeof(since));
-    error_set(error, snapshot->error.code, "%s (failing since %s)", error_text(&snapshot->error),
-              since);
+    error_set(error, snapshot->known.error.code, "%s (failing since %s)",
+              error_text(&snapshot->known.error), since);
 }
 
 /* Held from the first call on that nothing answered, not from the age of the reading: where only
@@ -99,8 +99,8 @@ static void decide_unanswered(const struct decision *decision)
     if (snapshot->stuck_for_ms > 0) {
         clock_time_of_day(decision->now_ms - snapshot->stuck_for_ms, since, sizeof(since));
         error_unavailable(error, "the source has not answered anything since %s", since);
-    } else if (snapshot->is_measured) {
-        clock_time_of_day(snapshot->sent_ms, since, sizeof(since));
+    } else if (snapshot->known.is_measured) {
+        clock_time_of_day(snapshot->known.sent_ms, since, sizeof(since));
         error_unavailable(error, "the last reading is of %s, and no newer one arrived in time",
                           since);
     } else
@@ -111,10 +111,10 @@ static void decide_unanswered(const struct decision *decision)
 static int64_t freshness_ms(const struct answer_rules *rules, const struct snapshot *snapshot)
 {
     /* No call waits so long: it is measured at its interval, and the last reading answers. */
-    if (snapshot->duration_ms >= ANSWER_PATIENCE_MS)
-        return rules->interval_ms + 2 * snapshot->duration_ms;
+    if (snapshot->known.duration_ms >= ANSWER_PATIENCE_MS)
+        return rules->interval_ms + 2 * snapshot->known.duration_ms;
     return rules->interval_is_set ? rules->interval_ms
-                                  : snapshot_fresh_ms(snapshot, rules->interval_ms);
+                                  : snapshot_fresh_ms(&snapshot->known, rules->interval_ms);
 }
 
 /* Whether the reading is as good as a call may expect, or a stream. */
@@ -127,16 +127,17 @@ static bool is_fresh(const struct decision *decision)
         int64_t max_age_ms =
             MAX(decision->facts->rules->interval_ms, snapshot->effective_interval_ms);
         max_age_ms = MAX(max_age_ms, freshness_ms(decision->facts->rules, snapshot));
-        return decision->now_ms - snapshot->sent_ms <= max_age_ms;
+        return decision->now_ms - snapshot->known.sent_ms <= max_age_ms;
     }
-    return snapshot->sent_ms >= decision->answer->needed_from_ms && !snapshot->is_outdated;
+    return snapshot->known.sent_ms >= decision->answer->needed_from_ms &&
+           !snapshot->known.is_outdated;
 }
 
 static void decide_after_success(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->facts->snapshot;
     const struct answer_call *call = decision->call;
-    if (snapshot->is_measured && is_fresh(decision)) {
+    if (snapshot->known.is_measured && is_fresh(decision)) {
         give(decision, false);
         return;
     }
@@ -144,9 +145,9 @@ static void decide_after_success(const struct decision *decision)
         return;
     /* A source that cannot keep up answers all its triggers late, and evenly; but what a
      * notification outdated may be a false zero, however young it is. */
-    bool is_usable = snapshot->is_measured && !snapshot->is_outdated &&
+    bool is_usable = snapshot->known.is_measured && !snapshot->known.is_outdated &&
                      decision->facts->evaluated->is_good &&
-                     decision->now_ms - snapshot->sent_ms <= snapshot->effective_interval_ms;
+                     decision->now_ms - snapshot->known.sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
     if (is_usable && (was_patient || call->out_of_time))
         give(decision, false);
@@ -163,17 +164,18 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
         .kind = ANSWER_WAIT,
         .needed_from_ms = call->arrived_ms - freshness_ms(facts->rules, snapshot),
     };
-    bool repeats_failure = call->is_stream || call->out_of_time || snapshot->is_retried ||
-                           snapshot->failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
-    if (snapshot->last_attempt != ATTEMPT_FAILED)
+    bool repeats_failure =
+        call->is_stream || call->out_of_time || snapshot->is_retried ||
+        snapshot->known.failed_at_ms >= call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
+    if (snapshot->known.last_attempt != ATTEMPT_FAILED)
         decide_after_success(&decision);
     else if (repeats_failure || snapshot->stuck_for_ms > 0)
         decide_after_failure(&decision);
     else
         ret_answer->needed_from_ms = call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
-    if (snapshot->is_measured)
-        ret_answer->age_ms = now_ms - snapshot->sent_ms;
-    ret_answer->began_at_us = snapshot->began_at_us;
+    if (snapshot->known.is_measured)
+        ret_answer->age_ms = now_ms - snapshot->known.sent_ms;
+    ret_answer->began_at_us = snapshot->known.began_at_us;
 }
 
 int64_t answer_milli(double value)

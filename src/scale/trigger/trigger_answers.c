@@ -33,10 +33,10 @@ static void set_hold(struct trigger *trigger, enum trigger_hold hold, const char
 
 void trigger_answers_leave_query(struct trigger *trigger, const char *why)
 {
-    _cleanup_(snapshot_done) struct snapshot known = {0};
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     set_hold(trigger, TRIGGER_HOLD_NONE, why);
-    query_snapshot(trigger->bound.query, &known);
-    if (known.is_measured)
+    query_snapshot(trigger->bound.query, &snapshot);
+    if (snapshot.known.is_measured)
         drop_peers(&trigger->answers);
 }
 

@@ -64,8 +64,8 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
     bool has_policy = trigger->policy != NULL;
     bool is_on = has_policy && trigger->policy->plan.effective.is_on;
     struct evaluation_result own = {0};
-    if (!has_policy && snapshot->is_measured)
-        trigger_evaluate(trigger, &snapshot->reading, &own);
+    if (!has_policy && snapshot->known.is_measured)
+        trigger_evaluate(trigger, &snapshot->known.reading, &own);
     const struct trigger_moment now = {
         .at_ms = now_ms,
         .snapshot = snapshot,

@@ -148,7 +148,7 @@ bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_val
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
         return false;
     trigger_report(trigger, now_ms, &report);
-    if (!report.snapshot.is_measured && trigger->answers.of_peers != NULL) {
+    if (!report.snapshot.known.is_measured && trigger->answers.of_peers != NULL) {
         *ret_value = *trigger->answers.of_peers;
         return true;
     }
@@ -157,7 +157,7 @@ bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_val
         return false;
     *ret_value = (struct peer_value){
         .value = answer->value,
-        .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.sent_ms,
+        .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.known.sent_ms,
     };
     add_policy_peak(trigger, &report.policy.peak, now_ms, ret_value);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);

@@ -18,8 +18,8 @@ struct past {
 static int64_t failing_since_ms(const struct past *past, const struct history_sample *sample)
 {
     const struct snapshot *now = &past->now->snapshot;
-    bool goes_on = now->last_attempt == ATTEMPT_FAILED &&
-                   now->failing_since_ms >= past->snapshot.sent_ms &&
+    bool goes_on = now->known.last_attempt == ATTEMPT_FAILED &&
+                   now->failing_since_ms >= past->snapshot.known.sent_ms &&
                    now->failing_since_ms < sample->at_ms;
     return goes_on ? now->failing_since_ms : sample->at_ms;
 }
@@ -28,15 +28,15 @@ static void learn(struct past *past, const struct history_sample *sample)
 {
     struct snapshot *snapshot = &past->snapshot;
     if (!sample->is_failed) {
-        error_done(&snapshot->error);
-        snapshot->last_attempt = ATTEMPT_GOOD;
-        snapshot->is_measured = true;
-        snapshot->reading = sample->reading;
-        snapshot->sent_ms = sample->at_ms;
-    } else if (snapshot->last_attempt != ATTEMPT_FAILED) {
-        snapshot->last_attempt = ATTEMPT_FAILED;
+        error_done(&snapshot->known.error);
+        snapshot->known.last_attempt = ATTEMPT_GOOD;
+        snapshot->known.is_measured = true;
+        snapshot->known.reading = sample->reading;
+        snapshot->known.sent_ms = sample->at_ms;
+    } else if (snapshot->known.last_attempt != ATTEMPT_FAILED) {
+        snapshot->known.last_attempt = ATTEMPT_FAILED;
         snapshot->failing_since_ms = failing_since_ms(past, sample);
-        error_unavailable(&snapshot->error, "measuring failed");
+        error_unavailable(&snapshot->known.error, "measuring failed");
     }
 }
 

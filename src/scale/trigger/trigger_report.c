@@ -30,7 +30,8 @@ static const struct error *error_of(const struct trigger_report *report)
 {
     if (report->state == ANSWER_STATE_REFUSED)
         return &report->answer.error;
-    return report->snapshot.last_attempt == ATTEMPT_FAILED ? &report->snapshot.error : NULL;
+    return report->snapshot.known.last_attempt == ATTEMPT_FAILED ? &report->snapshot.known.error
+                                                                 : NULL;
 }
 
 static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
@@ -45,7 +46,7 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
     if (trigger->bound.query == NULL)
         return;
     query_get_state(trigger->bound.query, &report->source);
-    if (report->snapshot.is_measured)
+    if (report->snapshot.known.is_measured)
         query_get_throughput(trigger->bound.query, &report->throughput);
 }
 
@@ -97,8 +98,9 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     struct evaluation *evaluation = &evaluated.evaluation;
     bool is_on = trigger->policy != NULL && trigger->policy->plan.effective.is_on;
     const struct trigger_policy_change *decision =
-        report->snapshot.is_measured ? trigger_policy_at(&now->policy, report->snapshot.sent_ms)
-                                     : NULL;
+        report->snapshot.known.is_measured
+            ? trigger_policy_at(&now->policy, report->snapshot.known.sent_ms)
+            : NULL;
     const struct trigger_moment then = {
         .at_ms = at_ms,
         .snapshot = &report->snapshot,
@@ -106,8 +108,8 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
         .peak = peak,
         .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
     };
-    if (report->snapshot.is_measured)
-        trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
+    if (report->snapshot.known.is_measured)
+        trigger_evaluate(trigger, &report->snapshot.known.reading, &evaluated);
     if (evaluated.is_good && decision != NULL) {
         evaluation->value = decision->value;
         evaluation->active = decision->active;
@@ -140,9 +142,9 @@ static double seconds_since(int64_t now_ms, int64_t then_ms)
 
 static void add_reading(const struct trigger_report *report, struct trigger_figures *figures)
 {
-    const struct reading *reading = &report->snapshot.reading;
+    const struct reading *reading = &report->snapshot.known.reading;
     figures->reading = *reading;
-    figures->age_seconds = seconds_since(report->at_ms, report->snapshot.sent_ms);
+    figures->age_seconds = seconds_since(report->at_ms, report->snapshot.known.sent_ms);
     figures->rates_are_bounds = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
     figures->arrivals =
         figures->rates_are_bounds ? report->throughput.arrival_rate : reading->arrival_rate;
@@ -175,6 +177,6 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_report 
         .status = report->has_decision ? flow_status_text(report->status) : NULL,
         .bound_by = report->has_decision ? policy_term_text(report->bound_by) : NULL,
     };
-    if (report->snapshot.is_measured)
+    if (report->snapshot.known.is_measured)
         add_reading(report, figures);
 }

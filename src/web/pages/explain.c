@@ -29,7 +29,7 @@ static json_t *explain_metadata(const struct trigger *trigger)
 static json_t *explain_reading(const struct trigger_report *report,
                                const struct trigger_figures *figures)
 {
-    if (!report->snapshot.is_measured)
+    if (!report->snapshot.known.is_measured)
         return json_null();
     json_t *object = json_object();
     web_json_set(object, "ageSeconds", web_json_number(figures->age_seconds));
@@ -65,10 +65,10 @@ static json_t *explain_source(const struct query_state *source, web_json_make_te
 static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms,
                                web_json_make_text *make_text)
 {
-    if (snapshot->last_attempt != ATTEMPT_FAILED)
+    if (snapshot->known.last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    web_json_set(object, "error", make_text(error_text(&snapshot->error)));
+    web_json_set(object, "error", make_text(error_text(&snapshot->known.error)));
     web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
@@ -124,7 +124,7 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
         text_add(text, report->policy.effective.words.bytes);
         return;
     }
-    trigger_evaluate(trigger, &report->snapshot.reading, &evaluated);
+    trigger_evaluate(trigger, &report->snapshot.known.reading, &evaluated);
     if (evaluated.is_good)
         text_addf(text, "%.*g", WHY_DIGITS, evaluated.evaluation.value);
     else
@@ -135,7 +135,7 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
 static void add_held(const struct trigger *trigger, const struct trigger_report *report,
                      const struct trigger_figures *figures, struct text *text)
 {
-    bool is_measured = report->snapshot.is_measured;
+    bool is_measured = report->snapshot.known.is_measured;
     text_add(text, is_measured ? "held: " : "held from another replica: ");
     add_value(trigger, &report->answer, text);
     add_activity(&report->answer, text);

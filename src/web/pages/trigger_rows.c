@@ -79,11 +79,11 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
     if (has_value)
         add_visited(&rows->objects, &(struct visited){.key = hash_text(trigger->object->key),
                                                       .replicas = answer->replicas});
-    if (trigger->bound.query != NULL && report->snapshot.is_measured && has_value)
+    if (trigger->bound.query != NULL && report->snapshot.known.is_measured && has_value)
         add_visited(&rows->queries,
                     &(struct visited){.key = report->source.number,
-                                      .waiting = report->snapshot.reading.waiting,
-                                      .in_flight = report->snapshot.reading.in_flight});
+                                      .waiting = report->snapshot.known.reading.waiting,
+                                      .in_flight = report->snapshot.known.reading.in_flight});
 }
 
 static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
@@ -105,9 +105,9 @@ static void write_live(const struct trigger *trigger, const struct trigger_repor
         add_string(live, "connection", report->source.connection);
         text_addf(live, ",\"connectionId\":%" PRIu64, report->source.connection_number);
     }
-    if (report->snapshot.is_measured)
+    if (report->snapshot.known.is_measured)
         text_addf(live, ",\"time\":%.1f",
-                  floor(((double)report->snapshot.sent_ms + date_offset_ms) / 100) / 10);
+                  floor(((double)report->snapshot.known.sent_ms + date_offset_ms) / 100) / 10);
     if (figures.rates_are_bounds)
         text_add(live, ",\"ratesAreBounds\":true");
     TRIGGER_FIELD_FOREACH(field, VIEW_ROW)
