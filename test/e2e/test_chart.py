@@ -265,7 +265,7 @@ def type_pages(cluster, folder, bin_folder):
     for page in ("migrate", "migrate-fleet", "operations", "dashboard", "sizing", "security"):
         text = pathlib.Path(REPOSITORY, "docs", f"{page}.md").read_text()
         for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            typed += re.findall(r"^(?:helm (?:install|package|upgrade|rollback)|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
+            typed += re.findall(r"^(?:helm (?:install|package|upgrade|rollback)|tar xzf|kubectl -n keda create secret)(?:.*\\\n)*.*\n", block, re.MULTILINE)
     assert len(typed) >= 7
     again = "helm uninstall backlog --namespace keda\n"  # a further installation takes the place of the one before
     typed = [again + line if line.startswith("helm install backlog ") and number > 0 else line for number, line in enumerate(typed)]
