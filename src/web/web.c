@@ -119,7 +119,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
         web_route_find(&web->settings, evhttp_request, &request, &response);
     if (page != NULL && page->stream != NULL) {
         if (is_head) {
-            web_connection_begin_response(connection);
+            web_connection_begin_deadline(connection);
             send_stream_head(evhttp_request);
             return;
         }
@@ -129,7 +129,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
         page->get(page->context, &request, &response);
     if (!is_head && !web_connection_reserve_bytes(connection, response.body.length))
         page_response_refuse(&response, 503, "other responses are not read yet: try again later");
-    web_connection_begin_response(connection);
+    web_connection_begin_deadline(connection);
     send_response(evhttp_request, &response, is_head);
     text_done(&response.body);
 }

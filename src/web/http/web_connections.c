@@ -152,7 +152,7 @@ static void evict(evutil_socket_t fd, short what, void *argument)
 
 /* Without an update the loop's time is that from before the callbacks of this turn, of which one
  * may have written a page for seconds. A deadline that has passed in this turn is put off, too. */
-static void begin_deadline(struct web_connection *connection)
+void web_connection_begin_deadline(struct web_connection *connection)
 {
     event_base_update_cache_time(event_get_base(connection->deadline));
     evtimer_add(connection->deadline, &connection->owner->timeout);
@@ -169,7 +169,7 @@ static struct bufferevent *connection_new(struct event_base *base, void *argumen
     bufferevent_incref(connection->bufferevent);
     bufferevent_setwatermark(connection->bufferevent, EV_READ, 0, MAX_UNREAD_BYTES);
     connection->deadline = evtimer_new(base, deadline_passed, connection);
-    begin_deadline(connection);
+    web_connection_begin_deadline(connection);
     TAILQ_INSERT_TAIL(&connections->evictable, connection, all);
     if (++connections->count > MAX_CONNECTIONS)
         pause_listener(connections);
@@ -253,11 +253,6 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         return false;
     connection->pending_bytes = bytes;
     return true;
-}
-
-void web_connection_begin_response(struct web_connection *connection)
-{
-    begin_deadline(connection);
 }
 
 void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader)

@@ -45,8 +45,8 @@ struct web_connection *web_connections_begin_request(const struct web_connection
  * with other responses that are not read yet they would be too many. */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
-/* Gives the client the time to read its response, which is sent next. */
-void web_connection_begin_response(struct web_connection *connection);
+/* Gives the client its time from now on: here to read the response, which is sent next. */
+void web_connection_begin_deadline(struct web_connection *connection);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
 void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader);
