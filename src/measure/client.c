@@ -1,5 +1,6 @@
 #include "measure/client.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "measure/agent/agent_client.h"
 
@@ -12,14 +13,14 @@ struct client {
 };
 
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
-                 const struct agent_origin *agent, int64_t deadline_ms, struct client **ret_client,
+                 const struct agent_origin *agent, int64_t timeout_ms, struct client **ret_client,
                  struct error *error)
 {
     struct client client = {.scaler = scaler};
-    bool good = agent == NULL
-                    ? scaler->connect(connection_values->data, deadline_ms, &client.own, error)
-                    : agent_client_open(scaler, connection_values, agent, deadline_ms,
-                                        &client.agent, error);
+    bool good = agent == NULL ? scaler->connect(connection_values->data,
+                                                clock_now_ms() + timeout_ms, &client.own, error)
+                              : agent_client_open(scaler, connection_values, agent, timeout_ms,
+                                                  &client.agent, error);
     if (!good)
         return false;
     *ret_client = memory_new(sizeof(client));

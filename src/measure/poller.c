@@ -228,7 +228,7 @@ static bool try_open(struct poller *poller, struct error *error)
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
     begin_turn(poller);
     bool good = client_open(unlocked->scaler, poller->values, poller->in_agent ? &agent : NULL,
-                            clock_now_ms() + settings->connect_timeout_ms, &poller->client, error);
+                            settings->connect_timeout_ms, &poller->client, error);
     cpu_turn_end();
     hide_all(poller, NULL, error);
     return good;

@@ -8,11 +8,15 @@
 #include "measure/engine_fixture.h"
 #include "support/feed.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void a_scaler_measures_in_an_agent(void **state)
 {
@@ -270,6 +274,33 @@ static bool measure_in_agent(void *client, struct feed *feed, struct error *erro
     return agent_client_measure(client, feed, error);
 }
 
+/* As where thirty begin at once on a part of a CPU: all are given up, and start again, for ever. */
+static void the_time_to_connect_begins_when_the_process_runs(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct fake_values values = fake_values("a", "1");
+    struct agent_client *client = NULL;
+    char self[PATH_MAX] = "";
+    char program[] = "/tmp/slow-XXXXXX";
+    assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+    int file = mkstemp(program);
+    assert_true(file >= 0);
+    FILE *script = fdopen(file, "w");
+    assert_non_null(script);
+    fprintf(script, "#!/bin/sh\nsleep 2\nexec '%s' agent\n", self);
+    fchmod(fileno(script), S_IRWXU);
+    fclose(script);
+    bool is_connected =
+        agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
+                          &(struct agent_origin){.program = program}, TIMEOUT_MS, &client, &error);
+    unlink(program);
+    assert_string_equal(error_text(&error), "");
+    assert_true(is_connected);
+    agent_client_close(client);
+    fake_values_done(&values);
+}
+
 /* A message that gives up a task or ends a subscription must not say that nothing waits. */
 static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
 {
@@ -281,8 +312,8 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
     struct agent_client *client = NULL;
     scaler.measure = measure_in_agent;
     assert_true(agent_client_open(&fake_agent_scaler, values[0].scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"},
-                                  clock_now_ms() + 10000, &client, &error));
+                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
+                                  &client, &error));
     struct test_feed *feed = test_feed_new(&scaler);
     for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
         test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
@@ -312,8 +343,8 @@ static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
     bool is_new = false;
     scaler.measure = measure_in_agent;
     assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"},
-                                  clock_now_ms() + 10000, &client, &error));
+                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
+                                  &client, &error));
     agent_queries_number(&client->queries, values.scopes[OPTION_QUERY]->identity, clock_now_ms(),
                          &is_new);
     assert_true(is_new);
@@ -355,8 +386,8 @@ static void subscriptions_that_are_lost_with_a_full_pipe_are_reported(void **sta
     uint64_t lost = 0;
     scaler.measure = measure_in_agent;
     assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"},
-                                  clock_now_ms() + 10000, &client, &error));
+                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
+                                  &client, &error));
     struct test_feed *feed = test_feed_new(&scaler);
     test_feed_add(
         feed, values.scopes[OPTION_QUERY]->data,
@@ -565,6 +596,7 @@ int main(int argc, char **argv)
         TEST(a_subscription_that_an_agent_loses_is_made_again_and_notifies_nobody),
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
+        cmocka_unit_test(the_time_to_connect_begins_when_the_process_runs),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),

@@ -64,6 +64,13 @@ static void send_message(const Agent__FromAgent *message)
         exit(0); /* the server is gone: nobody is left to serve */
 }
 
+static void send_ready(void)
+{
+    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+    message.ready = true;
+    send_message(&message);
+}
+
 static void send_lost(const struct error *error)
 {
     Agent__Error failure;
@@ -425,6 +432,7 @@ int agent_run(const struct scaler *const *scalers)
     struct agent agent = {.feed = {.hooks = &hooks}, .scalers = scalers};
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
     agent_limits_prepare();
+    send_ready();
     while (!agent.is_over) {
         if (agent_feed_next_ms(&agent.feed) == CLOCK_NEVER)
             poll(&readable, 1, -1);

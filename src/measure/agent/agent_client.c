@@ -199,6 +199,23 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
     return false;
 }
 
+/* A time-out is of the source, and not of a process that waits for a CPU: killed for that, it would
+ * only be started again. */
+static bool wait_until_started(struct agent_client *client, struct error *error)
+{
+    enum { START_MS = 30000 };
+    ProtobufCMessage *raw = NULL;
+    if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
+                    clock_now_ms() + START_MS, &raw, error))
+        return end_agent(client, error);
+    bool is_ready = ((const Agent__FromAgent *)raw)->ready;
+    protobuf_c_message_free_unpacked(raw, NULL);
+    if (is_ready)
+        return true;
+    error_unavailable(error, "it began with another message");
+    return end_agent(client, error);
+}
+
 /* Until it is connected; false where it cannot be, or is gone. */
 static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms,
                                 struct error *error)
@@ -238,7 +255,7 @@ bool agent_client_connect(struct agent_client *client,
 }
 
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
-                       const struct agent_origin *origin, int64_t deadline_ms,
+                       const struct agent_origin *origin, int64_t timeout_ms,
                        struct agent_client **ret_client, struct error *error)
 {
     struct agent_client *client = agent_client_new(scaler, -1, -1);
@@ -248,7 +265,8 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
                                     : scaler->agent_bytes;
     if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
                      &client->notifications, error) &&
-        agent_client_connect(client, connection_values, deadline_ms, error)) {
+        wait_until_started(client, error) &&
+        agent_client_connect(client, connection_values, clock_now_ms() + timeout_ms, error)) {
         *ret_client = client;
         return true;
     }
