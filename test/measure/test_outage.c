@@ -79,10 +79,10 @@ static void a_query_that_takes_the_place_of_another_one_has_its_outage(void **st
 {
     (void)state;
     struct outage outage = {0};
-    outage_inherit(&outage, 1000, 0);
+    outage_inherit(&outage, 1000, 0, 1500);
     outage_attempt_failed(&outage, 2000);
     assert_int_equal(outage_since_ms(&outage, 0), 1000);
-    outage_inherit(&outage, 0, 0); /* of one that works */
+    outage_inherit(&outage, 0, 0, 3000); /* of one that works */
     assert_int_equal(outage_since_ms(&outage, 0), 0);
 }
 
@@ -91,16 +91,44 @@ static void nor_does_an_outage_begin_twice_that_had_no_reading_yet(void **state)
 {
     (void)state;
     struct outage outage = {0};
-    outage_inherit(&outage, 0, 1000);
+    outage_inherit(&outage, 0, 1000, 1500);
     assert_int_equal(outage_since_ms(&outage, 0), 0);
     assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
     assert_int_equal(outage_since_ms(&outage, 3000), 1000);
-    outage_inherit(&outage, 0, 0); /* of another one: it has no reading of its own for all that */
+    outage_inherit(&outage, 0, 0,
+                   1700); /* of another one: it has no reading of its own for all that */
     assert_int_equal(outage_no_reading_since_ms(&outage), 1000);
     outage_attempt_failed(&outage, 2000);
     assert_int_equal(outage_since_ms(&outage, 0), 1000);
     outage_reading(&outage);
     assert_int_equal(outage_no_reading_since_ms(&outage), 0);
+}
+
+/* New credentials that the source does not accept: others have failed with them for hours. */
+static void what_works_has_no_part_in_the_failure_of_the_connection_that_it_comes_to(void **state)
+{
+    (void)state;
+    struct outage outage = {0};
+    outage_inherit(&outage, 0, 0, 5000);
+    assert_int_equal(outage_since_ms(&outage, 1000), 5000);
+    assert_int_equal(outage_since_ms(&outage, 6000), 6000);
+    outage_connected(&outage, 1000);
+    assert_int_equal(outage_no_reading_since_ms(&outage), 5000);
+    outage_attempt_failed(&outage, 7000);
+    assert_int_equal(outage_since_ms(&outage, 0), 5000);
+    outage_reading(&outage);
+    assert_int_equal(outage_since_ms(&outage, 1000), 1000);
+}
+
+static void what_failed_before_goes_on_failing_there(void **state)
+{
+    (void)state;
+    struct outage outage = {0};
+    outage_inherit(&outage, 2000, 0, 5000);
+    assert_int_equal(outage_since_ms(&outage, 1000), 2000);
+    outage = (struct outage){0};
+    outage_inherit(&outage, 0, 3000, 5000);
+    assert_int_equal(outage_since_ms(&outage, 1000), 3000);
 }
 
 int main(void)
@@ -114,6 +142,8 @@ int main(void)
         cmocka_unit_test(a_reading_ends_it),
         cmocka_unit_test(a_query_that_takes_the_place_of_another_one_has_its_outage),
         cmocka_unit_test(nor_does_an_outage_begin_twice_that_had_no_reading_yet),
+        cmocka_unit_test(what_works_has_no_part_in_the_failure_of_the_connection_that_it_comes_to),
+        cmocka_unit_test(what_failed_before_goes_on_failing_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

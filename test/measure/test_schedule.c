@@ -515,6 +515,21 @@ static void a_job_that_is_returned_is_as_it_was(void **state)
     assert_ptr_equal(schedule_take(schedule, 210), &jobs[0]);
 }
 
+static void so_is_one_that_a_caller_joined_in_flight(void **state)
+{
+    (void)state;
+    BENCH(1, 1);
+    schedule_set_due(schedule, &jobs[0], 100);
+    assert_ptr_equal(schedule_take(schedule, 100), &jobs[0]);
+    schedule_demand(schedule, &jobs[0], 50, 150);
+    schedule_demand(schedule, &jobs[1], 150, 150);
+    schedule_set_due(schedule, &jobs[2], 50);
+    schedule_end(schedule, &jobs[0], JOB_END_RETURNED, 200);
+    assert_ptr_equal(schedule_take(schedule, 200), &jobs[0]);
+    schedule_end(schedule, &jobs[0], JOB_END_ANSWERED, 210);
+    assert_ptr_equal(schedule_take(schedule, 210), &jobs[1]);
+}
+
 static void a_job_that_is_lost_waits_for_somebody_to_want_it(void **state)
 {
     (void)state;
@@ -694,6 +709,7 @@ int main(void)
         cmocka_unit_test(nothing_is_cancelled_where_no_job_waits),
         cmocka_unit_test(a_round_takes_as_long_as_each_job_took_last),
         cmocka_unit_test(a_job_that_is_returned_is_as_it_was),
+        cmocka_unit_test(so_is_one_that_a_caller_joined_in_flight),
         cmocka_unit_test(a_job_that_is_lost_waits_for_somebody_to_want_it),
         cmocka_unit_test(callers_of_a_job_that_is_lost_wait_no_more),
         cmocka_unit_test(nor_do_those_of_one_that_timed_out),

@@ -33,7 +33,7 @@ bool must_be_measured(const struct user *user)
     const struct client *client = user->client;
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
     int64_t max_tasks = source->scaler.max_tasks > 0 ? (int64_t)source->scaler.max_tasks : 1000;
-    if (item->behaviour != ANSWERS || source->hangs || !source->is_reachable ||
+    if (item->behaviour != ANSWERS || source->hangs || !client_is_accepted(client) ||
         source->slowdown > 1 || client->is_dead || client->is_lost)
         return false;
     int64_t since_ms = max_of(max_of(source->disturbed_ms, item->changed_ms),
@@ -115,6 +115,17 @@ static void check_held(const struct user *user, const struct answer *answer)
                  (long long)(now_ms() - since_ms));
 }
 
+/* The promise of a hold: work that was there goes on to be answered for as long as it says. */
+static void check_refused(const struct user *user)
+{
+    const struct model *model = &user->client->models[user->item];
+    int64_t failing_ms = now_ms() - useless_since_ms(user);
+    if (model->is_measured && token_is_active(model->query->known.reading.value) &&
+        user->rules.hold_ms > 0 && failing_ms <= user->rules.hold_ms)
+        violated("item %d is refused, and fails for only %lld ms", item_of(user)->number,
+                 (long long)failing_ms);
+}
+
 /* What is held is the largest of what was answered in the window until the last answer, or a
  * reading that came after it. */
 static void check_load(const struct user *user, const struct answer *answer)
@@ -163,6 +174,7 @@ void check_answer(const struct user *user, const struct call *call, const struct
                  (long long)(now_ms() - call->arrived_ms));
     if (answer->kind == ANSWER_REFUSED) {
         check_error(user, &answer->error);
+        check_refused(user);
         check_reason(user, call, out_of_time);
         return;
     }

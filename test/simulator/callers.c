@@ -67,6 +67,7 @@ static void model_inherit(struct model *model, const struct client *former_clien
 {
     bool had_failed = former_client->failed_since_ms != NEVER_MS;
     model->inherited_us = world.now_us;
+    model->joined_ms = now_ms();
     model->is_measured = former->is_measured;
     model->is_failing = former->is_failing || had_failed;
     model->failed_ms = had_failed ? now_ms() : former->failed_ms;
@@ -174,6 +175,8 @@ void callers_reload(void)
     struct source *source = &world.sources[random_number((uint64_t)world.sources_count)];
     if (chance(60)) {
         source->credentials++;
+        if (chance(20)) /* the source has not got them yet */
+            source->invalid_credentials = source->credentials;
         trace("source %d has other credentials", source->index);
         for (int i = 0; i < world.users_count; i++)
             if (world.users[i].source == source &&

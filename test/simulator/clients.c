@@ -381,6 +381,12 @@ void client_lose(struct client *client, bool silently)
 
 /* ---- connecting ---- */
 
+bool client_is_accepted(const struct client *client)
+{
+    const struct source *source = client->source;
+    return source->is_reachable && client->credentials != source->invalid_credentials;
+}
+
 static void connect_client(struct client *client)
 {
     const struct source *source = client->source;
@@ -390,7 +396,7 @@ static void connect_client(struct client *client)
     client->is_connecting = true;
     client->generation++;
     trace("client %d connects", client->index);
-    int64_t takes_us = source->is_reachable ? source->latency_us : chance(50) ? 300 : 2000000;
+    int64_t takes_us = client_is_accepted(client) ? source->latency_us : chance(50) ? 300 : 2000000;
     plan_in(takes_us, EVENT_CONNECTED, client->index, 0, client->generation);
 }
 
@@ -399,7 +405,7 @@ void client_connected(struct client *client)
     const struct source *source = client->source;
     client->is_connecting = false;
     client->has_timed_out = client->is_dead = client->is_lost = false;
-    if (source->is_reachable) {
+    if (client_is_accepted(client)) {
         int64_t failed_since_ms = client->failed_since_ms;
         bool had_failed = failed_since_ms != NEVER_MS;
         client->completed_ms = client->connected_ms = now_ms();
@@ -409,7 +415,7 @@ void client_connected(struct client *client)
             model->was_hastened = true;
             model->credit += 1;
             if (model->is_measured && model->connection_failed_ms == 0)
-                model->connection_failed_ms = failed_since_ms;
+                model->connection_failed_ms = max_of(failed_since_ms, model->joined_ms);
         }
         client->has_answered = false;
         connection_connected(&client->connection, now_ms());
@@ -423,7 +429,7 @@ void client_connected(struct client *client)
         client_failed(client, INT64_MAX);
         connection_refused(&client->connection, &error, now_ms());
     }
-    trace("client %d: connected %d", client->index, source->is_reachable);
+    trace("client %d: connected %d", client->index, client_is_accepted(client));
     client_work(client);
 }
 

@@ -80,8 +80,8 @@ static int64_t unusable_since_ms(const struct model *model)
 int64_t model_useless_since_ms(const struct client *client, const struct model *model)
 {
     int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
-    return client->failed_since_ms == NEVER_MS ? since_ms
-                                               : min_of(since_ms, client->failed_since_ms);
+    int64_t client_failed_ms = max_of(client->failed_since_ms, model->joined_ms);
+    return client->failed_since_ms == NEVER_MS ? since_ms : min_of(since_ms, client_failed_ms);
 }
 
 void model_fail(struct model *model)
@@ -197,7 +197,7 @@ static void check_completed(struct model *model, bool is_good)
     model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
     if (is_good) {
         model->waiting_since_ms = NEVER_MS;
-        model->connection_failed_ms = 0;
+        model->connection_failed_ms = model->joined_ms = 0;
         model->is_measured = true;
         model->is_failing = false;
         model->former_duration_ms = model->duration_ms;

@@ -67,6 +67,7 @@ void source_init(struct source *source, int index)
     static const size_t limits[] = {0, 0, 1, 2, 4, 8, 32};
     source->index = index;
     source->is_reachable = true;
+    source->invalid_credentials = NONE_INVALID;
     source->slowdown = 1;
     source->latency_us =
         chance(80) ? 200 + (int64_t)random_number(20000) : (int64_t)random_number(400000);
@@ -207,8 +208,11 @@ void source_disturb(struct source *source)
         source->loses_notifications = chance(50);
     else if (what == 5)
         lose_clients(source);
+    else if (source->invalid_credentials != NONE_INVALID && chance(50))
+        source->invalid_credentials = NONE_INVALID;
     else if (what == 6 && chance(60)) { /* everything works again, for longer than anything lasts */
         source->is_reachable = true;
+        source->invalid_credentials = NONE_INVALID;
         source->hangs = source->loses_notifications = false;
         source->slowdown = 1;
         next_us = 600000000;

@@ -73,12 +73,15 @@ struct item {
 /* When a scaler subscribes: Redis when its link has room, Kafka from what it has measured on. */
 enum subscribe_when { WHEN_SENT, WHEN_STARTED, WHEN_ANSWERED, SUBSCRIBE_TIMES };
 
+enum { NONE_INVALID = -1 };
+
 struct source {
     int index;
     struct scaler scaler;
     struct item *items;
     int items_count;
-    int credentials; /* a number: another one makes another connection of the same place */
+    int credentials;         /* a number: another one makes another connection of the same place */
+    int invalid_credentials; /* no connection is made with these; NONE_INVALID */
     int64_t latency_us;
     int slowdown;
     bool is_reachable;
@@ -122,9 +125,10 @@ struct model {
     int64_t failing_since_ms;
     int64_t duration_ms; /* of the last good attempt; -1: none */
     int64_t former_duration_ms;
-    int64_t inherited_us;         /* when it got what another query knew */
-    int64_t notified_us;          /* readings sent before are outdated */
-    int64_t waiting_since_ms;     /* since when a caller has been unanswered; NEVER_MS: none is */
+    int64_t inherited_us;     /* when it got what another query knew */
+    int64_t notified_us;      /* readings sent before are outdated */
+    int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
+    int64_t joined_ms; /* it works since then, or longer: its client's failure of before is none */
     int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
     double credit;                /* how many more sends can be explained */
     int64_t credit_at_ms;
@@ -303,6 +307,7 @@ bool token_is_active(double token);
 /* ---- clients.c ---- */
 
 struct client *client_find(struct source *source, int credentials);
+bool client_is_accepted(const struct client *client); /* by its source, at the moment */
 struct client *client_of(const struct query *query);
 struct model *model_of(const struct query *query);
 void client_wake(struct client *client);

@@ -30,7 +30,8 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     error_done(&known->error);
     snapshot_copy_known(&former->known, known);
     known->failed_at_ms = 0; /* this one was not tried: the next call has it measured */
-    outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms);
+    outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms,
+                   connection_now_ms(query->connection));
 }
 
 static void inherit_samples(struct query *query, const struct recent_samples *former)

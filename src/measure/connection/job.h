@@ -47,7 +47,7 @@ struct job {
     bool is_isolated;     /* it takes one of the isolated jobs' places */
     bool is_cancelled;    /* IN_FLIGHT: it will be returned */
     bool is_demanded;     /* a caller waits */
-    bool was_demanded;    /* IN_FLIGHT: a caller waited when it was sent */
+    bool was_demanded;    /* IN_FLIGHT: a caller waits for this attempt */
     int64_t needed_from_ms; /* the caller needs a measurement that was sent then or later */
     int64_t due_ms;         /* SCHEDULED: it is due then; READY and IN_FLIGHT: it is since then */
     int64_t late_from_ms;   /* nobody wanted it earlier: it is not late before this time */

@@ -25,7 +25,7 @@ void outage_attempt_failed(struct outage *outage, int64_t now_ms)
 void outage_connected(struct outage *outage, int64_t connection_failed_ms)
 {
     if (outage->connection_failed_ms == 0)
-        outage->connection_failed_ms = connection_failed_ms;
+        outage->connection_failed_ms = MAX(connection_failed_ms, outage->joined_ms);
 }
 
 void outage_reading(struct outage *outage)
@@ -33,8 +33,10 @@ void outage_reading(struct outage *outage)
     *outage = (struct outage){0};
 }
 
-void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms)
+void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms,
+                    int64_t now_ms)
 {
+    outage->joined_ms = now_ms;
     outage->failing_since_ms = failing_since_ms;
     outage->connection_failed_ms = earlier(outage->connection_failed_ms, no_reading_since_ms);
 }
@@ -48,6 +50,6 @@ int64_t outage_since_ms(const struct outage *outage, int64_t connection_failed_m
 {
     if (connection_failed_ms == 0)
         return outage->failing_since_ms;
-    return earlier(connection_failed_ms,
+    return earlier(MAX(connection_failed_ms, outage->joined_ms),
                    earlier(outage_no_reading_since_ms(outage), outage->failing_since_ms));
 }

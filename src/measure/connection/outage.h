@@ -5,10 +5,11 @@
  *     a call waits              unanswered, until an attempt ends: a reading, or it failed
  *     an attempt failed         failing, since it failed or, if that was earlier, since it is
  *                               unanswered or its connection failed; until a reading
- *     the connection failed     of all its queries; the time is the connection's, and passed in
+ *     the connection failed     of all its queries then; the time is the connection's, and passed in
  *     it is connected again     the query notes that time, until a reading: a connection alone ends
  *                               no outage
- *     it takes another's place  the other one's outage goes on in it
+ *     it takes another's place  the other one's outage goes on in it; of its own connection's failure
+ *                               only what comes then is one of it, until a reading
  *     a reading                 ends all of it
  *
  * All times are milliseconds of one clock that the caller passes in; 0: there is none.
@@ -25,6 +26,7 @@ struct outage {
     int64_t connection_failed_ms; /* it is connected again, and no reading came since; or the
                                      query whose place it takes had none */
     int64_t failing_since_ms;     /* the last attempt failed */
+    int64_t joined_ms;            /* it took another one's place, and no reading came since */
 };
 
 /* A call waits. The first one since the last attempt ended counts. */
@@ -36,7 +38,8 @@ void outage_reading(struct outage *outage);
 
 /* The query takes the place of another one: since when that fails, and what
  * outage_no_reading_since_ms() says of it, which counts until this one has a reading. */
-void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms);
+void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms,
+                    int64_t now_ms);
 
 /* Of a query whose last attempt did not fail: since when no reading came, though a call waits or
  * its connection failed. */

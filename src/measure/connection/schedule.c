@@ -114,8 +114,12 @@ void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, i
 
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
 {
-    if (schedule_is_spaced_out(job) || (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms))
+    if (schedule_is_spaced_out(job))
         return;
+    if (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms) {
+        job->was_demanded = true;
+        return;
+    }
     if (!job->is_demanded || from_ms > job->needed_from_ms)
         job->needed_from_ms = from_ms;
     bool was_demanded = job->is_demanded;
