@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/fixture.h"
+#include "scale/trigger/trigger_answers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static void start(bool deny_inline, bool allow, bool is_verified)
                 .remove = note_remove,
                 .refresh = note_refresh,
                 .context = &hooks,
+                .reads_hpas = true,
                 .callers_are_verified = is_verified,
                 .allows_authentications = allow},
         .engine = engine,
@@ -148,6 +150,29 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
     know_hpa(trigger, (struct hpa_facts){-1, 8, 2});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
     assert_ptr_equal(trigger->bound.query, query);
+}
+
+/* One that other replicas held before it was measured here. */
+static void replicas_are_read_again_until_they_are_of_after_the_failure(void **state)
+{
+    (void)state;
+    enum { FAILED_MS = 1000000, HELD_FOR_MS = 30 * 60 * 1000 };
+    struct trigger *trigger = FIND(ORDERS);
+    struct query *query = query_of(trigger);
+    _cleanup_(error_done) struct error error = {0};
+    const struct answer held = {.kind = ANSWER_VALUE,
+                                .value = 100,
+                                .active = true,
+                                .held = true,
+                                .failing_since_ms = FAILED_MS - HELD_FOR_MS,
+                                .replicas_from_ms = FAILED_MS};
+    know_hpa(trigger, (struct hpa_facts){-1, 3, FAILED_MS - 1});
+    trigger_answers_record(trigger, "GetMetrics", &held, FAILED_MS + 1);
+    assert_true(triggers_acquire_query(triggers, trigger, FAILED_MS + 1, &query, &error));
+    assert_int_equal(refreshes, 1);
+    know_hpa(trigger, (struct hpa_facts){-1, 3, FAILED_MS + 2});
+    assert_true(triggers_acquire_query(triggers, trigger, FAILED_MS + 60000, &query, &error));
+    assert_int_equal(refreshes, 1);
 }
 
 static void without_an_authentication_the_metadata_counts(void **state)
@@ -544,6 +569,7 @@ int main(void)
         OWN_TEST(a_trigger_waits_and_then_uses_them),
         OWN_TEST(a_named_connection_needs_none),
         OWN_TEST(what_is_held_is_as_old_as_the_window_of_the_hpa),
+        OWN_TEST(replicas_are_read_again_until_they_are_of_after_the_failure),
         OWN_TEST(without_an_authentication_the_metadata_counts),
         OWN_TEST(a_refused_call_is_not_measured),
         OWN_TEST(a_key_is_given_once),

@@ -23,6 +23,33 @@ static void a_trigger_answers_with_the_reading_of_its_query(void **state)
     assert_true(answer.value == 7 && answer.active && !answer.held);
 }
 
+static bool evaluate_nothing(const struct options *options, const struct reading *reading,
+                             struct evaluation *ret_evaluation, struct error *error)
+{
+    (void)options;
+    (void)reading;
+    (void)error;
+    *ret_evaluation = (struct evaluation){.value = NAN};
+    return true;
+}
+
+/* A policy would make no replicas of it. */
+static void a_value_that_is_not_a_number_is_an_error_also_for_a_policy(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(STEPS);
+    struct scaler scaler = *trigger->parsed.scaler;
+    struct evaluation_result evaluated = {0};
+    scaler.evaluate = evaluate_nothing;
+    const struct scaler *own = trigger->parsed.scaler;
+    trigger->parsed.scaler = &scaler;
+    trigger_evaluate(trigger, &READING_UNKNOWN, &evaluated);
+    trigger->parsed.scaler = own;
+    assert_false(evaluated.is_good);
+    assert_non_null(strstr(error_text(&evaluated.error), "not a number"));
+    error_done(&evaluated.error);
+}
+
 /* What 3 replicas are for, with 5 messages for each; at least one is there. */
 static void what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for(void **state)
 {
@@ -302,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_trigger_answers_with_the_reading_of_its_query),
+        TEST(a_value_that_is_not_a_number_is_an_error_also_for_a_policy),
         TEST(what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for),
         TEST(replicas_of_a_held_value_are_of_the_value_up_to_the_maximum),
         TEST(figures_are_of_the_reading_and_of_the_last_answer),

@@ -63,9 +63,10 @@ static bool hold(const struct decision *decision, int64_t since_ms)
         answer->active = answer->held = true;
     }
     answer->failing_since_ms = held_since_ms;
+    answer->replicas_from_ms = since_ms;
     if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
         answer->value = fmax(answer->value, peak_value_largest(facts->peak));
-    if (since_ms <= facts->replicas_at_ms && answer->kind == ANSWER_VALUE)
+    if (facts->replicas_at_ms >= answer->replicas_from_ms && answer->kind == ANSWER_VALUE)
         answer->value = fmin(answer->value, facts->replicas_value);
     return true;
 }

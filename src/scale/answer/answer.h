@@ -54,8 +54,11 @@ struct answer {
     double value;    /* 0 to SCALER_MAX_VALUE */
     double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
-    bool held;                /* measuring fails: this is what was known before */
-    int64_t failing_since_ms; /* where it is held */
+    bool held; /* measuring fails: this is what was known before */
+    /* Where it is held: since when, here or before at another replica of the server; and the HPA's
+     * replicas count that were read then or later, which is when measuring began to fail here. */
+    int64_t failing_since_ms;
+    int64_t replicas_from_ms;
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
     int64_t began_at_us; /* when the source notified us of it, or the request was sent */
@@ -88,10 +91,8 @@ struct answer_facts {
     const struct peak_value *peak; /* what was answered before; NULL: nothing was yet */
     /* What other replicas hold, which counts until this one has measured; NULL: nothing. */
     const struct peer_value *of_peers;
-    double replicas_value; /* what the HPA's replicas are for: no more is held */
-    /* When the HPA's replicas were read; they count if that was after measuring began to fail; 0:
-     * they were not read. */
-    int64_t replicas_at_ms;
+    double replicas_value;  /* what the HPA's replicas are for: no more is held */
+    int64_t replicas_at_ms; /* when those were read; 0: they were not */
 };
 
 /* Who is answered. */

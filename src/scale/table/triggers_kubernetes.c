@@ -70,13 +70,13 @@ void triggers_refresh_object(const struct triggers *triggers, struct trigger *tr
     bool is_held = trigger->answers.hold == TRIGGER_HOLD_ON;
     bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
     bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
-    if (!is_failing || last->answer.failing_since_ms > known->refreshed_at_ms)
+    if (!is_failing || last->answer.replicas_from_ms > known->refreshed_at_ms)
         known->refresh_interval_ms = 0;
     if (!is_failing || trigger->phase == TRIGGER_PENDING)
         return;
 
     bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&
-                          known->hpa.replicas_at_ms < last->answer.failing_since_ms;
+                          known->hpa.replicas_at_ms < last->answer.replicas_from_ms;
     if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
         return;
 

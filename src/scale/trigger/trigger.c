@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -55,8 +56,11 @@ void trigger_evaluate(const struct trigger *trigger, const struct reading *readi
                       struct evaluation_result *ret_evaluated)
 {
     struct options options = trigger_parsed_options(&trigger->parsed);
-    ret_evaluated->is_good = trigger->parsed.scaler->evaluate(
-        &options, reading, &ret_evaluated->evaluation, &ret_evaluated->error);
+    struct error *error = &ret_evaluated->error;
+    double *value = &ret_evaluated->evaluation.value;
+    ret_evaluated->is_good =
+        trigger->parsed.scaler->evaluate(&options, reading, &ret_evaluated->evaluation, error) &&
+        (!isnan(*value) || error_unavailable(error, "the source's value is not a number"));
 }
 
 static void decide_by_reading(struct follower *follower, const struct recent_samples *recent)
