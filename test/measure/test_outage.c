@@ -112,6 +112,10 @@ static void what_works_has_no_part_in_the_failure_of_the_connection_that_it_come
     outage_inherit(&outage, 0, 0, 5000);
     assert_int_equal(outage_since_ms(&outage, 1000), 5000);
     assert_int_equal(outage_since_ms(&outage, 6000), 6000);
+    outage = (struct outage){0};
+    outage_call(&outage, 2000);
+    outage_inherit(&outage, 0, 0, 5000);
+    assert_int_equal(outage_since_ms(&outage, 1000), 5000);
     outage_connected(&outage, 1000);
     assert_int_equal(outage_no_reading_since_ms(&outage), 5000);
     outage_attempt_failed(&outage, 7000);

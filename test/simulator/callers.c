@@ -68,6 +68,8 @@ static void model_inherit(struct model *model, const struct client *former_clien
     bool had_failed = former_client->failed_since_ms != NEVER_MS;
     model->inherited_us = world.now_us;
     model->joined_ms = now_ms();
+    if (model->waiting_since_ms != NEVER_MS)
+        model->waiting_since_ms = now_ms();
     model->is_measured = former->is_measured;
     model->is_failing = former->is_failing || had_failed;
     model->failed_ms = had_failed ? now_ms() : former->failed_ms;

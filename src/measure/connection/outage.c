@@ -37,6 +37,8 @@ void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_
                     int64_t now_ms)
 {
     outage->joined_ms = now_ms;
+    if (outage->unanswered_since_ms > 0)
+        outage->unanswered_since_ms = now_ms;
     outage->failing_since_ms = failing_since_ms;
     outage->connection_failed_ms = earlier(outage->connection_failed_ms, no_reading_since_ms);
 }

@@ -8,8 +8,8 @@
  *     the connection failed     of all its queries then; the time is the connection's, and passed in
  *     it is connected again     the query notes that time, until a reading: a connection alone ends
  *                               no outage
- *     it takes another's place  the other one's outage goes on in it; of its own connection's failure
- *                               only what comes then is one of it, until a reading
+ *     it takes another's place  the other one's outage goes on in it; what kept this one from a
+ *                               reading, or its connection, counts from then on
  *     a reading                 ends all of it
  *
  * All times are milliseconds of one clock that the caller passes in; 0: there is none.
