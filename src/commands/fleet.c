@@ -334,6 +334,8 @@ static char *command_of(const struct fleet *fleet, const struct manifest_object 
         object->kind == MANIFEST_SCALED_JOB ? "scaledjob" : "scaledobject", object->name, flags);
     if (!text_equal(settings->scaler_address, "backlog.keda.svc:9090") && flags[0] == '\0')
         text_addf(&text, " --scaler-address %s", settings->scaler_address);
+    if (settings->type != NULL && flags[0] == '\0' && object->kind != MANIFEST_SCALED_JOB)
+        text_addf(&text, " --type %s", settings->type);
     if (settings->authentication != NULL)
         text_addf(&text, " --authentication %s", settings->authentication);
     if (settings->authentication != NULL && settings->authentication_kind != NULL)

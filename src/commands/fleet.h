@@ -16,6 +16,7 @@ struct fleet_settings {
     const char *scaler_address;
     const char *authentication;      /* NULL: none */
     const char *authentication_kind; /* in the commands; NULL: the flag's default */
+    const char *type; /* in the commands for ScaledObjects; NULL: the flag's default */
     bool is_json;
 };
 

@@ -22,6 +22,7 @@ struct migrate_flags {
     const char *scaler_address;
     const char *authentication;
     int authentication_kind;
+    int type;
     const char *namespace;
     const char *keda_namespace;
     const char *connection;
@@ -33,6 +34,7 @@ struct migrate_flags {
 };
 
 static const char *const kinds[] = {"ClusterTriggerAuthentication", "TriggerAuthentication", NULL};
+static const char *const types[] = {"external-push", "external", NULL};
 
 #define DEFAULT_ADDRESS "backlog.keda.svc:9090"
 
@@ -56,6 +58,11 @@ static const struct option table[] = {
          .value_name = "ADDRESS",
          .doc = "where KEDA finds the server; default: " DEFAULT_ADDRESS ". If it is given, "
                 "triggers that have moved before get it, too"),
+    FLAG("type", OPTION_CHOICE, type, "external-push", .choices = types, .value_name = "TYPE",
+         .flags = OPTION_NO_VARIABLE,
+         .doc =
+             "of triggers in ScaledObjects; in ScaledJobs it is always external. If it is given, "
+             "triggers that have moved to this address before get it, too"),
     FLAG("authentication", OPTION_STRING, authentication, NULL, .value_name = "NAME",
          .doc = "for a server with mTLS: the authentication with KEDA's certificates for Backlog. "
                 "Each trigger gets enableTLS and this authenticationRef, and names the "
@@ -252,6 +259,8 @@ static void check_migrate(const struct command_line *line, struct text *mistakes
                         flags->lists_cluster ? "cluster" : "connection");
     if (flags->lists_cluster && flags->connection != NULL)
         command_mistake(mistakes, "--cluster and --connection exclude each other");
+    if (flags->is_back && option_is_given(line->values, "type"))
+        command_mistake(mistakes, "--back takes the type from the metadata: remove --type");
     if (flags->context != NULL && (!flags->lists_cluster || line->operand_count > 0))
         command_mistake(mistakes, "--context is for --cluster without files");
 }
@@ -271,9 +280,10 @@ static bool print_connection(const struct migrate_flags *flags, const struct man
     return true;
 }
 
-static bool list_cluster(const struct migrate_flags *flags, struct manifests *manifests,
+static bool list_cluster(const struct command_line *line, struct manifests *manifests,
                          struct findings *findings, struct error *error)
 {
+    const struct migrate_flags *flags = line->flags;
     const struct fleet_settings settings = {
         .scalers = scaler_list,
         .context = flags->context,
@@ -281,6 +291,7 @@ static bool list_cluster(const struct migrate_flags *flags, struct manifests *ma
         .authentication = flags->authentication,
         .authentication_kind =
             flags->authentication_kind == 0 ? NULL : kinds[flags->authentication_kind],
+        .type = option_is_given(line->values, "type") ? types[flags->type] : NULL,
         .is_json = flags->output == OUTPUT_JSON,
     };
     if (manifests->file_count == 0 && !kubectl_read(flags->context, manifests, findings, error))
@@ -289,9 +300,10 @@ static bool list_cluster(const struct migrate_flags *flags, struct manifests *ma
     return true;
 }
 
-static int migrate_files(const struct migrate_flags *flags, const struct manifests *manifests,
+static int migrate_files(const struct command_line *line, const struct manifests *manifests,
                          struct findings *findings, struct error *error)
 {
+    const struct migrate_flags *flags = line->flags;
     _cleanup_(migration_done) struct migration migration = {0};
     const struct migration_settings settings = {
         .scalers = scaler_list,
@@ -299,6 +311,8 @@ static int migrate_files(const struct migrate_flags *flags, const struct manifes
         .authentication = flags->authentication,
         .is_cluster_wide = flags->authentication_kind == 0,
         .is_readdressed = flags->scaler_address != NULL,
+        .type = types[flags->type],
+        .is_retyped = option_is_given(line->values, "type"),
         .is_back = flags->is_back,
     };
     migration_make(&settings, manifests, &migration, findings);
@@ -327,10 +341,10 @@ static int run_migrate(const struct command_line *line, struct error *error)
         if (manifests.objects[i].namespace == NULL)
             manifests.objects[i].namespace = flags->namespace;
     if (flags->connection == NULL && !flags->lists_cluster)
-        return migrate_files(flags, &manifests, &findings, error);
+        return migrate_files(line, &manifests, &findings, error);
     if (flags->connection != NULL)
         findings_print(&findings, stderr, flags->output == OUTPUT_JSON, true);
-    bool good = flags->lists_cluster ? list_cluster(flags, &manifests, &findings, error)
+    bool good = flags->lists_cluster ? list_cluster(line, &manifests, &findings, error)
                                      : print_connection(flags, &manifests, error);
     return good && findings.counts[FINDING_ERROR] == 0 ? 0 : 1;
 }

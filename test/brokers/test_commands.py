@@ -316,6 +316,12 @@ def test_migrate_lists_what_a_cluster_could_move_in_an_order(redis):
         for line in of_type(done, "object"):
             assert f"| backlog migrate --write --authentication backlog{printed} - |" in line["command"]
             assert f"| backlog migrate --back --write --authentication backlog{printed} - |" in line["back"]
+    for chosen in ("external", "external-push"):
+        done = backlog("migrate", "--cluster", "--output", "json", "--type", chosen, "-", text=json.dumps({"kind": "List", "items": items}))
+        for line in of_type(done, "object"):
+            printed = f" --type {chosen}" if line["kind"] == "ScaledObject" else ""
+            assert f"| backlog migrate --write{printed} - |" in line["command"]
+            assert "| backlog migrate --back --write - |" in line["back"]
     items = [item("ScaledObject", "cron", [{"type": "cron\x1b[2J", "metadata": {}}])]
     text = backlog("migrate", "--cluster", "-", text=json.dumps({"kind": "List", "items": items})).stdout
     assert "stays: shop/cron, trigger 0 (cron?[2J): " in text and "\x1b" not in text

@@ -249,6 +249,7 @@ static void what_is_dangerous_has_no_variable(void **state)
 {
     (void)state;
     static const char *const dangerous[][2] = {
+        {"migrate", "type"}, /* changes what has moved */
         {"migrate", "write"},
         {"migrate", "back"},
         {"migrate", "cluster"},

@@ -68,7 +68,7 @@ static void require_way_back(const struct migration_settings *there,
     findings_done(&findings);
 }
 
-/* Behind it nothing is left to move, to its server or by its certificates. */
+/* Behind it nothing is left to move, to its server, by its certificates, or to another type. */
 static void require_done(const struct migration_settings *settings,
                          const struct migrated_file *file)
 {
@@ -86,8 +86,8 @@ static void require_done(const struct migration_settings *settings,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct migration_settings settings = {.scalers = scaler_list,
-                                                       .scaler_address = "backlog:9090"};
+    static const struct migration_settings settings = {
+        .scalers = scaler_list, .scaler_address = "backlog:9090", .type = "external-push"};
     struct findings findings = {0};
     struct manifests manifests = {0};
     manifests_add_text(&manifests, "f.yaml", (const char *)data, size, &findings);
@@ -104,7 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     migration_done(&migration);
     struct migration_settings on = settings;
     on.authentication = "keda";
-    on.is_cluster_wide = on.is_readdressed = true;
+    on.type = "external";
+    on.is_cluster_wide = on.is_readdressed = on.is_retyped = true;
     migration_make(&on, &manifests, &migration, &findings);
     for (size_t i = 0; i < migration.count; i++)
         require_done(&on, &migration.items[i]);

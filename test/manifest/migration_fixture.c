@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-struct migration_settings settings = {.scalers = scaler_list,
-                                      .scaler_address = "backlog.keda.svc:9090"};
+struct migration_settings settings = {
+    .scalers = scaler_list, .scaler_address = "backlog.keda.svc:9090", .type = "external-push"};
 
 static char *result_of(const struct migration_settings *chosen, const char *text,
                        struct findings *findings)

@@ -53,11 +53,14 @@ static void assert_notices(const struct migration_settings *chosen, const char *
 
 static const struct migration_settings with_tls = {.scalers = scaler_list,
                                                    .scaler_address = "b:9090",
+                                                   .type = "external-push",
                                                    .authentication = "backlog",
                                                    .is_cluster_wide = true,
                                                    .is_readdressed = true};
-static const struct migration_settings to_address = {
-    .scalers = scaler_list, .scaler_address = "b:9090", .is_readdressed = true};
+static const struct migration_settings to_address = {.scalers = scaler_list,
+                                                     .scaler_address = "b:9090",
+                                                     .type = "external-push",
+                                                     .is_readdressed = true};
 
 static const char own[] =
     SPEC "  - type: redis\n    name: jobs\n    metadata: {address: 'r:1', enableTLS: 'true', "
@@ -210,6 +213,30 @@ static void a_patch_keeps_all_else(void **state)
 #undef PATCH
 }
 
+/* Of a trigger that has moved before, at the server. */
+static void another_type_keeps_all_else(void **state)
+{
+    (void)state;
+    static const char *const changes[][2] = {
+        {"type: external\n", "type: redis\n"},
+        {"name: jobs", "name: job"},
+        {"b:9090", "a:9090"},
+        {"listName: x", "listName: y"},
+        {"{name: r}", "{name: q}"},
+        {"maxReplicaCount: 3", "maxReplicaCount: 4"},
+    };
+    _cleanup_(memory_free) char *retyped =
+        text_format("%.*s%s", (int)(strstr(moved, "-push") - moved), moved,
+                    strstr(moved, "-push") + strlen("-push"));
+    struct migration_settings chosen = to_address;
+    chosen.type = "external";
+    chosen.is_readdressed = false;
+    chosen.is_retyped = true;
+    assert_notices(&chosen, moved, retyped, changes, ARRAY_LENGTH(changes));
+    chosen.is_retyped = false;
+    assert_false(is_kept(&chosen, moved, retyped));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +244,7 @@ int main(void)
         cmocka_unit_test(the_way_to_another_server_keeps_all_else),
         cmocka_unit_test(the_way_back_keeps_all_else),
         cmocka_unit_test(a_patch_keeps_all_else),
+        cmocka_unit_test(another_type_keeps_all_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

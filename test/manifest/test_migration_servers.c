@@ -1,4 +1,4 @@
-/* KEDA's certificates for Backlog, and other servers of Backlog. */
+/* KEDA's certificates for Backlog, other servers of Backlog, and the type. */
 #include "base/memory.h"
 #include "manifest/migration_fixture.h"
 
@@ -151,6 +151,7 @@ static void triggers_move_to_another_server(void **state)
 
 static const struct migration_settings tls_server = {.scalers = scaler_list,
                                                      .scaler_address = "backlog-tls:9090",
+                                                     .type = "external-push",
                                                      .authentication = "backlog-tls",
                                                      .is_cluster_wide = true,
                                                      .is_readdressed = true};
@@ -348,6 +349,138 @@ static void without_an_address_triggers_of_other_servers_stay(void **state)
                                     "      scaler: redis\n    " NAMED);
 }
 
+/* ---- the type ---- */
+
+#define JOB(type)                                                                                  \
+    "---\nkind: ScaledJob\nmetadata: {name: j}\nspec:\n  triggers:\n  - {type: " type              \
+    ", metadata: {scalerAddress: backlog.keda.svc:9090, scaler: redis, address: r:1, "             \
+    "listName: x}}\n"
+
+static const struct migration_settings to_external = {.scalers = scaler_list,
+                                                      .scaler_address = "backlog.keda.svc:9090",
+                                                      .type = "external",
+                                                      .is_retyped = true};
+
+static void scaled_objects_get_the_type(void **state)
+{
+    (void)state;
+    const struct migration_settings saved = settings;
+    settings = to_external;
+    assert_migrates(HEAD "  triggers:\n" REDIS REF "{name: redis}\n",
+                    HEAD "  triggers:\n  - type: external\n    metadata:\n"
+                         "      scalerAddress: backlog.keda.svc:9090\n      scaler: redis\n"
+                         "      address: r:6379\n      listName: x\n" REF "{name: redis}\n");
+    assert_migrates("kind: Kustomization\npatches:\n- patch: |\n    kind: ScaledObject\n"
+                    "    spec: {triggers: [{type: 'redis', metadata: {address: 'r:1', "
+                    "listName: x}}]}\n",
+                    "kind: Kustomization\npatches:\n- patch: |\n    kind: ScaledObject\n"
+                    "    spec: {triggers: [{type: 'external', metadata: {scalerAddress: "
+                    "backlog.keda.svc:9090, scaler: redis, address: 'r:1', listName: x}}]}\n");
+    settings.authentication = "backlog";
+    settings.is_cluster_wide = true;
+    assert_migrates(HEAD "  triggers:\n" REDIS REF "{name: redis}\n", NULL);
+    settings = saved;
+}
+
+/* KEDA's operator can crash of external-push there; and KEDA deletes the running jobs of one that
+ * changes. */
+static void a_scaled_job_is_external_with_either_type(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"external-push", "external"};
+    static const char job[] = "kind: ScaledJob\nmetadata: {name: j}\nspec:\n  triggers:\n"
+                              "  - {type: redis, metadata: {address: r:1, listName: x}}\n";
+    for (size_t i = 0; i < ARRAY_LENGTH(types); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        struct migration_settings chosen = to_external;
+        chosen.type = types[i];
+        _cleanup_(memory_free) char *text = migrated_with(&chosen, job, &findings);
+        assert_non_null(text);
+        assert_non_null(strstr(text, "{type: external, "));
+        assert_null(migrated_with(&chosen, JOB("external"), &findings));
+        assert_null(migrated_with(&chosen, JOB("external-push"), &findings));
+        assert_int_equal(findings.counts[FINDING_ERROR], 0);
+    }
+}
+
+/* Only if a type was given: somebody may have written the other one by hand. */
+static void triggers_that_have_moved_get_the_type_that_is_given(void **state)
+{
+    (void)state;
+#define AT(type, address, scaler)                                                                  \
+    "  - type: " type " # one\n    metadata: {scalerAddress: " address ", scaler: " scaler "}\n"
+#define HERE "backlog.keda.svc:9090"
+    static const char before[] =
+        HEAD "  triggers:\n" AT("external-push", HERE, "redis") AT("'external-push'", HERE, "redis")
+            AT("external", HERE, "redis") AT("external-push", "b:1", "redis")
+                AT("external-push", HERE, "other") JOB("external-push");
+    static const char after[] =
+        HEAD "  triggers:\n" AT("external", HERE, "redis") AT("'external'", HERE, "redis")
+            AT("external", HERE, "redis") AT("external-push", "b:1", "redis")
+                AT("external-push", HERE, "other") JOB("external-push");
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(memory_free) char *text = migrated_with(&to_external, before, &findings);
+    assert_string_equal(text, after);
+    assert_int_equal(findings.count, 2);
+    assert_string_equal(findings.items[0].text, "trigger of scaler redis gets type external");
+    assert_null(migrated_with(&to_external, after, &findings));
+    struct migration_settings other = to_external;
+    other.is_retyped = false;
+    assert_null(migrated_with(&other, before, &findings));
+    other.type = "external-push";
+    assert_null(migrated_with(&other, after, &findings));
+    assert_int_equal(findings.count, 2);
+    other.is_retyped = true;
+    _cleanup_(memory_free) char *push = migrated_with(&other, after, &findings);
+    assert_non_null(strstr(push,
+                           AT("external-push", HERE, "redis") AT("'external-push'", HERE, "redis")
+                               AT("external-push", HERE, "redis")));
+
+    /* With the address and the certificates, in one edit. */
+    struct migration_settings all = tls_server;
+    all.type = "external";
+    all.is_retyped = true;
+    _cleanup_(memory_free) char *moved = migrated_with(&all, before, &findings);
+    assert_non_null(moved);
+    assert_non_null(strstr(moved,
+                           "  - type: external # one\n    " NAMED
+                           "    metadata: {scalerAddress: backlog-tls:9090, enableTLS: \"true\", "
+                           "scaler: redis}\n"));
+    assert_non_null(strstr(moved, AT("external-push", HERE, "other")));
+    assert_int_equal(findings.counts[FINDING_ERROR], 0);
+#undef AT
+}
+
+static void a_type_that_cannot_be_edited_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *reason; /* NULL: none */
+    } cases[] = {
+        {HEAD "  triggers:\n  - &one\n    type: external-push\n    metadata: {scalerAddress: " HERE
+              ", scaler: redis}\n  - *one\n",
+         "YAML alias"},
+        {HEAD "  triggers:\n  - metadata: {scalerAddress: " HERE ", scaler: redis}\n"
+              "    {{- if .x }}\n    type: external\n    {{- else }}\n"
+              "    type: external-push\n    {{- end }}\n",
+         "type is written 2 times"},
+        {"- {op: replace, path: /spec/triggers/0/type, value: external-push}\n",
+         "change it by hand"},
+        {"- {op: replace, path: /spec/triggers/0/type, value: external}\n", NULL},
+        {"kind: Kustomization\npatches:\n- target: {kind: ScaledJob}\n  patch: |\n"
+         "    - {op: replace, path: /spec/triggers/0/type, value: external-push}\n",
+         NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        assert_null(migrated_with(&to_external, cases[i].text, &findings));
+        if (cases[i].reason != NULL)
+            assert_error(&findings, cases[i].reason);
+        else
+            assert_int_equal(findings.count, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +490,10 @@ int main(void)
         cmocka_unit_test(triggers_that_have_moved_without_tls_get_it),
         cmocka_unit_test(moved_triggers_that_cannot_get_tls_are_errors),
         cmocka_unit_test(without_an_address_triggers_of_other_servers_stay),
+        cmocka_unit_test(scaled_objects_get_the_type),
+        cmocka_unit_test(a_scaled_job_is_external_with_either_type),
+        cmocka_unit_test(triggers_that_have_moved_get_the_type_that_is_given),
+        cmocka_unit_test(a_type_that_cannot_be_edited_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -629,6 +629,32 @@ def test_migrate_turns_tls_on_for_what_has_moved_without(tmp_path):
     assert done.returncode == 1 and "a YAML alias is used here" in done.stderr
 
 
+def test_migrate_writes_the_type_that_is_given(tmp_path):
+    path = tmp_path / "object.yaml"
+    path.write_text(OBJECT)
+    def type_of():
+        (trigger,) = yaml.safe_load(path.read_text())["spec"]["triggers"]
+        return trigger["type"]
+    backlog("migrate", "--type", "external", "--write", str(path))
+    assert type_of() == "external"
+    moved = path.read_text()
+    backlog("migrate", "--write", str(path))
+    assert path.read_text() == moved, "without --type what has moved stays"
+    backlog("migrate", "--type", "external-push", "--write", str(path))
+    assert type_of() == "external-push" and path.read_text().replace("external-push", "external") == moved
+    backlog("migrate", "--back", "--write", str(path))
+    assert path.read_text() == OBJECT
+    job = OBJECT.replace("ScaledObject", "ScaledJob")
+    assert job != OBJECT
+    path.write_text(job)
+    backlog("migrate", "--type", "external-push", "--write", str(path))
+    assert type_of() == "external"
+    for flags, reason in ((("--type", "pull"), '--type "pull" must be external-push or external'),
+                          (("--type", "external", "--back"), "--back takes the type from the metadata: remove --type")):
+        done = subprocess.run([binary(), "migrate", *flags, str(path)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and reason in done.stderr
+
+
 def test_former_metadata_counts_for_nothing():
     """A ScaledObject was edited, from 1 item per replica to 10, and a mistake of another one was repaired."""
     def trigger(name, target, superseded, now):

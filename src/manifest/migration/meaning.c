@@ -146,7 +146,7 @@ static bool is_moved_there(const struct moved_pair *pair)
         source = ref_of(pair->before);
     return scaler != NULL &&
            text_equal(yaml_tree_text(pair->after, "type"),
-                      pair->is_job ? "external" : "external-push") &&
+                      pair->is_job ? "external" : settings->type) &&
            text_equal(yaml_tree_text(metadata, "scalerAddress"), settings->scaler_address) &&
            text_equal(yaml_tree_text(metadata, "scaler"), scaler->name) &&
            text_equal(yaml_tree_text(metadata, "enableTLS"), has_tls ? "true" : NULL) &&
@@ -165,12 +165,14 @@ static bool is_moved_on(const struct moved_pair *pair)
     const struct meant_authentication channel = channel_of(settings), ref = ref_of(pair->before);
     struct meant_authentication source = source_of(old);
     bool has_tls = settings->authentication != NULL;
+    bool is_retyped = settings->is_retyped && !pair->is_job;
     bool names_source = has_tls && !channel_has_tls(old) && source.name == NULL &&
                         yaml_tree_find(old, "connectionName") == NULL;
     if (names_source && !is_same_authentication(ref, channel))
         source = ref;
     return scaler_find(settings->scalers, yaml_tree_text(old, "scaler")) != NULL &&
-           text_equal(yaml_tree_text(pair->before, "type"), yaml_tree_text(pair->after, "type")) &&
+           text_equal(yaml_tree_text(pair->after, "type"),
+                      is_retyped ? settings->type : yaml_tree_text(pair->before, "type")) &&
            text_equal(yaml_tree_text(new, "scalerAddress"), settings->scaler_address) &&
            (has_tls ? channel_has_tls(new)
                     : yaml_tree_is_same(yaml_tree_find(old, "enableTLS"),

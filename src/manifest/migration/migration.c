@@ -101,8 +101,37 @@ static void warn_of_jobs(struct migrator *migrator, const struct trigger_place *
         migrator->jobs_spec = at->spec;
 }
 
-/* Of a trigger that has moved before: to the server that is meant, or with its certificates. One of
- * another external scaler stays, and without --scaler-address one of another server. */
+/* What changed of a trigger that has moved before. */
+static void note_moved_on(const struct migrator *migrator, const struct trigger_place *at)
+{
+    const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
+    const char *name = yaml_tree_text(metadata, "scaler");
+    const char *address = yaml_tree_text(metadata, "scalerAddress");
+    const struct migration_settings *settings = migrator->settings;
+    const struct finding_place place = place_of(migrator, at);
+    bool has_tls = channel_has_tls(metadata);
+    if (text_equal(address, settings->scaler_address))
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "trigger of scaler %s gets %sauthenticationRef %s", name,
+                    has_tls ? "" : "enableTLS and ", settings->authentication);
+    else
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "trigger of scaler %s moves from %s to %s", name, address,
+                    settings->scaler_address);
+    if (has_tls && settings->authentication == NULL)
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "authenticationRef stays: if the other server has its own, name it with "
+                    "--authentication");
+    if (!has_tls && settings->authentication != NULL &&
+        yaml_tree_find(metadata, "unsafeSsl") != NULL)
+        finding_add(migrator->findings, &place, FINDING_WARNING,
+                    "unsafeSsl of its metadata is about the server's certificate, which KEDA then "
+                    "may not verify: remove it");
+}
+
+/* Of a trigger that has moved before: to the server that is meant, with its certificates, or of
+ * another type. One of another external scaler stays, and without --scaler-address one of another
+ * server. */
 static void move_trigger_on(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
@@ -112,44 +141,35 @@ static void move_trigger_on(struct migrator *migrator, const struct trigger_plac
     const struct move move = move_of(migrator, at->trigger);
     _cleanup_(error_done) struct error error = {0};
     size_t edits_before = migrator->edits.count;
-    bool is_there = text_equal(address, move.scaler_address);
-    bool has_tls = channel_has_tls(metadata);
+    const char *type =
+        migrator->settings->is_retyped && !at->is_job ? migrator->settings->type : NULL;
     if (name == NULL || scaler_find(migrator->settings->scalers, name) == NULL)
         return;
-    if (!is_there && !migrator->settings->is_readdressed) {
-        if (move.authentication != NULL && !has_tls)
+    if (!text_equal(address, move.scaler_address) && !migrator->settings->is_readdressed) {
+        if (move.authentication != NULL && !channel_has_tls(metadata))
             finding_add(migrator->findings, &place, FINDING_NOTE,
                         "it stays without TLS, at another server: --scaler-address moves it");
         return;
     }
-    if (!move_to_server(&move, &error)) {
+    bool good = move_to_server(&move, &error);
+    size_t edits_of_server = migrator->edits.count - edits_before;
+    if (!good || (type != NULL && !move_to_type(&move, type, &error))) {
         edits_cut(&migrator->edits, edits_before);
         finding_add(migrator->findings, &place, FINDING_ERROR,
                     "trigger of scaler %s stays as it is: %s", name, error_text(&error));
         return;
     }
-    if (migrator->edits.count == edits_before) {
-        if (move.authentication != NULL && move_ref_is_templated(&move))
-            finding_add(migrator->findings, &place, FINDING_NOTE,
-                        "the template writes its authenticationRef: it must be %s",
-                        move.authentication);
+    if (edits_of_server > 0)
+        note_moved_on(migrator, at);
+    else if (move.authentication != NULL && move_ref_is_templated(&move))
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "the template writes its authenticationRef: it must be %s",
+                    move.authentication);
+    if (migrator->edits.count > edits_before + edits_of_server)
+        finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s gets type %s",
+                    name, type);
+    if (migrator->edits.count == edits_before)
         return;
-    }
-    if (is_there)
-        finding_add(migrator->findings, &place, FINDING_NOTE,
-                    "trigger of scaler %s gets %sauthenticationRef %s", name,
-                    has_tls ? "" : "enableTLS and ", move.authentication);
-    else
-        finding_add(migrator->findings, &place, FINDING_NOTE,
-                    "trigger of scaler %s moves from %s to %s", name, address, move.scaler_address);
-    if (has_tls && move.authentication == NULL)
-        finding_add(migrator->findings, &place, FINDING_NOTE,
-                    "authenticationRef stays: if the other server has its own, name it with "
-                    "--authentication");
-    if (!has_tls && move.authentication != NULL && yaml_tree_find(metadata, "unsafeSsl") != NULL)
-        finding_add(migrator->findings, &place, FINDING_WARNING,
-                    "unsafeSsl of its metadata is about the server's certificate, which KEDA then "
-                    "may not verify: remove it");
     warn_of_jobs(migrator, at);
     migrator->readdressed++;
 }
@@ -203,7 +223,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         return;
     }
     size_t edits_before = migrator->edits.count;
-    const char *new_type = at->is_job ? "external" : "external-push";
+    const char *new_type = at->is_job ? "external" : migrator->settings->type;
     if (can_move(migrator, at, &builtin, &reasons) &&
         move_there(&move, &builtin, new_type, &reasons)) {
         finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of type %s moves to %s",
@@ -327,7 +347,8 @@ static bool would_undo(const struct migrator *migrator, const struct trigger_par
         settings->is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication";
     bool has_moved;
     if (text_equal(part->path, "type"))
-        has_moved = builtin_is_external(text);
+        has_moved = builtin_is_external(text) && (settings->is_back || !settings->is_retyped ||
+                                                  part->is_job || text_equal(text, settings->type));
     else if (text_equal(part->path, "metadata"))
         has_moved = settings->is_back ? yaml_tree_find(part->value, "scaler") != NULL
                                       : has_arrived(settings, part->value);

@@ -419,6 +419,19 @@ bool move_to_server(const struct move *move, struct error *error)
     return !gets_ref || name_certificates(move, gets_tls, error);
 }
 
+bool move_to_type(const struct move *move, const char *type, struct error *error)
+{
+    const struct yaml_tree *old = yaml_tree_find(move->trigger, "type");
+    if (!check_once(move->trigger, "type", error))
+        return false;
+    if (text_equal(old->text, type))
+        return true;
+    if (move->trigger->is_shared || old->is_shared)
+        return refuse_alias(move->trigger, error);
+    replace_word(move, old->start, old->end, type);
+    return true;
+}
+
 /* ---- back ---- */
 
 /* Those behind the last key that stays. */

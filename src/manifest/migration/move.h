@@ -33,6 +33,10 @@ bool move_ref_is_templated(const struct move *move);
  * stays, where nothing else changes. Fails as move_there(). */
 bool move_to_server(const struct move *move, struct error *error);
 
+/* Adds the edit that makes one that has moved one of this type; none where it is one. Fails as
+ * move_there(). */
+bool move_to_type(const struct move *move, const char *type, struct error *error);
+
 /* Adds the edits that make it one of KEDA's own again, by its metadata alone. */
 bool move_back(const struct move *move, const struct scaler *scaler, struct error *error);
 

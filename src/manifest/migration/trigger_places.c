@@ -79,7 +79,8 @@ static void add_operation(const struct trigger_places_search *search,
             .kind = YAML_TREE_LIST, .items = (struct yaml_tree **)&value, .count = 1};
         add_list(search, like, &one);
     } else if (rest != NULL && rest[0] != '\0')
-        add_part(search->places, &(struct trigger_part){rest + 1, value, operation->line});
+        add_part(search->places,
+                 &(struct trigger_part){rest + 1, value, operation->line, like->is_job});
 }
 
 static void add_patch(const struct trigger_places_search *search, const struct yaml_tree *tree,

@@ -24,6 +24,7 @@ struct trigger_part {
     const char *path;              /* in the trigger: "type", "metadata", "metadata/value", ... */
     const struct yaml_tree *value; /* NULL: it is removed */
     size_t line;
+    bool is_job; /* the patch is for a ScaledJob */
 };
 
 struct trigger_places {
