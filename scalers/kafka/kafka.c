@@ -100,7 +100,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     (void)options;
     *ret_advice = "the lag has them until they are committed, so that the last replica stays; for "
                   "all of them set minReplicaCount or a long cooldownPeriod";
-    return 1U << READING_WANT_RATES | 1U << READING_WANT_CONSUMERS;
+    return READING_WANT_RATES | READING_WANT_CONSUMERS;
 }
 
 static enum scaler_in_work in_work(const struct options *options)

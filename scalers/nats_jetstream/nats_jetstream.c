@@ -72,7 +72,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
     *ret_advice = NULL;
-    return 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES;
+    return READING_WANT_IN_FLIGHT | READING_WANT_RATES;
 }
 
 static enum scaler_in_work in_work(const struct options *options)

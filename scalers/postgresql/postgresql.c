@@ -53,8 +53,8 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     const struct postgresql_query *query = options->query;
     *ret_advice = "set inFlightQuery, arrivalQuery or consumptionQuery";
     bool has_rates = query->arrival_query != NULL || query->consumption_query != NULL;
-    return (query->in_flight_query != NULL ? 1U << READING_WANT_IN_FLIGHT : 0) |
-           (has_rates ? 1U << READING_WANT_RATES : 0);
+    return (query->in_flight_query != NULL ? READING_WANT_IN_FLIGHT : 0) |
+           (has_rates ? READING_WANT_RATES : 0);
 }
 
 static void libraries(struct text *text)

@@ -112,9 +112,8 @@ static unsigned reports(const struct options *options, const char **ret_advice)
     *ret_advice = "over AMQP RabbitMQ reports only what is ready: use an http:// host (management "
                   "API)";
     return rabbitmq_is_http(options->connection)
-               ? 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_CONSUMERS |
-                     1U << READING_WANT_RATES
-               : 1U << READING_WANT_CONSUMERS;
+               ? READING_WANT_IN_FLIGHT | READING_WANT_CONSUMERS | READING_WANT_RATES
+               : READING_WANT_CONSUMERS;
 }
 
 /* A rate is no number of messages. A host that is not known may have named its protocol. */

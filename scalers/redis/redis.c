@@ -66,7 +66,7 @@ static unsigned list_reports(const struct options *options, const char **ret_adv
 {
     const struct redis_list_query *query = options->query;
     *ret_advice = "a list has only what waits: use redis-streams with consumerGroup and lagCount";
-    return query->library != REDIS_NO_LIBRARY ? 1U << READING_WANT_IN_FLIGHT : 0;
+    return query->library != REDIS_NO_LIBRARY ? READING_WANT_IN_FLIGHT : 0;
 }
 
 static enum scaler_in_work list_in_work(const struct options *options)
@@ -128,8 +128,7 @@ static unsigned stream_reports(const struct options *options, const char **ret_a
 {
     *ret_advice = "set consumerGroup and lagCount (Redis 7 or newer)";
     return redis_stream_mode(options->query) == REDIS_STREAM_LAG
-               ? 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES |
-                     1U << READING_WANT_CONSUMERS
+               ? READING_WANT_IN_FLIGHT | READING_WANT_RATES | READING_WANT_CONSUMERS
                : 0;
 }
 

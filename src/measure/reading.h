@@ -52,7 +52,7 @@ static inline bool reading_has_other_partitions(const struct reading *before,
 
 /*
  * What a trigger may want in the readings of its query besides what the query counts, as its policy
- * goes by it. Several are a set: bit `1U << want` for each.
+ * goes by it. Several are a set.
  *
  * Where it costs the source more, it is measured only if a task wants it. A scaler leaves out what
  * it cannot measure, and fails for none of it.
@@ -61,10 +61,10 @@ static inline bool reading_has_other_partitions(const struct reading *before,
  * (scale/policy/policy.c).
  */
 enum reading_want {
-    READING_WANT_IN_FLIGHT,
-    READING_WANT_CONSUMERS,
-    READING_WANT_RATES, /* arrived and consumed, or their rates */
-    READING_WANTS,
+    READING_WANT_IN_FLIGHT = 1 << 0,
+    READING_WANT_CONSUMERS = 1 << 1,
+    READING_WANT_RATES = 1 << 2, /* arrived and consumed, or their rates */
 };
+enum { READING_WANTS = 3 }; /* how many there are */
 
 #endif

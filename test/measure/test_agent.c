@@ -440,7 +440,7 @@ static void an_agent_gets_all_that_a_task_says(void **state)
     struct task *task = &test_feed_task(feed, 0)->task;
     task->values = values.scopes[OPTION_QUERY];
     task->isolate = true;
-    task->wants = 1U << READING_WANT_RATES;
+    task->wants = READING_WANT_RATES;
     task->timeout_ms = 1234;
     task->last_duration_ms = 40;
     assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
@@ -458,7 +458,7 @@ static void an_agent_gets_all_that_a_task_says(void **state)
     assert_int_equal(message->tasks[0]->notifier, 5);
     assert_int_equal(message->tasks[0]->timeout_ms, 1234);
     assert_int_equal(message->tasks[0]->last_duration_ms, 40);
-    assert_int_equal(message->tasks[0]->wants, 1U << READING_WANT_RATES);
+    assert_int_equal(message->tasks[0]->wants, READING_WANT_RATES);
     assert_true(message->tasks[0]->isolate);
     agent__to_agent__free_unpacked(message, NULL);
     agent_client_close(client);

@@ -708,14 +708,14 @@ static void samples_and_what_is_wanted_end_with_their_uses(void **state)
     struct query *query = acquire("a");
     query_keep_recent_samples(query, 5000);
     query_keep_recent_samples(query, 5000);
-    query_want(query, 1U << READING_WANT_RATES | 1U << READING_WANT_CONSUMERS);
-    query_want(query, 1U << READING_WANT_RATES);
+    query_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
+    query_want(query, READING_WANT_RATES);
     query_end_recent_samples(query, 5000);
-    query_end_want(query, 1U << READING_WANT_RATES | 1U << READING_WANT_CONSUMERS);
+    query_end_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
     assert_non_null(query->recent);
-    assert_int_equal(query->wants, 1U << READING_WANT_RATES);
+    assert_int_equal(query->wants, READING_WANT_RATES);
     query_end_recent_samples(query, 5000);
-    query_end_want(query, 1U << READING_WANT_RATES);
+    query_end_want(query, READING_WANT_RATES);
     assert_null(query->recent);
     assert_int_equal(query->wants, 0);
 }

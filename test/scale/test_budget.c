@@ -56,7 +56,7 @@ static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
     (void)ret_advice;
-    return 1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_CONSUMERS | 1U << READING_WANT_RATES;
+    return READING_WANT_IN_FLIGHT | READING_WANT_CONSUMERS | READING_WANT_RATES;
 }
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)

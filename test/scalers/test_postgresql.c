@@ -241,9 +241,9 @@ static void only_what_has_a_query_is_reported(void **state)
         unsigned reports;
     } rows[] = {
         {{.query = "a"}, 0},
-        {{.query = "a", .in_flight_query = "b"}, 1U << READING_WANT_IN_FLIGHT},
-        {{.query = "a", .arrival_query = "c"}, 1U << READING_WANT_RATES},
-        {{.query = "a", .consumption_query = "d"}, 1U << READING_WANT_RATES},
+        {{.query = "a", .in_flight_query = "b"}, READING_WANT_IN_FLIGHT},
+        {{.query = "a", .arrival_query = "c"}, READING_WANT_RATES},
+        {{.query = "a", .consumption_query = "d"}, READING_WANT_RATES},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const char *advice = NULL;

@@ -65,10 +65,10 @@ static void several_queries_are_one(void **state)
         unsigned reports;
     } rows[] = {
         {{.query = "a"}, "a", 0},
-        {{.query = "a", .consumption_query = "d"}, two, 1U << READING_WANT_RATES},
+        {{.query = "a", .consumption_query = "d"}, two, READING_WANT_RATES},
         {{.query = "a", .in_flight_query = "b", .arrival_query = "c", .consumption_query = "d"},
          all,
-         1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES},
+         READING_WANT_IN_FLIGHT | READING_WANT_RATES},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct text expected = {0};

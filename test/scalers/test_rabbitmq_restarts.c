@@ -26,10 +26,10 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     management_start(&fixture, "5s", &(struct management_script){.queues = 5});
     management_add_queues(&fixture, "q", 5, "MessageRate");
     management_add_queue(&fixture, "q0", "QueueLength");
-    test_feed_task(fixture.feed, 5)->task.wants = 1U << READING_WANT_RATES; /* as of a policy */
+    test_feed_task(fixture.feed, 5)->task.wants = READING_WANT_RATES; /* as of a policy */
     management_add_queue(&fixture, "^q", "MessageRate");
     management_add_queue(&fixture, "q1", "QueueLength");
-    test_feed_task(fixture.feed, 7)->task.wants = 1U << READING_WANT_RATES;
+    test_feed_task(fixture.feed, 7)->task.wants = READING_WANT_RATES;
     assert_true(gone.good);
     assert_false(scaler_rabbitmq.connect(gone.options.connection, clock_now_ms() + 1000,
                                          &fixture.client, &fixture.error));

@@ -370,8 +370,8 @@ static void consumers_that_were_seen_lately_count(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const struct redis_line *script =
             SCRIPT({"XINFO CONSUMERS", rows[i].consumers}, {"XINFO", group});
-        struct outcome outcome = measure_with(1U << READING_WANT_CONSUMERS, &scaler_redis_streams,
-                                              script, ONE_LAG, 1, 2000);
+        struct outcome outcome =
+            measure_with(READING_WANT_CONSUMERS, &scaler_redis_streams, script, ONE_LAG, 1, 2000);
         assert_int_equal(outcome.answers, 1);
         assert_true(outcome.reading.waiting == 3);
         if (outcome.reading.consumers != rows[i].count)
@@ -398,7 +398,7 @@ static void consumers_that_are_too_many_are_not_known(void **state)
             text_add(&consumers, "*8\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n:0\r\n"
                                  "$4\r\nidle\r\n:0\r\n$8\r\ninactive\r\n:0\r\n");
         struct outcome outcome = measure_with(
-            1U << READING_WANT_CONSUMERS, &scaler_redis_streams,
+            READING_WANT_CONSUMERS, &scaler_redis_streams,
             SCRIPT({"XINFO CONSUMERS", consumers.bytes}, {"XINFO", group}), ONE_LAG, TASKS, 2000);
         assert_true(outcome.usable);
         assert_int_equal(outcome.answers, TASKS);
@@ -472,7 +472,7 @@ static void assert_warning(const char *error, const char *words)
     assert_non_null(file);
     assert_true(standard_error >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
     struct outcome outcome =
-        measure_with(1U << READING_WANT_CONSUMERS, &scaler_redis_streams,
+        measure_with(READING_WANT_CONSUMERS, &scaler_redis_streams,
                      SCRIPT({"XINFO CONSUMERS", error},
                             {"XINFO", "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n"}),
                      ONE_LAG, 1, 2000);
@@ -1022,11 +1022,10 @@ static void only_a_library_and_a_lag_report_more_than_what_waits(void **state)
                                                 "consumerGroup", "workers", "lagCount", "5"));
     assert_true(list.good && queue.good && pending.good && lag.good);
     assert_int_equal(scaler_redis.reports(&list.options, &advice), 0);
-    assert_int_equal(scaler_redis.reports(&queue.options, &advice), 1U << READING_WANT_IN_FLIGHT);
+    assert_int_equal(scaler_redis.reports(&queue.options, &advice), READING_WANT_IN_FLIGHT);
     assert_int_equal(scaler_redis_streams.reports(&pending.options, &advice), 0);
     assert_int_equal(scaler_redis_streams.reports(&lag.options, &advice),
-                     1U << READING_WANT_IN_FLIGHT | 1U << READING_WANT_RATES |
-                         1U << READING_WANT_CONSUMERS);
+                     READING_WANT_IN_FLIGHT | READING_WANT_RATES | READING_WANT_CONSUMERS);
 }
 
 static void the_lags_of_all_groups_of_a_stream_are_one_bundle(void **state)

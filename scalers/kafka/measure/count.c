@@ -126,7 +126,7 @@ struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, in
     /* Not the sum of the commits: a first one would count all that was before it. A partition that
      * is empty, and has no commit, may count 1. */
     reading.consumed = fmax(0, reading.arrived - reading.waiting_for_activation);
-    if (batch_task->task->wants & 1U << READING_WANT_CONSUMERS)
+    if (batch_task->task->wants & READING_WANT_CONSUMERS)
         reading.consumers = kafka_count_consumers(
             batch_task, kafka_members_assigned(batch->session->members, batch_task->group->name,
                                                batch->began_ms));

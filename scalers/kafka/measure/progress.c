@@ -26,7 +26,7 @@ static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *bat
     else if (!kafka_partitions_use_selection(batch_task, now_ms))
         return;
     /* What is isolated is slow as it is. */
-    if (batch_task->task->wants & 1U << READING_WANT_CONSUMERS && !batch->isolate)
+    if (batch_task->task->wants & READING_WANT_CONSUMERS && !batch->isolate)
         group->wants_members = true;
     batch_task->next = group->tasks;
     group->tasks = batch_task;
@@ -314,7 +314,7 @@ static bool request_missing_or_fail(struct kafka_batch_task *batch_task, int64_t
 static bool must_wait_for_members(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_batch *batch = batch_task->batch;
-    return batch_task->task->wants & 1U << READING_WANT_CONSUMERS && !batch->isolate &&
+    return batch_task->task->wants & READING_WANT_CONSUMERS && !batch->isolate &&
            kafka_members_is_pending(batch->session->members, batch_task->group->name,
                                     batch->began_ms, now_ms);
 }

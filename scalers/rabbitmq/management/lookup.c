@@ -19,9 +19,8 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     struct rabbitmq_lookup *lookup = memory_new(sizeof(*lookup));
     lookup->task = task;
     lookup->query = task->query;
-    lookup->needs_rates =
-        rabbitmq_needs_rates(lookup->query) ||
-        (task->wants & (1U << READING_WANT_CONSUMERS | 1U << READING_WANT_RATES)) != 0;
+    lookup->needs_rates = rabbitmq_needs_rates(lookup->query) ||
+                          (task->wants & (READING_WANT_CONSUMERS | READING_WANT_RATES)) != 0;
     lookup->source = lookup->needs_rates ? RABBITMQ_SOURCE_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
     lookup->page = 1;

@@ -231,7 +231,7 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
                                   const struct reading *reading, const redisReply *consumers)
 {
     const struct redis_stream_query *query = task->query;
-    bool is_wanted = (task->wants & 1U << READING_WANT_CONSUMERS) != 0;
+    bool is_wanted = (task->wants & READING_WANT_CONSUMERS) != 0;
     if (is_wanted && redis_reply_is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
         warn_once(link->owner, task,
                   "the group has more than 7,000, seen or not (XGROUP DELCONSUMER deletes one)");

@@ -64,28 +64,26 @@ static const char *key_of_rates(const struct policy_settings *settings)
 }
 
 const struct policy_need policy_need_rows[] = {
-    [READING_WANT_IN_FLIGHT] = {"the messages in flight", NULL, key_of_in_flight},
-    [READING_WANT_CONSUMERS] =
-        {"the number of consumers",
-         "set ratePerReplica to how many messages one replica works off per second",
-         key_of_consumers},
-    [READING_WANT_RATES] = {"the rates of arrivals and consumption", NULL, key_of_rates},
+    {READING_WANT_IN_FLIGHT, "the messages in flight", NULL, key_of_in_flight},
+    {READING_WANT_CONSUMERS, "the number of consumers",
+     "set ratePerReplica to how many messages one replica works off per second", key_of_consumers},
+    {READING_WANT_RATES, "the rates of arrivals and consumption", NULL, key_of_rates},
 };
 _Static_assert(ARRAY_LENGTH(policy_need_rows) == READING_WANTS, "a want without a row");
 
 unsigned policy_needs(const struct policy_settings *settings)
 {
     unsigned needs = 0;
-    for (size_t want = 0; want < READING_WANTS; want++)
-        if (policy_need_rows[want].key(settings) != NULL)
-            needs |= 1U << want;
+    for (size_t i = 0; i < READING_WANTS; i++)
+        if (policy_need_rows[i].key(settings) != NULL)
+            needs |= policy_need_rows[i].want;
     return needs;
 }
 
 unsigned policy_wants(const struct policy_settings *settings)
 {
     unsigned needs = policy_needs(settings);
-    return needs & 1U << READING_WANT_RATES ? needs | 1U << READING_WANT_CONSUMERS : needs;
+    return needs & READING_WANT_RATES ? needs | READING_WANT_CONSUMERS : needs;
 }
 
 int64_t policy_whole(double replicas)
@@ -430,10 +428,10 @@ static bool check_input(const struct policy_decision *decision, struct error *er
 {
     const struct policy_settings *settings = decision->settings;
     const struct reading *reading = &decision->last->reading;
-    const struct policy_need *in_flight = &policy_need_rows[READING_WANT_IN_FLIGHT];
-    if (in_flight->key(settings) != NULL && isnan(reading->in_flight))
-        return error_unavailable(error, "%s needs %s, and the source did not report them",
-                                 in_flight->key(settings), in_flight->what);
+    const char *key = key_of_in_flight(settings);
+    if (key != NULL && isnan(reading->in_flight))
+        return error_unavailable(
+            error, "%s needs the messages in flight, and the source did not report them", key);
     if (isnan(decision->waiting) && settings->idle_ms > 0)
         return error_unavailable(error, "scaleDownWhenIdle needs the messages that wait, and the "
                                         "source did not report them");

@@ -48,13 +48,15 @@ int64_t policy_whole(double replicas);
 
 /* What settings may need of a reading besides what the scaler counts. */
 struct policy_need {
+    enum reading_want want;
     const char *what;
     const char *advice; /* where the source does not report it; NULL: the scaler knows better */
     /* The key that needs it; NULL: none does. */
     const char *(*key)(const struct policy_settings *settings);
 };
 
-extern const struct policy_need policy_need_rows[READING_WANTS]; /* by enum reading_want */
+extern const struct policy_need
+    policy_need_rows[READING_WANTS]; /* one for each enum reading_want */
 
 /* What must be known: bits of enum reading_want. */
 unsigned policy_needs(const struct policy_settings *settings);

@@ -107,12 +107,12 @@ void policy_options_check_source(const struct policy_settings *settings,
     const char *advice = NULL;
     unsigned reports = scaler->reports == NULL ? 0 : scaler->reports(options, &advice);
     unsigned missing = policy_needs(settings) & ~reports;
-    if (missing & 1U << READING_WANT_RATES) /* without them the consumers would be of no use */
-        missing &= ~(1U << READING_WANT_CONSUMERS);
-    for (size_t want = 0; want < READING_WANTS; want++) {
-        const struct policy_need *need = &policy_need_rows[want];
+    if (missing & READING_WANT_RATES) /* without them the consumers would be of no use */
+        missing &= ~READING_WANT_CONSUMERS;
+    for (size_t i = 0; i < READING_WANTS; i++) {
+        const struct policy_need *need = &policy_need_rows[i];
         const char *help = need->advice != NULL ? need->advice : advice;
-        if (missing & 1U << want)
+        if (missing & need->want)
             error_add(mistakes, "%s needs %s, which %s does not report here%s%s",
                       need->key(settings), need->what, scaler->name, help == NULL ? "" : ": ",
                       help == NULL ? "" : help);
