@@ -313,6 +313,28 @@ static void more_namespaces_than_allowed_are_refused(void **state)
     assert_mistake(trigger, ERROR_LIMIT, "queueNam"); /* which only the user can correct */
 }
 
+/* It comes again with each poll. */
+static void a_trigger_for_which_there_is_no_place_wants_no_secret(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct trigger *trigger = NULL;
+    struct option_entry entries[] = {
+        {"scaler", "fake"}, {"connectionName", "own"}, {"queueName", "7"}};
+    const struct trigger_ref ref = {"more", "shop", entries, ARRAY_LENGTH(entries)};
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .secrets = {set_wanted, &wanted},
+                                                        .engine = engine,
+                                                        .forget_ms = 1000,
+                                                        .max = 1,
+                                                        .max_bytes = 16 << 20});
+    find_in("other", 0, (const char *const[]){"queueName", "7", NULL});
+    assert_false(triggers_find(triggers, &ref, 0, &trigger, &error));
+    assert_string_equal(error_text(&error), "all 1 triggers are in use (--max-triggers)");
+    assert_int_equal(wanted.length, 0);
+}
+
 /* The connection is in no file, or in the file, and not for these namespaces. */
 static void a_refused_namespace_has_the_next_free_place(void **state)
 {
@@ -513,6 +535,7 @@ int main(void)
         SECRET_TEST(former_versions_count_for_the_memory),
         SECRET_TEST(a_secret_that_is_kept_counts_for_the_trigger_that_keeps_it),
         SECRET_TEST(more_namespaces_than_allowed_are_refused),
+        SECRET_TEST(a_trigger_for_which_there_is_no_place_wants_no_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

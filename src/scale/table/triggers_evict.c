@@ -105,18 +105,36 @@ static bool evict_for_bytes(struct triggers *triggers, const struct eviction_req
     }
 }
 
-static bool evict_for_trigger(struct triggers *triggers, const struct eviction_request *request,
-                              struct error *error)
+/* `ret_unused`: which one has to be dropped for it; NULL: none. */
+static bool find_place(const struct triggers *triggers, const struct eviction_request *request,
+                       struct trigger **ret_unused, struct error *error)
 {
     const struct budgets *budgets = &triggers->lifecycle.budgets;
     size_t max = triggers->settings.max;
+    *ret_unused = NULL;
     if (HASH_COUNT(triggers->by_identity) < max)
         return true;
-    struct trigger *unused = find_unused(triggers, budgets_find(budgets, request->namespace),
-                                         request->kept, request->now_ms);
-    if (unused == NULL)
-        return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
-    triggers_drop(triggers, unused);
+    *ret_unused = find_unused(triggers, budgets_find(budgets, request->namespace), request->kept,
+                              request->now_ms);
+    return *ret_unused != NULL ||
+           error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)", max);
+}
+
+bool triggers_have_place(const struct triggers *triggers, const struct eviction_request *request,
+                         struct error *error)
+{
+    struct trigger *unused;
+    return find_place(triggers, request, &unused, error);
+}
+
+static bool evict_for_trigger(struct triggers *triggers, const struct eviction_request *request,
+                              struct error *error)
+{
+    struct trigger *unused;
+    if (!find_place(triggers, request, &unused, error))
+        return false;
+    if (unused != NULL)
+        triggers_drop(triggers, unused);
     return true;
 }
 

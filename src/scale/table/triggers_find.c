@@ -27,7 +27,7 @@ static bool evict_for(struct triggers *triggers, const struct trigger *trigger,
 }
 
 /* What it takes is known when it has been parsed, which is not done where not even the least that
- * it can take fits. */
+ * it can take fits, or all places are in use: what is refused comes again with each poll. */
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
@@ -41,7 +41,8 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
         .guaranteed_bytes = triggers_bytes_of(triggers, ref->namespace),
         .now_ms = now_ms,
     };
-    if (!triggers_evict(triggers, &request, error))
+    if (!triggers_have_place(triggers, &request, error) ||
+        !triggers_evict(triggers, &request, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
     request.is_new_trigger = true;

@@ -63,6 +63,11 @@ struct eviction_request {
 bool triggers_evict(struct triggers *triggers, const struct eviction_request *request,
                     struct error *error);
 
+/* Is there a place for one more trigger, or one that is not in use? Drops nothing. Fails as
+ * triggers_evict(). */
+bool triggers_have_place(const struct triggers *triggers, const struct eviction_request *request,
+                         struct error *error);
+
 /* How many bytes the namespace has now. */
 size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
