@@ -278,17 +278,22 @@ def wrong_scripts():
                 yield f"{paths[name]}: is a page, and imports another one, {used}"
 
 
+# Structs whose header says which files write each field -> it, and all files that could.
 STATE = pathlib.Path("src/measure/connection/connection_state.h")
+TRIGGER = pathlib.Path("src/scale/trigger/trigger.h")
+ENGINE = [*STATE.parent.glob("*.c"), *STATE.parent.parent.glob("*.c")]  # agents have a struct query of their own
+STATES = {"connection": (STATE, ENGINE), "query": (STATE, ENGINE),
+          "trigger": (TRIGGER, [*pathlib.Path("src/scale").rglob("*.c")])}
 STATE_PIECE = re.compile(r"(?P<blank>\n\s*\n)|(?P<comment>/\*.*?\*/)|(?P<field>[^;/]+;)", re.DOTALL)
 STATE_WRITE = re.compile(
-    r"\b(query|connection)(?:->|\.)(\w+)(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&]?=(?!=)|\+\+|--)"
-    r"|(?:\+\+|--)(query|connection)->(\w+)"
-    r"|(?<!const )struct \w+ \*\w+ = &(query|connection)->(\w+);")  # a name to write it by
+    r"\b(query|connection|trigger)(?:->|\.)(\w+)(?:\.\w+|\[[^\]]*\])*\s*(?:[-+|&]?=(?!=)|\+\+|--)"
+    r"|(?:\+\+|--)(query|connection|trigger)->(\w+)"
+    r"|(?<!const )struct \w+ \*\w+ = &(query|connection|trigger)->(\w+);")  # a name to write it by
 
 
 def state_writers(struct):
     """Field -> the files that its own comment names, or else the one above it in its paragraph."""
-    text = re.search(rf"^struct {struct} \{{\n(.*?)^\}};", STATE.read_text(), re.DOTALL | re.MULTILINE)[1]
+    text = re.search(rf"^struct {struct} \{{\n(.*?)^\}};", STATES[struct][0].read_text(), re.DOTALL | re.MULTILINE)[1]
     text = re.sub(r"\{[^{}]*\}", "", text)
     writers, above, fields = {}, set(), []
     for piece in STATE_PIECE.finditer(text):
@@ -306,15 +311,16 @@ def state_writers(struct):
 
 
 def wrong_writers():
-    """Who assigns a field of a connection or a query, as `query->FIELD`, though its comment does not say so."""
-    writers = {struct: state_writers(struct) for struct in ("connection", "query")}
-    yield from (f"{STATE}: {field} of struct {struct}: no comment says which files write it"
+    """Who assigns a field of STATES, as `query->FIELD`, though its comment does not say so."""
+    writers = {struct: state_writers(struct) for struct in STATES}
+    yield from (f"{STATES[struct][0]}: {field} of struct {struct}: no comment says which files write it"
                 for struct in writers for field, files in writers[struct].items() if not files)
-    for path in sorted([*STATE.parent.glob("*.c"), *STATE.parent.parent.glob("*.c")]):
+    for path in sorted({path for _, paths in STATES.values() for path in paths}):
         for found in STATE_WRITE.findall(TEXT.sub(" ", path.read_text())):
             struct, field = filter(None, found)
-            if path.name not in writers[struct].get(field, {path.name}):
-                yield f"{path}: writes {field} of struct {struct}: {STATE} names {', '.join(sorted(writers[struct][field]))}"
+            header, paths = STATES[struct]
+            if path in paths and path.name not in writers[struct].get(field, {path.name}):
+                yield f"{path}: writes {field} of struct {struct}: {header} names {', '.join(sorted(writers[struct][field]))}"
 
 
 def main():

@@ -131,8 +131,9 @@ struct trigger_answers {
 };
 
 struct trigger {
-    /* Which one it is, and since when: set once. */
-    uint64_t id; /* they ascend in the order in which triggers came, and are not used again */
+    /* Which one it is, and since when: set once, by lifecycle.c. */
+    uint64_t
+        id; /* triggers.c: they ascend in the order in which triggers came, and are not used again */
     struct identity identity;
     char *name;
     char *namespace;
@@ -141,13 +142,16 @@ struct trigger {
     enum trigger_phase phase; /* lifecycle.c */
     /* lifecycle.c, triggers_renewal.c: of the connections that it was parsed with, or compared. */
     uint64_t revision;
-    struct trigger_parsed parsed; /* parse.c */
+    struct trigger_parsed parsed; /* parse.c; lifecycle.c, budget.c: which one, whose values */
     struct trigger_binding bound; /* lifecycle.c */
-    struct trigger_kubernetes kubernetes;
-    struct trigger_answers answers; /* trigger_answers.c */
-    struct trigger_policy *policy;  /* NULL: none; stays when the trigger is parsed again */
-    struct watcher *watchers;       /* utlist (next_owned): of calls that wait, and of streams */
-    size_t streams;                 /* how many watchers are of streams */
+    struct trigger_kubernetes kubernetes; /* lifecycle.c, triggers_kubernetes.c */
+    struct trigger_answers answers;       /* trigger_answers.c */
+    /* lifecycle.c. NULL: none; stays when the trigger is parsed again. */
+    struct trigger_policy *policy;
+
+    /* trigger.c */
+    struct watcher *watchers; /* utlist (next_owned): of calls that wait, and of streams */
+    size_t streams;           /* how many watchers are of streams */
 
     /* Its place in the table: triggers.c. */
     size_t pins;
@@ -156,7 +160,7 @@ struct trigger {
     struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
     /* trigger_objects.c */
-    int64_t last_call_ms;
+    int64_t last_call_ms;                            /* trigger_objects.c; the first: lifecycle.c */
     int64_t longest_pause_ms;                        /* between two calls */
     struct trigger_object *object;                   /* NULL: in no table */
     struct trigger *next_of_object, *prev_of_object; /* utlist of those of the object */
