@@ -277,7 +277,7 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
  *                            reading may have one message of many
  *   neither is known         the most that have been at work
  */
-static void note_before_stall(const struct policy_decision *decision)
+static void note_before_stall(struct policy_decision *decision)
 {
     struct policy_before_stall *before = &decision->state->before_stall;
     int64_t at_ms = decision->last->at_ms;
