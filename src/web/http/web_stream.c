@@ -42,6 +42,7 @@ struct stream_source {
     void *context;
     struct event *wake; /* pending while there are readers */
     int64_t update_at_ms;
+    int64_t idle_until_ms; /* no update before that, also for the first reader */
     size_t readers;
     int64_t between_us; /* that pieces took since the last update */
     TAILQ_ENTRY(stream_source) all;
@@ -189,7 +190,8 @@ static void wake(evutil_socket_t fd, short what, void *argument)
     if (is_update) {
         busy_us += MIN(source->between_us, MAX_BETWEEN_US);
         source->between_us = 0;
-        source->update_at_ms = now_ms + wait_ms + BUSY_SHARE * busy_us / 1000;
+        source->idle_until_ms = now_ms + BUSY_SHARE * busy_us / 1000;
+        source->update_at_ms = source->idle_until_ms + wait_ms;
     } else
         source->between_us += busy_us;
     wake_after(source, MIN(MAX(source->update_at_ms - now_ms, 0), WAKE_MS));
@@ -277,9 +279,10 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     evhttp_send_reply_start(evhttp_request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
-    /* The next update may be far away, and what it left is there. */
+    /* The next update may be far away, and what it left is there; but for the first, for which it
+     * may be old. One that comes and leaves in a loop gets no more updates than one that stays. */
     if (reader->source->readers++ == 0) {
-        reader->source->update_at_ms = 0;
+        reader->source->update_at_ms = reader->source->idle_until_ms;
         wake_after(reader->source, 0);
     } else
         send_between(reader);
