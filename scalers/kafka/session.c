@@ -61,6 +61,7 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     struct kafka_client *client = &session->client;
     bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
+    kafka_members_maintain(session->members, now_ms);
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits) ||
           kafka_members_needs_renewal(session->members)) ||
         now_ms - client->opened_ms < MAIN_RENEW_MS ||

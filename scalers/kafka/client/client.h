@@ -45,6 +45,11 @@
  *     of 100 MB and any private key (settings.c), a topic that is named twice
  *     (requests/patterns.c), a principal in the shell command that starts kinit
  *     (login/kerberos.c).
+ * 14  A reply that is longer than KAFKA_MAX_REPLY_BYTES (settings.h) closes its connection, and all
+ *     that is under way to that broker, or waits for it, fails with its error. All of it is sent
+ *     again: requests about groups one at a time, on another handle, so that the one whose reply it
+ *     was fails alone, requests/serial.c; offsets, requests/offsets.c; metadata,
+ *     requests/metadata.c.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H

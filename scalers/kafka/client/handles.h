@@ -1,8 +1,8 @@
 /*
  * The life of librdkafka's handles on a cluster: the main one (client.h), the second one of
- * requests/commits.h, and the fetchers of requests/subscriptions.h. They are made here, and
- * destroyed in the background, as that may wait for their threads for ever (workaround 4 of
- * client.h).
+ * requests/commits.h, those of requests/serial.h, and the fetchers of requests/subscriptions.h.
+ * They are made here, and destroyed in the background, as that may wait for their threads for ever
+ * (workaround 4 of client.h).
  *
  * Threads: the measuring thread. Owner: the client. A handle is its user's until
  * kafka_handles_end().

@@ -13,7 +13,9 @@
 /*
  * The longest reply that is read of a broker: the library has it in memory as a whole, and up to 17
  * times as much of what it says. All topics of a cluster, for a regular expression, take some 50
- * bytes per partition. A batch of messages that is longer notifies nobody.
+ * bytes per partition; a group's members the names of all topics that each subscribes to; its
+ * commits up to 4 KB of the consumer's own metadata per partition. What a longer one does to others
+ * is workaround 14 of client.h. A batch of messages that is longer notifies nobody.
  */
 enum { KAFKA_MAX_REPLY_BYTES = 4 << 20 };
 

@@ -20,8 +20,7 @@
  *     answered
  *
  * A task fails at once where a part of it does, and times out with the name of what it waited for
- * (task_end.c). Where a leader had moved, or a connection was closed for another's answer, it comes
- * again instead.
+ * (task_end.c). Where a leader had moved it comes again instead.
  * A batch ends with its last task, and answers to its requests that come later are dropped. The
  * batches are those of one call of kafka_measure(). What outlives it (handles, topics, histories)
  * is the session's (session.h).

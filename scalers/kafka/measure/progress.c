@@ -9,8 +9,7 @@
 
 #include <utlist.h>
 
-/* The error of an offset that the answer does not have. It is not that of an answer which cannot be
- * read: see is_of_closed_connection(). */
+/* The error of an offset that the answer does not have. */
 #define NOT_ANSWERED RD_KAFKA_RESP_ERR__NOENT
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
@@ -202,15 +201,6 @@ static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_l
     return copy;
 }
 
-/* The library closed the connection for an answer to a request for metadata that was too long: what
- * else was on it is sent again. */
-static bool is_of_closed_connection(const struct kafka_metadata *metadata,
-                                    rd_kafka_resp_err_t failure, int64_t now_ms)
-{
-    return failure == RD_KAFKA_RESP_ERR__BAD_MSG &&
-           kafka_metadata_may_have_closed(metadata, now_ms);
-}
-
 static void group_fail_too_many_topics(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(memory_free) char *reason =
@@ -272,8 +262,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
 {
     const struct kafka_batch *batch = batch_task->batch;
     rd_kafka_resp_err_t failure = missing->cause->error;
-    if (is_of_closed_connection(batch->session->metadata, failure, now_ms) ||
-        is_of_former_leader(batch, at->topic->known, failure))
+    if (is_of_former_leader(batch, at->topic->known, failure))
         kafka_task_end_return(batch_task);
     else if (failure == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause, now_ms);
@@ -387,9 +376,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     const rd_kafka_topic_partition_list_t *partitions =
         kafka_commits_result(event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
-    if (reason != NULL && is_of_closed_connection(metadata, failure, now_ms))
-        group_return(group);
-    else if (reason != NULL)
+    if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else if (may_name_topics && names_too_many_topics(partitions))
         group_fail_too_many_topics(group, now_ms);

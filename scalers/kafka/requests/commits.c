@@ -4,8 +4,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/settings.h"
+#include "kafka/requests/serial.h"
 
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     SILENT_MS = 1000, /* a call on the main handle that is so old is also sent on the second */
@@ -14,6 +17,11 @@ enum {
     IDLE_MS = 60 * 1000,    /* the second handle ends when it has not been used for so long */
     MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
 };
+
+#define TOO_LONG                                                                                   \
+    "they are longer than 4 MiB, or malformed: its consumers must commit less metadata with "      \
+    "their offsets"
+_Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
 
 enum handle_state {
     HANDLE_CLOSED,
@@ -52,8 +60,12 @@ struct handle {
  *     any -> abandoned              the request was cancelled, or    kafka_commits_cancel()
  *                                   answered on the main handle
  *
+ * If the reply cannot be read, the request goes to the third handle, where all calls are sent ones.
+ * If that has no room, it is sent on the same one once more, and the state stays (call_retry()).
+ *
  * A call with any other answer is gone (call_end()). So are those of the main handle when that is
- * closed, and abandoned ones when the next second handle is opened.
+ * closed, abandoned ones when the next second handle is opened, and those of the third one when
+ * their request is cancelled.
  */
 enum call_state {
     CALL_SENT,
@@ -67,8 +79,10 @@ enum call_state {
 
 /* The one for a group on a handle. */
 struct commits_call {
+    struct kafka_serial_request base; /* first; of the third handle */
     struct handle *handle;
     enum call_state state;
+    bool is_resent; /* its reply could not be read, and it was sent on the same handle once more */
     char *group;
     int64_t sent_ms;
     struct kafka_commits_request *request; /* NULL: CALL_MISDIRECTED, CALL_ABANDONED */
@@ -80,6 +94,8 @@ struct kafka_commits {
     struct kafka_client *client;
     struct handle main;
     struct handle second;
+    struct handle third; /* only its calls: it is that of `serial` */
+    struct kafka_serial *serial;
     bool has_recovered; /* a group was answered on the second handle, whose call on the main one
                            hangs */
 };
@@ -95,6 +111,7 @@ struct kafka_commits *kafka_commits_new(struct kafka_client *client)
 {
     struct kafka_commits *commits = memory_new(sizeof(*commits));
     commits->client = client;
+    commits->serial = kafka_serial_new(client);
     handle_open(commits, &commits->main, client->rk);
     return commits;
 }
@@ -160,6 +177,8 @@ void kafka_commits_free(struct kafka_commits *commits)
     kafka_commits_close_handle(commits);
     calls_free(&commits->second);
     second_close(commits, clock_now_ms());
+    kafka_serial_free(commits->serial);
+    calls_free(&commits->third);
     free(commits);
 }
 
@@ -177,6 +196,11 @@ static bool any_hangs(const struct handle *handle, int64_t now_ms)
         if (call_hangs(call, now_ms))
             return true;
     return false;
+}
+
+static bool uses_third(const struct kafka_commits *commits, const char *group)
+{
+    return call_find(&commits->third, group) != NULL || kafka_serial_has(commits->serial, group);
 }
 
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
@@ -198,22 +222,35 @@ static bool may_renew(const struct handle *second, int64_t now_ms)
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms)
 {
+    if (uses_third(commits, group))
+        return call_find(&commits->third, group) == NULL;
     if (!uses_second(commits, group, isolate, now_ms))
         return call_find(&commits->main, group) == NULL;
     const struct commits_call *call = call_find(&commits->second, group);
     return call == NULL || (call->state == CALL_ABANDONED && may_renew(&commits->second, now_ms));
 }
 
-static void call_send(struct commits_call *call)
+static void call_send_on(struct commits_call *call, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
-    rd_kafka_t *rk = call->handle->rk;
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
     rd_kafka_AdminOptions_t *options =
         kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
-    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, call->handle->answers);
+    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
+}
+
+static void call_send(struct commits_call *call)
+{
+    call_send_on(call, call->handle->rk, call->handle->answers);
+}
+
+/* In its turn on the third handle. */
+static void call_send_third(const struct kafka_serial_request *base, rd_kafka_t *rk,
+                            rd_kafka_queue_t *answers)
+{
+    call_send_on((struct commits_call *)base, rk, answers);
 }
 
 /* The groups that still wait for the former one are sent again. */
@@ -250,10 +287,12 @@ static bool second_prepare(struct kafka_commits *commits, const char *group, int
     return second_open(commits, now_ms, error);
 }
 
-static void handle_send(struct handle *handle, struct kafka_commits_request *request,
-                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+static struct commits_call *call_new(struct handle *handle, struct kafka_commits_request *request,
+                                     const rd_kafka_topic_partition_list_t *partitions,
+                                     int64_t now_ms)
 {
     struct commits_call *call = memory_new(sizeof(*call));
+    call->base.send = call_send_third;
     call->handle = handle;
     call->group = text_copy(request->group);
     call->sent_ms = now_ms;
@@ -262,13 +301,32 @@ static void handle_send(struct handle *handle, struct kafka_commits_request *req
     HASH_ADD_KEYPTR(hh, handle->calls, call->group, strlen(call->group), call);
     handle->used_ms = now_ms;
     handle->waiting++;
-    call_send(call);
+    return call;
+}
+
+static void handle_send(struct handle *handle, struct kafka_commits_request *request,
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+{
+    call_send(call_new(handle, request, partitions, now_ms));
+}
+
+static void third_send(struct kafka_commits *commits, struct kafka_commits_request *request,
+                       const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+{
+    struct commits_call *call = call_new(&commits->third, request, partitions, now_ms);
+    kafka_serial_add(commits->serial, &call->base);
 }
 
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                         struct error *error)
 {
+    if (kafka_serial_is_suspended(commits->serial, request->group, now_ms))
+        return error_unavailable(error, "%s", TOO_LONG);
+    if (uses_third(commits, request->group)) {
+        third_send(commits, request, partitions, now_ms);
+        return true;
+    }
     bool is_second = uses_second(commits, request->group, request->isolate, now_ms);
     if (is_second && !second_prepare(commits, request->group, now_ms, error))
         return false;
@@ -305,6 +363,7 @@ static void resend(struct kafka_commits *commits, int64_t now_ms)
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     struct handle *second = &commits->second;
+    kafka_serial_maintain(commits->serial, now_ms);
     resend(commits, now_ms);
     for (struct commits_call *call = commits->main.calls; call != NULL; call = call->hh.next) {
         if (now_ms - call->sent_ms < SILENT_MS)
@@ -330,12 +389,12 @@ static bool awaits_renewal(const struct handle *second)
 
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
 {
-    int64_t next_ms = CLOCK_NEVER;
+    int64_t next_ms = kafka_serial_next_ms(commits->serial);
     const struct commits_call *call = commits->main.calls;
     while (call != NULL && now_ms - call->sent_ms >= SILENT_MS)
         call = call->hh.next;
     if (call != NULL)
-        next_ms = call->sent_ms + SILENT_MS;
+        next_ms = MIN(next_ms, call->sent_ms + SILENT_MS);
     const struct handle *second = &commits->second;
     int64_t renew_ms = renewable_ms(second);
     if (awaits_renewal(second) && renew_ms > now_ms && renew_ms < next_ms)
@@ -354,6 +413,11 @@ void kafka_commits_cancel(struct kafka_commits *commits,
         if (call != NULL && call->request == request)
             call_detach(call, CALL_ABANDONED);
     }
+    struct commits_call *call = call_find(&commits->third, request->group);
+    if (call == NULL || call->request != request)
+        return;
+    kafka_serial_cancel(commits->serial, &call->base, clock_now_ms());
+    call_free(call);
 }
 
 /* A call on the main handle met a broker that is no coordinator any more, to which the handle would
@@ -377,13 +441,55 @@ static bool second_misdirect(struct kafka_commits *commits, struct commits_call 
     return call->state == CALL_RESEND;
 }
 
+/* Its reply, or another's, was too long. Where many were under way few of them go to the third
+ * handle: the reason is among the first that fail, and the others are sent again at once. True: the
+ * request is sent again, or is on the second handle as well. */
+static bool call_retry(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
+{
+    struct kafka_commits_request *request = call->request;
+    if (request == NULL)
+        return false;
+    if (call->state == CALL_MOVED) {
+        call_free(call);
+        return true;
+    }
+    bool may_wait = call_find(&commits->third, call->group) == NULL &&
+                    (call->is_resent || kafka_serial_has_room(commits->serial));
+    if (may_wait) {
+        kafka_commits_cancel(commits, request);
+        third_send(commits, request, call->partitions, now_ms);
+        call_free(call);
+        return true;
+    }
+    if (call->is_resent)
+        return false;
+    call->is_resent = true;
+    call_send(call);
+    return true;
+}
+
+/* The only one that was under way: if it cannot be read, it is the reason itself. */
+static struct kafka_commits_request *third_end(struct kafka_commits *commits,
+                                               struct commits_call *call, rd_kafka_resp_err_t error,
+                                               int64_t now_ms)
+{
+    struct kafka_commits_request *request = call->request;
+    kafka_serial_note(commits->serial, call->group, error, now_ms);
+    call_free(call);
+    return request;
+}
+
 /* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
 static struct kafka_commits_request *call_end(struct kafka_commits *commits,
                                               struct commits_call *call, rd_kafka_resp_err_t error,
                                               int64_t now_ms)
 {
+    if (call->handle == &commits->third)
+        return third_end(commits, call, error, now_ms);
     bool is_second = call->handle == &commits->second;
     bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+    if (kafka_serial_is_unreadable(error) && call_retry(commits, call, now_ms))
+        return NULL;
     if (is_misdirected &&
         (is_second ? second_misdirect(commits, call) : main_misdirect(commits, call, now_ms)))
         return NULL;
@@ -415,21 +521,27 @@ static struct kafka_commits_request *take_event(struct kafka_commits *commits,
     return call_end(commits, call, error, now_ms);
 }
 
+static rd_kafka_event_t *next_event(struct kafka_commits *commits)
+{
+    struct handle *const handles[] = {&commits->main, &commits->second};
+    rd_kafka_event_t *event = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(handles) && event == NULL; i++)
+        if (handles[i]->state != HANDLE_CLOSED)
+            event = rd_kafka_queue_poll(handles[i]->answers, 0);
+    return event == NULL ? kafka_serial_receive(commits->serial) : event;
+}
+
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event, int64_t now_ms)
 {
-    struct handle *const handles[] = {&commits->main, &commits->second};
-    for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
-        rd_kafka_event_t *event;
-        while (handles[i]->state != HANDLE_CLOSED &&
-               (event = rd_kafka_queue_poll(handles[i]->answers, 0)) != NULL) {
-            struct kafka_commits_request *request = take_event(commits, event, now_ms);
-            if (request != NULL) {
-                *ret_event = event;
-                return request;
-            }
-            rd_kafka_event_destroy(event);
+    rd_kafka_event_t *event;
+    while ((event = next_event(commits)) != NULL) {
+        struct kafka_commits_request *request = take_event(commits, event, now_ms);
+        if (request != NULL) {
+            *ret_event = event;
+            return request;
         }
+        rd_kafka_event_destroy(event);
     }
     return NULL;
 }
@@ -447,7 +559,7 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *ev
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     *ret_error = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : rd_kafka_error_code(error);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *ret_reason = rd_kafka_err2str(code);
+        *ret_reason = kafka_serial_is_unreadable(code) ? TOO_LONG : rd_kafka_err2str(code);
         return NULL;
     }
     if (count == 0 || error != NULL) {

@@ -12,6 +12,8 @@
  * done at a quiet moment (session.h), once a group whose call on the main handle hangs was answered
  * on the second one.
  *
+ * A request whose reply could not be read on either is sent again on a third one (serial.h).
+ *
  * Threads: the measuring thread. Owner: the session.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
@@ -54,8 +56,8 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *ev
                                                             const char **ret_reason,
                                                             rd_kafka_resp_err_t *ret_error);
 
-/* Sends what has been unanswered for a second on the second handle, too, and ends that handle where
- * it has been idle for long. */
+/* Sends what has been unanswered for a second on the second handle, too, and what waits for the
+ * third one; and ends these where they have been idle. */
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms);
 
 /* When kafka_commits_maintain() or kafka_commits_is_free() may find something new, if no answer

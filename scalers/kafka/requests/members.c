@@ -4,19 +4,29 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/settings.h"
+#include "kafka/requests/serial.h"
 
 #include <string.h>
 
 enum {
     ABANDONED_MS = 1000, /* nobody waits for a request that is so old */
+    SERIAL_MS = 3000,    /* ... on the serial handle, which connects first; it ends then */
     HANGS_MS = 60 * 1000,
 };
 
+#define TOO_LONG "they are longer than 4 MiB, or malformed: set ratePerReplica to a number"
+_Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
+
 struct member_group {
+    struct kafka_serial_request base; /* first; while `is_serial` */
+    struct kafka_members *members;
     char *name;
     int64_t wanted_ms;
     int64_t sent_ms; /* 0: no request is under way */
     int64_t received_ms;
+    bool is_serial; /* it is on the serial handle (serial.h), or waits for that */
+    bool is_resent; /* its reply could not be read, and it was sent on the main handle once more */
     bool is_known;
     bool has_warned; /* of an error */
     bool has_warned_of_none;
@@ -27,6 +37,7 @@ struct member_group {
 struct kafka_members {
     struct kafka_client *client;
     rd_kafka_queue_t *answers;
+    struct kafka_serial *serial;
     struct member_group *groups;
 };
 
@@ -39,6 +50,7 @@ struct kafka_members *kafka_members_new(struct kafka_client *client)
 {
     struct kafka_members *members = memory_new(sizeof(*members));
     members->client = client;
+    members->serial = kafka_serial_new(client);
     kafka_members_open_handle(members);
     return members;
 }
@@ -54,7 +66,8 @@ void kafka_members_close_handle(struct kafka_members *members)
 {
     for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
         set_unknown(group);
-        group->sent_ms = 0;
+        if (!group->is_serial)
+            group->sent_ms = 0;
     }
     kafka_handles_end_queue(TAKE(members->answers));
 }
@@ -64,7 +77,8 @@ void kafka_members_close_handle(struct kafka_members *members)
 bool kafka_members_needs_renewal(const struct kafka_members *members)
 {
     for (const struct member_group *group = members->groups; group != NULL; group = group->hh.next)
-        if (group->sent_ms != 0 && group->wanted_ms - group->sent_ms >= HANGS_MS)
+        if (group->sent_ms != 0 && !group->is_serial &&
+            group->wanted_ms - group->sent_ms >= HANGS_MS)
             return true;
     return false;
 }
@@ -82,6 +96,7 @@ void kafka_members_free(struct kafka_members *members)
     struct member_group *group;
     struct member_group *next;
     kafka_members_close_handle(members);
+    kafka_serial_free(members->serial);
     HASH_ITER(hh, members->groups, group, next)
         group_free(members, group);
     free(members);
@@ -106,29 +121,72 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 /* ---- requests ---- */
 
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
-static void send_request(struct kafka_members *members, struct member_group *group)
+static void send_on(struct member_group *group, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
     const char *name = group->name;
-    rd_kafka_t *rk = members->client->rk;
     rd_kafka_AdminOptions_t *options =
         kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
-    rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, members->answers);
+    rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
+}
+
+static void send_main(struct member_group *group)
+{
+    send_on(group, group->members->client->rk, group->members->answers);
+}
+
+/* In its turn on the serial handle. */
+static void send_serial(const struct kafka_serial_request *base, rd_kafka_t *rk,
+                        rd_kafka_queue_t *answers)
+{
+    send_on((struct member_group *)base, rk, answers);
+}
+
+static void add_serial(struct member_group *group, int64_t now_ms)
+{
+    group->is_serial = true;
+    group->sent_ms = now_ms;
+    kafka_serial_add(group->members->serial, &group->base);
+}
+
+static struct member_group *group_for(struct kafka_members *members, const char *name)
+{
+    struct member_group *group = group_find(members, name);
+    if (group != NULL)
+        return group;
+    group = memory_new(sizeof(*group));
+    group->base.send = send_serial;
+    group->members = members;
+    group->name = text_copy(name);
+    HASH_ADD_KEYPTR(hh, members->groups, group->name, strlen(group->name), group);
+    return group;
 }
 
 void kafka_members_request(struct kafka_members *members, const char *name, int64_t now_ms)
 {
-    struct member_group *group = group_find(members, name);
-    if (group == NULL) {
-        group = memory_new(sizeof(*group));
-        group->name = text_copy(name);
-        HASH_ADD_KEYPTR(hh, members->groups, group->name, strlen(group->name), group);
-    }
+    struct member_group *group = group_for(members, name);
     group->wanted_ms = now_ms;
-    if (group->sent_ms != 0)
+    if (group->sent_ms != 0 || kafka_serial_is_suspended(members->serial, name, now_ms))
         return;
+    group->is_resent = false;
+    if (kafka_serial_has(members->serial, name)) {
+        add_serial(group, now_ms);
+        return;
+    }
     group->sent_ms = now_ms;
-    send_request(members, group);
+    send_main(group);
+}
+
+void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
+{
+    for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
+        if (!group->is_serial || now_ms - group->sent_ms < SERIAL_MS)
+            continue;
+        kafka_serial_cancel(members->serial, &group->base, now_ms);
+        group->is_serial = false;
+        group->sent_ms = 0;
+    }
+    kafka_serial_maintain(members->serial, now_ms);
 }
 
 bool kafka_members_is_pending(const struct kafka_members *members, const char *name,
@@ -136,7 +194,7 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *n
 {
     const struct member_group *group = group_find(members, name);
     return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
-           now_ms - group->sent_ms < ABANDONED_MS;
+           now_ms - group->sent_ms < (group->is_serial ? SERIAL_MS : ABANDONED_MS);
 }
 
 /* ---- answers ---- */
@@ -176,14 +234,7 @@ bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_s
 static void take_description(struct member_group *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {
-    const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(description);
     rd_kafka_consumer_group_state_t state = rd_kafka_ConsumerGroupDescription_state(description);
-    set_unknown(group);
-    if (error != NULL) {
-        warn_once(group, &group->has_warned, rd_kafka_error_string(error));
-        return;
-    }
-    group->has_warned = false;
     if (state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD)
         warn_once(group, &group->has_warned_of_none,
                   "it never had any, or they have group.protocol=consumer, and cannot be seen: "
@@ -198,31 +249,71 @@ static void take_description(struct member_group *group,
         take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
 }
 
-static void take_event(rd_kafka_event_t *event, int64_t now_ms)
+/* The description that the answer has. NULL: it is an error. */
+static const rd_kafka_ConsumerGroupDescription_t *description_of(rd_kafka_event_t *event,
+                                                                 rd_kafka_resp_err_t *ret_error)
 {
-    struct member_group *group = rd_kafka_event_opaque(event);
     size_t count = 0;
     const rd_kafka_DescribeConsumerGroups_result_t *result =
         rd_kafka_event_DescribeConsumerGroups_result(event);
     const rd_kafka_ConsumerGroupDescription_t **descriptions =
         result == NULL ? NULL : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+    *ret_error = rd_kafka_event_error(event);
+    if (count == 0)
+        return NULL;
+    const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(descriptions[0]);
+    *ret_error = rd_kafka_error_code(error);
+    return error == NULL ? descriptions[0] : NULL;
+}
+
+/* The reply, or another's, was too long: as commits do it (call_retry() in commits.c). */
+static void send_again(struct member_group *group, int64_t now_ms)
+{
+    if (group->is_resent || kafka_serial_has_room(group->members->serial))
+        add_serial(group, now_ms);
+    else {
+        group->is_resent = true;
+        send_main(group);
+    }
+}
+
+static void take_event(rd_kafka_event_t *event, int64_t now_ms)
+{
+    rd_kafka_resp_err_t error;
+    struct member_group *group = rd_kafka_event_opaque(event);
+    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event, &error);
     if (group == NULL) /* the library's own */
         return;
+    set_unknown(group);
+    if (group->is_serial)
+        kafka_serial_note(group->members->serial, group->name, error, now_ms);
+    else if (kafka_serial_is_unreadable(error)) {
+        send_again(group, now_ms);
+        return;
+    }
+    group->is_serial = false;
     group->sent_ms = 0;
     group->received_ms = now_ms;
-    if (count > 0)
-        take_description(group, descriptions[0]);
+    if (description == NULL)
+        warn_once(group, &group->has_warned,
+                  kafka_serial_is_unreadable(error) ? TOO_LONG : rd_kafka_err2str(error));
     else {
-        set_unknown(group);
-        warn_once(group, &group->has_warned, rd_kafka_err2str(rd_kafka_event_error(event)));
+        group->has_warned = false;
+        take_description(group, description);
     }
+}
+
+static rd_kafka_event_t *next_event(struct kafka_members *members)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(members->answers, 0);
+    return event == NULL ? kafka_serial_receive(members->serial) : event;
 }
 
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms)
 {
     bool has_come = false;
     rd_kafka_event_t *event;
-    while ((event = rd_kafka_queue_poll(members->answers, 0)) != NULL) {
+    while ((event = next_event(members)) != NULL) {
         take_event(event, now_ms);
         rd_kafka_event_destroy(event);
         has_come = true;

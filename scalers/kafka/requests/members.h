@@ -8,6 +8,8 @@
  * at most. As for commits (commits.h) no request times out, and a group has at most one. Where one
  * hangs while the commits are answered, as the coordinator moved, the main handle is renewed after
  * a minute; where the commits hang, too, that is theirs to decide, and members are not requested.
+ * Where the reply cannot be read the request is sent again on a handle of its own (serial.h), and
+ * has three seconds there.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -24,14 +26,15 @@ struct kafka_members;
 struct kafka_members *kafka_members_new(struct kafka_client *client);
 void kafka_members_free(struct kafka_members *members);
 
-/* Sends a request, unless one for the group is under way. */
+/* Sends a request, unless one for the group is under way, or its members were too long of late. */
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
 
 /* Takes the answers that have come. True: there were some. */
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms);
 
 /* Whether it is worth waiting for an answer that comes at `since_ms` or later: none has come, and a
- * request is under way that was sent less than a second ago, be it before `since_ms`. */
+ * request is under way that was sent less than a second ago (three on the serial handle), be it
+ * before `since_ms`. */
 bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
                               int64_t since_ms, int64_t now_ms);
 
@@ -47,6 +50,9 @@ const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka
 /* Whether the members of a group in this state are all of its consumers, and have their partitions.
  * The header has it for tests. */
 bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple);
+
+/* Sends what waits for the serial handle, and ends that where it is idle. */
+void kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
 
 /* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);

@@ -21,9 +21,6 @@ enum {
     AGAIN_MS = 500,
     /* But so much later if it was a listing that was too long. */
     TOO_LONG_AGAIN_MS = 30 * 1000,
-    /* After an answer that was too long the library closes its connection: all requests on it fail
-       within this time. */
-    CLOSING_MS = 1000,
 };
 
 /* A request for metadata, on a thread of its own. */
@@ -56,7 +53,6 @@ struct kafka_metadata {
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
     size_t brokers;
-    int64_t too_long_at_ms;      /* when an answer last was; 0: never */
     unsigned failures;           /* in a row, with no answer to anything between them; but for
                                     listings, which may just be too long */
     int64_t unanswered_since_ms; /* when the first of them was sent */
@@ -183,7 +179,8 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
 
 /* ---- a request ---- */
 
-/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES. */
+/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES, or meets another's that was (workaround
+ * 14): so it is tried again. */
 static bool is_unreadable(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__BAD_MSG;
@@ -203,7 +200,7 @@ static void request_metadata(struct kafka_background_call *base)
     for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && !has_answer; i++) {
         request->error =
             rd_kafka_metadata(request->rk, is_for_all, NULL, &request->result, tries_ms[i]);
-        has_answer = is_answer(request->error);
+        has_answer = is_answer(request->error) && !is_unreadable(request->error);
     }
 }
 
@@ -329,8 +326,6 @@ static void back_off(struct kafka_metadata *metadata, const struct request *requ
 {
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
     bool is_too_long = is_unreadable(request->error);
-    if (is_too_long)
-        metadata->too_long_at_ms = now_ms;
     if (is_listing || is_too_long)
         metadata->kinds[request->kind].again_ms =
             now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
@@ -384,12 +379,6 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
     if (event != KAFKA_METADATA_LOST)
         start(metadata, now_ms);
     return event;
-}
-
-bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64_t now_ms)
-{
-    return metadata->kinds[KAFKA_METADATA_LISTING].running != NULL ||
-           (metadata->too_long_at_ms > 0 && now_ms < metadata->too_long_at_ms + CLOSING_MS);
 }
 
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,

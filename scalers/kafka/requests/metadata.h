@@ -94,9 +94,6 @@ enum kafka_metadata_event {
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
                                                  struct error *error);
 
-/* Whether an answer that was too long may have closed a connection, with requests of others. */
-bool kafka_metadata_may_have_closed(const struct kafka_metadata *metadata, int64_t now_ms);
-
 /* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
                                            enum kafka_metadata_kind kind);

@@ -11,6 +11,7 @@
 enum {
     CALL_PARTITIONS = 1000, /* workaround 9 of client.h */
     MAX_THREADS = 32,
+    MAX_TRIES = 5, /* each time another's reply was too long (workaround 14) */
 };
 
 /* Partitions of one leader and one owner, all the first or all the last offsets. */
@@ -23,6 +24,7 @@ struct offsets_call {
     int64_t deadline_ms;
     void *owner; /* NULL: nobody waits for it any more */
     rd_kafka_resp_err_t error;
+    unsigned tries; /* that have ended */
     struct offsets_call *prev, *next;
 };
 
@@ -287,6 +289,26 @@ static void call_split(const struct offsets_call *call)
     leader_flush(call->leader, call->is_earliest);
 }
 
+/* Where another's reply was too long; from 2.3 on the library has no error for it, and leaves out the
+ * offsets. */
+static bool is_unanswered(const struct offsets_call *call)
+{
+    const rd_kafka_topic_partition_list_t *list = call->list;
+    bool is_unanswered = call->error == RD_KAFKA_RESP_ERR__BAD_MSG;
+    for (int i = 0; call->error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+        is_unanswered = is_unanswered || (list->elems[i].offset < 0 &&
+                                          list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR);
+    return is_unanswered;
+}
+
+static void call_send_again(struct offsets_call *call)
+{
+    for (int i = 0; i < call->list->cnt; i++)
+        call->list->elems[i].offset =
+            call->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    DL_PREPEND(call->leader->waiting, call);
+}
+
 /* A negative code is the library's: the broker did not answer, so halves would not fare better. */
 static bool is_of_a_partition(const struct offsets_call *call)
 {
@@ -304,6 +326,10 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         offsets->running--;
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_client_note_answer(offsets->client, now_ms);
+        if (call->owner != NULL && is_unanswered(call) && ++call->tries < MAX_TRIES) {
+            call_send_again(call);
+            continue;
+        }
         if (call->owner == NULL || is_of_a_partition(call)) {
             if (call->owner != NULL)
                 call_split(call);

@@ -7,6 +7,7 @@
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
+#include "scalers/kafka/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -248,6 +249,132 @@ static void a_late_answer_is_nobodys(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+/* ---- replies that are too long ---- */
+
+static const struct kafka_commits_request *receive(struct kafka_commits *commits, int64_t now_ms,
+                                                   const char **ret_reason)
+{
+    rd_kafka_resp_err_t code;
+    rd_kafka_event_t *event = NULL;
+    const struct kafka_commits_request *request = NULL;
+    for (int i = 0; request == NULL && i < KAFKA_MOCK_WITHIN_MS; i++) {
+        kafka_commits_maintain(commits, now_ms);
+        usleep(1000);
+        request = kafka_commits_receive(commits, &event, now_ms);
+    }
+    assert_non_null(request);
+    *ret_reason = NULL;
+    kafka_commits_result(event, ret_reason, &code);
+    rd_kafka_event_destroy(event);
+    return request;
+}
+
+static rd_kafka_topic_partition_list_t *partition(void)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "a", 0);
+    return list;
+}
+
+static void commits_that_are_too_long_are_requested_again_after_minutes(void **state)
+{
+    (void)state;
+    enum { SUSPENDED_MS = 5 * 60 * 1000 };
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason;
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_peer peer = {.too_long_commits = "workers"};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_topic_partition_list_t *list = partition();
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    assert_ptr_equal(receive(commits, now_ms, &reason), &request);
+    assert_string_equal(reason, "they are longer than 4 MiB, or malformed: its consumers must "
+                                "commit less metadata with their offsets");
+    assert_int_equal(peer.too_long_count, 2); /* on either handle */
+    assert_true(kafka_commits_is_free(commits, "workers", false, now_ms));
+    assert_false(kafka_commits_send(commits, &request, list, now_ms + SUSPENDED_MS - 1, &error));
+    assert_string_equal(error_text(&error), reason);
+    peer.too_long_commits = NULL;
+    now_ms += SUSPENDED_MS;
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    assert_false(kafka_commits_is_free(commits, "workers", false, now_ms));
+    assert_false(kafka_commits_is_free(commits, "workers", true, now_ms));
+    assert_ptr_equal(receive(commits, now_ms, &reason), &request);
+    assert_null(reason);
+    /* On the main handle from now on. */
+    peer.too_long_commits = "workers";
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    assert_ptr_equal(receive(commits, now_ms, &reason), &request);
+    assert_non_null(reason);
+    assert_int_equal(peer.too_long_count, 4);
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+/* Those that find no room on the serial handle are sent again on theirs. */
+static void one_of_many_groups_fails_alone(void **state)
+{
+    (void)state;
+    enum { MANY = 40 };
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason;
+    char names[MANY][16];
+    struct kafka_commits_request requests[MANY];
+    struct kafka_peer peer = {.too_long_commits = "g20"};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_topic_partition_list_t *list = partition();
+    const int64_t now_ms = clock_now_ms();
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "g%d", i);
+        requests[i] = (struct kafka_commits_request){.group = names[i]};
+        assert_true(kafka_commits_send(commits, &requests[i], list, now_ms, &error));
+    }
+    for (int i = 0; i < MANY; i++) {
+        const struct kafka_commits_request *request = receive(commits, now_ms, &reason);
+        assert_int_equal(reason != NULL, request == &requests[20]);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+static void a_request_on_the_serial_handle_can_be_cancelled(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason;
+    struct kafka_commits_request requests[] = {{.group = "0"}, {.group = "1"}, {.group = "2"}};
+    struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_OFFSET_FETCH] = 1}, .delay_ms = 20};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_topic_partition_list_t *list = partition();
+    const int64_t now_ms = clock_now_ms();
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++)
+        assert_true(kafka_commits_send(commits, &requests[i], list, now_ms, &error));
+    /* Until all are there, or have been answered. */
+    rd_kafka_event_t *event;
+    while (peer.too_long_count == 0)
+        usleep(1000);
+    usleep(100 * 1000);
+    assert_null(kafka_commits_receive(commits, &event, now_ms));
+    kafka_commits_maintain(commits, now_ms); /* the first is sent */
+    kafka_commits_cancel(commits, &requests[0]);
+    kafka_commits_cancel(commits, &requests[1]);
+    assert_ptr_equal(receive(commits, now_ms, &reason), &requests[2]);
+    assert_null(reason);
+    assert_true(kafka_commits_is_free(commits, "0", false, now_ms));
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -262,6 +389,9 @@ int main(void)
         TEST(a_group_has_one_call_at_a_time),
         TEST(a_group_that_hangs_again_delays_no_other_group),
         TEST(a_late_answer_is_nobodys),
+        cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),
+        cmocka_unit_test(one_of_many_groups_fails_alone),
+        cmocka_unit_test(a_request_on_the_serial_handle_can_be_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

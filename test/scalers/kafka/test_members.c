@@ -1,12 +1,13 @@
-/* Which answer about a group's members a task waits for. The mock cluster knows no members, and
- * librdkafka aborts once it has found it a coordinator (workaround 1 of client.h): so what comes is
- * an error, or nothing. An answer counts as under way until it is received. */
+/* Which answer about a group's members a task waits for, and what it has. The mock cluster knows no
+ * members, and librdkafka aborts once it has found it a coordinator (workaround 1 of client.h): so
+ * what comes of it is an error, or nothing. An answer counts as under way until it is received. */
 #include "kafka/requests/members.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/session.h"
 #include "scalers/kafka/mock.h"
+#include "scalers/kafka/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,6 +129,101 @@ static void members_are_known_of_a_group_that_is_stable_or_empty(void **state)
     }
 }
 
+/* ---- answers of a broker ---- */
+
+static void receive_all(struct kafka_members *members, int64_t now_ms)
+{
+    kafka_members_maintain(members, now_ms);
+    while (kafka_members_is_pending(members, GROUP, now_ms, now_ms)) {
+        usleep(1000);
+        kafka_members_receive(members, now_ms);
+        kafka_members_maintain(members, now_ms);
+    }
+}
+
+static const rd_kafka_topic_partition_list_t *request(struct kafka_members *members, int64_t now_ms)
+{
+    kafka_members_request(members, GROUP, now_ms);
+    receive_all(members, now_ms);
+    return kafka_members_assigned(members, GROUP, now_ms);
+}
+
+static void partitions_are_those_of_members_that_have_some(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    const rd_kafka_topic_partition_list_t *list = request(session->members, clock_now_ms());
+    assert_non_null(list);
+    assert_int_equal(list->cnt, 2);
+    for (int i = 0; i < list->cnt; i++) {
+        assert_string_equal(list->elems[i].topic, i == 0 ? "a" : "b");
+        assert_int_equal(list->elems[i].partition, 0);
+        assert_non_null(list->elems[i].opaque);
+    }
+    assert_ptr_not_equal(list->elems[0].opaque, list->elems[1].opaque);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+/* ---- members that are too long ---- */
+
+static void members_that_are_too_long_are_requested_again_after_minutes(void **state)
+{
+    (void)state;
+    enum { SUSPENDED_MS = 5 * 60 * 1000 };
+    struct kafka_peer peer = {.too_long_members = GROUP};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_members *members = session->members;
+    int64_t now_ms = clock_now_ms();
+    assert_null(request(members, now_ms));
+    assert_int_equal(peer.too_long_count, 2); /* on either handle */
+    assert_null(request(members, now_ms + SUSPENDED_MS - 1));
+    assert_int_equal(peer.too_long_count, 2);
+    assert_null(request(members, now_ms += SUSPENDED_MS)); /* on a handle of its own */
+    assert_int_equal(peer.too_long_count, 3);
+    peer.too_long_members = NULL;
+    assert_non_null(request(members, now_ms += SUSPENDED_MS));
+    /* On the main handle from now on. */
+    peer.too_long_members = GROUP;
+    assert_null(request(members, now_ms + 1));
+    assert_int_equal(peer.too_long_count, 5);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+/* Another's reply closed the connection. */
+static void members_are_known_though_their_connection_was_closed(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1}};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    assert_non_null(request(session->members, clock_now_ms()));
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {.too_long_members = GROUP};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_members *members = session->members;
+    const int64_t now_ms = clock_now_ms();
+    kafka_members_request(members, GROUP, now_ms);
+    receive(members); /* what waits for the serial handle now */
+    assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 2999));
+    kafka_members_maintain(members, clock_now_ms());
+    kafka_members_maintain(members, clock_now_ms() + 3000);
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -136,6 +232,10 @@ int main(void)
         TEST(a_request_that_hangs_alone_needs_another_handle),
         TEST(nobody_waits_who_has_an_answer),
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
+        cmocka_unit_test(partitions_are_those_of_members_that_have_some),
+        cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
+        cmocka_unit_test(members_are_known_though_their_connection_was_closed),
+        cmocka_unit_test(a_request_on_the_serial_handle_ends_after_three_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

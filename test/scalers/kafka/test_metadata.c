@@ -169,6 +169,32 @@ static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
 
 /* ---- requests that fail ---- */
 
+/* As another's reply was too long, and not the list of topics. */
+static void a_request_whose_connection_was_closed_is_sent_again(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_metadata *metadata = session->metadata;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_metadata_need need = {0};
+    const int64_t now_ms = clock_now_ms();
+    const struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^a", now_ms);
+    kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
+    peer.too_long_left[KAFKA_PEER_METADATA] = 1;
+    kafka_metadata_request(metadata, &need, now_ms);
+    enum kafka_metadata_event event;
+    while ((event = kafka_metadata_receive(metadata, now_ms, &error)) == KAFKA_METADATA_NOTHING)
+        usleep(1000);
+    assert_int_equal(event, KAFKA_METADATA_RECEIVED);
+    assert_int_equal(peer.too_long_count, 1);
+    assert_int_equal(pattern->count, 1);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 enum { FIRST_REQUEST_MS = 1900 }; /* all of its tries */
 
 static void *end_outage(void *opaque)
@@ -359,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(a_listing_that_takes_long_is_not_waited_for),
         cmocka_unit_test(a_topic_that_a_listing_leaves_out_is_requested_by_name),
+        cmocka_unit_test(a_request_whose_connection_was_closed_is_sent_again),
         TEST(a_request_for_metadata_that_fails_is_sent_again),
         TEST(a_listing_that_fails_is_sent_again),
         TEST(a_task_without_metadata_says_why_its_request_failed),

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "kafka/session.h"
 #include "scalers/kafka/mock.h"
+#include "scalers/kafka/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,6 +200,32 @@ static void a_cancelled_call_that_fails_is_not_sent_again(void **state)
     assert_false(receive(offsets, &answer));
 }
 
+/* Another's reply on their connection was too long. At the fifth time the reason is another one. */
+static void a_call_whose_connection_was_closed_is_sent_again(void **state)
+{
+    (void)state;
+    for (int closed = 4; closed <= 5; closed++) {
+        struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_LIST_OFFSETS] = closed}};
+        kafka_peer_start(&peer);
+        struct kafka_session *session = kafka_peer_connect(&peer);
+        struct kafka_offset_answer answer;
+        kafka_offsets_add(session->offsets,
+                          &(struct kafka_offset_request){
+                              .topic = "a",
+                              .leader = LEADER,
+                              .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
+                              .owner = &first_owner,
+                          });
+        assert_true(receive(session->offsets, &answer));
+        bool is_answered = answer.error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                           answer.list->elems[0].offset == KAFKA_PEER_MESSAGES;
+        assert_int_equal(is_answered, closed < 5);
+        assert_false(receive(session->offsets, &answer));
+        kafka_session_disconnect(session);
+        kafka_peer_stop(&peer);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -212,6 +239,7 @@ int main(void)
         TEST(a_waiting_call_that_is_cancelled_is_not_sent),
         TEST(the_answer_of_a_running_call_that_is_cancelled_is_dropped),
         TEST(a_cancelled_call_that_fails_is_not_sent_again),
+        cmocka_unit_test(a_call_whose_connection_was_closed_is_sent_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

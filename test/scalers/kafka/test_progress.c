@@ -2,14 +2,16 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/one_task.h"
+#include "scalers/kafka/peer.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -60,26 +62,14 @@ static void an_offset_is_a_number_or_an_error(void **state)
     kafka_metadata_free(fixture->session.metadata);
 }
 
-/* Also while a long list of topics may close connections, whose requests are sent again. */
 static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
 {
     struct one_task *fixture = *state;
-    char reason[256];
     struct kafka_topic known = {0};
-    struct kafka_metadata_need need = {0};
-    struct kafka_client *client = &fixture->session.client;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, "jobs", 1)->opaque = &fixture->topic;
     list->elems[0].offset = RD_KAFKA_OFFSET_END;
-    client->event_fd = eventfd(0, EFD_CLOEXEC);
-    client->rk = rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), reason, sizeof(reason));
-    assert_non_null(client->rk); /* without a broker */
-    struct kafka_metadata *metadata = kafka_metadata_new(client);
-    fixture->session.metadata = metadata;
-    kafka_metadata_need_pattern(
-        metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^j", 1), 1, &need);
-    kafka_metadata_request(metadata, &need, 1);
-    assert_true(kafka_metadata_may_have_closed(metadata, 1));
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
     fixture->batch.tasks = &fixture->batch_task;
     fixture->batch.count = 1;
     fixture->group.stage = KAFKA_GROUP_ANSWERED;
@@ -92,9 +82,7 @@ static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
                         "the last offset of Kafka topic jobs partition 1 for group workers: the "
                         "answer does not have it");
     rd_kafka_topic_partition_list_destroy(list);
-    kafka_metadata_free(metadata);
-    rd_kafka_destroy(client->rk);
-    close(client->event_fd);
+    kafka_metadata_free(fixture->session.metadata);
 }
 
 /* ---- what a group has committed ---- */
@@ -277,8 +265,141 @@ static void a_new_leader_of_a_patterns_topic_is_found(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+/* ---- replies that are too long ---- */
+
+enum { GROUPS = 3 };
+
+/* The groups "0", "1" and "2" on topic a. The middle one is the one that is too long. */
+struct groups {
+    struct kafka_peer peer;
+    struct trigger triggers[GROUPS];
+    struct test_feed *feed;
+    void *client;
+};
+
+static const char *const middle = "1";
+
+static void run_groups(struct groups *groups)
+{
+    _cleanup_(error_done) struct error error = {0};
+    test_feed_again(groups->feed);
+    if (!test_feed_run(groups->feed, groups->client, KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+}
+
+static int groups_set_up(void **state)
+{
+    struct groups *groups = memory_new(sizeof(*groups));
+    _cleanup_(error_done) struct error error = {0};
+    groups->peer.delay_ms = 10; /* so that requests are under way together */
+    kafka_peer_start(&groups->peer);
+    groups->feed = test_feed_new(&scaler_kafka);
+    test_feed_set_timeout(groups->feed, KAFKA_MOCK_WITHIN_MS);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", groups->peer.port);
+    for (int i = 0; i < GROUPS; i++) {
+        const char name[] = {(char)('0' + i), '\0'};
+        groups->triggers[i] = trigger_of(
+            &scaler_kafka, PAIRS("bootstrapServers", brokers, "consumerGroup", name, "topic", "a"));
+        assert_true(groups->triggers[i].good);
+        test_feed_add(groups->feed, groups->triggers[i].options.query, (struct notifier){0});
+        test_feed_task(groups->feed, (size_t)i)->task.wants = 1U << READING_WANT_CONSUMERS;
+    }
+    if (!scaler_kafka.connect(groups->triggers[0].options.connection,
+                              clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &groups->client, &error))
+        fail_msg("%s", error_text(&error));
+    run_groups(groups); /* the coordinators are known from now on: requests keep their order */
+    *state = groups;
+    return 0;
+}
+
+static int groups_tear_down(void **state)
+{
+    struct groups *groups = *state;
+    scaler_kafka.disconnect(groups->client);
+    test_feed_free(groups->feed);
+    for (size_t i = 0; i < GROUPS; i++)
+        trigger_done(&groups->triggers[i]);
+    kafka_peer_stop(&groups->peer);
+    free(groups);
+    return 0;
+}
+
+static void assert_answered_but(const struct groups *groups, const char *unanswered)
+{
+    for (size_t i = 0; i < GROUPS; i++) {
+        const struct kafka_query *query = groups->triggers[i].options.query;
+        if (unanswered == NULL || !text_equal(query->consumer_group, unanswered))
+            assert_waiting(groups->feed, i, KAFKA_PEER_MESSAGES);
+        assert_int_equal(test_feed_task(groups->feed, i)->returned, 0);
+    }
+}
+
+static void assert_consumers(const struct groups *groups, const char *unknown)
+{
+    for (size_t i = 0; i < GROUPS; i++) {
+        const struct kafka_query *query = groups->triggers[i].options.query;
+        double consumers = test_feed_task(groups->feed, i)->reading.consumers;
+        if (unknown != NULL && text_equal(query->consumer_group, unknown))
+            assert_true(isnan(consumers));
+        else if (!(consumers == 1))
+            fail_msg("group %zu: %g consumers", i, consumers);
+    }
+}
+
+/* They are useful, but not needed. Their group is known from then on: nobody is disturbed again. */
+static void members_that_are_too_long_fail_nobody(void **state)
+{
+    struct groups *groups = *state;
+    groups->peer.too_long_members = middle;
+    for (int i = 0; i < 3; i++) {
+        run_groups(groups);
+        assert_answered_but(groups, NULL);
+        assert_consumers(groups, middle);
+        assert_int_equal(groups->peer.too_long_count, 2); /* the second time alone */
+    }
+}
+
+static void commits_that_are_too_long_fail_their_own_group(void **state)
+{
+    struct groups *groups = *state;
+    groups->peer.too_long_commits = middle;
+    for (int i = 0; i < 3; i++) {
+        run_groups(groups);
+        assert_answered_but(groups, middle);
+        assert_ended_with(groups->feed, 1, TASK_FAILED,
+                          "the commits of Kafka group 1: they are longer than 4 MiB, or malformed");
+        assert_int_equal(groups->peer.too_long_count, 2);
+    }
+}
+
+static void members_and_commits_of_a_group_may_be_too_long(void **state)
+{
+    struct groups *groups = *state;
+    groups->peer.too_long_members = groups->peer.too_long_commits = middle;
+    for (int i = 0; i < 3; i++) {
+        run_groups(groups);
+        assert_answered_but(groups, middle);
+        assert_ended_with(groups->feed, 1, TASK_FAILED, "longer than 4 MiB");
+    }
+}
+
+/* Isolated tasks share a handle, too. */
+static void commits_of_an_isolated_group_that_are_too_long_fail_it_alone(void **state)
+{
+    struct groups *groups = *state;
+    for (size_t i = 0; i < GROUPS; i++)
+        test_feed_task(groups->feed, i)->task.isolate = true;
+    run_groups(groups);
+    assert_answered_but(groups, NULL);
+    groups->peer.too_long_commits = middle;
+    run_groups(groups);
+    assert_answered_but(groups, middle);
+    assert_ended_with(groups->feed, 1, TASK_FAILED, "longer than 4 MiB");
+}
+
 int main(void)
 {
+#define OF_GROUPS(name) cmocka_unit_test_setup_teardown(name, groups_set_up, groups_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
 #define OF_CLUSTER(name)                                                                           \
     cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -291,6 +412,10 @@ int main(void)
         OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
+        OF_GROUPS(members_that_are_too_long_fail_nobody),
+        OF_GROUPS(commits_that_are_too_long_fail_their_own_group),
+        OF_GROUPS(members_and_commits_of_a_group_may_be_too_long),
+        OF_GROUPS(commits_of_an_isolated_group_that_are_too_long_fail_it_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
