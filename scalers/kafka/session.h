@@ -10,7 +10,8 @@
  *                      quiet. Members have no such function: their requests end with the handle,
  *                      which the library survives (workaround 1). A task that waits for members is
  *                      answered without them, and the next measurement requests them again
- *     _close_handle()  destroys all that the module has of the handle, in any order of modules
+ *     _close_handle()  destroys all that the module has of the handle, in any order of modules;
+ *                      kafka_client_renew() asserts that no queue is left
  *     _open_handle()   makes it again, of the new handle
  *
  * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has

@@ -9,6 +9,7 @@
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -216,11 +217,18 @@ bool kafka_client_fail(const struct kafka_client *client, struct error *error, c
 
 /* ---- queues and calls ---- */
 
-rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk)
+rd_kafka_queue_t *kafka_client_new_queue(struct kafka_client *client, rd_kafka_t *rk)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    client->queues += rk == client->rk;
     kafka_handles_signal(queue, client->event_fd);
     return queue;
+}
+
+void kafka_client_end_queue(struct kafka_client *client, rd_kafka_queue_t *queue)
+{
+    client->queues--;
+    kafka_handles_end_queue(queue);
 }
 
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
@@ -237,6 +245,7 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 static void end_main_handle(struct kafka_client *client, int64_t now_ms)
 {
+    assert(client->queues == 0); /* a module does not take part (session.h) */
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(client->rk);
     kafka_handles_end(&client->handles, TAKE(client->rk), queue, now_ms);
 }

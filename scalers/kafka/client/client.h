@@ -72,6 +72,7 @@ struct kafka_client {
     rd_kafka_conf_t *settings;       /* for each handle */
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
+    size_t queues;                   /* of it, that somebody has */
     int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
@@ -95,8 +96,11 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
 bool kafka_client_close(struct kafka_client *client);
 
 /* Makes a queue of the handle; what comes on it makes the client's event_fd readable. The caller
- * ends it with kafka_handles_end_queue(). */
-rd_kafka_queue_t *kafka_client_new_queue(const struct kafka_client *client, rd_kafka_t *rk);
+ * ends it with kafka_client_end_queue(), or with its handle. */
+rd_kafka_queue_t *kafka_client_new_queue(struct kafka_client *client, rd_kafka_t *rk);
+
+/* Ends a queue of the main handle. */
+void kafka_client_end_queue(struct kafka_client *client, rd_kafka_queue_t *queue);
 
 /* Makes the options of a call to a group's coordinator, which has an hour (workaround 1). The
  * answer of the call has `opaque`. The caller destroys the options. */

@@ -162,7 +162,7 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
 {
     struct handle *handle = &commits->main;
     calls_free(handle);
-    kafka_handles_end_queue(TAKE(handle->answers));
+    kafka_client_end_queue(commits->client, TAKE(handle->answers));
     handle->state = HANDLE_CLOSED;
     commits->has_recovered = false;
 }

@@ -69,7 +69,7 @@ void kafka_members_close_handle(struct kafka_members *members)
         if (!group->is_serial)
             group->sent_ms = 0;
     }
-    kafka_handles_end_queue(TAKE(members->answers));
+    kafka_client_end_queue(members->client, TAKE(members->answers));
 }
 
 /* By the time at which it was last wanted: a group whose tasks end, or are isolated as its commits
