@@ -25,7 +25,7 @@ static bool is_extension(const char *piece)
            !is_reserved;
 }
 
-static void extensions_free(const char **words, size_t count)
+void kafka_oauth_extensions_free(const char **words, size_t count)
 {
     for (size_t i = 0; words != NULL && i < count; i++)
         free((char *)words[i]);
@@ -33,14 +33,14 @@ static void extensions_free(const char **words, size_t count)
 }
 
 /* The trimmed pieces between commas, each name=value, cut in two; NULL where one is not. */
-static const char **extensions_of(const char *list, size_t *ret_words)
+const char **kafka_oauth_extensions(const char *list, size_t *ret_words)
 {
     const char **words = memory_array(MAX_EXTENSION_WORDS, sizeof(*words));
     size_t count = 0;
     while (list != NULL) {
         _cleanup_(memory_free) char *piece = text_take_piece(&list, ",");
         if (count == MAX_EXTENSION_WORDS || !is_extension(piece)) {
-            extensions_free(words, count);
+            kafka_oauth_extensions_free(words, count);
             return NULL;
         }
         size_t name = strcspn(piece, "=");
@@ -62,7 +62,7 @@ void kafka_oauth_check(const struct kafka_connection_options *connection, struct
              !text_starts_with(connection->token_endpoint, "https://"))
         error_add(mistakes, "oauthTokenEndpointUri must begin with http:// or https://");
 
-    const char **words = extensions_of(connection->oauth_extensions, &count);
+    const char **words = kafka_oauth_extensions(connection->oauth_extensions, &count);
     if (words == NULL)
         error_add(
             mistakes,
@@ -70,11 +70,11 @@ void kafka_oauth_check(const struct kafka_connection_options *connection, struct
             "(not auth), = and a value",
             MAX_EXTENSIONS);
     else
-        extensions_free(words, count);
+        kafka_oauth_extensions_free(words, count);
 }
 
 /* KEDA's commas are the protocol's spaces. */
-static char *scope_of(const char *scopes)
+char *kafka_oauth_scope(const char *scopes)
 {
     char *scope = text_copy(scopes);
     for (char *at = scope; at != NULL && *at != '\0'; at++)
@@ -90,11 +90,11 @@ static bool give(const struct kafka_connection_options *connection, rd_kafka_t *
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     size_t count = 0;
-    const char **extensions = extensions_of(connection->oauth_extensions, &count);
+    const char **extensions = kafka_oauth_extensions(connection->oauth_extensions, &count);
     rd_kafka_resp_err_t code = rd_kafka_oauthbearer_set_token(
         rk, token->text, (int64_t)now.tv_sec * 1000 + token->lifetime_ms, connection->username,
         extensions, count, reason, sizeof(reason));
-    extensions_free(extensions, count);
+    kafka_oauth_extensions_free(extensions, count);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
            error_unavailable(error, "librdkafka does not take the token: %s", reason);
 }
@@ -102,7 +102,7 @@ static bool give(const struct kafka_connection_options *connection, rd_kafka_t *
 static bool refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,
                     struct error *error)
 {
-    _cleanup_(memory_free) char *scope = scope_of(connection->scopes);
+    _cleanup_(memory_free) char *scope = kafka_oauth_scope(connection->scopes);
     _cleanup_(token_done) struct token token = {0};
     const struct token_source source = {
         .endpoint = connection->token_endpoint,

@@ -147,6 +147,26 @@ static void put_coordinator(struct text *reply, const struct kafka_peer *peer)
     put(reply, peer->port, 4);
 }
 
+static void put_commit(struct text *reply)
+{
+    put(reply, 0, 8);
+    put_string(reply, "");
+    put(reply, 0, 2);
+}
+
+/* Of partition 0 of each topic. */
+static void put_all_commits(struct text *reply, int topics)
+{
+    put(reply, topics, 4);
+    for (int i = 0; i < topics; i++) {
+        _cleanup_(memory_free) char *topic = text_format("topic-%d", i);
+        put_string(reply, topic);
+        put(reply, 1, 4);
+        put(reply, 0, 4);
+        put_commit(reply);
+    }
+}
+
 /* All partitions that the request is for: their last offsets, or commits. */
 static void put_partitions(struct text *reply, const unsigned char *at, bool is_commit)
 {
@@ -158,9 +178,7 @@ static void put_partitions(struct text *reply, const unsigned char *at, bool is_
         for (put(reply, partitions, 4); partitions-- > 0;) {
             put(reply, get(&at, 4), 4);
             if (is_commit) {
-                put(reply, 0, 8);
-                put_string(reply, "");
-                put(reply, 0, 2);
+                put_commit(reply);
                 continue;
             }
             get(&at, 8); /* which offset */
@@ -217,6 +235,8 @@ static bool put_group(struct text *reply, struct kafka_peer *peer, const unsigne
         return false;
     if (is_for_members)
         put_members(reply, group);
+    else if (at[0] == UINT8_MAX || memcmp(at, "\0\0\0\0", 4) == 0) /* no topic is named */
+        put_all_commits(reply, peer->committed_topics);
     else
         put_partitions(reply, at, true);
     return true;

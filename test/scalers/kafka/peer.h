@@ -37,6 +37,7 @@ struct kafka_peer {
     const char *_Atomic too_long_members;
     const char *_Atomic too_long_commits;
     atomic_int too_long_left[KAFKA_PEER_KINDS]; /* so many replies of this kind will be, too */
+    int committed_topics; /* by a group, where its commits are requested without names */
 
     atomic_int too_long_count; /* replies that were, until now */
     char *brokers;

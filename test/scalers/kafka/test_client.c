@@ -110,6 +110,37 @@ static void a_cluster_without_an_id_is_connected_to(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* As the keys are checked before, this is for want of descriptors, but for tests. */
+static void a_kerberos_login_that_cannot_be_set_up_fails(void **state)
+{
+    (void)state;
+    static const char good[] = "BQIAAAAzAAEAC0VYQU1QTEUuT1JHAAF1AAAAAQAAAAABABEAEDAxMjM0NTY3ODlh"
+                               "YmNkZWYAAAAB";
+    static const struct {
+        const char *keytab;
+        const char *config;
+        const char *words;
+    } rows[] = {
+        {"AAAA", "[libdefaults]\n", "keytab"},
+        {good, "include /etc/krb5.conf\n", "kerberosConfig"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        struct kafka_client client = {0};
+        const struct kafka_connection_options options = {
+            .bootstrap_servers = "127.0.0.1:1",
+            .sasl = KAFKA_SASL_GSSAPI,
+            .keytab = rows[i].keytab,
+            .kerberos_config = rows[i].config,
+        };
+        assert_false(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+        if (strstr(error_text(&error), rows[i].words) == NULL)
+            fail_msg("%s", error_text(&error));
+        assert_null(client.rk);
+        assert_true(kafka_client_close(&client));
+    }
+}
+
 /* ---- handles ---- */
 
 /* The library keeps an error at least every 30 s for as long as a broker is away. */
@@ -146,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_login_that_all_brokers_refuse_is_reported_at_once),
         cmocka_unit_test(a_refusal_is_the_reason_where_other_brokers_are_silent),
         cmocka_unit_test(a_cluster_without_an_id_is_connected_to),
+        cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

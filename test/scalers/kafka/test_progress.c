@@ -165,6 +165,24 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     rd_kafka_topic_partition_list_destroy(partitions);
 }
 
+/* They are not even named to the library, which never forgets a topic. */
+static void more_than_10000_topics_of_a_group_are_refused(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {.committed_topics = KAFKA_SELECTION_MAX_TOPICS + 1};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
+    group->wants_all = true;
+    kafka_progress_commits(group, fetch_commits(session, group, NULL), clock_now_ms());
+    assert_null(batch->topics);
+    assert_int_equal(group->stage, KAFKA_GROUP_GATHERING);
+    kafka_batch_free(batch);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -412,6 +430,7 @@ int main(void)
         OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
+        cmocka_unit_test(more_than_10000_topics_of_a_group_are_refused),
         OF_GROUPS(members_that_are_too_long_fail_nobody),
         OF_GROUPS(commits_that_are_too_long_fail_their_own_group),
         OF_GROUPS(members_and_commits_of_a_group_may_be_too_long),

@@ -96,6 +96,23 @@ static void lag_after_an_outage_of_the_metadata_is_not_persistent(void **state)
     kafka_metadata_free(fixture->session.metadata);
 }
 
+/* Its end or its commit did not come: the others go on. */
+static void lag_of_a_partition_that_is_not_known_is_not_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    for (int i = 0; i < 2; i++) {
+        be_stuck(fixture);
+        fixture->batch_task.count = 1;
+        struct kafka_known_offset *unknown =
+            i == 0 ? &fixture->ends[1].latest : &fixture->commits[1];
+        const struct kafka_known_offset known = *unknown;
+        unknown->state = KAFKA_OFFSET_FAILED;
+        kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "failed");
+        *unknown = known;
+        assert_true(waiting_next(fixture) == 7);
+    }
+}
+
 /* A missing topic is no reason to count what another trigger of the group leaves out. */
 static void other_topics_of_a_group_stay_persistent(void **state)
 {
@@ -236,6 +253,7 @@ int main(void)
         TEST(lag_after_an_outage_of_the_coordinator_is_not_persistent),
         TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
         TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
+        TEST(lag_of_a_partition_that_is_not_known_is_not_persistent),
         TEST(other_topics_of_a_group_stay_persistent),
         TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
         OF_CLUSTER(lag_is_not_persistent_after_a_wait_for_a_coordinator),
