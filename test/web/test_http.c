@@ -861,6 +861,35 @@ static void names_that_others_may_have_are_refused(void **state)
     assert_response(state, "GET /greeting HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", "hello nobody");
 }
 
+/* As browsers say where a request is from, and what for. */
+static void pages_of_other_sites_request_nothing(void **state)
+{
+    static const struct {
+        const char *site, *destination, *begin;
+    } rows[] = {
+        {"cross-site", "empty", "HTTP/1.1 403 "},  {"cross-site", "image", "HTTP/1.1 403 "},
+        {"cross-site", "iframe", "HTTP/1.1 403 "}, {"cross-site", "document", "HTTP/1.1 200 "},
+        {"same-origin", "empty", "HTTP/1.1 200 "}, {"same-site", "empty", "HTTP/1.1 200 "},
+        {"none", "document", "HTTP/1.1 200 "},
+    };
+    static const char *const paths[] = {"/greeting", "/stream"};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        for (size_t path = 0; path < ARRAY_LENGTH(paths); path++) {
+            _cleanup_(memory_free) char *request =
+                text_format("GET %s HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: %s\r\n"
+                            "Sec-Fetch-Dest: %s\r\n\r\n",
+                            paths[path], rows[i].site, rows[i].destination);
+            int fd = connect_to(*state);
+            send_text(fd, request);
+            if (!is_answered_with(fd, rows[i].begin))
+                fail_msg("not %s: %s", rows[i].begin, request);
+            close(fd);
+        }
+    assert_response(
+        state, "GET /greeting HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n",
+        "HTTP/1.1 403 ", "requests of pages of other sites are not permitted\n");
+}
+
 static void clients_that_do_not_read_do_not_block_others(void **state)
 {
     assert_block_nobody(state, 100, GET("/much"));
@@ -970,6 +999,7 @@ int main(void)
         cmocka_unit_test(a_stream_ends_with_its_session),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
         TEST(names_that_others_may_have_are_refused),
+        TEST(pages_of_other_sites_request_nothing),
         cmocka_unit_test_setup_teardown(clients_that_do_not_read_do_not_block_others, set_up_long,
                                         teardown),
         TEST(what_a_reader_of_a_stream_sends_stays_in_the_kernel),

@@ -1,9 +1,11 @@
 """--http-token-file: who may read the HTTP port, by a bearer token and by the page where browsers log in."""
 
+import http.server
 import json
 import os
 import re
 import subprocess
+import threading
 
 import pytest
 import requests
@@ -97,7 +99,7 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
     right = log_in(server, TOKEN)
     cookie = right.headers["Set-Cookie"]
     assert right.headers["Location"] == "/" and TOKEN not in cookie
-    assert {"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"} <= set(cookie.split("; ")) and "Secure" not in cookie
+    assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=43200"} <= set(cookie.split("; ")) and "Secure" not in cookie
     for proxied, is_secure in (("https", True), ("https,http", True), ("HTTPS, http", True), ("http, https", False),
                                ("httpsx", False)):
         answer = requests.post(url(server, "/login"), data={"token": TOKEN}, timeout=SECONDS, allow_redirects=False,
@@ -118,7 +120,7 @@ def test_only_who_has_a_session_ends_it(server):
         assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
         return answer.headers.get("Set-Cookie")
 
-    assert log_out() is None  # as a form of another site sends it: the cookie is SameSite=Strict
+    assert log_out() is None  # as a form of another site sends it: the cookie is SameSite=Lax
     name, session = session_of(log_in(server, TOKEN))
     assert log_out(cookies={name: "1.0"}) is None
     ended = log_out(cookies={name: session})
@@ -213,3 +215,40 @@ def test_a_browser_logs_in_and_out(server, token):
         browser.wait_for_text("No triggers yet")
         token.write(OTHER)
         browser.wait("location.pathname === '/login'")  # by itself
+
+
+def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(server):
+    """Of a chat, or of Grafana. localhost and 127.0.0.1 are two sites."""
+    class OfAnotherSite(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = (f'<a href="{url(server, "/#/log?q=listening")}">log</a>'
+                    f'<form method="post" action="{url(server, "/logout")}"><button>out</button></form>').encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfAnotherSite) as other, Browser() as browser:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+
+        def follow(selector):
+            browser.evaluate(f"location.assign('http://localhost:{other.server_port}/')")
+            browser.wait(f"location.hostname === 'localhost' && document.querySelector('{selector}') !== null")
+            browser.click(selector)
+
+        browser.open(server)
+        browser.fill("#token", TOKEN)
+        browser.press("Enter")
+        browser.wait_for_text("No triggers yet")
+        follow("a")
+        browser.wait_for_text("listening on")
+        assert browser.evaluate("location.pathname + location.hash") == "/#/log?q=listening"
+        follow("button")
+        browser.wait("location.pathname === '/login'")
+        browser.evaluate(f"location.assign('{url(server, '/')}')")
+        browser.wait_for_text("No triggers yet")  # the session goes on
+        other.shutdown()

@@ -14,7 +14,9 @@
 #include <strings.h>
 
 #define NAME_PREFIX "backlog_session_"
-#define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
+/* Lax: a link of another site, such as of a chat, finds the session; its forms and scripts do not.
+ * No GET changes anything. */
+#define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Lax"
 
 enum { LARGEST_FILE = 2 * WEB_LOGIN_MAX_BYTES }; /* with white space */
 enum { LOG_INTERVAL_MS = 60 * 1000 };

@@ -17,7 +17,12 @@
 /* Of a Host that is refused. */
 enum { MAX_SHOWN_BYTES = 256 };
 
-/* ---- path, parameters and host ---- */
+static const char *header_of(struct evhttp_request *evhttp_request, const char *name)
+{
+    return evhttp_find_header(evhttp_request_get_input_headers(evhttp_request), name);
+}
+
+/* ---- path, parameters, host and site ---- */
 
 /* False: more segments than any page has, or an empty one. */
 static bool split_path(const char *path, struct page_request *request)
@@ -106,12 +111,21 @@ static bool check_host(const struct web_settings *settings, struct evhttp_reques
     return false;
 }
 
-/* ---- the login ---- */
-
-static const char *header_of(struct evhttp_request *evhttp_request, const char *name)
+/* A page of another site cannot read what it requests of us, but would have it computed: only
+ * somebody who goes here from there is answered. Browsers send these headers to hosts that they
+ * trust, such as localhost; others send none. */
+static bool check_site(struct evhttp_request *evhttp_request, struct page_response *response)
 {
-    return evhttp_find_header(evhttp_request_get_input_headers(evhttp_request), name);
+    const char *site = header_of(evhttp_request, "Sec-Fetch-Site");
+    const char *destination = header_of(evhttp_request, "Sec-Fetch-Dest");
+    if (site == NULL || !text_equal(site, "cross-site") ||
+        (destination != NULL && text_equal(destination, "document")))
+        return true;
+    page_response_refuse(response, 403, "requests of pages of other sites are not permitted");
+    return false;
 }
+
+/* ---- the login ---- */
 
 static void add_header(struct evhttp_request *evhttp_request, const char *name, const char *value)
 {
@@ -200,7 +214,7 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
     evhttp_clear_headers(&form);
 }
 
-/* A browser does not send the cookie (SameSite=Strict) with a form of another site, which so ends
+/* A browser does not send the cookie (SameSite=Lax) with a form of another site, which so ends
  * no session. */
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
                     struct page_response *response)
@@ -265,7 +279,8 @@ const struct web_page *web_route_find(const struct web_settings *settings,
     bool is_get = method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
     bool is_post = method == EVHTTP_REQ_POST;
     path = path == NULL ? "" : path;
-    if ((is_get || is_post) && !check_host(settings, evhttp_request, response))
+    if ((is_get || is_post) &&
+        (!check_host(settings, evhttp_request, response) || !check_site(evhttp_request, response)))
         return NULL;
     if (is_get)
         return find_for_get(settings, evhttp_request, path,
