@@ -142,6 +142,20 @@ static void take_log(const json_t *lines)
     }
 }
 
+/* When they were taken is of the server's clock, and then of ours: pages show how old they are. */
+static void take_figures(struct server_tables *tables, json_t *figures)
+{
+    const json_t *time = json_object_get(figures, "time");
+    const json_t *sent = json_object_get(figures, "sent");
+    tables->figures_ms = clock_now_ms();
+    if (json_is_number(time) && json_is_number(sent)) {
+        double age_s = json_number_value(sent) - json_number_value(time);
+        web_json_set(figures, "time", web_json_number(clock_unix_s(tables->figures_ms) - age_s));
+    }
+    json_decref(tables->figures);
+    tables->figures = json_incref(figures);
+}
+
 static void take_event(struct server_tables *tables, const char *data)
 {
     _cleanup_(json_done) json_t *json = json_loads(data, 0, NULL);
@@ -157,9 +171,7 @@ static void take_event(struct server_tables *tables, const char *data)
     else if (text_equal(tables->event, "rows"))
         take_rows(tables, json);
     else if (text_equal(tables->event, "server")) {
-        json_decref(tables->figures);
-        tables->figures = json_incref(json);
-        tables->figures_ms = clock_now_ms();
+        take_figures(tables, json);
     }
     pthread_mutex_unlock(&tables->reader.lock);
     tables->is_failing = false;

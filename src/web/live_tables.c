@@ -31,14 +31,16 @@ struct table {
     size_t at;   /* while it is updated: where the next row is to be */
 };
 
-/* It is sent the rows that changed after version `from`, in one walk over all tables. */
+/* It is sent the rows that changed after version `from`, in one walk over all tables, and then the
+ * figures of when the walk began: no row is older than these. */
 struct live_tables_reader {
     uint64_t from;
     uint64_t to; /* the version when the walk began; 0: there is no walk */
     int table;
     size_t row;
-    uint64_t server; /* the version that was sent */
-    uint64_t log;    /* the number of the last line */
+    char *server;            /* to send after the walk; NULL: it was sent those already */
+    uint64_t server_version; /* of these, or of those that it was sent last */
+    uint64_t log;            /* the number of the last line */
     bool is_greeted;
     bool is_ready;
     struct live_tables_reader *next, *prev;
@@ -159,8 +161,10 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
     table->count = kept;
     DL_FOREACH(tables->readers, reader) {
         reader->to = 0; /* rows have moved */
-        if (reader->from < newest)
-            *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
+        if (reader->from >= newest)
+            continue;
+        free(reader->server);
+        *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
     }
 }
 
@@ -204,13 +208,18 @@ static void *opened(void *context)
     return reader;
 }
 
-static void closed(void *context, void *reader)
+static void closed(void *context, void *argument)
 {
     struct live_tables *tables = context;
-    DL_DELETE(tables->readers, (struct live_tables_reader *)reader);
+    struct live_tables_reader *reader = argument;
+    DL_DELETE(tables->readers, reader);
+    free(reader->server);
     free(reader);
-    if (tables->readers == NULL)
-        clear(tables);
+}
+
+static void forget(void *context)
+{
+    clear(context);
 }
 
 static int64_t update(void *context)
@@ -263,15 +272,24 @@ static void write_rows(const struct live_tables *tables, struct live_tables_read
     text_add(piece, "]}\n\n");
 }
 
+static void begin_walk(const struct live_tables *tables, struct live_tables_reader *reader)
+{
+    reader->to = tables->version;
+    reader->table = 0;
+    reader->row = 0;
+    if (reader->server_version == tables->server_version)
+        return;
+    free(reader->server);
+    reader->server = text_copy(tables->server);
+    reader->server_version = tables->server_version;
+}
+
 /* True: the piece is full before all has been looked at. */
 static bool walk_tables(const struct live_tables *tables, struct live_tables_reader *reader,
                         struct text *piece)
 {
-    if (reader->to == 0) {
-        reader->to = tables->version;
-        reader->table = 0;
-        reader->row = 0;
-    }
+    if (reader->to == 0)
+        begin_walk(tables, reader);
     while (reader->table < LIVE_TABLES) {
         write_rows(tables, reader, piece);
         if (reader->row < tables->tables[reader->table].count)
@@ -297,11 +315,14 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
 }
 
 /* With the time now, before the object's last brace. */
-static void write_server(const struct live_tables *tables, struct text *piece)
+static void write_server(struct live_tables_reader *reader, struct text *piece)
 {
+    if (reader->server == NULL)
+        return;
     text_add(piece, "event: server\ndata: ");
-    text_add_bytes(piece, tables->server, strlen(tables->server) - 1);
+    text_add_bytes(piece, reader->server, strlen(reader->server) - 1);
     text_addf(piece, ",\"sent\":%.3f}\n\n", clock_unix_s(clock_now_ms()));
+    free(TAKE(reader->server));
 }
 
 static bool write_news(void *context, void *argument, struct text *piece)
@@ -313,11 +334,9 @@ static bool write_news(void *context, void *argument, struct text *piece)
     if (!reader->is_greeted)
         text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", tables->settings.hello);
     reader->is_greeted = true;
-    if (reader->server != tables->server_version)
-        write_server(tables, piece);
-    reader->server = tables->server_version;
     if (reader->from < tables->version && walk_tables(tables, reader, piece))
         return true;
+    write_server(reader, piece);
     if (!reader->is_ready)
         text_add(piece, "event: ready\ndata: {}\n\n");
     reader->is_ready = true;
@@ -325,4 +344,9 @@ static bool write_news(void *context, void *argument, struct text *piece)
 }
 
 const struct web_stream_hooks live_tables_stream = {
-    .opened = opened, .closed = closed, .update = update, .write = write_news};
+    .opened = opened,
+    .closed = closed,
+    .update = update,
+    .write = write_news,
+    .forget = forget,
+};

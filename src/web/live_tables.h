@@ -4,13 +4,15 @@
  *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
- *     event: server   {..., "sent": 1790000000.123}
+ *     event: server   {..., "sent": 1790000000.123}: no row is older than these figures
  *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
  *     event: ready    {}: all there was has been sent
  *
  * A reader is sent what changed since it was sent something last: one that is slow skips what
- * changed twice. The figures may be those of an earlier update, for a reader that comes: "sent" is
- * when they were written to it, by which it knows the time here.
+ * changed twice. The figures close an update: they come after all rows that it changed, and are of
+ * the update that was the last when the first of these was written. So their age is that of all the
+ * reader has, for one that is slow, or comes long after an update, too. "sent" is when they were
+ * written to it, by which it knows the time here.
  *
  * Threads: the HTTP server's.
  */
@@ -38,7 +40,7 @@ struct live_tables_settings {
 struct live_tables *live_tables_new(const struct live_tables_settings *settings);
 void live_tables_free(struct live_tables *tables);
 
-/* When the last reader leaves, all rows are forgotten. */
+/* Some time after the last reader has left, all rows are forgotten. */
 bool live_tables_has_readers(const struct live_tables *tables);
 
 /* The stream of a web_page whose context is the tables. */

@@ -4,10 +4,10 @@
  * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
  * where browsers show the token.
  *
- * A connection carries one request: it is closed after the response, or where sending the one or
- * reading the other takes more than 5 s (http/web_connections.h). Streams (http/web_stream.h) stay
- * open, and have a limit of their own. A request for a host that is not permitted
- * (http/web_host.h) gets 403.
+ * A connection carries one request: it is closed after the response, or where sending the one, or
+ * reading 64 KiB of the other, takes more than 5 s (http/web_connections.h). Streams
+ * (http/web_stream.h) stay open, and have a limit of their own. A request for a host that is not
+ * permitted (http/web_host.h) gets 403, and one of another site's page (http/web_route.h).
  *
  * The modules of web/; each uses only those above it. Functions begin with the module's name, or
  * its singular:
@@ -41,9 +41,10 @@
  *
  *   a stream              a row is new, or as the  10 s           after 30 s "Connection lost", and
  *   (web_stream.c)        event `alive`                           another one is made (store.js)
- *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since"; ages
- *   (dashboard.c)         20 times what it took,   updates        grow on (store.js)
- *                         5 s after one failed
+ *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since", by
+ *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
+ *                         5 s after one failed     what reading   close each update; ages grow on
+ *                                                  it takes       (store.js)
  *   order of a table      each second              another 1 s    nothing: rows stay where they are
  *   (table.js)
  *   curves, /api/trend    each 15 s                15 s           a point is missing, and the line

@@ -112,14 +112,24 @@ static bool write_nothing(void *context, void *reader, struct text *piece)
     return false;
 }
 
-static const struct web_stream_hooks silent_stream = {
-    .opened = open_silent, .closed = close_silent, .update = update_rarely, .write = write_nothing};
+static void forget_nothing(void *context)
+{
+    (void)context;
+}
+
+static const struct web_stream_hooks silent_stream = {.opened = open_silent,
+                                                      .closed = close_silent,
+                                                      .update = update_rarely,
+                                                      .write = write_nothing,
+                                                      .forget = forget_nothing};
 
 /* Each reader is sent how many updates there were, where that is new to it. */
 struct counting {
     int64_t wait_ms;
     int64_t write_us; /* of a core, that this takes */
+    atomic_int readers;
     atomic_int updates;
+    atomic_int forgotten; /* how often */
 };
 
 static int64_t cpu_us(void)
@@ -131,13 +141,15 @@ static int64_t cpu_us(void)
 
 static void *open_count(void *context)
 {
-    (void)context;
+    struct counting *counting = context;
+    counting->readers++;
     return memory_new(sizeof(int));
 }
 
 static void close_count(void *context, void *reader)
 {
-    (void)context;
+    struct counting *counting = context;
+    counting->readers--;
     free(reader);
 }
 
@@ -160,8 +172,17 @@ static bool write_count(void *context, void *reader, struct text *piece)
     return false;
 }
 
-static const struct web_stream_hooks counting_stream = {
-    .opened = open_count, .closed = close_count, .update = count_update, .write = write_count};
+static void count_forgotten(void *context)
+{
+    struct counting *counting = context;
+    counting->forgotten++;
+}
+
+static const struct web_stream_hooks counting_stream = {.opened = open_count,
+                                                        .closed = close_count,
+                                                        .update = count_update,
+                                                        .write = write_count,
+                                                        .forget = count_forgotten};
 
 static struct counting slow_source = {.wait_ms = 3600000};
 static struct counting fast_source = {.wait_ms = 10};
@@ -194,6 +215,7 @@ static int setup(void **state)
     _cleanup_(error_done) struct error error = {0};
     signal(SIGPIPE, SIG_IGN);
     slow_source.updates = fast_source.updates = costly_source.updates = 0;
+    slow_source.forgotten = fast_source.forgotten = costly_source.forgotten = 0;
     return web_start(&settings, (struct web **)state, &error) ? 0 : -1;
 }
 
@@ -694,6 +716,41 @@ static void a_further_reader_is_sent_at_once_what_is_there(void **state)
     close(second);
 }
 
+static void wait_until_is(atomic_int *number, int expected)
+{
+    enum { PATIENCE_MS = 10000, MOMENT_US = 1000 };
+    const int64_t until_ms = clock_now_ms() + PATIENCE_MS;
+    while (*number != expected) {
+        assert_true(clock_now_ms() < until_ms);
+        usleep(MOMENT_US);
+    }
+}
+
+/* Each is the only one, and its next update is in an hour. */
+static void readers_that_come_and_leave_in_turn_have_no_updates_of_their_own(void **state)
+{
+    for (int i = 0; i < 10; i++) {
+        int reader = follow(*state, GET("/slow"));
+        wait_for(reader, "<1>");
+        close(reader);
+        wait_until_is(&slow_source.readers, 0);
+    }
+    assert_int_equal(slow_source.updates, 1);
+    assert_int_equal(slow_source.forgotten, 0);
+}
+
+static void a_source_forgets_when_its_next_update_would_be_due(void **state)
+{
+    for (int i = 1; i <= 3; i++) {
+        int updates = fast_source.updates;
+        int reader = follow(*state, GET("/fast"));
+        wait_for(reader, "<");
+        close(reader);
+        wait_until_is(&fast_source.forgotten, i);
+        assert_true(fast_source.updates > updates);
+    }
+}
+
 static void a_stream_keeps_its_own_time(void **state)
 {
     int fast = follow(*state, GET("/fast"));
@@ -991,6 +1048,8 @@ int main(void)
         TEST(readers_of_one_address_leave_places_to_others),
         TEST(a_reader_that_sent_too_much_leaves_its_place_too),
         TEST(a_further_reader_is_sent_at_once_what_is_there),
+        TEST(readers_that_come_and_leave_in_turn_have_no_updates_of_their_own),
+        TEST(a_source_forgets_when_its_next_update_would_be_due),
         TEST(a_stream_keeps_its_own_time),
         TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
         TEST(proxies_pass_a_stream_on_at_once),

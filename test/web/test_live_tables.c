@@ -98,10 +98,10 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_string_equal(first,
                         "retry: 2000\nevent: hello\ndata: {\"h\":1}\n\n"
-                        "event: server\ndata: {\"s\":1}\n\n"
                         "event: rows\ndata: {\"table\":\"triggers\",\"rows\":["
                         "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}},"
                         "{\"id\":3,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}}],\"gone\":[]}\n\n"
+                        "event: server\ndata: {\"s\":1}\n\n"
                         "event: ready\ndata: {}\n\n");
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *same = news(&world, reader);
@@ -111,9 +111,9 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     world.without = 1;
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *changed = news(&world, reader);
-    assert_string_equal(changed, "event: server\ndata: {\"s\":1}\n\n"
-                                 "event: rows\ndata: {\"table\":\"triggers\",\"rows\":["
-                                 "{\"id\":3,\"live\":{\"v\":2}}],\"gone\":[1]}\n\n");
+    assert_string_equal(changed, "event: rows\ndata: {\"table\":\"triggers\",\"rows\":["
+                                 "{\"id\":3,\"live\":{\"v\":2}}],\"gone\":[1]}\n\n"
+                                 "event: server\ndata: {\"s\":1}\n\n");
     world.without = 0;
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *back = news(&world, reader);
@@ -146,6 +146,31 @@ static void figures_say_when_they_are_sent(void **state)
     }
     for (int i = 0; i < 2; i++)
         live_tables_stream.closed(world.tables, readers[i]);
+    end(&world);
+}
+
+/* One may be back before there is another update. */
+static void rows_are_there_until_they_are_forgotten(void **state)
+{
+    (void)state;
+    struct world world = {.count = 1, .live = "{}"};
+    begin(&world);
+    void *reader = live_tables_stream.opened(world.tables);
+    live_tables_stream.update(world.tables);
+    live_tables_stream.closed(world.tables, reader);
+    reader = live_tables_stream.opened(world.tables);
+    _cleanup_(memory_free) char *kept = news(&world, reader);
+    assert_non_null(strstr(kept, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{}}"));
+    assert_non_null(strstr(kept, "event: server\n"));
+    live_tables_stream.closed(world.tables, reader);
+    live_tables_stream.forget(world.tables);
+    reader = live_tables_stream.opened(world.tables);
+    _cleanup_(memory_free) char *nothing = news(&world, reader);
+    assert_string_equal(nothing, "");
+    live_tables_stream.update(world.tables);
+    _cleanup_(memory_free) char *all = news(&world, reader);
+    assert_non_null(strstr(all, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{}}"));
+    live_tables_stream.closed(world.tables, reader);
     end(&world);
 }
 
@@ -269,18 +294,24 @@ struct rows {
 struct changing {
     struct live_tables *tables;
     struct rows rows;
-    unsigned last; /* of all numbers that rows were given */
+    unsigned last;    /* of all numbers that rows were given */
+    unsigned updates; /* so far: the figures of each are its number */
+    bool is_failing;  /* updates end before there are figures */
 };
 
 struct holder {
     void *reader;
     struct rows held;
     unsigned hellos;
+    unsigned figures; /* the last ones, 0: none yet */
+    unsigned figures_taken;
 };
 
 static int64_t update_changing(void *context, struct live_tables *tables)
 {
-    const struct changing *changing = context;
+    struct changing *changing = context;
+    char figures[32];
+    snprintf(figures, sizeof(figures), "{\"s\":%u}", ++changing->updates);
     for (int table = 0; table < CHANGING; table++) {
         live_tables_begin(tables, table);
         for (uint64_t id = 1; id <= MAX_ID; id++) {
@@ -296,7 +327,8 @@ static int64_t update_changing(void *context, struct live_tables *tables)
         }
         live_tables_end(tables, table);
     }
-    live_tables_server(tables, "{\"s\":1}");
+    if (!changing->is_failing)
+        live_tables_server(tables, figures);
     return 1000;
 }
 
@@ -330,10 +362,18 @@ static void take_rows(struct holder *holder, const char *data)
         holder->held.of[table][json_integer_value(each)] = (struct numbers){0};
 }
 
+static void take_figures(struct holder *holder, const char *data)
+{
+    _cleanup_(json_done) json_t *figures = json_loads(data, JSON_DISABLE_EOF_CHECK, NULL);
+    holder->figures = (unsigned)json_integer_value(json_object_get(figures, "s"));
+    holder->figures_taken++;
+}
+
 /* As a page does. True: it was sent something. */
 static bool read_piece(const struct changing *changing, struct holder *holder)
 {
     static const char rows[] = "event: rows\ndata: ";
+    static const char figures[] = "event: server\ndata: ";
     struct text piece = {0};
     bool is_more = live_tables_stream.write(changing->tables, holder->reader, &piece);
     const char *at = piece.bytes;
@@ -343,6 +383,8 @@ static bool read_piece(const struct changing *changing, struct holder *holder)
     }
     for (; at != NULL && (at = strstr(at, rows)) != NULL; at++)
         take_rows(holder, at + strlen(rows));
+    for (at = piece.bytes; at != NULL && (at = strstr(at, figures)) != NULL; at++)
+        take_figures(holder, at + strlen(figures));
     is_more |= piece.length > 0;
     text_done(&piece);
     return is_more;
@@ -515,11 +557,58 @@ static void rows_may_move_below_readers(void **state)
     changing_free(changing);
 }
 
+/* Those say how old the rows are, at the least. */
+static void figures_come_after_the_rows_of_their_update(void **state)
+{
+    (void)state;
+    struct changing *changing = changing_new();
+    struct holder *holder = open_in_the_middle(changing);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(holder->figures_taken, 0);
+        change_rows(changing, 2, 40000, 2);
+        live_tables_stream.update(changing->tables);
+        read_piece(changing, holder);
+    }
+    while (holder->figures_taken == 0)
+        read_piece(changing, holder);
+    assert_int_equal(holder->figures, 1); /* it began with those */
+    while (read_piece(changing, holder))
+        ;
+    assert_int_equal(holder->figures, changing->updates);
+    assert_int_equal(holder->figures_taken, 2);
+    end_with_all(changing, holder);
+}
+
+/* It gave some rows and no figures: what a reader has is as old as it was. */
+static void an_update_that_fails_renews_no_figures(void **state)
+{
+    (void)state;
+    struct changing *changing = changing_new();
+    struct holder *holder = open_in_the_middle(changing);
+    while (read_piece(changing, holder))
+        ;
+    changing->is_failing = true;
+    change_rows(changing, 2, 40000, 2);
+    live_tables_stream.update(changing->tables);
+    assert_holds_all(changing, holder);
+    assert_int_equal(holder->figures_taken, 1);
+    struct holder *other = open_holder(changing);
+    assert_holds_all(changing, other);
+    assert_int_equal(other->figures, 1);
+    close_holder(changing, other);
+    changing->is_failing = false;
+    live_tables_stream.update(changing->tables);
+    assert_holds_all(changing, holder);
+    assert_int_equal(holder->figures, changing->updates);
+    end_with_all(changing, holder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_is_sent_everything_and_then_what_changes),
         cmocka_unit_test(figures_say_when_they_are_sent),
+        cmocka_unit_test(rows_are_there_until_they_are_forgotten),
         cmocka_unit_test(a_slow_reader_is_sent_the_newest_state_once),
         cmocka_unit_test(pieces_are_bounded),
         cmocka_unit_test(lines_of_the_log_follow), /* it numbers the first lines */
@@ -529,6 +618,8 @@ int main(void)
         cmocka_unit_test(rows_that_come_on_both_sides_of_a_reader_are_sent),
         cmocka_unit_test(rows_that_end_and_come_back_are_other_ones),
         cmocka_unit_test(rows_may_move_below_readers),
+        cmocka_unit_test(figures_come_after_the_rows_of_their_update),
+        cmocka_unit_test(an_update_that_fails_renews_no_figures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,8 +14,8 @@ export const store = {
   trend: [], // the last hour of some figures of the server: what is in `server`, and now
   log: [],
   isReady: false,
-  connection: "connecting", // live; late: what is shown is not renewed; lost
-  renewedAt: null, // when what is shown was, by our clock; null: not yet
+  connection: "connecting", // live; late: what is shown is old; lost
+  renewedAt: null, // when what is shown was so, by our clock; null: not yet
   clockOffset: 0, // seconds that the server's clock is ahead of ours
   version: { triggers: 0, connections: 0, workers: 0, log: 0 },
 };
@@ -51,7 +51,6 @@ export const serverNow = () => Date.now() / 1000 + store.clockOffset;
 
 function begin(hello) {
   store.hello = hello;
-  store.server = {};
   store.workerCounts = {};
   store.trend = [];
   incoming = noTables();
@@ -59,9 +58,11 @@ function begin(hello) {
   if (!store.isReady) store.tables = incoming;
 }
 
+// What comes may be old: the server's loop was busy since, or the connection is slow.
 function renew() {
-  store.renewedAt = Date.now();
-  store.connection = "live";
+  const isKnown = typeof store.server.time === "number" && typeof store.server.sent === "number";
+  store.renewedAt = isKnown ? (store.server.time - store.clockOffset) * 1000 : Date.now();
+  store.connection = isLongAgo(store.renewedAt, MAX_AGE_MS) ? "late" : "live";
 }
 
 // The lines of the log come after the rows.
@@ -86,11 +87,11 @@ function takeRows({ table, rows, gone }) {
   store.version[table]++;
 }
 
-// The figures come with each update of the rows.
+// The figures close an update: all its rows have come, and none is older than they.
 function takeServer(server) {
-  if (isComplete) renew();
   store.server = { ...server, ...store.workerCounts };
   if (typeof server.sent === "number") store.clockOffset = server.sent - Date.now() / 1000;
+  if (isComplete) renew();
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS) : 0;
   if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
@@ -104,9 +105,20 @@ export function takeWorkerCounts(counts) {
   changed();
 }
 
-// What the server knows from before this page was opened.
+const TREND_RETRY_MS = 15000;
+
+// A server that is busy refuses it, and may not be busy later.
 async function takeTrend() {
   const { hello } = store;
+  while (store.hello === hello) {
+    const isDone = await takeTrendOf(hello).then(() => true, () => false);
+    if (isDone) return changed();
+    await new Promise((resolve) => setTimeout(resolve, TREND_RETRY_MS));
+  }
+}
+
+// What the server knows from before this page was opened.
+async function takeTrendOf(hello) {
   const { columns, rows } = await (await request("/api/trend")).json();
   if (store.hello !== hello) return; // of a trend that has been forgotten since
   const before = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
@@ -221,7 +233,7 @@ function connect() {
     });
   on("hello", (hello) => {
     begin(hello);
-    if (hasServer()) takeTrend().then(changed, () => {});
+    if (hasServer()) takeTrend();
   });
   on("rows", takeRows);
   on("server", takeServer);

@@ -40,9 +40,8 @@ struct stream_source {
     struct web_streams *streams;
     const struct web_stream_hooks *hooks;
     void *context;
-    struct event *wake; /* pending while there are readers */
-    int64_t update_at_ms;
-    int64_t idle_until_ms; /* no update before that, also for the first reader */
+    struct event *wake;   /* pending while there are readers, or what they were sent last */
+    int64_t update_at_ms; /* not before, also where all readers have gone and others come */
     size_t readers;
     int64_t between_us; /* that pieces took since the last update */
     TAILQ_ENTRY(stream_source) all;
@@ -69,13 +68,13 @@ struct web_streams {
 
 /* ---- pieces ---- */
 
-/* What the reader has not taken: what we have, and what our kernel has. That frees its buffer for
- * more only when a third of it has been taken, which may be later than a slow reader's timeout. */
-static size_t bytes_left(const struct web_stream_reader *reader)
+/* The kernel frees its buffer for more only when a third of it has been taken, which may be later
+ * than a slow reader's timeout. */
+size_t web_stream_bytes_left(struct bufferevent *bufferevent)
 {
     int in_kernel = 0;
-    ioctl(bufferevent_getfd(reader->bufferevent), SIOCOUTQ, &in_kernel);
-    return evbuffer_get_length(bufferevent_get_output(reader->bufferevent)) + (size_t)in_kernel;
+    ioctl(bufferevent_getfd(bufferevent), SIOCOUTQ, &in_kernel);
+    return evbuffer_get_length(bufferevent_get_output(bufferevent)) + (size_t)in_kernel;
 }
 
 bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms)
@@ -111,7 +110,8 @@ static void send_bytes(struct web_stream_reader *reader, const char *bytes, size
     reader->sent_at_ms = clock_now_ms();
     evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
     evbuffer_free(buffer);
-    reader->progress = (struct web_stream_progress){bytes_left(reader), reader->sent_at_ms};
+    reader->progress = (struct web_stream_progress){web_stream_bytes_left(reader->bufferevent),
+                                                    reader->sent_at_ms};
 }
 
 /* What does not fit is written when this piece has been taken. News after the last piece waits for
@@ -145,8 +145,9 @@ static void disconnect(const struct web_stream_reader *reader)
     evhttp_connection_free(evhttp_request_get_connection(reader->evhttp_request));
 }
 
-static void wake_after(const struct stream_source *source, int64_t wait_ms)
+static void plan_wake(const struct stream_source *source, int64_t now_ms)
 {
+    int64_t wait_ms = MIN(MAX(source->update_at_ms - now_ms, 0), WAKE_MS);
     const struct timeval wait = {wait_ms / 1000, wait_ms % 1000 * 1000};
     evtimer_add(source->wake, &wait);
 }
@@ -163,7 +164,8 @@ static void serve_readers(const struct stream_source *source, bool has_news)
         if (reader->source != source)
             continue;
         bool is_stuck = reader->is_sending &&
-                        web_stream_is_stuck(&reader->progress, bytes_left(reader), now_ms);
+                        web_stream_is_stuck(&reader->progress,
+                                            web_stream_bytes_left(reader->bufferevent), now_ms);
         if (now_s >= reader->ends_s || is_stuck) {
             disconnect(reader);
             continue;
@@ -179,22 +181,23 @@ static void wake(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     struct stream_source *source = argument;
-    if (source->readers == 0)
-        return;
     int64_t began_us = thread_cpu_us();
-    bool is_update = clock_now_ms() >= source->update_at_ms;
-    int64_t wait_ms = is_update ? source->hooks->update(source->context) : 0;
-    serve_readers(source, is_update);
+    bool is_due = clock_now_ms() >= source->update_at_ms;
+    if (is_due && source->readers == 0) {
+        source->hooks->forget(source->context);
+        return;
+    }
+    int64_t wait_ms = is_due ? source->hooks->update(source->context) : 0;
+    serve_readers(source, is_due);
     int64_t busy_us = thread_cpu_us() - began_us;
     int64_t now_ms = clock_now_ms();
-    if (is_update) {
+    if (is_due) {
         busy_us += MIN(source->between_us, MAX_BETWEEN_US);
         source->between_us = 0;
-        source->idle_until_ms = now_ms + BUSY_SHARE * busy_us / 1000;
-        source->update_at_ms = source->idle_until_ms + wait_ms;
+        source->update_at_ms = now_ms + wait_ms + BUSY_SHARE * busy_us / 1000;
     } else
         source->between_us += busy_us;
-    wake_after(source, MIN(MAX(source->update_at_ms - now_ms, 0), WAKE_MS));
+    plan_wake(source, now_ms);
 }
 
 /* ---- the interface ---- */
@@ -279,13 +282,10 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     evhttp_send_reply_start(evhttp_request, HTTP_OK, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
-    /* The next update may be far away, and what it left is there; but for the first, for which it
-     * may be old. One that comes and leaves in a loop gets no more updates than one that stays. */
-    if (reader->source->readers++ == 0) {
-        reader->source->update_at_ms = reader->source->idle_until_ms;
-        wake_after(reader->source, 0);
-    } else
-        send_between(reader);
+    reader->source->readers++;
+    /* The next update may be far away, and what the last one left may be there. */
+    send_between(reader);
+    plan_wake(reader->source, clock_now_ms());
     return reader;
 }
 

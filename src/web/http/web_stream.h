@@ -6,8 +6,10 @@
  * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
  * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
  * Looking for changes and writing them take at most a twentieth of a core: a source that takes more
- * is updated less often. One that has no reader has forgotten what it had: for the first that comes
- * it is updated at once.
+ * is updated less often. That holds for readers that come and leave in turn, too: a source that no
+ * reader is left of keeps what it has until its next update would be due, and for the first that
+ * comes after that it is updated at once. On top of that comes what the kernel does to send it, and
+ * what readers that come are sent at once, though that puts the next update off, too.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -39,8 +41,11 @@ struct web_stream_hooks {
     int64_t (*update)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);
+    /* There has been no reader for a while: what update() left is not needed before the next. */
+    void (*forget)(void *context);
 };
 
+struct bufferevent;
 struct event_base;
 struct evhttp_connection;
 struct evhttp_request;
@@ -69,6 +74,10 @@ struct web_stream_progress {
     size_t left_bytes;
     int64_t taken_at_ms;
 };
+
+/* What the client of a connection has not taken of what it is sent: what we have, and what our
+ * kernel has. */
+size_t web_stream_bytes_left(struct bufferevent *bufferevent);
 
 /* Notes whether the reader, who has so much left to take now, has taken something. True: nothing
  * for WEB_STREAM_TIMEOUT_MS. For tests, too. */
