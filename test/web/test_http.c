@@ -541,6 +541,58 @@ static void clients_are_answered_after_pages_that_take_longer_than_their_time(vo
     assert_true(behind.length > 0 && text_ends_with(behind.bytes, "hello nobody"));
 }
 
+/* Though it needs longer than its time for the whole. */
+static void a_client_has_its_time_for_each_part_of_a_response(void **state)
+{
+    enum {
+        PART_BYTES = 1 << 20,
+        PAUSE_US = SHORT_MS * 1000 / 2,
+        HUGE_BYTES = 20 << 20,
+        LONG_TIME_MS = 5 * SHORT_MS
+    };
+    static char part[PART_BYTES];
+    const int small = 64 << 10;
+    size_t taken = 0;
+    int fd = connect_to(*state);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    int64_t began_ms = clock_now_ms();
+    send_text(fd, GET("/huge"));
+    for (ssize_t length; (length = recv(fd, part, PART_BYTES, MSG_WAITALL)) > 0;) {
+        taken += (size_t)length;
+        usleep(PAUSE_US);
+    }
+    assert_true(taken > HUGE_BYTES);
+    assert_true(clock_now_ms() - began_ms > LONG_TIME_MS);
+    close(fd);
+}
+
+/* Then its address may have another large response. */
+static void a_client_that_takes_next_to_nothing_is_closed(void **state)
+{
+    enum {
+        PART_BYTES = 1000,
+        PAUSE_US = SHORT_MS * 1000 / 10,
+        MAX_PARTS = 400,
+        PARTS_PER_LOOK = 10
+    };
+    char part[PART_BYTES];
+    const int small = 4 << 10;
+    bool is_closed = false;
+    int fd = connect_to(*state);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    send_text(fd, GET("/huge"));
+    for (int i = 1; !is_closed && i <= MAX_PARTS; i++) {
+        assert_true(recv(fd, part, PART_BYTES, 0) > 0);
+        usleep(PAUSE_US);
+        if (i % PARTS_PER_LOOK != 0)
+            continue;
+        _cleanup_(memory_free) char *response = fetch(*state, GET("/mebibytes"));
+        is_closed = text_starts_with(response, "HTTP/1.1 200 ");
+    }
+    assert_true(is_closed);
+    close(fd);
+}
+
 static void a_refusal_in_text_replaces_what_a_page_has_written(void **state)
 {
     (void)state;
@@ -1041,6 +1093,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             clients_are_answered_after_pages_that_take_longer_than_their_time, set_up_short,
             teardown),
+        cmocka_unit_test_setup_teardown(a_client_has_its_time_for_each_part_of_a_response,
+                                        set_up_short, teardown),
+        cmocka_unit_test_setup_teardown(a_client_that_takes_next_to_nothing_is_closed, set_up_short,
+                                        teardown),
         cmocka_unit_test(a_refusal_in_text_replaces_what_a_page_has_written),
         TEST(responses_that_are_not_read_are_bounded),
         TEST(a_response_above_the_bound_is_sent_where_it_is_alone),

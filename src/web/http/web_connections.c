@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "web/http/web_address.h"
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -29,6 +30,9 @@ enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
 
 enum { CONNECTION_MS = 5000 };
 
+/* What a client has to take of a response in that time, to have as much time again. */
+enum { MIN_TAKEN_BYTES = 64 << 10 };
+
 static const struct timeval eviction_delay = {0, 1000};
 static const struct timeval retry_delay = {0, 100000};
 
@@ -38,6 +42,7 @@ struct web_connection {
     struct bufferevent *bufferevent;
     struct event *deadline;
     size_t pending_bytes;             /* of its response, while that is not read */
+    size_t left_bytes;                /* of it, when its present time began */
     bool is_counted;                  /* against MAX_CONNECTIONS */
     bool has_requested;               /* evhttp calls us at its end */
     struct web_stream_reader *reader; /* NULL: it gets one response */
@@ -85,11 +90,27 @@ static void connection_disconnect(struct web_connection *connection)
         connection_free(connection);
 }
 
-static void deadline_passed(evutil_socket_t fd, short what, void *connection)
+/* Of a response. What is not in the kernel yet waits for us: the client has taken what it could
+ * where nothing is there. */
+static bool is_reading(const struct web_connection *connection, size_t left_bytes)
+{
+    size_t ours = evbuffer_get_length(bufferevent_get_output(connection->bufferevent));
+    return left_bytes > 0 &&
+           (left_bytes == ours || left_bytes + MIN_TAKEN_BYTES <= connection->left_bytes);
+}
+
+static void deadline_passed(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
-    connection_disconnect(connection);
+    struct web_connection *connection = argument;
+    size_t left_bytes = web_stream_bytes_left(connection->bufferevent);
+    if (!connection->has_requested || !is_reading(connection, left_bytes)) {
+        connection_disconnect(connection);
+        return;
+    }
+    connection->left_bytes = left_bytes;
+    web_connection_begin_deadline(connection);
 }
 
 static void connection_closed(struct evhttp_connection *evhttp_connection, void *argument)
@@ -251,7 +272,7 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
     /* One alone is sent, however large it is: it would be too large the next time, too. */
     if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
-    connection->pending_bytes = bytes;
+    connection->pending_bytes = connection->left_bytes = bytes;
     return true;
 }
 

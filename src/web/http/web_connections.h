@@ -1,8 +1,8 @@
 /*
  * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
- * neither. Each has 5 s to send its request, and 5 s to read the one response that it gets, or
- * becomes that of a reader of a stream (web_stream.h). How long a page is written, and waits for
- * others, is not the client's time.
+ * neither. Each has 5 s to send its request, and then 5 s for each 64 KiB of the one response that
+ * it gets, or becomes that of a reader of a stream (web_stream.h). How long a page is written, and
+ * waits for others, is not the client's time.
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
  * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
@@ -45,7 +45,8 @@ struct web_connection *web_connections_begin_request(const struct web_connection
  * with other responses that are not read yet they would be too many. */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
-/* Gives the client its time from now on: here to read the response, which is sent next. */
+/* Gives the client its time from now on: here to read the response, which is sent next, or 64 KiB
+ * of it, and then as much again. */
 void web_connection_begin_deadline(struct web_connection *connection);
 
 /* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
