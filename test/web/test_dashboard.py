@@ -574,6 +574,9 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
         browser.wait_for_text("No triggers yet")
         ahead = browser.evaluate("import('/assets/store.js').then(({ serverNow }) => serverNow() - Date.now() / 1000)")
         assert 990 < ahead < 1010
+        browser.wait_for_text("Not live since ", "#status")  # of the figures, though they have just come
+        age = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+        assert 590 < age < 660
         browser.evaluate("location.assign('about:blank')")
         server.shutdown()
 
@@ -647,6 +650,73 @@ def test_values_that_are_not_renewed_are_not_live(browser, stub):
     assert len(stub.readers) == 1
     stub.readers[0].put(FIGURES)
     browser.wait_for_text("Live", "#status")
+
+
+def figures(age):
+    """Figures that are so many seconds old when they are sent."""
+    now = time.time()
+    return f'event: server\ndata: {json.dumps({"triggers": 0, "time": now - age, "sent": now})}\n\n'
+
+
+def test_values_that_come_late_are_not_live(browser, stub):
+    """As of a server whose loop was busy, or over a slow connection: they come, and are old."""
+    for age, status in ((60, "Not live since "), (1, "Live"), (60, "Not live since ")):
+        stub.readers[0].put(figures(age))
+        browser.wait_for_text(status, "#status")
+    stub.readers[0].put("event: alive\ndata: {}\n\n")
+    time.sleep(2)
+    assert browser.text("#status").startswith("Not live since ")
+    renewed = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+    assert 60 <= renewed < 90
+    is_clean(browser)
+
+
+def test_sums_say_that_they_are_a_part(browser, stub):
+    now = time.time()
+    sums = {"triggers": 11, "failing": 9, "unmeasured": 1, "active": 1, "queries": 2, "waiting": 4, "inFlight": 2, "replicas": 1, "time": now, "sent": now}
+    stub.readers[0].put(f"event: server\ndata: {json.dumps(sums)}\n\n")
+    notes = ("Object.fromEntries([...document.querySelectorAll('.card')].map((card) =>"
+             " [card.querySelector('dt').textContent, card.querySelector('.note').textContent]))")
+    browser.wait(f"{notes}['Active triggers'] === 'of 11, 10 unknown'")
+    shown = browser.evaluate(notes)
+    assert {shown[name] for name in ("Waiting", "In flight", "Replicas wanted")} == {"10 triggers unknown"}, shown
+
+
+def test_what_is_not_0_is_not_shown_as_0(browser, stub):
+    shop = {"namespace": "shop", "target": 0.001, "replicas": 2, "state": "answered", "active": True}
+    stub.readers[0].put(rows("triggers", {**shop, "name": "ratio", "waiting": 0.004},
+                             {**shop, "name": "steady", "arrivals": 0, "consumption": 0.0001, "ratesAreBounds": True},
+                             {**shop, "name": "rising", "arrivals": 2.5, "consumption": 0, "ratesAreBounds": True},
+                             {**shop, "name": "reported", "arrivals": 0.0625, "consumption": 0}) + figures(0))
+    browser.wait_for_text("shop/steady")
+    cells = {name: browser.evaluate(f"[...document.querySelectorAll('td.of-{name}')].map((cell) => cell.textContent)")
+             for name in ("name", "waiting", "target", "arrivals", "consumption")}
+    shown = {name.split()[0].removeprefix("shop/"): row for name, *row in zip(*cells.values())}
+    assert shown == {"ratio": ["0.004", "0.001", "–", "–"], "steady": ["–", "0.001", "–", "–"],
+                     "rising": ["–", "0.001", "≥ 2.5", "–"], "reported": ["–", "0.001", "0.0625", "0"]}
+    browser.click("thead th.of-consumption button")  # what is unknown comes last
+    names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
+    browser.wait(f"{names}[0] === 'shop/reported'")
+
+
+def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.hide()
+    time.sleep(6)
+    browser.evaluate("""(async () => {
+        ({ store: window.store } = await import('/assets/store.js'));
+        const { fetch } = window;
+        window.refused = 0;
+        window.fetch = async (path, options) => {
+            if (path !== '/api/trend') return fetch(path, options);
+            const rows = [[Date.now() / 1000 - 1000]];
+            return window.refused++ === 0 ? new Response('{"error": "busy"}', { status: 503 })
+                : new Response(JSON.stringify({ columns: ['time'], rows }));
+        };
+    })()""")
+    browser.hide(False)  # which connects again
+    browser.wait("window.refused === 2 && store.trend[0].time < Date.now() / 1000 - 900")
 
 
 def test_a_tab_that_is_shown_again_is_not_live_before_it_is_connected(browser, stub):
@@ -809,6 +879,60 @@ def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(brow
     })()""")
     assert ["row 2" in text for text in shown] == [False, True], shown
     assert all("row 1" in text and "row 3" in text for text in shown), shown
+
+
+def test_the_focus_stays_on_its_row(browser, server):
+    """Or the key Enter opens what another row is about. Of one that leaves the view it goes to the table."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    seen = browser.evaluate("""(async () => {
+        const { drawLink, Table } = await import('/assets/table.js');
+        const all = new Map(Array.from({ length: 300 }, (_, id) => [id, { id, place: id }]));
+        const columns = [{ key: 'name', label: 'Name', value: ({ place }) => place,
+          draw: (cell, { id }) => drawLink(cell, `#row-${id}`, `row ${id}`) }];
+        const sort = { key: 'name', isDown: false };
+        let isGrouped = false;
+        const groups = (rows) => (isGrouped ? [{ key: 'all', title: 'All', note: '', rows, isFolded: false }] : null);
+        const table = new Table({ name: 'rows', label: 'Rows', columns, byId: () => all, sort, groups });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh(true);
+        const linkOf = (id) => table.body.querySelector(`a[href="#row-${id}"]`);
+        const places = () => [...table.body.querySelectorAll('tr:not(.space) a')].map((link) => link.innerText);
+        const focused = () => document.activeElement.innerText.split('\\n')[0];
+        const seen = [];
+        linkOf(3).focus();
+        for (const place of [7.5, -1, 2.5, 0.5]) {
+            all.get(3).place = place;
+            table.refresh(true);
+            seen.push([focused(), places().indexOf('row 3'), new Set(places()).size === places().length]);
+        }
+        isGrouped = true;
+        table.refresh(true);
+        seen.push([focused(), places().indexOf('row 3')]);
+        table.scroller.scrollTop = 88;
+        table.draw();
+        seen.push([focused(), places().indexOf('row 3')]);
+        all.get(3).place = 1000;
+        table.refresh(true);
+        seen.push(document.activeElement === table.scroller);
+        return seen;
+    })()""")
+    assert seen == [["row 3", 7, True], ["row 3", 0, True], ["row 3", 3, True], ["row 3", 1, True], ["row 3", 1], ["row 3", 1], True], seen
+
+
+def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } });
+        document.documentElement.dataset.theme = 'none';
+        const script = document.createElement('script');
+        script.type = 'module';
+        script.src = '/assets/theme.js?again';
+        document.head.append(script);
+        await new Promise((resolve) => { script.onload = resolve; });
+    })()""")
+    assert browser.evaluate("document.documentElement.dataset.theme") == "light"
 
 
 def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server):

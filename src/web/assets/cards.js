@@ -17,10 +17,10 @@ const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 // A source may count no messages, or none in flight.
 const reported = (s, figure, note) => (figure == null && s.triggers > 0 && !unknown(s) ? "not reported" : note);
 
-function noteOfWaiting(s) {
-  if (unknown(s)) return `${plural(unknown(s), "trigger")} unknown`;
-  return s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries"));
-}
+// Of a sum over triggers, which may be a part of it.
+const noteOfSum = (s, note) => (unknown(s) ? `${plural(unknown(s), "trigger")} unknown` : note);
+
+const noteOfQueries = (s) => (s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries")));
 
 function noteOfWorkers(s) {
   if (!isRehearsal()) return s.workers == null ? "" : `running, of ${plural(s.workers, "pod")}`;
@@ -34,9 +34,10 @@ function noteOfWorkers(s) {
 const jobsDone = (s) => s.jobsDone ?? (store.tables.workers.size === 0 ? 0 : null);
 
 const cards = [
-  { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting), note: noteOfWaiting },
+  { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting),
+    note: (s) => noteOfSum(s, noteOfQueries(s)) },
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
-    note: (s) => reported(s, s.inFlight, "unacknowledged") },
+    note: (s) => noteOfSum(s, reported(s, s.inFlight, "unacknowledged")) },
   { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Active jobs",
     text: (s) => compact(s.runningWorkers), note: noteOfWorkers },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
@@ -44,7 +45,7 @@ const cards = [
   { key: "active", label: "Active triggers", text: (s) => number(s.active),
     note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas),
-    note: (s) => `without min and max${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
+    note: (s) => noteOfSum(s, "without min and max") },
   { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed),
     note: (s) => reported(s, s.consumed, "since start, at least") },
   { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond),

@@ -1,4 +1,4 @@
-// Numbers and times for people. What is unknown is a dash, never 0.
+// Numbers and times for people. What is unknown is a dash, never 0, and what is not 0 is not shown as 0.
 
 export const UNKNOWN = "–";
 
@@ -10,7 +10,8 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value) {
   if (!isNumber(value)) return UNKNOWN;
-  return Math.abs(value) >= 100 || Number.isInteger(value) ? whole.format(value) : fine.format(value);
+  if (Math.abs(value) >= 100 || Number.isInteger(value)) return whole.format(value);
+  return Math.abs(value) >= 1 ? fine.format(value) : String(Number(value.toPrecision(3)));
 }
 
 export function compact(value) {
@@ -18,25 +19,31 @@ export function compact(value) {
   return Math.abs(value) < 100000 ? number(value) : short.format(value);
 }
 
+// A rate of which only a lower bound may be known: that it is at least about 0 says nothing. null: it is unknown.
+const MIN_BOUND = 0.005;
+export const knownRate = (value, isBound) => (!isNumber(value) || (isBound && value < MIN_BOUND) ? null : value);
+
 export function rate(value, isBound = false) {
-  if (!isNumber(value)) return UNKNOWN;
-  const text = value >= 100 ? whole.format(value) : value >= 10 ? value.toFixed(1) : value.toFixed(value === 0 ? 0 : 2);
-  return isBound && value > 0 ? `≥ ${text}` : text;
+  const known = knownRate(value, isBound);
+  return known !== null && isBound ? `≥ ${number(known)}` : number(known);
 }
 
 export function bytes(value) {
   if (!isNumber(value)) return UNKNOWN;
   const mib = value / 1048576;
+  if (mib > 0 && mib < 0.05) return "< 0.1 MiB";
   return mib >= 1024 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(mib < 10 ? 1 : 0)} MiB`;
 }
 
 export function percent(value) {
-  return isNumber(value) ? `${(value * 100).toFixed(value < 0.1 && value > 0 ? 1 : 0)} %` : UNKNOWN;
+  if (!isNumber(value)) return UNKNOWN;
+  if (value > 0 && value < 0.0005) return "< 0.1 %";
+  return `${(value * 100).toFixed(value < 0.1 && value > 0 ? 1 : 0)} %`;
 }
 
 export function duration(seconds) {
   if (!isNumber(seconds)) return UNKNOWN;
-  if (seconds < 0.001) return "0 ms";
+  if (seconds > 0 && seconds < 0.001) return "< 1 ms";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;

@@ -13,6 +13,9 @@ const compare = (left, right) => {
   return typeof left === "string" ? collator.compare(left, right) : left - right;
 };
 
+// Of a row, or the title of a group.
+const keyOf = (item) => (typeof item === "object" ? `group ${item.key}` : item);
+
 // "-waiting" in an address: by this column, the largest first.
 export const sortText = ({ key, isDown }) => `${isDown ? "-" : ""}${key}`;
 export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.startsWith("-") });
@@ -119,7 +122,7 @@ export class Table {
   newRow() {
     const cells = this.columns.map((column) => el("td", { class: this.cellClass(column) }));
     const element = el("tr", {}, cells);
-    return { element, cells, title: null };
+    return { element, cells, title: null, key: null };
   }
 
   // A row of the pool becomes the title of a group, and one of cells again.
@@ -139,6 +142,23 @@ export class Table {
     if (row.element.firstChild !== row.title.cell) row.element.replaceChildren(row.title.cell);
   }
 
+  // The focus stays on its row where that goes, as the pointer has its second: the other elements are moved around it,
+  // since one that is moved loses the focus. Of a row that is no longer in view it goes to the table.
+  keepFocus(shown) {
+    const from = this.pool.findIndex(({ element }) => element.contains(document.activeElement));
+    if (from < 0 || this.pool[from].key === keyOf(shown[from])) return;
+    const focused = this.pool[from];
+    const to = shown.findIndex((item) => keyOf(item) === focused.key);
+    if (to < 0) {
+      this.scroller.focus({ preventScroll: true });
+      return;
+    }
+    const others = this.pool.filter((row) => row !== focused);
+    focused.element.before(...others.slice(0, to).map(({ element }) => element));
+    focused.element.after(...others.slice(to).map(({ element }) => element));
+    this.pool = [...others.slice(0, to), focused, ...others.slice(to)];
+  }
+
   draw() {
     const height = this.scroller.clientHeight || 600;
     // The browser limits its own place only when the rows below it have gone: until then it may be below all rows.
@@ -151,6 +171,8 @@ export class Table {
       this.pool.push(row);
       this.below.before(row.element);
     }
+    const shown = this.order.slice(first, last);
+    this.keepFocus(shown);
     while (this.pool.length > count) this.pool.pop().element.remove();
     this.above.style.height = `${first * ROW_HEIGHT}px`;
     this.below.style.height = `${(this.order.length - first - count) * ROW_HEIGHT}px`;
@@ -159,7 +181,8 @@ export class Table {
       this.shownColumns = this.headers.filter(({ offsetWidth }) => offsetWidth > 0).length;
     this.pool.forEach((pooled, index) => {
       const { element, cells } = pooled;
-      const item = this.order[first + index];
+      const item = shown[index];
+      pooled.key = keyOf(item);
       element.setAttribute("aria-rowindex", first + index + 2);
       if (typeof item === "object") {
         this.drawGroup(pooled, item);

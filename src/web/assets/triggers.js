@@ -4,7 +4,7 @@ import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { el, setClass, setText, setTitle } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
-import { age, compact, number, plural, rate, UNKNOWN } from "./format.js";
+import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "./format.js";
 import { searchBox, wordsOf } from "./search_box.js";
 import { hasServer, isRehearsal, serverNow, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
@@ -54,10 +54,12 @@ const columnsWith = (isOneOfSeveral) => [
     text: (row) => compact(row.waiting) },
   { key: "inFlight", label: "In flight", isNumber: true, hide: "medium", title: "Delivered and not acknowledged",
     value: (row) => row.inFlight ?? null, text: (row) => compact(row.inFlight) },
-  { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide", value: (row) => row.arrivals ?? null,
+  { key: "arrivals", label: "Arrivals/s", isNumber: true, hide: "wide",
+    value: (row) => knownRate(row.arrivals, row.ratesAreBounds),
     draw: (cell, row) => drawRate(cell, row, row.arrivals) },
   { key: "consumption", label: "Consumed/s", isNumber: true, isWide: true, hide: "wide",
-    value: (row) => row.consumption ?? null, draw: (cell, row) => drawRate(cell, row, row.consumption) },
+    value: (row) => knownRate(row.consumption, row.ratesAreBounds),
+    draw: (cell, row) => drawRate(cell, row, row.consumption) },
   { key: "value", label: "Value", isShown: isRehearsal, isNumber: true, hide: "medium",
     title: "What KEDA gets: work, or replicas where an option chooses them", value: (row) => row.value ?? null,
     text: (row) => compact(row.value) },
@@ -98,7 +100,7 @@ function drawPolicy(cell, row) {
 
 function drawRate(cell, row, value) {
   setText(cell, rate(value, row.ratesAreBounds));
-  setTitle(cell, value == null ? "" : bound(row));
+  setTitle(cell, knownRate(value, row.ratesAreBounds) == null ? "" : bound(row));
 }
 
 const filters = [
