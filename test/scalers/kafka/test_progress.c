@@ -320,7 +320,7 @@ static int groups_set_up(void **state)
             &scaler_kafka, PAIRS("bootstrapServers", brokers, "consumerGroup", name, "topic", "a"));
         assert_true(groups->triggers[i].good);
         test_feed_add(groups->feed, groups->triggers[i].options.query, (struct notifier){0});
-        test_feed_task(groups->feed, (size_t)i)->task.wants = 1U << READING_WANT_CONSUMERS;
+        test_feed_task(groups->feed, (size_t)i)->task.wants = READING_WANT_CONSUMERS;
     }
     if (!scaler_kafka.connect(groups->triggers[0].options.connection,
                               clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &groups->client, &error))
