@@ -76,9 +76,9 @@ struct scaler {
     void (*metric_spec)(const struct options *options, struct metric_spec *ret_spec);
 
     /* Says what a reading means by the trigger's caps and modes. It fails where the reading lacks
-     * the field that it needs; a value of NAN counts as a failure, too. With a policy the value is for the threshold alone: steps, maxWait
-     * and scaleDownWhenIdle go by the reading's `waiting`, so what must change them is a QUERY
-     * key. */
+     * the field that it needs; a value of NAN counts as a failure, too. With a policy the value is
+     * for the threshold alone: steps, maxWait and scaleDownWhenIdle go by the reading's `waiting`,
+     * so what must change them is a QUERY key. */
     bool (*evaluate)(const struct options *options, const struct reading *reading,
                      struct evaluation *ret_evaluation, struct error *error);
 

@@ -132,8 +132,7 @@ struct trigger_answers {
 
 struct trigger {
     /* Which one it is, and since when: set once, by lifecycle.c. */
-    uint64_t
-        id; /* triggers.c: they ascend in the order in which triggers came, and are not used again */
+    uint64_t id; /* triggers.c: in the order in which they came; none is used again */
     struct identity identity;
     char *name;
     char *namespace;

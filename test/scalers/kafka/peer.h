@@ -2,7 +2,8 @@
  * A broker of its own for tests of Kafka, which answers what librdkafka's mock cluster cannot: it
  * logs in by SASL PLAIN, or refuses to, and answers requests for metadata, offsets, commits and
  * members. It has the topics a and b; a listing names a again, and another topic that is requested
- * by name does not exist. Each has one partition with KAFKA_PEER_MESSAGES, none of which is consumed.
+ * by name does not exist. Each has one partition with KAFKA_PEER_MESSAGES, of which none is
+ * consumed.
  * Each group has three members: one has partition 0 of a, one that of b, and one none.
  *
  * Threads: the test's, and one of its own.
