@@ -12,8 +12,8 @@ struct agent_origin;
 struct client;
 
 /* These do what the hooks of struct scaler do; the caller ends the client with client_close().
- * `agent` says in which process the client lives; NULL: in this one. `timeout_ms` is for connecting:
- * the start of a process comes before it. */
+ * `agent` says in which process the client lives; NULL: in this one. `timeout_ms` is for
+ * connecting: the start of a process comes before it. */
 bool client_open(const struct scaler *scaler, const struct option_values *connection_values,
                  const struct agent_origin *agent, int64_t timeout_ms, struct client **ret_client,
                  struct error *error);

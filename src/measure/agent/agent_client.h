@@ -34,8 +34,8 @@ struct agent_origin {
     bool is_named; /* a connection of the connections file */
 };
 
-/* Starts the process, and has it connect, for which it has `timeout_ms` from when it runs. The caller
- * ends it with agent_client_close(). */
+/* Starts the process, and has it connect, for which it has `timeout_ms` from when it runs. The
+ * caller ends it with agent_client_close(). */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const struct agent_origin *origin, int64_t timeout_ms,
                        struct agent_client **ret_client, struct error *error);

@@ -5,7 +5,7 @@
  *     a call waits              unanswered, until an attempt ends: a reading, or it failed
  *     an attempt failed         failing, since it failed or, if that was earlier, since it is
  *                               unanswered or its connection failed; until a reading
- *     the connection failed     of all its queries then; the time is the connection's, and passed in
+ *     the connection failed     of all its queries then; the time is the connection's, passed in
  *     it is connected again     the query notes that time, until a reading: a connection alone ends
  *                               no outage
  *     it takes another's place  the other one's outage goes on in it; what kept this one from a
