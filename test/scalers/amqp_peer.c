@@ -316,7 +316,7 @@ static int64_t work(void *context)
     if (call->socket < 0)
         return CLOCK_NEVER;
     int64_t next_ms = send_answers(call);
-    return fast_time_is_settled(call->socket) ? next_ms : clock_now_ms();
+    return socket_is_settled(call->socket) ? next_ms : clock_now_ms();
 }
 
 void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script)

@@ -1,12 +1,10 @@
 #include "support/fast_time.h"
 
 #include "base/clock.h"
+#include "support/listener.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 static int64_t now_ms = 1000000;
 static const struct fast_time_peer *peer;
@@ -21,21 +19,11 @@ void fast_time_begin(const struct fast_time_peer *new_peer)
     peer = new_peer;
 }
 
-bool fast_time_is_settled(int fd)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof(info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return true; /* the kernel delivers at once */
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
-    return info.tcpi_unacked == 0;
-}
-
 static bool are_settled(const struct pollfd *descriptors, nfds_t count)
 {
     bool settled = true;
     for (nfds_t i = 0; i < count; i++)
-        settled = fast_time_is_settled(descriptors[i].fd) && settled;
+        settled = socket_is_settled(descriptors[i].fd) && settled;
     return settled;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Time for tests of what waits: it stands still while something computes, and passes at once while
- * all wait for a descriptor. So nothing is late because the machine is busy, and nobody sleeps.
+ * all wait for a descriptor, once what their sockets have sent has arrived. So nothing is late
+ * because the machine is busy, and nobody sleeps.
  * Who uses it is linked with --wrap of clock_now_ms, clock_left_ms and poll (CMakeLists.txt).
  *
  * Threads: one, and the peer of the program under test works on it, too.
@@ -8,7 +9,6 @@
 #ifndef BACKLOG_TEST_SUPPORT_FAST_TIME_H
 #define BACKLOG_TEST_SUPPORT_FAST_TIME_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct fast_time_peer {
@@ -23,8 +23,5 @@ void fast_time_begin(const struct fast_time_peer *peer);
 
 /* The peer works for so long, and nobody else. */
 void fast_time_pass(int64_t ms);
-
-/* Whether all that a TCP socket has sent, its SYN, too, has arrived: time passes only then. */
-bool fast_time_is_settled(int fd);
 
 #endif

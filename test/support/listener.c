@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,4 +23,14 @@ int listener_open_at(const char *host, int port, int backlog, int *ret_port)
 int listener_open(int backlog, int *ret_port)
 {
     return listener_open_at("127.0.0.1", 0, backlog, ret_port);
+}
+
+bool socket_is_settled(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return true; /* the kernel delivers at once */
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
+    return info.tcpi_unacked == 0;
 }

@@ -1,11 +1,16 @@
-/* A socket that listens, for peers that play a broker. */
+/* Sockets of peers that play a broker. */
 #ifndef BACKLOG_TEST_LISTENER_H
 #define BACKLOG_TEST_LISTENER_H
 
-/* On a free port of 127.0.0.1. Aborts where it cannot. The caller closes it. */
+#include <stdbool.h>
+
+/* One that listens, on a free port of 127.0.0.1. Aborts where it cannot. The caller closes it. */
 int listener_open(int backlog, int *ret_port);
 
 /* The same at this IPv4 address and port; 0: any. */
 int listener_open_at(const char *address, int port, int backlog, int *ret_port);
+
+/* Whether all that a TCP socket has sent, its SYN, too, has arrived. */
+bool socket_is_settled(int fd);
 
 #endif
