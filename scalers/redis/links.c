@@ -25,17 +25,12 @@ enum {
 static struct redis_link *open_link(const struct redis_links *links, const char *address,
                                     int64_t deadline_ms, struct error *error)
 {
-    struct redis_link *link = redis_link_open(links->server, address, deadline_ms, error);
-    if (link == NULL)
-        return NULL;
-    link->owner = links->owner;
-    link->subscriber = links->subscriber;
-    link->on_connected = redis_setup_send;
-    if (links->limits_replies) {
-        link->reply_limit.max_ms = MAX_REPLY_MS;
-        link->reply_limit.from_ms = links->late_ms + LATE_AGAIN_MS;
-    }
-    return link;
+    struct redis_link_owner owner = {
+        .self = links->owner, .subscriber = links->subscriber, .on_connected = redis_setup_send};
+    if (links->limits_replies)
+        owner.reply_limit =
+            (struct redis_reply_limit){MAX_REPLY_MS, links->late_ms + LATE_AGAIN_MS};
+    return redis_link_open(links->server, address, deadline_ms, &owner, error);
 }
 
 /* Sets it to NULL; its tasks must be taken first. */
@@ -51,7 +46,7 @@ bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, str
     if (links->shared == NULL)
         return false;
     links->shared_reopening.opened_ms = clock_now_ms();
-    links->shared->measures_round_trips = true;
+    links->shared->owner.measures_round_trips = true;
     return true;
 }
 
@@ -148,7 +143,7 @@ static bool may_go_on(struct redis_links *links)
     if (link->has_answered)
         links->losses = 0;
     redis_reopening_closed(&links->shared_reopening, clock_now_ms());
-    if (link->state != REDIS_LINK_READY || !(link->is_hung_up || link->is_reply_too_large) ||
+    if (link->state != REDIS_LINK_READY || link->end == REDIS_LINK_BROKEN ||
         links->losses++ >= MAX_LOSSES)
         return false;
     if (links->losses > 1 && redis_link_has_tasks_behind(link))
@@ -161,7 +156,8 @@ static bool may_go_on(struct redis_links *links)
 static bool lose_shared(struct redis_links *links, const struct error *error)
 {
     struct redis_link *link = links->shared;
-    if (link->is_reply_too_large && link->commands != NULL && link->commands->tasks != NULL)
+    if (link->end == REDIS_LINK_TOO_LARGE && link->commands != NULL &&
+        link->commands->tasks != NULL)
         fail_oldest(link, error);
     else if (!may_go_on(links))
         return false;
@@ -202,7 +198,7 @@ bool redis_links_step(struct redis_links *links, struct redis_link *link, short 
     _cleanup_(error_done) struct error broken = {0};
     if (redis_link_step(link, revents, &broken))
         return true;
-    if (link->is_late)
+    if (link->end == REDIS_LINK_LATE)
         links->late_ms = clock_now_ms();
     if (link == links->standby)
         lose_standby(links);
@@ -274,7 +270,7 @@ static void replace_shared(struct redis_links *links)
     links->shared = links->standby;
     links->standby = NULL;
     links->shared_reopening.opened_ms = links->standby_reopening.opened_ms;
-    links->shared->measures_round_trips = true;
+    links->shared->owner.measures_round_trips = true;
 }
 
 static bool no_answer(const struct redis_links *links, struct error *error)

@@ -85,20 +85,20 @@ static void on_master(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     (void)command;
-    struct sentinel *sentinel = link->owner;
+    struct sentinel *sentinel = link->owner.self;
     sentinel->epoch = -1;
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
         if (reply->element[i]->type == REDIS_REPLY_STRING &&
             reply->element[i + 1]->type == REDIS_REPLY_STRING &&
             text_equal(reply->element[i]->str, "config-epoch"))
             sentinel->epoch = strtoll(reply->element[i + 1]->str, NULL, 10);
-    if (sentinel->epoch >= 0 || error_is_set(&link->refusal))
+    if (sentinel->epoch >= 0)
         return;
     if (redis_reply_is_error(reply, "ERR No such master"))
-        error_unavailable(&link->refusal, "%s does not know the master \"%s\"",
-                          link->server->address, sentinel->master);
+        redis_link_refuse(link, "%s does not know the master \"%s\"", link->server->address,
+                          sentinel->master);
     else
-        redis_server_explain(link->server, reply, &link->refusal);
+        redis_link_refuse_reply(link, reply);
 }
 
 /* Not the address of on_master(), which is still that of before while a failover ends. */
@@ -106,20 +106,20 @@ static void on_address(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
     (void)command;
-    struct sentinel *sentinel = link->owner;
-    if (error_is_set(&link->refusal))
+    struct sentinel *sentinel = link->owner.self;
+    if (redis_link_is_refused(link))
         return;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING) {
-        redis_server_explain(link->server, reply, &link->refusal);
+        redis_link_refuse_reply(link, reply);
         return;
     }
     const redisReply *host = reply->element[0];
     const redisReply *port = reply->element[1];
     if (strlen(host->str) != host->len || !redis_is_host(host->str, host->len) ||
         !address_is_port(port->str, port->len)) {
-        error_unavailable(&link->refusal, "%s names no host and port of the master \"%s\"",
+        redis_link_refuse(link, "%s names no host and port of the master \"%s\"",
                           link->server->address, sentinel->master);
         return;
     }
@@ -134,13 +134,13 @@ static void on_subscribed(struct redis_link *link, struct redis_command *command
                           const redisReply *reply)
 {
     (void)command;
-    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&link->refusal))
-        redis_server_explain(link->server, reply, &link->refusal);
+    if (reply->type == REDIS_REPLY_ERROR)
+        redis_link_refuse_reply(link, reply);
 }
 
 static void on_connected(struct redis_link *link)
 {
-    const struct sentinel *sentinel = link->owner;
+    const struct sentinel *sentinel = link->owner.self;
     const char *name = sentinel->master;
     redis_setup_send(link);
     redis_link_send(link, &(struct redis_request){{"SENTINEL", "MASTER", name}, on_master});
@@ -158,7 +158,7 @@ static bool is_of_master(const char *message, const char *name)
 
 static void on_message(struct redis_link *link, const redisReply *content)
 {
-    struct sentinel *sentinel = link->owner;
+    struct sentinel *sentinel = link->owner.self;
     if (content->type == REDIS_REPLY_STRING && is_of_master(content->str, sentinel->master))
         sentinel->has_switched = true;
 }
@@ -175,15 +175,11 @@ static void open_link(struct sentinel *sentinel, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     sentinel->retry_ms = now_ms + RETRY_MS;
-    sentinel->link = redis_link_open(&sentinel->server, NULL, now_ms + CONNECT_MS, &error);
-    if (sentinel->link == NULL) {
+    const struct redis_link_owner owner = {
+        .self = sentinel, .on_connected = on_connected, .on_message = on_message};
+    sentinel->link = redis_link_open(&sentinel->server, NULL, now_ms + CONNECT_MS, &owner, &error);
+    if (sentinel->link == NULL)
         lose(sentinel, &error);
-        return;
-    }
-    sentinel->link->owner = sentinel;
-    sentinel->link->on_connected = on_connected;
-    sentinel->link->on_message = on_message;
-    sentinel->link->ping.sent_ms = now_ms;
 }
 
 struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels)

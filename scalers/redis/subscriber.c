@@ -64,9 +64,9 @@ static void on_setup(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
     (void)command;
-    struct redis_subscriber *subscriber = link->owner;
-    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&link->refusal))
-        error_unavailable(&link->refusal, "%.*s", (int)text_cut(reply->str, MAX_WORDS), reply->str);
+    struct redis_subscriber *subscriber = link->owner.self;
+    if (reply->type == REDIS_REPLY_ERROR)
+        redis_link_refuse(link, "%.*s", (int)text_cut(reply->str, MAX_WORDS), reply->str);
     else if (reply->type == REDIS_REPLY_INTEGER)
         snprintf(subscriber->id, sizeof(subscriber->id), "%lld", reply->integer);
 }
@@ -84,7 +84,7 @@ static void on_connected(struct redis_link *link)
 /* The keys that were changed, or nothing: all were (FLUSHALL). */
 static void on_message(struct redis_link *link, const redisReply *keys)
 {
-    struct redis_subscriber *subscriber = link->owner;
+    struct redis_subscriber *subscriber = link->owner.self;
     if (keys->type == REDIS_REPLY_NIL)
         redis_subscriptions_notify_all(&subscriber->subscriptions);
     for (size_t i = 0; keys->type == REDIS_REPLY_ARRAY && i < keys->elements; i++)
@@ -98,23 +98,19 @@ static void open_link(struct redis_subscriber *subscriber, const char *address, 
     _cleanup_(error_done) struct error error = {0};
     subscriber->reopening.opened_ms = now_ms;
     error_done(&subscriber->refusal);
+    const struct redis_link_owner owner = {
+        .self = subscriber, .on_connected = on_connected, .on_message = on_message};
     subscriber->link =
-        redis_link_open(subscriber->server, address, now_ms + REDIS_CONNECT_MS, &error);
-    if (subscriber->link == NULL) {
+        redis_link_open(subscriber->server, address, now_ms + REDIS_CONNECT_MS, &owner, &error);
+    if (subscriber->link == NULL)
         refuse_all(subscriber, error_text(&error));
-        return;
-    }
-    subscriber->link->owner = subscriber;
-    subscriber->link->on_connected = on_connected;
-    subscriber->link->on_message = on_message;
-    subscriber->link->ping.sent_ms = now_ms;
 }
 
 static void on_tracking(struct redis_link *link, struct redis_command *command,
                         const redisReply *reply)
 {
     (void)command;
-    struct redis_subscriber *subscriber = link->subscriber;
+    struct redis_subscriber *subscriber = link->owner.subscriber;
     if (link != subscriber->tracked)
         return;
     subscriber->is_tracking_confirmed = true;
@@ -126,7 +122,6 @@ static void track(struct redis_subscriber *subscriber, struct redis_link *link)
 {
     subscriber->tracked = link;
     subscriber->is_tracking_confirmed = false;
-    link->subscriber = subscriber;
     redis_link_send(
         link, &(struct redis_request){
                   {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
@@ -155,7 +150,7 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
 static void on_caching(struct redis_link *link, struct redis_command *command,
                        const redisReply *reply)
 {
-    struct redis_subscriber *subscriber = link->subscriber;
+    struct redis_subscriber *subscriber = link->owner.subscriber;
     _cleanup_(error_done) struct error refusal = {0};
     if (reply->type == REDIS_REPLY_ERROR)
         refuse(subscriber, &refusal,

@@ -336,9 +336,10 @@ static void a_refusal_has_the_next_address_tried_at_once(void **state)
     redis_server_init(&server, &(struct redis_login){0}, NULL);
     redis_server_set_address(&server, NAME, peer.port);
     int64_t start_ms = clock_now_ms();
-    struct redis_link *link = redis_link_open(&server, NULL, start_ms + LONG_MS, &error);
+    struct redis_link *link =
+        redis_link_open(&server, NULL, start_ms + LONG_MS,
+                        &(struct redis_link_owner){.on_connected = redis_setup_send}, &error);
     assert_non_null(link);
-    link->on_connected = redis_setup_send;
     bool is_refused = false;
     while (link->state != REDIS_LINK_READY) {
         struct pollfd socket = redis_link_poll(link);

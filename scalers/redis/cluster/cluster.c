@@ -245,7 +245,7 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
 
 static void redirect(struct redis_link *link, struct task *task, bool is_import, uint16_t to)
 {
-    struct redis_client *from = link->owner;
+    struct redis_client *from = link->owner.self;
     struct redis_cluster *cluster = from->cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(cluster->key_of(task));
@@ -274,7 +274,7 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
 {
     static const char *const doubts[] = {"CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "READONLY ",
                                          "MASTERDOWN "};
-    struct redis_client *client = link->owner;
+    struct redis_client *client = link->owner.self;
     struct redis_cluster *cluster = client->cluster;
     if (cluster == NULL)
         return false;

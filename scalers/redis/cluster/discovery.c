@@ -63,8 +63,8 @@ static void on_slots(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
     (void)command;
-    struct redis_discovery *discovery = link->owner;
-    if (!discovery->is_requesting || error_is_set(&link->refusal))
+    struct redis_discovery *discovery = link->owner.self;
+    if (!discovery->is_requesting || redis_link_is_refused(link))
         return;
     if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled"))
         error_unavailable(&discovery->failed,
@@ -96,13 +96,10 @@ static void on_connected(struct redis_link *link)
 
 static void open_link(struct redis_discovery *discovery)
 {
-    discovery->link =
-        redis_link_open(&discovery->server, NULL, discovery->deadline_ms, &discovery->failed);
-    if (discovery->link == NULL)
-        return;
-    discovery->link->owner = discovery;
-    discovery->link->on_connected = on_connected;
-    discovery->link->reply_limit.max_ms = LATE_MS;
+    const struct redis_link_owner owner = {
+        .self = discovery, .on_connected = on_connected, .reply_limit = {.max_ms = LATE_MS}};
+    discovery->link = redis_link_open(&discovery->server, NULL, discovery->deadline_ms, &owner,
+                                      &discovery->failed);
 }
 
 /* The next node has its share of the time that is left. */

@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <openssl/ssl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -48,7 +49,8 @@ void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms)
 }
 
 struct redis_link *redis_link_open(struct redis_server *server, const char *address,
-                                   int64_t deadline_ms, struct error *error)
+                                   int64_t deadline_ms, const struct redis_link_owner *owner,
+                                   struct error *error)
 {
     if (!count_link(server, 1)) {
         redis_server_cannot_connect(
@@ -61,7 +63,9 @@ struct redis_link *redis_link_open(struct redis_server *server, const char *addr
     }
     struct redis_link *link = memory_new(sizeof(*link));
     link->server = server;
+    link->owner = *owner;
     link->deadline_ms = deadline_ms;
+    link->ping.sent_ms = clock_now_ms();
     if (redis_socket_begin(&link->socket, server, address, error))
         return link;
     redis_link_free(link);
@@ -114,7 +118,7 @@ static bool broke(const struct redis_link *link, const char *words, struct error
 
 static bool hung_up(struct redis_link *link, const char *words, struct error *error)
 {
-    link->is_hung_up = true;
+    link->end = REDIS_LINK_HUNG_UP;
     return broke(link, words, error);
 }
 
@@ -203,7 +207,7 @@ static void call_handler(struct redis_link *link, struct redis_command *command,
 static void handle_oldest(struct redis_link *link, const redisReply *reply, int64_t now_ms)
 {
     struct redis_command *command = link->commands;
-    if (link->was_idle && (link->measures_round_trips || link->state != REDIS_LINK_READY))
+    if (link->was_idle && (link->owner.measures_round_trips || link->state != REDIS_LINK_READY))
         redis_server_add_round_trip(link->server, now_ms - link->progress_ms);
     link->was_idle = false;
     link->progress_ms = now_ms;
@@ -229,15 +233,15 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
 /* A master that stood still answers once it runs again, before it hears that it is none. */
 static bool is_late(const struct redis_link *link, int64_t now_ms)
 {
-    return link->reply_limit.max_ms > 0 && link->state == REDIS_LINK_READY &&
-           now_ms >= link->reply_limit.from_ms &&
-           now_ms > link->progress_ms + link->reply_limit.max_ms;
+    const struct redis_reply_limit *limit = &link->owner.reply_limit;
+    return limit->max_ms > 0 && link->state == REDIS_LINK_READY && now_ms >= limit->from_ms &&
+           now_ms > link->progress_ms + limit->max_ms;
 }
 
 /* Once a link is subscribed, messages and pongs are all that the server sends. */
 static bool take_message(struct redis_link *link, const redisReply *reply)
 {
-    if (link->on_message == NULL || link->state != REDIS_LINK_READY)
+    if (link->owner.on_message == NULL || link->state != REDIS_LINK_READY)
         return false;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
         reply->element[0]->type != REDIS_REPLY_STRING)
@@ -245,7 +249,7 @@ static bool take_message(struct redis_link *link, const redisReply *reply)
     if (text_equal(reply->element[0]->str, "pong"))
         link->ping.is_pending = false;
     else if (text_equal(reply->element[0]->str, "message") && reply->elements == 3)
-        link->on_message(link, reply->element[2]);
+        link->owner.on_message(link, reply->element[2]);
     return true;
 }
 
@@ -259,11 +263,11 @@ static bool handle(struct redis_link *link, const redisReply *reply, int64_t now
         return error_unavailable(error, "Redis at %s: unexpected reply, to no command",
                                  link->server->address);
     if (is_late(link, now_ms)) {
-        link->is_late = true;
-        return hung_up(link, "a reply came too late to be believed", error);
+        link->end = REDIS_LINK_LATE;
+        return broke(link, "a reply came too late to be believed", error);
     }
     handle_oldest(link, reply, now_ms);
-    if (link->state != REDIS_LINK_READY || !error_is_set(&link->refusal))
+    if (link->state != REDIS_LINK_READY || !redis_link_is_refused(link))
         return true;
     error_move(error, &link->refusal);
     return false;
@@ -273,7 +277,7 @@ static bool reading_failed(struct redis_link *link, enum redis_read result, cons
                            struct error *error)
 {
     if (result == REDIS_READ_TOO_LARGE) {
-        link->is_reply_too_large = true;
+        link->end = REDIS_LINK_TOO_LARGE;
         return error_unavailable(error, "Redis at %s: the reply is too large",
                                  link->server->address);
     }
@@ -305,7 +309,7 @@ static bool end_setup(struct redis_link *link, bool good, struct error *error)
 {
     if (link->state == REDIS_LINK_READY || (good && link->commands != NULL))
         return good;
-    if (error_is_set(&link->refusal)) {
+    if (redis_link_is_refused(link)) {
         error_move(error, &link->refusal);
         return false;
     }
@@ -314,7 +318,7 @@ static bool end_setup(struct redis_link *link, bool good, struct error *error)
     return good;
 }
 
-bool redis_link_step(struct redis_link *link, short revents, struct error *error)
+static bool step(struct redis_link *link, short revents, struct error *error)
 {
     if (link->state == REDIS_LINK_OPENING) {
         struct redis_socket *socket = &link->socket;
@@ -323,10 +327,40 @@ bool redis_link_step(struct redis_link *link, short revents, struct error *error
         if (socket->state != REDIS_SOCKET_CONNECTED)
             return true;
         link->state = REDIS_LINK_SETTING_UP;
-        link->on_connected(link);
+        link->owner.on_connected(link);
     }
     bool good = (revents & ~POLLOUT) == 0 || read_replies(link, error);
     return end_setup(link, good && redis_link_flush(link, error), error);
+}
+
+bool redis_link_step(struct redis_link *link, short revents, struct error *error)
+{
+    if (step(link, revents, error))
+        return true;
+    if (link->end == REDIS_LINK_NOT_ENDED)
+        link->end = REDIS_LINK_BROKEN;
+    return false;
+}
+
+void redis_link_refuse(struct redis_link *link, const char *format, ...)
+{
+    va_list arguments;
+    if (redis_link_is_refused(link))
+        return;
+    va_start(arguments, format);
+    error_unavailablev(&link->refusal, format, arguments);
+    va_end(arguments);
+}
+
+void redis_link_refuse_reply(struct redis_link *link, const redisReply *reply)
+{
+    if (!redis_link_is_refused(link))
+        redis_server_explain(link->server, reply, &link->refusal);
+}
+
+bool redis_link_is_refused(const struct redis_link *link)
+{
+    return error_is_set(&link->refusal);
 }
 
 void redis_command_add_task(struct redis_command *command, struct task *task)

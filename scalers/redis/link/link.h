@@ -22,6 +22,7 @@
 
 struct redis_link;
 struct redis_command;
+struct redis_subscriber;
 
 /* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another
  * command. */
@@ -67,6 +68,15 @@ enum redis_link_state {
     REDIS_LINK_READY,
 };
 
+/* How a link has ended: why redis_link_step() has failed. */
+enum redis_link_end {
+    REDIS_LINK_NOT_ENDED,
+    REDIS_LINK_HUNG_UP,   /* the connection was closed or broke, and nothing else is wrong */
+    REDIS_LINK_LATE,      /* so do we, as a reply took longer than the owner's limit */
+    REDIS_LINK_TOO_LARGE, /* the reply to the oldest command is, or others use the memory for it */
+    REDIS_LINK_BROKEN,    /* it was refused, or the server does not speak Redis's protocol */
+};
+
 /* How long a reply may take: the server may have stood still, and not be the master any more. */
 struct redis_reply_limit {
     int64_t max_ms;  /* 0: any */
@@ -79,16 +89,29 @@ struct redis_ping {
     bool is_pending; /* there was no reply yet */
 };
 
-/* link.c writes what no other is named for; all may read. */
+/* Who opens a link, and what it is for. */
+struct redis_link_owner {
+    void *self;
+    struct redis_subscriber *subscriber; /* of what the link reads; NULL: none is */
+    /* Sends the commands to set the link up, which is ready once all are replied to. */
+    void (*on_connected)(struct redis_link *link);
+    /* Handles what a message says; NULL: it is not subscribed. */
+    void (*on_message)(struct redis_link *link, const redisReply *content);
+    struct redis_reply_limit reply_limit;
+    bool measures_round_trips; /* what is sent on it is quick; the owner may change it */
+};
+
+/* All may read it; link.c writes what no other is named for. */
 struct redis_link {
+    struct redis_link_owner owner;
+
     /* The connection. */
     struct redis_server *server;
     enum redis_link_state state;
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;
-    bool is_hung_up;         /* the connection was closed or broke, and nothing else is wrong */
-    bool is_late;            /* ... as a reply took longer than `reply_limit` */
-    bool is_reply_too_large; /* to the oldest command, or others use the memory for it */
+    enum redis_link_end end;
+    struct error refusal; /* it cannot be used (any more): redis_link_refuse() */
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
@@ -100,22 +123,11 @@ struct redis_link {
     bool has_answered;      /* a command with tasks was replied to */
     struct redis_ping ping; /* of one that is subscribed, whose messages come in no order */
 
-    /* Handlers of replies write: */
-    struct error refusal; /* the link cannot be used (any more) */
-    bool is_of_replica;   /* whose state is to be checked with what is read */
+    /* setup.c writes: whose state is to be checked with what is read. */
+    bool is_of_replica;
 
-    /* Who sends on it writes, and link.c for a handler: */
-    bool is_asking; /* ASKING is sent before each request from now on */
-
-    /* The owner writes, as it does the first `ping.sent_ms`. `on_connected` sends the commands to
-     * set the link up, which is ready once all are replied to. `on_message` handles what a message
-     * says; NULL: it is not subscribed. */
-    void *owner;
-    void *subscriber; /* of what the link reads */
-    struct redis_reply_limit reply_limit;
-    bool measures_round_trips; /* what is sent on it is quick */
-    void (*on_connected)(struct redis_link *link);
-    void (*on_message)(struct redis_link *link, const redisReply *content);
+    /* measure.c writes, and link.c for a handler: ASKING is sent before each request from now on. */
+    bool is_asking;
 };
 
 /* When a link may be opened again: whoever closes each one soon is not connected to all the time.
@@ -135,7 +147,8 @@ enum { REDIS_CONNECT_MS = 2000 };
 /* Begins to connect: to this address, which another link is connected to, or where it is NULL, to
  * whom the name leads now. NULL: it failed. */
 struct redis_link *redis_link_open(struct redis_server *server, const char *address,
-                                   int64_t deadline_ms, struct error *error);
+                                   int64_t deadline_ms, const struct redis_link_owner *owner,
+                                   struct error *error);
 /* The tasks must be taken first. */
 void redis_link_free(struct redis_link *link);
 
@@ -161,6 +174,14 @@ bool redis_link_flush(struct redis_link *link, struct error *error);
 /* Whether more tasks are to be sent on it now. Else much waits for the server to read it, which one
  * that stands still never does: who has more keeps it until then. */
 bool redis_link_has_capacity(struct redis_link *link);
+
+/* For handlers of replies: the link cannot be used. The step that calls them fails, with the first
+ * reason that is given. */
+void redis_link_refuse(struct redis_link *link, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* As redis_server_explain() says of the reply. */
+void redis_link_refuse_reply(struct redis_link *link, const redisReply *reply);
+bool redis_link_is_refused(const struct redis_link *link);
 
 /* Of one that is subscribed: whether it still works. False: it does not, or has not replied since
  * the last time. */

@@ -12,7 +12,7 @@ static bool is_full(struct redis_link *link, const redisReply *reply)
 {
     if (!redis_reply_is_error(reply, REDIS_MAX_CLIENTS))
         return false;
-    redis_server_explain(link->server, reply, &link->refusal);
+    redis_link_refuse_reply(link, reply);
     return true;
 }
 
@@ -21,14 +21,12 @@ static void on_auth(struct redis_link *link, struct redis_command *command, cons
 {
     (void)command;
     /* As KEDA: anybody may connect to this server, and the password was not needed. */
-    if (reply->type != REDIS_REPLY_ERROR || error_is_set(&link->refusal) ||
-        strstr(reply->str, "no password is set") != NULL ||
+    if (reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "no password is set") != NULL ||
         strstr(reply->str, "without any password configured") != NULL || is_full(link, reply))
         return;
     bool is_wrong = redis_reply_is_error(reply, "WRONGPASS") ||
                     redis_reply_is_error(reply, "ERR invalid password");
-    error_unavailable(&link->refusal, "Redis at %s: authentication failed: %s",
-                      link->server->address,
+    redis_link_refuse(link, "Redis at %s: authentication failed: %s", link->server->address,
                       is_wrong ? "check username and password"
                                : "it refused AUTH (before version 6 there is no username)");
 }
@@ -37,8 +35,8 @@ static void on_needed(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     (void)command;
-    if (reply->type == REDIS_REPLY_ERROR && !error_is_set(&link->refusal))
-        redis_server_explain(link->server, reply, &link->refusal);
+    if (reply->type == REDIS_REPLY_ERROR)
+        redis_link_refuse_reply(link, reply);
 }
 
 /* A reply is enough: the user may have no right to PING. */
@@ -78,7 +76,7 @@ static void check_replica(struct redis_link *link, const redisReply *reply)
     link->is_of_replica = true;
     for (size_t i = 0; i < ARRAY_LENGTH(unsynchronized); i++)
         if (text_equal(state, unsynchronized[i]))
-            error_unavailable(&link->refusal,
+            redis_link_refuse(link,
                               "Redis at %s is a replica that is not connected to its master "
                               "(state %s): its data may be missing or old",
                               link->server->address, state);
@@ -89,10 +87,9 @@ static void check_master(struct redis_link *link, const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
         reply->element[0]->type != REDIS_REPLY_STRING)
-        redis_server_explain(link->server, reply, &link->refusal);
+        redis_link_refuse_reply(link, reply);
     else if (!text_equal(reply->element[0]->str, "master"))
-        error_unavailable(&link->refusal,
-                          "Redis at %s is not the master that %s say it is: its role is %.*s",
+        redis_link_refuse(link, "Redis at %s is not the master that %s say it is: its role is %.*s",
                           link->server->address, link->server->master_of,
                           (int)text_cut(reply->element[0]->str, MAX_ROLE), reply->element[0]->str);
 }
@@ -102,8 +99,6 @@ static void check_master(struct redis_link *link, const redisReply *reply)
 static void on_role(struct redis_link *link, struct redis_command *command, const redisReply *reply)
 {
     (void)command;
-    if (error_is_set(&link->refusal))
-        return;
     if (link->server->master_of != NULL)
         check_master(link, reply);
     else if (!is_full(link, reply))
@@ -114,8 +109,7 @@ static void on_optional(struct redis_link *link, struct redis_command *command,
                         const redisReply *reply)
 {
     (void)command;
-    if (!error_is_set(&link->refusal))
-        is_full(link, reply);
+    is_full(link, reply);
 }
 
 void redis_setup_send_role(struct redis_link *link)

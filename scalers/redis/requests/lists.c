@@ -48,7 +48,7 @@ static void read_length(struct redis_client *client, struct redis_link *link, st
 static void take_type(struct redis_link *link, struct task *task, const redisReply *reply,
                       int tries)
 {
-    struct redis_client *client = link->owner;
+    struct redis_client *client = link->owner.self;
     if (reply->type != REDIS_REPLY_STATUS) {
         fail(link, task, reply);
         return;

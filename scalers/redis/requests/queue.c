@@ -224,7 +224,7 @@ static void on_types(struct redis_link *link, struct redis_command *command,
     struct task *task = take_task(link, command, reply);
     if (task == NULL)
         return;
-    struct redis_client *client = link->owner;
+    struct redis_client *client = link->owner.self;
     const struct redis_list_query *query = task->query;
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *type = reply->element[i];
@@ -361,7 +361,7 @@ static void on_parts(struct redis_link *link, struct redis_command *command,
     struct task *task = take_task(link, command, reply);
     if (task == NULL)
         return;
-    struct redis_client *client = link->owner;
+    struct redis_client *client = link->owner.self;
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
     int64_t now_ms;

@@ -218,9 +218,9 @@ static void on_consumers(struct redis_link *link, struct redis_command *command,
     if (reply->type == REDIS_REPLY_ARRAY)
         command->reading.consumers = 0;
     else if (reply->type == REDIS_REPLY_ERROR)
-        warn_of_error(link->owner, task, reply);
+        warn_of_error(link->owner.self, task, reply);
     else
-        warn_once(link->owner, task, "unexpected reply");
+        warn_once(link->owner.self, task, "unexpected reply");
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         command->reading.consumers += is_seen(reply->element[i]);
     task_answer(task, &command->reading);
@@ -233,7 +233,7 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
     const struct redis_stream_query *query = task->query;
     bool is_wanted = (task->wants & READING_WANT_CONSUMERS) != 0;
     if (is_wanted && redis_reply_is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
-        warn_once(link->owner, task,
+        warn_once(link->owner.self, task,
                   "the group has more than 7,000, seen or not (XGROUP DELCONSUMER deletes one)");
         is_wanted = false;
     }
@@ -264,7 +264,7 @@ static void take_lag(struct redis_link *link, struct task *task, const redisRepl
     /* As KEDA: workers make their group when they start, so before the first one all entries wait.
      */
     if (group == NULL) {
-        read_length(link->owner, link, task);
+        read_length(link->owner.self, link, task);
         return;
     }
     const redisReply *lag = field(group, "lag");
