@@ -30,19 +30,19 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
 /* Handles what is received until then, or the first of it. False: the shared link is lost. */
 static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct error *error)
 {
-    struct redis_link *links[1 + REDIS_MAX_SENTINELS];
+    struct redis_link *const *places[1 + REDIS_MAX_SENTINELS];
     struct pollfd sockets[1 + REDIS_MAX_SENTINELS];
-    size_t count = redis_sentinels_list(client->sentinels, links);
+    size_t count = redis_sentinels_list(client->sentinels, places);
     if (client->links.shared != NULL)
-        links[count++] = client->links.shared;
+        places[count++] = &client->links.shared;
     for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_link_poll(links[i]);
+        sockets[i] = redis_link_poll(*places[i]);
     if (cpu_turn_poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
         return true;
     for (size_t i = 0; i < count; i++)
         if (sockets[i].revents != 0 &&
-            !redis_sentinels_step(client->sentinels, links[i], sockets[i].revents) &&
-            !redis_link_step(links[i], sockets[i].revents, error))
+            !redis_sentinels_step(client->sentinels, *places[i], sockets[i].revents) &&
+            !redis_link_step(*places[i], sockets[i].revents, error))
             return false;
     return true;
 }

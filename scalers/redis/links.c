@@ -187,11 +187,6 @@ static void lose_isolated(struct redis_links *links, const struct error *error)
     close_link(links, &links->isolated);
 }
 
-bool redis_links_has(const struct redis_links *links, const struct redis_link *link)
-{
-    return link == links->shared || link == links->standby || link == links->isolated;
-}
-
 bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
                       struct error *error)
 {

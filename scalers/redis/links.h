@@ -60,8 +60,6 @@ bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, str
  * redis_links_check() returns when. */
 bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms);
 
-bool redis_links_has(const struct redis_links *links, const struct redis_link *link);
-
 /* After poll(), as redis_link_step(): a link of no further use is closed. What the shared one had
  * in flight is sent again, a few times; what it was lost by, as the reply is too large, fails.
  * False: the client is of no further use, too. */

@@ -14,12 +14,19 @@
 /* As many links as one client has: space for these is allocated at first. */
 enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
+/* Where its owner has a link that is polled: before it is its turn, what the others have received
+ * may close it, or have another one opened there. */
+struct polled_link {
+    struct redis_client *client; /* NULL: it is the cluster's own */
+    struct redis_link *const *place;
+    uint64_t number;
+};
+
 /* The links that there are, of each client the shared one first: what the server did first is
  * handled first. */
 struct polled {
-    struct redis_client **clients; /* of each link; NULL: it is the cluster's own */
-    struct redis_link **links;
-    struct pollfd *descriptors;
+    struct polled_link *links;
+    struct pollfd *descriptors; /* of each */
     size_t count;
     size_t capacity;
 };
@@ -122,27 +129,25 @@ static bool send_all(struct measuring *measuring, struct error *error)
     return true;
 }
 
-static void add_polled(struct polled *polled, struct redis_client *client, struct redis_link *link)
+static void add_polled(struct polled *polled, struct redis_client *client,
+                       struct redis_link *const *place)
 {
     size_t capacity = polled->capacity;
-    if (link == NULL)
+    if (*place == NULL)
         return;
     if (polled->count == capacity) {
         capacity = capacity == 0 ? CLIENT_LINKS : 2 * capacity;
-        polled->clients = memory_resize(polled->clients, capacity * sizeof(*polled->clients));
         polled->links = memory_resize(polled->links, capacity * sizeof(*polled->links));
         polled->descriptors =
             memory_resize(polled->descriptors, capacity * sizeof(*polled->descriptors));
         polled->capacity = capacity;
     }
-    polled->clients[polled->count] = client;
-    polled->links[polled->count] = link;
-    polled->descriptors[polled->count++] = redis_link_poll(link);
+    polled->links[polled->count] = (struct polled_link){client, place, (*place)->number};
+    polled->descriptors[polled->count++] = redis_link_poll(*place);
 }
 
 static void polled_done(struct polled *polled)
 {
-    free(polled->clients);
     free(polled->links);
     free(polled->descriptors);
 }
@@ -153,17 +158,17 @@ static void list_links(struct measuring *measuring)
     struct redis_client *client;
     polled->count = 0;
     DL_FOREACH(clients_of(measuring), client) {
-        struct redis_link *sentinels[REDIS_MAX_SENTINELS];
+        struct redis_link *const *sentinels[REDIS_MAX_SENTINELS];
         size_t count = redis_sentinels_list(client->sentinels, sentinels);
-        add_polled(polled, client, client->links.shared);
-        add_polled(polled, client, client->links.standby);
-        add_polled(polled, client, client->links.isolated);
-        add_polled(polled, client, client->subscriber.link);
+        add_polled(polled, client, &client->links.shared);
+        add_polled(polled, client, &client->links.standby);
+        add_polled(polled, client, &client->links.isolated);
+        add_polled(polled, client, &client->subscriber.link);
         for (size_t i = 0; i < count; i++)
             add_polled(polled, client, sentinels[i]);
     }
     if (measuring->cluster != NULL)
-        add_polled(polled, NULL, measuring->cluster->discovery.link);
+        add_polled(polled, NULL, &measuring->cluster->discovery.link);
 }
 
 /* False: the client is of no further use. */
@@ -176,14 +181,12 @@ static bool step_link(struct redis_client *client, struct redis_link *link, shor
         redis_subscriber_step(&client->subscriber, revents);
         return true;
     }
-    return !redis_links_has(&client->links, link) ||
-           redis_links_step(&client->links, link, revents, error);
+    return redis_links_step(&client->links, link, revents, error);
 }
 
-static void step_own(struct redis_cluster *cluster, const struct redis_link *link, short revents)
+static bool is_there(const struct polled_link *polled)
 {
-    if (link == cluster->discovery.link)
-        redis_discovery_step(&cluster->discovery, revents);
+    return *polled->place != NULL && (*polled->place)->number == polled->number;
 }
 
 /* No client comes to an end here, nor do those of the list change. */
@@ -191,12 +194,14 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
 {
     const struct polled *polled = &measuring->polled;
     for (size_t i = 0; i < polled->count; i++) {
-        struct redis_client *client = polled->clients[i];
+        const struct polled_link *link = &polled->links[i];
         short revents = (short)(is_waited ? polled->descriptors[i].revents : 0);
-        if (client == NULL)
-            step_own(measuring->cluster, polled->links[i], revents);
-        else if (!step_link(client, polled->links[i], revents, error) &&
-                 !lose(measuring, client, error))
+        if (!is_there(link))
+            continue;
+        if (link->client == NULL)
+            redis_discovery_step(&measuring->cluster->discovery, revents);
+        else if (!step_link(link->client, *link->place, revents, error) &&
+                 !lose(measuring, link->client, error))
             return false;
     }
     return true;

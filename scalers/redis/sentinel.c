@@ -187,12 +187,13 @@ struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels)
     return &sentinels->link_budget.memory;
 }
 
-size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links)
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
+                            struct redis_link *const **ret_places)
 {
     size_t count = 0;
     for (size_t i = 0; sentinels != NULL && i < sentinels->count; i++)
         if (sentinels->all[i].link != NULL)
-            ret_links[count++] = sentinels->all[i].link;
+            ret_places[count++] = &sentinels->all[i].link;
     return count;
 }
 
@@ -228,16 +229,16 @@ bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_
 
 void redis_sentinels_receive(struct redis_sentinels *sentinels)
 {
-    struct redis_link *links[REDIS_MAX_SENTINELS];
+    struct redis_link *const *places[REDIS_MAX_SENTINELS];
     struct pollfd sockets[REDIS_MAX_SENTINELS];
-    size_t count = redis_sentinels_list(sentinels, links);
+    size_t count = redis_sentinels_list(sentinels, places);
     for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_link_poll(links[i]);
+        sockets[i] = redis_link_poll(*places[i]);
     if (count == 0 || poll(sockets, count, 0) <= 0)
         return;
     for (size_t i = 0; i < count; i++)
         if (sockets[i].revents != 0)
-            redis_sentinels_step(sentinels, links[i], sockets[i].revents);
+            redis_sentinels_step(sentinels, *places[i], sockets[i].revents);
 }
 
 static int64_t check(struct sentinel *sentinel, int64_t now_ms)

@@ -32,8 +32,10 @@ void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 /* Of their links. */
 struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels);
 
-/* Those that are connected, at most REDIS_MAX_SENTINELS. Returns how many. */
-size_t redis_sentinels_list(const struct redis_sentinels *sentinels, struct redis_link **ret_links);
+/* The places of the links that there are, at most REDIS_MAX_SENTINELS; a place is NULL once its link
+ * is closed. Returns how many. */
+size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
+                            struct redis_link *const **ret_places);
 
 /* After poll(). False: the link is none of theirs. */
 bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_link *link,

@@ -63,6 +63,7 @@ struct redis_link *redis_link_open(struct redis_server *server, const char *addr
     }
     struct redis_link *link = memory_new(sizeof(*link));
     link->server = server;
+    link->number = ++server->links_opened;
     link->owner = *owner;
     link->deadline_ms = deadline_ms;
     link->ping.sent_ms = clock_now_ms();

@@ -107,6 +107,7 @@ struct redis_link {
 
     /* The connection. */
     struct redis_server *server;
+    uint64_t number; /* of the server's links, in the order of opening, from 1 on */
     enum redis_link_state state;
     int64_t deadline_ms; /* until it is ready */
     struct redis_socket socket;

@@ -43,6 +43,7 @@ struct redis_server {
     bool may_be_local;     /* of who was configured, or is named by somebody who is */
     bool is_local;         /* the last link was to an address of this machine or a link-local one */
     int64_t round_trip_ms; /* smoothed; -1: not known */
+    uint64_t links_opened; /* so far */
 };
 
 /* Holds the context. The server has an address before it is connected to. */
