@@ -26,7 +26,7 @@ struct nats_client *nats_client_connect(const struct nats_connection_options *op
                                         int64_t deadline_ms, struct error *error)
 {
     struct nats_client_connection *connection =
-        nats_client_connection_open(options, deadline_ms, error);
+        nats_client_connection_open(NATS_ROLE_MEASURING, options, deadline_ms, error);
     if (connection == NULL)
         return NULL;
     struct nats_client *client = memory_new(sizeof(*client));
@@ -42,6 +42,197 @@ void nats_client_disconnect(struct nats_client *client)
     nats_replicas_free(client->replicas);
     nats_client_connection_close(client->connection);
     free(client);
+}
+
+/* ---- what each connection is for ---- */
+
+/* What is done with what happens to a connection. */
+struct role {
+    /* Takes a reply to what was requested besides tasks. False: it is to none of that. */
+    bool (*take_reply)(struct nats_client *client, uint64_t number, natsMsg *message);
+
+    /* The user lacks a right: the server's words, which tasks' requests have been compared with. */
+    void (*take_refusal)(struct nats_client *client, const char *words);
+
+    /* A task's request has its reply; NULL: nothing is done. */
+    void (*confirm)(struct nats_client *client, struct task *task);
+
+    /* Ends what is late, and finds out whether the connection still works, where it is silent.
+     * Lowers *ret_next_ms to when to call it again. Else says why it is of no further use. */
+    natsStatus (*check)(struct nats_client *client, int64_t *ret_next_ms);
+
+    /* The connection is of no further use. Returns NATS_OK, or why the client is not, either. */
+    natsStatus (*lose)(struct nats_client *client, natsStatus status);
+};
+
+/* ---- what is late ---- */
+
+static void time_out_request(struct nats_client_connection *connection,
+                             struct nats_request *request)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct task *task = request->task;
+    bool has_defaults = request->has_defaults;
+    nats_client_connection_remove(connection, request);
+    if (has_defaults) {
+        nats_replicas_explain_silence(task->query, &error);
+        task_time_out_with(task, &error);
+    } else
+        task_time_out(task);
+}
+
+/* Returns when to look again: at once where a task has ended, since the feed may have another then.
+ */
+static int64_t time_out(struct nats_client_connection *connection, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    bool has_ended = false;
+    if (now_ms < connection->next_deadline_ms)
+        return connection->next_deadline_ms;
+    struct nats_request *request = connection->requests;
+    while (request != NULL) {
+        struct nats_request *following = request->next;
+        int64_t deadline_ms = request->task->deadline_ms;
+        if (now_ms >= deadline_ms) {
+            time_out_request(connection, request);
+            has_ended = true;
+        } else if (deadline_ms < next_ms)
+            next_ms = deadline_ms;
+        request = following;
+    }
+    connection->next_deadline_ms = next_ms;
+    return has_ended ? now_ms : next_ms;
+}
+
+/* ---- the role of measuring ---- */
+
+static bool take_replicas(struct nats_client *client, uint64_t number, natsMsg *message)
+{
+    if (!nats_replicas_take(client->replicas, number, message))
+        return false;
+    client->has_unsettled = true;
+    return true;
+}
+
+static void deny_replicas(struct nats_client *client, const char *words)
+{
+    if (nats_replicas_deny(client->replicas, words))
+        client->has_unsettled = true;
+}
+
+/* Tasks of which nothing at all was received in half of their time: a dead server is found by a
+ * ping, and distinguished from a consumer without a leader. */
+static natsStatus check_silence(struct nats_client_connection *connection, int64_t now_ms,
+                                int64_t *ret_next_ms)
+{
+    const struct nats_request *oldest = connection->requests;
+    if (nats_client_connection_is_closed(connection))
+        return NATS_CONNECTION_CLOSED;
+    if (oldest == NULL)
+        return NATS_OK;
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
+    int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
+    if (now_ms >= ping_ms) {
+        natsStatus status = nats_client_connection_ping(connection, now_ms);
+        if (status != NATS_OK)
+            return now_ms < since_ms + oldest->task->timeout_ms ? NATS_OK : status;
+        ping_ms = now_ms + oldest->task->timeout_ms / 2;
+    }
+    *ret_next_ms = clock_earlier(*ret_next_ms, ping_ms);
+    return NATS_OK;
+}
+
+static natsStatus check_measuring(struct nats_client *client, int64_t *ret_next_ms)
+{
+    int64_t now_ms = clock_now_ms();
+    natsStatus status = check_silence(client->connection, now_ms, ret_next_ms);
+    if (status == NATS_OK)
+        *ret_next_ms = clock_earlier(*ret_next_ms, time_out(client->connection, now_ms));
+    return status;
+}
+
+static natsStatus lose_client(struct nats_client *client, natsStatus status)
+{
+    (void)client;
+    return status;
+}
+
+/* ---- the role of subscribing ---- */
+
+static bool take_subjects(struct nats_client *client, uint64_t number, natsMsg *message)
+{
+    return nats_subjects_take(client->subscriber.subjects, number, message);
+}
+
+static void deny_subscription(struct nats_client *client, const char *words)
+{
+    nats_subscriber_deny(&client->subscriber, words);
+}
+
+static void confirm_subscription(struct nats_client *client, struct task *task)
+{
+    nats_subscriber_confirm(&client->subscriber, task);
+}
+
+/* Those in flight on it are measured again, on the other connection. */
+static void return_subscribers(struct nats_client *client)
+{
+    struct nats_client_connection *connection = client->subscriber.connection;
+    while (connection->requests != NULL) {
+        struct task *task = connection->requests->task;
+        nats_client_connection_remove(connection, connection->requests);
+        task_return(task, false);
+    }
+}
+
+static natsStatus lose_subscriber(struct nats_client *client, natsStatus status)
+{
+    (void)status;
+    return_subscribers(client);
+    nats_subscriber_lose(&client->subscriber);
+    return NATS_OK;
+}
+
+/* The subscriber's is not pinged, as measuring does not wait for it: nats.c itself finds out
+ * whether its server is dead. */
+static natsStatus check_subscribing(struct nats_client *client, int64_t *ret_next_ms)
+{
+    struct nats_client_connection *connection = client->subscriber.connection;
+    int64_t now_ms = clock_now_ms();
+    *ret_next_ms = clock_earlier(*ret_next_ms, time_out(connection, now_ms));
+    const struct nats_request *oldest = connection->requests;
+    if (nats_client_connection_is_closed(connection))
+        return NATS_CONNECTION_CLOSED;
+    while (oldest != NULL && oldest->has_defaults) /* answered: it waits for the other connection */
+        oldest = oldest->next;
+    if (oldest == NULL)
+        return NATS_OK;
+    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
+    int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
+    if (now_ms >= next_ms) {
+        return_subscribers(client);
+        nats_subscriber_rest(&client->subscriber, now_ms);
+        next_ms = now_ms;
+    }
+    *ret_next_ms = clock_earlier(*ret_next_ms, next_ms);
+    return NATS_OK;
+}
+
+static const struct role roles[] = {
+    [NATS_ROLE_MEASURING] = {.take_reply = take_replicas,
+                             .take_refusal = deny_replicas,
+                             .check = check_measuring,
+                             .lose = lose_client},
+    [NATS_ROLE_SUBSCRIBING] = {.take_reply = take_subjects,
+                               .take_refusal = deny_subscription,
+                               .confirm = confirm_subscription,
+                               .check = check_subscribing,
+                               .lose = lose_subscriber},
+};
+
+static const struct role *role_of(const struct nats_client_connection *connection)
+{
+    return &roles[connection->role];
 }
 
 /* ---- replies ---- */
@@ -68,8 +259,8 @@ static struct task *end_request(struct nats_client *client,
 {
     struct task *task = request->task;
     nats_client_connection_remove(connection, request);
-    if (connection == client->subscriber.connection)
-        nats_subscriber_confirm(&client->subscriber, task);
+    if (role_of(connection)->confirm != NULL)
+        role_of(connection)->confirm(client, task);
     return task;
 }
 
@@ -156,13 +347,8 @@ static void take_message(struct nats_client *client, struct nats_client_connecti
 {
     uint64_t number = nats_client_connection_number(connection, message);
     connection->received_ms = clock_now_ms();
-    if (connection == client->subscriber.connection &&
-        nats_subjects_take(client->subscriber.subjects, number, message))
+    if (role_of(connection)->take_reply(client, number, message))
         return;
-    if (connection == client->connection && nats_replicas_take(client->replicas, number, message)) {
-        client->has_unsettled = true;
-        return;
-    }
     struct nats_request *request = nats_client_connection_find(connection, number);
     if (request != NULL)
         take_info(client, connection, request, message);
@@ -170,17 +356,16 @@ static void take_message(struct nats_client *client, struct nats_client_connecti
 
 /* The server does not reply to a request that the user may not send, but reports it to the
  * connection: "Permissions Violation for Publish to "$JS.API..."". */
-static void take_refusal(struct nats_client_connection *connection, const char *words)
+static void fail_refused(struct nats_client *client, struct nats_client_connection *connection,
+                         const char *words)
 {
     struct nats_request *request = connection->requests;
     while (request != NULL) {
         struct nats_request *next = request->next;
         _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", request->subject);
-        if (strstr(words, quoted) != NULL) {
-            struct task *task = request->task;
-            nats_client_connection_remove(connection, request);
-            task_failf(task, "NATS at %s: %s", connection->servers, words);
-        }
+        if (strstr(words, quoted) != NULL)
+            task_failf(end_request(client, connection, request), "NATS at %s: %s",
+                       connection->servers, words);
         request = next;
     }
 }
@@ -195,32 +380,11 @@ static void take_events(struct nats_client *client, struct nats_client_connectio
             natsMsg_Destroy(TAKE(taken[i].message)); /* its headers may be parsed now */
             continue;
         }
-        take_refusal(connection, taken[i].refusal);
-        if (connection == client->connection &&
-            nats_replicas_deny(client->replicas, taken[i].refusal))
-            client->has_unsettled = true;
-        if (connection == client->subscriber.connection)
-            nats_subscriber_deny(&client->subscriber, taken[i].refusal);
+        fail_refused(client, connection, taken[i].refusal);
+        role_of(connection)->take_refusal(client, taken[i].refusal);
     }
     nats_events_done(taken, count);
     settle_all(client);
-}
-
-/* Those in flight on it are measured again, on the other connection. */
-static void return_subscribers(struct nats_client *client)
-{
-    struct nats_client_connection *connection = client->subscriber.connection;
-    while (connection->requests != NULL) {
-        struct task *task = connection->requests->task;
-        nats_client_connection_remove(connection, connection->requests);
-        task_return(task, false);
-    }
-}
-
-static void lose_subscriber(struct nats_client *client)
-{
-    return_subscribers(client);
-    nats_subscriber_lose(&client->subscriber);
 }
 
 /* ---- requests ---- */
@@ -234,9 +398,8 @@ static natsStatus send_task(struct nats_client *client, struct task *task, struc
     if (!nats_subscriber_subscribe(&client->subscriber, task))
         return nats_client_connection_send_task(client->connection, subject->bytes, task);
     struct nats_client_connection *connection = client->subscriber.connection;
-    if (nats_client_connection_send_task(connection, subject->bytes, task) != NATS_OK)
-        lose_subscriber(client);
-    return NATS_OK;
+    natsStatus status = nats_client_connection_send_task(connection, subject->bytes, task);
+    return status == NATS_OK ? status : role_of(connection)->lose(client, status);
 }
 
 static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
@@ -261,107 +424,25 @@ static void end_subscriptions(struct nats_client *client, struct feed *feed)
 
 /* ---- the loop ---- */
 
-/* Tasks of which nothing at all was received in half of their time: a dead server is found by a
- * ping, and distinguished from a consumer without a leader. */
-static natsStatus check_silence(struct nats_client_connection *connection, int64_t now_ms,
-                                int64_t *ret_next_ms)
-{
-    const struct nats_request *oldest = connection->requests;
-    if (nats_client_connection_is_closed(connection))
-        return NATS_CONNECTION_CLOSED;
-    if (oldest == NULL)
-        return NATS_OK;
-    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
-    int64_t ping_ms = since_ms + oldest->task->timeout_ms / 2;
-    if (now_ms >= ping_ms) {
-        natsStatus status = nats_client_connection_ping(connection, now_ms);
-        if (status != NATS_OK)
-            return now_ms < since_ms + oldest->task->timeout_ms ? NATS_OK : status;
-        ping_ms = now_ms + oldest->task->timeout_ms / 2;
-    }
-    *ret_next_ms = ping_ms < *ret_next_ms ? ping_ms : *ret_next_ms;
-    return NATS_OK;
-}
-
-/* The subscriber's is not pinged, as measuring does not wait for it: nats.c itself finds out
- * whether its server is dead. */
-static bool check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
-{
-    const struct nats_client_connection *connection = client->subscriber.connection;
-    const struct nats_request *oldest = connection->requests;
-    int64_t now_ms = clock_now_ms();
-    if (nats_client_connection_is_closed(connection))
-        return false;
-    while (oldest != NULL && oldest->has_defaults) /* answered: it waits for the other connection */
-        oldest = oldest->next;
-    if (oldest == NULL)
-        return true;
-    int64_t since_ms = nats_client_connection_silent_since_ms(connection, oldest);
-    int64_t next_ms = since_ms + oldest->task->timeout_ms / 2;
-    if (now_ms >= next_ms) {
-        return_subscribers(client);
-        nats_subscriber_rest(&client->subscriber, now_ms);
-        next_ms = now_ms;
-    }
-    *ret_next_ms = next_ms < *ret_next_ms ? next_ms : *ret_next_ms;
-    return true;
-}
-
-static void time_out_request(struct nats_client_connection *connection,
-                             struct nats_request *request)
-{
-    _cleanup_(error_done) struct error error = {0};
-    struct task *task = request->task;
-    bool has_defaults = request->has_defaults;
-    nats_client_connection_remove(connection, request);
-    if (has_defaults) {
-        nats_replicas_explain_silence(task->query, &error);
-        task_time_out_with(task, &error);
-    } else
-        task_time_out(task);
-}
-
-/* Returns when to look again: at once where a task has ended, since the feed may have another then.
- */
-static int64_t time_out(struct nats_client_connection *connection, int64_t now_ms)
-{
-    int64_t next_ms = CLOCK_NEVER;
-    bool has_ended = false;
-    if (now_ms < connection->next_deadline_ms)
-        return connection->next_deadline_ms;
-    struct nats_request *request = connection->requests;
-    while (request != NULL) {
-        struct nats_request *following = request->next;
-        int64_t deadline_ms = request->task->deadline_ms;
-        if (now_ms >= deadline_ms) {
-            time_out_request(connection, request);
-            has_ended = true;
-        } else if (deadline_ms < next_ms)
-            next_ms = deadline_ms;
-        request = following;
-    }
-    connection->next_deadline_ms = next_ms;
-    return has_ended ? now_ms : next_ms;
-}
-
-static natsStatus check(struct nats_client_connection *connection, int64_t *ret_next_ms)
-{
-    int64_t now_ms = clock_now_ms();
-    natsStatus status = check_silence(connection, now_ms, ret_next_ms);
-    if (status != NATS_OK)
-        return status;
-    int64_t next_ms = time_out(connection, now_ms);
-    if (next_ms < *ret_next_ms)
-        *ret_next_ms = next_ms;
-    return NATS_OK;
-}
-
 static bool has_work(const struct nats_client *client)
 {
     const struct nats_client_connection *subscribers = client->subscriber.connection;
     return client->connection->requests != NULL ||
            (subscribers != NULL && subscribers->requests != NULL) ||
            nats_subscriber_is_needed(&client->subscriber);
+}
+
+/* A connection that there may be. */
+static natsStatus check(struct nats_client *client, struct nats_client_connection *connection,
+                        int64_t *ret_next_ms)
+{
+    if (connection == NULL)
+        return NATS_OK;
+    natsStatus status = role_of(connection)->check(client, ret_next_ms);
+    if (status == NATS_OK)
+        return status;
+    *ret_next_ms = 0;
+    return role_of(connection)->lose(client, status);
 }
 
 static void wait_for_events(const struct nats_client *client, struct feed *feed, int64_t until_ms)
@@ -385,16 +466,11 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
 {
     int64_t next_ms = CLOCK_NEVER;
     take_events(client, client->connection);
-    if (client->subscriber.connection != NULL) {
+    if (client->subscriber.connection != NULL)
         take_events(client, client->subscriber.connection);
-        int64_t late_ms = time_out(client->subscriber.connection, clock_now_ms());
-        next_ms = late_ms < next_ms ? late_ms : next_ms;
-        if (!check_subscriber(client, &next_ms)) {
-            lose_subscriber(client);
-            next_ms = 0;
-        }
-    }
-    natsStatus status = check(client->connection, &next_ms);
+    natsStatus status = check(client, client->subscriber.connection, &next_ms);
+    if (status == NATS_OK)
+        status = check(client, client->connection, &next_ms);
     if (status == NATS_OK && has_work(client))
         wait_for_events(client, feed, next_ms);
     return status;

@@ -293,10 +293,11 @@ static bool check_inbox(struct nats_client_connection *connection, int64_t deadl
 }
 
 struct nats_client_connection *
-nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
-                            struct error *error)
+nats_client_connection_open(enum nats_role role, const struct nats_connection_options *from,
+                            int64_t deadline_ms, struct error *error)
 {
     struct nats_client_connection *connection = memory_new(sizeof(*connection));
+    connection->role = role;
     connection->servers = show_servers(&from->servers);
     connection->next_deadline_ms = CLOCK_NEVER;
     connection->events = nats_events_new();

@@ -34,7 +34,14 @@ struct nats_request {
     char subject[];
 };
 
+/* What a connection is for: client.c has what each one does. */
+enum nats_role {
+    NATS_ROLE_MEASURING,
+    NATS_ROLE_SUBSCRIBING,
+};
+
 struct nats_client_connection {
+    enum nats_role role;
     natsConnection *handle;
     struct nats_events *events;
     char *servers; /* for errors: host:port, without user info */
@@ -50,8 +57,8 @@ struct nats_client_connection {
 
 /* Returns once the server has let us receive replies. NULL: it failed. */
 struct nats_client_connection *
-nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
-                            struct error *error);
+nats_client_connection_open(enum nats_role role, const struct nats_connection_options *from,
+                            int64_t deadline_ms, struct error *error);
 void nats_client_connection_close(struct nats_client_connection *connection);
 
 /* Sends a request without a body. The reply's number is *ret_number. */

@@ -1,5 +1,6 @@
 /*
- * Connects to NATS on a thread of its own: nats.c connects no other way than by waiting for it.
+ * Connects a subscriber on a thread of its own: nats.c connects no other way than by waiting for
+ * it.
  *
  * Threads: one at a time. {0} is idle.
  */
