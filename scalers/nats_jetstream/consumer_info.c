@@ -40,7 +40,7 @@ bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *
 static bool explain_api_error(const json_t *api_error, const struct nats_query *query,
                               struct error *error)
 {
-    json_int_t code = json_integer_value(json_object_get(api_error, "err_code"));
+    double code = json_number_value(json_object_get(api_error, "err_code"));
     if (code == STREAM_NOT_FOUND)
         return nats_consumer_info_no_stream(query, error);
     if (code == CONSUMER_NOT_FOUND)
@@ -51,7 +51,7 @@ static bool explain_api_error(const json_t *api_error, const struct nats_query *
         description = "without a description";
     return error_unavailable(error,
                              "NATS refused to describe consumer \"%s\" of stream \"%s\": %.*s "
-                             "(error %" JSON_INTEGER_FORMAT ")",
+                             "(error %.0f)",
                              query->consumer, query->stream,
                              (int)text_cut(description, LONGEST_DESCRIPTION), description, code);
 }
@@ -135,7 +135,7 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
             query->consumer, query->stream, length, LARGEST_ANSWER);
 
     _cleanup_(json_done) json_t *info =
-        json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
+        json_text_tree((struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, MAX_TREE_BYTES);
     if (!json_is_object(info))
         return error_unavailable(
             error,

@@ -361,10 +361,36 @@ static void missing_fields_of_a_monitoring_port_are_errors(void **state)
                        "without a valid num_pending"));
 }
 
+/* A server that has miscounted reports 2^64 - 1, which no integer of JSON's library holds. */
+static void a_number_that_is_too_large_spoils_no_other_field(void **state)
+{
+#define MISCOUNTED "18446744073709551615"
+    (void)state;
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(parse("{\"num_pending\":3,\"num_ack_pending\":4,\"num_waiting\":" MISCOUNTED "}",
+                      &reading, &error));
+    assert_true(reading.waiting == 3 && reading.in_flight == 4);
+    assert_false(parse("{\"num_pending\":" MISCOUNTED ",\"num_ack_pending\":0}", &reading, &error));
+    assert_non_null(strstr(error_text(&error), "without a valid num_pending"));
+    assert_false(
+        parse("{\"error\":{\"err_code\":10059},\"num_pending\":" MISCOUNTED "}", &reading, &error));
+    assert_non_null(strstr(error_text(&error), "\"orders\" (of consumer"));
+
+    static const char stream[] = "{\"config\":{\"num_replicas\":1,\"subjects\":[\"a\"],"
+                                 "\"max_bytes\":" MISCOUNTED "}}";
+    struct nats_subjects_info subjects = {0};
+    assert_int_equal(nats_replicas_parse(stream, strlen(stream)), NATS_REPLICAS_ONE);
+    assert_true(nats_subjects_parse(stream, strlen(stream), &subjects));
+    assert_int_equal(subjects.list.count, 1);
+    nats_subjects_info_done(&subjects);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_both_counts),
+        cmocka_unit_test(a_number_that_is_too_large_spoils_no_other_field),
         cmocka_unit_test(totals_are_those_of_deliveries),
         cmocka_unit_test(an_answer_has_the_state_of_a_consumer_or_defaults),
         cmocka_unit_test(the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster),

@@ -161,12 +161,13 @@ enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
 enum nats_replicas_count nats_replicas_parse(const char *bytes, size_t length)
 {
     _cleanup_(json_done) json_t *info =
-        json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
-    const json_t *count = json_object_get(json_object_get(info, "config"), "num_replicas");
+        json_text_tree((struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, MAX_TREE_BYTES);
+    double count =
+        json_number_value(json_object_get(json_object_get(info, "config"), "num_replicas"));
     const json_t *others = json_object_get(json_object_get(info, "cluster"), "replicas");
-    if (json_integer_value(count) < 1)
+    if (count < 1)
         return NATS_REPLICAS_UNKNOWN;
-    bool is_one = json_integer_value(count) == 1 && json_array_size(others) == 0;
+    bool is_one = count == 1 && json_array_size(others) == 0;
     return is_one ? NATS_REPLICAS_ONE : NATS_REPLICAS_SEVERAL;
 }
 

@@ -93,7 +93,7 @@ static bool add_subjects(struct nats_subject_list *list, const json_t *subjects)
 bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info)
 {
     _cleanup_(json_done) json_t *reply =
-        json_text_tree((struct json_text){bytes, length}, 0, MAX_TREE_BYTES);
+        json_text_tree((struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, MAX_TREE_BYTES);
     const json_t *config = json_object_get(reply, "config");
     if (!json_is_object(config))
         return false;
