@@ -362,6 +362,27 @@ static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
     world_stop(&world);
 }
 
+/* At once, as the server says so; a request that has no reply is awaited for 5 s. */
+static void a_right_to_the_subjects_that_is_missing_is_named_soon(void **state)
+{
+    enum { SOON_MS = 3000 };
+    static const struct nats_line denied[] = {
+        {"$JS.API.STREAM.INFO.orders", .is_denied = true},
+        {"$JS.API.STREAM.INFO.orders", .has_no_responders = true},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(denied); i++) {
+        struct world world;
+        world_start(&world, SCRIPT(denied[i], {OF("a"), INFO("0")}), PAIRS("a"));
+        int64_t start_ms = clock_now_ms();
+        measure_until(&world, is_refused);
+        assert_in_range(clock_now_ms() - start_ms, 0, SOON_MS);
+        assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
+                               "must be allowed to publish to $JS.API.STREAM.INFO.orders"));
+        world_stop(&world);
+    }
+}
+
 /* That one may not be subscribed to does not end the others. */
 static void a_subject_that_is_denied_leaves_the_others(void **state)
 {
@@ -694,6 +715,7 @@ int main(void)
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),
+        cmocka_unit_test(a_right_to_the_subjects_that_is_missing_is_named_soon),
         cmocka_unit_test(a_subject_that_is_denied_leaves_the_others),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),

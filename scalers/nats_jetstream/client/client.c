@@ -166,6 +166,7 @@ static bool take_subjects(struct nats_client *client, uint64_t number, natsMsg *
 
 static void deny_subscription(struct nats_client *client, const char *words)
 {
+    nats_subjects_deny(client->subscriber.subjects, words);
     nats_subscriber_deny(&client->subscriber, words);
 }
 
@@ -354,16 +355,13 @@ static void take_message(struct nats_client *client, struct nats_client_connecti
         take_info(client, connection, request, message);
 }
 
-/* The server does not reply to a request that the user may not send, but reports it to the
- * connection: "Permissions Violation for Publish to "$JS.API..."". */
 static void fail_refused(struct nats_client *client, struct nats_client_connection *connection,
                          const char *words)
 {
     struct nats_request *request = connection->requests;
     while (request != NULL) {
         struct nats_request *next = request->next;
-        _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", request->subject);
-        if (strstr(words, quoted) != NULL)
+        if (nats_client_connection_refuses(words, request->subject))
             task_failf(end_request(client, connection, request), "NATS at %s: %s",
                        connection->servers, words);
         request = next;

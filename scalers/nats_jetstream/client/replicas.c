@@ -190,8 +190,7 @@ bool nats_replicas_deny(struct nats_replicas *replicas, const char *words)
     struct stream_replicas *known;
     struct stream_replicas *next;
     HASH_ITER(hh_number, replicas->by_number, known, next) {
-        _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", known->name);
-        if (strstr(words, quoted) == NULL)
+        if (!nats_client_connection_refuses(words, known->name))
             continue;
         await_no_reply(replicas, known);
         known->is_denied = true;

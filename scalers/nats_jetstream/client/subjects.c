@@ -23,10 +23,11 @@ enum {
 struct known {
     UT_hash_handle hh; /* by name */
     UT_hash_handle hh_number;
-    uint64_t number;
+    uint64_t number; /* 0: no reply is awaited */
     int64_t requested_ms;
     bool is_known;
     bool is_refused; /* the reply was none that we can use */
+    bool is_denied;  /* the user has no right to know */
     struct nats_subjects_info info;
     size_t bytes;
     char name[]; /* the subject of the request */
@@ -35,14 +36,21 @@ struct known {
 struct nats_subjects {
     struct nats_client_connection *connection;
     struct known *by_name;
-    struct known *by_number;
+    struct known *by_number; /* while a reply is awaited */
     size_t bytes;
 };
+
+static void await_no_reply(struct nats_subjects *subjects, struct known *known)
+{
+    if (known->number != 0)
+        HASH_DELETE(hh_number, subjects->by_number, known);
+    known->number = 0;
+}
 
 static void free_known(struct nats_subjects *subjects, struct known *known)
 {
     HASH_DELETE(hh, subjects->by_name, known);
-    HASH_DELETE(hh_number, subjects->by_number, known);
+    await_no_reply(subjects, known);
     subjects->bytes -= known->bytes;
     nats_subjects_info_done(&known->info);
     free(known);
@@ -135,7 +143,9 @@ bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg
     HASH_FIND(hh_number, subjects->by_number, &number, sizeof(number), known);
     if (known == NULL)
         return false;
-    if (natsMsg_IsNoResponders(message))
+    await_no_reply(subjects, known);
+    known->is_denied = natsMsg_IsNoResponders(message);
+    if (known->is_denied)
         return true;
     nats_subjects_info_done(&known->info);
     known->is_known = nats_subjects_parse(natsMsg_GetData(message),
@@ -150,10 +160,24 @@ bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg
     return true;
 }
 
+void nats_subjects_deny(struct nats_subjects *subjects, const char *words)
+{
+    struct known *known;
+    struct known *next;
+    HASH_ITER(hh_number, subjects->by_number, known, next) {
+        if (!nats_client_connection_refuses(words, known->name))
+            continue;
+        await_no_reply(subjects, known);
+        known->is_denied = true;
+        return;
+    }
+}
+
 static void request(struct nats_subjects *subjects, struct known *known, int64_t now_ms)
 {
     known->requested_ms = now_ms;
     known->is_refused = false;
+    known->is_denied = false;
     nats_client_connection_send(subjects->connection, known->name, &known->number);
     HASH_ADD(hh_number, subjects->by_number, number, sizeof(known->number), known);
 }
@@ -191,7 +215,7 @@ static struct known *find_or_request(struct nats_subjects *subjects, const char 
         count_bytes(subjects, known);
     } else if (is_old(known, now_ms)) {
         HASH_DELETE(hh, subjects->by_name, known);
-        HASH_DELETE(hh_number, subjects->by_number, known);
+        await_no_reply(subjects, known);
     } else
         return known;
     HASH_ADD_STR(subjects->by_name, name, known);
@@ -210,7 +234,7 @@ static enum nats_subjects_state state_of(const struct known *known, int64_t now_
                           "NATS replied to %s without subjects that can be subscribed to, or with "
                           "more than there is memory for",
                           known->name);
-    else if (now_ms < known->requested_ms + REPLY_MS)
+    else if (!known->is_denied && now_ms < known->requested_ms + REPLY_MS)
         return NATS_SUBJECTS_REQUESTED;
     else
         error_unavailable(

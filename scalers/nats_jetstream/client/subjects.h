@@ -25,6 +25,9 @@ void nats_subjects_free(struct nats_subjects *subjects);
 /* Takes a reply of the connection. False: it is to a request of somebody else. */
 bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message);
 
+/* Takes the server's words for a right that is missing. */
+void nats_subjects_deny(struct nats_subjects *subjects, const char *words);
+
 /* They are the table's until it takes a reply, or is searched again. */
 struct nats_subject_list {
     char **items;
