@@ -98,9 +98,20 @@ static const struct redis_line *find_line(struct redis_peer *peer, const char *c
 
 /* ---- connections ---- */
 
-static bool send_text(const struct redis_call *call, const char *text)
+static bool send_bytes(const struct redis_call *call, const char *bytes, size_t count)
 {
-    return send(call->socket, text, strlen(text), MSG_NOSIGNAL) >= 0;
+    return send(call->socket, bytes, count, MSG_NOSIGNAL) >= 0;
+}
+
+static void send_text(const struct redis_call *call, const char *text)
+{
+    send_bytes(call, text, strlen(text));
+}
+
+static bool send_answer(const struct redis_call *call, const struct redis_line *line)
+{
+    size_t count = line->answer_bytes == 0 ? strlen(line->answer) : line->answer_bytes;
+    return send_bytes(call, line->answer, count);
 }
 
 static void hang_up(struct redis_call *call)
@@ -125,8 +136,7 @@ static void answer(struct redis_call *call)
 {
     const struct redis_line *line = TAKE(call->line);
     call->is_silent = call->is_silent || (line->answer != NULL && line->answer[0] == '\0');
-    if (line->answer == NULL ||
-        (!call->is_silent && (!send_text(call, line->answer) || line->hangs_up)))
+    if (line->answer == NULL || (!call->is_silent && (!send_answer(call, line) || line->hangs_up)))
         hang_up(call);
 }
 

@@ -23,6 +23,7 @@ struct redis_line {
     bool hangs_up;     /* after the answer */
     size_t connection; /* the line is for this one only, from 1 on, in the order in which they were
                           opened; 0: for all */
+    size_t answer_bytes; /* of an answer with NULs; 0: it ends with the first one */
 };
 
 enum { REDIS_PEER_CONNECTIONS = 64 };

@@ -292,6 +292,20 @@ static void pending_entries_are_in_flight(void **state)
     }
 }
 
+static void a_group_whose_name_has_a_nul_is_another_one(void **state)
+{
+    (void)state;
+    static const char groups[] = "*2\r\n*4\r\n$4\r\nname\r\n$9\r\nworkers\0x\r\n$3\r\nlag\r\n:9\r\n"
+                                 "*4\r\n$4\r\nname\r\n$7\r\nworkers\r\n$3\r\nlag\r\n:3\r\n";
+    static const char other[] = "*1\r\n*4\r\n$4\r\nname\r\n$9\r\nworkers\0x\r\n$3\r\nlag\r\n:9\r\n";
+    const struct redis_line *script = SCRIPT({"XINFO", groups, .answer_bytes = sizeof(groups) - 1});
+    struct outcome outcome = measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000);
+    assert_true(outcome.answers == 1 && outcome.reading.waiting == 3);
+    script = SCRIPT({"XINFO", other, .answer_bytes = sizeof(other) - 1}, {"XLEN", ":5\r\n"});
+    outcome = measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000);
+    assert_true(outcome.answers == 1 && outcome.reading.waiting == 5);
+}
+
 static void before_there_is_a_group_all_entries_wait(void **state)
 {
     (void)state;
@@ -1055,6 +1069,7 @@ int main(void)
         cmocka_unit_test(a_field_without_a_value_is_none),
         cmocka_unit_test(a_lag_has_what_came_and_what_was_consumed),
         cmocka_unit_test(pending_entries_are_in_flight),
+        cmocka_unit_test(a_group_whose_name_has_a_nul_is_another_one),
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(consumers_that_were_seen_lately_count),

@@ -57,6 +57,8 @@ struct library {
  * and removes it there once it is in the registry of started jobs. Its scheduler moves what is due
  * (rq/registry.py, get_jobs_to_schedule). `rq suspend` sets rq:suspended (rq/suspension.py).
  *
+ * test/brokers/test_redis_queues.py has both libraries make their keys, and compares the counts.
+ *
  * Both compare scores with the clock of the machine that runs the worker. Here it is Redis's: it is
  * one, and the workers may be none.
  */

@@ -128,7 +128,7 @@ static struct stream_groups groups_of(const redisReply *reply)
     groups.items = memory_array(reply->elements, sizeof(*groups.items));
     for (size_t i = 0; i < reply->elements; i++) {
         const redisReply *name = field(reply->element[i], "name");
-        if (name != NULL && name->type == REDIS_REPLY_STRING)
+        if (name != NULL && name->type == REDIS_REPLY_STRING && strlen(name->str) == name->len)
             groups.items[groups.count++] = (struct stream_group){name->str, reply->element[i]};
     }
     qsort(groups.items, groups.count, sizeof(*groups.items), compare_groups);
