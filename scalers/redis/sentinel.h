@@ -32,8 +32,8 @@ void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 /* Of their links. */
 struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels);
 
-/* The places of the links that there are, at most REDIS_MAX_SENTINELS; a place is NULL once its link
- * is closed. Returns how many. */
+/* The places of the links that there are, at most REDIS_MAX_SENTINELS; a place is NULL once its
+ * link is closed. Returns how many. */
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
                             struct redis_link *const **ret_places);
 

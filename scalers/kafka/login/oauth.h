@@ -17,8 +17,8 @@ void kafka_oauth_check(const struct kafka_connection_options *connection, struct
 bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk);
 
 /* The words of a list of extensions (NULL: it is empty), name and value in turn. The caller frees
- * them with kafka_oauth_extensions_free(). NULL: a piece is no extension, or there are too many. The
- * header has it for tests. */
+ * them with kafka_oauth_extensions_free(). NULL: a piece is no extension, or there are too many.
+ * The header has it for tests. */
 const char **kafka_oauth_extensions(const char *list, size_t *ret_words);
 void kafka_oauth_extensions_free(const char **words, size_t count);
 

@@ -179,8 +179,8 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
 
 /* ---- a request ---- */
 
-/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES, or meets another's that was (workaround
- * 14): so it is tried again. */
+/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES, or meets another's that was
+ * (workaround 14): so it is tried again. */
 static bool is_unreadable(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__BAD_MSG;

@@ -289,8 +289,8 @@ static void call_split(const struct offsets_call *call)
     leader_flush(call->leader, call->is_earliest);
 }
 
-/* Where another's reply was too long; from 2.3 on the library has no error for it, and leaves out the
- * offsets. */
+/* Where another's reply was too long; from 2.3 on the library has no error for it, and leaves out
+ * the offsets. */
 static bool is_unanswered(const struct offsets_call *call)
 {
     const rd_kafka_topic_partition_list_t *list = call->list;

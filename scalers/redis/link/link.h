@@ -127,7 +127,7 @@ struct redis_link {
     /* setup.c writes: whose state is to be checked with what is read. */
     bool is_of_replica;
 
-    /* measure.c writes, and link.c for a handler: ASKING is sent before each request from now on. */
+    /* measure.c writes, and link.c for a handler: from now on ASKING comes before each request. */
     bool is_asking;
 };
 
