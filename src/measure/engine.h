@@ -105,8 +105,8 @@ struct engine_settings {
 struct engine *engine_new(const struct engine_settings *settings);
 
 /* Has the threads end, and waits for them so long; they need one connect time-out at most, unless a
- * client library does not return. False: some still run. Nothing can be freed then, and the process
- * may end with _exit(). */
+ * client library does not return, or an agent process gets no CPU to start. False: some still run.
+ * Nothing can be freed then, and the process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
 /* Ends the threads, however long that takes, and frees everything, queries in use too. NULL is

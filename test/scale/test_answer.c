@@ -36,6 +36,7 @@ struct row {
     bool is_retried;
     bool lacks_field;
     bool has_no_hold;      /* hold: 0s */
+    bool is_over;          /* refused as it was held for so long */
     double earlier;        /* a larger value that was answered before; 0: nothing was */
     int64_t earlier_ms;    /* ... so long before the failure */
     double of_peers;       /* that other replicas held; 0: they had none */
@@ -106,7 +107,7 @@ static const struct row table[] = {
      .out_of_time = true, .waited_ms = 5000, .unanswered_ms = 60000, .outcome = VALUE,
      .answered = 37, .held = true},
     {"and not beyond the hold", GOOD, 900000, .value = 37, .active = true, .out_of_time = true,
-     .waited_ms = 5000, .unanswered_ms = 60001, .outcome = REFUSED,
+     .waited_ms = 5000, .unanswered_ms = 60001, .is_over = true, .outcome = REFUSED,
      .words = "no newer one arrived"},
     {"a source that is stuck: at once", GOOD, 9000, .stuck_ms = 7000, .outcome = REFUSED,
      .words = "has not answered anything since "},
@@ -134,8 +135,8 @@ static const struct row table[] = {
      .answered = 12, .held = true},
     {"failed, active, at the end of the hold", FAILED, 70000, 60000, 0, 12, true, .outcome = VALUE,
      .answered = 12, .held = true},
-    {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .outcome = REFUSED,
-     .words = "broken pipe (failing since "},
+    {"failed, active, beyond the hold", FAILED, 70000, 60001, 0, 12, true, .is_over = true,
+     .outcome = REFUSED, .words = "broken pipe (failing since "},
     {"failed in this millisecond, active, without a hold", FAILED, 10000, 0, 0, 12, true,
      .has_no_hold = true, .outcome = REFUSED, .words = "broken pipe"},
     {"held: the largest value of five minutes", FAILED, 305000, 5000, 0, 12, true, .earlier = 40,
@@ -175,7 +176,7 @@ static const struct row table[] = {
     {"... but held by another replica", FAILED, NEVER_MEASURED, .active = true, .of_peers = 40,
      .of_peers_ms = 60000, .outcome = VALUE, .answered = 40, .held = true},
     {"... for longer than the hold", FAILED, NEVER_MEASURED, .of_peers = 40, .of_peers_ms = 60001,
-     .outcome = REFUSED, .words = "broken pipe"},
+     .is_over = true, .outcome = REFUSED, .words = "broken pipe"},
     {"unanswered, never measured, held by another replica", NONE, NEVER_MEASURED, .active = true,
      .out_of_time = true, .waited_ms = 5000, .of_peers = 40, .of_peers_ms = 1000, .outcome = VALUE,
      .answered = 40, .held = true},
@@ -278,6 +279,8 @@ static void each_row_of_the_table_is_answered_so(void **state)
             since_ms = row->of_peers_ms;
         if (row->held && answer.failing_since_ms != NOW - since_ms)
             fail_msg("%s: held since %lld", row->name, (long long)answer.failing_since_ms);
+        if (answer.hold_is_over != row->is_over)
+            fail_msg("%s: the hold is over: %d", row->name, answer.hold_is_over);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)
             fail_msg("%s: refused with %s", row->name, error_text(&answer.error));
         if (row->outcome == REFUSED)

@@ -4,7 +4,7 @@
  *
  *     struct former_query former = {0};
  *     query_remember(old, &former);
- *     query_inherit(new, &former);      before its first use begins (query_begin_use())
+ *     query_inherit(new, &former);      before this use begins (query_begin_use())
  *     former_query_done(&former);
  *
  * The new query has what is known of the old one until it has a reading of its own, the recent

@@ -51,10 +51,12 @@ static bool hold(const struct decision *decision, int64_t since_ms)
                                        evaluated->evaluation.active);
     int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
     int64_t hold_ms = facts->rules->hold_ms;
-    /* What begins now is as old as a hold of 0, which holds nothing. */
-    if (!active || hold_ms == 0 || decision->now_ms - held_since_ms > hold_ms)
-        return false;
     struct answer *answer = decision->answer;
+    if (!active || hold_ms == 0) /* what begins now is as old as a hold of 0 */
+        return false;
+    answer->hold_is_over = decision->now_ms - held_since_ms > hold_ms;
+    if (answer->hold_is_over)
+        return false;
     if (of_peers == NULL)
         give(decision, true);
     else {

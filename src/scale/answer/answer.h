@@ -59,6 +59,7 @@ struct answer {
      * replicas count that were read then or later, which is when measuring began to fail here. */
     int64_t failing_since_ms;
     int64_t replicas_from_ms;
+    bool hold_is_over;   /* refused: it was held for as long as the rules say */
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
     int64_t began_at_us; /* when the source notified us of it, or the request was sent */

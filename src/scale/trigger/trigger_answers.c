@@ -62,10 +62,11 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
 {
     bool is_value = answer->kind == ANSWER_VALUE;
     bool was_held = trigger->answers.hold != TRIGGER_HOLD_NONE;
-    if (is_value)
-        set_hold(trigger, answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE, "measured again");
-    else
-        set_hold(trigger, was_held ? TRIGGER_HOLD_OVER : TRIGGER_HOLD_NONE, hold_is_over);
+    if (was_held && answer->hold_is_over)
+        set_hold(trigger, TRIGGER_HOLD_OVER, hold_is_over);
+    else /* also one that is refused: what was measured cannot be evaluated */
+        set_hold(trigger, is_value && answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE,
+                 "measured again");
     expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
     record(&trigger->answers.last, call, answer, now_ms);
     if (trigger->policy != NULL)
