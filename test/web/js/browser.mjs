@@ -9,14 +9,18 @@ const require = createRequire(import.meta.url);
 const axePath = require.resolve("axe-core/axe.min.js");
 const TIMEOUT_MS = 60_000;
 
-const browser = await chromium.launch({ executablePath: process.argv[2], headless: true, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
+const OPEN_MS = 45_000;
+
+const launch = () => chromium.launch({ executablePath: process.argv[2], headless: true, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
+
+let browser = await launch();
 let context;
 let page;
 let problems = [];
 
 // Whatever a user would see in the console as an error, or what failed to load.
 // "beside" leaves the page of before open, as that of another user.
-async function open({ url, width = 1440, height = 900, scheme = "light", hidden = false, beside = false }) {
+async function openPage({ width = 1440, height = 900, scheme = "light", hidden = false, beside = false }) {
   if (!beside) await context?.close();
   context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false });
   page = await context.newPage();
@@ -26,7 +30,21 @@ async function open({ url, width = 1440, height = 900, scheme = "light", hidden 
   page.on("pageerror", (error) => problems.push(`error: ${error.stack}`));
   page.on("requestfailed", (request) => request.failure()?.errorText !== "net::ERR_ABORTED" && problems.push(`request: ${request.url()} ${request.failure()?.errorText}`));
   if (hidden) await page.addInitScript(`(${setHidden})(true)`);
-  await page.goto(url);
+}
+
+// Chromium now and then never opens, or closes, a window, and then none at all: another one does.
+async function open(options) {
+  const opened = openPage(options).then(() => true);
+  const hangs = new Promise((resolve) => setTimeout(resolve, OPEN_MS, false).unref());
+  if (!(await Promise.race([opened, hangs]))) {
+    if (options.beside) throw new Error("Chromium does not open a window");
+    opened.catch(() => {});
+    browser.close().catch(() => {});
+    browser = await launch();
+    context = undefined;
+    await openPage(options);
+  }
+  await page.goto(options.url);
 }
 
 // As if the tab went to the background, or came to the front: without windows Chromium has no such thing.
