@@ -846,20 +846,6 @@ static void a_stream_that_takes_long_to_write_updates_less_often(void **state)
     close(reader);
 }
 
-/* Each is the first reader, for which the last values may be old. */
-static void readers_that_come_and_leave_have_no_more_updates(void **state)
-{
-    enum { READERS = 20, STAY_US = 20000, MAX_UPDATES = 6 };
-    for (int i = 0; i < READERS; i++) {
-        int reader = follow(*state, GET("/costly"));
-        wait_for(reader, "200 OK");
-        usleep(STAY_US);
-        close(reader);
-        usleep(STAY_US);
-    }
-    assert_in_range(costly_source.updates, 1, MAX_UPDATES);
-}
-
 /* ---- sessions ---- */
 
 static const char token[] = "0123456789abcdef-token";
@@ -1110,7 +1096,6 @@ int main(void)
         TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_updates_less_often),
-        TEST(readers_that_come_and_leave_have_no_more_updates),
         cmocka_unit_test(a_stream_ends_with_its_session),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
         TEST(names_that_others_may_have_are_refused),

@@ -63,8 +63,10 @@ static const char *key_of_rates(const struct policy_settings *settings)
     return settings->on_stall == POLICY_STALL_HOLD ? "onStall" : NULL;
 }
 
+static const char in_flight_words[] = "the messages in flight";
+
 const struct policy_need policy_need_rows[] = {
-    {READING_WANT_IN_FLIGHT, "the messages in flight", NULL, key_of_in_flight},
+    {READING_WANT_IN_FLIGHT, in_flight_words, NULL, key_of_in_flight},
     {READING_WANT_CONSUMERS, "the number of consumers",
      "set ratePerReplica to how many messages one replica works off per second", key_of_consumers},
     {READING_WANT_RATES, "the rates of arrivals and consumption", NULL, key_of_rates},
@@ -430,8 +432,8 @@ static bool check_input(const struct policy_decision *decision, struct error *er
     const struct reading *reading = &decision->last->reading;
     const char *key = key_of_in_flight(settings);
     if (key != NULL && isnan(reading->in_flight))
-        return error_unavailable(
-            error, "%s needs the messages in flight, and the source did not report them", key);
+        return error_unavailable(error, "%s needs %s, and the source did not report them", key,
+                                 in_flight_words);
     if (isnan(decision->waiting) && settings->idle_ms > 0)
         return error_unavailable(error, "scaleDownWhenIdle needs the messages that wait, and the "
                                         "source did not report them");

@@ -55,8 +55,8 @@ struct policy_need {
     const char *(*key)(const struct policy_settings *settings);
 };
 
-extern const struct policy_need
-    policy_need_rows[READING_WANTS]; /* one for each enum reading_want */
+/* One for each enum reading_want. */
+extern const struct policy_need policy_need_rows[READING_WANTS];
 
 /* What must be known: bits of enum reading_want. */
 unsigned policy_needs(const struct policy_settings *settings);
