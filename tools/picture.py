@@ -1,6 +1,6 @@
 """Makes docs/images/dashboard.png: a trigger through an outage of its broker, in four minutes.
 
-    PYTHONPATH=test BACKLOG=build/release/backlog build/venv/bin/python tools/picture.py
+    PYTHONPATH=test BACKLOG=$PWD/build/release/backlog build/venv/bin/python tools/picture.py
 """
 
 import os

@@ -371,6 +371,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     labels = "[...document.querySelectorAll('.plot-area')].map((plot) => plot.getAttribute('aria-label'))"
     browser.wait(f"{labels}[0].startsWith('Work, waiting: unknown at the end, at most 96')")  # and not what it was before
     assert "target of a replica 5" in browser.text(".plots") and "fall of waiting" in browser.text(".plots") and "consumed" not in browser.text(".plots") and "wanted 20" in browser.text(".plots")
+    assert "Consumed/s" in browser.text(".panel") and "– /s" not in browser.text(".panel")  # a unit of nothing
     browser.screenshot("trigger-outage")
     is_clean(browser)
     browser.open(server, "/#/trigger/shop/orders", scheme="dark", width=390, height=844)

@@ -31,8 +31,8 @@ function figuresOf(trigger, samples) {
     ["Replicas wanted", number(now.replicas)],
     ...(samples.length > 0 ? [["Replicas", number(samples.at(-1)[1])]] : []),
     ...(isCounted ? [
-      ["Arrivals", rate(rates.arrivals, rates.areBounds) + " /s"],
-      ["Consumed", rate(rates.consumption, rates.areBounds) + " /s"],
+      ["Arrivals/s", rate(rates.arrivals, rates.areBounds)],
+      ["Consumed/s", rate(rates.consumption, rates.areBounds)],
     ] : []),
     ["Age of the reading", age(reading.ageSeconds)],
     ["Last call", trigger.lastCallSecondsAgo == null ? UNKNOWN : `${duration(trigger.lastCallSecondsAgo)} ago`],
