@@ -38,7 +38,7 @@ static void a_hold_and_its_end_survive_a_change_of_credentials(void **state)
 {
     (void)state;
     static const struct answer held = {.kind = ANSWER_VALUE, .value = 7, .held = true};
-    static const struct answer refused = {.kind = ANSWER_REFUSED};
+    static const struct answer refused = {.kind = ANSWER_REFUSED, .hold_is_over = true};
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
     wait_until_measured(trigger);
