@@ -48,6 +48,12 @@ static void on_half_closed(void *context, struct call *call)
         call_finish(call, STATUS_OK, NULL);
         return;
     }
+    if (text_equal(call->path, "/test/Refused")) {
+        char why[1100 + 1] = "";
+        memset(why, 'x', sizeof(why) - 1);
+        call_finish(call, STATUS_INVALID_ARGUMENT, why);
+        return;
+    }
     _cleanup_(memory_free) char *sum = text_format("%zu bytes", (size_t)call->context);
     call_finish(call, STATUS_OK, sum);
 }

@@ -70,7 +70,7 @@ struct client_names *core_tls_peer(grpc_call *call)
         names = client_names_new();
         add_names(names, context, GRPC_PEER_DNS_PROPERTY_NAME);
         add_names(names, context, GRPC_PEER_URI_PROPERTY_NAME);
-        if (names->count == 0)
+        if (names->given == 0)
             add_names(names, context, GRPC_X509_CN_PROPERTY_NAME);
     }
     grpc_auth_context_release(context);

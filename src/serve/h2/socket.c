@@ -89,7 +89,7 @@ static void identify(struct h2_connection *connection)
         return;
     connection->names = client_names_new();
     add_alternative_names(connection->names, certificate);
-    if (connection->names->count == 0)
+    if (connection->names->given == 0)
         add_common_name(connection->names, certificate);
     if (server->client_rule != NULL)
         connection->refusal = client_names_refusal(connection->names, server->client_rule);

@@ -83,6 +83,7 @@ struct h2_call {
     size_t message_length;
     size_t message_sent;
     char *status_text; /* encoded; NULL: none */
+    size_t text_bytes; /* of it; nghttp2 has a copy until the call ends */
 
     int32_t stream_id;
     uint8_t status;

@@ -25,6 +25,7 @@ static bool is_plain(const char *name, size_t length)
 
 void client_names_add(struct client_names *names, const char *name, size_t length)
 {
+    names->given++;
     if (names->count < CLIENT_NAMES_MAX && is_plain(name, length))
         names->names[names->count++] = text_copy_bytes(name, length);
 }

@@ -17,6 +17,7 @@ enum { CLIENT_NAMES_MAX = 32, CLIENT_NAME_BYTES = 255 };
 struct client_names {
     char *names[CLIENT_NAMES_MAX];
     size_t count;
+    size_t given; /* with those that were passed over */
 };
 
 struct client_names *client_names_new(void);

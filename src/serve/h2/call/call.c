@@ -70,13 +70,21 @@ static void drop_held(struct h2_call *call)
     count_held(call, 0);
 }
 
+/* What memory_grow() adds for so many bytes more, by which the capacity at least doubles. */
+static size_t growth(const struct h2_call *call, size_t bytes)
+{
+    if (call->held_length + bytes <= call->held_capacity)
+        return 0;
+    return bytes > call->held_capacity ? bytes : call->held_capacity;
+}
+
 /* False, and the call is finished: its client has too much that is not whole yet. */
 static bool append(struct h2_call *call, struct bytes bytes)
 {
     struct h2_server *server = call->connection->server;
     struct h2_peer *peer = call->connection->peer;
     if (!h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes, peer->held_bytes,
-                         bytes.length)) {
+                         growth(call, bytes.length))) {
         h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
         h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "too many incomplete requests");
         drop_held(call);
@@ -298,6 +306,6 @@ void h2_call_end(struct h2_call *call)
     drop_held(call);
     nghttp2_rcbuf_decref(call->path);
     h2_call_drop_message(call);
-    free(call->status_text);
+    h2_call_drop_status_text(call);
     free(call);
 }

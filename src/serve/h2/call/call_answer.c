@@ -87,20 +87,35 @@ static void submit_message(struct h2_call *call)
 /* KEDA's answers: as many as there may be calls take little. */
 enum { SMALL_BYTES = 256 };
 
-/* A client that opens no window for its answers leaves them all with us. False, and the call is
- * finished: its address has too much of them. */
-static bool keep_message(struct h2_call *call, size_t bytes)
+/* A client that does not read its answers leaves them all with us. False: its address has too much
+ * of them. */
+static bool count_answer(struct h2_call *call, size_t bytes)
 {
     struct h2_server *server = call->connection->server;
     struct h2_peer *peer = call->connection->peer;
     if (bytes > SMALL_BYTES && !h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes,
                                                 peer->held_bytes, bytes)) {
         h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
-        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "too many answers are not read");
         return false;
     }
     server->held_bytes += bytes;
     peer->held_bytes += bytes;
+    return true;
+}
+
+static void uncount_answer(struct h2_call *call, size_t bytes)
+{
+    call->connection->server->held_bytes -= bytes;
+    call->connection->peer->held_bytes -= bytes;
+}
+
+/* False, and the call is finished. */
+static bool keep_message(struct h2_call *call, size_t bytes)
+{
+    if (!count_answer(call, bytes)) {
+        h2_call_finish(&call->call, STATUS_RESOURCE_EXHAUSTED, "too many answers are not read");
+        return false;
+    }
     call->message_length = bytes;
     call->message_sent = 0;
     return true;
@@ -111,8 +126,25 @@ void h2_call_drop_message(struct h2_call *call)
     if (call->message == NULL)
         return;
     free(TAKE(call->message));
-    call->connection->server->held_bytes -= call->message_length;
-    call->connection->peer->held_bytes -= call->message_length;
+    uncount_answer(call, call->message_length);
+}
+
+/* Flow control does not hold a status back, so nghttp2 has its text until the socket takes it. */
+static void keep_status_text(struct h2_call *call, const char *text)
+{
+    char encoded[STATUS_TEXT_BYTES + 1];
+    size_t length = status_text_encode(text, encoded);
+    if (!count_answer(call, length))
+        return; /* the status alone */
+    call->status_text = text_copy_bytes(encoded, length);
+    call->text_bytes = length;
+}
+
+void h2_call_drop_status_text(struct h2_call *call)
+{
+    free(TAKE(call->status_text));
+    uncount_answer(call, call->text_bytes);
+    call->text_bytes = 0;
 }
 
 bool h2_call_send(struct call *base, struct bytes message)
@@ -152,11 +184,8 @@ void h2_call_finish(struct call *base, enum status status, const char *text)
         return;
     call->finished = true;
     call->status = (uint8_t)status;
-    if (text != NULL) {
-        char encoded[STATUS_TEXT_BYTES + 1];
-        size_t length = status_text_encode(text, encoded);
-        call->status_text = text_copy_bytes(encoded, length);
-    }
+    if (text != NULL)
+        keep_status_text(call, text);
     /* Its deadline is met, and the client is to take the answer in time. */
     h2_call_include_in_limit(call);
     h2_call_drop_deadline(call);

@@ -12,6 +12,8 @@
 void h2_call_sent(struct h2_call *call);
 /* What it was to send is not kept any more. */
 void h2_call_drop_message(struct h2_call *call);
+/* The call ends: nghttp2 has no status text of it any more. */
+void h2_call_drop_status_text(struct h2_call *call);
 
 /* The transport's. */
 bool h2_call_send(struct call *call, struct bytes message);
