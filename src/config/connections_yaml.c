@@ -300,6 +300,12 @@ static bool find_connections(const struct connections_source *source, const stru
     return true;
 }
 
+/* Nothing that follows is a connection, or a problem that anybody reads. */
+static bool is_full(const struct connections *connections)
+{
+    return connections->count == CONNECTIONS_MAX && connections->problems_count == CONNECTIONS_MAX;
+}
+
 bool connections_yaml_read_tree(const struct connections_source *source,
                                 const struct yaml_tree *root, struct connections *connections,
                                 struct error *error)
@@ -308,7 +314,7 @@ bool connections_yaml_read_tree(const struct connections_source *source,
     const struct yaml_tree *map = NULL;
     if (!find_connections(source, root, &map, error))
         return false;
-    for (size_t i = 0; map != NULL && i < map->count; i++)
+    for (size_t i = 0; map != NULL && i < map->count && !is_full(connections); i++)
         read_connection(&reader, map->keys[i], map->key_spans[i].line, map->items[i]);
     return true;
 }

@@ -368,7 +368,7 @@ static bool read_documents(const struct yaml_rules *rules, yaml_parser_t *parser
  * none. */
 static bool may_be_anchor(unsigned char before, unsigned char after)
 {
-    return (before >= 0x80 || strchr(" \t\r\n[{,:", before) != NULL) &&
+    return (before >= 0x80 || strchr(" \t\r\n[{,:?", before) != NULL) &&
            (isalnum(after) || after == '_' || after == '-' || after == '\0');
 }
 
