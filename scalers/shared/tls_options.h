@@ -32,7 +32,7 @@ extern const char *const tls_choices[];
     {.key = "tls",                                                                                 \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_CHOICE,                                                                        \
-     .offset = (base) + offsetof(struct tls_options, enable),                                      \
+     OPTION_FIELD_AT(base, struct tls_options, enable),                                            \
      .choices = tls_choices,                                                                       \
      .default_value = "disable",                                                                   \
      .doc = "enable: connect to the source only over TLS"},                                        \
@@ -46,33 +46,33 @@ extern const char *const tls_choices[];
     {.key = "ca",                                                                                  \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
-     .offset = (base) + offsetof(struct tls_options, ca),                                          \
+     OPTION_FIELD_AT(base, struct tls_options, ca),                                                \
      .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* may have its private key */      \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .alias = (cert_alias),                                                                    \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         .offset = (base) + offsetof(struct tls_options, cert),                                    \
+         OPTION_FIELD_AT(base, struct tls_options, cert),                                          \
          .flags = OPTION_CREDENTIAL | OPTION_HIDDEN, /* with its key in it */                      \
          .doc = "PEM certificate to show to the source; needs key"},                               \
         {.key = "key",                                                                             \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         .offset = (base) + offsetof(struct tls_options, key),                                     \
+         OPTION_FIELD_AT(base, struct tls_options, key),                                           \
          .flags = OPTION_SECRET,                                                                   \
          .doc = "PEM private key of cert"},                                                        \
         {.key = "keyPassword",                                                                     \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
-         .offset = (base) + offsetof(struct tls_options, key_password),                            \
+         OPTION_FIELD_AT(base, struct tls_options, key_password),                                  \
          .flags = OPTION_SECRET,                                                                   \
          .doc = "the password of an encrypted key"},                                               \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_BOOL,                                                                      \
-         .offset = (base) + offsetof(struct tls_options, unsafe),                                  \
+         OPTION_FIELD_AT(base, struct tls_options, unsafe),                                        \
          .flags = OPTION_ALIAS_IN_FILE | OPTION_PEER,                                              \
          .default_value = "false",                                                                 \
          .doc = "true: the source's certificate is not verified"}

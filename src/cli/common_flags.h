@@ -22,7 +22,7 @@
 #define COMMAND_FLAG(structure, name, kind, field, standard, ...)                                  \
     {.key = (name),                                                                                \
      .type = (kind),                                                                               \
-     .offset = offsetof(structure, field),                                                         \
+     OPTION_FIELD(structure, field),                                                               \
      .default_value = (standard),                                                                  \
      __VA_ARGS__}
 

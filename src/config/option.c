@@ -6,6 +6,7 @@
 #include "base/url.h"
 #include "config/value.h"
 
+#include <assert.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
@@ -318,6 +319,7 @@ static struct option_values *values_new(const struct option *table, size_t size,
             continue;
         _cleanup_(error_done) struct error ignored = {
             0}; /* only texts that could be read get here */
+        assert(table[i].field == (table[i].type == OPTION_DURATION ? OPTION_INT : table[i].type));
         void *field = (char *)values->data + table[i].offset;
         values->texts[i] = text_copy(texts[i]);
         value_parse(&table[i], values->texts[i], field, &ignored);

@@ -96,7 +96,8 @@ struct option {
     const char *alias; /* another spelling, or NULL */
     enum option_scope scope;
     enum option_type type;
-    size_t offset; /* of the field in the scope's struct; use OPTION_FIELD */
+    size_t offset;          /* of the field in the scope's struct; use OPTION_FIELD */
+    enum option_type field; /* whose field that is: `type`, or OPTION_INT for OPTION_DURATION */
     unsigned flags;
     const char *default_value;  /* as the user would write it, or NULL */
     const char *const *choices; /* for OPTION_CHOICE; ends with NULL */
@@ -111,6 +112,18 @@ struct option {
     const char *value_name; /* FILE, ADDRESS, ...; NULL: as the type says */
 };
 
-#define OPTION_FIELD(structure, field) .offset = offsetof(structure, field)
+/* `base` is that of the structure in the scope's. A field of no type of the above does not
+ * compile. */
+#define OPTION_FIELD_AT(base, structure, member)                                                   \
+    .offset = (base) + offsetof(structure, member), .field = _Generic(((structure *)NULL)->member, \
+                                                        const char *: OPTION_STRING,               \
+                                                        bool: OPTION_BOOL,                         \
+                                                        int64_t: OPTION_INT,                       \
+                                                        double: OPTION_FLOAT,                      \
+                                                        int: OPTION_CHOICE,                        \
+                                                        unsigned: OPTION_CHOICE,                   \
+                                                        struct option_list: OPTION_LIST,           \
+                                                        struct option_ranges: OPTION_RANGES)
+#define OPTION_FIELD(structure, member) OPTION_FIELD_AT(0, structure, member)
 
 #endif

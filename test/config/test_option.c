@@ -370,14 +370,18 @@ static void other_credentials_lead_to_the_same_place(void **state)
         {OPTION_URL, "http://a/@b", "http://a/@c", false},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-        const struct option rows[] = {{.key = "host",
-                                       .scope = OPTION_CONNECTION,
-                                       .type = cases[i].is_list ? OPTION_LIST : OPTION_STRING,
-                                       .offset = cases[i].is_list
-                                                     ? offsetof(struct connection, hosts)
-                                                     : offsetof(struct connection, host),
-                                       .flags = cases[i].flags},
-                                      {0}};
+        struct option rows[] = {{.key = "host",
+                                 .scope = OPTION_CONNECTION,
+                                 .type = OPTION_STRING,
+                                 OPTION_FIELD(struct connection, host),
+                                 .flags = cases[i].flags},
+                                {0}};
+        if (cases[i].is_list)
+            rows[0] = (struct option){.key = "host",
+                                      .scope = OPTION_CONNECTION,
+                                      .type = OPTION_LIST,
+                                      OPTION_FIELD(struct connection, hosts),
+                                      .flags = cases[i].flags};
         if (same_place(rows, "host", cases[i].one, cases[i].other) != cases[i].same)
             fail_msg("%s and %s", cases[i].one, cases[i].other);
     }

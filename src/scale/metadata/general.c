@@ -19,9 +19,12 @@
 #define POLICY(name, kind, member, ...)                                                            \
     ROW(name, kind, policy.member, .flags = OPTION_POLICY, __VA_ARGS__)
 #define BURST(name)                                                                                \
-    ROW(name, OPTION_UNSUPPORTED, policy, .flags = OPTION_POLICY,                                  \
-        .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at "     \
-               "least 5 replicas")
+    {.key = (name),                                                                                \
+     .scope = OPTION_TARGET,                                                                       \
+     .type = OPTION_UNSUPPORTED,                                                                   \
+     .flags = OPTION_POLICY,                                                                       \
+     .doc = "write both as steps, such as steps: \"41=5\": from 41 waiting messages on at "        \
+            "least 5 replicas"}
 
 static const char key_interval[] = "interval";
 static const char key_hold[] = "hold";
