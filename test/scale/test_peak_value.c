@@ -134,6 +134,18 @@ static void the_time_without_a_held_value_counts(void **state)
     assert_true(largest() == 3);
 }
 
+/* As where a reading came that could not be evaluated. */
+static void the_time_between_two_failures_counts_though_nothing_was_answered(void **state)
+{
+    (void)state;
+    add(40, 0);
+    answer(3, 15, 30);
+    be_out(31, 60);
+    be_out(3000, 3030);
+    add(3, 3045);
+    assert_true(largest() == 3);
+}
+
 /* Or a source that fails now and then would hold the value of a peak for ever. */
 static void held_answers_do_not_prolong_the_window(void **state)
 {
@@ -254,6 +266,7 @@ int main(void)
         TEST(an_hour_of_outage_changes_nothing),
         TEST(a_short_recovery_forgets_nothing),
         TEST(the_time_without_a_held_value_counts),
+        TEST(the_time_between_two_failures_counts_though_nothing_was_answered),
         TEST(held_answers_do_not_prolong_the_window),
         TEST(a_failure_does_not_begin_before_the_last_answer),
         TEST(of_many_values_none_is_forgotten_too_soon),

@@ -211,19 +211,26 @@ static void forget_smaller(struct user *user, double load, int64_t at_ms)
     user->answered_count = kept;
 }
 
+static void end_failure(struct user *user)
+{
+    if (user->failing_since_ms > 0)
+        user->failed_ms += user->held_ms - user->failing_since_ms;
+    user->failing_since_ms = 0;
+}
+
 void model_answered(struct user *user, const struct answer *answer)
 {
     if (answer->kind != ANSWER_VALUE)
         return;
     if (answer->held) {
+        if (user->failing_since_ms > 0 && useless_since_ms(user) > user->held_ms)
+            end_failure(user);
         if (user->failing_since_ms == 0)
             user->failing_since_ms = max_of(useless_since_ms(user), user->answered_ms);
         user->held_ms = now_ms();
         return;
     }
-    if (user->failing_since_ms > 0)
-        user->failed_ms += user->held_ms - user->failing_since_ms;
-    user->failing_since_ms = 0;
+    end_failure(user);
     user->answered_ms = now_ms();
     int64_t at_ms = now_ms() - user->failed_ms;
     double load = token_load(answer->value);

@@ -96,9 +96,12 @@ void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_ent
     memcpy(peak->entries, merged, peak->count * sizeof(*peak->entries));
 }
 
-/* A failure that began before the last answer was none for it. */
+/* A failure that began before the last answer was none for it. One that began after the last held
+ * value is another: in between was a reading, which no call was answered with. */
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 {
+    if (since_ms > peak->held_at_ms)
+        end_failure(peak);
     if (peak->failing_since_ms == 0)
         peak->failing_since_ms = since_ms > peak->added_at_ms ? since_ms : peak->added_at_ms;
     peak->held_at_ms = now_ms;
