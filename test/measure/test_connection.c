@@ -93,7 +93,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     connect_now();
     query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.no_reading_since_ms, failed_ms);
-    assert_ptr_equal(take(), other);
+    assert_ptr_equal(take(), query);
     lose("restarting");
     assert_int_equal(failing_since_ms(query), failed_ms);
 
@@ -102,7 +102,6 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     connect_now();
     assert_ptr_equal(take(), other);
     answer(other, 2);
-    demand(query);
     assert_ptr_equal(take(), query);
     end_with(query, TASK_FAILED, "starting up");
     assert_int_equal(failing_since_ms(query), failed_ms);
@@ -115,6 +114,29 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     assert_ptr_equal(take(), query);
     end_with(query, TASK_FAILED, "there is none");
     assert_int_equal(failing_since_ms(query), now_ms);
+}
+
+/* Nobody measures what only polls, until its next poll. */
+static void a_failure_that_is_over_does_not_count_for_the_next_one(void **state)
+{
+    (void)state;
+    struct query *polled = acquire("a");
+    struct query *other = acquire("b");
+    measure(polled, 7);
+    measure(other, 1);
+    now_ms += 1000;
+    demand(other);
+    assert_ptr_equal(take(), other);
+    lose("restarting");
+    now_ms += 1000;
+    connect_now();
+    for (struct query *query; (query = take()) != NULL;)
+        answer(query, 2);
+    now_ms += 600000;
+    demand(polled);
+    assert_ptr_equal(take(), polled);
+    end_with(polled, TASK_FAILED, "there is none");
+    assert_int_equal(failing_since_ms(polled), now_ms);
 }
 
 /* No attempt of its own has failed: another one was in flight. */
@@ -137,9 +159,40 @@ static void an_outage_goes_on_in_the_query_that_takes_its_place(void **state)
     struct query *heir = acquire("heir");
     query_inherit(heir, &former);
     assert_true(value_of(heir) == 7);
-    assert_ptr_equal(take(), other);
+    assert_ptr_equal(take(), query);
     lose("restarting");
     assert_int_equal(failing_since_ms(heir), failed_ms);
+}
+
+static int news_before; /* the last pause */
+static int most_at_once;
+
+static void count_news_since(void)
+{
+    most_at_once = news - news_before > most_at_once ? news - news_before : most_at_once;
+    news_before = news;
+}
+
+static void those_who_wait_for_a_connection_that_fails_are_notified_in_parts(void **state)
+{
+    (void)state;
+    enum { QUERIES = 5 };
+    struct watcher watchers[QUERIES] = {0};
+    char item[] = "0";
+    for (int i = 0; i < QUERIES; i++, item[0]++) {
+        struct query *query = acquire(item);
+        demand(query);
+        watcher_start(&watchers[i], query, false);
+    }
+    news_before = news = most_at_once = 0;
+    pause_after_each();
+    on_pause = count_news_since;
+    refuse();
+    count_news_since();
+    assert_int_equal(news, QUERIES);
+    assert_int_equal(most_at_once, 1);
+    for (int i = 0; i < QUERIES; i++)
+        watcher_stop(&watchers[i]);
 }
 
 static void a_failed_connection_fails_all_and_backs_off(void **state)
@@ -749,7 +802,9 @@ int main(void)
         TEST(a_failed_query_fails_alone),
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
+        TEST(a_failure_that_is_over_does_not_count_for_the_next_one),
         TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
+        TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
         TEST(a_failed_connection_fails_all_and_backs_off),
         TEST(a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second),
         TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),

@@ -258,15 +258,15 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
-/* A failed connection is back: what failed is tried again by itself, whoever calls. What came in a
- * pause, and inherited a failure, is not. */
+/* A failed connection is back: all is measured by itself, whoever calls. What came in a pause, and
+ * inherited what is known, is not. */
 void check_caught_up(const struct client *client)
 {
     for (int i = 0; i < client->source->items_count; i++) {
         const struct model *model = &client->models[i];
-        if (model->query != NULL && model->is_failing && model->inherited_us != world.now_us &&
-            model->query->job.state == JOB_IDLE)
-            violated("item %d failed, and is not tried again though its source is back",
+        if (model->query != NULL && (model->is_failing || model->is_measured) &&
+            model->inherited_us != world.now_us && model->query->job.state == JOB_IDLE)
+            violated("item %d is not measured again though its source is back",
                      client->source->items[i].number);
     }
 }

@@ -45,6 +45,7 @@ enum mutation {
     FORGETS_WHO_WAITS,
     POLICY_DECIDES_WHEN_READ,
     RETRY_FORGOTTEN,
+    POLLED_NOT_CAUGHT_UP,
     MUTATIONS,
 };
 
@@ -81,6 +82,8 @@ static const struct mutated {
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
     [POLICY_DECIDES_WHEN_READ] = {"a policy decides when somebody reads it", 300000},
     [RETRY_FORGOTTEN] = {"who comes or goes in a pause ends the retry after an outage", 3000000},
+    [POLLED_NOT_CAUGHT_UP] = {"what only polls is not measured when its connection is back",
+                              3000000},
 };
 
 static enum mutation mutation;
@@ -108,6 +111,15 @@ WRAP(void, schedule_demand, struct schedule *schedule, struct job *job, int64_t 
     if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
         return;
     __real_schedule_demand(schedule, job, from_ms, at_ms);
+}
+
+WRAP(void, schedule_set_due, struct schedule *schedule, struct job *job, int64_t at_ms)
+{
+    const struct query *query = query_of_job(job);
+    bool is_polled = query->caught_up_ms > 0 && query_interval_ms(query) == 0 &&
+                     query->known.last_attempt == ATTEMPT_GOOD;
+    if (mutation != POLLED_NOT_CAUGHT_UP || !is_polled)
+        __real_schedule_set_due(schedule, job, at_ms);
 }
 
 WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_end end,

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <sys/param.h>
-#include <utlist.h>
 
 enum {
     WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
@@ -107,17 +106,18 @@ void connection_connecting(struct connection *connection)
         connection->state = CONNECTION_CONNECTING;
 }
 
-/* All queries of a failed connection fail, though none is measured. */
-static void record_failure(struct query *query, int64_t now_ms)
+/* All queries of a failed connection fail, though none is measured. Those who wait are notified;
+ * others find it in the next snapshot. */
+static void fail_with_connection(struct query *query, int64_t now_ms)
 {
     if (query->known.is_measured)
         history_add(query->connection->settings->history, &query->series, NULL, now_ms);
+    if (query->is_unanswered)
+        query_notify_watchers(query);
 }
 
-/* Those who wait are notified; others find it in the next snapshot. */
 static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
 {
-    struct query *query;
     bool is_new = connection->state != CONNECTION_FAILED;
     if (!connection->has_warned_of_failure)
         naming_warn(&connection->naming, error, "connection failed");
@@ -128,10 +128,8 @@ static void set_failed(struct connection *connection, const struct error *error,
     connection->state = CONNECTION_FAILED;
     connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 1;
     backoff_failed(&connection->backoff, &connection->settings->backoff, error, now_ms);
-    DL_FOREACH2(connection->unanswered, query, next_unanswered)
-        query_notify_watchers(query);
     if (is_new)
-        visit_all(connection, record_failure, now_ms);
+        visit_all(connection, fail_with_connection, now_ms);
 }
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
@@ -141,9 +139,9 @@ void connection_refused(struct connection *connection, const struct error *error
     set_failed(connection, error, now_ms);
 }
 
-/* What failed, and what is measured at an interval, is measured at once. A connection alone ends no
- * outage: only a reading does. The gap is noted here, and not when the connection failed: samples
- * may be kept, or inherited, since then. */
+/* All are measured at once, also those that only polls have measured: a connection alone ends no
+ * outage, only a reading does, and what ended long ago must not count for the next one. The gap is
+ * noted here, and not when the connection failed: samples may be kept, or inherited, since then. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
@@ -154,7 +152,7 @@ static void catch_up(struct query *query, int64_t now_ms)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
     if (query->is_unanswered)
         schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
-    else if (query_interval_ms(query) > 0 || query->known.last_attempt == ATTEMPT_FAILED) {
+    else {
         query->caught_up_ms = now_ms; /* until it is sent, whoever else comes or goes */
         schedule_set_due(&connection->schedule, &query->job, now_ms);
     }

@@ -93,7 +93,6 @@ struct connection {
     struct query *queries;     /* by identity; query.c */
     struct query *next_walked; /* where a walk over all goes on; connection.c, query.c */
     struct bundle *bundles;    /* by text; bundle.c */
-    struct query *unanswered;  /* utlist: a caller waited since they were answered last; query.c */
     size_t used_queries;       /* those that somebody uses; query.c */
 
     /* subscription.c: which queries are subscribed to. */
@@ -146,7 +145,7 @@ struct query {
     unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
     bool was_resent;               /* its client had died unnoticed; connection.c */
     bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
-    bool is_unanswered;     /* it is in the connection's list of that name; query.c */
+    bool is_unanswered;     /* a call waits for it since its last attempt ended; query.c */
     int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
     int64_t sent_us;        /* when it was sent last; connection.c */
     /* Readings sent before this time are outdated by a notification; connection.c. */
@@ -164,9 +163,8 @@ struct query {
     struct follower *followers;           /* utlist; with recent samples only; follower.c */
     struct follower *next_followed;       /* while they get a reading; follower.c */
     size_t idle_streams;                  /* that wait for the first message; subscription.c */
-    struct query *next_bundled, *prev_bundled;       /* bundle.c */
-    struct query *next_unanswered, *prev_unanswered; /* query.c */
-    UT_hash_handle hh;                               /* query.c */
+    struct query *next_bundled, *prev_bundled; /* bundle.c */
+    UT_hash_handle hh;                         /* query.c */
 };
 
 static inline int64_t connection_now_ms(const struct connection *connection)

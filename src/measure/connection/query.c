@@ -59,29 +59,11 @@ void query_set_last_attempt(struct query *query, enum last_attempt attempt)
     query->known.last_attempt = attempt;
 }
 
-/* A call waits, until the attempt ends. */
-static void join_unanswered(struct query *query)
-{
-    if (query->is_unanswered)
-        return;
-    query->is_unanswered = true;
-    DL_APPEND2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
-}
-
-static void leave_unanswered(struct query *query)
-{
-    if (!query->is_unanswered)
-        return;
-    query->is_unanswered = false;
-    DL_DELETE2(query->connection->unanswered, query, prev_unanswered, next_unanswered);
-}
-
 void query_free(struct query *query)
 {
     struct connection *connection = query->connection;
     subscription_drop(query);
     query_set_last_attempt(query, ATTEMPT_NONE);
-    leave_unanswered(query);
     bundle_leave(query);
     history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
@@ -164,7 +146,7 @@ void query_demand(struct query *query, int64_t from_ms)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection_now_ms(connection);
     outage_call(&query->outage, now_ms);
-    join_unanswered(query);
+    query->is_unanswered = true;
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->hooks.wake_poller(connection);
@@ -207,7 +189,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
-    leave_unanswered(query);
+    query->is_unanswered = false;
     outage_reading(&query->outage);
     query_notify_watchers(query);
 }
@@ -226,7 +208,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     error_copy(&known->error, error);
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
     query_note_gap(query);
-    leave_unanswered(query);
+    query->is_unanswered = false;
     outage_attempt_failed(&query->outage, now_ms);
     query_notify_watchers(query);
 }
