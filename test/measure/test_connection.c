@@ -643,6 +643,33 @@ static void several_queries_without_a_reply_make_their_source_stuck(void **state
     assert_int_equal(snapshot.stuck_for_ms, CONNECTION_STUCK_MS);
 }
 
+/* They took as long before. */
+static void queries_that_are_slow_do_not_make_their_source_stuck(void **state)
+{
+    (void)state;
+    enum { SLOW_MS = 4000 };
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    struct query *slow[] = {acquire("a"), acquire("b")};
+    struct query *other = acquire("c");
+    for (int round = 0; round < 2; round++) {
+        demand(slow[0]);
+        demand(slow[1]);
+        if (round == 0)
+            connect_now();
+        assert_non_null(take());
+        assert_non_null(take());
+        now_ms += SLOW_MS;
+        for (int i = 0; round == 0 && i < 2; i++)
+            answer(slow[i], 1);
+    }
+    now_ms += CONNECTION_STUCK_MS - SLOW_MS;
+    query_snapshot(other, &snapshot);
+    assert_int_equal(snapshot.stuck_for_ms, 0);
+    now_ms += 2 * SLOW_MS - CONNECTION_STUCK_MS;
+    query_snapshot(other, &snapshot);
+    assert_int_equal(snapshot.stuck_for_ms, 2 * SLOW_MS);
+}
+
 static void a_query_that_was_released_in_flight_ends_with_its_client(void **state)
 {
     (void)state;
@@ -827,6 +854,7 @@ int main(void)
         TEST(a_new_client_has_all_its_time_outs),
         TEST(one_query_that_hangs_does_not_make_its_source_stuck),
         TEST(several_queries_without_a_reply_make_their_source_stuck),
+        TEST(queries_that_are_slow_do_not_make_their_source_stuck),
         TEST(a_query_that_was_released_in_flight_ends_with_its_client),
         TEST(a_query_that_breaks_its_clients_is_spaced_out),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),

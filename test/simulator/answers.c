@@ -13,17 +13,22 @@ static const struct item *item_of(const struct user *user)
     return &user->source->items[user->item];
 }
 
-/* The source answers nothing: not this query, or not two that have not timed out before. */
-static bool is_stuck(const struct client *client, const struct model *own)
+static bool is_silent(const struct client *client, const struct model *model, int64_t for_ms)
 {
-    int unanswered = 0;
+    int64_t since_ms = max_of(model->started_us / 1000, client->completed_ms);
+    return model->in_flight && now_ms() - since_ms >= for_ms;
+}
+
+/* The source answers no two that have not timed out before, and that used to be quicker. */
+static bool others_are_stuck(const struct client *client, const struct model *own)
+{
+    int silent = 0;
     for (int i = 0; i < client->source->items_count; i++) {
         const struct model *model = &client->models[i];
-        int64_t since_ms = max_of(model->started_us / 1000, client->completed_ms);
-        if (model->in_flight && now_ms() - since_ms >= STUCK_MS)
-            unanswered += model == own ? 2 : model->timeouts == 0;
+        silent += model != own && model->timeouts == 0 &&
+                  is_silent(client, model, max_of(STUCK_MS, 2 * model->duration_ms));
     }
-    return unanswered >= 2;
+    return silent >= 2;
 }
 
 bool must_be_measured(const struct user *user)
@@ -34,7 +39,8 @@ bool must_be_measured(const struct user *user)
     int64_t timeout_ms = source->scaler.timeout_ms > 0 ? source->scaler.timeout_ms : 2000;
     int64_t max_tasks = source->scaler.max_tasks > 0 ? (int64_t)source->scaler.max_tasks : 1000;
     if (item->behaviour != ANSWERS || source->hangs || !client_is_accepted(client) ||
-        source->slowdown > 1 || client->is_dead || client->is_lost)
+        source->slowdown > 1 || client->is_dead || client->is_lost ||
+        others_are_stuck(client, &client->models[user->item]))
         return false;
     int64_t since_ms = max_of(max_of(source->disturbed_ms, item->changed_ms),
                               max_of(client->made_ms, world.jumped_ms));
@@ -96,7 +102,8 @@ static void check_reason(const struct user *user, const struct call *call, bool 
         violated("item %d: nothing is wrong, and a call is not answered by a measurement",
                  item_of(user)->number);
     if (!out_of_time && !has_failed_connection && !has_failed && model->timeouts == 0 &&
-        model->query->job.timeouts == 0 && !is_stuck(client, model))
+        model->query->job.timeouts == 0 && !is_silent(client, model, STUCK_MS) &&
+        !others_are_stuck(client, model))
         violated("item %d: a call is refused and does not wait", item_of(user)->number);
 }
 

@@ -10,12 +10,12 @@
 /*
  * The source has stopped answering, so that it is no use to wait for this query either: the query
  * itself has been in flight for so long, or several others have. (One alone is more likely a query
- * that hangs, as are those that timed out last.)
+ * that hangs, as are those that timed out last. What took long takes long again.)
  */
 static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {
     const struct connection *connection = query->connection;
-    const struct job *job;
+    struct job *job;
     unsigned stuck = 0;
     int64_t for_ms = 0;
     if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
@@ -26,7 +26,8 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
         if (silent_ms < CONNECTION_STUCK_MS)
             break;
         bool is_own = job == &query->job;
-        if (job->timeouts > 0 && !is_own)
+        bool is_slow = silent_ms < 2 * query_of_job(job)->known.duration_ms;
+        if (!is_own && (job->timeouts > 0 || is_slow))
             continue;
         for_ms = MAX(for_ms, silent_ms);
         stuck += is_own ? CONNECTION_STUCK_QUERIES : 1;
