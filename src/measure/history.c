@@ -173,6 +173,15 @@ static bool has_room(const struct history_chunk *chunk, const struct history_sam
            chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
 }
 
+static void drop_last(struct history_chunk *chunk)
+{
+    chunk->used = chunk->last;
+    chunk->count--;
+    for (size_t at = 0; at < chunk->used;
+         at += words_of(chunk->mask, (chunk->words[at] & FAILED) != 0))
+        chunk->last = (uint8_t)at;
+}
+
 /* Of the samples in one step, the last stands for all, unless one has failed and the other has not.
  */
 static void drop_replaced(struct history_chunk *chunk, const struct history_sample *sample,
@@ -182,10 +191,8 @@ static void drop_replaced(struct history_chunk *chunk, const struct history_samp
     if (chunk == NULL || chunk->count == 0)
         return;
     decode(chunk, chunk->last, &last);
-    if (last.at_ms / step_ms != sample->at_ms / step_ms || last.is_failed != sample->is_failed)
-        return;
-    chunk->used = chunk->last;
-    chunk->count--;
+    if (last.at_ms / step_ms == sample->at_ms / step_ms && last.is_failed == sample->is_failed)
+        drop_last(chunk);
 }
 
 static void append(struct history *history, struct history_series *series, int tier,
