@@ -38,10 +38,20 @@ static void give(const struct decision *decision, bool held)
     answer->held = held;
 }
 
-/* An active reading goes on to be answered while measuring fails, for a while. The HPA scales down
+/*
+ * An active reading goes on to be answered while measuring fails, for a while. The HPA scales down
  * to a value that is repeated, so it is the largest of those that it still counts; more only where
  * that reading was more. It is never more than what the HPA's replicas are for, where they were
- * read since. */
+ * read since. In order, a hold is made by:
+ *
+ *     measure/connection/outage.c      since when measuring fails
+ *     peak_value.c                     the largest value; trigger_answers_begin_round() fills it
+ *     peer_values.c                    what other replicas held, until this one has measured
+ *     here                             whether it is held, or the hold is over, and the value
+ *     trigger/trigger_decide.c         makes `replicas_value` of the HPA's replicas, the limit
+ *     trigger/trigger_answers.c        notes that it is on or over, for metrics and the log
+ *     table/triggers_kubernetes.c      has the HPA's replicas read then, for the next decision
+ */
 static bool hold(const struct decision *decision, int64_t since_ms)
 {
     const struct answer_facts *facts = decision->facts;

@@ -58,8 +58,17 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     return has_memory;
 }
 
-/* Less and less often while measuring fails: changes are noticed without it, too, and a source that
- * is down for long has many triggers. */
+/*
+ * Less and less often while measuring fails, from each second to each minute: changes are noticed
+ * without it, too, and a source that is down for long has many triggers. Both are read together:
+ *
+ *     it works                                       nothing; the next failure begins with a second
+ *     its credentials are being read (PENDING)       nothing
+ *     it has mistakes, is refused, or held           credentials, if it has its own
+ *     it is held, and the HPA's replicas were not    replicas: usually once, as nothing more is
+ *     read since its outage began                    needed when they have been read
+ *     its outage began after the last refresh        as above, and it begins with a second again
+ */
 void triggers_refresh_object(const struct triggers *triggers, struct trigger *trigger,
                              int64_t now_ms)
 {
