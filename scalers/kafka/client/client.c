@@ -199,6 +199,11 @@ void kafka_client_note_answer(struct kafka_client *client, int64_t now_ms)
     client->answered_ms = now_ms;
 }
 
+bool kafka_client_is_unreadable(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__BAD_MSG;
+}
+
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
     const char *brokers = client->options->bootstrap_servers;

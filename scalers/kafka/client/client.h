@@ -19,7 +19,7 @@
  *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
  *  3  A call without a time-out waits for the coordinator that was known when it began, and its
  *     handle goes on sending to a broker that says that it is none any more (#3847). A second
- *     handle finds the new one: requests/commits.c. Later the main handle is renewed: session.c.
+ *     handle finds the new one: requests/second.c. Later the main handle is renewed: session.c.
  *  4  A handle that is destroyed may not end: it loses count of who uses a broker that goes and
  *     comes back while a request for commits is under way. Handles end in the background:
  *     handles.c. With several that do not there is a new process: measure/measure.c.
@@ -46,10 +46,10 @@
  *     (requests/patterns.c), a principal in the shell command that starts kinit
  *     (login/kerberos.c).
  * 14  A reply that is longer than KAFKA_MAX_REPLY_BYTES (settings.h) closes its connection, and all
- *     that is under way to that broker, or waits for it, fails with its error. All of it is sent
- *     again: requests about groups one at a time, on another handle, so that the one whose reply it
- *     was fails alone, requests/serial.c; offsets, requests/offsets.c; metadata,
- *     requests/metadata.c.
+ *     that is under way to that broker, or waits for it, fails with its error
+ *     (kafka_client_is_unreadable()). All of it is sent again: requests about groups as
+ *     requests/serial.h says, so that the one whose reply it was fails alone; offsets,
+ *     requests/offsets.c; metadata, requests/metadata.c.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
@@ -122,6 +122,10 @@ void kafka_client_clear_errors(struct kafka_client *client);
 
 /* Notes that a broker has just answered something, be it an error of its own. */
 void kafka_client_note_answer(struct kafka_client *client, int64_t now_ms);
+
+/* Whether this is the error of a reply that is too long, and of all that was under way to its
+ * broker (workaround 14); or of one that is malformed. */
+bool kafka_client_is_unreadable(rd_kafka_resp_err_t error);
 
 /* Writes the error "Kafka at ...: what: the last error". Returns false. */
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what);

@@ -1,6 +1,6 @@
 /*
  * The life of librdkafka's handles on a cluster: the main one (client.h), the second one of
- * requests/commits.h, those of requests/serial.h, and the fetchers of requests/subscriptions.h.
+ * requests/second.h, those of requests/serial.h, and the fetchers of requests/subscriptions.h.
  * They are made here, and destroyed in the background, as that may wait for their threads for ever
  * (workaround 4 of client.h).
  *

@@ -204,6 +204,7 @@ static int64_t next_ms(const struct loop *loop)
 {
     int64_t next_ms = MIN(kafka_commits_next_ms(loop->session->commits, loop->now_ms),
                           kafka_metadata_next_ms(loop->session->metadata, loop->now_ms));
+    next_ms = MIN(next_ms, kafka_members_next_ms(loop->session->members));
     const struct kafka_batch *batch;
     const struct task *task;
     DL_FOREACH(loop->batches, batch)

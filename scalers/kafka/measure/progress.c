@@ -12,12 +12,24 @@
 /* The error of an offset that the answer does not have. */
 #define NOT_ANSWERED RD_KAFKA_RESP_ERR__NOENT
 
+static void fail_commits(struct kafka_batch_task *batch_task, const char *group, const char *reason,
+                         int64_t now_ms)
+{
+    kafka_task_end_fail(batch_task, now_ms, "the commits of Kafka group %s: %s", group, reason);
+}
+
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
 static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
                          int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
+    const char *reason =
+        kafka_commits_reason_suspended(batch->session->commits, query->consumer_group, now_ms);
+    if (reason != NULL) { /* before anything is requested for it */
+        fail_commits(batch_task, query->consumer_group, reason, now_ms);
+        return;
+    }
     struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
     kafka_batch_set_group(batch_task, group);
     if (batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
@@ -55,8 +67,7 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
         if (kafka_batch_task_is_open(batch_task) && is_late)
             kafka_task_end_time_out_coordinator(batch_task, now_ms);
         else if (kafka_batch_task_is_open(batch_task))
-            kafka_task_end_fail(batch_task, now_ms, "the commits of Kafka group %s: %s",
-                                group->name, reason);
+            fail_commits(batch_task, group->name, reason, now_ms);
 }
 
 /* Its tasks come again. */
@@ -374,7 +385,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     rd_kafka_resp_err_t failure;
     struct kafka_metadata *metadata = group->batch->session->metadata;
     const rd_kafka_topic_partition_list_t *partitions =
-        kafka_commits_result(event, &reason, &failure);
+        kafka_commits_result(group->batch->session->commits, group->name, event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);

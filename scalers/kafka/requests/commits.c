@@ -1,319 +1,216 @@
 #include "kafka/requests/commits.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/hash_table.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "kafka/client/settings.h"
-#include "kafka/requests/serial.h"
+#include "kafka/requests/second.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
+#include <utlist.h>
 
-enum {
-    SILENT_MS = 1000, /* a call on the main handle that is so old is also sent on the second */
-    SECOND_RENEW_MS = 2000, /* the second handle is renewed at most once in this time */
-    STALE_MS = 500,         /* at most once in this time if its coordinator is stale */
-    IDLE_MS = 60 * 1000,    /* the second handle ends when it has not been used for so long */
-    MAX_MOVED = 16, /* groups, so that a cluster that stalls as a whole costs few requests more */
-};
+enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also sent on the second */
 
 #define TOO_LONG                                                                                   \
     "they are longer than 4 MiB, or malformed: its consumers must commit less metadata with "      \
-    "their offsets"
+    "their offsets; retrying every 5 minutes"
+#define OTHERS_TOO_LONG                                                                            \
+    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
 _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
 
-enum handle_state {
-    HANDLE_CLOSED,
-    HANDLE_OPEN,
-    HANDLE_STALE, /* it takes a broker for a group's coordinator that is not any more */
-};
-
-struct handle {
-    enum handle_state state;
-    rd_kafka_t *rk;             /* the main one is the client's */
-    rd_kafka_queue_t *answers;  /* NULL where it is closed */
-    struct commits_call *calls; /* by group, the oldest first */
-    int64_t opened_ms;          /* only of the second one */
-    int64_t used_ms;
-    size_t waiting; /* calls with a request */
-};
-
 /*
- * The states of a call, what changes them, and which function does.
- *
- * On the main handle:
- *
- *     sent -> moved                 no answer for a second           kafka_commits_maintain()
- *     sent, moved -> misdirected    NOT_COORDINATOR: its request is  main_misdirect();
- *                                   on the second handle then, or    call_end()
- *                                   fails
- *     abandoned -> misdirected      NOT_COORDINATOR                  call_end()
- *     sent, moved -> abandoned      the request was cancelled, or    kafka_commits_cancel()
- *                                   answered on the second handle
- *
- * On the second one:
- *
- *     sent -> resend                NOT_COORDINATOR                  second_misdirect()
- *     resend -> last try            the next second handle           second_open()
- *     sent, last try -> sent        the same                         second_open()
- *     any -> abandoned              the request was cancelled, or    kafka_commits_cancel()
- *                                   answered on the main handle
- *
- * If the reply cannot be read, the request goes to the third handle, where all calls are sent ones.
- * If that has no room, it is sent on the same one once more, and the state stays (call_retry()).
- *
- * A call with any other answer is gone (call_end()). So are those of the main handle when that is
- * closed, abandoned ones when the next second handle is opened, and those of the third one when
- * their request is cancelled.
+ * A call on the main handle. Its request is on the second handle, too, once it has been silent, and
+ * nobody waits for it any more once the other call was answered. It is gone with its answer, but
+ * for one that is misdirected.
  */
-enum call_state {
-    CALL_SENT,
-    CALL_MOVED,       /* and its request was sent on the second handle, too */
-    CALL_MISDIRECTED, /* a stale coordinator answered it: the handle would send the group's next
-                         call there, too */
-    CALL_RESEND,      /* it met one, and waits for the next second handle to be sent again */
-    CALL_LAST_TRY,    /* it is sent again, and fails where it meets another */
-    CALL_ABANDONED,   /* nobody waits for its answer any more */
+struct main_call {
+    struct kafka_call base; /* first */
+    int64_t sent_ms;
+    bool is_moved;       /* its request is on the second handle, too */
+    bool is_misdirected; /* a stale coordinator answered it: the handle would send the group's next
+                            call there, too. It has no request */
+    UT_hash_handle hh;
 };
 
-/* The one for a group on a handle. */
-struct commits_call {
-    struct kafka_serial_request base; /* first; of the third handle */
-    struct handle *handle;
-    enum call_state state;
-    bool is_resent; /* its reply could not be read, and it was sent on the same handle once more */
-    char *group;
-    int64_t sent_ms;
-    struct kafka_commits_request *request; /* NULL: CALL_MISDIRECTED, CALL_ABANDONED */
-    rd_kafka_topic_partition_list_t *partitions;
-    UT_hash_handle hh;
+/* A call on the serial handle, or that waits for its turn there. */
+struct serial_call {
+    struct kafka_serial_request base; /* first */
+    struct kafka_call call;
+    struct serial_call *prev, *next;
 };
 
 struct kafka_commits {
     struct kafka_client *client;
-    struct handle main;
-    struct handle second;
-    struct handle third; /* only its calls: it is that of `serial` */
+    rd_kafka_queue_t *answers; /* of the main handle, which is the client's */
+    struct main_call *calls;   /* on the main handle, by group, the oldest first */
+    bool is_stale;             /* one of them is misdirected */
+    bool has_recovered;        /* a group was answered on the second handle, whose call on the
+                                    main one hangs */
+    struct kafka_second *second;
     struct kafka_serial *serial;
-    bool has_recovered; /* a group was answered on the second handle, whose call on the main one
-                           hangs */
+    struct serial_call *serial_calls; /* utlist: few */
 };
 
-static void handle_open(struct kafka_commits *commits, struct handle *handle, rd_kafka_t *rk)
+void kafka_commits_open_handle(struct kafka_commits *commits)
 {
-    handle->state = HANDLE_OPEN;
-    handle->rk = rk;
-    handle->answers = kafka_client_new_queue(commits->client, rk);
+    commits->answers = kafka_client_new_queue(commits->client, commits->client->rk);
+    commits->is_stale = false;
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
 {
     struct kafka_commits *commits = memory_new(sizeof(*commits));
     commits->client = client;
-    commits->serial = kafka_serial_new(client);
-    handle_open(commits, &commits->main, client->rk);
+    commits->second = kafka_second_new(client);
+    commits->serial = kafka_serial_new(client, rd_kafka_event_error);
+    kafka_commits_open_handle(commits);
     return commits;
 }
 
-static struct commits_call *call_find(const struct handle *handle, const char *group)
+static struct main_call *main_find(const struct kafka_commits *commits, const char *group)
 {
-    struct commits_call *call;
-    HASH_FIND_STR(handle->calls, group, call);
+    struct main_call *call;
+    HASH_FIND_STR(commits->calls, group, call);
     return call;
 }
 
-/* To a state in which nobody waits for it. */
-static void call_detach(struct commits_call *call, enum call_state state)
+static void main_free(struct kafka_commits *commits, struct main_call *call)
 {
-    call->handle->waiting -= call->request != NULL;
-    call->request = NULL;
-    call->state = state;
-}
-
-static void call_free(struct commits_call *call)
-{
-    call_detach(call, CALL_ABANDONED);
-    HASH_DEL(call->handle->calls, call);
-    if (call->partitions != NULL)
-        rd_kafka_topic_partition_list_destroy(call->partitions);
-    free(call->group);
+    HASH_DEL(commits->calls, call);
+    kafka_call_done(&call->base);
     free(call);
 }
 
-static void calls_free(struct handle *handle)
+static void serial_free(struct kafka_commits *commits, struct serial_call *call)
 {
-    struct commits_call *call;
-    struct commits_call *next;
-    HASH_ITER(hh, handle->calls, call, next)
-        call_free(call);
-}
-
-static void second_close(struct kafka_commits *commits, int64_t now_ms)
-{
-    struct handle *second = &commits->second;
-    if (second->state == HANDLE_CLOSED)
-        return;
-    kafka_handles_end(&commits->client->handles, TAKE(second->rk), TAKE(second->answers), now_ms);
-    second->state = HANDLE_CLOSED;
+    DL_DELETE(commits->serial_calls, call);
+    kafka_call_done(&call->call);
+    free(call);
 }
 
 void kafka_commits_close_handle(struct kafka_commits *commits)
 {
-    struct handle *handle = &commits->main;
-    calls_free(handle);
-    kafka_client_end_queue(commits->client, TAKE(handle->answers));
-    handle->state = HANDLE_CLOSED;
+    struct main_call *call;
+    struct main_call *next;
+    HASH_ITER(hh, commits->calls, call, next)
+        main_free(commits, call);
+    kafka_client_end_queue(commits->client, TAKE(commits->answers));
     commits->has_recovered = false;
-}
-
-void kafka_commits_open_handle(struct kafka_commits *commits)
-{
-    handle_open(commits, &commits->main, commits->client->rk);
 }
 
 void kafka_commits_free(struct kafka_commits *commits)
 {
+    struct serial_call *call;
+    struct serial_call *next;
     kafka_commits_close_handle(commits);
-    calls_free(&commits->second);
-    second_close(commits, clock_now_ms());
+    kafka_second_free(commits->second);
     kafka_serial_free(commits->serial);
-    calls_free(&commits->third);
+    DL_FOREACH_SAFE(commits->serial_calls, call, next)
+        serial_free(commits, call);
     free(commits);
 }
 
 /* ---- which handle ---- */
 
 /* A call on the main handle whose answer may never come. */
-static bool call_hangs(const struct commits_call *call, int64_t now_ms)
+static bool main_hangs(const struct main_call *call, int64_t now_ms)
 {
-    return call != NULL && (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
+    return call != NULL && (call->is_misdirected || now_ms - call->sent_ms >= SILENT_MS);
 }
 
-static bool any_hangs(const struct handle *handle, int64_t now_ms)
+static bool any_hangs(const struct kafka_commits *commits, int64_t now_ms)
 {
-    for (const struct commits_call *call = handle->calls; call != NULL; call = call->hh.next)
-        if (call_hangs(call, now_ms))
+    for (const struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
+        if (main_hangs(call, now_ms))
             return true;
     return false;
-}
-
-static bool uses_third(const struct kafka_commits *commits, const char *group)
-{
-    return call_find(&commits->third, group) != NULL || kafka_serial_has(commits->serial, group);
 }
 
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    return isolate || call_hangs(call_find(&commits->main, group), now_ms);
+    return isolate || main_hangs(main_find(commits, group), now_ms);
 }
 
-static int64_t renewable_ms(const struct handle *second)
+/* NULL: none, where the group may still use the handle, as its reply may be too long. */
+static const struct serial_call *serial_find(const struct kafka_commits *commits, const char *group)
 {
-    return second->opened_ms + (second->state == HANDLE_STALE ? STALE_MS : SECOND_RENEW_MS);
-}
-
-static bool may_renew(const struct handle *second, int64_t now_ms)
-{
-    return now_ms >= renewable_ms(second);
+    const struct serial_call *call = commits->serial_calls;
+    while (call != NULL && strcmp(call->call.group, group) != 0)
+        call = call->next;
+    return call;
 }
 
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms)
 {
-    if (uses_third(commits, group))
-        return call_find(&commits->third, group) == NULL;
-    if (!uses_second(commits, group, isolate, now_ms))
-        return call_find(&commits->main, group) == NULL;
-    const struct commits_call *call = call_find(&commits->second, group);
-    return call == NULL || (call->state == CALL_ABANDONED && may_renew(&commits->second, now_ms));
+    if (serial_find(commits, group) != NULL)
+        return false;
+    if (kafka_serial_has(commits->serial, group))
+        return true;
+    return uses_second(commits, group, isolate, now_ms)
+               ? kafka_second_is_free(commits->second, group, now_ms)
+               : main_find(commits, group) == NULL;
 }
 
-static void call_send_on(struct commits_call *call, rd_kafka_t *rk, rd_kafka_queue_t *answers)
+const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, const char *group,
+                                           int64_t now_ms)
 {
-    rd_kafka_ListConsumerGroupOffsets_t *request =
-        rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
-    rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
-    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, answers);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    return kafka_serial_is_suspended(commits->serial, group, now_ms) ? TOO_LONG : NULL;
 }
 
-static void call_send(struct commits_call *call)
+bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *group)
 {
-    call_send_on(call, call->handle->rk, call->handle->answers);
+    const struct serial_call *call = serial_find(commits, group);
+    return call != NULL && kafka_serial_is_waiting(commits->serial, &call->base);
 }
 
-/* In its turn on the third handle. */
-static void call_send_third(const struct kafka_serial_request *base, rd_kafka_t *rk,
+/* ---- requests ---- */
+
+static void main_send_again(const struct kafka_commits *commits, struct main_call *call)
+{
+    kafka_call_send(&call->base, commits->client->rk, commits->answers, call);
+}
+
+static void main_send(struct kafka_commits *commits, struct kafka_commits_request *request,
+                      const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+{
+    struct main_call *call = memory_new(sizeof(*call));
+    kafka_call_init(&call->base, request, partitions);
+    call->base.tries = kafka_serial_first_try(commits->serial);
+    call->sent_ms = now_ms;
+    HASH_ADD_KEYPTR(hh, commits->calls, call->base.group, strlen(call->base.group), call);
+    main_send_again(commits, call);
+}
+
+static bool second_send(struct kafka_commits *commits, struct kafka_commits_request *request,
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
+                        struct error *error)
+{
+    struct kafka_call *call =
+        kafka_second_send(commits->second, request, partitions, now_ms, error);
+    if (call != NULL)
+        call->tries = kafka_serial_first_try(commits->serial);
+    return call != NULL;
+}
+
+/* In its turn on the serial handle. */
+static void serial_send_now(const struct kafka_serial_request *base, rd_kafka_t *rk,
                             rd_kafka_queue_t *answers)
 {
-    call_send_on((struct commits_call *)base, rk, answers);
+    kafka_call_send(&((const struct serial_call *)base)->call, rk, answers, NULL);
 }
 
-/* The groups that still wait for the former one are sent again. */
-static bool second_open(struct kafka_commits *commits, int64_t now_ms, struct error *error)
+static void serial_send(struct kafka_commits *commits, struct kafka_commits_request *request,
+                        const rd_kafka_topic_partition_list_t *partitions)
 {
-    struct handle *second = &commits->second;
-    rd_kafka_t *rk = kafka_handles_new_handle(&commits->client->handles,
-                                              rd_kafka_conf_dup(commits->client->settings), error);
-    if (rk == NULL)
-        return false;
-    second_close(commits, now_ms);
-    handle_open(commits, second, rk);
-    second->opened_ms = second->used_ms = now_ms;
-    struct commits_call *call;
-    struct commits_call *next;
-    HASH_ITER(hh, second->calls, call, next) {
-        if (call->state == CALL_ABANDONED) {
-            call_free(call);
-            continue;
-        }
-        call->state = call->state == CALL_RESEND ? CALL_LAST_TRY : CALL_SENT;
-        call_send(call);
-    }
-    return true;
-}
-
-static bool second_prepare(struct kafka_commits *commits, const char *group, int64_t now_ms,
-                           struct error *error)
-{
-    struct handle *second = &commits->second;
-    bool is_useless = second->state == HANDLE_STALE || call_find(second, group) != NULL;
-    if (second->state != HANDLE_CLOSED && !(is_useless && may_renew(second, now_ms)))
-        return true;
-    return second_open(commits, now_ms, error);
-}
-
-static struct commits_call *call_new(struct handle *handle, struct kafka_commits_request *request,
-                                     const rd_kafka_topic_partition_list_t *partitions,
-                                     int64_t now_ms)
-{
-    struct commits_call *call = memory_new(sizeof(*call));
-    call->base.send = call_send_third;
-    call->handle = handle;
-    call->group = text_copy(request->group);
-    call->sent_ms = now_ms;
-    call->request = request;
-    call->partitions = partitions == NULL ? NULL : rd_kafka_topic_partition_list_copy(partitions);
-    HASH_ADD_KEYPTR(hh, handle->calls, call->group, strlen(call->group), call);
-    handle->used_ms = now_ms;
-    handle->waiting++;
-    return call;
-}
-
-static void handle_send(struct handle *handle, struct kafka_commits_request *request,
-                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
-{
-    call_send(call_new(handle, request, partitions, now_ms));
-}
-
-static void third_send(struct kafka_commits *commits, struct kafka_commits_request *request,
-                       const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
-{
-    struct commits_call *call = call_new(&commits->third, request, partitions, now_ms);
+    struct serial_call *call = memory_new(sizeof(*call));
+    kafka_call_init(&call->call, request, partitions);
+    call->base.send = serial_send_now;
+    call->base.group = call->call.group;
+    DL_APPEND(commits->serial_calls, call);
     kafka_serial_add(commits->serial, &call->base);
 }
 
@@ -321,232 +218,229 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                         struct error *error)
 {
-    if (kafka_serial_is_suspended(commits->serial, request->group, now_ms))
-        return error_unavailable(error, "%s", TOO_LONG);
-    if (uses_third(commits, request->group)) {
-        third_send(commits, request, partitions, now_ms);
-        return true;
-    }
-    bool is_second = uses_second(commits, request->group, request->isolate, now_ms);
-    if (is_second && !second_prepare(commits, request->group, now_ms, error))
+    if (kafka_serial_has(commits->serial, request->group))
+        serial_send(commits, request, partitions);
+    else if (!uses_second(commits, request->group, request->isolate, now_ms))
+        main_send(commits, request, partitions, now_ms);
+    else if (!second_send(commits, request, partitions, now_ms, error))
         return false;
-    handle_send(is_second ? &commits->second : &commits->main, request, partitions, now_ms);
     return true;
+}
+
+/* Nobody waits for the request on the main handle any more. */
+static void main_cancel(const struct kafka_commits *commits,
+                        const struct kafka_commits_request *request)
+{
+    struct main_call *call = main_find(commits, request->group);
+    if (call != NULL && call->base.request == request)
+        call->base.request = NULL;
+}
+
+void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request)
+{
+    main_cancel(commits, request);
+    kafka_second_cancel(commits->second, request);
+    struct serial_call *call = commits->serial_calls;
+    while (call != NULL && call->call.request != request)
+        call = call->next;
+    if (call == NULL)
+        return;
+    kafka_serial_cancel(commits->serial, &call->base);
+    serial_free(commits, call);
 }
 
 /* On the second handle, too. */
-static bool call_move(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
+static void main_move(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (!kafka_commits_is_free(commits, call->group, true, now_ms) ||
-        !second_prepare(commits, call->group, now_ms, &error))
-        return false;
-    handle_send(&commits->second, call->request, call->partitions, now_ms);
-    call->state = CALL_MOVED;
-    return true;
-}
-
-/* Another second handle, for the calls that wait for it. */
-static void resend(struct kafka_commits *commits, int64_t now_ms)
-{
-    _cleanup_(error_done) struct error error = {0};
-    const struct handle *second = &commits->second;
-    if (second->state != HANDLE_STALE || !may_renew(second, now_ms))
-        return;
-    const struct commits_call *call = second->calls;
-    while (call != NULL && call->state != CALL_RESEND)
-        call = call->hh.next;
-    if (call != NULL && !second_open(commits, now_ms, &error))
-        log_debug("%s", error_text(&error)); /* the tasks run out of time */
+    call->is_moved =
+        kafka_second_is_free(commits->second, call->base.group, now_ms) &&
+        second_send(commits, call->base.request, call->base.partitions, now_ms, &error);
 }
 
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
-    struct handle *second = &commits->second;
     kafka_serial_maintain(commits->serial, now_ms);
-    resend(commits, now_ms);
-    for (struct commits_call *call = commits->main.calls; call != NULL; call = call->hh.next) {
-        if (now_ms - call->sent_ms < SILENT_MS)
-            break;
-        if (call->state == CALL_SENT && second->waiting < MAX_MOVED)
-            call_move(commits, call, now_ms);
-    }
-    if (second->state != HANDLE_CLOSED && second->waiting == 0 &&
-        now_ms - second->used_ms >= IDLE_MS) {
-        calls_free(second);
-        second_close(commits, now_ms);
-    }
-}
-
-/* Whether a call waits for the next second handle, or a group may that has an old call there. */
-static bool awaits_renewal(const struct handle *second)
-{
-    for (const struct commits_call *call = second->calls; call != NULL; call = call->hh.next)
-        if (call->state == CALL_RESEND || call->state == CALL_ABANDONED)
-            return true;
-    return false;
+    kafka_second_maintain(commits->second, now_ms);
+    for (struct main_call *call = commits->calls;
+         call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next)
+        if (call->base.request != NULL && !call->is_moved && kafka_second_has_room(commits->second))
+            main_move(commits, call, now_ms);
 }
 
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
 {
-    int64_t next_ms = kafka_serial_next_ms(commits->serial);
-    const struct commits_call *call = commits->main.calls;
+    int64_t next_ms =
+        MIN(kafka_serial_next_ms(commits->serial), kafka_second_next_ms(commits->second, now_ms));
+    const struct main_call *call = commits->calls;
     while (call != NULL && now_ms - call->sent_ms >= SILENT_MS)
         call = call->hh.next;
-    if (call != NULL)
-        next_ms = MIN(next_ms, call->sent_ms + SILENT_MS);
-    const struct handle *second = &commits->second;
-    int64_t renew_ms = renewable_ms(second);
-    if (awaits_renewal(second) && renew_ms > now_ms && renew_ms < next_ms)
-        next_ms = renew_ms;
-    return next_ms;
+    return call == NULL ? next_ms : MIN(next_ms, call->sent_ms + SILENT_MS);
 }
 
 /* ---- answers ---- */
 
-void kafka_commits_cancel(struct kafka_commits *commits,
-                          const struct kafka_commits_request *request)
+/*
+ * What an answer means for the request of its call:
+ *
+ *                    on the main handle                    on the second handle
+ *
+ *     READABLE       it has ended, on the second, too      it has ended, on the main one, too
+ *     MISDIRECTED    it is on the second one now, or       it waits for the next second handle; the
+ *                    has failed                            second time it has failed
+ *     UNREADABLE     kafka_serial_decide(), unless it      kafka_serial_decide()
+ *                    is on the second one, too
+ */
+enum answer {
+    READABLE, /* or an error */
+    MISDIRECTED,
+    UNREADABLE,
+};
+
+static enum answer answer_of(rd_kafka_resp_err_t error)
 {
-    struct handle *const handles[] = {&commits->main, &commits->second};
-    for (size_t i = 0; i < ARRAY_LENGTH(handles); i++) {
-        struct commits_call *call = call_find(handles[i], request->group);
-        if (call != NULL && call->request == request)
-            call_detach(call, CALL_ABANDONED);
+    if (kafka_client_is_unreadable(error))
+        return UNREADABLE;
+    return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : READABLE;
+}
+
+/* What to do with the request of a call that could not be read. It has been sent on the serial
+ * handle where it is to go there. */
+static enum kafka_serial_decision decide(struct kafka_commits *commits, struct kafka_call *call)
+{
+    if (call->request == NULL)
+        return KAFKA_SERIAL_FAIL;
+    enum kafka_serial_decision decision = kafka_serial_decide(commits->serial, &call->tries);
+    if (decision == KAFKA_SERIAL_HERE)
+        serial_send(commits, call->request, call->partitions);
+    return decision;
+}
+
+/* These return the request that has ended; NULL: nobody waits for it, or it goes on. */
+
+static struct kafka_commits_request *main_misdirected(struct kafka_commits *commits,
+                                                      struct main_call *call, int64_t now_ms)
+{
+    commits->is_stale = true;
+    if (call->base.request != NULL && !call->is_moved)
+        main_move(commits, call, now_ms);
+    call->is_misdirected = true;
+    struct kafka_commits_request *request = TAKE(call->base.request);
+    return call->is_moved ? NULL : request;
+}
+
+static struct kafka_commits_request *main_end(struct kafka_commits *commits, struct main_call *call,
+                                              rd_kafka_resp_err_t error, int64_t now_ms)
+{
+    struct kafka_commits_request *request = call->base.request;
+    bool goes_on = false;
+    switch (answer_of(error)) {
+    case MISDIRECTED:
+        return main_misdirected(commits, call, now_ms);
+    case UNREADABLE: {
+        enum kafka_serial_decision decision =
+            call->is_moved ? KAFKA_SERIAL_HERE : decide(commits, &call->base);
+        if (decision == KAFKA_SERIAL_AGAIN) {
+            main_send_again(commits, call);
+            return NULL;
+        }
+        goes_on = decision == KAFKA_SERIAL_HERE;
+        break;
     }
-    struct commits_call *call = call_find(&commits->third, request->group);
-    if (call == NULL || call->request != request)
-        return;
-    kafka_serial_cancel(commits->serial, &call->base, clock_now_ms());
-    call_free(call);
+    case READABLE:
+        if (request != NULL)
+            kafka_second_cancel(commits->second, request);
+        break;
+    }
+    main_free(commits, call);
+    return goes_on ? NULL : request;
 }
 
-/* A call on the main handle met a broker that is no coordinator any more, to which the handle would
- * send again and again. True: the request is on the second handle. */
-static bool main_misdirect(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
-{
-    commits->main.state = HANDLE_STALE;
-    bool is_elsewhere =
-        call->state == CALL_MOVED || (call->state == CALL_SENT && call_move(commits, call, now_ms));
-    if (is_elsewhere)
-        call_detach(call, CALL_MISDIRECTED);
-    return is_elsewhere;
-}
-
-/* The same on the second handle. True: the request waits for the next one. */
-static bool second_misdirect(struct kafka_commits *commits, struct commits_call *call)
-{
-    commits->second.state = HANDLE_STALE;
-    if (call->state == CALL_SENT)
-        call->state = CALL_RESEND;
-    return call->state == CALL_RESEND;
-}
-
-/* Its reply, or another's, was too long. Where many were under way few of them go to the third
- * handle: the reason is among the first that fail, and the others are sent again at once. True: the
- * request is sent again, or is on the second handle as well. */
-static bool call_retry(struct kafka_commits *commits, struct commits_call *call, int64_t now_ms)
+static struct kafka_commits_request *second_end(struct kafka_commits *commits,
+                                                struct kafka_call *call, rd_kafka_resp_err_t error,
+                                                int64_t now_ms)
 {
     struct kafka_commits_request *request = call->request;
-    if (request == NULL)
-        return false;
-    if (call->state == CALL_MOVED) {
-        call_free(call);
-        return true;
+    bool goes_on = false;
+    switch (answer_of(error)) {
+    case MISDIRECTED:
+        if (kafka_second_misdirected(commits->second, call))
+            return NULL;
+        break;
+    case UNREADABLE: {
+        enum kafka_serial_decision decision = decide(commits, call);
+        if (decision == KAFKA_SERIAL_AGAIN) {
+            kafka_second_send_again(commits->second, call);
+            return NULL;
+        }
+        goes_on = decision == KAFKA_SERIAL_HERE;
+        break;
     }
-    bool may_wait = call_find(&commits->third, call->group) == NULL &&
-                    (call->is_resent || kafka_serial_has_room(commits->serial));
-    if (may_wait) {
-        kafka_commits_cancel(commits, request);
-        third_send(commits, request, call->partitions, now_ms);
-        call_free(call);
-        return true;
+    case READABLE:
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            main_hangs(main_find(commits, call->group), now_ms))
+            commits->has_recovered = true;
+        break;
     }
-    if (call->is_resent)
-        return false;
-    call->is_resent = true;
-    call_send(call);
-    return true;
-}
-
-/* The only one that was under way: if it cannot be read, it is the reason itself. */
-static struct kafka_commits_request *third_end(struct kafka_commits *commits,
-                                               struct commits_call *call, rd_kafka_resp_err_t error,
-                                               int64_t now_ms)
-{
-    struct kafka_commits_request *request = call->request;
-    kafka_serial_note(commits->serial, call->group, error, now_ms);
-    call_free(call);
-    return request;
-}
-
-/* The request that the answer is for; NULL: nobody waits for it, or it is sent again. */
-static struct kafka_commits_request *call_end(struct kafka_commits *commits,
-                                              struct commits_call *call, rd_kafka_resp_err_t error,
-                                              int64_t now_ms)
-{
-    if (call->handle == &commits->third)
-        return third_end(commits, call, error, now_ms);
-    bool is_second = call->handle == &commits->second;
-    bool is_misdirected = error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
-    if (kafka_serial_is_unreadable(error) && call_retry(commits, call, now_ms))
-        return NULL;
-    if (is_misdirected &&
-        (is_second ? second_misdirect(commits, call) : main_misdirect(commits, call, now_ms)))
-        return NULL;
-    struct kafka_commits_request *request = call->request;
     if (request != NULL)
-        kafka_commits_cancel(commits, request);
-    if (is_second && error == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        call_hangs(call_find(&commits->main, call->group), now_ms))
-        commits->has_recovered = true;
-    if (is_misdirected && !is_second)
-        call->state = CALL_MISDIRECTED;
-    else
-        call_free(call);
-    if (commits->has_recovered && !any_hangs(&commits->main, now_ms))
-        commits->has_recovered = false;
+        main_cancel(commits, request);
+    kafka_second_end(commits->second, call);
+    return goes_on ? NULL : request;
+}
+
+static struct kafka_commits_request *serial_end(struct kafka_commits *commits,
+                                                struct kafka_serial_request *base)
+{
+    struct serial_call *call = (struct serial_call *)base;
+    if (call == NULL)
+        return NULL;
+    struct kafka_commits_request *request = call->call.request;
+    serial_free(commits, call);
     return request;
 }
 
-static struct kafka_commits_request *take_event(struct kafka_commits *commits,
-                                                rd_kafka_event_t *event, int64_t now_ms)
+/* The next answer on any handle; NULL: there is none. */
+static rd_kafka_event_t *next_event(struct kafka_commits *commits,
+                                    struct kafka_commits_request **ret_request, int64_t now_ms)
 {
-    struct commits_call *call = rd_kafka_event_opaque(event);
-    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT ||
-        call == NULL)
-        return NULL;
-    if (error >= RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
-        kafka_client_note_answer(commits->client, now_ms);
-    return call_end(commits, call, error, now_ms);
-}
-
-static rd_kafka_event_t *next_event(struct kafka_commits *commits)
-{
-    struct handle *const handles[] = {&commits->main, &commits->second};
-    rd_kafka_event_t *event = NULL;
-    for (size_t i = 0; i < ARRAY_LENGTH(handles) && event == NULL; i++)
-        if (handles[i]->state != HANDLE_CLOSED)
-            event = rd_kafka_queue_poll(handles[i]->answers, 0);
-    return event == NULL ? kafka_serial_receive(commits->serial) : event;
+    struct kafka_call *second_call;
+    struct kafka_serial_request *serial_request;
+    rd_kafka_event_t *event = rd_kafka_queue_poll(commits->answers, 0);
+    *ret_request = NULL;
+    if (event != NULL) {
+        struct main_call *call = rd_kafka_event_opaque(event);
+        if (call != NULL) /* others are the library's own */
+            *ret_request = main_end(commits, call, rd_kafka_event_error(event), now_ms);
+    } else if ((event = kafka_second_receive(commits->second, &second_call)) != NULL)
+        *ret_request = second_end(commits, second_call, rd_kafka_event_error(event), now_ms);
+    else if ((event = kafka_serial_receive(commits->serial, &serial_request, now_ms)) != NULL)
+        *ret_request = serial_end(commits, serial_request);
+    return event;
 }
 
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event, int64_t now_ms)
 {
     rd_kafka_event_t *event;
-    while ((event = next_event(commits)) != NULL) {
-        struct kafka_commits_request *request = take_event(commits, event, now_ms);
+    struct kafka_commits_request *request;
+    while ((event = next_event(commits, &request, now_ms)) != NULL) {
+        if (rd_kafka_event_error(event) >=
+            RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
+            kafka_client_note_answer(commits->client, now_ms);
         if (request != NULL) {
             *ret_event = event;
-            return request;
+            break;
         }
         rd_kafka_event_destroy(event);
     }
-    return NULL;
+    if (commits->has_recovered && !any_hangs(commits, now_ms))
+        commits->has_recovered = false;
+    return event == NULL ? NULL : request;
 }
 
-const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
+const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_commits *commits,
+                                                            const char *group,
+                                                            rd_kafka_event_t *event,
                                                             const char **ret_reason,
                                                             rd_kafka_resp_err_t *ret_error)
 {
@@ -558,32 +452,30 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *ev
         result == NULL ? NULL : rd_kafka_ListConsumerGroupOffsets_result_groups(result, &count);
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     *ret_error = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : rd_kafka_error_code(error);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *ret_reason = kafka_serial_is_unreadable(code) ? TOO_LONG : rd_kafka_err2str(code);
-        return NULL;
-    }
-    if (count == 0 || error != NULL) {
-        *ret_reason =
-            error == NULL ? "unexpected reply without a result" : rd_kafka_error_string(error);
-        return NULL;
-    }
-    return rd_kafka_group_result_partitions(results[0]);
+    if (kafka_client_is_unreadable(code))
+        *ret_reason = kafka_serial_has(commits->serial, group) ? TOO_LONG : OTHERS_TOO_LONG;
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        *ret_reason = rd_kafka_event_error_string(event);
+    else if (count == 0)
+        *ret_reason = "unexpected reply without a result";
+    else if (error != NULL)
+        *ret_reason = rd_kafka_error_string(error);
+    else
+        return rd_kafka_group_result_partitions(results[0]);
+    return NULL;
 }
 
 /* ---- the main handle's renewal ---- */
 
 bool kafka_commits_is_quiet(const struct kafka_commits *commits)
 {
-    if (commits->main.waiting == 0)
-        return true;
-    for (const struct commits_call *call = commits->main.calls; call != NULL; call = call->hh.next)
-        if (call->state == CALL_SENT)
+    for (const struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
+        if (call->base.request != NULL && !call->is_moved)
             return false;
     return true;
 }
 
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits)
 {
-    return commits->main.state == HANDLE_STALE ||
-           (commits->has_recovered && commits->main.calls != NULL);
+    return commits->is_stale || (commits->has_recovered && commits->calls != NULL);
 }

@@ -5,28 +5,19 @@
  * deadline is outside of it, and a group has at most one call on a handle.
  *
  * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So there
- * is a second handle for silent groups: those of isolated tasks, and those whose call on the main
- * handle is a second old or met the wrong broker. It is renewed when a call on it was in vain; a
- * call that met the wrong broker there is sent once more on the next second handle. A group returns
- * to the main handle when its call there has ended, or when the main handle was renewed. That is
- * done at a quiet moment (session.h), once a group whose call on the main handle hangs was answered
- * on the second one.
+ * is a second handle (second.h) for silent groups: those of isolated tasks, and those whose call on
+ * the main handle is a second old or met the wrong broker. A group returns to the main handle when
+ * its call there has ended, or when the main handle was renewed. That is done at a quiet moment
+ * (session.h), once a group whose call on the main handle hangs was answered on the second one.
  *
- * A request whose reply could not be read on either is sent again on a third one (serial.h).
+ * What is to be sent alone, as a reply on either could not be read, is on a third one (serial.h).
  *
  * Threads: the measuring thread. Owner: the session.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
 
-#include "base/hash_table.h"
-#include "kafka/client/client.h"
-
-/* A request for a group's commits. It is a member of the struct of whoever waits for them. */
-struct kafka_commits_request {
-    const char *group;
-    bool isolate;
-};
+#include "kafka/requests/call.h"
 
 struct kafka_commits;
 
@@ -43,16 +34,24 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
 bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_request *request,
                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                         struct error *error);
-void kafka_commits_cancel(struct kafka_commits *commits,
-                          const struct kafka_commits_request *request);
+void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request);
+
+/* Why no request for the group is to be sent for some minutes. NULL: it may be. */
+const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, const char *group,
+                                           int64_t now_ms);
+
+/* Whether the group's request waits for others on the serial handle, and nothing was sent there. */
+bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *group);
 
 /* Takes the next answer, whose event the caller destroys. NULL: there is none. */
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event, int64_t now_ms);
 
-/* The commits that the answer has. NULL: it is an error, with its reason. The list and the reason
- * live as long as the event. */
-const rd_kafka_topic_partition_list_t *kafka_commits_result(rd_kafka_event_t *event,
+/* The commits of the group that the answer has. NULL: it is an error, with its reason. The list and
+ * the reason live as long as the event. */
+const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_commits *commits,
+                                                            const char *group,
+                                                            rd_kafka_event_t *event,
                                                             const char **ret_reason,
                                                             rd_kafka_resp_err_t *ret_error);
 

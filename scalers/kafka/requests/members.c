@@ -16,6 +16,8 @@ enum {
 };
 
 #define TOO_LONG "they are longer than 4 MiB, or malformed: set ratePerReplica to a number"
+#define OTHERS_TOO_LONG                                                                            \
+    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
 _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
 
 struct member_group {
@@ -25,8 +27,8 @@ struct member_group {
     int64_t wanted_ms;
     int64_t sent_ms; /* 0: no request is under way */
     int64_t received_ms;
-    bool is_serial; /* it is on the serial handle (serial.h), or waits for that */
-    bool is_resent; /* its reply could not be read, and it was sent on the main handle once more */
+    bool is_serial;                  /* it is on the serial handle (serial.h), or waits for that */
+    struct kafka_serial_tries tries; /* on the main handle */
     bool is_known;
     bool has_warned; /* of an error */
     bool has_warned_of_none;
@@ -46,11 +48,31 @@ void kafka_members_open_handle(struct kafka_members *members)
     members->answers = kafka_client_new_queue(members->client, members->client->rk);
 }
 
+/* NULL: the answer is an error as a whole. */
+static const rd_kafka_ConsumerGroupDescription_t *description_of(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_DescribeConsumerGroups_result_t *result =
+        rd_kafka_event_DescribeConsumerGroups_result(event);
+    const rd_kafka_ConsumerGroupDescription_t **descriptions =
+        result == NULL ? NULL : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
+    return count == 0 ? NULL : descriptions[0];
+}
+
+static rd_kafka_resp_err_t error_of(rd_kafka_event_t *event)
+{
+    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    if (description != NULL)
+        return rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(description));
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR ? RD_KAFKA_RESP_ERR__FAIL : error;
+}
+
 struct kafka_members *kafka_members_new(struct kafka_client *client)
 {
     struct kafka_members *members = memory_new(sizeof(*members));
     members->client = client;
-    members->serial = kafka_serial_new(client);
+    members->serial = kafka_serial_new(client, error_of);
     kafka_members_open_handle(members);
     return members;
 }
@@ -158,6 +180,7 @@ static struct member_group *group_for(struct kafka_members *members, const char 
     group->base.send = send_serial;
     group->members = members;
     group->name = text_copy(name);
+    group->base.group = group->name;
     HASH_ADD_KEYPTR(hh, members->groups, group->name, strlen(group->name), group);
     return group;
 }
@@ -168,12 +191,12 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
     group->wanted_ms = now_ms;
     if (group->sent_ms != 0 || kafka_serial_is_suspended(members->serial, name, now_ms))
         return;
-    group->is_resent = false;
     if (kafka_serial_has(members->serial, name)) {
         add_serial(group, now_ms);
         return;
     }
     group->sent_ms = now_ms;
+    group->tries = kafka_serial_first_try(members->serial);
     send_main(group);
 }
 
@@ -182,11 +205,16 @@ void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
     for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
         if (!group->is_serial || now_ms - group->sent_ms < SERIAL_MS)
             continue;
-        kafka_serial_cancel(members->serial, &group->base, now_ms);
+        kafka_serial_cancel(members->serial, &group->base);
         group->is_serial = false;
         group->sent_ms = 0;
     }
     kafka_serial_maintain(members->serial, now_ms);
+}
+
+int64_t kafka_members_next_ms(const struct kafka_members *members)
+{
+    return kafka_serial_next_ms(members->serial);
 }
 
 bool kafka_members_is_pending(const struct kafka_members *members, const char *name,
@@ -249,72 +277,73 @@ static void take_description(struct member_group *group,
         take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
 }
 
-/* The description that the answer has. NULL: it is an error. */
-static const rd_kafka_ConsumerGroupDescription_t *description_of(rd_kafka_event_t *event,
-                                                                 rd_kafka_resp_err_t *ret_error)
+/* Why the answer has no description. It lives as long as the answer. */
+static const char *reason_of(const struct member_group *group, rd_kafka_event_t *event)
 {
-    size_t count = 0;
-    const rd_kafka_DescribeConsumerGroups_result_t *result =
-        rd_kafka_event_DescribeConsumerGroups_result(event);
-    const rd_kafka_ConsumerGroupDescription_t **descriptions =
-        result == NULL ? NULL : rd_kafka_DescribeConsumerGroups_result_groups(result, &count);
-    *ret_error = rd_kafka_event_error(event);
-    if (count == 0)
-        return NULL;
-    const rd_kafka_error_t *error = rd_kafka_ConsumerGroupDescription_error(descriptions[0]);
-    *ret_error = rd_kafka_error_code(error);
-    return error == NULL ? descriptions[0] : NULL;
+    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
+    if (kafka_client_is_unreadable(error_of(event)))
+        return kafka_serial_has(group->members->serial, group->name) ? TOO_LONG : OTHERS_TOO_LONG;
+    if (description != NULL)
+        return rd_kafka_error_string(rd_kafka_ConsumerGroupDescription_error(description));
+    return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? "unexpected reply without a result"
+               : rd_kafka_event_error_string(event);
 }
 
-/* The reply, or another's, was too long: as commits do it (call_retry() in commits.c). */
-static void send_again(struct member_group *group, int64_t now_ms)
+/* An answer on either handle, or an error. */
+static void take_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
-    if (group->is_resent || kafka_serial_has_room(group->members->serial))
-        add_serial(group, now_ms);
-    else {
-        group->is_resent = true;
-        send_main(group);
-    }
-}
-
-static void take_event(rd_kafka_event_t *event, int64_t now_ms)
-{
-    rd_kafka_resp_err_t error;
-    struct member_group *group = rd_kafka_event_opaque(event);
-    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event, &error);
-    if (group == NULL) /* the library's own */
-        return;
     set_unknown(group);
-    if (group->is_serial)
-        kafka_serial_note(group->members->serial, group->name, error, now_ms);
-    else if (kafka_serial_is_unreadable(error)) {
-        send_again(group, now_ms);
-        return;
-    }
     group->is_serial = false;
     group->sent_ms = 0;
     group->received_ms = now_ms;
-    if (description == NULL)
-        warn_once(group, &group->has_warned,
-                  kafka_serial_is_unreadable(error) ? TOO_LONG : rd_kafka_err2str(error));
-    else {
+    if (error_of(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         group->has_warned = false;
-        take_description(group, description);
+        take_description(group, description_of(event));
+    } else
+        warn_once(group, &group->has_warned, reason_of(group, event));
+}
+
+static void take_main(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
+{
+    struct kafka_serial *serial = group->members->serial;
+    enum kafka_serial_decision decision = KAFKA_SERIAL_FAIL;
+    if (kafka_client_is_unreadable(error_of(event)))
+        decision = kafka_serial_decide(serial, &group->tries);
+    switch (decision) {
+    case KAFKA_SERIAL_AGAIN:
+        send_main(group);
+        break;
+    case KAFKA_SERIAL_HERE:
+        add_serial(group, now_ms);
+        break;
+    case KAFKA_SERIAL_FAIL:
+        take_answer(group, event, now_ms);
     }
 }
 
-static rd_kafka_event_t *next_event(struct kafka_members *members)
+/* The next answer on either handle; NULL: there is none. */
+static rd_kafka_event_t *next_event(struct kafka_members *members, int64_t now_ms)
 {
+    struct kafka_serial_request *request;
     rd_kafka_event_t *event = rd_kafka_queue_poll(members->answers, 0);
-    return event == NULL ? kafka_serial_receive(members->serial) : event;
+    if (event != NULL) {
+        struct member_group *group = rd_kafka_event_opaque(event);
+        if (group != NULL) /* others are the library's own */
+            take_main(group, event, now_ms);
+        return event;
+    }
+    event = kafka_serial_receive(members->serial, &request, now_ms);
+    if (event != NULL && request != NULL)
+        take_answer((struct member_group *)request, event, now_ms);
+    return event;
 }
 
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms)
 {
     bool has_come = false;
     rd_kafka_event_t *event;
-    while ((event = next_event(members)) != NULL) {
-        take_event(event, now_ms);
+    while ((event = next_event(members, now_ms)) != NULL) {
         rd_kafka_event_destroy(event);
         has_come = true;
     }

@@ -54,6 +54,9 @@ bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_s
 /* Sends what waits for the serial handle, and ends that where it is idle. */
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
 
+/* When kafka_members_maintain() may find something new, if no answer comes. */
+int64_t kafka_members_next_ms(const struct kafka_members *members);
+
 /* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 

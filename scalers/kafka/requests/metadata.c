@@ -179,17 +179,10 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
 
 /* ---- a request ---- */
 
-/* As an answer is that is longer than KAFKA_MAX_REPLY_BYTES, or meets another's that was
- * (workaround 14): so it is tried again. */
-static bool is_unreadable(rd_kafka_resp_err_t error)
-{
-    return error == RD_KAFKA_RESP_ERR__BAD_MSG;
-}
-
 /* Whether a broker answered, be it with an error of its own. */
 static bool is_answer(rd_kafka_resp_err_t error)
 {
-    return error >= RD_KAFKA_RESP_ERR_NO_ERROR || is_unreadable(error);
+    return error >= RD_KAFKA_RESP_ERR_NO_ERROR || kafka_client_is_unreadable(error);
 }
 
 static void request_metadata(struct kafka_background_call *base)
@@ -200,7 +193,7 @@ static void request_metadata(struct kafka_background_call *base)
     for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && !has_answer; i++) {
         request->error =
             rd_kafka_metadata(request->rk, is_for_all, NULL, &request->result, tries_ms[i]);
-        has_answer = is_answer(request->error) && !is_unreadable(request->error);
+        has_answer = is_answer(request->error) && !kafka_client_is_unreadable(request->error);
     }
 }
 
@@ -312,7 +305,7 @@ static char *failure_text(const struct request *request)
 {
     enum { MAX_MIB = KAFKA_MAX_REPLY_BYTES >> 20 };
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
-    if (is_unreadable(request->error))
+    if (kafka_client_is_unreadable(request->error))
         return text_format("the list of %s is longer than %d MiB, or malformed%s",
                            is_listing ? "all topics" : "topics", MAX_MIB,
                            is_listing ? ": set topic to names" : "");
@@ -325,7 +318,7 @@ static char *failure_text(const struct request *request)
 static void back_off(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
 {
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
-    bool is_too_long = is_unreadable(request->error);
+    bool is_too_long = kafka_client_is_unreadable(request->error);
     if (is_listing || is_too_long)
         metadata->kinds[request->kind].again_ms =
             now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);

@@ -294,7 +294,7 @@ static void call_split(const struct offsets_call *call)
 static bool is_unanswered(const struct offsets_call *call)
 {
     const rd_kafka_topic_partition_list_t *list = call->list;
-    bool is_unanswered = call->error == RD_KAFKA_RESP_ERR__BAD_MSG;
+    bool is_unanswered = kafka_client_is_unreadable(call->error);
     for (int i = 0; call->error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
         is_unanswered = is_unanswered || (list->elems[i].offset < 0 &&
                                           list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR);

@@ -10,62 +10,82 @@
 #include <utlist.h>
 
 enum {
-    MAX_WAITING = 16,
+    MAX_WAITING = 16,             /* as each may take the time of a broker that is far away */
+    MAX_TRIES = 5,                /* on another handle */
     HANGS_MS = 2000,              /* the coordinator may be another one by now */
     SUSPENDED_MS = 5 * 60 * 1000, /* after a reply that was too long */
 };
 
-/* A group whose last reply was. */
-struct too_long {
+/* A group whose requests come here. */
+struct remembered {
     char *group;
     int64_t noted_ms;
+    bool is_too_long; /* its last reply was; false: a request was sent, and may show that it is */
     UT_hash_handle hh;
 };
 
 struct kafka_serial {
     struct kafka_client *client;
+    rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *);
     rd_kafka_t *rk;                        /* NULL: there is nothing to send */
     rd_kafka_queue_t *answers;             /* NULL with it */
-    struct kafka_serial_request *requests; /* utlist */
+    struct kafka_serial_request *requests; /* utlist: what waits, behind `sent` */
     size_t count;
-    bool is_sent; /* the first of them */
+    struct kafka_serial_request *sent; /* the first of them; NULL: it was cancelled */
+    char *sent_group;                  /* NULL: nothing is under way */
     int64_t sent_ms;
-    struct too_long *too_long;
+    unsigned round; /* that has begun last */
+    struct remembered *remembered;
 };
 
-struct kafka_serial *kafka_serial_new(struct kafka_client *client)
+struct kafka_serial *kafka_serial_new(struct kafka_client *client,
+                                      rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *))
 {
     struct kafka_serial *serial = memory_new(sizeof(*serial));
     serial->client = client;
+    serial->error_of = error_of;
     return serial;
 }
 
-static struct too_long *find(const struct kafka_serial *serial, const char *group)
+static struct remembered *find(const struct kafka_serial *serial, const char *group)
 {
-    struct too_long *too_long;
-    HASH_FIND_STR(serial->too_long, group, too_long);
-    return too_long;
+    struct remembered *found;
+    HASH_FIND_STR(serial->remembered, group, found);
+    return found;
 }
 
-static void forget(struct kafka_serial *serial, struct too_long *too_long)
+static struct remembered *remember(struct kafka_serial *serial, const char *group, int64_t now_ms)
 {
-    HASH_DEL(serial->too_long, too_long);
-    free(too_long->group);
-    free(too_long);
+    struct remembered *found = find(serial, group);
+    if (found != NULL)
+        return found;
+    found = memory_new(sizeof(*found));
+    found->group = text_copy(group);
+    found->noted_ms = now_ms;
+    HASH_ADD_KEYPTR(hh, serial->remembered, found->group, strlen(found->group), found);
+    return found;
+}
+
+static void forget(struct kafka_serial *serial, struct remembered *remembered)
+{
+    HASH_DEL(serial->remembered, remembered);
+    free(remembered->group);
+    free(remembered);
 }
 
 static void forget_old(struct kafka_serial *serial, int64_t now_ms)
 {
-    struct too_long *too_long;
-    struct too_long *next;
-    HASH_ITER(hh, serial->too_long, too_long, next)
-        if (now_ms - too_long->noted_ms >= KAFKA_FORGET_MS)
-            forget(serial, too_long);
+    struct remembered *remembered;
+    struct remembered *next;
+    HASH_ITER(hh, serial->remembered, remembered, next)
+        if (now_ms - remembered->noted_ms >= KAFKA_FORGET_MS)
+            forget(serial, remembered);
 }
 
 static void close_handle(struct kafka_serial *serial, int64_t now_ms)
 {
-    serial->is_sent = false;
+    free(TAKE(serial->sent_group));
+    serial->sent = NULL;
     if (serial->rk != NULL)
         kafka_handles_end(&serial->client->handles, TAKE(serial->rk), TAKE(serial->answers),
                           now_ms);
@@ -80,36 +100,50 @@ void kafka_serial_free(struct kafka_serial *serial)
 
 /* ---- requests ---- */
 
-bool kafka_serial_has_room(const struct kafka_serial *serial)
-{
-    return serial->count < MAX_WAITING;
-}
-
 void kafka_serial_add(struct kafka_serial *serial, struct kafka_serial_request *request)
 {
     DL_APPEND(serial->requests, request);
     serial->count++;
 }
 
-/* Its answer, if one is under way, goes with the handle. */
-void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request,
-                         int64_t now_ms)
+void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request)
 {
-    if (request == serial->requests && serial->is_sent)
-        close_handle(serial, now_ms);
     DL_DELETE(serial->requests, request);
     serial->count--;
+    if (request == serial->sent)
+        serial->sent = NULL;
 }
 
-rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial)
+bool kafka_serial_is_waiting(const struct kafka_serial *serial,
+                             const struct kafka_serial_request *request)
+{
+    return request != serial->sent;
+}
+
+/* Only what succeeds says that the reply is not too long: an error has no offsets or members. */
+static void note(struct kafka_serial *serial, const char *group, rd_kafka_resp_err_t error,
+                 int64_t now_ms)
+{
+    struct remembered *remembered = find(serial, group);
+    if (kafka_client_is_unreadable(error)) {
+        remembered = remember(serial, group, now_ms);
+        remembered->is_too_long = true;
+        remembered->noted_ms = now_ms;
+    } else if (error == RD_KAFKA_RESP_ERR_NO_ERROR && remembered != NULL)
+        forget(serial, remembered);
+}
+
+rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
+                                       struct kafka_serial_request **ret_request, int64_t now_ms)
 {
     rd_kafka_event_t *event;
-    struct kafka_serial_request *first = serial->requests;
-    if (!serial->is_sent || (event = rd_kafka_queue_poll(serial->answers, 0)) == NULL)
+    if (serial->sent_group == NULL || (event = rd_kafka_queue_poll(serial->answers, 0)) == NULL)
         return NULL;
-    DL_DELETE(serial->requests, first);
-    serial->count--;
-    serial->is_sent = false;
+    _cleanup_(memory_free) char *group = TAKE(serial->sent_group);
+    note(serial, group, serial->error_of(event), now_ms);
+    *ret_request = serial->sent;
+    if (serial->sent != NULL)
+        kafka_serial_cancel(serial, serial->sent);
     return event;
 }
 
@@ -129,56 +163,58 @@ static bool open_handle(struct kafka_serial *serial)
     return true;
 }
 
-void kafka_serial_maintain(struct kafka_serial *serial, int64_t now_ms)
+static void send_first(struct kafka_serial *serial, int64_t now_ms)
 {
     struct kafka_serial_request *first = serial->requests;
+    remember(serial, first->group, now_ms);
+    first->send(first, serial->rk, serial->answers);
+    serial->sent = first;
+    serial->sent_group = text_copy(first->group);
+    serial->sent_ms = now_ms;
+}
+
+void kafka_serial_maintain(struct kafka_serial *serial, int64_t now_ms)
+{
+    struct kafka_serial_request *hanging = serial->sent;
     forget_old(serial, now_ms);
-    if (serial->is_sent && now_ms - serial->sent_ms >= HANGS_MS) {
+    if (serial->sent_group != NULL && now_ms - serial->sent_ms >= HANGS_MS) {
         close_handle(serial, now_ms);
-        DL_DELETE(serial->requests, first);
-        DL_APPEND(serial->requests, first);
-        first = serial->requests;
+        if (hanging != NULL) {
+            DL_DELETE(serial->requests, hanging);
+            DL_APPEND(serial->requests, hanging);
+        }
     }
-    if (first == NULL)
+    if (serial->sent_group != NULL)
+        return;
+    if (serial->requests == NULL)
         close_handle(serial, now_ms);
-    else if (!serial->is_sent && open_handle(serial)) {
-        first->send(first, serial->rk, serial->answers);
-        serial->is_sent = true;
-        serial->sent_ms = now_ms;
-    }
+    else if (open_handle(serial))
+        send_first(serial, now_ms);
 }
 
 int64_t kafka_serial_next_ms(const struct kafka_serial *serial)
 {
-    return serial->is_sent ? serial->sent_ms + HANGS_MS : CLOCK_NEVER;
+    return serial->sent_group != NULL ? serial->sent_ms + HANGS_MS : CLOCK_NEVER;
 }
 
-/* ---- whose reply was too long ---- */
+/* ---- which requests ---- */
 
-bool kafka_serial_is_unreadable(rd_kafka_resp_err_t error)
+struct kafka_serial_tries kafka_serial_first_try(const struct kafka_serial *serial)
 {
-    return error == RD_KAFKA_RESP_ERR__BAD_MSG;
+    return (struct kafka_serial_tries){.round = serial->round};
 }
 
-static void remember(struct kafka_serial *serial, const char *group, int64_t now_ms)
+/* A broker answers in the order of the requests: the one whose reply it was fails first, or at
+ * least among the first, where others have closed the connection of several brokers. */
+enum kafka_serial_decision kafka_serial_decide(struct kafka_serial *serial,
+                                               struct kafka_serial_tries *tries)
 {
-    struct too_long *too_long = find(serial, group);
-    if (too_long == NULL) {
-        too_long = memory_new(sizeof(*too_long));
-        too_long->group = text_copy(group);
-        HASH_ADD_KEYPTR(hh, serial->too_long, too_long->group, strlen(too_long->group), too_long);
-    }
-    too_long->noted_ms = now_ms;
-}
-
-void kafka_serial_note(struct kafka_serial *serial, const char *group, rd_kafka_resp_err_t error,
-                       int64_t now_ms)
-{
-    struct too_long *too_long = find(serial, group);
-    if (kafka_serial_is_unreadable(error))
-        remember(serial, group, now_ms);
-    else if (too_long != NULL && error >= RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's */
-        forget(serial, too_long);
+    bool is_first = tries->round == serial->round;
+    serial->round += is_first;
+    tries->round = serial->round;
+    if (is_first || serial->count < MAX_WAITING)
+        return KAFKA_SERIAL_HERE;
+    return ++tries->failed < MAX_TRIES ? KAFKA_SERIAL_AGAIN : KAFKA_SERIAL_FAIL;
 }
 
 bool kafka_serial_has(const struct kafka_serial *serial, const char *group)
@@ -188,6 +224,7 @@ bool kafka_serial_has(const struct kafka_serial *serial, const char *group)
 
 bool kafka_serial_is_suspended(const struct kafka_serial *serial, const char *group, int64_t now_ms)
 {
-    const struct too_long *too_long = find(serial, group);
-    return too_long != NULL && now_ms - too_long->noted_ms < SUSPENDED_MS;
+    const struct remembered *remembered = find(serial, group);
+    return remembered != NULL && remembered->is_too_long &&
+           now_ms - remembered->noted_ms < SUSPENDED_MS;
 }

@@ -222,6 +222,14 @@ static void put_members(struct text *reply, const char *group)
         put_member(reply, topics[i]);
 }
 
+/* Whether the list has this name; NULL: no name at all. */
+static bool names(const char *list, const char *name)
+{
+    _cleanup_(memory_free) char *all = text_format(",%s,", list == NULL ? "" : list);
+    _cleanup_(memory_free) char *one = text_format(",%s,", name);
+    return strstr(all, one) != NULL;
+}
+
 /* False: the reply is too long. */
 static bool put_group(struct text *reply, struct kafka_peer *peer, const unsigned char *request)
 {
@@ -230,8 +238,7 @@ static bool put_group(struct text *reply, struct kafka_peer *peer, const unsigne
     if (is_for_members)
         get(&at, 4); /* of one */
     _cleanup_(memory_free) char *group = get_string(&at);
-    const char *too_long = is_for_members ? peer->too_long_members : peer->too_long_commits;
-    if (too_long != NULL && text_equal(group, too_long))
+    if (names(is_for_members ? peer->too_long_members : peer->too_long_commits, group))
         return false;
     if (is_for_members)
         put_members(reply, group);
@@ -252,7 +259,7 @@ static bool takes_one(atomic_int *left)
 /* False: the connection has ended. */
 static bool answer(struct kafka_peer *peer, int connection)
 {
-    unsigned char request[1024];
+    unsigned char request[64 << 10];
     uint32_t length;
     if (recv(connection, &length, sizeof(length), MSG_WAITALL) != sizeof(length))
         return false;
@@ -261,7 +268,10 @@ static bool answer(struct kafka_peer *peer, int connection)
         recv(connection, request, length, MSG_WAITALL) != (ssize_t)length)
         return false;
     usleep((useconds_t)peer->delay_ms * 1000);
-    bool is_short = request[1] >= KAFKA_PEER_KINDS || !takes_one(&peer->too_long_left[request[1]]);
+    bool is_counted = request[1] < KAFKA_PEER_KINDS;
+    bool is_short = !is_counted || !takes_one(&peer->too_long_left[request[1]]);
+    if (is_counted)
+        peer->requests[request[1]]++;
     _cleanup_(text_done) struct text reply = {0};
     text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
     switch (request[1]) {

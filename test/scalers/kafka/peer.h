@@ -34,13 +34,15 @@ struct kafka_peer {
     bool refuses;   /* each login */
     bool has_no_id; /* its cluster */
     int port;       /* of 127.0.0.1 */
-    /* The group of whose reply only the length is sent, which is too long; NULL: of none. */
+    /* The groups of whose reply only the length is sent, which is too long, with a comma between
+     * them; NULL: none. */
     const char *_Atomic too_long_members;
     const char *_Atomic too_long_commits;
     atomic_int too_long_left[KAFKA_PEER_KINDS]; /* so many replies of this kind will be, too */
     int committed_topics; /* by a group, where its commits are requested without names */
 
-    atomic_int too_long_count; /* replies that were, until now */
+    atomic_int too_long_count;             /* replies that were, until now */
+    atomic_int requests[KAFKA_PEER_KINDS]; /* that came, until now */
     char *brokers;
     struct kafka_connection_options options; /* for a connection to it */
     int listener;

@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/param.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -155,17 +156,18 @@ static void a_group_that_answers_again_needs_no_renewal(void **state)
     assert_true(kafka_mock_measure(fixture));
     struct kafka_commits *commits = ((struct kafka_session *)fixture->client)->commits;
     kafka_mock_hang(fixture, 2, true);
-    assert_true(kafka_commits_send(commits, &hanging, NULL, clock_now_ms(), &error));
-    usleep(1100 * 1000);
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &hanging, NULL, now_ms, &error));
+    now_ms += 1000;
     kafka_mock_set_coordinator(fixture, "workers", 1);
-    assert_true(kafka_commits_send(commits, &isolated, NULL, clock_now_ms(), &error));
-    assert_next_answer(commits, &isolated, clock_now_ms());
+    assert_true(kafka_commits_send(commits, &isolated, NULL, now_ms, &error));
+    assert_next_answer(commits, &isolated, now_ms);
     assert_true(kafka_commits_needs_renewal(commits));
     kafka_mock_set_coordinator(fixture, "workers", 2);
     kafka_mock_hang(fixture, 2, false);
-    assert_next_answer(commits, &hanging, clock_now_ms());
+    assert_next_answer(commits, &hanging, now_ms);
     kafka_mock_hang(fixture, 2, true);
-    assert_true(kafka_commits_send(commits, &hanging, NULL, clock_now_ms(), &error));
+    assert_true(kafka_commits_send(commits, &hanging, NULL, now_ms, &error));
     assert_false(kafka_commits_needs_renewal(commits));
     kafka_commits_cancel(commits, &hanging);
 }
@@ -264,7 +266,7 @@ static const struct kafka_commits_request *receive(struct kafka_commits *commits
     }
     assert_non_null(request);
     *ret_reason = NULL;
-    kafka_commits_result(event, ret_reason, &code);
+    kafka_commits_result(commits, request->group, event, ret_reason, &code);
     rd_kafka_event_destroy(event);
     return request;
 }
@@ -292,13 +294,15 @@ static void commits_that_are_too_long_are_requested_again_after_minutes(void **s
     assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
     assert_ptr_equal(receive(commits, now_ms, &reason), &request);
     assert_string_equal(reason, "they are longer than 4 MiB, or malformed: its consumers must "
-                                "commit less metadata with their offsets");
+                                "commit less metadata with their offsets; retrying every 5 "
+                                "minutes");
     assert_int_equal(peer.too_long_count, 2); /* on either handle */
     assert_true(kafka_commits_is_free(commits, "workers", false, now_ms));
-    assert_false(kafka_commits_send(commits, &request, list, now_ms + SUSPENDED_MS - 1, &error));
-    assert_string_equal(error_text(&error), reason);
+    assert_string_equal(
+        kafka_commits_reason_suspended(commits, "workers", now_ms + SUSPENDED_MS - 1), reason);
     peer.too_long_commits = NULL;
     now_ms += SUSPENDED_MS;
+    assert_null(kafka_commits_reason_suspended(commits, "workers", now_ms));
     assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
     assert_false(kafka_commits_is_free(commits, "workers", false, now_ms));
     assert_false(kafka_commits_is_free(commits, "workers", true, now_ms));
@@ -339,6 +343,84 @@ static void one_of_many_groups_fails_alone(void **state)
         const struct kafka_commits_request *request = receive(commits, now_ms, &reason);
         assert_int_equal(reason != NULL, request == &requests[20]);
     }
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+enum { MANY = 100 };
+
+/* Sends all, and takes their answers. Those of the two groups (-1: none) are errors. Returns how
+ * many have waited together for the serial handle. */
+static int measure_many(struct kafka_commits *commits, struct kafka_commits_request *requests,
+                        int first, int second)
+{
+    int max_waiting = 0;
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason;
+    const int64_t now_ms = clock_now_ms();
+    rd_kafka_topic_partition_list_t *list = partition();
+    for (int i = 0; i < MANY; i++)
+        assert_true(kafka_commits_send(commits, &requests[i], list, now_ms, &error));
+    for (int i = 0; i < MANY; i++) {
+        long index = receive(commits, now_ms, &reason) - requests;
+        assert_int_equal(reason != NULL, index == first || index == second);
+        int waiting = 0;
+        for (int group = 0; group < MANY; group++)
+            waiting += kafka_commits_is_waiting(commits, requests[group].group);
+        max_waiting = MAX(max_waiting, waiting);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return max_waiting;
+}
+
+/* Both are found among the others, few of which wait for the serial handle meanwhile. */
+static void two_of_many_groups_fail_alone(void **state)
+{
+    (void)state;
+    enum { SERIAL = 16 + 1 };
+    char names[MANY][16];
+    struct kafka_commits_request requests[MANY];
+    struct kafka_peer peer = {.delay_ms = 1};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "g%d", i);
+        requests[i] = (struct kafka_commits_request){.group = names[i]};
+    }
+    measure_many(session->commits, requests, -1, -1); /* all coordinators are known */
+    peer.too_long_commits = "g0,g50";
+    assert_in_range(measure_many(session->commits, requests, 0, 50), 1, SERIAL);
+    assert_int_equal(peer.too_long_count, 4); /* of each on either handle */
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+/* Its reply on the serial handle comes when nobody waits for it any more. */
+static void a_group_whose_task_has_ended_is_found_to_be_too_long(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_peer peer = {.too_long_commits = "workers", .delay_ms = 20};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_topic_partition_list_t *list = partition();
+    const int64_t now_ms = clock_now_ms();
+    rd_kafka_event_t *event;
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    while (!kafka_commits_is_waiting(commits, "workers")) {
+        usleep(1000);
+        assert_null(kafka_commits_receive(commits, &event, now_ms));
+    }
+    kafka_commits_maintain(commits, now_ms); /* it is sent */
+    kafka_commits_cancel(commits, &request);
+    while (kafka_commits_reason_suspended(commits, "workers", now_ms) == NULL) {
+        usleep(1000);
+        assert_null(kafka_commits_receive(commits, &event, now_ms));
+    }
+    assert_int_equal(peer.too_long_count, 2);
     rd_kafka_topic_partition_list_destroy(list);
     kafka_session_disconnect(session);
     kafka_peer_stop(&peer);
@@ -391,6 +473,8 @@ int main(void)
         TEST(a_late_answer_is_nobodys),
         cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(one_of_many_groups_fails_alone),
+        cmocka_unit_test(two_of_many_groups_fail_alone),
+        cmocka_unit_test(a_group_whose_task_has_ended_is_found_to_be_too_long),
         cmocka_unit_test(a_request_on_the_serial_handle_can_be_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,7 +217,9 @@ static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state
     kafka_members_request(members, GROUP, now_ms);
     receive(members); /* what waits for the serial handle now */
     assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 2999));
-    kafka_members_maintain(members, clock_now_ms());
+    assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER);
+    kafka_members_maintain(members, now_ms); /* it is sent */
+    assert_int_equal(kafka_members_next_ms(members), now_ms + 2000);
     kafka_members_maintain(members, clock_now_ms() + 3000);
     assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
     kafka_session_disconnect(session);

@@ -401,6 +401,21 @@ static void members_and_commits_of_a_group_may_be_too_long(void **state)
     }
 }
 
+/* It is known what its answer will be. */
+static void a_group_that_is_suspended_costs_no_request(void **state)
+{
+    struct groups *groups = *state;
+    groups->peer.too_long_commits = "0,1,2";
+    run_groups(groups);
+    int offsets = groups->peer.requests[KAFKA_PEER_LIST_OFFSETS];
+    int members = groups->peer.requests[KAFKA_PEER_DESCRIBE_GROUPS];
+    run_groups(groups);
+    for (size_t i = 0; i < GROUPS; i++)
+        assert_ended_with(groups->feed, i, TASK_FAILED, "retrying every 5 minutes");
+    assert_int_equal(groups->peer.requests[KAFKA_PEER_LIST_OFFSETS], offsets);
+    assert_int_equal(groups->peer.requests[KAFKA_PEER_DESCRIBE_GROUPS], members);
+}
+
 /* Isolated tasks share a handle, too. */
 static void commits_of_an_isolated_group_that_are_too_long_fail_it_alone(void **state)
 {
@@ -434,6 +449,7 @@ int main(void)
         OF_GROUPS(members_that_are_too_long_fail_nobody),
         OF_GROUPS(commits_that_are_too_long_fail_their_own_group),
         OF_GROUPS(members_and_commits_of_a_group_may_be_too_long),
+        OF_GROUPS(a_group_that_is_suspended_costs_no_request),
         OF_GROUPS(commits_of_an_isolated_group_that_are_too_long_fail_it_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

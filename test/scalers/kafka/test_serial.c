@@ -13,13 +13,16 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { REQUESTS = 3, SEVERAL_MS = 60 * 1000, HANGS_MS = 2000 };
+enum { REQUESTS = 3, MAX_WAITING = 16, SEVERAL_MS = 60 * 1000, HANGS_MS = 2000 };
 
 struct request {
     struct kafka_serial_request base; /* first */
     int sent;                         /* so often */
     bool hangs;
 };
+
+/* Of each answer. */
+static rd_kafka_resp_err_t answer_error;
 
 struct serial {
     struct kafka_client client;
@@ -37,15 +40,25 @@ static void send_refused(const struct kafka_serial_request *base, rd_kafka_t *rk
         rd_kafka_DescribeConsumerGroups(rk, NULL, 0, NULL, answers);
 }
 
+static rd_kafka_resp_err_t error_of(rd_kafka_event_t *answer)
+{
+    (void)answer;
+    return answer_error;
+}
+
 static int set_up(void **state)
 {
+    static const char *const groups[REQUESTS] = {"workers", "others", "more"};
     struct serial *fixture = memory_new(sizeof(*fixture));
     fixture->client.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fixture->client.settings = rd_kafka_conf_new();
     kafka_handles_open(&fixture->client.handles, fixture->client.event_fd);
-    fixture->serial = kafka_serial_new(&fixture->client);
-    for (size_t i = 0; i < REQUESTS; i++)
+    fixture->serial = kafka_serial_new(&fixture->client, error_of);
+    for (size_t i = 0; i < REQUESTS; i++) {
         fixture->requests[i].base.send = send_refused;
+        fixture->requests[i].base.group = groups[i];
+    }
+    answer_error = RD_KAFKA_RESP_ERR_NO_ERROR;
     *state = fixture;
     return 0;
 }
@@ -72,15 +85,27 @@ static void assert_sent(const struct serial *fixture, int first, int second, int
     assert_int_equal(fixture->requests[2].sent, third);
 }
 
-static void receive(struct serial *fixture)
+/* The answer to this request; NULL: to one that was cancelled. */
+static void receive(struct serial *fixture, const struct request *expected, int64_t now_ms)
 {
     rd_kafka_event_t *event = NULL;
+    struct kafka_serial_request *answered = NULL;
     for (int i = 0; event == NULL && i < SEVERAL_MS; i++) {
         usleep(1000);
-        event = kafka_serial_receive(fixture->serial);
+        event = kafka_serial_receive(fixture->serial, &answered, now_ms);
     }
     assert_non_null(event);
+    assert_ptr_equal(answered, expected); /* whose first member it is */
     rd_kafka_event_destroy(event);
+}
+
+static void answer(struct serial *fixture, struct request *request, rd_kafka_resp_err_t error,
+                   int64_t now_ms)
+{
+    answer_error = error;
+    kafka_serial_add(fixture->serial, &request->base);
+    kafka_serial_maintain(fixture->serial, now_ms);
+    receive(fixture, request, now_ms);
 }
 
 static void one_request_is_under_way_at_a_time(void **state)
@@ -93,9 +118,12 @@ static void one_request_is_under_way_at_a_time(void **state)
         kafka_serial_maintain(fixture->serial, now_ms);
         kafka_serial_maintain(fixture->serial, now_ms);
         assert_sent(fixture, 1, i >= 1, i >= 2);
-        receive(fixture);
+        for (int other = i; other < REQUESTS; other++)
+            assert_int_equal(
+                kafka_serial_is_waiting(fixture->serial, &fixture->requests[other].base),
+                other > i);
+        receive(fixture, &fixture->requests[i], now_ms);
     }
-    assert_null(kafka_serial_receive(fixture->serial));
     /* The handle ends with the last one. */
     assert_non_null(fixture->client.handles.in_use);
     kafka_serial_maintain(fixture->serial, now_ms);
@@ -116,43 +144,110 @@ static void a_request_that_hangs_gives_way_to_the_others(void **state)
     kafka_serial_maintain(fixture->serial, now_ms + HANGS_MS);
     assert_sent(fixture, 1, 1, 0);
     assert_non_null(fixture->client.handles.endings); /* the former handle */
-    receive(fixture);
+    receive(fixture, &fixture->requests[1], now_ms);
     kafka_serial_maintain(fixture->serial, now_ms + HANGS_MS);
-    receive(fixture);
+    receive(fixture, &fixture->requests[2], now_ms);
     kafka_serial_maintain(fixture->serial, now_ms + HANGS_MS);
     assert_sent(fixture, 2, 1, 1);
 }
 
-/* Its answer is not taken for that of the next one. */
-static void an_answer_to_a_request_that_was_cancelled_does_not_come(void **state)
+/* Its answer is not taken for that of the next one, and is noted. */
+static void an_answer_to_a_request_that_was_cancelled_is_nobodys(void **state)
 {
     struct serial *fixture = *state;
     const int64_t now_ms = clock_now_ms();
-    fixture->requests[2].hangs = true;
+    answer_error = RD_KAFKA_RESP_ERR__BAD_MSG;
     add_all(fixture);
-    kafka_serial_cancel(fixture->serial, &fixture->requests[1].base, now_ms);
+    kafka_serial_cancel(fixture->serial, &fixture->requests[1].base);
     kafka_serial_maintain(fixture->serial, now_ms);
-    kafka_serial_cancel(fixture->serial, &fixture->requests[0].base, now_ms);
-    assert_int_equal(kafka_serial_next_ms(fixture->serial), CLOCK_NEVER);
+    kafka_serial_cancel(fixture->serial, &fixture->requests[0].base);
+    kafka_serial_maintain(fixture->serial, now_ms);
+    assert_sent(fixture, 1, 0, 0);
+    assert_false(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
+    receive(fixture, NULL, now_ms);
+    assert_true(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
+    assert_false(kafka_serial_has(fixture->serial, "others")); /* it was not even sent */
     kafka_serial_maintain(fixture->serial, now_ms);
     assert_sent(fixture, 1, 0, 1);
-    usleep(100 * 1000);
-    assert_null(kafka_serial_receive(fixture->serial));
+    receive(fixture, &fixture->requests[2], now_ms);
 }
 
-static void few_requests_wait(void **state)
+/* Its next one does not close the connection of others, however long this one takes. */
+static void a_group_whose_request_was_sent_comes_again(void **state)
 {
-    enum { MAX_WAITING = 16 };
     struct serial *fixture = *state;
-    struct kafka_serial_request requests[MAX_WAITING];
-    for (size_t i = 0; i < MAX_WAITING; i++) {
-        assert_true(kafka_serial_has_room(fixture->serial));
-        kafka_serial_add(fixture->serial, &requests[i]);
+    const int64_t now_ms = clock_now_ms();
+    fixture->requests[0].hangs = true;
+    add_all(fixture);
+    assert_false(kafka_serial_has(fixture->serial, "workers"));
+    kafka_serial_maintain(fixture->serial, now_ms);
+    kafka_serial_cancel(fixture->serial, &fixture->requests[0].base);
+    assert_int_equal(kafka_serial_next_ms(fixture->serial), now_ms + HANGS_MS);
+    kafka_serial_maintain(fixture->serial, now_ms + HANGS_MS);
+    assert_sent(fixture, 1, 1, 0);
+    assert_true(kafka_serial_has(fixture->serial, "workers"));
+    assert_false(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
+    fixture->requests[0].hangs = false;
+    for (size_t i = 1; i < REQUESTS; i++) {
+        receive(fixture, &fixture->requests[i], now_ms);
+        kafka_serial_maintain(fixture->serial, now_ms);
     }
-    assert_false(kafka_serial_has_room(fixture->serial));
-    for (size_t i = 0; i < MAX_WAITING; i++)
-        kafka_serial_cancel(fixture->serial, &requests[i], 1);
-    assert_true(kafka_serial_has_room(fixture->serial));
+    answer(fixture, &fixture->requests[0], RD_KAFKA_RESP_ERR_NO_ERROR, now_ms);
+    assert_false(kafka_serial_has(fixture->serial, "workers"));
+}
+
+/* ---- which requests ---- */
+
+static enum kafka_serial_decision fail_one(struct serial *fixture, struct kafka_serial_tries *tries,
+                                           struct kafka_serial_request *request)
+{
+    enum kafka_serial_decision decision = kafka_serial_decide(fixture->serial, tries);
+    if (decision == KAFKA_SERIAL_HERE)
+        kafka_serial_add(fixture->serial, request);
+    return decision;
+}
+
+/* Of the rest, each round finds another one: the first that fails, although many wait. */
+static void few_requests_come_each_time_a_connection_closes(void **state)
+{
+    enum { ALL = 40 };
+    struct serial *fixture = *state;
+    struct kafka_serial_request requests[ALL];
+    struct kafka_serial_tries tries[ALL];
+    for (size_t i = 0; i < ALL; i++)
+        tries[i] = kafka_serial_first_try(fixture->serial);
+    for (size_t i = 0; i < ALL; i++)
+        assert_int_equal(fail_one(fixture, &tries[i], &requests[i]),
+                         i < MAX_WAITING ? KAFKA_SERIAL_HERE : KAFKA_SERIAL_AGAIN);
+    for (size_t i = MAX_WAITING; i < ALL; i++)
+        assert_int_equal(fail_one(fixture, &tries[i], &requests[i]),
+                         i == MAX_WAITING ? KAFKA_SERIAL_HERE : KAFKA_SERIAL_AGAIN);
+    for (size_t i = 0; i <= MAX_WAITING; i++)
+        kafka_serial_cancel(fixture->serial, &requests[i]);
+}
+
+static void a_request_that_always_meets_others_fails(void **state)
+{
+    enum { TRIES = 5, ALL = MAX_WAITING + 2 * TRIES };
+    struct serial *fixture = *state;
+    struct kafka_serial_request requests[ALL];
+    struct kafka_serial_tries tries[ALL];
+    for (size_t i = 0; i < ALL; i++)
+        tries[i] = kafka_serial_first_try(fixture->serial);
+    size_t first = 0;
+    for (int round = 1; round <= TRIES; round++) {
+        size_t here = first;
+        for (size_t i = first; i < ALL; i++) {
+            enum kafka_serial_decision decision = fail_one(fixture, &tries[i], &requests[i]);
+            here += decision == KAFKA_SERIAL_HERE;
+            if (decision != KAFKA_SERIAL_HERE)
+                assert_int_equal(decision, round < TRIES ? KAFKA_SERIAL_AGAIN : KAFKA_SERIAL_FAIL);
+        }
+        first = here;
+    }
+    assert_int_equal(first, MAX_WAITING + TRIES - 1);
+    for (size_t i = 0; i < first; i++)
+        kafka_serial_cancel(fixture->serial, &requests[i]);
 }
 
 static void a_group_is_suspended_for_minutes_and_remembered_for_more(void **state)
@@ -161,26 +256,37 @@ static void a_group_is_suspended_for_minutes_and_remembered_for_more(void **stat
     const rd_kafka_resp_err_t too_long = RD_KAFKA_RESP_ERR__BAD_MSG;
     struct serial *fixture = *state;
     struct kafka_serial *serial = fixture->serial;
+    struct request *request = &fixture->requests[0];
+    answer(fixture, request, RD_KAFKA_RESP_ERR_NO_ERROR, NOTED_MS);
     assert_false(kafka_serial_has(serial, "workers"));
-    kafka_serial_note(serial, "workers", RD_KAFKA_RESP_ERR_NO_ERROR, NOTED_MS);
-    assert_false(kafka_serial_has(serial, "workers"));
-    kafka_serial_note(serial, "workers", too_long, 1);
-    kafka_serial_note(serial, "workers", too_long, NOTED_MS);
+    answer(fixture, request, too_long, 1);
+    answer(fixture, request, too_long, NOTED_MS);
     assert_true(kafka_serial_is_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS - 1));
     assert_false(kafka_serial_is_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS));
     assert_false(kafka_serial_is_suspended(serial, "others", NOTED_MS));
     kafka_serial_maintain(serial, NOTED_MS + KAFKA_FORGET_MS - 1);
     assert_true(kafka_serial_has(serial, "workers"));
     assert_false(kafka_serial_has(serial, "others"));
-    /* What is no reply says nothing of its length. */
-    kafka_serial_note(serial, "workers", RD_KAFKA_RESP_ERR__TRANSPORT, NOTED_MS);
-    assert_true(kafka_serial_has(serial, "workers"));
     kafka_serial_maintain(serial, NOTED_MS + KAFKA_FORGET_MS);
     assert_false(kafka_serial_has(serial, "workers"));
-    kafka_serial_note(serial, "workers", too_long, NOTED_MS);
-    kafka_serial_note(serial, "workers", RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, NOTED_MS);
-    assert_false(kafka_serial_has(serial, "workers"));
-    kafka_serial_note(serial, "workers", too_long, NOTED_MS); /* freed with it */
+    answer(fixture, request, too_long, NOTED_MS); /* freed with it */
+}
+
+/* An error has no commits, and no members. */
+static void an_error_says_nothing_of_the_length_of_a_reply(void **state)
+{
+    static const rd_kafka_resp_err_t errors[] = {
+        RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED};
+    struct serial *fixture = *state;
+    struct request *request = &fixture->requests[0];
+    answer(fixture, request, RD_KAFKA_RESP_ERR__BAD_MSG, 1);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        answer(fixture, request, errors[i], 2);
+        assert_true(kafka_serial_is_suspended(fixture->serial, "workers", 2));
+    }
+    answer(fixture, request, RD_KAFKA_RESP_ERR_NO_ERROR, 2);
+    assert_false(kafka_serial_has(fixture->serial, "workers"));
 }
 
 int main(void)
@@ -189,9 +295,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_request_is_under_way_at_a_time),
         TEST(a_request_that_hangs_gives_way_to_the_others),
-        TEST(an_answer_to_a_request_that_was_cancelled_does_not_come),
-        TEST(few_requests_wait),
+        TEST(an_answer_to_a_request_that_was_cancelled_is_nobodys),
+        TEST(a_group_whose_request_was_sent_comes_again),
+        TEST(few_requests_come_each_time_a_connection_closes),
+        TEST(a_request_that_always_meets_others_fails),
         TEST(a_group_is_suspended_for_minutes_and_remembered_for_more),
+        TEST(an_error_says_nothing_of_the_length_of_a_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,245 @@
+#include "kafka/requests/second.h"
+
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RENEW_MS = 2000, /* it is renewed at most once in this time */
+    STALE_MS = 500,  /* at most once in this time if its coordinator is stale */
+    IDLE_MS = 60 * 1000,
+    MAX_MOVED = 16,
+};
+
+enum attempt {
+    ATTEMPT_FIRST,
+    ATTEMPT_AWAITS_HANDLE, /* it met a stale coordinator, and is sent again on the next handle */
+    ATTEMPT_LAST,          /* it was, and fails where it meets another one */
+};
+
+struct second_call {
+    struct kafka_call base; /* first */
+    enum attempt attempt;
+    UT_hash_handle hh;
+};
+
+struct kafka_second {
+    struct kafka_client *client;
+    rd_kafka_t *rk;            /* NULL: there is no handle */
+    rd_kafka_queue_t *answers; /* NULL with it */
+    bool is_stale;             /* it takes a broker for a coordinator that is none any more */
+    struct second_call *calls; /* by group */
+    size_t waiting;            /* calls with a request */
+    int64_t opened_ms;
+    int64_t used_ms;
+};
+
+struct kafka_second *kafka_second_new(struct kafka_client *client)
+{
+    struct kafka_second *second = memory_new(sizeof(*second));
+    second->client = client;
+    return second;
+}
+
+static struct second_call *find(const struct kafka_second *second, const char *group)
+{
+    struct second_call *call;
+    HASH_FIND_STR(second->calls, group, call);
+    return call;
+}
+
+static void call_detach(struct kafka_second *second, struct second_call *call)
+{
+    second->waiting -= call->base.request != NULL;
+    call->base.request = NULL;
+}
+
+static void call_free(struct kafka_second *second, struct second_call *call)
+{
+    call_detach(second, call);
+    HASH_DEL(second->calls, call);
+    kafka_call_done(&call->base);
+    free(call);
+}
+
+static void calls_free(struct kafka_second *second)
+{
+    struct second_call *call;
+    struct second_call *next;
+    HASH_ITER(hh, second->calls, call, next)
+        call_free(second, call);
+}
+
+static void close_handle(struct kafka_second *second, int64_t now_ms)
+{
+    if (second->rk != NULL)
+        kafka_handles_end(&second->client->handles, TAKE(second->rk), TAKE(second->answers),
+                          now_ms);
+}
+
+void kafka_second_free(struct kafka_second *second)
+{
+    calls_free(second);
+    close_handle(second, clock_now_ms());
+    free(second);
+}
+
+/* ---- the handle ---- */
+
+static int64_t renewable_ms(const struct kafka_second *second)
+{
+    return second->opened_ms + (second->is_stale ? STALE_MS : RENEW_MS);
+}
+
+static bool may_renew(const struct kafka_second *second, int64_t now_ms)
+{
+    return now_ms >= renewable_ms(second);
+}
+
+static void call_send(const struct kafka_second *second, struct second_call *call)
+{
+    kafka_call_send(&call->base, second->rk, second->answers, call);
+}
+
+/* The groups that still wait for the former one are sent again. */
+static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
+{
+    struct kafka_client *client = second->client;
+    rd_kafka_t *rk =
+        kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), error);
+    if (rk == NULL)
+        return false;
+    close_handle(second, now_ms);
+    second->rk = rk;
+    second->answers = kafka_client_new_queue(client, rk);
+    second->is_stale = false;
+    second->opened_ms = second->used_ms = now_ms;
+    struct second_call *call;
+    struct second_call *next;
+    HASH_ITER(hh, second->calls, call, next) {
+        if (call->base.request == NULL) {
+            call_free(second, call);
+            continue;
+        }
+        call->attempt = call->attempt == ATTEMPT_AWAITS_HANDLE ? ATTEMPT_LAST : ATTEMPT_FIRST;
+        call_send(second, call);
+    }
+    return true;
+}
+
+static bool prepare(struct kafka_second *second, const char *group, int64_t now_ms,
+                    struct error *error)
+{
+    bool is_useless = second->is_stale || find(second, group) != NULL;
+    if (second->rk != NULL && !(is_useless && may_renew(second, now_ms)))
+        return true;
+    return open_handle(second, now_ms, error);
+}
+
+static void renew(struct kafka_second *second, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (!second->is_stale || !may_renew(second, now_ms))
+        return;
+    const struct second_call *call = second->calls;
+    while (call != NULL && (call->base.request == NULL || call->attempt != ATTEMPT_AWAITS_HANDLE))
+        call = call->hh.next;
+    if (call != NULL && !open_handle(second, now_ms, &error))
+        log_debug("%s", error_text(&error)); /* the tasks run out of time */
+}
+
+void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
+{
+    renew(second, now_ms);
+    if (second->rk != NULL && second->waiting == 0 && now_ms - second->used_ms >= IDLE_MS) {
+        calls_free(second);
+        close_handle(second, now_ms);
+    }
+}
+
+/* Whether a call waits for the next handle, or a group may that has an old call here. */
+static bool awaits_renewal(const struct kafka_second *second)
+{
+    for (const struct second_call *call = second->calls; call != NULL; call = call->hh.next)
+        if (call->base.request == NULL || call->attempt == ATTEMPT_AWAITS_HANDLE)
+            return true;
+    return false;
+}
+
+int64_t kafka_second_next_ms(const struct kafka_second *second, int64_t now_ms)
+{
+    int64_t renew_ms = renewable_ms(second);
+    return renew_ms > now_ms && awaits_renewal(second) ? renew_ms : CLOCK_NEVER;
+}
+
+/* ---- calls ---- */
+
+bool kafka_second_is_free(const struct kafka_second *second, const char *group, int64_t now_ms)
+{
+    const struct second_call *call = find(second, group);
+    return call == NULL || (call->base.request == NULL && may_renew(second, now_ms));
+}
+
+bool kafka_second_has_room(const struct kafka_second *second)
+{
+    return second->waiting < MAX_MOVED;
+}
+
+struct kafka_call *kafka_second_send(struct kafka_second *second,
+                                     struct kafka_commits_request *request,
+                                     const rd_kafka_topic_partition_list_t *partitions,
+                                     int64_t now_ms, struct error *error)
+{
+    if (!prepare(second, request->group, now_ms, error))
+        return NULL;
+    struct second_call *call = memory_new(sizeof(*call));
+    kafka_call_init(&call->base, request, partitions);
+    HASH_ADD_KEYPTR(hh, second->calls, call->base.group, strlen(call->base.group), call);
+    second->used_ms = now_ms;
+    second->waiting++;
+    call_send(second, call);
+    return &call->base;
+}
+
+void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits_request *request)
+{
+    struct second_call *call = find(second, request->group);
+    if (call != NULL && call->base.request == request)
+        call_detach(second, call);
+}
+
+rd_kafka_event_t *kafka_second_receive(struct kafka_second *second, struct kafka_call **ret_call)
+{
+    rd_kafka_event_t *event;
+    while (second->rk != NULL && (event = rd_kafka_queue_poll(second->answers, 0)) != NULL) {
+        *ret_call = rd_kafka_event_opaque(event);
+        if (*ret_call != NULL)
+            return event;
+        rd_kafka_event_destroy(event); /* the library's own */
+    }
+    return NULL;
+}
+
+void kafka_second_end(struct kafka_second *second, struct kafka_call *call)
+{
+    call_free(second, (struct second_call *)call);
+}
+
+void kafka_second_send_again(struct kafka_second *second, struct kafka_call *call)
+{
+    call_send(second, (struct second_call *)call);
+}
+
+bool kafka_second_misdirected(struct kafka_second *second, struct kafka_call *base)
+{
+    struct second_call *call = (struct second_call *)base;
+    second->is_stale = true;
+    if (base->request == NULL || call->attempt != ATTEMPT_FIRST)
+        return false;
+    call->attempt = ATTEMPT_AWAITS_HANDLE;
+    return true;
+}
