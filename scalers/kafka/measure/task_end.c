@@ -142,13 +142,16 @@ static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_m
     time_out_with(batch_task, &error, now_ms);
 }
 
-static void time_out_coordinator(struct task *task)
+static void time_out_coordinator(const struct kafka_session *session, struct task *task)
 {
     _cleanup_(error_done) struct error error = {0};
     const struct kafka_query *query = task->query;
-    error_unavailable(
-        &error, "the commits of Kafka group %s: its coordinator did not answer within %lld ms",
-        query->consumer_group, (long long)task->timeout_ms);
+    const char *reason =
+        kafka_commits_is_waiting(session->commits, query->consumer_group)
+            ? "they waited for those of other groups, as a reply was longer than 4 MiB, for"
+            : "its coordinator did not answer within";
+    error_unavailable(&error, "the commits of Kafka group %s: %s %lld ms", query->consumer_group,
+                      reason, (long long)task->timeout_ms);
     task_time_out_with(task, &error);
 }
 
@@ -160,13 +163,13 @@ void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct
     if (query->exclude_persistent_lag)
         restart_others(session, query, &selection, 0, task->deadline_ms - task->timeout_ms);
     kafka_selection_done(&selection);
-    time_out_coordinator(task);
+    time_out_coordinator(session, task);
 }
 
 void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     note_persistence(batch_task, now_ms);
-    time_out_coordinator(kafka_batch_take_task(batch_task));
+    time_out_coordinator(batch_task->batch->session, kafka_batch_take_task(batch_task));
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,

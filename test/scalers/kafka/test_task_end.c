@@ -6,11 +6,37 @@
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/one_task.h"
+#include "scalers/kafka/peer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <cmocka.h>
+
+/* Its session has commits, which nobody requests. */
+static int set_up(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    one_task_set_up(state);
+    struct kafka_session *session = &((struct one_task *)*state)->session;
+    struct kafka_client *client = &session->client;
+    client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    client->settings = rd_kafka_conf_new();
+    kafka_handles_open(&client->handles, client->event_fd);
+    client->rk = kafka_client_new_main_handle(client, &error);
+    session->commits = kafka_commits_new(client);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct kafka_session *session = &((struct one_task *)*state)->session;
+    kafka_commits_free(session->commits);
+    assert_true(kafka_client_close(&session->client));
+    return one_task_tear_down(state);
+}
 
 /* ---- persistent lag, where a measurement had no answer ---- */
 
@@ -243,9 +269,38 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
     kafka_metadata_free(fixture->session.metadata);
 }
 
+/* Which is no fault of its coordinator. */
+static void a_task_that_waits_for_other_groups_says_so(void **state)
+{
+    struct one_task *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.too_long_commits = "others,workers"};
+    struct kafka_commits_request requests[] = {{.group = "others"}, {.group = "workers"}};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_commits *commits = session->commits;
+    const int64_t now_ms = clock_now_ms();
+    rd_kafka_event_t *event;
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
+        assert_true(kafka_commits_send(commits, &requests[i], NULL, now_ms, &error));
+        while (!kafka_commits_is_waiting(commits, requests[i].group)) {
+            assert_null(kafka_commits_receive(commits, &event, now_ms));
+            usleep(1000);
+        }
+    }
+    kafka_commits_maintain(commits, now_ms); /* the first is sent */
+    fixture->task.timeout_ms = 700;
+    kafka_task_end_time_out_waiting(session, &fixture->task);
+    assert_string_equal(error_text(&fixture->error),
+                        "the commits of Kafka group workers: they waited for those of other "
+                        "groups, as a reply was longer than 4 MiB, for 700 ms");
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define OF_CLUSTER(name)                                                                           \
     cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
@@ -258,6 +313,7 @@ int main(void)
         TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
         OF_CLUSTER(lag_is_not_persistent_after_a_wait_for_a_coordinator),
         TEST(a_task_whose_time_is_over_says_who_did_not_answer),
+        TEST(a_task_that_waits_for_other_groups_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
