@@ -700,6 +700,19 @@ def test_what_is_not_0_is_not_shown_as_0(browser, stub):
     browser.wait(f"{names}[0] === 'shop/reported'")
 
 
+def test_a_connection_that_is_little_used_is_not_at_0_percent(browser, server, client):
+    for number in range(20):
+        client.metrics(queue(f"queue-{number}"), metric_name="", name=f"worker-{number}")
+
+    def utilization():
+        return get(server, "/api/connections").json()["connections"][0]["utilization"]
+    wait_until(lambda: utilization() > 0, WAIT_SECONDS, "it is more than 0")
+    browser.open(server)
+    browser.wait_for_text("20 triggers")
+    texts = browser.evaluate("import('/assets/format.js').then(({ percent }) => [0, 0.0001, 0.001].map(percent))")
+    assert texts == ["0 %", "< 0.1 %", "0.1 %"]
+
+
 def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -8,6 +8,13 @@
 
 enum { DIGITS = 6 }; /* of a number in a row of the table */
 
+/* In steps: a row is sent again where it is another one. What is not 0 is not sent as 0. */
+static double utilization_step(double utilization)
+{
+    const double least = 0.0001;
+    return utilization > 0 && utilization < 0.0005 ? least : round(utilization * 1000) / 1000;
+}
+
 static json_t *connection_fixed(const struct connection_info *info)
 {
     json_t *object = json_object();
@@ -29,7 +36,7 @@ static json_t *connection_live(const struct connection_info *info)
                  json_integer((json_int_t)stats->counts[COUNT_ISOLATED_QUERIES]));
     web_json_set(object, "subscribed",
                  json_integer((json_int_t)stats->counts[COUNT_SUBSCRIBED_QUERIES]));
-    web_json_set(object, "utilization", web_json_number(round(stats->utilization * 1000) / 1000));
+    web_json_set(object, "utilization", web_json_number(utilization_step(stats->utilization)));
     web_json_set(object, "roundTrip", web_json_number(info->round_trip_seconds));
     web_json_set(object, "delay", web_json_number(stats->delay_seconds));
     if (info->error[0] != '\0')
