@@ -1012,6 +1012,44 @@ def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
     assert samples == [[3, None, 4], [1, None, None, None], []]
 
 
+def test_actual_replicas_are_unknown_where_nobody_looked(browser, server):
+    """While the page was in the background, or the computer asleep, no sample was taken."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    seen = browser.evaluate("""(async () => {
+        const { stepsAt } = await import('/assets/trigger_history.js');
+        const samples = [[100, 3], [103, 3], [1303, 40], [1306, null], [1309, 38]];
+        return stepsAt([90, 100, 110, 133, 134, 1300, 1303, 1307, 1310, 1340], samples, 30);
+    })()""")
+    assert seen == [None, 3, 3, 3, None, None, 40, None, 38, None]
+
+
+def actual_replicas_of(browser, *samples):
+    """What the plot of a trigger has that was measured each 10 s in the last 10 minutes, for samples (age, replicas)."""
+    return browser.evaluate(f"""(async () => {{
+        const {{ makeTriggerPlots }} = await import('/assets/trigger_plots.js');
+        const now = Date.now() / 1000;
+        const samples = {json.dumps(samples)}.map(([age, count]) => [now - age, count]);
+        const {{ uPlot }} = window;
+        const drawn = [];
+        window.uPlot = class {{ static paths = uPlot.paths; constructor(_, data) {{ drawn.push(data); }} destroy() {{}} setSize() {{}} }};
+        const times = Array.from({{ length: 60 }}, (_, index) => now - 600 + index * 10);
+        const column = times.map(() => 2);
+        makeTriggerPlots(samples, () => {{}}).draw({{ target: 1, stateNow: 'answered', holdSeconds: 60, data: {{ hasWaiting: true, times,
+            waiting: column, inFlight: column, replicas: column, arrivals: column, consumption: column,
+            state: times.map(() => 'answered'), boundBy: times.map(() => null) }} }});
+        window.uPlot = uPlot;
+        return drawn[1][2].slice(1);
+    }})()""")
+
+
+def test_the_plot_of_replicas_has_a_gap_where_nobody_looked(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    seen = actual_replicas_of(browser, (600, 3), (595, 3), (101, 40), (85, 40), (60, 40), (35, 40), (12, 40))
+    assert seen == [3] * 3 + [None] * 46 + [40] * 10
+
+
 def test_workers_are_unknown_while_nobody_counts_them(browser, server):
     """Only the cards count the pods of a cluster: what they counted last is no figure of the time after it."""
     browser.open(server)

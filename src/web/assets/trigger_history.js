@@ -25,12 +25,14 @@ export function outagesOf({ times, state }, stateNow, holdSeconds) {
   });
 }
 
-// What was seen last at each of these times; nothing before the first sample.
-export function stepsAt(times, samples) {
+// What was seen last at each of these times; nothing before the first sample, nor where the last one is older: nobody
+// looked, as while the page was in the background.
+export function stepsAt(times, samples, maxAgeSeconds) {
   let next = 0;
   return times.map((time) => {
     while (next < samples.length && samples[next][0] <= time) next++;
-    return next > 0 ? samples[next - 1][1] : null;
+    const [at, value] = samples[next - 1] ?? [-Infinity, null];
+    return time - at <= maxAgeSeconds ? value : null;
   });
 }
 

@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
+import { SAMPLE_HOLDS_SECONDS } from "./trigger_replicas.js";
 
 // samples: the actual replicas, as [time, number or null]. `onChoose(from, to)` as makePlot() has it.
 export function makeTriggerPlots(samples, onChoose) {
@@ -42,7 +43,7 @@ export function makeTriggerPlots(samples, onChoose) {
       ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
       ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
     });
-    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, samples)] });
+    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, samples, SAMPLE_HOLDS_SECONDS)] });
     // A rate is that until the next reading, which the last one does not have.
     const toNext = (values) => values.slice(0, -1);
     rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);

@@ -5,6 +5,10 @@ import { getJson, serverNow, store } from "./store.js";
 
 export const SAMPLE_EVERY_MS = 3000;
 
+// For how long a sample says how many there are: until the next one, though the server read it some seconds before, and
+// responds after 10 s.
+export const SAMPLE_HOLDS_SECONDS = 30;
+
 const isThere = ({ state }) => state === "Running" || state === "Pending";
 
 // As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending.
