@@ -653,9 +653,9 @@ def test_values_that_are_not_renewed_are_not_live(browser, stub):
     browser.wait_for_text("Live", "#status")
 
 
-def figures(age):
-    """Figures that are so many seconds old when they are sent."""
-    now = time.time()
+def figures(age, clock=0):
+    """Figures that are so many seconds old when they are sent, by a server whose clock is so far ahead."""
+    now = time.time() + clock
     return f'event: server\ndata: {json.dumps({"triggers": 0, "time": now - age, "sent": now})}\n\n'
 
 
@@ -670,6 +670,48 @@ def test_values_that_come_late_are_not_live(browser, stub):
     renewed = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
     assert 60 <= renewed < 90
     is_clean(browser)
+
+
+def put_figures(browser, stub, *arguments):
+    """And waits until the page has them, and what follows from their age."""
+    text = figures(*arguments)
+    stub.readers[0].put(text)
+    sent = json.loads(text.partition("data: ")[2])["sent"]
+    browser.wait(f"import('/assets/store.js').then(({{ store }}) => store.server.sent === {sent})")
+    time.sleep(1.5)  # it looks each second
+
+
+OFFSET = "import('/assets/store.js').then(({ store }) => store.clockOffset)"
+
+
+def test_values_that_were_long_under_way_are_not_live(browser, stub):
+    """As over a connection that takes less than the server sends: what they wait for on the way is no difference of clocks."""
+    put_figures(browser, stub, 0, 100)
+    assert browser.text("#status") == "Live" and 99 < browser.evaluate(OFFSET) < 101
+    browser.evaluate("""(() => {  // 15 s pass, after which there comes what was sent before them
+        for (const clock of [Date, performance]) {
+            const now = clock.now.bind(clock);
+            clock.now = () => now() + 15000;
+        }
+    })()""")
+    put_figures(browser, stub, 0, 100)
+    assert browser.text("#status").startswith("Not live since ") and 99 < browser.evaluate(OFFSET) < 101
+    put_figures(browser, stub, 0, 114)  # sent 1 s ago
+    assert browser.text("#status") == "Live" and 99 < browser.evaluate(OFFSET) < 101
+    put_figures(browser, stub, 0, 117)  # under way for less than all before
+    assert browser.text("#status") == "Live" and 101 < browser.evaluate(OFFSET) < 102.5
+    is_clean(browser)
+
+
+def test_a_clock_that_is_set_makes_no_value_old(browser, stub):
+    put_figures(browser, stub, 0)
+    put_clock_forward(browser, 15)  # the browser's
+    put_figures(browser, stub, 0)
+    assert browser.text("#status") == "Live" and -17 < browser.evaluate(OFFSET) < -14
+    put_figures(browser, stub, 0, -600)  # the server's, back
+    assert browser.text("#status") == "Live" and -617 < browser.evaluate(OFFSET) < -614
+    put_figures(browser, stub, 0, 600)  # and forth
+    assert browser.text("#status") == "Live" and 583 < browser.evaluate(OFFSET) < 586
 
 
 def test_sums_say_that_they_are_a_part(browser, stub):

@@ -49,6 +49,20 @@ function changed() {
 
 export const serverNow = () => Date.now() / 1000 + store.clockOffset;
 
+const MAX_DRIFT = 0.0001; // of two clocks that nobody sets, per second
+let timed = null; // the last event of this connection that has a time: {sent, date, steady (a clock that nobody sets)}
+
+// By the event that was under way for the shortest time: of the others less is seen, by what they waited for in buffers
+// on the way. Anew where a clock was set.
+function takeClock(sent) {
+  const now = { sent, date: Date.now() / 1000, steady: performance.now() / 1000 };
+  const elapsed = now.steady - timed?.steady;
+  const isSame = timed !== null && sent >= timed.sent && Math.abs(now.date - timed.date - elapsed) < 1;
+  const seen = sent - now.date;
+  store.clockOffset = isSame ? Math.max(seen, store.clockOffset - elapsed * MAX_DRIFT) : seen;
+  timed = now;
+}
+
 function begin(hello) {
   store.hello = hello;
   store.workerCounts = {};
@@ -90,7 +104,7 @@ function takeRows({ table, rows, gone }) {
 // The figures close an update: all its rows have come, and none is older than they.
 function takeServer(server) {
   store.server = { ...server, ...store.workerCounts };
-  if (typeof server.sent === "number") store.clockOffset = server.sent - Date.now() / 1000;
+  if (typeof server.sent === "number") takeClock(server.sent);
   if (isComplete) renew();
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / TREND_POINTS) : 0;
@@ -224,6 +238,7 @@ function connect() {
   if (store.connection !== "lost") store.connection = "connecting";
   changed();
   beganAt = heardAt = Date.now();
+  timed = null;
   source = new EventSource("/api/events");
   const on = (name, take) =>
     source.addEventListener(name, (event) => {
