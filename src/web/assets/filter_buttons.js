@@ -15,5 +15,6 @@ export function filterButtons(list, get, set) {
       button.classList.toggle("some", counts[index] > 0);
       setText(numbers[index], counts[index] == null ? "" : ` ${number(counts[index])}`);
     }),
+    focus: () => buttons.find((button) => button.getAttribute("aria-pressed") === "true")?.focus(),
   };
 }

@@ -22,7 +22,11 @@ export function triggerPage(namespace, name) {
     onChoose: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
   });
   const own = el("button", {
-    type: "button", class: "quiet", hidden: true, "aria-label": "The last hour", onclick: () => choose(USUAL_RANGE),
+    type: "button", class: "quiet", hidden: true, "aria-label": "The last hour",
+    onclick: () => {
+      choose(USUAL_RANGE);
+      buttons.focus(); // this one is hidden now
+    },
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let logSeen = null; // what the lines were found in, and by
