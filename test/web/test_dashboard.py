@@ -421,6 +421,39 @@ def test_the_page_of_a_trigger_draws_again_only_what_changed(browser, server, cl
     is_clean(browser)
 
 
+def refuse(browser, path):
+    """What the page requests below the path, from now on; "": nothing any more. `asked` counts what it requests of each path."""
+    browser.evaluate(f"""(() => {{
+        window.refused = {json.dumps(path)};
+        if (window.asked) return;
+        const {{ fetch }} = window;
+        window.asked = {{}};
+        window.fetch = async (path, options) => {{
+            asked[path] = (asked[path] ?? 0) + 1;
+            if (refused === '' || !path.startsWith(refused)) return fetch(path, options);
+            return new Response('other responses are not read yet\\n', {{ status: 503, headers: {{ 'Content-Type': 'text/plain' }} }});
+        }};
+    }})()""")
+
+
+def test_plots_that_are_not_renewed_are_said_though_their_trigger_is_explained(browser, server, client, redis):
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server, "/#/trigger/shop/orders")
+    browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    refuse(browser, "/api/history/")
+    browser.wait_for_text("other responses are not read yet")
+    for _ in range(3):
+        before = browser.evaluate("asked['/api/triggers/shop/orders'] ?? 0")
+        push(redis, "orders", 5)
+        browser.wait(f"asked['/api/triggers/shop/orders'] > {before}")
+        time.sleep(0.5)  # it has been explained
+        assert "other responses are not read yet" in browser.text()
+    refuse(browser, "")
+    browser.wait("!document.querySelector('main').innerText.includes('other responses are not read yet')")
+    is_clean(browser)
+
+
 def test_the_figures_of_a_trigger_are_of_one_moment(browser, server, client, redis):
     """12 waiting beside the replicas of 17 would be wrong. And while nothing changes the page seldom asks."""
     rarely = {key: value for key, value in queue("orders").items() if key != "interval"}  # measured when it is called

@@ -12,17 +12,13 @@ const IDLE_MS = 10000; // the others: the ages grow
 export function makeTriggerPanels({ object, path, samples, onChoose, onExplained }) {
   const list = el("div", {});
   const message = el("p", { class: "empty" }, "Loading …");
+  const ofPlots = el("p", { class: "problem", hidden: true });
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
   let rows = null; // of the table, from before the triggers were explained; null: that failed
   let explainedAt = 0;
   let isExplaining = false;
   let isClosed = false;
-
-  function fail(error) {
-    message.hidden = false;
-    setText(message, `${object}: ${error.message}`);
-  }
 
   function draw() {
     for (const trigger of triggers) made.get(trigger.id).explain(trigger);
@@ -58,7 +54,8 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
       draw();
       onExplained();
     } catch (error) {
-      fail(error);
+      message.hidden = false;
+      setText(message, `${object}: ${error.message}`);
     } finally {
       isExplaining = false;
       explainedAt = performance.now();
@@ -66,7 +63,7 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
   }
 
   return {
-    elements: [message, list],
+    elements: [message, ofPlots, list],
     connections: () => triggers.flatMap(({ source, connectionName }) =>
       [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
     draw,
@@ -89,8 +86,10 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
           const trigger = whole?.triggers[0] ?? part;
           made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id));
         }
+        ofPlots.hidden = true;
       } catch (error) {
-        if (triggers.length > 0) fail(error);
+        ofPlots.hidden = triggers.length === 0;
+        setText(ofPlots, `The plots of ${object}: ${error.message}`);
       }
     },
     redraw: () => made.forEach((panel) => panel.redraw()),
