@@ -49,16 +49,25 @@
  *   (table.js)
  *   curves, /api/trend    each 15 s                15 s           a point is missing, and the line
  *   (server_figures.c)                                            goes on to the next
- *   page of an object     2 s after its row has    10 s and the   after 10 s without a response an
- *   (trigger_panels.js)   changed, else each 10 s  response       error above it
- *   its plots             each 5 s, of replicas    5 s and the    the same
- *   (trigger.js)          each 3 s                 response
- *   workers, their card   each 2 s, the card each  that, and as   an error with that age, on the
- *   (workers.js,          5 s                      old as what    card a dash
- *   cards.js)                                      the server has
+ *   page of an object     2 s after its row has    10 s and the   "not renewed since" (poll.js)
+ *   (trigger_panels.js)   changed, else each 10 s  response
+ *   its plots             each 5 s                 5 s and the    the same
+ *   (trigger_panels.js)                            response
+ *   actual replicas       each 3 s                 as what the    a dash; of more than 30 s a gap
+ *   (trigger.js)                                   server has     in their plot
+ *   workers               each 2 s                 that, and 2 s  "not renewed since" (poll.js); of
+ *   (workers.js)                                   and the        what the server could not read an
+ *                                                  response       error with its age
+ *   card of workers       each 5 s                 that, and 5 s  a dash
+ *   (cards.js)
+ *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js)
+ *   (log_dialog.js)                                with 1 s
  *   /api/server           the request, but sums    as rows        503: the server is too busy, as
  *   (dashboard.c)         as rows, while a stream                 for other pages
  *                         has readers
+ *
+ * A response comes within 10 s, or there is an error (store.js). For a page that nobody sees,
+ * nothing is requested: when it is shown again, it has what it had until the response.
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *

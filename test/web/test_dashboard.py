@@ -448,7 +448,11 @@ def test_plots_that_are_not_renewed_are_said_though_their_trigger_is_explained(b
         push(redis, "orders", 5)
         browser.wait(f"asked['/api/triggers/shop/orders'] > {before}")
         time.sleep(0.5)  # it has been explained
-        assert "other responses are not read yet" in browser.text()
+        assert "Plots of shop/orders, not renewed since " in browser.text() and "other responses are not read yet" in browser.text()
+    refuse(browser, "/api/triggers/")
+    browser.wait("!document.querySelector('main').innerText.includes('Plots of shop/orders, not renewed since ')")
+    browser.wait_for_text("shop/orders, not renewed since ")
+    assert "at a target of 5 per replica" in browser.text()  # what was explained last stays
     refuse(browser, "")
     browser.wait("!document.querySelector('main').innerText.includes('other responses are not read yet')")
     is_clean(browser)
@@ -1125,6 +1129,85 @@ def test_the_plot_of_replicas_has_a_gap_where_nobody_looked(browser, server):
     browser.wait_for_text("No triggers yet")
     seen = actual_replicas_of(browser, (600, 3), (595, 3), (101, 40), (85, 40), (60, 40), (35, 40), (12, 40))
     assert seen == [3] * 3 + [None] * 46 + [40] * 10
+
+
+def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { poll } = await import('/assets/poll.js');
+        window.asked = [];  // how each ends
+        const load = (signal) => new Promise((end, fail) => asked.push({ end, fail, signal }));
+        window.made = poll({ what: 'Orders', load, everyMs: 100, failed: () => (window.failures = (window.failures ?? 0) + 1) });
+        window.seen = () => [asked.length, made.message.hidden ? '' : made.message.textContent.replace(/[0-9:]{8}/, 'then')];
+        window.rest = (milliseconds = 400) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+        made.start();
+        await rest();
+    })()""")
+    assert browser.evaluate("seen()") == [1, ""]  # though the next one is due
+    assert browser.evaluate("asked.at(-1).fail(new Error('none yet')), rest().then(seen)") == [2, "Orders: none yet"]
+    assert browser.evaluate("asked.at(-1).end(false), rest().then(seen)") == [3, "Orders: none yet"]  # nothing new
+    assert browser.evaluate("asked.at(-1).end(), rest().then(seen)") == [4, ""]
+    assert browser.evaluate("asked.at(-1).fail(new Error('busy')), rest().then(seen)") == [5, "Orders, not renewed since then: busy"]
+    browser.hide()
+    assert browser.evaluate("asked.at(-1).end(), rest().then(seen)") == [5, ""]
+    browser.hide(False)
+    assert browser.evaluate("rest(50).then(seen)") == [6, ""]  # at once
+    assert browser.evaluate("made.message.role ?? made.message.getAttribute('role')") == "alert"
+    assert browser.evaluate("[failures, asked.at(-1).signal.aborted, made.close(), asked.at(-1).signal.aborted]") == [2, False, None, True]
+    assert browser.evaluate("asked.at(-1).fail(new Error('ended')), rest().then(seen)") == [6, ""]
+
+
+def test_a_poll_is_sooner_where_something_has_changed(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    counts = browser.evaluate("""(async () => {
+        const { poll } = await import('/assets/poll.js');
+        const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+        let count = 0;
+        const made = poll({ what: 'Orders', load: async () => { count++; }, everyMs: 60000, soonMs: 500 });
+        const counts = [];
+        const note = async (milliseconds) => { await rest(milliseconds); counts.push(count); };
+        made.start();
+        await note(200);
+        made.hurry();
+        await note(100);
+        made.hurry();  // which puts nothing off
+        await note(400);
+        await note(600);
+        made.close();
+        made.hurry();
+        await note(600);
+        return counts;
+    })()""")
+    assert counts == [1, 1, 2, 2, 2]
+
+
+def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { store } = await import('/assets/store.js');
+        const { fetch } = window;
+        const pod = { id: 'x', pod: 'orders-1', state: 'Running', ready: true, restarts: 0, created: Date.now() / 1000 - 20 };
+        const page = { objects: [{ namespace: 'shop', name: 'orders', secondsAgo: 1, error: null, hasMore: false, workers: [pod] }], hasMore: false };
+        window.isBusy = false;
+        window.fetch = async (path, options) => {
+            if (!path.startsWith('/api/workers')) return fetch(path, options);
+            return window.isBusy ? new Response('{"error": "busy"}', { status: 503 }) : new Response(JSON.stringify(page));
+        };
+        store.hello = { ...store.hello, hasWorkers: true };
+        location.hash = '#/workers';
+    })()""")
+    browser.wait_for_text("orders-1")
+    browser.evaluate("window.isBusy = true")
+    browser.wait("/Workers, not renewed since [0-9:]{8}: busy/.test(document.querySelector('main').innerText)")
+    age = "document.querySelector('tbody td.of-age').innerText"
+    before = browser.evaluate(age)
+    browser.wait(f"{age} !== {json.dumps(before)}", seconds=20)
+    assert "orders-1" in browser.text() and browser.axe() == []
+    browser.evaluate("window.isBusy = false")
+    browser.wait("!document.querySelector('main').innerText.includes('not renewed')")
 
 
 def test_workers_are_unknown_while_nobody_counts_them(browser, server):

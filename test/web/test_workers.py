@@ -59,7 +59,7 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         assert browser.evaluate("getSelection().toString()") == "worker"
         browser.screenshot("worker-log")
         api.refused = {"/log"}  # as of a pod that is gone: what was read stays
-        browser.wait_for_text("The log cannot be shown", "dialog .problem")
+        browser.wait_for_text("Log, not renewed since ", "dialog .problem")
         assert "and goes on" in browser.text("dialog pre")
         api.refused = set()
         browser.wait("document.querySelector('dialog .problem').hidden")

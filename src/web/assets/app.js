@@ -5,6 +5,7 @@
 //   dom               elements, without markup
 //   format            numbers and times for people
 //   store             what the server sends (dashboard.h), and who wants to know of changes
+//   poll              what the server is asked for again and again
 //   theme             light or dark; a script of its own, before the page is painted
 //   login             the login's page, which has nothing else
 //   table             rows by the thousand

@@ -3,6 +3,7 @@
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
+import { poll } from "./poll.js";
 import { getJson, hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
 
 const WIDTH = 120;
@@ -74,26 +75,22 @@ function curve(points) {
 }
 
 // The pods. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
-async function countWorkers() {
-  const { objects, hasMore } = await getJson("/api/workers");
+async function countWorkers(signal) {
+  const { objects, hasMore } = await getJson("/api/workers", signal);
   const isKnown = !hasMore && objects.length > 0 &&
     objects.every((object) => object.secondsAgo != null && object.error == null && !object.hasMore);
   const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
   const running = pods?.filter(({ state }) => state === "Running");
-  return { runningWorkers: running?.length ?? null, workers: pods?.length ?? null };
+  takeWorkerCounts({ runningWorkers: running?.length ?? null, workers: pods?.length ?? null });
 }
 
-const NOT_COUNTED = { runningWorkers: null, workers: null };
-let counting = null; // the cards that count the workers, or did last
+const loseCount = () => takeWorkerCounts({ runningWorkers: null, workers: null });
+let counting = null; // by whom the workers are counted, or were last
 
-// While the cards are on the page, and somebody sees it. Afterwards the numbers are unknown, unless other cards count.
-async function followWorkers(element) {
-  if (!element.isConnected) {
-    if (counting === element) takeWorkerCounts(NOT_COUNTED);
-    return;
-  }
-  if (!document.hidden) takeWorkerCounts(await countWorkers().catch(() => NOT_COUNTED));
-  setTimeout(followWorkers, WORKERS_EVERY_MS, element);
+// What was counted last is unknown when another count is due, unless other cards count.
+function endCount(count) {
+  count.close();
+  setTimeout(() => counting === count && loseCount(), WORKERS_EVERY_MS);
 }
 
 export function makeCards() {
@@ -111,12 +108,12 @@ export function makeCards() {
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
-  if (hasPods()) {
-    counting = element;
-    setTimeout(followWorkers, 0, element); // when it is on the page
-  }
+  const count = hasPods() ? poll({ load: countWorkers, everyMs: WORKERS_EVERY_MS, failed: loseCount }) : null;
+  if (count) counting = count;
+  count?.start();
   return {
     element,
+    close: () => count && endCount(count),
     draw() {
       const { trend } = store;
       const isDrawn = trend.length > 1;

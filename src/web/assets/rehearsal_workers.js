@@ -51,6 +51,9 @@ export function rehearsalWorkersPage() {
       setText(count, store.isReady ? text : "");
       table.refresh();
     },
-    close: () => table.destroy(),
+    close() {
+      cards.close();
+      table.destroy();
+    },
   };
 }

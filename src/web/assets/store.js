@@ -153,17 +153,21 @@ function fail(error) {
   throw error.name === "TimeoutError" ? new Error(`no response of the server within ${RESPONSE_SECONDS} s`) : error;
 }
 
-// As fetch(), but it ends, and a session that has ended leads to the login.
-export async function request(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(RESPONSE_SECONDS * 1000) }).catch(fail);
+// As fetch(), but it ends, also by the signal, if there is one, and a session that has ended leads to the login.
+export async function request(path, signal) {
+  const timeout = AbortSignal.timeout(RESPONSE_SECONDS * 1000);
+  const ends = signal ? AbortSignal.any([signal, timeout]) : timeout;
+  const response = await fetch(path, { signal: ends }).catch(fail);
   if (response.status === 401) location.assign(`/login${location.hash}`);
   return response;
 }
 
+export const textOf = (response) => response.text().catch(fail);
+
 // The body of the response; an error with its words, where it refuses.
-export async function getJson(path) {
-  const response = await request(path);
-  const text = await response.text().catch(fail);
+export async function getJson(path, signal) {
+  const response = await request(path, signal);
+  const text = await textOf(response);
   const body = parseJson(text);
   if (response.ok && body != null) return body;
   throw new Error(body?.error ?? refusalOf(response, text) ?? `the server answered ${response.status}, and no JSON`);

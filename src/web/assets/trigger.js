@@ -5,12 +5,11 @@ import { el, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
+import { poll } from "./poll.js";
 import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
 import { listen, store } from "./store.js";
-import { CHANGE_MS, makeTriggerPanels } from "./trigger_panels.js";
+import { makeTriggerPanels } from "./trigger_panels.js";
 import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./trigger_replicas.js";
-
-const HISTORY_EVERY_MS = 5000;
 
 export function triggerPage(namespace, name) {
   const object = `${namespace}/${name}`;
@@ -18,9 +17,14 @@ export function triggerPage(namespace, name) {
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const replicas = makeReplicaSamples(namespace, name);
   const panels = makeTriggerPanels({
-    object, path, samples: replicas.samples, onExplained: drawLog,
+    object, path, samples: replicas.samples,
     onChoose: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
+    onExplained: () => {
+      drawLog();
+      if (store.hello.hasWorkers || store.hello.hasHpas) sampling.start();
+    },
   });
+  const sampling = poll({ load: sample, everyMs: SAMPLE_EVERY_MS });
   const own = el("button", {
     type: "button", class: "quiet", hidden: true, "aria-label": "The last hour",
     onclick: () => {
@@ -30,7 +34,6 @@ export function triggerPage(namespace, name) {
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let logSeen = null; // what the lines were found in, and by
-  let isClosed = false;
 
   function choose(range) {
     setParameters({ range: range === USUAL_RANGE ? "" : range });
@@ -54,20 +57,12 @@ export function triggerPage(namespace, name) {
     drawLines(lines, linesAbout(names).slice(-100), "No recent line of the log concerns this trigger.");
   }
 
-  // The next request is made when the last one was answered.
-  async function repeat(work, everyMs) {
-    while (!isClosed) {
-      if (!document.hidden) await work();
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
+  // One that fails is a sample, too.
+  async function sample(signal) {
+    await replicas.sample(signal);
+    panels.draw();
   }
 
-  panels.explain().then(() => {
-    repeat(panels.history, HISTORY_EVERY_MS);
-    const areKnown = store.hello.hasWorkers || store.hello.hasHpas;
-    if (areKnown) repeat(() => replicas.sample().then(panels.draw), SAMPLE_EVERY_MS);
-  });
-  const timer = setInterval(panels.explainChanges, CHANGE_MS / 2); // and where the server sends nothing
   const stop = listen(() => {
     panels.explainChanges();
     drawLog();
@@ -84,9 +79,8 @@ export function triggerPage(namespace, name) {
       panels.elements, el("section", { class: "panel" }, el("h2", {}, `Log lines (${zone()})`), lines)),
     draw() {},
     close() {
-      isClosed = true;
-      clearInterval(timer);
       stop();
+      sampling.close();
       panels.close();
     },
   };

@@ -12,11 +12,11 @@ export const SAMPLE_HOLDS_SECONDS = 30;
 const isThere = ({ state }) => state === "Running" || state === "Pending";
 
 // As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending.
-async function replicasOf(namespace, name) {
+async function replicasOf(namespace, name, signal) {
   const path = `/api/replicas/${objectPath(namespace, name)}`;
-  const seen = store.hello.hasHpas ? await getJson(path).catch(() => ({})) : {};
+  const seen = store.hello.hasHpas ? await getJson(path, signal).catch(() => ({})) : {};
   if (seen.replicas != null || !store.hello.hasWorkers) return seen;
-  const page = await getJson(`/api/workers?${objectQuery(namespace, name)}`).catch(() => ({}));
+  const page = await getJson(`/api/workers?${objectQuery(namespace, name)}`, signal).catch(() => ({}));
   const [object] = page.objects ?? [];
   return object && !object.hasMore ? { ...object, replicas: object.workers.filter(isThere).length } : seen;
 }
@@ -26,8 +26,9 @@ export function makeReplicaSamples(namespace, name) {
   const samples = [];
   return {
     samples,
-    async sample() {
-      const seen = await replicasOf(namespace, name);
+    async sample(signal) {
+      const seen = await replicasOf(namespace, name, signal);
+      signal?.throwIfAborted();
       const isSeen = seen.secondsAgo != null;
       if (!isSeen && samples.length === 0) return; // they may never be known
       samples.push(isSeen

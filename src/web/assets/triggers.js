@@ -246,6 +246,7 @@ export function triggersPage() {
     draw,
     close() {
       clearInterval(timer);
+      cards.close();
       table.destroy();
     },
   };

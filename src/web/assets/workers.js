@@ -5,6 +5,7 @@ import { objectQuery } from "./address.js";
 import { el, setText } from "./dom.js";
 import { bytes, compact, duration, number, percent, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
+import { poll } from "./poll.js";
 import { getJson, serverNow } from "./store.js";
 import { drawButton, drawChip, drawText, Table } from "./table.js";
 
@@ -68,12 +69,12 @@ function notesOf(objects, hasMore) {
 
 export function workersPage(namespace, name) {
   const isOne = name !== undefined;
+  const title = isOne ? `Workers of ${namespace}/${name}` : "Workers";
   const path = isOne ? `/api/workers?${objectQuery(namespace, name)}` : "/api/workers";
   const count = el("p", { class: "count" });
   const notes = el("ul", { class: "notes" });
   let rows = new Map();
   let empty = "Loading the workers …";
-  let isClosed = false;
   const table = new Table({
     name: "workers", label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false },
     empty: () => empty,
@@ -93,27 +94,19 @@ export function workersPage(namespace, name) {
     table.refresh();
   }
 
-  async function load() {
-    try {
-      if (!document.hidden) {
-        const page = await getJson(path);
-        if (!isClosed) take(page);
-      }
-    } catch (error) {
-      notes.replaceChildren(el("li", {}, `The workers cannot be loaded: ${error.message}`));
-    }
-    if (!isClosed) setTimeout(load, EVERY_MS);
-  }
-  load();
+  const reading = poll({
+    what: title, load: async (signal) => take(await getJson(path, signal)), everyMs: EVERY_MS,
+    failed: () => table.draw(), // the ages
+  });
+  reading.start();
   return {
-    title: isOne ? `Workers of ${namespace}/${name}` : "Workers",
+    title,
     element: el("div", { class: "page" },
       isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
-      el("h1", {}, isOne ? `Workers of ${namespace}/${name}` : "Workers"),
-      el("div", { class: "bar" }, count), notes, table.element),
+      el("h1", {}, title), el("div", { class: "bar" }, count), reading.message, notes, table.element),
     draw() {},
     close() {
-      isClosed = true;
+      reading.close();
       table.destroy();
     },
   };
