@@ -93,9 +93,10 @@ static bool is_listed(const struct worker_pages *workers, const char *namespace)
     return false;
 }
 
+/* The last one first: the triggers of an object mostly come one after the other. */
 static bool is_found(const struct worker_pages_search *search, const struct trigger *trigger)
 {
-    for (size_t i = 0; i < search->count; i++)
+    for (size_t i = search->count; i-- > 0;)
         if (text_equal(search->objects[i].name, trigger->name) &&
             text_equal(search->objects[i].namespace, trigger->namespace))
             return true;
@@ -108,6 +109,8 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
     (void)now_ms;
+    if (search->has_more)
+        return;
     if (!trigger_walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
         !kubernetes_name_is_namespace(trigger->namespace) ||
@@ -117,6 +120,15 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     if (!search->has_more)
         search->objects[search->count++] =
             (struct scaled_object_ref){text_copy(trigger->namespace), text_copy(trigger->name)};
+}
+
+/* False: the walk did not finish. One object is found without a walk over all triggers. */
+static bool find_objects(struct worker_pages_search *search)
+{
+    struct trigger_walk *walk = search->workers->walk;
+    if (search->namespace != NULL && search->name != NULL)
+        return trigger_walk_object(walk, search->namespace, search->name, visit, search);
+    return trigger_walk_all(walk, visit, search);
 }
 
 static int by_name(const void *left, const void *right)
@@ -187,7 +199,7 @@ void worker_pages_list(void *context, const struct page_request *request,
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
-    bool has_run = trigger_walk_all(workers->walk, visit, &search);
+    bool has_run = find_objects(&search);
     qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];
@@ -240,8 +252,7 @@ void worker_pages_replicas(void *context, const struct page_request *request,
                                          .name = request->below[1],
                                          .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
-    bool has_run =
-        trigger_walk_object(workers->walk, search.namespace, search.name, visit, &search);
+    bool has_run = find_objects(&search);
     if (!has_run)
         trigger_walk_refuse_busy(response);
     else if (search.count == 0)

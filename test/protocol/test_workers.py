@@ -131,6 +131,16 @@ def test_only_listed_namespaces_and_called_names_are_read(server, api, redis):
     assert objects(server, "?name=orders").keys() == {"orders"}
 
 
+def test_of_more_objects_than_are_listed_each_is_found_by_its_names(server, redis):
+    names = [f"orders-{number}" for number in range(201)]
+    call_for(server, redis, *names)
+    assert objects(server, "?namespace=shop&name=orders-200").keys() == {"orders-200"}
+    assert objects(server, "?namespace=shop&name=nobody") == {}
+    page = get(server, "/api/workers").json()
+    found = [item["name"] for item in page["objects"]]
+    assert len(set(found)) == len(found) >= 199 and set(found) < set(names) and page["hasMore"]
+
+
 def test_a_namespace_of_a_call_is_no_way_to_other_objects(folder, api):
     """HPAs are read in all namespaces, with the token of the server; anybody's call names a namespace."""
     elsewhere = "../../../../api/v1/namespaces/shop/secrets/rabbitmq?x="
