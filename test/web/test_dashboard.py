@@ -132,7 +132,13 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     browser.wait(f"{names}.length === 1")
     browser.wait_for_text("1 of 7 triggers")
     browser.fill("#search", "no such")
-    browser.wait_for_text("No trigger matches the filter.")
+    browser.wait_for_text("No trigger matches the filter.", "[role=status].empty")
+    browser.evaluate("""(() => {
+        window.changes = 0;
+        new MutationObserver(() => changes++).observe(document.querySelector('[role=status].empty'), { childList: true, characterData: true, subtree: true });
+    })()""")
+    time.sleep(3)  # in which the table is arranged again
+    assert browser.evaluate("changes") == 0  # or a screen reader would read it again each time
     browser.fill("#search", "")
     browser.click("thead th:nth-child(4) button")
     browser.wait(f"{names}[0] === 'shop/thumbnails'")

@@ -44,7 +44,7 @@ export class Table {
       el("thead", {}, el("tr", {}, this.headers)), this.body);
     this.scroller = el("div",
       { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
-    this.none = el("p", { class: "empty", hidden: true });
+    this.none = el("p", { class: "empty", role: "status", hidden: true });
     this.element = el("div", { class: "table" }, this.scroller, this.none);
     this.element.style.setProperty("--row-height", `${ROW_HEIGHT}px`);
     this.scroller.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -116,7 +116,13 @@ export class Table {
     const isEmpty = this.order.length === 0;
     this.none.hidden = !isEmpty;
     this.scroller.hidden = isEmpty;
-    if (isEmpty) this.none.replaceChildren(...[this.empty()].flat());
+    if (isEmpty) this.explain([this.empty()].flat());
+  }
+
+  // Why there is no row: it is read out where it is another text.
+  explain(parts) {
+    const text = parts.map((part) => part.textContent ?? part).join("");
+    if (this.none.textContent !== text) this.none.replaceChildren(...parts);
   }
 
   newRow() {

@@ -13,7 +13,7 @@ const HISTORY_EVERY_MS = 5000;
 // triggers and their connections may be others now.
 export function makeTriggerPanels({ object, path, samples, onChoose, onExplained }) {
   const list = el("div", {});
-  const loading = el("p", { class: "empty" }, "Loading …");
+  const loading = el("p", { class: "empty", role: "status" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
   let rows = new Map(); // of the table, from before the triggers were explained
