@@ -217,6 +217,10 @@ def test_an_address_that_is_no_page_is_the_first_page(browser, server, client, r
     browser.open(server, "/#orders")
     browser.wait_for_text("shop/orders")
     assert browser.text("nav [aria-current=page]") == "Triggers"
+    browser.evaluate("window.link = document.querySelector('nav a'); link.focus(); document.querySelector('.show-active').click()")
+    browser.wait("location.hash === '#/?show=active' && link.getAttribute('href') === '#/?show=active'")
+    assert browser.evaluate("document.activeElement === link")  # though its address is another one
+    browser.evaluate("document.querySelector('.show-all').click()")
     browser.fill("#search", "redis")
     browser.wait("location.hash === '#/?q=redis'")
     is_clean(browser)

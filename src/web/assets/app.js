@@ -37,7 +37,7 @@
 
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
-import { el, setText } from "./dom.js";
+import { el, setChildren, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
@@ -78,16 +78,19 @@ function makePage() {
   return triggersPage();
 }
 
+// A link stays while the address changes by a filter: it may have the focus.
 function drawNav() {
   const here = path();
-  const key = JSON.stringify([store.hello, location.hash]);
-  if (nav.dataset.shown === key) return;
-  nav.dataset.shown = key;
-  nav.replaceChildren(...links.filter(({ isIn }) => isIn()).map(({ to, label }) => {
+  const shown = links.filter(({ isIn }) => isIn());
+  setChildren(nav, shown.map(({ label }) => label), (labels) => labels.map((label) => el("a", {}, label)));
+  shown.forEach(({ to }, index) => {
     const isHere = here === to || (to === "/" && here.startsWith("/trigger")) ||
       (to === "/workers" && here.startsWith("/workers/"));
-    return el("a", { href: addressOf(to), "aria-current": isHere ? "page" : false }, label);
-  }));
+    const link = nav.children[index];
+    link.href = addressOf(to);
+    if (isHere) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  });
 }
 
 // What pages depend on. A feature that the hello does not mention is absent, and before the first hello all are: the
