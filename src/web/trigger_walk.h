@@ -1,8 +1,8 @@
 /*
  * A walk over all triggers, or those of one ScaledObject, from the HTTP server's thread: in pieces
- * under the turn lock, each of a bounded number of triggers and of time, since calls wait
- * meanwhile. Other pages wait for the whole walk: it fails where the pieces of it wait for too long
- * in sum.
+ * under the turn lock, since calls wait meanwhile. A piece of all triggers is bounded in number and
+ * time; of an object it is one trigger, and as long as its visit takes. Other pages wait for the
+ * whole walk: it fails where the pieces of it wait for too long in sum.
  *
  * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
  */

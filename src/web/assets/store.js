@@ -72,7 +72,7 @@ function begin(hello) {
   if (!store.isReady) store.tables = incoming;
 }
 
-// What comes may be old: the server's loop was busy since, or the connection is slow.
+// What comes may be old: the server's loop was busy since, or it was long under way (takeClock()).
 function renew() {
   const isKnown = typeof store.server.time === "number" && typeof store.server.sent === "number";
   store.renewedAt = isKnown ? (store.server.time - store.clockOffset) * 1000 : Date.now();

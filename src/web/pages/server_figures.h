@@ -21,7 +21,8 @@ struct server_figures *server_figures_new(struct engine *engine,
                                           uint64_t (*count_calls)(void *context), void *context);
 void server_figures_free(struct server_figures *figures);
 
-/* Makes an object of all figures, by name; the caller owns it. The totals are those of now. */
+/* Makes an object of all figures, by name; the caller owns it. The totals may be older: while a
+ * stream has readers, they are of its last update. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms);
 
