@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What tests fetch or build beside Debian's packages: Python's, Go's, Kafka's and npm's. ./dev sources it.
+# What tests and lint fetch or build beside Debian's packages: Python's, Go's, Kafka's and npm's. ./dev sources it.
 
 make_venv() {
     rm -rf "$build/venv"
@@ -165,6 +165,15 @@ make_browser() {
 }
 
 browser() { once "playwright-core and axe-core" make_browser test/web/js/package.json test/web/js/package-lock.json; }
+
+make_eslint() {
+    rm -rf "$build/eslint"
+    mkdir -p "$build/eslint"
+    cp tools/eslint/* "$build/eslint"
+    (cd "$build/eslint" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+}
+
+eslint() { once "ESLint" make_eslint tools/eslint/*; }
 
 # The page of examples/memes-nats, in build/meme-frontend/dist.
 make_frontend() {

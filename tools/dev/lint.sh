@@ -28,6 +28,8 @@ lint_findings() {
 # With what they source.
 lint_shell() { shell_scripts | xargs shellcheck --external-sources --check-sourced; }
 
+lint_javascript() { "$build/eslint/node_modules/.bin/eslint" --config "$build/eslint/eslint.config.js" src/web/assets; }
+
 # For machines without npm.
 build_without_dashboard() {
     cmake -S . -B "$build/no-dashboard" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DBACKLOG_DASHBOARD=OFF -DBACKLOG_TESTS=OFF >/dev/null &&
@@ -42,12 +44,14 @@ lint_check() { timed "$@" || lint_failures+=("$1"); }
 lint() {
     case ${1:-} in "" | quick) ;; *) die "lint: no checks named $1: quick, or nothing for all" ;; esac
     install lint
+    eslint
     lint_check "format" lint_format
     lint_check "lines of at most 100 columns, 120 in JavaScript" lint_width
     lint_check "who includes whom, names and lists of modules" python3 tools/layers.py
     lint_check "words" python3 tools/words.py
     lint_check "links" python3 tools/links.py
     lint_check "shell scripts" lint_shell
+    lint_check "JavaScript" lint_javascript
     if [ $# = 0 ]; then
         install build lint python
         timed "build" build debug # the compiler's findings, and what clang-tidy must know

@@ -76,6 +76,8 @@ root       debootstrap               makes the Debian 13 root that brokers and s
 lint       clang-format-'$LLVM'           the format
 lint       clang-tidy-'$LLVM'             the findings
 lint       shellcheck                ./dev and its parts
+lint       nodejs                    runs ESLint
+lint       npm                       fetches it
 '
 
 as_root() {
