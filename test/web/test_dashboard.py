@@ -763,6 +763,27 @@ def test_a_clock_that_is_set_makes_no_value_old(browser, stub):
     assert browser.text("#status") == "Live" and 583 < browser.evaluate(OFFSET) < 586
 
 
+def put_lines(stub, *numbers):
+    lines = [{"number": number, "time": time.time(), "level": "info", "text": f"line {number}"} for number in numbers]
+    stub.readers[0].put(f"event: log\ndata: {json.dumps(lines)}\n\n")
+
+
+def test_lines_of_the_log_that_are_missing_are_said(browser, stub):
+    """As after a burst: the server keeps 500, and the page does not have all at once."""
+    put_lines(stub, 7, 8)  # from before it was opened: no line is missed
+    put_lines(stub, 9)
+    put_lines(stub, 12, 13)
+    browser.evaluate("location.hash = '#/log'")
+    browser.wait_for_text("line 13")
+    said = "2 lines missing: they came faster than this page could be sent them"
+    texts = browser.evaluate("[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText)")
+    assert texts == ["line 13", "line 12", said, "line 9", "line 8", "line 7"]
+    browser.click(".show-warning")
+    browser.wait("document.querySelectorAll('.lines li').length === 1")
+    assert said in browser.text()
+    is_clean(browser)
+
+
 def test_sums_say_that_they_are_a_part(browser, stub):
     now = time.time()
     sums = {"triggers": 11, "failing": 9, "unmeasured": 1, "active": 1, "queries": 2, "waiting": 4, "inFlight": 2, "replicas": 1, "time": now, "sent": now}

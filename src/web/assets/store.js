@@ -1,5 +1,7 @@
 // What the server sends, and who wants to know of changes. One EventSource for the whole page.
 
+import { plural } from "./format.js";
+
 const MAX_LOG_LINES = 2000;
 const TREND_SECONDS = 3600; // of the curves on the cards
 const TREND_POINTS = 240; // at most about so many points: the longer the trend, the farther apart
@@ -140,8 +142,14 @@ async function takeTrendOf(hello) {
   store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
 }
 
+// The server keeps the last lines: of a burst it may have dropped some before this page was sent them.
 function takeLog(lines) {
-  store.log.push(...lines);
+  for (const line of lines) {
+    const missing = line.number - 1 - (store.log.at(-1)?.number ?? line.number - 1);
+    const text = `${plural(missing, "line")} missing: they came faster than this page could be sent them`;
+    if (missing > 0) store.log.push({ ...line, number: line.number - 1, level: "warning", text });
+    store.log.push(line);
+  }
   if (store.log.length > MAX_LOG_LINES) store.log.splice(0, store.log.length - MAX_LOG_LINES);
   store.version.log++;
 }
