@@ -35,13 +35,6 @@ struct web_login {
     } logged[WEB_LOGIN_MAX_LOGGED];
 };
 
-static void wipe(char **text)
-{
-    if (*text != NULL)
-        OPENSSL_cleanse(*text, strlen(*text));
-    free(*text);
-}
-
 /* ---- the token ---- */
 
 static void digest(const char *token, const char *text, char ret_hex[DIGEST_TEXT_BYTES])
@@ -79,8 +72,6 @@ static bool read_token(const char *file, char **ret_token, struct error *error)
     bool is_whole = begin + length + strspn(begin + length, space) == bytes + content.length;
     if (is_whole && length >= WEB_LOGIN_MIN_BYTES && length <= WEB_LOGIN_MAX_BYTES)
         *ret_token = text_copy_bytes(begin, length);
-    if (content.bytes != NULL)
-        OPENSSL_cleanse(content.bytes, content.length);
     return *ret_token != NULL ||
            error_invalid(error,
                          "--http-token-file: %s must have one token of %d to %d printable ASCII "
@@ -109,7 +100,7 @@ void web_login_free(struct web_login *login)
 {
     if (login == NULL)
         return;
-    wipe(&login->token);
+    free(login->token);
     file_watch_free(login->watch);
     free(login);
 }
@@ -117,7 +108,7 @@ void web_login_free(struct web_login *login)
 bool web_login_renew(struct web_login *login)
 {
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(wipe) char *token = NULL;
+    _cleanup_(memory_free) char *token = NULL;
     if (!file_watch_has_changed(login->watch))
         return false;
     if (!read_token(login->file, &token, &error)) {
