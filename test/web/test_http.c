@@ -326,6 +326,14 @@ static void the_segments_below_a_page_are_decoded(void **state)
     assert_response(state, GET("/things/1/2/3/4/5"), "HTTP/1.1 404 ", "\n");
 }
 
+static void a_zero_byte_ends_no_name(void **state)
+{
+    assert_response(state, GET("/things/shop%00x"), "HTTP/1.1 400 ",
+                    "invalid path or query string\n");
+    assert_response(state, GET("/greeting?name=K%00x"), "HTTP/1.1 400 ", "\n");
+    assert_response(state, GET("/things/shop%2500x"), "HTTP/1.1 200 ", "\r\n\r\n<shop%00x>");
+}
+
 static void the_first_row_that_fits_is_the_page(void **state)
 {
     assert_response(state, GET("/things/after"), "HTTP/1.1 200 ", "\r\n\r\n<after>");
@@ -1060,6 +1068,7 @@ int main(void)
         TEST(a_page_is_written_by_its_function),
         TEST(a_parameter_may_be_empty_or_lack_a_value),
         TEST(the_segments_below_a_page_are_decoded),
+        TEST(a_zero_byte_ends_no_name),
         TEST(the_first_row_that_fits_is_the_page),
         TEST(unknown_paths_are_not_found),
         TEST(a_head_has_the_length_and_no_body),

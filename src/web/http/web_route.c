@@ -236,8 +236,9 @@ static const struct web_page *find_for_get(const struct web_settings *settings,
         text_format("%s%s%s", path, query == NULL ? "" : "?", query == NULL ? "" : query);
     request->parameters = memory_new(sizeof(*request->parameters));
     TAILQ_INIT(request->parameters);
-    if (!parse_parameters(query, request->parameters)) {
-        page_response_refuse(response, HTTP_BADREQUEST, "invalid query string");
+    /* A zero byte would end a name: "shop%00x" would be "shop". */
+    if (strstr(request->target, "%00") != NULL || !parse_parameters(query, request->parameters)) {
+        page_response_refuse(response, 400, "invalid path or query string");
         return NULL;
     }
     const struct web_page *page = find_page(settings, path, request);
@@ -254,7 +255,7 @@ static const struct web_page *find_for_get(const struct web_settings *settings,
 static void refuse_method(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     add_header(evhttp_request, "Allow", "GET, HEAD");
-    page_response_refuse(response, HTTP_BADMETHOD, "method not allowed: only GET and HEAD");
+    page_response_refuse(response, 405, "method not allowed: only GET and HEAD");
 }
 
 static void respond_to_post(const struct web_settings *settings,
