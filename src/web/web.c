@@ -82,7 +82,7 @@ static void send_stream_head(struct evhttp_request *evhttp_request)
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     add_stream_headers(headers);
     evhttp_add_header(headers, "Connection", "close");
-    evhttp_send_reply(evhttp_request, HTTP_OK, NULL, NULL);
+    evhttp_send_reply(evhttp_request, 200, NULL, NULL);
 }
 
 /* True: the stream is open, and responds to its reader; otherwise the response says why not. */
@@ -104,14 +104,14 @@ static bool open_stream(struct web *web, const struct web_page *page,
 static void respond(struct evhttp_request *evhttp_request, void *argument)
 {
     struct web *web = argument;
-    struct page_response response = {.code = HTTP_OK, .type = page_response_type_text};
+    struct page_response response = {.code = 200, .type = page_response_type_text};
     _cleanup_(page_request_done) struct page_request request = {0};
     bool is_head = evhttp_request_get_command(evhttp_request) == EVHTTP_REQ_HEAD;
 
     struct web_connection *connection = web_connections_begin_request(
         web->connections, evhttp_request_get_connection(evhttp_request));
     if (connection == NULL) { /* it was closed already: nobody reads the response */
-        response.code = HTTP_SERVUNAVAIL;
+        response.code = 503;
         send_response(evhttp_request, &response, is_head);
         return;
     }

@@ -279,7 +279,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     setsockopt(bufferevent_getfd(reader->bufferevent), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
                sizeof(sent_bytes));
     bufferevent_set_timeouts(reader->bufferevent, NULL, NULL);
-    evhttp_send_reply_start(evhttp_request, HTTP_OK, NULL);
+    evhttp_send_reply_start(evhttp_request, 200, NULL);
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
     reader->source->readers++;
