@@ -75,7 +75,7 @@ struct scaled_object_ref {
     char *namespace, *name;
 };
 
-/* Those that a page wants, found under the turn lock. */
+/* Those that a page wants, found under the turn lock, and in the order of compare(). */
 struct worker_pages_search {
     const struct worker_pages *workers;
     const char *namespace, *name; /* NULL: any */
@@ -93,14 +93,25 @@ static bool is_listed(const struct worker_pages *workers, const char *namespace)
     return false;
 }
 
-/* The last one first: the triggers of an object mostly come one after the other. */
-static bool is_found(const struct worker_pages_search *search, const struct trigger *trigger)
+static int compare(const struct scaled_object_ref *one, const struct scaled_object_ref *other)
 {
-    for (size_t i = search->count; i-- > 0;)
-        if (text_equal(search->objects[i].name, trigger->name) &&
-            text_equal(search->objects[i].namespace, trigger->namespace))
-            return true;
-    return false;
+    int order = strcmp(one->namespace, other->namespace);
+    return order != 0 ? order : strcmp(one->name, other->name);
+}
+
+/* Where the object is, or would be in their order. */
+static size_t find_place(const struct worker_pages_search *search,
+                         const struct scaled_object_ref *object)
+{
+    size_t low = 0, high = search->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (compare(&search->objects[middle], object) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 /* Names come with calls: what is no name of an object, or no namespace, is none in a path of the
@@ -109,17 +120,21 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
     (void)now_ms;
-    if (search->has_more)
-        return;
-    if (!trigger_walk_is_of(trigger, search->namespace, search->name) ||
+    if (search->has_more || !trigger_walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
         !kubernetes_name_is_namespace(trigger->namespace) ||
-        !kubernetes_name_is_valid(trigger->name) || is_found(search, trigger))
+        !kubernetes_name_is_valid(trigger->name))
+        return;
+    const struct scaled_object_ref object = {trigger->namespace, trigger->name};
+    size_t place = find_place(search, &object);
+    struct scaled_object_ref *at = &search->objects[place];
+    if (place < search->count && compare(at, &object) == 0)
         return;
     search->has_more = search->count == WORKER_OBJECTS_MAX;
-    if (!search->has_more)
-        search->objects[search->count++] =
-            (struct scaled_object_ref){text_copy(trigger->namespace), text_copy(trigger->name)};
+    if (search->has_more)
+        return;
+    memmove(at + 1, at, (search->count++ - place) * sizeof(*at));
+    *at = (struct scaled_object_ref){text_copy(object.namespace), text_copy(object.name)};
 }
 
 /* False: the walk did not finish. One object is found without a walk over all triggers. */
@@ -129,14 +144,6 @@ static bool find_objects(struct worker_pages_search *search)
     if (search->namespace != NULL && search->name != NULL)
         return trigger_walk_object(walk, search->namespace, search->name, visit, search);
     return trigger_walk_all(walk, visit, search);
-}
-
-static int by_name(const void *left, const void *right)
-{
-    const struct scaled_object_ref *one = left;
-    const struct scaled_object_ref *other = right;
-    int order = strcmp(one->namespace, other->namespace);
-    return order != 0 ? order : strcmp(one->name, other->name);
 }
 
 /* ---- JSON ---- */
@@ -200,7 +207,6 @@ void worker_pages_list(void *context, const struct page_request *request,
     json_t *list = json_array();
     web_json_set(page, "objects", list);
     bool has_run = find_objects(&search);
-    qsort(search.objects, search.count, sizeof(*search.objects), by_name);
     for (size_t i = 0; i < search.count; i++) {
         struct scaled_object_ref *found = &search.objects[i];
         json_t *object = json_object();
