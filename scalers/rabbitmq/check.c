@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
+#include "shared/token.h"
 
 #include <string.h>
 #include <strings.h>
@@ -37,9 +38,8 @@ static void check_oauth(const struct rabbitmq_connection_options *connection,
     if (connection->endpoint_params != NULL && !is_url_query(connection->endpoint_params))
         error_add(mistakes, "endpointParams must be written as in a URL: name=value&name=value, "
                             "percent-encoded");
-    if (uri && strncasecmp(connection->oauth_token_uri, "http://", strlen("http://")) != 0 &&
-        strncasecmp(connection->oauth_token_uri, "https://", strlen("https://")) != 0)
-        error_add(mistakes, "oauthTokenURI must begin with http:// or https://");
+    if (uri)
+        token_check_endpoint("oauthTokenURI", connection->oauth_token_uri, mistakes);
     if (uri && connection->username != NULL)
         error_add(mistakes, "oauthTokenURI excludes username and password: set one of them");
 }

@@ -161,6 +161,9 @@ static bool parse(struct rabbitmq_url *url, const char *text, struct error *erro
     url->has_tls = scheme->has_tls;
     url->port = scheme->port;
     struct url_places places = url_find(text, strlen(text));
+    if (places.is_ambiguous)
+        return error_invalid(error, "host: a @ stands behind its host and port: in a user name, "
+                                    "password or path, write any of / ? # @ : percent-encoded");
     const char *path = text + places.path;
     return (places.host == places.user ||
             parse_user(url, text + places.user, places.host - places.user - 1, error)) &&

@@ -1,6 +1,7 @@
 #include "shared/http_address.h"
 
 #include "base/memory.h"
+#include "base/url.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -43,14 +44,14 @@ static bool split_url(const CURLU *url, struct http_address *address)
     address->base = text_format("%s://%s%s", scheme, address->host_port, path);
     address->user = part_of(url, CURLUPART_USER, CURLU_URLDECODE);
     address->password = part_of(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
-    /* An @ behind the host means that a password had a slash in it. */
-    return strchr(path, '@') == NULL;
+    return true;
 }
 
 bool http_address_parse(const char *text, struct http_address *ret_address)
 {
     _cleanup_(release_url) CURLU *url = curl_url();
     return is_http(text) && strpbrk(text, "?#") == NULL &&
+           !url_find(text, strlen(text)).is_ambiguous &&
            curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && split_url(url, ret_address);
 }
 

@@ -2,11 +2,13 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "shared/fetch.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     MAX_BODY_BYTES = 64 * 1024,
@@ -30,6 +32,16 @@ struct token_request {
     struct text form; /* a secret */
     struct fetcher *fetcher;
 };
+
+void token_check_endpoint(const char *key, const char *endpoint, struct error *mistakes)
+{
+    if (strncasecmp(endpoint, "http://", strlen("http://")) != 0 &&
+        strncasecmp(endpoint, "https://", strlen("https://")) != 0)
+        error_add(mistakes, "%s must begin with http:// or https://", key);
+    else if (url_find(endpoint, strlen(endpoint)).is_ambiguous)
+        error_add(mistakes,
+                  "%s: in a user name or password, write any of / ? # @ : percent-encoded", key);
+}
 
 static void escaped_done(char **escaped)
 {

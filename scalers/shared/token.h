@@ -25,6 +25,9 @@ struct token_source {
     const struct tls_options *tls; /* but its certificate, which is for the source alone to see */
 };
 
+/* Adds to the mistakes what is wrong with an endpoint that was given as this key. */
+void token_check_endpoint(const char *key, const char *endpoint, struct error *mistakes);
+
 struct token {
     char *text;          /* printable ASCII without spaces */
     int64_t lifetime_ms; /* at least a second */

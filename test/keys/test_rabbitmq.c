@@ -14,6 +14,8 @@ extern const struct scaler scaler_rabbitmq;
 static const struct key_case cases[] = {
     TAKES("host", "amqps://u:sesame@rabbit:65535/a%2Fb"),
     TAKES("host", "https://rabbit/prefix/vhost"),
+    REFUSES("write any of / ? # @ : percent-encoded", "host", "amqp://u:1234/sesame@rabbit/"),
+    REFUSES("write any of / ? # @ : percent-encoded", "host", "http://u:p@sesame?x@rabbit/"),
     REFUSES("host must be a URL that starts with", "host", "u:sesame@rabbit"),
     REFUSES("its port must be a number from 1 to 65535", "host", "amqp://u:sesame@rabbit:0/"),
     REFUSES("its port must be a number from 1 to 65535", "host", "amqp://u:sesame@rabbit:65536/"),
@@ -46,6 +48,8 @@ static const struct key_case cases[] = {
     TAKES("clientID", "c", HTTP, "oauthTokenURI", "http://login/", "clientSecret", "sesame"),
     REFUSES("oauthTokenURI, clientID and clientSecret go together", "clientID", "c", HTTP),
     TAKES("clientSecret", "sesame", HTTP, "oauthTokenURI", "http://login/", "clientID", "c"),
+    REFUSES("oauthTokenURI: in a user name or password, write any of", "oauthTokenURI",
+            "https://u:12/sesame@login/token", HTTP, "clientID", "c", "clientSecret", "sesame"),
     REFUSES("oauthTokenURI, clientID and clientSecret go together", "clientSecret", "sesame", HTTP),
     TAKES("scopes", "a, b", HTTP, "oauthTokenURI", "http://login/", "clientID", "c", "clientSecret",
           "sesame"),

@@ -58,9 +58,8 @@ void kafka_oauth_check(const struct kafka_connection_options *connection, struct
         connection->token_endpoint == NULL)
         error_add(mistakes,
                   "sasl \"oauthbearer\" needs username, password and oauthTokenEndpointUri");
-    else if (!text_starts_with(connection->token_endpoint, "http://") &&
-             !text_starts_with(connection->token_endpoint, "https://"))
-        error_add(mistakes, "oauthTokenEndpointUri must begin with http:// or https://");
+    else
+        token_check_endpoint("oauthTokenEndpointUri", connection->token_endpoint, mistakes);
 
     const char **words = kafka_oauth_extensions(connection->oauth_extensions, &count);
     if (words == NULL)
