@@ -397,6 +397,58 @@ static void a_slot_without_a_channel_keeps_nothing_from_those_that_have_one(void
     stop(&fixture);
 }
 
+/* As after the first queues of a connection that has others later. */
+static void add_another_feed(struct fixture *fixture)
+{
+    test_feed_free(fixture->feed);
+    fixture->feed = test_feed_new(&scaler_rabbitmq);
+    test_feed_set_timeout(fixture->feed, TIMEOUT_MS);
+}
+
+/* The first one's hang for ever. */
+static void a_group_has_channels_while_one_of_its_slots_does(void **state)
+{
+    (void)state;
+    enum { HANGING = 3, FIRST = 27, OTHERS = 70 };
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.channel_max = 4});
+    for (size_t i = 1; i <= HANGING; i++) {
+        _cleanup_(memory_free) char *name = text_format("hanging%zu", i);
+        add_queue(&fixture, name);
+    }
+    add_queues(&fixture, 1, FIRST);
+    run_well(&fixture);
+    for (size_t i = 0; i < HANGING; i++)
+        assert_ended(fixture.feed, i, TASK_TIMED_OUT);
+
+    add_another_feed(&fixture);
+    add_queues(&fixture, 1, OTHERS);
+    run_well(&fixture);
+    for (size_t i = 1; i <= OTHERS; i++)
+        assert_waiting(fixture.feed, i - 1, (double)i);
+    stop(&fixture);
+}
+
+static void few_channels_are_used_by_all_groups(void **state)
+{
+    (void)state;
+    for (int channels = 1; channels <= 3; channels++) {
+        struct fixture fixture;
+        start(&fixture, &(struct amqp_script){.channel_max = channels});
+        add_queue(&fixture, "missing");
+        add_queues(&fixture, 1, 5);
+        for (int round = 0; round < 3; round++) {
+            run_well(&fixture);
+            assert_failed(&fixture, 0, "NOT_FOUND");
+            for (size_t i = 1; i <= 5; i++)
+                assert_waiting(fixture.feed, i, (double)i);
+            test_feed_again(fixture.feed);
+            test_feed_task(fixture.feed, 5)->task.isolate = true;
+        }
+        stop(&fixture);
+    }
+}
+
 static void a_broker_without_limits_has_ours(void **state)
 {
     (void)state;
@@ -617,6 +669,8 @@ int main(void)
         cmocka_unit_test(channels_are_used_again),
         cmocka_unit_test(without_channels_the_connection_is_given_up),
         cmocka_unit_test(a_slot_without_a_channel_keeps_nothing_from_those_that_have_one),
+        cmocka_unit_test(a_group_has_channels_while_one_of_its_slots_does),
+        cmocka_unit_test(few_channels_are_used_by_all_groups),
         cmocka_unit_test(a_broker_without_limits_has_ours),
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
         cmocka_unit_test(a_broker_that_answers_no_opening_is_lost),

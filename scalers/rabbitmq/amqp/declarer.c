@@ -106,13 +106,12 @@ bool rabbitmq_declarer_send(struct rabbitmq_declarer *declarer, struct error *er
         return true;
     for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
         sent = send_group(declarer, (enum rabbitmq_group)group, error);
-    for (int group = 0; sent && group < RABBITMQ_GROUPS; group++)
-        if (declarer->requests.waiting_count[group] > 0 &&
-            rabbitmq_slots_are_exhausted(&declarer->slots, (enum rabbitmq_group)group))
-            return error_unavailable(error,
-                                     "RabbitMQ at %s: queues timed out until no channels were "
-                                     "left; reconnecting",
-                                     declarer->connection->address);
+    if (sent && rabbitmq_declarer_has_waiting(declarer) &&
+        rabbitmq_slots_are_exhausted(&declarer->slots))
+        return error_unavailable(error,
+                                 "RabbitMQ at %s: queues timed out until no channels were left; "
+                                 "reconnecting",
+                                 declarer->connection->address);
     return sent;
 }
 

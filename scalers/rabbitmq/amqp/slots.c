@@ -24,6 +24,29 @@ size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_gr
     return count > 0 ? count : 1;
 }
 
+static bool has_channel(const struct rabbitmq_slots *slots, enum rabbitmq_group group)
+{
+    for (size_t i = 0; i < groups[group].count; i++)
+        if (slots->used[groups[group].first + i] != NULL)
+            return true;
+    return false;
+}
+
+/* The idle channel of another group, where the broker allows no more, and none will come back. */
+static struct rabbitmq_channel *take_idle(struct rabbitmq_slots *slots, enum rabbitmq_group group)
+{
+    if (slots->stalled != NULL || has_channel(slots, group))
+        return NULL;
+    for (size_t slot = RABBITMQ_SLOTS; slot-- > 0;) {
+        struct rabbitmq_channel *channel = slots->used[slot];
+        if (channel != NULL && !rabbitmq_channel_owes(channel)) {
+            slots->used[slot] = NULL;
+            return channel;
+        }
+    }
+    return NULL;
+}
+
 struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
                                                 enum rabbitmq_group group, size_t index)
 {
@@ -31,6 +54,8 @@ struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
     if (*slot != NULL)
         return *slot;
     *slot = rabbitmq_channels_take(&slots->channels);
+    if (*slot == NULL)
+        *slot = take_idle(slots, group);
     if (*slot == NULL)
         return NULL;
     (*slot)->pipeline = (*slot)->max_pipeline = groups[group].pipeline;
@@ -58,11 +83,14 @@ bool rabbitmq_slots_are_single(enum rabbitmq_group group)
     return groups[group].pipeline == 1;
 }
 
-bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots, enum rabbitmq_group group)
+bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots)
 {
     const struct rabbitmq_channels *channels = &slots->channels;
-    return slots->stalled == NULL && slots->used[groups[group].first] == NULL &&
-           channels->spare == NULL && channels->used == channels->connection->max_channels;
+    for (size_t group = 0; group < RABBITMQ_GROUPS; group++)
+        if (has_channel(slots, (enum rabbitmq_group)group))
+            return false;
+    return slots->stalled == NULL && channels->spare == NULL &&
+           channels->used == channels->connection->max_channels;
 }
 
 /* RABBITMQ_SLOTS: none. */

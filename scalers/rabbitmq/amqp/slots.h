@@ -30,7 +30,7 @@ struct rabbitmq_slots {
 };
 
 /* The slots of a group; one of them has a channel from then on, or is NULL where the broker allows
- * no more. */
+ * no more. A group that has none then takes one from another group once it is idle there. */
 size_t rabbitmq_slots_count(const struct rabbitmq_slots *slots, enum rabbitmq_group group);
 struct rabbitmq_channel *rabbitmq_slots_channel(struct rabbitmq_slots *slots,
                                                 enum rabbitmq_group group, size_t index);
@@ -43,8 +43,8 @@ struct rabbitmq_channel *rabbitmq_slots_next(const struct rabbitmq_slots *slots,
 /* Whether its channels take one request at a time. */
 bool rabbitmq_slots_are_single(enum rabbitmq_group group);
 
-/* Whether the group has no channel, and there will be none. */
-bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots, enum rabbitmq_group group);
+/* Whether there is no channel, and there will be none. */
+bool rabbitmq_slots_are_exhausted(const struct rabbitmq_slots *slots);
 
 /* Whether the channel has a slot: else it is stalled. */
 bool rabbitmq_slots_has(const struct rabbitmq_slots *slots, const struct rabbitmq_channel *channel);
