@@ -16,7 +16,10 @@ struct rabbitmq_listing {
     enum rabbitmq_source source;
     bool is_in_flight;
     int64_t sent_ms;
+    int64_t next_ms; /* the first deadline of its lookups */
     struct rabbitmq_lookup *lookups;
+    struct rabbitmq_lookup *waiting; /* for the next one */
+    size_t waiting_count;
 };
 
 /* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not

@@ -83,7 +83,7 @@ void rabbitmq_management_disconnect(struct rabbitmq_management *client)
 static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
     rabbitmq_lookup_use_statistics(lookup);
-    rabbitmq_lookup_move(lookup, &client->waiting);
+    rabbitmq_management_wait(client, lookup);
 }
 
 static void take_result(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
@@ -96,7 +96,7 @@ static void take_result(struct rabbitmq_management *client, struct rabbitmq_look
     else if (result == RABBITMQ_LOOKUP_LACKING)
         use_statistics(client, lookup);
     else
-        rabbitmq_lookup_move(lookup, &client->waiting); /* for its next page */
+        rabbitmq_management_wait(client, lookup); /* for its next page */
 }
 
 /* Of a queue that is known to hang, as others were answered after it was isolated, a time-out says
@@ -178,7 +178,7 @@ static bool take_listing_answer(struct rabbitmq_management *client,
         return error_unavailable(error, "%s: unexpected reply: no list of queues",
                                  rabbitmq_http_name(client->http));
     while (listing->lookups != NULL)
-        rabbitmq_lookup_move(listing->lookups, &client->waiting);
+        rabbitmq_management_wait(client, listing->lookups);
     return true;
 }
 
@@ -279,22 +279,35 @@ static void take_tasks(struct rabbitmq_management *client, struct feed *feed)
             rest || task->isolate ? RABBITMQ_SOURCE_STATISTICS : RABBITMQ_SOURCE_TOTALS;
         struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(task, source);
         lookup->is_single = task->isolate;
-        rabbitmq_lookup_move(lookup, &client->waiting);
+        rabbitmq_management_wait(client, lookup);
     }
 }
 
 /* A listing may be waited for longer than some of its lookups have time. */
 static void time_out_listed(struct rabbitmq_management *client, int64_t now_ms, int64_t *next_ms)
 {
+    struct rabbitmq_listing *listing = &client->listings[RABBITMQ_SOURCE_STATISTICS];
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(client->listings[RABBITMQ_SOURCE_STATISTICS].lookups, lookup, next) {
-        int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
-        if (now_ms >= deadline_ms)
-            time_out(client, lookup);
-        else if (deadline_ms < *next_ms)
-            *next_ms = deadline_ms;
+    if (listing->lookups == NULL)
+        return;
+    if (now_ms >= listing->next_ms) {
+        listing->next_ms = CLOCK_NEVER;
+        DL_FOREACH_SAFE(listing->lookups, lookup, next) {
+            int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
+            if (now_ms >= deadline_ms)
+                time_out(client, lookup);
+            else
+                listing->next_ms = clock_earlier(listing->next_ms, deadline_ms);
+        }
     }
+    *next_ms = clock_earlier(*next_ms, listing->next_ms);
+}
+
+static bool has_waiting(const struct rabbitmq_management *client)
+{
+    return client->waiting != NULL || client->listings[RABBITMQ_SOURCE_TOTALS].waiting != NULL ||
+           client->listings[RABBITMQ_SOURCE_STATISTICS].waiting != NULL;
 }
 
 /* Slow requests give up their places to those that wait. */
@@ -302,7 +315,7 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
 {
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
-    if (client->waiting == NULL || rabbitmq_http_has_capacity(client->http))
+    if (!has_waiting(client) || rabbitmq_http_has_capacity(client->http))
         return;
     DL_FOREACH_SAFE(client->requested, lookup, next) {
         int64_t slow_ms = lookup->request_ms + SLOW_MS;
@@ -338,6 +351,8 @@ static void abandon(struct rabbitmq_management *client)
     rabbitmq_lookup_drop_all(&client->requested);
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++) {
         rabbitmq_lookup_drop_all(&client->listings[i].lookups);
+        rabbitmq_lookup_drop_all(&client->listings[i].waiting);
+        client->listings[i].waiting_count = 0;
         client->listings[i].is_in_flight = false;
     }
 }

@@ -21,11 +21,14 @@ struct rabbitmq_management {
     int64_t isolated_ms; /* the last time that a slow request gave way to others; 0: never */
 
     /* Of a measurement. Each lookup is in one of these lists. */
-    struct rabbitmq_lookup *waiting;
+    struct rabbitmq_lookup *waiting;   /* to be requested alone: the others wait in `listings` */
     struct rabbitmq_lookup *requested; /* one by one, and pages */
     struct rabbitmq_listing listings[RABBITMQ_SOURCES];
     struct error unreached; /* the last RABBITMQ_HTTP_NO_BROKER of a queue */
 };
+
+/* Lets a lookup wait for its next request. */
+void rabbitmq_management_wait(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup);
 
 /* Begins as many requests for the lookups that wait as there is capacity for. */
 void rabbitmq_management_request(struct rabbitmq_management *client);

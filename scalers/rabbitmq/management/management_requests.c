@@ -48,92 +48,77 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
 
-/* Whether a listing of this source answers it. */
-static bool is_listed_by(const struct rabbitmq_lookup *lookup, enum rabbitmq_source source)
+void rabbitmq_management_wait(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
-    return !lookup->query->use_regex && !lookup->is_single && lookup->source == source;
+    struct rabbitmq_listing *listing = &client->listings[lookup->source];
+    bool is_listed = !lookup->query->use_regex && !lookup->is_single;
+    rabbitmq_lookup_move(lookup, is_listed ? &listing->waiting : &client->waiting);
+    listing->waiting_count += is_listed;
 }
 
-static void request_listing(struct rabbitmq_management *client, enum rabbitmq_source source)
+static void request_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing)
 {
-    struct rabbitmq_listing *listing = &client->listings[source];
-    struct rabbitmq_lookup *lookup;
-    struct rabbitmq_lookup *next;
     int64_t last_ms = 0;
-    DL_FOREACH_SAFE(client->waiting, lookup, next) {
-        if (!is_listed_by(lookup, source))
-            continue;
+    listing->next_ms = CLOCK_NEVER;
+    while (listing->waiting != NULL) {
+        struct rabbitmq_lookup *lookup = listing->waiting;
         note_sent(lookup);
         rabbitmq_lookup_move(lookup, &listing->lookups);
-        if (rabbitmq_management_deadline_ms(client, lookup) > last_ms)
-            last_ms = rabbitmq_management_deadline_ms(client, lookup);
+        int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
+        listing->next_ms = clock_earlier(listing->next_ms, deadline_ms);
+        if (deadline_ms > last_ms)
+            last_ms = deadline_ms;
     }
+    listing->waiting_count = 0;
     listing->sent_ms = clock_now_ms();
     int64_t deadline_ms =
-        source == RABBITMQ_SOURCE_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
-    _cleanup_(memory_free) char *path = rabbitmq_lookup_listing_path(&client->vhost, source);
+        listing->source == RABBITMQ_SOURCE_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
+    _cleanup_(memory_free) char *path =
+        rabbitmq_lookup_listing_path(&client->vhost, listing->source);
     listing->is_in_flight = true;
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
 }
 
-static size_t count_listed_by(const struct rabbitmq_management *client, enum rabbitmq_source source)
-{
-    const struct rabbitmq_lookup *lookup;
-    size_t count = 0;
-    DL_FOREACH(client->waiting, lookup)
-        count += is_listed_by(lookup, source);
-    return count;
-}
-
 static void choose_totals(struct rabbitmq_management *client)
 {
-    size_t count = count_listed_by(client, RABBITMQ_SOURCE_TOTALS);
+    struct rabbitmq_listing *listing = &client->listings[RABBITMQ_SOURCE_TOTALS];
+    size_t count = listing->waiting_count;
     if (count == 0)
         return;
     if (rabbitmq_preference_lists_totals(&client->preference, count, clock_now_ms())) {
-        if (!client->listings[RABBITMQ_SOURCE_TOTALS].is_in_flight &&
-            rabbitmq_http_has_capacity(client->http))
-            request_listing(client, RABBITMQ_SOURCE_TOTALS);
+        if (!listing->is_in_flight && rabbitmq_http_has_capacity(client->http))
+            request_listing(client, listing);
         return;
     }
-    struct rabbitmq_lookup *lookup;
-    DL_FOREACH(client->waiting, lookup)
-        if (is_listed_by(lookup, RABBITMQ_SOURCE_TOTALS))
-            rabbitmq_lookup_use_statistics(lookup);
+    while (listing->waiting != NULL) {
+        rabbitmq_lookup_use_statistics(listing->waiting);
+        rabbitmq_management_wait(client, listing->waiting);
+    }
+    listing->waiting_count = 0;
 }
 
 /* Where they are listed, a few are requested one by one as well: the listing may take too long. */
 static void choose_statistics(struct rabbitmq_management *client)
 {
-    size_t count = count_listed_by(client, RABBITMQ_SOURCE_STATISTICS);
+    struct rabbitmq_listing *listing = &client->listings[RABBITMQ_SOURCE_STATISTICS];
+    size_t count = listing->waiting_count;
     bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
-    bool in_flight = client->listings[RABBITMQ_SOURCE_STATISTICS].is_in_flight;
-    if (listed && (in_flight || !rabbitmq_http_has_capacity(client->http)))
+    if (listed && (listing->is_in_flight || !rabbitmq_http_has_capacity(client->http)))
         return; /* by the next listing */
     size_t singles = listed ? RABBITMQ_MAX_GETS : count;
-    struct rabbitmq_lookup *lookup;
-    DL_FOREACH(client->waiting, lookup) {
-        if (singles == 0)
-            break;
-        if (!is_listed_by(lookup, RABBITMQ_SOURCE_STATISTICS))
-            continue;
-        lookup->is_single = true;
-        singles--;
+    for (; singles > 0 && listing->waiting != NULL; singles--) {
+        listing->waiting->is_single = true;
+        listing->waiting_count--;
+        rabbitmq_management_wait(client, listing->waiting);
     }
     if (listed)
-        request_listing(client, RABBITMQ_SOURCE_STATISTICS);
+        request_listing(client, listing);
 }
 
 void rabbitmq_management_request(struct rabbitmq_management *client)
 {
     choose_totals(client);
     choose_statistics(client);
-    struct rabbitmq_lookup *lookup;
-    struct rabbitmq_lookup *next;
-    DL_FOREACH_SAFE(client->waiting, lookup, next) {
-        if (!rabbitmq_http_has_capacity(client->http))
-            return;
-        if (lookup->query->use_regex || lookup->is_single)
-            request_one(client, lookup);
-    }
+    while (client->waiting != NULL && rabbitmq_http_has_capacity(client->http))
+        request_one(client, client->waiting);
 }
