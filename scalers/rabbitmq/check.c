@@ -11,6 +11,7 @@
 
 enum {
     MAX_QUEUE_NAME_BYTES = 255, /* AMQP's short string */
+    MAX_VHOST_BYTES = 255,      /* another */
     MAX_PATTERN_BYTES = 2000,   /* of a request line's 8,000, each may become three */
 };
 
@@ -22,6 +23,24 @@ static bool is_url_query(const char *text)
             (*text == '%' && text_percent_byte(text, strnlen(text, 3)) < 0))
             return false;
     return true;
+}
+
+static const char needs_amqp[] = "needs a host that starts with amqp:// or amqps://: it cannot be "
+                                 "in a path of the management API";
+
+/* In a path they lead elsewhere: libcurl takes them out, and RabbitMQ the encoded ones. */
+static bool is_dots(const char *name)
+{
+    return text_equal(name, ".") || text_equal(name, "..");
+}
+
+static void check_vhost(const struct rabbitmq_url *url, struct error *mistakes)
+{
+    if (url->is_http && is_dots(url->vhost))
+        error_add(mistakes, "a virtual host named . or .. %s", needs_amqp);
+    if (!url->is_http && strlen(url->vhost) > MAX_VHOST_BYTES)
+        error_add(mistakes, "a virtual host's name has at most %d bytes over AMQP",
+                  MAX_VHOST_BYTES);
 }
 
 static void check_oauth(const struct rabbitmq_connection_options *connection,
@@ -52,6 +71,8 @@ void rabbitmq_check_connection(const void *connection_options, struct error *mis
     bool good = rabbitmq_url_parse(connection, &url, &error);
     if (!good && connection->host[0] != '\0') /* a missing host is already reported */
         error_add(mistakes, "%s", error_text(&error));
+    if (good)
+        check_vhost(&url, mistakes);
     if (good && connection->protocol == RABBITMQ_PROTOCOL_AMQP && url.is_http)
         error_add(mistakes, "protocol amqp needs a host that starts with amqp:// or amqps://");
     if (good && connection->protocol == RABBITMQ_PROTOCOL_HTTP && !url.is_http)
@@ -112,6 +133,8 @@ void rabbitmq_check_trigger(const struct options *options, struct error *mistake
     int max_bytes = query->use_regex ? MAX_PATTERN_BYTES : MAX_QUEUE_NAME_BYTES;
     if (strlen(query->queue_name) > (size_t)max_bytes)
         error_add(mistakes, "queueName must have at most %d bytes", max_bytes);
+    if (rabbitmq_is_http(connection) && !query->use_regex && is_dots(query->queue_name))
+        error_add(mistakes, "a queue named . or .. %s", needs_amqp);
     /* Over AMQP the broker would answer for the name without it, as for another queue. */
     if (strpbrk(query->queue_name, "\r\n") != NULL)
         error_add(mistakes, "queueName must have no line break: RabbitMQ drops it");
