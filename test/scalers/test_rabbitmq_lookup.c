@@ -36,6 +36,7 @@ extern const struct scaler scaler_rabbitmq;
 #define MISSING "NOT_FOUND"
 #define INCOMPLETE "the management API does not report its messages_ready"
 #define UNSETTLED "not known yet whether it is empty"
+#define UNLISTED "RabbitMQ's management API lists "
 #define DOUBTED "may have just started"
 
 enum { MAX_PAGES = 3 };
@@ -48,6 +49,7 @@ struct row {
     } pages[MAX_PAGES];
     const char *error; /* words of it; NULL: none, and so many: */
     double messages;
+    size_t unlisted; /* queues that match, and are on no page */
 };
 
 static void take_one(const struct row *row, struct rabbitmq_lookup *lookup,
@@ -71,13 +73,14 @@ static void take_pages(const struct row *row, struct rabbitmq_lookup *lookup,
 {
     enum rabbitmq_lookup_result result = RABBITMQ_LOOKUP_NEXT_PAGE;
     size_t count = 0;
-    while (count < MAX_PAGES && row->pages[count].queues != NULL)
-        count++;
+    size_t matches = row->unlisted;
+    for (; count < MAX_PAGES && row->pages[count].queues != NULL; count++)
+        matches += row->pages[count].queues[0] != '\0';
     for (size_t i = 0; i < count && result == RABBITMQ_LOOKUP_NEXT_PAGE; i++) {
         bool counted;
         _cleanup_(memory_free) char *text =
-            text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%s]}", count, count,
-                        row->pages[i].queues);
+            text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%s]}", matches,
+                        count, row->pages[i].queues);
         json_t *page = json_loads(text, 0, NULL);
         assert_non_null(page);
         result = rabbitmq_lookup_take_page(lookup, vhost, page, row->pages[i].doubt, &counted);
@@ -193,6 +196,10 @@ static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
         {STATISTICS, {{BELIEVED, ""}}, NULL, 0}, /* nothing matches */
         {STATISTICS, {{ZEROS, ""}}, NULL, 0},
         {TOTALS, {{BELIEVED, ""}}, LACKING, 0},
+        {TOTALS, {{BELIEVED, CLASSIC("3")}}, NULL, 3, .unlisted = 1},
+        {TOTALS, {{BELIEVED, CLASSIC("0")}}, LACKING, 0, .unlisted = 1},
+        {STATISTICS, {{BELIEVED, ""}}, UNLISTED "0 of the 5", 0, .unlisted = 5},
+        {STATISTICS, {{BELIEVED, CLASSIC("0")}}, UNLISTED "1 of the 2", 0, .unlisted = 1},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         assert_row(&rows[i], "QueueLength", true);

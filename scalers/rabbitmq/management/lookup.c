@@ -324,6 +324,13 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     }
     if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
         return RABBITMQ_LOOKUP_NEXT_PAGE;
+    /* Totals may lack some: where others have messages, these are the answer all the same. */
+    if (!totals && (json_int_t)all->queues < matches) {
+        task_failf(lookup->task,
+                   "the queues that match '%s': RabbitMQ's management API lists %zu of the %lld",
+                   lookup->query->queue_name, all->queues, (long long)matches);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
     if (totals && all->counts.messages == 0) {
         lookup->empty = all->queues;
         *ret_counted = true;

@@ -14,6 +14,7 @@
  *   no such queue in totals     a list that took a second may be cut short   preference  statistics
  *   a pattern's sum of totals   ... and its sum lacks messages               preference  statistics
  *   a pattern's totals, all 0   they lack quorum queues without a leader     lookup      (1)
+ *   a pattern's statistics      they list fewer queues than they count      lookup      an error
  *   a 0 of a quorum queue       its leader has changed, or has not reported  leaders     (2)
  *   a 0 of statistics           they begin with 0 when the broker starts     preference  an error
  *   a count that is not there   it is no 0                                   counts      (2)
