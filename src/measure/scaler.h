@@ -138,8 +138,9 @@ struct scaler {
     bool subscribes;
 
     /* Optional: the memory that the client keeps of a query while it is measured and subscribed to,
-     * for the limit of its trigger's namespace. Must cope with wrong metadata, as metric_spec.
-     * NULL: little, however long the values are. */
+     * for the limit of its trigger's namespace. Of metadata with mistakes it is not asked for, but
+     * where the connection is not known yet `check` was not called: it must cope with what that
+     * refuses. NULL: little, however long the values are. */
     size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */

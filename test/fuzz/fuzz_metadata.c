@@ -1,8 +1,9 @@
 /*
  * Strings, each with its NUL, as the namespace and metadata of a ScaledObject. Whatever they are,
  * there is a trigger with a metric and a target, its mistakes are text in words, and without
- * secrets. What has no mistakes is connected to and measured, with no network but network.h. What
- * it replies is behind a byte of 255 where a key would begin.
+ * secrets, and the hooks that may be called beside mistakes cope with it. What has no mistakes is
+ * connected to and measured, with no network but network.h. What it replies is behind a byte of 255
+ * where a key would begin.
  *
  * Kafka's and NATS' client libraries have many threads: they are called up to where they would
  * begin to connect, and fail there.
@@ -158,8 +159,6 @@ static void measure(const struct trigger *trigger, const struct trigger_ref *ref
     _cleanup_(error_done) struct error error = {0};
     scaler_check(scaler, &options, &error);
     require(!error_is_set(&error));
-    if (scaler->client_bytes != NULL)
-        scaler->client_bytes(options.query);
 
     struct fuzz_query query = {options.query, trigger->parsed.values[OPTION_QUERY]};
     const struct fuzz_query queries[] = {query, query};
@@ -172,6 +171,24 @@ static void measure(const struct trigger *trigger, const struct trigger_ref *ref
     require(!has_secret(trigger, ref) || strstr(error_text(&error), word) == NULL);
 }
 
+/* Who calls these may know of no mistake yet, or look for all of them (measure/scaler.h). */
+static void call_hooks(const struct trigger *trigger)
+{
+    const struct scaler *scaler = trigger->parsed.scaler;
+    const char *advice = NULL;
+    _cleanup_(error_done) struct error mistakes = {0};
+    if (scaler == NULL)
+        return;
+    struct options options = trigger_parsed_options(&trigger->parsed);
+    scaler_check(scaler, &options, &mistakes);
+    if (scaler->reports != NULL)
+        scaler->reports(&options, &advice);
+    if (scaler->in_work != NULL)
+        scaler->in_work(&options);
+    if (scaler->client_bytes != NULL)
+        scaler->client_bytes(options.query);
+}
+
 static void require_sound(const struct trigger *trigger, const struct trigger_ref *ref,
                           const struct replies *replies)
 {
@@ -182,6 +199,7 @@ static void require_sound(const struct trigger *trigger, const struct trigger_re
     require(text_is_utf8(text, strlen(text)));
     require(guesses(ref) || strstr(text, hidden) == NULL);
     require(!has_secret(trigger, ref) || strstr(text, word) == NULL);
+    call_hooks(trigger);
     if (error_is_set(&trigger->parsed.mistakes))
         return;
     evaluate(trigger);

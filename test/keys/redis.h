@@ -9,6 +9,11 @@
 #define REDIS_32 "{prefixprefixprefixprefixprefix}"
 #define REDIS_256 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32
 
+/* Together they would be more names than one trigger has; the keys are empty ones. */
+#define REFUSES_KEYS_AND_LIBRARY(keys)                                                             \
+    REFUSES("set one of keys and library", "keys", keys, "library", "bullmq", "queueName", "{q}",  \
+            "listName", "")
+
 /* Of what is measured. */
 #define REDIS_LIST_CASES                                                                           \
     TAKES("listName", "jobs:{1} of/all"), REFUSES("listName is missing", "listName", ""),          \
@@ -17,6 +22,10 @@
         REFUSES("set one of listName and keys", "keys", "a"),                                      \
         REFUSES("keys: number 2 is empty", "keys", "a,", "listName", ""),                          \
         REFUSES("keys: number 3 is number 1 again", "keys", "a,b,a", "listName", ""),              \
+        REFUSES_KEYS_AND_LIBRARY(",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"),   \
+        REFUSES_KEYS_AND_LIBRARY(",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"),  \
+        REFUSES_KEYS_AND_LIBRARY(                                                                  \
+            ",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"),                    \
         TAKES("library", "none"), DEFAULT("library", "none"),                                      \
         TAKES("library", "bullmq", "queueName", "videos", "prefix", "{b}", "listName", ""),        \
         TAKES("library", "rq", "queueName", "videos", "prefix", "{rq}", "listName", ""),           \

@@ -1018,6 +1018,26 @@ static void what_a_client_keeps_of_a_query_grows_with_its_keys(void **state)
     text_done(&keys);
 }
 
+/* They are counted before the mistake is known, where the connection is read later. */
+static void keys_beside_a_library_are_not_counted(void **state)
+{
+    (void)state;
+    static const int counts[] = {60, 61, 64};
+    _cleanup_(trigger_done) struct trigger alone = trigger_of(
+        &scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq", "queueName", "q"));
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
+        _cleanup_(text_done) struct text keys = {0};
+        for (int key = 0; key < counts[i]; key++)
+            text_addf(&keys, "%s%d", key == 0 ? "" : ",", key);
+        _cleanup_(trigger_done) struct trigger both =
+            trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "keys", keys.bytes,
+                                            "library", "bullmq", "queueName", "q"));
+        assert_false(both.good);
+        assert_int_equal(scaler_redis.client_bytes(both.options.query),
+                         scaler_redis.client_bytes(alone.options.query));
+    }
+}
+
 /* Scaling policies are refused what is not reported. */
 static void only_a_library_and_a_lag_report_more_than_what_waits(void **state)
 {
@@ -1104,6 +1124,7 @@ int main(void)
         cmocka_unit_test(nor_does_one_that_makes_us_send_more),
         cmocka_unit_test(a_server_that_reads_nothing_is_sent_little),
         cmocka_unit_test(what_a_client_keeps_of_a_query_grows_with_its_keys),
+        cmocka_unit_test(keys_beside_a_library_are_not_counted),
         cmocka_unit_test(only_a_library_and_a_lag_report_more_than_what_waits),
         cmocka_unit_test(the_lags_of_all_groups_of_a_stream_are_one_bundle),
     };

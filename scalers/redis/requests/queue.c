@@ -93,11 +93,12 @@ char *redis_queue_name(const struct redis_list_query *query)
 
 /* ---- keys ---- */
 
-/* The names of a queue's keys; those of a library in the order of its parts. */
+/* The names of a queue's keys: those of a library, in the order of its parts, or the trigger's. */
 struct names {
     char *keys[OPTION_MAX_PIECES + 1]; /* ending with NULL */
     size_t count;
 };
+_Static_assert(PARTS <= (int)OPTION_MAX_PIECES, "the names of a library have a place");
 
 static void names_done(struct names *names)
 {
@@ -108,11 +109,16 @@ static void names_done(struct names *names)
 static struct names names_of(const struct redis_list_query *query)
 {
     struct names names = {0};
-    for (size_t i = 0; i < query->keys.count; i++)
-        names.keys[names.count++] = text_copy(query->keys.items[i]);
+    if (query->library == REDIS_NO_LIBRARY) {
+        while (names.count < query->keys.count) {
+            names.keys[names.count] = text_copy(query->keys.items[names.count]);
+            names.count++;
+        }
+        return names;
+    }
     const struct library *library = &libraries[query->library];
     const char *prefix = query->prefix == NULL ? library->prefix : query->prefix;
-    for (size_t i = 0; query->library != REDIS_NO_LIBRARY && i < PARTS; i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         const struct part *part = &library->parts[i];
         bool is_of_queue = part->after != NULL;
         names.keys[names.count++] =

@@ -40,23 +40,24 @@ size_t budget_min(size_t metadata_bytes)
            memory_heap_bytes(metadata_bytes);
 }
 
-static size_t client_bytes(const struct trigger_parsed *parsed)
+/* With mistakes it is never measured; where only the connection is missing it may be soon. */
+static size_t client_bytes(const struct trigger *trigger)
 {
     enum { USUAL_BYTES = 128 };
-    const struct option_values *query = parsed->values[OPTION_QUERY];
-    if (query == NULL || parsed->scaler->client_bytes == NULL)
+    const struct scaler *scaler = trigger->parsed.scaler;
+    if (trigger->phase == TRIGGER_INVALID || scaler->client_bytes == NULL)
         return USUAL_BYTES;
-    return parsed->scaler->client_bytes(query->data);
+    return scaler->client_bytes(trigger->parsed.values[OPTION_QUERY]->data);
 }
 
 /* Of a trigger with a reading: the values that were answered lately, its namespace's place in the
  * schedule, and what its source's client keeps of it. */
-static size_t reading_bytes(const struct trigger_parsed *parsed)
+static size_t reading_bytes(const struct trigger *trigger)
 {
     enum { USUAL_ENTRIES = 8, SCHEDULE_BYTES = 32 };
     return memory_heap_bytes(sizeof(struct peak_value)) +
            memory_heap_bytes(USUAL_ENTRIES * sizeof(struct peak_value_entry)) + SCHEDULE_BYTES +
-           client_bytes(parsed);
+           client_bytes(trigger);
 }
 
 /* A policy's query keeps samples, and the intervals at which it is measured. */
@@ -123,7 +124,7 @@ static size_t own_bytes(const struct budgets *budgets, const struct trigger *tri
            COPIES_OF_CONNECTION * text_heap_bytes(trigger->parsed.connection_name) +
            COPIES_OF_MISTAKES * text_heap_bytes(trigger->parsed.mistakes.text) +
            values_bytes(trigger->parsed.values[OPTION_QUERY]) +
-           values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes(&trigger->parsed) +
+           values_bytes(trigger->parsed.values[OPTION_TARGET]) + reading_bytes(trigger) +
            policy_bytes(trigger->policy) + (budgets->has_rows ? row_bytes(trigger) : 0);
 }
 
