@@ -6,6 +6,7 @@
 #include "redis/measure.h"
 #include "redis/options.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,12 +177,13 @@ enum { SEEN_MS = 15 * 1000, SEEN_AT_WORK_MS = 5 * 60 * 1000 };
 enum { MAX_CONSUMERS = 7000 };
 _Static_assert(1 + MAX_CONSUMERS * 9 <= REDIS_MAX_ELEMENTS, "the reply is not too large");
 
-static bool is_seen(const redisReply *consumer)
+/* 1 or 0; NAN: the server does not say. */
+static double count_seen(const redisReply *consumer)
 {
     const redisReply *pending = field(consumer, "pending");
     const redisReply *idle = field(consumer, "idle");
     if (!redis_reply_is_count(pending) || !redis_reply_is_count(idle))
-        return false;
+        return NAN;
     return idle->integer <= (pending->integer > 0 ? SEEN_AT_WORK_MS : SEEN_MS);
 }
 
@@ -215,14 +217,14 @@ static void on_consumers(struct redis_link *link, struct redis_command *command,
     struct task *task = redis_command_take_task(command);
     if (task == NULL)
         return;
-    if (reply->type == REDIS_REPLY_ARRAY)
-        command->reading.consumers = 0;
-    else if (reply->type == REDIS_REPLY_ERROR)
-        warn_of_error(link->owner.self, task, reply);
-    else
-        warn_once(link->owner.self, task, "unexpected reply");
+    double consumers = reply->type == REDIS_REPLY_ARRAY ? 0 : NAN;
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-        command->reading.consumers += is_seen(reply->element[i]);
+        consumers += count_seen(reply->element[i]);
+    if (reply->type == REDIS_REPLY_ERROR)
+        warn_of_error(link->owner.self, task, reply);
+    else if (isnan(consumers))
+        warn_once(link->owner.self, task, "unexpected reply");
+    command->reading.consumers = consumers;
     task_answer(task, &command->reading);
 }
 
