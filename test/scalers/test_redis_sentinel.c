@@ -434,6 +434,24 @@ static void the_former_master_is_measured_where_the_sentinel_does_not_answer_aga
     world_stop(&world);
 }
 
+/* Both are read at once where our thread comes to it late. */
+static void a_failover_right_behind_the_reply_to_subscribe_is_noticed(void **state)
+{
+    static const char subscribed[] =
+        "*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n" SWITCH;
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 1, 0);
+    names_master(&world, 0, 2, 2, 1);
+    add_line(&world, 0, (struct redis_line){"SUBSCRIBE", subscribed, .times = 1});
+    connect_client(&world);
+    assert_true(measure(&world) == 2);
+    assert_int_equal(redis_peer_connections(&world.sentinels[0]), 2);
+    assert_int_equal(redis_peer_used(&world.masters[0], 1), 0);
+    world_stop(&world);
+}
+
 static void push_once(struct world *world)
 {
     redis_peer_push(&world->sentinels[0], SWITCH);
@@ -528,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_sentinel_is_asked_again_after_a_failover_of_its_master),
         cmocka_unit_test(nothing_is_sent_to_the_former_master_while_the_sentinel_is_asked_again),
         cmocka_unit_test(the_former_master_is_measured_where_the_sentinel_does_not_answer_again),
+        cmocka_unit_test(a_failover_right_behind_the_reply_to_subscribe_is_noticed),
         cmocka_unit_test(what_is_in_flight_at_the_former_master_is_sent_to_the_new_one),
         cmocka_unit_test(a_sentinel_that_reports_failovers_without_end_is_asked_once_per_second),
         cmocka_unit_test(a_sentinel_that_replies_to_no_ping_is_connected_to_again),

@@ -268,10 +268,14 @@ static bool handle(struct redis_link *link, const redisReply *reply, int64_t now
         return broke(link, "a reply came too late to be believed", error);
     }
     handle_oldest(link, reply, now_ms);
-    if (link->state != REDIS_LINK_READY || !redis_link_is_refused(link))
-        return true;
-    error_move(error, &link->refusal);
-    return false;
+    if (redis_link_is_refused(link) && link->state == REDIS_LINK_READY) {
+        error_move(error, &link->refusal);
+        return false;
+    }
+    /* Not only after all that was read: a message may be right behind the last reply. */
+    if (!redis_link_is_refused(link) && link->commands == NULL)
+        link->state = REDIS_LINK_READY;
+    return true;
 }
 
 static bool reading_failed(struct redis_link *link, enum redis_read result, const char *reason,
@@ -308,15 +312,10 @@ static bool read_replies(struct redis_link *link, struct error *error)
 /* A server that refuses may send the reason, and close the connection. */
 static bool end_setup(struct redis_link *link, bool good, struct error *error)
 {
-    if (link->state == REDIS_LINK_READY || (good && link->commands != NULL))
+    if (!redis_link_is_refused(link) || (good && link->commands != NULL))
         return good;
-    if (redis_link_is_refused(link)) {
-        error_move(error, &link->refusal);
-        return false;
-    }
-    if (good)
-        link->state = REDIS_LINK_READY;
-    return good;
+    error_move(error, &link->refusal);
+    return false;
 }
 
 static bool step(struct redis_link *link, short revents, struct error *error)
