@@ -138,6 +138,8 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
     const char *address = link->socket.address;
     if (subscriber->link != NULL && !text_equal(subscriber->link->socket.address, address))
         close_link(subscriber); /* the name leads elsewhere by now */
+    if (subscriber->link != NULL && subscriber->subscriptions.all == NULL)
+        subscriber->link->ping.is_pending = false; /* nobody was here to read the reply */
     if (subscriber->link == NULL && now_ms >= subscriber->retry_ms &&
         now_ms >= subscriber->reopening.at_ms)
         open_link(subscriber, address, now_ms);
@@ -270,6 +272,8 @@ int64_t redis_subscriber_check(struct redis_subscriber *subscriber, int64_t now_
         refuse_all(subscriber, redis_link_awaited(subscriber->link));
         return CLOCK_NEVER;
     }
+    if (subscriber->subscriptions.all == NULL) /* nobody may stay to read the reply to a ping */
+        return CLOCK_NEVER;
     if (now_ms >= subscriber->link->ping.sent_ms + PING_MS &&
         !redis_link_ping(subscriber->link, now_ms, &ignored))
         lose_link(subscriber);

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "redis/link/link.h"
+#include "redis/client.h"
 #include "scalers/ended.h"
 #include "scalers/redis_peer.h"
 #include "scalers/trigger.h"
@@ -417,6 +417,49 @@ static void an_ended_subscription_does_not_notify(void **state)
     world_stop(&world);
 }
 
+/* As if so much time had passed. */
+static void age_subscriber(struct world *world, int64_t ms)
+{
+    ((struct redis_client *)world->client)->subscriber.link->ping.sent_ms -= ms;
+}
+
+/* Measured once, as for a poll, with this notifier (0: none); the one before has been notified. */
+static void poll_after_pause(struct world *world, uint64_t id)
+{
+    enum { PAUSE_MS = 15 * 1000 };
+    struct task *task = &test_feed_task(world->feed, 0)->task;
+    test_feed_unsubscribe(world->feed, task->notifier.id);
+    task->notifier.id = id;
+    age_subscriber(world, PAUSE_MS);
+    test_feed_again(world->feed);
+    world_run(world);
+    assert_true(world->usable);
+    assert_ended(world->feed, 0, TASK_ANSWERED);
+    assert_true(test_feed_task(world->feed, 0)->subscribed == (id != 0));
+}
+
+/* Nobody reads the pong where the measurement has ended before it, and nobody is subscribed. */
+static void a_subscriber_that_works_is_kept_over_pauses(void **state)
+{
+    enum { PONG_MS = 100 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"PING", "+PONG\r\n", .times = 2},
+                       {"PING", "*2\r\n$4\r\npong\r\n$0\r\n\r\n", .wait_ms = PONG_MS},
+                       {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    poll_after_pause(&world, 2);
+    poll_after_pause(&world, 3);
+    poll_after_pause(&world, 0);
+    poll_after_pause(&world, 0);
+    poll_after_pause(&world, 4);
+    assert_int_equal(world.lost, 0);
+    assert_int_equal(redis_peer_connections(&world.peer), 2);
+    world_stop(&world);
+}
+
 static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
 {
     (void)state;
@@ -578,6 +621,7 @@ int main(void)
         cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
+        cmocka_unit_test(a_subscriber_that_works_is_kept_over_pauses),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
         cmocka_unit_test(a_replica_that_is_not_connected_to_its_master_is_refused),
         cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
