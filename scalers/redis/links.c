@@ -67,6 +67,12 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
     return may_open(&links->shared_reopening, now_ms);
 }
 
+bool redis_links_isolated_is_used_up(const struct redis_links *links)
+{
+    const struct redis_link *link = links->isolated;
+    return link != NULL && link->is_of_replica && link->has_answered;
+}
+
 /* ---- their tasks ---- */
 
 void redis_links_fail(struct task **waiting, const struct error *error)
@@ -350,6 +356,8 @@ static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *ne
 static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
 {
     _cleanup_(error_done) struct error error = {0};
+    if (redis_links_isolated_is_used_up(links) && !redis_link_has_tasks(links->isolated))
+        lose_isolated(links, NULL);
     struct redis_link *link = links->isolated;
     struct redis_reopening *reopening = &links->isolated_reopening;
     const char *peer = peer_of(links);

@@ -79,6 +79,16 @@ static void send_list(struct redis_client *client, struct redis_link *link, stru
     send(client, link, waiting);
 }
 
+static bool can_send(struct redis_link *link)
+{
+    return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_capacity(link);
+}
+
+static bool can_send_isolated(const struct redis_links *links)
+{
+    return can_send(links->isolated) && !redis_links_isolated_is_used_up(links);
+}
+
 /* Sends what waits, on a link that is opened for it. */
 static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
 {
@@ -87,9 +97,8 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         links->was_kept_back = true;
         return true;
     }
-    struct redis_link *isolated = links->isolated;
-    if (links->waiting_isolated != NULL && isolated != NULL && isolated->state == REDIS_LINK_READY)
-        send_list(client, isolated, &links->waiting_isolated, true, send);
+    if (can_send_isolated(links))
+        send_list(client, links->isolated, &links->waiting_isolated, true, send);
     if (links->waiting == NULL && links->waiting_imports == NULL)
         return true;
     int64_t now_ms = clock_now_ms();
@@ -100,7 +109,7 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         links->was_kept_back = true;
         return true;
     }
-    if (links->shared->is_of_replica)
+    if (links->shared->is_of_replica && redis_link_has_capacity(links->shared))
         redis_setup_send_role(links->shared);
     redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting);
     send_list(client, links->shared, &links->waiting, links->was_kept_back, send);
@@ -216,11 +225,6 @@ static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *n
     return redis_links_check(&client->links, now_ms, next_ms, error);
 }
 
-static bool can_send(struct redis_link *link)
-{
-    return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_capacity(link);
-}
-
 static bool can_send_any(struct redis_client *client)
 {
     struct redis_links *links = &client->links;
@@ -229,7 +233,7 @@ static bool can_send_any(struct redis_client *client)
     return redis_follow_master(client, now_ms) &&
            ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
                                                   : can_send(links->shared))) ||
-            (links->waiting_isolated != NULL && can_send(links->isolated)));
+            (links->waiting_isolated != NULL && can_send_isolated(links)));
 }
 
 static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)

@@ -550,6 +550,24 @@ static void a_replica_that_loses_its_master_is_read_no_more(void **state)
     world_stop(&world);
 }
 
+/* Its connection would be kept while it is measured more than once per second. */
+static void a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"ROLE", REPLICA(CONNECTED), .times = 2}, {"ROLE", REPLICA("7\r\nconnect")},
+                       {"LLEN", ":3\r\n", .times = 1}, {"LLEN", ":0\r\n"}),
+                PAIRS("a"));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, MISSES_DATA);
+    world_stop(&world);
+}
+
 /* No command more than before in each round. */
 static void of_a_master_the_role_is_read_once(void **state)
 {
@@ -626,6 +644,7 @@ int main(void)
         cmocka_unit_test(a_replica_that_is_not_connected_to_its_master_is_refused),
         cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
+        cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query),
         cmocka_unit_test(of_a_master_the_role_is_read_once),
         cmocka_unit_test(arrays_in_arrays_have_a_limit),
     };
