@@ -11,6 +11,15 @@
  * standby, which takes the place of the shared link. A server that replies to nobody is not a
  * stall: all wait, until the deadline of the oldest command says that the connection is lost.
  *
+ * When it is connected again:
+ *
+ *   a link that the server closed    at once, or if it lived for less than 10 s, 250 to 2,000 ms
+ *                                    after it was opened (struct redis_reopening, link.h)
+ *   the subscriber's, refused        after 10 s (retry_ms, subscriber.c)
+ *   a Sentinel's                     1 s after it was opened (retry_ms, sentinel.c)
+ *   a node of a cluster that failed  after 500 to 2,000 ms (retry_ms, cluster/cluster.c)
+ *   any other client that failed     by the engine, as a connection of any source
+ *
  * Threads: that of the client. Owner: the client. Others send on the links, and read what is here;
  * only these functions open, close or replace a link.
  */
