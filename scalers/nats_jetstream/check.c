@@ -16,6 +16,16 @@ enum {
     LONGEST_NAME = 255, /* the server's own limit for streams and consumers */
 };
 
+/* nats.c decodes user and password, and names what it cannot decode in its error. */
+static bool has_wrong_encoding(const char *server)
+{
+    const char *user_end = strrchr(server, '@');
+    for (const char *at = server; user_end != NULL && at < user_end; at++)
+        if (*at == '%' && (!isxdigit((unsigned char)at[1]) || !isxdigit((unsigned char)at[2])))
+            return true;
+    return false;
+}
+
 static void check_servers(const struct nats_connection_options *connection, struct error *mistakes)
 {
     /* The value may hold a password: the error has its number, and never its text. */
@@ -23,6 +33,11 @@ static void check_servers(const struct nats_connection_options *connection, stru
         if (nats_server_address(connection->servers.items[i]) == NULL)
             error_add(mistakes,
                       "servers: number %zu is not nats://host:port, tls://host:port or host:port",
+                      i + 1);
+        else if (has_wrong_encoding(connection->servers.items[i]))
+            error_add(mistakes,
+                      "servers: number %zu has a %% in user or password without two hex digits: "
+                      "set the keys user and password, or write %% as %%25",
                       i + 1);
     if (connection->servers.count > MAX_SERVERS)
         error_add(mistakes, "servers has %zu addresses: at most %d are allowed, a few are enough",

@@ -74,7 +74,7 @@ static const char *advice_to_connect(natsStatus status)
 }
 
 /* nats.c keeps the words of the calling thread's last error; those of connecting hold no secret, as
- * nats_check_connection() has seen the addresses. */
+ * nats_check_connection() has seen the addresses, and that user and password can be decoded. */
 static bool fail_to_connect(const char *servers, natsStatus status, struct error *error)
 {
     natsStatus last = NATS_OK;
