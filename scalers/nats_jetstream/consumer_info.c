@@ -120,9 +120,9 @@ static enum nats_consumer_source source_of(const json_t *info)
 {
     const json_t *cluster = json_object_get(info, "cluster");
     if (cluster == NULL)
-        return is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_STANDALONE;
+        return is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
     bool has_leader = json_string_length(json_object_get(cluster, "leader")) > 0;
-    return has_leader ? NATS_CONSUMER_LEADER : NATS_CONSUMER_NO_LEADER;
+    return has_leader ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
 }
 
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,

@@ -17,9 +17,8 @@
 
 /* Whose counts they are. */
 enum nats_consumer_source {
-    NATS_CONSUMER_LEADER,     /* of a cluster */
-    NATS_CONSUMER_NO_LEADER,  /* of a cluster, where the consumer has none now */
-    NATS_CONSUMER_STANDALONE, /* a server's that is in no cluster */
+    NATS_CONSUMER_COUNTED,   /* the leader's in a cluster, or a server's that is in none */
+    NATS_CONSUMER_NO_LEADER, /* of a cluster, where the consumer has none now */
 
     /* All are 0, and no cluster is named. Either it is a standalone server's consumer, without
      * messages so far; or that of a node of a cluster which is to have a replica of the consumer

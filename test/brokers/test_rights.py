@@ -137,7 +137,8 @@ def test_redis_is_polled_without_one_of_the_rights_to_listen(redis, filled):
         streams.wait_for_pushes(range(len(logins)), PUSH_SECONDS)
 
 
-# NATS: what a user may publish to and subscribe to, and what it lacks to listen. Each is enough to measure.
+# NATS: what a user may publish to and subscribe to, and what it lacks to listen. Each is enough to measure a consumer that
+# has had messages.
 
 MEASURE = '"$JS.API.CONSUMER.INFO.jobs.*"'
 NATS = {
@@ -164,6 +165,10 @@ def test_nats(nats, client, user):
     nats.jetstream.create_consumer("jobs", user, deliver_policy="new")
     requested = {"scaler": "nats-jetstream", "servers": nats.url, "stream": "jobs", "consumer": user, "user": user,
              "password": SECRET}
+    if user == "measures":  # of a new consumer: a node that knows nothing of it answers the same
+        assert missing in unavailable(client, requested)
+    nats.jetstream.publish("jobs")
+    nats.jetstream.take("jobs", user, 1)
     answers(client, requested, 0, False)
     with listening(requested) as (streams, log):
         if missing is None:

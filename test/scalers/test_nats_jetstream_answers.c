@@ -63,15 +63,15 @@ static void an_answer_has_the_state_of_a_consumer_or_defaults(void **state)
         {"{" COUNTS "}", NATS_CONSUMER_DEFAULTS},
         {"{" COUNTS ",\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0}}",
          NATS_CONSUMER_DEFAULTS},
-        {"{" COUNTS ",\"cluster\":{\"leader\":\"a\"}}", NATS_CONSUMER_LEADER},
+        {"{" COUNTS ",\"cluster\":{\"leader\":\"a\"}}", NATS_CONSUMER_COUNTED},
         {"{" COUNTS ",\"cluster\":{\"leader\":\"\"}}", NATS_CONSUMER_NO_LEADER},
         {"{" COUNTS ",\"cluster\":{}}", NATS_CONSUMER_NO_LEADER},
-        {"{\"num_pending\":1,\"num_ack_pending\":0}", NATS_CONSUMER_STANDALONE},
-        {"{\"num_pending\":0,\"num_ack_pending\":1}", NATS_CONSUMER_STANDALONE},
-        {"{" COUNTS ",\"num_waiting\":1}", NATS_CONSUMER_STANDALONE},
-        {"{" COUNTS ",\"num_redelivered\":1}", NATS_CONSUMER_STANDALONE},
-        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":1}}", NATS_CONSUMER_STANDALONE},
-        {"{" COUNTS ",\"ack_floor\":{\"stream_seq\":1}}", NATS_CONSUMER_STANDALONE},
+        {"{\"num_pending\":1,\"num_ack_pending\":0}", NATS_CONSUMER_COUNTED},
+        {"{\"num_pending\":0,\"num_ack_pending\":1}", NATS_CONSUMER_COUNTED},
+        {"{" COUNTS ",\"num_waiting\":1}", NATS_CONSUMER_COUNTED},
+        {"{" COUNTS ",\"num_redelivered\":1}", NATS_CONSUMER_COUNTED},
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":1}}", NATS_CONSUMER_COUNTED},
+        {"{" COUNTS ",\"ack_floor\":{\"stream_seq\":1}}", NATS_CONSUMER_COUNTED},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct reading reading;

@@ -324,7 +324,6 @@ static void take_info(struct nats_client *client, struct nats_client_connection 
     }
     switch (source) {
     case NATS_CONSUMER_NO_LEADER:
-        nats_replicas_see_cluster(client->replicas);
         nats_consumer_info_no_leader(query, &error);
         task_fail(end_request(client, connection, request), &error);
         break;
@@ -332,11 +331,7 @@ static void take_info(struct nats_client *client, struct nats_client_connection 
         request->reading = reading;
         settle_defaults(client, connection, request);
         break;
-    case NATS_CONSUMER_LEADER:
-        nats_replicas_see_cluster(client->replicas);
-        task_answer(end_request(client, connection, request), &reading);
-        break;
-    case NATS_CONSUMER_STANDALONE:
+    case NATS_CONSUMER_COUNTED:
         task_answer(end_request(client, connection, request), &reading);
         break;
     }

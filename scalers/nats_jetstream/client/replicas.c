@@ -16,7 +16,6 @@ enum {
     FRESH_MS = 60 * 1000,     /* then it is requested again */
     DENIED_MS = 10 * 1000,    /* the same, after a reply that we cannot use */
     REPLY_MS = 5000,          /* there will be no reply after it */
-    OPENING_MS = 5000,        /* a node that has started opens its replicas */
 };
 
 struct stream_replicas {
@@ -31,8 +30,6 @@ struct stream_replicas {
 
 struct nats_replicas {
     struct nats_client_connection *connection;
-    int64_t connected_ms;
-    bool has_cluster;
     struct stream_replicas *by_name;
     struct stream_replicas *by_number;
 };
@@ -41,7 +38,6 @@ struct nats_replicas *nats_replicas_new(struct nats_client_connection *connectio
 {
     struct nats_replicas *replicas = memory_new(sizeof(*replicas));
     replicas->connection = connection;
-    replicas->connected_ms = clock_now_ms();
     return replicas;
 }
 
@@ -125,23 +121,11 @@ void nats_replicas_explain_silence(const struct nats_query *query, struct error 
     explain_unknown(query, false, error);
 }
 
-void nats_replicas_see_cluster(struct nats_replicas *replicas)
-{
-    replicas->has_cluster = true;
-}
-
-static bool is_single(const struct nats_replicas *replicas, const struct stream_replicas *known)
-{
-    bool is_settled = clock_now_ms() > replicas->connected_ms + OPENING_MS;
-    return known->count == NATS_REPLICAS_ONE ||
-           (known->is_denied && is_settled && !replicas->has_cluster);
-}
-
 enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
                                             const struct nats_query *query, struct error *error)
 {
     const struct stream_replicas *known = find_or_request(replicas, query);
-    if (is_single(replicas, known))
+    if (known->count == NATS_REPLICAS_ONE)
         return NATS_REPLICAS_SINGLE;
     if (known->number != 0)
         return NATS_REPLICAS_REQUESTED;

@@ -32,11 +32,6 @@ enum nats_replicas_state {
 enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
                                             const struct nats_query *query, struct error *error);
 
-/* A cluster has answered. Where the user may not request how many replicas a stream has, that is
- * one until then; but not in the first seconds, in which a node that has just started opens its
- * replicas. */
-void nats_replicas_see_cluster(struct nats_replicas *replicas);
-
 /* The error of a request that was made, and had no reply. */
 void nats_replicas_explain_silence(const struct nats_query *query, struct error *error);
 
