@@ -24,8 +24,9 @@
 enum { IDLE_INTERVAL_MS = 250 };
 
 /* What an agent may map: 16 MiB of a monitoring port's reply, or of messages that wait. An endless
- * reply takes it all. A query takes 0.7 KiB, and one that is subscribed to 1.8 KiB (measured): in
- * the connections file there is space for 10,000 with long names, and for messages that wait. */
+ * reply takes it all. A query takes 0.7 KiB (measured), and subscriptions have a budget
+ * (subscriber.c): in the connections file there is space for 10,000 with long names, and for
+ * messages that wait. */
 enum { AGENT_BYTES = 26 << 20, AGENT_BYTES_NAMED = 48 << 20 };
 
 /* Of a monitoring port, which reports a whole account each time. */

@@ -189,7 +189,7 @@ def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, se
 
 
 def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
-    """Each has 64 subjects: all of them would take 28 MB, and the agent may map 26 MiB."""
+    """Each has 64 subjects: with nats.c 3.10 all would take 62 MB, and the agent may map 26 MiB."""
     subjects, count = 64, 700
 
     def subscriptions():
@@ -200,9 +200,9 @@ def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
         names = jetstream.create_many(count, "wide", filtered=False, subjects=[f"wide.{i}" for i in range(subjects)])
         try:
             streams += [client.stream_is_active(trigger(nats, "wide", name)) for name in names]
-            wait_until(lambda: subscriptions() > 200 * subjects, 30, "subscriptions")
+            wait_until(lambda: subscriptions() > 100 * subjects, 30, "subscriptions")
             time.sleep(1)
-            assert subscriptions() < 300 * subjects
+            assert subscriptions() < 130 * subjects
             assert value(client, trigger(nats, "wide", names[-1])) == 0
             jetstream.publish("wide", subject="0")
             with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -512,7 +512,7 @@ static size_t count_subscribed(const struct world *world)
 /* An agent that gets no memory ends, and with it all subscriptions of the connection. */
 static void subscriptions_beyond_their_memory_are_refused(void **state)
 {
-    enum { SUBJECTS_OF_STREAM = 64, MANY = 300, EXPECTED = 250, ENDED = 20, ENOUGH_MS = 60000 };
+    enum { SUBJECTS_OF_STREAM = 64, MANY = 150, EXPECTED = 118, ENDED = 20, ENOUGH_MS = 60000 };
     (void)state;
     struct world world;
     struct text stream = {0};
