@@ -1,6 +1,7 @@
 #include "scalers/nats_peer.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "support/listener.h"
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -29,10 +30,10 @@ static void send_text(int socket, const char *text)
     (void)sent; /* the client may have gone */
 }
 
-static void send_message(int socket, const char *subject, const char *id, const char *body)
+static void send_message(int socket, const char *subject, const char *id, size_t bytes)
 {
-    char text[MAX_LINE];
-    snprintf(text, sizeof(text), "MSG %s %s %zu\r\n%s\r\n", subject, id, strlen(body), body);
+    _cleanup_(memory_free) char *text =
+        text_format("MSG %s %s %zu\r\n%0*d\r\n", subject, id, bytes, (int)bytes, 0);
     send_text(socket, text);
 }
 
@@ -55,11 +56,12 @@ static const char *inbox_id(struct nats_peer *peer, int socket, const char *repl
     return "0";
 }
 
-static void publish(struct nats_peer *peer, const char *subject)
+static void publish(struct nats_peer *peer, const char *subject, size_t bytes)
 {
     for (size_t i = 0; i < peer->subscriptions_count; i++)
         if (strcmp(peer->subscriptions[i].subject, subject) == 0)
-            send_message(peer->subscriptions[i].socket, subject, peer->subscriptions[i].id, "x");
+            send_message(peer->subscriptions[i].socket, subject, peer->subscriptions[i].id,
+                         bytes == 0 ? 1 : bytes);
 }
 
 static bool is_for(const struct call *call, const struct nats_line *line)
@@ -91,7 +93,11 @@ static void answer(struct call *call, const char *subject, const char *reply)
     char text[MAX_LINE];
     call->is_deaf = call->is_deaf || line->is_deaf;
     if (line->message_on != NULL)
-        publish(peer, line->message_on);
+        publish(peer, line->message_on, line->message_bytes);
+    if (line->raw != NULL) {
+        send_text(call->socket, line->raw);
+        return;
+    }
     if (line->has_no_responders)
         snprintf(text, sizeof(text), "HMSG %s %s 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply, id);
     else if (line->is_denied)

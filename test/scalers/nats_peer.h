@@ -16,6 +16,8 @@ struct nats_line {
     bool is_late;        /* the answer is sent before that to the next request of the connection */
     const char
         *message_on; /* a message on this subject is sent first, to who subscribed to it; or NULL */
+    size_t message_bytes;   /* that it has; 0: 1 */
+    const char *raw;        /* is sent instead of an answer; or NULL */
     bool has_no_responders; /* instead of an answer */
     bool is_denied;         /* instead of an answer */
     bool is_deaf;           /* nothing on this connection is answered from now on */

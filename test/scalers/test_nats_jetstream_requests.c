@@ -164,6 +164,25 @@ static void without_responders_the_key_that_may_be_wrong_is_named(void **state)
     world_stop(&world);
 }
 
+/* nats.c reports on a thread of its own what it has read behind the error that closes. */
+static void errors_behind_that_which_closes_the_connection_are_ignored(void **state)
+{
+    enum { ERRORS = 400, ROUNDS = 20 };
+    (void)state;
+    struct text raw = {0};
+    text_add(&raw, "-ERR 'closing'\r\n");
+    for (int i = 0; i < ERRORS; i++)
+        text_add(&raw, "-ERR 'Permissions Violation for Publish to \"a\"'\r\n");
+    for (int i = 0; i < ROUNDS; i++) {
+        struct world world;
+        world_start(&world, SCRIPT({OF("a"), .raw = raw.bytes}), PAIRS("a"));
+        world_run(&world);
+        assert_false(world.usable);
+        world_stop(&world);
+    }
+    text_done(&raw);
+}
+
 static void assert_refused_without_tls(const char *servers, const char *tls)
 {
     void *client = NULL;
@@ -327,13 +346,12 @@ static bool is_refused(const struct test_task *task)
     return error_is_set(&task->subscribe_error);
 }
 
-static void a_notification_arrives_while_another_request_hangs(void **state)
+static void assert_notified_while_another_hangs(size_t message_bytes)
 {
-    (void)state;
     struct world world;
     world_start(&world,
                 SCRIPT(SUBJECTS, {OF("a"), CONSUMER}, {OF("hang"), INFO("0"), .times = 1},
-                       {OF("hang"), NULL, .message_on = "new"}),
+                       {OF("hang"), NULL, .message_on = "new", .message_bytes = message_bytes}),
                 PAIRS("a"));
     measure_until(&world, is_subscribed);
     assert_int_equal(notifications(&world), 0);
@@ -349,6 +367,19 @@ static void a_notification_arrives_while_another_request_hangs(void **state)
     assert_ended_with(world.feed, 1, TASK_TIMED_OUT, "");
     assert_int_equal(notifications(&world), 1);
     world_stop(&world);
+}
+
+static void a_notification_arrives_while_another_request_hangs(void **state)
+{
+    (void)state;
+    assert_notified_while_another_hangs(1);
+}
+
+/* Of a server with a larger max_payload than usual. */
+static void a_large_message_notifies(void **state)
+{
+    (void)state;
+    assert_notified_while_another_hangs(2 << 20);
 }
 
 static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
@@ -715,6 +746,7 @@ int main(void)
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
+        cmocka_unit_test(errors_behind_that_which_closes_the_connection_are_ignored),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),
         cmocka_unit_test(a_right_to_the_subjects_that_is_missing_is_named_soon),
         cmocka_unit_test(a_subject_that_is_denied_leaves_the_others),
@@ -724,6 +756,7 @@ int main(void)
         cmocka_unit_test(a_new_consumer_of_a_stream_with_one_replica_has_no_messages),
         cmocka_unit_test(a_stream_that_does_not_report_its_replicas_is_named),
         cmocka_unit_test(a_notification_arrives_while_another_request_hangs),
+        cmocka_unit_test(a_large_message_notifies),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
         cmocka_unit_test(the_subjects_of_a_consumer_are_subscribed_to_where_they_are_published),

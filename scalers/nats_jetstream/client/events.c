@@ -126,19 +126,21 @@ static void on_complete(void *events)
     release(events);
 }
 
-/* nats.c keeps the words of the error for the thread that it calls this on. */
+/* nats.c keeps the words of the error for the thread that it calls this on. Errors that it has read
+ * behind the one that closes it come after on_closed(), which has given up the reference. */
 static void on_error(natsConnection *connection, natsSubscription *subscription, natsStatus status,
                      void *events)
 {
-    (void)connection;
     (void)subscription;
+    if (natsConnection_IsClosed(connection))
+        return;
     natsStatus last = NATS_OK;
     const char *words = nats_GetLastError(&last);
     if (status == NATS_NOT_PERMITTED && words != NULL)
         add(events, NULL, words);
 }
 
-/* The last that nats.c says of a connection. */
+/* The last that counts of what nats.c says of a connection. */
 static void on_closed(natsConnection *connection, void *argument)
 {
     (void)connection;
