@@ -137,8 +137,8 @@ static void subscribe(struct call *call, const char *subject, const char *id)
 
 static void handle(struct call *call, const char *line)
 {
-    char first[128];
-    char second[128];
+    char first[NATS_PEER_MAX_WORD];
+    char second[NATS_PEER_MAX_WORD];
     pthread_mutex_lock(&call->peer->lock);
     if (call->is_deaf) {
         pthread_mutex_unlock(&call->peer->lock);
@@ -146,9 +146,9 @@ static void handle(struct call *call, const char *line)
     }
     if (strncmp(line, "PING", 4) == 0)
         send_text(call->socket, "PONG\r\n");
-    else if (sscanf(line, "SUB %127s %127s", first, second) == 2)
+    else if (sscanf(line, "SUB %599s %599s", first, second) == 2)
         subscribe(call, first, second);
-    else if (sscanf(line, "PUB %127s %127s 0", first, second) == 2)
+    else if (sscanf(line, "PUB %599s %599s 0", first, second) == 2)
         answer(call, first, second);
     pthread_mutex_unlock(&call->peer->lock);
 }

@@ -26,7 +26,7 @@ struct nats_line {
                           opened; 0: for all */
 };
 
-enum { NATS_PEER_CONNECTIONS = 8 };
+enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_MAX_WORD = 600 };
 
 struct nats_peer {
     const struct nats_line *script; /* ends with an empty line; other requests are not answered */
@@ -42,8 +42,8 @@ struct nats_peer {
     pthread_t threads[NATS_PEER_CONNECTIONS];
     struct {
         int socket;
-        char subject[128];
-        char id[128];
+        char subject[NATS_PEER_MAX_WORD];
+        char id[NATS_PEER_MAX_WORD];
     } *subscriptions;
     size_t subscriptions_count;
     size_t subscriptions_capacity;

@@ -134,6 +134,47 @@ static void no_responders_and_a_missing_right_end_their_own_request_at_once(void
     world_stop(&world);
 }
 
+#define HALF "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define HUNDRED                                                                                    \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xxxxxxxx"
+
+/* nats.c cuts the server's words. */
+static void a_missing_right_to_a_long_name_ends_its_request_at_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({HUNDRED, .is_denied = true}), PAIRS(HUNDRED HUNDRED HALF));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "Permissions Violation");
+    world_stop(&world);
+}
+
+/* As where the right is missing for the whole server. */
+static void each_of_many_refusals_ends_its_own_request(void **state)
+{
+    enum { MANY = 10000 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"", .is_denied = true}), PAIRS("first"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    struct nats_query *queries = memory_array(MANY, sizeof(*queries));
+    for (int i = 0; i < MANY; i++) {
+        queries[i] = (struct nats_query){.stream = "orders",
+                                         .consumer = text_format("a-consumer-that-is-%d", i)};
+        test_feed_add(world.feed, &queries[i], (struct notifier){0});
+    }
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i <= MANY; i++)
+        assert_ended_with(world.feed, i, TASK_FAILED, "Permissions Violation");
+    world_stop(&world);
+    for (int i = 0; i < MANY; i++)
+        free((char *)queries[i].consumer);
+    free(queries);
+}
+
 /* Of the consumer "nobody", with one more key. */
 static void add_task(struct world *world, const char *key, const char *value)
 {
@@ -733,11 +774,18 @@ static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
 {
     (void)state;
     struct nats_subscriber subscriber = {0};
-    nats_subscriber_deny(&subscriber, "Permissions Violation for Subscription to \"orders.>\"");
-    assert_null(subscriber.denied);
-    nats_subscriber_deny(&subscriber, "Permissions Violation for Publish to \"$JS.API.INFO\"");
-    nats_subscriber_deny(&subscriber, "Permissions Violation for Subscription to \"orders");
-    assert_null(subscriber.denied);
+    static const char *const words[] = {
+        "Permissions Violation for Subscription to \"orders.>\"",
+        "Permissions Violation for Publish to \"$JS.API.INFO\"",
+        "Permissions Violation for Subscription to \"orders",
+        "Permissions Violation",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+        struct nats_refusal refusal = nats_refusal_parse(words[i]);
+        nats_subscriber_deny(&subscriber, &refusal);
+        assert_null(subscriber.denied);
+        nats_refusal_done(&refusal);
+    }
 }
 
 int main(void)
@@ -745,6 +793,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
+        cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
+        cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
         cmocka_unit_test(errors_behind_that_which_closes_the_connection_are_ignored),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),

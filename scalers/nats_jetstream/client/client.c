@@ -51,8 +51,8 @@ struct role {
     /* Takes a reply to what was requested besides tasks. False: it is to none of that. */
     bool (*take_reply)(struct nats_client *client, uint64_t number, natsMsg *message);
 
-    /* The user lacks a right: the server's words, which tasks' requests have been compared with. */
-    void (*take_refusal)(struct nats_client *client, const char *words);
+    /* The same, of a right that the user lacks. */
+    bool (*take_refusal)(struct nats_client *client, const struct nats_refusal *refusal);
 
     /* A task's request has its reply; NULL: nothing is done. */
     void (*confirm)(struct nats_client *client, struct task *task);
@@ -114,10 +114,12 @@ static bool take_replicas(struct nats_client *client, uint64_t number, natsMsg *
     return true;
 }
 
-static void deny_replicas(struct nats_client *client, const char *words)
+static bool deny_replicas(struct nats_client *client, const struct nats_refusal *refusal)
 {
-    if (nats_replicas_deny(client->replicas, words))
-        client->has_unsettled = true;
+    if (!nats_replicas_deny(client->replicas, refusal))
+        return false;
+    client->has_unsettled = true;
+    return true;
 }
 
 /* Tasks of which nothing at all was received in half of their time: a dead server is found by a
@@ -164,10 +166,12 @@ static bool take_subjects(struct nats_client *client, uint64_t number, natsMsg *
     return nats_subjects_take(client->subscriber.subjects, number, message);
 }
 
-static void deny_subscription(struct nats_client *client, const char *words)
+static bool deny_subscription(struct nats_client *client, const struct nats_refusal *refusal)
 {
-    nats_subjects_deny(client->subscriber.subjects, words);
-    nats_subscriber_deny(&client->subscriber, words);
+    if (!refusal->is_of_subscription)
+        return nats_subjects_deny(client->subscriber.subjects, refusal);
+    nats_subscriber_deny(&client->subscriber, refusal);
+    return true;
 }
 
 static void confirm_subscription(struct nats_client *client, struct task *task)
@@ -350,17 +354,16 @@ static void take_message(struct nats_client *client, struct nats_client_connecti
         take_info(client, connection, request, message);
 }
 
+/* They come in the order of the requests, so it is one of the first. */
 static void fail_refused(struct nats_client *client, struct nats_client_connection *connection,
-                         const char *words)
+                         const struct nats_refusal *refusal)
 {
     struct nats_request *request = connection->requests;
-    while (request != NULL) {
-        struct nats_request *next = request->next;
-        if (nats_client_connection_refuses(words, request->subject))
-            task_failf(end_request(client, connection, request), "NATS at %s: %s",
-                       connection->servers, words);
-        request = next;
-    }
+    while (request != NULL && !nats_refusal_is_of(refusal, request->subject))
+        request = request->next;
+    if (request != NULL)
+        task_failf(end_request(client, connection, request), "NATS at %s: %s", connection->servers,
+                   refusal->words);
 }
 
 static void take_events(struct nats_client *client, struct nats_client_connection *connection)
@@ -371,10 +374,8 @@ static void take_events(struct nats_client *client, struct nats_client_connectio
         if (taken[i].message != NULL) {
             take_message(client, connection, taken[i].message);
             natsMsg_Destroy(TAKE(taken[i].message)); /* its headers may be parsed now */
-            continue;
-        }
-        fail_refused(client, connection, taken[i].refusal);
-        role_of(connection)->take_refusal(client, taken[i].refusal);
+        } else if (!role_of(connection)->take_refusal(client, &taken[i].refusal))
+            fail_refused(client, connection, &taken[i].refusal);
     }
     nats_events_done(taken, count);
     settle_all(client);

@@ -380,12 +380,6 @@ uint64_t nats_client_connection_number(const struct nats_client_connection *conn
     return *end == '\0' ? number : 0;
 }
 
-bool nats_client_connection_refuses(const char *words, const char *subject)
-{
-    _cleanup_(memory_free) char *quoted = text_format("Publish to \"%s\"", subject);
-    return strstr(words, quoted) != NULL;
-}
-
 natsStatus nats_client_connection_ping(struct nats_client_connection *connection, int64_t now_ms)
 {
     int64_t wait_ms = MIN_PING_MS + PING_ROUND_TRIPS * connection->round_trip_ms;

@@ -77,11 +77,6 @@ struct nats_request *nats_client_connection_find(const struct nats_client_connec
 uint64_t nats_client_connection_number(const struct nats_client_connection *connection,
                                        const natsMsg *message);
 
-/* Whether the server's words are that the user has no right to send requests on this subject. It
- * does not reply to them, but reports them to the connection: "Permissions Violation for Publish to
- * "$JS.API..."". */
-bool nats_client_connection_refuses(const char *words, const char *subject);
-
 /* Waits for the reply to a ping, about as long as that usually takes. */
 natsStatus nats_client_connection_ping(struct nats_client_connection *connection, int64_t now_ms);
 

@@ -45,11 +45,40 @@ struct nats_events *nats_events_new(void)
     return events;
 }
 
+struct nats_refusal nats_refusal_parse(const char *words)
+{
+    struct nats_refusal refusal = {
+        .words = text_copy(words),
+        .is_of_subscription = strstr(words, " Subscription to ") != NULL,
+    };
+    const char *quote = strchr(words, '"');
+    if (quote != NULL) {
+        size_t length = strcspn(quote + 1, "\"");
+        refusal.is_cut = quote[1 + length] == '\0';
+        refusal.subject = text_copy_bytes(quote + 1, length);
+    }
+    return refusal;
+}
+
+void nats_refusal_done(struct nats_refusal *refusal)
+{
+    free(refusal->words);
+    free(refusal->subject);
+}
+
+bool nats_refusal_is_of(const struct nats_refusal *refusal, const char *subject)
+{
+    if (refusal->subject == NULL)
+        return false;
+    return refusal->is_cut ? text_starts_with(subject, refusal->subject)
+                           : text_equal(subject, refusal->subject);
+}
+
 void nats_events_done(struct nats_event *taken, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         natsMsg_Destroy(taken[i].message);
-        free(taken[i].refusal);
+        nats_refusal_done(&taken[i].refusal);
     }
     free(taken);
 }
@@ -91,26 +120,28 @@ static void notify_owner(const struct nats_events *events)
     (void)written; /* it is readable already then */
 }
 
-/* Takes the message, and copies the refusal. */
-static void add(struct nats_events *events, natsMsg *message, const char *refusal)
+/* Takes what the event has. */
+static void add(struct nats_events *events, struct nats_event event)
 {
     size_t bytes = EVENT_BYTES;
-    if (message != NULL)
-        bytes += (size_t)natsMsg_GetDataLength(message);
-    else if (refusal != NULL)
-        bytes += strlen(refusal);
+    if (event.message != NULL)
+        bytes += (size_t)natsMsg_GetDataLength(event.message);
+    else if (event.refusal.words != NULL)
+        bytes += 2 * strlen(event.refusal.words);
     pthread_mutex_lock(&events->lock);
     bool has_space = events->has_owner && events->bytes + bytes <= MAX_QUEUED_BYTES;
     if (has_space) {
         events->queue = memory_grow(events->queue, &events->capacity, events->count + 1,
                                     sizeof(*events->queue));
-        events->queue[events->count++] = (struct nats_event){TAKE(message), text_copy(refusal)};
+        events->queue[events->count++] = event;
+        event = (struct nats_event){0};
         events->bytes += bytes;
         if (events->count == 1)
             notify_owner(events);
     }
     pthread_mutex_unlock(&events->lock);
-    natsMsg_Destroy(message);
+    natsMsg_Destroy(event.message);
+    nats_refusal_done(&event.refusal);
 }
 
 static void on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *message,
@@ -118,7 +149,7 @@ static void on_message(natsConnection *connection, natsSubscription *subscriptio
 {
     (void)connection;
     (void)subscription;
-    add(events, message, NULL);
+    add(events, (struct nats_event){.message = message});
 }
 
 static void on_complete(void *events)
@@ -137,7 +168,7 @@ static void on_error(natsConnection *connection, natsSubscription *subscription,
     natsStatus last = NATS_OK;
     const char *words = nats_GetLastError(&last);
     if (status == NATS_NOT_PERMITTED && words != NULL)
-        add(events, NULL, words);
+        add(events, (struct nats_event){.refusal = nats_refusal_parse(words)});
 }
 
 /* The last that counts of what nats.c says of a connection. */

@@ -14,9 +14,24 @@
 
 struct nats_events;
 
+/* A right that the user lacks. The server does not reply to the request, but reports this to the
+ * connection, once for each: "Permissions Violation for Publish to "$JS.API..."". */
+struct nats_refusal {
+    char *words;   /* the server's */
+    char *subject; /* of them; NULL: they name none */
+    bool is_cut;   /* nats.c has 255 bytes of the words: it is the beginning of a subject */
+    bool is_of_subscription;
+};
+
+bool nats_refusal_is_of(const struct nats_refusal *refusal, const char *subject);
+
+/* For tests, too. It has copies; the caller ends it. */
+struct nats_refusal nats_refusal_parse(const char *words);
+void nats_refusal_done(struct nats_refusal *refusal);
+
 struct nats_event {
-    natsMsg *message;
-    char *refusal; /* or the server's words for a right that is missing */
+    natsMsg *message; /* NULL: */
+    struct nats_refusal refusal;
 };
 
 /* NULL: no descriptor could be had. */

@@ -169,12 +169,12 @@ bool nats_replicas_take(struct nats_replicas *replicas, uint64_t number, natsMsg
     return true;
 }
 
-bool nats_replicas_deny(struct nats_replicas *replicas, const char *words)
+bool nats_replicas_deny(struct nats_replicas *replicas, const struct nats_refusal *refusal)
 {
     struct stream_replicas *known;
     struct stream_replicas *next;
     HASH_ITER(hh_number, replicas->by_number, known, next) {
-        if (!nats_client_connection_refuses(words, known->name))
+        if (!nats_refusal_is_of(refusal, known->name))
             continue;
         await_no_reply(replicas, known);
         known->is_denied = true;

@@ -35,10 +35,10 @@ enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
 /* The error of a request that was made, and had no reply. */
 void nats_replicas_explain_silence(const struct nats_query *query, struct error *error);
 
-/* Takes a reply of the connection, or the server's words for a right that is missing, which are of
- * one stream: it is requested once. False: they are to a request of somebody else. */
+/* Takes a reply of the connection, or a right that is missing, which is of one stream: it is
+ * requested once. False: it is of a request of somebody else. */
 bool nats_replicas_take(struct nats_replicas *replicas, uint64_t number, natsMsg *message);
-bool nats_replicas_deny(struct nats_replicas *replicas, const char *words);
+bool nats_replicas_deny(struct nats_replicas *replicas, const struct nats_refusal *refusal);
 
 /* Of the reply to STREAM.INFO. For tests, too. */
 enum nats_replicas_count {

@@ -160,17 +160,18 @@ bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg
     return true;
 }
 
-void nats_subjects_deny(struct nats_subjects *subjects, const char *words)
+bool nats_subjects_deny(struct nats_subjects *subjects, const struct nats_refusal *refusal)
 {
     struct known *known;
     struct known *next;
     HASH_ITER(hh_number, subjects->by_number, known, next) {
-        if (!nats_client_connection_refuses(words, known->name))
+        if (!nats_refusal_is_of(refusal, known->name))
             continue;
         await_no_reply(subjects, known);
         known->is_denied = true;
-        return;
+        return true;
     }
+    return false;
 }
 
 static void request(struct nats_subjects *subjects, struct known *known, int64_t now_ms)

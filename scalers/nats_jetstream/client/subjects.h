@@ -22,11 +22,10 @@ struct nats_subjects;
 struct nats_subjects *nats_subjects_new(struct nats_client_connection *connection);
 void nats_subjects_free(struct nats_subjects *subjects);
 
-/* Takes a reply of the connection. False: it is to a request of somebody else. */
+/* Takes a reply of the connection, or a right that is missing. False: it is of a request of
+ * somebody else. */
 bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message);
-
-/* Takes the server's words for a right that is missing. */
-void nats_subjects_deny(struct nats_subjects *subjects, const char *words);
+bool nats_subjects_deny(struct nats_subjects *subjects, const struct nats_refusal *refusal);
 
 /* They are the table's until it takes a reply, or is searched again. */
 struct nats_subject_list {

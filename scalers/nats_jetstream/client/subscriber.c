@@ -297,47 +297,41 @@ void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct ta
         refuse_subject(subscriber, task, denied);
 }
 
-/* "Permissions Violation for Subscription to "orders.>"" */
-static char *denied_subject(const char *words)
+static void add_denied(struct nats_subscriber *subscriber, const char *subject)
 {
-    static const char before[] = "Subscription to \"";
-    const char *found = strstr(words, before);
-    if (found == NULL)
-        return NULL;
-    found += strlen(before);
-    const char *closing = strchr(found, '"');
-    return closing == NULL ? NULL : text_copy_bytes(found, (size_t)(closing - found));
-}
-
-static bool has_subject(const struct nats_subscribed *subscribed, const char *subject)
-{
-    for (size_t i = 0; i < subscribed->count; i++)
-        if (text_equal(subscribed->subjects[i], subject))
-            return true;
-    return false;
-}
-
-void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words)
-{
-    _cleanup_(memory_free) char *subject = denied_subject(words);
-    if (subject == NULL || is_denied(subscriber, subject))
-        return;
-    struct nats_subscribed *subscribed;
-    struct nats_subscribed *next;
-    bool was_subscribed = false;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
-        if (!has_subject(subscribed, subject))
-            continue;
-        was_subscribed = true;
-        notifier_notify(&subscribed->notifier);
-        end(subscriber, subscribed);
-    }
-    if (!was_subscribed) /* the server makes up as many as it likes */
+    if (is_denied(subscriber, subject))
         return;
     size_t bytes = strlen(subject) + 1;
     struct nats_denied_subject *denied = memory_new(sizeof(*denied) + bytes);
     memcpy(denied->subject, subject, bytes);
     HASH_ADD_STR(subscriber->denied, subject, denied);
+}
+
+/* NULL: the refusal is of none. */
+static const char *refused_subject(const struct nats_subscribed *subscribed,
+                                   const struct nats_refusal *refusal)
+{
+    for (size_t i = 0; i < subscribed->count; i++)
+        if (nats_refusal_is_of(refusal, subscribed->subjects[i]))
+            return subscribed->subjects[i];
+    return NULL;
+}
+
+/* What nobody subscribed to is not noted: the server makes up as many as it likes. */
+void nats_subscriber_deny(struct nats_subscriber *subscriber, const struct nats_refusal *refusal)
+{
+    if (refusal->subject == NULL || is_denied(subscriber, refusal->subject))
+        return;
+    struct nats_subscribed *subscribed;
+    struct nats_subscribed *next;
+    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
+        const char *subject = refused_subject(subscribed, refusal);
+        if (subject == NULL)
+            continue;
+        add_denied(subscriber, subject);
+        notifier_notify(&subscribed->notifier);
+        end(subscriber, subscribed);
+    }
 }
 
 bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber)

@@ -56,8 +56,8 @@ void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct ta
 
 void nats_subscriber_unsubscribe(struct nats_subscriber *subscriber, uint64_t notifier_id);
 
-/* The server's words: the user may not subscribe to something. */
-void nats_subscriber_deny(struct nats_subscriber *subscriber, const char *words);
+/* The user may not subscribe to something. */
+void nats_subscriber_deny(struct nats_subscriber *subscriber, const struct nats_refusal *refusal);
 
 /* The connection is lost, and all subscriptions with it. Its requests must be taken first. */
 void nats_subscriber_lose(struct nats_subscriber *subscriber);
