@@ -215,6 +215,32 @@ def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
             jetstream.delete_stream("wide")
 
 
+def test_ten_thousand_consumers_are_subscribed_to_or_polled(nats):
+    """All are due together. One subject each takes 16 MB with nats.c 3.10, of the 26 MiB that the agent may map."""
+    count, subscribed = 10_000, 6_400
+
+    def subscriptions():
+        return sum(connection["subscriptions"] for connection in nats.connections())
+
+    with nats.connect() as jetstream, Server(interval="30s") as server, Client(server.port) as client:
+        streams = []
+        names = jetstream.create_many(count)
+        try:
+            streams += [client.stream_is_active(trigger(nats, "many", name)) for name in names]
+            wait_until(lambda: subscriptions() > subscribed * 0.9, 60, "subscriptions")
+            for i in (0, count - 1):
+                jetstream.publish("many", subject=str(i))
+                with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                    assert pool.submit(next, streams[i]).result(timeout=30).result
+                assert value(client, trigger(nats, "many", names[i])) == 1
+            assert subscribed * 0.9 < subscriptions() < subscribed * 1.1
+            assert "agent process died" not in server.log()
+        finally:
+            for stream in streams:
+                stream.cancel()
+            jetstream.delete_stream("many")
+
+
 ACCOUNTS = """
 accounts {
   SHOP {

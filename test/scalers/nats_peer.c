@@ -124,7 +124,7 @@ static void subscribe(struct call *call, const char *subject, const char *id)
     if (peer->denied != NULL && strcmp(peer->denied, subject) == 0) {
         snprintf(text, sizeof(text), "-ERR 'Permissions Violation for Subscription to \"%s\"'\r\n",
                  subject);
-        send_text(call->socket, text);
+        send_text(call->socket, peer->refusal == NULL ? text : peer->refusal);
         return;
     }
     size_t i = peer->subscriptions_count++;

@@ -31,6 +31,7 @@ enum { NATS_PEER_CONNECTIONS = 8, NATS_PEER_MAX_WORD = 600 };
 struct nats_peer {
     const struct nats_line *script; /* ends with an empty line; other requests are not answered */
     const char *denied;             /* nobody may subscribe to this subject; or NULL */
+    const char *refusal;            /* then: "-ERR ..."; NULL: that the right is missing */
     size_t greeted;                 /* later connections are accepted, and hear nothing; 0: all */
     char address[32];
     int listener;

@@ -435,6 +435,19 @@ static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
     world_stop(&world);
 }
 
+static void a_limit_on_subscriptions_is_named(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    world.peer.refusal = "-ERR 'maximum subscriptions exceeded'\r\n";
+    world.peer.denied = "new";
+    measure_until(&world, is_refused);
+    assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
+                           "maximum subscriptions exceeded"));
+    world_stop(&world);
+}
+
 /* At once, as the server says so; a request that has no reply is awaited for 5 s. */
 static void a_right_to_the_subjects_that_is_missing_is_named_soon(void **state)
 {
@@ -809,6 +822,7 @@ int main(void)
         cmocka_unit_test(a_large_message_notifies),
         cmocka_unit_test(measuring_does_not_wait_for_the_connection_of_subscriptions),
         cmocka_unit_test(a_subject_that_may_not_be_subscribed_to_is_named),
+        cmocka_unit_test(a_limit_on_subscriptions_is_named),
         cmocka_unit_test(the_subjects_of_a_consumer_are_subscribed_to_where_they_are_published),
         cmocka_unit_test(messages_of_other_streams_are_not_subscribed_to),
         cmocka_unit_test(many_subscriptions_are_notified_each),

@@ -97,8 +97,21 @@ void nats_subscriber_done(struct nats_subscriber *subscriber)
     error_done(&subscriber->refusal);
 }
 
+/* The server has ended it with an error, such as its limit on subscriptions. Whatever else ends it
+ * is no reason not to subscribe soon. */
+static void note_refusal(struct nats_subscriber *subscriber)
+{
+    const char *words = NULL;
+    natsStatus status = natsConnection_GetLastError(subscriber->connection->handle, &words);
+    if (status != NATS_ERR)
+        return;
+    error_done(&subscriber->refusal);
+    nats_client_connection_broken(subscriber->connection, status, &subscriber->refusal);
+}
+
 void nats_subscriber_lose(struct nats_subscriber *subscriber)
 {
+    note_refusal(subscriber);
     const struct nats_subscribed *subscribed = subscriber->subscribed;
     for (; subscribed != NULL; subscribed = subscribed->hh.next)
         notifier_lose(&subscribed->notifier);
