@@ -125,10 +125,16 @@ static size_t white_space(const char *at)
     return 0;
 }
 
-char *text_trimmed(const char *string)
+static const char *past_white_space(const char *string)
 {
     for (size_t space; (space = white_space(string)) > 0;)
         string += space;
+    return string;
+}
+
+char *text_trimmed(const char *string)
+{
+    string = past_white_space(string);
     size_t length = 0;
     for (size_t at = 0; string[at] != '\0';) {
         size_t space = white_space(string + at);
@@ -140,7 +146,7 @@ char *text_trimmed(const char *string)
 
 bool text_is_blank(const char *string)
 {
-    return string[strspn(string, " \t\r\n\v\f")] == '\0';
+    return *past_white_space(string) == '\0';
 }
 
 bool text_equal(const char *left, const char *right)

@@ -39,7 +39,9 @@ char *text_copy(const char *string);
 /* A copy without white space at its ends (as Go's strings.TrimSpace does); the caller frees it. */
 char *text_trimmed(const char *string);
 
-bool text_is_blank(const char *string); /* empty, or white space alone */
+/* text_trimmed() leaves nothing of it. */
+bool text_is_blank(const char *string);
+
 bool text_equal(const char *left, const char *right);
 bool text_starts_with(const char *string, const char *prefix);
 bool text_ends_with(const char *string, const char *suffix);

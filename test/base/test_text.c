@@ -39,6 +39,8 @@ static void trimming_takes_white_space_at_the_ends(void **state)
     assert_string_equal(wide, "a\u00a0b");
     assert_string_equal(others, "\u00e9\u200b");
     assert_string_equal(blank, "");
+    assert_true(text_is_blank("") && text_is_blank(" \v\u00a0\n"));
+    assert_false(text_is_blank("\u00a0a") || text_is_blank("\u200b"));
 }
 
 /* RFC 3629: what is too long, a surrogate, too high or cut off is no UTF-8; NUL is not text. */

@@ -31,16 +31,11 @@ static const struct option *row_of(const struct keys *keys, const struct key_cas
     return option_find(keys->scaler->options, one->pairs[0], OPTION_FROM_TRIGGER);
 }
 
-static bool is_blank(const char *value)
-{
-    return value[strspn(value, " \t\n")] == '\0';
-}
-
 /* Elsewhere what is empty counts as absent; an empty file is a mistake of its own. */
 static void run_in_place(const struct keys *keys, const struct key_case *one,
                          const struct place *place)
 {
-    bool is_empty_file = place == &places[IN_FILE] && is_blank(one->pairs[1]);
+    bool is_empty_file = place == &places[IN_FILE] && text_is_blank(one->pairs[1]);
     const struct key_case empty = REFUSES("is empty", one->pairs[0], one->pairs[1]);
     if (can_stand(row_of(keys, one), place))
         run_case(keys, is_empty_file ? &empty : one, place);
@@ -63,7 +58,8 @@ static void keys_are_looked_up_in_the_order_of_keda(void **state)
     const struct keys *keys = *state;
     for (const struct key_case *one = keys->cases; one->verdict != 0; one++) {
         const struct option *row = row_of(keys, one);
-        if (one->verdict != KEY_TAKEN || is_blank(one->pairs[1]) || row->flags & OPTION_FILE_ONLY)
+        if (one->verdict != KEY_TAKEN || text_is_blank(one->pairs[1]) ||
+            row->flags & OPTION_FILE_ONLY)
             continue;
         _cleanup_(memory_free) char *spaced = text_format(" \t%s\n", one->pairs[1]);
         _cleanup_(memory_free) char *variable = text_format("%sFromEnv", row->key);
@@ -106,9 +102,10 @@ static void a_required_key_is_missed(void **state)
         _cleanup_(memory_free) char *mistake = text_format("%s is missing", row->key);
         if (!(row->flags & OPTION_REQUIRED))
             continue;
-        run_case(keys, &(struct key_case)REFUSES(mistake, row->key, " "), metadata);
+        run_case(keys, &(struct key_case)REFUSES(mistake, row->key, " \u00a0"), metadata);
         if (row->scope == OPTION_CONNECTION)
-            run_case(keys, &(struct key_case)REFUSES(mistake, row->key, " "), connections_file);
+            run_case(keys, &(struct key_case)REFUSES(mistake, row->key, "\u00a0"),
+                     connections_file);
     }
 }
 
