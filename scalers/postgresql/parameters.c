@@ -153,20 +153,15 @@ static bool check_ports(const char *ports, const char *hosts, struct error *erro
            error_invalid(error, "port must be one number, or as many as there are hosts");
 }
 
-/* Without a host libpq takes a socket of this machine, where PostgreSQL may let our own user in. */
+/* Each in the form in which places.c gives it to libpq: without a host that takes a socket of this
+ * machine, where PostgreSQL may let our own user in. */
 static bool check_hosts(const char *hosts, struct error *error)
 {
-    bool has_others =
-        strpbrk(hosts, "@ \t\r\n") != NULL; /* once: there may be thousands of hosts */
-    for (const char *at = hosts; at != NULL;) {
-        size_t length = strcspn(at, ",");
-        if (length == 0 || at[0] == '/' || has_others)
-            return error_invalid(error,
-                                 "host must be a name or an address, or several with commas, "
-                                 "and no socket");
-        at = at[length] == ',' ? at + length + 1 : NULL;
-    }
-    return true;
+    bool good = strpbrk(hosts, "@ \t\r\n") == NULL;
+    for (char *host; good && (host = text_take_piece(&hosts, ",")) != NULL; free(host))
+        good = host[0] != '\0' && host[0] != '/';
+    return good || error_invalid(error, "host must be a name or an address, or several with "
+                                        "commas, and no socket");
 }
 
 /* Before libpq sees them, whose errors repeat them. */
