@@ -18,8 +18,13 @@ enum {
     POSTGRESQL_MAX_SESSIONS = 16,
     POSTGRESQL_DEFAULT_SESSIONS = 4,
     POSTGRESQL_TIMEOUT_MS = 10 * 1000,
-    POSTGRESQL_ISOLATED_SHARE = 4,     /* a quarter of the sessions */
-    POSTGRESQL_AGENT_BYTES = 27 << 20, /* 16 sessions over TLS take 20 MiB */
+    POSTGRESQL_ISOLATED_SHARE = 4, /* a quarter of the sessions */
+
+    /* What an agent may map. 16 sessions over TLS take 20 MiB, and up to 1 MiB each for what is in
+     * flight; each query that is known 0.7 KiB and its text, which --trigger-memory limits. Only
+     * the connections file has maxSessions, and connections of many namespaces. */
+    POSTGRESQL_AGENT_BYTES = 27 << 20,
+    POSTGRESQL_AGENT_BYTES_NAMED = 96 << 20,
 
     /* A query that is not known to be slow is stopped after this time, and runs alone then. */
     POSTGRESQL_QUICK_LIMIT_MS = 200,

@@ -12,6 +12,10 @@
  * is not kept waiting for longer. */
 enum { MAX_LOAD_MS = 200 };
 
+/* What a session may have in flight where the server does not read it: libpq keeps each query, and
+ * a buffer of them that grows to twice its size. */
+enum { MAX_BYTES = 256 << 10 };
+
 void postgresql_dispatch_add(struct postgresql_client *client, struct task *task)
 {
     const struct postgresql_query *query = task->query;
@@ -116,6 +120,7 @@ static bool has_capacity(const struct postgresql_client *client,
 {
     return session->state == POSTGRESQL_READY && !session->runs_alone &&
            session->count < POSTGRESQL_PIPELINE && session->load_ms < MAX_LOAD_MS &&
+           session->bytes < MAX_BYTES &&
            (task->last_duration_ms >= 0 || session->unknown < client->max_unknown);
 }
 

@@ -105,6 +105,7 @@ const struct scaler scaler_postgresql = {
      * key with as many iterations as the server demands. */
     .in_agent = true,
     .agent_bytes = POSTGRESQL_AGENT_BYTES,
+    .agent_bytes_named = POSTGRESQL_AGENT_BYTES_NAMED,
     .timeout_ms = POSTGRESQL_TIMEOUT_MS,
     .max_tasks = (size_t)POSTGRESQL_PIPELINE * POSTGRESQL_DEFAULT_SESSIONS,
     .isolated = POSTGRESQL_DEFAULT_SESSIONS / POSTGRESQL_ISOLATED_SHARE,

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * A query's transaction is read-only (for good: one that has read something cannot be made
@@ -125,7 +126,10 @@ void postgresql_session_send(struct postgresql_session *session, const char *que
 
     if (session->count == 0)
         session->since_ms = clock_now_ms();
-    session->entries[(session->first + session->count++) % POSTGRESQL_PIPELINE] = *entry;
+    struct postgresql_entry *sent = postgresql_session_entry(session, session->count++);
+    *sent = *entry;
+    sent->bytes = strlen(query);
+    session->bytes += sent->bytes;
     session->has_unsent = true;
     session->runs_alone = entry->alone;
     session->tasks += entry->task != NULL;
@@ -166,6 +170,7 @@ void postgresql_session_next(struct postgresql_session *session)
     const struct postgresql_entry *entry = postgresql_session_entry(session, 0);
     session->unknown -= entry->last_duration_ms < 0;
     session->load_ms -= entry->last_duration_ms < 0 ? 0 : entry->last_duration_ms;
+    session->bytes -= entry->bytes;
     session->runs_alone = false;
     session->first = (session->first + 1) % POSTGRESQL_PIPELINE;
     session->count--;

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-    POSTGRESQL_PIPELINE = 256, /* queries in flight per session; bounds what is buffered */
+    POSTGRESQL_PIPELINE = 256, /* queries in flight per session */
 };
 
 enum postgresql_session_state {
@@ -48,6 +48,7 @@ struct postgresql_entry {
     int64_t last_duration_ms; /* of the task */
     bool alone;               /* with its whole deadline, and nothing behind it */
     bool watches_client;      /* the server is to see that we have closed the session */
+    size_t bytes;             /* of its text; set when it is sent */
 };
 
 struct postgresql_session {
@@ -70,6 +71,7 @@ struct postgresql_session {
     size_t tasks;    /* of them, those that have not ended */
     size_t unknown;  /* of them, those of an unknown duration */
     int64_t load_ms; /* how long they take together, as far as that is known */
+    size_t bytes;    /* of their texts */
 };
 
 /* A session to open: READY in the end, or false with the error. */

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "postgresql/dispatch.h"
 #include "postgresql/options.h"
 #include "scalers/ended.h"
 #include "scalers/postgresql_peer.h"
@@ -78,6 +79,31 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     assert_int_equal(setting.peer.queries, 1000);
     assert_true(test_feed_task(setting.feed, 999)->reading.value == 7);
     assert_int_equal(test_feed_task(setting.feed, 999)->started, 1);
+    end(&setting);
+}
+
+/* libpq keeps each twice where the server does not read them. */
+static void few_long_queries_are_in_flight(void **state)
+{
+    enum { LENGTH = 16 << 10, TASKS = 100 };
+    (void)state;
+    struct setting setting = {0};
+    begin_with(&setting, 1);
+    struct postgresql_client *client = setting.client;
+    const struct postgresql_session *session = &client->sessions[0];
+    _cleanup_(memory_free) char *sql = text_format("SELECT 7 --%*s", LENGTH, "jobs");
+    const struct postgresql_query longer = {.query = sql};
+    const struct postgresql_query shorter = {.query = "SELECT 7"};
+    struct task tasks[2 * TASKS];
+    for (size_t i = 0; i < ARRAY_LENGTH(tasks); i++) {
+        tasks[i] = (struct task){.query = i < TASKS ? &shorter : &longer, .timeout_ms = ENOUGH_MS};
+        postgresql_dispatch_add(client, &tasks[i]);
+    }
+    postgresql_dispatch(client);
+    assert_in_range(session->count, TASKS + 4, TASKS + 32);
+    for (size_t i = 0; i < ARRAY_LENGTH(tasks); i++)
+        if (tasks[i].data == &client->quick)
+            postgresql_queue_remove(&client->quick, &tasks[i]);
     end(&setting);
 }
 
@@ -428,6 +454,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_queries_are_sent_many_at_a_time),
+        cmocka_unit_test(few_long_queries_are_in_flight),
         cmocka_unit_test(all_queries_of_a_trigger_are_one_statement),
         cmocka_unit_test(a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed),
         cmocka_unit_test(slow_queries_share_no_more_than_the_allowed_sessions),
