@@ -126,7 +126,8 @@ static enum part part_of(const json_t *series)
 }
 
 /* A query without a result leaves its field unknown; but that of `query` may only lack it where
- * nothing warns. */
+ * nothing warns. So does a negative one, as of an agent: a difference of two counters, of which one
+ * began anew, is not the end of all work. */
 static bool parse_parts(const char *name, const json_t *root, const json_t *result,
                         struct reading *reading, struct error *error)
 {
@@ -148,6 +149,8 @@ static bool parse_parts(const char *name, const json_t *root, const json_t *resu
         if (!parse_sample(name, json_object_get(series, "value"), numbers[part], error) ||
             !check_whole(name, root, *numbers[part], error))
             return false;
+        if (part != PART_QUERY && *numbers[part] < 0)
+            *numbers[part] = NAN;
     }
     return !isnan(reading->value) || parse_none(name, root, &reading->value, error);
 }

@@ -252,6 +252,19 @@ static void each_query_has_its_field(void **state)
     assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 4);
 }
 
+/* The difference of two counters, of which one began anew. */
+static void a_negative_count_is_unknown(void **state)
+{
+    (void)state;
+    static const char all[] = SERIES("query", "-1") "," SERIES("inFlightQuery", "-40") "," SERIES(
+        "arrivalQuery", "-0.5") "," SERIES("consumptionQuery", "4");
+    struct reading reading;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(parses_parts(all, &reading, &error));
+    assert_true(reading.value == -1 && reading.consumption_rate == 4);
+    assert_true(isnan(reading.in_flight) && isnan(reading.arrival_rate));
+}
+
 /* What only the others found is no value; and where the server warns, the query may have one. */
 static void of_several_queries_the_first_may_find_nothing(void **state)
 {
@@ -396,6 +409,7 @@ int main(void)
         cmocka_unit_test(numbers_are_answers),
         cmocka_unit_test(each_of_several_queries_returns_one_series),
         cmocka_unit_test(each_query_has_its_field),
+        cmocka_unit_test(a_negative_count_is_unknown),
         cmocka_unit_test(of_several_queries_the_first_may_find_nothing),
         cmocka_unit_test(a_value_that_is_no_number_is_an_error),
         cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
