@@ -34,7 +34,8 @@ static bool parse_number(const char *name, const char *text, double *ret_number,
                                  (int)text_cut(text, LONGEST_SHOWN), text);
     /* KEDA takes it for 0, but what would need endless replicas must not take the last one away. */
     if (isinf(number))
-        return error_unavailable(error, "%s returned %s: does the query divide by 0?", name, text);
+        return error_unavailable(error, "%s returned %.*s: does the query divide by 0?", name,
+                                 (int)text_cut(text, LONGEST_SHOWN), text);
     *ret_number = number;
     return true;
 }

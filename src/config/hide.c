@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_SECRET_BYTES = 4, MIN_CUT_BYTES = 8 };
+enum {
+    MIN_SECRET_BYTES = 4,
+    MIN_CUT_BYTES = 8,
+    MAX_TEXT_BYTES = 16 << 10, /* searching takes 30 times its memory */
+};
 
 struct span {
     const char *bytes;
@@ -292,6 +296,7 @@ void hide_secrets(const struct option_values *values, struct error *error)
 {
     if (values == NULL || !error_is_set(error))
         return;
+    error->text[text_cut(error->text, MAX_TEXT_BYTES)] = '\0';
     struct masked masked = masked_new(all_of(error->text));
     for (size_t row = 0; row < values->options; row++)
         hide_row(values, row, &masked);

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <cmocka.h>
 
 struct source_options {
@@ -137,6 +138,20 @@ static void a_user_is_shown_beside_a_secret_only(void **state)
     option_values_free(values);
 }
 
+/* Searching takes many times the memory of the text. */
+static void the_end_of_a_very_long_text_is_left_out(void **state)
+{
+    (void)state;
+    struct option_values *values = values_of(QUERY_PARAMETERS, "hunter22hunter", "5672");
+    struct error error = {0};
+    error_unavailable(&error, "hunter22hunter %0*d", 1 << 20, 0);
+    hide_secrets(values, &error);
+    assert_true(text_starts_with(error_text(&error), "(hidden) 000"));
+    assert_in_range(strlen(error_text(&error)), 8 << 10, 16 << 10);
+    error_done(&error);
+    option_values_free(values);
+}
+
 /* What an error says after the secrets of these values are hidden. */
 static void assert_hidden(size_t row, const char *secret, const char *reply, const char *expected)
 {
@@ -236,6 +251,7 @@ int main(void)
         cmocka_unit_test(of_hosts_no_user_is_shown),
         cmocka_unit_test(a_user_is_shown_beside_a_secret_only),
         cmocka_unit_test(a_secret_that_a_source_repeats_is_hidden),
+        cmocka_unit_test(the_end_of_a_very_long_text_is_left_out),
         cmocka_unit_test(a_user_without_a_password_is_a_secret),
         cmocka_unit_test(of_an_address_without_a_scheme_the_password_is_hidden),
         cmocka_unit_test(a_secret_is_hidden_as_it_is_encoded_in_a_url),

@@ -324,6 +324,8 @@ static void a_value_that_is_no_number_is_an_error(void **state)
         {200, VECTOR(SAMPLE("\"+Inf\"")), "returned +Inf"},
         {200, VECTOR(SAMPLE("\"-Inf\"")), "returned -Inf"},
         {200, VECTOR(SAMPLE("\"1e999\"")), "returned 1e999"},
+        {200, VECTOR(SAMPLE("\"1e+9999999999999999999999999999999999999999\"")),
+         "returned 1e+9999999999999999999999999999999999999: does"},
         {200, VECTOR(SAMPLE("\"\"")), "not a number"},
         {200, VECTOR(SAMPLE("\"0x1\"")), "not a number"},
         {200, VECTOR(SAMPLE("\"nan\"")), "not a number"},
