@@ -37,7 +37,7 @@ const struct option postgresql_options[] = {
     {.key = "password", SECRET(password), .doc = "the user's password"},
     {.key = "ca",
      TEXT(ca),
-     .flags = OPTION_CREDENTIAL | OPTION_PEER,
+     .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* may have its private key */
      .doc = "PEM certificates of the authorities to trust, in place of the system's; for sslmode "
             "verify-full, verify-ca or require, with connection, too"},
     {.key = "maxSessions",

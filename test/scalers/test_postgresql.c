@@ -138,6 +138,14 @@ static void a_connection_string_names_no_file_of_the_server(void **state)
     assert_non_null(strstr(postgresql_parameter(&parameters, "passfile"), "nonexistent"));
 }
 
+/* As of the other scalers: a bundle may have its private key. */
+static void authorities_are_not_shown(void **state)
+{
+    (void)state;
+    const struct option *row = option_find(postgresql_options, "ca", OPTION_FROM_TRIGGER);
+    assert_true(row->flags & OPTION_HIDDEN);
+}
+
 /* Of this libpq: a new one may have keywords that nobody here has thought of. */
 static void every_other_keyword_is_refused(void **state)
 {
@@ -369,6 +377,7 @@ int main(void)
         cmocka_unit_test(urls_and_pairs_are_understood),
         cmocka_unit_test(parts_are_taken_as_they_are),
         cmocka_unit_test(a_connection_string_names_no_file_of_the_server),
+        cmocka_unit_test(authorities_are_not_shown),
         cmocka_unit_test(every_other_keyword_is_refused),
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
