@@ -136,6 +136,8 @@ void prometheus_check_connection(const void *connection_options, struct error *m
     check_headers(connection, mistakes);
     check_modes(connection, mistakes);
     check_keys_of_modes(connection, mistakes);
+    if (connection->tls.cert != NULL && connection->tls.key != NULL) /* else it is reported */
+        tls_options_check(&connection->tls, mistakes);
 }
 
 static void check_url(const struct prometheus_query *query, struct error *mistakes)
