@@ -128,7 +128,7 @@ static enum part part_of(const json_t *series)
 
 /* A query without a result leaves its field unknown; but that of `query` may only lack it where
  * nothing warns. So does a negative one, as of an agent: a difference of two counters, of which one
- * began anew, is not the end of all work. */
+ * began again, is not the end of all work. */
 static bool parse_parts(const char *name, const json_t *root, const json_t *result,
                         struct reading *reading, struct error *error)
 {

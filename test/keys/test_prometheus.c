@@ -7,10 +7,9 @@ extern const struct scaler scaler_prometheus;
 #define NO_ADDRESS "serverAddress must be a URL"
 
 /* Of PKCS #8, with 0x7fffffff iterations. */
-#define COSTLY_KEY                                                                                 \
-    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"                                                      \
-    "MCkwHQYJKoZIhvcNAQUDMBAECAAAAAAAAAAAAgR/////BAgAAAAAAAAAAA==\n"                               \
-    "-----END ENCRYPTED PRIVATE KEY-----\n"
+static const char costly_key[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+                                 "MCkwHQYJKoZIhvcNAQUDMBAECAAAAAAAAAAAAgR/////BAgAAAAAAAAAAA==\n"
+                                 "-----END ENCRYPTED PRIVATE KEY-----\n";
 
 static const struct key_case cases[] = {
     TAKES("serverAddress", "https://u:sesame@thanos:9090/prefix/"),
@@ -62,7 +61,7 @@ static const struct key_case cases[] = {
     TAKES("cert", "PEM", "key", "sesame", "authModes", "tls"),
     REFUSES("cert needs authModes tls", "cert", "PEM", "key", "sesame"),
     TAKES("key", "sesame", "cert", "PEM", "authModes", "tls"),
-    REFUSES("key takes too long to decrypt", "key", COSTLY_KEY, "cert", "PEM", "authModes", "tls"),
+    REFUSES("key takes too long to decrypt", "key", costly_key, "cert", "PEM", "authModes", "tls"),
     REFUSES("key needs authModes tls", "key", "sesame", "cert", "PEM"),
     TAKES("keyPassword", "sesame", "key", "sesame", "cert", "PEM", "authModes", "tls"),
     REFUSES("keyPassword needs authModes tls", "keyPassword", "sesame"),

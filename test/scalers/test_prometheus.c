@@ -252,7 +252,7 @@ static void each_query_has_its_field(void **state)
     assert_true(reading.arrival_rate == 3 && reading.consumption_rate == 4);
 }
 
-/* The difference of two counters, of which one began anew. */
+/* The difference of two counters, of which one began again. */
 static void a_negative_count_is_unknown(void **state)
 {
     (void)state;
