@@ -19,6 +19,10 @@
 
 enum { WATCHING_VERSION = 140000 };
 
+/* Of many hosts, or one with a long name, errors name the beginning: they are cut behind it. */
+enum { MAX_ADDRESS_BYTES = 160 };
+static const char more[] = "...";
+
 static bool wait_ready(const struct postgresql_session *session, int64_t deadline_ms)
 {
     struct pollfd socket = {.fd = PQsocket(session->connection),
@@ -47,7 +51,9 @@ static bool open_first(struct postgresql_client *client, struct postgresql_place
 {
     int code = postgresql_places_look_up(places, 0);
     if (code != 0 && clock_now_ms() >= deadline_ms) /* libpq would take as long again */
-        return error_unavailable(error, "PostgreSQL at %s: cannot look up %s: %s", client->address,
+        return error_unavailable(error, "PostgreSQL at %s: cannot look up %.*s: %s",
+                                 client->address,
+                                 (int)text_cut(places->items[0].host, MAX_ADDRESS_BYTES),
                                  places->items[0].host, gai_strerror(code));
     char *hosts;
     char *addresses;
@@ -119,6 +125,9 @@ static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
     if (ports == NULL)
         ports = "5432";
     client->address = text_format("%s:%s", hosts, ports);
+    if (strlen(client->address) > MAX_ADDRESS_BYTES)
+        memcpy(client->address + text_cut(client->address, MAX_ADDRESS_BYTES - strlen(more)), more,
+               sizeof(more));
     postgresql_places_init(&places, hosts, ports);
     places.has_two_passes =
         text_equal(postgresql_parameter(&parameters, "target_session_attrs"), "prefer-standby");

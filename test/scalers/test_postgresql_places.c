@@ -104,6 +104,24 @@ static void a_silent_host_does_not_hide_the_next(void **state)
     world_stop(&world);
 }
 
+/* Errors are cut at 1,024 bytes. */
+static void many_hosts_leave_room_for_the_reason(void **state)
+{
+    (void)state;
+    struct world world;
+    struct text hosts = {0};
+    world_start(&world);
+    for (size_t i = 0; i < 100; i++)
+        text_add(&hosts, i == 0 ? "127.0.0.1" : ",127.0.0.1");
+    assert_int_equal(CONNECT(&world, "host=%s port=%d", hosts.bytes, world.closed_port), 0);
+    const char *words = strstr(error_text(&world.error), "refused");
+    assert_true(text_starts_with(error_text(&world.error), "PostgreSQL at 127.0.0.1,127.0.0.1,"));
+    assert_non_null(words);
+    assert_in_range(words - error_text(&world.error), 0, 500);
+    text_done(&hosts);
+    world_stop(&world);
+}
+
 static void a_host_that_does_not_answer_the_login_does_not_hide_the_next(void **state)
 {
     (void)state;
@@ -208,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_host_does_not_hide_the_next),
+        cmocka_unit_test(many_hosts_leave_room_for_the_reason),
         cmocka_unit_test(a_host_that_does_not_answer_the_login_does_not_hide_the_next),
         cmocka_unit_test(a_host_that_answers_has_all_the_time_for_the_login),
         cmocka_unit_test(a_silent_address_does_not_hide_the_next_of_its_host),
