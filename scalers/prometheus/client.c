@@ -102,7 +102,7 @@ bool prometheus_client_connect(const void *connection_options, int64_t deadline_
         client->name = text_format("Prometheus at %s", client->address.host_port);
         add_headers(client, options);
         make_pool(client, options);
-        client->timeout_ms = options->timeout_ms;
+        client->timeout_ms = MIN(options->timeout_ms, FETCH_MAX_TIMEOUT_MS);
         good = ping_once(client, deadline_ms, error);
     }
     if (!good) {

@@ -28,7 +28,7 @@ const struct option prometheus_options[] = {
      CONNECTION(timeout_ms),
      .type = OPTION_DURATION,
      .flags = OPTION_BARE_MS,
-     .doc = "how long one query may take: 10s where it is not set, or 0"},
+     .doc = "how long one query may take, at most 10m: 10s where it is not set, or 0"},
     {.key = "customHeaders",
      CONNECTION(custom_headers),
      .type = OPTION_LIST,

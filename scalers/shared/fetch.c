@@ -10,10 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_TIMEOUT_MS = 10 * 60 * 1000,
-    BUFFER_BYTES = 1 << 10, /* of each transfer: libcurl reads 100 of them at a time */
-};
+enum { BUFFER_BYTES = 1 << 10 /* of each transfer: libcurl reads 100 of them at a time */ };
 
 enum {
     LINE_BYTES = 96, /* what libcurl takes for a line beside its text */
@@ -242,7 +239,7 @@ CURL *fetch_handle(const struct fetcher *fetcher)
 
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 {
-    int max_ms = MAX_TIMEOUT_MS;
+    int max_ms = FETCH_MAX_TIMEOUT_MS;
     if (fetcher->source.timeout_ms > 0 && fetcher->source.timeout_ms < max_ms)
         max_ms = (int)fetcher->source.timeout_ms;
     int left_ms = clock_left_ms(deadline_ms, max_ms);

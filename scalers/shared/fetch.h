@@ -21,6 +21,8 @@
 
 struct fetcher;
 
+enum { FETCH_MAX_TIMEOUT_MS = 10 * 60 * 1000 }; /* a transfer has no more, whatever its deadline */
+
 /* The server of a fetcher. The name, the TLS options and the headers must outlive the fetcher. */
 struct fetch_source {
     const char *name; /* for errors: "Prometheus at host:port" */

@@ -102,6 +102,16 @@ static void the_key_timeout_is_each_querys_deadline(void **state)
     end(&setting);
 }
 
+/* A request has no more, whatever the key says: the error must name it. */
+static void a_query_has_ten_minutes_at_most(void **state)
+{
+    (void)state;
+    struct setting setting;
+    begin(&setting, (int64_t)60 * 60 * 1000);
+    assert_int_equal(((struct prometheus_client *)setting.client)->timeout_ms, 10 * 60 * 1000);
+    end(&setting);
+}
+
 /* Also of those that are sent once the server has answered for the first ones. */
 static void a_query_whose_connection_breaks_fails_alone(void **state)
 {
@@ -336,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hanging_query_delays_no_other),
         cmocka_unit_test(the_key_timeout_is_each_querys_deadline),
+        cmocka_unit_test(a_query_has_ten_minutes_at_most),
         cmocka_unit_test(a_query_whose_connection_breaks_fails_alone),
         cmocka_unit_test(an_answer_ends_the_ping),
         cmocka_unit_test(a_later_break_has_a_ping_of_its_own),
