@@ -16,8 +16,8 @@ enum {
     SWEEP_MS = 1000,      /* and where there is no memory for more, this often */
 };
 
-/* Of an agent's memory. Measured with a real server: a subject of 10 characters takes 1,373 bytes of
- * the heap with nats.c 3.10, which has five messages of its own for each (573 with 3.4). */
+/* Of an agent's memory. Measured with a real server: a subject of 10 characters takes 1,373 bytes
+ * of the heap with nats.c 3.10, which has five messages of its own for each (573 with 3.4). */
 enum { MAX_MIB = 10, QUERY_BYTES = 256, SUBJECT_BYTES = 1360 };
 
 /* Those who wait for a notification. */

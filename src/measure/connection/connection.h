@@ -19,8 +19,8 @@
  *
  * Pauses: connection_connected(), _refused() and _lost() work on all queries, and
  * connection_query_ended() on all followers of one. A server's loop may wait for the lock
- * meanwhile, so they give it away now and then (connection_hooks.yield_lock). Two walks do not: they
- * notify the watchers of one query, and take a bundle's queries along (every 500 ms at most).
+ * meanwhile, so they give it away now and then (connection_hooks.yield_lock). Two walks do not:
+ * they notify the watchers of one query, and take a bundle's queries along (every 500 ms at most).
  *
  * In a pause other threads do what they may do at any time: acquire a query, with or without what a
  * former one knew; release it, demand it, read it; start and stop watchers and followers; notify.
