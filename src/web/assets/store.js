@@ -67,6 +67,7 @@ function takeClock(sent) {
 
 function begin(hello) {
   store.hello = hello;
+  timed = null; // it may be another pod, with another clock
   store.workerCounts = {};
   store.trend = [];
   incoming = noTables();
