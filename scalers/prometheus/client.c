@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     MAX_BODY_BYTES = 1024 * 1024, /* a query returns one series */
