@@ -41,17 +41,26 @@ static void on_message(void *context, struct call *call, struct bytes message)
     }
 }
 
+/* All at once, so that nothing leaves in between. */
+static void refuse_all(struct fixture *fixture)
+{
+    char why[1100 + 1] = "";
+    memset(why, 'x', sizeof(why) - 1);
+    while (fixture->waiting_count > 0)
+        call_finish(fixture->waiting[--fixture->waiting_count], STATUS_INVALID_ARGUMENT, why);
+}
+
 static void on_half_closed(void *context, struct call *call)
 {
-    (void)context;
+    struct fixture *fixture = context;
     if (text_equal(call->path, "/test/Talk")) {
         call_finish(call, STATUS_OK, NULL);
         return;
     }
     if (text_equal(call->path, "/test/Refused")) {
-        char why[1100 + 1] = "";
-        memset(why, 'x', sizeof(why) - 1);
-        call_finish(call, STATUS_INVALID_ARGUMENT, why);
+        fixture->waiting[fixture->waiting_count++] = call;
+        if (fixture->waiting_count == REFUSED_TOGETHER)
+            refuse_all(fixture);
         return;
     }
     _cleanup_(memory_free) char *sum = text_format("%zu bytes", (size_t)call->context);

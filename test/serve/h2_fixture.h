@@ -25,11 +25,16 @@
 
 enum { MESSAGE_LIMIT = 64 * 1024 };
 
+/* Calls of /test/Refused wait until so many do, and end together with a status of 1,100 bytes. */
+enum { REFUSED_TOGETHER = 20 };
+
 struct fixture {
     struct server *server;
     struct call_handler service;
     atomic_size_t live;                                 /* calls */
     atomic_size_t ended_as[STATUS_UNAUTHENTICATED + 1]; /* those that were refused, too */
+    struct call *waiting[REFUSED_TOGETHER];
+    size_t waiting_count;
 };
 
 int set_up(void **state);

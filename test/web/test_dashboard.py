@@ -593,8 +593,12 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
         if path == "/api/events":
             now = time.time() + 1000
             figures = json.dumps({"time": now - 600, "triggers": 0, "sent": now})
-            self.respond("text/event-stream", f'event: hello\ndata: {{"mode": "serve"}}\n\nevent: server\ndata: {figures}\n\n'
-                                              "event: ready\ndata: {}\n\n")
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(f'event: hello\ndata: {{"mode": "serve"}}\n\nevent: server\ndata: {figures}\n\n'
+                             "event: ready\ndata: {}\n\n".encode())
+            self.server.has_ended.wait(90)  # a connection that ends says something else
         elif path == "/api/trend":
             self.respond("application/json", '{"columns": ["time"], "rows": []}')
         else:
@@ -619,6 +623,7 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
 def test_the_time_is_that_at_which_figures_are_sent(browser):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfOldFigures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.has_ended = threading.Event()
         server.http_port = server.server_port
         browser.open(server)
         browser.wait_for_text("No triggers yet")
@@ -628,6 +633,7 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
         age = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
         assert 590 < age < 660
         browser.evaluate("location.assign('about:blank')")
+        server.has_ended.set()
         server.shutdown()
 
 
@@ -761,6 +767,10 @@ def test_a_clock_that_is_set_makes_no_value_old(browser, stub):
     assert browser.text("#status") == "Live" and -617 < browser.evaluate(OFFSET) < -614
     put_figures(browser, stub, 0, 600)  # and forth
     assert browser.text("#status") == "Live" and 583 < browser.evaluate(OFFSET) < 586
+    before = browser.evaluate(OFFSET)
+    stub.readers[0].put('event: hello\ndata: {"mode": "serve"}\n\n')  # of another pod, whose clock is behind
+    put_figures(browser, stub, 0, 599)
+    assert -1.5 < browser.evaluate(OFFSET) - before < -0.5
 
 
 def put_lines(stub, *numbers):
@@ -1222,6 +1232,7 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
         const { fetch } = window;
         const pod = { id: 'x', pod: 'orders-1', state: 'Running', ready: true, restarts: 0, created: Date.now() / 1000 - 20 };
         const page = { objects: [{ namespace: 'shop', name: 'orders', secondsAgo: 1, error: null, hasMore: false, workers: [pod] }], hasMore: false };
+        window.page = page;
         window.isBusy = false;
         window.fetch = async (path, options) => {
             if (!path.startsWith('/api/workers')) return fetch(path, options);
@@ -1239,6 +1250,8 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
     assert "orders-1" in browser.text() and browser.axe() == []
     browser.evaluate("window.isBusy = false")
     browser.wait("!document.querySelector('main').innerText.includes('not renewed')")
+    browser.evaluate("page.objects[0].secondsAgo = 40")  # the server reads others first
+    browser.wait_for_text("shop/orders: as of 40 s ago", ".notes")
 
 
 def test_workers_are_unknown_while_nobody_counts_them(browser, server):

@@ -3,8 +3,10 @@
 import { addressOf } from "./address.js";
 import { el, setChildren, setText } from "./dom.js";
 import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
-import { changesOf, columnsOf } from "./trigger_history.js";
+import { serverNow } from "./store.js";
+import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
+import { SAMPLE_HOLDS_SECONDS } from "./trigger_replicas.js";
 import { stateOf } from "./trigger_state.js";
 
 function section(title, ...children) {
@@ -29,7 +31,7 @@ function figuresOf(trigger, samples) {
       ? ["Value (replicas)", compact(now.value)]
       : ["Value / target", `${compact(now.value)} / ${number(trigger.target)}`],
     ["Replicas wanted", number(now.replicas)],
-    ...(samples.length > 0 ? [["Replicas", number(samples.at(-1)[1])]] : []),
+    ...(samples.length > 0 ? [["Replicas", number(stepsAt([serverNow()], samples, SAMPLE_HOLDS_SECONDS)[0])]] : []),
     ...(isCounted ? [
       ["Arrivals/s", rate(rates.arrivals, rates.areBounds)],
       ["Consumed/s", rate(rates.consumption, rates.areBounds)],

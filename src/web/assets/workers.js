@@ -30,7 +30,7 @@ function drawState(cell, row) {
   setText(cell.lastChild, row.reason ?? "");
 }
 
-const ageOf = ({ created }) => (created == null ? null : serverNow() - created);
+const ageOf = ({ created }) => (created == null ? null : Math.max(0, serverNow() - created));
 
 const open = ({ object, namespace, pod }) => openLog(`${object}, ${pod}`, `/api/workers/${namespace}/${pod}/log`);
 
@@ -54,6 +54,8 @@ const columns = [
     draw: (cell, row) => drawButton(cell, row, "Log", `Show log of ${row.pod}`, open) },
 ];
 
+const OLD_SECONDS = 15; // the server reads one object after another, and some take long
+
 // What is not as it should be: of one object a line.
 function notesOf(objects, hasMore) {
   const notes = [];
@@ -61,6 +63,7 @@ function notesOf(objects, hasMore) {
     const shown = secondsAgo == null ? "" : ` (shown as of ${duration(secondsAgo)} ago)`;
     if (error) notes.push(`${namespace}/${name}: ${error}${shown}`);
     else if (usageError) notes.push(`${namespace}/${name}: CPU and memory are not known: ${usageError}`);
+    else if (secondsAgo > OLD_SECONDS) notes.push(`${namespace}/${name}: as of ${duration(secondsAgo)} ago`);
     if (isCut) notes.push(`${namespace}/${name}: more pods than are shown`);
   }
   if (hasMore) notes.push("More objects than are shown: open the page of one of them");
