@@ -40,7 +40,9 @@ void token_check_endpoint(const char *key, const char *endpoint, struct error *m
         error_add(mistakes, "%s must begin with http:// or https://", key);
     else if (url_find(endpoint, strlen(endpoint)).is_ambiguous)
         error_add(mistakes,
-                  "%s: in a user name or password, write any of / ? # @ : percent-encoded", key);
+                  "%s: write an @ behind the host percent-encoded (%%40), and any of / ? # @ : "
+                  "in a user name or password",
+                  key);
 }
 
 static void escaped_done(char **escaped)

@@ -53,7 +53,7 @@ static const struct key_case kafka_cases[] = {
           "password", "sesame"),
     REFUSES("must begin with http:// or https://", "oauthTokenEndpointUri", "file:///sesame",
             "sasl", "oauthbearer", "username", "id", "password", "sesame"),
-    REFUSES("oauthTokenEndpointUri: in a user name or password, write any of",
+    REFUSES("oauthTokenEndpointUri: write an @ behind the host percent-encoded",
             "oauthTokenEndpointUri", "https://u:12/sesame@login/", "sasl", "oauthbearer",
             "username", "id", "password", "sesame"),
     TAKES("scopes", "kafka,read", "sasl", "oauthbearer", OAUTH),

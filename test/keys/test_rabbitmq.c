@@ -48,7 +48,7 @@ static const struct key_case cases[] = {
           "sesame"),
     REFUSES("oauthTokenURI must begin with http:// or https://", "oauthTokenURI",
             "login:8080/sesame", HTTP, "clientID", "c", "clientSecret", "sesame"),
-    REFUSES("oauthTokenURI: in a user name or password, write any of", "oauthTokenURI",
+    REFUSES("oauthTokenURI: write an @ behind the host percent-encoded", "oauthTokenURI",
             "https://u:12/sesame@login/token", HTTP, "clientID", "c", "clientSecret", "sesame"),
     REFUSES("oauthTokenURI needs a host that starts with http://", "oauthTokenURI",
             "https://login/token", AMQP, "clientID", "c", "clientSecret", "sesame"),

@@ -16,8 +16,6 @@ enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also s
 #define TOO_LONG                                                                                   \
     "they are longer than 4 MiB, or malformed: its consumers must commit less metadata with "      \
     "their offsets; retrying every 5 minutes"
-#define OTHERS_TOO_LONG                                                                            \
-    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
 _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
 
 /*
@@ -453,7 +451,8 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_c
     const rd_kafka_error_t *error = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
     *ret_error = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : rd_kafka_error_code(error);
     if (kafka_client_is_unreadable(code))
-        *ret_reason = kafka_serial_has(commits->serial, group) ? TOO_LONG : OTHERS_TOO_LONG;
+        *ret_reason =
+            kafka_serial_has(commits->serial, group) ? TOO_LONG : KAFKA_SERIAL_OTHERS_TOO_LONG;
     else if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         *ret_reason = rd_kafka_event_error_string(event);
     else if (count == 0)

@@ -16,8 +16,6 @@ enum {
 };
 
 #define TOO_LONG "they are longer than 4 MiB, or malformed: set ratePerReplica to a number"
-#define OTHERS_TOO_LONG                                                                            \
-    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
 _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
 
 struct member_group {
@@ -282,7 +280,8 @@ static const char *reason_of(const struct member_group *group, rd_kafka_event_t 
 {
     const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
     if (kafka_client_is_unreadable(error_of(event)))
-        return kafka_serial_has(group->members->serial, group->name) ? TOO_LONG : OTHERS_TOO_LONG;
+        return kafka_serial_has(group->members->serial, group->name) ? TOO_LONG
+                                                                     : KAFKA_SERIAL_OTHERS_TOO_LONG;
     if (description != NULL)
         return rd_kafka_error_string(rd_kafka_ConsumerGroupDescription_error(description));
     return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR

@@ -21,6 +21,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Why a request fails that was sent again too often: others at its broker were the reason. */
+#define KAFKA_SERIAL_OTHERS_TOO_LONG                                                               \
+    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
+
 /* A request is the first member of what the caller wants to send. It is the caller's, again from
  * kafka_serial_receive() or kafka_serial_cancel() on. */
 struct kafka_serial_request {
