@@ -118,7 +118,8 @@ test_protocol() {
 test_docs() { suite docs "commands of the pages" python_suite docs --numprocesses=2 "$@"; }
 test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
 # Screenshots are in build/screenshots.
-test_web() { suite web "the dashboard in a real browser" python_suite web "${three_at_a_time[@]}" "$@"; }
+# One file has most of them, so they are shared test by test.
+test_web() { suite web "the dashboard in a real browser" python_suite web --numprocesses=3 --dist=worksteal "$@"; }
 # Beside other tests a fuzzer may get no time at all for minutes, and what it was working on then seems to take too long.
 # Such an input is the first of a second run. What crashed has failed.
 fuzz_suite() {
