@@ -54,10 +54,11 @@
  *   its plots             each 5 s                 5 s and the    the same
  *   (trigger_panels.js)                            response
  *   actual replicas       each 3 s                 as what the    a dash; of more than 30 s a gap
- *   (trigger.js)                                   server has     in their plot
+ *   (trigger.js)                                   server has     in their plot, and a dash
  *   workers               each 2 s                 that, and 2 s  "not renewed since" (poll.js); of
  *   (workers.js)                                   and the        what the server could not read an
- *                                                  response       error with its age
+ *                                                  response       error with its age, and that of
+ *                                                                 what it read 15 s ago or earlier
  *   card of workers       each 5 s                 that, and 5 s  a dash
  *   (cards.js)
  *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js)
