@@ -124,8 +124,8 @@ def kubectl(kube, folder, *arguments):
 
 
 class Restarter(threading.Thread):
-    """Starts a component again when it has ended, as a kubelet does: KEDA 2.21.0's operator panics now and then when a
-    ScaledObject with external-push is changed or deleted (external_scaler.go:381, "send on closed channel")."""
+    """Starts a component again when it has ended, as a kubelet does: KEDA 2.21.0's operator can panic for a ScaledJob with
+    external-push (docs/upstream/8-scaledjob.md)."""
 
     def __init__(self, component):
         super().__init__(daemon=True)
