@@ -3,8 +3,8 @@
 usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--jobs NUMBER] [--own] [--only FILE:LINE]... PATH...
 
 PATH is a folder, or a C file. Of all mutants of its C files a fixed seed chooses COUNT (200); one that does not compile counts
-as none, and the next one takes its place. A copy of the tree is changed, in build/mutation. The unit tests of the folder are asked
-first, then all that are built of the changed file, then TRIED of the protocol tests. build/mutation/<path>.jsonl has a line for
+as none, and the next one takes its place. A copy of the tree is changed, in build/mutation. The unit tests of the changed file are asked
+first, then those of the folder, then all that are built of the file, then TRIED of the protocol tests. build/mutation/<path>.jsonl has a line for
 each mutant: a run that was stopped, or that has had its SECONDS, goes on from there. JOBS (2) mutants are tested at a time. --own asks the
 folder's own tests alone; --only takes no sample, and does not write that line.
 """
@@ -212,6 +212,26 @@ class Tests:
             (folder / program).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(BUILD / program, folder / program)
 
+    def of(self, file):
+        """Those of its name, or of its header, the quickest first: they notice most mutants, before the others are linked."""
+        stem = pathlib.Path(file).stem
+        header = re.compile(rf'#include ".*\b{stem}\.h"')
+        named = [test for test in self.own if source_of(test.name).stem == f"test_{stem}"]
+        return named or [test for test in self.own if header.search(source_of(test.name).read_text())][:3]
+
+    def prepare_programs(self, mutant, folder):
+        """Returns what noticed the change already. Else the programs of all own tests are in the folder, unless it does not compile."""
+        with TREE, changed(mutant):
+            first = self.of(mutant.file)
+            if not build(first):
+                return "does not compile"
+            noticed = first_that_fails(first, BUILD)
+            if noticed != "nothing":
+                return noticed
+            if build(self.own):
+                self.copy_own(folder)
+            return None
+
     def notice(self, mutant, folder, own_alone):
         """What notices the change. Its programs are in the folder, or nowhere: it did not compile."""
         if not folder.is_dir():
@@ -243,6 +263,13 @@ def is_of(test, room):
     return test.startswith(f"{room}/") or re.match(rf"(scalers|keys)/{room.removesuffix('_jetstream')}", test)
 
 
+def source_of(test):
+    """One that is run for several arguments has them after its name."""
+    folder, name = os.path.split(test)
+    source = ROOT / "test" / folder / f"test_{name}.c"
+    return source if source.is_file() else source_of(folder)
+
+
 def first_that_fails(tests, programs):
     """Twice, where it does not hang: a bound may fail once on a busy machine."""
     for test in tests:
@@ -254,7 +281,7 @@ def first_that_fails(tests, programs):
 
 
 def build(tests):
-    return run("cmake", "--build", BUILD, "--", "--quiet", *sorted({test.program for test in tests}), seconds=1200)
+    return not tests or run("cmake", "--build", BUILD, "--", "--quiet", *sorted({test.program for test in tests}), seconds=1200)
 
 
 @contextlib.contextmanager
@@ -321,10 +348,11 @@ def main():
                 end(mutant, known[mutant.key])
                 continue
             folder = PROGRAMS / str(number)
-            with TREE, changed(mutant):
-                if build(tests.own):
-                    tests.copy_own(folder)
-            running[pool.submit(tests.notice, mutant, folder, arguments.own)] = mutant
+            noticed = tests.prepare_programs(mutant, folder)
+            if noticed:
+                end(mutant, noticed)
+            else:
+                running[pool.submit(tests.notice, mutant, folder, arguments.own)] = mutant
         for future in concurrent.futures.as_completed(running):
             end(running[future], future.result())
     print(f"\n{counts['run']} mutants of {len(mutants)} of {' '.join(arguments.path)}: {counts['noticed']} noticed; not noticed:", *survivors, sep="\n")
