@@ -243,6 +243,30 @@ static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
     }
 }
 
+/* And not with the sample of that failure, which comes a time-out later. */
+static void a_past_hold_begins_with_the_first_request_that_nothing_answered(void **state)
+{
+    (void)state;
+    struct trigger *trigger = FIND(GOOD);
+    query_of(trigger);
+    wait_until_measured(trigger);
+    usleep(5000);
+    fake_set_queue("7", FAKE_MISSING);
+    wait_until_failed(trigger);
+    _cleanup_(trigger_report_done) struct trigger_report now = {0};
+    trigger_report_with_changes(trigger, clock_now_ms(), &now);
+    trigger->parsed.rules.hold_ms = 2;
+    for (int earlier = 1; earlier <= 3; earlier += 2) {
+        _cleanup_(memory_free) struct history_sample *samples = NULL;
+        _cleanup_(memory_free) struct trigger_figures *rows = NULL;
+        bool has_more = false;
+        assert_int_equal(query_history(trigger->bound.query, 0, &samples), 2);
+        now.snapshot.failing_since_ms = samples[1].at_ms - earlier;
+        assert_int_equal(trigger_replay(trigger, &now, 2, &rows, &has_more), 2);
+        assert_string_equal(rows[1].state, earlier < 3 ? "held" : "refused");
+    }
+}
+
 /* 7 waited, then the source failed, then 20 waited. Returns what arrived from the first reading to
  * the last. */
 static double arrived_while_partitions_became(int partitions)
@@ -350,6 +374,7 @@ int main(void)
         TEST(observers_change_nothing),
         TEST(past_replicas_of_a_policy_are_of_what_was_measured),
         TEST(a_past_answer_is_the_same_where_fewer_are_wanted),
+        TEST(a_past_hold_begins_with_the_first_request_that_nothing_answered),
         TEST(arrivals_of_the_past_are_what_waiting_grew_by),
         TEST(what_waits_in_another_partition_did_not_arrive_just_now),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
