@@ -283,6 +283,12 @@ static void beside_a_threshold_a_level_is_a_floor(void **state)
     assert_int_equal(world.result.term, POLICY_BY_LEVEL);
     assert_string_equal(world.words.bytes,
                         "5 replicas: 41 at a threshold of 100; level 1 of 1 has at least 5");
+    waiting(1); /* the first level is left when nothing waits */
+    assert_int_equal(measure(0, 0), 5);
+    waiting(0);
+    assert_int_equal(measure(0, 0), 0);
+    waiting(1);
+    assert_int_equal(measure(0, 0), 1);
     waiting(2000);
     assert_int_equal(measure(0, 0), 20);
     assert_int_equal(world.result.term, POLICY_BY_THRESHOLD);
