@@ -468,6 +468,20 @@ static void long_jobs_are_not_stuck(void **state)
     assert_int_equal(world.result.status, FLOW_STALL);
 }
 
+/* What is in flight says how many work where consumers are unknown: ten end a job in a tenth of the
+ * time of one. */
+static void of_many_long_jobs_one_ends_soon(void **state)
+{
+    (void)state;
+    world.settings.on_stall = POLICY_STALL_HOLD;
+    give_objective(1.0 / 60);
+    world.reading.consumers = NAN;
+    world.reading.in_flight = 10;
+    waiting(5);
+    measure_for(12, 0, 0);
+    assert_int_equal(world.result.status, FLOW_STALL);
+}
+
 /* RabbitMQ over AMQP: without rates, a queue that grows may be consumed all the time. */
 static void without_rates_the_status_is_unknown(void **state)
 {
@@ -606,6 +620,7 @@ int main(void)
         TEST(a_burst_is_as_long_as_the_triggers_own_interval),
         TEST(without_onStall_a_stuck_consumer_is_only_reported),
         TEST(long_jobs_are_not_stuck),
+        TEST(of_many_long_jobs_one_ends_soon),
         TEST(without_rates_the_status_is_unknown),
         TEST(no_connected_consumer_is_a_stop),
         TEST(a_stop_ends_with_the_first_message_and_begins_after_three_intervals),

@@ -434,6 +434,19 @@ static void they_count_as_memory_of_the_namespace(void **state)
     query_of(second);
 }
 
+static void what_takes_the_place_of_others_needs_the_difference(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 << 20 };
+    struct trigger *trigger = FIND("scaler", "fake", "queueName", "1");
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(
+            triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
+                                     large_credentials(BYTES + i * 1024), &HPA_FACTS_UNKNOWN, 0));
+        query_of(trigger);
+    }
+}
+
 static size_t refreshes_at(struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -585,6 +598,7 @@ int main(void)
         OWN_TEST(another_password_keeps_the_reading),
         OWN_TEST(who_waits_is_told_which_limit_is_reached),
         OWN_TEST(they_count_as_memory_of_the_namespace),
+        OWN_TEST(what_takes_the_place_of_others_needs_the_difference),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_has_them_read_less_and_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),

@@ -256,6 +256,21 @@ static void an_outage_does_not_end_what_another_replica_answered(void **state)
     assert_true(peak_value_largest(&peak) == 10);
 }
 
+/* As what was answered here: the window stands still while measuring fails. */
+static void what_is_learned_after_an_outage_is_as_old_as_it_was_before(void **state)
+{
+    (void)state;
+    const struct peak_value_entry entry = {40, at_s(3500)};
+    add(10, 0);
+    be_out(0, 3600);
+    add(10, 3600);
+    peak_value_add_earlier(&peak, &entry, 1, at_s(3600));
+    add(10, 3600 + window_s - 101);
+    assert_true(largest() == 40);
+    add(10, 3600 + window_s - 99);
+    assert_true(largest() == 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +288,7 @@ int main(void)
         TEST(what_another_replica_answered_counts_where_it_is_larger),
         TEST(what_another_replica_answered_later_stays_longer),
         TEST(of_too_many_entries_of_two_the_closest_are_joined),
+        TEST(what_is_learned_after_an_outage_is_as_old_as_it_was_before),
         TEST(an_outage_does_not_end_what_another_replica_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

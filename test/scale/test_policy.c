@@ -323,6 +323,7 @@ static void at_the_maximum_more_is_published_than_the_tolerance(void **state)
     assert_true(world.result.value > 64 * 1.1);
     waiting(1e9);
     assert_int_equal(measure(0, 0), 64);
+    assert_non_null(strstr(world.words.bytes, "; maxReplicaCount is 64"));
     waiting(625);
     assert_int_equal(measure(0, 0), 63);
     assert_true(world.result.value == 63);

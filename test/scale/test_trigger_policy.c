@@ -52,6 +52,23 @@ static void with_a_shadow_alone_the_threshold_says_how_many_replicas(void **stat
     assert_true(replicas_now(trigger) == 5);
 }
 
+/* The default threshold alone makes no replica beside levels. */
+static void a_threshold_that_is_set_counts_beside_levels(void **state)
+{
+    (void)state;
+    fake_set_queue("jobs", 9);
+    struct trigger *levels =
+        FIND("scaler", "fake", "source", "a", "queueName", "jobs", "steps", "41=5");
+    struct trigger *both = FIND("scaler", "fake", "source", "a", "queueName", "jobs", "steps",
+                                "41=5", "queueLength", "3");
+    query_of(levels);
+    query_of(both);
+    measure_again(levels);
+    measure_again(both);
+    assert_true(replicas_now(levels) == 0);
+    assert_true(replicas_now(both) == 3);
+}
+
 /* The other trigger had no use for samples, and its reading is known. */
 static void a_policy_begins_with_the_reading_that_is_known(void **state)
 {
@@ -233,6 +250,7 @@ int main(void)
         TEST(a_policy_decides_at_each_reading_whoever_reads_it),
         TEST(at_the_maximum_replicas_are_what_the_policy_wants),
         TEST(with_a_shadow_alone_the_threshold_says_how_many_replicas),
+        TEST(a_threshold_that_is_set_counts_beside_levels),
         TEST(a_policy_begins_with_the_reading_that_is_known),
         TEST(a_policy_that_cannot_decide_gives_no_value),
         TEST(a_policy_is_logged_when_it_changes_and_at_most_once_a_minute),
