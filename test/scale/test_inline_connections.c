@@ -131,6 +131,16 @@ static void a_namespace_leaves_agents_to_the_others(void **state)
     assert_int_equal(take_agents("attic", NULL), 2);
 }
 
+static void a_namespace_has_as_many_agents_again_as_it_released(void **state)
+{
+    (void)state;
+    restart_with_more();
+    assert_int_equal(take_agents("shop", NULL), 4);
+    release("shop", "kafka", "0");
+    release("shop", "kafka", "1");
+    assert_int_equal(take_agents("shop", NULL), 4);
+}
+
 static void agents_of_the_file_are_kept_for_it(void **state)
 {
     (void)state;
@@ -197,6 +207,7 @@ int main(void)
         TEST(a_connection_without_triggers_frees_its_place),
         TEST(the_limit_says_whose_it_is_and_which_flag),
         TEST(a_namespace_leaves_agents_to_the_others),
+        TEST(a_namespace_has_as_many_agents_again_as_it_released),
         TEST(agents_of_the_file_are_kept_for_it),
         TEST(namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_theirs),
         TEST(what_takes_the_place_of_another_needs_no_share),
