@@ -11,6 +11,8 @@
 #include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
 #include "measure/agent/agent_process.h"
+#include "web/content/trigger_walk.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
 #include "web/http/web_login.h"
 #include "web/pages/assets.h"
@@ -18,9 +20,7 @@
 #include "web/pages/explain.h"
 #include "web/pages/history_page.h"
 #include "web/pages/trigger_metrics.h"
-#include "web/trigger_walk.h"
 #include "web/web.h"
-#include "web/web_json.h"
 
 #include <jansson.h>
 #include <limits.h>

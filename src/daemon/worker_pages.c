@@ -5,8 +5,8 @@
 #include "base/text.h"
 #include "config/kubernetes_name.h"
 #include "kubernetes/workers/worker_monitor.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
-#include "web/web_json.h"
 
 #include <stdlib.h>
 #include <string.h>

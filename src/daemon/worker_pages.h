@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "config/option.h"
-#include "web/trigger_walk.h"
+#include "web/content/trigger_walk.h"
 #include "web/web.h"
 
 #include <stdbool.h>

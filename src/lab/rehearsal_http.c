@@ -8,11 +8,11 @@
 #include "client/http_client.h"
 #include "lab/rehearsal_snapshot.h"
 #include "lab/server_tables.h"
+#include "web/content/live_tables.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
-#include "web/live_tables.h"
 #include "web/pages/assets.h"
 #include "web/web.h"
-#include "web/web_json.h"
 
 #include <pthread.h>
 #include <stdlib.h>

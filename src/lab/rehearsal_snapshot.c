@@ -5,7 +5,7 @@
 #include "base/system/process.h"
 #include "base/text.h"
 #include "scale/answer/answer.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 
 #include "lab/rehearsal.h"
 #include "lab/worker_logs.h"
-#include "web/live_tables.h"
+#include "web/content/live_tables.h"
 
 #include <jansson.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "commands/http_json.h"
 #include "lab/server_reader.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <math.h>
 #include <stdlib.h>

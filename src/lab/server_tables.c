@@ -6,7 +6,7 @@
 #include "base/recent_log.h"
 #include "base/text.h"
 #include "lab/server_reader.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "client/http_client.h"
-#include "web/live_tables.h"
+#include "web/content/live_tables.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -20,11 +20,11 @@
  *   http/web_settings      what the port serves, and to whom
  *   http/web_connections   how many connections there are, and for how long
  *   http/web_route         a request finds its page, or is refused
- *   web_json               JSON as pages write it, and respond with
- *   trigger_fields         what the views of a trigger show: a table
- *   trigger_walk           over all triggers, some at a time under the turn lock
- *   list_part              a part of a list, which is read in parts
- *   live_tables            rows that change, as server-sent events
+ *   content/web_json       JSON as pages write it, and respond with
+ *   content/trigger_fields what the views of a trigger show: a table
+ *   content/trigger_walk   over all triggers, some at a time under the turn lock
+ *   content/list_part      a part of a list, which is read in parts
+ *   content/live_tables    rows that change, as server-sent events
  *   pages/trigger_metrics  /metrics of single triggers
  *   pages/trigger_rows     the dashboard's rows of triggers
  *   pages/connection_rows  the dashboard's rows of connections

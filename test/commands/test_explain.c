@@ -1,6 +1,6 @@
 #include "base/text.h"
 #include "commands/explain.h"
-#include "web/trigger_fields.h"
+#include "web/content/trigger_fields.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,7 +10,7 @@
 #include "scale/trigger/trigger_answers.h"
 #include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_report.h"
-#include "web/live_tables.h"
+#include "web/content/live_tables.h"
 #include "web/pages/trigger_rows.h"
 
 #include <malloc.h>

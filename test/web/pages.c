@@ -1,8 +1,8 @@
 #include "web/pages.h"
 
 #include "base/clock.h"
+#include "web/content/live_tables.h"
 #include "web/http/page.h"
-#include "web/live_tables.h"
 
 #include <event2/keyvalq_struct.h>
 #include <math.h>

@@ -8,9 +8,9 @@
 #define BACKLOG_TEST_WEB_PAGES_H
 
 #include "scale/fixture.h"
+#include "web/content/trigger_walk.h"
 #include "web/http/page.h"
 #include "web/pages/trigger_rows.h"
-#include "web/trigger_walk.h"
 
 #include <jansson.h>
 #include <unistd.h>

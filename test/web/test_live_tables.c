@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/live_tables.h"
+#include "web/content/live_tables.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* The table of fields has what each of its views writes. */
-#include "web/trigger_fields.h"
+#include "web/content/trigger_fields.h"
 
 #include <string.h>
 

@@ -19,8 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a row of the dashboard shows of a text: web/web_json.h cuts it, and budget.c counts on
- * that. */
+/* What a row of the dashboard shows of a text: web/content/web_json.h cuts it, and budget.c counts
+ * on that. */
 enum { BUDGET_ROW_TEXT_BYTES = 300 };
 
 /* The values of one connection, of triggers of one namespace. */

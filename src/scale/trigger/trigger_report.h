@@ -6,8 +6,8 @@
  * connection. What depends on the time there (the effective interval, since when it is stuck, when
  * the connection failed) is of the engine's clock; all else is of the time that is given.
  *
- * What a view shows of it as a number or a word is in struct trigger_figures; web/trigger_fields.c
- * has one row for each, and says which views have it.
+ * What a view shows of it as a number or a word is in struct trigger_figures;
+ * web/content/trigger_fields.c has one row for each, and says which views have it.
  *
  * Threads: as the trigger's: under the turn lock.
  */

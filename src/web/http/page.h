@@ -13,7 +13,8 @@
  * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
  * with "/" and begins its own is never found, and none after "/".
  *
- * A page writes plain text itself, JSON with web/web_json.h, and lists with web/list_part.h.
+ * A page writes plain text itself, JSON with web/content/web_json.h, and lists with
+ * web/content/list_part.h.
  *
  * Threads: a page is written on the HTTP server's, one at a time.
  */

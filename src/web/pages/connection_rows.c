@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "measure/engine.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <math.h>
 

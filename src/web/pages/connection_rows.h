@@ -6,8 +6,8 @@
 #ifndef BACKLOG_WEB_PAGES_CONNECTION_ROWS_H
 #define BACKLOG_WEB_PAGES_CONNECTION_ROWS_H
 
-#include "web/list_part.h"
-#include "web/live_tables.h"
+#include "web/content/list_part.h"
+#include "web/content/live_tables.h"
 
 struct engine;
 

@@ -3,11 +3,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "web/list_part.h"
+#include "web/content/list_part.h"
+#include "web/content/web_json.h"
 #include "web/pages/connection_rows.h"
 #include "web/pages/server_figures.h"
 #include "web/pages/trigger_rows.h"
-#include "web/web_json.h"
 
 #include <stdlib.h>
 

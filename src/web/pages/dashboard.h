@@ -16,9 +16,9 @@
 #ifndef BACKLOG_WEB_PAGES_DASHBOARD_H
 #define BACKLOG_WEB_PAGES_DASHBOARD_H
 
+#include "web/content/live_tables.h"
+#include "web/content/trigger_walk.h"
 #include "web/http/page.h"
-#include "web/live_tables.h"
-#include "web/trigger_walk.h"
 
 struct dashboard;
 

@@ -2,10 +2,10 @@
 
 #include "base/memory.h"
 #include "scale/policy/policy_words.h"
+#include "web/content/list_part.h"
+#include "web/content/trigger_fields.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
-#include "web/list_part.h"
-#include "web/trigger_fields.h"
-#include "web/web_json.h"
 
 #include <math.h>
 

@@ -15,8 +15,8 @@
 #ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
 #define BACKLOG_WEB_PAGES_EXPLAIN_H
 
+#include "web/content/trigger_walk.h"
 #include "web/http/page.h"
-#include "web/trigger_walk.h"
 
 /* These are hooks of struct web_page; their context is a struct trigger_walk. */
 void explain_list(void *context, const struct page_request *request,

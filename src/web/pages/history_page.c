@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "scale/trigger/trigger_replay.h"
+#include "web/content/trigger_fields.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
-#include "web/trigger_fields.h"
-#include "web/web_json.h"
 
 #include <inttypes.h>
 #include <stdint.h>

@@ -11,8 +11,8 @@
 #ifndef BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 #define BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 
+#include "web/content/trigger_walk.h"
 #include "web/http/page.h"
-#include "web/trigger_walk.h"
 
 /* This is a hook of struct web_page; its context is a struct trigger_walk. */
 void history_page(void *context, const struct page_request *request,

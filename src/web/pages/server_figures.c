@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system/process.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "scale/trigger/trigger_objects.h"
-#include "web/trigger_fields.h"
+#include "web/content/trigger_fields.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #define BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
 
 #include "base/text.h"
-#include "web/trigger_walk.h"
+#include "web/content/trigger_walk.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
 #include "config/source_address.h"
 #include "scale/table/budget.h"
 #include "scale/trigger/trigger_objects.h"
-#include "web/trigger_fields.h"
-#include "web/web_json.h"
+#include "web/content/trigger_fields.h"
+#include "web/content/web_json.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -6,8 +6,8 @@
 #ifndef BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
 #define BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
 
-#include "web/live_tables.h"
-#include "web/trigger_walk.h"
+#include "web/content/live_tables.h"
+#include "web/content/trigger_walk.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,11 +11,11 @@
  *
  * Threads: any that may read the trigger (the turn lock), or the figures.
  */
-#ifndef BACKLOG_WEB_TRIGGER_FIELDS_H
-#define BACKLOG_WEB_TRIGGER_FIELDS_H
+#ifndef BACKLOG_WEB_CONTENT_TRIGGER_FIELDS_H
+#define BACKLOG_WEB_CONTENT_TRIGGER_FIELDS_H
 
 #include "scale/trigger/trigger_report.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <stddef.h>
 

@@ -6,8 +6,8 @@
  *
  * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
  */
-#ifndef BACKLOG_WEB_TRIGGER_WALK_H
-#define BACKLOG_WEB_TRIGGER_WALK_H
+#ifndef BACKLOG_WEB_CONTENT_TRIGGER_WALK_H
+#define BACKLOG_WEB_CONTENT_TRIGGER_WALK_H
 
 #include "scale/table/triggers.h"
 

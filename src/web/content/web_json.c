@@ -1,4 +1,4 @@
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include "base/log.h"
 #include "base/memory.h"

@@ -16,8 +16,8 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_LIVE_TABLES_H
-#define BACKLOG_WEB_LIVE_TABLES_H
+#ifndef BACKLOG_WEB_CONTENT_LIVE_TABLES_H
+#define BACKLOG_WEB_CONTENT_LIVE_TABLES_H
 
 #include "web/http/web_stream.h"
 

@@ -7,8 +7,8 @@
  *
  * Threads: the HTTP server's.
  */
-#ifndef BACKLOG_WEB_LIST_PART_H
-#define BACKLOG_WEB_LIST_PART_H
+#ifndef BACKLOG_WEB_CONTENT_LIST_PART_H
+#define BACKLOG_WEB_CONTENT_LIST_PART_H
 
 #include "web/http/page.h"
 

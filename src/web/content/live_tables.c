@@ -1,9 +1,9 @@
-#include "web/live_tables.h"
+#include "web/content/live_tables.h"
 
 #include "base/clock.h"
 #include "base/json_cleanup.h"
 #include "base/memory.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "web/trigger_fields.h"
+#include "web/content/trigger_fields.h"
 
 #include "base/memory.h"
 

@@ -1,7 +1,7 @@
-#include "web/list_part.h"
+#include "web/content/list_part.h"
 
+#include "web/content/web_json.h"
 #include "web/http/page.h"
-#include "web/web_json.h"
 
 bool list_part_begin(struct list_part *list, const char *name, const struct page_request *request,
                      size_t usual_limit, size_t max_limit, struct page_response *response)

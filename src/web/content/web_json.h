@@ -3,8 +3,8 @@
  *
  * Threads: any. Owner: the caller owns what is returned.
  */
-#ifndef BACKLOG_WEB_WEB_JSON_H
-#define BACKLOG_WEB_WEB_JSON_H
+#ifndef BACKLOG_WEB_CONTENT_WEB_JSON_H
+#define BACKLOG_WEB_CONTENT_WEB_JSON_H
 
 #include "base/json_cleanup.h"
 #include "base/text.h"

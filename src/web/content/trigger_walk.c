@@ -1,8 +1,8 @@
-#include "web/trigger_walk.h"
+#include "web/content/trigger_walk.h"
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "web/web_json.h"
+#include "web/content/web_json.h"
 
 /* How far a walk is. */
 struct pieces {
