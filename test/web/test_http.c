@@ -972,7 +972,8 @@ static void pages_of_other_sites_request_nothing(void **state)
     } rows[] = {
         {"cross-site", "empty", "HTTP/1.1 403 "},  {"cross-site", "image", "HTTP/1.1 403 "},
         {"cross-site", "iframe", "HTTP/1.1 403 "}, {"cross-site", "document", "HTTP/1.1 200 "},
-        {"same-origin", "empty", "HTTP/1.1 200 "}, {"same-site", "empty", "HTTP/1.1 200 "},
+        {"same-origin", "empty", "HTTP/1.1 200 "}, {"same-site", "empty", "HTTP/1.1 403 "},
+        {"same-site", "iframe", "HTTP/1.1 403 "},  {"same-site", "document", "HTTP/1.1 200 "},
         {"none", "document", "HTTP/1.1 200 "},
     };
     static const char *const paths[] = {"/greeting", "/stream"};

@@ -111,15 +111,18 @@ static bool check_host(const struct web_settings *settings, struct evhttp_reques
     return false;
 }
 
-/* A page of another site cannot read what it requests of us, but would have it computed: only
- * somebody who goes here from there is answered. Browsers send these headers to hosts that they
- * trust, such as localhost; others send none. */
+/* A page of another origin cannot read what it requests of us, but would have it computed. Only
+ * links from there are answered. "same-site" is another origin, too: another port of localhost, or
+ * another name of the same domain, whose pages need not be ours; none of ours requests anything of
+ * a second origin. Browsers send these headers to hosts that they trust: by HTTPS, and localhost.
+ * Other clients send none. */
 static bool check_site(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     const char *site = header_of(evhttp_request, "Sec-Fetch-Site");
     const char *destination = header_of(evhttp_request, "Sec-Fetch-Dest");
-    if (site == NULL || !text_equal(site, "cross-site") ||
-        (destination != NULL && text_equal(destination, "document")))
+    bool is_of_other =
+        site != NULL && (text_equal(site, "cross-site") || text_equal(site, "same-site"));
+    if (!is_of_other || (destination != NULL && text_equal(destination, "document")))
         return true;
     page_response_refuse(response, 403, "requests of pages of other sites are not permitted");
     return false;
