@@ -4,8 +4,8 @@
  * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
  * where browsers show the token.
  *
- * A connection carries one request: it is closed after the response, or where sending the one, or
- * reading 64 KiB of the other, takes more than 5 s (http/web_connections.h). Streams
+ * A connection carries one request, and is closed after the response. A client has 5 s to send the
+ * request, and 5 s for each 64 KiB of the response (http/web_connections.h). Streams
  * (http/web_stream.h) stay open, and have a limit of their own. A request for a host that is not
  * permitted (http/web_host.h) gets 403, and one of another site's page (http/web_route.h).
  *

@@ -90,13 +90,15 @@ static void connection_disconnect(struct web_connection *connection)
         connection_free(connection);
 }
 
-/* Of a response. What is not in the kernel yet waits for us: the client has taken what it could
- * where nothing is there. */
+/* Whether the client has taken enough of its response in its time to have as much again:
+ * MIN_TAKEN_BYTES, or all that the kernel had for it. In the second case the rest is still with us,
+ * as this thread was busy, and the client could not take more. */
 static bool is_reading(const struct web_connection *connection, size_t left_bytes)
 {
-    size_t ours = evbuffer_get_length(bufferevent_get_output(connection->bufferevent));
-    return left_bytes > 0 &&
-           (left_bytes == ours || left_bytes + MIN_TAKEN_BYTES <= connection->left_bytes);
+    size_t with_us = evbuffer_get_length(bufferevent_get_output(connection->bufferevent));
+    bool has_taken_all_it_could = left_bytes == with_us;
+    bool has_taken_enough = left_bytes + MIN_TAKEN_BYTES <= connection->left_bytes;
+    return left_bytes > 0 && (has_taken_all_it_could || has_taken_enough);
 }
 
 static void deadline_passed(evutil_socket_t fd, short what, void *argument)
