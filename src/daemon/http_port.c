@@ -14,6 +14,7 @@
 #include "web/content/trigger_walk.h"
 #include "web/content/web_json.h"
 #include "web/http/page.h"
+#include "web/http/web_instance.h"
 #include "web/http/web_login.h"
 #include "web/pages/assets.h"
 #include "web/pages/dashboard.h"
@@ -167,11 +168,13 @@ static uint64_t calls_of(void *context)
 static char *make_hello(const struct http_port *port)
 {
     char pod[HOST_NAME_MAX + 1] = "";
+    char instance[WEB_INSTANCE_BYTES];
     json_t *hello = json_object();
     gethostname(pod, sizeof(pod) - 1);
     web_json_set(hello, "mode", json_string("serve"));
     web_json_set(hello, "version", json_string(BACKLOG_VERSION));
     web_json_set(hello, "pod", json_string(pod));
+    web_json_set(hello, "instance", json_string(web_instance(instance)));
     web_json_set(hello, "hasWorkers", json_boolean(worker_pages_have_pods(port->parts.workers)));
     web_json_set(hello, "hasHpas", json_boolean(worker_pages_have_hpas(port->parts.workers)));
     web_json_set(hello, "hasLogin", json_boolean(port->login != NULL));

@@ -11,6 +11,7 @@
 #include "web/content/live_tables.h"
 #include "web/content/web_json.h"
 #include "web/http/page.h"
+#include "web/http/web_instance.h"
 #include "web/pages/assets.h"
 #include "web/web.h"
 
@@ -29,6 +30,7 @@ struct rehearsal_http {
     struct server_tables *server_tables; /* NULL: no --server-http */
     struct http_client *relay; /* to the server, of the HTTP server's thread; NULL as well */
     struct live_tables *tables;
+    char *hello;             /* of the tables */
     struct web_login *login; /* NULL: every page is open */
     struct web_page pages[MAX_PAGES];
     struct web *web;
@@ -282,6 +284,17 @@ static void add_pages(struct rehearsal_http *http)
 
 /* ---- begin and end ---- */
 
+static char *make_hello(bool has_server)
+{
+    char instance[WEB_INSTANCE_BYTES];
+    json_t *hello = json_object();
+    web_json_set(hello, "mode", json_string("rehearse"));
+    web_json_set(hello, "hasServer", json_boolean(has_server));
+    web_json_set(hello, "version", json_string(BACKLOG_VERSION));
+    web_json_set(hello, "instance", json_string(web_instance(instance)));
+    return web_json_compact(hello, WEB_JSON_DIGITS);
+}
+
 bool rehearsal_http_begin(const char *listen, const struct http_server *server,
                           struct worker_logs *logs, struct rehearsal_http **ret_http,
                           struct error *error)
@@ -295,13 +308,9 @@ bool rehearsal_http_begin(const char *listen, const struct http_server *server,
     pthread_mutex_init(&http->lock, NULL);
     http->logs = logs;
     http->recorder = rehearsal_recorder_new(logs);
-    http->tables = live_tables_new(&(struct live_tables_settings){
-        .hello = has_server
-                     ? "{\"mode\":\"rehearse\",\"hasServer\":true,\"version\":\"" BACKLOG_VERSION
-                       "\"}"
-                     : "{\"mode\":\"rehearse\",\"version\":\"" BACKLOG_VERSION "\"}",
-        .update = update,
-        .context = http});
+    http->hello = make_hello(has_server);
+    http->tables = live_tables_new(
+        &(struct live_tables_settings){.hello = http->hello, .update = update, .context = http});
     http->relay = has_server ? http_client_new(server, RELAY_MS) : NULL;
     add_pages(http);
     recent_log_start();
@@ -329,6 +338,7 @@ void rehearsal_http_end(struct rehearsal_http *http)
     http_client_free(http->relay);
     server_tables_end(http->server_tables);
     live_tables_free(http->tables);
+    free(http->hello);
     rehearsal_recorder_free(http->recorder);
     rehearsal_snapshot_free(http->snapshot);
     pthread_mutex_destroy(&http->lock);

@@ -4,6 +4,7 @@
 #include "base/system/listen.h"
 #include "web/http/page.h"
 #include "web/http/web_connections.h"
+#include "web/http/web_instance.h"
 #include "web/http/web_route.h"
 
 #include <event2/buffer.h>
@@ -35,7 +36,9 @@ struct web {
 /* Pages load nothing from elsewhere, and nobody shows them in a frame. */
 static void add_headers(struct evkeyvalq *headers, const char *type)
 {
+    char instance[WEB_INSTANCE_BYTES];
     evhttp_add_header(headers, "Content-Type", type);
+    evhttp_add_header(headers, WEB_INSTANCE_HEADER, web_instance(instance));
     evhttp_add_header(headers, "Cache-Control", "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     evhttp_add_header(headers, "Referrer-Policy", "no-referrer");

@@ -14,6 +14,7 @@
  *
  *   http/web_address       clients by address, for limits
  *   http/web_host          which Host a request may have
+ *   http/web_instance      which process of the server responds
  *   http/web_login         the token, and the cookie that stands for it
  *   http/web_stream        responses that go on
  *   http/page              what a page is: its path and function, what it reads and what it writes

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "web/http/page.h"
+#include "web/http/web_instance.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -361,6 +362,22 @@ static void a_head_of_a_stream_is_answered_and_opens_none(void **state)
     assert_non_null(strstr(response, "Content-Type: text/event-stream"));
     assert_null(strstr(response, "Content-Length")); /* a GET has none (RFC 9110, 8.6) */
     assert_true(text_ends_with(response, "\r\n\r\n"));
+}
+
+/* Of pages and of refusals: all pods of a Service respond to one reader. */
+static void each_response_says_of_which_process_it_is(void **state)
+{
+    static const char *const requests[] = {GET("/greeting"), GET("/nowhere"),
+                                           "HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                                           "DELETE /greeting HTTP/1.1\r\nHost: localhost\r\n\r\n"};
+    char instance[WEB_INSTANCE_BYTES];
+    _cleanup_(memory_free) char *header =
+        text_format("\r\nBacklog-Instance: %s\r\n", web_instance(instance));
+    assert_int_equal(strspn(instance, "0123456789abcdef"), WEB_INSTANCE_BYTES - 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
+        _cleanup_(memory_free) char *response = fetch(*state, requests[i]);
+        assert_non_null(strstr(response, header));
+    }
 }
 
 static void nothing_can_be_changed(void **state)
@@ -1074,6 +1091,7 @@ int main(void)
         TEST(unknown_paths_are_not_found),
         TEST(a_head_has_the_length_and_no_body),
         TEST(a_head_of_a_stream_is_answered_and_opens_none),
+        TEST(each_response_says_of_which_process_it_is),
         TEST(nothing_can_be_changed),
         TEST(every_method_is_refused_as_the_others_are),
         TEST(bytes_that_are_not_http_end_the_connection),
