@@ -41,15 +41,15 @@
  *   what                  computed when            at most        seen where it is older
  *
  *   a stream              a row is new, or as the  10 s           after 30 s "Connection lost", and
- *   (web_stream.c)        event `alive`                           another one is made (store.js)
+ *   (web_stream.c)        event `alive`                           another one is made (stream.js)
  *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since", by
  *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
  *                         5 s after one failed     what reading   close each update; ages grow on
- *                                                  it takes       (store.js)
+ *                                                  it takes       (stream.js)
  *   order of a table      each second              another 1 s    nothing: rows stay where they are
  *   (table.js)
- *   curves, /api/trend    each 15 s                15 s           a point is missing, and the line
- *   (server_figures.c)                                            goes on to the next
+ *   curves, /api/trend    each 15 s; the page      15 s           a point is missing, and the line
+ *   (server_figures.c)    asks once (trend.js)                    goes on to the next
  *   page of an object     2 s after its row has    10 s and the   "not renewed since" (poll.js)
  *   (trigger_panels.js)   changed, else each 10 s  response
  *   its plots             each 5 s                 5 s and the    the same
@@ -68,7 +68,7 @@
  *   (dashboard.c)         as rows, while a stream                 for other pages
  *                         has readers
  *
- * A response comes within 10 s, or there is an error (store.js). For a page that nobody sees,
+ * A response comes within 10 s, or there is an error (requests.js). For a page that nobody sees,
  * nothing is requested: when it is shown again, it has what it had until the response.
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.

@@ -4,8 +4,13 @@
 //   address           what is shown is in the address
 //   dom               elements, without markup
 //   format            numbers and times for people
-//   store             what the server sends (dashboard.h), and who wants to know of changes
+//   clock             the server's time
+//   requests          a request to the server
 //   poll              what the server is asked for again and again
+//   store             what is known of the server, and who wants to know of changes
+//   trend             the last hour of its figures
+//   updates           what each event of the server changes in the store
+//   stream            the connection that events come over, and how old they are
 //   theme             light or dark; a script of its own, before the page is painted
 //   login             the login's page, which has nothing else
 //   table             rows by the thousand
@@ -41,7 +46,8 @@ import { el, setChildren, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
-import { connectWhenShown, hasServer, isRehearsal, listen, store } from "./store.js";
+import { hasServer, isRehearsal, listen, store } from "./store.js";
+import { connectWhenShown } from "./stream.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
 import { workersPage } from "./workers.js";

@@ -4,7 +4,8 @@
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
 import { poll } from "./poll.js";
-import { getJson, hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
+import { getJson } from "./requests.js";
+import { hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;

@@ -2,7 +2,7 @@
 
 import { el, setText } from "./dom.js";
 import { poll } from "./poll.js";
-import { request, textOf } from "./store.js";
+import { request, textOf } from "./requests.js";
 
 const EVERY_MS = 1000;
 

@@ -1,9 +1,9 @@
 // One trigger of a ScaledObject: its figures, why it has them, plots, last changes and metadata.
 
 import { addressOf } from "./address.js";
+import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
 import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
-import { serverNow } from "./store.js";
 import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
 import { SAMPLE_HOLDS_SECONDS } from "./trigger_replicas.js";

@@ -5,13 +5,13 @@ import { clock } from "./format.js";
 
 /*
  * One request at a time, and none while nobody sees the page: a tab that comes to the front asks at once if it is due.
- * what: begins the text of an error. load(signal): requests, and shows the response; false: there is nothing yet. What
- * it requests takes the signal, and ends with the poll. everyMs: from the end of one to the next; soonMs: after an
- * error, and where something has changed (hurry()). failed(): what else an error changes.
- * message: an element, with the error if there is one.
+ * load(signal): requests, and shows the response; false: there is nothing yet. What it requests takes the signal, and
+ * ends with the poll. everyMs: from the end of one to the next; soonMs: after an error, and where something has changed
+ * (hurry()). failed(): what else an error changes. message: an element, with the error if there is one. what: begins
+ * its text; a poll without it has no message.
  */
 export function poll({ what, load, everyMs, soonMs = everyMs, failed }) {
-  const message = el("p", { class: "problem", role: "alert", hidden: true });
+  const message = what ? el("p", { class: "problem", role: "alert", hidden: true }) : null;
   const end = new AbortController();
   let renewedAt = null; // what is shown was asked for then
   let endedAt = -Infinity; // the last request
@@ -21,6 +21,7 @@ export function poll({ what, load, everyMs, soonMs = everyMs, failed }) {
   let timer = null;
 
   function say(text) {
+    if (!message) return;
     message.hidden = text === "";
     setText(message, text);
   }

@@ -1,7 +1,7 @@
 // The range of time that the plots show: "15m", or "FROM-TO" in seconds since 1970.
 
 import { parameters } from "./address.js";
-import { serverNow } from "./store.js";
+import { serverNow } from "./clock.js";
 
 export const ranges = [
   ["5m", "5 min", 300],

@@ -1,7 +1,7 @@
 // What the history of a trigger, as the server sends it, says: columns, outages, changes.
 
+import { serverNow } from "./clock.js";
 import { number } from "./format.js";
-import { serverNow } from "./store.js";
 import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;

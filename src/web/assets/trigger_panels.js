@@ -3,7 +3,8 @@
 import { el } from "./dom.js";
 import { makePanel } from "./panel.js";
 import { poll } from "./poll.js";
-import { getJson, store } from "./store.js";
+import { getJson } from "./requests.js";
+import { store } from "./store.js";
 
 const CHANGE_MS = 2000; // a row that changes is explained again, at most so often
 const IDLE_MS = 10000; // the others: the ages grow

@@ -1,7 +1,9 @@
 // How many replicas a ScaledObject had, sampled by its page.
 
 import { objectPath, objectQuery } from "./address.js";
-import { getJson, serverNow, store } from "./store.js";
+import { serverNow } from "./clock.js";
+import { getJson } from "./requests.js";
+import { store } from "./store.js";
 
 export const SAMPLE_EVERY_MS = 3000;
 

@@ -2,11 +2,12 @@
 
 import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
+import { serverNow } from "./clock.js";
 import { el, setClass, setText, setTitle } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "./format.js";
 import { searchBox, wordsOf } from "./search_box.js";
-import { hasServer, isRehearsal, serverNow, store } from "./store.js";
+import { hasServer, isRehearsal, store } from "./store.js";
 import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
 import { groupsOf, makeFolds } from "./trigger_groups.js";
 import { connectionOf, HELD, rankOf, REFUSED, stateOf } from "./trigger_state.js";

@@ -2,11 +2,12 @@
 // open.
 
 import { objectQuery } from "./address.js";
+import { serverNow } from "./clock.js";
 import { el, setText } from "./dom.js";
 import { bytes, compact, duration, number, percent, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { poll } from "./poll.js";
-import { getJson, serverNow } from "./store.js";
+import { getJson } from "./requests.js";
 import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const EVERY_MS = 2000;

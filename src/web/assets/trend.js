@@ -1,0 +1,42 @@
+// The last hour of some figures of the server, for the curves of the cards.
+
+import { serverNow } from "./clock.js";
+import { poll } from "./poll.js";
+import { getJson } from "./requests.js";
+import { changed, store } from "./store.js";
+
+const SECONDS = 3600;
+const POINTS = 240; // at most about so many: the longer the trend, the farther apart
+const RETRY_MS = 15000;
+let asking = null;
+
+// The figures that the store has now.
+export function addPoint() {
+  const { trend } = store;
+  const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / POINTS) : 0;
+  if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
+  trend.push({ ...store.server, time: serverNow() });
+  while (trend[0].time < serverNow() - SECONDS) trend.shift();
+}
+
+// What the server knows from before this page was opened, as {columns, rows}.
+function addBefore({ columns, rows }) {
+  const before = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
+  const [first] = store.trend;
+  store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
+}
+
+// Begins anew. A server that is busy refuses what was before, and may not be busy later.
+export function beginTrend(hasBefore) {
+  asking?.close();
+  store.trend = [];
+  if (!hasBefore) return;
+  const own = poll({ load, everyMs: RETRY_MS });
+  async function load(signal) {
+    addBefore(await getJson("/api/trend", signal));
+    own.close();
+    changed();
+  }
+  asking = own;
+  asking.start();
+}

@@ -1,0 +1,41 @@
+"""The dashboard's page of connections."""
+
+import json
+
+from support.pages.page import get
+from support.pages.shop import queue
+from support.pages.stub import FIGURES, rows
+from support.process import wait_until
+
+WAIT_SECONDS = 60
+
+
+def test_a_connection_that_is_little_used_is_not_at_0_percent(browser, server, client):
+    for number in range(20):
+        client.metrics(queue(f"queue-{number}"), metric_name="", name=f"worker-{number}")
+
+    def utilization():
+        return get(server, "/api/connections").json()["connections"][0]["utilization"]
+    wait_until(lambda: utilization() > 0, WAIT_SECONDS, "it is more than 0")
+    browser.open(server)
+    browser.wait_for_text("20 triggers")
+    texts = browser.evaluate("import('/assets/format.js').then(({ percent }) => [0, 0.0001, 0.001].map(percent))")
+    assert texts == ["0 %", "< 0.1 %", "0.1 %"]
+
+
+def test_connections_of_one_name_are_not_mixed_up(browser, stub):
+    """Two users at one host, in Secrets of their own, whose triggers are in the order of their names."""
+    name = "redis at redis.shared:6379"
+    triggers = [{"namespace": "shop", "name": user, "connection": name, "connectionId": number, "connectionName": user}
+                for user, number in (("jobs", 2), ("mails", 1))]
+    other = {"name": "nats at nats.shared:4222", "state": "connected"}
+    stub.readers[0].put(rows("triggers", *triggers) + rows("connections", {"name": name, "state": "failed"}, {"name": name, "state": "connected"}, other) + FIGURES)
+    browser.evaluate("location.hash = '#/connections?sort=name'")
+    labels = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText).join()"
+    browser.wait(f"{labels} === 'jobs,mails,nats at nats.shared:4222'", seconds=20)
+    assert "failed" in browser.evaluate("[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('mails')).innerText")
+    browser.click("tbody tr:not(.space) a")
+    browser.wait_for_text("1 of 2 triggers")
+    assert "shop/jobs" in browser.text() and "Connection: jobs" in browser.text()
+    browser.evaluate(f"location.hash = '#/?' + new URLSearchParams({{ connection: {json.dumps(name)}, id: 7 }})")  # of another server
+    browser.wait_for_text("2 triggers")

@@ -1,0 +1,41 @@
+"""The dashboard's page of the log."""
+
+import time
+
+from support.pages.shop import is_clean
+from support.pages.stub import put_lines
+
+
+def test_lines_of_the_log_that_are_missing_are_said(browser, stub):
+    """As after a burst: the server keeps 500, and the page does not have all at once."""
+    put_lines(stub, 7, 8)  # from before it was opened: no line is missed
+    put_lines(stub, 9)
+    put_lines(stub, 12, 13)
+    browser.evaluate("location.hash = '#/log'")
+    browser.wait_for_text("line 13")
+    said = "2 lines missing: they came faster than this page could be sent them"
+    texts = browser.evaluate("[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText)")
+    assert texts == ["line 13", "line 12", said, "line 9", "line 8", "line 7"]
+    browser.click(".show-warning")
+    browser.wait("document.querySelectorAll('.lines li').length === 1")
+    assert said in browser.text()
+    is_clean(browser)
+
+
+def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others(browser, server):
+    browser.open(server, "/#/log")
+    browser.wait_for_text("listening on")
+    browser.evaluate("""(async () => {
+        ({ store: window.store } = await import('/assets/store.js'));
+        const { log } = store;
+        window.filtered = 0;
+        window.version = store.version.log;
+        log.filter = (...condition) => {
+            filtered++;
+            return Array.prototype.filter.apply(log, condition);
+        };
+    })()""")
+    time.sleep(4)  # the figures of the server are others each second
+    assert browser.evaluate("filtered <= store.version.log - version")
+    browser.fill("#search", "no such line")
+    browser.wait_for_text("No line matches the filter.")

@@ -1,0 +1,270 @@
+"""Modules of the dashboard alone: in Node, and in a browser where they need one."""
+
+from support.pages.modules import run_in_node
+
+
+def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map([[1, { id: 1 }]]);
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `piece ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const table = new Table({ name: 'pieces', label: 'Pieces', columns: [column], byId: () => rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        rows.set(2, { id: 2 });
+        table.refresh();  // too soon for another order, and nothing comes after it
+    })()""")
+    browser.wait_for_text("piece 1", ".pieces")
+    browser.wait_for_text("piece 2", ".pieces", seconds=10)
+
+
+def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    heights, total = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map(Array.from({ length: 500 }, (_, id) => [id, { id }]));
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const groups = (all) => [{ key: 'all', title: 'All', note: '', rows: all, isFolded: false }];
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => rows, sort, groups });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        const shown = [...table.body.querySelectorAll('tr:not(.space)')];
+        const heightOf = (element) => element.getBoundingClientRect().height;
+        return [[...new Set(shown.map(heightOf))], heightOf(table.body)];
+    })()""")
+    assert len(heights) == 1 and total == 501 * heights[0], (heights, total)
+
+
+def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolled_to(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    shown = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const all = new Map(Array.from({ length: 1000 }, (_, id) => [id, { id }]));
+        let count = 1000;
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const rows = () => [...all.values()].slice(0, count);
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => all, rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        const shown = async (left) => {
+            count = left;
+            table.refresh(true);
+            const atOnce = table.body.innerText.trim().split(/\\s*\\n\\s*/);
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            const [top, bottom] = [table.scroller.getBoundingClientRect()].flatMap(({ top, bottom }) => [top, bottom]);
+            const isInView = (row) => row.getBoundingClientRect().bottom > top + 38 && row.getBoundingClientRect().top < bottom;
+            return [atOnce.at(-1), [...table.body.querySelectorAll('tr:not(.space)')].filter(isInView).at(-1)?.innerText];
+        };
+        const seen = [];
+        for (const left of [10, 1]) {
+            await shown(1000);
+            table.scroller.scrollTop = 22000;
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            seen.push(await shown(left));
+        }
+        return seen;
+    })()""")
+    assert shown == [["row 9", "row 9"], ["row 0", "row 0"]]
+
+
+def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    shown = browser.evaluate("""(async () => {
+        const { Table } = await import('/assets/table.js');
+        const rows = new Map([1, 2, 3].map((id) => [id, { id }]));
+        const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
+        const sort = { key: 'name', isDown: false };
+        const table = new Table({ name: 'rows', label: 'Rows', columns: [column], byId: () => rows, sort });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh();
+        rows.delete(2);
+        table.draw();
+        const shown = table.element.innerText;
+        rows.set(2, { id: 2 });
+        table.draw();
+        return [shown, table.element.innerText];
+    })()""")
+    assert ["row 2" in text for text in shown] == [False, True], shown
+    assert all("row 1" in text and "row 3" in text for text in shown), shown
+
+
+def test_the_focus_stays_on_its_row(browser, server):
+    """Or the key Enter opens what another row is about. Of one that leaves the view it goes to the table."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    seen = browser.evaluate("""(async () => {
+        const { drawLink, Table } = await import('/assets/table.js');
+        const all = new Map(Array.from({ length: 300 }, (_, id) => [id, { id, place: id }]));
+        const columns = [{ key: 'name', label: 'Name', value: ({ place }) => place,
+          draw: (cell, { id }) => drawLink(cell, `#row-${id}`, `row ${id}`) }];
+        const sort = { key: 'name', isDown: false };
+        let isGrouped = false;
+        const groups = (rows) => (isGrouped ? [{ key: 'all', title: 'All', note: '', rows, isFolded: false }] : null);
+        const table = new Table({ name: 'rows', label: 'Rows', columns, byId: () => all, sort, groups });
+        document.querySelector('main').replaceChildren(table.element);
+        table.refresh(true);
+        const linkOf = (id) => table.body.querySelector(`a[href="#row-${id}"]`);
+        const places = () => [...table.body.querySelectorAll('tr:not(.space) a')].map((link) => link.innerText);
+        const focused = () => document.activeElement.innerText.split('\\n')[0];
+        const seen = [];
+        linkOf(3).focus();
+        for (const place of [7.5, -1, 2.5, 0.5]) {
+            all.get(3).place = place;
+            table.refresh(true);
+            seen.push([focused(), places().indexOf('row 3'), new Set(places()).size === places().length]);
+        }
+        isGrouped = true;
+        table.refresh(true);
+        seen.push([focused(), places().indexOf('row 3')]);
+        table.scroller.scrollTop = 88;
+        table.draw();
+        seen.push([focused(), places().indexOf('row 3')]);
+        all.get(3).place = 1000;
+        table.refresh(true);
+        seen.push(document.activeElement === table.scroller);
+        return seen;
+    })()""")
+    assert seen == [["row 3", 7, True], ["row 3", 0, True], ["row 3", 3, True], ["row 3", 1, True], ["row 3", 1], ["row 3", 1], True], seen
+
+
+def test_actual_replicas_are_unknown_where_nobody_looked():
+    """While the page was in the background, or the computer asleep, no sample was taken."""
+    seen = run_in_node("""
+        const { stepsAt } = await import('./trigger_history.js');
+        const samples = [[100, 3], [103, 3], [1303, 40], [1306, null], [1309, 38]];
+        return stepsAt([90, 100, 110, 133, 134, 1300, 1303, 1307, 1310, 1340], samples, 30);
+    """)
+    assert seen == [None, 3, 3, 3, None, None, 40, None, 38, None]
+
+
+def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { poll } = await import('/assets/poll.js');
+        window.asked = [];  // how each ends
+        const load = (signal) => new Promise((end, fail) => asked.push({ end, fail, signal }));
+        window.made = poll({ what: 'Orders', load, everyMs: 100, failed: () => (window.failures = (window.failures ?? 0) + 1) });
+        window.seen = () => [asked.length, made.message.hidden ? '' : made.message.textContent.replace(/[0-9:]{8}/, 'then')];
+        window.rest = (milliseconds = 400) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+        made.start();
+        await rest();
+    })()""")
+    assert browser.evaluate("seen()") == [1, ""]  # though the next one is due
+    assert browser.evaluate("asked.at(-1).fail(new Error('none yet')), rest().then(seen)") == [2, "Orders: none yet"]
+    assert browser.evaluate("asked.at(-1).end(false), rest().then(seen)") == [3, "Orders: none yet"]  # nothing new
+    assert browser.evaluate("asked.at(-1).end(), rest().then(seen)") == [4, ""]
+    assert browser.evaluate("asked.at(-1).fail(new Error('busy')), rest().then(seen)") == [5, "Orders, not renewed since then: busy"]
+    browser.hide()
+    assert browser.evaluate("asked.at(-1).end(), rest().then(seen)") == [5, ""]
+    browser.hide(False)
+    assert browser.evaluate("rest(50).then(seen)") == [6, ""]  # at once
+    assert browser.evaluate("made.message.role ?? made.message.getAttribute('role')") == "alert"
+    assert browser.evaluate("[failures, asked.at(-1).signal.aborted, made.close(), asked.at(-1).signal.aborted]") == [2, False, None, True]
+    assert browser.evaluate("asked.at(-1).fail(new Error('ended')), rest().then(seen)") == [6, ""]
+
+
+def test_a_poll_is_sooner_where_something_has_changed(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    counts = browser.evaluate("""(async () => {
+        const { poll } = await import('/assets/poll.js');
+        const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+        let count = 0;
+        const made = poll({ what: 'Orders', load: async () => { count++; }, everyMs: 60000, soonMs: 500 });
+        const counts = [];
+        const note = async (milliseconds) => { await rest(milliseconds); counts.push(count); };
+        made.start();
+        await note(200);
+        made.hurry();
+        await note(100);
+        made.hurry();  // which puts nothing off
+        await note(400);
+        await note(600);
+        made.close();
+        made.hurry();
+        await note(600);
+        return counts;
+    })()""")
+    assert counts == [1, 1, 2, 2, 2]
+
+
+def test_an_outage_goes_on_after_its_hold():
+    """No sample says when the hold ends: a connection that failed is not measured."""
+    outages = run_in_node("""
+        const { outagesOf } = await import('./trigger_history.js');
+        const now = Date.now() / 1000;
+        const data = { times: [now - 200, now - 100], state: ['answered', 'held'] };
+        const over = { times: [now - 200, now - 190, now - 100, now - 50], state: ['answered', 'held', 'answered', 'answered'] };
+        return [[data, 'held'], [data, 'refused'], [data, undefined], [over, 'answered']].map(([data, state]) =>
+          outagesOf(data, state, 60).map(({ kind, from, to }) => [kind, Math.round(from - now), Math.round(to - now)]));
+    """)
+    assert outages == [[["held", -100, 0]], [["held", -100, -40], ["refused", -40, 0]], [["held", -100, -100]],
+                       [["held", -190, -130], ["refused", -130, -100]]]
+
+
+def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
+    """It is not the beginning of the outage."""
+    changes = run_in_node("""
+        const { changesOf } = await import('./trigger_history.js');
+        const state = ['answered', 'held', 'refused', 'held', 'answered', 'refused', 'answered'];
+        const none = state.map(() => null);
+        const times = state.map((_, index) => index);
+        return changesOf({ times, state, replicas: none, active: none, status: none, boundBy: none });
+    """)
+    assert changes[::-1] == [
+        [1, "measuring failed: the last value is held"],
+        [2, "the hold is over: KEDA gets errors"],
+        [3, "the last value is held"],
+        [4, "measured again"],
+        [5, "measuring failed"],
+        [6, "measured again"],
+    ]
+
+
+CLOCKS = """
+    const { clockOffset, forgetClock, takeClock } = await import('./clock.js');
+    let now = 1790000000;
+    let passed = 0;
+    Date.now = () => now * 1000;
+    performance.now = () => passed * 1000;
+    const wait = (seconds) => { now += seconds; passed += seconds; };
+    const seen = [];
+    const take = (sent) => { takeClock(sent); seen.push(Math.round(clockOffset() * 10) / 10); };
+"""
+
+
+def test_the_clock_is_by_what_was_under_way_for_the_shortest_time():
+    assert run_in_node(CLOCKS + """
+        take(now + 100 - 2);  // of a server that is 100 s ahead, sent 2 s ago
+        wait(10);
+        take(now + 100 - 9);
+        wait(1);
+        take(now + 100);
+        wait(3600);
+        take(now + 100 - 20);  // two clocks may have drifted apart meanwhile, by 0.36 s
+        return seen;
+    """) == [98, 98, 100, 99.6]
+
+
+def test_the_clock_counts_anew_where_one_was_set_or_the_server_is_another():
+    assert run_in_node(CLOCKS + """
+        take(now + 100);
+        wait(1);
+        now += 15;  // ours is set forward
+        take(now + 85);
+        wait(1);
+        take(now - 600);  // the server's is set back
+        wait(200);
+        take(now - 700);  // this one was long under way
+        forgetClock();
+        take(now - 700);  // of another pod, whose clock is behind
+        return seen;
+    """) == [100, 85, -600, -600, -700]

@@ -1,0 +1,164 @@
+"""How the dashboard knows whether what it shows is live: clocks, connections, tabs in the background."""
+
+import http.server
+import threading
+import time
+
+from support.pages.shop import is_clean, push, queue
+from support.pages.stub import ALL, FIGURES, OFFSET, OfOldFigures, figures, put_clock_forward, put_figures
+from support.process import wait_until
+
+WAIT_SECONDS = 60
+
+
+def test_the_time_is_that_at_which_figures_are_sent(browser):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfOldFigures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.has_ended = threading.Event()
+        server.http_port = server.server_port
+        browser.open(server)
+        browser.wait_for_text("No triggers yet")
+        ahead = browser.evaluate("import('/assets/clock.js').then(({ serverNow }) => serverNow() - Date.now() / 1000)")
+        assert 990 < ahead < 1010
+        browser.wait_for_text("Not live since ", "#status")  # of the figures, though they have just come
+        age = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+        assert 590 < age < 660
+        browser.evaluate("location.assign('about:blank')")
+        server.has_ended.set()
+        server.shutdown()
+
+
+def test_a_connection_that_is_silent_is_lost_and_made_again(browser, stub):
+    """As that of a node that died: nothing closes it."""
+    put_clock_forward(browser, 31)
+    browser.wait_for_text("Connection lost", "#status")
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    time.sleep(2)
+    assert "Connection lost" in browser.text("#status")  # that it accepts says nothing
+    stub.readers[1].put(ALL)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_values_that_are_not_renewed_are_not_live(browser, stub):
+    """As of a server whose loop is busy: it sends only that the stream goes on."""
+    stub.readers[0].put("event: alive\ndata: {}\n\n")
+    put_clock_forward(browser, 15)
+    browser.wait_for_text("Not live since ", "#status")
+    is_clean(browser)
+    assert len(stub.readers) == 1
+    stub.readers[0].put(FIGURES)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_values_that_come_late_are_not_live(browser, stub):
+    """As of a server whose loop was busy, or over a slow connection: they come, and are old."""
+    for age, status in ((60, "Not live since "), (1, "Live"), (60, "Not live since ")):
+        stub.readers[0].put(figures(age))
+        browser.wait_for_text(status, "#status")
+    stub.readers[0].put("event: alive\ndata: {}\n\n")
+    time.sleep(2)
+    assert browser.text("#status").startswith("Not live since ")
+    renewed = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+    assert 60 <= renewed < 90
+    is_clean(browser)
+
+
+def test_values_that_were_long_under_way_are_not_live(browser, stub):
+    """As over a connection that takes less than the server sends: what they wait for on the way is no difference of clocks."""
+    put_figures(browser, stub, 0, 100)
+    assert browser.text("#status") == "Live" and 99 < browser.evaluate(OFFSET) < 101
+    browser.evaluate("""(() => {  // 15 s pass, after which there comes what was sent before them
+        for (const clock of [Date, performance]) {
+            const now = clock.now.bind(clock);
+            clock.now = () => now() + 15000;
+        }
+    })()""")
+    put_figures(browser, stub, 0, 100)
+    assert browser.text("#status").startswith("Not live since ") and 99 < browser.evaluate(OFFSET) < 101
+    put_figures(browser, stub, 0, 114)  # sent 1 s ago
+    assert browser.text("#status") == "Live" and 99 < browser.evaluate(OFFSET) < 101
+    put_figures(browser, stub, 0, 117)  # under way for less than all before
+    assert browser.text("#status") == "Live" and 101 < browser.evaluate(OFFSET) < 102.5
+    is_clean(browser)
+
+
+def test_a_clock_that_is_set_makes_no_value_old(browser, stub):
+    put_figures(browser, stub, 0)
+    put_clock_forward(browser, 15)  # the browser's
+    put_figures(browser, stub, 0)
+    assert browser.text("#status") == "Live" and -17 < browser.evaluate(OFFSET) < -14
+    put_figures(browser, stub, 0, -600)  # the server's, back
+    assert browser.text("#status") == "Live" and -617 < browser.evaluate(OFFSET) < -614
+    put_figures(browser, stub, 0, 600)  # and forth
+    assert browser.text("#status") == "Live" and 583 < browser.evaluate(OFFSET) < 586
+    before = browser.evaluate(OFFSET)
+    stub.readers[0].put('event: hello\ndata: {"mode": "serve"}\n\n')  # of another pod, whose clock is behind
+    put_figures(browser, stub, 0, 599)
+    assert -1.5 < browser.evaluate(OFFSET) - before < -0.5
+
+
+def test_a_tab_that_is_shown_again_is_not_live_before_it_is_connected(browser, stub):
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    browser.hide(False)
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    assert browser.text("#status") == "Connecting"
+    stub.readers[1].put(ALL)
+    browser.wait_for_text("Live", "#status")
+
+
+def test_it_connects_again_to_a_server_that_was_restarted(browser, server, client, redis):
+    push(redis, "orders", 3)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server)
+    browser.wait_for_text("shop/orders")
+    port = server.http_port
+    server.stop()
+    browser.wait_for_text("Connection lost", "#status")
+    server.arguments[server.arguments.index("--http") + 1] = f"127.0.0.1:{port}"
+    server.start()
+    browser.wait_for_text("Live", "#status")
+    browser.wait_for_text("No triggers yet")
+
+
+def test_a_tab_that_opens_in_the_background_connects_when_it_is_shown(browser, server):
+    """A browser has six connections to a server, for all its tabs."""
+    browser.open(server, hidden=True)
+    time.sleep(2)  # in which one that is shown is live
+    assert browser.text("#status") == "Connecting"
+    browser.hide(False)
+    browser.wait_for_text("Live", "#status")
+    browser.wait_for_text("No triggers yet")
+
+
+def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, server, client, redis):
+    for number in range(300):
+        client.metrics(queue(f"queue-{number}"), metric_name="", name=f"worker-{number:03}")
+    browser.open(server)
+    browser.wait_for_text("300 triggers")
+    browser.evaluate("document.querySelector('.scroller').scrollTop = 4400")
+    browser.wait_for_text("shop/worker-105")
+    browser.evaluate("""(() => {
+        window.EventSource = class extends EventSource {  // of a slow network: the rows come some frames after the first event
+            addEventListener(name, take) {
+                super.addEventListener(name, (event) => setTimeout(take, name === 'hello' ? 0 : 300, event));
+            }
+        };
+        window.seen = [];
+        const look = () => {
+            const { hidden, scrollTop } = document.querySelector('.scroller');
+            window.seen.push(hidden ? 'hidden' : scrollTop);
+            requestAnimationFrame(look);
+        };
+        look();
+    })()""")
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    client.metrics(queue("other"), metric_name="", name="worker-999")
+    time.sleep(3)
+    assert browser.text(".count") == "300 triggers"
+    browser.hide(False)
+    browser.wait_for_text("301 triggers")
+    browser.wait_for_text("shop/worker-105")
+    assert set(browser.evaluate("window.seen")) == {4400}
+    is_clean(browser)
