@@ -46,6 +46,10 @@
  *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
  *                         5 s after one failed     what reading   close each update; ages grow on
  *                                                  it takes       (stream.js)
+ *   another pod           its hello, or the        at once        its stream empties the page
+ *   (web_instance.h)      header of its response                  (updates.js); its responses are
+ *                                                                 refused, as "another pod
+ *                                                                 answered" (instance.js)
  *   order of a table      each second              another 1 s    nothing: rows stay where they are
  *   (table.js)
  *   curves, /api/trend    each 15 s; the page      15 s           a point is missing, and the line

@@ -268,3 +268,36 @@ def test_the_clock_counts_anew_where_one_was_set_or_the_server_is_another():
         take(now - 700);  // of another pod, whose clock is behind
         return seen;
     """) == [100, 85, -600, -600, -700]
+
+
+def test_a_response_of_another_pod_is_refused():
+    words = run_in_node("""
+        const { checkInstance, takeInstance } = await import('./instance.js');
+        const tried = [];
+        const check = (instance, status = 200) => {
+            const headers = instance === null ? {} : { 'Backlog-Instance': instance };
+            try {
+                checkInstance(new Response('', { status, headers }));
+                tried.push('');
+            } catch (error) {
+                tried.push(error.message.split(/[,:]/)[0]);
+            }
+        };
+        check('a');  // before the stream: the first decides
+        check('b');
+        tried.push(takeInstance('a'));
+        check('a');
+        check('b');
+        check('b', 404);  // also what it refuses
+        check(null);
+        check(null, 502);  // of a proxy, which has words of its own
+        tried.push(takeInstance('b'));
+        check('a');
+        check('b');
+        tried.push(takeInstance());  // of a version that does not say it
+        check(null);
+        check('b');
+        return tried;
+    """)
+    other, unsaid = "another pod of Backlog answered", "the response does not say of which pod it is"
+    assert words == ["", other, False, "", other, other, unsaid, "", True, other, "", True, "", other]

@@ -1,6 +1,7 @@
 """How the dashboard knows whether what it shows is live: clocks, connections, tabs in the background."""
 
 import http.server
+import json
 import threading
 import time
 
@@ -162,3 +163,22 @@ def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, 
     browser.wait_for_text("shop/worker-105")
     assert set(browser.evaluate("window.seen")) == {4400}
     is_clean(browser)
+
+
+def hello(**more):
+    return f'event: hello\ndata: {json.dumps({"mode": "serve", **more})}\n\n'
+
+
+def test_who_types_keeps_the_focus_where_the_page_is_made_again(browser, stub):
+    """As of a server that has workers, and of another pod."""
+    for other in ({"hasWorkers": True}, {"hasWorkers": True, "instance": "b"}):
+        browser.fill("#search", "orders")
+        browser.evaluate("window.before = document.querySelector('#search'); before.setSelectionRange(2, 2)")
+        stub.readers[0].put(hello(**other))
+        browser.wait("!before.isConnected")
+        place = browser.evaluate("[document.activeElement.id, document.activeElement.value, document.activeElement.selectionStart]")
+        assert place == ["search", "orders", 2]
+    browser.evaluate("document.activeElement.blur()")
+    stub.readers[0].put(hello())
+    browser.wait("!document.querySelector('nav').innerText.includes('Workers')")
+    assert browser.evaluate("document.activeElement === document.body")  # nobody asked for another page

@@ -290,7 +290,7 @@ def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
             const replicas = makeReplicaSamples('shop', 'orders');
             store.hello = { ...store.hello, hasHpas: false, hasWorkers: false, ...hello };
             for (const answer of answers) {
-                window.fetch = async () => new Response(JSON.stringify(answer), { status: answer ? 200 : 503 });
+                window.fetch = async () => new Response(JSON.stringify(answer), { status: answer ? 200 : 503, headers: { 'Backlog-Instance': store.hello.instance } });
                 await replicas.sample();
             }
             return replicas.samples.map(([, count]) => count);

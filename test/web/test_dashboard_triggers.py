@@ -201,7 +201,7 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
             if (path !== '/api/trend') return fetch(path, options);
             const rows = [[Date.now() / 1000 - 1000]];
             return window.refused++ === 0 ? new Response('{"error": "busy"}', { status: 503 })
-                : new Response(JSON.stringify({ columns: ['time'], rows }));
+                : new Response(JSON.stringify({ columns: ['time'], rows }), { headers: { 'Backlog-Instance': store.hello.instance } });
         };
     })()""")
     browser.hide(False)  # which connects again
@@ -217,7 +217,7 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
         const { fetch } = window;
         const pods = { secondsAgo: 1, error: null, hasMore: false, workers: [{ state: 'Running' }] };
         window.fetch = async (path, options) => (path !== '/api/workers' ? fetch(path, options)
-            : new Response(JSON.stringify({ objects: [pods], hasMore: false })));
+            : new Response(JSON.stringify({ objects: [pods], hasMore: false }), { headers: { 'Backlog-Instance': store.hello.instance } }));
         window.counts = () => store.trend.slice(-2).map(({ runningWorkers }) => runningWorkers ?? null).join();
         store.hello = { ...store.hello, hasWorkers: true };
     })()""")

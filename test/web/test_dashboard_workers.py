@@ -16,7 +16,7 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
         window.fetch = async (path, options) => {
             if (!path.startsWith('/api/workers')) return fetch(path, options);
             return window.isBusy ? new Response('{"error": "busy"}', { status: 503 })
-                : new Response(JSON.stringify(page));
+                : new Response(JSON.stringify(page), { headers: { 'Backlog-Instance': store.hello.instance } });
         };
         store.hello = { ...store.hello, hasWorkers: true };
         location.hash = '#/workers';

@@ -4,9 +4,9 @@
 const js = require("@eslint/js");
 
 const browser = [
-  "AbortController", "AbortSignal", "document", "Event", "EventSource", "fetch", "getComputedStyle", "history",
+  "AbortController", "AbortSignal", "Blob", "document", "Event", "EventSource", "fetch", "getComputedStyle", "history",
   "localStorage", "location", "performance", "requestAnimationFrame", "ResizeObserver", "scrollTo", "setInterval",
-  "clearInterval", "setTimeout", "clearTimeout", "URLSearchParams", "window",
+  "clearInterval", "setTimeout", "clearTimeout", "URL", "URLSearchParams", "window",
 ];
 
 module.exports = [

@@ -5,6 +5,7 @@
 //   dom               elements, without markup
 //   format            numbers and times for people
 //   clock             the server's time
+//   instance          which process of the server the page shows
 //   requests          a request to the server
 //   poll              what the server is asked for again and again
 //   store             what is known of the server, and who wants to know of changes
@@ -24,6 +25,7 @@
 //   plots             plots of the last hour, by uPlot
 //   trigger_groups    the table of triggers in groups
 //   trigger_history   what the history of a trigger says: outages, changes
+//   download_link     a link that saves a file of the server
 //   trigger_replicas  how many replicas an object had
 //   trigger_plots     work, replicas, rates
 //   panel             one trigger on the page of its object
@@ -55,7 +57,7 @@ import { workersPage } from "./workers.js";
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let page = null;
-let shownFor = null; // the kind of server that the page was made for: what it shows depends on it
+let shownFor = null; // the server that the page was made for: what it shows depends on it
 
 const links = [
   { to: "/jobs", label: "Jobs", isIn: isRehearsal },
@@ -99,28 +101,42 @@ function drawNav() {
   });
 }
 
-// What pages depend on. A feature that the hello does not mention is absent, and before the first hello all are: the
-// page that was made then is made again only if the server has one of them.
-function kindOfServer() {
+// What pages depend on: which process of the server it is, and what it has. A feature that the hello does not mention
+// is absent, and before the first hello all are: the page that was made then is made again only if the server has one.
+function serverOfPage() {
   const { hasWorkers, hasHpas } = store.hello;
-  return JSON.stringify([isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
+  return JSON.stringify([store.servers, isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
 }
 
 function show() {
   const made = makePage();
-  const isFirst = page === null;
   remember();
   page?.close();
   page = made;
-  shownFor = kindOfServer();
+  shownFor = serverOfPage();
   main.replaceChildren(page.element);
   document.title = `${page.title} · Backlog`;
   drawNav();
   page.draw();
-  if (!isFirst) {
-    main.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
-  }
+}
+
+// Somebody came here from another page.
+function showNext() {
+  show();
+  main.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+}
+
+// The server is another one: the page is made again under whoever reads it. What they type goes on in its search box,
+// which has the words that the address keeps.
+function showAgain() {
+  const { activeElement } = document;
+  const hadFocus = main.contains(activeElement);
+  const { id, selectionStart, selectionEnd } = activeElement;
+  show();
+  const search = id === "search" ? document.getElementById(id) : null;
+  if (hadFocus) (search ?? main).focus({ preventScroll: true });
+  search?.setSelectionRange(selectionStart, selectionEnd);
 }
 
 // A time, and no age: it is read out where it changes.
@@ -153,13 +169,13 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 
-window.addEventListener("hashchange", show);
+window.addEventListener("hashchange", showNext);
 listen(() => {
   if (isRehearsal() && !location.hash) location.replace("#/jobs");
   drawStatus();
   drawNav();
-  if (shownFor !== kindOfServer()) show();
-  else page?.draw();
+  if (shownFor !== serverOfPage()) showAgain();
+  else page.draw();
 });
 show();
 connectWhenShown();

@@ -3,6 +3,7 @@
 import { addressOf } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
+import { downloadLink } from "./download_link.js";
 import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
 import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
@@ -79,12 +80,12 @@ export function makePanel(path, samples, onChoose) {
   const chip = el("span", {});
   const query = el("code", { class: "soft" });
   const plots = makeTriggerPlots(samples, onChoose);
-  const csv = el("a", {}, "Download as CSV");
+  const csv = downloadLink("Download as CSV");
   const element = el("article", { class: "panel" },
     el("header", {}, title, chip, query), former, figures, error,
     section("Why", why),
     plots.element, plots.shades,
-    el("p", { class: "note" }, csv, " (a trace for ", el("code", {}, "backlog simulate"), ")"),
+    el("p", { class: "note" }, csv.link, " (a trace for ", el("code", {}, "backlog simulate"), ") ", csv.message),
     el("div", { class: "columns" },
       section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
   let last = null; // what was drawn: the data, and the state that goes on
@@ -110,8 +111,7 @@ export function makePanel(path, samples, onChoose) {
       setChildren(understood, metadataOf(trigger), (entries) => entries.flatMap(metadataItem));
     },
     history(trigger, explained) {
-      csv.setAttribute("href", `/api/history/${path}?format=csv&trigger=${trigger.id}`);
-      csv.setAttribute("download", `${path.replace("/", "-")}-${trigger.id}.csv`);
+      csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${path.replace("/", "-")}-${trigger.id}.csv`);
       const { now, holdSeconds } = explained ?? {};
       last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
       plots.element.hidden = last.data.times.length === 0;

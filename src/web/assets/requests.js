@@ -1,4 +1,6 @@
-// A request to the server, which ends.
+// A request to the server: it ends, and what it returns is of the pod that the page shows.
+
+import { checkInstance } from "./instance.js";
 
 // A server that is gone may leave a connection that nothing ever comes of.
 const RESPONSE_SECONDS = 10;
@@ -16,7 +18,12 @@ export async function request(path, signal) {
   return response;
 }
 
-export const textOf = (response) => response.text().catch(fail);
+// The body. The pod is checked when all of it has come: the page may show another one since the request.
+export async function textOf(response) {
+  const text = await response.text().catch(fail);
+  checkInstance(response);
+  return text;
+}
 
 // The body of the response; an error with its words, where it refuses.
 export async function getJson(path, signal) {
@@ -36,7 +43,7 @@ function parseJson(text) {
 }
 
 // Some refusals are plain text, of one line. The page of a proxy is not.
-function refusalOf(response, text) {
+export function refusalOf(response, text) {
   const isText = response.headers.get("Content-Type")?.startsWith("text/plain");
   const [line] = text.split("\n", 1);
   return !response.ok && isText && line !== "" ? line : null;

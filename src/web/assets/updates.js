@@ -2,16 +2,24 @@
 
 import { forgetClock, takeClock } from "./clock.js";
 import { plural } from "./format.js";
+import { takeInstance } from "./instance.js";
 import { hasServer, noTables, store } from "./store.js";
 import { addPoint, beginTrend } from "./trend.js";
 
 const MAX_LOG_LINES = 2000;
 
 // What the stream fills. After another connection those of before are shown until all rows have come again: a table
-// that lost them would lose its place.
+// that lost them would lose its place. Those of another process are not: its rows have other ids.
 let incoming = store.tables;
 
+function forgetAll() {
+  store.servers++;
+  Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, log: [] });
+}
+
 function takeHello(hello) {
+  const isOther = takeInstance(hello.instance);
+  if (isOther) forgetAll();
   store.hello = hello;
   store.workerCounts = {};
   store.isComplete = false;

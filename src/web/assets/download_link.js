@@ -1,0 +1,37 @@
+// A link that saves a file of the server. The file is requested as all else is, so that it is of the pod that the page
+// shows: the link alone would save what another pod has by the same number.
+
+import { el, setText } from "./dom.js";
+import { refusalOf, request, textOf } from "./requests.js";
+
+async function save(path, name) {
+  const response = await request(path);
+  const text = await textOf(response);
+  if (!response.ok) throw new Error(refusalOf(response, text) ?? `the server answered ${response.status}`);
+  const url = URL.createObjectURL(new Blob([text], { type: response.headers.get("Content-Type") }));
+  el("a", { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
+
+// `link` and, where saving fails, `message`.
+export function downloadLink(label) {
+  const message = el("span", { class: "problem", role: "alert", hidden: true });
+  const say = (text) => {
+    message.hidden = text === "";
+    setText(message, text);
+  };
+  const link = el("a", {
+    onclick: (event) => {
+      event.preventDefault();
+      save(link.href, link.download).then(() => say(""), (error) => say(`${label}: ${error.message}`));
+    },
+  }, label);
+  return {
+    link,
+    message,
+    set(path, name) {
+      link.setAttribute("href", path);
+      link.setAttribute("download", name);
+    },
+  };
+}
