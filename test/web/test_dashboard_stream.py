@@ -169,6 +169,21 @@ def hello(**more):
     return f'event: hello\ndata: {json.dumps({"mode": "serve", **more})}\n\n'
 
 
+def test_a_page_of_another_version_than_the_server_says_so(browser, stub):
+    """An upgrade leaves the scripts of before in pages that are open."""
+    stub.readers[0].put(hello(version="0.1.0") + FIGURES)
+    browser.wait_for_text("version 0.1.0", "#server")
+    assert browser.evaluate("document.querySelector('#reload').hidden")
+    stub.readers[0].put(hello(version="0.2.0") + FIGURES)
+    browser.wait_for_text("The server has version 0.2.0 now, and this page is of 0.1.0: load it again.", "#reload")
+    is_clean(browser)
+    browser.click("#reload-now")
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "it is loaded again")
+    stub.readers[1].put(hello(version="0.2.0") + FIGURES)
+    browser.wait_for_text("version 0.2.0", "#server")
+    assert browser.evaluate("document.querySelector('#reload').hidden")
+
+
 def test_who_types_keeps_the_focus_where_the_page_is_made_again(browser, stub):
     """As of a server that has workers, and of another pod."""
     for other in ({"hasWorkers": True}, {"hasWorkers": True, "instance": "b"}):

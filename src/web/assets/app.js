@@ -58,6 +58,7 @@ const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let page = null;
 let shownFor = null; // the server that the page was made for: what it shows depends on it
+let ownVersion = null; // of this page: that of the server which it found first
 
 const links = [
   { to: "/jobs", label: "Jobs", isIn: isRehearsal },
@@ -153,6 +154,18 @@ function drawStatus() {
   document.getElementById("logout").hidden = !hasLogin;
 }
 
+// An upgrade leaves the scripts of before in pages that are open.
+function drawVersion() {
+  const { version } = store.hello;
+  const isOther = version != null && ownVersion !== null && version !== ownVersion;
+  ownVersion ??= version ?? null;
+  document.getElementById("reload").hidden = !isOther;
+  const text = `The server has version ${version} now, and this page is of ${ownVersion}: load it again.`;
+  setText(document.getElementById("reload-text"), isOther ? text : "");
+}
+
+document.getElementById("reload-now").addEventListener("click", () => location.reload());
+
 // "/" goes to the filter, as in many tables.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, dialog")) return;
@@ -173,6 +186,7 @@ window.addEventListener("hashchange", showNext);
 listen(() => {
   if (isRehearsal() && !location.hash) location.replace("#/jobs");
   drawStatus();
+  drawVersion();
   drawNav();
   if (shownFor !== serverOfPage()) showAgain();
   else page.draw();
