@@ -301,3 +301,12 @@ def test_a_response_of_another_pod_is_refused():
     """)
     other, unsaid = "another pod of Backlog answered", "the response does not say of which pod it is"
     assert words == ["", other, False, "", other, other, unsaid, "", True, other, "", True, "", other]
+
+
+def test_a_time_of_another_day_has_its_day():
+    assert run_in_node("""
+        process.env.TZ = 'UTC';
+        const { moment } = await import('./format.js');
+        const now = Date.UTC(2026, 10, 27, 0, 0, 30) / 1000;
+        return [now - 10, now - 40, now - 3 * 86400].map((time) => moment(time, now));
+    """) == ["00:00:20", "26 Nov, 23:59:50", "24 Nov, 00:00:30"]

@@ -165,6 +165,13 @@ def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, 
     is_clean(browser)
 
 
+def test_values_of_another_day_are_not_live_since_that_day(browser, stub):
+    stub.readers[0].put(figures(0))
+    browser.wait_for_text("Live", "#status")
+    stub.readers[0].put(figures(2 * 86400))
+    browser.wait(f"/^Not live since [0-9]+ [A-Z][a-z]+, [0-9:]{{8}}$/.test(document.querySelector('#status').innerText)")
+
+
 def hello(**more):
     return f'event: hello\ndata: {json.dumps({"mode": "serve", **more})}\n\n'
 

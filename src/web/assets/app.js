@@ -45,7 +45,7 @@
 import { addressOf, path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { el, setChildren, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { moment } from "./format.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { hasServer, isRehearsal, listen, store } from "./store.js";
@@ -141,7 +141,7 @@ function showAgain() {
 }
 
 // A time, and no age: it is read out where it changes.
-const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${clock(store.renewedAt / 1000)}`);
+const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${moment(store.renewedAt / 1000)}`);
 const texts = { connecting: "Connecting", live: "Live", late, lost: "Connection lost: trying again" };
 
 function drawStatus() {

@@ -63,6 +63,13 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString("en-GB");
 }
 
+// Of a time that may be long ago: with its day, where that is not today.
+export function moment(seconds, now = Date.now() / 1000) {
+  const [day, today] = [seconds, now].map((time) =>
+    new Date(time * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" }));
+  return day === today ? clock(seconds) : `${day}, ${clock(seconds)}`;
+}
+
 // Of the times on the page, which are the browser's: "UTC", "UTC+2".
 export function zone(seconds = Date.now() / 1000) {
   const minutes = -new Date(seconds * 1000).getTimezoneOffset();

@@ -1,7 +1,7 @@
 // What a page asks the server for again and again: how often, what says that it is not renewed, and when it ends.
 
 import { el, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { moment } from "./format.js";
 
 /*
  * One request at a time, and none while nobody sees the page: a tab that comes to the front asks at once if it is due.
@@ -37,7 +37,7 @@ export function poll({ what, load, everyMs, soonMs = everyMs, failed }) {
     } catch (error) {
       if (end.signal.aborted) return;
       waitMs = soonMs;
-      const since = renewedAt === null ? "" : `, not renewed since ${clock(renewedAt)}`;
+      const since = renewedAt === null ? "" : `, not renewed since ${moment(renewedAt)}`;
       say(`${what}${since}: ${error.message}`);
       failed?.();
     } finally {
