@@ -165,6 +165,24 @@ def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, 
     is_clean(browser)
 
 
+def test_what_waited_while_the_computer_slept_is_not_live(browser, stub):
+    """The date has jumped, and it says a time of before: that is no difference of clocks."""
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    browser.evaluate("window.EventSource = class extends EventSource { constructor(...path) { super(...path); window.source = this; } }")
+    browser.hide(False)
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    stub.readers[1].put(ALL + figures(0))
+    browser.wait_for_text("Live", "#status")
+    before = browser.evaluate(OFFSET)
+    put_clock_forward(browser, 3600)
+    browser.evaluate(f"source.dispatchEvent(new MessageEvent('server', {{ data: {figures(0).partition('data: ')[2].strip()!r} }}))")
+    wait_until(lambda: len(stub.readers) == 3, WAIT_SECONDS, "another connection")
+    assert "Live" not in browser.text("#status") and abs(browser.evaluate(OFFSET) - before) < 1
+    stub.readers[2].put(ALL)
+    browser.wait_for_text("Live", "#status")
+
+
 def test_values_of_another_day_are_not_live_since_that_day(browser, stub):
     stub.readers[0].put(figures(0))
     browser.wait_for_text("Live", "#status")

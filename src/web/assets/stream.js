@@ -79,7 +79,11 @@ function connect() {
   beganAt = heardAt = Date.now();
   source = new EventSource("/api/events");
   for (const name of Object.keys(updates))
-    source.addEventListener(name, ({ data }) => take(name, data));
+    source.addEventListener(name, ({ data }) => {
+      // It may have waited here while the computer slept: what it says of the time is wrong.
+      if (isSilent()) lose();
+      else take(name, data);
+    });
   // EventSource tries again by itself, unless the server refused it (too many readers).
   source.addEventListener("error", () => {
     store.connection = "lost";
