@@ -1,5 +1,6 @@
 """The dashboard's page of the log."""
 
+import json
 import time
 
 from support.pages.shop import is_clean
@@ -39,3 +40,12 @@ def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others
     assert browser.evaluate("filtered <= store.version.log - version")
     browser.fill("#search", "no such line")
     browser.wait_for_text("No line matches the filter.")
+
+
+def test_the_newest_lines_about_a_trigger_come_first(browser, stub):
+    lines = [{"number": number, "time": time.time(), "level": "info", "text": f"shop/orders: line {number}"} for number in range(1, 131)]
+    browser.evaluate("location.hash = '#/trigger/shop/orders'")
+    stub.readers[0].put(f"event: log\ndata: {json.dumps(lines)}\n\n")
+    browser.wait_for_text("line 130", ".lines")
+    texts = browser.evaluate("[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText)")
+    assert texts == [f"shop/orders: line {number}" for number in range(130, 30, -1)]

@@ -11,6 +11,8 @@ import { listen, store } from "./store.js";
 import { makeTriggerPanels } from "./trigger_panels.js";
 import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./trigger_replicas.js";
 
+const MAX_LINES = 100;
+
 export function triggerPage(namespace, name) {
   const object = `${namespace}/${name}`;
   const path = objectPath(namespace, name);
@@ -54,7 +56,8 @@ export function triggerPage(namespace, name) {
     const seen = JSON.stringify([store.version.log, names]);
     if (seen === logSeen) return;
     logSeen = seen;
-    drawLines(lines, linesAbout(names).slice(-100), "No recent line of the log concerns this trigger.");
+    const newest = linesAbout(names).slice(-MAX_LINES).reverse();
+    drawLines(lines, newest, "No recent line of the log concerns this trigger.");
   }
 
   // One that fails is a sample, too.
