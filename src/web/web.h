@@ -64,10 +64,11 @@
  *   (workers.js)                                   and the        what the server could not read an
  *                                                  response       error with its age, and that of
  *                                                                 what it read 15 s ago or earlier
- *   card of workers       each 5 s                 that, and 5 s  a dash
- *   (cards.js)
- *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js)
- *   (log_dialog.js)                                with 1 s
+ *   card of workers       each 5 s                 that, and 5 s  a dash, also where the server
+ *   (cards.js)                                                    read an object 30 s ago
+ *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js); at
+ *   (log_dialog.js)                                with 1 s       first it may be what somebody saw
+ *                                                                 60 s ago
  *   /api/server           the request, but sums    as rows        503: the server is too busy, as
  *   (dashboard.c)         as rows, while a stream                 for other pages
  *                         has readers

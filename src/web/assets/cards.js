@@ -10,6 +10,7 @@ import { hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
 const WIDTH = 120;
 const HEIGHT = 28;
 const WORKERS_EVERY_MS = 5000;
+const MAX_WORKERS_AGE_SECONDS = 30; // of a count of what runs now
 
 const hasPods = () => store.hello.hasWorkers === true; // a cluster's workers, read while this page is open
 
@@ -75,11 +76,13 @@ function curve(points) {
   return { path, peak: known.length > 0 ? peak : null };
 }
 
-// The pods. Unknown is not 0: one object that was not read yet, or not listed, makes both numbers unknown.
+const isCounted = ({ secondsAgo, error, hasMore }) =>
+  secondsAgo != null && secondsAgo < MAX_WORKERS_AGE_SECONDS && error == null && !hasMore;
+
+// The pods. Unknown is not 0: one object that was not read yet, or long ago, or not listed, makes both numbers unknown.
 async function countWorkers(signal) {
   const { objects, hasMore } = await getJson("/api/workers", signal);
-  const isKnown = !hasMore && objects.length > 0 &&
-    objects.every((object) => object.secondsAgo != null && object.error == null && !object.hasMore);
+  const isKnown = !hasMore && objects.length > 0 && objects.every(isCounted);
   const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
   const running = pods?.filter(({ state }) => state === "Running");
   takeWorkerCounts({ runningWorkers: running?.length ?? null, workers: pods?.length ?? null });
