@@ -12,6 +12,7 @@
 //   trend             the last hour of its figures
 //   updates           what each event of the server changes in the store
 //   stream            the connection that events come over, and how old they are
+//   top               what is above every page: links, status, version
 //   theme             light or dark; a script of its own, before the page is painted
 //   login             the login's page, which has nothing else
 //   table             rows by the thousand
@@ -42,31 +43,20 @@
 // "Jobs" (rehearsal_workers.js), and the card "Active jobs" (cards.js). Elsewhere jobs are what workers do, as in
 // "Jobs done", or Kubernetes Jobs.
 
-import { addressOf, path, remember } from "./address.js";
+import { path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
-import { el, setChildren, setText } from "./dom.js";
-import { moment } from "./format.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { hasServer, isRehearsal, listen, store } from "./store.js";
 import { connectWhenShown } from "./stream.js";
+import { drawLinks, drawTop } from "./top.js";
 import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
 import { workersPage } from "./workers.js";
 
 const main = document.getElementById("main");
-const nav = document.getElementById("nav");
 let page = null;
 let shownFor = null; // the server that the page was made for: what it shows depends on it
-let ownVersion = null; // of this page: that of the server which it found first
-
-const links = [
-  { to: "/jobs", label: "Jobs", isIn: isRehearsal },
-  { to: "/", label: "Triggers", isIn: () => true },
-  { to: "/workers", label: "Workers", isIn: () => store.hello.hasWorkers === true },
-  { to: "/connections", label: "Connections", isIn: hasServer },
-  { to: "/log", label: "Log", isIn: () => true },
-];
 
 // The parts of the address after "#/". One that cannot be decoded has none, and shows the first page.
 function segments() {
@@ -87,21 +77,6 @@ function makePage() {
   return triggersPage();
 }
 
-// A link stays while the address changes by a filter: it may have the focus.
-function drawNav() {
-  const here = path();
-  const shown = links.filter(({ isIn }) => isIn());
-  setChildren(nav, shown.map(({ label }) => label), (labels) => labels.map((label) => el("a", {}, label)));
-  shown.forEach(({ to }, index) => {
-    const isHere = here === to || (to === "/" && here.startsWith("/trigger")) ||
-      (to === "/workers" && here.startsWith("/workers/"));
-    const link = nav.children[index];
-    link.href = addressOf(to);
-    if (isHere) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  });
-}
-
 // What pages depend on: which process of the server it is, and what it has. A feature that the hello does not mention
 // is absent, and before the first hello all are: the page that was made then is made again only if the server has one.
 function serverOfPage() {
@@ -117,7 +92,7 @@ function show() {
   shownFor = serverOfPage();
   main.replaceChildren(page.element);
   document.title = `${page.title} · Backlog`;
-  drawNav();
+  drawLinks();
   page.draw();
 }
 
@@ -140,32 +115,6 @@ function showAgain() {
   search?.setSelectionRange(selectionStart, selectionEnd);
 }
 
-// A time, and no age: it is read out where it changes.
-const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${moment(store.renewedAt / 1000)}`);
-const texts = { connecting: "Connecting", live: "Live", late, lost: "Connection lost: trying again" };
-
-function drawStatus() {
-  const text = texts[store.connection];
-  setText(document.getElementById("status-text"), typeof text === "string" ? text : text());
-  document.getElementById("status").className = `status ${store.connection}`;
-  const { pod, version, hasLogin } = store.hello;
-  const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");
-  setText(document.getElementById("server"), server);
-  document.getElementById("logout").hidden = !hasLogin;
-}
-
-// An upgrade leaves the scripts of before in pages that are open.
-function drawVersion() {
-  const { version } = store.hello;
-  const isOther = version != null && ownVersion !== null && version !== ownVersion;
-  ownVersion ??= version ?? null;
-  document.getElementById("reload").hidden = !isOther;
-  const text = `The server has version ${version} now, and this page is of ${ownVersion}: load it again.`;
-  setText(document.getElementById("reload-text"), isOther ? text : "");
-}
-
-document.getElementById("reload-now").addEventListener("click", () => location.reload());
-
 // "/" goes to the filter, as in many tables.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, dialog")) return;
@@ -185,9 +134,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 window.addEventListener("hashchange", showNext);
 listen(() => {
   if (isRehearsal() && !location.hash) location.replace("#/jobs");
-  drawStatus();
-  drawVersion();
-  drawNav();
+  drawTop();
   if (shownFor !== serverOfPage()) showAgain();
   else page.draw();
 });

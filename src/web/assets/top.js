@@ -1,0 +1,64 @@
+// What is above every page: links to the pages, how live what they show is, and of which server.
+
+import { addressOf, path } from "./address.js";
+import { el, setChildren, setText } from "./dom.js";
+import { moment } from "./format.js";
+import { hasServer, isRehearsal, store } from "./store.js";
+
+const nav = document.getElementById("nav");
+let ownVersion = null; // of this page: that of the server which it found first
+
+const links = [
+  { to: "/jobs", label: "Jobs", isIn: isRehearsal },
+  { to: "/", label: "Triggers", isIn: () => true },
+  { to: "/workers", label: "Workers", isIn: () => store.hello.hasWorkers === true },
+  { to: "/connections", label: "Connections", isIn: hasServer },
+  { to: "/log", label: "Log", isIn: () => true },
+];
+
+// A link stays while the address changes by a filter: it may have the focus.
+export function drawLinks() {
+  const here = path();
+  const shown = links.filter(({ isIn }) => isIn());
+  setChildren(nav, shown.map(({ label }) => label), (labels) => labels.map((label) => el("a", {}, label)));
+  shown.forEach(({ to }, index) => {
+    const isHere = here === to || (to === "/" && here.startsWith("/trigger")) ||
+      (to === "/workers" && here.startsWith("/workers/"));
+    const link = nav.children[index];
+    link.href = addressOf(to);
+    if (isHere) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  });
+}
+
+// A time, and no age: it is read out where it changes.
+const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${moment(store.renewedAt / 1000)}`);
+const texts = { connecting: "Connecting", live: "Live", late, lost: "Connection lost: trying again" };
+
+function drawStatus() {
+  const text = texts[store.connection];
+  setText(document.getElementById("status-text"), typeof text === "string" ? text : text());
+  document.getElementById("status").className = `status ${store.connection}`;
+  const { pod, version, hasLogin } = store.hello;
+  const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");
+  setText(document.getElementById("server"), server);
+  document.getElementById("logout").hidden = !hasLogin;
+}
+
+// An upgrade leaves the scripts of before in pages that are open.
+function drawVersion() {
+  const { version } = store.hello;
+  const isOther = version != null && ownVersion !== null && version !== ownVersion;
+  ownVersion ??= version ?? null;
+  document.getElementById("reload").hidden = !isOther;
+  const text = `The server has version ${version} now, and this page is of ${ownVersion}: load it again.`;
+  setText(document.getElementById("reload-text"), isOther ? text : "");
+}
+
+document.getElementById("reload-now").addEventListener("click", () => location.reload());
+
+export function drawTop() {
+  drawStatus();
+  drawVersion();
+  drawLinks();
+}
