@@ -4,13 +4,15 @@
 import { el, setText } from "./dom.js";
 import { refusalOf, request, textOf } from "./requests.js";
 
+const KEEP_MS = 60000; // of what is saved: some browsers begin to read it long after the click
+
 async function save(path, name) {
   const response = await request(path);
   const text = await textOf(response);
   if (!response.ok) throw new Error(refusalOf(response, text) ?? `the server answered ${response.status}`);
   const url = URL.createObjectURL(new Blob([text], { type: response.headers.get("Content-Type") }));
   el("a", { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
+  setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
 }
 
 // `link` and, where saving fails, `message`.

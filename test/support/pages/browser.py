@@ -72,6 +72,10 @@ class Browser:
     def click(self, selector):
         self.call("click", selector=selector)
 
+    def download(self, selector):
+        """Clicks, and returns the name and the text of the file that is saved."""
+        return self.call("download", selector=selector)
+
     def fill(self, selector, text):
         self.call("fill", selector=selector, text=text)
 

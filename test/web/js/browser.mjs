@@ -88,6 +88,11 @@ const commands = {
   async click({ selector }) {
     await page.click(selector);
   },
+  async download({ selector }) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
+    const { readFile } = await import("node:fs/promises");
+    return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
+  },
   async fill({ selector, text }) {
     await page.fill(selector, text);
   },
