@@ -42,6 +42,17 @@ def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others
     browser.wait_for_text("No line matches the filter.")
 
 
+def test_lines_of_another_day_have_their_day_and_all_are_in_columns(browser, stub):
+    lines = [{"number": number, "time": time.time() - age, "level": "info", "text": "text " * number} for number, age in ((1, 90000), (2, 90000), (3, 0))]
+    browser.evaluate("location.hash = '#/log'")
+    stub.readers[0].put(f"event: log\ndata: {json.dumps(lines)}\n\n")
+    browser.wait("document.querySelectorAll('.lines time').length === 3")
+    days = browser.evaluate("[...document.querySelectorAll('.lines time')].map(({ innerText }) => /^[0-9]+ [A-Z][a-z]+, /.test(innerText))")
+    assert days == [False, True, True]
+    assert browser.evaluate("new Set([...document.querySelectorAll('.lines span')].map((span) => span.getBoundingClientRect().left)).size") == 1
+    is_clean(browser)
+
+
 def test_the_newest_lines_about_a_trigger_come_first(browser, stub):
     lines = [{"number": number, "time": time.time(), "level": "info", "text": f"shop/orders: line {number}"} for number in range(1, 131)]
     browser.evaluate("location.hash = '#/trigger/shop/orders'")

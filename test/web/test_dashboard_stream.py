@@ -199,7 +199,7 @@ def test_a_page_of_another_version_than_the_server_says_so(browser, stub):
     stub.readers[0].put(hello(version="0.1.0") + FIGURES)
     browser.wait_for_text("version 0.1.0", "#server")
     assert browser.evaluate("document.querySelector('#reload').hidden")
-    stub.readers[0].put(hello(version="0.2.0") + FIGURES)
+    stub.readers[0].put(hello(version="0.1.9") + hello(version="0.2.0") + FIGURES)  # before the first one is shown
     browser.wait_for_text("The server has version 0.2.0 now, and this page is of 0.1.0: load it again.", "#reload")
     is_clean(browser)
     browser.click("#reload-now")

@@ -13,6 +13,7 @@ export const store = {
   isComplete: false, // all of this connection has come, and is shown
   connection: "connecting", // live; late: what is shown is old; lost
   renewedAt: null, // when what is shown was so, by our clock; null: not yet
+  ownVersion: null, // of this page: that of the server which it found first
   servers: 0, // how often another process of the server took the place of the one that was shown
   version: { triggers: 0, connections: 0, workers: 0, log: 0 },
 };

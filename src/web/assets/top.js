@@ -6,7 +6,6 @@ import { moment } from "./format.js";
 import { hasServer, isRehearsal, store } from "./store.js";
 
 const nav = document.getElementById("nav");
-let ownVersion = null; // of this page: that of the server which it found first
 
 const links = [
   { to: "/jobs", label: "Jobs", isIn: isRehearsal },
@@ -47,9 +46,8 @@ function drawStatus() {
 
 // An upgrade leaves the scripts of before in pages that are open.
 function drawVersion() {
-  const { version } = store.hello;
-  const isOther = version != null && ownVersion !== null && version !== ownVersion;
-  ownVersion ??= version ?? null;
+  const { ownVersion, hello: { version } } = store;
+  const isOther = version != null && version !== ownVersion;
   document.getElementById("reload").hidden = !isOther;
   const text = `The server has version ${version} now, and this page is of ${ownVersion}: load it again.`;
   setText(document.getElementById("reload-text"), isOther ? text : "");

@@ -21,6 +21,7 @@ function takeHello(hello) {
   const isOther = takeInstance(hello.instance);
   if (isOther) forgetAll();
   store.hello = hello;
+  store.ownVersion ??= hello.version ?? null;
   store.workerCounts = {};
   store.isComplete = false;
   incoming = noTables();
