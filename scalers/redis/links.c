@@ -75,6 +75,14 @@ bool redis_links_isolated_is_used_up(const struct redis_links *links)
 
 /* ---- their tasks ---- */
 
+void redis_links_add(struct redis_links *links, struct task *task)
+{
+    if (task->isolate)
+        DL_APPEND(links->waiting_isolated, task);
+    else
+        DL_APPEND(links->waiting, task);
+}
+
 void redis_links_fail(struct task **waiting, const struct error *error)
 {
     while (*waiting != NULL) {

@@ -91,6 +91,9 @@ void redis_links_close_all(struct redis_links *links);
 /* The same, as the server is another from now on: its links may be opened at once. */
 void redis_links_reset(struct redis_links *links);
 
+/* The task waits, for the link that it is to be sent on. */
+void redis_links_add(struct redis_links *links, struct task *task);
+
 /* Fails the tasks of a list of those that wait, and empties it. */
 void redis_links_fail(struct task **waiting, const struct error *error);
 

@@ -48,13 +48,10 @@ static struct redis_client *clients_of(const struct measuring *measuring)
 static void take_tasks(struct measuring *measuring, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
-        struct redis_client *client = measuring->client;
-        if (client == NULL && (client = redis_cluster_route(measuring->cluster, task)) == NULL)
-            continue;
-        if (task->isolate)
-            DL_APPEND(client->links.waiting_isolated, task);
+        if (measuring->cluster != NULL)
+            redis_cluster_route(measuring->cluster, task);
         else
-            DL_APPEND(client->links.waiting, task);
+            redis_links_add(&measuring->client->links, task);
     }
 }
 
@@ -328,6 +325,8 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
         struct redis_links *links = &client->links;
         links->waiting = links->waiting_isolated = links->waiting_imports = NULL;
     }
+    if (measuring->cluster != NULL)
+        measuring->cluster->waiting = NULL;
     polled_done(&measuring->polled);
     return is_usable;
 }

@@ -2,8 +2,8 @@
  * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all
  * links of a client, or of those of a cluster.
  *
- * A task is taken into a list of those that wait (`waiting`, `waiting_isolated`; in a cluster those
- * of the node that has its key, or it fails at once). When the link is ready it becomes one of a
+ * A task is taken into a list of those that wait (`waiting`, `waiting_isolated`; in a cluster
+ * redis_cluster_route() does so, with those of the node that has its key). When the link is ready it becomes one of a
  * command's, whose handler in requests/ answers or fails it, or sends the next command for it.
  * links.c times it out, returns it to be isolated, or has it wait again, to be sent on another
  * link. It is returned where another node has its key (MOVED); after ASK it is in `waiting_imports`

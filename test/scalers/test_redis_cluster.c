@@ -408,17 +408,67 @@ static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state
     world_stop(&world);
 }
 
+/* A map of the node's in which nobody has the slot of "jobs", 9631. */
+static void add_slots_of_others(struct world *world, size_t node, int times)
+{
+    _cleanup_(memory_free) char *slots =
+        text_format("*1\r\n*3\r\n:0\r\n:9630\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$1\r\nx\r\n",
+                    port_of(world, 0));
+    add_line(world, node, (struct redis_line){"CLUSTER SLOTS", slots, .times = times});
+}
+
 static void a_slot_without_an_owner_is_an_error_and_no_request(void **state)
 {
     (void)state;
     struct world world;
     world_begin(&world);
-    add_line(&world, 0, LINE("CLUSTER SLOTS", "*0\r\n"));
+    add_slots_of_others(&world, 0, 0);
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
     assert_true(world_connect(&world));
+    int64_t start_ms = clock_now_ms();
     world_run(&world);
     assert_ended_with(world.feed, 0, TASK_FAILED,
                       "no node of the Redis Cluster has its slot, 9631");
+    assert_true(clock_now_ms() - start_ms < TIMEOUT_MS);
     assert_true(world.usable);
+    assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
+    world_stop(&world);
+}
+
+/* Of a cluster that is created, or repaired, once we are connected. */
+static void a_slot_that_gets_an_owner_is_read(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots_of_others(&world, 0, 2);
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "has its slot, 9631");
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
+/* Nothing else keeps the loop at work: its tasks have ended. */
+static void a_doubt_has_the_map_read_without_another_task(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 0, 1);
+    add_line(&world, 0, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n"));
+    add_slots(&world, 0, 1, 0);
+    add_line(&world, 1, LINE("LLEN", ":6\r\n"));
+    assert_true(world_connect(&world));
+    test_feed_stay(world.feed, TIMEOUT_MS / 2);
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 6);
     world_stop(&world);
 }
 
@@ -589,6 +639,8 @@ int main(void)
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
+        cmocka_unit_test(a_slot_that_gets_an_owner_is_read),
+        cmocka_unit_test(a_doubt_has_the_map_read_without_another_task),
         cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),
         cmocka_unit_test(a_name_that_is_looked_up_slowly_delays_no_other_node),
         cmocka_unit_test(a_name_that_is_not_looked_up_in_time_fails_its_keys_alone),

@@ -26,6 +26,12 @@ enum {
     MAX_MOVES = 4,            /* of a slot between two readings of the map */
 };
 
+/* The only way to have the map read again: it is what the loop waits for. */
+static void doubt(struct redis_cluster *cluster)
+{
+    cluster->is_doubtful = true;
+}
+
 /* ---- nodes ---- */
 
 static bool is_at(const struct redis_client *client, const struct redis_node *node)
@@ -98,7 +104,7 @@ static int64_t retry(struct redis_client *client, int64_t now_ms)
 /* What the node's failure says, at once; it is connected to again meanwhile. */
 static void fail_fast(struct redis_client *client, struct task *task)
 {
-    client->cluster->is_doubtful = true;
+    doubt(client->cluster);
     client->wanted_ms = clock_now_ms();
     task_fail(task, &client->failure);
 }
@@ -124,7 +130,7 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
     redis_links_fail(&client->links.waiting_imports, error);
     error_done(&client->failure);
     error_move(&client->failure, error);
-    cluster->is_doubtful = true;
+    doubt(cluster);
 }
 
 static void return_all(struct task **tasks)
@@ -155,21 +161,67 @@ static const struct redis_node *owner_of(const struct redis_cluster *cluster, si
     return owner == REDIS_NO_NODE ? NULL : &cluster->map->nodes[owner];
 }
 
-struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct task *task)
+static void give(struct redis_cluster *cluster, const struct redis_node *owner, struct task *task)
+{
+    struct redis_client *client = client_of(cluster, owner);
+    if (check_failure(client))
+        fail_fast(client, task);
+    else
+        redis_links_add(&client->links, task);
+}
+
+void redis_cluster_route(struct redis_cluster *cluster, struct task *task)
+{
+    const struct redis_node *owner = owner_of(cluster, redis_slot_of(cluster->key_of(task)));
+    if (owner != NULL) {
+        give(cluster, owner, task);
+        return;
+    }
+    doubt(cluster);
+    task->queued_ms = clock_now_ms();
+    DL_APPEND(cluster->waiting, task);
+}
+
+static void fail_without_owner(struct redis_cluster *cluster, struct task *task, const char *reason)
 {
     const char *key = cluster->key_of(task);
-    size_t slot = redis_slot_of(key);
-    const struct redis_node *owner = owner_of(cluster, slot);
-    if (owner == NULL) {
-        cluster->is_doubtful = true;
-        task_failf(task, "key \"%s\": no node of the Redis Cluster has its slot, %zu", key, slot);
-        return NULL;
+    DL_DELETE(cluster->waiting, task);
+    task_failf(task, "key \"%s\": no node of the Redis Cluster has its slot, %zu%s", key,
+               redis_slot_of(key), reason);
+}
+
+/* With a map that has just been read. */
+static void route_waiting(struct redis_cluster *cluster)
+{
+    struct task *task;
+    struct task *following;
+    DL_FOREACH_SAFE(cluster->waiting, task, following) {
+        const struct redis_node *owner = owner_of(cluster, redis_slot_of(cluster->key_of(task)));
+        if (owner == NULL) {
+            fail_without_owner(cluster, task, "");
+            continue;
+        }
+        DL_DELETE(cluster->waiting, task);
+        task_started(task);
+        give(cluster, owner, task);
     }
-    struct redis_client *client = client_of(cluster, owner);
-    if (!check_failure(client))
-        return client;
-    fail_fast(client, task);
-    return NULL;
+}
+
+/* It could not be read in their time. Returns when that of the next one is over. */
+static int64_t fail_overdue(struct redis_cluster *cluster, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    struct task *task;
+    struct task *following;
+    DL_FOREACH_SAFE(cluster->waiting, task, following) {
+        int64_t deadline_ms = task->queued_ms + task->timeout_ms;
+        if (now_ms < deadline_ms) {
+            next_ms = clock_earlier(next_ms, deadline_ms);
+            continue;
+        }
+        fail_without_owner(cluster, task, ", and none says in time who has it now");
+    }
+    return next_ms;
 }
 
 /* Whether keys of a client's node are another one's by now. */
@@ -279,11 +331,12 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
     if (cluster == NULL)
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(doubts); i++)
-        cluster->is_doubtful = cluster->is_doubtful || redis_reply_is_error(reply, doubts[i]);
+        if (redis_reply_is_error(reply, doubts[i]))
+            doubt(cluster);
     bool is_import = redis_reply_is_error(reply, "ASK ");
     if (!is_import && !redis_reply_is_error(reply, "MOVED "))
         return false;
-    cluster->is_doubtful = true;
+    doubt(cluster);
     _cleanup_(memory_free) char *host = NULL;
     int port = 0;
     if (!redis_redirect_parse(reply->str, client->server.host, &host, &port)) {
@@ -324,7 +377,7 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
                          struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
-    bool is_wanted = cluster->is_doubtful;
+    bool is_wanted = cluster->is_doubtful || cluster->was_unreadable;
     bool may_be_slow = false;
     struct redis_client *client;
     DL_FOREACH(cluster->clients, client) {
@@ -339,19 +392,26 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
     }
     int64_t due_ms = discovery->requested_ms + REFRESH_MS;
     if (!discovery->is_requesting && is_wanted && now_ms >= due_ms) {
-        cluster->is_doubtful = false;
+        cluster->is_doubtful = cluster->was_unreadable = false;
         redis_discovery_request(discovery, now_ms, now_ms + ALL_MS);
     }
     *next_ms = clock_earlier(*next_ms, redis_discovery_check(discovery, now_ms));
-    if (discovery->found != NULL)
+    if (discovery->found != NULL) {
         adopt(cluster, TAKE(discovery->found));
+        *next_ms = cluster->waiting != NULL ? now_ms : *next_ms;
+        route_waiting(cluster);
+    }
+    *next_ms = clock_earlier(*next_ms, fail_overdue(cluster, now_ms));
     if (error_is_set(&discovery->error)) {
         if (!any_works(cluster)) {
             error_move(error, &discovery->error);
             return false;
         }
+        _cleanup_(memory_free) char *reason = text_format(": %s", error_text(&discovery->error));
+        while (cluster->waiting != NULL)
+            fail_without_owner(cluster, cluster->waiting, reason);
         error_done(&discovery->error);
-        cluster->is_doubtful = true;
+        cluster->was_unreadable = true;
     }
     if (!discovery->is_requesting && is_wanted)
         *next_ms = clock_earlier(*next_ms, discovery->requested_ms + REFRESH_MS);
@@ -366,7 +426,7 @@ bool redis_cluster_is_busy(const struct redis_cluster *cluster)
     int64_t now_ms = clock_now_ms();
     while (client != NULL && !is_trying(client) && !is_retried(client, now_ms))
         client = client->next;
-    return client != NULL || cluster->discovery.is_requesting;
+    return client != NULL || cluster->is_doubtful || cluster->discovery.is_requesting;
 }
 
 /* ---- connecting ---- */

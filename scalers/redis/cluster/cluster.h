@@ -3,10 +3,13 @@
  * say whose a key is. What a node says of one key is believed where it has the key's slot; where it
  * names another node (MOVED, ASK), that one is queried.
  *
- * The map of slots is read again when a node redirects, fails or is slow, and each second while
- * keys are subscribed to; never more than once per second. A node that fails fails its own keys, at
- * once until it can be connected to again, which is tried for a minute after they were wanted last.
- * A slot that no node has is an error of its keys. Where a slot is moved, so are its keys'
+ * The map of slots is read again once it is doubted: a node redirects or fails, replies that it
+ * cannot serve a key, or nobody has a key's slot; and while a node is slow or keys are subscribed
+ * to. That is once per second at most. A doubt keeps the loop at work until the map is read.
+ *
+ * A node that fails fails its own keys, at once until it can be connected to again, which is tried
+ * for a minute after they were wanted last. Keys whose slot nobody has wait for the next map, and
+ * fail where it does not say whose it is, either. Where a slot is moved, so are its keys'
  * subscriptions.
  *
  * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
@@ -48,8 +51,10 @@ struct redis_cluster {
     uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */
     struct redis_client *clients; /* utlist: of the nodes that were needed */
     redis_key_of *key_of;
-    bool is_doubtful; /* the map: it is to be read again */
-    bool has_moved;   /* a slot, since it was read */
+    struct task *waiting; /* utlist, for the next map: in this one nobody has their slots */
+    bool is_doubtful;     /* the map: it is to be read, and the loop goes on until it is */
+    bool was_unreadable;  /* no node had it the last time */
+    bool has_moved;       /* a slot, since it was read */
 };
 
 /* As struct scaler has them; connecting ends with a map. */
@@ -57,9 +62,9 @@ bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error);
 void redis_cluster_disconnect(void *cluster);
 
-/* The client of the node that has the task's key. NULL: there is none that works, and the
- * task has ended. */
-struct redis_client *redis_cluster_route(struct redis_cluster *cluster, struct task *task);
+/* Has the task wait for a link to the node that has its key, or, where no node has its slot, for
+ * the next map. It fails where the node has. */
+void redis_cluster_route(struct redis_cluster *cluster, struct task *task);
 
 /* What else an error reply means in a cluster. True: the task has ended, or waits for another node.
  * False: there is no cluster, or the error is the task's. */
