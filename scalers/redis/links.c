@@ -15,7 +15,6 @@ enum {
     ISOLATED_IDLE_MS = 1000, /* then its link is closed */
     MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
 
-    MAX_REPLY_MS = 500,        /* the shortest time in which a cluster has another master */
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
 };
 
@@ -29,7 +28,7 @@ static struct redis_link *open_link(const struct redis_links *links, const char 
         .self = links->owner, .subscriber = links->subscriber, .on_connected = redis_setup_send};
     if (links->limits_replies)
         owner.reply_limit =
-            (struct redis_reply_limit){MAX_REPLY_MS, links->late_ms + LATE_AGAIN_MS};
+            (struct redis_reply_limit){REDIS_LATE_MS, links->late_ms + LATE_AGAIN_MS};
     return redis_link_open(links->server, address, deadline_ms, &owner, error);
 }
 

@@ -173,8 +173,12 @@ static void list_links(struct measuring *measuring)
         for (size_t i = 0; i < count; i++)
             add_polled(polled, client, sentinels[i]);
     }
-    if (measuring->cluster != NULL)
-        add_polled(polled, NULL, &measuring->cluster->discovery.link);
+    if (measuring->cluster == NULL)
+        return;
+    struct redis_link *const *places[REDIS_DISCOVERY_LINKS];
+    size_t count = redis_discovery_list(&measuring->cluster->discovery, places);
+    for (size_t i = 0; i < count; i++)
+        add_polled(polled, NULL, places[i]);
 }
 
 /* False: the client is of no further use. */
@@ -205,7 +209,7 @@ static bool step_all(struct measuring *measuring, bool is_waited, struct error *
         if (!is_there(link))
             continue;
         if (link->client == NULL)
-            redis_discovery_step(&measuring->cluster->discovery, revents);
+            redis_discovery_step(&measuring->cluster->discovery, *link->place, revents);
         else if (!step_link(link->client, *link->place, revents, error) &&
                  !lose(measuring, link->client, error))
             return false;

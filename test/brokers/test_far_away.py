@@ -6,10 +6,13 @@ import time
 import pytest
 
 from support.clients.grpc_client import Client
-from support.brokers.hanging import SOURCES, RedisClusterLists, far_away
+from support.brokers.hanging import ONE_WAY_SECONDS, SOURCES, LongLink, RedisClusterLists, far_away
 from support.brokers.hanging_kafka import KafkaGroups
+from support.brokers.redis import single_node_cluster
+from support.certificates import make_certificates
 from support.process import wait_until
 from support.clients.rounds import fetch_all, errors
+from support.clients.story import answers
 from support.server.server import Server
 
 MANY = int(os.environ.get("BACKLOG_FAR_AWAY", "1000"))
@@ -41,6 +44,16 @@ def test_all_are_right_within_ten_seconds_and_from_then_on(source):
                 assert [(answer.value, answer.active) for answer in answers] == expected, errors(answers)
             return
     pytest.fail(f"after {seconds:.1f} s: {errors(answers)}")
+
+
+def test_a_redis_cluster_over_tls_of_which_many_addresses_are_listed(tmp_path):
+    make_certificates(tmp_path)
+    with single_node_cluster(tmp_path) as node, node.connect() as redis, LongLink(node.tls_port, ONE_WAY_SECONDS) as link:
+        redis.call("RPUSH", "jobs", 1, 2)
+        trigger = {"scaler": "redis-cluster", "address": ",".join([f"127.0.0.1:{link.port}"] * 14), "listName": "jobs",
+                   "brokerTls": "enable", "ca": (tmp_path / "ca.pem").read_text()}
+        with Server() as server, Client(server.port) as client:
+            answers(client, trigger, 2, True, seconds=FIRST_SECONDS)
 
 
 @pytest.mark.parametrize("source", [RedisClusterLists], indirect=True, ids=["Redis Cluster"])

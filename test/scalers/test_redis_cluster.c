@@ -39,6 +39,7 @@ struct world {
     size_t texts_count;
     struct trigger trigger;
     struct test_feed *feed;
+    int64_t connect_ms; /* 0: LONG_MS */
     void *client;
     struct error error;
     bool usable;
@@ -85,25 +86,38 @@ static void add_slots(struct world *world, size_t node, size_t owner, int times)
     add_line(world, node, (struct redis_line){"CLUSTER SLOTS", slots, .times = times});
 }
 
-static bool world_connect_for(struct world *world, const char *key, const char *value)
+static bool world_connect_at(struct world *world, const char *addresses, const char *key,
+                             const char *value)
 {
     for (size_t i = 0; i < NODES; i++) {
         add_slots(world, i, 0, 0);
         add_line(world, i, (struct redis_line){"ROLE", MASTER});
     }
     world->feed = test_feed_new(&scaler_redis_cluster);
-    world->trigger =
-        trigger_of(&scaler_redis_cluster, PAIRS("address", world->peers[0].address, key, value));
+    world->trigger = trigger_of(&scaler_redis_cluster, PAIRS("address", addresses, key, value));
     assert_true(world->trigger.good);
     test_feed_add(world->feed, world->trigger.options.query, (struct notifier){0});
     test_feed_set_timeout(world->feed, TIMEOUT_MS);
-    return scaler_redis_cluster.connect(world->trigger.options.connection, clock_now_ms() + LONG_MS,
-                                        &world->client, &world->error);
+    int64_t connect_ms = world->connect_ms == 0 ? LONG_MS : world->connect_ms;
+    return scaler_redis_cluster.connect(world->trigger.options.connection,
+                                        clock_now_ms() + connect_ms, &world->client, &world->error);
+}
+
+static bool world_connect_for(struct world *world, const char *key, const char *value)
+{
+    return world_connect_at(world, world->peers[0].address, key, value);
 }
 
 static bool world_connect(struct world *world)
 {
     return world_connect_for(world, "listName", "jobs");
+}
+
+static bool world_connect_to_both(struct world *world)
+{
+    _cleanup_(memory_free) char *addresses =
+        text_format("%s,%s", world->peers[0].address, world->peers[1].address);
+    return world_connect_at(world, addresses, "listName", "jobs");
 }
 
 static void world_run(struct world *world)
@@ -389,22 +403,25 @@ static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
 /* Tasks come every few seconds: the first one after the outage is to be answered. */
 static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state)
 {
-    enum { AGAIN_MS = 1500 };
+    enum { AGAIN_MS = 1500, ROLE_LINE = 4 };
     (void)state;
     struct world world;
     world_begin(&world);
     add_slots(&world, 0, 1, 0);
     add_line(&world, 1, LINE("CLIENT SETNAME", NULL, .times = 1));
     add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    add_slots(&world, 1, 1, 0);
     assert_true(world_connect(&world));
     test_feed_stay(world.feed, AGAIN_MS);
     world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
-    assert_int_equal(redis_peer_connections(&world.peers[1]), 2);
+    assert_int_equal(redis_peer_used(&world.peers[1], ROLE_LINE),
+                     1); /* to measure, not for a map */
     test_feed_again(world.feed);
     world_run(&world);
     assert_waiting(world.feed, 0, 3);
+    assert_int_equal(redis_peer_used(&world.peers[1], ROLE_LINE), 1);
     world_stop(&world);
 }
 
@@ -469,6 +486,96 @@ static void a_doubt_has_the_map_read_without_another_task(void **state)
     test_feed_again(world.feed);
     world_run(&world);
     assert_waiting(world.feed, 0, 6);
+    world_stop(&world);
+}
+
+/* It was taken out of the cluster, or has lost its configuration. */
+static void a_node_that_knows_no_slots_is_passed_over(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("CLUSTER SLOTS", "*0\r\n"));
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect_to_both(&world));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
+static void a_node_that_forgets_all_slots_is_not_believed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots_of_others(&world, 0, 1);
+    add_line(&world, 0, LINE("CLUSTER SLOTS", "*0\r\n"));
+    add_slots(&world, 1, 1, 0);
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect_to_both(&world));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
+/* Nobody tells it of the new master: the others have lost it. */
+static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0,
+             LINE("CLUSTER SLOTS", "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n"
+                                   "127.0.0.1\r\n:1\r\n$1\r\nx\r\n"));
+    add_slots(&world, 1, 1, 0);
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect_to_both(&world));
+    test_feed_stay(world.feed, TIMEOUT_MS / 2);
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "cannot connect to Redis at 127.0.0.1:1");
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
+/* So many addresses of the first node, then one of the second, within the time that a client has. */
+static bool connect_by_many(struct world *world, size_t count)
+{
+    struct text addresses = {0};
+    for (size_t i = 0; i < count; i++)
+        text_addf(&addresses, "%s,", world->peers[0].address);
+    text_addf(&addresses, "%s", world->peers[1].address);
+    world->connect_ms = 2000;
+    bool good = world_connect_at(world, addresses.bytes, "listName", "jobs");
+    text_done(&addresses);
+    return good;
+}
+
+static void nodes_that_are_all_slow_have_the_time_that_they_need(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    for (size_t i = 0; i < NODES; i++)
+        add_line(&world, i, LINE("CLIENT SETNAME", "+OK\r\n", .wait_ms = 400));
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    if (!connect_by_many(&world, 13))
+        fail_msg("%s", error_text(&world.error));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
+static void nodes_that_do_not_respond_keep_nobody_from_the_others(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("CLIENT SETNAME", ""));
+    add_line(&world, 1, LINE("CLIENT SETNAME", "+OK\r\n", .wait_ms = 400));
+    if (!connect_by_many(&world, 6))
+        fail_msg("%s", error_text(&world.error));
     world_stop(&world);
 }
 
@@ -604,6 +711,7 @@ static void a_map_that_is_none_ends_the_attempt(void **state)
         {"*70000\r\n", "too large"},
         {"*1\r\n*60000\r\n*60000\r\n", "too large"},
         {"*1\r\n+OK\r\n", "an item is no range of slots"},
+        {"*0\r\n", "no node has a slot, it says"},
         {"-ERR This instance has cluster support disabled\r\n", "set scaler to redis or"},
         {"-NOPERM no\r\n", "does not allow its user"},
         {"", "no answer in time"},
@@ -641,6 +749,11 @@ int main(void)
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_slot_that_gets_an_owner_is_read),
         cmocka_unit_test(a_doubt_has_the_map_read_without_another_task),
+        cmocka_unit_test(a_node_that_knows_no_slots_is_passed_over),
+        cmocka_unit_test(a_node_that_forgets_all_slots_is_not_believed),
+        cmocka_unit_test(where_a_map_leads_nowhere_another_node_is_asked),
+        cmocka_unit_test(nodes_that_are_all_slow_have_the_time_that_they_need),
+        cmocka_unit_test(nodes_that_do_not_respond_keep_nobody_from_the_others),
         cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),
         cmocka_unit_test(a_name_that_is_looked_up_slowly_delays_no_other_node),
         cmocka_unit_test(a_name_that_is_not_looked_up_in_time_fails_its_keys_alone),

@@ -20,8 +20,7 @@ enum {
     MAX_DOUBLINGS = 2,
     LONG_LIFE_MS = 10 * 1000, /* of a connection: the node works again */
     WANTED_MS = 60 * 1000,    /* a node that failed is tried again without tasks, too */
-    SLOW_MS = 500,            /* a node that is silent for so long may be replaced just now */
-    ALL_MS = 5000,            /* to read the map, from one node after the other */
+    ALL_MS = 5000,            /* to read the map */
     MAX_WORDS = 100,          /* of a node's, in an error */
     MAX_MOVES = 4,            /* of a slot between two readings of the map */
 };
@@ -59,7 +58,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     client->links.limits_replies = true;
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
     redis_server_set_address(&client->server, node->host, node->port);
-    client->server.budget = &cluster->link_budget;
+    client->server.budget = cluster->like.budget;
     client->server.may_be_local = cluster->discovery.is_local;
     client->server.master_of = "the nodes of the cluster";
     client->server.has_keys = true;
@@ -186,8 +185,9 @@ static void fail_without_owner(struct redis_cluster *cluster, struct task *task,
 {
     const char *key = cluster->key_of(task);
     DL_DELETE(cluster->waiting, task);
-    task_failf(task, "key \"%s\": no node of the Redis Cluster has its slot, %zu%s", key,
-               redis_slot_of(key), reason);
+    task_failf(task,
+               "key \"%s\": no node of the Redis Cluster has its slot, %zu, as Redis at %s says%s",
+               key, redis_slot_of(key), cluster->discovery.source, reason);
 }
 
 /* With a map that has just been read. */
@@ -360,7 +360,7 @@ static bool is_slow(const struct redis_client *client, int64_t now_ms)
 {
     const struct redis_link *shared = client->links.shared;
     return shared != NULL && shared->state == REDIS_LINK_READY && redis_link_has_tasks(shared) &&
-           now_ms >= shared->progress_ms + SLOW_MS;
+           now_ms >= shared->progress_ms + REDIS_LATE_MS;
 }
 
 /* Somebody gets replies, so the others are no reason to connect again. */
@@ -371,6 +371,14 @@ static bool any_works(const struct redis_cluster *cluster)
            (client->links.shared == NULL || client->links.shared->state != REDIS_LINK_READY))
         client = client->next;
     return client != NULL;
+}
+
+static void mark_failing(struct redis_cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->map->count; i++) {
+        struct redis_client *client = find_client(cluster, &cluster->map->nodes[i]);
+        cluster->map->nodes[i].is_failing = client != NULL && check_failure(client);
+    }
 }
 
 bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t *next_ms,
@@ -392,8 +400,9 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
     }
     int64_t due_ms = discovery->requested_ms + REFRESH_MS;
     if (!discovery->is_requesting && is_wanted && now_ms >= due_ms) {
+        mark_failing(cluster);
+        redis_discovery_request(discovery, cluster->is_doubtful, now_ms, now_ms + ALL_MS);
         cluster->is_doubtful = cluster->was_unreadable = false;
-        redis_discovery_request(discovery, now_ms, now_ms + ALL_MS);
     }
     *next_ms = clock_earlier(*next_ms, redis_discovery_check(discovery, now_ms));
     if (discovery->found != NULL) {
@@ -416,7 +425,7 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
     if (!discovery->is_requesting && is_wanted)
         *next_ms = clock_earlier(*next_ms, discovery->requested_ms + REFRESH_MS);
     else if (may_be_slow)
-        *next_ms = clock_earlier(*next_ms, now_ms + SLOW_MS);
+        *next_ms = clock_earlier(*next_ms, now_ms + REDIS_LATE_MS);
     return true;
 }
 
@@ -433,18 +442,23 @@ bool redis_cluster_is_busy(const struct redis_cluster *cluster)
 
 static void wait(struct redis_discovery *discovery, int64_t until_ms)
 {
-    struct pollfd socket = {.fd = -1};
-    if (discovery->link != NULL)
-        socket = redis_link_poll(discovery->link);
-    if (cpu_turn_poll(&socket, 1, clock_left_ms(until_ms, INT_MAX)) > 0)
-        redis_discovery_step(discovery, socket.revents);
+    struct redis_link *const *places[REDIS_DISCOVERY_LINKS];
+    struct pollfd sockets[REDIS_DISCOVERY_LINKS];
+    size_t count = redis_discovery_list(discovery, places);
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = redis_link_poll(*places[i]);
+    if (cpu_turn_poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (sockets[i].revents != 0)
+            redis_discovery_step(discovery, *places[i], sockets[i].revents);
 }
 
 static bool read_map(struct redis_cluster *cluster, int64_t deadline_ms, struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
     int64_t now_ms = clock_now_ms();
-    redis_discovery_request(discovery, now_ms, deadline_ms);
+    redis_discovery_request(discovery, false, now_ms, deadline_ms);
     for (;;) {
         int64_t next_ms = redis_discovery_check(discovery, clock_now_ms());
         if (!discovery->is_requesting)
@@ -463,6 +477,7 @@ bool redis_cluster_connect(const void *connection_options, int64_t deadline_ms, 
 {
     struct redis_cluster *cluster = memory_new(sizeof(*cluster));
     bool good = redis_server_init_as(&cluster->like, connection_options, error);
+    cluster->like.budget = &cluster->link_budget;
     redis_discovery_init(&cluster->discovery, connection_options, &cluster->like);
     if (good && read_map(cluster, deadline_ms, error)) {
         *ret_client = cluster;

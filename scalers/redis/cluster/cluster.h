@@ -5,7 +5,8 @@
  *
  * The map of slots is read again once it is doubted: a node redirects or fails, replies that it
  * cannot serve a key, or nobody has a key's slot; and while a node is slow or keys are subscribed
- * to. That is once per second at most. A doubt keeps the loop at work until the map is read.
+ * to. That is once per second at most. A doubt keeps the loop at work until the map is read, of
+ * another node than the last time.
  *
  * A node that fails fails its own keys, at once until it can be connected to again, which is tried
  * for a minute after they were wanted last. Keys whose slot nobody has wait for the next map, and
@@ -44,7 +45,7 @@ enum { REDIS_CLUSTER_ISOLATED = 8 }; /* tasks at a time: of a node that hangs, a
 typedef const char *redis_key_of(const struct task *task);
 
 struct redis_cluster {
-    struct redis_server like; /* the login and the TLS context of all */
+    struct redis_server like; /* the login, the TLS context and the budget of all */
     struct redis_link_budget link_budget;
     struct redis_discovery discovery;
     struct redis_slot_map *map;

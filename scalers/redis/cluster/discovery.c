@@ -8,79 +8,121 @@
 #include <stdlib.h>
 
 enum {
-    NODE_MS = 1000, /* for a node to connect and reply; less where many are to be tried */
-    MIN_NODE_MS = 200,
-    LATE_MS = 500, /* a node that stood still that long may not know yet what has changed */
+    NEXT_MS = 200,  /* after which the next node is asked, too */
+    NODE_MS = 1000, /* that a node has at least, where there is so much */
     MAX_REASONS = 1024,
 };
+
+/* In which order they are asked. */
+enum { RANK_FIRST, RANK_SOURCE, RANK_FAILING, RANKS };
 
 void redis_discovery_init(struct redis_discovery *discovery,
                           const struct redis_connection_options *options,
                           const struct redis_server *like)
 {
     *discovery = (struct redis_discovery){.options = options};
-    redis_server_init(&discovery->server, &like->login, like->tls);
+    discovery->first = clock_jitter((uint32_t)redis_connection_count(options));
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS; i++) {
+        struct redis_attempt *attempt = &discovery->attempts[i];
+        attempt->discovery = discovery;
+        redis_server_init(&attempt->server, &like->login, like->tls);
+        attempt->server.budget = like->budget;
+    }
 }
 
 void redis_discovery_done(struct redis_discovery *discovery)
 {
-    redis_link_free(TAKE(discovery->link));
-    redis_server_done(&discovery->server);
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS; i++) {
+        struct redis_attempt *attempt = &discovery->attempts[i];
+        redis_link_free(TAKE(attempt->link));
+        redis_server_done(&attempt->server);
+        error_done(&attempt->failed);
+    }
     redis_slot_map_free(TAKE(discovery->found));
-    error_done(&discovery->failed);
+    free(discovery->source);
+    error_done(&discovery->failures);
     error_done(&discovery->error);
 }
+
+/* ---- whom to ask ---- */
 
 static size_t count_nodes(const struct redis_discovery *discovery)
 {
     return discovery->map == NULL ? 0 : discovery->map->count;
 }
 
-/* Known nodes, then the addresses of the options. */
 static size_t count_all(const struct redis_discovery *discovery)
 {
     return count_nodes(discovery) + redis_connection_count(discovery->options);
 }
 
-static void set_server(struct redis_discovery *discovery)
+static size_t next_index(const struct redis_discovery *discovery)
 {
-    size_t index = discovery->next % count_all(discovery);
-    size_t nodes = count_nodes(discovery);
-    if (index < nodes) {
-        const struct redis_node *node = &discovery->map->nodes[index];
-        redis_server_set_address(&discovery->server, node->host, node->port);
-        discovery->server.may_be_local = discovery->is_local;
-        return;
-    }
-    int port = 0;
-    _cleanup_(memory_free) char *host =
-        redis_connection_host(discovery->options, index - nodes, &port);
-    redis_server_set_address(&discovery->server, host, port);
-    discovery->server.may_be_local = true;
+    return (discovery->first + discovery->passed) % count_all(discovery);
 }
+
+/* The known nodes, then the addresses of the options. The caller frees it. */
+static char *host_at(const struct redis_discovery *discovery, size_t index, int *ret_port)
+{
+    size_t nodes = count_nodes(discovery);
+    if (index >= nodes)
+        return redis_connection_host(discovery->options, index - nodes, ret_port);
+    *ret_port = discovery->map->nodes[index].port;
+    return text_copy(discovery->map->nodes[index].host);
+}
+
+static size_t rank_at(const struct redis_discovery *discovery, size_t index)
+{
+    if (index < count_nodes(discovery) && discovery->map->nodes[index].is_failing)
+        return RANK_FAILING;
+    int port = 0;
+    _cleanup_(memory_free) char *host = host_at(discovery, index, &port);
+    _cleanup_(memory_free) char *address = redis_server_address_of(host, port);
+    return text_equal(address, discovery->source) ? RANK_SOURCE : RANK_FIRST;
+}
+
+/* Passes those whose turn it is not. False: all were asked. */
+static bool has_next(struct redis_discovery *discovery)
+{
+    size_t count = count_all(discovery);
+    while (discovery->passed < RANKS * count &&
+           rank_at(discovery, next_index(discovery)) != discovery->passed / count)
+        discovery->passed++;
+    return discovery->passed < RANKS * count;
+}
+
+/* ---- one node ---- */
 
 static void on_slots(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
     (void)command;
-    struct redis_discovery *discovery = link->owner.self;
-    if (!discovery->is_requesting || redis_link_is_refused(link))
+    struct redis_attempt *attempt = link->owner.self;
+    struct redis_discovery *discovery = attempt->discovery;
+    const struct redis_server *server = &attempt->server;
+    if (!discovery->is_requesting || discovery->found != NULL || redis_link_is_refused(link))
         return;
-    if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled"))
-        error_unavailable(&discovery->failed,
+    if (redis_reply_is_error(reply, "ERR This instance has cluster support disabled")) {
+        error_unavailable(&attempt->failed,
                           "Redis at %s is no node of a Redis Cluster: set scaler to redis or "
                           "redis-streams",
-                          discovery->server.address);
-    else if (reply->type == REDIS_REPLY_ERROR)
-        redis_server_explain(&discovery->server, reply, &discovery->failed);
-    else {
-        /* A node that is local was named by one that is, or configured. */
-        discovery->is_local = discovery->is_local || discovery->server.is_local;
-        redis_slot_map_free(discovery->found);
-        discovery->found = redis_slot_map_parse(reply, discovery->server.host, &discovery->failed);
-        if (discovery->found == NULL)
-            error_prefix(&discovery->failed, "Redis at %s", discovery->server.address);
+                          server->address);
+        return;
     }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        redis_server_explain(server, reply, &attempt->failed);
+        return;
+    }
+    discovery->found = redis_slot_map_parse(reply, server->host, &attempt->failed);
+    if (discovery->found == NULL) {
+        error_prefix(&attempt->failed, "Redis at %s", server->address);
+        return;
+    }
+    /* A node that is local was named by one that is, or configured. */
+    discovery->is_local = discovery->is_local || server->is_local;
+    free(discovery->source);
+    discovery->source = text_copy(server->address);
+    discovery->kept = attempt;
 }
 
 static void send_request(struct redis_link *link)
@@ -94,97 +136,180 @@ static void on_connected(struct redis_link *link)
     send_request(link);
 }
 
-static void open_link(struct redis_discovery *discovery)
+static void fail(struct redis_attempt *attempt)
 {
+    struct redis_discovery *discovery = attempt->discovery;
+    struct error *failures = &discovery->failures;
+    error_unavailable(failures, "%s%s%s", error_text(failures), error_is_set(failures) ? "; " : "",
+                      error_text(&attempt->failed));
+    error_shorten(failures, MAX_REASONS);
+    error_done(&attempt->failed);
+    redis_link_free(TAKE(attempt->link));
+    discovery->kept = discovery->kept == attempt ? NULL : discovery->kept;
+    discovery->next_at_ms = 0;
+}
+
+static void fail_overdue(struct redis_attempt *attempt)
+{
+    error_unavailable(&attempt->failed, "Redis at %s: %s", attempt->server.address,
+                      redis_link_awaited(attempt->link));
+    fail(attempt);
+}
+
+static void begin(struct redis_attempt *attempt, int64_t now_ms)
+{
+    struct redis_discovery *discovery = attempt->discovery;
+    size_t index = next_index(discovery);
+    int port = 0;
+    _cleanup_(memory_free) char *host = host_at(discovery, index, &port);
     const struct redis_link_owner owner = {
-        .self = discovery, .on_connected = on_connected, .reply_limit = {.max_ms = LATE_MS}};
-    discovery->link = redis_link_open(&discovery->server, NULL, discovery->deadline_ms, &owner,
-                                      &discovery->failed);
+        .self = attempt, .on_connected = on_connected, .reply_limit = {.max_ms = REDIS_LATE_MS}};
+    discovery->passed++;
+    discovery->next_at_ms = now_ms + NEXT_MS;
+    redis_server_set_address(&attempt->server, host, port);
+    attempt->server.may_be_local = index >= count_nodes(discovery) || discovery->is_local;
+    attempt->begun_ms = now_ms;
+    attempt->link =
+        redis_link_open(&attempt->server, NULL, discovery->until_ms, &owner, &attempt->failed);
+    if (attempt->link == NULL)
+        fail(attempt);
 }
 
-/* The next node has its share of the time that is left. */
-static void try_next(struct redis_discovery *discovery, int64_t now_ms)
+/* ---- a request ---- */
+
+static void ask_kept(struct redis_attempt *attempt, int64_t now_ms)
 {
-    size_t left = count_all(discovery) - discovery->tried;
-    int64_t share_ms = (discovery->until_ms - now_ms) / (int64_t)left;
-    if (share_ms < MIN_NODE_MS)
-        share_ms = MIN_NODE_MS;
-    discovery->deadline_ms = now_ms + (share_ms < NODE_MS ? share_ms : NODE_MS);
-    if (discovery->link == NULL) {
-        set_server(discovery);
-        open_link(discovery);
-        return;
-    }
-    send_request(discovery->link);
-    redis_link_flush(discovery->link, &discovery->failed);
+    struct redis_discovery *discovery = attempt->discovery;
+    discovery->next_at_ms = now_ms + REDIS_LATE_MS;
+    attempt->begun_ms = now_ms;
+    send_request(attempt->link);
+    if (!redis_link_flush(attempt->link, &attempt->failed))
+        fail(attempt);
 }
 
-void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms)
+void redis_discovery_request(struct redis_discovery *discovery, bool is_doubted, int64_t now_ms,
+                             int64_t until_ms)
 {
+    error_done(&discovery->error);
+    error_done(&discovery->failures);
     discovery->is_requesting = true;
     discovery->requested_ms = now_ms;
     discovery->until_ms = until_ms;
-    discovery->tried = 0;
-    error_done(&discovery->error);
-    error_done(&discovery->failed);
-    if (discovery->link != NULL && discovery->link->state != REDIS_LINK_READY)
-        redis_link_free(TAKE(discovery->link));
-    try_next(discovery, now_ms);
+    discovery->next_at_ms = 0;
+    discovery->first = next_index(discovery);
+    discovery->passed = 0;
+    struct redis_attempt *kept = TAKE(discovery->kept);
+    if (kept != NULL && is_doubted)
+        redis_link_free(TAKE(kept->link));
+    else if (kept != NULL)
+        ask_kept(kept, now_ms);
 }
 
+/* The oldest of those that are asked, or one that is free. */
+static struct redis_attempt *find_place(struct redis_discovery *discovery)
+{
+    struct redis_attempt *oldest = &discovery->attempts[0];
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS && oldest->link != NULL; i++) {
+        struct redis_attempt *attempt = &discovery->attempts[i];
+        if (attempt->link == NULL || attempt->begun_ms < oldest->begun_ms)
+            oldest = attempt;
+    }
+    return oldest;
+}
+
+/* True: the next one is asked. False: it is not its turn yet; lowers *next_ms to when it is. */
+static bool ask_next(struct redis_discovery *discovery, int64_t now_ms, int64_t *next_ms)
+{
+    if (!has_next(discovery))
+        return false;
+    struct redis_attempt *place = find_place(discovery);
+    int64_t at_ms = discovery->next_at_ms;
+    if (place->link != NULL && place->begun_ms + NODE_MS > at_ms)
+        at_ms = place->begun_ms + NODE_MS;
+    if (now_ms < at_ms) {
+        *next_ms = clock_earlier(*next_ms, at_ms);
+        return false;
+    }
+    if (place->link != NULL)
+        fail_overdue(place);
+    begin(place, now_ms);
+    return true;
+}
+
+static bool is_any_asked(const struct redis_discovery *discovery)
+{
+    size_t i = 0;
+    while (i < REDIS_DISCOVERY_LINKS && discovery->attempts[i].link == NULL)
+        i++;
+    return i < REDIS_DISCOVERY_LINKS;
+}
+
+/* Those that are not connected have more addresses to try. */
+static void check_attempts(struct redis_discovery *discovery, int64_t now_ms, int64_t *next_ms)
+{
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS; i++) {
+        struct redis_attempt *attempt = &discovery->attempts[i];
+        struct redis_link *link = attempt->link;
+        if (link == NULL)
+            continue;
+        if (now_ms >= discovery->until_ms)
+            fail_overdue(attempt);
+        else if (link->state != REDIS_LINK_READY &&
+                 !redis_link_check(link, now_ms, next_ms, &attempt->failed))
+            fail(attempt);
+    }
+}
+
+/* Only the connection to whom the map is of is kept. */
 static void end(struct redis_discovery *discovery)
 {
     discovery->is_requesting = false;
-    error_done(&discovery->failed);
-}
-
-static void give_up_node(struct redis_discovery *discovery, int64_t now_ms)
-{
-    redis_link_free(TAKE(discovery->link));
-    if (error_is_set(&discovery->error))
-        error_unavailable(&discovery->error, "%s; %s", error_text(&discovery->error),
-                          error_text(&discovery->failed));
-    else
+    if (discovery->found == NULL)
         error_unavailable(&discovery->error, "no node of the Redis Cluster answers: %s",
-                          error_text(&discovery->failed));
-    error_shorten(&discovery->error, MAX_REASONS);
-    error_done(&discovery->failed);
-    discovery->next++;
-    if (++discovery->tried >= count_all(discovery) || now_ms >= discovery->until_ms)
-        end(discovery);
-    else
-        try_next(discovery, now_ms);
-}
-
-void redis_discovery_step(struct redis_discovery *discovery, short revents)
-{
-    _cleanup_(error_done) struct error error = {0};
-    if (redis_link_step(discovery->link, revents, &error))
-        return;
-    redis_link_free(TAKE(discovery->link)); /* at once: what failed has nothing to wait for */
-    if (discovery->is_requesting && !error_is_set(&discovery->failed))
-        error_move(&discovery->failed, &error);
+                          error_text(&discovery->failures));
+    error_done(&discovery->failures);
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS; i++)
+        if (&discovery->attempts[i] != discovery->kept)
+            redis_link_free(TAKE(discovery->attempts[i].link));
 }
 
 int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms)
 {
-    while (discovery->is_requesting) {
-        if (discovery->found != NULL) {
-            error_done(&discovery->error);
-            end(discovery);
-            break;
-        }
-        if (!error_is_set(&discovery->failed)) {
-            int64_t next_ms = discovery->deadline_ms;
-            struct redis_link *link = discovery->link;
-            if (now_ms >= discovery->deadline_ms)
-                error_unavailable(&discovery->failed, "Redis at %s: %s", discovery->server.address,
-                                  redis_link_awaited(link));
-            else if (link->state == REDIS_LINK_READY ||
-                     redis_link_check(link, now_ms, &next_ms, &discovery->failed))
-                return next_ms;
-        }
-        give_up_node(discovery, now_ms);
-    }
+    int64_t next_ms = discovery->until_ms;
+    if (!discovery->is_requesting)
+        return CLOCK_NEVER;
+    if (discovery->found == NULL)
+        check_attempts(discovery, now_ms, &next_ms);
+    if (discovery->found == NULL && now_ms < discovery->until_ms &&
+        ask_next(discovery, now_ms, &next_ms))
+        return now_ms;
+    if (discovery->found == NULL && is_any_asked(discovery))
+        return next_ms;
+    end(discovery);
     return CLOCK_NEVER;
+}
+
+size_t redis_discovery_list(const struct redis_discovery *discovery,
+                            struct redis_link *const *ret_places[REDIS_DISCOVERY_LINKS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < REDIS_DISCOVERY_LINKS; i++)
+        if (discovery->attempts[i].link != NULL)
+            ret_places[count++] = &discovery->attempts[i].link;
+    return count;
+}
+
+void redis_discovery_step(struct redis_discovery *discovery, const struct redis_link *link,
+                          short revents)
+{
+    _cleanup_(error_done) struct error error = {0};
+    size_t i = 0;
+    while (discovery->attempts[i].link != link)
+        i++;
+    struct redis_attempt *attempt = &discovery->attempts[i];
+    bool is_usable = redis_link_step(attempt->link, revents, &error);
+    if (!is_usable && !error_is_set(&attempt->failed))
+        error_move(&attempt->failed, &error);
+    if (error_is_set(&attempt->failed))
+        fail(attempt); /* at once: what failed has nothing to wait for */
 }

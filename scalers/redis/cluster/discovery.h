@@ -1,6 +1,16 @@
 /*
- * Which nodes of a Redis Cluster have which slots: CLUSTER SLOTS, sent to one node after the other
- * until one replies, on a connection of its own that is kept.
+ * Which nodes of a Redis Cluster have which slots: CLUSTER SLOTS, for which several nodes race. The
+ * first whose map has slots wins, and its connection is kept for the next time.
+ *
+ * Who is asked: the node whose connection is kept, unless its last map is doubted; then the known
+ * nodes and the addresses of the options, from where the last request has ended (at first from a
+ * random one). The one that the last map is of comes behind these, and nodes that fail come last.
+ * Each is asked once per request.
+ *
+ * For how long: the next node is asked after 200 ms, after 500 where the first one's connection was
+ * kept, or at once where one fails. So a node far away has the time that it needs, and one that
+ * does not respond delays the others by no more than that. Only where 8 are being asked, the oldest
+ * is given up for the next, after a second at least; all are at the end of the request.
  *
  * Threads: that of the client. Owner: the client.
  */
@@ -16,35 +26,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct redis_discovery {
-    const struct redis_connection_options
-        *options;                     /* whose addresses are tried where no node replies */
-    const struct redis_slot_map *map; /* whose nodes are tried first; borrowed */
-    struct redis_server server;       /* the node that is tried, or was last */
-    bool is_local;                    /* so may the nodes be (redis_server_check_peer()) */
-    struct redis_link *link;          /* NULL: none */
-    bool is_requesting;
-    int64_t requested_ms; /* since when, or when last; 0: never */
-    int64_t deadline_ms;  /* of that node */
-    int64_t until_ms;     /* of all of them */
-    size_t next;          /* of all nodes and addresses */
-    size_t tried;
-    struct redis_slot_map *found; /* the new map, to be taken; NULL: none yet */
-    struct error failed;          /* of that node */
-    struct error error;           /* none replied the last time, and why */
+enum { REDIS_DISCOVERY_LINKS = 8 };
+
+/* A node that is asked. */
+struct redis_attempt {
+    struct redis_discovery *discovery;
+    struct redis_server server;
+    struct redis_link *link; /* NULL: none is asked */
+    int64_t begun_ms;
+    struct error failed; /* what its reply lacks, until its step has ended */
 };
 
-/* The options must outlive it; `login` and the context are the nodes'. */
+struct redis_discovery {
+    const struct redis_connection_options *options; /* whose addresses are asked, too */
+    const struct redis_slot_map *map;               /* whose nodes are known; borrowed */
+    char *source;                                   /* the address of whom it is; NULL: none yet */
+    struct redis_attempt *kept;                     /* with the connection to it; NULL: none */
+    bool is_local; /* so may the nodes be (redis_server_check_peer()) */
+    struct redis_attempt attempts[REDIS_DISCOVERY_LINKS];
+
+    /* A request. */
+    bool is_requesting;
+    int64_t requested_ms; /* since when, or when last; 0: never */
+    int64_t until_ms;
+    int64_t next_at_ms;           /* the next node is asked then */
+    size_t first;                 /* of all nodes and addresses */
+    size_t passed;                /* of them from there on, once for each rank */
+    struct redis_slot_map *found; /* the new map, to be taken; NULL: none yet */
+    struct error failures;        /* of those who were asked so far */
+    struct error error;           /* nobody had one, and why */
+};
+
+/* The options must outlive it; the login, the context and the budget are those of `like`. */
 void redis_discovery_init(struct redis_discovery *discovery,
                           const struct redis_connection_options *options,
                           const struct redis_server *like);
 void redis_discovery_done(struct redis_discovery *discovery);
 
-/* Reads it again, and is done by then: `found` or `error` is set. */
-void redis_discovery_request(struct redis_discovery *discovery, int64_t now_ms, int64_t until_ms);
+/* Reads the map, and is done by then: `found` or `error` is set. `is_doubted`: the last one is. */
+void redis_discovery_request(struct redis_discovery *discovery, bool is_doubted, int64_t now_ms,
+                             int64_t until_ms);
 
-/* After poll(), and whenever the time has come. Returns when that is. */
-void redis_discovery_step(struct redis_discovery *discovery, short revents);
+/* The places of the links that there are; a place is NULL once its link is closed. Returns how
+ * many. */
+size_t redis_discovery_list(const struct redis_discovery *discovery,
+                            struct redis_link *const *ret_places[REDIS_DISCOVERY_LINKS]);
+
+/* After poll(), with a link of these, and whenever the time has come. Returns when that is. */
+void redis_discovery_step(struct redis_discovery *discovery, const struct redis_link *link,
+                          short revents);
 int64_t redis_discovery_check(struct redis_discovery *discovery, int64_t now_ms);
 
 #endif

@@ -56,7 +56,7 @@ uint16_t redis_slot_map_node(struct redis_slot_map *map, const char *host, int p
             return (uint16_t)i;
     if (map->count == REDIS_MAX_NODES)
         return REDIS_NO_NODE;
-    map->nodes[map->count] = (struct redis_node){text_copy(host), port};
+    map->nodes[map->count] = (struct redis_node){.host = text_copy(host), .port = port};
     return (uint16_t)map->count++;
 }
 
@@ -153,6 +153,8 @@ struct redis_slot_map *redis_slot_map_parse(const redisReply *reply, const char 
         if (!add_range(map, reply->element[i], host))
             return refuse(map, "it has more than 256 masters", error);
     }
+    if (map->count == 0)
+        return refuse(map, "no node has a slot, it says", error);
     for (size_t i = 0; i < reply->elements; i++)
         add_replicas(map, reply->element[i], host);
     return map;

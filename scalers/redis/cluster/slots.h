@@ -31,6 +31,7 @@ size_t redis_slot_of(const char *key);
 struct redis_node {
     char *host;
     int port;
+    bool is_failing; /* the cluster's own: others know more */
 };
 
 struct redis_slot_map {
@@ -47,7 +48,8 @@ uint16_t redis_slot_map_node(struct redis_slot_map *map, const char *host, int p
 
 /* The reply to CLUSTER SLOTS of a node at `host`, which stands for nodes that do not know their own
  * address. Masters come before replicas, so that a map that is full lacks only replicas if that is
- * possible. The caller frees it. NULL: the reply is none, or there are too many masters. */
+ * possible. The caller frees it. NULL: the reply is none, or there are too many masters, or no
+ * node has a slot: a node that is not (any more) in the cluster says so. */
 struct redis_slot_map *redis_slot_map_parse(const redisReply *reply, const char *host,
                                             struct error *error);
 

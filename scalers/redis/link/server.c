@@ -55,6 +55,11 @@ bool redis_server_init_as(struct redis_server *server,
     return true;
 }
 
+char *redis_server_address_of(const char *host, int port)
+{
+    return text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
+}
+
 /* What was known is not of the new one. */
 void redis_server_set_address(struct redis_server *server, const char *host, int port)
 {
@@ -63,7 +68,7 @@ void redis_server_set_address(struct redis_server *server, const char *host, int
     free(TAKE(server->version));
     server->host = text_copy(host);
     server->port = port;
-    server->address = text_format(strchr(host, ':') == NULL ? "%s:%d" : "[%s]:%d", host, port);
+    server->address = redis_server_address_of(host, port);
     server->round_trip_ms = -1;
 }
 

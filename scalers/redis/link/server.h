@@ -54,6 +54,9 @@ void redis_server_init(struct redis_server *server, const struct redis_login *lo
 bool redis_server_init_as(struct redis_server *server,
                           const struct redis_connection_options *options, struct error *error);
 
+/* host:port, as errors have it; the caller frees it. */
+char *redis_server_address_of(const char *host, int port);
+
 void redis_server_set_address(struct redis_server *server, const char *host, int port);
 void redis_server_done(struct redis_server *server);
 
