@@ -518,18 +518,20 @@ static void a_node_that_forgets_all_slots_is_not_believed(void **state)
     world_stop(&world);
 }
 
-/* Nobody tells it of the new master: the others have lost it. */
+/* Nobody tells it of the new master, who was a replica of the former one. */
 static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
 {
     (void)state;
     struct world world;
     world_begin(&world);
-    add_line(&world, 0,
-             LINE("CLUSTER SLOTS", "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n"
-                                   "127.0.0.1\r\n:1\r\n$1\r\nx\r\n"));
+    _cleanup_(memory_free) char *slots =
+        text_format("*1\r\n*4\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:1\r\n$1\r\nx\r\n"
+                    "*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$1\r\ny\r\n",
+                    port_of(&world, 1));
+    add_line(&world, 0, (struct redis_line){"CLUSTER SLOTS", slots});
     add_slots(&world, 1, 1, 0);
     add_line(&world, 1, LINE("LLEN", ":3\r\n"));
-    assert_true(world_connect_to_both(&world));
+    assert_true(world_connect(&world));
     test_feed_stay(world.feed, TIMEOUT_MS / 2);
     world_run(&world);
     assert_ended_with(world.feed, 0, TASK_FAILED, "cannot connect to Redis at 127.0.0.1:1");
