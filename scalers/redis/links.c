@@ -186,7 +186,8 @@ static void lose_standby(struct redis_links *links)
     close_link(links, &links->standby);
 }
 
-/* The oldest command may be what breaks the connection, so it fails; the others are sent again. */
+/* The oldest command may be what breaks the connection, so it fails, unless its reply is only late;
+ * the others are sent again. */
 static void lose_isolated(struct redis_links *links, const struct error *error)
 {
     struct redis_link *link = links->isolated;
@@ -194,7 +195,7 @@ static void lose_isolated(struct redis_links *links, const struct error *error)
         redis_reopening_closed(&links->isolated_reopening, clock_now_ms());
     if (error != NULL && link->state != REDIS_LINK_READY)
         redis_links_fail(&links->waiting_isolated, error);
-    else if (error != NULL && link->commands != NULL)
+    else if (error != NULL && link->commands != NULL && link->end != REDIS_LINK_LATE)
         fail_oldest(link, error);
     take_back(link, &links->waiting_isolated);
     close_link(links, &links->isolated);

@@ -338,6 +338,20 @@ static void a_node_that_is_always_late_is_believed(void **state)
     world_stop(&world);
 }
 
+static void a_key_that_is_always_late_is_believed_where_it_is_isolated(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", ":9\r\n", .wait_ms = 700));
+    assert_true(world_connect(&world));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    world_run(&world);
+    assert_waiting(world.feed, 0, 9);
+    assert_int_equal(redis_peer_used(&world.peers[0], 0), 2);
+    world_stop(&world);
+}
+
 /* The map has the node that was silent in it no more. */
 static void what_was_sent_to_a_former_master_goes_to_the_new_one(void **state)
 {
@@ -744,6 +758,7 @@ int main(void)
         cmocka_unit_test(a_redirection_to_nowhere_is_named),
         cmocka_unit_test(a_late_reply_is_not_believed),
         cmocka_unit_test(a_node_that_is_always_late_is_believed),
+        cmocka_unit_test(a_key_that_is_always_late_is_believed_where_it_is_isolated),
         cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
