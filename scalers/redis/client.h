@@ -29,7 +29,7 @@ struct redis_client {
     struct redis_links links;
     bool is_server_clock_known;
     int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
-    bool has_warned;         /* that it cannot know the consumers of a stream */
+    bool has_warned;         /* once per client: that the consumers of a stream are not known */
 
     /* Of a node of a cluster (redis/cluster/cluster.h). */
     struct redis_cluster *cluster; /* NULL: it is none */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* As many links as one client has: space for these is allocated at first. */
+/* The most links that one client has, with those to Sentinels: the first allocation. */
 enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
 /* Where its owner has a link that is polled: before it is its turn, what the others have received

@@ -282,7 +282,8 @@ static void adopt(struct redis_cluster *cluster, struct redis_slot_map *map)
 
 /* ---- redirections ---- */
 
-/* Once per redirection; else a node, or two of them, could send a task round for ever. */
+/* A few times per slot until the map is read: a node, or two of them, could send a task round for
+ * ever. */
 static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct redis_client *from,
                        uint16_t to)
 {
