@@ -37,10 +37,21 @@ bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *
                              query->consumer, query->stream);
 }
 
+static double code_of(const json_t *api_error)
+{
+    return json_number_value(json_object_get(api_error, "err_code"));
+}
+
+bool nats_consumer_info_is_absent(const json_t *api_error)
+{
+    double code = code_of(api_error);
+    return code == STREAM_NOT_FOUND || code == CONSUMER_NOT_FOUND;
+}
+
 static bool explain_api_error(const json_t *api_error, const struct nats_query *query,
                               struct error *error)
 {
-    double code = json_number_value(json_object_get(api_error, "err_code"));
+    double code = code_of(api_error);
     if (code == STREAM_NOT_FOUND)
         return nats_consumer_info_no_stream(query, error);
     if (code == CONSUMER_NOT_FOUND)

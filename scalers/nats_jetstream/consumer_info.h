@@ -34,6 +34,9 @@ bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *
 bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error);
 
+/* Of the error in an answer of JetStream's API: that the stream or the consumer does not exist. */
+bool nats_consumer_info_is_absent(const json_t *api_error);
+
 /* The whole answer to $JS.API.CONSUMER.INFO. */
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
                               struct reading *ret_reading, enum nats_consumer_source *ret_source,

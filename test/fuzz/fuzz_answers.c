@@ -75,7 +75,7 @@ static void try_consumer_info(const char *bytes, size_t length)
 static void try_subjects(const char *bytes, size_t length)
 {
     struct nats_subjects_info info = {0};
-    bool good = nats_subjects_parse(bytes, length, &info);
+    bool good = nats_subjects_parse(bytes, length, &info) == NATS_SUBJECTS_LEARNED;
     require(good || info.list.count == 0);
     for (size_t i = 0; i < info.list.count; i++)
         require(info.list.items[i][0] != '\0');

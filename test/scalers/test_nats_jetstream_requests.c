@@ -766,6 +766,56 @@ static void subjects_that_are_known_take_a_bounded_memory(void **state)
     }
 }
 
+static void reply_to_subjects(struct nats_subjects *subjects, uint64_t number, const char *reply)
+{
+    natsMsg *message = NULL;
+    assert_int_equal(natsMsg_Create(&message, "x", NULL, reply, (int)strlen(reply)), NATS_OK);
+    assert_true(nats_subjects_take(subjects, number, message));
+    natsMsg_Destroy(message);
+}
+
+#define API_ERROR(code) "{\"error\":{\"code\":503,\"err_code\":" code "}}"
+
+/* While a leader is elected, the members of its group answer with an error. */
+static void an_election_leaves_the_subjects_known(void **state)
+{
+    enum { AGED_MS = 61 * 1000, LATER_MS = 2000, SECOND_MS = 1000 };
+    (void)state;
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_subjects *subjects = nats_subjects_new(&connection);
+    struct error error = {0};
+    int64_t now_ms = 0;
+
+    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
+    reply_with_subjects(subjects, 1, 1); /* the stream's */
+    reply_to_subjects(subjects, 2, API_ERROR("10008"));
+    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
+    assert_int_equal(connection.last_number, 2);
+    now_ms += LATER_MS;
+    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
+    assert_int_equal(connection.last_number, 3);
+    reply_to_subjects(subjects, 3, "{\"config\":{}}");
+    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_KNOWN);
+
+    now_ms += AGED_MS;
+    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_KNOWN);
+    assert_int_equal(connection.last_number, 5);
+    for (uint64_t number = 4; number <= 5; number++)
+        reply_to_subjects(subjects, number, API_ERROR("10008"));
+    assert_int_equal(find_subjects(subjects, 1, now_ms + SECOND_MS, &error), NATS_SUBJECTS_KNOWN);
+    assert_int_equal(connection.last_number, 5);
+    assert_int_equal(find_subjects(subjects, 1, now_ms + LATER_MS, &error), NATS_SUBJECTS_KNOWN);
+    assert_int_equal(connection.last_number, 7);
+
+    reply_to_subjects(subjects, 7, API_ERROR("10014"));
+    assert_int_equal(find_subjects(subjects, 1, now_ms + LATER_MS, &error),
+                     NATS_SUBJECTS_IMPOSSIBLE);
+    assert_non_null(strstr(error_text(&error), "does not exist"));
+    assert_int_equal(connection.last_number, 7);
+    nats_subjects_free(subjects);
+    error_done(&error);
+}
+
 /* Of streams that come and go. */
 static void replicas_that_are_known_take_a_bounded_memory(void **state)
 {
@@ -830,6 +880,7 @@ int main(void)
         cmocka_unit_test(a_connection_of_subscriptions_that_is_silent_fails_no_request),
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
         cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
+        cmocka_unit_test(an_election_leaves_the_subjects_known),
         cmocka_unit_test(replicas_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };

@@ -5,6 +5,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nats_jetstream/consumer_info.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ enum {
     MAX_BYTES = 4 << 20,  /* of all that is known: a consumer takes about 300 */
     FRESH_MS = 60 * 1000, /* then it is requested again: a stream's subjects may change */
     REPLY_MS = 5000,      /* there will be no reply after it */
+    LATER_MS = 1500,      /* it is requested again after an error that will not last */
 };
 
 /* A stream or a consumer. In the table by name they are in the order of their requests. */
@@ -26,8 +28,8 @@ struct known {
     uint64_t number; /* 0: no reply is awaited */
     int64_t requested_ms;
     bool is_known;
-    bool is_refused; /* the reply was none that we can use */
-    bool is_denied;  /* the user has no right to know */
+    bool is_denied;                 /* the user has no right to know */
+    enum nats_subjects_reply reply; /* the last one; LEARNED before the first, too */
     struct nats_subjects_info info;
     size_t bytes;
     char name[]; /* the subject of the request */
@@ -98,13 +100,17 @@ static bool add_subjects(struct nats_subject_list *list, const json_t *subjects)
     return true;
 }
 
-bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info)
+enum nats_subjects_reply nats_subjects_parse(const char *bytes, size_t length,
+                                             struct nats_subjects_info *ret_info)
 {
     _cleanup_(json_done) json_t *reply =
         json_text_tree((struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, MAX_TREE_BYTES);
+    const json_t *api_error = json_object_get(reply, "error");
+    if (json_is_object(api_error))
+        return nats_consumer_info_is_absent(api_error) ? NATS_SUBJECTS_ABSENT : NATS_SUBJECTS_LATER;
     const json_t *config = json_object_get(reply, "config");
     if (!json_is_object(config))
-        return false;
+        return NATS_SUBJECTS_UNUSABLE;
 
     struct nats_subjects_info info = {
         .is_transformed = json_is_object(json_object_get(config, "subject_transform")),
@@ -117,10 +123,10 @@ bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_
         add_subjects(&info.list, json_object_get(config, "filter_subjects")) &&
         (!has_filter || add_subject(&info.list, filter))) {
         *ret_info = info;
-        return true;
+        return NATS_SUBJECTS_LEARNED;
     }
     nats_subjects_info_done(&info);
-    return false;
+    return NATS_SUBJECTS_UNUSABLE;
 }
 
 /* With the tables. */
@@ -137,6 +143,22 @@ static void count_bytes(struct nats_subjects *subjects, struct known *known)
     known->bytes = bytes;
 }
 
+/* Takes the info, which is empty where the reply has none. */
+static void learn(struct nats_subjects *subjects, struct known *known,
+                  struct nats_subjects_info *info)
+{
+    nats_subjects_info_done(&known->info);
+    known->info = *info;
+    known->is_known = known->reply == NATS_SUBJECTS_LEARNED;
+    count_bytes(subjects, known);
+    if (subjects->bytes <= MAX_BYTES)
+        return;
+    nats_subjects_info_done(&known->info);
+    known->is_known = false;
+    known->reply = NATS_SUBJECTS_UNUSABLE;
+    count_bytes(subjects, known);
+}
+
 bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg *message)
 {
     struct known *known = NULL;
@@ -147,16 +169,11 @@ bool nats_subjects_take(struct nats_subjects *subjects, uint64_t number, natsMsg
     known->is_denied = natsMsg_IsNoResponders(message);
     if (known->is_denied)
         return true;
-    nats_subjects_info_done(&known->info);
-    known->is_known = nats_subjects_parse(natsMsg_GetData(message),
-                                          (size_t)natsMsg_GetDataLength(message), &known->info);
-    count_bytes(subjects, known);
-    if (subjects->bytes > MAX_BYTES) {
-        nats_subjects_info_done(&known->info);
-        known->is_known = false;
-        count_bytes(subjects, known);
-    }
-    known->is_refused = !known->is_known;
+    struct nats_subjects_info info = {0};
+    known->reply = nats_subjects_parse(natsMsg_GetData(message),
+                                       (size_t)natsMsg_GetDataLength(message), &info);
+    if (known->reply != NATS_SUBJECTS_LATER)
+        learn(subjects, known, &info);
     return true;
 }
 
@@ -177,7 +194,7 @@ bool nats_subjects_deny(struct nats_subjects *subjects, const struct nats_refusa
 static void request(struct nats_subjects *subjects, struct known *known, int64_t now_ms)
 {
     known->requested_ms = now_ms;
-    known->is_refused = false;
+    known->reply = NATS_SUBJECTS_LEARNED;
     known->is_denied = false;
     nats_client_connection_send(subjects->connection, known->name, &known->number);
     HASH_ADD(hh_number, subjects->by_number, number, sizeof(known->number), known);
@@ -186,6 +203,12 @@ static void request(struct nats_subjects *subjects, struct known *known, int64_t
 static bool is_old(const struct known *known, int64_t now_ms)
 {
     return now_ms > known->requested_ms + FRESH_MS;
+}
+
+static bool must_request_again(const struct known *known, int64_t now_ms)
+{
+    bool is_later = known->reply == NATS_SUBJECTS_LATER;
+    return is_old(known, now_ms) || (is_later && now_ms > known->requested_ms + LATER_MS);
 }
 
 /* Where all is in use, what is new has to wait: to forget what was requested just now would have
@@ -214,7 +237,7 @@ static struct known *find_or_request(struct nats_subjects *subjects, const char 
         known = memory_new(sizeof(*known) + length + 1);
         memcpy(known->name, name, length);
         count_bytes(subjects, known);
-    } else if (is_old(known, now_ms)) {
+    } else if (must_request_again(known, now_ms)) {
         HASH_DELETE(hh, subjects->by_name, known);
         await_no_reply(subjects, known);
     } else
@@ -230,12 +253,15 @@ static enum nats_subjects_state state_of(const struct known *known, int64_t now_
 {
     if (known->is_known)
         return NATS_SUBJECTS_KNOWN;
-    if (known->is_refused)
+    bool may_come = !known->is_denied && now_ms < known->requested_ms + REPLY_MS;
+    if (known->reply == NATS_SUBJECTS_ABSENT)
+        error_unavailable(error, "NATS replied to %s that it does not exist", known->name);
+    else if (known->reply == NATS_SUBJECTS_UNUSABLE)
         error_unavailable(error,
                           "NATS replied to %s without subjects that can be subscribed to, or with "
                           "more than there is memory for",
                           known->name);
-    else if (!known->is_denied && now_ms < known->requested_ms + REPLY_MS)
+    else if (may_come || known->reply == NATS_SUBJECTS_LATER)
         return NATS_SUBJECTS_REQUESTED;
     else
         error_unavailable(

@@ -51,8 +51,17 @@ struct nats_subjects_info {
     bool is_remote;      /* the stream is a mirror, or has sources */
 };
 
-/* For tests, too. */
-bool nats_subjects_parse(const char *bytes, size_t length, struct nats_subjects_info *ret_info);
+/* What a reply is worth. */
+enum nats_subjects_reply {
+    NATS_SUBJECTS_LEARNED,
+    NATS_SUBJECTS_UNUSABLE,
+    NATS_SUBJECTS_ABSENT, /* there is no such stream or consumer */
+    NATS_SUBJECTS_LATER,  /* any other error, such as that a leader is being elected */
+};
+
+/* For tests, too. Sets the info where it is learned. */
+enum nats_subjects_reply nats_subjects_parse(const char *bytes, size_t length,
+                                             struct nats_subjects_info *ret_info);
 void nats_subjects_info_done(struct nats_subjects_info *info);
 
 #endif
