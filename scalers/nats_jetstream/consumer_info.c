@@ -37,6 +37,15 @@ bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *
                              query->consumer, query->stream);
 }
 
+bool nats_consumer_info_not_opened(const struct nats_query *query, struct error *error)
+{
+    return error_unavailable(
+        error,
+        "NATS consumer \"%s\" of stream \"%s\": a server answered that has not opened its replica "
+        "and does not know the counts; if that lasts, see its log (max_ha_assets)",
+        query->consumer, query->stream);
+}
+
 static double code_of(const json_t *api_error)
 {
     return json_number_value(json_object_get(api_error, "err_code"));

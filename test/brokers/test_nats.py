@@ -386,6 +386,7 @@ def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
         assert values.seen and set(values.seen) <= {6, None}
         if 6 not in values.seen:
             wait_until(lambda: "has not opened its replica" in unavailable(client, trigger(node)), 30, "the reason")
+        assert "has not opened its replica" in unavailable(client, monitored(node))
         answers(client, trigger(cluster.node(leader)), 6, True)
 
 
@@ -519,6 +520,11 @@ def test_in_a_cluster_only_the_leader_is_believed(client):
                 answers(client, monitored(node), 6, True)
             else:
                 assert "set servers instead of natsServerMonitoringEndpoint" in unavailable(client, monitored(node))
+
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.create_consumer("orders", "single", num_replicas=1)
+            leader = jetstream.leader("orders", "single")
+        answers(client, monitored(cluster.node(leader), consumer="single"), 6, True)
 
 
 def test_a_monitoring_port_with_tls(certificates, client):

@@ -311,6 +311,43 @@ static void a_name_of_several_accounts_is_none(void **state)
     assert_true(finds(text, &(struct nats_jsz_account){"B", "B"}, NULL));
 }
 
+#define OPENED(config, stream)                                                                     \
+    "{\"meta_cluster\":{\"cluster_size\":3},\"account_details\":[{\"name\":\"shop\",\"id\":\"A\"," \
+    "\"stream_detail\":[{\"name\":\"orders\",\"config\":{" stream                                  \
+    "},\"consumer_detail\":[" CONSUMER(",\"config\":{" config                                      \
+                                       "},\"cluster\":{\"leader\":\"a\"}") "]}]}]}"
+#define REPLICAS(count) "\"retention\":\"limits\",\"num_replicas\":" count
+#define OF_CONSUMER(count) "\"durable_name\":\"workers\",\"num_replicas\":" count
+
+/* A server that could not open its replica runs the consumer as if it were the only one. */
+static void a_replica_that_is_not_open_is_not_believed(void **state)
+{
+    (void)state;
+    static const struct nats_jsz_account shop = {"shop", "shop"};
+    static const char *const single[] = {
+        OPENED(OF_CONSUMER("1"), REPLICAS("3")),
+        OPENED(OF_CONSUMER("0"), REPLICAS("1")),
+        OPENED(OF_CONSUMER("3"), REPLICAS("1")), /* of old servers */
+        OPENED("\"num_replicas\":0", REPLICAS("3")),
+    };
+    static const char *const several[] = {
+        OPENED(OF_CONSUMER("3"), REPLICAS("3")),
+        OPENED(OF_CONSUMER("0"), REPLICAS("3")),
+        OPENED("\"num_replicas\":3", REPLICAS("3")),
+        OPENED("\"num_replicas\":0", "\"retention\":\"workqueue\",\"num_replicas\":3"),
+    };
+    static const char *const unknown[] = {
+        OPENED("", REPLICAS("3")),
+        OPENED(OF_CONSUMER("0"), "\"retention\":\"limits\""),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(single); i++)
+        assert_true(finds(single[i], &shop, NULL));
+    for (size_t i = 0; i < ARRAY_LENGTH(several); i++)
+        assert_false(finds(several[i], &shop, "has not opened its replica"));
+    for (size_t i = 0; i < ARRAY_LENGTH(unknown); i++)
+        assert_false(finds(unknown[i], &shop, "how many replicas"));
+}
+
 static void only_the_leader_of_a_consumer_is_believed(void **state)
 {
     (void)state;
@@ -403,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_monitoring_port_has_totals_too),
         cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
         cmocka_unit_test(a_name_of_several_accounts_is_none),
+        cmocka_unit_test(a_replica_that_is_not_open_is_not_believed),
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
         cmocka_unit_test(a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),

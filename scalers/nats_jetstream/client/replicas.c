@@ -6,6 +6,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nats_jetstream/consumer_info.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,11 +133,7 @@ enum nats_replicas_state nats_replicas_find(struct nats_replicas *replicas,
     if (known->count == NATS_REPLICAS_UNKNOWN)
         explain_unknown(query, known->is_denied, error);
     else
-        error_unavailable(error,
-                          "NATS consumer \"%s\" of stream \"%s\": a server answered that has not "
-                          "opened its replica and does not know the counts; if that lasts, see its "
-                          "log (max_ha_assets)",
-                          query->consumer, query->stream);
+        nats_consumer_info_not_opened(query, error);
     return NATS_REPLICAS_NOT_SINGLE;
 }
 

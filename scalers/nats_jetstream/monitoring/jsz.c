@@ -6,14 +6,15 @@
 #include "base/text.h"
 #include "nats_jetstream/consumer_info.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MAX_ENTRIES = 100000,          /* streams and consumers; 16 MiB have 16,000 of them */
-    MAX_CONSUMER_BYTES = 64 << 10, /* of a tree; usually 8 KB */
-    MAX_NAME_BYTES = 4 << 10,      /* the same; a name has 255 characters at most */
+    MAX_ENTRIES = 100000,         /* streams and consumers; 16 MiB have 16,000 of them */
+    MAX_CONSUMER_BYTES = 1 << 20, /* of a tree; usually 8 KB, but with its own metadata */
+    MAX_NAME_BYTES = 4 << 10,     /* the same; a name has 255 characters at most */
 };
 
 struct nats_jsz_entry {
@@ -196,6 +197,38 @@ static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query 
                                                   : nats_consumer_info_no_consumer(query, error);
 }
 
+/* As the server itself counts those of a consumer. NAN: the reply has no configuration. */
+static double configured_replicas(const struct nats_jsz *jsz, const struct nats_query *query,
+                                  const json_t *consumer)
+{
+    const json_t *config = json_object_get(consumer, "config");
+    const json_t *own = json_object_get(config, "num_replicas");
+    const struct nats_jsz_entry *stream = find(jsz, query->stream, NULL);
+    if (!json_is_number(own) || stream == NULL)
+        return (double)NAN;
+    struct json_text of_stream = json_text_member(stream->text, "config");
+    _cleanup_(json_done) json_t *count = small_member(of_stream, "num_replicas");
+    double stream_count = json_is_number(count) ? json_number_value(count) : (double)NAN;
+    if (json_number_value(own) > 0)
+        return fmin(json_number_value(own), stream_count);
+    bool is_durable = json_string_length(json_object_get(config, "durable_name")) > 0;
+    return is_durable || !has_name(of_stream, "retention", "limits") ? stream_count : 1;
+}
+
+/* A server that could not open its replica runs the consumer as if it were the only one, and lists
+ * itself as its leader. */
+static bool check_alone(const struct nats_jsz *jsz, const struct nats_query *query,
+                        const json_t *consumer, struct error *error)
+{
+    double replicas = configured_replicas(jsz, query, consumer);
+    if (isnan(replicas))
+        return error_unavailable(error,
+                                 "%s does not report how many replicas consumer \"%s\" of stream "
+                                 "\"%s\" has: %s",
+                                 jsz->server, query->consumer, query->stream, advice);
+    return replicas == 1 || nats_consumer_info_not_opened(query, error);
+}
+
 /* Its cluster's other servers are listed, and itself is not: who leads is among them, or is itself.
  */
 static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *query,
@@ -208,6 +241,8 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *qu
     if (leader == NULL || leader[0] == '\0')
         return nats_consumer_info_no_leader(query, error);
     const json_t *others = json_object_get(cluster, "replicas");
+    if (json_array_size(others) == 0)
+        return check_alone(jsz, query, consumer, error);
     for (size_t i = 0; i < json_array_size(others); i++)
         if (text_equal(string_of(json_array_get(others, i), "name"), leader))
             return error_unavailable(error,

@@ -4,6 +4,7 @@
  *
  * Only the server that leads a consumer knows its counts: a follower's pending messages are those
  * since it last led, or more. So an answer counts where the server that gave it leads the consumer.
+ * In a cluster it has the configuration (config=true), too: of how many replicas a consumer has.
  *
  * Threads: any.
  */

@@ -32,6 +32,7 @@ struct nats_monitoring {
     char *name; /* for errors */
     char *listing_url;
     char *ping_url; /* the same without the consumers */
+    bool is_clustered;
     struct listing listings[LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
     bool is_pinging;
@@ -95,12 +96,16 @@ static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_
 }
 
 /* The same with what it says. */
-static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended,
+static bool read_answer(struct nats_monitoring *monitoring, struct fetch_ended *ended,
                         struct nats_jsz *ret_jsz)
 {
     const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
-    return check_answer(monitoring, ended) &&
-           nats_jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
+    bool is_good =
+        check_answer(monitoring, ended) &&
+        nats_jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
+    if (is_good)
+        monitoring->is_clustered = ret_jsz->is_clustered;
+    return is_good;
 }
 
 bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
@@ -153,7 +158,10 @@ static void begin_listing(struct nats_monitoring *monitoring)
         if (task->deadline_ms > listing->deadline_ms)
             listing->deadline_ms = task->deadline_ms;
     }
-    fetch_pool_get(monitoring->pool, monitoring->listing_url, listing, listing->deadline_ms);
+    /* The configuration makes a reply a third longer. */
+    _cleanup_(memory_free) char *url = text_format("%s%s", monitoring->listing_url,
+                                                   monitoring->is_clustered ? "&config=true" : "");
+    fetch_pool_get(monitoring->pool, url, listing, listing->deadline_ms);
 }
 
 static struct task *take_first(struct listing *listing)
