@@ -24,7 +24,7 @@ const struct option nats_options[] = {
     {.key = "user",
      TEXT(user),
      .flags = OPTION_CREDENTIAL | OPTION_USER,
-     .doc = "the user; needs password"},
+     .doc = "the user; needs password. The keys override a user in servers"},
     {.key = "password", SECRET(password), .doc = "the user's password"},
     {.key = "token", SECRET(token), .doc = "a token instead of user and password"},
     {.key = "credentials",

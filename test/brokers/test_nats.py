@@ -280,6 +280,12 @@ def test_each_account_has_its_own_streams(accounts, client):
     answers(client, in_url, 3, True)
 
 
+@pytest.mark.parametrize("user", ["shop:shop-secret", "shop:old", "old-token"])
+def test_the_keys_override_the_user_in_servers(accounts, client, user):
+    servers = f"nats://{user}@{accounts.address}"
+    answers(client, trigger(accounts, servers=servers, user="billing", password="billing-secret"), 5, True)
+
+
 def test_an_api_prefix_reaches_into_another_account(accounts, client):
     billing = {"user": "billing", "password": "billing-secret"}
     answers(client, trigger(accounts, apiPrefix="JS.shop.API", **billing), 3, True)

@@ -36,6 +36,7 @@ static const struct key_case cases[] = {
     REFUSES("write % as %25", "servers", "nats://u%4:sesame@nats:4222"),
     REFUSES("write % as %25", "servers", "nats://u:sesame%@nats:4222"),
     TAKES("user", "u", "password", "sesame"),
+    TAKES("user", "u", "password", "sesame", "servers", "nats://u:sesame@nats:4222"),
     REFUSES("password is missing", "user", "u"),
     TAKES("password", "sesame", "user", "u"),
     REFUSES("user is missing", "password", "sesame"),

@@ -160,12 +160,41 @@ static natsStatus set_credentials(natsOptions *options, const struct nats_connec
     return NATS_OK;
 }
 
+static char *without_user(const char *server)
+{
+    const char *scheme = text_starts_with(server, "tls://") ? "tls" : "nats";
+    return text_format("%s://%s", scheme, nats_server_address(server));
+}
+
+static bool has_credentials(const struct nats_connection_options *from)
+{
+    return from->user != NULL || from->token != NULL || from->credentials != NULL ||
+           from->nkey_seed != NULL;
+}
+
+/* The keys override the user of an address, which nats.c prefers to that of its options. */
+static natsStatus set_addresses(natsOptions *options, const struct nats_connection_options *from)
+{
+    const struct option_list *servers = &from->servers;
+    if (!has_credentials(from))
+        return natsOptions_SetServers(options, servers->items, (int)servers->count);
+    char **addresses = memory_array(servers->count, sizeof(*addresses));
+    for (size_t i = 0; i < servers->count; i++)
+        addresses[i] = without_user(servers->items[i]);
+    natsStatus status =
+        natsOptions_SetServers(options, (const char **)addresses, (int)servers->count);
+    for (size_t i = 0; i < servers->count; i++)
+        free(addresses[i]);
+    free(addresses);
+    return status;
+}
+
 /* The servers are tried one after the other, each for `timeout_ms`: those that the user named, and
  * not those that a server announces, or the time would have no bound. */
-static natsStatus set_servers(natsOptions *options, const struct option_list *servers,
+static natsStatus set_servers(natsOptions *options, const struct nats_connection_options *from,
                               int64_t timeout_ms)
 {
-    natsStatus status = natsOptions_SetServers(options, servers->items, (int)servers->count);
+    natsStatus status = set_addresses(options, from);
     if (status == NATS_OK)
         status = natsOptions_SetIgnoreDiscoveredServers(options, true);
     if (status == NATS_OK)
@@ -197,7 +226,7 @@ static natsStatus set_behavior(natsOptions *options)
 static natsStatus fill_options(natsOptions *options, const struct nats_connection_options *from,
                                int64_t timeout_ms)
 {
-    natsStatus status = set_servers(options, &from->servers, timeout_ms);
+    natsStatus status = set_servers(options, from, timeout_ms);
     if (status == NATS_OK)
         status = set_credentials(options, from);
     if (status == NATS_OK)
