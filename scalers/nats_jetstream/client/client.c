@@ -381,6 +381,13 @@ static void take_events(struct nats_client *client, struct nats_client_connectio
     settle_all(client);
 }
 
+static void take_all_events(struct nats_client *client)
+{
+    take_events(client, client->connection);
+    if (client->subscriber.connection != NULL)
+        take_events(client, client->subscriber.connection);
+}
+
 /* ---- requests ---- */
 
 static natsStatus send_task(struct nats_client *client, struct task *task, struct text *subject)
@@ -404,7 +411,7 @@ static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
     for (struct task *task; status == NATS_OK && (task = feed_take(feed)) != NULL;) {
         status = send_task(client, task, &subject);
         if (++sent % REQUESTS_AT_ONCE == 0)
-            take_events(client, client->connection);
+            take_all_events(client);
     }
     return status;
 }
@@ -459,9 +466,7 @@ static void wait_for_events(const struct nats_client *client, struct feed *feed,
 static natsStatus turn(struct nats_client *client, struct feed *feed)
 {
     int64_t next_ms = CLOCK_NEVER;
-    take_events(client, client->connection);
-    if (client->subscriber.connection != NULL)
-        take_events(client, client->subscriber.connection);
+    take_all_events(client);
     natsStatus status = check(client, client->subscriber.connection, &next_ms);
     if (status == NATS_OK)
         status = check(client, client->connection, &next_ms);
