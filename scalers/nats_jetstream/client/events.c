@@ -211,7 +211,7 @@ natsStatus nats_events_subscribe(struct nats_events *events, natsConnection *con
     if (status == NATS_OK)
         status = natsSubscription_SetOnCompleteCB(subscription, on_complete, events);
     if (status != NATS_OK) {
-        release(events); /* the connection is closed: nothing is reported any more */
+        /* The connection is closed. The reference stays: a message may be on its way to it. */
         natsSubscription_Destroy(subscription);
         return status;
     }
