@@ -209,7 +209,8 @@ static const char *call_start(struct kafka_offsets *offsets, struct offsets_call
                                                                     : "no thread can be started";
 }
 
-/* Without a thread the call stays, and its tasks time out. */
+/* Without a thread the call stays, and its tasks time out. Leaders have their turns in the order of
+ * the table. */
 static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
     struct offsets_call *call = leader->waiting;
@@ -221,6 +222,16 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
     DL_DELETE(leader->waiting, call);
     leader->running = call;
     offsets->running++;
+}
+
+/* Its call has ended: what it has more is behind the others, which may be more than there are
+ * threads. */
+static void leader_end_call(struct kafka_offsets *offsets, struct leader *leader)
+{
+    leader->running = NULL;
+    offsets->running--;
+    HASH_DEL(offsets->leaders, leader);
+    HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
 }
 
 /* A cluster may name any number of brokers in time. */
@@ -322,8 +333,7 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
     for (struct kafka_background_call *base;
          (base = kafka_background_next(offsets->background)) != NULL;) {
         struct offsets_call *call = (struct offsets_call *)base;
-        call->leader->running = NULL;
-        offsets->running--;
+        leader_end_call(offsets, call->leader);
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_client_note_answer(offsets->client, now_ms);
         if (call->owner != NULL && is_unanswered(call) && ++call->tries < MAX_TRIES) {

@@ -31,16 +31,22 @@ static struct kafka_offsets *offsets_of(struct kafka_mock *fixture, int partitio
     return ((const struct kafka_session *)fixture->client)->offsets;
 }
 
-static void add(struct kafka_offsets *offsets, int32_t partition, int64_t within_ms, void *owner,
-                void *context)
+static void add_of(struct kafka_offsets *offsets, int32_t leader, int32_t partition,
+                   int64_t within_ms, void *owner, void *context)
 {
     const struct kafka_offset_request request = {.topic = "jobs",
                                                  .partition = partition,
-                                                 .leader = LEADER,
+                                                 .leader = leader,
                                                  .deadline_ms = clock_now_ms() + within_ms,
                                                  .owner = owner,
                                                  .context = context};
     kafka_offsets_add(offsets, &request);
+}
+
+static void add(struct kafka_offsets *offsets, int32_t partition, int64_t within_ms, void *owner,
+                void *context)
+{
+    add_of(offsets, LEADER, partition, within_ms, owner, context);
 }
 
 /* As measure.c does. False: nothing is running any more. */
@@ -186,6 +192,28 @@ static void the_answer_of_a_running_call_that_is_cancelled_is_dropped(void **sta
     assert_false(receive(offsets, &answer));
 }
 
+/* Or those that are first would have the threads for as long as they have more. */
+static void a_leader_that_has_more_waits_behind_the_others(void **state)
+{
+    enum { THREADS = 32, LAST = THREADS + 1 };
+    struct kafka_offsets *offsets = offsets_of(*state, LAST);
+    struct kafka_offset_answer answer;
+    for (int32_t leader = 1; leader <= LAST; leader++) {
+        add_of(offsets, leader, leader - 1, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+        add_of(offsets, leader, leader - 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    }
+    kafka_offsets_send(offsets);
+    assert_string_equal(kafka_offsets_reason_unsent(offsets, LAST),
+                        "too many other brokers do not answer");
+    while (!kafka_offsets_receive(offsets, &answer, clock_now_ms()))
+        usleep(1000);
+    kafka_offsets_send(offsets);
+    assert_null(kafka_offsets_reason_unsent(offsets, LAST));
+    for (int i = 1; i < 2 * LAST; i++)
+        assert_true(receive(offsets, &answer));
+    assert_false(receive(offsets, &answer));
+}
+
 static void a_cancelled_call_that_fails_is_not_sent_again(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -238,6 +266,7 @@ int main(void)
         TEST(a_call_that_times_out_is_not_split),
         TEST(a_waiting_call_that_is_cancelled_is_not_sent),
         TEST(the_answer_of_a_running_call_that_is_cancelled_is_dropped),
+        TEST(a_leader_that_has_more_waits_behind_the_others),
         TEST(a_cancelled_call_that_fails_is_not_sent_again),
         cmocka_unit_test(a_call_whose_connection_was_closed_is_sent_again),
     };
