@@ -17,7 +17,7 @@
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_H
 
-#include "kafka/requests/call.h"
+#include "kafka/requests/commits_call.h"
 
 struct kafka_commits;
 

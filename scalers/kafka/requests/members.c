@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/client/settings.h"
 #include "kafka/requests/serial.h"
 
 #include <string.h>
@@ -15,18 +14,13 @@ enum {
     HANGS_MS = 60 * 1000,
 };
 
-#define TOO_LONG "they are longer than 4 MiB, or malformed: set ratePerReplica to a number"
-_Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "TOO_LONG names it");
-
 struct member_group {
-    struct kafka_serial_request base; /* first; while `is_serial` */
+    struct kafka_serial_request base; /* first */
     struct kafka_members *members;
     char *name;
     int64_t wanted_ms;
     int64_t sent_ms; /* 0: no request is under way */
     int64_t received_ms;
-    bool is_serial;                  /* it is on the serial handle (serial.h), or waits for that */
-    struct kafka_serial_tries tries; /* on the main handle */
     bool is_known;
     bool has_warned; /* of an error */
     bool has_warned_of_none;
@@ -70,7 +64,7 @@ struct kafka_members *kafka_members_new(struct kafka_client *client)
 {
     struct kafka_members *members = memory_new(sizeof(*members));
     members->client = client;
-    members->serial = kafka_serial_new(client, error_of);
+    members->serial = kafka_serial_new(client, error_of, "set ratePerReplica to a number");
     kafka_members_open_handle(members);
     return members;
 }
@@ -86,7 +80,7 @@ void kafka_members_close_handle(struct kafka_members *members)
 {
     for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
         set_unknown(group);
-        if (!group->is_serial)
+        if (!group->base.is_here)
             group->sent_ms = 0;
     }
     kafka_client_end_queue(members->client, TAKE(members->answers));
@@ -97,7 +91,7 @@ void kafka_members_close_handle(struct kafka_members *members)
 bool kafka_members_needs_renewal(const struct kafka_members *members)
 {
     for (const struct member_group *group = members->groups; group != NULL; group = group->hh.next)
-        if (group->sent_ms != 0 && !group->is_serial &&
+        if (group->sent_ms != 0 && !group->base.is_here &&
             group->wanted_ms - group->sent_ms >= HANGS_MS)
             return true;
     return false;
@@ -141,32 +135,14 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 /* ---- requests ---- */
 
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
-static void send_on(struct member_group *group, rd_kafka_t *rk, rd_kafka_queue_t *answers)
+static void send_on(const struct kafka_serial_request *base, rd_kafka_t *rk,
+                    rd_kafka_queue_t *answers)
 {
-    const char *name = group->name;
+    const char *name = base->group;
     rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, group);
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, (void *)base);
     rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
-}
-
-static void send_main(struct member_group *group)
-{
-    send_on(group, group->members->client->rk, group->members->answers);
-}
-
-/* In its turn on the serial handle. */
-static void send_serial(const struct kafka_serial_request *base, rd_kafka_t *rk,
-                        rd_kafka_queue_t *answers)
-{
-    send_on((struct member_group *)base, rk, answers);
-}
-
-static void add_serial(struct member_group *group, int64_t now_ms)
-{
-    group->is_serial = true;
-    group->sent_ms = now_ms;
-    kafka_serial_add(group->members->serial, &group->base);
 }
 
 static struct member_group *group_for(struct kafka_members *members, const char *name)
@@ -175,7 +151,7 @@ static struct member_group *group_for(struct kafka_members *members, const char 
     if (group != NULL)
         return group;
     group = memory_new(sizeof(*group));
-    group->base.send = send_serial;
+    group->base.send = send_on;
     group->members = members;
     group->name = text_copy(name);
     group->base.group = group->name;
@@ -187,24 +163,23 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
 {
     struct member_group *group = group_for(members, name);
     group->wanted_ms = now_ms;
-    if (group->sent_ms != 0 || kafka_serial_is_suspended(members->serial, name, now_ms))
+    if (group->sent_ms != 0 || kafka_serial_reason_suspended(members->serial, name, now_ms) != NULL)
         return;
-    if (kafka_serial_has(members->serial, name)) {
-        add_serial(group, now_ms);
+    group->sent_ms = now_ms;
+    if (kafka_serial_remembers(members->serial, name)) {
+        kafka_serial_add(members->serial, &group->base);
         return;
     }
-    group->sent_ms = now_ms;
-    group->tries = kafka_serial_first_try(members->serial);
-    send_main(group);
+    kafka_serial_note_sent(members->serial, &group->base);
+    send_on(&group->base, members->client->rk, members->answers);
 }
 
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
 {
     for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
-        if (!group->is_serial || now_ms - group->sent_ms < SERIAL_MS)
+        if (!group->base.is_here || now_ms - group->sent_ms < SERIAL_MS)
             continue;
         kafka_serial_cancel(members->serial, &group->base);
-        group->is_serial = false;
         group->sent_ms = 0;
     }
     kafka_serial_maintain(members->serial, now_ms);
@@ -220,7 +195,7 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *n
 {
     const struct member_group *group = group_find(members, name);
     return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
-           now_ms - group->sent_ms < (group->is_serial ? SERIAL_MS : ABANDONED_MS);
+           now_ms - group->sent_ms < (group->base.is_here ? SERIAL_MS : ABANDONED_MS);
 }
 
 /* ---- answers ---- */
@@ -280,8 +255,7 @@ static const char *reason_of(const struct member_group *group, rd_kafka_event_t 
 {
     const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
     if (kafka_client_is_unreadable(error_of(event)))
-        return kafka_serial_has(group->members->serial, group->name) ? TOO_LONG
-                                                                     : KAFKA_SERIAL_OTHERS_TOO_LONG;
+        return kafka_serial_reason_unreadable(group->members->serial, group->name);
     if (description != NULL)
         return rd_kafka_error_string(rd_kafka_ConsumerGroupDescription_error(description));
     return rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR
@@ -293,7 +267,6 @@ static const char *reason_of(const struct member_group *group, rd_kafka_event_t 
 static void take_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
     set_unknown(group);
-    group->is_serial = false;
     group->sent_ms = 0;
     group->received_ms = now_ms;
     if (error_of(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -305,20 +278,12 @@ static void take_answer(struct member_group *group, rd_kafka_event_t *event, int
 
 static void take_main(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
-    struct kafka_serial *serial = group->members->serial;
-    enum kafka_serial_decision decision = KAFKA_SERIAL_FAIL;
-    if (kafka_client_is_unreadable(error_of(event)))
-        decision = kafka_serial_decide(serial, &group->tries);
-    switch (decision) {
-    case KAFKA_SERIAL_AGAIN:
-        send_main(group);
-        break;
-    case KAFKA_SERIAL_HERE:
-        add_serial(group, now_ms);
-        break;
-    case KAFKA_SERIAL_FAIL:
+    const struct kafka_members *members = group->members;
+    if (!kafka_client_is_unreadable(error_of(event)) ||
+        !kafka_serial_retry(members->serial, &group->base, members->client->rk, members->answers))
         take_answer(group, event, now_ms);
-    }
+    else if (group->base.is_here)
+        group->sent_ms = now_ms; /* its time begins there */
 }
 
 /* The next answer on either handle; NULL: there is none. */

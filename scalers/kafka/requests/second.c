@@ -22,13 +22,14 @@ enum attempt {
 };
 
 struct second_call {
-    struct kafka_call base; /* first */
+    struct kafka_commits_call base; /* first */
     enum attempt attempt;
     UT_hash_handle hh;
 };
 
 struct kafka_second {
     struct kafka_client *client;
+    struct kafka_serial *serial;
     rd_kafka_t *rk;            /* NULL: there is no handle */
     rd_kafka_queue_t *answers; /* NULL with it */
     bool is_stale;             /* it takes a broker for a coordinator that is none any more */
@@ -38,10 +39,11 @@ struct kafka_second {
     int64_t used_ms;
 };
 
-struct kafka_second *kafka_second_new(struct kafka_client *client)
+struct kafka_second *kafka_second_new(struct kafka_client *client, struct kafka_serial *serial)
 {
     struct kafka_second *second = memory_new(sizeof(*second));
     second->client = client;
+    second->serial = serial;
     return second;
 }
 
@@ -52,17 +54,16 @@ static struct second_call *find(const struct kafka_second *second, const char *g
     return call;
 }
 
-static void call_detach(struct kafka_second *second, struct second_call *call)
+static void call_remove(struct kafka_second *second, struct second_call *call)
 {
     second->waiting -= call->base.request != NULL;
-    call->base.request = NULL;
+    HASH_DEL(second->calls, call);
 }
 
 static void call_free(struct kafka_second *second, struct second_call *call)
 {
-    call_detach(second, call);
-    HASH_DEL(second->calls, call);
-    kafka_call_done(&call->base);
+    call_remove(second, call);
+    kafka_commits_call_done(&call->base);
     free(call);
 }
 
@@ -102,7 +103,7 @@ static bool may_renew(const struct kafka_second *second, int64_t now_ms)
 
 static void call_send(const struct kafka_second *second, struct second_call *call)
 {
-    kafka_call_send(&call->base, second->rk, second->answers, call);
+    kafka_commits_call_send(&call->base, second->rk, second->answers);
 }
 
 /* The groups that still wait for the former one are sent again. */
@@ -189,30 +190,33 @@ bool kafka_second_has_room(const struct kafka_second *second)
     return second->waiting < MAX_MOVED;
 }
 
-struct kafka_call *kafka_second_send(struct kafka_second *second,
-                                     struct kafka_commits_request *request,
-                                     const rd_kafka_topic_partition_list_t *partitions,
-                                     int64_t now_ms, struct error *error)
+bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request *request,
+                       const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
+                       struct error *error)
 {
     if (!prepare(second, request->group, now_ms, error))
-        return NULL;
+        return false;
     struct second_call *call = memory_new(sizeof(*call));
-    kafka_call_init(&call->base, request, partitions);
+    kafka_commits_call_init(&call->base, request, partitions);
+    kafka_serial_note_sent(second->serial, &call->base.serial);
     HASH_ADD_KEYPTR(hh, second->calls, call->base.group, strlen(call->base.group), call);
     second->used_ms = now_ms;
     second->waiting++;
     call_send(second, call);
-    return &call->base;
+    return true;
 }
 
 void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits_request *request)
 {
     struct second_call *call = find(second, request->group);
-    if (call != NULL && call->base.request == request)
-        call_detach(second, call);
+    if (call == NULL || call->base.request != request)
+        return;
+    second->waiting--;
+    kafka_commits_call_cancel(&call->base);
 }
 
-rd_kafka_event_t *kafka_second_receive(struct kafka_second *second, struct kafka_call **ret_call)
+rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
+                                       struct kafka_commits_call **ret_call)
 {
     rd_kafka_event_t *event;
     while (second->rk != NULL && (event = rd_kafka_queue_poll(second->answers, 0)) != NULL) {
@@ -224,17 +228,22 @@ rd_kafka_event_t *kafka_second_receive(struct kafka_second *second, struct kafka
     return NULL;
 }
 
-void kafka_second_end(struct kafka_second *second, struct kafka_call *call)
+void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call)
 {
     call_free(second, (struct second_call *)call);
 }
 
-void kafka_second_send_again(struct kafka_second *second, struct kafka_call *call)
+bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *call)
 {
-    call_send(second, (struct second_call *)call);
+    if (call->request == NULL ||
+        !kafka_serial_retry(second->serial, &call->serial, second->rk, second->answers))
+        return false;
+    if (call->serial.is_here)
+        call_remove(second, (struct second_call *)call);
+    return true;
 }
 
-bool kafka_second_misdirected(struct kafka_second *second, struct kafka_call *base)
+bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *base)
 {
     struct second_call *call = (struct second_call *)base;
     second->is_stale = true;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/client/settings.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -15,6 +16,10 @@ enum {
     HANGS_MS = 2000,              /* the coordinator may be another one by now */
     SUSPENDED_MS = 5 * 60 * 1000, /* after a reply that was too long */
 };
+
+#define OTHERS_TOO_LONG                                                                            \
+    "those of too many groups of its coordinator are longer than 4 MiB, or malformed; retrying"
+_Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "texts name it");
 
 /* A group whose requests come here. */
 struct remembered {
@@ -27,6 +32,7 @@ struct remembered {
 struct kafka_serial {
     struct kafka_client *client;
     rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *);
+    char *too_long;                        /* why a group fails whose reply is */
     rd_kafka_t *rk;                        /* NULL: there is nothing to send */
     rd_kafka_queue_t *answers;             /* NULL with it */
     struct kafka_serial_request *requests; /* utlist: what waits, behind `sent` */
@@ -39,11 +45,13 @@ struct kafka_serial {
 };
 
 struct kafka_serial *kafka_serial_new(struct kafka_client *client,
-                                      rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *))
+                                      rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *),
+                                      const char *advice)
 {
     struct kafka_serial *serial = memory_new(sizeof(*serial));
     serial->client = client;
     serial->error_of = error_of;
+    serial->too_long = text_format("they are longer than 4 MiB, or malformed: %s", advice);
     return serial;
 }
 
@@ -95,6 +103,7 @@ void kafka_serial_free(struct kafka_serial *serial)
 {
     close_handle(serial, clock_now_ms());
     forget_old(serial, CLOCK_NEVER);
+    free(serial->too_long);
     free(serial);
 }
 
@@ -104,14 +113,21 @@ void kafka_serial_add(struct kafka_serial *serial, struct kafka_serial_request *
 {
     DL_APPEND(serial->requests, request);
     serial->count++;
+    request->is_here = true;
 }
 
 void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request)
 {
     DL_DELETE(serial->requests, request);
     serial->count--;
+    request->is_here = false;
     if (request == serial->sent)
         serial->sent = NULL;
+}
+
+struct kafka_serial_request *kafka_serial_first(const struct kafka_serial *serial)
+{
+    return serial->requests;
 }
 
 bool kafka_serial_is_waiting(const struct kafka_serial *serial,
@@ -199,32 +215,45 @@ int64_t kafka_serial_next_ms(const struct kafka_serial *serial)
 
 /* ---- which requests ---- */
 
-struct kafka_serial_tries kafka_serial_first_try(const struct kafka_serial *serial)
+void kafka_serial_note_sent(const struct kafka_serial *serial, struct kafka_serial_request *request)
 {
-    return (struct kafka_serial_tries){.round = serial->round};
+    request->failed = 0;
+    request->round = serial->round;
 }
 
 /* A broker answers in the order of the requests: the one whose reply it was fails first, or at
  * least among the first, where others have closed the connection of several brokers. */
-enum kafka_serial_decision kafka_serial_decide(struct kafka_serial *serial,
-                                               struct kafka_serial_tries *tries)
+bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
+                        rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
-    bool is_first = tries->round == serial->round;
+    bool is_first = request->round == serial->round;
     serial->round += is_first;
-    tries->round = serial->round;
-    if (is_first || serial->count < MAX_WAITING)
-        return KAFKA_SERIAL_HERE;
-    return ++tries->failed < MAX_TRIES ? KAFKA_SERIAL_AGAIN : KAFKA_SERIAL_FAIL;
+    request->round = serial->round;
+    if (is_first || serial->count < MAX_WAITING) {
+        kafka_serial_add(serial, request);
+        return true;
+    }
+    if (++request->failed >= MAX_TRIES)
+        return false;
+    request->send(request, rk, answers);
+    return true;
 }
 
-bool kafka_serial_has(const struct kafka_serial *serial, const char *group)
+bool kafka_serial_remembers(const struct kafka_serial *serial, const char *group)
 {
     return find(serial, group) != NULL;
 }
 
-bool kafka_serial_is_suspended(const struct kafka_serial *serial, const char *group, int64_t now_ms)
+const char *kafka_serial_reason_unreadable(const struct kafka_serial *serial, const char *group)
+{
+    return kafka_serial_remembers(serial, group) ? serial->too_long : OTHERS_TOO_LONG;
+}
+
+const char *kafka_serial_reason_suspended(const struct kafka_serial *serial, const char *group,
+                                          int64_t now_ms)
 {
     const struct remembered *remembered = find(serial, group);
-    return remembered != NULL && remembered->is_too_long &&
-           now_ms - remembered->noted_ms < SUSPENDED_MS;
+    bool is_suspended = remembered != NULL && remembered->is_too_long &&
+                        now_ms - remembered->noted_ms < SUSPENDED_MS;
+    return is_suspended ? serial->too_long : NULL;
 }

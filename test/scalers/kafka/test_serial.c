@@ -53,7 +53,7 @@ static int set_up(void **state)
     fixture->client.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fixture->client.settings = rd_kafka_conf_new();
     kafka_handles_open(&fixture->client.handles, fixture->client.event_fd);
-    fixture->serial = kafka_serial_new(&fixture->client, error_of);
+    fixture->serial = kafka_serial_new(&fixture->client, error_of, "set less");
     for (size_t i = 0; i < REQUESTS; i++) {
         fixture->requests[i].base.send = send_refused;
         fixture->requests[i].base.group = groups[i];
@@ -163,10 +163,10 @@ static void an_answer_to_a_request_that_was_cancelled_is_nobodys(void **state)
     kafka_serial_cancel(fixture->serial, &fixture->requests[0].base);
     kafka_serial_maintain(fixture->serial, now_ms);
     assert_sent(fixture, 1, 0, 0);
-    assert_false(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
+    assert_null(kafka_serial_reason_suspended(fixture->serial, "workers", now_ms));
     receive(fixture, NULL, now_ms);
-    assert_true(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
-    assert_false(kafka_serial_has(fixture->serial, "others")); /* it was not even sent */
+    assert_non_null(kafka_serial_reason_suspended(fixture->serial, "workers", now_ms));
+    assert_false(kafka_serial_remembers(fixture->serial, "others")); /* it was not even sent */
     kafka_serial_maintain(fixture->serial, now_ms);
     assert_sent(fixture, 1, 0, 1);
     receive(fixture, &fixture->requests[2], now_ms);
@@ -179,32 +179,47 @@ static void a_group_whose_request_was_sent_comes_again(void **state)
     const int64_t now_ms = clock_now_ms();
     fixture->requests[0].hangs = true;
     add_all(fixture);
-    assert_false(kafka_serial_has(fixture->serial, "workers"));
+    assert_false(kafka_serial_remembers(fixture->serial, "workers"));
     kafka_serial_maintain(fixture->serial, now_ms);
     kafka_serial_cancel(fixture->serial, &fixture->requests[0].base);
     assert_int_equal(kafka_serial_next_ms(fixture->serial), now_ms + HANGS_MS);
     kafka_serial_maintain(fixture->serial, now_ms + HANGS_MS);
     assert_sent(fixture, 1, 1, 0);
-    assert_true(kafka_serial_has(fixture->serial, "workers"));
-    assert_false(kafka_serial_is_suspended(fixture->serial, "workers", now_ms));
+    assert_true(kafka_serial_remembers(fixture->serial, "workers"));
+    assert_null(kafka_serial_reason_suspended(fixture->serial, "workers", now_ms));
     fixture->requests[0].hangs = false;
     for (size_t i = 1; i < REQUESTS; i++) {
         receive(fixture, &fixture->requests[i], now_ms);
         kafka_serial_maintain(fixture->serial, now_ms);
     }
     answer(fixture, &fixture->requests[0], RD_KAFKA_RESP_ERR_NO_ERROR, now_ms);
-    assert_false(kafka_serial_has(fixture->serial, "workers"));
+    assert_false(kafka_serial_remembers(fixture->serial, "workers"));
 }
 
 /* ---- which requests ---- */
 
-static enum kafka_serial_decision fail_one(struct serial *fixture, struct kafka_serial_tries *tries,
-                                           struct kafka_serial_request *request)
+static void count_sent(const struct kafka_serial_request *base, rd_kafka_t *rk,
+                       rd_kafka_queue_t *answers)
 {
-    enum kafka_serial_decision decision = kafka_serial_decide(fixture->serial, tries);
-    if (decision == KAFKA_SERIAL_HERE)
-        kafka_serial_add(fixture->serial, request);
-    return decision;
+    (void)rk;
+    (void)answers;
+    ((struct request *)base)->sent++;
+}
+
+/* That are sent elsewhere. The caller frees them. */
+static struct request *elsewhere_new(const struct serial *fixture, size_t count)
+{
+    struct request *requests = memory_array(count, sizeof(*requests));
+    for (size_t i = 0; i < count; i++) {
+        requests[i].base.send = count_sent;
+        kafka_serial_note_sent(fixture->serial, &requests[i].base);
+    }
+    return requests;
+}
+
+static bool retry(struct serial *fixture, struct request *request)
+{
+    return kafka_serial_retry(fixture->serial, &request->base, NULL, NULL);
 }
 
 /* Of the rest, each round finds another one: the first that fails, although many wait. */
@@ -212,42 +227,49 @@ static void few_requests_come_each_time_a_connection_closes(void **state)
 {
     enum { ALL = 40 };
     struct serial *fixture = *state;
-    struct kafka_serial_request requests[ALL];
-    struct kafka_serial_tries tries[ALL];
-    for (size_t i = 0; i < ALL; i++)
-        tries[i] = kafka_serial_first_try(fixture->serial);
-    for (size_t i = 0; i < ALL; i++)
-        assert_int_equal(fail_one(fixture, &tries[i], &requests[i]),
-                         i < MAX_WAITING ? KAFKA_SERIAL_HERE : KAFKA_SERIAL_AGAIN);
-    for (size_t i = MAX_WAITING; i < ALL; i++)
-        assert_int_equal(fail_one(fixture, &tries[i], &requests[i]),
-                         i == MAX_WAITING ? KAFKA_SERIAL_HERE : KAFKA_SERIAL_AGAIN);
+    _cleanup_(memory_free) struct request *requests = elsewhere_new(fixture, ALL);
+    for (int round = 1; round <= 2; round++)
+        for (size_t i = round == 1 ? 0 : MAX_WAITING; i < ALL; i++) {
+            bool is_here = i < MAX_WAITING || (round == 2 && i == MAX_WAITING);
+            assert_true(retry(fixture, &requests[i]));
+            assert_int_equal(requests[i].base.is_here, is_here);
+            assert_int_equal(requests[i].sent, is_here ? round - 1 : round);
+        }
     for (size_t i = 0; i <= MAX_WAITING; i++)
-        kafka_serial_cancel(fixture->serial, &requests[i]);
+        kafka_serial_cancel(fixture->serial, &requests[i].base);
 }
 
 static void a_request_that_always_meets_others_fails(void **state)
 {
     enum { TRIES = 5, ALL = MAX_WAITING + 2 * TRIES };
     struct serial *fixture = *state;
-    struct kafka_serial_request requests[ALL];
-    struct kafka_serial_tries tries[ALL];
-    for (size_t i = 0; i < ALL; i++)
-        tries[i] = kafka_serial_first_try(fixture->serial);
+    _cleanup_(memory_free) struct request *requests = elsewhere_new(fixture, ALL);
     size_t first = 0;
     for (int round = 1; round <= TRIES; round++) {
         size_t here = first;
         for (size_t i = first; i < ALL; i++) {
-            enum kafka_serial_decision decision = fail_one(fixture, &tries[i], &requests[i]);
-            here += decision == KAFKA_SERIAL_HERE;
-            if (decision != KAFKA_SERIAL_HERE)
-                assert_int_equal(decision, round < TRIES ? KAFKA_SERIAL_AGAIN : KAFKA_SERIAL_FAIL);
+            bool goes_on = retry(fixture, &requests[i]);
+            here += requests[i].base.is_here;
+            assert_int_equal(goes_on, requests[i].base.is_here || round < TRIES);
         }
         first = here;
     }
     assert_int_equal(first, MAX_WAITING + TRIES - 1);
     for (size_t i = 0; i < first; i++)
-        kafka_serial_cancel(fixture->serial, &requests[i]);
+        kafka_serial_cancel(fixture->serial, &requests[i].base);
+}
+
+/* Whose reply it is: the group's own, or that of others at its broker. */
+static void a_reply_that_is_too_long_has_its_reason(void **state)
+{
+    struct serial *fixture = *state;
+    const char *own = "they are longer than 4 MiB, or malformed: set less";
+    answer(fixture, &fixture->requests[0], RD_KAFKA_RESP_ERR__BAD_MSG, 1);
+    assert_string_equal(kafka_serial_reason_unreadable(fixture->serial, "workers"), own);
+    assert_string_equal(kafka_serial_reason_suspended(fixture->serial, "workers", 1), own);
+    assert_string_equal(kafka_serial_reason_unreadable(fixture->serial, "others"),
+                        "those of too many groups of its coordinator are longer than 4 MiB, or "
+                        "malformed; retrying");
 }
 
 static void a_group_is_suspended_for_minutes_and_remembered_for_more(void **state)
@@ -258,17 +280,17 @@ static void a_group_is_suspended_for_minutes_and_remembered_for_more(void **stat
     struct kafka_serial *serial = fixture->serial;
     struct request *request = &fixture->requests[0];
     answer(fixture, request, RD_KAFKA_RESP_ERR_NO_ERROR, NOTED_MS);
-    assert_false(kafka_serial_has(serial, "workers"));
+    assert_false(kafka_serial_remembers(serial, "workers"));
     answer(fixture, request, too_long, 1);
     answer(fixture, request, too_long, NOTED_MS);
-    assert_true(kafka_serial_is_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS - 1));
-    assert_false(kafka_serial_is_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS));
-    assert_false(kafka_serial_is_suspended(serial, "others", NOTED_MS));
+    assert_non_null(kafka_serial_reason_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS - 1));
+    assert_null(kafka_serial_reason_suspended(serial, "workers", NOTED_MS + SUSPENDED_MS));
+    assert_null(kafka_serial_reason_suspended(serial, "others", NOTED_MS));
     kafka_serial_maintain(serial, NOTED_MS + KAFKA_FORGET_MS - 1);
-    assert_true(kafka_serial_has(serial, "workers"));
-    assert_false(kafka_serial_has(serial, "others"));
+    assert_true(kafka_serial_remembers(serial, "workers"));
+    assert_false(kafka_serial_remembers(serial, "others"));
     kafka_serial_maintain(serial, NOTED_MS + KAFKA_FORGET_MS);
-    assert_false(kafka_serial_has(serial, "workers"));
+    assert_false(kafka_serial_remembers(serial, "workers"));
     answer(fixture, request, too_long, NOTED_MS); /* freed with it */
 }
 
@@ -283,10 +305,10 @@ static void an_error_says_nothing_of_the_length_of_a_reply(void **state)
     answer(fixture, request, RD_KAFKA_RESP_ERR__BAD_MSG, 1);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         answer(fixture, request, errors[i], 2);
-        assert_true(kafka_serial_is_suspended(fixture->serial, "workers", 2));
+        assert_non_null(kafka_serial_reason_suspended(fixture->serial, "workers", 2));
     }
     answer(fixture, request, RD_KAFKA_RESP_ERR_NO_ERROR, 2);
-    assert_false(kafka_serial_has(fixture->serial, "workers"));
+    assert_false(kafka_serial_remembers(fixture->serial, "workers"));
 }
 
 int main(void)
@@ -299,6 +321,7 @@ int main(void)
         TEST(a_group_whose_request_was_sent_comes_again),
         TEST(few_requests_come_each_time_a_connection_closes),
         TEST(a_request_that_always_meets_others_fails),
+        TEST(a_reply_that_is_too_long_has_its_reason),
         TEST(a_group_is_suspended_for_minutes_and_remembered_for_more),
         TEST(an_error_says_nothing_of_the_length_of_a_reply),
     };

@@ -1,0 +1,50 @@
+#include "kafka/requests/commits_call.h"
+
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+
+/* In its turn on the serial handle, or again. */
+static void send_base(const struct kafka_serial_request *base, rd_kafka_t *rk,
+                      rd_kafka_queue_t *answers)
+{
+    kafka_commits_call_send((const struct kafka_commits_call *)base, rk, answers);
+}
+
+void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,
+                             const rd_kafka_topic_partition_list_t *partitions)
+{
+    char *group = text_copy(request->group);
+    *call = (struct kafka_commits_call){
+        .serial = {.send = send_base, .group = group},
+        .request = request,
+        .group = group,
+        .partitions = partitions == NULL ? NULL : rd_kafka_topic_partition_list_copy(partitions),
+    };
+}
+
+void kafka_commits_call_cancel(struct kafka_commits_call *call)
+{
+    call->request = NULL;
+    if (call->partitions != NULL)
+        rd_kafka_topic_partition_list_destroy(TAKE(call->partitions));
+}
+
+void kafka_commits_call_done(struct kafka_commits_call *call)
+{
+    kafka_commits_call_cancel(call);
+    free(call->group);
+}
+
+void kafka_commits_call_send(const struct kafka_commits_call *call, rd_kafka_t *rk,
+                             rd_kafka_queue_t *answers)
+{
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
+    rd_kafka_AdminOptions_t *options =
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, (void *)call);
+    rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, answers);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+}

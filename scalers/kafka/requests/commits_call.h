@@ -1,0 +1,39 @@
+/*
+ * A request for a group's commits that is under way on a handle, or waits for its turn there.
+ *
+ * Threads: the measuring thread. Owner: commits.c, or second.c.
+ */
+#ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_CALL_H
+#define BACKLOG_SCALERS_KAFKA_REQUESTS_COMMITS_CALL_H
+
+#include "kafka/requests/serial.h"
+
+/* A request for a group's commits. It is a member of the struct of whoever waits for them. */
+struct kafka_commits_request {
+    const char *group;
+    bool isolate;
+};
+
+/* It is the first member of what second.c, or commits.c for the main handle, has of a call. On the
+ * serial handle it is all that there is. */
+struct kafka_commits_call {
+    struct kafka_serial_request serial;    /* first */
+    struct kafka_commits_request *request; /* NULL: nobody waits for the answer any more */
+    char *group;
+    rd_kafka_topic_partition_list_t *partitions; /* NULL: all that have a commit; or nobody waits */
+};
+
+/* Copies the group's name and the partitions. */
+void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,
+                             const rd_kafka_topic_partition_list_t *partitions);
+void kafka_commits_call_done(struct kafka_commits_call *call);
+
+/* Nobody waits for the answer any more. It may be under way for an hour (workaround 1 of client.h):
+ * the partitions are freed now. */
+void kafka_commits_call_cancel(struct kafka_commits_call *call);
+
+/* Sends it; the answer has the call as its opaque. */
+void kafka_commits_call_send(const struct kafka_commits_call *call, rd_kafka_t *rk,
+                             rd_kafka_queue_t *answers);
+
+#endif
