@@ -34,6 +34,7 @@ void kafka_session_disconnect(void *client)
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_persistence_forget_all(&session->persistence);
+    kafka_reservations_done(&session->reservations);
     if (kafka_client_close(&session->client))
         free(session);
 }

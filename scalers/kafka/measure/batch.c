@@ -187,7 +187,10 @@ struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_t
 
 static void group_free(struct kafka_batch_group *group)
 {
-    kafka_commits_cancel(group->batch->session->commits, &group->request);
+    struct kafka_session *session = group->batch->session;
+    kafka_commits_cancel(session->commits, &group->request);
+    kafka_reservations_release(&session->reservations, group->name, group->request.isolate,
+                               group->reservation);
     if (group->commits != NULL)
         rd_kafka_topic_partition_list_destroy(group->commits);
     free(group->name);

@@ -86,6 +86,7 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
+    uint64_t reservation;   /* of its partitions, while it is requested; 0: none */
     unsigned answered_step; /* the batch's step when the commits came */
     /* While KAFKA_GROUP_AWAITS_METADATA: the commits, copied, as the event that they came with must
      * not outlive the handle; NULL otherwise. And what they wait for. */

@@ -23,6 +23,7 @@ struct loop {
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
     struct task *waiting;        /* utlist: of groups whose call is under way, or gathering */
+    struct task *queued[2];      /* utlist, by isolate: of groups that wait for a reservation */
     int64_t now_ms;
 };
 
@@ -31,8 +32,29 @@ struct loop {
 static void take_tasks(struct loop *loop)
 {
     for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
+        task->queued_ms = loop->now_ms;
         task->deadline_ms = loop->now_ms + task->timeout_ms;
         DL_APPEND(loop->waiting, task);
+    }
+}
+
+static bool may_leave_queue(const struct loop *loop, bool isolate)
+{
+    return loop->queued[isolate] != NULL &&
+           kafka_reservations_have_space(&loop->session->reservations, isolate);
+}
+
+/* Before those that came later. Their time begins again: they waited for others of ours. */
+static void leave_queues(struct loop *loop)
+{
+    struct task *task;
+    for (int isolate = 0; isolate < 2; isolate++) {
+        if (!may_leave_queue(loop, isolate))
+            continue;
+        DL_FOREACH(loop->queued[isolate], task)
+            task->deadline_ms = loop->now_ms + task->timeout_ms;
+        DL_CONCAT(loop->queued[isolate], loop->waiting);
+        loop->waiting = TAKE(loop->queued[isolate]);
     }
 }
 
@@ -56,10 +78,11 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
 }
 
 /* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
- * batch of their own, so that the others do not wait for it if it fails or takes long. A task that
- * waited until now has all of its time from now on. */
+ * batch of their own, so that the others do not wait for it if it fails or takes long. Tasks whose
+ * group has no reservation are queued. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
+    struct kafka_session *session = loop->session;
     struct task *picked = NULL;
     struct task *all = TAKE(loop->waiting);
     struct task *task;
@@ -67,17 +90,20 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing
     *ret_count = 0;
     DL_FOREACH_SAFE(all, task, next) {
         const struct kafka_query *query = task->query;
-        bool is_free = task->isolate == isolate && needs_listing(loop, query) == for_listing &&
-                       kafka_commits_is_free(loop->session->commits, query->consumer_group, isolate,
-                                             loop->now_ms);
-        struct task **list = is_free ? &picked : &loop->waiting;
-        DL_APPEND(*list, task);
-        if (!is_free)
-            continue;
-        ++*ret_count;
-        if (task->deadline_ms < loop->now_ms + task->timeout_ms) {
-            task->deadline_ms = loop->now_ms + task->timeout_ms;
-            task_started(task);
+        const char *group = query->consumer_group;
+        int64_t deadline_ms = loop->now_ms + task->timeout_ms;
+        if (task->isolate != isolate || needs_listing(loop, query) != for_listing ||
+            !kafka_commits_is_free(session->commits, group, isolate, loop->now_ms))
+            DL_APPEND(loop->waiting, task);
+        else if (!kafka_reservations_reserve(&session->reservations, group, isolate, deadline_ms,
+                                             loop->now_ms))
+            DL_APPEND(loop->queued[isolate], task);
+        else {
+            DL_APPEND(picked, task);
+            ++*ret_count;
+            task->deadline_ms = deadline_ms;
+            if (task->queued_ms < loop->now_ms)
+                task_started(task);
         }
     }
     return picked;
@@ -98,7 +124,11 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
-    if (loop->waiting == NULL || must_gather(loop))
+    kafka_reservations_maintain(&session->reservations, loop->now_ms);
+    if (must_gather(loop))
+        return;
+    leave_queues(loop);
+    if (loop->waiting == NULL)
         return;
     for (int isolate = 0; isolate < 2; isolate++) {
         begin_batch(loop, isolate, true);
@@ -107,6 +137,7 @@ static void begin_batches(struct loop *loop)
     /* Not when answers come: after a pause of the machine all seems old that these are for. */
     kafka_metadata_forget_old(session->metadata, loop->now_ms);
     kafka_persistence_forget_old(&session->persistence, loop->now_ms);
+    kafka_reservations_forget_old(&session->reservations, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
     kafka_subscriptions_forget_old(session->subscriptions, loop->now_ms);
 }
@@ -197,7 +228,7 @@ static bool has_tasks(const struct loop *loop)
     DL_FOREACH(loop->batches, batch)
         if (batch->open > 0)
             return true;
-    return loop->waiting != NULL;
+    return loop->waiting != NULL || loop->queued[false] != NULL || loop->queued[true] != NULL;
 }
 
 static int64_t next_ms(const struct loop *loop)
@@ -213,9 +244,15 @@ static int64_t next_ms(const struct loop *loop)
     DL_FOREACH(loop->waiting, task)
         if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
-    if (loop->waiting != NULL && must_gather(loop) &&
-        loop->batches->prev->began_ms + GATHER_MS < next_ms)
-        next_ms = loop->batches->prev->began_ms + GATHER_MS;
+    bool may_begin = loop->waiting != NULL;
+    for (int isolate = 0; isolate < 2; isolate++) {
+        may_begin = may_begin || may_leave_queue(loop, isolate);
+        if (loop->queued[isolate] != NULL)
+            next_ms =
+                MIN(next_ms, kafka_reservations_next_ms(&loop->session->reservations, isolate));
+    }
+    if (may_begin && must_gather(loop))
+        next_ms = MIN(next_ms, loop->batches->prev->began_ms + GATHER_MS);
     return next_ms;
 }
 

@@ -1,8 +1,9 @@
 /*
  * Measuring, from a task to its reading:
  *
- *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
- *     go together are a batch
+ *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c,
+ *     go together are a batch, as far as there is space for the            reservations.c
+ *     partitions of their groups. The others wait in a queue
  *  1  where topics are not known, their metadata is requested; then each  progress.c,
  *     task's partitions are found, and their last offsets requested       partitions.c;
  *                                                                         ../requests/topics.c,

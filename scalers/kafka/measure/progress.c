@@ -26,12 +26,12 @@ static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *bat
     const struct kafka_query *query = batch_task->task->query;
     const char *reason =
         kafka_commits_reason_suspended(batch->session->commits, query->consumer_group, now_ms);
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
+    kafka_batch_set_group(batch_task, group);
     if (reason != NULL) { /* before anything is requested for it */
         fail_commits(batch_task, query->consumer_group, reason, now_ms);
         return;
     }
-    struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
-    kafka_batch_set_group(batch_task, group);
     if (batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
         group->wants_all = true;
     else if (!kafka_partitions_use_selection(batch_task, now_ms))
@@ -82,15 +82,23 @@ static void group_return(const struct kafka_batch_group *group)
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct kafka_commits *commits = group->batch->session->commits;
-    if (!kafka_commits_is_free(commits, group->name, group->request.isolate, now_ms)) {
-        /* Another batch, which waited for its topics as well, was sooner: the tasks come again. */
+    struct kafka_session *session = group->batch->session;
+    struct kafka_commits *commits = session->commits;
+    bool isolate = group->request.isolate;
+    rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
+    /* Another batch, which waited for its topics as well, may have been sooner. */
+    if (kafka_commits_is_free(commits, group->name, isolate, now_ms))
+        group->reservation = kafka_reservations_confirm(
+            &session->reservations, group->name, isolate,
+            partitions == NULL ? 0 : (size_t)partitions->cnt, group->batch->deadline_ms, now_ms);
+    if (group->reservation == 0) {
         group_return(group);
+        if (partitions != NULL)
+            rd_kafka_topic_partition_list_destroy(partitions);
         return;
     }
-    rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
     if (group->wants_members)
-        kafka_members_request(group->batch->session->members, group->name, now_ms);
+        kafka_members_request(session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
         group_fail(group, error_text(&error), false, now_ms);
@@ -107,6 +115,8 @@ static void send_requests(struct kafka_batch *batch, int64_t now_ms)
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
             group_send(group, now_ms);
+        else
+            kafka_reservations_cancel(&batch->session->reservations, group->name, batch->isolate);
 }
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
@@ -383,10 +393,16 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
 {
     const char *reason = NULL;
     rd_kafka_resp_err_t failure;
-    struct kafka_metadata *metadata = group->batch->session->metadata;
+    struct kafka_session *session = group->batch->session;
+    struct kafka_metadata *metadata = session->metadata;
     const rd_kafka_topic_partition_list_t *partitions =
-        kafka_commits_result(group->batch->session->commits, group->name, event, &reason, &failure);
+        kafka_commits_result(session->commits, group->name, event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
+    kafka_reservations_release(&session->reservations, group->name, group->request.isolate,
+                               group->reservation);
+    if (may_name_topics)
+        kafka_reservations_note(&session->reservations, group->name, (size_t)partitions->cnt,
+                                now_ms);
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else if (may_name_topics && names_too_many_topics(partitions))

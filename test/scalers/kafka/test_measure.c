@@ -140,6 +140,94 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
         kafka_mock_assert_answered(fixture, i);
 }
 
+/* ---- groups whose partitions are so many that few are measured at a time (reservations.h) ---- */
+
+enum { LIMIT = 10000, GUESS = 200 };
+
+/* A group without `topic`, that has committed nothing. */
+static void add_large_group(struct kafka_mock *fixture, const char *group, int32_t coordinator)
+{
+    kafka_mock_add(fixture, kafka_mock_query_of_group(fixture, group, coordinator));
+}
+
+/* As if they had committed offsets of so many. */
+static void note_large_groups(struct kafka_mock *fixture, size_t partitions)
+{
+    struct kafka_session *session = fixture->client;
+    for (size_t i = 0; i < fixture->count; i++) {
+        const struct kafka_query *query = fixture->triggers[i].options.query;
+        if (query->topic == NULL)
+            kafka_reservations_note(&session->reservations, query->consumer_group, partitions,
+                                    clock_now_ms());
+    }
+}
+
+static void large_groups_are_measured_one_after_the_other(void **state)
+{
+    static const char *const groups[] = {"first", "second", "third"};
+    struct kafka_mock *fixture = *state;
+    const int rtt_ms = 300;
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
+        add_large_group(fixture, groups[i], 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT - 1);
+    kafka_mock_set_rtt(fixture, 2, rtt_ms);
+    test_feed_set_timeout(fixture->feed, 5000);
+    int64_t began_ms = clock_now_ms();
+    kafka_mock_run_again(fixture);
+    assert_true(clock_now_ms() - began_ms >= 3 * (int64_t)rtt_ms);
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+        assert_waiting(fixture->feed, i, 0);
+        /* Its reading is of the time at which it was sent. */
+        assert_int_equal(test_feed_task(fixture->feed, i)->started, i > 0);
+    }
+}
+
+/* It has the space of all for a second, which is no part of the others' time. */
+static void a_large_group_that_hangs_does_not_fail_the_others(void **state)
+{
+    static const char *const groups[] = {"hanging", "second", "third"};
+    struct kafka_mock *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
+        add_large_group(fixture, groups[i], i == 0 ? 3 : 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT);
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, 2000);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group hanging");
+    assert_int_equal(test_feed_task(fixture->feed, 0)->order, 3);
+    assert_waiting(fixture->feed, 1, 0);
+    assert_waiting(fixture->feed, 2, 0);
+    /* Isolated from now on, and with all of the space that is for such groups. */
+    note_large_groups(fixture, LIMIT);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group hanging");
+    assert_int_equal(test_feed_task(fixture->feed, 0)->order, 3);
+}
+
+/* How many partitions it has is found out when its topics are known: there is no space for them. */
+static void a_group_with_more_partitions_than_it_reserved_comes_again(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    const int rtt_ms = 300;
+    kafka_mock_create_topic(fixture, "wide", GUESS + 1, 1);
+    kafka_mock_produce(fixture, "wide", KAFKA_MOCK_MESSAGES);
+    add_large_group(fixture, "large", 2);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "wide", "wide", 1));
+    kafka_mock_connect(fixture);
+    note_large_groups(fixture, LIMIT - GUESS);
+    kafka_mock_set_rtt(fixture, 2, rtt_ms);
+    test_feed_set_timeout(fixture->feed, 5000);
+    assert_true(kafka_mock_measure(fixture));
+    assert_waiting(fixture->feed, 0, 0);
+    kafka_mock_assert_answered(fixture, 1);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->order, 2);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->started, 1);
+}
+
 /* Its call for offsets goes on when its batch is gone. */
 static void a_task_that_fails_leaves_its_offsets(void **state)
 {
@@ -247,6 +335,9 @@ int main(void)
         TEST(a_leader_that_no_thread_is_left_for_is_not_blamed),
         TEST(a_leader_without_a_thread_is_not_blamed),
         TEST(new_tasks_are_taken_while_a_group_hangs),
+        TEST(large_groups_are_measured_one_after_the_other),
+        TEST(a_large_group_that_hangs_does_not_fail_the_others),
+        TEST(a_group_with_more_partitions_than_it_reserved_comes_again),
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
