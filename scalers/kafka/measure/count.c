@@ -58,7 +58,7 @@ struct topic_name {
     UT_hash_handle hh;
 };
 
-/* Both lists may be long (10,000 topics), so the task's topics are found by a hash table. */
+/* Both lists may be long (5,000 topics), so the task's topics are found by a hash table. */
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned)
 {

@@ -166,7 +166,7 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
 }
 
 /* They are not even named to the library, which never forgets a topic. */
-static void more_than_10000_topics_of_a_group_are_refused(void **state)
+static void more_than_5000_topics_of_a_group_are_refused(void **state)
 {
     (void)state;
     struct kafka_peer peer = {.committed_topics = KAFKA_SELECTION_MAX_TOPICS + 1};
@@ -445,7 +445,7 @@ int main(void)
         OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
-        cmocka_unit_test(more_than_10000_topics_of_a_group_are_refused),
+        cmocka_unit_test(more_than_5000_topics_of_a_group_are_refused),
         OF_GROUPS(members_that_are_too_long_fail_nobody),
         OF_GROUPS(commits_that_are_too_long_fail_their_own_group),
         OF_GROUPS(members_and_commits_of_a_group_may_be_too_long),
