@@ -70,7 +70,6 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
             fail_commits(batch_task, group->name, reason, now_ms);
 }
 
-/* Its tasks come again. */
 static void group_return(const struct kafka_batch_group *group)
 {
     struct kafka_batch_task *batch_task;
@@ -86,7 +85,8 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
     struct kafka_commits *commits = session->commits;
     bool isolate = group->request.isolate;
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
-    /* Another batch, which waited for its topics as well, may have been sooner. */
+    /* Not where another batch, which waited for its topics as well, was sooner; nor where there is
+     * no space for so many partitions. Then the tasks come again. */
     if (kafka_commits_is_free(commits, group->name, isolate, now_ms))
         group->reservation = kafka_reservations_confirm(
             &session->reservations, group->name, isolate,
