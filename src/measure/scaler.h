@@ -47,6 +47,18 @@ struct evaluation {
 /* Are messages that a worker has taken, and not finished, in a trigger's value? */
 enum scaler_in_work { SCALER_IN_WORK_UNKNOWN, SCALER_IN_WORK_COUNTED, SCALER_IN_WORK_NOT_COUNTED };
 
+/*
+ * A name, its options, and the hooks. These see metadata with mistakes:
+ *
+ *     metric_spec, reports, in_work  any mistake. `check` was not called, or has refused them
+ *     check, check_connection        of single keys. They are reported already, and not again here
+ *     client_bytes                   across keys: without a connection `check` was not called yet
+ *
+ * They may rely on this alone: a field has what its row allows. In the place of a wrong or missing
+ * value it has the default; without a default "" for a required string, and NULL or 0 for others.
+ * What `check` refuses may be there: two keys that exclude each other, a list of more parts than an
+ * array has room for. All other hooks are called for options that `check` has accepted.
+ */
 struct scaler {
     const char *name;             /* what `scaler:` says, as KEDA's type: "kafka" */
     const char *summary;          /* one line for people, without a full stop */
@@ -54,9 +66,7 @@ struct scaler {
     const struct option *options; /* ends with an empty row */
     size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
 
-    /* Rules across keys: adds every mistake (error_add); may be NULL. It is called beside other
-     * mistakes, too: a missing required string is empty, a wrong value is its default, and neither
-     * is reported again. */
+    /* Rules across keys: adds every mistake (error_add); may be NULL. */
     void (*check)(const struct options *options, struct error *mistakes);
 
     /* Adds every mistake in the connection's keys alone, as the connections file has them; may be
@@ -67,12 +77,11 @@ struct scaler {
      * enum reading_want). For the others `ret_advice` may say what to use instead. NULL: none. */
     unsigned (*reports)(const struct options *options, const char **ret_advice);
 
-    /* Optional: what the value counts. It must cope with wrong metadata, as metric_spec: a text
-     * that is not known where it is asked (it is in a Secret) is some word. NULL: not known. */
+    /* Optional: what the value counts. A text that is not known where it is asked (it is in a
+     * Secret) is some word. NULL: not known. */
     enum scaler_in_work (*in_work)(const struct options *options);
 
-    /* Makes the metric name and target as KEDA's built-in scaler does. It must cope with empty
-     * required strings: it is called for wrong metadata too. */
+    /* Makes the metric name and target as KEDA's built-in scaler does. */
     void (*metric_spec)(const struct options *options, struct metric_spec *ret_spec);
 
     /* Says what a reading means by the trigger's caps and modes. It fails where the reading lacks
@@ -138,9 +147,7 @@ struct scaler {
     bool subscribes;
 
     /* Optional: the memory that the client keeps of a query while it is measured and subscribed to,
-     * for the limit of its trigger's namespace. Of metadata with mistakes it is not asked for, but
-     * where the connection is not known yet `check` was not called: it must cope with what that
-     * refuses. NULL: little, however long the values are. */
+     * for the limit of its trigger's namespace. NULL: little, however long the values are. */
     size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
