@@ -6,10 +6,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/table/triggers.h"
+#include "scale/connections/named_connections.h"
+#include "scale/table/triggers_internal.h"
 #include "scale/trigger/trigger_answers.h"
 #include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_report.h"
+#include "support/connections_text.h"
 #include "web/content/live_tables.h"
 #include "web/pages/trigger_rows.h"
 
@@ -376,7 +378,161 @@ static void rows_with_long_mistakes_take_no_more_than_counts(void **state)
     assert_growth_of_rows("rows with mistakes");
 }
 
+/* ---- what a client keeps of a query ---- */
+
+enum { CLIENT_BYTES = 1 << 20 };
+
+static size_t times_asked;
+
+static size_t client_bytes(const void *query_options)
+{
+    const struct query *query = query_options;
+    assert_string_not_equal(query->queue, ""); /* which stands for one that is missing */
+    times_asked++;
+    return CLIENT_BYTES;
+}
+
+static void check_connection(const void *connection_options, struct error *mistakes)
+{
+    const struct connection *connection = connection_options;
+    if (strcmp(connection->source, "wrong") == 0)
+        error_add(mistakes, "source must not be wrong");
+}
+
+static void ignore_add(void *context, const struct identity *identity,
+                       const struct trigger_ref *ref, const struct option *options)
+{
+    (void)context;
+    (void)identity;
+    (void)ref;
+    (void)options;
+}
+
+static void ignore(void *context, const struct identity *identity)
+{
+    (void)context;
+    (void)identity;
+}
+
+static struct connections *connections_of(const char *yaml, const struct scaler *const *scalers)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct connections *connections = NULL;
+    if (!connections_from_text(yaml, strlen(yaml), "test", ".", &connections, &error))
+        fail_msg("%s", error_text(&error));
+    named_connections_check(connections, scalers);
+    return connections;
+}
+
+static struct scaler keeping_scaler; /* whose client keeps much */
+static const struct scaler *const keeping_scalers[] = {&keeping_scaler, NULL};
+
+static int set_up_client(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    keeping_scaler = full_scaler;
+    keeping_scaler.check_connection = check_connection;
+    keeping_scaler.client_bytes = client_bytes;
+    is_failing = false;
+    times_asked = 0;
+    log_set_level(LOG_LEVEL_ERROR);
+    engine = engine_new(&settings);
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = keeping_scalers,
+        .connections = connections_of("connections: {}\n", keeping_scalers),
+        .engine = engine,
+        .own = {.add = ignore_add, .remove = ignore, .refresh = ignore},
+        .rules = {.interval_ms = 60000, .hold_ms = 60000},
+        .forget_ms = 1,
+        .max_inline = 1,
+        .max = 1,
+        .max_bytes = SIZE_MAX,
+    });
+    return 0;
+}
+
+static int tear_down_client(void **state)
+{
+    triggers_expire(triggers, clock_now_ms() + 1); /* as forget_ms */
+    assert_int_equal(triggers->lifecycle.budgets.bytes, 0);
+    return tear_down(state);
+}
+
+static void assert_client_counts(enum trigger_phase phase)
+{
+    assert_int_equal(all[0]->phase, phase);
+    assert_true(times_asked > 0);
+    assert_true(all[0]->bytes >= CLIENT_BYTES);
+    times_asked = 0;
+}
+
+static void assert_client_does_not_count(void)
+{
+    assert_int_equal(all[0]->phase, TRIGGER_INVALID);
+    assert_int_equal(times_asked, 0);
+    assert_true(all[0]->bytes < CLIENT_BYTES);
+}
+
+/* The trigger's authentication has this address. */
+static void know_source(const char *source)
+{
+    struct credentials *credentials = credentials_new();
+    credentials->state = CREDENTIALS_VERIFIED;
+    credentials->authentication = text_copy("TriggerAuthentication shop/a");
+    credentials_add(credentials, "source", source);
+    triggers_set_credentials(triggers, all[0]->identity.bytes, all[0]->identity.length, credentials,
+                             &HPA_FACTS_UNKNOWN, 0);
+}
+
+static void a_client_counts_but_where_its_trigger_has_mistakes(void **state)
+{
+    (void)state;
+    struct option_entry entries[] = {{"scaler", "full"}, {"queueName", "jobs"}};
+    find(0, entries, 2);
+    assert_client_counts(TRIGGER_PENDING);
+    know_source("wrong");
+    assert_client_does_not_count();
+    know_source("right");
+    assert_client_counts(TRIGGER_READY);
+    measure_one(all[0]);
+    know_source("wrong");
+    assert_client_does_not_count();
+    know_source("other");
+    assert_client_counts(TRIGGER_READY);
+}
+
+static void a_client_counts_before_its_connection_is_known(void **state)
+{
+    (void)state;
+    static const char yaml[] = "connections: {orders: {scaler: full, source: a}}\n";
+    struct option_entry entries[] = {
+        {"scaler", "full"}, {"connectionName", "orders"}, {"queueName", "jobs"}};
+    find(0, entries, 3);
+    assert_client_counts(TRIGGER_UNCONNECTED);
+    triggers_set_connections(triggers, connections_of(yaml, keeping_scalers));
+    assert_false(triggers_renew(triggers, 1));
+    assert_client_counts(TRIGGER_READY);
+}
+
+static void a_client_of_a_query_with_mistakes_does_not_count(void **state)
+{
+    (void)state;
+    struct option_entry entries[] = {{"scaler", "full"}, {"connectionName", "orders"}};
+    find(0, entries, 2);
+    assert_client_does_not_count();
+}
+
+static void no_client_counts_where_no_scaler_is_known(void **state)
+{
+    (void)state;
+    struct option_entry entries[] = {{"scaler", "unknown"}};
+    find(0, entries, 1);
+    assert_client_does_not_count();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_CLIENT(name) cmocka_unit_test_setup_teardown(name, set_up_client, tear_down_client)
 
 int main(void)
 {
@@ -386,6 +542,10 @@ int main(void)
         TEST(triggers_with_long_mistakes_take_no_more_than_counts),
         TEST(rows_take_no_more_than_counts),
         TEST(rows_with_long_mistakes_take_no_more_than_counts),
+        TEST_CLIENT(a_client_counts_but_where_its_trigger_has_mistakes),
+        TEST_CLIENT(a_client_counts_before_its_connection_is_known),
+        TEST_CLIENT(a_client_of_a_query_with_mistakes_does_not_count),
+        TEST_CLIENT(no_client_counts_where_no_scaler_is_known),
     };
     install_hooks();
     return cmocka_run_group_tests(tests, NULL, NULL);

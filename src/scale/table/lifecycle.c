@@ -13,6 +13,8 @@ static void enter(struct trigger *trigger, enum trigger_phase phase)
 {
     assert(phase != TRIGGER_MEASURED || trigger->bound.query != NULL);
     assert((phase < TRIGGER_READY) == error_is_set(&trigger->parsed.mistakes));
+    assert(phase == TRIGGER_INVALID || trigger->parsed.scaler != NULL);
+    assert((trigger->parsed.scaler != NULL) == (trigger->parsed.values[OPTION_QUERY] != NULL));
     trigger->phase = phase;
 }
 

@@ -54,7 +54,8 @@ enum trigger_needs {
     TRIGGER_NEEDS_OBJECT = TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA,
 };
 
-/* The phases of its life; but for the last one they say what became of the metadata. */
+/* The phases of its life; but for the last one they say what became of the metadata. In all but
+ * TRIGGER_INVALID it has a scaler. */
 enum trigger_phase {
     TRIGGER_INVALID,     /* mistakes: metadata without them makes another trigger */
     TRIGGER_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
@@ -67,7 +68,7 @@ enum trigger_phase {
  * moment. */
 struct trigger_parsed {
     const struct scaler *scaler; /* NULL where `scaler:` names none */
-    struct option_values *values[OPTION_SCOPES];
+    struct option_values *values[OPTION_SCOPES]; /* NULL, all of them, where there is no scaler */
     char *metric_name; /* normalised as KEDA does, without s<N>- */
     double target;
     int64_t idle_interval_ms;
