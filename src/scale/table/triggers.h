@@ -14,6 +14,7 @@
  *   metadata/identity              which trigger a call is of: namespace, name and metadata
  *   metadata/general               the keys of every trigger of any scaler
  *   trigger/trigger_policy         a trigger's policy: what it decides at each reading, and finds
+ *   trigger/object_refresh         when the Kubernetes API is asked again about its object; pure
  *   trigger/trigger                one trigger: its data
  *   trigger/trigger_objects        the ScaledObjects that triggers are of
  *   trigger/trigger_answers        what KEDA was answered

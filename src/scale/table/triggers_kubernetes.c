@@ -4,7 +4,6 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
-#include <sys/param.h>
 
 /* Takes the credentials. The replicas of the HPA are no reason to parse it again. */
 static void replace_credentials(struct triggers *triggers, struct trigger *trigger,
@@ -58,42 +57,22 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     return has_memory;
 }
 
-/*
- * Less and less often while measuring fails, from each second to each minute: changes are noticed
- * without it, too, and a source that is down for long has many triggers. Both are read together:
- *
- *     it works                                       nothing; the next failure begins with a second
- *     its credentials are being read (PENDING)       nothing
- *     it has mistakes, is refused, or held           credentials, if it has its own
- *     it is held, and the HPA's replicas were not    replicas: usually once, as nothing more is
- *     read since its outage began                    needed when they have been read
- *     its outage began after the last refresh        as above, and it begins with a second again
- */
 void triggers_refresh_object(const struct triggers *triggers, struct trigger *trigger,
                              int64_t now_ms)
 {
-    enum { MIN_INTERVAL_MS = 1000, MAX_INTERVAL_MS = 60 * 1000 };
     const struct own_credentials_settings *own = &triggers->settings.own;
     const struct trigger_last_answer *last = &trigger->answers.last;
-    struct trigger_kubernetes *known = &trigger->kubernetes;
-    bool is_held = trigger->answers.hold == TRIGGER_HOLD_ON;
-    bool is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED;
-    bool is_failing = error_is_set(&trigger->parsed.mistakes) || is_held || is_refused;
-    if (!is_failing || last->answer.replicas_from_ms > known->refreshed_at_ms)
-        known->refresh_interval_ms = 0;
-    if (!is_failing || trigger->phase == TRIGGER_PENDING)
-        return;
-
-    bool needs_replicas = trigger->parsed.needs & TRIGGER_NEEDS_HPA && is_held && own->reads_hpas &&
-                          known->hpa.replicas_at_ms < last->answer.replicas_from_ms;
-    if (!(trigger->parsed.needs & TRIGGER_NEEDS_CREDENTIALS) && !needs_replicas)
-        return;
-
-    int64_t interval_ms = MAX(known->refresh_interval_ms, MIN_INTERVAL_MS);
-    if (known->refreshed_at_ms > 0 && now_ms - known->refreshed_at_ms < interval_ms)
-        return;
-    known->refreshed_at_ms = now_ms;
-    known->refresh_interval_ms =
-        known->refresh_interval_ms == 0 ? interval_ms : MIN(2 * interval_ms, MAX_INTERVAL_MS);
-    own->refresh(own->context, &trigger->identity);
+    unsigned needs = trigger->parsed.needs;
+    const struct object_refresh_facts facts = {
+        .is_pending = trigger->phase == TRIGGER_PENDING,
+        .has_mistakes = error_is_set(&trigger->parsed.mistakes),
+        .is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED,
+        .is_held = trigger->answers.hold == TRIGGER_HOLD_ON,
+        .has_own_credentials = needs & TRIGGER_NEEDS_CREDENTIALS,
+        .has_replicas = needs & TRIGGER_NEEDS_HPA && own->reads_hpas,
+        .replicas_at_ms = trigger->kubernetes.hpa.replicas_at_ms,
+        .outage_since_ms = last->answer.replicas_from_ms,
+    };
+    if (object_refresh_is_due(&trigger->kubernetes.refresh, &facts, now_ms))
+        own->refresh(own->context, &trigger->identity);
 }

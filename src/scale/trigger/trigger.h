@@ -34,6 +34,7 @@
 #include "scale/answer/answer.h"
 #include "scale/answer/peer_values.h"
 #include "scale/metadata/identity.h"
+#include "scale/trigger/object_refresh.h"
 #include "scale/trigger/trigger_policy.h"
 
 #include <stdbool.h>
@@ -67,9 +68,9 @@ enum trigger_phase {
 /* What parsing (parse.h) makes of the metadata, and of the connections and credentials of the
  * moment. */
 struct trigger_parsed {
-    const struct scaler *scaler; /* NULL where `scaler:` names none */
+    const struct scaler *scaler;                 /* NULL where `scaler:` names none */
     struct option_values *values[OPTION_SCOPES]; /* NULL, all of them, where there is no scaler */
-    char *metric_name; /* normalised as KEDA does, without s<N>- */
+    char *metric_name;                           /* normalised as KEDA does, without s<N>- */
     double target;
     int64_t idle_interval_ms;
     struct answer_rules rules;
@@ -99,8 +100,7 @@ struct trigger_binding {
 struct trigger_kubernetes {
     struct credentials *credentials; /* as far as they are known; NULL: not yet */
     struct hpa_facts hpa;
-    int64_t refreshed_at_ms;     /* when they were read again as measuring failed; 0: never */
-    int64_t refresh_interval_ms; /* until they are read again while it fails; 0: it does not */
+    struct object_refresh refresh; /* when both are read again; object_refresh.c */
 };
 
 /* What KEDA was answered last about a trigger. */
