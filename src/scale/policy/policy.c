@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <math.h>
+#include <sys/param.h>
 
 /* The constants were chosen in the simulator (bench/policies.c; bench/README.md has the table and
  * what lost). */
@@ -271,37 +272,29 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
     return policy_whole(reading->in_flight / fmax(1, settings->in_flight_per_replica));
 }
 
-/*
- * The replicas of before a stall:
- *
- *   consumption stopped      what was asked for then
- *   it was idle before       the most that was asked for in the first interval since: its first
- *                            reading may have one message of many
- *   neither is known         the most that have been at work
- */
+/* The states are in policy.h. */
 static void note_before_stall(struct policy_decision *decision)
 {
     struct policy_before_stall *before = &decision->state->before_stall;
     int64_t at_ms = decision->last->at_ms;
-    int64_t most = decision->result.replicas;
-    bool is_moving = decision->flow.last_consumed > 0 || decision->waiting <= 0;
-    if (is_moving) {
-        before->replicas = most;
-        bool is_idle = decision->waiting <= 0 && !(decision->last->reading.in_flight > 0);
-        before->known = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
-        before->burst_until_ms = 0;
+    int64_t replicas = decision->result.replicas;
+    bool nothing_waits = decision->waiting <= 0;
+    if (nothing_waits || decision->flow.last_consumed > 0) {
+        bool is_idle = nothing_waits && !(decision->last->reading.in_flight > 0);
+        before->state = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
+        before->replicas = replicas;
         return;
     }
-    if (before->known == POLICY_BEFORE_IDLE) {
-        before->known = POLICY_BEFORE_KNOWN;
+    if (before->state == POLICY_BEFORE_IDLE) {
+        before->state = POLICY_BEFORE_BURST;
         before->burst_until_ms = at_ms + decision->input->basis.interval_ms;
     }
-    if (before->known == POLICY_BEFORE_UNKNOWN)
-        most = replicas_at_work(decision);
-    else if (at_ms >= before->burst_until_ms)
-        return;
-    if (most > before->replicas)
-        before->replicas = most;
+    if (before->state == POLICY_BEFORE_BURST && at_ms >= before->burst_until_ms)
+        before->state = POLICY_BEFORE_KNOWN;
+    if (before->state == POLICY_BEFORE_UNKNOWN)
+        replicas = replicas_at_work(decision);
+    if (before->state != POLICY_BEFORE_KNOWN)
+        before->replicas = MAX(before->replicas, replicas);
 }
 
 /* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
@@ -356,71 +349,62 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
 }
 
 /*
- * After a restart, or where another replica of the server alone saw the messages wait that are in
- * flight now, nobody here knows how many replicas there are: as many as there are consumers, or
- * messages in flight, one for each that may be at work. Once in each busy time: workers that take
- * more than one message would make the number grow without end. Where neither consumers nor
- * inFlightPerReplica are known, only after a restart: one worker may have taken a hundred.
+ * Workers of which nobody here knows: after a restart, or where another replica of the server alone
+ * saw the messages wait that are in flight now. As many as there are consumers, or messages in
+ * flight, one for each that may be at work. Once in each busy time: workers that take more than one
+ * message would make the number grow without end. Where neither consumers nor inFlightPerReplica
+ * are known, only after a restart: one worker may have taken a hundred.
  */
-static bool must_begin_peak(const struct policy_decision *decision)
+static int64_t unseen_workers(const struct policy_decision *decision)
 {
     const struct policy_state *state = decision->state;
-    bool is_known =
-        decision->last->reading.consumers > 0 || decision->settings->in_flight_per_replica > 0;
-    return !state->idle.has_begun || (state->peak.own == 0 && is_known);
-}
-
-static int64_t begin_peak(const struct policy_decision *decision)
-{
     const struct reading *reading = &decision->last->reading;
-    return reading->in_flight > 0 ? replicas_at_work(decision) : 0;
+    bool may_be_new = state->peak.own == 0 &&
+                      (reading->consumers > 0 || decision->settings->in_flight_per_replica > 0);
+    bool are_unseen = !state->idle.has_begun || may_be_new;
+    return are_unseen && reading->in_flight > 0 ? replicas_at_work(decision) : 0;
 }
 
-/* Of samples that are sent later it counts no more: who said so may have been wrong. */
-static int64_t peers_peak(const struct policy_decision *decision)
+static int64_t idle_for_ms(const struct policy_decision *decision)
+{
+    int64_t since_ms = decision->state->idle.since_ms;
+    return since_ms == 0 ? -1 : decision->last->at_ms - since_ms;
+}
+
+/* Those who said so may have been wrong. */
+static int64_t peak_of_peers(const struct policy_decision *decision)
 {
     const struct policy_peak *peak = &decision->state->peak;
     return decision->last->at_ms < peak->peers_until_ms ? peak->of_peers : 0;
 }
 
-/* What others asked for (policy.h) is no request of this one: it ends. */
-static void note_peak(struct policy_decision *decision)
-{
-    int64_t max = decision->settings->max_replicas;
-    int64_t replicas = decision->result.replicas;
-    if (max > 0 && replicas > max)
-        replicas = max;
-    if (replicas > decision->state->peak.own)
-        decision->state->peak.own = replicas;
-}
-
+/* The steps are in policy.h, at struct policy_peak. */
 static void keep_while_busy(struct policy_decision *decision)
 {
-    struct policy_idle *idle = &decision->state->idle;
-    struct policy_peak *peak = &decision->state->peak;
+    const struct policy_settings *settings = decision->settings;
+    struct policy_state *state = decision->state;
+    struct policy_peak *peak = &state->peak;
     struct policy_result *result = &decision->result;
-    if (decision->settings->idle_ms == 0)
+    if (settings->idle_ms == 0)
         return;
-    fold_idle(idle, decision);
-    if (must_begin_peak(decision)) {
-        int64_t of_workers = begin_peak(decision);
-        if (of_workers > peak->own) /* which a former source may have left */
-            peak->own = of_workers;
-    }
-    idle->has_begun = true;
-    int64_t idle_ms = idle->since_ms == 0 ? -1 : decision->last->at_ms - idle->since_ms;
-    result->active = idle_ms < decision->settings->idle_ms;
-    result->idle_for_ms = idle_ms;
-    int64_t of_peers = peers_peak(decision);
-    if (!result->active || (idle_ms >= 0 && peak->own == 0 && of_peers == 0)) {
+    fold_idle(&state->idle, decision);
+    result->idle_for_ms = idle_for_ms(decision);
+    peak->own = MAX(peak->own, unseen_workers(decision));
+    state->idle.has_begun = true;
+
+    int64_t of_peers = peak_of_peers(decision);
+    bool has_peak = peak->own > 0 || of_peers > 0;
+    bool is_idle = result->idle_for_ms >= 0;
+    result->active = !is_idle || (has_peak && result->idle_for_ms < settings->idle_ms);
+    if (!result->active) {
         peak->own = peak->of_peers = 0;
-        result->active = false;
         result->replicas = 0;
         result->term = POLICY_BY_IDLE;
         return;
     }
-    raise_to(decision, peak->own > 0 ? peak->own : 1, POLICY_BY_BUSY);
-    note_peak(decision);
+    raise_to(decision, MAX(peak->own, 1), POLICY_BY_BUSY);
+    int64_t max = settings->max_replicas > 0 ? settings->max_replicas : INT64_MAX;
+    peak->own = MAX(peak->own, MIN(result->replicas, max));
     raise_to(decision, of_peers, POLICY_BY_BUSY);
 }
 

@@ -66,33 +66,56 @@ unsigned policy_wants(const struct policy_settings *settings);
 
 /* scaleDownWhenIdle: since when the source has been idle. */
 struct policy_idle {
-    bool has_begun;   /* what was at work at the first decision is in the peak */
+    bool has_begun;   /* a decision was made: what was at work at the first one is in the peak */
     int64_t since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
     int64_t folded_until_ms; /* the samples until here are in it */
 };
 
-/* scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. */
+/*
+ * scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. A decision
+ * takes these steps; `own` and `of_peers` only rise but where all end:
+ *
+ *     there may be workers of which nobody here knows     own rises to those at work
+ *     idle for scaleDownWhenIdle, or idle and both are 0  both are 0, and so are the replicas: end
+ *     otherwise (busy, or idle for less)                  the replicas rise to own, 1 at least;
+ *                                                         own rises to the replicas;
+ *                                                         the replicas rise to of_peers, which is
+ *                                                         no request of this one, and ends
+ *
+ * From outside, other replicas of the server raise of_peers (trigger_policy_raise_peak()); and
+ * where the source changes both stay (trigger_policy_forget()): the workers may still be busy.
+ */
 struct policy_peak {
     int64_t own;      /* the most that was asked for since it was idle */
     int64_t of_peers; /* the same of other replicas of the server, or triggers of the object */
-    int64_t peers_until_ms; /* when of_peers ends to count */
+    int64_t peers_until_ms; /* of samples from here on of_peers counts as 0 */
 };
 
-/* What the last sample before a stall showed. */
+/*
+ * onStall: the replicas of before a stall, which `hold` keeps. The states, and what they are for a
+ * sample in which nothing was consumed though messages wait:
+ *
+ *     UNKNOWN  the policy has seen nothing but the stall    the most that have been at work
+ *     IDLE     nothing waited, and nothing was known to be  -> BURST
+ *              in flight (what Kafka has in flight counts
+ *              as waiting until it is committed)
+ *     BURST    messages came after IDLE: for an interval    the most that was asked for
+ *              the first reading may have one of many       -> KNOWN, when the interval is over
+ *     KNOWN    messages were consumed                       as they were
+ *
+ * Any other sample makes it IDLE or KNOWN, and the replicas those that it asks for.
+ */
 enum policy_before {
-    POLICY_BEFORE_UNKNOWN, /* the policy has seen nothing but the stall */
-    POLICY_BEFORE_IDLE,    /* nothing waited, and nothing was known to be in flight (what Kafka has
-                              in flight counts as waiting until it is committed) */
-    POLICY_BEFORE_KNOWN,   /* messages were consumed */
+    POLICY_BEFORE_UNKNOWN,
+    POLICY_BEFORE_IDLE,
+    POLICY_BEFORE_BURST,
+    POLICY_BEFORE_KNOWN,
 };
 
-/* onStall: the replicas of before a stall, which `hold` keeps. */
 struct policy_before_stall {
-    enum policy_before known;
+    enum policy_before state;
     int64_t replicas;
-    /* Messages came after POLICY_BEFORE_IDLE: until here, one interval later, `replicas` may still
-     * rise, as all of them may not have arrived; 0: it was not idle. */
-    int64_t burst_until_ms;
+    int64_t burst_until_ms; /* BURST */
 };
 
 /* maxWait: the replicas that it asked for, which become fewer only when fewer have been needed for
