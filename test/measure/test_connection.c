@@ -139,6 +139,78 @@ static void a_failure_that_is_over_does_not_count_for_the_next_one(void **state)
     assert_int_equal(failing_since_ms(polled), now_ms);
 }
 
+/* Two that only polls measure, and a third one at an interval, which came last; one at a time. They
+ * were measured, and then the connection failed and is back. */
+static void reconnect_polled(struct query *polled[2], struct query **ret_planned)
+{
+    schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
+    polled[0] = acquire("a");
+    polled[1] = acquire("b");
+    *ret_planned = hold_each("c", 5000);
+    connect_now();
+    answer(take(), 1); /* the planned one */
+    measure(polled[0], 1);
+    measure(polled[1], 1);
+    now_ms += 1000;
+    demand(polled[0]);
+    assert_ptr_equal(take(), polled[0]);
+    lose("restarting");
+    now_ms += 600000;
+    connect_now();
+}
+
+static void after_a_reconnect_what_only_polls_is_behind_the_others(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    for (int i = 0; i < 10; i++) {
+        assert_ptr_equal(take(), planned);
+        now_ms += 5000;
+        answer(planned, 2);
+    }
+    assert_int_equal(schedule_delay_ms(&connection.schedule, now_ms), 0);
+    assert_ptr_equal(take(), planned);
+    now_ms += 15000; /* more than a minute: nothing starves */
+    answer(planned, 2);
+    for (int i = 0; i < 2; i++) {
+        struct query *query = take();
+        assert_true(query == polled[0] || query == polled[1]);
+        answer(query, 2);
+    }
+    assert_ptr_equal(take(), planned);
+}
+
+static void after_a_reconnect_a_call_comes_first(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    demand(polled[1]);
+    assert_ptr_equal(take(), polled[1]);
+    answer(polled[1], 2);
+    assert_ptr_equal(take(), planned);
+}
+
+static void who_begins_to_want_it_after_a_reconnect_is_not_behind(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    assert_ptr_equal(take(), planned);
+    answer(planned, 2);
+    assert_int_equal(polled[1]->job.state, JOB_READY);
+    now_ms += 1000;
+    hold_each("b", 5000);
+    now_ms += 4000;
+    assert_ptr_equal(take(), polled[1]); /* due a second after the reconnect, and so before "c" */
+    answer(polled[1], 2);
+    assert_ptr_equal(take(), planned);
+}
+
 /* No attempt of its own has failed: another one was in flight. */
 static void an_outage_goes_on_in_the_query_that_takes_its_place(void **state)
 {
@@ -830,6 +902,9 @@ int main(void)
         TEST(a_failure_counts_from_the_first_unanswered_call),
         TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_failure_that_is_over_does_not_count_for_the_next_one),
+        TEST(after_a_reconnect_what_only_polls_is_behind_the_others),
+        TEST(after_a_reconnect_a_call_comes_first),
+        TEST(who_begins_to_want_it_after_a_reconnect_is_not_behind),
         TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
         TEST(a_failed_connection_fails_all_and_backs_off),

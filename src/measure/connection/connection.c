@@ -139,9 +139,10 @@ void connection_refused(struct connection *connection, const struct error *error
     set_failed(connection, error, now_ms);
 }
 
-/* All are measured at once, also those that only polls have measured: a connection alone ends no
- * outage, only a reading does, and what ended long ago must not count for the next one. The gap is
- * noted here, and not when the connection failed: samples may be kept, or inherited, since then. */
+/* All are due at once, also those that only polls have measured, which are behind the others
+ * (query_plan()): a connection alone ends no outage, only a reading does, and what ended long ago
+ * must not count for the next one. The gap is noted here, and not when the connection failed:
+ * samples may be kept, or inherited, since then. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
@@ -154,7 +155,7 @@ static void catch_up(struct query *query, int64_t now_ms)
         schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
     else {
         query->caught_up_ms = now_ms; /* until it is sent, whoever else comes or goes */
-        schedule_set_due(&connection->schedule, &query->job, now_ms);
+        query_plan(query, now_ms);
     }
 }
 

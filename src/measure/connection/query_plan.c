@@ -39,13 +39,19 @@ static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
     return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
 }
 
+/* After its connection came back it is due at once, whoever wants it (catch_up()). Where only polls
+ * do, that ends an outage that nobody asks about: for a minute all others go before it. */
 void query_plan(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     int64_t push_ms =
         push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
     int64_t due_ms = clock_earlier(interval_due_ms(query, now_ms), push_ms);
-    if (query->caught_up_ms > 0)
-        due_ms = MIN(due_ms, query->caught_up_ms);
-    schedule_want(&connection->schedule, &query->job, due_ms, now_ms);
+    int64_t late_from_ms = now_ms;
+    if (query->caught_up_ms > 0) {
+        if (due_ms == CLOCK_NEVER)
+            late_from_ms = query->caught_up_ms + SCHEDULE_PATIENCE_MS;
+        due_ms = query->caught_up_ms;
+    }
+    schedule_want(&connection->schedule, &query->job, due_ms, late_from_ms);
 }

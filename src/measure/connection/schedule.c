@@ -104,18 +104,24 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
         make_scheduled(schedule, job, due_ms);
 }
 
-void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms)
+void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t late_from_ms)
 {
-    bool was_wanted = job->state == JOB_SCHEDULED && job->due_ms == due_ms;
+    bool was_wanted =
+        job->state == JOB_READY || (job->state == JOB_SCHEDULED && job->due_ms == due_ms);
+    if (was_wanted && job->late_from_ms <= late_from_ms)
+        return;
+    if (job->state == JOB_READY && due_ms != CLOCK_NEVER)
+        leave_heap(schedule, job); /* it comes sooner from now on */
     schedule_set_due(schedule, job, due_ms);
-    if (job->state == JOB_SCHEDULED && !was_wanted)
-        job->late_from_ms = now_ms;
+    if (job->state == JOB_SCHEDULED)
+        job->late_from_ms = late_from_ms;
 }
 
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms)
 {
     if (schedule_is_spaced_out(job))
         return;
+    job->late_from_ms = MIN(job->late_from_ms, now_ms);
     if (job->state == JOB_IN_FLIGHT && job->sent_ms >= from_ms) {
         job->was_demanded = true;
         return;
@@ -280,6 +286,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->state = JOB_IN_FLIGHT;
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
+    job->late_from_ms = MIN(job->late_from_ms, now_ms); /* should it be returned */
     job->sent_ms = now_ms;
     job_groups_add_sent(&schedule->groups, job);
     schedule->in_flight_count++;

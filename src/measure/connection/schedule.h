@@ -85,9 +85,11 @@ void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_i
  * out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
-/* The same, for a job that may have had no user at due_ms. Where due_ms is in the past, the job's
- * delay counts from now_ms, unless it was due at that time before. */
-void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, int64_t now_ms);
+/* The same, for a job that nobody wants before late_from_ms: it is not late before, whenever it is
+ * due, and those that are late go before it. A job that was due at this time before, or is ready,
+ * keeps the earlier late_from_ms of the two. */
+void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
+                   int64_t late_from_ms);
 
 /*
  * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or
