@@ -173,6 +173,8 @@ static bool has_room(const struct history_chunk *chunk, const struct history_sam
            chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
 }
 
+/* The one before is the last again: newest_ms() reads it, of a chunk that gets no further sample,
+ * too. */
 static void drop_last(struct history_chunk *chunk)
 {
     chunk->used = chunk->last;

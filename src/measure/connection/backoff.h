@@ -13,7 +13,7 @@
  *                  the wait is one that callers have time for
  *
  * The first failure in a row is retried at once, the second after min_ms, and then the wait doubles
- * up to max_ms, each less a quarter at most (jitter). So it is for hang-ups. They are counted
+ * up to max_ms, each less a quarter at most (jitter). Hang-ups have the same waits, but are counted
  * separately: a source that closed connections for an hour, and then restarts, is reconnected to as
  * soon as any other.
  *

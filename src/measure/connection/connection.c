@@ -454,7 +454,9 @@ void connection_lost(struct connection *connection, const struct error *error, i
     if (may_have_died)
         naming_warn(&connection->naming, error,
                     "the client died in a pause: reconnecting before anything fails");
-    if (has_failed && !may_have_died) /* or others are sent once more before anything fails */
+    /* Otherwise others are sent once more before anything fails. What did fail is measured when its
+     * next call comes or it is due, as after any failed attempt. */
+    if (has_failed && !may_have_died)
         set_failed(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */

@@ -33,7 +33,7 @@
  *     - The state is the new one from the first pause on:
  *         _connected()    CONNECTED. Queries from next_walked on have not noted the outage that is
  *                         over: ask connection_is_catching_up() where that matters
- *         _refused()      FAILED, which is so of all queries at once
+ *         _refused()      FAILED, and with it all queries fail, whether the walk was there or not
  *         _lost()         DISCONNECTED. Queries that were in flight are still so until the walk
  *                         fails them, one by one; if all fail it goes on as _refused() does
  *     - In _query_ended() followers are given the reading one by one, and `known` still has the

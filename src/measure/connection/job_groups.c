@@ -217,7 +217,8 @@ static struct job *first_of_group(const struct job_group *group, enum job_class 
     return job_heap_first(least);
 }
 
-/* Both have their turns together. */
+/* Whether the job of the one group is sent before that of the other. Both are of classes whose
+ * turns are counted together, as those of turn_class. */
 static bool goes_before(const struct job_group *own, const struct job *job,
                         const struct job_group *others, const struct job *other,
                         enum job_class turn_class, int64_t urgent_key)

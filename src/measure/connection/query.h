@@ -37,7 +37,8 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
 
 /* A caller waits for a measurement that was sent at `from_ms` or later. The query is measured once
  * for all callers, and even if they leave. While a connection has failed, or the query is spaced
- * out after a time-out, callers hasten nothing. */
+ * out after a time-out, callers hasten nothing. A watcher is not notified of a failure that was
+ * there before: whoever waits looks at a snapshot after the demand. */
 void query_demand(struct query *query, int64_t from_ms);
 
 /* Changes the counts of the connection, for metrics: `held` more triggers (fewer, where it is

@@ -10,10 +10,13 @@
 /*
  * The source has stopped answering, so that it is no use to wait for this query either: the query
  * itself has been in flight for so long, or several others have. (One alone is more likely a query
- * that hangs, as are those that timed out last. What took long takes long again.)
+ * that hangs, as are those that timed out last. What took long takes long again: it counts when it
+ * has been in flight for SLOW_TIMES as long as the last time.) The walk ends at the second one that
+ * counts, or at the first that was sent lately; in between are at most the scaler's max_tasks.
  */
 static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {
+    enum { SLOW_TIMES = 2 };
     const struct connection *connection = query->connection;
     struct job *job;
     unsigned stuck = 0;
@@ -26,7 +29,7 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
         if (silent_ms < CONNECTION_STUCK_MS)
             break;
         bool is_own = job == &query->job;
-        bool is_slow = silent_ms < 2 * query_of_job(job)->known.duration_ms;
+        bool is_slow = silent_ms < SLOW_TIMES * query_of_job(job)->known.duration_ms;
         if (!is_own && (job->timeouts > 0 || is_slow))
             continue;
         for_ms = MAX(for_ms, silent_ms);

@@ -264,7 +264,7 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
         schedule->is_turn_of_slow = true;
 }
 
-/* For its turn, not for a client. */
+/* For how long it waited for its turn: what it waited for a client before does not count. */
 static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     int64_t since_ms = MAX(job_late_since_ms(job), schedule->served_from_ms);

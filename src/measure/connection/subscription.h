@@ -1,6 +1,6 @@
 /*
- * Which idle queries of a connection are subscribed to, by which id. When one is, push.h decides.
- * Whoever changes something here plans the query again (query_plan()).
+ * Which idle queries of a connection are subscribed to, and by which id. push.h decides when one
+ * is. Whoever changes something here plans the query again (query_plan()).
  *
  * Threads: as connection.h has it.
  */
@@ -27,7 +27,11 @@ int64_t subscription_spacing_ms(const struct connection *connection);
  * NULL: no query has it any more. */
 struct query *subscription_take_ended(struct connection *connection, uint64_t id);
 
-void subscription_forget(struct query *query, int64_t now_ms); /* it is lost with the client */
-void subscription_drop(struct query *query); /* is to be ended at the source, where there is one */
+/* The client is lost, and the query's subscription with it. */
+void subscription_forget(struct query *query, int64_t now_ms);
+
+/* Nobody needs the query's subscription any more: it is ended at the source. Nothing happens where
+ * there is none. */
+void subscription_drop(struct query *query);
 
 #endif

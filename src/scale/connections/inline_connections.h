@@ -4,9 +4,10 @@
  * write one of these can make us connect, so those of each namespace are counted, and none takes
  * all there are; one that two namespaces have counts for both.
  *
- * That holds for all connections, and for the few that have an agent process. A namespace gets
- * another one only while more are left than it already has: at most half where it is alone. Those
- * that the connections file needs are never among them, however many namespaces somebody claims.
+ * Those that have an agent process, of which there may be few, are counted separately as well, and
+ * limited in the same way. A namespace gets another one only while more are left than it already
+ * has: at most half where it is alone. Those that the connections file needs are never among them,
+ * however many namespaces somebody claims.
  *
  * Threads: one at a time (the server's turn lock).
  */

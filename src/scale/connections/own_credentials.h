@@ -50,8 +50,8 @@ struct own_credentials_request {
 const struct option *own_credentials_given(const struct option *table,
                                            const struct option_entry *entry);
 
-/* Whether it may be. False with the error; `*ret_is_pending` says whether the credentials may come
- * yet. */
+/* Whether the trigger may be measured so. False with the error; `*ret_is_pending` says whether the
+ * credentials may come yet. */
 bool own_credentials_admit(const struct own_credentials_settings *settings,
                            const struct own_credentials_request *request, bool *ret_is_pending,
                            struct error *error);

@@ -82,7 +82,7 @@ static const struct named_connection *find_named(const struct parse *parse, stru
     return NULL;
 }
 
-/* A connection that cannot be used is not chosen: what it says is not joined. */
+/* Leaves out a connection that cannot be used: its values are no part of the trigger. */
 static bool find_connection(const struct parse *parse, struct chosen *chosen)
 {
     const char *name = parse->parsed->connection_name;
