@@ -75,10 +75,9 @@ const struct option kafka_options[] = {
     {.key = "topic",
      QUERY(topic),
      .type = OPTION_STRING,
-     .doc =
-         "one topic, several between commas, or a POSIX extended regular expression that begins "
-         "with ^ (at most 5,000 topics); without it, all topics that the group has committed. A "
-         "topic that does not exist is an error, and is never created"},
+     .doc = "one topic, several between commas, or a POSIX extended regular expression that begins "
+            "with ^ (at most 5,000 topics); without it, all topics that the group has committed. A "
+            "topic that does not exist is an error, and is never created"},
     {.key = "partitionLimitation",
      QUERY(partition_limitation),
      .type = OPTION_RANGES,

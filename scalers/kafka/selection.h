@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* So many topics may a trigger have. The library finds a topic by a walk through all that its handle
- * has, when it is made, and in each answer with metadata: to make 5,000 takes 0.2 s of CPU time,
- * and 10,000 1.7 s, which is longer than a request for metadata is waited for. */
+/* So many topics may a trigger have. The library finds a topic by a walk through all that its
+ * handle has, when it is made, and in each answer with metadata: to make 5,000 takes 0.2 s of CPU
+ * time, and 10,000 1.7 s, which is longer than a request for metadata is waited for. */
 enum { KAFKA_SELECTION_MAX_TOPICS = 5000 };
 
 /* So many partitions may all topics of a trigger have, by what a broker says: the library takes

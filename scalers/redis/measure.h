@@ -3,13 +3,13 @@
  * links of a client, or of those of a cluster.
  *
  * A task is taken into a list of those that wait (`waiting`, `waiting_isolated`; in a cluster
- * redis_cluster_route() does so, with those of the node that has its key). When the link is ready it becomes one of a
- * command's, whose handler in requests/ answers or fails it, or sends the next command for it.
- * links.c times it out, returns it to be isolated, or has it wait again, to be sent on another
- * link. It is returned where another node has its key (MOVED); after ASK it is in `waiting_imports`
- * of that node. redis_cluster_lose() fails those of a node, and links.c those whose reply is too
- * large, or that the isolated link breaks with; without a cluster tasks end with the client. Its
- * deadline_ms is not used: its time counts from the link's last progress.
+ * redis_cluster_route() does so, with those of the node that has its key). When the link is ready
+ * it becomes one of a command's, whose handler in requests/ answers or fails it, or sends the next
+ * command for it. links.c times it out, returns it to be isolated, or has it wait again, to be sent
+ * on another link. It is returned where another node has its key (MOVED); after ASK it is in
+ * `waiting_imports` of that node. redis_cluster_lose() fails those of a node, and links.c those
+ * whose reply is too large, or that the isolated link breaks with; without a cluster tasks end with
+ * the client. Its deadline_ms is not used: its time counts from the link's last progress.
  *
  * Threads: that of the client.
  */

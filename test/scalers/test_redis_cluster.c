@@ -555,7 +555,8 @@ static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
     world_stop(&world);
 }
 
-/* So many addresses of the first node, then one of the second, within the time that a client has. */
+/* So many addresses of the first node, then one of the second, within the time that a client has.
+ */
 static bool connect_by_many(struct world *world, size_t count)
 {
     struct text addresses = {0};

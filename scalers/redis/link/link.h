@@ -77,8 +77,8 @@ enum redis_link_end {
     REDIS_LINK_BROKEN,    /* it was refused, or the server does not speak Redis's protocol */
 };
 
-/* The shortest time in which a Redis Cluster has another master: one that was silent for so long may
- * not know it yet. */
+/* The shortest time in which a Redis Cluster has another master: one that was silent for so long
+ * may not know it yet. */
 enum { REDIS_LATE_MS = 500 };
 
 /* How long a reply may take: the server may have stood still, and not be the master any more. */
