@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/process.h"
 
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
 enum { MAIN_RENEW_MS = 2000 };
@@ -21,6 +22,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
+    kafka_reservations_allow(&session->reservations, process_mappable_bytes());
     *ret_client = session;
     return true;
 }

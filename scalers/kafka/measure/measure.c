@@ -79,7 +79,7 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
 
 /* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
  * batch of their own, so that the others do not wait for it if it fails or takes long. Tasks whose
- * group has no reservation are queued. */
+ * group has no reservation are queued, but for these, which request nothing yet. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
     struct kafka_session *session = loop->session;
@@ -95,8 +95,8 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing
         if (task->isolate != isolate || needs_listing(loop, query) != for_listing ||
             !kafka_commits_is_free(session->commits, group, isolate, loop->now_ms))
             DL_APPEND(loop->waiting, task);
-        else if (!kafka_reservations_reserve(&session->reservations, group, isolate, deadline_ms,
-                                             loop->now_ms))
+        else if (!for_listing && !kafka_reservations_reserve(&session->reservations, group, isolate,
+                                                             deadline_ms, loop->now_ms))
             DL_APPEND(loop->queued[isolate], task);
         else {
             DL_APPEND(picked, task);
@@ -244,16 +244,17 @@ static int64_t next_ms(const struct loop *loop)
     DL_FOREACH(loop->waiting, task)
         if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
-    bool may_begin = loop->waiting != NULL;
+    bool may_leave = may_leave_queue(loop, false) || may_leave_queue(loop, true);
+    bool may_begin = loop->waiting != NULL || may_leave;
     for (int isolate = 0; isolate < 2; isolate++) {
-        may_begin = may_begin || may_leave_queue(loop, isolate);
         if (loop->queued[isolate] != NULL)
             next_ms =
                 MIN(next_ms, kafka_reservations_next_ms(&loop->session->reservations, isolate));
     }
     if (may_begin && must_gather(loop))
-        next_ms = MIN(next_ms, loop->batches->prev->began_ms + GATHER_MS);
-    return next_ms;
+        return MIN(next_ms, loop->batches->prev->began_ms + GATHER_MS);
+    /* A batch that failed as it began has left its space to those that wait. */
+    return may_leave ? loop->now_ms : next_ms;
 }
 
 static void wait_for_answers(const struct loop *loop)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "kafka/client/client.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/param.h>
 #include <utlist.h>
@@ -15,8 +16,11 @@ enum {
     SILENT_MS = 1000, /* a coordinator that takes longer may hang */
 };
 
-/* By whether they are isolated: some 5 MB and 2.5 MB. */
-static const size_t limits[] = {10000, 5000};
+enum {
+    LIMIT = 10000,              /* some 5 MB */
+    LEAST_BYTES = 28 << 20,     /* that an agent may map, which is enough for LIMIT */
+    BYTES_PER_PARTITION = 1500, /* more than it needs: other things grow, too */
+};
 
 struct reservation {
     size_t partitions;
@@ -28,7 +32,7 @@ struct reservation {
 
 struct reserving_group {
     char *name;
-    size_t partitions; /* 0: not known */
+    size_t partitions[2]; /* by whether all that there are were requested; 0: not known */
     int64_t used_ms;
     struct reservation kinds[2]; /* by whether they are isolated */
     UT_hash_handle hh;
@@ -56,10 +60,22 @@ static struct reserving_group *group_for(struct kafka_reservations *reservations
 
 /* ---- one reservation ---- */
 
+void kafka_reservations_allow(struct kafka_reservations *reservations, double mappable_bytes)
+{
+    if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
+        reservations->extra = (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
+}
+
+static size_t limit_of(const struct kafka_reservations *reservations, bool isolate)
+{
+    size_t limit = LIMIT + reservations->extra;
+    return isolate ? limit / 2 : limit;
+}
+
 static bool fits(const struct kafka_reservations *reservations, bool isolate, size_t partitions)
 {
     size_t held = reservations->kinds[isolate].partitions;
-    return held == 0 || held + partitions <= limits[isolate];
+    return held == 0 || held + partitions <= limit_of(reservations, isolate);
 }
 
 static void hold(struct kafka_reservations *reservations, struct reserving_group *group,
@@ -69,7 +85,7 @@ static void hold(struct kafka_reservations *reservations, struct reserving_group
     *reservation = (struct reservation){
         .partitions = partitions,
         .number = ++reservations->last_number,
-        .until_ms = isolate ? deadline_ms : MIN(deadline_ms, now_ms + SILENT_MS),
+        .until_ms = MIN(deadline_ms, now_ms + SILENT_MS),
     };
     reservations->kinds[isolate].partitions += partitions;
     DL_APPEND(reservations->kinds[isolate].held, reservation);
@@ -84,7 +100,8 @@ static void end(struct kafka_reservations *reservations, struct reservation *res
     DL_DELETE(kind->held, reservation);
     kind->partitions -= reservation->partitions;
     reservation->number = 0;
-    if (kind->partitions <= limits[isolate] / 2 && fits(reservations, isolate, kind->refused))
+    if (kind->partitions <= limit_of(reservations, isolate) / 2 &&
+        fits(reservations, isolate, kind->refused))
         kind->refused = 0;
 }
 
@@ -95,7 +112,8 @@ bool kafka_reservations_reserve(struct kafka_reservations *reservations, const c
 {
     struct reserving_group *group = group_for(reservations, name, now_ms);
     struct reservations_of_kind *kind = &reservations->kinds[isolate];
-    size_t partitions = group->partitions == 0 ? GUESS : group->partitions;
+    size_t known = MAX(group->partitions[false], group->partitions[true]);
+    size_t partitions = known == 0 ? GUESS : known;
     if (group->kinds[isolate].number != 0)
         return true;
     if (kind->refused > 0)
@@ -120,9 +138,9 @@ uint64_t kafka_reservations_confirm(struct kafka_reservations *reservations, con
     struct reserving_group *group = group_for(reservations, name, now_ms);
     struct reservation *reservation = &group->kinds[isolate];
     if (partitions > 0)
-        group->partitions = partitions;
+        group->partitions[false] = partitions;
     else
-        partitions = group->partitions == 0 ? GUESS : group->partitions;
+        partitions = group->partitions[true] == 0 ? GUESS : group->partitions[true];
     if (reservation->number != 0)
         end(reservations, reservation, isolate);
     if (!fits(reservations, isolate, partitions))
@@ -151,7 +169,7 @@ void kafka_reservations_cancel(struct kafka_reservations *reservations, const ch
 void kafka_reservations_note(struct kafka_reservations *reservations, const char *name,
                              size_t partitions, int64_t now_ms)
 {
-    group_for(reservations, name, now_ms)->partitions = MAX(partitions, 1);
+    group_for(reservations, name, now_ms)->partitions[true] = MAX(partitions, 1);
 }
 
 /* ---- time passes ---- */

@@ -12,8 +12,14 @@
  *     cancel     nothing is sent for it after all
  *
  * A reservation ends by itself after a second, so that a coordinator that hangs does not keep
- * others waiting. Isolated groups, which are likely to hang, have a limit of their own. A group
- * with more partitions than the limit is alone.
+ * others waiting for longer. Isolated groups, which are likely to hang, have a limit of their own.
+ * A group with more partitions than the limit is alone. Where a listing of topics is awaited
+ * nothing is reserved before the request itself.
+ *
+ * The price, where the groups of a connection have more partitions than the limit: they are
+ * measured in rounds, whoever their namespaces are, and when a coordinator begins to hang, all wait
+ * for a second per so many partitions of its groups. Connections of the connections file may have
+ * more memory, and so more partitions.
  *
  * Threads: the measuring thread. Owner: whoever has the struct, zeroed at first.
  */
@@ -30,6 +36,7 @@ struct reservation;
 struct kafka_reservations {
     struct reserving_group *groups;
     uint64_t last_number;
+    size_t extra; /* partitions beyond the smallest limit */
     struct reservations_of_kind {
         struct reservation *held; /* utlist, the oldest first */
         size_t partitions;        /* of all of them */
@@ -38,6 +45,10 @@ struct kafka_reservations {
 };
 
 void kafka_reservations_done(struct kafka_reservations *reservations);
+
+/* Raises the limit where the process may map more than the least that an agent has; INFINITY (not
+ * in an agent) does not. */
+void kafka_reservations_allow(struct kafka_reservations *reservations, double mappable_bytes);
 
 /* Reserves the group's partitions until the deadline at most; a group that has them already keeps
  * them. False: there is no space for it, and from now on for no other group, until there is. */

@@ -228,6 +228,26 @@ static void a_group_with_more_partitions_than_it_reserved_comes_again(void **sta
     assert_int_equal(test_feed_task(fixture->feed, 1)->started, 1);
 }
 
+/* Nothing comes that would wake the loop. */
+static void what_fails_at_once_leaves_its_space_to_those_that_wait(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_session *session;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "failing", "jobs", "7", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    session = fixture->client;
+    for (int round = 0; round < 2; round++) { /* in the second one it is known to have no such */
+        kafka_reservations_note(&session->reservations, "failing", LIMIT, clock_now_ms());
+        kafka_reservations_note(&session->reservations, "workers", LIMIT, clock_now_ms());
+        test_feed_set_timeout(fixture->feed, 5000);
+        kafka_mock_run_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_FAILED, "partition");
+        kafka_mock_assert_answered(fixture, 1);
+    }
+}
+
 /* Its call for offsets goes on when its batch is gone. */
 static void a_task_that_fails_leaves_its_offsets(void **state)
 {
@@ -338,6 +358,7 @@ int main(void)
         TEST(large_groups_are_measured_one_after_the_other),
         TEST(a_large_group_that_hangs_does_not_fail_the_others),
         TEST(a_group_with_more_partitions_than_it_reserved_comes_again),
+        TEST(what_fails_at_once_leaves_its_space_to_those_that_wait),
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),

@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "kafka/client/client.h"
 
+#include <math.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,10 +128,38 @@ static void isolated_groups_have_a_limit_of_their_own(void **state)
     assert_int_not_equal(confirm(reservations, "first", true, ISOLATED_LIMIT), 0);
     assert_false(reserve(reservations, "second", true));
     assert_true(reserve(reservations, "second", false));
-    kafka_reservations_maintain(reservations, DEADLINE_MS - 1); /* as long as it is waited for */
+    kafka_reservations_maintain(reservations, NOW_MS + LEASE_MS - 1);
     assert_false(reserve(reservations, "second", true));
-    kafka_reservations_maintain(reservations, DEADLINE_MS);
+    kafka_reservations_maintain(reservations, NOW_MS + LEASE_MS);
     assert_true(reserve(reservations, "second", true));
+}
+
+static void where_the_process_may_have_more_memory_the_limit_is_higher(void **state)
+{
+    struct kafka_reservations *reservations = *state;
+    kafka_reservations_allow(reservations, INFINITY);
+    kafka_reservations_allow(reservations, (28 << 20) - 1);
+    assert_int_equal(reservations->extra, 0);
+    kafka_reservations_allow(reservations, 96 << 20);
+    assert_true(reservations->extra > 4 * (size_t)LIMIT);
+    assert_int_not_equal(confirm(reservations, "first", false, 4 * LIMIT), 0);
+    assert_int_not_equal(confirm(reservations, "second", false, LIMIT), 0);
+    assert_int_equal(confirm(reservations, "third", false, LIMIT), 0);
+    assert_int_not_equal(confirm(reservations, "first", true, 2 * LIMIT), 0);
+    assert_int_equal(confirm(reservations, "second", true, LIMIT), 0);
+}
+
+/* One trigger names its topic, another one of the group does not. */
+static void what_a_group_has_in_all_is_not_what_one_topic_has(void **state)
+{
+    struct kafka_reservations *reservations = *state;
+    kafka_reservations_note(reservations, "group", LIMIT - 1, NOW_MS);
+    uint64_t number = confirm(reservations, "group", false, 10);
+    kafka_reservations_release(reservations, "group", false, number);
+    assert_true(reserve(reservations, "group", false));
+    assert_false(reserve(reservations, "other", false)); /* it may be for all */
+    assert_int_not_equal(confirm(reservations, "group", false, 10), 0);
+    assert_true(reserve(reservations, "other", false));
 }
 
 /* As where its topic does not exist. */
@@ -171,6 +201,8 @@ int main(void)
         TEST(a_group_that_has_more_than_it_reserved_may_have_to_wait),
         TEST(a_group_that_hangs_keeps_others_waiting_for_a_second),
         TEST(isolated_groups_have_a_limit_of_their_own),
+        TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
+        TEST(what_a_group_has_in_all_is_not_what_one_topic_has),
         TEST(a_group_of_which_nothing_is_sent_has_no_reservation),
         TEST(a_group_is_forgotten_after_a_time_without_reservations),
     };
