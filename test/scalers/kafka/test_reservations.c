@@ -142,10 +142,10 @@ static void where_the_process_may_have_more_memory_the_limit_is_higher(void **st
     assert_int_equal(reservations->extra, 0);
     kafka_reservations_allow(reservations, 96 << 20);
     assert_true(reservations->extra > 4 * (size_t)LIMIT);
-    assert_int_not_equal(confirm(reservations, "first", false, 4 * LIMIT), 0);
+    assert_int_not_equal(confirm(reservations, "first", false, (size_t)4 * LIMIT), 0);
     assert_int_not_equal(confirm(reservations, "second", false, LIMIT), 0);
     assert_int_equal(confirm(reservations, "third", false, LIMIT), 0);
-    assert_int_not_equal(confirm(reservations, "first", true, 2 * LIMIT), 0);
+    assert_int_not_equal(confirm(reservations, "first", true, (size_t)2 * LIMIT), 0);
     assert_int_equal(confirm(reservations, "second", true, LIMIT), 0);
 }
 
