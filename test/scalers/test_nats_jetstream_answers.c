@@ -293,6 +293,9 @@ static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
     assert_true(finds(alone, &(struct nats_jsz_account){"shop", "shop"}, NULL));
     assert_true(finds(alone, &(struct nats_jsz_account){"shop", "elsewhere"}, NULL));
     assert_true(finds(alone, &(struct nats_jsz_account){NULL, "A"}, NULL));
+    /* Before 2.9.10, and without its configuration, which a cluster's listing alone has. */
+    assert_true(finds(JSZ("0", CONSUMER(CLUSTER("\"a\"", ""))),
+                      &(struct nats_jsz_account){"shop", "shop"}, NULL));
     assert_false(finds(alone, &(struct nats_jsz_account){"none", "none"}, "account \"none\""));
     assert_false(finds(alone, &(struct nats_jsz_account){"other", "other"}, "stream \"orders\""));
 }

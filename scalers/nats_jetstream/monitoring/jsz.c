@@ -241,8 +241,8 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *qu
     if (leader == NULL || leader[0] == '\0')
         return nats_consumer_info_no_leader(query, error);
     const json_t *others = json_object_get(cluster, "replicas");
-    if (json_array_size(others) == 0)
-        return check_alone(jsz, query, consumer, error);
+    if (json_array_size(others) == 0) /* before 2.9.10 a server alone lists itself as well */
+        return !jsz->is_clustered || check_alone(jsz, query, consumer, error);
     for (size_t i = 0; i < json_array_size(others); i++)
         if (text_equal(string_of(json_array_get(others, i), "name"), leader))
             return error_unavailable(error,
