@@ -266,6 +266,8 @@ static void adopt(struct redis_cluster *cluster, struct redis_slot_map *map)
     cluster->map = map;
     cluster->discovery.map = map;
     cluster->has_moved = false;
+    if (is_new) /* what failed since it was requested did so by the one before */
+        cluster->is_doubtful = false;
     memset(cluster->moves, 0, sizeof(cluster->moves));
     struct redis_client *client;
     struct redis_client *following;

@@ -25,6 +25,7 @@ export function downloadLink(label) {
   const link = el("a", {
     onclick: (event) => {
       event.preventDefault();
+      if (!link.hasAttribute("href")) return; // not set yet
       save(link.href, link.download).then(() => say(""), (error) => say(`${label}: ${error.message}`));
     },
   }, label);
