@@ -56,6 +56,18 @@ void core_client_init(struct core_client *client, int port, grpc_compression_alg
     grpc_channel_credentials_release(credentials);
 }
 
+void core_client_connect(struct core_client *client)
+{
+    gpr_timespec end = in_ms(10000);
+    grpc_connectivity_state now;
+    while ((now = grpc_channel_check_connectivity_state(client->channel, 1)) !=
+           GRPC_CHANNEL_READY) {
+        grpc_channel_watch_connectivity_state(client->channel, now, end, client->queue, client);
+        assert_int_equal(
+            grpc_completion_queue_pluck(client->queue, client, in_ms(20000), NULL).success, 1);
+    }
+}
+
 void core_client_read(struct core_client *client, long ms)
 {
     gpr_timespec until =

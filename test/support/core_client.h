@@ -37,6 +37,12 @@ void core_client_secure(const struct certificate *certificate);
 
 /* gRPC must be initialised. `compression` of what it sends. */
 void core_client_init(struct core_client *client, int port, grpc_compression_algorithm compression);
+
+/* Connects now, and again while that fails, for at most ten seconds. The core (1.51) looks at the
+ * `errno` of connect() only after it has allocated memory, which may change it; a connection that
+ * is under way then counts as failed. */
+void core_client_connect(struct core_client *client);
+
 void core_client_done(struct core_client *client);
 
 /* Reads what the server sends, for so long: gRPC does so only while somebody waits, and a server
