@@ -41,6 +41,7 @@ def values_for(client, requested, seconds):
     return found
 
 
+@pytest.mark.timeout(400)  # what it may wait for takes 340 seconds, and two nodes have to start
 def test_messages_are_not_0_while_their_leader_moves(nodes, client):
     """The node of a former leader keeps a sample of 0, which is all that the statistics have until the next one reports."""
     first, second = nodes
