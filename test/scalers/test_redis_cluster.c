@@ -532,10 +532,10 @@ static void a_node_that_forgets_all_slots_is_not_believed(void **state)
     world_stop(&world);
 }
 
-/* Nobody tells it of the new master, who was a replica of the former one. */
-static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
+/* Nobody tells the first node of the new master, who was a replica of the former one, and connects
+ * so slowly. */
+static void measure_where_the_map_leads_nowhere(int wait_ms)
 {
-    (void)state;
     struct world world;
     world_begin(&world);
     _cleanup_(memory_free) char *slots =
@@ -545,14 +545,76 @@ static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
     add_line(&world, 0, (struct redis_line){"CLUSTER SLOTS", slots});
     add_slots(&world, 1, 1, 0);
     add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    add_line(&world, 1, LINE("CLIENT SETNAME", "+OK\r\n", .wait_ms = wait_ms));
     assert_true(world_connect(&world));
-    test_feed_stay(world.feed, TIMEOUT_MS / 2);
+    test_feed_stay(world.feed, TIMEOUT_MS / 2 + wait_ms);
     world_run(&world);
     assert_ended_with(world.feed, 0, TASK_FAILED, "cannot connect to Redis at 127.0.0.1:1");
     test_feed_again(world.feed);
     world_run(&world);
     assert_waiting(world.feed, 0, 3);
     world_stop(&world);
+}
+
+static void where_a_map_leads_nowhere_another_node_is_asked(void **state)
+{
+    (void)state;
+    measure_where_the_map_leads_nowhere(0);
+}
+
+/* The near one, whose map leads nowhere, would reply before it. */
+static void where_a_map_leads_nowhere_a_node_far_away_is_asked(void **state)
+{
+    (void)state;
+    measure_where_the_map_leads_nowhere(600);
+}
+
+static void a_map_that_is_doubted_for_long_costs_few_connections(void **state)
+{
+    enum { DOUBTED_MS = 3500, SLOTS_LINE = 1 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n"));
+    assert_true(world_connect(&world));
+    for (int64_t until_ms = clock_now_ms() + DOUBTED_MS; clock_now_ms() < until_ms;) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
+        usleep(10 * 1000);
+    }
+    assert_in_range(redis_peer_used(&world.peers[0], SLOTS_LINE), 3, 5);
+    assert_int_equal(redis_peer_connections(&world.peers[0]), 3); /* to measure, and two for maps */
+    world_stop(&world);
+}
+
+/* As where there are more nodes than a namespace may have links. */
+static void the_map_is_read_where_no_more_links_are_allowed(void **state)
+{
+    enum { SLOTS_LINE = 2 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", ":3\r\n", .times = 1));
+    add_line(&world, 0, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n"));
+    scaler_set_tenant(1, false);
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    struct redis_link_budget *budget = &((struct redis_cluster *)world.client)->link_budget;
+    struct source_memory others = {0};
+    size_t count = budget->count;
+    budget->count = REDIS_MAX_NODES;
+    while (source_memory_set(&others, others.used + 4096))
+        continue;
+    test_feed_stay(world.feed, TIMEOUT_MS / 2);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_true(redis_peer_used(&world.peers[0], SLOTS_LINE) > 1);
+    assert_true(source_memory_set(&others, 0));
+    budget->count = count;
+    world_stop(&world);
+    scaler_set_tenant(0, false);
 }
 
 /* So many addresses of the first node, then one of the second, within the time that a client has.
@@ -770,6 +832,9 @@ int main(void)
         cmocka_unit_test(a_node_that_knows_no_slots_is_passed_over),
         cmocka_unit_test(a_node_that_forgets_all_slots_is_not_believed),
         cmocka_unit_test(where_a_map_leads_nowhere_another_node_is_asked),
+        cmocka_unit_test(where_a_map_leads_nowhere_a_node_far_away_is_asked),
+        cmocka_unit_test(a_map_that_is_doubted_for_long_costs_few_connections),
+        cmocka_unit_test(the_map_is_read_where_no_more_links_are_allowed),
         cmocka_unit_test(nodes_that_are_all_slow_have_the_time_that_they_need),
         cmocka_unit_test(nodes_that_do_not_respond_keep_nobody_from_the_others),
         cmocka_unit_test(a_node_at_an_address_of_this_machine_gets_nothing),

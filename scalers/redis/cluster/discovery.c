@@ -8,13 +8,14 @@
 #include <stdlib.h>
 
 enum {
-    NEXT_MS = 200,  /* after which the next node is asked, too */
-    NODE_MS = 1000, /* that a node has at least, where there is so much */
+    NEXT_MS = 200,    /* after which the next node is asked, too */
+    NODE_MS = 1000,   /* that a node has at least, where there is so much */
+    CHANGE_MS = 3000, /* between two connections that are closed for a doubt */
     MAX_REASONS = 1024,
 };
 
 /* In which order they are asked. */
-enum { RANK_FIRST, RANK_SOURCE, RANK_FAILING, RANKS };
+enum { RANK_FIRST, RANK_DOUBTED, RANK_FAILING, RANKS };
 
 void redis_discovery_init(struct redis_discovery *discovery,
                           const struct redis_connection_options *options,
@@ -26,7 +27,6 @@ void redis_discovery_init(struct redis_discovery *discovery,
         struct redis_attempt *attempt = &discovery->attempts[i];
         attempt->discovery = discovery;
         redis_server_init(&attempt->server, &like->login, like->tls);
-        attempt->server.budget = like->budget;
     }
 }
 
@@ -71,14 +71,19 @@ static char *host_at(const struct redis_discovery *discovery, size_t index, int 
     return text_copy(discovery->map->nodes[index].host);
 }
 
+static bool is_source(const struct redis_discovery *discovery, size_t index)
+{
+    int port = 0;
+    _cleanup_(memory_free) char *host = host_at(discovery, index, &port);
+    _cleanup_(memory_free) char *address = redis_server_address_of(host, port);
+    return text_equal(address, discovery->source);
+}
+
 static size_t rank_at(const struct redis_discovery *discovery, size_t index)
 {
     if (index < count_nodes(discovery) && discovery->map->nodes[index].is_failing)
         return RANK_FAILING;
-    int port = 0;
-    _cleanup_(memory_free) char *host = host_at(discovery, index, &port);
-    _cleanup_(memory_free) char *address = redis_server_address_of(host, port);
-    return text_equal(address, discovery->source) ? RANK_SOURCE : RANK_FIRST;
+    return discovery->is_doubted && is_source(discovery, index) ? RANK_DOUBTED : RANK_FIRST;
 }
 
 /* Passes those whose turn it is not. False: all were asked. */
@@ -168,7 +173,7 @@ static void begin(struct redis_attempt *attempt, int64_t now_ms)
     discovery->next_at_ms = now_ms + NEXT_MS;
     redis_server_set_address(&attempt->server, host, port);
     attempt->server.may_be_local = index >= count_nodes(discovery) || discovery->is_local;
-    attempt->begun_ms = now_ms;
+    attempt->begun_ms = discovery->begun_ms = now_ms;
     attempt->link =
         redis_link_open(&attempt->server, NULL, discovery->until_ms, &owner, &attempt->failed);
     if (attempt->link == NULL)
@@ -181,7 +186,7 @@ static void ask_kept(struct redis_attempt *attempt, int64_t now_ms)
 {
     struct redis_discovery *discovery = attempt->discovery;
     discovery->next_at_ms = now_ms + REDIS_LATE_MS;
-    attempt->begun_ms = now_ms;
+    attempt->begun_ms = discovery->begun_ms = now_ms;
     send_request(attempt->link);
     if (!redis_link_flush(attempt->link, &attempt->failed))
         fail(attempt);
@@ -193,15 +198,17 @@ void redis_discovery_request(struct redis_discovery *discovery, bool is_doubted,
     error_done(&discovery->error);
     error_done(&discovery->failures);
     discovery->is_requesting = true;
+    discovery->is_doubted = is_doubted;
     discovery->requested_ms = now_ms;
     discovery->until_ms = until_ms;
     discovery->next_at_ms = 0;
     discovery->first = next_index(discovery);
     discovery->passed = 0;
     struct redis_attempt *kept = TAKE(discovery->kept);
-    if (kept != NULL && is_doubted)
+    if (kept != NULL && is_doubted && now_ms >= discovery->changed_ms + CHANGE_MS) {
+        discovery->changed_ms = now_ms;
         redis_link_free(TAKE(kept->link));
-    else if (kept != NULL)
+    } else if (kept != NULL)
         ask_kept(kept, now_ms);
 }
 
@@ -217,15 +224,32 @@ static struct redis_attempt *find_place(struct redis_discovery *discovery)
     return oldest;
 }
 
+static bool is_any_asked(const struct redis_discovery *discovery)
+{
+    size_t i = 0;
+    while (i < REDIS_DISCOVERY_LINKS && discovery->attempts[i].link == NULL)
+        i++;
+    return i < REDIS_DISCOVERY_LINKS;
+}
+
+/* When the next one may be asked, in this place. */
+static int64_t turn_ms(const struct redis_discovery *discovery, const struct redis_attempt *place)
+{
+    int64_t at_ms = discovery->next_at_ms;
+    if (is_any_asked(discovery) && rank_at(discovery, next_index(discovery)) == RANK_DOUBTED)
+        at_ms = discovery->begun_ms + NODE_MS;
+    if (place->link != NULL && place->begun_ms + NODE_MS > at_ms)
+        at_ms = place->begun_ms + NODE_MS;
+    return at_ms;
+}
+
 /* True: the next one is asked. False: it is not its turn yet; lowers *next_ms to when it is. */
 static bool ask_next(struct redis_discovery *discovery, int64_t now_ms, int64_t *next_ms)
 {
     if (!has_next(discovery))
         return false;
     struct redis_attempt *place = find_place(discovery);
-    int64_t at_ms = discovery->next_at_ms;
-    if (place->link != NULL && place->begun_ms + NODE_MS > at_ms)
-        at_ms = place->begun_ms + NODE_MS;
+    int64_t at_ms = turn_ms(discovery, place);
     if (now_ms < at_ms) {
         *next_ms = clock_earlier(*next_ms, at_ms);
         return false;
@@ -234,14 +258,6 @@ static bool ask_next(struct redis_discovery *discovery, int64_t now_ms, int64_t 
         fail_overdue(place);
     begin(place, now_ms);
     return true;
-}
-
-static bool is_any_asked(const struct redis_discovery *discovery)
-{
-    size_t i = 0;
-    while (i < REDIS_DISCOVERY_LINKS && discovery->attempts[i].link == NULL)
-        i++;
-    return i < REDIS_DISCOVERY_LINKS;
 }
 
 /* Those that are not connected have more addresses to try. */
