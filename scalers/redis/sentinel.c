@@ -16,8 +16,10 @@ static const char switch_channel[] = "+switch-master";
 enum {
     CONNECT_MS = 1500, /* less than a client has */
     RETRY_MS = 1000,
-    PING_MS = 2000, /* Sentinels notice a dead master after a time like this */
-    GRACE_MS = 200, /* for the others, once one has answered */
+    PING_MS = 2000,             /* Sentinels notice a dead master after a time like this */
+    GRACE_MS = 200,             /* for the others, once one has answered */
+    REFRESH_MS = 60 * 1000,     /* SENTINEL REMOVE and MONITOR name another master unreported */
+    SILENT_MS = 3 * REFRESH_MS, /* while others answer: it may be gone for good */
     MAX_EXPLAINED = 3,
 };
 
@@ -26,12 +28,15 @@ struct sentinel {
     struct redis_link *link; /* NULL: none */
     const char *master;      /* its name */
     struct error error;      /* why it was lost */
+    int64_t lost_ms;         /* since when it does not answer; 0: it does */
     int64_t retry_ms;
     bool is_requesting; /* for the first time, or since +switch-master */
     bool has_switched;  /* in this step */
 
-    /* The newest answer. */
     long long epoch; /* of a reply whose address is still to come */
+
+    /* The newest answer. */
+    int64_t answered_ms; /* 0: there is none yet */
     long long known_epoch;
     char *host; /* NULL: none yet */
     int port;
@@ -127,6 +132,8 @@ static void on_address(struct redis_link *link, struct redis_command *command,
     sentinel->host = text_copy(host->str);
     sentinel->port = atoi(port->str);
     sentinel->known_epoch = sentinel->epoch;
+    sentinel->answered_ms = clock_now_ms();
+    sentinel->lost_ms = 0;
     sentinel->is_requesting = false;
 }
 
@@ -167,6 +174,8 @@ static void lose(struct sentinel *sentinel, struct error *error)
 {
     redis_link_free(TAKE(sentinel->link));
     sentinel->is_requesting = false;
+    if (sentinel->lost_ms == 0)
+        sentinel->lost_ms = clock_now_ms();
     error_done(&sentinel->error);
     error_move(&sentinel->error, error);
 }
@@ -244,6 +253,9 @@ void redis_sentinels_receive(struct redis_sentinels *sentinels)
 static int64_t check(struct sentinel *sentinel, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
+    int64_t refresh_ms = sentinel->answered_ms + REFRESH_MS;
+    if (sentinel->link != NULL && sentinel->link->state == REDIS_LINK_READY && now_ms >= refresh_ms)
+        redis_link_free(TAKE(sentinel->link)); /* subscribed, it cannot ask */
     if (sentinel->link == NULL && now_ms >= sentinel->retry_ms)
         open_link(sentinel, now_ms);
     struct redis_link *link = sentinel->link;
@@ -261,7 +273,7 @@ static int64_t check(struct sentinel *sentinel, int64_t now_ms)
         lose(sentinel, &error);
         return sentinel->retry_ms;
     }
-    return link->ping.sent_ms + PING_MS;
+    return clock_earlier(link->ping.sent_ms + PING_MS, refresh_ms);
 }
 
 int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms)
@@ -322,13 +334,26 @@ bool redis_sentinels_are_local(const struct redis_sentinels *sentinels)
     return i < sentinels->count;
 }
 
+/* The last answer of any of them. */
+static int64_t answered_ms(const struct redis_sentinels *sentinels)
+{
+    int64_t newest_ms = 0;
+    for (size_t i = 0; i < sentinels->count; i++)
+        if (sentinels->all[i].answered_ms > newest_ms)
+            newest_ms = sentinels->all[i].answered_ms;
+    return newest_ms;
+}
+
 bool redis_sentinels_master(const struct redis_sentinels *sentinels, const char **ret_host,
                             int *ret_port, struct error *error)
 {
     const struct sentinel *best = NULL;
+    int64_t newest_ms = answered_ms(sentinels);
     for (size_t i = 0; i < sentinels->count; i++) {
         const struct sentinel *sentinel = &sentinels->all[i];
-        if (sentinel->host != NULL && (best == NULL || sentinel->known_epoch > best->known_epoch))
+        bool is_gone = sentinel->lost_ms != 0 && newest_ms >= sentinel->lost_ms + SILENT_MS;
+        if (sentinel->host != NULL && !is_gone &&
+            (best == NULL || sentinel->known_epoch > best->known_epoch))
             best = sentinel;
     }
     if (best == NULL)

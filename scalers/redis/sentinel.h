@@ -1,11 +1,13 @@
 /*
  * The Sentinels of a connection: which server is the master, as those say that have the highest
  * config-epoch. All that are listed are asked, and one that answers is enough; a dead one is tried
- * again each second. Each has one connection, which is subscribed to +switch-master and asked again
- * when that comes.
+ * again each second. Each has one connection, which is subscribed to +switch-master, and is made
+ * again to ask once that comes, or after a minute: a master that is removed and monitored anew is
+ * not reported there.
  *
  * What a Sentinel has said counts until it says something else: a master of an older epoch is not
- * believed while the client lives. Whether the server itself agrees its ROLE says
+ * believed. But where it has said nothing for three minutes, and others have, it counts no more:
+ * the epoch of a master that is monitored anew is 0. Whether the server itself agrees its ROLE says
  * (redis/link/setup.h).
  *
  * Threads: that of the client. Owner: the client.

@@ -31,6 +31,8 @@ enum {
     RETRY_MS = 1000,
     PING_MS = 2000,
     GRACE_MS = 200,
+    REFRESH_MS = 60 * 1000,
+    SILENT_MS = 3 * REFRESH_MS,
 };
 
 /* Lists have as many elements as the number of their master says: 1 or 2. */
@@ -499,6 +501,75 @@ static void a_sentinel_that_reports_failovers_without_end_is_asked_once_per_seco
     world_stop(&world);
 }
 
+/* ---- SENTINEL REMOVE and MONITOR, which are no failover ---- */
+
+static void another_master_is_found_within_a_minute_without_a_failover(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 5, 0);
+    names_master(&world, 0, 0, 0, 1);
+    replies_to_pings(&world, 0);
+    connect_client(&world);
+    fast_time_pass(REFRESH_MS - 1000);
+    measure_for(&world, 500);
+    assert_int_equal(redis_peer_connections(&world.sentinels[0]), 1);
+    fast_time_pass(1000);
+    assert_true(measure(&world) == 2);
+    assert_int_equal(redis_peer_connections(&world.sentinels[0]), 2);
+    world_stop(&world);
+}
+
+/* A failover is not waited for: it would have been reported. */
+static void nothing_is_held_up_while_a_sentinel_is_asked_once_per_minute(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 5, 0);
+    is_silent(&world, 0, 2);
+    replies_to_pings(&world, 0);
+    connect_client(&world);
+    fast_time_pass(REFRESH_MS);
+    measure_for(&world, CONNECT_MS - 1);
+    assert_int_equal(redis_peer_connections(&world.sentinels[0]), 2);
+    world_stop(&world);
+}
+
+static void a_sentinel_that_is_gone_for_minutes_no_longer_outvotes_the_others(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, SENTINELS);
+    names_master(&world, 0, 0, 8, 0);
+    names_master(&world, 1, 0, 0, 1);
+    replies_to_pings(&world, 1);
+    connect_client(&world);
+    stop_sentinel(&world, 0);
+    for (int64_t ms = 0; ms < SILENT_MS; ms += REFRESH_MS) {
+        measure_for(&world, 100);
+        fast_time_pass(REFRESH_MS);
+    }
+    assert_true(measure(&world) == 2);
+    world_stop(&world);
+}
+
+/* They may be back, and nobody says anything else. */
+static void sentinels_that_are_all_gone_are_believed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 0, 8, 0);
+    connect_client(&world);
+    stop_sentinel(&world, 0);
+    fast_time_pass(2 * SILENT_MS);
+    assert_true(measure(&world) == 1);
+    assert_true(measure(&world) == 1);
+    world_stop(&world);
+}
+
 /* ---- whether it still works ---- */
 
 static void a_sentinel_that_replies_to_no_ping_is_connected_to_again(void **state)
@@ -549,6 +620,10 @@ int main(void)
         cmocka_unit_test(a_failover_right_behind_the_reply_to_subscribe_is_noticed),
         cmocka_unit_test(what_is_in_flight_at_the_former_master_is_sent_to_the_new_one),
         cmocka_unit_test(a_sentinel_that_reports_failovers_without_end_is_asked_once_per_second),
+        cmocka_unit_test(another_master_is_found_within_a_minute_without_a_failover),
+        cmocka_unit_test(nothing_is_held_up_while_a_sentinel_is_asked_once_per_minute),
+        cmocka_unit_test(a_sentinel_that_is_gone_for_minutes_no_longer_outvotes_the_others),
+        cmocka_unit_test(sentinels_that_are_all_gone_are_believed),
         cmocka_unit_test(a_sentinel_that_replies_to_no_ping_is_connected_to_again),
         cmocka_unit_test(a_sentinel_that_cannot_be_connected_to_is_tried_each_second),
     };
