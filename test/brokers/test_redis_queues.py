@@ -11,11 +11,12 @@ import pytest
 from support.certificates import make_certificates
 from support.clients.grpc_client import Client, refusal
 from support.brokers.job_queues import RQ, BullMQ
+from support.network.links import LongLink
 from support.process import wait_until
 from support.brokers.push import Streams
 from support.brokers.redis import Redis
 from support.server.server import Server
-from support.clients.story import answers, unavailable, value
+from support.clients.story import Values, answers, unavailable, value
 
 CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "2000"))
 RQ_CIRCLES = int(os.environ.get("BACKLOG_CIRCLES", "50"))  # these are slow
@@ -247,6 +248,20 @@ def test_bullmq_pushes_what_is_added_resumed_and_falls_due(broker, redis, server
             streams.wait_for_pushes([0] * (number + 1))
             for words in after:
                 bullmq.call(words)
+
+
+def test_jobs_that_fall_due_all_the_time_are_counted_at_a_redis_far_away(broker, redis):
+    """A reply takes 1.6 s, and each 50 ms a job falls due, which no worker takes."""
+    now_ms = int(time.time() * 1000)
+    redis.call("ZADD", "bull:far:delayed", *itertools.chain.from_iterable(
+        ((now_ms + 50 * number) * 0x1000, number) for number in range(2000)))
+    with LongLink(broker.port, 0.8) as link, Server() as server, Client(server.port) as client:
+        requested = {"scaler": "redis", "address": f"127.0.0.1:{link.port}", "library": "bullmq", "queueName": "far"}
+        with Values(client, requested) as values:
+            wait_until(lambda: any(values.seen), SECONDS, "an answer")
+        counted = next(filter(None, values.seen))
+        due = (time.time() * 1000 - now_ms) / 50
+        assert due - 100 < counted < due + 40  # some are counted a second or two before they are due
 
 
 @pytest.mark.parametrize("bullmq", ["bullmq"], indirect=True)

@@ -683,6 +683,32 @@ static void the_server_says_what_is_due(void **state)
                  "could not be followed");
 }
 
+#define JOB_OF_1990 "*2\r\n$1\r\n7\r\n$16\r\n2585186304000000\r\n"
+
+/* Its time goes on by ten seconds with each reply. */
+static void a_server_that_replies_too_slowly_is_named(void **state)
+{
+    (void)state;
+    assert_error(measure(&scaler_redis,
+                         SCRIPT({"EXEC", PARTS_AT("1000000000", JOB_OF_1990), .times = 1},
+                                {"EXEC", PARTS_AT("1000000010", JOB_OF_1990), .times = 1},
+                                {"EXEC", PARTS_AT("1000000020", JOB_OF_1990), .times = 1},
+                                {"EXEC", PARTS_AT("1000000030", JOB_OF_1990), .times = 1}),
+                         VIDEOS, 1, 2000),
+                 "replies too slowly");
+}
+
+/* Each attempt is answered within the time of a task. */
+static void attempts_to_count_what_is_due_end_with_the_tasks_time(void **state)
+{
+    (void)state;
+    assert_error(
+        measure(&scaler_redis,
+                SCRIPT({"EXEC", PARTS_AT("1000000000", JOB_OF_1990), NULL, .wait_ms = 900}), VIDEOS,
+                1, 2000),
+        "in 3 attempts");
+}
+
 /* At 1000000000.999999 s, one job is due in the same millisecond, the other one in the next. */
 static void the_servers_time_is_exact_to_a_millisecond(void **state)
 {
@@ -1107,6 +1133,8 @@ int main(void)
         cmocka_unit_test(the_kind_of_each_key_is_read),
         cmocka_unit_test(an_error_within_a_transaction_is_named),
         cmocka_unit_test(the_server_says_what_is_due),
+        cmocka_unit_test(a_server_that_replies_too_slowly_is_named),
+        cmocka_unit_test(attempts_to_count_what_is_due_end_with_the_tasks_time),
         cmocka_unit_test(the_servers_time_is_exact_to_a_millisecond),
         cmocka_unit_test(nothing_waits_in_a_paused_queue),
         cmocka_unit_test(the_parts_of_an_rq_queue_are_added),

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    MAX_TRIES = 4,       /* while the server's clock is learned */
+    MAX_TRIES = 4,       /* while it is learned when the server reads, and by which clock */
     MIN_AHEAD_MS = 10,   /* jobs that fall due so soon are counted, and where that was too little */
     AHEAD_GROWTH = 4,    /* ... so many times as soon */
     MAX_AHEAD_MS = 1000, /* more is another clock */
@@ -310,7 +310,7 @@ static void read_keys(struct redis_client *client, struct redis_link *link, stru
 /* ---- the keys of a library ---- */
 
 static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
-                         int tries);
+                         int tries, int64_t until_ms);
 
 /* The server's time. False: the reply is not one. */
 static bool parse_time(const redisReply *reply, int64_t *ret_ms)
@@ -384,14 +384,23 @@ static void on_parts(struct redis_link *link, struct redis_command *command,
     /* A job that is in no list, and due, although it was not when we thought it would be read. */
     int64_t due_ms = next_due_ms(library, reply->element[PARTS + 1]);
     bool is_misjudged = due_ms <= now_ms || command->until_ms > now_ms + MAX_AHEAD_MS;
-    if (is_misjudged && command->tries < MAX_TRIES) {
-        read_library(client, link, task, command->tries);
+    if (is_misjudged && command->tries < MAX_TRIES && received_ms < task->deadline_ms) {
+        /* The next one is read as much later as this one took, and a little more. */
+        int64_t ahead_ms = MIN_AHEAD_MS;
+        for (int i = 0; i < command->tries; i++)
+            ahead_ms *= AHEAD_GROWTH;
+        read_library(client, link, task, command->tries,
+                     now_ms + (received_ms - command->sent_ms) + ahead_ms);
         return;
     }
     if (is_misjudged) {
         task_failf(task,
-                   "queue \"%s\": the clock of Redis at %s could not be followed in %d attempts",
-                   query->queue_name, link->server->address, MAX_TRIES);
+                   command->until_ms < now_ms
+                       ? "queue \"%s\": Redis at %s replies too slowly to count the jobs that fall "
+                         "due meanwhile, in %d attempts"
+                       : "queue \"%s\": the clock of Redis at %s could not be followed in %d "
+                         "attempts",
+                   query->queue_name, link->server->address, command->tries);
         return;
     }
     struct reading reading = READING_UNKNOWN;
@@ -403,29 +412,23 @@ static void on_parts(struct redis_link *link, struct redis_command *command,
     task_answer(task, &reading);
 }
 
-/* Up to which time of the server a job counts as due: when it will read it, or a little later. */
-static int64_t read_until_ms(const struct redis_client *client, int64_t now_ms, int tries)
+/* The server's time when it will read what is sent now, or a little later. */
+static int64_t reading_ms(const struct redis_client *client, int64_t now_ms)
 {
-    int64_t ahead_ms = MIN_AHEAD_MS;
-    if (client->server.round_trip_ms > ahead_ms)
-        ahead_ms = client->server.round_trip_ms;
-    for (int i = 0; i < tries; i++)
-        ahead_ms *= AHEAD_GROWTH;
-    if (ahead_ms > MAX_AHEAD_MS / 2)
-        ahead_ms = MAX_AHEAD_MS / 2;
     double offset_ms =
         client->is_server_clock_known ? (double)client->server_clock_ms : clock_unix_offset_ms();
+    int64_t ahead_ms = client->server.round_trip_ms;
+    ahead_ms = ahead_ms < MIN_AHEAD_MS ? MIN_AHEAD_MS : clock_earlier(ahead_ms, MAX_AHEAD_MS);
     return now_ms + (int64_t)offset_ms + ahead_ms;
 }
 
+/* Jobs count as due up to this time of the server. */
 static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
-                         int tries)
+                         int tries, int64_t until_ms)
 {
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
     _cleanup_(names_done) struct names names = names_of(query);
-    int64_t sent_ms = clock_now_ms();
-    int64_t until_ms = read_until_ms(client, sent_ms, tries);
     char last[NUMBER_SIZE];
     _cleanup_(memory_free) char *behind = NULL;
     snprintf(last, sizeof(last), "%" PRId64,
@@ -454,15 +457,18 @@ static void read_library(struct redis_client *client, struct redis_link *link, s
                                                                (const char *const *)names.keys,
                                                                (struct task *const[]){task, NULL});
     command->tries = tries + 1;
-    command->sent_ms = sent_ms;
+    command->sent_ms = clock_now_ms();
     command->until_ms = until_ms;
 }
 
 void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task)
 {
     const struct redis_list_query *query = task->query;
-    if (query->library == REDIS_NO_LIBRARY)
+    int64_t now_ms = clock_now_ms();
+    if (query->library == REDIS_NO_LIBRARY) {
         read_keys(client, link, task, 0);
-    else
-        read_library(client, link, task, 0);
+        return;
+    }
+    task->deadline_ms = now_ms + task->timeout_ms; /* of all attempts together */
+    read_library(client, link, task, 0, reading_ms(client, now_ms));
 }
