@@ -10,7 +10,7 @@ void redis_client_disconnect(void *argument)
     redis_links_done(&client->links);
     redis_key_types_done(&client->key_types);
     redis_server_done(&client->server);
-    error_done(&client->failure);
+    error_done(&client->member.failure);
     free(client);
 }
 

@@ -21,6 +21,13 @@
 
 struct redis_cluster;
 
+/* What a node of a cluster has more than another client (redis/cluster/cluster.h). */
+struct redis_member {
+    struct redis_cluster *cluster; /* NULL: the client is of none */
+    struct error failure;          /* why it cannot be used, until it is connected again */
+    int64_t wanted_ms;             /* when a task failed for it last */
+};
+
 struct redis_client {
     struct redis_server server;
     struct redis_sentinels *sentinels; /* who name the server; NULL: none */
@@ -30,14 +37,8 @@ struct redis_client {
     bool is_server_clock_known;
     int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
     bool has_warned;         /* once per client: that the consumers of a stream are not known */
-
-    /* Of a node of a cluster (redis/cluster/cluster.h). */
-    struct redis_cluster *cluster; /* NULL: it is none */
-    struct error failure;          /* why it cannot be used, until it can be connected to again */
-    int64_t retry_ms;              /* when that is tried, at the earliest */
-    size_t failures;               /* in a row */
-    int64_t wanted_ms;             /* when a task failed for it last */
-    struct redis_client *prev, *next;
+    struct redis_member member;
+    struct redis_client *prev, *next; /* utlist, of the cluster */
 };
 
 /* Before anything else; it is zeroed. */

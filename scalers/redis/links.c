@@ -41,10 +41,13 @@ static void close_link(struct redis_links *links, struct redis_link **link)
 
 bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error)
 {
+    int64_t now_ms = clock_now_ms();
+    links->shared_reopening.opened_ms = now_ms;
     links->shared = open_link(links, NULL, deadline_ms, error);
-    if (links->shared == NULL)
+    if (links->shared == NULL) {
+        redis_reopening_closed(&links->shared_reopening, now_ms);
         return false;
-    links->shared_reopening.opened_ms = clock_now_ms();
+    }
     links->shared->owner.measures_round_trips = true;
     return true;
 }
@@ -155,7 +158,6 @@ static bool may_go_on(struct redis_links *links)
     const struct redis_link *link = links->shared;
     if (link->has_answered)
         links->losses = 0;
-    redis_reopening_closed(&links->shared_reopening, clock_now_ms());
     if (link->state != REDIS_LINK_READY || link->end == REDIS_LINK_BROKEN ||
         links->losses++ >= MAX_LOSSES)
         return false;
@@ -172,7 +174,9 @@ static bool lose_shared(struct redis_links *links, const struct error *error)
     if (link->end == REDIS_LINK_TOO_LARGE && link->commands != NULL &&
         link->commands->tasks != NULL)
         fail_oldest(link, error);
-    else if (!may_go_on(links))
+    else if (may_go_on(links))
+        redis_reopening_closed(&links->shared_reopening, clock_now_ms());
+    else
         return false;
     take_back(link, &links->waiting);
     links->was_kept_back = true;
@@ -446,6 +450,7 @@ void redis_links_done(struct redis_links *links)
 void redis_links_close_all(struct redis_links *links)
 {
     if (links->shared != NULL) {
+        redis_reopening_closed(&links->shared_reopening, clock_now_ms());
         take_back(links->shared, &links->waiting);
         close_link(links, &links->shared);
     }

@@ -13,11 +13,10 @@
  *
  * When it is connected again:
  *
- *   a link that the server closed    at once, or if it lived for less than 10 s, 250 to 2,000 ms
- *                                    after it was opened (struct redis_reopening, link.h)
+ *   a link that the server closed,   at once, or if it lived for less than 10 s, 250 to 2,000 ms
+ *   a node of a cluster that failed  after it was opened (struct redis_reopening, link.h)
  *   the subscriber's, refused        after 10 s (retry_ms, subscriber.c)
  *   a Sentinel's                     1 s after it was opened (retry_ms, sentinel.c)
- *   a node of a cluster that failed  after 500 to 2,000 ms (retry_ms, cluster/cluster.c)
  *   any other client that failed     by the engine, as a connection of any source
  *
  * Threads: that of the client. Owner: the client. Others send on the links, and read what is here;

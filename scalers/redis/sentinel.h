@@ -1,13 +1,12 @@
 /*
  * The Sentinels of a connection: which server is the master, as those say that have the highest
  * config-epoch. All that are listed are asked, and one that answers is enough; a dead one is tried
- * again each second. Each has one connection, which is subscribed to +switch-master, and is made
- * again to ask once that comes, or after a minute: a master that is removed and monitored anew is
- * not reported there.
+ * again each second. Each has one connection, which is subscribed to +switch-master. It is made
+ * again to ask once that comes, and each minute, as SENTINEL REMOVE and MONITOR are not reported.
  *
  * What a Sentinel has said counts until it says something else: a master of an older epoch is not
- * believed. But where it has said nothing for three minutes, and others have, it counts no more:
- * the epoch of a master that is monitored anew is 0. Whether the server itself agrees its ROLE says
+ * believed. Where it has been lost for three minutes, and others answer, it counts no more: with
+ * SENTINEL MONITOR the epochs begin at 0. Whether the server itself agrees its ROLE says
  * (redis/link/setup.h).
  *
  * Threads: that of the client. Owner: the client.

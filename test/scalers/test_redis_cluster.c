@@ -392,7 +392,7 @@ static void a_replica_is_not_read(void **state)
     }
 }
 
-/* It is tried again after 500, 1,000 and 2,000 ms. */
+/* It is tried again after 250, 500, 1,000 and 2,000 ms. */
 static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
 {
     enum { NODE_MS = 3600, MAX_CONNECTIONS = 4 };

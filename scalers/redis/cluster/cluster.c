@@ -14,15 +14,11 @@
 #include <utlist.h>
 
 enum {
-    REFRESH_MS = 1000, /* between two readings of the map, at least */
-    RETRY_MS = 500,    /* of a node that failed; it doubles, up to: */
-    MAX_RETRY_MS = 2000,
-    MAX_DOUBLINGS = 2,
-    LONG_LIFE_MS = 10 * 1000, /* of a connection: the node works again */
-    WANTED_MS = 60 * 1000,    /* a node that failed is tried again without tasks, too */
-    ALL_MS = 5000,            /* to read the map */
-    MAX_WORDS = 100,          /* of a node's, in an error */
-    MAX_MOVES = 4,            /* of a slot between two readings of the map */
+    REFRESH_MS = 1000,     /* between two readings of the map, at least */
+    WANTED_MS = 60 * 1000, /* a node that failed is tried again without tasks, too */
+    ALL_MS = 5000,         /* to read the map */
+    MAX_WORDS = 100,       /* of a node's, in an error */
+    MAX_MOVES = 4,         /* of a slot between two readings of the map */
 };
 
 /* The only way to have the map read again: it is what the loop waits for. */
@@ -53,7 +49,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     if (client != NULL)
         return client;
     client = memory_new(sizeof(*client));
-    client->cluster = cluster;
+    client->member.cluster = cluster;
     redis_client_init(client);
     client->links.limits_replies = true;
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
@@ -75,60 +71,50 @@ static bool is_trying(const struct redis_client *client)
 static bool check_failure(struct redis_client *client)
 {
     if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
-        error_done(&client->failure);
-    return error_is_set(&client->failure);
+        error_done(&client->member.failure);
+    return error_is_set(&client->member.failure);
 }
 
 /* It has failed, and its keys were wanted lately: who asks again finds it connected, if it can be.
  */
 static bool is_retried(const struct redis_client *client, int64_t now_ms)
 {
-    return client->links.shared == NULL && error_is_set(&client->failure) &&
-           now_ms < client->wanted_ms + WANTED_MS;
+    return client->links.shared == NULL && error_is_set(&client->member.failure) &&
+           now_ms < client->member.wanted_ms + WANTED_MS;
 }
 
 /* Returns when to try again. */
 static int64_t retry(struct redis_client *client, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    int64_t at_ms = client->links.shared_reopening.at_ms;
-    at_ms = client->retry_ms > at_ms ? client->retry_ms : at_ms;
-    if (now_ms < at_ms)
-        return at_ms;
+    if (!redis_links_may_open_shared(&client->links, now_ms))
+        return client->links.shared_reopening.at_ms;
     if (!redis_links_open_shared(&client->links, now_ms + REDIS_CONNECT_MS, &error))
-        redis_cluster_lose(client->cluster, client, &error);
+        redis_cluster_lose(client->member.cluster, client, &error);
     return now_ms;
 }
 
 /* What the node's failure says, at once; it is connected to again meanwhile. */
 static void fail_fast(struct redis_client *client, struct task *task)
 {
-    doubt(client->cluster);
-    client->wanted_ms = clock_now_ms();
-    task_fail(task, &client->failure);
-}
-
-static void back_off(struct redis_client *client, int64_t now_ms)
-{
-    client->retry_ms = now_ms + clock_earlier(RETRY_MS << client->failures, MAX_RETRY_MS);
-    if (client->failures < MAX_DOUBLINGS)
-        client->failures++;
+    doubt(client->member.cluster);
+    client->member.wanted_ms = clock_now_ms();
+    task_fail(task, &client->member.failure);
 }
 
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
                         struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    back_off(client, now_ms);
     redis_links_close_all(&client->links);
     if (client->links.waiting != NULL || client->links.waiting_isolated != NULL ||
         client->links.waiting_imports != NULL)
-        client->wanted_ms = now_ms;
+        client->member.wanted_ms = now_ms;
     redis_links_fail(&client->links.waiting, error);
     redis_links_fail(&client->links.waiting_isolated, error);
     redis_links_fail(&client->links.waiting_imports, error);
-    error_done(&client->failure);
-    error_move(&client->failure, error);
+    error_done(&client->member.failure);
+    error_move(&client->member.failure, error);
     doubt(cluster);
 }
 
@@ -301,7 +287,7 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
 static void redirect(struct redis_link *link, struct task *task, bool is_import, uint16_t to)
 {
     struct redis_client *from = link->owner.self;
-    struct redis_cluster *cluster = from->cluster;
+    struct redis_cluster *cluster = from->member.cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(cluster->key_of(task));
     bool may =
@@ -330,7 +316,7 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
     static const char *const doubts[] = {"CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "READONLY ",
                                          "MASTERDOWN "};
     struct redis_client *client = link->owner.self;
-    struct redis_cluster *cluster = client->cluster;
+    struct redis_cluster *cluster = client->member.cluster;
     if (cluster == NULL)
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(doubts); i++)
@@ -394,9 +380,6 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
     DL_FOREACH(cluster->clients, client) {
         if (check_failure(client) && is_retried(client, now_ms))
             *next_ms = clock_earlier(*next_ms, retry(client, now_ms));
-        if (client->links.shared != NULL &&
-            now_ms >= client->links.shared_reopening.opened_ms + LONG_LIFE_MS)
-            client->failures = 0;
         is_wanted =
             is_wanted || client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
         may_be_slow = may_be_slow || client->links.shared != NULL;

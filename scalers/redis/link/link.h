@@ -135,15 +135,15 @@ struct redis_link {
     bool is_asking;
 };
 
-/* When a link may be opened again: whoever closes each one soon is not connected to all the time.
- */
+/* When a link may be opened again: a server with which none lives long is not connected to all the
+ * time. */
 struct redis_reopening {
     int64_t opened_ms;  /* the last one was */
     int64_t at_ms;      /* the next one may be, at the earliest */
-    size_t short_lives; /* of those in a row that the server closed soon */
+    size_t short_lives; /* of those in a row that were lost soon */
 };
 
-/* The server closed the link, or nothing could be opened. */
+/* The link was lost, or none could be opened. */
 void redis_reopening_closed(struct redis_reopening *reopening, int64_t now_ms);
 
 /* Until a link is ready, as a rule: what a task is given by default. */
