@@ -300,31 +300,39 @@ static void stop_waiting(struct redis_links *links, int64_t now_ms)
     replace_shared(links);
 }
 
+/* How long the oldest command may take before the server is asked whether it works. */
+static int64_t patience_ms(const struct redis_links *links, int64_t timeout_ms, int64_t now_ms)
+{
+    if (!redis_link_has_tasks_behind(links->shared))
+        return timeout_ms / 2;
+    return clock_earlier(timeout_ms / 2, stall_ms(links, now_ms));
+}
+
+/* The oldest command is waited for until its time is over, or others wait behind it and the server
+ * replies to others: then it is this command. Where the server replies to nobody until then, the
+ * connection is lost. */
 static bool check_oldest(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
                          struct error *error)
 {
     const struct redis_link *shared = links->shared;
-    bool others_wait = redis_link_has_tasks_behind(shared);
     int64_t timeout_ms = oldest_timeout_ms(shared);
-    int64_t patience_ms = timeout_ms / 2;
-    if (others_wait && stall_ms(links, now_ms) < patience_ms)
-        patience_ms = stall_ms(links, now_ms);
-    if (now_ms < shared->progress_ms + patience_ms) {
-        *next_ms = clock_earlier(*next_ms, shared->progress_ms + patience_ms);
+    int64_t over_ms = shared->progress_ms + timeout_ms;
+    int64_t suspect_ms = shared->progress_ms + patience_ms(links, timeout_ms, now_ms);
+    if (now_ms < suspect_ms) {
+        *next_ms = clock_earlier(*next_ms, suspect_ms);
         return true;
     }
-    bool is_over = now_ms >= shared->progress_ms + timeout_ms;
-    if (!is_alive(links, shared->progress_ms + patience_ms, now_ms)) {
-        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
-        if (links->standby == NULL)
-            *next_ms = clock_earlier(*next_ms, links->standby_reopening.at_ms);
-        return !is_over || no_answer(links, error);
-    }
-    if (others_wait || is_over) {
+    bool is_due = now_ms >= over_ms || redis_link_has_tasks_behind(shared);
+    if (is_alive(links, suspect_ms, now_ms) && is_due) {
         stop_waiting(links, now_ms);
         *next_ms = clock_earlier(*next_ms, now_ms);
-    } else
-        *next_ms = clock_earlier(*next_ms, shared->progress_ms + timeout_ms);
+        return true;
+    }
+    if (now_ms >= over_ms)
+        return no_answer(links, error);
+    *next_ms = clock_earlier(*next_ms, over_ms);
+    if (links->standby == NULL)
+        *next_ms = clock_earlier(*next_ms, links->standby_reopening.at_ms);
     return true;
 }
 
