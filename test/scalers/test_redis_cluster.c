@@ -276,6 +276,20 @@ static void a_transaction_for_a_slot_on_its_way_is_requested_once(void **state)
     }
 }
 
+static void a_right_to_asking_that_is_missing_is_named(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-ASK 9631 %B\r\n"));
+    add_line(&world, 1, LINE("LLEN", "-MOVED 9631 %A\r\n"));
+    add_line(&world, 1, LINE("ASKING", "-NOPERM no permissions to run the 'asking' command\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "NOPERM no permissions to run the 'asking'");
+    world_stop(&world);
+}
+
 /* TYPE is sent after LLEN, to the same node. */
 static void what_follows_for_a_slot_on_its_way_goes_there_too(void **state)
 {
@@ -817,6 +831,7 @@ int main(void)
         cmocka_unit_test(a_node_that_redirects_to_itself_is_not_followed),
         cmocka_unit_test(a_slot_on_its_way_is_requested_once),
         cmocka_unit_test(a_transaction_for_a_slot_on_its_way_is_requested_once),
+        cmocka_unit_test(a_right_to_asking_that_is_missing_is_named),
         cmocka_unit_test(what_follows_for_a_slot_on_its_way_goes_there_too),
         cmocka_unit_test(a_redirection_to_nowhere_is_named),
         cmocka_unit_test(a_late_reply_is_not_believed),

@@ -123,12 +123,16 @@ static bool hung_up(struct redis_link *link, const char *words, struct error *er
     return broke(link, words, error);
 }
 
-/* Where it is refused, so is what comes after it. */
-static void ignore(struct redis_link *link, struct redis_command *command, const redisReply *reply)
+/* The reply to ASKING. Where it is refused, so is what comes after it, for another reason. */
+static void on_asking(struct redis_link *link, struct redis_command *command,
+                      const redisReply *reply)
 {
-    (void)link;
-    (void)command;
-    (void)reply;
+    _cleanup_(error_done) struct error error = {0};
+    if (reply->type != REDIS_REPLY_ERROR)
+        return;
+    redis_server_explain(link->server, reply, &error);
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
+        task_fail(task, &error);
 }
 
 struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request)
@@ -144,7 +148,7 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
     DL_APPEND(link->commands, command);
     command->is_asking = link->is_asking;
     if (link->is_asking) { /* then nothing else may be sent before it */
-        command->on_first_reply = ignore;
+        command->on_first_reply = on_asking;
         redis_socket_add(&link->socket, (const char *const[]){"ASKING", NULL});
     } else if (request->on_first_reply != NULL)
         redis_socket_add(&link->socket, request->first_words);
