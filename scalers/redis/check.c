@@ -2,7 +2,7 @@
 
 #include "base/text.h"
 #include "redis/options.h"
-#include "redis/requests/queue.h"
+#include "redis/requests/lists.h"
 #include "shared/address.h"
 
 #include <string.h>
@@ -115,5 +115,5 @@ void redis_check_stream(const struct options *options, struct error *mistakes)
 void redis_check_cluster_list(const struct options *options, struct error *mistakes)
 {
     redis_check_list(options, mistakes);
-    redis_queue_check_slots(options->query, mistakes);
+    redis_list_check_slots(options->query, mistakes);
 }

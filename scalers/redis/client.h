@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { REDIS_MAX_WARNED = 32 }; /* groups that the log names */
+
 struct redis_cluster;
 
 /* What a node of a cluster has more than another client (redis/cluster/cluster.h). */
@@ -35,8 +37,9 @@ struct redis_client {
     struct redis_key_types key_types;
     struct redis_links links;
     bool is_server_clock_known;
-    int64_t server_clock_ms; /* what to add to clock_now_ms() for the server's time */
-    bool has_warned;         /* once per client: that the consumers of a stream are not known */
+    int64_t server_clock_ms;           /* what to add to clock_now_ms() for the server's time */
+    uint64_t warned[REDIS_MAX_WARNED]; /* hashes of the groups whose consumers are not known */
+    size_t warned_count;
     struct redis_member member;
     struct redis_client *prev, *next; /* utlist, of the cluster */
 };

@@ -335,6 +335,21 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
     return is_usable;
 }
 
+void redis_measure_fail(struct redis_link *link, struct task *task, const redisReply *reply,
+                        const char *what)
+{
+    static const char abort[] = "EXECABORT Transaction discarded because of: ";
+    _cleanup_(error_done) struct error error = {0};
+    redisReply cause = *reply;
+    if (redis_reply_is_error(reply, abort))
+        cause.str += sizeof(abort) - 1;
+    if (redis_cluster_redirect(link, task, &cause))
+        return;
+    redis_server_explain(link->server, &cause, &error);
+    error_prefix(&error, "%s", what);
+    task_fail(task, &error);
+}
+
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
                    struct error *error)
 {

@@ -9,7 +9,8 @@
  * on another link. It is returned where another node has its key (MOVED); after ASK it is in
  * `waiting_imports` of that node. redis_cluster_lose() fails those of a node, and links.c those
  * whose reply is too large, or that the isolated link breaks with; without a cluster tasks end with
- * the client. Its deadline_ms is not used: its time counts from the link's last progress.
+ * the client. Its time counts from the link's last progress; deadline_ms is that of a job library's
+ * queue, which may be read several times (requests/queue.c).
  *
  * Threads: that of the client.
  */
@@ -27,6 +28,11 @@
  * has capacity. Each that is sent leaves the list, and becomes a command's. */
 typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
                               struct task **waiting);
+
+/* The reply is an error, or not what was expected: fails the task, with `what` it is about; or, in a
+ * Cluster, has it wait for the node that has its key. */
+void redis_measure_fail(struct redis_link *link, struct task *task, const redisReply *reply,
+                        const char *what);
 
 /* As struct scaler has it. */
 bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,

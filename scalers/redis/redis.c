@@ -20,7 +20,6 @@
 #include "redis/connect.h"
 #include "redis/options.h"
 #include "redis/requests/lists.h"
-#include "redis/requests/queue.h"
 #include "redis/requests/streams.h"
 
 #include <hiredis/hiredis.h>
@@ -35,7 +34,7 @@ enum { IDLE_INTERVAL_MS = 100 };
 static void list_metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct redis_list_target *target = options->target;
-    _cleanup_(memory_free) char *name = redis_queue_name(options->query);
+    _cleanup_(memory_free) char *name = redis_list_name(options->query);
     *ret_spec = (struct metric_spec){
         .metric_name = text_format("redis-%s", name),
         .target = (double)target->list_length,
@@ -59,7 +58,7 @@ static bool list_evaluate(const struct options *options, const struct reading *r
 /* A subscription, and the request that is sent. What is not sent yet has a limit of its own. */
 static size_t list_client_bytes(const void *query)
 {
-    return memory_heap_bytes(sizeof(struct redis_command)) + redis_queue_subscription_bytes(query);
+    return memory_heap_bytes(sizeof(struct redis_command)) + redis_list_subscription_bytes(query);
 }
 
 static unsigned list_reports(const struct options *options, const char **ret_advice)

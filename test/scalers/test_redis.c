@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/recent_log.h"
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "redis/client.h"
@@ -395,6 +396,47 @@ static void consumers_that_were_seen_lately_count(void **state)
         outcome = measure(&scaler_redis_streams, script, ONE_LAG, 1, 2000);
         assert_true(isnan(outcome.reading.consumers)); /* nobody wants them */
     }
+}
+
+/* The log names each group, once. */
+static void groups_whose_consumers_are_not_known_are_named(void **state)
+{
+    enum { STREAMS = 2, ROUNDS = 3, MAX_LINES = 20 };
+    (void)state;
+    static const char *const names[STREAMS] = {"mails", "orders"};
+    struct redis_peer peer;
+    struct trigger triggers[STREAMS];
+    struct recent_line lines[MAX_LINES];
+    _cleanup_(error_done) struct error error = {0};
+    void *client = NULL;
+    recent_log_start();
+    redis_peer_start(&peer, SCRIPT({"XINFO CONSUMERS", "-NOPERM no\r\n"}, {"XINFO", LAG_OF(":3")}));
+    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    for (size_t i = 0; i < STREAMS; i++) {
+        triggers[i] =
+            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
+                                                    "consumerGroup", "workers", "lagCount", "5"));
+        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
+        test_feed_task(feed, i)->task.wants = READING_WANT_CONSUMERS;
+    }
+    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
+                                             &client, &error));
+    for (size_t i = 0; i < ROUNDS; i++) {
+        test_feed_again(feed);
+        assert_true(test_feed_run(feed, client, 20000, &error));
+    }
+    size_t count = recent_log_read(0, lines, MAX_LINES);
+    assert_int_equal(count, STREAMS);
+    for (size_t i = 0; i < count; i++) {
+        assert_non_null(strstr(lines[i].text, names[i]));
+        assert_non_null(strstr(lines[i].text, "the server replied NOPERM"));
+        recent_line_done(&lines[i]);
+    }
+    test_feed_free(feed);
+    scaler_redis_streams.disconnect(client);
+    redis_peer_stop(&peer);
+    for (size_t i = 0; i < STREAMS; i++)
+        trigger_done(&triggers[i]);
 }
 
 /* Of Redis 7.2, which has 8 elements each: more than fit into a reply are not requested. */
@@ -1121,6 +1163,7 @@ int main(void)
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
+        cmocka_unit_test(groups_whose_consumers_are_not_known_are_named),
         cmocka_unit_test(consumers_that_are_too_many_are_not_known),
         cmocka_unit_test(many_groups_and_fields_are_searched_once),
         cmocka_unit_test(of_an_error_only_the_code_is_logged),

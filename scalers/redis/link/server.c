@@ -132,6 +132,11 @@ bool redis_reply_is_count(const redisReply *reply)
     return reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer >= 0;
 }
 
+bool redis_reply_is_array(const redisReply *reply, size_t count)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
+}
+
 bool redis_server_explain(const struct redis_server *server, const redisReply *reply,
                           struct error *error)
 {

@@ -82,6 +82,9 @@ bool redis_reply_is_error(const redisReply *reply, const char *beginning);
 /* Whether it is an integer that can be a number of something; NULL is none. */
 bool redis_reply_is_count(const redisReply *reply);
 
+/* Whether it is an array of so many. */
+bool redis_reply_is_array(const redisReply *reply, size_t count);
+
 /* What an error reply, or a reply that is not of the expected type, means. Returns false. */
 bool redis_server_explain(const struct redis_server *server, const redisReply *reply,
                           struct error *error);

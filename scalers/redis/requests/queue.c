@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/cluster/cluster.h"
 #include "redis/cluster/slots.h"
+#include "redis/measure.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -81,79 +81,56 @@ static const struct library libraries[] = {
                    {PAUSED, "EXISTS", "suspended", NULL, NULL}}},
 };
 
-char *redis_queue_name(const struct redis_list_query *query)
-{
-    if (query->library != REDIS_NO_LIBRARY)
-        return text_format("%s-%s", redis_library_names[query->library],
-                           query->queue_name == NULL ? "" : query->queue_name);
-    if (query->list_name == NULL && query->keys.count > 0)
-        return text_copy(query->keys.items[0]);
-    return text_copy(query->list_name == NULL ? "" : query->list_name);
-}
+/* ---- its keys ---- */
 
-/* ---- keys ---- */
-
-/* The names of a queue's keys: those of a library, in the order of its parts, or the trigger's. */
+/* In the order of the library's parts. */
 struct names {
-    char *keys[OPTION_MAX_PIECES + 1]; /* ending with NULL */
-    size_t count;
+    char *keys[PARTS + 1]; /* ending with NULL */
 };
-_Static_assert(PARTS <= (int)OPTION_MAX_PIECES, "the names of a library have a place");
 
 static void names_done(struct names *names)
 {
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < PARTS; i++)
         free(names->keys[i]);
 }
 
 static struct names names_of(const struct redis_list_query *query)
 {
     struct names names = {0};
-    if (query->library == REDIS_NO_LIBRARY) {
-        while (names.count < query->keys.count) {
-            names.keys[names.count] = text_copy(query->keys.items[names.count]);
-            names.count++;
-        }
-        return names;
-    }
     const struct library *library = &libraries[query->library];
     const char *prefix = query->prefix == NULL ? library->prefix : query->prefix;
     for (size_t i = 0; i < PARTS; i++) {
         const struct part *part = &library->parts[i];
         bool is_of_queue = part->after != NULL;
-        names.keys[names.count++] =
+        names.keys[i] =
             text_format("%s:%s%s%s", prefix, part->before, is_of_queue ? query->queue_name : "",
                         is_of_queue ? part->after : "");
     }
     return names;
 }
 
+char *redis_queue_name(const struct redis_list_query *query)
+{
+    return text_format("%s-%s", redis_library_names[query->library],
+                       query->queue_name == NULL ? "" : query->queue_name);
+}
+
 const char *redis_queue_route(const struct redis_list_query *query)
 {
-    if (query->library == REDIS_NO_LIBRARY)
-        return query->list_name == NULL ? query->keys.items[0] : query->list_name;
     bool is_in_prefix = query->prefix != NULL && strchr(query->prefix, '{') != NULL;
     return is_in_prefix ? query->prefix : query->queue_name;
 }
 
 void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes)
 {
-    if (query->list_name != NULL ||
-        (query->library == REDIS_NO_LIBRARY ? query->keys.count == 0 : query->queue_name == NULL))
+    if (query->queue_name == NULL)
         return;
     _cleanup_(names_done) struct names names = names_of(query);
     size_t slot = redis_slot_of(redis_queue_route(query));
     size_t i = 0;
-    while (i < names.count && redis_slot_of(names.keys[i]) == slot)
+    while (i < PARTS && redis_slot_of(names.keys[i]) == slot)
         i++;
-    if (i == names.count)
-        return;
-    if (query->library == REDIS_NO_LIBRARY)
-        error_add(mistakes,
-                  "keys: number 1 and number %zu are in different slots of the Cluster, and a job "
-                  "that moves between two reads would be seen by neither: give them one {hash tag}",
-                  i + 1);
-    else
+    if (i < PARTS)
         error_add(mistakes,
                   "prefix must have a {hash tag}, such as {%s}: without it the keys of the queue "
                   "are in different slots of the Cluster",
@@ -162,160 +139,26 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
 
 size_t redis_queue_subscription_bytes(const struct redis_list_query *query)
 {
-    if (query->list_name != NULL)
-        return redis_subscriptions_bytes((const char *const[]){query->list_name, NULL});
-    if (query->library != REDIS_NO_LIBRARY && query->queue_name == NULL)
+    if (query->queue_name == NULL)
         return 0;
     _cleanup_(names_done) struct names names = names_of(query);
     return redis_subscriptions_bytes((const char *const *)names.keys);
 }
 
-static void fail(struct redis_link *link, struct task *task, const char *key,
-                 const redisReply *reply)
+/* ---- what they say ---- */
+
+/* Not of one key: Redis does not say of which. */
+static void fail(struct redis_link *link, struct task *task, const redisReply *reply)
 {
-    _cleanup_(error_done) struct error error = {0};
-    if (redis_cluster_redirect(link, task, reply))
-        return;
-    redis_server_explain(link->server, reply, &error);
-    if (key != NULL)
-        error_prefix(&error, "key \"%s\"", key);
-    task_fail(task, &error);
+    _cleanup_(memory_free) char *name = redis_queue_name(task->query);
+    _cleanup_(memory_free) char *what = text_format("queue \"%s\"", name);
+    redis_measure_fail(link, task, reply, what);
 }
-
-/* The error is that of a whole transaction: Redis does not say which key it is about. */
-static void fail_all(struct redis_link *link, struct task *task, const redisReply *reply)
-{
-    static const char abort[] = "EXECABORT Transaction discarded because of: ";
-    const struct redis_list_query *query = task->query;
-    _cleanup_(error_done) struct error error = {0};
-    redisReply cause = *reply;
-    if (redis_reply_is_error(reply, abort))
-        cause.str += sizeof(abort) - 1;
-    if (redis_cluster_redirect(link, task, &cause))
-        return;
-    redis_server_explain(link->server, &cause, &error);
-    _cleanup_(memory_free) char *name = redis_queue_name(query);
-    error_prefix(&error,
-                 query->library == REDIS_NO_LIBRARY ? "key \"%s\" and others" : "queue \"%s\"",
-                 name);
-    task_fail(task, &error);
-}
-
-static bool is_reply_of(const redisReply *reply, size_t count)
-{
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
-}
-
-/* NULL: the command has none any more, or it has failed, since the reply is not an array of all
- * that was asked for. */
-static struct task *take_task(struct redis_link *link, struct redis_command *command,
-                              const redisReply *reply)
-{
-    struct task *task = redis_command_take_task(command);
-    if (task == NULL)
-        return NULL;
-    const struct redis_list_query *query = task->query;
-    if (is_reply_of(reply, query->library == REDIS_NO_LIBRARY ? query->keys.count : PARTS + 2))
-        return task;
-    fail_all(link, task, reply);
-    return NULL;
-}
-
-/* ---- the keys of a trigger ---- */
-
-static void read_keys(struct redis_client *client, struct redis_link *link, struct task *task,
-                      int tries);
-
-static void on_types(struct redis_link *link, struct redis_command *command,
-                     const redisReply *reply)
-{
-    struct task *task = take_task(link, command, reply);
-    if (task == NULL)
-        return;
-    struct redis_client *client = link->owner.self;
-    const struct redis_list_query *query = task->query;
-    for (size_t i = 0; i < reply->elements; i++) {
-        const redisReply *type = reply->element[i];
-        const char *key = query->keys.items[i];
-        if (type->type != REDIS_REPLY_STATUS) {
-            fail(link, task, key, type);
-            return;
-        }
-        _cleanup_(error_done) struct error error = {0};
-        if (!redis_key_types_learn(&client->key_types, key, type->str, &error)) {
-            task_fail(task, &error);
-            return;
-        }
-    }
-    read_keys(client, link, task, command->tries);
-}
-
-static void read_types(struct redis_link *link, struct task *task, int tries)
-{
-    const struct redis_list_query *query = task->query;
-    redis_words commands[OPTION_MAX_PIECES] = {0};
-    for (size_t i = 0; i < query->keys.count; i++) {
-        commands[i][0] = "TYPE";
-        commands[i][1] = query->keys.items[i];
-    }
-    struct redis_command *command =
-        redis_link_send(link, &(struct redis_request){.transaction = commands,
-                                                      .transaction_count = query->keys.count,
-                                                      .on_reply = on_types});
-    command->tries = tries;
-    redis_command_add_task(command, task);
-}
-
-static void on_lengths(struct redis_link *link, struct redis_command *command,
-                       const redisReply *reply)
-{
-    struct task *task = take_task(link, command, reply);
-    if (task == NULL)
-        return;
-    const struct redis_list_query *query = task->query;
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = 0;
-    for (size_t i = 0; i < reply->elements; i++) {
-        const redisReply *length = reply->element[i];
-        if (redis_reply_is_error(length, "WRONGTYPE") && command->tries < REDIS_KEY_TYPE_TRIES) {
-            read_types(link, task, command->tries);
-            return;
-        }
-        if (!redis_reply_is_count(length)) {
-            fail(link, task, query->keys.items[i], length);
-            return;
-        }
-        reading.waiting += (double)length->integer;
-    }
-    task_answer(task, &reading);
-}
-
-static void read_keys(struct redis_client *client, struct redis_link *link, struct task *task,
-                      int tries)
-{
-    const struct redis_list_query *query = task->query;
-    _cleanup_(names_done) struct names names = names_of(query);
-    redis_words commands[OPTION_MAX_PIECES] = {0};
-    for (size_t i = 0; i < names.count; i++) {
-        commands[i][0] = redis_key_types_find(&client->key_types, names.keys[i])->length_command;
-        commands[i][1] = names.keys[i];
-    }
-    struct redis_request request = {
-        .transaction = commands, .transaction_count = names.count, .on_reply = on_lengths};
-    redis_subscriber_read_keys(&client->subscriber, link, request, (const char *const *)names.keys,
-                               (struct task *const[]){task, NULL})
-        ->tries = tries + 1;
-}
-
-/* ---- the keys of a library ---- */
-
-static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
-                         int tries, int64_t until_ms);
 
 /* The server's time. False: the reply is not one. */
 static bool parse_time(const redisReply *reply, int64_t *ret_ms)
 {
-    if (!is_reply_of(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
+    if (!redis_reply_is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING)
         return false;
     long long seconds = strtoll(reply->element[0]->str, NULL, 10);
@@ -348,7 +191,8 @@ static bool add_parts(struct redis_link *link, struct task *task, const redisRep
         const struct part *part = &libraries[query->library].parts[i];
         if (!redis_reply_is_count(counts[i])) {
             _cleanup_(names_done) struct names names = names_of(query);
-            fail(link, task, names.keys[i], counts[i]);
+            _cleanup_(memory_free) char *what = text_format("key \"%s\"", names.keys[i]);
+            redis_measure_fail(link, task, counts[i], what);
             return false;
         }
         if (part->meaning == PAUSED)
@@ -362,45 +206,60 @@ static bool add_parts(struct redis_link *link, struct task *task, const redisRep
     return true;
 }
 
+static void read_parts(struct redis_client *client, struct redis_link *link, struct task *task,
+                       int tries, int64_t until_ms);
+
+/* As much later as this reply came after its command, and a little more. */
+static void read_again(struct redis_link *link, const struct redis_command *command,
+                       struct task *task, int64_t server_ms, int64_t received_ms)
+{
+    int64_t ahead_ms = MIN_AHEAD_MS;
+    for (int i = 0; i < command->tries; i++)
+        ahead_ms *= AHEAD_GROWTH;
+    read_parts(link->owner.self, link, task, command->tries,
+               server_ms + (received_ms - command->sent_ms) + ahead_ms);
+}
+
+static void fail_misjudged(const struct redis_link *link, const struct redis_command *command,
+                           struct task *task, int64_t server_ms)
+{
+    const struct redis_list_query *query = task->query;
+    if (command->until_ms < server_ms)
+        task_failf(task,
+                   "queue \"%s\": Redis at %s replies too slowly to count the jobs that fall due "
+                   "meanwhile, in %d attempts",
+                   query->queue_name, link->server->address, command->tries);
+    else
+        task_failf(task,
+                   "queue \"%s\": the clock of Redis at %s could not be followed in %d attempts",
+                   query->queue_name, link->server->address, command->tries);
+}
+
 /* The reply has the time, the parts, and the next that falls due. */
 static void on_parts(struct redis_link *link, struct redis_command *command,
                      const redisReply *reply)
 {
-    struct task *task = take_task(link, command, reply);
+    struct task *task = redis_command_take_task(command);
+    int64_t server_ms;
     if (task == NULL)
         return;
-    struct redis_client *client = link->owner.self;
-    const struct redis_list_query *query = task->query;
-    const struct library *library = &libraries[query->library];
-    int64_t now_ms;
-    if (!parse_time(reply->element[0], &now_ms)) {
-        fail_all(link, task, reply);
+    if (!redis_reply_is_array(reply, 1 + PARTS + 1) || !parse_time(reply->element[0], &server_ms)) {
+        fail(link, task, reply);
         return;
     }
+    struct redis_client *client = link->owner.self;
+    const struct redis_list_query *query = task->query;
     int64_t received_ms = clock_now_ms();
-    client->server_clock_ms = now_ms - (command->sent_ms + received_ms) / 2;
+    client->server_clock_ms = server_ms - (command->sent_ms + received_ms) / 2;
     client->is_server_clock_known = true;
 
     /* A job that is in no list, and due, although it was not when we thought it would be read. */
-    int64_t due_ms = next_due_ms(library, reply->element[PARTS + 1]);
-    bool is_misjudged = due_ms <= now_ms || command->until_ms > now_ms + MAX_AHEAD_MS;
-    if (is_misjudged && command->tries < MAX_TRIES && received_ms < task->deadline_ms) {
-        /* The next one is read as much later as this one took, and a little more. */
-        int64_t ahead_ms = MIN_AHEAD_MS;
-        for (int i = 0; i < command->tries; i++)
-            ahead_ms *= AHEAD_GROWTH;
-        read_library(client, link, task, command->tries,
-                     now_ms + (received_ms - command->sent_ms) + ahead_ms);
-        return;
-    }
-    if (is_misjudged) {
-        task_failf(task,
-                   command->until_ms < now_ms
-                       ? "queue \"%s\": Redis at %s replies too slowly to count the jobs that fall "
-                         "due meanwhile, in %d attempts"
-                       : "queue \"%s\": the clock of Redis at %s could not be followed in %d "
-                         "attempts",
-                   query->queue_name, link->server->address, command->tries);
+    int64_t due_ms = next_due_ms(&libraries[query->library], reply->element[1 + PARTS]);
+    if (due_ms <= server_ms || command->until_ms > server_ms + MAX_AHEAD_MS) {
+        if (command->tries < MAX_TRIES && received_ms < task->deadline_ms)
+            read_again(link, command, task, server_ms, received_ms);
+        else
+            fail_misjudged(link, command, task, server_ms);
         return;
     }
     struct reading reading = READING_UNKNOWN;
@@ -408,7 +267,7 @@ static void on_parts(struct redis_link *link, struct redis_command *command,
         return;
     if (due_ms != CLOCK_NEVER)
         redis_subscriptions_set_time(&client->subscriber.subscriptions, task->notifier.id,
-                                     received_ms + due_ms - now_ms);
+                                     received_ms + due_ms - server_ms);
     task_answer(task, &reading);
 }
 
@@ -423,8 +282,8 @@ static int64_t reading_ms(const struct redis_client *client, int64_t now_ms)
 }
 
 /* Jobs count as due up to this time of the server. */
-static void read_library(struct redis_client *client, struct redis_link *link, struct task *task,
-                         int tries, int64_t until_ms)
+static void read_parts(struct redis_client *client, struct redis_link *link, struct task *task,
+                       int tries, int64_t until_ms)
 {
     const struct redis_list_query *query = task->query;
     const struct library *library = &libraries[query->library];
@@ -463,12 +322,7 @@ static void read_library(struct redis_client *client, struct redis_link *link, s
 
 void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task)
 {
-    const struct redis_list_query *query = task->query;
     int64_t now_ms = clock_now_ms();
-    if (query->library == REDIS_NO_LIBRARY) {
-        read_keys(client, link, task, 0);
-        return;
-    }
     task->deadline_ms = now_ms + task->timeout_ms; /* of all attempts together */
-    read_library(client, link, task, 0, reading_ms(client, now_ms));
+    read_parts(client, link, task, 0, reading_ms(client, now_ms));
 }

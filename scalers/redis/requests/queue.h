@@ -1,9 +1,9 @@
 /*
- * A queue of several keys: those that a trigger lists, or those of a job library. They are read in
- * one transaction (MULTI, EXEC), in which all keys of one server are of the same moment: a job that
- * moves from one key to another is in exactly one of them.
+ * The queue of a job library (BullMQ, RQ): the keys that it consists of, and what their lengths
+ * mean. They are read in one transaction, as those of a trigger are (lists.h), with the server's
+ * time: jobs that fall due are waiting before a worker has moved them.
  *
- * Threads: that of the client.
+ * Threads: that of the client; those with a query alone any. The query has a library.
  */
 #ifndef BACKLOG_SCALERS_REDIS_REQUESTS_QUEUE_H
 #define BACKLOG_SCALERS_REDIS_REQUESTS_QUEUE_H
@@ -12,17 +12,19 @@
 #include "redis/client.h"
 #include "redis/options.h"
 
-/* In a Cluster one transaction can only read keys of one slot. */
-void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes);
-
-/* A text in the slot of all of them, where those rules are kept. */
-const char *redis_queue_route(const struct redis_list_query *query);
-
-/* The memory of a subscription to its keys, or to listName. */
-size_t redis_queue_subscription_bytes(const struct redis_list_query *query);
+#include <stddef.h>
 
 /* For the name of the metric. The caller frees it. */
 char *redis_queue_name(const struct redis_list_query *query);
+
+/* A mistake where the keys are in different slots of a Cluster. */
+void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes);
+
+/* A text in the slot of all keys, where there is no such mistake. */
+const char *redis_queue_route(const struct redis_list_query *query);
+
+/* The memory of a subscription to its keys. */
+size_t redis_queue_subscription_bytes(const struct redis_list_query *query);
 
 /* Reads the keys for the task, which is a command's from here on. */
 void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task);

@@ -1,5 +1,6 @@
 #include "redis/requests/streams.h"
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -19,25 +20,19 @@ static void answer_waiting(struct task *task, double waiting)
     task_answer(task, &reading);
 }
 
-/* Adds stream and group to the error. Takes the error. */
-static void fail(struct task *task, struct error *error)
+/* For an error. The caller frees it. */
+static char *name_of(const struct task *task)
 {
     const struct redis_stream_query *query = task->query;
-    if (query->consumer_group == NULL)
-        error_prefix(error, "stream \"%s\"", query->stream);
-    else
-        error_prefix(error, "stream \"%s\", group \"%s\"", query->stream, query->consumer_group);
-    task_fail(task, error);
-    error_done(error);
+    return query->consumer_group == NULL
+               ? text_format("stream \"%s\"", query->stream)
+               : text_format("stream \"%s\", group \"%s\"", query->stream, query->consumer_group);
 }
 
-static void fail_with(struct redis_link *link, struct task *task, const redisReply *reply)
+static void fail(struct redis_link *link, struct task *task, const redisReply *reply)
 {
-    struct error error = {0};
-    if (redis_cluster_redirect(link, task, reply))
-        return;
-    redis_server_explain(link->server, reply, &error);
-    fail(task, &error);
+    _cleanup_(memory_free) char *name = name_of(task);
+    redis_measure_fail(link, task, reply, name);
 }
 
 static const char *stream_of(const struct task *task)
@@ -55,7 +50,7 @@ static void on_length(struct redis_link *link, struct redis_command *command,
     if (redis_reply_is_count(reply))
         answer_waiting(task, (double)reply->integer);
     else
-        fail_with(link, task, reply);
+        fail(link, task, reply);
 }
 
 static void read_length(struct redis_client *client, struct redis_link *link, struct task *task)
@@ -74,7 +69,7 @@ static void on_pending(struct redis_link *link, struct redis_command *command,
         return;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
         !redis_reply_is_count(reply->element[0])) {
-        fail_with(link, task, reply);
+        fail(link, task, reply);
         return;
     }
     struct reading reading = READING_UNKNOWN;
@@ -149,21 +144,19 @@ static const redisReply *find_group(const struct stream_groups *groups, const ch
 /* KEDA's built-in answers 0 for both of these, and the workers are gone. */
 static void explain_lag(const struct redis_server *server, struct task *task, const redisReply *lag)
 {
-    struct error error = {0};
+    _cleanup_(memory_free) char *name = name_of(task);
     if (lag == NULL)
-        error_unavailable(
-            &error,
-            "Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
-            "newer; without it pending entries count",
-            server->address, server->version == NULL ? "unknown" : server->version);
+        task_failf(task,
+                   "%s: Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
+                   "newer; without it pending entries count",
+                   name, server->address, server->version == NULL ? "unknown" : server->version);
     else
-        error_unavailable(
-            &error,
-            "Redis at %s does not know the lag: entries that the group has not read were "
-            "deleted, or its position was set (XGROUP SETID); it knows it again once the "
-            "group has read to the end",
-            server->address);
-    fail(task, &error);
+        task_failf(
+            task,
+            "%s: Redis at %s does not know the lag: entries that the group has not read were "
+            "deleted, or its position was set (XGROUP SETID, or XGROUP CREATE at $); it "
+            "knows it again once the group has read to the end",
+            name, server->address);
 }
 
 /*
@@ -187,14 +180,20 @@ static double count_seen(const redisReply *consumer)
     return idle->integer <= (pending->integer > 0 ? SEEN_AT_WORK_MS : SEEN_MS);
 }
 
+/* Once per group, up to a few: the log is not to be one of all groups. */
 static void warn_once(struct redis_client *client, const struct task *task, const char *reason)
 {
-    const struct redis_stream_query *query = task->query;
-    if (!client->has_warned)
-        log_warning("Redis at %s: the consumers of group \"%s\" of stream \"%s\" are not known, "
-                    "which ratePerReplica: measured and their status need: %s",
-                    client->server.address, query->consumer_group, query->stream, reason);
-    client->has_warned = true;
+    _cleanup_(memory_free) char *name = name_of(task);
+    uint64_t hash = hash_text(name);
+    for (size_t i = 0; i < client->warned_count; i++)
+        if (client->warned[i] == hash)
+            return;
+    if (client->warned_count == REDIS_MAX_WARNED)
+        return;
+    client->warned[client->warned_count++] = hash;
+    log_warning("Redis at %s: the consumers of %s are not known, which ratePerReplica: measured "
+                "and their status need: %s",
+                client->server.address, name, reason);
 }
 
 /* Of an error only the code: the rest may repeat what the server was sent, and in a log nothing
@@ -259,7 +258,7 @@ static void take_lag(struct redis_link *link, struct task *task, const redisRepl
         return;
     }
     if (reply->type != REDIS_REPLY_ARRAY) {
-        fail_with(link, task, reply);
+        fail(link, task, reply);
         return;
     }
     const redisReply *group = find_group(groups, query->consumer_group);
