@@ -1,12 +1,10 @@
 #include "redis/connect.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
 
-#include <limits.h>
 #include <poll.h>
 
 bool redis_follow_master(struct redis_client *client, int64_t now_ms)
@@ -31,18 +29,16 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
 static bool wait_for_all(struct redis_client *client, int64_t until_ms, struct error *error)
 {
     struct redis_link *const *places[1 + REDIS_MAX_SENTINELS];
-    struct pollfd sockets[1 + REDIS_MAX_SENTINELS];
+    struct pollfd polls[1 + REDIS_MAX_SENTINELS];
     size_t count = redis_sentinels_list(client->sentinels, places);
     if (client->links.shared != NULL)
         places[count++] = &client->links.shared;
-    for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_link_poll(*places[i]);
-    if (cpu_turn_poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
+    if (!redis_link_wait(places, polls, count, until_ms))
         return true;
     for (size_t i = 0; i < count; i++)
-        if (sockets[i].revents != 0 &&
-            !redis_sentinels_step(client->sentinels, *places[i], sockets[i].revents) &&
-            !redis_link_step(*places[i], sockets[i].revents, error))
+        if (polls[i].revents != 0 &&
+            !redis_sentinels_step(client->sentinels, *places[i], polls[i].revents) &&
+            !redis_link_step(*places[i], polls[i].revents, error))
             return false;
     return true;
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* The most links that one client has, with those to Sentinels: the first allocation. */
+/* A client has so many links at most, with those to Sentinels: lists begin with room for them. */
 enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
 /* Where its owner has a link that is polled: before it is its turn, what the others have received

@@ -29,8 +29,8 @@
 typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
                               struct task **waiting);
 
-/* The reply is an error, or not what was expected: fails the task, with `what` it is about; or, in a
- * Cluster, has it wait for the node that has its key. */
+/* The reply is an error, or not what was expected: fails the task, naming `what` it is about. Where
+ * a node of a cluster redirects, the task waits for the other one. */
 void redis_measure_fail(struct redis_link *link, struct task *task, const redisReply *reply,
                         const char *what);
 

@@ -239,15 +239,13 @@ bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_
 void redis_sentinels_receive(struct redis_sentinels *sentinels)
 {
     struct redis_link *const *places[REDIS_MAX_SENTINELS];
-    struct pollfd sockets[REDIS_MAX_SENTINELS];
+    struct pollfd polls[REDIS_MAX_SENTINELS];
     size_t count = redis_sentinels_list(sentinels, places);
-    for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_link_poll(*places[i]);
-    if (count == 0 || poll(sockets, count, 0) <= 0)
+    if (count == 0 || !redis_link_wait(places, polls, count, 0))
         return;
     for (size_t i = 0; i < count; i++)
-        if (sockets[i].revents != 0)
-            redis_sentinels_step(sentinels, *places[i], sockets[i].revents);
+        if (polls[i].revents != 0)
+            redis_sentinels_step(sentinels, *places[i], polls[i].revents);
 }
 
 static int64_t check(struct sentinel *sentinel, int64_t now_ms)

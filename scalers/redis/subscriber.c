@@ -214,7 +214,8 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                       tasks);
 }
 
-/* Where CLIENT TRACKING itself was not replied to, it is not sent on the next link, too. */
+/* A link that is lost before CLIENT TRACKING is replied to may be lost because of it: that is not
+ * sent on the next one for a while. */
 void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
                                   const struct redis_link *link)
 {

@@ -155,6 +155,15 @@ def test_lag_is_what_the_group_was_not_given(broker, redis, client):
     answers(client, requested, 0, False)
 
 
+def test_the_lag_of_a_group_made_behind_the_entries(broker, redis, client):
+    redis.add("orders", 3)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "$")
+    redis.call("XGROUP", "CREATE", "orders", "others", "$", "ENTRIESREAD", 3)
+    redis.add("orders", 2)
+    wait_until(lambda: "XGROUP CREATE at $" in unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the error")
+    answers(client, of_lag(broker, group="others"), 2, True)
+
+
 def test_a_lag_that_redis_cannot_report_is_no_zero(broker, redis, client):
     """It answers NULL; KEDA takes that for 0, and the workers are gone."""
     entries = redis.add("orders", 7)

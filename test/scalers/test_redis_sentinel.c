@@ -564,7 +564,7 @@ static void sentinels_that_are_all_gone_are_believed(void **state)
     names_master(&world, 0, 0, 8, 0);
     connect_client(&world);
     stop_sentinel(&world, 0);
-    fast_time_pass(2 * SILENT_MS);
+    fast_time_pass((int64_t)2 * SILENT_MS);
     assert_true(measure(&world) == 1);
     assert_true(measure(&world) == 1);
     world_stop(&world);

@@ -1,13 +1,11 @@
 #include "redis/cluster/cluster.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/options.h"
 #include "redis/subscriptions.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,8 +268,8 @@ static void adopt(struct redis_cluster *cluster, struct redis_slot_map *map)
 
 /* ---- redirections ---- */
 
-/* A few times per slot until the map is read: a node, or two of them, could send a task round for
- * ever. */
+/* A slot is followed a few times until the map is read again: two nodes could send a task from one
+ * to the other for ever. */
 static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct redis_client *from,
                        uint16_t to)
 {
@@ -362,56 +360,75 @@ static bool any_works(const struct redis_cluster *cluster)
     return client != NULL;
 }
 
-static void mark_failing(struct redis_cluster *cluster)
+/* Connects again to nodes that failed. Returns when the next one is to be. */
+static int64_t retry_all(struct redis_cluster *cluster, int64_t now_ms)
+{
+    int64_t next_ms = CLOCK_NEVER;
+    struct redis_client *client;
+    DL_FOREACH(cluster->clients, client)
+        if (check_failure(client) && is_retried(client, now_ms))
+            next_ms = clock_earlier(next_ms, retry(client, now_ms));
+    return next_ms;
+}
+
+/* A subscribed key may move without an error: nobody reads it meanwhile. */
+static bool is_map_wanted(const struct redis_cluster *cluster, int64_t now_ms)
+{
+    const struct redis_client *client = cluster->clients;
+    while (client != NULL && client->subscriber.subscriptions.all == NULL &&
+           !is_slow(client, now_ms))
+        client = client->next;
+    return client != NULL || cluster->is_doubtful || cluster->was_unreadable;
+}
+
+static void request_map(struct redis_cluster *cluster, int64_t now_ms)
 {
     for (size_t i = 0; i < cluster->map->count; i++) {
         struct redis_client *client = find_client(cluster, &cluster->map->nodes[i]);
         cluster->map->nodes[i].is_failing = client != NULL && check_failure(client);
     }
+    redis_discovery_request(&cluster->discovery, cluster->is_doubtful, now_ms, now_ms + ALL_MS);
+    cluster->is_doubtful = cluster->was_unreadable = false;
+}
+
+/* No node had the map. False: none can be reached, for this reason. */
+static bool go_on_without_map(struct redis_cluster *cluster, struct error *error)
+{
+    struct redis_discovery *discovery = &cluster->discovery;
+    if (!any_works(cluster)) {
+        error_move(error, &discovery->error);
+        return false;
+    }
+    _cleanup_(memory_free) char *reason = text_format(": %s", error_text(&discovery->error));
+    while (cluster->waiting != NULL)
+        fail_without_owner(cluster, cluster->waiting, reason);
+    error_done(&discovery->error);
+    cluster->was_unreadable = true;
+    return true;
 }
 
 bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t *next_ms,
                          struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
-    bool is_wanted = cluster->is_doubtful || cluster->was_unreadable;
-    bool may_be_slow = false;
-    struct redis_client *client;
-    DL_FOREACH(cluster->clients, client) {
-        if (check_failure(client) && is_retried(client, now_ms))
-            *next_ms = clock_earlier(*next_ms, retry(client, now_ms));
-        is_wanted =
-            is_wanted || client->subscriber.subscriptions.all != NULL || is_slow(client, now_ms);
-        may_be_slow = may_be_slow || client->links.shared != NULL;
-    }
-    int64_t due_ms = discovery->requested_ms + REFRESH_MS;
-    if (!discovery->is_requesting && is_wanted && now_ms >= due_ms) {
-        mark_failing(cluster);
-        redis_discovery_request(discovery, cluster->is_doubtful, now_ms, now_ms + ALL_MS);
-        cluster->is_doubtful = cluster->was_unreadable = false;
-    }
+    *next_ms = clock_earlier(*next_ms, retry_all(cluster, now_ms));
+    bool is_wanted = is_map_wanted(cluster, now_ms);
+    if (!discovery->is_requesting && is_wanted && now_ms >= discovery->requested_ms + REFRESH_MS)
+        request_map(cluster, now_ms);
     *next_ms = clock_earlier(*next_ms, redis_discovery_check(discovery, now_ms));
     if (discovery->found != NULL) {
+        if (cluster->waiting != NULL) /* their nodes' links are to be opened */
+            *next_ms = now_ms;
         adopt(cluster, TAKE(discovery->found));
-        *next_ms = cluster->waiting != NULL ? now_ms : *next_ms;
         route_waiting(cluster);
     }
+    if (error_is_set(&discovery->error) && !go_on_without_map(cluster, error))
+        return false;
     *next_ms = clock_earlier(*next_ms, fail_overdue(cluster, now_ms));
-    if (error_is_set(&discovery->error)) {
-        if (!any_works(cluster)) {
-            error_move(error, &discovery->error);
-            return false;
-        }
-        _cleanup_(memory_free) char *reason = text_format(": %s", error_text(&discovery->error));
-        while (cluster->waiting != NULL)
-            fail_without_owner(cluster, cluster->waiting, reason);
-        error_done(&discovery->error);
-        cluster->was_unreadable = true;
-    }
     if (!discovery->is_requesting && is_wanted)
         *next_ms = clock_earlier(*next_ms, discovery->requested_ms + REFRESH_MS);
-    else if (may_be_slow)
-        *next_ms = clock_earlier(*next_ms, now_ms + REDIS_LATE_MS);
+    else
+        *next_ms = clock_earlier(*next_ms, now_ms + REDIS_LATE_MS); /* a node may be slow by then */
     return true;
 }
 
@@ -429,15 +446,13 @@ bool redis_cluster_is_busy(const struct redis_cluster *cluster)
 static void wait(struct redis_discovery *discovery, int64_t until_ms)
 {
     struct redis_link *const *places[REDIS_DISCOVERY_LINKS];
-    struct pollfd sockets[REDIS_DISCOVERY_LINKS];
+    struct pollfd polls[REDIS_DISCOVERY_LINKS];
     size_t count = redis_discovery_list(discovery, places);
-    for (size_t i = 0; i < count; i++)
-        sockets[i] = redis_link_poll(*places[i]);
-    if (cpu_turn_poll(sockets, count, clock_left_ms(until_ms, INT_MAX)) <= 0)
+    if (!redis_link_wait(places, polls, count, until_ms))
         return;
     for (size_t i = 0; i < count; i++)
-        if (sockets[i].revents != 0)
-            redis_discovery_step(discovery, *places[i], sockets[i].revents);
+        if (polls[i].revents != 0)
+            redis_discovery_step(discovery, *places[i], polls[i].revents);
 }
 
 static bool read_map(struct redis_cluster *cluster, int64_t deadline_ms, struct error *error)

@@ -1,9 +1,11 @@
 #include "redis/link/link.h"
 
 #include "base/clock.h"
+#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <limits.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -90,6 +92,14 @@ void redis_link_free(struct redis_link *link)
 struct pollfd redis_link_poll(const struct redis_link *link)
 {
     return redis_socket_poll(&link->socket);
+}
+
+bool redis_link_wait(struct redis_link *const *const *places, struct pollfd *ret_polls,
+                     size_t count, int64_t until_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        ret_polls[i] = redis_link_poll(*places[i]);
+    return cpu_turn_poll(ret_polls, count, clock_left_ms(until_ms, INT_MAX)) > 0;
 }
 
 const char *redis_link_awaited(const struct redis_link *link)

@@ -105,7 +105,7 @@ struct redis_link_owner {
     bool measures_round_trips; /* what is sent on it is quick; the owner may change it */
 };
 
-/* All may read it; link.c writes what no other is named for. */
+/* All may read it. link.c writes it, but for the fields where another file is named. */
 struct redis_link {
     struct redis_link_owner owner;
 
@@ -159,6 +159,11 @@ void redis_link_free(struct redis_link *link);
 
 /* What to wait for. */
 struct pollfd redis_link_poll(const struct redis_link *link);
+
+/* Waits until then, or until one of the links at these places is to be stepped. True: one is, with
+ * what is in its revents. */
+bool redis_link_wait(struct redis_link *const *const *places, struct pollfd *ret_polls,
+                     size_t count, int64_t until_ms);
 
 /* Of a link that is not ready: begins with the name's next address where this one does not answer,
  * and lowers *next_ms to when to call it again. False: it failed, or was not ready in time. */

@@ -2,11 +2,12 @@
  * How a link begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where keys are read, and a PING,
  * since connecting to a stopped server "succeeds".
  *
- * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE. Another may
- * be a replica, but is refused while that is not connected to its master; so far as ROLE says it.
- * Such a replica is asked again before each read, as it may lose its master later. A master is not:
- * one that REPLICAOF demotes later is not noticed (docs/outages.md). With ROLE before its reads,
- * too, that was the oldest command wherever a query hung: a busy server was taken for a dead one.
+ * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE. Any other
+ * may be a replica, but not one that is not connected to its master, so far as ROLE says it. As it
+ * may lose its master later, ROLE is sent again before each read.
+ *
+ * To a master it is not, though one that REPLICAOF demotes later is not noticed (docs/outages.md):
+ * where a query hung, ROLE was the oldest command, and a busy server was taken for a dead one.
  *
  * Threads: that of the client.
  */

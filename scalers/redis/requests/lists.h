@@ -1,9 +1,9 @@
 /*
- * Measuring lists, sets, sorted sets and hashes: how many items the keys of a trigger have, or those
- * of a job library's queue (queue.h). A length is read with the command of its key's type, known
- * from the last time; a key of another type answers WRONGTYPE, and its type is read. Several keys
- * are read in one transaction (MULTI, EXEC), in which all are of the same moment: a job that moves
- * from one to another is in exactly one of them.
+ * Measuring lists, sets, sorted sets and hashes: how many items the keys of a trigger have, or
+ * those of a job library's queue (queue.h). A length is read with the command of its key's type,
+ * known from the last time; a key of another type answers WRONGTYPE, and its type is read. Several
+ * keys are read in one transaction (MULTI, EXEC), in which all are of the same moment: a job that
+ * moves from one to another is in exactly one of them.
  *
  * Threads: that of the client; those with a query alone any.
  */
