@@ -5,8 +5,8 @@
  *
  * The map of slots is read again once it is doubted: a node redirects or fails, replies that it
  * cannot serve a key, or nobody has a key's slot; and while a node is slow or keys are subscribed
- * to. That is once per second at most. A doubt keeps the loop at work until the map is read, of
- * another node than the last time.
+ * to. That is once per second at most; of which node, discovery.h says. A doubt keeps the loop at
+ * work until the map is read.
  *
  * A node that fails fails its own keys, at once until it can be connected to again, which is tried
  * for a minute after they were wanted last. Keys whose slot nobody has wait for the next map, and

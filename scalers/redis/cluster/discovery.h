@@ -48,14 +48,14 @@ struct redis_discovery {
     const struct redis_slot_map *map;               /* whose nodes are known; borrowed */
     char *source;                                   /* the address of whom it is; NULL: none yet */
     struct redis_attempt *kept;                     /* with the connection to it; NULL: none */
-    bool is_local; /* so may the nodes be (redis_server_check_peer()) */
+    int64_t changed_ms; /* when a connection was last closed for a doubt; 0: never */
+    bool is_local;      /* so may the nodes be (redis_server_check_peer()) */
     struct redis_attempt attempts[REDIS_DISCOVERY_LINKS];
 
     /* A request. */
     bool is_requesting;
     bool is_doubted;      /* the last map is */
     int64_t requested_ms; /* since when, or when last; 0: never */
-    int64_t changed_ms;   /* when a connection was last closed for a doubt; 0: never */
     int64_t until_ms;
     int64_t begun_ms;             /* the last node was asked then */
     int64_t next_at_ms;           /* the next one is, if it is not the one that is doubted */

@@ -14,7 +14,7 @@
 enum {
     PLAIN_BYTES = 32 << 10, /* of a link that is idle, with what the kernel keeps unread */
     TLS_BYTES = 48 << 10,
-    FREE_LINKS = 4, /* of a Redis Cluster of three masters, one for their map; or of Sentinels */
+    FREE_LINKS = 4, /* of the masters of a small Redis Cluster, or of Sentinels */
     LONG_LIFE_MS = 10 * 1000,
     REOPEN_MS = 250,       /* of one with a shorter life, from its opening on; it doubles: */
     MAX_DOUBLINGS = 3,     /* ... what waits for it is answered within the time of a call */
