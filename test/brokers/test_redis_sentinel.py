@@ -176,3 +176,19 @@ def test_a_failover_is_followed(shop, redis, number):
         print(f"{how}: {len(witness.seen)} answers, {witness.seen.count(None)} of them errors; right after {right_seconds:.1f} s; "
               f"the longest call {witness.longest_seconds:.1f} s")
         assert witness.longest_seconds < 6
+
+
+@pytest.mark.skipif(not os.environ.get("BACKLOG_FULL"), reason="takes a minute")
+def test_a_server_that_is_monitored_in_the_place_of_another_is_found(tmp_path):
+    """The former one lives on, and no failover is reported."""
+    make_certificates(tmp_path)
+    with Shop(tmp_path) as shop, Redis("tls-replication yes", tmp_path) as other, Server() as server, Client(server.port) as client:
+        shop.call("RPUSH", "jobs", *range(4))
+        with other.connect() as redis:
+            redis.call("RPUSH", "jobs", *range(7))
+        answers(client, shop.trigger(), 4, True)
+        for sentinel in shop.sentinels:
+            with sentinel.connect() as redis:
+                redis.call("SENTINEL", "REMOVE", "shop")
+                redis.call("SENTINEL", "MONITOR", "shop", "127.0.0.1", other.tls_port, 2)
+        answers(client, shop.trigger(), 7, True, seconds=75)
