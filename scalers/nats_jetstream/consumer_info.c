@@ -4,12 +4,12 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nats_jetstream/limits.h"
 
 #include <math.h>
 
 enum {
     LARGEST_ANSWER = 1 << 20, /* usually 1 KB; a consumer's own metadata can make it larger */
-    MAX_TREE_BYTES = 4 << 20,
     LONGEST_DESCRIPTION = 200,
 };
 
@@ -154,8 +154,8 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
             error, "NATS answered for consumer \"%s\" of stream \"%s\" with %zu bytes: at most %d",
             query->consumer, query->stream, length, LARGEST_ANSWER);
 
-    _cleanup_(json_done) json_t *info =
-        json_text_tree((struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, MAX_TREE_BYTES);
+    _cleanup_(json_done) json_t *info = json_text_tree(
+        (struct json_text){bytes, length}, JSON_DECODE_INT_AS_REAL, NATS_REPLY_TREE_BYTES);
     if (!json_is_object(info))
         return error_unavailable(
             error,

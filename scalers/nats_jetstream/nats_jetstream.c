@@ -3,7 +3,7 @@
  * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  *
- * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), then
+ * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), limits.h, then
  * client/client.h or monitoring/monitoring.h, which say what is in theirs; credentials.h and nkey.h
  * help the client to log in.
  */
@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "nats_jetstream/check.h"
 #include "nats_jetstream/client/client.h"
+#include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/monitoring.h"
 #include "nats_jetstream/options.h"
 
@@ -22,12 +23,6 @@
 
 /* Rarer than a person notices, and one round trip for all idle consumers of the connection. */
 enum { IDLE_INTERVAL_MS = 250 };
-
-/* What an agent may map: 16 MiB of a monitoring port's reply, or of messages that wait. An endless
- * reply takes it all. A query takes 0.7 KiB (measured), and subscriptions have a budget
- * (subscriber.c): in the connections file there is space for 10,000 with long names, and for
- * messages that wait. */
-enum { AGENT_BYTES = 26 << 20, AGENT_BYTES_NAMED = 48 << 20 };
 
 /* Of a monitoring port, which reports a whole account each time. */
 enum { MONITORED_IDLE_INTERVAL_MS = 1000 };
@@ -156,9 +151,11 @@ const struct scaler scaler_nats_jetstream = {
     .libraries = libraries,
     .disconnect = disconnect,
     .subscribes = true,
+    .max_tasks = NATS_MAX_TASKS,
+    .isolated = NATS_MAX_ISOLATED,
     /* nats.c believes the lengths that a server sends: it allocates them, and some make it crash.
      */
     .in_agent = true,
-    .agent_bytes = AGENT_BYTES,
-    .agent_bytes_named = AGENT_BYTES_NAMED,
+    .agent_bytes = NATS_AGENT_BYTES,
+    .agent_bytes_named = NATS_AGENT_BYTES_NAMED,
 };

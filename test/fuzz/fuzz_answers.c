@@ -7,8 +7,7 @@
 #include "base/text.h"
 #include "feed.h"
 #include "fetched.h"
-#include "nats_jetstream/client/replicas.h"
-#include "nats_jetstream/client/subjects.h"
+#include "nats_jetstream/client/config.h"
 #include "nats_jetstream/consumer_info.h"
 #include "postgresql/answer.h"
 #include "rabbitmq/url.h"
@@ -72,15 +71,14 @@ static void try_consumer_info(const char *bytes, size_t length)
     require_counts(&reading);
 }
 
-static void try_subjects(const char *bytes, size_t length)
+static void try_config(const char *bytes, size_t length)
 {
-    struct nats_subjects_info info = {0};
-    bool good = nats_subjects_parse(bytes, length, &info) == NATS_SUBJECTS_LEARNED;
-    require(good || info.list.count == 0);
-    for (size_t i = 0; i < info.list.count; i++)
-        require(info.list.items[i][0] != '\0');
-    nats_subjects_info_done(&info);
-    nats_replicas_parse(bytes, length);
+    struct nats_config config = {0};
+    nats_config_parse(bytes, length, &config);
+    require(config.has_subjects || config.subjects.count == 0);
+    for (size_t i = 0; i < config.subjects.count; i++)
+        require(config.subjects.items[i][0] != '\0');
+    nats_config_done(&config);
 }
 
 static void try_number(const char *text)
@@ -120,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] == 'c')
         try_consumer_info(text, size - 1);
     else if (data[0] == 's')
-        try_subjects(text, size - 1);
+        try_config(text, size - 1);
     else if (data[0] == 'n')
         try_number(text);
     else if (data[0] == 'u')

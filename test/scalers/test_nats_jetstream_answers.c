@@ -2,8 +2,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "nats_jetstream/client/replicas.h"
-#include "nats_jetstream/client/subjects.h"
+#include "nats_jetstream/client/config.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/monitoring/jsz.h"
 #include "nats_jetstream/options.h"
@@ -89,7 +88,7 @@ static void the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster(void *
     (void)state;
     static const struct {
         const char *answer;
-        enum nats_replicas_count count;
+        enum nats_replicas replicas;
     } rows[] = {
         {"{\"config\":{\"num_replicas\":1}}", NATS_REPLICAS_ONE},
         {"{\"config\":{\"num_replicas\":1},\"cluster\":{\"leader\":\"a\"}}", NATS_REPLICAS_ONE},
@@ -103,61 +102,66 @@ static void the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster(void *
         {"[1]", NATS_REPLICAS_UNKNOWN},
         {"", NATS_REPLICAS_UNKNOWN},
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (nats_replicas_parse(rows[i].answer, strlen(rows[i].answer)) != rows[i].count)
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_config config = {0};
+        nats_config_parse(rows[i].answer, strlen(rows[i].answer), &config);
+        if (config.replicas != rows[i].replicas)
             fail_msg("%s", rows[i].answer);
+    }
 }
 
-static struct nats_subjects_info info_of(const char *answer)
+static struct nats_config config_of(const char *answer)
 {
-    struct nats_subjects_info info;
-    if (nats_subjects_parse(answer, strlen(answer), &info) != NATS_SUBJECTS_LEARNED)
+    struct nats_config config;
+    if (nats_config_parse(answer, strlen(answer), &config) != NATS_CONFIG_LEARNED ||
+        !config.has_subjects)
         fail_msg("refused: %s", answer);
-    return info;
+    return config;
 }
 
 static void subjects_of_messages_are_read_from_stream_and_consumer(void **state)
 {
     (void)state;
-    struct nats_subjects_info info =
-        info_of("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
-    assert_int_equal(info.list.count, 2);
-    assert_string_equal(info.list.items[1], "returns");
-    assert_false(info.is_transformed || info.is_remote);
-    nats_subjects_info_done(&info);
+    struct nats_config config =
+        config_of("{\"config\":{\"name\":\"orders\",\"subjects\":[\"orders.>\",\"returns\"]}}");
+    assert_int_equal(config.subjects.count, 2);
+    assert_string_equal(config.subjects.items[1], "returns");
+    assert_false(config.is_transformed || config.is_remote);
+    nats_config_done(&config);
 
-    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
-    assert_int_equal(info.list.count, 1);
-    assert_string_equal(info.list.items[0], "orders.new");
-    nats_subjects_info_done(&info);
+    config =
+        config_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"orders.new\"}}");
+    assert_int_equal(config.subjects.count, 1);
+    assert_string_equal(config.subjects.items[0], "orders.new");
+    nats_config_done(&config);
 
-    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\">\"}}");
-    assert_int_equal(info.list.count, 1);
-    assert_string_equal(info.list.items[0], ">");
-    nats_subjects_info_done(&info);
+    config = config_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\">\"}}");
+    assert_int_equal(config.subjects.count, 1);
+    assert_string_equal(config.subjects.items[0], ">");
+    nats_config_done(&config);
 
-    info = info_of("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
-    assert_int_equal(info.list.count, 3);
-    nats_subjects_info_done(&info);
+    config = config_of("{\"config\":{\"filter_subjects\":[\"a\",\"b\",\"c\"]}}");
+    assert_int_equal(config.subjects.count, 3);
+    nats_config_done(&config);
 
-    info = info_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
-    assert_int_equal(info.list.count, 0);
-    nats_subjects_info_done(&info);
+    config = config_of("{\"config\":{\"durable_name\":\"workers\",\"filter_subject\":\"\"}}");
+    assert_int_equal(config.subjects.count, 0);
+    nats_config_done(&config);
 }
 
 static void messages_that_cannot_be_subscribed_to_are_known(void **state)
 {
     (void)state;
-    struct nats_subjects_info info = info_of("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
-    assert_true(info.is_remote);
-    nats_subjects_info_done(&info);
-    info = info_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
-    assert_true(info.is_remote);
-    nats_subjects_info_done(&info);
-    info = info_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
-                   "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
-    assert_true(info.is_transformed && !info.is_remote);
-    nats_subjects_info_done(&info);
+    struct nats_config config = config_of("{\"config\":{\"mirror\":{\"name\":\"orders\"}}}");
+    assert_true(config.is_remote);
+    nats_config_done(&config);
+    config = config_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":[{\"name\":\"orders\"}]}}");
+    assert_true(config.is_remote);
+    nats_config_done(&config);
+    config = config_of("{\"config\":{\"subjects\":[\"x\"],\"sources\":null,"
+                       "\"subject_transform\":{\"src\":\"x\",\"dest\":\"y\"}}}");
+    assert_true(config.is_transformed && !config.is_remote);
+    nats_config_done(&config);
 }
 
 static void a_reply_without_subjects_is_refused(void **state)
@@ -174,8 +178,10 @@ static void a_reply_without_subjects_is_refused(void **state)
         "{\"config\":{\"filter_subjects\":[\"a\",null]}}",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
-        struct nats_subjects_info info;
-        if (nats_subjects_parse(bad[i], strlen(bad[i]), &info) == NATS_SUBJECTS_LEARNED)
+        struct nats_config config = {0};
+        nats_config_parse(bad[i], strlen(bad[i]), &config);
+        assert_int_equal(config.subjects.count, 0);
+        if (config.has_subjects)
             fail_msg("accepted: %s", bad[i]);
     }
 }
@@ -419,11 +425,10 @@ static void a_number_that_is_too_large_spoils_no_other_field(void **state)
 
     static const char stream[] = "{\"config\":{\"num_replicas\":1,\"subjects\":[\"a\"],"
                                  "\"max_bytes\":" MISCOUNTED "}}";
-    struct nats_subjects_info subjects = {0};
-    assert_int_equal(nats_replicas_parse(stream, strlen(stream)), NATS_REPLICAS_ONE);
-    assert_int_equal(nats_subjects_parse(stream, strlen(stream), &subjects), NATS_SUBJECTS_LEARNED);
-    assert_int_equal(subjects.list.count, 1);
-    nats_subjects_info_done(&subjects);
+    struct nats_config config = config_of(stream);
+    assert_int_equal(config.replicas, NATS_REPLICAS_ONE);
+    assert_int_equal(config.subjects.count, 1);
+    nats_config_done(&config);
 }
 
 int main(void)

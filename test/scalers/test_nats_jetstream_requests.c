@@ -3,10 +3,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
-#include "nats_jetstream/client/replicas.h"
-#include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/client/subscriber.h"
+#include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
 #include "scalers/nats_peer.h"
 #include "scalers/trigger.h"
@@ -98,6 +98,10 @@ static void world_stop(struct world *world)
 #define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
 #define LEADER ",\"cluster\":{\"leader\":\"nats-1\"}"
 #define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0" LEADER "}"
+#define DEFAULTS                                                                                   \
+    "{\"config\":{},\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0},"                          \
+    "\"ack_floor\":{\"consumer_seq\":0,\"stream_seq\":0},\"num_ack_pending\":0,"                   \
+    "\"num_redelivered\":0,\"num_waiting\":0,\"num_pending\":0}"
 #define OF(consumer) "$JS.API.CONSUMER.INFO.orders." consumer
 
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
@@ -151,6 +155,25 @@ static void a_missing_right_to_a_long_name_ends_its_request_at_once(void **state
     world_stop(&world);
 }
 
+/* A task for each of so many consumers more, each of a stream of its own. */
+static struct nats_query *add_many(struct world *world, size_t count)
+{
+    struct nats_query *queries = memory_array(count, sizeof(*queries));
+    for (size_t i = 0; i < count; i++) {
+        queries[i] = (struct nats_query){.stream = text_format("a-stream-that-is-%zu", i),
+                                         .consumer = "workers"};
+        test_feed_add(world->feed, &queries[i], (struct notifier){0});
+    }
+    return queries;
+}
+
+static void free_many(struct nats_query *queries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((char *)queries[i].stream);
+    free(queries);
+}
+
 /* As where the right is missing for the whole server. */
 static void each_of_many_refusals_ends_its_own_request(void **state)
 {
@@ -159,20 +182,73 @@ static void each_of_many_refusals_ends_its_own_request(void **state)
     struct world world;
     world_start(&world, SCRIPT({"", .is_denied = true}), PAIRS("first"));
     test_feed_set_timeout(world.feed, LONG_MS);
-    struct nats_query *queries = memory_array(MANY, sizeof(*queries));
-    for (int i = 0; i < MANY; i++) {
-        queries[i] = (struct nats_query){.stream = "orders",
-                                         .consumer = text_format("a-consumer-that-is-%d", i)};
-        test_feed_add(world.feed, &queries[i], (struct notifier){0});
-    }
+    struct nats_query *queries = add_many(&world, MANY);
     world_run(&world);
     assert_true(world.usable);
     for (size_t i = 0; i <= MANY; i++)
         assert_ended_with(world.feed, i, TASK_FAILED, "Permissions Violation");
     world_stop(&world);
-    for (int i = 0; i < MANY; i++)
-        free((char *)queries[i].consumer);
-    free(queries);
+    free_many(queries, MANY);
+}
+
+/* At 10,000 that wait, a server drops those of all clients. */
+static void requests_in_flight_are_few(void **state)
+{
+    enum { MANY = 2500, SHORT_MS = 1500 };
+    (void)state;
+    static const struct {
+        struct nats_line lines[2];
+        size_t line;
+        int max;
+    } rows[] = {
+        {{{"", NULL}}, 0, NATS_MAX_TASKS},
+        {{{".workers", DEFAULTS}, {"", NULL}}, 1, NATS_MAX_CONFIGS},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        world_start(&world, SCRIPT(rows[i].lines[0], rows[i].lines[1]), PAIRS("workers"));
+        test_feed_set_timeout(world.feed, LONG_MS);
+        struct nats_query *queries = add_many(&world, MANY);
+        world.usable = test_feed_run(world.feed, world.client, SHORT_MS, &world.error);
+        pthread_mutex_lock(&world.peer.lock);
+        assert_in_range(world.peer.used[rows[i].line], rows[i].max / 2, rows[i].max);
+        pthread_mutex_unlock(&world.peer.lock);
+        world_stop(&world);
+        free_many(queries, MANY);
+    }
+}
+
+static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
+{
+    enum { MANY = 2500 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({".workers", DEFAULTS}, {"", "{\"config\":{\"num_replicas\":1}}"}),
+                PAIRS("workers"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    struct nats_query *queries = add_many(&world, MANY);
+    world_run(&world);
+    assert_true(world.usable);
+    for (size_t i = 0; i <= MANY; i++)
+        assert_waiting(world.feed, i, 0);
+    world_stop(&world);
+    free_many(queries, MANY);
+}
+
+/* Of a consumer without a leader, while others wait for its place. */
+static void a_request_that_hangs_gives_up_its_place(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({OF("hang"), NULL, .times = 1}, {OF("hang"), INFO("1")}),
+                PAIRS("hang"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    test_feed_cancel(world.feed, 0);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
+    assert_waiting(world.feed, 0, 1);
+    world_stop(&world);
 }
 
 /* Of the consumer "nobody", with one more key. */
@@ -283,10 +359,6 @@ static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
 #define SUBJECTS STREAM("\"subjects\":[\"new\"]")
 #define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"
 
-#define DEFAULTS                                                                                   \
-    "{\"config\":{},\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0},"                          \
-    "\"ack_floor\":{\"consumer_seq\":0,\"stream_seq\":0},\"num_ack_pending\":0,"                   \
-    "\"num_redelivered\":0,\"num_waiting\":0,\"num_pending\":0}"
 #define ALONE "{\"num_pending\":3,\"num_ack_pending\":0}"
 #define LEADERLESS "{\"num_pending\":0,\"num_ack_pending\":0,\"cluster\":{\"name\":\"nats\"}}"
 
@@ -641,23 +713,22 @@ static void a_connection_of_subscriptions_that_is_silent_fails_no_request(void *
     (void)state;
     struct world world;
     world_start(&world,
-                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
-                       {OF("b"), NULL, .is_deaf = true, .connection = 2}, {OF("b"), INFO("2")}),
-                PAIRS("a", "b"));
+                SCRIPT(SUBJECTS, {OF("a"), CONSUMER, .times = 1},
+                       {OF("a"), NULL, .is_deaf = true, .connection = 2}, {OF("a"), CONSUMER}),
+                PAIRS("a"));
     struct test_task *task = test_feed_task(world.feed, 0);
-    measure_until(&world, is_subscribed);
-    test_feed_again(world.feed);
-    task->task.notifier.id = 0;
-    test_feed_task(world.feed, 1)->task.notifier = (struct notifier){on_notify, &world, 2};
-    world_run(&world); /* it requests the subjects of b on the second connection */
-    assert_waiting(world.feed, 1, 2);
-    assert_int_equal(task->returned, 0);
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
+    while (task->returned == 0 && clock_now_ms() < deadline_ms) {
+        test_feed_again(world.feed);
+        task->task.notifier = (struct notifier){on_notify, &world, 1};
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(world.feed, 0, 0);
+    }
+    assert_int_equal(task->returned, 1);
 
-    test_feed_again(world.feed);
-    task->task.notifier.id = 3;
-    test_feed_task(world.feed, 1)->task.notifier.id = 0;
+    test_feed_again(world.feed); /* and those after them, for a while */
     world_run(&world);
-    assert_true(world.usable);
     assert_waiting(world.feed, 0, 0);
     assert_int_equal(task->returned, 1);
     world_stop(&world);
@@ -705,17 +776,17 @@ static void a_message_on_another_subject_is_no_reply(void **state)
     }
 }
 
-static enum nats_subjects_state find_subjects(struct nats_subjects *subjects, int consumer,
-                                              int64_t now_ms, struct error *error)
+static enum nats_configs_state find_subjects(struct nats_configs *configs, int consumer,
+                                             int64_t now_ms, struct error *error)
 {
     const struct nats_subject_list *list;
     _cleanup_(memory_free) char *name = text_format("consumer-%d", consumer);
     const struct nats_query query = {.stream = "orders", .consumer = name};
     error_done(error);
-    return nats_subjects_find(subjects, &query, now_ms, &list, error);
+    return nats_configs_find_or_request_subjects(configs, &query, now_ms, &list, error);
 }
 
-static void reply_with_subjects(struct nats_subjects *subjects, uint64_t number, size_t length)
+static void reply_with_subjects(struct nats_configs *configs, uint64_t number, size_t length)
 {
     enum { MAX_SUBJECTS = 64 };
     struct text reply = {0};
@@ -725,56 +796,57 @@ static void reply_with_subjects(struct nats_subjects *subjects, uint64_t number,
                   i);
     text_add(&reply, "]}}");
     assert_int_equal(natsMsg_Create(&message, "x", NULL, reply.bytes, (int)reply.length), NATS_OK);
-    assert_true(nats_subjects_take(subjects, number, message));
+    assert_true(nats_configs_take(configs, number, message));
     natsMsg_Destroy(message);
     text_done(&reply);
 }
 
-/* Consumers come and go, and a tenant may give each as many subjects as it likes. */
-static void subjects_that_are_known_take_a_bounded_memory(void **state)
-{
-    enum { SHORT = 10, LONG = 1000, MANY = 20000, AGED_MS = 61 * 1000 };
-    static const struct {
-        size_t length;
-        int min, max;
-    } rows[] = {{0, 8000, MANY - 1}, {SHORT, 500, 4000}, {LONG, 30, 100}};
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
-        struct nats_subjects *subjects = nats_subjects_new(&connection);
-        struct error error = {0};
-        int count = 0;
-        find_subjects(subjects, 0, 0, &error);
-        reply_with_subjects(subjects, 1, 1); /* the stream's */
-        while (count < MANY &&
-               find_subjects(subjects, count, 0, &error) == NATS_SUBJECTS_REQUESTED) {
-            uint64_t number = connection.last_number;
-            if (rows[i].length > 0)
-                reply_with_subjects(subjects, number, rows[i].length);
-            if (find_subjects(subjects, count, 0, &error) == NATS_SUBJECTS_IMPOSSIBLE)
-                break;
-            count++;
-        }
-        assert_in_range(count, rows[i].min, rows[i].max);
-        assert_non_null(strstr(error_text(&error), rows[i].length > 0 ? "memory" : "4 MiB"));
-        if (rows[i].length == 0)
-            assert_int_equal(find_subjects(subjects, MANY, 0, &error), NATS_SUBJECTS_IMPOSSIBLE);
-        find_subjects(subjects, MANY, AGED_MS, &error); /* the stream's are requested again */
-        assert_int_equal(find_subjects(subjects, MANY, AGED_MS, &error), NATS_SUBJECTS_REQUESTED);
-        nats_subjects_free(subjects);
-        error_done(&error);
-    }
-}
-
-static void reply_to_subjects(struct nats_subjects *subjects, uint64_t number, const char *reply)
+static void reply_to_subjects(struct nats_configs *configs, uint64_t number, const char *reply)
 {
     natsMsg *message = NULL;
     assert_int_equal(natsMsg_Create(&message, "x", NULL, reply, (int)strlen(reply)), NATS_OK);
-    assert_true(nats_subjects_take(subjects, number, message));
+    assert_true(nats_configs_take(configs, number, message));
     natsMsg_Destroy(message);
 }
 
 #define API_ERROR(code) "{\"error\":{\"code\":503,\"err_code\":" code "}}"
+
+/* Consumers come and go, and a tenant may give each as many subjects as it likes. */
+static void subjects_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { SHORT = 10, LONG = 1000, MANY = 30000, AGED_MS = 61 * 1000 };
+    static const struct {
+        size_t length;
+        int min, max;
+    } rows[] = {{0, 20000, MANY - 1}, {SHORT, 500, 4000}, {LONG, 20, 100}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+        struct nats_configs *configs = nats_configs_new(&connection);
+        struct error error = {0};
+        int count = 0;
+        find_subjects(configs, 0, 0, &error);
+        reply_with_subjects(configs, 1, 1); /* the stream's */
+        while (count < MANY && find_subjects(configs, count, 0, &error) == NATS_CONFIGS_REQUESTED) {
+            uint64_t number = connection.last_number;
+            if (rows[i].length > 0)
+                reply_with_subjects(configs, number, rows[i].length);
+            else
+                reply_to_subjects(configs, number, API_ERROR("10008"));
+            if (find_subjects(configs, count, 0, &error) == NATS_CONFIGS_IMPOSSIBLE)
+                break;
+            count++;
+        }
+        assert_in_range(count, rows[i].min, rows[i].max);
+        assert_non_null(strstr(error_text(&error), rows[i].length > 0 ? "memory" : "5 MiB"));
+        if (rows[i].length == 0)
+            assert_int_equal(find_subjects(configs, MANY, 0, &error), NATS_CONFIGS_IMPOSSIBLE);
+        find_subjects(configs, MANY, AGED_MS, &error); /* the stream's are requested again */
+        assert_int_equal(find_subjects(configs, MANY, AGED_MS, &error), NATS_CONFIGS_REQUESTED);
+        nats_configs_free(configs);
+        error_done(&error);
+    }
+}
 
 /* While a leader is elected, the members of its group answer with an error. */
 static void an_election_leaves_the_subjects_known(void **state)
@@ -782,55 +854,75 @@ static void an_election_leaves_the_subjects_known(void **state)
     enum { AGED_MS = 61 * 1000, LATER_MS = 2000, SECOND_MS = 1000 };
     (void)state;
     struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
-    struct nats_subjects *subjects = nats_subjects_new(&connection);
+    struct nats_configs *configs = nats_configs_new(&connection);
     struct error error = {0};
     int64_t now_ms = 0;
 
-    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
-    reply_with_subjects(subjects, 1, 1); /* the stream's */
-    reply_to_subjects(subjects, 2, API_ERROR("10008"));
-    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
+    reply_with_subjects(configs, 1, 1); /* the stream's */
+    reply_to_subjects(configs, 2, API_ERROR("10008"));
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
     assert_int_equal(connection.last_number, 2);
     now_ms += LATER_MS;
-    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_REQUESTED);
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
     assert_int_equal(connection.last_number, 3);
-    reply_to_subjects(subjects, 3, "{\"config\":{}}");
-    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_KNOWN);
+    reply_to_subjects(configs, 3, "{\"config\":{}}");
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_KNOWN);
 
     now_ms += AGED_MS;
-    assert_int_equal(find_subjects(subjects, 1, now_ms, &error), NATS_SUBJECTS_KNOWN);
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_KNOWN);
     assert_int_equal(connection.last_number, 5);
     for (uint64_t number = 4; number <= 5; number++)
-        reply_to_subjects(subjects, number, API_ERROR("10008"));
-    assert_int_equal(find_subjects(subjects, 1, now_ms + SECOND_MS, &error), NATS_SUBJECTS_KNOWN);
+        reply_to_subjects(configs, number, API_ERROR("10008"));
+    assert_int_equal(find_subjects(configs, 1, now_ms + SECOND_MS, &error), NATS_CONFIGS_KNOWN);
     assert_int_equal(connection.last_number, 5);
-    assert_int_equal(find_subjects(subjects, 1, now_ms + LATER_MS, &error), NATS_SUBJECTS_KNOWN);
+    assert_int_equal(find_subjects(configs, 1, now_ms + LATER_MS, &error), NATS_CONFIGS_KNOWN);
     assert_int_equal(connection.last_number, 7);
 
-    reply_to_subjects(subjects, 7, API_ERROR("10014"));
-    assert_int_equal(find_subjects(subjects, 1, now_ms + LATER_MS, &error),
-                     NATS_SUBJECTS_IMPOSSIBLE);
+    reply_to_subjects(configs, 7, API_ERROR("10014"));
+    assert_int_equal(find_subjects(configs, 1, now_ms + LATER_MS, &error), NATS_CONFIGS_IMPOSSIBLE);
     assert_non_null(strstr(error_text(&error), "does not exist"));
     assert_int_equal(connection.last_number, 7);
-    nats_subjects_free(subjects);
+    nats_configs_free(configs);
     error_done(&error);
 }
 
-/* Of streams that come and go. */
-static void replicas_that_are_known_take_a_bounded_memory(void **state)
+static void whether_a_stream_has_one_replica_is_requested_again(void **state)
 {
-    enum { MANY = 17000 };
+    enum { MINUTE_MS = 60 * 1000, RETRY_MS = 10 * 1000 };
     (void)state;
     struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
-    struct nats_replicas *replicas = nats_replicas_new(&connection);
-    struct error error = {0};
-    for (int i = 0; i <= MANY; i++) {
-        _cleanup_(memory_free) char *name = text_format("stream-%d", i % MANY);
-        const struct nats_query query = {.stream = name, .consumer = "workers"};
-        assert_int_equal(nats_replicas_find(replicas, &query, &error), NATS_REPLICAS_REQUESTED);
+    struct nats_configs *configs = nats_configs_new(&connection);
+    const struct nats_query query = {.stream = "orders", .consumer = "workers"};
+    static const struct {
+        int64_t wait_ms;
+        enum nats_configs_state before;
+        const char *reply;
+        enum nats_configs_state after;
+    } rows[] = {
+        {0, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":1}}", NATS_CONFIGS_KNOWN},
+        {MINUTE_MS, NATS_CONFIGS_KNOWN, NULL, NATS_CONFIGS_KNOWN},
+        {1, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":3}}", NATS_CONFIGS_IMPOSSIBLE},
+        {MINUTE_MS + 1, NATS_CONFIGS_REQUESTED, "{}", NATS_CONFIGS_IMPOSSIBLE},
+        {RETRY_MS, NATS_CONFIGS_IMPOSSIBLE, NULL, NATS_CONFIGS_IMPOSSIBLE},
+        {1, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":1}}", NATS_CONFIGS_KNOWN},
+    };
+    int64_t now_ms = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct error error = {0};
+        now_ms += rows[i].wait_ms;
+        assert_int_equal(
+            nats_configs_find_or_request_single_replica(configs, &query, now_ms, &error),
+            rows[i].before);
+        if (rows[i].reply != NULL)
+            reply_to_subjects(configs, connection.last_number, rows[i].reply);
+        error_done(&error);
+        assert_int_equal(
+            nats_configs_find_or_request_single_replica(configs, &query, now_ms, &error),
+            rows[i].after);
+        error_done(&error);
     }
-    assert_int_equal(connection.last_number, MANY + 1); /* the first was forgotten */
-    nats_replicas_free(replicas);
+    nats_configs_free(configs);
 }
 
 static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
@@ -858,6 +950,9 @@ int main(void)
         cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
         cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
+        cmocka_unit_test(requests_in_flight_are_few),
+        cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
+        cmocka_unit_test(a_request_that_hangs_gives_up_its_place),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
         cmocka_unit_test(errors_behind_that_which_closes_the_connection_are_ignored),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),
@@ -881,7 +976,7 @@ int main(void)
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
         cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(an_election_leaves_the_subjects_known),
-        cmocka_unit_test(replicas_that_are_known_take_a_bounded_memory),
+        cmocka_unit_test(whether_a_stream_has_one_replica_is_requested_again),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,8 +2,8 @@
  * A client over the NATS protocol: a request to $JS.API.CONSUMER.INFO for each task, all of them at
  * once. It has a connection and, where queries are to notify, a subscriber, which has another one.
  *
- * Read the folder in this order: connection.h (requests and replies; events.h and interrupter.h
- * help it), replicas.h (whether 0 counts), subjects.h (what to subscribe to), subscription.h (one
+ * Read the folder in this order: connection.h (requests and replies; events.h, refusal.h and
+ * interrupter.h help it), configs.h (whether 0 counts, and what to subscribe to), subscription.h (one
  * subject), connector.h and subscriber.h (all of them, on a connection of their own), this.
  *
  * A push, in order. send_task() finds that the task wants a subscription:

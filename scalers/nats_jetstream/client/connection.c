@@ -322,13 +322,12 @@ static bool check_inbox(struct nats_client_connection *connection, int64_t deadl
 }
 
 struct nats_client_connection *
-nats_client_connection_open(enum nats_role role, const struct nats_connection_options *from,
-                            int64_t deadline_ms, struct error *error)
+nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
+                            struct error *error)
 {
     struct nats_client_connection *connection = memory_new(sizeof(*connection));
-    connection->role = role;
     connection->servers = show_servers(&from->servers);
-    connection->next_deadline_ms = CLOCK_NEVER;
+    connection->next_due_ms = CLOCK_NEVER;
     connection->events = nats_events_new();
     if (connection->events == NULL)
         error_set(error, ERROR_INTERNAL, "no descriptor is left for a connection to NATS");
@@ -342,7 +341,7 @@ nats_client_connection_open(enum nats_role role, const struct nats_connection_op
 void nats_client_connection_close(struct nats_client_connection *connection)
 {
     while (connection->requests != NULL)
-        nats_client_connection_remove(connection, connection->requests);
+        nats_request_free(connection->requests);
     natsSubscription_Destroy(connection->replies);
     natsInbox_Destroy(connection->inbox);
     natsConnection_Destroy(connection->handle);
@@ -367,25 +366,26 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
     size_t bytes = strlen(subject) + 1;
     struct nats_request *request = memory_new(sizeof(*request) + bytes);
     memcpy(request->subject, subject, bytes);
+    request->connection = connection;
     request->task = task;
+    task->data = request;
     request->sent_ms = clock_now_ms();
     task->deadline_ms = request->sent_ms + task->timeout_ms;
-    if (task->deadline_ms < connection->next_deadline_ms)
-        connection->next_deadline_ms = task->deadline_ms;
+    connection->next_due_ms = clock_earlier(connection->next_due_ms, task->deadline_ms);
     natsStatus status = nats_client_connection_send(connection, subject, &request->number);
     DL_APPEND(connection->requests, request);
     HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
     return status;
 }
 
-void nats_client_connection_remove(struct nats_client_connection *connection,
-                                   struct nats_request *request)
+void nats_request_free(struct nats_request *request)
 {
+    struct nats_client_connection *connection = request->connection;
     DL_DELETE(connection->requests, request);
     HASH_DELETE(hh, connection->by_number, request);
     free(request);
     if (connection->requests == NULL)
-        connection->next_deadline_ms = CLOCK_NEVER;
+        connection->next_due_ms = CLOCK_NEVER;
 }
 
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,

@@ -22,26 +22,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A task's request that was sent. */
+/* What a task's request waits for. */
+enum nats_request_state {
+    NATS_REQUEST_SENT,      /* its reply */
+    NATS_REQUEST_UNSETTLED, /* whether the reading of its reply, defaults, counts (configs.h) */
+};
+
 struct nats_request {
+    struct nats_client_connection *connection;
     uint64_t number;
-    struct task *task;
+    struct task *task; /* whose data it is */
     int64_t sent_ms;
-    bool has_defaults; /* the reply that came, whose reading may not count (replicas.h) */
-    struct reading reading;
-    struct nats_request *prev, *next; /* utlist, in the order of sending */
+    enum nats_request_state state;
+    struct reading reading;           /* UNSETTLED */
+    struct nats_request *prev, *next; /* utlist, in the order in which they were first sent */
     UT_hash_handle hh;                /* by number */
     char subject[];
 };
 
-/* What a connection is for: client.c has what each one does. */
-enum nats_role {
-    NATS_ROLE_MEASURING,
-    NATS_ROLE_SUBSCRIBING,
-};
-
 struct nats_client_connection {
-    enum nats_role role;
     natsConnection *handle;
     struct nats_events *events;
     char *servers; /* for errors: host:port, without user info */
@@ -50,15 +49,15 @@ struct nats_client_connection {
     uint64_t last_number;
     struct nats_request *requests;  /* utlist: the oldest first */
     struct nats_request *by_number; /* the same */
-    int64_t next_deadline_ms;       /* no request's deadline is before it */
+    int64_t next_due_ms;            /* no request times out, or is sent again, before it */
     int64_t received_ms;            /* the last message, or reply to a ping */
     int64_t round_trip_ms;          /* when it was made */
 };
 
 /* Returns once the server has let us receive replies. NULL: it failed. */
 struct nats_client_connection *
-nats_client_connection_open(enum nats_role role, const struct nats_connection_options *from,
-                            int64_t deadline_ms, struct error *error);
+nats_client_connection_open(const struct nats_connection_options *from, int64_t deadline_ms,
+                            struct error *error);
 void nats_client_connection_close(struct nats_client_connection *connection);
 
 /* Sends a request without a body. The reply's number is *ret_number. */
@@ -68,8 +67,8 @@ natsStatus nats_client_connection_send(struct nats_client_connection *connection
 /* The same, for a task. */
 natsStatus nats_client_connection_send_task(struct nats_client_connection *connection,
                                             const char *subject, struct task *task);
-void nats_client_connection_remove(struct nats_client_connection *connection,
-                                   struct nats_request *request);
+void nats_request_free(struct nats_request *request); /* the task stays */
+
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
                                                  uint64_t number);
 

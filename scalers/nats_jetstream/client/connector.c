@@ -22,8 +22,8 @@ struct nats_attempt {
 static void *connector_thread(void *argument)
 {
     struct nats_attempt *attempt = argument;
-    attempt->connection = nats_client_connection_open(NATS_ROLE_SUBSCRIBING, attempt->options,
-                                                      attempt->deadline_ms, &attempt->error);
+    attempt->connection =
+        nats_client_connection_open(attempt->options, attempt->deadline_ms, &attempt->error);
     uint64_t one = 1;
     attempt->has_ended = true;
     ssize_t written = write(attempt->descriptor, &one, sizeof(one));

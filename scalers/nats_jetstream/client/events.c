@@ -1,7 +1,7 @@
 #include "nats_jetstream/client/events.h"
 
 #include "base/memory.h"
-#include "base/text.h"
+#include "nats_jetstream/limits.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -11,14 +11,8 @@
 #include <unistd.h>
 
 enum {
-    /* What is beyond is dropped, and its request times out: 8,000 replies that have not been taken.
-     */
-    MAX_QUEUED_BYTES = 16 << 20,
-    EVENT_BYTES = 512, /* of an event itself, and what nats.c has around its message */
-
-    /* Between nats.c's threads. */
-    MAX_PENDING = 16384,
-    MAX_PENDING_BYTES = 16 << 20,
+    EVENT_BYTES = 512,   /* of an event itself, and what nats.c has around its message */
+    MAX_PENDING = 16384, /* between nats.c's threads */
 };
 
 struct nats_events {
@@ -43,35 +37,6 @@ struct nats_events *nats_events_new(void)
     events->references = 1;
     events->has_owner = true;
     return events;
-}
-
-struct nats_refusal nats_refusal_parse(const char *words)
-{
-    struct nats_refusal refusal = {
-        .words = text_copy(words),
-        .is_of_subscription = strstr(words, " Subscription to ") != NULL,
-    };
-    const char *quote = strchr(words, '"');
-    if (quote != NULL) {
-        size_t length = strcspn(quote + 1, "\"");
-        refusal.is_cut = quote[1 + length] == '\0';
-        refusal.subject = text_copy_bytes(quote + 1, length);
-    }
-    return refusal;
-}
-
-void nats_refusal_done(struct nats_refusal *refusal)
-{
-    free(refusal->words);
-    free(refusal->subject);
-}
-
-bool nats_refusal_is_of(const struct nats_refusal *refusal, const char *subject)
-{
-    if (refusal->subject == NULL)
-        return false;
-    return refusal->is_cut ? text_starts_with(subject, refusal->subject)
-                           : text_equal(subject, refusal->subject);
 }
 
 void nats_events_done(struct nats_event *taken, size_t count)
@@ -120,7 +85,7 @@ static void notify_owner(const struct nats_events *events)
     (void)written; /* it is readable already then */
 }
 
-/* Takes what the event has. */
+/* Takes what the event has. What is beyond the limit is dropped, and its request times out. */
 static void add(struct nats_events *events, struct nats_event event)
 {
     size_t bytes = EVENT_BYTES;
@@ -129,7 +94,7 @@ static void add(struct nats_events *events, struct nats_event event)
     else if (event.refusal.words != NULL)
         bytes += 2 * strlen(event.refusal.words);
     pthread_mutex_lock(&events->lock);
-    bool has_space = events->has_owner && events->bytes + bytes <= MAX_QUEUED_BYTES;
+    bool has_space = events->has_owner && events->bytes + bytes <= NATS_QUEUED_BYTES;
     if (has_space) {
         events->queue = memory_grow(events->queue, &events->capacity, events->count + 1,
                                     sizeof(*events->queue));
@@ -207,7 +172,7 @@ natsStatus nats_events_subscribe(struct nats_events *events, natsConnection *con
     if (status != NATS_OK)
         return status;
     hold(events);
-    status = natsSubscription_SetPendingLimits(subscription, MAX_PENDING, MAX_PENDING_BYTES);
+    status = natsSubscription_SetPendingLimits(subscription, MAX_PENDING, NATS_PENDING_BYTES);
     if (status == NATS_OK)
         status = natsSubscription_SetOnCompleteCB(subscription, on_complete, events);
     if (status != NATS_OK) {

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "nats_jetstream/client/subscription.h"
+#include "nats_jetstream/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,9 @@ enum {
     SWEEP_MS = 1000,      /* and where there is no memory for more, this often */
 };
 
-/* Of an agent's memory. Measured with a real server: a subject of 10 characters takes 1,373 bytes
+/* Measured with a real server: a subject of 10 characters takes 1,373 bytes
  * of the heap with nats.c 3.10, which has five messages of its own for each (573 with 3.4). */
-enum { MAX_MIB = 10, QUERY_BYTES = 256, SUBJECT_BYTES = 1360 };
+enum { QUERY_BYTES = 256, SUBJECT_BYTES = 1360 };
 
 /* Those who wait for a notification. */
 struct nats_subscribed {
@@ -84,7 +85,6 @@ static void disconnect(struct nats_subscriber *subscriber)
 {
     if (subscriber->connection == NULL)
         return;
-    nats_subjects_free(TAKE(subscriber->subjects));
     nats_client_connection_close(TAKE(subscriber->connection));
     forget_denied(subscriber);
 }
@@ -137,7 +137,6 @@ void nats_subscriber_take(struct nats_subscriber *subscriber)
         connection == NULL)
         return;
     subscriber->connection = connection;
-    subscriber->subjects = nats_subjects_new(connection);
     subscriber->silent_ms = 0;
 }
 
@@ -207,11 +206,11 @@ static const struct nats_subject_list *find_subjects(struct nats_subscriber *sub
 {
     const struct nats_subject_list *list = NULL;
     _cleanup_(error_done) struct error error = {0};
-    enum nats_subjects_state state =
-        nats_subjects_find(subscriber->subjects, task->query, clock_now_ms(), &list, &error);
-    if (state == NATS_SUBJECTS_IMPOSSIBLE)
+    enum nats_configs_state state = nats_configs_find_or_request_subjects(
+        subscriber->configs, task->query, clock_now_ms(), &list, &error);
+    if (state == NATS_CONFIGS_IMPOSSIBLE)
         task_cannot_subscribe(task, &error);
-    if (state != NATS_SUBJECTS_KNOWN)
+    if (state != NATS_CONFIGS_KNOWN)
         return NULL;
     const char *denied = find_denied(subscriber, list);
     if (denied == NULL)
@@ -231,19 +230,19 @@ static size_t bytes_of(const struct nats_subject_list *list)
 
 static bool has_memory(struct nats_subscriber *subscriber, struct task *task, size_t bytes)
 {
-    static const size_t max_bytes = (size_t)MAX_MIB << 20;
     _cleanup_(error_done) struct error error = {0};
     int64_t now_ms = clock_now_ms();
-    if (subscriber->bytes + bytes > max_bytes && now_ms >= subscriber->swept_ms + SWEEP_MS) {
+    if (subscriber->bytes + bytes > NATS_SUBSCRIPTION_BYTES &&
+        now_ms >= subscriber->swept_ms + SWEEP_MS) {
         subscriber->swept_ms = now_ms;
         sweep(subscriber);
     }
-    if (subscriber->bytes + bytes <= max_bytes)
+    if (subscriber->bytes + bytes <= NATS_SUBSCRIPTION_BYTES)
         return true;
     error_set(&error, ERROR_LIMIT,
               "NATS at %s: subscriptions of a connection take at most %d MiB (%d bytes for each "
               "subject of a trigger)",
-              subscriber->connection->servers, MAX_MIB, SUBJECT_BYTES);
+              subscriber->connection->servers, NATS_SUBSCRIPTION_BYTES >> 20, SUBJECT_BYTES);
     task_cannot_subscribe(task, &error);
     return false;
 }
@@ -302,8 +301,8 @@ void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct ta
         task_subscribed(task);
         return;
     }
-    if (nats_subjects_find(subscriber->subjects, task->query, clock_now_ms(), &list, &ignored) !=
-        NATS_SUBJECTS_KNOWN)
+    if (nats_configs_find_or_request_subjects(subscriber->configs, task->query, clock_now_ms(),
+                                              &list, &ignored) != NATS_CONFIGS_KNOWN)
         return;
     const char *denied = find_denied(subscriber, list);
     if (denied != NULL)

@@ -20,9 +20,9 @@
 
 #include "base/error.h"
 #include "measure/task.h"
+#include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/connector.h"
-#include "nats_jetstream/client/subjects.h"
 #include "nats_jetstream/options.h"
 
 #include <stdbool.h>
@@ -31,16 +31,16 @@
 
 struct nats_subscriber {
     const struct nats_connection_options *options;
+    struct nats_configs *configs; /* for the subjects */
     struct nats_connector connector;
     struct nats_client_connection *connection; /* NULL: there is none */
-    struct nats_subjects *subjects;
-    struct nats_subscribed *subscribed; /* by the notifier's id */
-    size_t bytes;                       /* that these take, about */
-    int64_t swept_ms;                   /* when those that had ended were freed last */
-    struct nats_denied_subject *denied; /* the user may not subscribe to these */
-    struct error refusal;               /* why there is no connection */
-    int64_t retry_ms;                   /* it is not connected before it */
-    int64_t silent_ms;                  /* and not used before it: it did not reply */
+    struct nats_subscribed *subscribed;        /* by the notifier's id */
+    size_t bytes;                              /* that these take, about */
+    int64_t swept_ms;                          /* when those that had ended were freed last */
+    struct nats_denied_subject *denied;        /* the user may not subscribe to these */
+    struct error refusal;                      /* why there is no connection */
+    int64_t retry_ms;                          /* it is not connected before it */
+    int64_t silent_ms;                         /* and not used before it: it did not reply */
 };
 
 /* Takes the connection once there is one. Before nats_subscriber_subscribe(). */

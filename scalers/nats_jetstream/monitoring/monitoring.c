@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/jsz.h"
 #include "shared/fetch.h"
 #include "shared/fetch_pool.h"
@@ -284,6 +285,8 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
                              struct error *error)
 {
     bool usable = true;
+    feed_set_max_tasks(feed, SIZE_MAX,
+                       NATS_MAX_ISOLATED); /* one listing is for all, however many they are */
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
