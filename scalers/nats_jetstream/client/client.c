@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum {
     /* After so many requests the replies that are there are taken, so that they do not pile up. */
@@ -126,9 +127,11 @@ static natsStatus check_measuring(struct nats_client *client, int64_t *ret_next_
 static void return_subscribers(struct nats_client *client)
 {
     struct nats_client_connection *connection = client->subscriber.connection;
-    while (connection->requests != NULL) {
-        struct task *task = connection->requests->task;
-        nats_request_free(connection->requests);
+    struct nats_request *request;
+    struct nats_request *next;
+    DL_FOREACH_SAFE(connection->requests, request, next) {
+        struct task *task = request->task;
+        nats_request_free(request);
         task_return(task, false);
     }
 }
@@ -403,12 +406,6 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
     return status;
 }
 
-static void abandon(struct nats_client_connection *connection)
-{
-    while (connection != NULL && connection->requests != NULL)
-        nats_request_free(connection->requests);
-}
-
 bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
 {
     natsStatus status = NATS_OK;
@@ -422,7 +419,8 @@ bool nats_client_measure(struct nats_client *client, struct feed *feed, struct e
         if (status == NATS_OK)
             status = turn(client, feed);
     }
-    abandon(client->connection);
-    abandon(client->subscriber.connection);
+    nats_client_connection_abandon(client->connection);
+    if (client->subscriber.connection != NULL)
+        nats_client_connection_abandon(client->subscriber.connection);
     return status == NATS_OK || nats_client_connection_broken(client->connection, status, error);
 }

@@ -338,10 +338,17 @@ nats_client_connection_open(const struct nats_connection_options *from, int64_t 
     return NULL;
 }
 
+void nats_client_connection_abandon(struct nats_client_connection *connection)
+{
+    struct nats_request *request;
+    struct nats_request *next;
+    DL_FOREACH_SAFE(connection->requests, request, next)
+        nats_request_free(request);
+}
+
 void nats_client_connection_close(struct nats_client_connection *connection)
 {
-    while (connection->requests != NULL)
-        nats_request_free(connection->requests);
+    nats_client_connection_abandon(connection);
     natsSubscription_Destroy(connection->replies);
     natsInbox_Destroy(connection->inbox);
     natsConnection_Destroy(connection->handle);

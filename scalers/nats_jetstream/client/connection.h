@@ -67,7 +67,10 @@ natsStatus nats_client_connection_send(struct nats_client_connection *connection
 /* The same, for a task. */
 natsStatus nats_client_connection_send_task(struct nats_client_connection *connection,
                                             const char *subject, struct task *task);
-void nats_request_free(struct nats_request *request); /* the task stays */
+
+/* The tasks stay. */
+void nats_request_free(struct nats_request *request);
+void nats_client_connection_abandon(struct nats_client_connection *connection);
 
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
                                                  uint64_t number);
