@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -938,9 +939,61 @@ static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
         struct nats_refusal refusal = nats_refusal_parse(words[i]);
         nats_subscriber_deny(&subscriber, &refusal);
-        assert_null(subscriber.denied);
+        assert_null(subscriber.subjects);
         nats_refusal_done(&refusal);
     }
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* As of a user who may subscribe to inboxes only. It takes no longer than to subscribe did. */
+static void each_of_many_refused_subjects_is_found_at_once(void **state)
+{
+    enum { MANY = 5000 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"", NULL}), PAIRS("a"));
+    struct nats_client_connection *connection = nats_client_connection_open(
+        world.triggers[0].options.connection, clock_now_ms() + LONG_MS, &world.error);
+    assert_non_null(connection);
+    struct nats_configs *configs = nats_configs_new(connection);
+    struct nats_subscriber subscriber = {.configs = configs, .connection = connection};
+    struct error error = {0};
+    double start = cpu_seconds();
+    for (int i = 0; i < MANY; i++) {
+        _cleanup_(memory_free) char *name = text_format("consumer-%d", i);
+        _cleanup_(memory_free) char *reply =
+            text_format("{\"config\":{\"filter_subject\":\"jobs.%d\"}}", i);
+        const struct nats_query query = {.stream = "orders", .consumer = name};
+        struct task task = {.query = &query,
+                            .notifier = {on_notify, &world, (uint64_t)i + 1, NULL}};
+        find_subjects(configs, i, clock_now_ms(), &error);
+        if (i == 0)
+            reply_to_subjects(configs, 1, "{\"config\":{\"subjects\":[\"jobs.>\"]}}");
+        reply_to_subjects(configs, connection->last_number, reply);
+        assert_true(nats_subscriber_subscribe(&subscriber, &task));
+    }
+    double subscribed = cpu_seconds();
+    for (int i = MANY - 1; i >= 0; i--) {
+        _cleanup_(memory_free) char *words =
+            text_format("Permissions Violation for Subscription to \"jobs.%d\"", i);
+        struct nats_refusal refusal = nats_refusal_parse(words);
+        nats_subscriber_deny(&subscriber, &refusal);
+        nats_refusal_done(&refusal);
+    }
+    double refused = cpu_seconds();
+    assert_null(subscriber.queries);
+    assert_in_range(notifications(&world), MANY, 2 * MANY);
+    assert_true(refused - subscribed < 2 * (subscribed - start));
+    nats_subscriber_done(&subscriber);
+    nats_configs_free(configs);
+    error_done(&error);
+    world_stop(&world);
 }
 
 int main(void)
@@ -978,6 +1031,7 @@ int main(void)
         cmocka_unit_test(an_election_leaves_the_subjects_known),
         cmocka_unit_test(whether_a_stream_has_one_replica_is_requested_again),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
+        cmocka_unit_test(each_of_many_refused_subjects_is_found_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

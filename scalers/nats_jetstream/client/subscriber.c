@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum {
     RETRY_MS = 10 * 1000, /* after having connected, or tried to; and without a reply */
@@ -17,69 +18,208 @@ enum {
     SWEEP_MS = 1000,      /* and where there is no memory for more, this often */
 };
 
-/* Measured with a real server: a subject of 10 characters takes 1,373 bytes
- * of the heap with nats.c 3.10, which has five messages of its own for each (573 with 3.4). */
+/* Measured with a real server: a subject of 10 characters takes 1,373 bytes of the heap with nats.c
+ * 3.10, which has five messages of its own for each (573 with 3.4). */
 enum { QUERY_BYTES = 256, SUBJECT_BYTES = 1360 };
 
-/* Those who wait for a notification. */
-struct nats_subscribed {
+/* That queries wait for, or that the user may not subscribe to. Rights that are given later count
+ * for the next connection. */
+struct nats_subject {
+    UT_hash_handle hh; /* by name */
+    struct waiting_subject *waiting;
+    bool is_denied;
+    char name[];
+};
+
+/* One of a query's. */
+struct waiting_subject {
+    struct nats_waiting_query *query;
+    struct nats_subject *subject;
+    struct nats_subscription *subscription;
+    struct waiting_subject *prev, *next; /* utlist, of the subject */
+};
+
+struct nats_waiting_query {
     struct notifier notifier;
-    struct nats_subscription **subscriptions;
-    char **subjects; /* of each */
+    struct waiting_subject *subjects;
     size_t count;
     size_t bytes;
     UT_hash_handle hh;
 };
 
-/* A subject that the user may not subscribe to. Rights that are given later count for the next
- * connection. */
-struct nats_denied_subject {
-    UT_hash_handle hh;
-    char subject[];
-};
+/* ---- who waits for what ---- */
 
-static void end(struct nats_subscriber *subscriber, struct nats_subscribed *subscribed)
+static size_t subject_bytes(const char *subject)
 {
-    HASH_DELETE(hh, subscriber->subscribed, subscribed);
-    subscriber->bytes -= subscribed->bytes;
-    for (size_t i = 0; i < subscribed->count; i++) {
-        nats_subscription_close(subscribed->subscriptions[i]);
-        free(subscribed->subjects[i]);
-    }
-    free(subscribed->subscriptions);
-    free(subscribed->subjects);
-    free(subscribed);
+    return SUBJECT_BYTES + 2 * strlen(subject); /* nats.c has a copy of each, too */
 }
 
-static struct nats_subscribed *find(const struct nats_subscriber *subscriber, uint64_t notifier_id)
+static size_t bytes_of(const struct nats_subject_list *list)
 {
-    struct nats_subscribed *found = NULL;
-    HASH_FIND(hh, subscriber->subscribed, &notifier_id, sizeof(notifier_id), found);
+    size_t bytes = QUERY_BYTES;
+    for (size_t i = 0; i < list->count; i++)
+        bytes += subject_bytes(list->items[i]);
+    return bytes;
+}
+
+static struct nats_subject *find_subject(const struct nats_subscriber *subscriber, const char *name)
+{
+    struct nats_subject *found = NULL;
+    HASH_FIND_STR(subscriber->subjects, name, found);
+    return found;
+}
+
+static struct nats_subject *find_or_add_subject(struct nats_subscriber *subscriber,
+                                                const char *name)
+{
+    struct nats_subject *subject = find_subject(subscriber, name);
+    size_t bytes = strlen(name) + 1;
+    if (subject != NULL)
+        return subject;
+    subject = memory_new(sizeof(*subject) + bytes);
+    memcpy(subject->name, name, bytes);
+    HASH_ADD_STR(subscriber->subjects, name, subject);
+    return subject;
+}
+
+static void free_unused(struct nats_subscriber *subscriber, struct nats_subject *subject)
+{
+    if (subject->waiting != NULL || subject->is_denied)
+        return;
+    HASH_DELETE(hh, subscriber->subjects, subject);
+    free(subject);
+}
+
+static void end(struct nats_subscriber *subscriber, struct nats_waiting_query *query)
+{
+    HASH_DELETE(hh, subscriber->queries, query);
+    subscriber->bytes -= query->bytes;
+    for (size_t i = 0; i < query->count; i++) {
+        struct waiting_subject *waiting = &query->subjects[i];
+        nats_subscription_close(waiting->subscription);
+        DL_DELETE(waiting->subject->waiting, waiting);
+        free_unused(subscriber, waiting->subject);
+    }
+    free(query->subjects);
+    free(query);
+}
+
+static struct nats_waiting_query *find(const struct nats_subscriber *subscriber,
+                                       uint64_t notifier_id)
+{
+    struct nats_waiting_query *found = NULL;
+    HASH_FIND(hh, subscriber->queries, &notifier_id, sizeof(notifier_id), found);
     return found;
 }
 
 void nats_subscriber_unsubscribe(struct nats_subscriber *subscriber, uint64_t notifier_id)
 {
-    struct nats_subscribed *subscribed = find(subscriber, notifier_id);
-    if (subscribed != NULL)
-        end(subscriber, subscribed);
+    struct nats_waiting_query *query = find(subscriber, notifier_id);
+    if (query != NULL)
+        end(subscriber, query);
 }
 
 static void end_all(struct nats_subscriber *subscriber)
 {
-    while (subscriber->subscribed != NULL)
-        end(subscriber, subscriber->subscribed);
+    while (subscriber->queries != NULL)
+        end(subscriber, subscriber->queries);
 }
 
-static void forget_denied(struct nats_subscriber *subscriber)
+static bool open_subscriptions(struct nats_subscriber *subscriber, const struct notifier *notifier,
+                               const struct nats_subject_list *list)
 {
-    struct nats_denied_subject *denied;
-    struct nats_denied_subject *next;
-    HASH_ITER(hh, subscriber->denied, denied, next) {
-        HASH_DELETE(hh, subscriber->denied, denied);
-        free(denied);
+    struct nats_waiting_query *query = memory_new(sizeof(*query));
+    query->notifier = *notifier;
+    query->bytes = bytes_of(list);
+    subscriber->bytes += query->bytes;
+    query->subjects = memory_array(list->count, sizeof(*query->subjects));
+    HASH_ADD(hh, subscriber->queries, notifier.id, sizeof(query->notifier.id), query);
+    for (; query->count < list->count; query->count++) {
+        const char *name = list->items[query->count];
+        struct nats_subscription *subscription =
+            nats_subscription_open(subscriber->connection->handle, name, notifier);
+        if (subscription == NULL) {
+            end(subscriber, query);
+            return false;
+        }
+        struct waiting_subject *waiting = &query->subjects[query->count];
+        *waiting = (struct waiting_subject){.query = query,
+                                            .subject = find_or_add_subject(subscriber, name),
+                                            .subscription = subscription};
+        DL_APPEND(waiting->subject->waiting, waiting);
+    }
+    return true;
+}
+
+/* ---- what the user may not subscribe to ---- */
+
+static void deny(struct nats_subscriber *subscriber, struct nats_subject *subject)
+{
+    subscriber->bytes += subject_bytes(subject->name);
+    subject->is_denied = true;
+    while (subject->waiting != NULL) {
+        struct nats_waiting_query *query = subject->waiting->query;
+        notifier_notify(&query->notifier);
+        end(subscriber, query);
     }
 }
+
+/* Whoever subscribes to one is refused again. */
+static void forget_denied(struct nats_subscriber *subscriber)
+{
+    struct nats_subject *subject;
+    struct nats_subject *next;
+    HASH_ITER(hh, subscriber->subjects, subject, next) {
+        if (!subject->is_denied)
+            continue;
+        subscriber->bytes -= subject_bytes(subject->name);
+        subject->is_denied = false;
+        free_unused(subscriber, subject);
+    }
+}
+
+static struct nats_subject *find_refused(const struct nats_subscriber *subscriber,
+                                         const struct nats_refusal *refusal)
+{
+    struct nats_subject *subject = subscriber->subjects;
+    if (refusal->subject == NULL)
+        return NULL;
+    if (!refusal->is_cut)
+        subject = find_subject(subscriber, refusal->subject);
+    while (subject != NULL && (subject->is_denied || !nats_refusal_is_of(refusal, subject->name)))
+        subject = refusal->is_cut ? subject->hh.next : NULL;
+    return subject;
+}
+
+/* What nobody subscribed to is not noted: the server makes up as many as it likes. */
+void nats_subscriber_deny(struct nats_subscriber *subscriber, const struct nats_refusal *refusal)
+{
+    for (struct nats_subject *subject; (subject = find_refused(subscriber, refusal)) != NULL;)
+        deny(subscriber, subject);
+}
+
+/* The subject that the user may not subscribe to is reported; NULL: may to all. */
+static const char *find_denied(const struct nats_subscriber *subscriber,
+                               const struct nats_subject_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct nats_subject *subject = find_subject(subscriber, list->items[i]);
+        if (subject != NULL && subject->is_denied)
+            return list->items[i];
+    }
+    return NULL;
+}
+
+static void refuse_subject(const struct nats_subscriber *subscriber, struct task *task,
+                           const char *subject)
+{
+    _cleanup_(error_done) struct error error = {0};
+    error_unavailable(&error, "NATS at %s: the user must be allowed to subscribe to %s",
+                      subscriber->connection->servers, subject);
+    task_cannot_subscribe(task, &error);
+}
+
+/* ---- the connection ---- */
 
 static void disconnect(struct nats_subscriber *subscriber)
 {
@@ -112,9 +252,9 @@ static void note_refusal(struct nats_subscriber *subscriber)
 void nats_subscriber_lose(struct nats_subscriber *subscriber)
 {
     note_refusal(subscriber);
-    const struct nats_subscribed *subscribed = subscriber->subscribed;
-    for (; subscribed != NULL; subscribed = subscribed->hh.next)
-        notifier_lose(&subscribed->notifier);
+    const struct nats_waiting_query *query = subscriber->queries;
+    for (; query != NULL; query = query->hh.next)
+        notifier_lose(&query->notifier);
     end_all(subscriber);
     disconnect(subscriber);
 }
@@ -145,25 +285,20 @@ void nats_subscriber_rest(struct nats_subscriber *subscriber, int64_t now_ms)
     subscriber->silent_ms = now_ms + RETRY_MS;
 }
 
+/* ---- subscribing ---- */
+
 /* Those that have had their message are over. */
 static void sweep(struct nats_subscriber *subscriber)
 {
-    struct nats_subscribed *subscribed;
-    struct nats_subscribed *next;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
+    struct nats_waiting_query *query;
+    struct nats_waiting_query *next;
+    HASH_ITER(hh, subscriber->queries, query, next) {
         bool is_over = false;
-        for (size_t i = 0; i < subscribed->count && !is_over; i++)
-            is_over = nats_subscription_has_ended(subscribed->subscriptions[i]);
+        for (size_t i = 0; i < query->count && !is_over; i++)
+            is_over = nats_subscription_has_ended(query->subjects[i].subscription);
         if (is_over)
-            end(subscriber, subscribed);
+            end(subscriber, query);
     }
-}
-
-static bool is_denied(const struct nats_subscriber *subscriber, const char *subject)
-{
-    struct nats_denied_subject *denied = NULL;
-    HASH_FIND_STR(subscriber->denied, subject, denied);
-    return denied != NULL;
 }
 
 /* Another account's messages are not delivered to this one. */
@@ -179,25 +314,6 @@ static bool is_foreign(struct task *task)
                       query->stream);
     task_cannot_subscribe(task, &error);
     return true;
-}
-
-/* The subject that the user may not subscribe to is reported; NULL: may to all. */
-static const char *find_denied(const struct nats_subscriber *subscriber,
-                               const struct nats_subject_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (is_denied(subscriber, list->items[i]))
-            return list->items[i];
-    return NULL;
-}
-
-static void refuse_subject(const struct nats_subscriber *subscriber, struct task *task,
-                           const char *subject)
-{
-    _cleanup_(error_done) struct error error = {0};
-    error_unavailable(&error, "NATS at %s: the user must be allowed to subscribe to %s",
-                      subscriber->connection->servers, subject);
-    task_cannot_subscribe(task, &error);
 }
 
 /* NULL where they cannot be subscribed to, or are not known yet. */
@@ -219,15 +335,6 @@ static const struct nats_subject_list *find_subjects(struct nats_subscriber *sub
     return NULL;
 }
 
-/* nats.c has a copy of each subject, too. */
-static size_t bytes_of(const struct nats_subject_list *list)
-{
-    size_t bytes = QUERY_BYTES;
-    for (size_t i = 0; i < list->count; i++)
-        bytes += SUBJECT_BYTES + 2 * strlen(list->items[i]);
-    return bytes;
-}
-
 static bool has_memory(struct nats_subscriber *subscriber, struct task *task, size_t bytes)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -236,6 +343,7 @@ static bool has_memory(struct nats_subscriber *subscriber, struct task *task, si
         now_ms >= subscriber->swept_ms + SWEEP_MS) {
         subscriber->swept_ms = now_ms;
         sweep(subscriber);
+        forget_denied(subscriber);
     }
     if (subscriber->bytes + bytes <= NATS_SUBSCRIPTION_BYTES)
         return true;
@@ -245,29 +353,6 @@ static bool has_memory(struct nats_subscriber *subscriber, struct task *task, si
               subscriber->connection->servers, NATS_SUBSCRIPTION_BYTES >> 20, SUBJECT_BYTES);
     task_cannot_subscribe(task, &error);
     return false;
-}
-
-static bool open_subscriptions(struct nats_subscriber *subscriber, const struct notifier *notifier,
-                               const struct nats_subject_list *list)
-{
-    struct nats_subscribed *subscribed = memory_new(sizeof(*subscribed));
-    subscribed->notifier = *notifier;
-    subscribed->bytes = bytes_of(list);
-    subscriber->bytes += subscribed->bytes;
-    subscribed->subscriptions = memory_array(list->count, sizeof(*subscribed->subscriptions));
-    subscribed->subjects = memory_array(list->count, sizeof(*subscribed->subjects));
-    HASH_ADD(hh, subscriber->subscribed, notifier.id, sizeof(subscribed->notifier.id), subscribed);
-    for (; subscribed->count < list->count; subscribed->count++) {
-        struct nats_subscription *subscription = nats_subscription_open(
-            subscriber->connection->handle, list->items[subscribed->count], notifier);
-        if (subscription == NULL) {
-            end(subscriber, subscribed);
-            return false;
-        }
-        subscribed->subscriptions[subscribed->count] = subscription;
-        subscribed->subjects[subscribed->count] = text_copy(list->items[subscribed->count]);
-    }
-    return true;
 }
 
 bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *task)
@@ -283,7 +368,7 @@ bool nats_subscriber_subscribe(struct nats_subscriber *subscriber, struct task *
     }
     if (clock_now_ms() < subscriber->silent_ms)
         return false;
-    if (HASH_COUNT(subscriber->subscribed) % SWEEP_AT == SWEEP_AT - 1)
+    if (HASH_COUNT(subscriber->queries) % SWEEP_AT == SWEEP_AT - 1)
         sweep(subscriber);
     nats_subscriber_unsubscribe(subscriber, task->notifier.id);
     const struct nats_subject_list *list = find_subjects(subscriber, task);
@@ -309,44 +394,7 @@ void nats_subscriber_confirm(const struct nats_subscriber *subscriber, struct ta
         refuse_subject(subscriber, task, denied);
 }
 
-static void add_denied(struct nats_subscriber *subscriber, const char *subject)
-{
-    if (is_denied(subscriber, subject))
-        return;
-    size_t bytes = strlen(subject) + 1;
-    struct nats_denied_subject *denied = memory_new(sizeof(*denied) + bytes);
-    memcpy(denied->subject, subject, bytes);
-    HASH_ADD_STR(subscriber->denied, subject, denied);
-}
-
-/* NULL: the refusal is of none. */
-static const char *refused_subject(const struct nats_subscribed *subscribed,
-                                   const struct nats_refusal *refusal)
-{
-    for (size_t i = 0; i < subscribed->count; i++)
-        if (nats_refusal_is_of(refusal, subscribed->subjects[i]))
-            return subscribed->subjects[i];
-    return NULL;
-}
-
-/* What nobody subscribed to is not noted: the server makes up as many as it likes. */
-void nats_subscriber_deny(struct nats_subscriber *subscriber, const struct nats_refusal *refusal)
-{
-    if (refusal->subject == NULL || is_denied(subscriber, refusal->subject))
-        return;
-    struct nats_subscribed *subscribed;
-    struct nats_subscribed *next;
-    HASH_ITER(hh, subscriber->subscribed, subscribed, next) {
-        const char *subject = refused_subject(subscribed, refusal);
-        if (subject == NULL)
-            continue;
-        add_denied(subscriber, subject);
-        notifier_notify(&subscribed->notifier);
-        end(subscriber, subscribed);
-    }
-}
-
 bool nats_subscriber_is_needed(const struct nats_subscriber *subscriber)
 {
-    return subscriber->subscribed != NULL || subscriber->connector.attempt != NULL;
+    return subscriber->queries != NULL || subscriber->connector.attempt != NULL;
 }

@@ -34,10 +34,10 @@ struct nats_subscriber {
     struct nats_configs *configs; /* for the subjects */
     struct nats_connector connector;
     struct nats_client_connection *connection; /* NULL: there is none */
-    struct nats_subscribed *subscribed;        /* by the notifier's id */
+    struct nats_waiting_query *queries;        /* by the notifier's id */
+    struct nats_subject *subjects;             /* of these, and those that are denied */
     size_t bytes;                              /* that these take, about */
     int64_t swept_ms;                          /* when those that had ended were freed last */
-    struct nats_denied_subject *denied;        /* the user may not subscribe to these */
     struct error refusal;                      /* why there is no connection */
     int64_t retry_ms;                          /* it is not connected before it */
     int64_t silent_ms;                         /* and not used before it: it did not reply */
