@@ -1,5 +1,6 @@
 #include "nats_jetstream/consumer_info.h"
 
+#include "base/hash.h"
 #include "base/json_cleanup.h"
 #include "base/json_text.h"
 #include "base/memory.h"
@@ -34,6 +35,14 @@ bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error, "NATS consumer \"%s\" of stream \"%s\" has no leader now",
+                             query->consumer, query->stream);
+}
+
+bool nats_consumer_info_new_leader(const struct nats_query *query, struct error *error)
+{
+    return error_unavailable(error,
+                             "NATS consumer \"%s\" of stream \"%s\" has a new leader, which may "
+                             "not have counted its messages yet",
                              query->consumer, query->stream);
 }
 
@@ -136,17 +145,21 @@ static bool is_default(const json_t *info)
     return true;
 }
 
-static enum nats_consumer_source source_of(const json_t *info)
+static struct nats_consumer_origin origin_of(const json_t *info)
 {
     const json_t *cluster = json_object_get(info, "cluster");
+    const char *leader = json_string_value(json_object_get(cluster, "leader"));
+    bool has_leader = leader != NULL && leader[0] != '\0';
+    struct nats_consumer_origin origin = {.leader = has_leader ? hash_text(leader) : 0};
     if (cluster == NULL)
-        return is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
-    bool has_leader = json_string_length(json_object_get(cluster, "leader")) > 0;
-    return has_leader ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
+        origin.source = is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
+    else
+        origin.source = has_leader ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
+    return origin;
 }
 
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
-                              struct reading *ret_reading, enum nats_consumer_source *ret_source,
+                              struct reading *ret_reading, struct nats_consumer_origin *ret_origin,
                               struct error *error)
 {
     if (length > LARGEST_ANSWER)
@@ -166,6 +179,6 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
     const json_t *api_error = json_object_get(info, "error");
     if (api_error != NULL)
         return explain_api_error(api_error, query, error);
-    *ret_source = source_of(info);
+    *ret_origin = origin_of(info);
     return nats_consumer_info_counts(info, query, ret_reading, error);
 }

@@ -14,6 +14,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Whose counts they are. */
 enum nats_consumer_source {
@@ -27,12 +28,18 @@ enum nats_consumer_source {
     NATS_CONSUMER_DEFAULTS,
 };
 
+struct nats_consumer_origin {
+    enum nats_consumer_source source;
+    uint64_t leader; /* a hash of its name; 0: none is named */
+};
+
 /* `query` names stream and consumer in errors. */
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,
                                struct reading *ret_reading, struct error *error);
 bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error);
+bool nats_consumer_info_new_leader(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_not_opened(const struct nats_query *query, struct error *error);
 
 /* Of the error in an answer of JetStream's API: that the stream or the consumer does not exist. */
@@ -40,7 +47,7 @@ bool nats_consumer_info_is_absent(const json_t *api_error);
 
 /* The whole answer to $JS.API.CONSUMER.INFO. */
 bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nats_query *query,
-                              struct reading *ret_reading, enum nats_consumer_source *ret_source,
+                              struct reading *ret_reading, struct nats_consumer_origin *ret_origin,
                               struct error *error);
 
 #endif

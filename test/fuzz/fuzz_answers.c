@@ -65,8 +65,8 @@ static void try_consumer_info(const char *bytes, size_t length)
     static const struct nats_query consumer = {.stream = "orders", .consumer = "workers"};
     _cleanup_(error_done) struct error error = {0};
     struct reading reading = READING_UNKNOWN;
-    enum nats_consumer_source source;
-    bool good = nats_consumer_info_parse(bytes, length, &consumer, &reading, &source, &error);
+    struct nats_consumer_origin origin;
+    bool good = nats_consumer_info_parse(bytes, length, &consumer, &reading, &origin, &error);
     require_error(good, &error);
     require_counts(&reading);
 }

@@ -18,8 +18,8 @@ static const struct nats_query orders = {.stream = "orders", .consumer = "worker
 
 static bool parse(const char *answer, struct reading *ret_reading, struct error *error)
 {
-    enum nats_consumer_source source;
-    return nats_consumer_info_parse(answer, strlen(answer), &orders, ret_reading, &source, error);
+    struct nats_consumer_origin origin;
+    return nats_consumer_info_parse(answer, strlen(answer), &orders, ret_reading, &origin, error);
 }
 
 static void an_answer_has_both_counts(void **state)
@@ -75,11 +75,11 @@ static void an_answer_has_the_state_of_a_consumer_or_defaults(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct reading reading;
         struct error error = {0};
-        enum nats_consumer_source source;
+        struct nats_consumer_origin origin;
         assert_true(nats_consumer_info_parse(rows[i].answer, strlen(rows[i].answer), &orders,
-                                             &reading, &source, &error));
-        if (source != rows[i].source)
-            fail_msg("%s: %d", rows[i].answer, source);
+                                             &reading, &origin, &error));
+        if (origin.source != rows[i].source)
+            fail_msg("%s: %d", rows[i].answer, origin.source);
     }
 }
 
@@ -245,9 +245,9 @@ static void a_huge_answer_is_refused_unread(void **state)
     _cleanup_(memory_free) char *answer = text_format("%-*s", (int)length, start);
     _cleanup_(error_done) struct error error = {0};
     struct reading reading;
-    enum nats_consumer_source source;
-    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &source, &error));
-    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &source, &error));
+    struct nats_consumer_origin origin;
+    assert_true(nats_consumer_info_parse(answer, length - 1, &orders, &reading, &origin, &error));
+    assert_false(nats_consumer_info_parse(answer, length, &orders, &reading, &origin, &error));
     assert_non_null(strstr(error.text, "1048577 bytes"));
 }
 

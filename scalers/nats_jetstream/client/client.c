@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/leaders.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
 
@@ -16,12 +17,15 @@
 enum {
     /* After so many requests the replies that are there are taken, so that they do not pile up. */
     REQUESTS_AT_ONCE = 64,
+
+    NEW_LEADER_MS = 500, /* it has counted then */
 };
 
 struct nats_client {
     struct nats_client_connection *connection; /* configurations are requested on it, too */
     struct nats_subscriber subscriber;
     struct nats_configs *configs;
+    struct nats_leaders leaders;
     bool has_unsettled; /* requests whose reply has defaults, of which more is known now */
 };
 
@@ -44,6 +48,7 @@ void nats_client_disconnect(struct nats_client *client)
 {
     nats_subscriber_done(&client->subscriber);
     nats_configs_free(client->configs);
+    nats_leaders_done(&client->leaders);
     nats_client_connection_close(client->connection);
     free(client);
 }
@@ -56,6 +61,8 @@ static void time_out(struct nats_request *request)
     struct task *task = request->task;
     if (request->state == NATS_REQUEST_UNSETTLED)
         nats_configs_explain_silence(task->query, &error);
+    else if (request->state == NATS_REQUEST_SEND_AGAIN)
+        nats_consumer_info_new_leader(task->query, &error);
     nats_request_free(request);
     if (error_is_set(&error))
         task_time_out_with(task, &error);
@@ -78,7 +85,11 @@ static int64_t handle_due(struct nats_client_connection *connection, int64_t now
             time_out(request);
             has_ended = true;
         } else {
+            if (request->state == NATS_REQUEST_SEND_AGAIN && now_ms >= request->send_again_ms)
+                nats_request_send_again(request, now_ms); /* fails where it is closed: found soon */
             next_ms = clock_earlier(next_ms, request->task->deadline_ms);
+            if (request->state == NATS_REQUEST_SEND_AGAIN)
+                next_ms = clock_earlier(next_ms, request->send_again_ms);
         }
         request = following;
     }
@@ -239,22 +250,32 @@ static void settle_all(struct nats_client *client)
     settle_all_of(client, client->subscriber.connection);
 }
 
+static void take_counts(struct nats_client *client, struct nats_request *request,
+                        const struct reading *reading, uint64_t leader)
+{
+    if (nats_leaders_may_not_have_counted(&client->leaders, request->subject, leader,
+                                          reading->waiting > 0))
+        nats_request_delay(request, clock_now_ms() + NEW_LEADER_MS);
+    else
+        task_answer(end_request(client, request), reading);
+}
+
 static void take_info(struct nats_client *client, struct nats_request *request, natsMsg *message)
 {
     _cleanup_(error_done) struct error error = {0};
     struct reading reading;
-    enum nats_consumer_source source;
+    struct nats_consumer_origin origin;
     const struct nats_query *query = request->task->query;
     if (natsMsg_IsNoResponders(message)) {
         explain_no_responders(end_request(client, request));
         return;
     }
     if (!nats_consumer_info_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
-                                  query, &reading, &source, &error)) {
+                                  query, &reading, &origin, &error)) {
         task_fail(end_request(client, request), &error);
         return;
     }
-    switch (source) {
+    switch (origin.source) {
     case NATS_CONSUMER_NO_LEADER:
         nats_consumer_info_no_leader(query, &error);
         task_fail(end_request(client, request), &error);
@@ -264,7 +285,7 @@ static void take_info(struct nats_client *client, struct nats_request *request, 
         settle(client, request);
         break;
     case NATS_CONSUMER_COUNTED:
-        task_answer(end_request(client, request), &reading);
+        take_counts(client, request, &reading, origin.leader);
         break;
     }
 }

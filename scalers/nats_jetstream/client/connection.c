@@ -395,6 +395,25 @@ void nats_request_free(struct nats_request *request)
         connection->next_due_ms = CLOCK_NEVER;
 }
 
+void nats_request_delay(struct nats_request *request, int64_t send_again_ms)
+{
+    struct nats_client_connection *connection = request->connection;
+    request->state = NATS_REQUEST_SEND_AGAIN;
+    request->send_again_ms = send_again_ms;
+    connection->next_due_ms = clock_earlier(connection->next_due_ms, send_again_ms);
+}
+
+natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms)
+{
+    struct nats_client_connection *connection = request->connection;
+    HASH_DELETE(hh, connection->by_number, request);
+    natsStatus status = nats_client_connection_send(connection, request->subject, &request->number);
+    HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
+    request->state = NATS_REQUEST_SENT;
+    request->sent_ms = now_ms;
+    return status;
+}
+
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
                                                  uint64_t number)
 {

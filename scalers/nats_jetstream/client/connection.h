@@ -24,8 +24,9 @@
 
 /* What a task's request waits for. */
 enum nats_request_state {
-    NATS_REQUEST_SENT,      /* its reply */
-    NATS_REQUEST_UNSETTLED, /* whether the reading of its reply, defaults, counts (configs.h) */
+    NATS_REQUEST_SENT,       /* its reply */
+    NATS_REQUEST_UNSETTLED,  /* whether the reading of its reply, defaults, counts (configs.h) */
+    NATS_REQUEST_SEND_AGAIN, /* that the new leader has counted (leaders.h) */
 };
 
 struct nats_request {
@@ -35,6 +36,7 @@ struct nats_request {
     int64_t sent_ms;
     enum nats_request_state state;
     struct reading reading;           /* UNSETTLED */
+    int64_t send_again_ms;            /* SEND_AGAIN */
     struct nats_request *prev, *next; /* utlist, in the order in which they were first sent */
     UT_hash_handle hh;                /* by number */
     char subject[];
@@ -71,6 +73,10 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
 /* The tasks stay. */
 void nats_request_free(struct nats_request *request);
 void nats_client_connection_abandon(struct nats_client_connection *connection);
+
+/* Later, when the time comes; and then. */
+void nats_request_delay(struct nats_request *request, int64_t send_again_ms);
+natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms);
 
 struct nats_request *nats_client_connection_find(const struct nats_client_connection *connection,
                                                  uint64_t number);
