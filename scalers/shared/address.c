@@ -14,7 +14,9 @@ bool address_is_port(const char *text, size_t length)
 {
     if (length == 0 || length > LONGEST_PORT || strspn(text, "0123456789") < length)
         return false;
-    int port = atoi(text);
+    int port = 0;
+    for (size_t i = 0; i < length; i++)
+        port = port * 10 + (text[i] - '0');
     return port >= 1 && port <= UINT16_MAX;
 }
 

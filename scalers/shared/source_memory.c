@@ -80,12 +80,13 @@ bool source_memory_set(struct source_memory *memory, size_t bytes)
     take_over(memory);
     const struct half *half = half_of(memory);
     const struct share *share = find_share(half, memory->tenant);
-    size_t tenants = share == NULL ? 0 : share->used;
+    size_t used_by_tenant = share == NULL ? 0 : share->used;
     bool is_agents = memory->tenant == 0;
-    bool may = bytes <= memory->used || bytes <= SOURCE_MEMORY_ALWAYS ||
-               (leaves_the_rest(bytes, half->all - memory->used, 2) &&
-                (is_agents || leaves_the_rest(tenants - memory->used + bytes, half->all - tenants,
-                                              SOURCE_MEMORY_TENANT_PART)));
+    bool may =
+        bytes <= memory->used || bytes <= SOURCE_MEMORY_ALWAYS ||
+        (leaves_the_rest(bytes, half->all - memory->used, 2) &&
+         (is_agents || leaves_the_rest(used_by_tenant - memory->used + bytes,
+                                       half->all - used_by_tenant, SOURCE_MEMORY_TENANT_PART)));
     if (may) {
         change_share(memory, memory->used, bytes);
         memory->used = bytes;

@@ -250,6 +250,14 @@ static void local_addresses_are_those_of_the_machine_and_its_link(void **state)
         assert_false(is_local(others[i]));
 }
 
+static void a_port_ends_where_its_text_does(void **state)
+{
+    (void)state;
+    assert_true(address_is_port("637999", strlen("6379")));
+    assert_false(address_is_port("65536", strlen("65536")));
+    assert_false(address_is_port("637x", strlen("637x")));
+}
+
 /* Who has hung up already may have been at any address. */
 static void a_peer_without_an_address_is_none(void **state)
 {
@@ -278,6 +286,7 @@ int main(void)
         cmocka_unit_test(of_many_nodes_replicas_are_left_out),
         cmocka_unit_test(a_redirection_has_an_address),
         cmocka_unit_test(local_addresses_are_those_of_the_machine_and_its_link),
+        cmocka_unit_test(a_port_ends_where_its_text_does),
         cmocka_unit_test(a_peer_without_an_address_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
