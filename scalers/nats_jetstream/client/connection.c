@@ -409,6 +409,8 @@ natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms)
     HASH_DELETE(hh, connection->by_number, request);
     natsStatus status = nats_client_connection_send(connection, request->subject, &request->number);
     HASH_ADD(hh, connection->by_number, number, sizeof(request->number), request);
+    DL_DELETE(connection->requests, request);
+    DL_APPEND(connection->requests, request);
     request->state = NATS_REQUEST_SENT;
     request->sent_ms = now_ms;
     return status;

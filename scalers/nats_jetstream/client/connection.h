@@ -32,12 +32,12 @@ enum nats_request_state {
 struct nats_request {
     struct nats_client_connection *connection;
     uint64_t number;
-    struct task *task; /* whose data it is */
+    struct task *task; /* its data is this request */
     int64_t sent_ms;
     enum nats_request_state state;
     struct reading reading;           /* UNSETTLED */
     int64_t send_again_ms;            /* SEND_AGAIN */
-    struct nats_request *prev, *next; /* utlist, in the order in which they were first sent */
+    struct nats_request *prev, *next; /* utlist, in the order of sending */
     UT_hash_handle hh;                /* by number */
     char subject[];
 };
