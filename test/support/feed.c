@@ -109,12 +109,17 @@ static struct test_task *find_next(struct test_feed *feed)
     return is_first ? isolated : next;
 }
 
+/* NULL: there is none, or no place for it. */
+static struct test_task *next_to_give(struct test_feed *feed)
+{
+    bool may = feed->in_flight < feed->max_tasks && clock_now_ms() < feed->stop_at_ms;
+    return may ? find_next(feed) : NULL;
+}
+
 static struct task *take(struct feed *base)
 {
     struct test_feed *feed = of(base);
-    if (feed->in_flight >= feed->max_tasks || clock_now_ms() >= feed->stop_at_ms)
-        return NULL;
-    struct test_task *task = find_next(feed);
+    struct test_task *task = next_to_give(feed);
     return task == NULL ? NULL : &give(feed, task)->task;
 }
 
@@ -154,7 +159,9 @@ static int descriptor(const struct feed *base)
 
 static int64_t next_ms(struct feed *base)
 {
-    const struct test_feed *feed = of(base);
+    struct test_feed *feed = of(base);
+    if (next_to_give(feed) != NULL)
+        return clock_now_ms();
     int64_t stop_ms = feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
     int64_t cancelled_ms = cancel_ms(feed);
     return cancelled_ms < stop_ms ? cancelled_ms : stop_ms;
