@@ -22,7 +22,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
-    kafka_reservations_allow(&session->reservations, process_mappable_bytes());
+    kafka_space_init(&session->space, process_mappable_bytes());
     *ret_client = session;
     return true;
 }
@@ -36,7 +36,7 @@ void kafka_session_disconnect(void *client)
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_persistence_forget_all(&session->persistence);
-    kafka_reservations_done(&session->reservations);
+    kafka_space_done(&session->space);
     if (kafka_client_close(&session->client))
         free(session);
 }

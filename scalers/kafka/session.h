@@ -29,7 +29,7 @@
 
 #include "kafka/client/client.h"
 #include "kafka/measure/persistence.h"
-#include "kafka/measure/reservations.h"
+#include "kafka/measure/space.h"
 #include "kafka/requests/commits.h"
 #include "kafka/requests/members.h"
 #include "kafka/requests/metadata.h"
@@ -44,7 +44,7 @@ struct kafka_session {
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence_group *persistence; /* of each group and topic */
-    struct kafka_reservations reservations;
+    struct kafka_space space;
     int64_t renewal_at_ms; /* when a new main handle was last tried; 0: never */
     bool has_warned;       /* that no new main handle could be had */
 };

@@ -36,6 +36,8 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
     group->name = text_copy(name);
     group->request =
         (struct kafka_commits_request){.group = group->name, .isolate = batch->isolate};
+    group->share = (struct kafka_share){
+        .owner = group, .group = group->name, .isolate = batch->isolate, .tasks = &group->open};
     HASH_ADD_KEYPTR(hh, batch->groups, group->name, strlen(group->name), group);
     return group;
 }
@@ -95,8 +97,9 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
 {
     batch_task->batch->open--;
-    if (batch_task->group != NULL)
-        batch_task->group->open--;
+    struct kafka_batch_group *group = batch_task->group;
+    if (group != NULL && --group->open == 0)
+        kafka_space_release(&batch_task->batch->session->space, &group->share);
     return TAKE(batch_task->task);
 }
 
@@ -141,6 +144,7 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
     DL_FOREACH(tasks, task) {
         const struct kafka_query *query = task->query;
         batch_task->task = task;
+        task->data = batch_task;
         batch_task->batch = batch;
         kafka_selection_init(&batch_task->selection, query->topic);
         name_topics(batch, batch_task++);
@@ -189,8 +193,7 @@ static void group_free(struct kafka_batch_group *group)
 {
     struct kafka_session *session = group->batch->session;
     kafka_commits_cancel(session->commits, &group->request);
-    kafka_reservations_release(&session->reservations, group->name, group->request.isolate,
-                               group->reservation);
+    kafka_space_release(&session->space, &group->share);
     if (group->commits != NULL)
         rd_kafka_topic_partition_list_destroy(group->commits);
     free(group->name);

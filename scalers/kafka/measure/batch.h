@@ -48,6 +48,9 @@ struct kafka_batch_topic {
     struct kafka_ends *partitions; /* one per partition; NULL: no group is on it yet */
     int32_t count;
     UT_hash_handle hh;
+
+    /* partitions.c: */
+    const struct kafka_batch_group *counted_for; /* see kafka_partitions_count() */
 };
 
 /* A consumer group on one topic. */
@@ -79,6 +82,7 @@ struct kafka_batch_group {
     char *name;
     struct kafka_group_topic *topics;
     size_t open; /* of its tasks */
+    struct kafka_share share;
     UT_hash_handle hh;
 
     /* progress.c: */
@@ -86,7 +90,6 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task is for all topics that the group has committed */
     bool wants_members;
-    uint64_t reservation;   /* of its partitions, while it is requested; 0: none */
     unsigned answered_step; /* the batch's step when the commits came */
     /* While KAFKA_GROUP_AWAITS_METADATA: the commits, copied, as the event that they came with must
      * not outlive the handle; NULL otherwise. And what they wait for. */
@@ -169,7 +172,7 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
 /* Puts a task into its group. */
 void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group);
 
-/* Takes an open task out of its batch, and of its group. */
+/* Takes an open task out of its batch, and of its group, which has no space after its last one. */
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
 
 /* The next step, which orders what is requested and what comes: each offset that is requested has

@@ -22,8 +22,8 @@ struct loop {
     struct kafka_session *session;
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
-    struct task *waiting;        /* utlist: of groups whose call is under way, or gathering */
-    struct task *queued[2];      /* utlist, by isolate: of groups that wait for a reservation */
+    struct task *waiting;        /* utlist: of groups that must wait (may_begin()), or gathering */
+    size_t max_tasks;            /* as the feed knows it; 0: it does not yet */
     int64_t now_ms;
 };
 
@@ -32,30 +32,23 @@ struct loop {
 static void take_tasks(struct loop *loop)
 {
     for (struct task *task; (task = feed_take(loop->feed)) != NULL;) {
+        task->data = NULL;
         task->queued_ms = loop->now_ms;
         task->deadline_ms = loop->now_ms + task->timeout_ms;
         DL_APPEND(loop->waiting, task);
     }
 }
 
-static bool may_leave_queue(const struct loop *loop, bool isolate)
+/* Their places are others' turn. */
+static void return_cancelled(struct loop *loop)
 {
-    return loop->queued[isolate] != NULL &&
-           kafka_reservations_have_space(&loop->session->reservations, isolate);
-}
-
-/* Before those that came later. Their time begins again: they waited for others of ours. */
-static void leave_queues(struct loop *loop)
-{
-    struct task *task;
-    for (int isolate = 0; isolate < 2; isolate++) {
-        if (!may_leave_queue(loop, isolate))
-            continue;
-        DL_FOREACH(loop->queued[isolate], task)
-            task->deadline_ms = loop->now_ms + task->timeout_ms;
-        DL_CONCAT(loop->queued[isolate], loop->waiting);
-        loop->waiting = TAKE(loop->queued[isolate]);
-    }
+    for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;)
+        if (task->data != NULL)
+            kafka_task_end_return(task->data, true);
+        else {
+            DL_DELETE(loop->waiting, task);
+            task_return(task, true);
+        }
 }
 
 static void end_subscriptions(const struct loop *loop)
@@ -77,34 +70,37 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
            kafka_metadata_needs_listing(loop->session->metadata, query->topic, loop->now_ms);
 }
 
+/* False: its group's call is under way, or others that are silent have the space. While it waits
+ * for the others its time has not begun. */
+static bool may_begin(const struct loop *loop, struct task *task)
+{
+    const struct kafka_query *query = task->query;
+    const char *group = query->consumer_group;
+    if (!kafka_commits_is_free(loop->session->commits, group, task->isolate, loop->now_ms))
+        return false;
+    task->deadline_ms = loop->now_ms + task->timeout_ms;
+    return kafka_space_is_free(&loop->session->space, group);
+}
+
 /* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
- * batch of their own, so that the others do not wait for it if it fails or takes long. Tasks whose
- * group has no reservation are queued, but for these, which request nothing yet. */
+ * batch of their own, so that the others do not wait for it if it fails or takes long. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
-    struct kafka_session *session = loop->session;
     struct task *picked = NULL;
     struct task *all = TAKE(loop->waiting);
     struct task *task;
     struct task *next;
     *ret_count = 0;
     DL_FOREACH_SAFE(all, task, next) {
-        const struct kafka_query *query = task->query;
-        const char *group = query->consumer_group;
-        int64_t deadline_ms = loop->now_ms + task->timeout_ms;
-        if (task->isolate != isolate || needs_listing(loop, query) != for_listing ||
-            !kafka_commits_is_free(session->commits, group, isolate, loop->now_ms))
+        if (task->isolate != isolate || needs_listing(loop, task->query) != for_listing ||
+            !may_begin(loop, task)) {
             DL_APPEND(loop->waiting, task);
-        else if (!for_listing && !kafka_reservations_reserve(&session->reservations, group, isolate,
-                                                             deadline_ms, loop->now_ms))
-            DL_APPEND(loop->queued[isolate], task);
-        else {
-            DL_APPEND(picked, task);
-            ++*ret_count;
-            task->deadline_ms = deadline_ms;
-            if (task->queued_ms < loop->now_ms)
-                task_started(task);
+            continue;
         }
+        DL_APPEND(picked, task);
+        ++*ret_count;
+        if (task->queued_ms < loop->now_ms)
+            task_started(task);
     }
     return picked;
 }
@@ -124,11 +120,7 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
-    kafka_reservations_maintain(&session->reservations, loop->now_ms);
-    if (must_gather(loop))
-        return;
-    leave_queues(loop);
-    if (loop->waiting == NULL)
+    if (loop->waiting == NULL || must_gather(loop))
         return;
     for (int isolate = 0; isolate < 2; isolate++) {
         begin_batch(loop, isolate, true);
@@ -137,7 +129,7 @@ static void begin_batches(struct loop *loop)
     /* Not when answers come: after a pause of the machine all seems old that these are for. */
     kafka_metadata_forget_old(session->metadata, loop->now_ms);
     kafka_persistence_forget_old(&session->persistence, loop->now_ms);
-    kafka_reservations_forget_old(&session->reservations, loop->now_ms);
+    kafka_space_forget_old(&session->space, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
     kafka_subscriptions_forget_old(session->subscriptions, loop->now_ms);
 }
@@ -222,20 +214,41 @@ static void time_out_all(struct loop *loop)
     }
 }
 
-static bool has_tasks(const struct loop *loop)
+static size_t tasks_in_hand(const struct loop *loop)
 {
+    size_t count;
+    const struct task *task;
     const struct kafka_batch *batch;
+    DL_COUNT(loop->waiting, task, count);
     DL_FOREACH(loop->batches, batch)
-        if (batch->open > 0)
-            return true;
-    return loop->waiting != NULL || loop->queued[false] != NULL || loop->queued[true] != NULL;
+        count += batch->open;
+    return count;
+}
+
+/* So many tasks as there is space for. */
+static void bound_tasks(struct loop *loop)
+{
+    enum { MAX_ISOLATED = 16, ISOLATED_SHARE = 4 }; /* a quarter */
+    struct kafka_space *space = &loop->session->space;
+    struct kafka_share *silent;
+    kafka_space_bound(space, tasks_in_hand(loop), loop->now_ms);
+    while ((silent = kafka_space_maintain(space, loop->now_ms)) != NULL)
+        kafka_progress_yield(silent->owner);
+    size_t max_tasks = kafka_space_max_tasks(space);
+    if (max_tasks != loop->max_tasks)
+        feed_set_max_tasks(loop->feed, max_tasks, MIN(max_tasks / ISOLATED_SHARE, MAX_ISOLATED));
+    loop->max_tasks = max_tasks;
+    for (struct task *task; (task = kafka_space_next_refused(space)) != NULL;)
+        task_return(task, false);
 }
 
 static int64_t next_ms(const struct loop *loop)
 {
-    int64_t next_ms = MIN(kafka_commits_next_ms(loop->session->commits, loop->now_ms),
-                          kafka_metadata_next_ms(loop->session->metadata, loop->now_ms));
-    next_ms = MIN(next_ms, kafka_members_next_ms(loop->session->members));
+    const struct kafka_session *session = loop->session;
+    int64_t next_ms = MIN(kafka_commits_next_ms(session->commits, loop->now_ms),
+                          kafka_metadata_next_ms(session->metadata, loop->now_ms));
+    next_ms = MIN(next_ms, kafka_members_next_ms(session->members));
+    next_ms = MIN(next_ms, kafka_space_next_ms(&session->space, loop->now_ms));
     const struct kafka_batch *batch;
     const struct task *task;
     DL_FOREACH(loop->batches, batch)
@@ -244,17 +257,9 @@ static int64_t next_ms(const struct loop *loop)
     DL_FOREACH(loop->waiting, task)
         if (task->deadline_ms < next_ms)
             next_ms = task->deadline_ms;
-    bool may_leave = may_leave_queue(loop, false) || may_leave_queue(loop, true);
-    bool may_begin = loop->waiting != NULL || may_leave;
-    for (int isolate = 0; isolate < 2; isolate++) {
-        if (loop->queued[isolate] != NULL)
-            next_ms =
-                MIN(next_ms, kafka_reservations_next_ms(&loop->session->reservations, isolate));
-    }
-    if (may_begin && must_gather(loop))
-        return MIN(next_ms, loop->batches->prev->began_ms + GATHER_MS);
-    /* A batch that failed as it began has left its space to those that wait. */
-    return may_leave ? loop->now_ms : next_ms;
+    if (loop->waiting != NULL && must_gather(loop))
+        next_ms = MIN(next_ms, loop->batches->prev->began_ms + GATHER_MS);
+    return next_ms;
 }
 
 static void wait_for_answers(const struct loop *loop)
@@ -289,14 +294,16 @@ static bool run(struct loop *loop, struct error *error)
             return false;
         time_out_all(loop);
         end_subscriptions(loop);
+        return_cancelled(loop);
         take_tasks(loop);
         begin_batches(loop);
         kafka_offsets_send(session->offsets);
+        bound_tasks(loop);
         if (kafka_session_maintain(session, loop->now_ms)) {
             try_batches(loop);
             continue;
         }
-        bool is_busy = has_tasks(loop);
+        bool is_busy = tasks_in_hand(loop) > 0;
         if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))
             return kafka_client_fail(&session->client, error, "old connections do not end");

@@ -1,12 +1,11 @@
 /*
  * Measuring, from a task to its reading:
  *
- *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c,
- *     go together are a batch, as far as there is space for the            reservations.c
- *     partitions of their groups. The others wait in a queue
- *  1  where topics are not known, their metadata is requested; then each  progress.c,
- *     task's partitions are found, and their last offsets requested       partitions.c;
- *                                                                         ../requests/topics.c,
+ *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
+ *     go together are a batch
+ *  1  where topics are not known, their metadata is requested; then each  progress.c, space.c,
+ *     group takes space for its partitions, or goes back to the server;   partitions.c;
+ *     each task's partitions are found, and their last offsets requested  ../requests/topics.c,
  *                                                                         patterns.c, metadata.c,
  *                                                                         offsets.c
  *  2  each group's commits are requested, and its members where a task    progress.c;

@@ -3,6 +3,48 @@
 #include "base/memory.h"
 #include "kafka/measure/task_end.h"
 
+#include <utlist.h>
+
+/* ---- before anything is made of them ---- */
+
+static size_t count_named(const struct kafka_batch_task *batch_task)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch_task->selection.count; i++) {
+        struct kafka_batch_topic *topic =
+            kafka_batch_topic_for(batch_task->batch, batch_task->selection.names[i]);
+        if (topic->known != NULL && topic->counted_for != batch_task->group)
+            count += (size_t)topic->known->partition_count;
+        topic->counted_for = batch_task->group;
+    }
+    return count;
+}
+
+/* Tasks of several patterns may share topics. */
+static size_t count_matched(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_query *query = batch_task->task->query;
+    const struct kafka_pattern *pattern = kafka_patterns_find(
+        kafka_metadata_patterns(batch_task->batch->session->metadata), query->topic);
+    return pattern == NULL || pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS
+               ? 0 /* it fails */
+               : pattern->partition_count;
+}
+
+size_t kafka_partitions_count(const struct kafka_batch_group *group)
+{
+    size_t count = 0;
+    const struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task))
+            count += batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
+                         ? count_matched(batch_task)
+                         : count_named(batch_task);
+    return count;
+}
+
+/* ---- which a task counts ---- */
+
 static void fail_too_many_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     kafka_task_end_fail(

@@ -8,6 +8,10 @@
 
 #include "kafka/measure/batch.h"
 
+/* How many partitions the topics have that the tasks of a group name, as far as they are known:
+ * some of them may not be requested. */
+size_t kafka_partitions_count(const struct kafka_batch_group *group);
+
 /* Finds the partitions of a task that names topics, or a pattern. The topics are known, and the
  * task has its group. What is not requested yet is: last offsets with the next
  * kafka_offsets_send(), commits with the group's request. False: the task has failed. */

@@ -7,6 +7,7 @@
 #include "kafka/measure/partitions.h"
 #include "kafka/measure/task_end.h"
 
+#include <sys/param.h>
 #include <utlist.h>
 
 /* The error of an offset that the answer does not have. */
@@ -20,7 +21,7 @@ static void fail_commits(struct kafka_batch_task *batch_task, const char *group,
 
 /* ---- 1: the topics are known: which partitions each task needs ---- */
 
-static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
+static void add_to_group(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
                          int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
@@ -34,13 +35,19 @@ static void prepare_task(struct kafka_batch *batch, struct kafka_batch_task *bat
     }
     if (batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
         group->wants_all = true;
-    else if (!kafka_partitions_use_selection(batch_task, now_ms))
-        return;
-    /* What is isolated is slow as it is. */
-    if (batch_task->task->wants & READING_WANT_CONSUMERS && !batch->isolate)
-        group->wants_members = true;
     batch_task->next = group->tasks;
     group->tasks = batch_task;
+}
+
+static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
+{
+    struct kafka_batch_group *group = batch_task->group;
+    if (batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP &&
+        !kafka_partitions_use_selection(batch_task, now_ms))
+        return;
+    /* What is isolated is slow as it is. */
+    if (batch_task->task->wants & READING_WANT_CONSUMERS && !group->request.isolate)
+        group->wants_members = true;
 }
 
 /* ---- 2: each group's commits are requested ---- */
@@ -70,40 +77,67 @@ static void group_fail(struct kafka_batch_group *group, const char *reason, bool
             fail_commits(batch_task, group->name, reason, now_ms);
 }
 
-static void group_return(const struct kafka_batch_group *group)
+static void group_return(const struct kafka_batch_group *group, bool isolate)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task))
-            kafka_task_end_return(batch_task);
+            kafka_task_end_return(batch_task, isolate);
+}
+
+/* The tasks go back once the server knows how many it may give: or it would give them again. */
+static void group_refuse(const struct kafka_batch_group *group)
+{
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task))
+            kafka_space_refuse(&group->batch->session->space, kafka_batch_take_task(batch_task));
 }
 
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_session *session = group->batch->session;
-    struct kafka_commits *commits = session->commits;
-    bool isolate = group->request.isolate;
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
-    /* Not where another batch, which waited for its topics as well, was sooner; nor where there is
-     * no space for so many partitions. Then the tasks come again. */
-    if (kafka_commits_is_free(commits, group->name, isolate, now_ms))
-        group->reservation = kafka_reservations_confirm(
-            &session->reservations, group->name, isolate,
-            partitions == NULL ? 0 : (size_t)partitions->cnt, group->batch->deadline_ms, now_ms);
-    if (group->reservation == 0) {
-        group_return(group);
-        if (partitions != NULL)
-            rd_kafka_topic_partition_list_destroy(partitions);
-        return;
-    }
+    if (partitions != NULL)
+        kafka_space_correct(&session->space, &group->share, (size_t)partitions->cnt);
     if (group->wants_members)
         kafka_members_request(session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
-    if (!kafka_commits_send(commits, &group->request, partitions, now_ms, &error))
+    if (!kafka_commits_send(session->commits, &group->request, partitions, now_ms, &error))
         group_fail(group, error_text(&error), false, now_ms);
     if (partitions != NULL)
         rd_kafka_topic_partition_list_destroy(partitions);
+}
+
+static size_t partitions_to_request(const struct kafka_batch_group *group)
+{
+    size_t named = kafka_partitions_count(group);
+    size_t committed =
+        group->wants_all ? kafka_space_committed(&group->batch->session->space, group->name) : 0;
+    return MAX(named, committed);
+}
+
+static void group_begin(struct kafka_batch_group *group, int64_t now_ms)
+{
+    struct kafka_session *session = group->batch->session;
+    struct kafka_batch_task *batch_task;
+    /* Where another batch, which waited for its topics as well, was sooner, the tasks come again:
+     * then they wait (may_begin() in measure.c). */
+    if (!kafka_commits_is_free(session->commits, group->name, group->request.isolate, now_ms) ||
+        !kafka_space_is_free(&session->space, group->name)) {
+        group_return(group, false);
+        return;
+    }
+    if (!kafka_space_take(&session->space, &group->share, partitions_to_request(group), now_ms)) {
+        group_refuse(group);
+        return;
+    }
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task))
+            prepare_task(batch_task, now_ms);
+    if (group->open > 0)
+        group_send(group, now_ms);
 }
 
 static void send_requests(struct kafka_batch *batch, int64_t now_ms)
@@ -111,12 +145,10 @@ static void send_requests(struct kafka_batch *batch, int64_t now_ms)
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
         if (kafka_batch_task_is_open(&batch->tasks[i]))
-            prepare_task(batch, &batch->tasks[i], now_ms);
+            add_to_group(batch, &batch->tasks[i], now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
-            group_send(group, now_ms);
-        else
-            kafka_reservations_cancel(&batch->session->reservations, group->name, batch->isolate);
+            group_begin(group, now_ms);
 }
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
@@ -201,6 +233,7 @@ static void take_commits(struct kafka_batch_group *group,
     if (partitions != NULL)
         take_partitions(group, partitions);
     fill_gaps(group);
+    kafka_space_release(&group->batch->session->space, &group->share);
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) &&
             batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
@@ -284,7 +317,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
     const struct kafka_batch *batch = batch_task->batch;
     rd_kafka_resp_err_t failure = missing->cause->error;
     if (is_of_former_leader(batch, at->topic->known, failure))
-        kafka_task_end_return(batch_task);
+        kafka_task_end_return(batch_task, false);
     else if (failure == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause, now_ms);
     else
@@ -398,11 +431,10 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     const rd_kafka_topic_partition_list_t *partitions =
         kafka_commits_result(session->commits, group->name, event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
-    kafka_reservations_release(&session->reservations, group->name, group->request.isolate,
-                               group->reservation);
+    if (failure != RD_KAFKA_RESP_ERR__TIMED_OUT)
+        kafka_space_note_answer(&session->space, &group->share);
     if (may_name_topics)
-        kafka_reservations_note(&session->reservations, group->name, (size_t)partitions->cnt,
-                                now_ms);
+        kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else if (may_name_topics && names_too_many_topics(partitions))
@@ -420,6 +452,12 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         }
     }
     rd_kafka_event_destroy(event);
+}
+
+void kafka_progress_yield(struct kafka_batch_group *group)
+{
+    kafka_commits_cancel(group->batch->session->commits, &group->request);
+    group_return(group, true);
 }
 
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)

@@ -60,9 +60,9 @@ static void note_persistence(const struct kafka_batch_task *batch_task, int64_t 
                    batch_task->batch->began_ms);
 }
 
-void kafka_task_end_return(struct kafka_batch_task *batch_task)
+void kafka_task_end_return(struct kafka_batch_task *batch_task, bool isolate)
 {
-    task_return(kafka_batch_take_task(batch_task), false);
+    task_return(kafka_batch_take_task(batch_task), isolate);
 }
 
 /* ---- answered ---- */

@@ -16,9 +16,9 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms);
 void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,
                          ...) __attribute__((format(printf, 3, 4)));
 
-/* Returns a task to its feed, which gives it out again at once, with all of its time. Nothing is
- * noted, as it is measured all the same. */
-void kafka_task_end_return(struct kafka_batch_task *batch_task);
+/* Returns a task to its feed, which gives it out again at once, with all of its time; or when it is
+ * its turn among those that are isolated. Nothing is noted, as it is measured all the same. */
+void kafka_task_end_return(struct kafka_batch_task *batch_task, bool isolate);
 
 /* Ends a task whose deadline has passed. It times out with the name of what it waited for. But one
  * that lacks only the group's members is answered. Topics whose leaders have not answered are

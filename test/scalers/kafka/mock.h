@@ -31,7 +31,7 @@ struct kafka_mock {
     rd_kafka_t *rk; /* has the mock cluster, and produces */
     rd_kafka_mock_cluster_t *cluster;
     void *client;
-    struct trigger triggers[4];
+    struct trigger triggers[16];
     size_t count;
     struct test_feed *feed;
 };

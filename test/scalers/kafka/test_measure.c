@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/client/background.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
@@ -140,7 +141,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
         kafka_mock_assert_answered(fixture, i);
 }
 
-/* ---- groups whose partitions are so many that few are measured at a time (reservations.h) ---- */
+/* ---- groups whose partitions are so many that few are measured at a time (space.h) ---- */
 
 enum { LIMIT = 10000, GUESS = 200 };
 
@@ -157,8 +158,8 @@ static void note_large_groups(struct kafka_mock *fixture, size_t partitions)
     for (size_t i = 0; i < fixture->count; i++) {
         const struct kafka_query *query = fixture->triggers[i].options.query;
         if (query->topic == NULL)
-            kafka_reservations_note(&session->reservations, query->consumer_group, partitions,
-                                    clock_now_ms());
+            kafka_space_note_committed(&session->space, query->consumer_group, partitions,
+                                       clock_now_ms());
     }
 }
 
@@ -166,7 +167,7 @@ static void large_groups_are_measured_one_after_the_other(void **state)
 {
     static const char *const groups[] = {"first", "second", "third"};
     struct kafka_mock *fixture = *state;
-    const int rtt_ms = 300;
+    const int rtt_ms = 200;
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         add_large_group(fixture, groups[i], 2);
     kafka_mock_connect(fixture);
@@ -179,12 +180,13 @@ static void large_groups_are_measured_one_after_the_other(void **state)
     assert_true(clock_now_ms() - began_ms >= 3 * (int64_t)rtt_ms);
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
         assert_waiting(fixture->feed, i, 0);
-        /* Its reading is of the time at which it was sent. */
-        assert_int_equal(test_feed_task(fixture->feed, i)->started, i > 0);
+        /* They wait at the server, which sees how many do, and whose turn it is. */
+        assert_true(test_feed_task(fixture->feed, i)->returned >= (i > 0));
+        assert_int_equal(test_feed_task(fixture->feed, i)->started, 0);
     }
 }
 
-/* It has the space of all for a second, which is no part of the others' time. */
+/* It has the space of all for a moment, which is no part of the others' time. */
 static void a_large_group_that_hangs_does_not_fail_the_others(void **state)
 {
     static const char *const groups[] = {"hanging", "second", "third"};
@@ -201,15 +203,46 @@ static void a_large_group_that_hangs_does_not_fail_the_others(void **state)
     assert_int_equal(test_feed_task(fixture->feed, 0)->order, 3);
     assert_waiting(fixture->feed, 1, 0);
     assert_waiting(fixture->feed, 2, 0);
-    /* Isolated from now on, and with all of the space that is for such groups. */
+    /* Isolated from now on, and with all of the space that is for silent groups. */
     note_large_groups(fixture, LIMIT);
     kafka_mock_run_again(fixture);
     assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group hanging");
     assert_int_equal(test_feed_task(fixture->feed, 0)->order, 3);
 }
 
+/* Each of them costs the others a part of a second at most, and less than all of its own time. */
+static void large_groups_that_hang_delay_another_for_a_short_time(void **state)
+{
+    enum { HANGING = 8, LONG_MS = 3000 };
+    struct kafka_mock *fixture = *state;
+    for (int i = 0; i < HANGING; i++) {
+        _cleanup_(memory_free) char *group = text_format("hanging-%d", i);
+        add_large_group(fixture, group, 3);
+    }
+    add_large_group(fixture, "healthy", 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT / 2);
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, 2000);
+    int64_t began_ms = clock_now_ms();
+    kafka_mock_run_again(fixture);
+    assert_waiting(fixture->feed, HANGING, 0);
+    assert_true(test_feed_task(fixture->feed, HANGING)->sent_ms - began_ms < LONG_MS);
+    for (size_t i = 0; i < HANGING; i++)
+        assert_ended_with(fixture->feed, i, TASK_TIMED_OUT, "Kafka group hanging");
+    /* They are known now, and delay nobody that answers, isolated or not. */
+    test_feed_task(fixture->feed, HANGING)->task.isolate = true;
+    note_large_groups(fixture, LIMIT / 2);
+    began_ms = clock_now_ms();
+    kafka_mock_run_again(fixture);
+    assert_waiting(fixture->feed, HANGING, 0);
+    assert_int_equal(test_feed_task(fixture->feed, HANGING)->order, 1);
+    assert_true(test_feed_task(fixture->feed, HANGING)->sent_ms - began_ms < 1000);
+}
+
 /* How many partitions it has is found out when its topics are known: there is no space for them. */
-static void a_group_with_more_partitions_than_it_reserved_comes_again(void **state)
+static void a_group_with_more_partitions_than_there_is_space_for_comes_again(void **state)
 {
     struct kafka_mock *fixture = *state;
     const int rtt_ms = 300;
@@ -225,27 +258,44 @@ static void a_group_with_more_partitions_than_it_reserved_comes_again(void **sta
     assert_waiting(fixture->feed, 0, 0);
     kafka_mock_assert_answered(fixture, 1);
     assert_int_equal(test_feed_task(fixture->feed, 1)->order, 2);
-    assert_int_equal(test_feed_task(fixture->feed, 1)->started, 1);
+    assert_true(test_feed_task(fixture->feed, 1)->returned > 0);
 }
 
-/* Nothing comes that would wake the loop. */
-static void what_fails_at_once_leaves_its_space_to_those_that_wait(void **state)
+/* A group takes space for what its topics have, before it is known which of that is requested. */
+static void what_fails_at_once_or_is_not_requested_takes_no_space(void **state)
 {
     struct kafka_mock *fixture = *state;
-    struct kafka_session *session;
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "failing", "jobs", "7", 2));
-    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_create_topic(fixture, "wide", LIMIT / 2 + 1, 1);
+    kafka_mock_produce(fixture, "wide", KAFKA_MOCK_MESSAGES);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "failing", "wide", "10000", 2));
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "first", "wide", "0", 2));
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "second", "wide", "0", 2));
     kafka_mock_connect(fixture);
-    session = fixture->client;
-    for (int round = 0; round < 2; round++) { /* in the second one it is known to have no such */
-        kafka_reservations_note(&session->reservations, "failing", LIMIT, clock_now_ms());
-        kafka_reservations_note(&session->reservations, "workers", LIMIT, clock_now_ms());
-        test_feed_set_timeout(fixture->feed, 5000);
-        kafka_mock_run_again(fixture);
-        assert_ended_with(fixture->feed, 0, TASK_FAILED, "partition");
-        kafka_mock_assert_answered(fixture, 1);
+    test_feed_set_timeout(fixture->feed, 5000);
+    assert_true(kafka_mock_measure(fixture));
+    assert_ended_with(fixture->feed, 0, TASK_FAILED, "none of them is in partitionLimitation");
+    for (size_t i = 1; i < 3; i++) {
+        kafka_mock_assert_answered(fixture, i);
+        assert_int_equal(test_feed_task(fixture->feed, i)->returned, 0);
     }
+}
+
+static void a_task_that_is_cancelled_goes_back(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    test_feed_cancel_after(fixture->feed, 0, KAFKA_MOCK_TIMEOUT_MS / 2);
+    kafka_mock_run_again(fixture);
+    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 1);
+    assert_true(test_feed_task(fixture->feed, 0)->task.isolate);
+    for (size_t i = 0; i < 2; i++)
+        assert_ended_with(fixture->feed, i, TASK_TIMED_OUT, "Kafka group silent");
 }
 
 /* Its call for offsets goes on when its batch is gone. */
@@ -357,8 +407,10 @@ int main(void)
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(large_groups_are_measured_one_after_the_other),
         TEST(a_large_group_that_hangs_does_not_fail_the_others),
-        TEST(a_group_with_more_partitions_than_it_reserved_comes_again),
-        TEST(what_fails_at_once_leaves_its_space_to_those_that_wait),
+        TEST(large_groups_that_hang_delay_another_for_a_short_time),
+        TEST(a_group_with_more_partitions_than_there_is_space_for_comes_again),
+        TEST(what_fails_at_once_or_is_not_requested_takes_no_space),
+        TEST(a_task_that_is_cancelled_goes_back),
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),

@@ -133,9 +133,12 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
     group->wants_all = true;
+    assert_true(
+        kafka_space_take(&session->space, &group->share, ARRAY_LENGTH(rows), clock_now_ms()));
 
     kafka_progress_commits(group, fetch_commits(session, group, partitions), clock_now_ms());
     assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);
+    assert_int_equal(group->share.partitions, ARRAY_LENGTH(rows)); /* the copies are as many */
     assert_int_equal(group->commits->cnt, ARRAY_LENGTH(rows));
     for (int i = 0; i < group->commits->cnt; i++) /* the handle may be renewed before they come */
         assert_null(group->commits->elems[i]._private);
@@ -148,6 +151,7 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     kafka_progress_metadata(batch, clock_now_ms());
     assert_int_equal(group->stage, KAFKA_GROUP_ANSWERED);
     assert_null(group->commits);
+    assert_int_equal(group->share.partitions, 0);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const struct kafka_group_topic *found = kafka_batch_find_group_topic(group, rows[i].topic);
         /* What was not committed is not even requested: the library never forgets it. */

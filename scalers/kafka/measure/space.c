@@ -1,0 +1,261 @@
+#include "kafka/measure/space.h"
+
+#include "base/clock.h"
+#include "base/hash_table.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "kafka/client/client.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/param.h>
+#include <utlist.h>
+
+enum {
+    GUESS = 200,          /* partitions of a group of which nothing is known */
+    SILENT_MS = 250,      /* most coordinators take a few milliseconds */
+    WIDEN_MS = 1000,      /* a group that was refused has come again by then */
+    MANY_TASKS = 1 << 16, /* that are all given at once otherwise */
+};
+
+enum {
+    LIMIT = 10000,              /* some 5 MB */
+    LEAST_BYTES = 28 << 20,     /* that an agent may map, which is enough for LIMIT */
+    BYTES_PER_PARTITION = 1500, /* more than it needs: other things grow, too */
+};
+
+struct known_group {
+    char *name;
+    size_t committed; /* 0: not known */
+    size_t silent;    /* the partitions that it took when it was silent; 0: it was answered since */
+    int64_t used_ms;
+    UT_hash_handle hh;
+};
+
+void kafka_space_init(struct kafka_space *space, double mappable_bytes)
+{
+    *space = (struct kafka_space){.limit = LIMIT, .max_tasks = SIZE_MAX};
+    if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
+        space->limit += (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
+}
+
+void kafka_space_done(struct kafka_space *space)
+{
+    kafka_space_forget_old(space, CLOCK_NEVER);
+}
+
+/* ---- what is remembered of groups ---- */
+
+static struct known_group *find(const struct kafka_space *space, const char *name)
+{
+    struct known_group *known;
+    HASH_FIND_STR(space->known, name, known);
+    return known;
+}
+
+static struct known_group *known_for(struct kafka_space *space, const char *name, int64_t now_ms)
+{
+    struct known_group *known = find(space, name);
+    if (known == NULL) {
+        known = memory_new(sizeof(*known));
+        known->name = text_copy(name);
+        HASH_ADD_KEYPTR(hh, space->known, known->name, strlen(known->name), known);
+    }
+    known->used_ms = now_ms;
+    return known;
+}
+
+size_t kafka_space_committed(const struct kafka_space *space, const char *name)
+{
+    const struct known_group *known = find(space, name);
+    return known == NULL || known->committed == 0 ? GUESS : known->committed;
+}
+
+void kafka_space_note_committed(struct kafka_space *space, const char *name, size_t partitions,
+                                int64_t now_ms)
+{
+    known_for(space, name, now_ms)->committed = MAX(partitions, 1);
+}
+
+static size_t silent_partitions(const struct kafka_space *space, const char *name)
+{
+    const struct known_group *known = find(space, name);
+    return known == NULL ? 0 : known->silent;
+}
+
+void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share)
+{
+    struct known_group *known = find(space, share->group);
+    share->is_answered = true;
+    if (known != NULL)
+        known->silent = 0;
+}
+
+void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms)
+{
+    struct known_group *known;
+    struct known_group *next;
+    HASH_ITER(hh, space->known, known, next) {
+        if (now_ms - known->used_ms < KAFKA_FORGET_MS)
+            continue;
+        HASH_DEL(space->known, known);
+        free(known->name);
+        free(known);
+    }
+}
+
+/* ---- take and release ---- */
+
+static bool fits(const struct kafka_space *space, bool is_silent, size_t partitions)
+{
+    size_t taken = space->sides[is_silent].partitions;
+    return taken == 0 || taken + partitions <= space->limit;
+}
+
+bool kafka_space_is_free(const struct kafka_space *space, const char *name)
+{
+    size_t silent = silent_partitions(space, name);
+    return silent == 0 || fits(space, true, silent);
+}
+
+static void add(struct kafka_space *space, struct kafka_share *share, bool is_silent)
+{
+    share->is_silent = is_silent;
+    space->sides[is_silent].partitions += share->partitions;
+    DL_APPEND(space->sides[is_silent].shares, share);
+}
+
+static void remove_from_side(struct kafka_space *space, struct kafka_share *share)
+{
+    space->sides[share->is_silent].partitions -= share->partitions;
+    DL_DELETE(space->sides[share->is_silent].shares, share);
+}
+
+bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
+                      int64_t now_ms)
+{
+    bool is_silent = silent_partitions(space, share->group) > 0;
+    if (!is_silent && !fits(space, false, partitions))
+        return false;
+    share->partitions = MAX(partitions, 1);
+    share->from_ms = now_ms;
+    share->is_answered = false;
+    add(space, share, is_silent);
+    return true;
+}
+
+void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions)
+{
+    size_t before = share->partitions;
+    share->partitions = MAX(partitions, 1);
+    space->sides[share->is_silent].partitions -= before - share->partitions;
+}
+
+void kafka_space_release(struct kafka_space *space, struct kafka_share *share)
+{
+    if (share->partitions == 0)
+        return;
+    remove_from_side(space, share);
+    share->partitions = 0;
+}
+
+/* ---- silent groups ---- */
+
+/* Others wait for space at the server. */
+static bool is_bounded(const struct kafka_space *space)
+{
+    return space->max_tasks != SIZE_MAX;
+}
+
+static bool is_late(const struct kafka_share *share, int64_t now_ms)
+{
+    return share != NULL && now_ms - share->from_ms >= SILENT_MS;
+}
+
+/* Not one that was answered, and awaits metadata. */
+static void remember_silent(struct kafka_space *space, const struct kafka_share *share,
+                            int64_t now_ms)
+{
+    if (!share->is_answered)
+        known_for(space, share->group, now_ms)->silent = share->partitions;
+}
+
+/* One that is isolated would come again at once, and never time out: it stays until it does. */
+static struct kafka_share *find_prompt(struct kafka_share *share)
+{
+    while (share != NULL && share->isolate)
+        share = share->next;
+    return share;
+}
+
+struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms)
+{
+    struct kafka_share *share;
+    while (is_late(share = space->sides[false].shares, now_ms)) {
+        remember_silent(space, share, now_ms);
+        if (!fits(space, true, share->partitions))
+            break;
+        remove_from_side(space, share);
+        add(space, share, true);
+    }
+    if (!is_late(share, now_ms) || !is_bounded(space))
+        return NULL;
+    struct kafka_share *longest = find_prompt(space->sides[true].shares);
+    return longest == NULL && !share->isolate ? share : longest;
+}
+
+/* ---- how many tasks ---- */
+
+void kafka_space_refuse(struct kafka_space *space, struct task *task)
+{
+    DL_APPEND(space->refused, task);
+}
+
+struct task *kafka_space_next_refused(struct kafka_space *space)
+{
+    struct task *task = space->refused;
+    if (task != NULL)
+        DL_DELETE(space->refused, task);
+    return task;
+}
+
+static size_t silent_tasks(const struct kafka_space *space)
+{
+    size_t count = 0;
+    const struct kafka_share *share;
+    DL_FOREACH(space->sides[true].shares, share)
+        count += *share->tasks;
+    return count;
+}
+
+static bool is_roomy(const struct kafka_space *space)
+{
+    return space->sides[false].partitions <= space->limit / 2;
+}
+
+void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms)
+{
+    if (space->refused != NULL)
+        space->max_tasks = MAX(tasks - silent_tasks(space), 1);
+    if (space->refused != NULL || !is_roomy(space))
+        space->roomy_from_ms = now_ms;
+    while (is_bounded(space) && now_ms - space->roomy_from_ms >= WIDEN_MS) {
+        space->max_tasks = space->max_tasks < MANY_TASKS ? space->max_tasks * 2 : SIZE_MAX;
+        space->roomy_from_ms += WIDEN_MS;
+    }
+}
+
+size_t kafka_space_max_tasks(const struct kafka_space *space)
+{
+    return is_bounded(space) ? space->max_tasks + silent_tasks(space) : SIZE_MAX;
+}
+
+int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)
+{
+    const struct kafka_share *oldest = space->sides[false].shares;
+    int64_t silent_ms = oldest == NULL ? CLOCK_NEVER : oldest->from_ms + SILENT_MS;
+    int64_t widen_ms =
+        is_bounded(space) && is_roomy(space) ? space->roomy_from_ms + WIDEN_MS : CLOCK_NEVER;
+    /* One that is late waits for silent ones to end. */
+    return MIN(silent_ms > now_ms ? silent_ms : CLOCK_NEVER, widen_ms);
+}

@@ -1,0 +1,117 @@
+/*
+ * How much may be under way at a time: consumer groups take space for their partitions, and how
+ * many tasks the server may give follows from that.
+ *
+ * While the commits of a group are requested each of its partitions takes some 500 bytes: our list,
+ * the library's, and the answer. All groups may be due at once, as after a reconnect: with 500
+ * groups of 200 partitions an agent process needed more than its 28 MiB each time. So a group
+ *
+ *     takes space      once its topics are known, before anything is made of their partitions
+ *     releases it      when its commits are taken, or nobody waits for them any more
+ *
+ * A group with more partitions than the limit is alone. One that finds no space goes back to the
+ * server, and the server then gives only as many tasks at a time as there were. So what waits, waits
+ * there: namespaces have their turns, and it shows that the source cannot keep up. There may be
+ * twice as many tasks each time that half of the space has been free for a second.
+ *
+ * A group that was not answered for SILENT_MS, as its coordinator may hang, is silent: it takes
+ * space beside the others, as much as they have together. Once that is full, and others need space,
+ * the one that has been silent for longest leaves it: its tasks go back to be isolated. A silent
+ * group is remembered until it is answered. Its next tasks wait here while there is no space for it
+ * among those that are silent: they delay each other alone.
+ *
+ * Threads: the measuring thread. Owner: the session.
+ */
+#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
+#define BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
+
+#include "measure/task.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct known_group;
+
+/* The space of a group: a member of whoever requests its commits. */
+struct kafka_share {
+    void *owner; /* these are set once */
+    const char *group;
+    bool isolate;
+    const size_t *tasks; /* how many wait for the group */
+
+    /* space.c: */
+    size_t partitions; /* so many that it has taken space for; 0: it has none */
+    int64_t from_ms;
+    bool is_answered; /* it waits for something else than its coordinator */
+    bool is_silent;   /* on which side of the space it is */
+    struct kafka_share *prev, *next;
+};
+
+struct kafka_space {
+    size_t limit; /* partitions, on each side */
+    struct space_side {
+        struct kafka_share *shares; /* utlist, those that took space first are first */
+        size_t partitions;          /* of all of them */
+    } sides[2];                     /* by whether they are silent */
+    struct known_group *known;
+    struct task *refused;  /* utlist: to be returned */
+    size_t max_tasks;      /* of groups that are not silent; SIZE_MAX: any number */
+    int64_t roomy_from_ms; /* since then half of the space has been free, or it was widened */
+};
+
+/* The limit is higher where the process may map more than the least that an agent has; INFINITY
+ * (not in an agent) is the least. */
+void kafka_space_init(struct kafka_space *space, double mappable_bytes);
+void kafka_space_done(struct kafka_space *space);
+
+/* Whether the group may come now: false where it is silent, and there is no space for it among
+ * those that are. */
+bool kafka_space_is_free(const struct kafka_space *space, const char *group);
+
+/* Takes space for the partitions, for a group that may come now. False: there is none. */
+bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
+                      int64_t now_ms);
+
+/* The group has space for so many from now on. */
+void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions);
+
+/* Harmless where the group has none. */
+void kafka_space_release(struct kafka_space *space, struct kafka_share *share);
+
+/* Keeps the task of a group that found no space until kafka_space_next_refused(). */
+void kafka_space_refuse(struct kafka_space *space, struct task *task);
+
+/* ---- what is remembered of groups ---- */
+
+/* How many partitions the group had committed when all were requested last, or a guess. */
+size_t kafka_space_committed(const struct kafka_space *space, const char *group);
+void kafka_space_note_committed(struct kafka_space *space, const char *group, size_t partitions,
+                                int64_t now_ms);
+
+/* The group's coordinator has answered: it is not silent. */
+void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share);
+
+/* Forgets what has not been of use for KAFKA_FORGET_MS. */
+void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms);
+
+/* ---- once per turn of the loop ---- */
+
+/* Bounds how many tasks there may be, `tasks` being all but those that were refused; or allows
+ * more. */
+void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms);
+
+/* Finds those that are silent. Returns one whose space others need, to be released before the next
+ * call; NULL: none. */
+struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms);
+
+/* How many tasks there may be now, those of silent groups included; SIZE_MAX: any number. */
+size_t kafka_space_max_tasks(const struct kafka_space *space);
+
+/* The next task that goes back to the server, once it knows how many there may be. NULL: none. */
+struct task *kafka_space_next_refused(struct kafka_space *space);
+
+/* When these may find something new, if nothing else happens. */
+int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms);
+
+#endif

@@ -1,0 +1,282 @@
+/* Groups that take space: who finds some, who leaves it, and how many tasks there may be. */
+#include "kafka/measure/space.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kafka/client/client.h"
+
+#include <math.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { LIMIT = 10000, GUESS = 200, SILENT_MS = 250, WIDEN_MS = 1000, NOW_MS = 5000 };
+enum { LATER_MS = NOW_MS + SILENT_MS, GROUPS = 4 };
+
+struct fixture {
+    struct kafka_space space;
+    struct kafka_share shares[GROUPS]; /* of groups with one task each */
+    struct task task;                  /* one that is refused */
+};
+
+static int set_up(void **state)
+{
+    static const char *const names[GROUPS] = {"a", "b", "c", "d"};
+    static const size_t one = 1;
+    struct fixture *fixture = memory_new(sizeof(*fixture));
+    kafka_space_init(&fixture->space, INFINITY);
+    for (size_t i = 0; i < GROUPS; i++)
+        fixture->shares[i] = (struct kafka_share){.group = names[i], .tasks = &one};
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < GROUPS; i++)
+        kafka_space_release(&fixture->space, &fixture->shares[i]);
+    for (int is_silent = 0; is_silent < 2; is_silent++) {
+        assert_null(fixture->space.sides[is_silent].shares);
+        assert_int_equal(fixture->space.sides[is_silent].partitions, 0);
+    }
+    kafka_space_done(&fixture->space);
+    assert_null(fixture->space.known);
+    free(fixture);
+    return 0;
+}
+
+static bool take_at(struct fixture *fixture, size_t group, size_t partitions, int64_t now_ms)
+{
+    return kafka_space_take(&fixture->space, &fixture->shares[group], partitions, now_ms);
+}
+
+static bool take(struct fixture *fixture, size_t group, size_t partitions)
+{
+    return take_at(fixture, group, partitions, NOW_MS);
+}
+
+static void release(struct fixture *fixture, size_t group)
+{
+    kafka_space_release(&fixture->space, &fixture->shares[group]);
+}
+
+/* Another task finds no space while there are so many. */
+static void refuse(struct fixture *fixture, size_t tasks, int64_t now_ms)
+{
+    kafka_space_refuse(&fixture->space, &fixture->task);
+    kafka_space_bound(&fixture->space, tasks, now_ms);
+    assert_ptr_equal(kafka_space_next_refused(&fixture->space), &fixture->task);
+    assert_null(kafka_space_next_refused(&fixture->space));
+}
+
+/* ---- space ---- */
+
+static void groups_take_space_up_to_the_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT - 1));
+    assert_true(take(fixture, 1, 1));
+    assert_false(take(fixture, 2, 1));
+    release(fixture, 1);
+    release(fixture, 1); /* has none */
+    assert_true(take(fixture, 2, 1));
+}
+
+static void a_group_with_more_partitions_than_the_limit_is_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, (size_t)2 * LIMIT));
+    assert_false(take(fixture, 1, 1));
+    release(fixture, 0);
+    assert_true(take(fixture, 1, 1));
+    assert_false(take(fixture, 0, (size_t)2 * LIMIT));
+}
+
+static void what_is_not_requested_is_left_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT));
+    kafka_space_correct(&fixture->space, &fixture->shares[0], 10);
+    assert_true(take(fixture, 1, LIMIT - 10));
+    assert_false(take(fixture, 2, 1));
+}
+
+static void where_the_process_may_have_more_memory_the_limit_is_higher(void **state)
+{
+    struct fixture *fixture = *state;
+    kafka_space_init(&fixture->space, (28 << 20) - 1);
+    assert_int_equal(fixture->space.limit, LIMIT);
+    kafka_space_init(&fixture->space, 96 << 20);
+    assert_true(take(fixture, 0, (size_t)4 * LIMIT));
+    assert_true(take(fixture, 1, LIMIT));
+    assert_false(take(fixture, 2, LIMIT));
+}
+
+static void what_a_group_has_committed_is_remembered_for_a_time(void **state)
+{
+    struct kafka_space *space = &((struct fixture *)*state)->space;
+    assert_int_equal(kafka_space_committed(space, "group"), GUESS);
+    kafka_space_note_committed(space, "group", 7000, NOW_MS);
+    kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS - 1);
+    assert_int_equal(kafka_space_committed(space, "group"), 7000);
+    kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS);
+    assert_int_equal(kafka_space_committed(space, "group"), GUESS);
+}
+
+/* ---- silent groups ---- */
+
+static void a_silent_group_leaves_its_space_to_others(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT));
+    assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), LATER_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS - 1));
+    assert_false(take(fixture, 1, 1));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(take(fixture, 1, LIMIT));
+}
+
+/* But not before somebody waits for that. */
+static void the_group_that_was_silent_for_longest_leaves_its_space(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT / 2));
+    assert_true(take(fixture, 1, LIMIT / 2));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(take_at(fixture, 2, LIMIT, LATER_MS));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS));
+    refuse(fixture, 3, LATER_MS + SILENT_MS);
+    for (size_t i = 0; i < 2; i++) {
+        assert_ptr_equal(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS),
+                         &fixture->shares[i]);
+        release(fixture, i);
+    }
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS));
+    assert_true(take(fixture, 3, LIMIT));
+}
+
+/* It would come again at once. */
+static void a_group_that_is_isolated_keeps_its_space(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->shares[0].isolate = fixture->shares[2].isolate = true;
+    assert_true(take(fixture, 0, LIMIT));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(take_at(fixture, 1, LIMIT, LATER_MS));
+    refuse(fixture, 2, LATER_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS - 1));
+    assert_ptr_equal(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS),
+                     &fixture->shares[1]);
+    release(fixture, 1);
+    assert_true(take_at(fixture, 2, LIMIT, LATER_MS));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS));
+}
+
+static void silent_groups_wait_for_each_other_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(take(fixture, i, LIMIT));
+        assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+        release(fixture, i);
+    }
+    assert_true(take(fixture, 2, LIMIT)); /* by one that is not silent */
+    assert_true(kafka_space_is_free(&fixture->space, "a"));
+    assert_true(take(fixture, 0, LIMIT));
+    assert_false(kafka_space_is_free(&fixture->space, "b"));
+    assert_true(kafka_space_is_free(&fixture->space, "d"));
+    kafka_space_note_answer(&fixture->space, &fixture->shares[1]);
+    assert_true(kafka_space_is_free(&fixture->space, "b"));
+    release(fixture, 2);
+    assert_true(take(fixture, 1, LIMIT));
+    assert_false(take(fixture, 3, 1));
+}
+
+/* What it waits for is not its coordinator. */
+static void a_group_that_was_answered_is_not_remembered_as_silent(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT));
+    kafka_space_note_answer(&fixture->space, &fixture->shares[0]);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(kafka_space_is_free(&fixture->space, "a"));
+    assert_true(take(fixture, 1, LIMIT));
+}
+
+/* ---- how many tasks ---- */
+
+static void any_number_of_tasks_may_come_until_one_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    kafka_space_bound(&fixture->space, 1000, NOW_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), SIZE_MAX);
+    assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), CLOCK_NEVER);
+    refuse(fixture, 20, NOW_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 20);
+    refuse(fixture, 0, NOW_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 1);
+}
+
+static void tasks_of_silent_groups_take_no_places_of_others(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT / 2));
+    assert_true(take(fixture, 1, LIMIT / 2));
+    refuse(fixture, 2, NOW_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 4);
+    assert_true(take_at(fixture, 2, LIMIT, LATER_MS));
+    refuse(fixture, 3, LATER_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 3);
+    release(fixture, 0);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 2);
+}
+
+/* Not as soon as it is: a group that needs more is refused again and again, and would never find so
+ * much. */
+static void more_tasks_may_come_when_half_of_the_space_has_been_free_for_long(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = NOW_MS;
+    assert_true(take(fixture, 0, LIMIT / 2 + 1));
+    refuse(fixture, 5, now_ms);
+    now_ms += 10 * (int64_t)WIDEN_MS;
+    kafka_space_bound(&fixture->space, 5, now_ms);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 5);
+    release(fixture, 0);
+    assert_int_equal(kafka_space_next_ms(&fixture->space, now_ms), now_ms + WIDEN_MS);
+    now_ms += WIDEN_MS;
+    kafka_space_bound(&fixture->space, 5, now_ms - 1);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 5);
+    kafka_space_bound(&fixture->space, 5, now_ms);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 10);
+    kafka_space_bound(&fixture->space, 10, now_ms + 2 * (int64_t)WIDEN_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), 40);
+    kafka_space_bound(&fixture->space, 10, now_ms + 60 * (int64_t)WIDEN_MS);
+    assert_int_equal(kafka_space_max_tasks(&fixture->space), SIZE_MAX);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(groups_take_space_up_to_the_limit),
+        TEST(a_group_with_more_partitions_than_the_limit_is_alone),
+        TEST(what_is_not_requested_is_left_to_others),
+        TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
+        TEST(what_a_group_has_committed_is_remembered_for_a_time),
+        TEST(a_silent_group_leaves_its_space_to_others),
+        TEST(the_group_that_was_silent_for_longest_leaves_its_space),
+        TEST(a_group_that_is_isolated_keeps_its_space),
+        TEST(silent_groups_wait_for_each_other_alone),
+        TEST(a_group_that_was_answered_is_not_remembered_as_silent),
+        TEST(any_number_of_tasks_may_come_until_one_is_refused),
+        TEST(tasks_of_silent_groups_take_no_places_of_others),
+        TEST(more_tasks_may_come_when_half_of_the_space_has_been_free_for_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
