@@ -432,7 +432,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         kafka_commits_result(session->commits, group->name, event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
     if (failure != RD_KAFKA_RESP_ERR__TIMED_OUT)
-        kafka_space_note_answer(&session->space, &group->share);
+        kafka_space_note_answer(&session->space, &group->share, now_ms);
     if (may_name_topics)
         kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
     if (reason != NULL)

@@ -13,7 +13,11 @@
 
 enum {
     GUESS = 200,          /* partitions of a group of which nothing is known */
-    SILENT_MS = 250,      /* most coordinators take a few milliseconds */
+    USUAL_MS = 250,       /* as long as nothing was answered: connecting takes time, too */
+    SHARE_OF_USUAL = 8,   /* of the last answer in the average */
+    SILENT_USUALS = 4,    /* one that takes so many times as long as usual may hang, */
+    SILENT_MIN_MS = 250,  /* but not before this time, in which a broker may pause, */
+    SILENT_MAX_MS = 1000, /* and after this one in any case */
     WIDEN_MS = 1000,      /* a group that was refused has come again by then */
     MANY_TASKS = 1 << 16, /* that are all given at once otherwise */
 };
@@ -34,7 +38,7 @@ struct known_group {
 
 void kafka_space_init(struct kafka_space *space, double mappable_bytes)
 {
-    *space = (struct kafka_space){.limit = LIMIT, .max_tasks = SIZE_MAX};
+    *space = (struct kafka_space){.limit = LIMIT, .max_tasks = SIZE_MAX, .usual_ms = USUAL_MS};
     if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
         space->limit += (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
 }
@@ -83,10 +87,11 @@ static size_t silent_partitions(const struct kafka_space *space, const char *nam
     return known == NULL ? 0 : known->silent;
 }
 
-void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share)
+void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share, int64_t now_ms)
 {
     struct known_group *known = find(space, share->group);
     share->is_answered = true;
+    space->usual_ms += (now_ms - share->from_ms - space->usual_ms) / SHARE_OF_USUAL;
     if (known != NULL)
         known->silent = 0;
 }
@@ -167,9 +172,15 @@ static bool is_bounded(const struct kafka_space *space)
     return space->max_tasks != SIZE_MAX;
 }
 
-static bool is_late(const struct kafka_share *share, int64_t now_ms)
+static int64_t silent_ms(const struct kafka_space *space)
 {
-    return share != NULL && now_ms - share->from_ms >= SILENT_MS;
+    return MIN(MAX(SILENT_USUALS * space->usual_ms, SILENT_MIN_MS), SILENT_MAX_MS);
+}
+
+static bool is_late(const struct kafka_space *space, const struct kafka_share *share,
+                    int64_t now_ms)
+{
+    return share != NULL && now_ms - share->from_ms >= silent_ms(space);
 }
 
 /* Not one that was answered, and awaits metadata. */
@@ -191,14 +202,14 @@ static struct kafka_share *find_prompt(struct kafka_share *share)
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms)
 {
     struct kafka_share *share;
-    while (is_late(share = space->sides[false].shares, now_ms)) {
+    while (is_late(space, share = space->sides[false].shares, now_ms)) {
         remember_silent(space, share, now_ms);
         if (!fits(space, true, share->partitions))
             break;
         remove_from_side(space, share);
         add(space, share, true);
     }
-    if (!is_late(share, now_ms) || !is_bounded(space))
+    if (!is_late(space, share, now_ms) || !is_bounded(space))
         return NULL;
     struct kafka_share *longest = find_prompt(space->sides[true].shares);
     return longest == NULL && !share->isolate ? share : longest;
@@ -253,9 +264,9 @@ size_t kafka_space_max_tasks(const struct kafka_space *space)
 int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)
 {
     const struct kafka_share *oldest = space->sides[false].shares;
-    int64_t silent_ms = oldest == NULL ? CLOCK_NEVER : oldest->from_ms + SILENT_MS;
+    int64_t late_ms = oldest == NULL ? CLOCK_NEVER : oldest->from_ms + silent_ms(space);
     int64_t widen_ms =
         is_bounded(space) && is_roomy(space) ? space->roomy_from_ms + WIDEN_MS : CLOCK_NEVER;
     /* One that is late waits for silent ones to end. */
-    return MIN(silent_ms > now_ms ? silent_ms : CLOCK_NEVER, widen_ms);
+    return MIN(late_ms > now_ms ? late_ms : CLOCK_NEVER, widen_ms);
 }

@@ -14,8 +14,8 @@
  * there: namespaces have their turns, and it shows that the source cannot keep up. There may be
  * twice as many tasks each time that half of the space has been free for a second.
  *
- * A group that was not answered for SILENT_MS, as its coordinator may hang, is silent: it takes
- * space beside the others, as much as they have together. Once that is full, and others need space,
+ * A group that waits for its answer for several times as long as others did is silent, as its
+ * coordinator may hang: it takes space beside the others, as much as they have together. Once that is full, and others need space,
  * the one that has been silent for longest leaves it: its tasks go back to be isolated. A silent
  * group is remembered until it is answered. Its next tasks wait here while there is no space for it
  * among those that are silent: they delay each other alone.
@@ -58,6 +58,7 @@ struct kafka_space {
     struct task *refused;  /* utlist: to be returned */
     size_t max_tasks;      /* of groups that are not silent; SIZE_MAX: any number */
     int64_t roomy_from_ms; /* since then half of the space has been free, or it was widened */
+    int64_t usual_ms;      /* that answers take, the average of the last ones */
 };
 
 /* The limit is higher where the process may map more than the least that an agent has; INFINITY
@@ -90,7 +91,7 @@ void kafka_space_note_committed(struct kafka_space *space, const char *group, si
                                 int64_t now_ms);
 
 /* The group's coordinator has answered: it is not silent. */
-void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share);
+void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share, int64_t now_ms);
 
 /* Forgets what has not been of use for KAFKA_FORGET_MS. */
 void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms);

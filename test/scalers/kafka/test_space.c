@@ -28,6 +28,7 @@ static int set_up(void **state)
     static const size_t one = 1;
     struct fixture *fixture = memory_new(sizeof(*fixture));
     kafka_space_init(&fixture->space, INFINITY);
+    fixture->space.usual_ms = 1; /* coordinators are quick */
     for (size_t i = 0; i < GROUPS; i++)
         fixture->shares[i] = (struct kafka_share){.group = names[i], .tasks = &one};
     *state = fixture;
@@ -140,6 +141,23 @@ static void a_silent_group_leaves_its_space_to_others(void **state)
     assert_true(take(fixture, 1, LIMIT));
 }
 
+/* Where the cluster is far away all take their time, and nothing is known at first. */
+static void a_group_is_not_silent_that_takes_a_little_longer_than_others(void **state)
+{
+    enum { FAR_MS = 200, MAX_MS = 1000 };
+    struct fixture *fixture = *state;
+    kafka_space_init(&fixture->space, INFINITY);
+    assert_true(take(fixture, 0, LIMIT));
+    assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), NOW_MS + MAX_MS);
+    for (int i = 0; i < 100; i++)
+        kafka_space_note_answer(&fixture->space, &fixture->shares[0], NOW_MS + FAR_MS);
+    int64_t late_ms = kafka_space_next_ms(&fixture->space, NOW_MS);
+    assert_in_range(late_ms, NOW_MS + 3 * FAR_MS, NOW_MS + MAX_MS - 1);
+    for (int i = 0; i < 100; i++)
+        kafka_space_note_answer(&fixture->space, &fixture->shares[0], NOW_MS + 1);
+    assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), LATER_MS);
+}
+
 /* But not before somebody waits for that. */
 static void the_group_that_was_silent_for_longest_leaves_its_space(void **state)
 {
@@ -189,7 +207,7 @@ static void silent_groups_wait_for_each_other_alone(void **state)
     assert_true(take(fixture, 0, LIMIT));
     assert_false(kafka_space_is_free(&fixture->space, "b"));
     assert_true(kafka_space_is_free(&fixture->space, "d"));
-    kafka_space_note_answer(&fixture->space, &fixture->shares[1]);
+    kafka_space_note_answer(&fixture->space, &fixture->shares[1], LATER_MS);
     assert_true(kafka_space_is_free(&fixture->space, "b"));
     release(fixture, 2);
     assert_true(take(fixture, 1, LIMIT));
@@ -201,7 +219,7 @@ static void a_group_that_was_answered_is_not_remembered_as_silent(void **state)
 {
     struct fixture *fixture = *state;
     assert_true(take(fixture, 0, LIMIT));
-    kafka_space_note_answer(&fixture->space, &fixture->shares[0]);
+    kafka_space_note_answer(&fixture->space, &fixture->shares[0], NOW_MS);
     assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
     assert_true(kafka_space_is_free(&fixture->space, "a"));
     assert_true(take(fixture, 1, LIMIT));
@@ -270,6 +288,7 @@ int main(void)
         TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
         TEST(what_a_group_has_committed_is_remembered_for_a_time),
         TEST(a_silent_group_leaves_its_space_to_others),
+        TEST(a_group_is_not_silent_that_takes_a_little_longer_than_others),
         TEST(the_group_that_was_silent_for_longest_leaves_its_space),
         TEST(a_group_that_is_isolated_keeps_its_space),
         TEST(silent_groups_wait_for_each_other_alone),
