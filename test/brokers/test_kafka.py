@@ -12,8 +12,10 @@ import pytest
 
 from support.certificates import make_certificates
 from support.clients.grpc_client import Client, messages, refusal, scaled_object
+from support.clients.rounds import fetch_all
 from support.brokers.kafka import Kafka, SecureKafka
 from support.brokers.oauth import TokenEndpoint
+from support.network.links import LongLink
 from support.pages.page import get, metric
 from support.process import wait_until
 from support.server.server import Server
@@ -621,3 +623,18 @@ def test_a_group_without_a_coordinator_fails_alone():
         # Nothing holds what is idle, so a measurement that a busy machine is late with is a refusal.
         assert load.wrong == [] and load.refusals < load.answers / 10
         assert children(server) == agents and len(agents) == 1
+
+
+def test_groups_with_more_partitions_than_are_measured_at_a_time_are_seen_to_be_late():
+    """Some ten of them at a time, each in a round trip or two."""
+    with LongLink(None, 0.1) as link, SecureKafka(advertised_ports={"SASL_PLAINTEXT": link.port}) as kafka, \
+            Server(interval="1s", http=True) as server, Client(server.port) as client:
+        link.target = kafka.ports["SASL_PLAINTEXT"]
+        kafka.create_topic("wide", partitions=1000)
+        kafka.commit("group-0", "wide", [0])  # the topic of commits is there now
+        triggers = [{**trigger(kafka, f"group-{number}", "wide"), "bootstrapServers": f"127.0.0.1:{link.port}", "interval": "1s",
+                     "sasl": "scram_sha256", "username": kafka.user, "password": kafka.password} for number in range(60)]
+        fetch_all(client, triggers)
+        wait_until(lambda: "the source cannot keep up: its 60 queries" in server.log(), 30, "a warning")
+        explained = get(server, "/api/triggers/shop/object-0").json()[0]
+        assert explained["source"]["effectiveIntervalSeconds"] > 1.5, explained

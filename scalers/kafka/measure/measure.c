@@ -116,12 +116,24 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
     kafka_progress_begin(batch, loop->now_ms);
 }
 
+/* They wait for others of ours: their time has not begun. */
+static void postpone_waiting(const struct loop *loop)
+{
+    struct task *task;
+    DL_FOREACH(loop->waiting, task)
+        may_begin(loop, task);
+}
+
 /* Where a listing is needed, it comes first: it is for the topics of the others, too. */
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
     if (loop->waiting == NULL || must_gather(loop))
         return;
+    if (kafka_space_must_gather(&session->space)) {
+        postpone_waiting(loop);
+        return;
+    }
     for (int isolate = 0; isolate < 2; isolate++) {
         begin_batch(loop, isolate, true);
         begin_batch(loop, isolate, false);

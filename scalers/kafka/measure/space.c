@@ -256,6 +256,11 @@ void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms)
     }
 }
 
+bool kafka_space_must_gather(const struct kafka_space *space)
+{
+    return is_bounded(space) && !is_roomy(space);
+}
+
 size_t kafka_space_max_tasks(const struct kafka_space *space)
 {
     return is_bounded(space) ? space->max_tasks + silent_tasks(space) : SIZE_MAX;

@@ -106,6 +106,10 @@ void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms);
  * call; NULL: none. */
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms);
 
+/* Whether tasks are to wait until half of the space is free, as others wait at the server: each that
+ * is sent alone requests the offsets again that it has in common with others. */
+bool kafka_space_must_gather(const struct kafka_space *space);
+
 /* How many tasks there may be now, those of silent groups included; SIZE_MAX: any number. */
 size_t kafka_space_max_tasks(const struct kafka_space *space);
 

@@ -278,6 +278,19 @@ static void more_tasks_may_come_when_half_of_the_space_has_been_free_for_long(vo
     assert_int_equal(kafka_space_max_tasks(&fixture->space), SIZE_MAX);
 }
 
+/* Their batch has one request for what they share. */
+static void tasks_gather_until_half_of_the_space_is_free(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT / 2));
+    assert_true(take(fixture, 1, LIMIT / 2));
+    assert_false(kafka_space_must_gather(&fixture->space)); /* there is space for what comes */
+    refuse(fixture, 2, NOW_MS);
+    assert_true(kafka_space_must_gather(&fixture->space));
+    release(fixture, 0);
+    assert_false(kafka_space_must_gather(&fixture->space));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -296,6 +309,7 @@ int main(void)
         TEST(any_number_of_tasks_may_come_until_one_is_refused),
         TEST(tasks_of_silent_groups_take_no_places_of_others),
         TEST(more_tasks_may_come_when_half_of_the_space_has_been_free_for_long),
+        TEST(tasks_gather_until_half_of_the_space_is_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
