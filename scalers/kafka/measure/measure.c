@@ -39,7 +39,7 @@ static void take_tasks(struct loop *loop)
     }
 }
 
-/* Their places are others' turn. */
+/* They are slow, and others wait for their places. */
 static void return_cancelled(struct loop *loop)
 {
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;)

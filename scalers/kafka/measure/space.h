@@ -10,15 +10,16 @@
  *     releases it      when its commits are taken, or nobody waits for them any more
  *
  * A group with more partitions than the limit is alone. One that finds no space goes back to the
- * server, and the server then gives only as many tasks at a time as there were. So what waits, waits
- * there: namespaces have their turns, and it shows that the source cannot keep up. There may be
- * twice as many tasks each time that half of the space has been free for a second.
+ * server, which then gives only as many tasks at a time as there were. So what waits does so there:
+ * namespaces have their turns, and it shows that the source cannot keep up. What comes meanwhile
+ * gathers until half of the space is free. There may be twice as many tasks each time that half of
+ * it has been free for a second.
  *
- * A group that waits for its answer for several times as long as others did is silent, as its
- * coordinator may hang: it takes space beside the others, as much as they have together. Once that is full, and others need space,
- * the one that has been silent for longest leaves it: its tasks go back to be isolated. A silent
- * group is remembered until it is answered. Its next tasks wait here while there is no space for it
- * among those that are silent: they delay each other alone.
+ * A group that waits for its answer several times as long as others did is silent: its coordinator
+ * may hang. From then on it takes space beside the others, as much as these may have. Once that is
+ * full, and others need space, the one that has been silent for longest leaves it: its tasks go
+ * back to be isolated. A silent group is remembered until it is answered. While there is no space
+ * among those that are silent, its next tasks wait in measure.c, and delay nobody else.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -106,8 +107,8 @@ void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms);
  * call; NULL: none. */
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms);
 
-/* Whether tasks are to wait until half of the space is free, as others wait at the server: each that
- * is sent alone requests the offsets again that it has in common with others. */
+/* Whether tasks are to wait until half of the space is free, as others wait at the server: each
+ * that is sent alone requests the offsets again that it has in common with others. */
 bool kafka_space_must_gather(const struct kafka_space *space);
 
 /* How many tasks there may be now, those of silent groups included; SIZE_MAX: any number. */
