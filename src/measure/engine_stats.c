@@ -99,8 +99,10 @@ struct connection_stats engine_connection_stats(struct connection *connection)
 {
     int64_t now_ms = connection_now_ms(connection);
     struct connection_stats stats = connection->stats;
-    if (connection->state == CONNECTION_FAILED)
+    if (connection->state == CONNECTION_FAILED) {
+        stats.counts[COUNT_FAILED_CONNECTIONS] = 1;
         stats.counts[COUNT_FAILING_QUERIES] = stats.counts[COUNT_QUERIES];
+    }
     stats.counts[COUNT_ISOLATED_QUERIES] = schedule_isolated_jobs(&connection->schedule);
     stats.counts[COUNT_HELD_CONNECTIONS] = stats.counts[COUNT_HELD_TRIGGERS] > 0;
     stats.utilization = schedule_utilization(&connection->schedule, now_ms);

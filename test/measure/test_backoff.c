@@ -102,10 +102,25 @@ static void hang_ups_wait_for_a_second_at_most(void **state)
     static const int64_t waits_ms[] = {0, 250, 500, 1000, 1000};
     for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++)
         assert_int_equal(hang_up_after(9999), waits_ms[i]);
-    /* With something in flight, a call waits longer. */
+}
+
+/* A call waits longer then; but what was closed while it was idle says nothing of this one. */
+static void clients_lost_in_flight_have_waits_of_their_own(void **state)
+{
+    (void)state;
+    static const int64_t waits_ms[] = {0, 250, 500, 1000, 2000, 4000, 5000, 5000};
+    for (int i = 0; i < 20; i++)
+        hang_up_after(1);
+    for (size_t i = 0; i < ARRAY_LENGTH(waits_ms); i++) {
+        work_for(9999);
+        backoff_failed(&backoff, &settings, &unreachable, now_ms);
+        assert_int_equal(backoff.retry_at_ms, now_ms + waits_ms[i]);
+    }
+    assert_int_equal(hang_up_after(1), 1000);
+    assert_int_equal(hang_up_after(10000), 0);
     work_for(9999);
     backoff_failed(&backoff, &settings, &unreachable, now_ms);
-    assert_int_equal(backoff.retry_at_ms, now_ms + 4000);
+    assert_int_equal(backoff.retry_at_ms, now_ms);
 }
 
 static void one_that_never_answered_waits_like_any_failure(void **state)
@@ -179,6 +194,7 @@ int main(void)
         TEST(replicas_wait_up_to_a_quarter_less),
         TEST(only_an_answer_ends_the_failures),
         TEST(hang_ups_wait_for_a_second_at_most),
+        TEST(clients_lost_in_flight_have_waits_of_their_own),
         TEST(one_that_never_answered_waits_like_any_failure),
         TEST(hang_ups_end_with_a_client_that_lived_for_ten_seconds),
         TEST(hang_ups_and_failures_are_counted_separately),

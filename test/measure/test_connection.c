@@ -94,6 +94,7 @@ static void an_outage_goes_on_until_something_is_measured(void **state)
     query_snapshot(query, &snapshot);
     assert_int_equal(snapshot.no_reading_since_ms, failed_ms);
     assert_ptr_equal(take(), query);
+    now_ms++;
     lose("restarting");
     assert_int_equal(failing_since_ms(query), failed_ms);
 
@@ -159,12 +160,8 @@ static void reconnect_polled(struct query *polled[2], struct query **ret_planned
     connect_now();
 }
 
-static void after_a_reconnect_what_only_polls_is_behind_the_others(void **state)
+static void check_polled_are_behind(struct query *polled[2], struct query *planned)
 {
-    (void)state;
-    struct query *polled[2];
-    struct query *planned = NULL;
-    reconnect_polled(polled, &planned);
     for (int i = 0; i < 10; i++) {
         assert_ptr_equal(take(), planned);
         now_ms += 5000;
@@ -182,6 +179,30 @@ static void after_a_reconnect_what_only_polls_is_behind_the_others(void **state)
     assert_ptr_equal(take(), planned);
 }
 
+static void after_a_reconnect_what_only_polls_is_behind_the_others(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    check_polled_are_behind(polled, planned);
+}
+
+/* They were not measured after the first one. */
+static void after_a_second_reconnect_too(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    assert_ptr_equal(take(), planned);
+    lose("restarting");
+    now_ms += 600000;
+    assert_int_equal(connection_next_ms(&connection, now_ms), now_ms); /* what is due gets ready */
+    connect_now();
+    check_polled_are_behind(polled, planned);
+}
+
 static void after_a_reconnect_a_call_comes_first(void **state)
 {
     (void)state;
@@ -192,6 +213,36 @@ static void after_a_reconnect_a_call_comes_first(void **state)
     assert_ptr_equal(take(), polled[1]);
     answer(polled[1], 2);
     assert_ptr_equal(take(), planned);
+}
+
+/* Its call was answered when the connection failed, and has left; or it was due all the time. */
+static void after_a_reconnect_a_call_comes_before_what_waited_before_the_outage(void **state)
+{
+    (void)state;
+    struct query *polled[2];
+    struct query *planned = NULL;
+    reconnect_polled(polled, &planned);
+    for (struct query *query; (query = take()) != NULL;)
+        answer(query, 2);
+    now_ms += 5000;
+    demand(polled[0]);
+    assert_ptr_equal(take(), polled[0]);
+    demand(polled[1]);
+    lose("restarting");
+    for (int i = 0; i < 720; i++) {
+        now_ms += 5000;
+        refuse();
+        assert_true(connection_next_ms(&connection, now_ms) >= now_ms); /* what is due gets ready */
+    }
+    now_ms += 5000;
+    connect_now();
+    demand(polled[0]);
+    assert_ptr_equal(take(), polled[0]);
+    answer(polled[0], 3);
+    assert_ptr_equal(take(), planned);
+    now_ms += 1000;
+    answer(planned, 3);
+    assert_ptr_equal(take(), polled[1]);
 }
 
 static void who_begins_to_want_it_after_a_reconnect_is_not_behind(void **state)
@@ -327,14 +378,17 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
     measure(query, 1);
     lose("closed");
     assert_int_equal(connection.backoff.retry_at_ms, now_ms + 1000);
-    /* Nor is one that answers a part. */
+    /* Nor is one that answers a part, for which only clients count that ended so. */
     now_ms += 1000;
     struct query *other = acquire("b");
-    demand(other);
-    measure(query, 1);
-    assert_ptr_equal(take(), other);
-    lose("closed");
-    assert_true(connection.backoff.retry_at_ms >= now_ms + 1000);
+    for (size_t i = 0; i < 2; i++) {
+        demand(other);
+        measure(query, 1);
+        assert_ptr_equal(take(), other);
+        lose("closed");
+        assert_int_equal(connection.backoff.retry_at_ms, now_ms + waits_ms[i]);
+        now_ms += waits_ms[i];
+    }
 }
 
 static void what_cost_much_is_not_tried_again_soon(void **state)
@@ -385,6 +439,8 @@ static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
     for (int i = 0; i < 10; i++) {
         now_ms = connection_next_ms(&connection, now_ms);
         refuse();
+        assert_int_equal(schedule_recent_delay_ms(&connection.schedule, now_ms), 0);
+        assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
     }
     now_ms = connection_next_ms(&connection, now_ms);
     connect_now();
@@ -393,6 +449,24 @@ static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
     assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
     assert_int_equal(count_warnings("cannot keep up"), 0);
     log_set_level(LOG_LEVEL_ERROR);
+}
+
+/* An old reading would be usable for longer, as if the source could not keep up. */
+static void time_without_a_client_is_no_delay(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    for (int client = 0; client < 2; client++) {
+        demand(query);
+        connection_connecting(&connection);
+        now_ms += 30000; /* as an agent may need to start */
+        assert_int_equal(connection_next_ms(&connection, now_ms), now_ms);
+        assert_int_equal(schedule_recent_delay_ms(&connection.schedule, now_ms), 0);
+        assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
+        connection_connected(&connection, now_ms);
+        measure(query, 1);
+        connection_lost(&connection, NULL, now_ms);
+    }
 }
 
 static void pass_over(struct follower *follower, const struct recent_samples *recent)
@@ -903,7 +977,9 @@ int main(void)
         TEST(an_outage_goes_on_until_something_is_measured),
         TEST(a_failure_that_is_over_does_not_count_for_the_next_one),
         TEST(after_a_reconnect_what_only_polls_is_behind_the_others),
+        TEST(after_a_second_reconnect_too),
         TEST(after_a_reconnect_a_call_comes_first),
+        TEST(after_a_reconnect_a_call_comes_before_what_waited_before_the_outage),
         TEST(who_begins_to_want_it_after_a_reconnect_is_not_behind),
         TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
@@ -913,6 +989,7 @@ int main(void)
         TEST(what_cost_much_is_not_tried_again_soon),
         TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(an_outage_is_no_sign_of_a_source_that_cannot_keep_up),
+        TEST(time_without_a_client_is_no_delay),
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_failed_attempt_is_a_gap_between_two_samples),
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),

@@ -62,7 +62,7 @@ struct client *client_find(struct source *source, int credentials)
     client->made_ms = client->completed_ms = now_ms();
     client->failed_since_ms = NEVER_MS;
     client->connect_from_ms = 0;
-    client->failures = client->hang_ups = 0;
+    client->failures = client->losses = client->hang_ups = 0;
     client->has_answered = false;
     client->work_at_us = INT64_MAX;
     client->is_losing = false;
@@ -358,7 +358,7 @@ static void lose(struct client *client, const char *words)
     if (client->has_answered)
         client->failures = 0;
     if (client->has_answered && now_ms() - client->connected_ms >= STEADY_MS)
-        client->hang_ups = 0;
+        client->losses = client->hang_ups = 0;
     client->first_queued = client->last_queued = -1;
     models_lost(client);
     for (int i = 0; i < source->items_count; i++)
@@ -368,7 +368,7 @@ static void lose(struct client *client, const char *words)
     bool has_failed = client->connection.state == CONNECTION_FAILED;
     client->connect_from_ms = 0;
     if (words != NULL && (has_failed || !any))
-        client_failed(client, has_hung_up ? 1000 : INT64_MAX);
+        client_failed(client, has_hung_up);
     client->has_answered = false;
 }
 
@@ -426,7 +426,7 @@ void client_connected(struct client *client)
         error_unavailable(&error, "source %d: refused", source->index);
         if (client->failed_since_ms == NEVER_MS)
             client->failed_since_ms = now_ms();
-        client_failed(client, INT64_MAX);
+        client_failed(client, false);
         connection_refused(&client->connection, &error, now_ms());
     }
     trace("client %d: connected %d", client->index, client_is_accepted(client));

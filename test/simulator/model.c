@@ -245,10 +245,13 @@ static int64_t backoff_ms(unsigned failures)
                                  world.settings.backoff.min_ms << (failures - 2));
 }
 
-void client_failed(struct client *client, int64_t max_ms)
+void client_failed(struct client *client, bool has_hung_up)
 {
-    unsigned in_a_row = client->has_answered ? ++client->hang_ups : ++client->failures;
-    client->connect_from_ms = now_ms() + min_of(backoff_ms(in_a_row), max_ms) * 3 / 4;
+    unsigned *in_a_row = has_hung_up            ? &client->hang_ups
+                         : client->has_answered ? &client->losses
+                                                : &client->failures;
+    int64_t max_ms = has_hung_up ? 1000 : INT64_MAX;
+    client->connect_from_ms = now_ms() + min_of(backoff_ms(++*in_a_row), max_ms) * 3 / 4;
 }
 
 void check_connect(struct client *client)

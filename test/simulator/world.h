@@ -162,7 +162,8 @@ struct client {
     int64_t failed_since_ms;
     int64_t connect_from_ms;
     unsigned failures;
-    unsigned hang_ups;
+    unsigned losses;   /* of clients that had answered, with something in flight */
+    unsigned hang_ups; /* with nothing in flight */
     bool has_answered;  /* since it connected */
     bool has_timed_out; /* since it connected */
     int in_flight;
@@ -321,8 +322,8 @@ void client_notify(struct client *client, uint64_t id);
 void client_pause(struct connection *connection);
 void client_lose(struct client *client, bool silently);
 void client_free(struct client *client);
-/* Counts for its back-off, which is at most so long. */
-void client_failed(struct client *client, int64_t max_ms);
+/* Counts for its back-off; one that has hung up had answered, and had nothing in flight. */
+void client_failed(struct client *client, bool has_hung_up);
 
 /* ---- callers.c ---- */
 

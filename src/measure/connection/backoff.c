@@ -38,14 +38,14 @@ void backoff_lost(struct backoff *backoff, int64_t now_ms)
         return;
     backoff->failures = 0;
     if (now_ms - backoff->connected_at_ms >= STEADY_MS)
-        backoff->hang_ups = 0;
+        backoff->losses = backoff->hang_ups = 0;
 }
 
 static void wait_at_most(struct backoff *backoff, const struct backoff_settings *settings,
-                         const struct error *error, int64_t max_ms, int64_t now_ms)
+                         const struct error *error, unsigned in_a_row, int64_t max_ms,
+                         int64_t now_ms)
 {
     int64_t wait_ms = 0;
-    unsigned in_a_row = backoff->has_answered ? ++backoff->hang_ups : ++backoff->failures;
     backoff->is_failing = true;
     for (unsigned i = 1; i < in_a_row && wait_ms < max_ms; i++)
         wait_ms = wait_ms == 0 ? settings->min_ms : 2 * wait_ms;
@@ -58,13 +58,16 @@ static void wait_at_most(struct backoff *backoff, const struct backoff_settings 
 void backoff_failed(struct backoff *backoff, const struct backoff_settings *settings,
                     const struct error *error, int64_t now_ms)
 {
-    wait_at_most(backoff, settings, error, settings->max_ms, now_ms);
+    unsigned in_a_row = backoff->has_answered ? ++backoff->losses : ++backoff->failures;
+    wait_at_most(backoff, settings, error, in_a_row, settings->max_ms, now_ms);
 }
 
 void backoff_hung_up(struct backoff *backoff, const struct backoff_settings *settings,
                      const struct error *error, int64_t now_ms)
 {
-    int64_t max_ms = settings->max_ms;
-    wait_at_most(backoff, settings, error,
-                 backoff->has_answered ? MIN(max_ms, MAX_HANG_UP_BACKOFF_MS) : max_ms, now_ms);
+    if (backoff->has_answered)
+        wait_at_most(backoff, settings, error, ++backoff->hang_ups,
+                     MIN(settings->max_ms, MAX_HANG_UP_BACKOFF_MS), now_ms);
+    else
+        backoff_failed(backoff, settings, error, now_ms);
 }

@@ -5,17 +5,17 @@
  *     connected    there is a client, to which the source has not answered yet
  *     answered     the source works: the connection is not failing any more
  *     lost         the client has ended: another one may be made at once. If it had answered, the
- *                  failures in a row are over; if it was connected for long, too, so are the
- *                  hang-ups
- *     failed       after refused or lost: wait. A hang-up counts, if this client had answered, or
- *                  a failure
+ *                  failures in a row are over; if it was connected for long, too, so are losses
+ *                  and hang-ups
+ *     failed       after refused or lost: wait. It counts as a failure or, if this client had
+ *                  answered, as a loss
  *     hung up      the same, for a client that was lost with nothing in flight: if it had answered,
- *                  the wait is one that callers have time for
+ *                  it counts as a hang-up, and the wait is one that callers have time for
  *
  * The first failure in a row is retried at once, the second after min_ms, and then the wait doubles
- * up to max_ms, each less a quarter at most (jitter). Hang-ups have the same waits, but are counted
- * separately: a source that closed connections for an hour, and then restarts, is reconnected to as
- * soon as any other.
+ * up to max_ms, each less a quarter at most (jitter). Losses and hang-ups have the same waits, but
+ * each are counted separately: a source that closed idle connections for an hour, and then
+ * restarts, is reconnected to as soon as any other.
  *
  * Threads: as connection.h has it; time is passed in. Owner: its connection, which it is a part of.
  */
@@ -36,7 +36,8 @@ struct backoff {
     int64_t retry_at_ms; /* no client is made sooner */
     int64_t connected_at_ms;
     unsigned failures; /* since a client that has answered */
-    unsigned hang_ups; /* clients that had answered were lost, since one that lived for long */
+    unsigned losses;   /* clients that had answered were lost, since one that lived for long */
+    unsigned hang_ups; /* the same, of those with nothing in flight */
     bool has_answered; /* the source has, to this client */
     bool is_failing;   /* it failed, and the source has not answered since */
     bool reconnects;   /* a client has ended, or could not be made, ever */

@@ -36,6 +36,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     naming_init(&connection->naming, scaler, address);
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
+    connection->schedule.served_from_ms = CLOCK_NEVER;
 }
 
 void connection_done(struct connection *connection)
@@ -107,13 +108,16 @@ void connection_connecting(struct connection *connection)
 }
 
 /* All queries of a failed connection fail, though none is measured. Those who wait are notified;
- * others find it in the next snapshot. */
+ * others find it in the next snapshot. So nobody waits any more. */
 static void fail_with_connection(struct query *query, int64_t now_ms)
 {
+    struct connection *connection = query->connection;
     if (query->known.is_measured)
-        history_add(query->connection->settings->history, &query->series, NULL, now_ms);
-    if (query->is_unanswered)
+        history_add(connection->settings->history, &query->series, NULL, now_ms);
+    if (query->outage.unanswered_since_ms > 0)
         query_notify_watchers(query);
+    schedule_withdraw(&connection->schedule, &query->job);
+    query_plan(query, now_ms);
 }
 
 static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
@@ -126,7 +130,6 @@ static void set_failed(struct connection *connection, const struct error *error,
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
     connection->state = CONNECTION_FAILED;
-    connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 1;
     backoff_failed(&connection->backoff, &connection->settings->backoff, error, now_ms);
     if (is_new)
         visit_all(connection, fail_with_connection, now_ms);
@@ -141,29 +144,31 @@ void connection_refused(struct connection *connection, const struct error *error
 
 /* All are due at once, also those that only polls have measured, which are behind the others
  * (query_plan()): a connection alone ends no outage, only a reading does, and what ended long ago
- * must not count for the next one. The gap is noted here, and not when the connection failed:
- * samples may be kept, or inherited, since then. */
+ * must not count for the next one. What was due before the outage has waited since then, but not
+ * during the outage: calls that come now go first. The gap is noted here, and not when the
+ * connection failed: samples may be kept, or inherited, since then. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
+    const struct job *job = &query->job;
+    int64_t failed_since_ms = connection->failed_since_ms;
     query_note_gap(query);
     if (query->known.is_measured)
-        outage_connected(&query->outage, connection->failed_since_ms);
+        outage_connected(&query->outage, failed_since_ms);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
-    if (query->is_unanswered)
-        schedule_demand(&connection->schedule, &query->job, now_ms, now_ms);
-    else {
-        query->caught_up_ms = now_ms; /* until it is sent, whoever else comes or goes */
-        query_plan(query, now_ms);
-    }
+    if (job->is_demanded) /* in a pause of this walk: nobody has waited for longer */
+        return;
+    int64_t due_ms = job->state == JOB_IDLE ? now_ms : job->due_ms;
+    query->caught_up_ms = now_ms - MAX(failed_since_ms - due_ms, 0); /* until it is sent */
+    schedule_withdraw(&connection->schedule, &query->job);
+    query_plan(query, query->caught_up_ms);
 }
 
 void connection_connected(struct connection *connection, int64_t now_ms)
 {
     bool had_failed = connection->state == CONNECTION_FAILED;
     connection->state = CONNECTION_CONNECTED;
-    connection->stats.counts[COUNT_FAILED_CONNECTIONS] = 0;
     connection->stats.counts[COUNT_CONNECTS]++;
     backoff_connected(&connection->backoff, now_ms);
     connection->completed_at_ms = now_ms;
@@ -438,6 +443,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     bool may_have_died = false;
     size_t done = 0;
     connection->state = CONNECTION_DISCONNECTED; /* first: in the pauses nobody sees a client */
+    schedule->served_from_ms = CLOCK_NEVER;
     forget_subscriptions(connection, now_ms);
     for (struct job *job;
          (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {

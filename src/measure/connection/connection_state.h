@@ -145,12 +145,11 @@ struct query {
     unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
     bool was_resent;               /* its client had died unnoticed; connection.c */
     bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
-    bool is_unanswered;     /* a call waits for it since its last attempt ended; query.c */
     int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
     int64_t sent_us;        /* when it was sent last; connection.c */
     /* Readings sent before this time are outdated by a notification; connection.c. */
     int64_t outdated_from_us;
-    int64_t caught_up_ms; /* its connection is back, and it is due since; 0: not; connection.c */
+    int64_t caught_up_ms; /* its connection came back, and it is due since; 0: not; connection.c */
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. */
     struct query_known known;

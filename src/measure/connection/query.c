@@ -146,7 +146,6 @@ void query_demand(struct query *query, int64_t from_ms)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection_now_ms(connection);
     outage_call(&query->outage, now_ms);
-    query->is_unanswered = true;
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->hooks.wake_poller(connection);
@@ -189,7 +188,6 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
-    query->is_unanswered = false;
     outage_reading(&query->outage);
     query_notify_watchers(query);
 }
@@ -208,7 +206,6 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     error_copy(&known->error, error);
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
     query_note_gap(query);
-    query->is_unanswered = false;
     outage_attempt_failed(&query->outage, now_ms);
     query_notify_watchers(query);
 }

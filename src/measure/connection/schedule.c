@@ -137,6 +137,14 @@ void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms
     make_ready(schedule, job, due_ms);
 }
 
+void schedule_withdraw(struct schedule *schedule, struct job *job)
+{
+    if (job->state != JOB_READY)
+        return;
+    leave_heap(schedule, job);
+    job->is_demanded = false;
+}
+
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms)
 {
     if (!schedule_is_spaced_out(job))

@@ -52,7 +52,9 @@ struct schedule {
     size_t cancelled_count; /* of the isolated ones */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
-    int64_t served_from_ms; /* before, jobs waited for a client, not for turns; the owner sets it */
+    /* Since when there is a client: before, jobs do not wait for turns. CLOCK_NEVER: there is none.
+     * The owner sets it. */
+    int64_t served_from_ms;
     int64_t durations_ms;   /* of all jobs together, so that it is what a round of them needs */
     struct load load;
 };
@@ -99,6 +101,9 @@ void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
 bool schedule_is_spaced_out(const struct job *job); /* for tests, too */
 
+/* A job that is READY is IDLE from now on, and no caller waits for it. */
+void schedule_withdraw(struct schedule *schedule, struct job *job);
+
 /* A job that is spaced out is due now, as after a connection was made again. */
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);
 
@@ -124,8 +129,8 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 /* How many isolated jobs are in flight or ready. */
 size_t schedule_isolated_jobs(const struct schedule *schedule);
 
-/* How long the longest overdue of those that are ready has been waiting for its place; 0: none is.
- * Isolated ones do not count: they wait for each other. */
+/* How long the longest overdue of those that are ready has been waiting for its place; 0: none is,
+ * or there is no client. Isolated ones do not count: they wait for each other. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
 /* The longest delay of the last 10 to 20 seconds. */
