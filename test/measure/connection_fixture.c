@@ -1,6 +1,5 @@
 #include "measure/connection_fixture.h"
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
 
@@ -199,14 +198,18 @@ double value_of(const struct query *query)
     return snapshot.known.last_attempt == ATTEMPT_GOOD ? snapshot.known.reading.value : NAN;
 }
 
-/* How many warnings have these words, since recent_log_start(). */
 size_t count_warnings(const char *words)
+{
+    return count_lines(LOG_LEVEL_WARNING, words);
+}
+
+size_t count_lines(enum log_level level, const char *words)
 {
     struct recent_line lines[RECENT_LOG_LINES];
     size_t count = recent_log_read(0, lines, RECENT_LOG_LINES);
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        found += lines[i].level == LOG_LEVEL_WARNING && strstr(lines[i].text, words) != NULL;
+        found += lines[i].level == (int)level && strstr(lines[i].text, words) != NULL;
         recent_line_done(&lines[i]);
     }
     return found;

@@ -7,6 +7,7 @@
 #define BACKLOG_TEST_MEASURE_CONNECTION_FIXTURE_H
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "measure/connection/connection.h"
 #include "measure/connection/query_internal.h"
 
@@ -52,7 +53,8 @@ void measure(struct query *query, double value);
 bool fails(const struct query *query, const char *words);
 /* NAN: its last attempt did not succeed. */
 double value_of(const struct query *query);
-/* How many warnings have these words, since recent_log_start(). */
+/* How many warnings have these words, since recent_log_start(); or lines of that level. */
 size_t count_warnings(const char *words);
+size_t count_lines(enum log_level level, const char *words);
 
 #endif

@@ -159,20 +159,6 @@ static void what_cost_much_is_tried_again_after_minutes(void **state)
     assert_int_equal(refuse(&costly), 5 * 60 * 1000);
 }
 
-static void it_is_failing_until_the_source_answers(void **state)
-{
-    (void)state;
-    assert_false(backoff.is_failing);
-    refuse(&unreachable);
-    assert_true(backoff.is_failing);
-    backoff_connected(&backoff, now_ms);
-    assert_true(backoff.is_failing);
-    backoff_answered(&backoff);
-    assert_false(backoff.is_failing);
-    backoff_lost(&backoff, now_ms); /* which alone is no failure: nothing may have been asked */
-    assert_false(backoff.is_failing);
-}
-
 static void each_client_but_the_first_reconnects(void **state)
 {
     (void)state;
@@ -199,7 +185,6 @@ int main(void)
         TEST(hang_ups_end_with_a_client_that_lived_for_ten_seconds),
         TEST(hang_ups_and_failures_are_counted_separately),
         TEST(what_cost_much_is_tried_again_after_minutes),
-        TEST(it_is_failing_until_the_source_answers),
         TEST(each_client_but_the_first_reconnects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,6 @@ void backoff_connected(struct backoff *backoff, int64_t now_ms)
 void backoff_answered(struct backoff *backoff)
 {
     backoff->has_answered = true;
-    backoff->is_failing = false;
 }
 
 void backoff_lost(struct backoff *backoff, int64_t now_ms)
@@ -46,7 +45,6 @@ static void wait_at_most(struct backoff *backoff, const struct backoff_settings 
                          int64_t now_ms)
 {
     int64_t wait_ms = 0;
-    backoff->is_failing = true;
     for (unsigned i = 1; i < in_a_row && wait_ms < max_ms; i++)
         wait_ms = wait_ms == 0 ? settings->min_ms : 2 * wait_ms;
     wait_ms = error->code == ERROR_COSTLY ? COSTLY_BACKOFF_MS : MIN(wait_ms, max_ms);

@@ -3,7 +3,7 @@
  *
  *     refused      no client could be made
  *     connected    there is a client, to which the source has not answered yet
- *     answered     the source works: the connection is not failing any more
+ *     answered     the source works
  *     lost         the client has ended: another one may be made at once. If it had answered, the
  *                  failures in a row are over; if it was connected for long, too, so are losses
  *                  and hang-ups
@@ -39,7 +39,6 @@ struct backoff {
     unsigned losses;   /* clients that had answered were lost, since one that lived for long */
     unsigned hang_ups; /* the same, of those with nothing in flight */
     bool has_answered; /* the source has, to this client */
-    bool is_failing;   /* it failed, and the source has not answered since */
     bool reconnects;   /* a client has ended, or could not be made, ever */
 };
 

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "measure/connection/bundle.h"
 #include "measure/connection/query_internal.h"
 #include "measure/connection/subscription.h"
@@ -11,7 +13,7 @@
 #include <sys/param.h>
 
 enum {
-    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
+    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up, or that comes and goes */
     /* A query that was in flight each time when so many clients in a row were lost may be what
      * breaks them: it is spaced out like one that timed out, so that the others are measured. */
     MAX_LOSSES = 2,
@@ -88,6 +90,39 @@ static void visit_all(struct connection *connection,
     }
 }
 
+/* ---- what is logged of the client ---- */
+
+/* The next worse line until the source has answered, and one of each kind per minute: a source may
+ * hang up each second for days. */
+static void warn_of_client(struct connection *connection, enum client_warning warning,
+                           const struct error *error, const char *what, int64_t now_ms)
+{
+    if (warning <= connection->warned)
+        return;
+    if (now_ms < connection->warn_from_ms[warning]) {
+        connection->unlogged[warning]++;
+        return;
+    }
+    unsigned unlogged = connection->unlogged[warning];
+    _cleanup_(memory_free) char *text =
+        unlogged == 0 ? text_copy(what)
+                      : text_format("%s (%u more times since the last such line)", what, unlogged);
+    naming_warn(&connection->naming, error, text);
+    connection->warned = warning;
+    connection->warn_from_ms[warning] = now_ms + WARN_EVERY_MS;
+    connection->unlogged[warning] = 0;
+}
+
+/* A client that is to be replaced may still get replies, which say nothing of the next one. */
+static void log_reconnected(struct connection *connection)
+{
+    if (connection->warned == WARNED_OF_NOTHING || connection->must_replace_client)
+        return;
+    struct log_fields fields = naming_fields(&connection->naming, NULL);
+    log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
+    connection->warned = WARNED_OF_NOTHING;
+}
+
 /* ---- connecting ---- */
 
 /* A failed connection is tried again as long as its queries are used, without calls, too. */
@@ -123,9 +158,7 @@ static void fail_with_connection(struct query *query, int64_t now_ms)
 static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     bool is_new = connection->state != CONNECTION_FAILED;
-    if (!connection->has_warned_of_failure)
-        naming_warn(&connection->naming, error, "connection failed");
-    connection->has_warned_of_failure = true;
+    warn_of_client(connection, WARNED_OF_FAILURE, error, "connection failed", now_ms);
     if (is_new)
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
@@ -240,12 +273,8 @@ void connection_query_started(struct query *query, int64_t now_us)
 /* The source has answered: what had failed works again. */
 static void set_working(struct connection *connection, int64_t now_ms)
 {
-    if (connection->backoff.is_failing) {
-        struct log_fields fields = naming_fields(&connection->naming, NULL);
-        log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
-    }
+    log_reconnected(connection);
     backoff_answered(&connection->backoff);
-    connection->has_warned_of_failure = false;
     error_done(&connection->error);
     connection->completed_at_ms = now_ms;
     connection->timeouts_since_answer = 0;
@@ -267,8 +296,10 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
     if (may_have_died_before(query)) {
         query->was_resent = true;
         if (!connection->must_replace_client)
-            naming_warn(&connection->naming, error,
-                        "the client may have died in a pause: reconnecting before anything fails");
+            warn_of_client(connection, WARNED_OF_PAUSE, error,
+                           "the client may have died in a pause: reconnecting before anything "
+                           "fails",
+                           now_ms);
         connection->must_replace_client = true;
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
@@ -278,7 +309,8 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
     connection->timeouts_since_answer += is_after_last_reply;
     if (is_after_last_reply && connection->timeouts_since_answer >= max &&
         !connection->must_replace_client) {
-        naming_warn(&connection->naming, error, "nothing is answered: reconnecting");
+        warn_of_client(connection, WARNED_OF_LOSS, error, "nothing is answered: reconnecting",
+                       now_ms);
         connection->must_replace_client = true;
     }
     connection->stats.counts[COUNT_TIMED_OUT]++;
@@ -458,15 +490,15 @@ void connection_lost(struct connection *connection, const struct error *error, i
     if (error == NULL)
         return;
     if (may_have_died)
-        naming_warn(&connection->naming, error,
-                    "the client died in a pause: reconnecting before anything fails");
+        warn_of_client(connection, WARNED_OF_PAUSE, error,
+                       "the client died in a pause: reconnecting before anything fails", now_ms);
     /* Otherwise others are sent once more before anything fails. What did fail is measured when its
      * next call comes or it is due, as after any failed attempt. */
     if (has_failed && !may_have_died)
         set_failed(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
-        naming_warn(&connection->naming, error, "reconnecting");
+        warn_of_client(connection, WARNED_OF_LOSS, error, "reconnecting", now_ms);
         backoff_hung_up(&connection->backoff, &connection->settings->backoff, error, now_ms);
     }
 }

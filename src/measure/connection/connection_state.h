@@ -104,7 +104,15 @@ struct connection {
     bool has_warned_of_subscribing;
 
     /* connection.c: what people see. */
-    bool has_warned_of_failure; /* that it failed; until the source has answered */
+    enum client_warning {
+        WARNED_OF_NOTHING,
+        WARNED_OF_PAUSE,   /* the client may have died in one */
+        WARNED_OF_LOSS,    /* it hung up, or is replaced as nothing is answered */
+        WARNED_OF_FAILURE, /* the connection failed */
+        CLIENT_WARNINGS,
+    } warned;                              /* the last one, since the source has answered */
+    int64_t warn_from_ms[CLIENT_WARNINGS]; /* each of them, again */
+    unsigned unlogged[CLIENT_WARNINGS];    /* how often it was left out since the last line */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */
