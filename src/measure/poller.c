@@ -224,7 +224,7 @@ static bool try_open(struct poller *poller, struct error *error)
 {
     const struct poller_settings *settings = poller->settings;
     const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
-                                       poller->tenancy.is_named};
+                                       poller->tenancy.is_named, &poller->feed};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
     begin_turn(poller);
     bool good = client_open(unlocked->scaler, poller->values, poller->in_agent ? &agent : NULL,
@@ -242,6 +242,8 @@ static void open_client(struct poller *poller)
     scaler_set_reconnects(connection->backoff.reconnects);
     if (try_open(poller, &error))
         connection_connected(connection, connection_now_ms(connection));
+    else if (is_over(poller))
+        connection_given_up(connection);
     else
         connection_refused(connection, &error, connection_now_ms(connection));
     publish(poller);

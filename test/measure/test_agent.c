@@ -1,11 +1,13 @@
 /* A scaler in an agent process: this program, see main(). */
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "measure/agent/agent.h"
 #include "measure/agent/agent_client_internal.h"
 #include "measure/agent/agent_messages.h"
 #include "measure/agent/frame.h"
 #include "measure/engine_fixture.h"
+#include "measure/scaler_internal.h"
 #include "support/feed.h"
 
 #include <limits.h>
@@ -274,6 +276,53 @@ static bool measure_in_agent(void *client, struct feed *feed, struct error *erro
     return agent_client_measure(client, feed, error);
 }
 
+/* Puts the name of a new file into `program`, which ends with XXXXXX; the caller unlinks it. */
+static void write_script(char *program, const char *lines)
+{
+    int file = mkstemp(program);
+    assert_true(file >= 0);
+    FILE *script = fdopen(file, "w");
+    assert_non_null(script);
+    fprintf(script, "#!/bin/sh\n%s\n", lines);
+    fchmod(fileno(script), S_IRWXU);
+    fclose(script);
+}
+
+static void start_engine_with(const char *program)
+{
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.program = program;
+    restart_engine(&settings);
+}
+
+static void an_agent_that_cannot_start_is_no_refusal_of_the_source(void **state)
+{
+    (void)state;
+    start_engine_with("/nowhere");
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(fails(query, "cannot start the isolated agent process"));
+    assert_int_equal(stats().counts[COUNT_FAILED_CONNECTIONS], 1);
+    assert_int_equal(stats().counts[COUNT_FAILED_CONNECTS], 0);
+}
+
+/* It has half a minute for it. */
+static void nobody_waits_for_an_agent_to_start_that_is_not_needed(void **state)
+{
+    (void)state;
+    char program[] = "/tmp/never-XXXXXX";
+    write_script(program, "exec sleep 600");
+    start_engine_with(program);
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(find_agent() > 0);
+    release(query);
+    WAIT_UNTIL(find_agent() == 0);
+    assert_int_equal(stats().counts[COUNT_FAILED_CONNECTS], 0);
+    acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(find_agent() > 0);
+    assert_true(engine_stop(engine, PATIENCE_MS));
+    unlink(program);
+}
+
 /* As where thirty begin at once on a part of a CPU: all are given up, and start again, for ever. */
 static void the_time_to_connect_begins_when_the_process_runs(void **state)
 {
@@ -284,13 +333,8 @@ static void the_time_to_connect_begins_when_the_process_runs(void **state)
     char self[PATH_MAX] = "";
     char program[] = "/tmp/slow-XXXXXX";
     assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
-    int file = mkstemp(program);
-    assert_true(file >= 0);
-    FILE *script = fdopen(file, "w");
-    assert_non_null(script);
-    fprintf(script, "#!/bin/sh\nsleep 2\nexec '%s' agent\n", self);
-    fchmod(fileno(script), S_IRWXU);
-    fclose(script);
+    _cleanup_(memory_free) char *slowly = text_format("sleep 2\nexec '%s' agent", self);
+    write_script(program, slowly);
     bool is_connected =
         agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
                           &(struct agent_origin){.program = program}, TIMEOUT_MS, &client, &error);
@@ -422,6 +466,31 @@ static Agent__ToAgent *read_message(int end)
                     &error))
         fail_msg("no message: %s", error_text(&error));
     return (Agent__ToAgent *)raw;
+}
+
+/* Whose it is changes with those who use the connection. */
+static void an_agent_is_that_of_the_tenant_it_measures_for(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "7");
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    scaler.measure = measure_in_agent;
+    struct test_feed *feed = test_feed_new(&scaler);
+    test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
+    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
+    for (uint64_t tenant = 5; tenant < 7; tenant++) {
+        scaler_set_tenant(tenant, false);
+        assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
+        assert_int_equal(client->process.tenant, tenant);
+    }
+    scaler_set_tenant(0, false);
+    close(end);
+    agent_client_close(client);
+    test_feed_free(feed);
+    fake_values_done(&values);
 }
 
 static void an_agent_gets_all_that_a_task_says(void **state)
@@ -596,10 +665,13 @@ int main(int argc, char **argv)
         TEST(a_subscription_that_an_agent_loses_is_made_again_and_notifies_nobody),
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
+        TEST(an_agent_that_cannot_start_is_no_refusal_of_the_source),
+        TEST(nobody_waits_for_an_agent_to_start_that_is_not_needed),
         cmocka_unit_test(the_time_to_connect_begins_when_the_process_runs),
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
+        cmocka_unit_test(an_agent_is_that_of_the_tenant_it_measures_for),
         cmocka_unit_test(an_agent_gets_all_that_a_task_says),
         cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),

@@ -610,6 +610,36 @@ static void an_attempt_under_way_is_counted_when_it_ends(void **state)
     assert_int_equal(counts[COUNT_FAILED_CONNECTS], 1);
 }
 
+static void what_does_not_start_is_no_refusal_of_the_source(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = acquire("a");
+    demand(query);
+    connection_connecting(&connection);
+    error_set(&error, ERROR_NOT_STARTED, "it did not start");
+    connection_refused(&connection, &error, now_ms);
+    assert_true(fails(query, "it did not start"));
+    assert_int_equal(connection.stats.counts[COUNT_FAILED_CONNECTS], 0);
+}
+
+static void an_attempt_that_nobody_needs_is_neither_counted_nor_failed(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connection_connecting(&connection);
+    connection_given_up(&connection);
+    assert_int_equal(connection.stats.counts[COUNT_FAILED_CONNECTS], 0);
+    assert_false(fails(query, ""));
+    assert_true(connection_wants_client(&connection, now_ms)); /* for who needs it next */
+    refuse();
+    now_ms = connection.backoff.retry_at_ms;
+    connection_connecting(&connection);
+    connection_given_up(&connection);
+    assert_true(fails(query, "refused")); /* as before */
+}
+
 /* The source may have just started, however its last client ended. */
 static void a_client_reconnects_after_a_refused_lost_or_replaced_one(void **state)
 {
@@ -1080,6 +1110,8 @@ int main(void)
         TEST(a_query_is_resent_only_once),
         TEST(a_query_whose_client_was_replaced_may_be_resent),
         TEST(an_attempt_under_way_is_counted_when_it_ends),
+        TEST(what_does_not_start_is_no_refusal_of_the_source),
+        TEST(an_attempt_that_nobody_needs_is_neither_counted_nor_failed),
         TEST(a_client_reconnects_after_a_refused_lost_or_replaced_one),
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_source_that_hung_up_and_refuses_is_logged_as_failed),

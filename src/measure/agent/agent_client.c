@@ -160,6 +160,8 @@ static bool exchange(struct agent_client *client, struct feed *feed, struct erro
     if (!agent_client_send_ids(client, feed, error) ||
         !agent_client_send_tasks(client, feed, error) || !agent_client_ping(client, feed, error))
         return false;
+    if (client->process.tenant != scaler_tenant()) /* others use the connection now */
+        agent_process_set_tenant(&client->process, scaler_tenant());
     if (!agent_client_flush(client, error))
         return end_agent(client, error);
     bool unsent = client->outbox.length > 0;
@@ -201,19 +203,33 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
 
 /* A time-out is of the source, and not of a process that waits for a CPU: killed for that, it would
  * only be started again. */
-static bool wait_until_started(struct agent_client *client, struct error *error)
+static bool read_first(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    enum { START_MS = 30000 };
+    enum { START_S = 30, CHECK_MS = 100 };
+    struct pollfd readable = {.fd = client->socket, .events = POLLIN};
+    int64_t deadline_ms = clock_now_ms() + START_S * 1000;
+    while (poll(&readable, 1, CHECK_MS) == 0) {
+        if (feed != NULL && feed_is_stopping(feed))
+            return error_unavailable(error, "nobody needs it any more");
+        if (clock_now_ms() >= deadline_ms)
+            return error_unavailable(error, "it did not start within %d s", START_S);
+    }
     ProtobufCMessage *raw = NULL;
     if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
-                    clock_now_ms() + START_MS, &raw, error))
-        return end_agent(client, error);
+                    clock_now_ms() + GRACE_MS, &raw, error))
+        return false;
     bool is_ready = ((const Agent__FromAgent *)raw)->ready;
     protobuf_c_message_free_unpacked(raw, NULL);
-    if (is_ready)
+    return is_ready || error_unavailable(error, "it began with another message");
+}
+
+static bool wait_until_started(struct agent_client *client, struct feed *feed, struct error *error)
+{
+    if (read_first(client, feed, error))
         return true;
-    error_unavailable(error, "it began with another message");
-    return end_agent(client, error);
+    end_agent(client, error);
+    error->code = ERROR_NOT_STARTED;
+    return false;
 }
 
 /* Until it is connected; false where it cannot be, or is gone. */
@@ -265,7 +281,7 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
                                     : scaler->agent_bytes;
     if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
                      &client->notifications, error) &&
-        wait_until_started(client, error) &&
+        wait_until_started(client, origin->feed, error) &&
         agent_client_connect(client, connection_values, clock_now_ms() + timeout_ms, error)) {
         *ret_client = client;
         return true;

@@ -31,11 +31,12 @@ struct agent_client;
 struct agent_origin {
     const char *program; /* that agents run; as agent_launch() has it */
     uint64_t tenant;
-    bool is_named; /* a connection of the connections file */
+    bool is_named;     /* a connection of the connections file */
+    struct feed *feed; /* when it is stopping, nobody waits until the agent runs; NULL: none is */
 };
 
 /* Starts the process, and has it connect, for which it has `timeout_ms` from when it runs. The
- * caller ends it with agent_client_close(). */
+ * caller ends it with agent_client_close(). An ERROR_NOT_STARTED: the source was not tried. */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const struct agent_origin *origin, int64_t timeout_ms,
                        struct agent_client **ret_client, struct error *error);

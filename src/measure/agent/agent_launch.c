@@ -55,8 +55,8 @@ bool agent_launch_end(struct agent_process *process, const char *scaler, struct 
 
 static bool cannot_start(const char *scaler, int failure, struct error *error)
 {
-    return error_unavailable(error, "cannot start the %s agent process: %s", scaler,
-                             strerror(failure));
+    return error_set(error, ERROR_NOT_STARTED, "cannot start the %s agent process: %s", scaler,
+                     strerror(failure));
 }
 
 /* Moves a descriptor that the agent gets out of the way of the numbers that it gets there. */

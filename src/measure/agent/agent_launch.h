@@ -15,8 +15,8 @@
 
 enum { AGENT_SOCKET = 3, AGENT_NOTIFICATIONS = 4 };
 
-/* The caller closes both descriptors, also after a failure: one that was not made is left as it
- * was. `scaler` is a name for errors. */
+/* The caller closes both descriptors, also after a failure, an ERROR_NOT_STARTED: one that was not
+ * made is left as it was. `scaler` is a name for errors. */
 bool agent_launch(struct agent_process *process, const char *program, const char *scaler,
                   int *ret_socket, int *ret_notifications, struct error *error);
 

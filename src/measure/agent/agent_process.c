@@ -23,6 +23,13 @@ void agent_process_began(struct agent_process *process, pid_t pid)
     pthread_mutex_unlock(&lock);
 }
 
+void agent_process_set_tenant(struct agent_process *process, uint64_t tenant)
+{
+    pthread_mutex_lock(&lock);
+    process->tenant = tenant;
+    pthread_mutex_unlock(&lock);
+}
+
 /* Under the lock its time moves from those that run to those that have ended, and its number is not
  * another's yet. */
 bool agent_process_has_ended(struct agent_process *process, int *ret_status)

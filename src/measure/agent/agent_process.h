@@ -25,8 +25,9 @@ struct agent_process {
     struct agent_process *next, *prev;
 };
 
-/* The process was started as `pid`. The owner has set the tenant. */
+/* The process was started as `pid`. The owner has set the tenant, and may do so again. */
 void agent_process_began(struct agent_process *process, pid_t pid);
+void agent_process_set_tenant(struct agent_process *process, uint64_t tenant);
 
 /* Both are for a process that began and whose end was not reported yet: its pid is not 0, which
  * would stand for any child, and for all of our own process group.

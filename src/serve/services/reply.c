@@ -56,6 +56,7 @@ enum status reply_status(enum error_code code)
         return STATUS_RESOURCE_EXHAUSTED;
     case ERROR_UNAVAILABLE:
     case ERROR_COSTLY:
+    case ERROR_NOT_STARTED:
         return STATUS_UNAVAILABLE;
     case ERROR_INTERNAL:
         return STATUS_INTERNAL;
