@@ -85,10 +85,11 @@ void engine_retire_stats(struct engine *engine, struct connection *connection, c
 /* What one connection has counted until now. The caller has its lock. */
 struct connection_stats engine_connection_stats(struct connection *connection);
 
-/* The sums of all connections that there ever were: one row for each scaler or, `by_connection`,
- * also for each name in the connections file, in the order in which they came. The caller frees the
- * rows. */
-struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection);
+/* The sums of all connections that there ever were: one row for each scaler and each name in the
+ * connections file, in the order in which they came; and of these, one for each scaler. The caller
+ * frees the rows. */
+struct stats_row *engine_collect_stats(struct engine *engine);
+struct stats_row *engine_rows_by_scaler(const struct stats_row *rows);
 void engine_free_rows(struct stats_row *rows);
 
 #endif

@@ -144,12 +144,12 @@ static void write_history(struct engine *engine, struct text *page)
 
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
-    struct stats_row *rows = engine_collect_stats(engine, true);
+    struct stats_row *rows = engine_collect_stats(engine);
+    struct stats_row *sums = engine_rows_by_scaler(rows);
     for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
         write_family(page, &families[i], rows);
+    write_durations(page, sums);
     engine_free_rows(rows);
-    rows = engine_collect_stats(engine, false);
-    write_durations(page, rows);
-    engine_free_rows(rows);
+    engine_free_rows(sums);
     write_history(engine, page);
 }

@@ -110,34 +110,56 @@ struct connection_stats engine_connection_stats(struct connection *connection)
     return stats;
 }
 
-struct stats_row *engine_collect_stats(struct engine *engine, bool by_connection)
+/* With one lock for all, or what ends meanwhile would be counted twice, or not at all. */
+static void visit_all(struct engine *engine,
+                      void (*visit)(void *context, const struct scaler *scaler, const char *name,
+                                    const struct connection_stats *stats),
+                      void *context)
 {
-    struct stats_row *rows = NULL;
     pthread_mutex_lock(&engine->lock);
     for (const struct stats_row *row = engine->retired; row != NULL; row = row->hh.next)
-        add_stats(row_for(&rows, row->scaler, by_connection ? row->connection : NULL), &row->stats);
+        visit(context, row->scaler, row->connection, &row->stats);
     for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
         _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
         const struct connection_stats stats = engine_connection_stats(connection);
-        const char *name = by_connection ? connection->naming.name : NULL;
-        add_stats(row_for(&rows, connection->scaler, name), &stats);
+        visit(context, connection->scaler, connection->naming.name, &stats);
     }
     pthread_mutex_unlock(&engine->lock);
+}
+
+static void add_to_rows(void *context, const struct scaler *scaler, const char *name,
+                        const struct connection_stats *stats)
+{
+    add_stats(row_for(context, scaler, name), stats);
+}
+
+struct stats_row *engine_collect_stats(struct engine *engine)
+{
+    struct stats_row *rows = NULL;
+    visit_all(engine, add_to_rows, &rows);
     return rows;
+}
+
+struct stats_row *engine_rows_by_scaler(const struct stats_row *rows)
+{
+    struct stats_row *sums = NULL;
+    for (; rows != NULL; rows = rows->hh.next)
+        add_stats(row_for(&sums, rows->scaler, NULL), &rows->stats);
+    return sums;
+}
+
+static void add_to_sum(void *context, const struct scaler *scaler, const char *name,
+                       const struct connection_stats *stats)
+{
+    (void)scaler;
+    (void)name;
+    add_stats(context, stats);
 }
 
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
 {
     *ret_stats = (struct connection_stats){0};
-    pthread_mutex_lock(&engine->lock);
-    for (const struct stats_row *row = engine->retired; row != NULL; row = row->hh.next)
-        add_stats(ret_stats, &row->stats);
-    for (struct poller *poller = engine->pollers; poller != NULL; poller = poller->hh.next) {
-        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-        const struct connection_stats stats = engine_connection_stats(connection);
-        add_stats(ret_stats, &stats);
-    }
-    pthread_mutex_unlock(&engine->lock);
+    visit_all(engine, add_to_sum, ret_stats);
 }
 
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)

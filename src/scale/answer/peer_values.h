@@ -21,7 +21,7 @@
 
 enum {
     PEER_DIGEST_BYTES = 16,
-    PEER_VALUES_MAX = 20000,                   /* that are not taken: 10 MiB at most */
+    PEER_VALUES_MAX = 20000,                   /* that are not taken: 13 MiB at most */
     PEER_VALUES_MAX_AGE_MS = 24 * 3600 * 1000, /* the longest hold of a trigger */
 };
 
