@@ -470,7 +470,7 @@ static void what_is_measured_here_takes_cpu_turns(void **state)
     restart_engine(&settings);
     turns = 0;
     acquire_of(&fake_agent_scaler, "a", "1");
-    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTS] > 0);
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] > 0);
     assert_int_equal(turns, 0);
     struct query *query = acquire("1");
     WAIT_UNTIL(waiting(query) == 1);

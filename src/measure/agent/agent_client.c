@@ -205,14 +205,14 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
  * only be started again. */
 static bool read_first(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    enum { START_S = 30, CHECK_MS = 100 };
+    enum { START_MS = 30000, CHECK_MS = 100 };
     struct pollfd readable = {.fd = client->socket, .events = POLLIN};
-    int64_t deadline_ms = clock_now_ms() + START_S * 1000;
+    int64_t deadline_ms = clock_now_ms() + START_MS;
     while (poll(&readable, 1, CHECK_MS) == 0) {
         if (feed != NULL && feed_is_stopping(feed))
             return error_unavailable(error, "nobody needs it any more");
         if (clock_now_ms() >= deadline_ms)
-            return error_unavailable(error, "it did not start within %d s", START_S);
+            return error_unavailable(error, "it did not start within %d s", START_MS / 1000);
     }
     ProtobufCMessage *raw = NULL;
     if (!frame_read(client->socket, &agent__from_agent__descriptor, MAX_MESSAGE,
