@@ -83,9 +83,9 @@ static struct leftovers count_leftovers(const struct engine *engine, const char 
     return found;
 }
 
-/* A tenant may leave as many threads as it has counted connections, so that all of these can be
- * replaced at a time; beyond that, fewer than max_connections minus all leftovers. So those of the
- * connections file always find a thread. */
+/* A tenant may leave as many threads behind as it has connections that count, so that all of these
+ * can be replaced at a time. Beyond that it may leave fewer than max_connections less the leftovers
+ * of all. So those of the connections file always find a thread. */
 static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
                             const char *tenant, struct error *error)
 {

@@ -7,10 +7,10 @@
  *     query_inherit(new, &former);      before this use begins (query_begin_use())
  *     former_query_done(&former);
  *
- * The new query has what is known of the old one until it has a reading of its own, the recent
- * samples if it keeps some and has none, and the history: a copy, where others use the old one,
- * too. If it is new it has the number of the old one, so that who adds up readings while triggers
- * move from one to the other counts both once.
+ * Until it has a reading of its own, the query has what is known of the old one. It gets the recent
+ * samples, if it keeps some and has none, and the history, or a copy if others use the old one. A
+ * new query has the number of the old one: so who adds up readings while triggers move from one to
+ * the other counts them once.
  *
  * Threads: query_remember() takes the lock of the old query's connection; query_inherit() is called
  * with that of the new one's. The engine's map is locked in between.

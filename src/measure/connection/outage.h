@@ -22,11 +22,12 @@
 #include <stdint.h>
 
 struct outage {
-    int64_t unanswered_since_ms;  /* the first call that waits */
-    int64_t connection_failed_ms; /* it is connected again, and no reading came since; or the
-                                     query whose place it takes had none */
-    int64_t failing_since_ms;     /* the last attempt failed */
-    int64_t joined_ms;            /* it took another one's place, and no reading came since */
+    int64_t unanswered_since_ms; /* the first call that waits */
+    /* When its connection failed, which is connected again; or since when the query whose place it
+     * takes had no reading. */
+    int64_t connection_failed_ms;
+    int64_t failing_since_ms; /* the last attempt failed */
+    int64_t joined_ms;        /* it took another one's place, and no reading came since */
 };
 
 /* A call waits. The first one since the last attempt ended counts. */
@@ -36,8 +37,8 @@ void outage_attempt_failed(struct outage *outage, int64_t now_ms);
 void outage_connected(struct outage *outage, int64_t connection_failed_ms);
 void outage_reading(struct outage *outage);
 
-/* The query takes the place of another one: since when that fails, and what
- * outage_no_reading_since_ms() says of it, which counts until this one has a reading. */
+/* The query takes the place of another one, whose outage goes on until this one has a reading:
+ * since when that one was failing, and its outage_no_reading_since_ms(). */
 void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_reading_since_ms,
                     int64_t now_ms);
 

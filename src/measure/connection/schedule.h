@@ -55,7 +55,7 @@ struct schedule {
     /* Since when there is a client: before, jobs do not wait for turns. CLOCK_NEVER: there is none.
      * The owner sets it. */
     int64_t served_from_ms;
-    int64_t durations_ms;   /* of all jobs together, so that it is what a round of them needs */
+    int64_t durations_ms; /* of all jobs together, so that it is what a round of them needs */
     struct load load;
 };
 
@@ -87,9 +87,9 @@ void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_i
  * out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
-/* The same, for a job that nobody wants before late_from_ms: it is not late before, whenever it is
- * due, and those that are late go before it. A job that was due at this time before, or is ready,
- * keeps the earlier late_from_ms of the two. */
+/* The same, for a job that nobody wants before late_from_ms: from due_ms on it may be sent, but
+ * until then jobs that are late go first. Of a job that was due at due_ms already, or is ready, the
+ * earlier late_from_ms counts. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
                    int64_t late_from_ms);
 

@@ -55,8 +55,8 @@ struct answer {
     double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
     bool held; /* measuring fails: this is what was known before */
-    /* Where it is held: since when, here or before at another replica of the server; and the HPA's
-     * replicas count that were read then or later, which is when measuring began to fail here. */
+    /* Where it is held: since when, here or at another replica of the server before; and since when
+     * measuring fails here. The HPA's replicas count if they were read after that. */
     int64_t failing_since_ms;
     int64_t replicas_from_ms;
     bool hold_is_over;   /* refused: it was held for as long as the rules say */

@@ -96,8 +96,8 @@ void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_ent
     memcpy(peak->entries, merged, peak->count * sizeof(*peak->entries));
 }
 
-/* A failure that began before the last answer was none for it. One that began after the last held
- * value is another: in between was a reading, which no call was answered with. */
+/* A failure counts from the last answer on, if it began before that. One that began after the last
+ * held value is another one: in between was a reading, though no call was answered with it. */
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms)
 {
     if (since_ms > peak->held_at_ms)

@@ -152,9 +152,9 @@ struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
 /* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
- * above. False: the namespace has no memory for the connections now, which is a failure until they
- * are set again, and the caller should do so. (Those that are too large are a failure, too, and
- * would be one again: true.) */
+ * above. False: the namespace has no memory for the connections now: they fail until the caller
+ * sets them again, which it should do. True also where they are too large: they fail, too, but
+ * setting them again would not help. */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms);
