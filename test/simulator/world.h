@@ -162,8 +162,8 @@ struct client {
     int64_t failed_since_ms;
     int64_t connect_from_ms;
     unsigned failures;
-    unsigned losses;   /* of clients that had answered, with something in flight */
-    unsigned hang_ups; /* with nothing in flight */
+    unsigned losses;    /* of clients that had answered, with something in flight */
+    unsigned hang_ups;  /* with nothing in flight */
     bool has_answered;  /* since it connected */
     bool has_timed_out; /* since it connected */
     int in_flight;
