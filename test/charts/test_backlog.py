@@ -1,12 +1,15 @@
 """The chart `backlog`: what it renders, checked as YAML, and the values that it refuses."""
 
+import os
+import re
+
 import pytest
 import yaml
 
 from support.certificates import Authority
-from support.charts.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, flags_of, merge, pod_of, refusal, render, words_of
+from support.charts.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, by_kind, flags_of, merge, pod_of, refusal, render, render_all, words_of
 from support.charts.chart_values import TOGGLES
-from support.server.server import Server
+from support.server.server import REPOSITORY, Server
 
 
 def test_the_defaults_render_what_the_server_needs_and_nothing_else():
@@ -22,7 +25,9 @@ def test_the_defaults_render_what_the_server_needs_and_nothing_else():
         "--listen": "[::]:9090",
         "--http": "[::]:9091",
         "--http-hosts": "release-backlog,release-backlog.scaling,release-backlog.scaling.svc,"
-                        "release-backlog.scaling.svc.cluster.local,kubernetes.default.svc",
+                        "release-backlog.scaling.svc.cluster.local,"
+                        "release-backlog-http,release-backlog-http.scaling,release-backlog-http.scaling.svc,"
+                        "release-backlog-http.scaling.svc.cluster.local,kubernetes.default.svc",
         "--probes": "[::]:9092",
         "--peers": "release-backlog.scaling.svc:9090",
         "--config": "/etc/backlog/config/connections.yaml",
@@ -128,11 +133,36 @@ def test_the_port_of_the_probes_is_the_kubelets_alone():
 
 def test_the_http_port_knows_the_names_that_it_is_called_by():
     objects = render({"clusterDomain": "corp.example", "http": {"hosts": ["backlog.example", "*.k8s.example"]}})
-    assert flags_of(objects)["--http-hosts"].split(",") == [
-        NAME, f"{NAME}.scaling", f"{NAME}.scaling.svc", f"{NAME}.scaling.svc.corp.example", "kubernetes.default.svc",
-        "backlog.example", "*.k8s.example"]
+    services = [f"{name}{rest}" for name in (NAME, f"{NAME}-http") for rest in ("", ".scaling", ".scaling.svc", ".scaling.svc.corp.example")]
+    assert flags_of(objects)["--http-hosts"].split(",") == [*services, "kubernetes.default.svc", "backlog.example", "*.k8s.example"]
     certificate = render(merge(CERT_MANAGER, {"clusterDomain": "corp.example"}), "--show-only", "templates/certificates.yaml")
     assert "corp.example" in str(certificate) and "cluster.local" not in str(certificate)
+
+
+def test_a_service_keeps_a_reader_of_the_dashboard_at_one_pod():
+    """Behind a proxy: a page shows one pod. Prometheus finds each pod once nevertheless."""
+    values = {"http": {"port": 7071}, "serviceMonitor": {"enabled": True}, "service": {"ipFamilyPolicy": "PreferDualStack"}}
+    objects = render_all(values)
+    by_name = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Service"}
+    assert set(by_name) == {NAME, f"{NAME}-http"}
+    service, spec = by_name[f"{NAME}-http"], by_name[f"{NAME}-http"]["spec"]
+    assert spec["sessionAffinity"] == "ClientIP" and "clusterIP" not in spec and spec["ipFamilyPolicy"] == "PreferDualStack"
+    assert spec["selector"] == by_name[NAME]["spec"]["selector"]
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(7071, "http")]
+    labels = by_kind(objects)["ServiceMonitor"]["spec"]["selector"]["matchLabels"]
+    assert not labels.items() <= service["metadata"]["labels"].items()
+    for name in ("a" * 63, "a" * 57 + "-bcde"):
+        names = [item["metadata"]["name"] for item in render_all({"fullnameOverride": name}) if item["kind"] == "Service"]
+        assert len(set(names)) == 2 and max(map(len, names)) <= 63 and not [name for name in names if "--" in name]
+
+
+def test_the_proxy_of_the_docs_calls_the_service_that_keeps_a_reader_at_one_pod():
+    with open(os.path.join(REPOSITORY, "docs", "dashboard.md"), encoding="utf-8") as page:
+        hosts = re.findall(r'uri: "http://([^:"]+):9091"', page.read())
+    objects = render_all({"fullnameOverride": "backlog", "namespaceOverride": "keda"})
+    sticky = [item["metadata"] for item in objects if item["kind"] == "Service" and item["spec"].get("sessionAffinity") == "ClientIP"]
+    assert hosts == [f"{found['name']}.{found['namespace']}.svc" for found in sticky]
+    assert set(hosts) <= set(flags_of(by_kind(objects))["--http-hosts"].split(","))
 
 
 def test_metrics_are_behind_the_service():

@@ -23,11 +23,19 @@
 {{ include "backlog.fullname" . }}.{{ include "backlog.namespace" . }}.svc
 {{- end }}
 
-{{/* What clients may call the HTTP port: the Service's names, and the API server's in the cluster, which its proxy passes on. */}}
+{{/* Of the Service that keeps a reader at one pod. */}}
+{{- define "backlog.httpName" -}}
+{{ include "backlog.fullname" . | trunc 58 | trimSuffix "-" }}-http
+{{- end }}
+
+{{/* What clients may call the HTTP port: the names of both Services, and the API server's in the cluster, which its proxy passes on. */}}
 {{- define "backlog.httpHosts" -}}
-{{- $full := include "backlog.fullname" . }}
-{{- $host := include "backlog.host" . }}
-{{- concat (list $full (trimSuffix ".svc" $host) $host (printf "%s.%s" $host .Values.clusterDomain) "kubernetes.default.svc") .Values.http.hosts | uniq | toYaml }}
+{{- $hosts := list }}
+{{- range $name := list (include "backlog.fullname" .) (include "backlog.httpName" .) }}
+{{- $short := printf "%s.%s" $name (include "backlog.namespace" $) }}
+{{- $hosts = concat $hosts (list $name $short (printf "%s.svc" $short) (printf "%s.svc.%s" $short $.Values.clusterDomain)) }}
+{{- end }}
+{{- concat $hosts (list "kubernetes.default.svc") .Values.http.hosts | uniq | toYaml }}
 {{- end }}
 
 {{- define "backlog.address" -}}
