@@ -193,6 +193,13 @@ bool http_client_fetch(struct http_client *client, const char *path, long *ret_s
     return true;
 }
 
+const char *http_client_header(const struct http_client *client, const char *name)
+{
+    struct curl_header *header;
+    CURLHcode code = curl_easy_header(client->curl, name, 0, CURLH_HEADER, -1, &header);
+    return code == CURLHE_OK ? header->value : NULL;
+}
+
 bool http_client_get(struct http_client *client, const char *path, struct text *ret_body,
                      struct error *error)
 {

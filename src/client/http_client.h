@@ -38,6 +38,9 @@ bool http_client_get(struct http_client *client, const char *path, struct text *
 bool http_client_fetch(struct http_client *client, const char *path, long *ret_status,
                        char **ret_type, struct text *ret_body, struct error *error);
 
+/* A header of the last response; NULL: it had none of this name. Valid until the next request. */
+const char *http_client_header(const struct http_client *client, const char *name);
+
 /* An answer that goes on: `into` gets its bytes as they come, and ends it by false. Returns when it
  * has ended, with the reason; also where nothing came for half a minute. */
 void http_client_follow(struct http_client *client, const char *path,

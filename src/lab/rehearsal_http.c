@@ -150,7 +150,8 @@ static int64_t update(void *context, struct live_tables *tables)
 
 /* ---- the pages ---- */
 
-/* The server's own response. */
+/* The server's own response, of the process whose rows are shown: pages take it for that. A refusal
+ * of a proxy has no instance, and words of its own. */
 static void relay_page(void *context, const struct page_request *request,
                        struct page_response *response)
 {
@@ -162,6 +163,15 @@ static void relay_page(void *context, const struct page_request *request,
     long status = 0;
     if (!http_client_fetch(http->relay, request->target, &status, &type, &response->body, &error)) {
         web_json_refuse(response, 502, error_text(&error));
+        return;
+    }
+    const char *instance = http_client_header(http->relay, WEB_INSTANCE_HEADER);
+    bool is_ok = status == 200;
+    if ((is_ok || instance != NULL) && !server_tables_are_of(http->server_tables, instance)) {
+        text_clear(&response->body);
+        web_json_refuse(response, 503,
+                        "--server-http: another process of the server responded than the one that "
+                        "is shown: try again. If this stays: give the address of one pod");
         return;
     }
     response->code = (int)status;

@@ -30,10 +30,11 @@ struct server_table {
 };
 
 struct server_tables {
-    struct server_reader reader; /* its lock guards by_name and figures */
+    struct server_reader reader; /* its lock guards instance, by_name and figures */
     struct text line;            /* the thread's, as the next ones */
     char event[16];
     bool is_failing;
+    char *instance; /* of the hello; NULL: none has come */
     struct server_table by_name[LIVE_TABLES];
     json_t *figures;
     int64_t figures_ms; /* when they came */
@@ -57,6 +58,14 @@ static void clear(struct server_tables *tables)
         *table = (struct server_table){0};
     }
     json_decref(TAKE(tables->figures));
+    free(TAKE(tables->instance));
+}
+
+static void take_hello(struct server_tables *tables, const json_t *hello)
+{
+    const char *instance = json_string_value(json_object_get(hello, "instance"));
+    clear(tables);
+    tables->instance = text_copy(instance == NULL ? "" : instance);
 }
 
 /* Where the row with this id is, or would be. */
@@ -167,7 +176,7 @@ static void take_event(struct server_tables *tables, const char *data)
     }
     pthread_mutex_lock(&tables->reader.lock);
     if (text_equal(tables->event, "hello"))
-        clear(tables);
+        take_hello(tables, json);
     else if (text_equal(tables->event, "rows"))
         take_rows(tables, json);
     else if (text_equal(tables->event, "server")) {
@@ -279,6 +288,15 @@ void server_tables_visit(struct server_tables *tables, enum live_table table,
     for (size_t i = 0; i < rows->count; i++)
         visit(context, rows->rows[i].id, rows->rows[i].fixed, rows->rows[i].live);
     pthread_mutex_unlock(&tables->reader.lock);
+}
+
+bool server_tables_are_of(struct server_tables *tables, const char *instance)
+{
+    pthread_mutex_lock(&tables->reader.lock);
+    bool are =
+        tables->instance != NULL && text_equal(tables->instance, instance == NULL ? "" : instance);
+    pthread_mutex_unlock(&tables->reader.lock);
+    return are;
 }
 
 json_t *server_tables_figures(struct server_tables *tables)

@@ -29,6 +29,10 @@ void server_tables_visit(struct server_tables *tables, enum live_table table,
                                        const json_t *live),
                          void *context);
 
+/* Whether the rows are of this process of the server (web_instance.h): not while it is not
+ * connected. NULL is a server that does not say which it is. */
+bool server_tables_are_of(struct server_tables *tables, const char *instance);
+
 /* The figures of the server; NULL while it is not known what they are: not connected, or none have
  * come for 30 s. The caller frees them. */
 json_t *server_tables_figures(struct server_tables *tables);

@@ -132,11 +132,13 @@ void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t
     } else if (!is_known)
         table->gone--;
     struct row *row = &table->rows[table->at++];
-    if (!is_known) {
+    bool is_other = !is_known || (fixed != NULL && strcmp(row->fixed, fixed) != 0);
+    if (is_other) {
+        free(row->fixed);
         row->made = tables->version;
         row->fixed = text_copy(fixed);
     }
-    if (row->live != NULL && strcmp(row->live, live) == 0)
+    if (!is_other && strcmp(row->live, live) == 0)
         return;
     free(row->live);
     row->live = text_copy(live);

@@ -54,8 +54,8 @@ void live_tables_begin(struct live_tables *tables, enum live_table which);
 /* Goes on to the row with this id; those before it that were not given are gone. True: the row is
  * there already, and needs no `fixed`. */
 bool live_tables_seek(struct live_tables *tables, enum live_table which, uint64_t id);
-/* Gives a row as two JSON objects, which are copied. `fixed` never changes; it is NULL where the
- * row is there already. */
+/* Gives a row as two JSON objects, which are copied. `fixed` may be NULL where the row is there
+ * already. Another `fixed` makes it another row, with the id of the one before. */
 void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t id,
                      const char *fixed, const char *live);
 void live_tables_end(struct live_tables *tables, enum live_table which);
