@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 struct worker_pages {
     const struct option_list *namespaces;
@@ -116,7 +117,7 @@ static size_t find_place(const struct worker_pages_search *search,
 
 /* Names come with calls: what is no name of an object, or no namespace, is none in a path of the
  * Kubernetes API. */
-static void visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
     (void)now_ms;
@@ -142,8 +143,8 @@ static bool find_objects(struct worker_pages_search *search)
 {
     struct trigger_walk *walk = search->workers->walk;
     if (search->namespace != NULL && search->name != NULL)
-        return trigger_walk_object(walk, search->namespace, search->name, visit, search);
-    return trigger_walk_all(walk, visit, search);
+        return trigger_walk_object(walk, search->namespace, search->name, add_found, search);
+    return trigger_walk_all(walk, add_found, search);
 }
 
 /* ---- JSON ---- */
@@ -170,13 +171,15 @@ static json_t *error_json(const struct error *error)
     return web_json_text(error_is_set(error) ? error_text(error) : NULL);
 }
 
-/* `context` is the object's JSON. */
-static void add_view(void *context, const struct worker_view *view)
+/* `context` is the JSON of all objects. */
+static void add_object(void *context, const struct worker_view *view)
 {
-    json_t *object = context;
+    json_t *object = json_object();
     json_t *list = json_array();
     for (size_t i = 0; i < view->list->count; i++)
         json_array_append_new(list, worker_json(&view->list->items[i]));
+    web_json_set(object, "namespace", web_json_text(view->namespace));
+    web_json_set(object, "name", web_json_text(view->name));
     web_json_set(object, "target", web_json_text(view->list->target));
     web_json_set(object, "secondsAgo",
                  view->read_ms == 0 ? json_null()
@@ -185,12 +188,70 @@ static void add_view(void *context, const struct worker_view *view)
     web_json_set(object, "usageError", error_json(&view->list->usage_error));
     web_json_set(object, "hasMore", json_boolean(view->list->has_more));
     web_json_set(object, "workers", list);
+    json_array_append_new(context, object);
+}
+
+/* ---- how many there are ---- */
+
+/* What is not known is in no sum. */
+struct worker_summary {
+    size_t objects, unread; /* of these: not yet, or it failed last */
+    size_t running, pods;   /* of the others */
+    bool are_bounds;        /* not all objects are known, or not all pods of one */
+    int64_t oldest_ms;      /* the age of what is summed up */
+};
+
+static void add_to_summary(void *context, const struct worker_view *view)
+{
+    struct worker_summary *summary = context;
+    summary->objects++;
+    if (view->read_ms == 0 || error_is_set(view->error)) {
+        summary->unread++;
+        return;
+    }
+    for (size_t i = 0; i < view->list->count; i++)
+        summary->running += text_equal(view->list->items[i].state, "Running");
+    summary->pods += view->list->count;
+    summary->are_bounds |= view->list->has_more;
+    summary->oldest_ms = MAX(summary->oldest_ms, clock_now_ms() - view->read_ms);
+}
+
+static json_t *summary_json(const struct worker_summary *summary)
+{
+    bool is_known = summary->objects > summary->unread;
+    json_t *json = json_object();
+    web_json_set(json, "running",
+                 is_known ? json_integer((json_int_t)summary->running) : json_null());
+    web_json_set(json, "pods", is_known ? json_integer((json_int_t)summary->pods) : json_null());
+    web_json_set(json, "objects", json_integer((json_int_t)summary->objects));
+    web_json_set(json, "unread", json_integer((json_int_t)summary->unread));
+    web_json_set(json, "areBounds", json_boolean(summary->are_bounds));
+    web_json_set(json, "oldestSecondsAgo",
+                 is_known ? web_json_seconds(summary->oldest_ms) : json_null());
+    return json;
 }
 
 /* ---- the pages ---- */
 
 static const char not_listed[] =
     "no workers are listed: --workers (the chart's workers.namespaces) is not set";
+
+/* Visits what is known of each object, and frees those that the search found. False: the walk did
+ * not finish. */
+static bool view_objects(struct worker_pages_search *search,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context)
+{
+    bool has_run = find_objects(search);
+    for (size_t i = 0; i < search->count; i++) {
+        struct scaled_object_ref *found = &search->objects[i];
+        search->has_more |= !worker_monitor_view(search->workers->monitor, found->namespace,
+                                                 found->name, visit, context);
+        free(found->namespace);
+        free(found->name);
+    }
+    return has_run;
+}
 
 void worker_pages_list(void *context, const struct page_request *request,
                        struct page_response *response)
@@ -203,25 +264,20 @@ void worker_pages_list(void *context, const struct page_request *request,
     struct worker_pages_search search = {.workers = workers,
                                          .namespace = page_request_parameter(request, "namespace"),
                                          .name = page_request_parameter(request, "name")};
-    _cleanup_(json_done) json_t *page = json_object();
-    json_t *list = json_array();
-    web_json_set(page, "objects", list);
-    bool has_run = find_objects(&search);
-    for (size_t i = 0; i < search.count; i++) {
-        struct scaled_object_ref *found = &search.objects[i];
-        json_t *object = json_object();
-        web_json_set(object, "namespace", web_json_text(found->namespace));
-        web_json_set(object, "name", web_json_text(found->name));
-        if (worker_monitor_view(workers->monitor, found->namespace, found->name, add_view, object))
-            json_array_append_new(list, object);
-        else {
-            search.has_more = true;
-            json_decref(object);
-        }
-        free(found->namespace);
-        free(found->name);
+    _cleanup_(json_done) json_t *page = NULL;
+    bool has_run;
+    if (page_request_parameter(request, "summary") != NULL) {
+        struct worker_summary summary = {0};
+        has_run = view_objects(&search, add_to_summary, &summary);
+        summary.are_bounds |= search.has_more;
+        page = summary_json(&summary);
+    } else {
+        json_t *list = json_array();
+        page = json_object();
+        web_json_set(page, "objects", list);
+        has_run = view_objects(&search, add_object, list);
+        web_json_set(page, "hasMore", json_boolean(search.has_more));
     }
-    web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
         web_json_respond(response, page);
     else

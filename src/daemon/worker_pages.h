@@ -4,6 +4,7 @@
  * Kubernetes API only while somebody asks for them.
  *
  *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
+ *     /api/workers?summary                      how many there are
  *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: not read yet
  *     /api/replicas/shop/orders                 how many replicas the HPA of an object counts
  *

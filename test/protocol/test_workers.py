@@ -170,6 +170,24 @@ def test_without_a_right_there_is_an_error_and_what_was_known_stays(server, api,
     wait_until(lambda: objects(server)["orders"]["error"] is None, SECONDS, "the right")
 
 
+def test_how_many_there_are_is_a_summary(server, api, redis):
+    """What is not read is in no sum."""
+    def summary():
+        found = get(server, "/api/workers?summary").json()
+        assert found.keys() == {"running", "pods", "objects", "unread", "areBounds", "oldestSecondsAgo"}
+        return found
+    assert summary() == {"running": None, "pods": None, "objects": 0, "unread": 0, "areBounds": False, "oldestSecondsAgo": None}
+    call_for(server, redis, "orders", "reports")
+    found = wait_until(lambda: (summary()["unread"] == 0) and summary(), SECONDS, "both")  # that somebody asks begins the reading
+    assert [found[key] for key in ("running", "pods", "objects", "areBounds")] == [2, 3, 2, False]
+    assert 0 <= found["oldestSecondsAgo"] < 10
+    one = get(server, "/api/workers?summary&namespace=shop&name=orders").json()
+    assert [one[key] for key in ("running", "pods", "objects")] == [1, 2, 1]
+    api.refused = {"scaledobjects", "/pods"}
+    found = wait_until(lambda: (summary()["unread"] == 2) and summary(), SECONDS, "the refusal")
+    assert found["running"] is None and found["pods"] is None and found["oldestSecondsAgo"] is None
+
+
 def test_without_metrics_server_the_pods_are_listed(server, api, redis):
     api.refused = {"metrics.k8s.io"}
     call_for(server, redis, "orders")

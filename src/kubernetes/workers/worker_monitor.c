@@ -372,7 +372,8 @@ bool worker_monitor_view(struct worker_monitor *monitor, const char *namespace, 
     bool is_awaited = object != NULL && object->due_ms <= now_ms;
     if (object != NULL) {
         object->viewed_ms = now_ms;
-        visit(context, &(struct worker_view){&object->list, object->read_ms, &object->error});
+        visit(context, &(struct worker_view){object->namespace, object->name, &object->list,
+                                             object->read_ms, &object->error});
     }
     pthread_mutex_unlock(&monitor->lock);
     if (is_awaited)

@@ -36,6 +36,7 @@ void worker_monitor_stop(struct worker_monitor *monitor); /* NULL is harmless */
 
 /* What is known of an object's workers. */
 struct worker_view {
+    const char *namespace, *name;
     const struct worker_list *list;
     int64_t read_ms;           /* clock_now_ms() when the list was read; 0: not yet */
     const struct error *error; /* why reading failed last; the list is then an older one */
