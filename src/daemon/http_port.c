@@ -173,6 +173,7 @@ static char *make_hello(const struct http_port *port)
     gethostname(pod, sizeof(pod) - 1);
     web_json_set(hello, "mode", json_string("serve"));
     web_json_set(hello, "version", json_string(BACKLOG_VERSION));
+    web_json_set(hello, "assets", json_string(assets_version));
     web_json_set(hello, "pod", json_string(pod));
     web_json_set(hello, "instance", json_string(web_instance(instance)));
     web_json_set(hello, "hasWorkers", json_boolean(worker_pages_have_pods(port->parts.workers)));

@@ -301,6 +301,7 @@ static char *make_hello(bool has_server)
     web_json_set(hello, "mode", json_string("rehearse"));
     web_json_set(hello, "hasServer", json_boolean(has_server));
     web_json_set(hello, "version", json_string(BACKLOG_VERSION));
+    web_json_set(hello, "assets", json_string(assets_version));
     web_json_set(hello, "instance", json_string(web_instance(instance)));
     return web_json_compact(hello, WEB_JSON_DIGITS);
 }

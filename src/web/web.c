@@ -34,12 +34,13 @@ struct web {
 /* ---- responses ---- */
 
 /* Pages load nothing from elsewhere, and nobody shows them in a frame. */
-static void add_headers(struct evkeyvalq *headers, const char *type)
+static void add_headers(struct evkeyvalq *headers, const char *type, bool is_immutable)
 {
     char instance[WEB_INSTANCE_BYTES];
     evhttp_add_header(headers, "Content-Type", type);
     evhttp_add_header(headers, WEB_INSTANCE_HEADER, web_instance(instance));
-    evhttp_add_header(headers, "Cache-Control", "no-store");
+    evhttp_add_header(headers, "Cache-Control",
+                      is_immutable ? "public, max-age=31536000, immutable" : "no-store");
     evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
     evhttp_add_header(headers, "Content-Security-Policy",
@@ -61,7 +62,7 @@ static void send_response(struct evhttp_request *evhttp_request, struct page_res
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
     _cleanup_(memory_free) char *length = text_format("%zu", response->body.length);
-    add_headers(headers, response->type);
+    add_headers(headers, response->type, response->is_immutable);
     evhttp_add_header(headers, "Content-Length", length);
     evhttp_add_header(headers, "Connection", "close");
     if (!is_head) {
@@ -75,7 +76,7 @@ static void send_response(struct evhttp_request *evhttp_request, struct page_res
 
 static void add_stream_headers(struct evkeyvalq *headers)
 {
-    add_headers(headers, "text/event-stream; charset=utf-8");
+    add_headers(headers, "text/event-stream; charset=utf-8", false);
     evhttp_add_header(headers, "X-Accel-Buffering", "no"); /* nginx sends each event at once */
 }
 

@@ -46,10 +46,17 @@
  *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
  *                         5 s after one failed     what reading   close each update; ages grow on
  *                                                  it takes       (stream.js)
+ *   sums over triggers    as the figures           that, but of a named beside the sum, as "2
+ *   (trigger_rows.c)                               held trigger   triggers held" (cards.js)
+ *                                                  holdSeconds
  *   another pod           its hello, or the        at once        its stream empties the page
  *   (web_instance.h)      header of its response                  (updates.js); its responses are
  *                                                                 refused, as "another pod
  *                                                                 answered" (instance.js)
+ *   another build         its hello                at once        the page asks to be loaded again
+ *   (assets.h)                                                    (top.js)
+ *   a session at a proxy  the next response        as that        the same, to sign in
+ *   (requests.js)
  *   order of a table      each second              another 1 s    nothing: rows stay where they are
  *   (table.js)
  *   curves, /api/trend    each 15 s; the page      15 s           a point is missing, and the line
@@ -64,8 +71,10 @@
  *   (workers.js)                                   and the        what the server could not read an
  *                                                  response       error with its age, and that of
  *                                                                 what it read 15 s ago or earlier
- *   card of workers       each 5 s                 that, and 5 s  a dash, also where the server
- *   (cards.js)                                                    read an object 30 s ago
+ *   card of workers       each 5 s                 that, and 5 s  a dash after 15 s; of objects
+ *   (worker_counts.js)                             and the        that the server could not read
+ *                                                  response       how many, and that of what it
+ *                                                                 read 30 s ago or earlier
  *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js); at
  *   (log_dialog.js)                                with 1 s       first it may be what somebody saw
  *                                                                 60 s ago

@@ -1,15 +1,20 @@
 """The dashboard in a real Chromium, before a server that measures a real Redis: what all its pages have in common."""
 
 import json
+import os
+import re
+import subprocess
 import time
 
 import pytest
+import requests
 
 from support.brokers.redis import Redis
-from support.pages.page import get
+from support.pages.page import asset, get
 from support.pages.shop import fill_shop, is_clean, push, queue
 from support.pages.stub import ALL
-from support.process import wait_until
+from support.process import need, wait_until
+from support.server.server import REPOSITORY
 
 WAIT_SECONDS = 60
 
@@ -33,7 +38,6 @@ def test_the_address_keeps_filter_order_range_and_folds(browser, server, client,
     browser.wait(f"{titles}.join() === 'Failing and held 1 trigger,media 1 trigger,shop 6 triggers and 1 failing above'")
     names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
     assert browser.evaluate(names)[:2] == ["shop/refunds", "media/songs"]
-    browser.press("/")
     browser.fill("#search", "redis")
     browser.click("thead th.of-waiting button")
     browser.click(".segments .show-active")
@@ -170,9 +174,9 @@ def test_nothing_is_counted_before_it_is_known(browser, stub):
     counts = "[...document.querySelectorAll('.count, .number-of')].map(({ textContent }) => textContent).join('')"
     browser.open(stub)
     wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another reader")
-    for page in ("", "connections", "jobs", "log"):
+    for page, what in (("", "triggers"), ("connections", "connections"), ("jobs", "workers"), ("log", "log")):
         browser.evaluate(f"location.hash = '#/{page}'")
-        browser.wait_for_text(f"Loading the {page or 'triggers'} …")
+        browser.wait_for_text(f"Loading the {what} …")
         assert browser.evaluate(counts) == "", page
         is_clean(browser)
     stub.readers[1].put(ALL)
@@ -191,11 +195,47 @@ def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, server):
         document.documentElement.dataset.theme = 'none';
         const script = document.createElement('script');
         script.type = 'module';
-        script.src = '/assets/theme.js?again';
+        script.src = document.querySelector('script[src$="theme.js"]').src + '?again';
         document.head.append(script);
         await new Promise((resolve) => { script.onload = resolve; });
     })()""")
     assert browser.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_page_is_of_one_build_and_browsers_keep_its_files(server):
+    """Of two pods in an upgrade one may send the page, and the other one a script of another build."""
+    hello, path = "", asset(server, "")
+    with requests.get(f"http://127.0.0.1:{server.http_port}/api/events", timeout=WAIT_SECONDS, stream=True) as events:
+        for line in events.iter_lines():
+            hello = line.decode()
+            if hello.startswith("data: "):
+                break
+    assert path == f"/assets/{json.loads(hello.removeprefix('data: '))['assets']}/"
+    for page in ("/", "/login"):
+        answer = get(server, page)
+        assert answer.headers["Cache-Control"] == "no-store"
+        named = re.findall(r'"(/assets/[^"]*)"', answer.text)
+        assert len(named) >= 4 and all(name.startswith(path) for name in named)
+        for name in named:
+            assert get(server, name).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    for other in ("/assets/app.js", "/assets/0123456789abcdef/app.js", f"{path}nothing.js"):
+        assert get(server, other, 404).headers["Cache-Control"] == "no-store"
+
+
+def test_the_version_of_the_files_is_a_digest_of_all_of_them(tmp_path):
+    versions = set()
+    (tmp_path / "index.html").write_text('<script src="/assets/a.js"></script>')
+    for text in ("one();", "other();"):
+        (tmp_path / "a.js").write_text(text)
+        out = tmp_path / "assets.c"
+        subprocess.run([need("cmake"), f"-DFILES={tmp_path}/index.html;{tmp_path}/a.js", f"-DOUT={out}", "-P",
+                        os.path.join(REPOSITORY, "tools", "assets.cmake")], check=True)
+        version = re.search(r'assets_version\[\] = "([0-9a-f]{16})"', out.read_text())[1]
+        page = bytes(int(byte, 16) for byte in re.search(r"bytes_0\[\] = \{(.*),0\};", out.read_text())[1].split(","))
+        assert page.decode() == f'<script src="/assets/{version}/a.js"></script>'
+        assert f'"index.html", bytes_0, {len(page)}}}' in out.read_text()
+        versions.add(version)
+    assert len(versions) == 2
 
 
 def test_names_from_outside_are_text(browser, server, client, redis):
@@ -213,7 +253,7 @@ def test_names_from_outside_are_text(browser, server, client, redis):
 
 def test_no_page_has_a_secret_and_each_has_a_policy(server, client, redis):
     client.metrics(queue("orders"), metric_name="", name="orders")
-    for path in ("/", "/assets/app.js", "/api/server", "/api/connections", "/api/log", "/api/triggers/shop/orders", "/api/history/shop/orders"):
+    for path in ("/", asset(server, "app.js"), "/api/server", "/api/connections", "/api/log", "/api/triggers/shop/orders", "/api/history/shop/orders"):
         answer = get(server, path)
         assert "pass-phrase" not in answer.text
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -224,7 +264,7 @@ def test_no_page_has_a_secret_and_each_has_a_policy(server, client, redis):
     assert get(server, "/api/server").json()["triggers"] == 1
     assert any("listening on" in line["text"] for line in get(server, "/api/log").json()["lines"])
     get(server, "/nowhere", 404)
-    get(server, "/assets/nothing.js", 404)
+    get(server, asset(server, "nothing.js"), 404)
     client.metric_spec({"scaler": "prometheus", "serverAddress": "http://127.0.0.1:1/path-of-a-token", "query": "up", "threshold": "5",
                         "queryParameters": "token=of-a-url"})
     shown = get(server, "/api/triggers").text + get(server, "/api/triggers/shop/orders").text

@@ -4,7 +4,10 @@ import json
 import time
 
 from support.pages.shop import is_clean
-from support.pages.stub import put_lines
+from support.pages.stub import ALL, put_lines
+from support.process import wait_until
+
+WAIT_SECONDS = 60
 
 
 def test_lines_of_the_log_that_are_missing_are_said(browser, stub):
@@ -14,12 +17,45 @@ def test_lines_of_the_log_that_are_missing_are_said(browser, stub):
     put_lines(stub, 12, 13)
     browser.evaluate("location.hash = '#/log'")
     browser.wait_for_text("line 13")
-    said = "2 lines missing: they came faster than this page could be sent them"
+    said = "2 lines missing: the server had dropped them before this page could be sent them"
     texts = browser.evaluate("[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText)")
     assert texts == ["line 13", "line 12", said, "line 9", "line 8", "line 7"]
     browser.click(".show-warning")
     browser.wait("document.querySelectorAll('.lines li').length === 1")
     assert said in browser.text()
+    is_clean(browser)
+
+
+def test_lines_of_the_log_stay_while_a_tab_is_in_the_background(browser, stub):
+    """It gives its connection back. The server then sends its last lines again, and may have dropped some in between."""
+    browser.evaluate("location.hash = '#/log'")
+    numbers = "[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText.replace('line ', ''))"
+    put_lines(stub, *range(1, 41))
+    browser.wait(f"{numbers}.length === 40")
+    browser.evaluate("""(() => {
+        window.before = document.querySelector('.lines li');
+        window.seen = new Set();
+        const look = () => {
+            seen.add(document.querySelectorAll('.lines li').length);
+            requestAnimationFrame(look);
+        };
+        look();
+    })()""")
+    browser.hide()
+    time.sleep(6)  # after 5 s it gives its connection back
+    browser.hide(False)
+    wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another connection")
+    stub.readers[1].put(ALL)
+    put_lines(stub, *range(21, 41))
+    browser.wait_for_text("Live", "#status")
+    time.sleep(1)
+    assert browser.evaluate("before.isConnected && [...seen].join()") == "40"
+    put_lines(stub, 40, 41, 44)
+    browser.wait(f"{numbers}[0] === '44'")
+    assert browser.evaluate(numbers)[:4] == ["44", "2 lines missing: the server had dropped them before this page could be sent them", "41", "40"]
+    stub.readers[1].put(ALL.replace('"mode": "serve"', '"mode": "serve", "instance": "b"'))  # another process: lines of its own
+    put_lines(stub, 1)
+    browser.wait(f"{numbers}.join() === '1'")
     is_clean(browser)
 
 

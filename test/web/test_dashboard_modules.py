@@ -285,6 +285,12 @@ def test_a_response_of_another_pod_is_refused():
         };
         check('a');  // before the stream: the first decides
         check('b');
+        check('b', 404);
+        try {
+            checkInstance(new Response('', { headers: { 'Backlog-Instance': 'b' } }));
+        } catch (error) {
+            tried.push(error.message.includes('no events come') && error.message.endsWith('load the page again'));
+        }
         tried.push(takeInstance('a'));
         check('a');
         check('b');
@@ -300,7 +306,7 @@ def test_a_response_of_another_pod_is_refused():
         return tried;
     """)
     other, unsaid = "another pod of Backlog answered", "the response does not say of which pod it is"
-    assert words == ["", other, False, "", other, other, unsaid, "", True, other, "", True, "", other]
+    assert words == ["", other, other, True, False, "", other, other, unsaid, "", True, other, "", True, "", other]
 
 
 def test_a_time_of_another_day_has_its_day():

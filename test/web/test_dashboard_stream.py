@@ -196,17 +196,22 @@ def hello(**more):
 
 def test_a_page_of_another_version_than_the_server_says_so(browser, stub):
     """An upgrade leaves the scripts of before in pages that are open."""
-    stub.readers[0].put(hello(version="0.1.0") + FIGURES)
+    stub.readers[0].put(hello(version="0.1.0", assets="own") + FIGURES)
     browser.wait_for_text("version 0.1.0", "#server")
     assert browser.evaluate("document.querySelector('#reload').hidden")
-    stub.readers[0].put(hello(version="0.1.9") + hello(version="0.2.0") + FIGURES)  # before the first one is shown
-    browser.wait_for_text("The server has version 0.2.0 now, and this page is of 0.1.0: load it again.", "#reload")
+    browser.click("#theme")
+    browser.evaluate("window.isBefore = true")
+    stub.readers[0].put(hello(version="0.2.0", assets="other") + FIGURES)
+    browser.wait_for_text("The server has version 0.2.0 now, and this page is of another one: load it again.", "#reload")
     is_clean(browser)
     browser.click("#reload-now")
     wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "it is loaded again")
-    stub.readers[1].put(hello(version="0.2.0") + FIGURES)
-    browser.wait_for_text("version 0.2.0", "#server")
-    assert browser.evaluate("document.querySelector('#reload').hidden")
+    assert not browser.evaluate("window.isBefore ?? false")
+    # As of a tab that was opened in the background before an upgrade, and is shown after it.
+    stub.readers[1].put(hello(version="0.2.0", assets="other") + FIGURES)
+    browser.wait_for_text("this page is of another one", "#reload")
+    stub.readers[1].put(hello(version="0.2.0", assets="own") + FIGURES)
+    browser.wait("document.querySelector('#reload').hidden")
 
 
 def test_who_types_keeps_the_focus_where_the_page_is_made_again(browser, stub):

@@ -233,7 +233,7 @@ def test_the_page_of_a_trigger_says_that_the_server_does_not_respond(browser, st
 
 
 @pytest.mark.parametrize("name, words", [("refused", "other responses are not read yet: try again later"),
-                                         ("unreached", "the server answered 503, and no JSON")])
+                                         ("unreached", "the server answered 503")])
 def test_the_page_of_a_trigger_says_why_the_server_refuses_it(browser, stub, name, words):
     browser.evaluate(f"location.hash = '#/trigger/shop/{name}'")
     browser.wait_for_text(f"shop/{name}: {words}", seconds=10)

@@ -54,7 +54,6 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     browser.wait_for_text("shop/orders")
     names = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].map((link) => link.innerText)"
     assert browser.evaluate(names)[:2] == ["shop/refunds", "shop/exports"]  # what fails, then what is active
-    browser.press("/")
     browser.fill("#search", "invoice")
     browser.wait(f"{names}.length === 1")
     browser.wait_for_text("1 of 7 triggers")
@@ -162,13 +161,16 @@ def test_the_table_names_each_trigger_of_one_object(browser, server, client, bro
 
 def test_sums_say_that_they_are_a_part(browser, stub):
     now = time.time()
-    sums = {"triggers": 11, "failing": 9, "unmeasured": 1, "active": 1, "queries": 2, "waiting": 4, "inFlight": 2, "replicas": 1, "time": now, "sent": now}
+    sums = {"triggers": 11, "failing": 9, "held": 1, "unmeasured": 1, "active": 1, "queries": 2, "waiting": 4, "inFlight": 2, "replicas": 1, "time": now, "sent": now}
     stub.readers[0].put(f"event: server\ndata: {json.dumps(sums)}\n\n")
     notes = ("Object.fromEntries([...document.querySelectorAll('.card')].map((card) =>"
              " [card.querySelector('dt').textContent, card.querySelector('.note').textContent]))")
-    browser.wait(f"{notes}['Active triggers'] === 'of 11, 10 unknown'")
+    browser.wait(f"{notes}['Active triggers'] === 'of 11, 10 unknown, 1 held'")
     shown = browser.evaluate(notes)
-    assert {shown[name] for name in ("Waiting", "In flight", "Replicas wanted")} == {"10 triggers unknown"}, shown
+    assert {shown[name] for name in ("Waiting", "In flight", "Replicas wanted")} == {"10 triggers unknown, 1 held"}, shown
+    stub.readers[0].put(f"event: server\ndata: {json.dumps({**sums, 'failing': 0, 'unmeasured': 0, 'held': 3})}\n\n")
+    browser.wait(f"{notes}.Waiting === '3 triggers held'")  # with the readings of before an outage
+    assert browser.evaluate(notes)["Active triggers"] == "of 11, 3 held"
 
 
 def test_what_is_not_0_is_not_shown_as_0(browser, stub):
@@ -215,9 +217,11 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
     browser.evaluate("""(async () => {
         ({ store: window.store } = await import('/assets/store.js'));
         const { fetch } = window;
-        const pods = window.pods = { secondsAgo: 1, error: null, hasMore: false, workers: [{ state: 'Running' }] };
-        window.fetch = async (path, options) => (path !== '/api/workers' ? fetch(path, options)
-            : new Response(JSON.stringify({ objects: [pods], hasMore: false }), { headers: { 'Backlog-Instance': store.hello.instance } }));
+        window.count = { running: 1, pods: 2, objects: 31, unread: 0, areBounds: false, oldestSecondsAgo: 1 };
+        window.isBusy = false;
+        window.fetch = async (path, options) => (path !== '/api/workers?summary' ? fetch(path, options)
+            : new Response(JSON.stringify(isBusy ? { error: 'busy' } : count),
+                { status: isBusy ? 503 : 200, headers: { 'Backlog-Instance': store.hello.instance } }));
         window.counts = () => store.trend.slice(-2).map(({ runningWorkers }) => runningWorkers ?? null).join();
         store.hello = { ...store.hello, hasWorkers: true };
     })()""")
@@ -228,12 +232,28 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
     browser.wait("document.querySelector('.cards') !== null")
     time.sleep(7)
     assert not browser.evaluate("store.trend.slice(before).some(({ runningWorkers }) => runningWorkers !== 1)")
-    browser.evaluate("pods.secondsAgo = 40")  # the server reads others first, and some take long
+    def shows(value, note):
+        browser.wait(f"{card('Running workers')} === '{value}' && {card('Running workers', 'note')} === '{note}'", seconds=20)
+    shows("1", "of 2 pods")
+    for change, value, note in (("{ oldestSecondsAgo: 40 }", "1", "of 2 pods, as of up to 40 s ago"),  # the server reads others first
+                                ("{ unread: 3 }", "1", "of 2 pods, 3 of 31 objects not read"),
+                                ("{ unread: 0, oldestSecondsAgo: 1, areBounds: true }", "≥ 1", "of 2 pods"),
+                                ("{ running: null, pods: null, unread: 31 }", "–", "31 of 31 objects not read")):
+        browser.evaluate(f"Object.assign(count, {change})")
+        shows(value, note)
+    browser.evaluate("Object.assign(count, { running: 1, pods: 2, unread: 0, areBounds: false })")
+    browser.wait("counts() === '1,1'", seconds=20)
+    browser.evaluate("window.isBusy = true")
     browser.wait("counts() === ','", seconds=20)
-    browser.evaluate("pods.secondsAgo = 1")
+    browser.evaluate("window.isBusy = false")
     browser.wait("counts() === '1,1'", seconds=20)
     browser.evaluate("location.hash = '#/log'")
-    browser.wait("counts() === ','", seconds=20)
+    browser.wait("counts() === ','", seconds=30)
+
+
+def card(label, part="value"):
+    return (f"[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
+            f"?.querySelector('.{part}').textContent")
 
 
 def test_of_five_thousand_triggers_few_rows_are_drawn(browser, server, client, redis):

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from support.pages.browser import Browser
+from support.pages.page import asset
 from support.clients.grpc_client import Client
 from support.process import wait_until
 from support.brokers.redis import Redis
@@ -21,7 +22,7 @@ OTHER = "another-token-of-the-server"
 SECONDS = 30
 CLOSED = ("/api/triggers", "/api/triggers/shop/orders", "/api/history/shop/orders", "/api/events", "/api/server", "/api/connections",
           "/api/log", "/api/workers", "/api/workers/shop/pod/log", "/nowhere", "/index.html")
-OPEN = ("/livez", "/healthz", "/readyz", "/metrics", "/login", "/assets/style.css")
+OPEN = ("/livez", "/healthz", "/readyz", "/metrics", "/login")
 
 
 class TokenFile:
@@ -80,7 +81,7 @@ def test_what_is_closed_needs_the_token_and_probes_do_not(server):
         assert status(server, path, **bearer(TOKEN[:-1])) == 401
         assert status(server, path, **bearer(TOKEN + "x")) == 401
         assert status(server, path, **bearer(TOKEN)) in (200, 404), path
-    for path in OPEN:
+    for path in (*OPEN, asset(server, "style.css")):
         assert status(server, path) == 200, path
     answer = requests.get(url(server, "/api/triggers"), timeout=SECONDS)
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -112,6 +113,15 @@ def test_the_login_page_gives_a_cookie_without_the_token(server):
     for forged in (f"{int(end) + 1}.{digest}", f"{end}.{digest[:-1]}0" if digest[-1] != "0" else f"{end}.{digest[:-1]}1", f"{end}.", end, ".", ""):
         assert status(server, "/api/server", cookies={name: forged}) == 401, forged
     assert TOKEN not in server.log() and digest not in server.log()
+
+
+def test_who_needs_no_login_is_not_asked_for_one(server):
+    """As behind a proxy that sends the token: only the proxy knows it."""
+    name, session = session_of(log_in(server, TOKEN))
+    for argument in (bearer(TOKEN), {"cookies": {name: session}}):
+        answer = requests.get(url(server, "/login"), timeout=SECONDS, allow_redirects=False, **argument)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert status(server, "/login", **bearer(OTHER)) == status(server, "/login", cookies={name: "1.0"}) == 200
 
 
 def test_only_who_has_a_session_ends_it(server):

@@ -9,7 +9,9 @@ import subprocess
 import pytest
 import requests
 
+from support.network.pods import PodProxy
 from support.pages.browser import Browser
+from support.pages.page import asset
 from support.process import Process, wait_until
 from support.brokers.rabbitmq import RabbitMQ
 from support.brokers.redis import Redis
@@ -75,7 +77,7 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
         client.call_all([("RPUSH", "orders", i) for i in range(60)])
         with Rehearsal(server, redis) as rehearsal:
             browser.open(rehearsal)
-            browser.wait_for_text("Jobs")
+            browser.wait_for_text("Workers")
             browser.wait_for_text("worker 3")
             rows = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.innerText)"
             browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('running') && row.includes('MiB') && row.includes('%'))")
@@ -102,7 +104,7 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
             client.call("DEL", "orders")
             browser.evaluate("location.hash = '#/jobs'")
             browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('ended'))", seconds=120)  # the cooldown, ten times as fast
-            assert browser.evaluate(card("Active jobs")) == "0"
+            assert browser.evaluate(card("Running workers")) == "0"
             rehearsal.signal(signal.SIGTERM)
             assert rehearsal.child.wait(30) == 0
             assert "worker 1 <b>begins</b>" in rehearsal.log()  # it goes on to standard error, too
@@ -116,11 +118,11 @@ def test_the_cards_before_the_first_worker_and_while_the_last_ones_stop(browser)
     with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
         with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}", worker=SLOW_TO_END, grace="30s") as rehearsal:
             browser.open(rehearsal, "/#/")
-            browser.wait(f"{card('Done by workers')} === '0' && {card('Active jobs', 'note')} === 'of 0 replicas'")
+            browser.wait(f"{card('Done by workers')} === '0' && {card('Running workers', 'note')} === 'of 0 replicas'")
             client.call_all([("RPUSH", "orders", i) for i in range(60)])
-            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === 'of 3 replicas' && {card('Waiting')} === '60'")
+            browser.wait(f"{card('Running workers')} === '3' && {card('Running workers', 'note')} === 'of 3 replicas' && {card('Waiting')} === '60'")
             client.call("DEL", "orders")
-            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === '0 replicas, 3 stopping'", seconds=120)
+            browser.wait(f"{card('Running workers')} === '3' && {card('Running workers', 'note')} === '0 replicas, 3 stopping'", seconds=120)
             assert browser.evaluate(card("Waiting", "peak")) == "max 60"
             assert browser.problems() == []
 
@@ -208,9 +210,9 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             trend = [requests.get(f"http://127.0.0.1:{one.http_port}/api/trend", timeout=10).json() for one in (server, rehearsal)]
             assert trend[0]["columns"] == trend[1]["columns"] and "waiting" in trend[1]["columns"]
             browser.open(rehearsal, "/#/")
-            browser.wait(f"{card('Waiting')} === '60' && {card('Active jobs')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
+            browser.wait(f"{card('Waiting')} === '60' && {card('Running workers')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
             browser.wait(f"Number({card('Calls per second')}) > 0 && {card('CPU')}.endsWith('%')", seconds=60)
-            assert browser.evaluate(card("Active jobs", "note")) == "of 3 replicas"
+            assert browser.evaluate(card("Running workers", "note")) == "of 3 replicas"
             assert figures(rehearsal.http_port, "waiting", "replicas") == figures(server.http_port, "waiting", "replicas") == [60, 12]
             browser.screenshot("rehearsal-with-server")
             assert browser.problems() == [] and browser.axe() == []
@@ -240,6 +242,19 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             browser.wait_for_text("refused")
             refused = requests.get(f"http://{address}/api/server", timeout=10)
             assert refused.status_code == 502 and "is it the server's --http port?" in refused.json()["error"]
+
+
+def test_of_a_server_it_passes_on_what_the_process_responds_whose_rows_it_shows():
+    """As behind a Service, where another pod may: it has other numbers for its triggers. Pages take both for one server."""
+    with Redis() as redis, Server(http=True) as one, Server(http=True) as other, PodProxy(one.http_port, other.http_port) as proxy, \
+            Rehearsal(one, redis, OBJECT, "--server-http", f"127.0.0.1:{proxy.http_port}") as rehearsal:
+        def respond():
+            return requests.get(f"http://127.0.0.1:{rehearsal.http_port}/api/server", timeout=30)
+        with requests.get(f"http://127.0.0.1:{rehearsal.http_port}/api/events", timeout=60, stream=True):
+            wait_until(lambda: respond().status_code == 200, 60, "the hello of the first one")
+            responses = [respond() for _ in range(6)]
+        assert {response.status_code for response in responses} == {200, 503}
+        assert all("another process of the server responded" in response.json()["error"] for response in responses if response.status_code == 503)
 
 
 def test_the_terminal_lists_the_workers_and_what_they_have_done():
@@ -276,7 +291,7 @@ def test_with_a_token_the_page_asks_for_it_as_the_server_does(tmp_path):
             wait_until(lambda: status("/api/workers/1/log", Authorization="Bearer a-token-of-the-server") == 200, 60, "a worker has started")
             assert [status(path) for path in closed] == [401] * 4
             assert [status(path, Authorization="Bearer a-token-of-the-server") for path in closed] == [200] * 4
-            assert [status(path) for path in ("/login", "/assets/style.css", "/metrics")] == [200] * 3
+            assert [status(path) for path in ("/login", asset(rehearsal, "style.css"), "/metrics")] == [200] * 3
 
 
 def test_a_token_that_can_be_guessed_is_an_error(tmp_path):

@@ -6,10 +6,11 @@
 //   format            numbers and times for people
 //   clock             the server's time
 //   instance          which process of the server the page shows
+//   store             what is known of the server, and who wants to know of changes
 //   requests          a request to the server
 //   poll              what the server is asked for again and again
-//   store             what is known of the server, and who wants to know of changes
-//   trend             the last hour of its figures
+//   worker_counts     how many workers a cluster has
+//   trend             the server's figures, now and in the last hour
 //   updates           what each event of the server changes in the store
 //   stream            the connection that events come over, and how old they are
 //   top               what is above every page: links, status, version
@@ -39,12 +40,11 @@
 //   rehearsal_workers #/jobs: the workers of a rehearsal
 //   app               this file
 //
-// A worker is a process of a rehearsal, or a pod of a cluster. What users see calls it a job in two places: the page
-// "Jobs" (rehearsal_workers.js), and the card "Active jobs" (cards.js). Elsewhere jobs are what workers do, as in
-// "Jobs done", or Kubernetes Jobs.
+// A worker is a process of a rehearsal, or a pod of a cluster; jobs are what workers do.
 
 import { path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
+import { epoch } from "./instance.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { hasServer, isRehearsal, listen, store } from "./store.js";
@@ -81,7 +81,7 @@ function makePage() {
 // is absent, and before the first hello all are: the page that was made then is made again only if the server has one.
 function serverOfPage() {
   const { hasWorkers, hasHpas } = store.hello;
-  return JSON.stringify([store.servers, isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
+  return JSON.stringify([epoch(), isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
 }
 
 function show() {
@@ -114,16 +114,6 @@ function showAgain() {
   if (hadFocus) (search ?? main).focus({ preventScroll: true });
   search?.setSelectionRange(selectionStart, selectionEnd);
 }
-
-// "/" goes to the filter, as in many tables.
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, dialog")) return;
-  const search = document.getElementById("search");
-  if (search) {
-    event.preventDefault();
-    search.focus();
-  }
-});
 
 // By itself the browser would replace the address of the page with "#main".
 document.querySelector(".skip").addEventListener("click", (event) => {

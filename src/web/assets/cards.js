@@ -2,15 +2,14 @@
 // last hour.
 
 import { el, setText, svg } from "./dom.js";
-import { bytes, clock, compact, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
-import { poll } from "./poll.js";
-import { getJson } from "./requests.js";
-import { hasServer, isRehearsal, store, takeWorkerCounts } from "./store.js";
+import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
+import { hasServer, isRehearsal, store } from "./store.js";
+import { figuresNow } from "./trend.js";
+import { countWorkers } from "./worker_counts.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
-const WORKERS_EVERY_MS = 5000;
-const MAX_WORKERS_AGE_SECONDS = 30; // of a count of what runs now
+const MAX_WORKERS_AGE_SECONDS = 30; // of a count of what runs now: older ones are said to be
 
 const hasPods = () => store.hello.hasWorkers === true; // a cluster's workers, read while this page is open
 
@@ -20,13 +19,27 @@ const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 // A source may count no messages, or none in flight.
 const reported = (s, figure, note) => (figure == null && s.triggers > 0 && !unknown(s) ? "not reported" : note);
 
-// Of a sum over triggers, which may be a part of it.
-const noteOfSum = (s, note) => (unknown(s) ? `${plural(unknown(s), "trigger")} unknown` : note);
+// What sums over triggers lack, and what in them is of before an outage: a held trigger counts with its last reading.
+function noteOfSum(s, note) {
+  const parts = [[unknown(s), "unknown"], [s.held, "held"]].filter(([count]) => count > 0);
+  if (parts.length === 0) return note;
+  const [[count, word], ...others] = parts;
+  return [`${plural(count, "trigger")} ${word}`, ...others.map(([more, of]) => `${number(more)} ${of}`)].join(", ");
+}
 
 const noteOfQueries = (s) => (s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries")));
 
+// What is not known is in no count.
+function noteOfPods({ pods, objects, unread, oldestSecondsAgo }) {
+  const ofPods = pods == null ? null : `of ${plural(pods, "pod")}`;
+  const notRead = `${number(unread)} of ${plural(objects, "object")} not read`;
+  if (unread > 0) return ofPods ? `${ofPods}, ${notRead}` : notRead;
+  const isOld = oldestSecondsAgo > MAX_WORKERS_AGE_SECONDS;
+  return isOld ? `${ofPods}, as of up to ${duration(oldestSecondsAgo)} ago` : ofPods ?? "";
+}
+
 function noteOfWorkers(s) {
-  if (!isRehearsal()) return s.workers == null ? "" : `running, of ${plural(s.workers, "pod")}`;
+  if (!isRehearsal()) return noteOfPods(s);
   if (s.current == null) return "";
   const stopping = [...store.tables.workers.values()].filter(({ state }) => state === "stopping").length;
   const replicas = plural(s.current, "replica");
@@ -41,12 +54,12 @@ const cards = [
     note: (s) => noteOfSum(s, noteOfQueries(s)) },
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
     note: (s) => noteOfSum(s, reported(s, s.inFlight, "unacknowledged")) },
-  { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Active jobs",
-    text: (s) => compact(s.runningWorkers), note: noteOfWorkers },
+  { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Running workers",
+    text: (s) => (s.areBounds ? "≥ " : "") + compact(s.runningWorkers), note: noteOfWorkers },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
     note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active),
-    note: (s) => `of ${number(s.triggers)}${unknown(s) ? `, ${number(unknown(s))} unknown` : ""}` },
+    note: (s) => [`of ${number(s.triggers)}`, noteOfSum(s, "").replace(/ triggers?/, "")].filter(Boolean).join(", ") },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas),
     note: (s) => noteOfSum(s, "without min and max") },
   { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed),
@@ -76,27 +89,6 @@ function curve(points) {
   return { path, peak: known.length > 0 ? peak : null };
 }
 
-const isCounted = ({ secondsAgo, error, hasMore }) =>
-  secondsAgo != null && secondsAgo < MAX_WORKERS_AGE_SECONDS && error == null && !hasMore;
-
-// The pods. Unknown is not 0: one object that was not read yet, or long ago, or not listed, makes both numbers unknown.
-async function countWorkers(signal) {
-  const { objects, hasMore } = await getJson("/api/workers", signal);
-  const isKnown = !hasMore && objects.length > 0 && objects.every(isCounted);
-  const pods = isKnown ? objects.flatMap(({ workers }) => workers) : null;
-  const running = pods?.filter(({ state }) => state === "Running");
-  takeWorkerCounts({ runningWorkers: running?.length ?? null, workers: pods?.length ?? null });
-}
-
-const loseCount = () => takeWorkerCounts({ runningWorkers: null, workers: null });
-let counting = null; // by whom the workers are counted, or were last
-
-// What was counted last is unknown when another count is due, unless other cards count.
-function endCount(count) {
-  count.close();
-  setTimeout(() => counting === count && loseCount(), WORKERS_EVERY_MS);
-}
-
 export function makeCards() {
   const made = cards.filter(({ isShown }) => isShown?.() ?? true).map((card) => {
     const value = el("dd", { class: "value" }, UNKNOWN);
@@ -112,18 +104,17 @@ export function makeCards() {
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
-  const count = hasPods() ? poll({ load: countWorkers, everyMs: WORKERS_EVERY_MS, failed: loseCount }) : null;
-  if (count) counting = count;
-  count?.start();
+  const counting = hasPods() ? countWorkers() : null;
   return {
     element,
-    close: () => count && endCount(count),
+    close: () => counting?.close(),
     draw() {
       const { trend } = store;
+      const figures = figuresNow();
       const isDrawn = trend.length > 1;
       for (const { card, value, note, path, peak, from } of made) {
-        setText(value, card.text(store.server));
-        setText(note, card.note(store.server));
+        setText(value, card.text(figures));
+        setText(note, card.note(figures));
         const drawn = isDrawn
           ? curve(trend.map((point) => [point.time, point[card.key] ?? null]))
           : { path: "", peak: null };

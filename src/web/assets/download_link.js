@@ -2,15 +2,13 @@
 // shows: the link alone would save what another pod has by the same number.
 
 import { el, setText } from "./dom.js";
-import { refusalOf, request, textOf } from "./requests.js";
+import { getText } from "./requests.js";
 
 const KEEP_MS = 60000; // of what is saved: some browsers begin to read it long after the click
 
 async function save(path, name) {
-  const response = await request(path);
-  const text = await textOf(response);
-  if (!response.ok) throw new Error(refusalOf(response, text) ?? `the server answered ${response.status}`);
-  const url = URL.createObjectURL(new Blob([text], { type: response.headers.get("Content-Type") }));
+  const { text, type } = await getText(path);
+  const url = URL.createObjectURL(new Blob([text], { type }));
   el("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
 }

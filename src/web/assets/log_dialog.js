@@ -2,11 +2,12 @@
 
 import { el, setText } from "./dom.js";
 import { poll } from "./poll.js";
-import { request, textOf } from "./requests.js";
+import { getText } from "./requests.js";
 
 const EVERY_MS = 1000;
 
-// `path` is where the log is, as text; 202: it is being read.
+// `path` is where the log is, as text; 202: it is being read. The caller, a page, calls close() of what this returns
+// when it ends.
 export function openLog(title, path) {
   const text = el("pre", { tabindex: "0" }, "Loading …");
   // What was read stays: of a pod that is gone it is all there is.
@@ -25,19 +26,15 @@ export function openLog(title, path) {
     if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
   async function load(signal) {
-    const response = await request(path, signal);
-    const body = await textOf(response);
-    if (!response.ok) throw new Error(body);
-    return response.status !== 202 && show(body);
+    const { status, text: body } = await getText(path, signal);
+    return status !== 202 && show(body);
   }
-  const close = () => dialog.close();
-  window.addEventListener("hashchange", close); // another page is shown
   dialog.addEventListener("close", () => {
     reading.close();
-    window.removeEventListener("hashchange", close);
     dialog.remove();
   });
   document.body.append(dialog);
   dialog.showModal();
   reading.start();
+  return dialog;
 }

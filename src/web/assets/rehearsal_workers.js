@@ -9,9 +9,7 @@ import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
 
-const open = ({ object, number: of, id }) => openLog(`${object}, worker ${of}`, `/api/workers/${id}/log`);
-
-const columns = [
+const columnsWith = (open) => [
   { key: "worker", label: "Worker", value: (row) => `${row.object} ${row.number}`,
     draw: (cell, row) => drawText(cell, `worker ${row.number}`,
       [row.object, row.pid && `process ${row.pid}`].filter(Boolean).join(", ")) },
@@ -31,18 +29,22 @@ const columns = [
 
 export function rehearsalWorkersPage() {
   const cards = makeCards();
+  let log = null; // the dialog
+  function open({ object, number: of, id }) {
+    log = openLog(`${object}, worker ${of}`, `/api/workers/${id}/log`);
+  }
   const count = el("p", { class: "count" });
   const table = new Table({
-    name: "rehearsal-workers", label: "Jobs", columns, byId: () => store.tables.workers,
+    name: "rehearsal-workers", label: "Workers", columns: columnsWith(open), byId: () => store.tables.workers,
     sort: { key: "state", isDown: false },
     empty: () => (store.isReady
       ? "No worker runs now. One is started when the model of KEDA and the HPA wants replicas."
-      : "Loading the jobs …"),
+      : "Loading the workers …"),
   });
   return {
-    title: "Jobs",
+    title: "Workers",
     element: el("div", { class: "page" },
-      el("h1", {}, "Jobs"), cards.element, el("div", { class: "bar" }, count), table.element),
+      el("h1", {}, "Workers"), cards.element, el("div", { class: "bar" }, count), table.element),
     draw() {
       cards.draw();
       const running = [...store.tables.workers.values()].filter(({ state }) => state !== "ended").length;
@@ -52,6 +54,7 @@ export function rehearsalWorkersPage() {
       table.refresh();
     },
     close() {
+      log?.close();
       cards.close();
       table.destroy();
     },

@@ -6,15 +6,13 @@ export const store = {
   hello: { mode: "serve" },
   tables: noTables(),
   server: {},
-  workerCounts: {}, // of the pods of a cluster, beside what is in `server`: runningWorkers, and all workers
   trend: [], // the last hour of some figures of the server: what is in `server`, and now
   log: [],
   isReady: false, // the tables have been complete once
   isComplete: false, // all of this connection has come, and is shown
   connection: "connecting", // live; late: what is shown is old; lost
+  isSignedOut: false, // at a proxy in front of the server
   renewedAt: null, // when what is shown was so, by our clock; null: not yet
-  ownVersion: null, // of this page: that of the server which it found first
-  servers: 0, // how often another process of the server took the place of the one that was shown
   version: { triggers: 0, connections: 0, workers: 0, log: 0 },
 };
 
@@ -40,8 +38,8 @@ export function changed() {
   });
 }
 
-export function takeWorkerCounts(counts) {
-  store.workerCounts = counts;
-  Object.assign(store.server, counts);
+export function setSignedOut(isSignedOut) {
+  if (store.isSignedOut === isSignedOut) return;
+  store.isSignedOut = isSignedOut;
   changed();
 }

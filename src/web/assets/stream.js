@@ -2,7 +2,7 @@
 // EventSource for the whole page.
 
 import { clockOffset } from "./clock.js";
-import { request } from "./requests.js";
+import { getText } from "./requests.js";
 import { changed, store } from "./store.js";
 import { updates } from "./updates.js";
 
@@ -60,10 +60,11 @@ function lose() {
   connect();
 }
 
-// EventSource does not say that it needs a login: another request does.
-async function connectLater() {
-  const response = await request("/api/server").catch(() => null);
-  if (response?.status === 401 || !isClosed()) return;
+// EventSource does not say why it failed: another request finds out that somebody has to sign in (requests.js). It
+// tries again by itself, unless it was refused: by the server (too many readers), or by a proxy.
+async function findOut() {
+  await getText("/api/server").catch(() => null);
+  if (!isClosed()) return;
   clearTimeout(retry);
   retry = setTimeout(() => document.hidden || connect(), RETRY_MS);
 }
@@ -84,10 +85,9 @@ function connect() {
       if (isSilent()) lose();
       else take(name, data);
     });
-  // EventSource tries again by itself, unless the server refused it (too many readers).
   source.addEventListener("error", () => {
     store.connection = "lost";
-    if (isClosed()) connectLater();
+    findOut();
     changed();
   });
   changed();

@@ -8,7 +8,7 @@ import { hasServer, isRehearsal, store } from "./store.js";
 const nav = document.getElementById("nav");
 
 const links = [
-  { to: "/jobs", label: "Jobs", isIn: isRehearsal },
+  { to: "/jobs", label: "Workers", isIn: isRehearsal },
   { to: "/", label: "Triggers", isIn: () => true },
   { to: "/workers", label: "Workers", isIn: () => store.hello.hasWorkers === true },
   { to: "/connections", label: "Connections", isIn: hasServer },
@@ -32,11 +32,11 @@ export function drawLinks() {
 
 // A time, and no age: it is read out where it changes.
 const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${moment(store.renewedAt / 1000)}`);
-const texts = { connecting: "Connecting", live: "Live", late, lost: "Connection lost: trying again" };
+const lost = () => (store.isSignedOut ? "Sign in again" : "Connection lost: trying again");
+const texts = { connecting: () => "Connecting", live: () => "Live", late, lost };
 
 function drawStatus() {
-  const text = texts[store.connection];
-  setText(document.getElementById("status-text"), typeof text === "string" ? text : text());
+  setText(document.getElementById("status-text"), texts[store.connection]());
   document.getElementById("status").className = `status ${store.connection}`;
   const { pod, version, hasLogin } = store.hello;
   const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");
@@ -44,19 +44,27 @@ function drawStatus() {
   document.getElementById("logout").hidden = !hasLogin;
 }
 
-// An upgrade leaves the scripts of before in pages that are open.
-function drawVersion() {
-  const { ownVersion, hello: { version } } = store;
-  const isOther = version != null && version !== ownVersion;
-  document.getElementById("reload").hidden = !isOther;
-  const text = `The server has version ${version} now, and this page is of ${ownVersion}: load it again.`;
-  setText(document.getElementById("reload-text"), isOther ? text : "");
+// The version of these scripts, which is in their address: /assets/VERSION/top.js.
+const [, ownAssets] = /\/assets\/(\w+)\/\w+\.js$/.exec(new URL(import.meta.url).pathname) ?? [];
+
+// Why the page is to be loaded again. An upgrade leaves the scripts of before in pages that are open.
+function reasonToReload() {
+  const { isSignedOut, hello: { assets, version } } = store;
+  if (isSignedOut) return "A proxy in front of Backlog wants you to sign in: load this page again.";
+  if (assets == null || assets === ownAssets) return "";
+  return `The server has version ${version} now, and this page is of another one: load it again.`;
+}
+
+function drawReload() {
+  const text = reasonToReload();
+  document.getElementById("reload").hidden = text === "";
+  setText(document.getElementById("reload-text"), text);
 }
 
 document.getElementById("reload-now").addEventListener("click", () => location.reload());
 
 export function drawTop() {
   drawStatus();
-  drawVersion();
+  drawReload();
   drawLinks();
 }

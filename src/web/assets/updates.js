@@ -5,15 +5,17 @@ import { plural } from "./format.js";
 import { takeInstance } from "./instance.js";
 import { hasServer, noTables, store } from "./store.js";
 import { addPoint, beginTrend } from "./trend.js";
+import { forgetWorkerCounts } from "./worker_counts.js";
 
 const MAX_LOG_LINES = 2000;
 
-// What the stream fills. After another connection those of before are shown until all rows have come again: a table
-// that lost them would lose its place. Those of another process are not: its rows have other ids.
+// What the stream fills. After another connection the rows of before are shown until all have come again: a table that
+// lost them would lose its place. Those of another process are not, as its rows have other ids. For the same reasons
+// the lines of the log stay, or go.
 let incoming = store.tables;
 
 function forgetAll() {
-  store.servers++;
+  forgetWorkerCounts();
   Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, log: [] });
 }
 
@@ -21,8 +23,7 @@ function takeHello(hello) {
   const isOther = takeInstance(hello.instance);
   if (isOther) forgetAll();
   store.hello = hello;
-  store.ownVersion ??= hello.version ?? null;
-  store.workerCounts = {};
+  store.isSignedOut = false;
   store.isComplete = false;
   incoming = noTables();
   if (!store.isReady) store.tables = incoming;
@@ -39,12 +40,12 @@ function takeRows({ table, rows, gone }) {
     map.set(id, { ...kept, ...live, id, fixed: kept });
   }
   for (const id of gone) map.delete(id);
-  store.version[table]++;
+  if (incoming === store.tables) store.version[table]++;
 }
 
 // The figures close an update: all its rows have come, and none is older than they.
 function takeServer(server) {
-  store.server = { ...server, ...store.workerCounts };
+  store.server = server;
   if (typeof server.sent === "number") takeClock(server.sent);
   addPoint();
 }
@@ -53,16 +54,17 @@ function takeServer(server) {
 function takeReady() {
   store.tables = incoming;
   store.isComplete = true;
-  store.log = [];
   store.isReady = true;
   for (const name of Object.keys(store.version)) store.version[name]++;
 }
 
-// The server keeps the last lines: of a burst it may have dropped some before this page was sent them.
+// The server keeps the last lines. After another connection it sends them all again; of a burst, or of a time without a
+// connection, it may have dropped some before this page was sent them.
 function takeLog(lines) {
-  for (const line of lines) {
+  const last = store.log.at(-1)?.number ?? 0;
+  for (const line of lines.filter(({ number }) => number > last)) {
     const missing = line.number - 1 - (store.log.at(-1)?.number ?? line.number - 1);
-    const text = `${plural(missing, "line")} missing: they came faster than this page could be sent them`;
+    const text = `${plural(missing, "line")} missing: the server had dropped them before this page could be sent them`;
     if (missing > 0) store.log.push({ ...line, number: line.number - 1, level: "warning", text });
     store.log.push(line);
   }

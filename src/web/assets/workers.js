@@ -1,14 +1,14 @@
 // The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is
 // open.
 
-import { objectQuery } from "./address.js";
+import { objectQuery, parameters, setParameters } from "./address.js";
 import { serverNow } from "./clock.js";
-import { el, setText } from "./dom.js";
+import { el, setChildren, setText } from "./dom.js";
 import { bytes, compact, duration, number, percent, plural } from "./format.js";
 import { openLog } from "./log_dialog.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
-import { drawButton, drawChip, drawText, Table } from "./table.js";
+import { drawButton, drawChip, drawText, parseSort, sortText, Table } from "./table.js";
 
 const EVERY_MS = 2000;
 const kinds = { Running: "ok", Pending: "held", Succeeded: "none", Terminating: "idle", Failed: "error" };
@@ -33,9 +33,7 @@ function drawState(cell, row) {
 
 const ageOf = ({ created }) => (created == null ? null : Math.max(0, serverNow() - created));
 
-const open = ({ object, namespace, pod }) => openLog(`${object}, ${pod}`, `/api/workers/${namespace}/${pod}/log`);
-
-const columns = [
+const columnsWith = (open) => [
   { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`,
     draw: (cell, row) =>
       drawText(cell, row.pod, [row.object, row.job && `Job ${row.job}`].filter(Boolean).join(", ")) },
@@ -57,16 +55,31 @@ const columns = [
 
 const OLD_SECONDS = 15; // the server reads one object after another, and some take long
 
-// What is not as it should be: of one object a line.
+// What is wrong with an object, as [what, the age of what is shown].
+function problemsOf({ error, usageError, secondsAgo, hasMore }) {
+  const found = [];
+  if (error) found.push([error, secondsAgo]);
+  else if (usageError) found.push([`CPU and memory are not known: ${usageError}`, null]);
+  else if (secondsAgo > OLD_SECONDS) found.push(["read some time ago", secondsAgo]);
+  if (hasMore) found.push(["more pods than are shown", null]);
+  return found;
+}
+
+// Of all objects with the same problem a line.
 function notesOf(objects, hasMore) {
-  const notes = [];
-  for (const { namespace, name, error, usageError, secondsAgo, hasMore: isCut } of objects) {
-    const shown = secondsAgo == null ? "" : ` (shown as of ${duration(secondsAgo)} ago)`;
-    if (error) notes.push(`${namespace}/${name}: ${error}${shown}`);
-    else if (usageError) notes.push(`${namespace}/${name}: CPU and memory are not known: ${usageError}`);
-    else if (secondsAgo > OLD_SECONDS) notes.push(`${namespace}/${name}: as of ${duration(secondsAgo)} ago`);
-    if (isCut) notes.push(`${namespace}/${name}: more pods than are shown`);
-  }
+  const lines = new Map(); // problem -> {names, age of the oldest}
+  for (const object of objects)
+    for (const [problem, secondsAgo] of problemsOf(object)) {
+      const line = lines.get(problem) ?? { names: [], oldest: null };
+      line.names.push(`${object.namespace}/${object.name}`);
+      if (secondsAgo != null) line.oldest = Math.max(line.oldest, secondsAgo);
+      lines.set(problem, line);
+    }
+  const notes = [...lines].map(([problem, { names: [first, ...others], oldest }]) => {
+    const which = others.length > 0 ? `${first} and ${number(others.length)} more` : first;
+    const upTo = others.length > 0 ? "up to " : "";
+    return `${which}: ${problem}${oldest == null ? "" : ` (shown as of ${upTo}${duration(oldest)} ago)`}`;
+  });
   if (hasMore) notes.push("More objects than are shown: open the page of one of them");
   return notes;
 }
@@ -79,8 +92,14 @@ export function workersPage(namespace, name) {
   const notes = el("ul", { class: "notes" });
   let rows = new Map();
   let empty = "Loading the workers …";
+  let log = null; // the dialog
+  function open({ object, namespace: of, pod }) {
+    log = openLog(`${object}, ${pod}`, `/api/workers/${of}/${pod}/log`);
+  }
   const table = new Table({
-    name: "workers", label: "Workers", columns, byId: () => rows, sort: { key: "pod", isDown: false },
+    name: "workers", label: "Workers", columns: columnsWith(open), byId: () => rows,
+    sort: parseSort(parameters().get("sort") ?? "pod"),
+    sorted: () => setParameters({ sort: sortText(table.sort) }),
     empty: () => empty,
   });
 
@@ -94,7 +113,7 @@ export function workersPage(namespace, name) {
     else if (isRead) empty = "There is no worker now.";
     const waiting = [...rows.values()].filter(({ state }) => state === "Pending").length;
     setText(count, plural(rows.size, "worker") + (waiting > 0 ? `, ${number(waiting)} pending` : ""));
-    notes.replaceChildren(...notesOf(objects, hasMore).map((text) => el("li", {}, text)));
+    setChildren(notes, notesOf(objects, hasMore), (texts) => texts.map((text) => el("li", {}, text)));
     table.refresh();
   }
 
@@ -110,6 +129,7 @@ export function workersPage(namespace, name) {
       el("h1", {}, title), el("div", { class: "bar" }, count), reading.message, notes, table.element),
     draw() {},
     close() {
+      log?.close();
       reading.close();
       table.destroy();
     },

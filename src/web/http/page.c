@@ -36,6 +36,7 @@ void page_response_refuse(struct page_response *response, int code, const char *
 {
     response->code = code;
     response->type = page_response_type_text;
+    response->is_immutable = false;
     text_clear(&response->body);
     text_addf(&response->body, "%s\n", why);
 }

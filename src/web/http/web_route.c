@@ -230,6 +230,7 @@ static void log_out(const struct web_login *login, struct evhttp_request *evhttp
 
 /* ---- by method ---- */
 
+/* /login is for those who need one. Behind a proxy that sends the token nobody does. */
 static const struct web_page *find_for_get(const struct web_settings *settings,
                                            struct evhttp_request *evhttp_request, const char *path,
                                            const char *query, struct page_request *request,
@@ -252,6 +253,10 @@ static const struct web_page *find_for_get(const struct web_settings *settings,
     }
     if (page == NULL)
         page_response_refuse_path(response);
+    else if (text_equal(path, "/login") && permitted_until(settings->login, NULL, evhttp_request)) {
+        redirect(evhttp_request, "/", response);
+        return NULL;
+    }
     return page;
 }
 

@@ -49,6 +49,9 @@ void assets_login(void *context, const struct page_request *request, struct page
 void assets_file(void *context, const struct page_request *request, struct page_response *response)
 {
     (void)context;
-    if (request->below_count != 1 || !write_asset(request->below[0], response))
+    if (request->below_count != 2 || !text_equal(request->below[0], assets_version) ||
+        !write_asset(request->below[1], response))
         page_response_refuse_path(response);
+    else
+        response->is_immutable = true;
 }

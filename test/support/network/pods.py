@@ -9,11 +9,13 @@ CHUNK = 65536
 
 class PodProxy:
     """Forwards HTTP to `ports`: pages and their stream to the first one, and of each path of the API the requests to
-    one after the other. With `is_sticky` all goes to the first one. A connection carries one request, as the server's do."""
+    one after the other. With `is_sticky` all goes to the first one. A connection carries one request, as the server's do.
+    sign_out(): it has sessions of its own, which have ended."""
 
     def __init__(self, *ports):
         self.ports = ports
         self.is_sticky = False
+        self.response = None  # in place of any pod's
         self.requests = collections.Counter()
         self.open = set()
         self.lock = threading.Lock()
@@ -33,6 +35,16 @@ class PodProxy:
             self.ports = ports
             for end in self.open:
                 end.shutdown(socket.SHUT_RDWR)
+
+    def sign_out(self, status, *headers):
+        """From now on it responds itself, with a page to sign in."""
+        page = "<html><form>Sign in</form></html>"
+        self.response = "\r\n".join((f"HTTP/1.1 {status}", *headers, "Content-Type: text/html", f"Content-Length: {len(page)}",
+                                     "Connection: close", "", page)).encode()
+        self.move(*self.ports)
+
+    def sign_in(self):
+        self.response = None
 
     def _port_of(self, target):
         path = target.partition("?")[0]
@@ -59,6 +71,9 @@ class PodProxy:
                     if not data:
                         return
                     head += data
+                if self.response is not None:
+                    client.sendall(self.response)
+                    return
                 with socket.create_connection(("127.0.0.1", self._port_of(head.split()[1].decode()))) as pod:
                     with self.lock:
                         self.open.add(pod)

@@ -12,6 +12,11 @@ MODULES = os.path.join(REPOSITORY, "build", "browser")
 SCREENSHOTS = os.path.join(REPOSITORY, "build", "screenshots")
 
 
+def of_page(script):
+    """A script that imports '/assets/store.js' gets the module that the page has, whose address has its version."""
+    return script.replace("import('/assets/", "import(document.querySelector('script[type=module]').src.replace(/[^/]*$/, '') + '")
+
+
 class BrowserError(Exception):
     """What was asked of the page failed."""
 
@@ -55,10 +60,10 @@ class Browser:
         self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
 
     def evaluate(self, script):
-        return self.call("evaluate", script=script)
+        return self.call("evaluate", script=of_page(script))
 
     def wait(self, script, seconds=60):
-        self.call("wait", script=script, milliseconds=seconds * 1000)
+        self.call("wait", script=of_page(script), milliseconds=seconds * 1000)
 
     def text(self, selector="main"):
         return self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText")

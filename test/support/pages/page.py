@@ -15,6 +15,11 @@ def get(server, path, code=200):
     return answer
 
 
+def asset(server, name):
+    """The path of a file of the dashboard, by its version, which /login shows to everybody."""
+    return re.search(r"/assets/\w+/", get(server, "/login").text)[0] + name
+
+
 def metric(page, name, /, **labels):
     """The value of the one sample with these labels among others; None where there is none."""
     for line in page.splitlines():

@@ -29,8 +29,9 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
             name = "index.html" if path == "/" else os.path.basename(path)
             folder = os.path.join(REPOSITORY, "build/web/node_modules/uplot/dist" if name.startswith("uPlot") else "src/web/assets")
             with open(os.path.join(folder, name)) as file:
-                self.respond({".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}.get(os.path.splitext(name)[1], "text/html"),
-                             file.read())
+                text = file.read()
+            kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+            self.respond(kinds.get(os.path.splitext(name)[1], "text/html"), text.replace("/assets/", "/assets/own/") if path == "/" else text)
 
     def respond(self, kind, text, status=200):
         body = text.encode()
@@ -96,7 +97,7 @@ OFFSET = "import('/assets/clock.js').then(({ clockOffset }) => clockOffset())"
 
 def put_lines(stub, *numbers):
     lines = [{"number": number, "time": time.time(), "level": "info", "text": f"line {number}"} for number in numbers]
-    stub.readers[0].put(f"event: log\ndata: {json.dumps(lines)}\n\n")
+    stub.readers[-1].put(f"event: log\ndata: {json.dumps(lines)}\n\n")
 
 
 def rows(table, *all_of_it):
