@@ -1,7 +1,9 @@
 """`--workers`: pods, their use and logs, from an API server of our own, which counts what it is asked for."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import time
 import urllib.parse
@@ -15,7 +17,7 @@ from support.kubernetes.pod_server import PodServer
 from support.process import wait_until
 from support.brokers.redis import Redis
 from support.server.server import binary
-from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certificate
+from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certificate, pod, running
 
 SECONDS = 60
 
@@ -65,6 +67,11 @@ def read(server, name, query=""):
     return wait_until(is_read, SECONDS, f"the workers of {name}")
 
 
+def read_done(server, name):
+    """The same with the /metrics of its first pod, which come a moment later."""
+    return wait_until(lambda: (found := read(server, name))["workers"][0]["done"] is not None and found, SECONDS, f"what {name} has done")
+
+
 def read_log(server, name):
     """(code, text)"""
     def is_read():
@@ -76,7 +83,7 @@ def read_log(server, name):
 
 def test_the_pods_of_a_scaled_object_are_listed(server, api, redis):
     call_for(server, redis, "orders")
-    found = read(server, "orders")
+    found = read_done(server, "orders")
     assert found["target"] == "Deployment orders" and found["error"] is None and not found["hasMore"]
     first, second = found["workers"]
     assert first == {"id": "uid-orders-1", "pod": "orders-1", "job": None, "state": "Running", "reason": None, "ready": True,
@@ -188,10 +195,35 @@ def test_how_many_there_are_is_a_summary(server, api, redis):
     assert found["running"] is None and found["pods"] is None and found["oldestSecondsAgo"] is None
 
 
+def test_pods_that_do_not_respond_hold_no_other_object_up(server, api, redis):
+    """As where a NetworkPolicy drops what they are scraped by: it took a second for each object."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:  # which accepts, and never responds
+        scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(silent.getsockname()[1])}
+        names = [f"job-{number:02}" for number in range(15)]
+        for name in names:
+            api.pods[f"scaledjob.keda.sh/name={name}"] = [pod(f"{name}-x", running(), scraped)]
+        call_for(server, redis, "orders", *names)
+        began = time.monotonic()
+        wait_until(lambda: get(server, "/api/workers?summary").json()["unread"] == 0, SECONDS, "all of them")
+        assert time.monotonic() - began < 10
+        assert read_done(server, "orders")["workers"][0]["done"] == 37
+        time.sleep(8)
+        found = objects(server)
+        assert [found[name]["workers"][0]["done"] for name in names] == [None] * 15
+        assert found["orders"]["workers"][0]["done"] == 37 and max(each["secondsAgo"] for each in found.values()) < 8
+        silent.settimeout(0.2)
+        scrapes = 0
+        with contextlib.suppress(TimeoutError):
+            while scrapes < 100:
+                silent.accept()[0].close()
+                scrapes += 1
+        assert scrapes == 15  # again after a minute
+
+
 def test_without_metrics_server_the_pods_are_listed(server, api, redis):
     api.refused = {"metrics.k8s.io"}
     call_for(server, redis, "orders")
-    found = read(server, "orders")
+    found = read_done(server, "orders")
     assert found["error"] is None and found["usageError"] == "the Kubernetes API: 403 pods is forbidden"
     assert [worker["cpu"] for worker in found["workers"]] == [None, None]
     assert found["workers"][0]["done"] == 37

@@ -20,13 +20,16 @@ enum {
     POD_TIMEOUT_MS = 1000,
     MAX_LIST_BYTES = 8 << 20, /* 100 pods with long statuses and annotations */
     MAX_METRICS_BYTES = 256 << 10,
-    MAX_METRICS = 32, /* pods of an object whose /metrics are read */
+    MAX_METRICS = 32,      /* pods of an object whose /metrics are read */
+    MAX_SCRAPES = 256,     /* of all, at a time */
+    SILENT_MS = 60 * 1000, /* between scrapes of an object none of whose pods responded */
     IDLE_MS = 60 * 1000,
     OK = 200,
     NOT_FOUND = 404,
 };
 
-/* One object. Guarded by the lock, but for the selector, which is the thread's. */
+/* One object. Guarded by the lock, but for the selector and what is said of scrapes, which are the
+ * thread's. Only the thread changes the list. */
 struct worker_object {
     char *namespace, *name;
     int64_t viewed_ms;
@@ -36,7 +39,19 @@ struct worker_object {
     struct error error;
     char *selector, *target;
     int64_t selector_ms;
+    size_t scrapes; /* under way */
+    bool has_response;
+    int64_t scrape_from_ms; /* not before */
     struct worker_object *next, *prev;
+};
+
+/* A request of a pod's /metrics, under way while other objects are read: pods that drop it would
+ * hold all of them up. */
+struct pod_scrape {
+    struct api_request request;
+    struct worker_object *object;
+    char *uid;
+    struct pod_scrape *next, *prev;
 };
 
 struct worker_monitor {
@@ -49,10 +64,10 @@ struct worker_monitor {
     size_t object_count;
     struct pod_logs logs;   /* guarded */
     bool is_stopping;       /* guarded */
-    int64_t may_request_ms; /* the thread's */
+    int64_t may_request_ms; /* the thread's, as the next ones */
+    struct pod_scrape *scrapes;
+    size_t scrape_count;
 };
-
-/* ---- requests ---- */
 
 static bool is_stopping(struct worker_monitor *monitor)
 {
@@ -62,16 +77,108 @@ static bool is_stopping(struct worker_monitor *monitor)
     return stopping;
 }
 
-/* Until all that have begun are over, by their own deadlines at the latest, or the monitor is to
- * end. */
-static void finish(struct worker_monitor *monitor)
+/* ---- scrapes ---- */
+
+static void set_done(struct worker_monitor *monitor, struct worker_object *object, const char *uid,
+                     double done)
 {
-    int running = 1;
-    while (running > 0 && !is_stopping(monitor)) {
-        curl_multi_perform(monitor->multi, &running);
-        while (api_request_take_ended(monitor->multi) != NULL)
+    pthread_mutex_lock(&monitor->lock);
+    for (size_t i = 0; i < object->list.count; i++)
+        if (text_equal(object->list.items[i].uid, uid))
+            object->list.items[i].done = done;
+    pthread_mutex_unlock(&monitor->lock);
+}
+
+static void scrape_free(struct worker_monitor *monitor, struct pod_scrape *scrape)
+{
+    DL_DELETE(monitor->scrapes, scrape);
+    monitor->scrape_count--;
+    scrape->object->scrapes--;
+    api_request_end(&scrape->request, monitor->multi);
+    free(scrape->uid);
+    free(scrape);
+}
+
+/* A pod that does not respond has no number. */
+static void end_scrape(struct worker_monitor *monitor, struct pod_scrape *scrape)
+{
+    struct worker_object *object = scrape->object;
+    bool is_ok = scrape->request.status == OK;
+    set_done(monitor, object, scrape->uid, is_ok ? worker_done_parse(scrape->request.body) : NAN);
+    object->has_response |= is_ok;
+    scrape_free(monitor, scrape);
+    if (object->scrapes == 0 && !object->has_response)
+        object->scrape_from_ms = clock_now_ms() + SILENT_MS;
+}
+
+static void begin_scrape(struct worker_monitor *monitor, struct worker_object *object,
+                         const struct worker *worker)
+{
+    struct pod_scrape *scrape = memory_new(sizeof(*scrape));
+    CURL *curl = curl_easy_init();
+    scrape->object = object;
+    scrape->uid = text_copy(worker->uid);
+    scrape->request.curl = curl;
+    curl_easy_setopt(curl, CURLOPT_URL, worker->metrics_url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)POD_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
+    api_request_add(&scrape->request, monitor->multi, MAX_METRICS_BYTES);
+    DL_APPEND(monitor->scrapes, scrape);
+    monitor->scrape_count++;
+    object->scrapes++;
+}
+
+static void begin_scrapes(struct worker_monitor *monitor, struct worker_object *object)
+{
+    size_t count = 0;
+    if (object->scrapes > 0 || clock_now_ms() < object->scrape_from_ms)
+        return;
+    object->has_response = false;
+    for (size_t i = 0; i < object->list.count && count < MAX_METRICS; i++) {
+        const struct worker *worker = &object->list.items[i];
+        if (worker->metrics_url == NULL)
             continue;
-        if (running > 0)
+        count++;
+        if (monitor->scrape_count < MAX_SCRAPES)
+            begin_scrape(monitor, object, worker);
+        else
+            set_done(monitor, object, worker->uid, NAN);
+    }
+}
+
+/* What a pod has done is known from before, until its scrape has ended. */
+static void keep_done(struct worker_list *list, const struct worker_list *before)
+{
+    for (size_t i = 0; i < list->count; i++)
+        for (size_t j = 0; j < before->count; j++)
+            if (text_equal(list->items[i].uid, before->items[j].uid))
+                list->items[i].done = before->items[j].done;
+}
+
+/* ---- requests ---- */
+
+static void perform(struct worker_monitor *monitor)
+{
+    struct pod_scrape *scrape, *next_scrape;
+    int running;
+    curl_multi_perform(monitor->multi, &running);
+    while (api_request_take_ended(monitor->multi) != NULL)
+        continue;
+    DL_FOREACH_SAFE(monitor->scrapes, scrape, next_scrape)
+        if (scrape->request.is_over)
+            end_scrape(monitor, scrape);
+}
+
+/* Until the request is over, by its own deadline at the latest, or the monitor is to end. */
+static void finish(struct worker_monitor *monitor, const struct api_request *request)
+{
+    while (!request->is_over && !is_stopping(monitor)) {
+        perform(monitor);
+        if (!request->is_over)
             curl_multi_poll(monitor->multi, NULL, 0, API_TIMEOUT_MS, NULL);
     }
 }
@@ -85,7 +192,7 @@ static long get(struct worker_monitor *monitor, const char *path, size_t max_byt
         .path = path, .timeout_ms = API_TIMEOUT_MS, .max_bytes = max_bytes};
     if (!api_request_begin(&request, monitor->multi, &monitor->api, &settings, error))
         return 0;
-    finish(monitor);
+    finish(monitor, &request);
     monitor->may_request_ms += MS_PER_REQUEST + request.retry_after_ms;
     long status = request.status;
     if (status == OK) {
@@ -131,35 +238,6 @@ static bool read_selector(struct worker_monitor *monitor, struct worker_object *
     return true;
 }
 
-/* Their /metrics, side by side. One that does not answer has no number. */
-static void read_done(struct worker_monitor *monitor, struct worker_list *list)
-{
-    struct api_request fetches[MAX_METRICS] = {0};
-    struct worker *of[MAX_METRICS];
-    size_t count = 0;
-    for (size_t i = 0; i < list->count && count < MAX_METRICS; i++) {
-        if (list->items[i].metrics_url == NULL)
-            continue;
-        struct api_request *fetch = &fetches[count];
-        of[count++] = &list->items[i];
-        fetch->curl = curl_easy_init();
-        curl_easy_setopt(fetch->curl, CURLOPT_URL, list->items[i].metrics_url);
-        curl_easy_setopt(fetch->curl, CURLOPT_PROXY, "");
-        curl_easy_setopt(fetch->curl, CURLOPT_PROTOCOLS_STR, "http");
-        curl_easy_setopt(fetch->curl, CURLOPT_NOSIGNAL, 1L);
-        curl_easy_setopt(fetch->curl, CURLOPT_FORBID_REUSE, 1L);
-        curl_easy_setopt(fetch->curl, CURLOPT_TIMEOUT_MS, (long)POD_TIMEOUT_MS);
-        curl_easy_setopt(fetch->curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
-        api_request_add(fetch, monitor->multi, MAX_METRICS_BYTES);
-    }
-    finish(monitor);
-    for (size_t i = 0; i < count; i++) {
-        if (fetches[i].status == OK)
-            of[i]->done = worker_done_parse(fetches[i].body);
-        api_request_end(&fetches[i], monitor->multi);
-    }
-}
-
 static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
                         struct worker_list *ret_list, struct error *error)
 {
@@ -182,7 +260,6 @@ static bool read_object(struct worker_monitor *monitor, struct worker_object *ob
     if (ret_list->count > 0 &&
         get(monitor, usage_path, MAX_LIST_BYTES, &usage, &ret_list->usage_error) == OK)
         worker_usage_parse(usage, ret_list, &ret_list->usage_error);
-    read_done(monitor, ret_list);
     return true;
 }
 
@@ -210,6 +287,7 @@ static void update_object(struct worker_monitor *monitor, struct worker_object *
     pthread_mutex_lock(&monitor->lock);
     if (is_read) {
         struct worker_list before = object->list;
+        keep_done(&list, &before);
         object->list = list;
         object->read_ms = now_ms;
         list = before;
@@ -217,6 +295,8 @@ static void update_object(struct worker_monitor *monitor, struct worker_object *
     error_move(&object->error, &error);
     object->due_ms = now_ms + AGAIN_MS;
     pthread_mutex_unlock(&monitor->lock);
+    if (is_read)
+        begin_scrapes(monitor, object);
     worker_list_done(&list);
     error_done(&error);
 }
@@ -252,7 +332,7 @@ static void forget(struct worker_monitor *monitor, int64_t before_ms)
 {
     struct worker_object *object, *next_object;
     DL_FOREACH_SAFE(monitor->objects, object, next_object)
-        if (object->viewed_ms < before_ms) {
+        if (object->viewed_ms < before_ms && object->scrapes == 0) {
             DL_DELETE(monitor->objects, object);
             monitor->object_count--;
             worker_object_free(object);
@@ -301,6 +381,7 @@ static void *monitor_thread(void *argument)
             next_ms = monitor->may_request_ms;
         if (next_ms > now_ms) {
             curl_multi_poll(monitor->multi, NULL, 0, (int)(next_ms - now_ms), NULL);
+            perform(monitor);
             continue;
         }
         monitor->may_request_ms = now_ms;
@@ -335,6 +416,8 @@ void worker_monitor_stop(struct worker_monitor *monitor)
     curl_multi_wakeup(monitor->multi);
     if (!kubernetes_api_join(&monitor->api, monitor->thread))
         return;
+    while (monitor->scrapes != NULL)
+        scrape_free(monitor, monitor->scrapes);
     forget(monitor, INT64_MAX);
     curl_multi_cleanup(monitor->multi);
     pthread_mutex_destroy(&monitor->lock);

@@ -4,8 +4,9 @@
  * otherwise.
  *
  * The selector of a ScaledObject's target is read from the API every minute, then each time its
- * pods, their use of CPU and memory, and the /metrics of the first 32 that say they have some. At
- * most 20 requests of the API begin per second.
+ * pods and their use of CPU and memory. At most 20 requests of the API begin per second. Then the
+ * /metrics of the first 32 pods that say they have some are requested, while other objects are
+ * read; where none of them responds, again after a minute.
  *
  * Threads: one of its own does all requests; the functions may be called from any, and wait for
  * none.
