@@ -300,13 +300,14 @@ void worker_pages_replicas(void *context, const struct page_request *request,
                            struct page_response *response)
 {
     struct worker_pages *workers = context;
-    if (!worker_pages_have_hpas(workers) || request->below_count != 2) {
-        web_json_refuse(
-            response, 404,
-            worker_pages_have_hpas(workers)
-                ? "not found: the path is /api/replicas/NAMESPACE/NAME"
-                : "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
-                  "not set");
+    if (!worker_pages_have_hpas(workers)) {
+        web_json_refuse(response, 404,
+                        "no HPAs are read: --kubernetes-hpa (the chart's kubernetes.readHpas) is "
+                        "not set");
+        return;
+    }
+    if (request->below_count != 2) {
+        web_json_refuse_path(response, "/api/replicas/NAMESPACE/NAME");
         return;
     }
     struct worker_pages_search search = {.workers = workers,

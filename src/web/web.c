@@ -89,7 +89,8 @@ static void send_stream_head(struct evhttp_request *evhttp_request)
     evhttp_send_reply(evhttp_request, 200, NULL, NULL);
 }
 
-/* True: the stream is open, and responds to its reader; otherwise the response says why not. */
+/* True: the response has begun, and goes on as long as the stream. False: `response` says why not.
+ */
 static bool open_stream(struct web *web, const struct web_page *page,
                         struct web_connection *connection, struct evhttp_request *evhttp_request,
                         int64_t ends_s, struct page_response *response)

@@ -206,7 +206,10 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
                 : new Response(JSON.stringify({ columns: ['time'], rows }), { headers: { 'Backlog-Instance': store.hello.instance } });
         };
     })()""")
+    browser.evaluate("window.before = store.trend[0].time")
     browser.hide(False)  # which connects again
+    browser.wait("window.refused > 0")
+    assert browser.evaluate("store.trend[0].time === before")  # what the page knew stays meanwhile
     browser.wait("window.refused === 2 && store.trend[0].time < Date.now() / 1000 - 900")
 
 

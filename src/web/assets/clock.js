@@ -7,8 +7,8 @@ let timed = null; // what came last of this connection: {sent, date, steady (a c
 export const clockOffset = () => offset;
 export const serverNow = () => Date.now() / 1000 + offset;
 
-// By the event that was under way for the shortest time: of the others less is seen, by what they waited for in buffers
-// on the way. Anew where a clock was set.
+// An event that waits in buffers on the way makes the server's clock look behind. So the event that was under way for
+// the shortest time counts, until a clock is set: then the next event counts.
 export function takeClock(sent) {
   const now = { sent, date: Date.now() / 1000, steady: performance.now() / 1000 };
   const elapsed = now.steady - timed?.steady;

@@ -148,8 +148,9 @@ export class Table {
     if (row.element.firstChild !== row.title.cell) row.element.replaceChildren(row.title.cell);
   }
 
-  // The focus stays on its row where that goes, as the pointer has its second: the other elements are moved around it,
-  // since one that is moved loses the focus. Of a row that is no longer in view it goes to the table.
+  // The focus stays on its row when that gets another place. An element that is moved loses the focus: so the element
+  // with the focus stays where it is, and the others are moved around it. When the row is no longer in view, the table
+  // gets the focus.
   keepFocus(shown) {
     const from = this.pool.findIndex(({ element }) => element.contains(document.activeElement));
     if (from < 0 || this.pool[from].key === keyOf(shown[from])) return;

@@ -32,14 +32,17 @@ function addBefore({ columns, rows }) {
   store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
 }
 
-// Begins anew. A server that is busy refuses what was before, and may not be busy later.
+// After another connection: the server knows what was before, also while there was none. One that is busy refuses, and
+// may not be busy later: until then what the page knew is shown, without what came in between.
 export function beginTrend(hasBefore) {
   asking?.close();
-  store.trend = [];
   if (!hasBefore) return;
+  const last = store.trend.at(-1)?.time ?? -Infinity;
   const own = poll({ load, everyMs: RETRY_MS });
   async function load(signal) {
-    addBefore(await getJson("/api/trend", signal));
+    const before = await getJson("/api/trend", signal);
+    store.trend = store.trend.filter(({ time }) => time > last);
+    addBefore(before);
     own.close();
     changed();
   }

@@ -16,7 +16,7 @@ let incoming = store.tables;
 
 function forgetAll() {
   forgetWorkerCounts();
-  Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, log: [] });
+  Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, trend: [], log: [] });
 }
 
 function takeHello(hello) {

@@ -9,10 +9,11 @@
  *     event: ready    {}: all there was has been sent
  *
  * A reader is sent what changed since it was sent something last: one that is slow skips what
- * changed twice. The figures close an update: they come after all rows that it changed, and are of
- * the update that was the last when the first of these was written. So their age is that of all the
- * reader has, for one that is slow, or comes long after an update, too. "sent" is when they were
- * written to it, by which it knows the time here.
+ * changed twice. The figures close an update: they come after all rows that changed. While these
+ * rows are written, which takes a slow reader long, newer updates may come: the figures are then
+ * still those of when the first of the rows was written. So no row is older than the figures, and
+ * the reader shows their age as that of all it has. "sent" is when the figures were written, by
+ * which the reader knows the time here.
  *
  * Threads: the HTTP server's.
  */

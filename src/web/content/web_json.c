@@ -83,6 +83,12 @@ void web_json_refuse(struct page_response *response, int code, const char *why)
     web_json_respond(response, object);
 }
 
+void web_json_refuse_path(struct page_response *response, const char *form)
+{
+    _cleanup_(memory_free) char *why = text_format("not found: the path is %s", form);
+    web_json_refuse(response, 404, why);
+}
+
 json_t *web_json_options(const struct option_values *values, web_json_make_text *make_text)
 {
     json_t *object = json_object();

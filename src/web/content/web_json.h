@@ -56,6 +56,9 @@ void web_json_respond(struct page_response *response, json_t *json);
 /* Responds with the status `code` and {"error": why}, in the place of what was written. */
 void web_json_refuse(struct page_response *response, int code, const char *why);
 
+/* Responds that nothing is at a path below the page's own: 404, with the form that paths have. */
+void web_json_refuse_path(struct page_response *response, const char *form);
+
 /* Makes {key: value} of the values of a trigger or of a connection, as they were understood; what
  * may not be shown is "(hidden)". Of no values (NULL): {}. */
 json_t *web_json_options(const struct option_values *values, web_json_make_text *make_text);

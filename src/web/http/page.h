@@ -48,8 +48,8 @@ extern const char page_response_type_text[];
 
 /* What it writes. */
 struct page_response {
-    int code;         /* 200, if the page sets no other */
-    const char *type; /* static; page_response_type_text, if the page sets no other */
+    int code;          /* 200, if the page sets no other */
+    const char *type;  /* static; page_response_type_text, if the page sets no other */
     bool is_immutable; /* what the path responds never changes: browsers may keep it */
     struct text body;
 };

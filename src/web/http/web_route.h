@@ -8,8 +8,8 @@
 
 #include "web/http/web_settings.h"
 
-/* The largest body of a request: the form of the login page, with the longest token. Each byte of
- * that may be percent-encoded, as three. */
+/* The largest body of a request: the form of the login page. Percent-encoding makes three bytes of
+ * one of the longest token, and the rest is for the name of the field. */
 enum { WEB_ROUTE_MAX_FORM_BYTES = 4 * WEB_LOGIN_MAX_BYTES };
 
 struct evhttp_request;

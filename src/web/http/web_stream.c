@@ -19,7 +19,8 @@
 
 enum {
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
-    /* With what an update may keep the thread waiting that is within WEB_STREAM_MAX_SILENCE_MS. */
+    /* An update may keep the thread waiting for seconds before `alive` is written: both together
+     * take less than WEB_STREAM_MAX_SILENCE_MS. */
     ALIVE_AFTER_MS = 5000,
     WAKE_MS = 2000, /* updates may be farther apart */
     /* What pieces between two updates count at most: however many readers come, there is an update,

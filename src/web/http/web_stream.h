@@ -5,11 +5,13 @@
  * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
  * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
  * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
+ *
  * Looking for changes and writing them take at most a twentieth of a core: a source that takes more
- * is updated less often. That holds for readers that come and leave in turn, too: a source that no
- * reader is left of keeps what it has until its next update would be due, and for the first that
- * comes after that it is updated at once. On top of that comes what the kernel does to send it, and
- * what readers that come are sent at once, though that puts the next update off, too.
+ * is updated less often. Readers that come and leave in turn cost no more: when the last one has
+ * left, a source keeps what it has until its next update would have been due, and a reader that
+ * comes before then is sent that. One that comes later has the source updated at once. Not in the
+ * twentieth is what the kernel does to send the bytes, and writing what a new reader is sent at
+ * first; that writing puts the next update off nevertheless.
  *
  * Threads: the HTTP server's own runs every hook.
  */

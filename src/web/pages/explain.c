@@ -302,7 +302,7 @@ void explain_one(void *context, const struct page_request *request, struct page_
 {
     struct trigger_walk *walk = context;
     if (request->below_count != 2) {
-        web_json_refuse(response, 404, "not found: the path is /api/triggers/NAMESPACE/NAME");
+        web_json_refuse_path(response, "/api/triggers/NAMESPACE/NAME");
         return;
     }
     struct object_page page = {.body = &response->body};

@@ -190,7 +190,7 @@ void history_page(void *context, const struct page_request *request, struct page
     const char *id = page_request_parameter(request, "trigger");
     bool is_csv = format != NULL && text_equal(format, "csv");
     if (request->below_count != 2) {
-        web_json_refuse(response, 404, "not found: the path is /api/history/NAMESPACE/NAME");
+        web_json_refuse_path(response, "/api/history/NAMESPACE/NAME");
         return;
     }
     if (format != NULL && !is_csv && !text_equal(format, "json")) {
