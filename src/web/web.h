@@ -46,8 +46,8 @@
  *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
  *                         5 s after one failed     what reading   close each update; ages grow on
  *                                                  it takes       (stream.js)
- *   sums over triggers    as the figures           that, but of a named beside the sum, as "2
- *   (trigger_rows.c)                               held trigger   triggers held" (cards.js)
+ *   sums over triggers    as the figures           that, but of   as the figures; beside a sum is
+ *   (trigger_rows.c)                               held triggers  how many are held (cards.js)
  *                                                  holdSeconds
  *   another pod           its hello, or the        at once        its stream empties the page
  *   (web_instance.h)      header of its response                  (updates.js); its responses are

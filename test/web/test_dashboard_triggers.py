@@ -167,9 +167,9 @@ def test_sums_say_that_they_are_a_part(browser, stub):
              " [card.querySelector('dt').textContent, card.querySelector('.note').textContent]))")
     browser.wait(f"{notes}['Active triggers'] === 'of 11, 10 unknown, 1 held'")
     shown = browser.evaluate(notes)
-    assert {shown[name] for name in ("Waiting", "In flight", "Replicas wanted")} == {"10 triggers unknown, 1 held"}, shown
+    assert {shown[name] for name in ("Waiting", "In flight", "Replicas wanted")} == {"triggers: 10 unknown, 1 held"}, shown
     stub.readers[0].put(f"event: server\ndata: {json.dumps({**sums, 'failing': 0, 'unmeasured': 0, 'held': 3})}\n\n")
-    browser.wait(f"{notes}.Waiting === '3 triggers held'")  # with the readings of before an outage
+    browser.wait(f"{notes}.Waiting === 'triggers: 3 held'")  # with the readings of before an outage
     assert browser.evaluate(notes)["Active triggers"] == "of 11, 3 held"
 
 

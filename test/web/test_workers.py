@@ -33,6 +33,7 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         api.log = b"worker <b>begins</b>\n"
         browser.open(server, "/#/workers")
         browser.wait_for_text("3 workers, 1 pending")
+        browser.wait(f"{ROWS}[0]?.includes('37')")
         first, second, third = browser.evaluate(ROWS)
         assert all(word in first for word in ("orders-1", "shop/orders", "Running", "2", "37", "25 %", "64 MiB")), first
         assert all(word in second for word in ("orders-2", "Pending", "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.", "–")), second
@@ -79,9 +80,9 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         browser.wait_for_text("3 workers, 1 pending")
 
         api.refused = {"metrics.k8s.io"}
-        browser.wait_for_text("shop/orders: CPU and memory are not known: the Kubernetes API: 403 pods is forbidden")
+        browser.wait_for_text("shop/orders and 1 more: CPU and memory are not known: the Kubernetes API: 403 pods is forbidden")
         api.refused = {"/pods"}
-        browser.wait_for_text("shop/orders: the Kubernetes API: 403 pods is forbidden (shown as of")
+        browser.wait_for_text("shop/orders and 1 more: the Kubernetes API: 403 pods is forbidden (shown as of up to ")
         assert len(browser.evaluate(ROWS)) == 3
 
         # The cards of the first page count them.

@@ -20,12 +20,11 @@ const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 const reported = (s, figure, note) => (figure == null && s.triggers > 0 && !unknown(s) ? "not reported" : note);
 
 // What sums over triggers lack, and what in them is of before an outage: a held trigger counts with its last reading.
-function noteOfSum(s, note) {
-  const parts = [[unknown(s), "unknown"], [s.held, "held"]].filter(([count]) => count > 0);
-  if (parts.length === 0) return note;
-  const [[count, word], ...others] = parts;
-  return [`${plural(count, "trigger")} ${word}`, ...others.map(([more, of]) => `${number(more)} ${of}`)].join(", ");
-}
+const doubts = (s) => [[unknown(s), "unknown"], [s.held, "held"]]
+  .filter(([count]) => count > 0)
+  .map(([count, word]) => `${number(count)} ${word}`);
+
+const noteOfSum = (s, note) => (doubts(s).length > 0 ? `triggers: ${doubts(s).join(", ")}` : note);
 
 const noteOfQueries = (s) => (s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries")));
 
@@ -55,11 +54,12 @@ const cards = [
   { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
     note: (s) => noteOfSum(s, reported(s, s.inFlight, "unacknowledged")) },
   { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Running workers",
-    text: (s) => (s.areBounds ? "≥ " : "") + compact(s.runningWorkers), note: noteOfWorkers },
+    text: (s) => (s.areBounds && s.runningWorkers != null ? "≥ " : "") + compact(s.runningWorkers),
+    note: noteOfWorkers },
   { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
     note: () => "as they write" },
   { key: "active", label: "Active triggers", text: (s) => number(s.active),
-    note: (s) => [`of ${number(s.triggers)}`, noteOfSum(s, "").replace(/ triggers?/, "")].filter(Boolean).join(", ") },
+    note: (s) => [`of ${number(s.triggers)}`, ...doubts(s)].join(", ") },
   { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas),
     note: (s) => noteOfSum(s, "without min and max") },
   { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed),
