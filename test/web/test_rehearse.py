@@ -160,7 +160,7 @@ def test_the_cards_show_what_is_in_flight_and_a_dash_for_what_is_unknown(browser
 
             redis.kill()  # an error is no 0
             browser.wait(f"{card('Waiting')} === '–' && {card('In flight')} === '–'", seconds=120)
-            assert browser.evaluate(card("Waiting", "note")) == "1 trigger unknown"
+            assert browser.evaluate(card("Waiting", "note")) == "triggers: 1 unknown"
             redis.start()
             fill_stream(redis)  # again: Redis does not know a group's lag after a restart
             browser.wait(f"{card('Waiting')} === '{WAITING}' && {card('Waiting', 'note')} === '1 query'", seconds=120)
