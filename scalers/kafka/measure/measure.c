@@ -237,15 +237,20 @@ static size_t tasks_in_hand(const struct loop *loop)
     return count;
 }
 
-/* So many tasks as there is space for. */
+/* Groups that hang leave the space to others. */
+static void make_room(const struct loop *loop)
+{
+    struct kafka_share *silent;
+    while ((silent = kafka_space_maintain(&loop->session->space, loop->now_ms)) != NULL)
+        kafka_progress_yield(silent->owner);
+}
+
+/* The server gives so many tasks as there is space for, and takes back those that found none. */
 static void bound_tasks(struct loop *loop)
 {
     enum { MAX_ISOLATED = 16, ISOLATED_SHARE = 4 }; /* a quarter */
     struct kafka_space *space = &loop->session->space;
-    struct kafka_share *silent;
     kafka_space_bound(space, tasks_in_hand(loop), loop->now_ms);
-    while ((silent = kafka_space_maintain(space, loop->now_ms)) != NULL)
-        kafka_progress_yield(silent->owner);
     size_t max_tasks = kafka_space_max_tasks(space);
     if (max_tasks != loop->max_tasks)
         feed_set_max_tasks(loop->feed, max_tasks, MIN(max_tasks / ISOLATED_SHARE, MAX_ISOLATED));
@@ -301,13 +306,16 @@ static bool run(struct loop *loop, struct error *error)
     while (!feed_is_stopping(loop->feed)) {
         loop->now_ms = clock_now_ms();
         bool is_usable = receive(loop, error);
-        loop->now_ms = clock_now_ms(); /* a long list of topics takes time */
+        loop->now_ms = clock_now_ms();      /* a long list of topics takes time */
+        if (session->space.refused != NULL) /* as metadata came: before these are cancelled, too */
+            bound_tasks(loop);
         if (!is_usable)
             return false;
         time_out_all(loop);
         end_subscriptions(loop);
         return_cancelled(loop);
         take_tasks(loop);
+        make_room(loop); /* before those come that need it */
         begin_batches(loop);
         kafka_offsets_send(session->offsets);
         bound_tasks(loop);

@@ -431,10 +431,12 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     const rd_kafka_topic_partition_list_t *partitions =
         kafka_commits_result(session->commits, group->name, event, &reason, &failure);
     bool may_name_topics = group->wants_all && partitions != NULL;
-    if (failure != RD_KAFKA_RESP_ERR__TIMED_OUT)
+    if (failure >= RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_space_note_answer(&session->space, &group->share, now_ms);
-    if (may_name_topics)
+    if (may_name_topics) {
         kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
+        kafka_space_correct(&session->space, &group->share, (size_t)partitions->cnt);
+    }
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else if (may_name_topics && names_too_many_topics(partitions))

@@ -12,9 +12,10 @@
 #include <utlist.h>
 
 enum {
-    GUESS = 200,          /* partitions of a group of which nothing is known */
+    FIRST_SHARE = 8,      /* of the limit, for a group as long as nothing is known of any */
+    GUESS_MIN = 200,      /* partitions of a group of which nothing is known, at least */
     USUAL_MS = 250,       /* as long as nothing was answered: connecting takes time, too */
-    SHARE_OF_USUAL = 8,   /* of the last answer in the average */
+    LAST_SHARE = 8,       /* of the last answer in an average */
     SILENT_USUALS = 4,    /* one that takes so many times as long as usual may hang, */
     SILENT_MIN_MS = 250,  /* but not before this time, in which a broker may pause, */
     SILENT_MAX_MS = 1000, /* and after this one in any case */
@@ -41,6 +42,7 @@ void kafka_space_init(struct kafka_space *space, double mappable_bytes)
     *space = (struct kafka_space){.limit = LIMIT, .max_tasks = SIZE_MAX, .usual_ms = USUAL_MS};
     if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
         space->limit += (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
+    space->guess = space->limit / FIRST_SHARE;
 }
 
 void kafka_space_done(struct kafka_space *space)
@@ -72,13 +74,15 @@ static struct known_group *known_for(struct kafka_space *space, const char *name
 size_t kafka_space_committed(const struct kafka_space *space, const char *name)
 {
     const struct known_group *known = find(space, name);
-    return known == NULL || known->committed == 0 ? GUESS : known->committed;
+    return known == NULL || known->committed == 0 ? space->guess : known->committed;
 }
 
 void kafka_space_note_committed(struct kafka_space *space, const char *name, size_t partitions,
                                 int64_t now_ms)
 {
     known_for(space, name, now_ms)->committed = MAX(partitions, 1);
+    size_t guess = space->guess - space->guess / LAST_SHARE + 2 * partitions / LAST_SHARE;
+    space->guess = MAX(guess, GUESS_MIN);
 }
 
 static size_t silent_partitions(const struct kafka_space *space, const char *name)
@@ -91,7 +95,7 @@ void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *shar
 {
     struct known_group *known = find(space, share->group);
     share->is_answered = true;
-    space->usual_ms += (now_ms - share->from_ms - space->usual_ms) / SHARE_OF_USUAL;
+    space->usual_ms += (now_ms - share->from_ms - space->usual_ms) / LAST_SHARE;
     if (known != NULL)
         known->silent = 0;
 }
@@ -152,6 +156,8 @@ bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size
 void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions)
 {
     size_t before = share->partitions;
+    if (before == 0)
+        return;
     share->partitions = MAX(partitions, 1);
     space->sides[share->is_silent].partitions -= before - share->partitions;
 }
@@ -191,10 +197,16 @@ static void remember_silent(struct kafka_space *space, const struct kafka_share 
         known_for(space, share->group, now_ms)->silent = share->partitions;
 }
 
-/* One that is isolated would come again at once, and never time out: it stays until it does. */
-static struct kafka_share *find_prompt(struct kafka_share *share)
+/* One that is isolated would come again at once, and never time out: it stays until it does. So
+ * does one that was answered, whose commits would be lost. */
+static bool may_yield(const struct kafka_share *share)
 {
-    while (share != NULL && share->isolate)
+    return !share->isolate && !share->is_answered;
+}
+
+static struct kafka_share *find_yielding(struct kafka_share *share)
+{
+    while (share != NULL && !may_yield(share))
         share = share->next;
     return share;
 }
@@ -211,8 +223,10 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
     }
     if (!is_late(space, share, now_ms) || !is_bounded(space))
         return NULL;
-    struct kafka_share *longest = find_prompt(space->sides[true].shares);
-    return longest == NULL && !share->isolate ? share : longest;
+    struct kafka_share *longest = find_yielding(space->sides[true].shares);
+    if (longest == NULL)
+        longest = find_yielding(space->sides[false].shares);
+    return is_late(space, longest, now_ms) ? longest : NULL;
 }
 
 /* ---- how many tasks ---- */

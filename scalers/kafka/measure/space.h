@@ -60,6 +60,7 @@ struct kafka_space {
     size_t max_tasks;      /* of groups that are not silent; SIZE_MAX: any number */
     int64_t roomy_from_ms; /* since then half of the space has been free, or it was widened */
     int64_t usual_ms;      /* that answers take, the average of the last ones */
+    size_t guess;          /* twice what groups had committed, the average of the last ones */
 };
 
 /* The limit is higher where the process may map more than the least that an agent has; INFINITY
@@ -75,7 +76,7 @@ bool kafka_space_is_free(const struct kafka_space *space, const char *group);
 bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
                       int64_t now_ms);
 
-/* The group has space for so many from now on. */
+/* The group has space for so many from now on; harmless where it has none. */
 void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions);
 
 /* Harmless where the group has none. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { LIMIT = 10000, GUESS = 200, SILENT_MS = 250, WIDEN_MS = 1000, NOW_MS = 5000 };
+enum { LIMIT = 10000, GUESS_MIN = 200, SILENT_MS = 250, WIDEN_MS = 1000, NOW_MS = 5000 };
 enum { LATER_MS = NOW_MS + SILENT_MS, GROUPS = 4 };
 
 struct fixture {
@@ -120,12 +120,25 @@ static void where_the_process_may_have_more_memory_the_limit_is_higher(void **st
 static void what_a_group_has_committed_is_remembered_for_a_time(void **state)
 {
     struct kafka_space *space = &((struct fixture *)*state)->space;
-    assert_int_equal(kafka_space_committed(space, "group"), GUESS);
     kafka_space_note_committed(space, "group", 7000, NOW_MS);
     kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS - 1);
     assert_int_equal(kafka_space_committed(space, "group"), 7000);
     kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS);
-    assert_int_equal(kafka_space_committed(space, "group"), GUESS);
+    assert_int_not_equal(kafka_space_committed(space, "group"), 7000);
+}
+
+/* With 200 for each, groups of thousands would have been requested by the dozen at first. */
+static void a_group_of_which_nothing_is_known_takes_twice_what_others_had(void **state)
+{
+    enum { AFTER = 50, LARGE = 3000 };
+    struct kafka_space *space = &((struct fixture *)*state)->space;
+    assert_int_equal(kafka_space_committed(space, "group"), LIMIT / 8);
+    for (int i = 0; i < AFTER; i++)
+        kafka_space_note_committed(space, "small", 10, NOW_MS);
+    assert_int_equal(kafka_space_committed(space, "group"), GUESS_MIN);
+    for (int i = 0; i < AFTER; i++)
+        kafka_space_note_committed(space, "large", LARGE, NOW_MS);
+    assert_in_range(kafka_space_committed(space, "group"), 2 * LARGE - 100, 2 * LARGE);
 }
 
 /* ---- silent groups ---- */
@@ -225,6 +238,22 @@ static void a_group_that_was_answered_is_not_remembered_as_silent(void **state)
     assert_true(take(fixture, 1, LIMIT));
 }
 
+/* Its commits would be lost. */
+static void a_group_that_was_answered_keeps_its_space(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT));
+    kafka_space_note_answer(&fixture->space, &fixture->shares[0], NOW_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(take_at(fixture, 1, LIMIT, LATER_MS));
+    refuse(fixture, 2, LATER_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS - 1));
+    assert_ptr_equal(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS),
+                     &fixture->shares[1]);
+    kafka_space_note_answer(&fixture->space, &fixture->shares[1], LATER_MS);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS));
+}
+
 /* ---- how many tasks ---- */
 
 static void any_number_of_tasks_may_come_until_one_is_refused(void **state)
@@ -300,12 +329,14 @@ int main(void)
         TEST(what_is_not_requested_is_left_to_others),
         TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
         TEST(what_a_group_has_committed_is_remembered_for_a_time),
+        TEST(a_group_of_which_nothing_is_known_takes_twice_what_others_had),
         TEST(a_silent_group_leaves_its_space_to_others),
         TEST(a_group_is_not_silent_that_takes_a_little_longer_than_others),
         TEST(the_group_that_was_silent_for_longest_leaves_its_space),
         TEST(a_group_that_is_isolated_keeps_its_space),
         TEST(silent_groups_wait_for_each_other_alone),
         TEST(a_group_that_was_answered_is_not_remembered_as_silent),
+        TEST(a_group_that_was_answered_keeps_its_space),
         TEST(any_number_of_tasks_may_come_until_one_is_refused),
         TEST(tasks_of_silent_groups_take_no_places_of_others),
         TEST(more_tasks_may_come_when_half_of_the_space_has_been_free_for_long),
