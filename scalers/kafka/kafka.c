@@ -6,8 +6,8 @@
  * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
  * there and login/ help it); requests/ (one file per request, and topics.h and patterns.h, what is
  * known of these); session.h (all of a cluster that outlives a measurement); measure/measure.h
- * (from a task to its reading, which file by which), with batch.h, space.h, partitions.h, progress.h,
- * count.h, lag.h, persistence.h and task_end.h. The tests of a module are in
+ * (from a task to its reading, which file by which), with batch.h, space.h, partitions.h,
+ * progress.h, count.h, lag.h, persistence.h and task_end.h. The tests of a module are in
  * test/scalers/kafka/test_MODULE.c.
  */
 #include "measure/scaler.h"

@@ -193,8 +193,8 @@ static struct job *next_of(const struct schedule *schedule, enum job_class first
                            urgent_key(now_ms));
 }
 
-/* Nobody knows whether a job that was never measured is slow. So while callers wait for others, such
- * jobs have half of the places. */
+/* Nobody knows whether a job that was never measured is slow. So while callers wait for others,
+ * such jobs have half of the places. */
 static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX &&
