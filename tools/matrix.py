@@ -59,6 +59,8 @@ def main(source, base, report):
     passed, failed, skipped = results(report)
     passed |= results(report.replace(".xml", "-again.xml"))[0]
     count = len(passed | failed.keys() | skipped)
+    if count == 0:
+        raise SystemExit(f"matrix: {report} has no test")
     name, version = broker(source)
     row = f"| {name} | {version} | {of(name, base)} | {len(passed)} of {count} | {datetime.datetime.now(datetime.UTC).date()} |\n"
     text = PAGE.read_text()
