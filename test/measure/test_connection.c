@@ -245,6 +245,30 @@ static void after_a_reconnect_a_call_comes_before_what_waited_before_the_outage(
     assert_ptr_equal(take(), polled[1]);
 }
 
+/* It is due at once, but nobody has waited for it. */
+static void after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measured(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *called = acquire("a");
+    struct query *streamed = acquire("b");
+    schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
+    demand(called);
+    refuse();
+    watcher_start(&watcher, streamed, true);
+    watcher_set_idle_interval(&watcher, 200);
+    now_ms += 30000;
+    refuse();
+    assert_true(connection_next_ms(&connection, now_ms) >= now_ms); /* what is due gets ready */
+    now_ms += 5000;
+    connect_now();
+    demand(called);
+    assert_ptr_equal(take(), called);
+    answer(called, 1);
+    assert_ptr_equal(take(), streamed);
+    watcher_stop(&watcher);
+}
+
 static void who_begins_to_want_it_after_a_reconnect_is_not_behind(void **state)
 {
     (void)state;
@@ -1093,6 +1117,7 @@ int main(void)
         TEST(after_a_second_reconnect_too),
         TEST(after_a_reconnect_a_call_comes_first),
         TEST(after_a_reconnect_a_call_comes_before_what_waited_before_the_outage),
+        TEST(after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measured),
         TEST(who_begins_to_want_it_after_a_reconnect_is_not_behind),
         TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),

@@ -198,7 +198,8 @@ static void catch_up(struct query *query, int64_t now_ms)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
     if (job->is_demanded) /* in a pause of this walk: nobody has waited for longer */
         return;
-    int64_t due_ms = job->state == JOB_IDLE ? now_ms : job->due_ms;
+    bool has_waited = job->state != JOB_IDLE && job->due_ms > 0; /* 0: now, since push.c says so */
+    int64_t due_ms = has_waited ? job->due_ms : now_ms;
     query->caught_up_ms = now_ms - MAX(failed_since_ms - due_ms, 0); /* until it is sent */
     schedule_withdraw(&connection->schedule, &query->job);
     query_plan(query, query->caught_up_ms);
