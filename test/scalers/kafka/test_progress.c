@@ -304,6 +304,7 @@ static const char *const middle = "1";
 static void run_groups(struct groups *groups)
 {
     _cleanup_(error_done) struct error error = {0};
+    usleep(2000); /* an answer of the millisecond in which it begins counts */
     test_feed_again(groups->feed);
     if (!test_feed_run(groups->feed, groups->client, KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
