@@ -170,6 +170,27 @@ static void an_update_that_failed_is_tried_again_after_seconds(void **state)
 
 /* ---- the trend ---- */
 
+static uint64_t many_calls(void *context)
+{
+    return *(uint64_t *)context += 1000;
+}
+
+/* Which may have been ten seconds ago, where the server's loop is busy. */
+static void rates_are_of_the_time_since_they_were_taken_not_since_the_totals_began(void **state)
+{
+    (void)state;
+    const struct trigger_totals totals = {0};
+    const int64_t began_ms = clock_now_ms();
+    uint64_t calls = 0;
+    struct server_figures *figures = server_figures_new(engine, many_calls, &calls);
+    json_decref(server_figures_json(figures, &totals, began_ms));
+    json_t *later = server_figures_json(figures, &totals, began_ms + 10000);
+    const json_t *rate = json_object_get(later, "callsPerSecond");
+    assert_true(json_is_null(rate) || json_number_value(rate) > 100);
+    json_decref(later);
+    server_figures_free(figures);
+}
+
 /* Which starts with the oldest, and has a point less where one was skipped. */
 static void the_trend_has_the_points_of_the_last_hour(void **state)
 {
@@ -540,6 +561,7 @@ int main(void)
         TEST(calls_are_counted_at_most_about_once_per_second),
         TEST(a_point_that_cannot_be_counted_is_missing_in_the_trend),
         TEST(an_update_that_failed_is_tried_again_after_seconds),
+        TEST(rates_are_of_the_time_since_they_were_taken_not_since_the_totals_began),
         TEST(the_trend_has_the_points_of_the_last_hour),
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),

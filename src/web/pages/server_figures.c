@@ -71,15 +71,16 @@ struct server_figures {
     int64_t trend_ms;                   /* when the last came, or was missing; 0: none did yet */
 };
 
-/* Counting calls takes a turn of the server's loop. */
-static void update_rates(struct server_figures *figures, int64_t now_ms)
+/* Counting calls takes a turn of the server's loop. The clock is read beside what is counted: since
+ * the time of the totals the walk over the triggers may have taken seconds. */
+static void update_rates(struct server_figures *figures)
 {
-    int64_t elapsed_ms = now_ms - figures->rates_at_ms;
-    double seconds = (double)elapsed_ms / 1000;
-    if (figures->rates_at_ms > 0 && elapsed_ms < MIN_RATE_MS)
+    if (figures->rates_at_ms > 0 && clock_now_ms() - figures->rates_at_ms < MIN_RATE_MS)
         return;
-    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
     uint64_t calls = figures->count_calls(figures->context);
+    double cpu_seconds = process_cpu_seconds(RUSAGE_SELF);
+    int64_t now_ms = clock_now_ms();
+    double seconds = (double)(now_ms - figures->rates_at_ms) / 1000;
     if (figures->rates_at_ms > 0) {
         figures->cpu_cores = (cpu_seconds - figures->cpu_seconds) / seconds;
         figures->calls_per_second = calls == UINT64_MAX || figures->calls == UINT64_MAX
@@ -136,7 +137,7 @@ json_t *server_figures_json(struct server_figures *figures, const struct trigger
                             int64_t now_ms)
 {
     json_t *object = json_object();
-    update_rates(figures, now_ms);
+    update_rates(figures);
     const struct figures values = read_figures(figures, totals, now_ms);
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         web_json_set(object, table[i].name, figure_json(&table[i], &values));
@@ -158,7 +159,7 @@ void server_figures_skip_point(struct server_figures *figures, int64_t now_ms)
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms)
 {
-    update_rates(figures, now_ms);
+    update_rates(figures);
     figures->trend[figures->trend_count++ % TREND_POINTS] = read_figures(figures, totals, now_ms);
     figures->trend_ms = now_ms;
 }

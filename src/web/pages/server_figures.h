@@ -22,7 +22,8 @@ struct server_figures *server_figures_new(struct engine *engine,
 void server_figures_free(struct server_figures *figures);
 
 /* Makes an object of all figures, by name; the caller owns it. The totals may be older: while a
- * stream has readers, they are of its last update. */
+ * stream has readers, they are of its last update. now_ms is their time, before they were counted;
+ * rates are of the time since they were taken last. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
                             int64_t now_ms);
 
