@@ -1009,6 +1009,10 @@ static void pages_of_other_sites_request_nothing(void **state)
     assert_response(
         state, "GET /greeting HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n",
         "HTTP/1.1 403 ", "requests of pages of other sites are not permitted\n");
+    assert_response(state,
+                    "POST /logout HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-site\r\n"
+                    "Sec-Fetch-Dest: document\r\nContent-Length: 0\r\n\r\n",
+                    "HTTP/1.1 403 ", "requests of pages of other sites are not permitted\n");
 }
 
 static void clients_that_do_not_read_do_not_block_others(void **state)

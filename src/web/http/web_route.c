@@ -112,17 +112,20 @@ static bool check_host(const struct web_settings *settings, struct evhttp_reques
 }
 
 /* A page of another origin cannot read what it requests of us, but would have it computed. Only
- * links from there are answered. "same-site" is another origin, too: another port of localhost, or
- * another name of the same domain, whose pages need not be ours; none of ours requests anything of
- * a second origin. Browsers send these headers to hosts that they trust: by HTTPS, and localhost.
- * Other clients send none. */
+ * links from there are answered, and no forms: with those of the same site browsers send cookies of
+ * SameSite=Lax, too. "same-site" is another origin: another port of localhost, or another name of
+ * the same domain, whose pages need not be ours; none of ours requests anything of a second origin.
+ * Browsers send these headers to hosts that they trust: by HTTPS, and localhost. Other clients send
+ * none. */
 static bool check_site(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     const char *site = header_of(evhttp_request, "Sec-Fetch-Site");
     const char *destination = header_of(evhttp_request, "Sec-Fetch-Dest");
     bool is_of_other =
         site != NULL && (text_equal(site, "cross-site") || text_equal(site, "same-site"));
-    if (!is_of_other || (destination != NULL && text_equal(destination, "document")))
+    bool is_link = destination != NULL && text_equal(destination, "document") &&
+                   evhttp_request_get_command(evhttp_request) != EVHTTP_REQ_POST;
+    if (!is_of_other || is_link)
         return true;
     page_response_refuse(response, 403, "requests of pages of other sites are not permitted");
     return false;
@@ -217,8 +220,7 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
     evhttp_clear_headers(&form);
 }
 
-/* A browser does not send the cookie (SameSite=Lax) with a form of another site, which so ends
- * no session. */
+/* Only who has a session ends it. */
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
                     struct page_response *response)
 {
