@@ -206,11 +206,13 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
                 : new Response(JSON.stringify({ columns: ['time'], rows }), { headers: { 'Backlog-Instance': store.hello.instance } });
         };
     })()""")
-    browser.evaluate("window.before = store.trend[0].time")
+    browser.evaluate("store.trend[0].runningWorkers = 7; window.before = store.trend[0].time")
     browser.hide(False)  # which connects again
     browser.wait("window.refused > 0")
     assert browser.evaluate("store.trend[0].time === before")  # what the page knew stays meanwhile
     browser.wait("window.refused === 2 && store.trend[0].time < Date.now() / 1000 - 900")
+    # The server does not know the workers of then.
+    assert browser.evaluate("store.trend[1].time === before && store.trend[1].runningWorkers === 7")
 
 
 def test_workers_are_unknown_while_nobody_counts_them(browser, server):
@@ -239,7 +241,7 @@ def test_workers_are_unknown_while_nobody_counts_them(browser, server):
         browser.wait(f"{card('Running workers')} === '{value}' && {card('Running workers', 'note')} === '{note}'", seconds=20)
     shows("1", "of 2 pods")
     for change, value, note in (("{ oldestSecondsAgo: 40 }", "1", "of 2 pods, as of up to 40 s ago"),  # the server reads others first
-                                ("{ unread: 3 }", "1", "of 2 pods, 3 of 31 objects not read"),
+                                ("{ unread: 3 }", "1", "of 2 pods, 3 of 31 objects not read, as of up to 40 s ago"),
                                 ("{ unread: 0, oldestSecondsAgo: 1, areBounds: true }", "≥ 1", "of 2 pods"),
                                 ("{ running: null, pods: null, unread: 31 }", "–", "31 of 31 objects not read")):
         browser.evaluate(f"Object.assign(count, {change})")

@@ -30,11 +30,11 @@ const noteOfQueries = (s) => (s.queries == null ? "" : reported(s, s.waiting, pl
 
 // What is not known is in no count.
 function noteOfPods({ pods, objects, unread, oldestSecondsAgo }) {
-  const ofPods = pods == null ? null : `of ${plural(pods, "pod")}`;
-  const notRead = `${number(unread)} of ${plural(objects, "object")} not read`;
-  if (unread > 0) return ofPods ? `${ofPods}, ${notRead}` : notRead;
-  const isOld = oldestSecondsAgo > MAX_WORKERS_AGE_SECONDS;
-  return isOld ? `${ofPods}, as of up to ${duration(oldestSecondsAgo)} ago` : ofPods ?? "";
+  const notes = [];
+  if (pods != null) notes.push(`of ${plural(pods, "pod")}`);
+  if (unread > 0) notes.push(`${number(unread)} of ${plural(objects, "object")} not read`);
+  if (oldestSecondsAgo > MAX_WORKERS_AGE_SECONDS) notes.push(`as of up to ${duration(oldestSecondsAgo)} ago`);
+  return notes.join(", ");
 }
 
 function noteOfWorkers(s) {

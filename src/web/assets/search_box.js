@@ -1,4 +1,4 @@
-// The words that rows or lines must have: "/" goes there (app.js).
+// The words that rows or lines must have.
 
 import { el } from "./dom.js";
 

@@ -25,24 +25,26 @@ export function addPoint() {
   while (trend[0].time < serverNow() - SECONDS) trend.shift();
 }
 
-// What the server knows from before this page was opened, as {columns, rows}.
-function addBefore({ columns, rows }) {
-  const before = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
-  const [first] = store.trend;
-  store.trend.unshift(...before.filter(({ time }) => !first || time < first.time));
+// Adds the points of the server, {columns, rows}, of before the page had any, and of after its `last` one until the next.
+// The page's own points stay: the server's have no workers.
+function addMissing({ columns, rows }, last) {
+  const { trend } = store;
+  const first = trend[0]?.time ?? Infinity;
+  const next = trend.find(({ time }) => time > last)?.time ?? Infinity;
+  const points = rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])));
+  const missing = points.filter(({ time }) => time < first || (time > last && time < next));
+  store.trend = [...trend, ...missing].sort((one, other) => one.time - other.time);
 }
 
 // After another connection: the server knows what was before, also while there was none. One that is busy refuses, and
-// may not be busy later: until then what the page knew is shown, without what came in between.
+// may not be busy later: until then what the page knew is shown.
 export function beginTrend(hasBefore) {
   asking?.close();
   if (!hasBefore) return;
-  const last = store.trend.at(-1)?.time ?? -Infinity;
+  const last = store.trend.at(-1)?.time ?? Infinity;
   const own = poll({ load, everyMs: RETRY_MS });
   async function load(signal) {
-    const before = await getJson("/api/trend", signal);
-    store.trend = store.trend.filter(({ time }) => time > last);
-    addBefore(before);
+    addMissing(await getJson("/api/trend", signal), last);
     own.close();
     changed();
   }
