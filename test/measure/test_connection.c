@@ -342,6 +342,19 @@ static void those_who_wait_for_a_connection_that_fails_are_notified_in_parts(voi
         watcher_stop(&watchers[i]);
 }
 
+/* It waited in the agent, for others of the agent's. */
+static void a_task_that_begins_late_was_sent_then(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += 300;
+    connection_query_started(query, now_ms * 1000);
+    assert_int_equal(query->job.sent_ms, now_ms);
+}
+
 static void a_failed_connection_fails_all_and_backs_off(void **state)
 {
     (void)state;
@@ -1121,6 +1134,7 @@ int main(void)
         TEST(who_begins_to_want_it_after_a_reconnect_is_not_behind),
         TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
+        TEST(a_task_that_begins_late_was_sent_then),
         TEST(a_failed_connection_fails_all_and_backs_off),
         TEST(a_source_that_answers_and_hangs_up_is_backed_off_from_for_a_second),
         TEST(a_source_that_hung_up_and_is_restarted_is_tried_at_once),
