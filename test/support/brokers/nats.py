@@ -191,7 +191,7 @@ class NatsClient:
 
     def create_many(self, count, stream="many", filtered=True, **config):
         """A stream with `count` consumers, consumer-I of the subject many.I, or of all; returns their names."""
-        self.create_stream(stream, max_consumers=count, **config)  # the default of NATS 2.15 is 1,000
+        self.create_stream(stream, max_consumers=count + 1000, **config)  # those are the default of NATS 2.15
         names = [f"consumer-{i}" for i in range(count)]
 
         async def create():
