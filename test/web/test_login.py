@@ -258,7 +258,7 @@ def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(server):
         browser.wait_for_text("listening on")
         assert browser.evaluate("location.pathname + location.hash") == "/#/log?q=listening"
         follow("button")
-        browser.wait_for_text("requests of pages of other sites are not permitted")
+        browser.wait_for_text("requests of pages of other sites are not permitted", selector="body")
         browser.evaluate(f"location.assign('{url(server, '/')}')")
         browser.wait_for_text("No triggers yet")  # the session goes on
         other.shutdown()
