@@ -25,8 +25,8 @@ export function addPoint() {
   while (trend[0].time < serverNow() - SECONDS) trend.shift();
 }
 
-// Adds the points of the server, {columns, rows}, of before the page had any, and of after its `last` one until the next.
-// The page's own points stay: the server's have no workers.
+// Adds points of the server, {columns, rows}: those of before the page had any, and those between its `last` one and
+// the next. The page's own points stay: the server's have no workers.
 function addMissing({ columns, rows }, last) {
   const { trend } = store;
   const first = trend[0]?.time ?? Infinity;
