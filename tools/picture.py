@@ -39,10 +39,9 @@ def main():
                 call(client)
             broker.start()
             work(broker, client, [150] + [-3] * 40 + [-1] * 20 + [1] * 15)
-            browser.open(server, "/#/trigger/shop/orders", width=1440, height=830)
+            browser.open(server, "/#/trigger/shop/orders", width=1440, height=700)
             browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
-            for _ in range(3):
-                call(client)
+            work(broker, client, [1] * 5)
             browser.screenshot("dashboard")
     shutil.copy(os.path.join(SCREENSHOTS, "dashboard.png"), os.path.join(REPOSITORY, "docs", "images", "dashboard.png"))
 
