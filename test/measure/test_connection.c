@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/param.h>
 #include <cmocka.h>
 
 static void a_failed_query_fails_alone(void **state)
@@ -759,6 +760,32 @@ static void it_is_back_when_the_source_answers(void **state)
     log_set_level(LOG_LEVEL_ERROR);
 }
 
+/* Not how often it was tried again. */
+static void a_line_says_how_often_the_source_failed_since_the_last_one(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 1000);
+    int64_t began_ms = now_ms;
+    log_set_level(LOG_LEVEL_INFO);
+    recent_log_start();
+    size_t before = count_warnings("connection failed");
+    for (int i = 0; i < 3; i++) {
+        measure(query, 1);
+        fail_in_flight(query);
+        for (int64_t until_ms = now_ms + 10000; now_ms < until_ms;) {
+            now_ms = connection_next_ms(&connection, now_ms + 1000);
+            refuse();
+        }
+        now_ms += 5000;
+    }
+    assert_int_equal(count_warnings("connection failed"), before + 1);
+    now_ms = MAX(now_ms, began_ms + 100000);
+    measure(query, 1);
+    fail_in_flight(query);
+    assert_int_equal(count_warnings("connection failed (2 more times since"), 1);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
 /* As behind a proxy that closes after each reply, for days. */
 static void a_source_that_comes_and_goes_is_logged_each_minute(void **state)
 {
@@ -1155,6 +1182,7 @@ int main(void)
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_source_that_hung_up_and_refuses_is_logged_as_failed),
         TEST(it_is_back_when_the_source_answers),
+        TEST(a_line_says_how_often_the_source_failed_since_the_last_one),
         TEST(a_source_that_comes_and_goes_is_logged_each_minute),
         TEST(an_outage_that_goes_on_is_logged),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),

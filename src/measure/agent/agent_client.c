@@ -208,7 +208,7 @@ static bool read_first(struct agent_client *client, struct feed *feed, struct er
     enum { START_MS = 30000, CHECK_MS = 100 };
     struct pollfd readable = {.fd = client->socket, .events = POLLIN};
     int64_t deadline_ms = clock_now_ms() + START_MS;
-    while (poll(&readable, 1, CHECK_MS) == 0) {
+    for (int got; (got = poll(&readable, 1, CHECK_MS)) == 0 || (got < 0 && errno == EINTR);) {
         if (feed != NULL && feed_is_stopping(feed))
             return error_unavailable(error, "nobody needs it any more");
         if (clock_now_ms() >= deadline_ms)

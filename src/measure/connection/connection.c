@@ -10,6 +10,7 @@
 #include "measure/connection/subscription.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/param.h>
 
 enum {
@@ -93,17 +94,18 @@ static void visit_all(struct connection *connection,
 /* ---- what is logged of the client ---- */
 
 /* The next worse line until the source has answered, and one of each kind per minute: a source may
- * hang up each second for days. */
+ * hang up each second for days. Retries until it answers are one time. */
 static void warn_of_client(struct connection *connection, enum client_warning warning,
                            const struct error *error, const char *what, int64_t now_ms)
 {
     if (warning <= connection->warned)
         return;
     if (now_ms < connection->warn_from_ms[warning]) {
-        connection->unlogged[warning]++;
+        connection->unlogged[warning] += !connection->is_left_out[warning];
+        connection->is_left_out[warning] = true;
         return;
     }
-    unsigned unlogged = connection->unlogged[warning];
+    unsigned unlogged = connection->unlogged[warning] - connection->is_left_out[warning];
     _cleanup_(memory_free) char *text =
         unlogged == 0 ? text_copy(what)
                       : text_format("%s (%u more times since the last such line)", what, unlogged);
@@ -111,12 +113,16 @@ static void warn_of_client(struct connection *connection, enum client_warning wa
     connection->warned = warning;
     connection->warn_from_ms[warning] = now_ms + WARN_EVERY_MS;
     connection->unlogged[warning] = 0;
+    connection->is_left_out[warning] = false;
 }
 
 /* A client that is to be replaced may still get replies, which say nothing of the next one. */
 static void log_reconnected(struct connection *connection)
 {
-    if (connection->warned == WARNED_OF_NOTHING || connection->must_replace_client)
+    if (connection->must_replace_client)
+        return;
+    memset(connection->is_left_out, false, sizeof(connection->is_left_out));
+    if (connection->warned == WARNED_OF_NOTHING)
         return;
     struct log_fields fields = naming_fields(&connection->naming, NULL);
     log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);

@@ -112,7 +112,8 @@ struct connection {
         CLIENT_WARNINGS,
     } warned;                              /* the last one, since the source has answered */
     int64_t warn_from_ms[CLIENT_WARNINGS]; /* each of them, again */
-    unsigned unlogged[CLIENT_WARNINGS];    /* how often it was left out since the last line */
+    bool is_left_out[CLIENT_WARNINGS];     /* since the source has answered */
+    unsigned unlogged[CLIENT_WARNINGS];    /* how often that was so, since the last line */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */
