@@ -70,16 +70,28 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
            kafka_metadata_needs_listing(loop->session->metadata, query->topic, loop->now_ms);
 }
 
-/* False: its group's call is under way, or others that are silent have the space. While it waits
- * for the others its time has not begun. */
-static bool may_begin(const struct loop *loop, struct task *task)
+/* Another call of its group is not under way. */
+static bool is_free(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
-    const char *group = query->consumer_group;
-    if (!kafka_commits_is_free(loop->session->commits, group, task->isolate, loop->now_ms))
-        return false;
-    task->deadline_ms = loop->now_ms + task->timeout_ms;
-    return kafka_space_is_free(&loop->session->space, group);
+    return kafka_commits_is_free(loop->session->commits, query->consumer_group, task->isolate,
+                                 loop->now_ms);
+}
+
+/* The time of a task whose group's call is not under way has not begun: it waits for others. */
+static void postpone_waiting(const struct loop *loop)
+{
+    struct task *task;
+    DL_FOREACH(loop->waiting, task)
+        if (is_free(loop, task))
+            task->deadline_ms = loop->now_ms + task->timeout_ms;
+}
+
+/* False: its group's call is under way, or others that are silent have the space. */
+static bool may_begin(const struct loop *loop, const struct task *task)
+{
+    const struct kafka_query *query = task->query;
+    return is_free(loop, task) && kafka_space_is_free(&loop->session->space, query->consumer_group);
 }
 
 /* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
@@ -116,24 +128,15 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
     kafka_progress_begin(batch, loop->now_ms);
 }
 
-/* They wait for others of ours: their time has not begun. */
-static void postpone_waiting(const struct loop *loop)
-{
-    struct task *task;
-    DL_FOREACH(loop->waiting, task)
-        may_begin(loop, task);
-}
-
 /* Where a listing is needed, it comes first: it is for the topics of the others, too. */
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
     if (loop->waiting == NULL || must_gather(loop))
         return;
-    if (kafka_space_must_gather(&session->space)) {
-        postpone_waiting(loop);
+    postpone_waiting(loop);
+    if (kafka_space_must_gather(&session->space))
         return;
-    }
     for (int isolate = 0; isolate < 2; isolate++) {
         begin_batch(loop, isolate, true);
         begin_batch(loop, isolate, false);
