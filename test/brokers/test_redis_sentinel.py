@@ -178,7 +178,6 @@ def test_a_failover_is_followed(shop, redis, number):
         assert witness.longest_seconds < 6
 
 
-@pytest.mark.skipif(not os.environ.get("BACKLOG_FULL"), reason="takes a minute")
 def test_a_server_that_is_monitored_in_the_place_of_another_is_found(tmp_path):
     """The former one lives on, and no failover is reported."""
     make_certificates(tmp_path)
