@@ -51,7 +51,7 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
 
 
 def test_the_log_of_a_worker_closes_where_its_page_ends(browser, stub):
-    """A rehearsal that is started again numbers its workers anew: it would be another one's log."""
+    """A rehearsal that is started again numbers its workers from 1 again: the log would be of another worker."""
     for instance in ("a", "b"):
         hello = f'event: hello\ndata: {{"mode": "rehearse", "instance": "{instance}"}}\n\n'
         worker = rows("workers", {"object": "shop/orders", "number": 1, "state": "running"})
