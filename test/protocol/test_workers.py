@@ -253,6 +253,7 @@ def test_of_a_log_the_end_is_shown(server, api, redis):
 
 def test_watch_lists_the_workers(server, api, redis):
     call_for(server, redis, "orders")
+    read_done(server, "orders")
     address = f"127.0.0.1:{server.http_port}"
 
     def watch(*arguments):

@@ -3,7 +3,7 @@
 
 # Each suite leaves a report (JUnit's XML), which tools/test_summary.py counts at the end.
 # Many of them wait: for a server of theirs that is silent, or for a time to pass.
-unit_suite() { unit_run "$1" "unit-$1" --parallel $((2 * jobs)) "${@:2}"; }
+unit_suite() { unit_run "$1" "unit-$1" --parallel $((3 * jobs)) "${@:2}"; }
 
 unit_run() {
     local preset=$1 report=$2 folder=$build/$1 launcher=()
@@ -51,7 +51,7 @@ pytest_suite() {
     local report=$1 folder=$2 enter=(env "BACKLOG=$build/asan/backlog")
     shift 2
     [[ " brokers examples " != *" $folder "* ]] || enter=(in_base)
-    BACKLOG_RELEASE=$build/release/backlog "${enter[@]}" python -m pytest -o "cache_dir=$build/pytest" --timeout 180 -ra --junit-xml "$build/reports/$report.xml" \
+    BACKLOG_RELEASE=$build/release/backlog "${enter[@]}" python -m pytest -o "cache_dir=$build/pytest/${report%-again}" --timeout 180 -ra --junit-xml "$build/reports/$report.xml" \
         "test/$folder" "$@"
 }
 
@@ -96,7 +96,7 @@ test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_su
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
 four_at_a_time=(--numprocesses=4 --dist=loadfile)
-six_at_a_time=(--numprocesses=6 --dist=loadfile)
+eight_at_a_time=(--numprocesses=8 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 image_suite() { (image) && python_suite image "$@"; }
 test_image() { suite image "image and workflows" image_suite "$@"; }
@@ -110,7 +110,7 @@ test_protocol() {
     if [ $# -gt 0 ]; then
         suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"
     else
-        suite protocol "protocol tests" python_suite protocol "${six_at_a_time[@]}" "--ignore=$ATTACKS"
+        suite protocol "protocol tests" python_suite protocol "${eight_at_a_time[@]}" "--ignore=$ATTACKS"
         suite attacks "attacks" pytest_twice attacks "${ATTACKS#test/}"
     fi
 }
@@ -119,7 +119,7 @@ test_docs() { suite docs "commands of the pages" python_suite docs --numprocesse
 test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
 # Screenshots are in build/screenshots.
 # One file has most of them, so they are shared test by test.
-test_web() { suite web "the dashboard in a real browser" python_suite web --numprocesses=3 --dist=worksteal "$@"; }
+test_web() { suite web "the dashboard in a real browser" python_suite web --numprocesses=4 --dist=worksteal "$@"; }
 # Beside other tests a fuzzer may get no time at all for minutes, and what it was working on then seems to take too long.
 # Such an input is the first of a second run. What crashed has failed.
 fuzz_suite() {
@@ -280,12 +280,18 @@ start_fuzz_aside() {
     (renice -n 19 "$BASHPID" >/dev/null && test_fuzz "$@") >"$build/fuzz.log" 2>&1 &
 }
 
+# They only compute, and their results are read at the end.
+start_charts_aside() {
+    reports+=(charts)
+    (renice -n 19 "$BASHPID" >/dev/null && test_charts) >"$build/charts.log" 2>&1 &
+}
+
 start_compilers_aside() {
     (renice -n 19 "$BASHPID" >/dev/null && { (keda_scalers) || true; (keda_stack) || true; }) >"$build/aside.log" 2>&1 &
 }
 
-FIRST_PARTS=(unit protocol charts web brokers)
-CI_PARTS=(unit protocol charts docs web fuzz brokers examples debian13 parity e2e)
+FIRST_PARTS=(charts unit protocol web brokers)
+CI_PARTS=(charts unit protocol docs web fuzz brokers examples debian13 parity e2e)
 ALL_PARTS=("${CI_PARTS[@]}" kerberos upgrade image)
 NAMED_PARTS=(upstream)
 
@@ -313,7 +319,7 @@ test_() {
             ;;
     esac
     [ ${#parts[@]} = 1 ] || [ $# = 0 ] || die "test: $size takes no arguments: $*"
-    rm -rf "$build/reports" "$build"/{fuzz,aside,base}.log "$build"/base.{ready,shown}
+    rm -rf "$build/reports" "$build"/{charts,fuzz,aside,base}.log "$build"/base.{ready,shown}
     mkdir -p "$build/reports"
     sanitizer_environment
     local builds_aside=
@@ -332,13 +338,14 @@ test_() {
     [[ $size != ci && $size != all ]] || start_compilers_aside
     for part in "${parts[@]}"; do
         case $size,$part in
-            ci,fuzz | all,fuzz) start_fuzz_aside "$@" ;;
+            first,charts | ci,charts | all,charts) start_charts_aside ;;
+            ci,fuzz | all,fuzz) start_fuzz_aside ;;
             ci,parity | all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
             first,brokers) test_brokers -m first ;;
             *) "test_$part" "$@" ;;
         esac
     done
     wait
-    cat "$build"/{fuzz,aside}.log 2>/dev/null || true
+    cat "$build"/{charts,fuzz,aside}.log 2>/dev/null || true
     python3 tools/test_summary.py "$build/reports" "$ready" "${reports[@]}"
 }

@@ -42,12 +42,12 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
     struct kafka_topic *known = kafka_batch_topic_for(batch, "jobs")->known;
     kafka_metadata_need_topic(metadata, known, clock_now_ms(), &need);
     kafka_metadata_request(metadata, &need, clock_now_ms());
-    known->used_ms = 1;
     kafka_mock_receive_metadata(metadata, &session->client, &need);
-    kafka_metadata_forget_old(metadata, clock_now_ms());
+    const int64_t later_ms = clock_now_ms() + KAFKA_FORGET_MS + 1;
+    kafka_metadata_forget_old(metadata, later_ms);
     assert_int_equal(known->partition_count, 1);
     kafka_batch_free(batch);
-    kafka_metadata_forget_old(metadata, clock_now_ms());
+    kafka_metadata_forget_old(metadata, later_ms);
     assert_int_equal(
         kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms())->received_ms, 0);
 }
