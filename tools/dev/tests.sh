@@ -273,17 +273,13 @@ start_builds_aside() {
     builds_aside=$!
 }
 
-# Fuzzers only need time: they take what the tests with brokers, which mostly wait, leave of the machine. So do the
-# compilers of what later parts need. A part that does not find it made makes it, or says why it cannot.
-start_fuzz_aside() {
-    reports+=(unit-fuzz)
-    (renice -n 19 "$BASHPID" >/dev/null && test_fuzz "$@") >"$build/fuzz.log" 2>&1 &
-}
-
-# They only compute, and their results are read at the end.
-start_charts_aside() {
-    reports+=(charts)
-    (renice -n 19 "$BASHPID" >/dev/null && test_charts) >"$build/charts.log" 2>&1 &
+# These only compute, and their results are read at the end: they take what tests that mostly wait leave of the machine.
+# So do the compilers of what later parts need. A part that does not find it made makes it, or says why it cannot.
+start_aside() {
+    local part=$1 report=$2
+    shift 2
+    reports+=("$report")
+    (renice -n 19 "$BASHPID" >/dev/null && "test_$part" "$@") >"$build/$part.log" 2>&1 &
 }
 
 start_compilers_aside() {
@@ -338,8 +334,8 @@ test_() {
     [[ $size != ci && $size != all ]] || start_compilers_aside
     for part in "${parts[@]}"; do
         case $size,$part in
-            first,charts | ci,charts | all,charts) start_charts_aside ;;
-            ci,fuzz | all,fuzz) start_fuzz_aside ;;
+            first,charts | ci,charts | all,charts) start_aside charts charts "$@" ;;
+            ci,fuzz | all,fuzz) start_aside fuzz unit-fuzz "$@" ;;
             ci,parity | all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
             first,brokers) test_brokers -m first ;;
             *) "test_$part" "$@" ;;
