@@ -15,6 +15,9 @@
 #include <jansson.h>
 #include <unistd.h>
 
+/* A table of its own, of at most so many triggers. */
+struct triggers *table_of(size_t max, bool has_rows);
+
 /* The loop whose turn lock a walk needs. */
 struct fake_loop {
     bool is_busy;       /* nothing runs under the turn lock */
