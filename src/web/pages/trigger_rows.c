@@ -39,15 +39,7 @@ struct trigger_rows {
     struct visited_list queries, objects;
 };
 
-/* ---- JSON by hand: thousands of rows are written under the turn lock ---- */
-
-static void add_string(struct text *text, const char *key, const char *value)
-{
-    if (value == NULL)
-        return;
-    text_addf(text, ",\"%s\":", key);
-    web_json_add(text, web_json_short(value), JSON_COMPACT);
-}
+/* ---- sums ---- */
 
 static void add_visited(struct visited_list *list, const struct visited *visited)
 {
@@ -84,6 +76,47 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
                     &(struct visited){.key = report->source.number,
                                       .waiting = report->snapshot.known.reading.waiting,
                                       .in_flight = report->snapshot.known.reading.in_flight});
+}
+
+/* KEDA takes the largest of an object's triggers. */
+static void add_up(struct trigger_rows *rows)
+{
+    struct trigger_totals *totals = &rows->totals;
+    struct visited_list *queries = &rows->queries;
+    struct visited_list *objects = &rows->objects;
+    if (queries->count > 0)
+        qsort(queries->items, queries->count, sizeof(*queries->items), by_key);
+    if (objects->count > 0)
+        qsort(objects->items, objects->count, sizeof(*objects->items), by_key);
+    for (size_t i = 0; i < queries->count; i++) {
+        const struct visited *visited = &queries->items[i];
+        if (i > 0 && visited->key == visited[-1].key)
+            continue;
+        totals->has_waiting |= isfinite(visited->waiting);
+        totals->has_in_flight |= isfinite(visited->in_flight);
+        totals->waiting += isfinite(visited->waiting) ? visited->waiting : 0;
+        totals->in_flight += isfinite(visited->in_flight) ? visited->in_flight : 0;
+    }
+    totals->has_replicas = totals->triggers == 0 || objects->count > 0;
+    for (size_t i = 0; i < objects->count;) {
+        double replicas = 0;
+        uint64_t key = objects->items[i].key;
+        for (; i < objects->count && objects->items[i].key == key; i++)
+            replicas = fmax(replicas, objects->items[i].replicas);
+        totals->replicas += replicas;
+    }
+    queries->count = objects->count = 0;
+    rows->has_totals = true;
+}
+
+/* ---- JSON by hand: thousands of rows are written under the turn lock ---- */
+
+static void add_string(struct text *text, const char *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    text_addf(text, ",\"%s\":", key);
+    web_json_add(text, web_json_short(value), JSON_COMPACT);
 }
 
 static void add_field(const struct trigger_field *field, const struct trigger_figures *figures,
@@ -145,6 +178,8 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
     text_add(fixed, "}");
 }
 
+/* ---- the walk ---- */
+
 static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct trigger_rows *rows = context;
@@ -159,37 +194,6 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
     if (!live_tables_seek(rows->tables, LIVE_TRIGGERS, trigger->id))
         write_fixed(trigger, &fixed);
     live_tables_row(rows->tables, LIVE_TRIGGERS, trigger->id, fixed.bytes, live.bytes);
-}
-
-/* KEDA takes the largest of an object's triggers. */
-static void add_up(struct trigger_rows *rows)
-{
-    struct trigger_totals *totals = &rows->totals;
-    struct visited_list *queries = &rows->queries;
-    struct visited_list *objects = &rows->objects;
-    if (queries->count > 0)
-        qsort(queries->items, queries->count, sizeof(*queries->items), by_key);
-    if (objects->count > 0)
-        qsort(objects->items, objects->count, sizeof(*objects->items), by_key);
-    for (size_t i = 0; i < queries->count; i++) {
-        const struct visited *visited = &queries->items[i];
-        if (i > 0 && visited->key == visited[-1].key)
-            continue;
-        totals->has_waiting |= isfinite(visited->waiting);
-        totals->has_in_flight |= isfinite(visited->in_flight);
-        totals->waiting += isfinite(visited->waiting) ? visited->waiting : 0;
-        totals->in_flight += isfinite(visited->in_flight) ? visited->in_flight : 0;
-    }
-    totals->has_replicas = totals->triggers == 0 || objects->count > 0;
-    for (size_t i = 0; i < objects->count;) {
-        double replicas = 0;
-        uint64_t key = objects->items[i].key;
-        for (; i < objects->count && objects->items[i].key == key; i++)
-            replicas = fmax(replicas, objects->items[i].replicas);
-        totals->replicas += replicas;
-    }
-    queries->count = objects->count = 0;
-    rows->has_totals = true;
 }
 
 struct trigger_rows *trigger_rows_new(struct live_tables *tables)
