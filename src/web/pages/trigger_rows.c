@@ -78,16 +78,16 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
                                       .in_flight = report->snapshot.known.reading.in_flight});
 }
 
-/* KEDA takes the largest of an object's triggers. */
-static void add_up(struct trigger_rows *rows)
+static void sort(struct visited_list *list)
 {
-    struct trigger_totals *totals = &rows->totals;
-    struct visited_list *queries = &rows->queries;
-    struct visited_list *objects = &rows->objects;
-    if (queries->count > 0)
-        qsort(queries->items, queries->count, sizeof(*queries->items), by_key);
-    if (objects->count > 0)
-        qsort(objects->items, objects->count, sizeof(*objects->items), by_key);
+    if (list->count > 0)
+        qsort(list->items, list->count, sizeof(*list->items), by_key);
+}
+
+/* What several triggers measure counts once. */
+static void add_up_queries(struct visited_list *queries, struct trigger_totals *totals)
+{
+    sort(queries);
     for (size_t i = 0; i < queries->count; i++) {
         const struct visited *visited = &queries->items[i];
         if (i > 0 && visited->key == visited[-1].key)
@@ -97,6 +97,12 @@ static void add_up(struct trigger_rows *rows)
         totals->waiting += isfinite(visited->waiting) ? visited->waiting : 0;
         totals->in_flight += isfinite(visited->in_flight) ? visited->in_flight : 0;
     }
+}
+
+/* KEDA takes the largest of an object's triggers. */
+static void add_up_objects(struct visited_list *objects, struct trigger_totals *totals)
+{
+    sort(objects);
     totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
         double replicas = 0;
@@ -105,7 +111,12 @@ static void add_up(struct trigger_rows *rows)
             replicas = fmax(replicas, objects->items[i].replicas);
         totals->replicas += replicas;
     }
-    queries->count = objects->count = 0;
+}
+
+static void add_up(struct trigger_rows *rows)
+{
+    add_up_queries(&rows->queries, &rows->totals);
+    add_up_objects(&rows->objects, &rows->totals);
     rows->has_totals = true;
 }
 
