@@ -22,8 +22,9 @@ enum { MAX_CONNECTIONS = 64 };
  * their request. */
 enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 
-/* What a client sends behind its request is read by nobody, and stays in the kernel. */
-enum { MAX_UNREAD_BYTES = 2 * WEB_CONNECTION_MAX_HEADER_BYTES };
+/* What a client sends behind its request is read by nobody, and stays in the kernel. More than the
+ * longest header, which is refused then. */
+enum { MAX_UNREAD_BYTES = WEB_CONNECTION_MAX_HEADER_BYTES + (4 << 10) };
 
 /* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
 enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };

@@ -21,7 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WEB_CONNECTION_MAX_HEADER_BYTES = 8192 };
+/* Of a request. A proxy in front of the server passes on the cookies in which it keeps its session:
+ * of oauth2-proxy two or three with 4 KiB each are usual. */
+enum { WEB_CONNECTION_MAX_HEADER_BYTES = 32 << 10 };
 
 struct evconnlistener;
 struct evhttp;
