@@ -164,6 +164,12 @@ static uint64_t calls_of(void *context)
     return run_loop_call(context, count_calls, &count) ? count.calls : UINT64_MAX;
 }
 
+static json_t *count_workers(void *context)
+{
+    const struct http_port *port = context;
+    return worker_pages_count(port->parts.workers);
+}
+
 /* What the page knows of the server before it shows anything. */
 static char *make_hello(const struct http_port *port)
 {
@@ -190,6 +196,7 @@ static void make_dashboard(struct http_port *port)
         .engine = port->parts.engine,
         .hello = port->hello,
         .count_calls = calls_of,
+        .count_workers = worker_pages_have_pods(port->parts.workers) ? count_workers : NULL,
         .context = port,
     };
     port->dashboard = dashboard_new(&settings);

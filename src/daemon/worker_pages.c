@@ -147,6 +147,23 @@ static bool find_objects(struct worker_pages_search *search)
     return trigger_walk_all(walk, add_found, search);
 }
 
+/* Visits what is known of each object, and frees those that the search found. False: the walk did
+ * not finish. */
+static bool view_objects(struct worker_pages_search *search,
+                         void (*visit)(void *context, const struct worker_view *view),
+                         void *context)
+{
+    bool has_run = find_objects(search);
+    for (size_t i = 0; i < search->count; i++) {
+        struct scaled_object_ref *found = &search->objects[i];
+        search->has_more |= !worker_monitor_view(search->workers->monitor, found->namespace,
+                                                 found->name, visit, context);
+        free(found->namespace);
+        free(found->name);
+    }
+    return has_run;
+}
+
 /* ---- JSON ---- */
 
 static json_t *worker_json(const struct worker *worker)
@@ -194,64 +211,55 @@ static void add_object(void *context, const struct worker_view *view)
 /* ---- how many there are ---- */
 
 /* What is not known is in no sum. */
-struct worker_summary {
+struct worker_count {
     size_t objects, unread; /* of these: not yet, or it failed last */
     size_t running, pods;   /* of the others */
     bool are_bounds;        /* not all objects are known, or not all pods of one */
     int64_t oldest_ms;      /* the age of what is summed up */
 };
 
-static void add_to_summary(void *context, const struct worker_view *view)
+static void add_to_count(void *context, const struct worker_view *view)
 {
-    struct worker_summary *summary = context;
-    summary->objects++;
+    struct worker_count *count = context;
+    count->objects++;
     if (view->read_ms == 0 || error_is_set(view->error)) {
-        summary->unread++;
+        count->unread++;
         return;
     }
     for (size_t i = 0; i < view->list->count; i++)
-        summary->running += text_equal(view->list->items[i].state, "Running");
-    summary->pods += view->list->count;
-    summary->are_bounds |= view->list->has_more;
-    summary->oldest_ms = MAX(summary->oldest_ms, clock_now_ms() - view->read_ms);
+        count->running += text_equal(view->list->items[i].state, "Running");
+    count->pods += view->list->count;
+    count->are_bounds |= view->list->has_more;
+    count->oldest_ms = MAX(count->oldest_ms, clock_now_ms() - view->read_ms);
 }
 
-static json_t *summary_json(const struct worker_summary *summary)
+static json_t *count_json(const struct worker_count *count)
 {
-    bool is_known = summary->objects > summary->unread;
+    bool is_known = count->objects > count->unread;
     json_t *json = json_object();
-    web_json_set(json, "running",
-                 is_known ? json_integer((json_int_t)summary->running) : json_null());
-    web_json_set(json, "pods", is_known ? json_integer((json_int_t)summary->pods) : json_null());
-    web_json_set(json, "objects", json_integer((json_int_t)summary->objects));
-    web_json_set(json, "unread", json_integer((json_int_t)summary->unread));
-    web_json_set(json, "areBounds", json_boolean(summary->are_bounds));
-    web_json_set(json, "oldestSecondsAgo",
-                 is_known ? web_json_seconds(summary->oldest_ms) : json_null());
+    web_json_set(json, "running", is_known ? json_integer((json_int_t)count->running) : NULL);
+    web_json_set(json, "pods", is_known ? json_integer((json_int_t)count->pods) : NULL);
+    web_json_set(json, "objects", json_integer((json_int_t)count->objects));
+    web_json_set(json, "unread", json_integer((json_int_t)count->unread));
+    web_json_set(json, "areBounds", json_boolean(count->are_bounds));
+    web_json_set(json, "oldestSecondsAgo", is_known ? web_json_seconds(count->oldest_ms) : NULL);
     return json;
+}
+
+json_t *worker_pages_count(const struct worker_pages *workers)
+{
+    struct worker_pages_search search = {.workers = workers};
+    struct worker_count count = {0};
+    if (!view_objects(&search, add_to_count, &count))
+        return NULL;
+    count.are_bounds |= search.has_more;
+    return count_json(&count);
 }
 
 /* ---- the pages ---- */
 
 static const char not_listed[] =
     "no workers are listed: --workers (the chart's workers.namespaces) is not set";
-
-/* Visits what is known of each object, and frees those that the search found. False: the walk did
- * not finish. */
-static bool view_objects(struct worker_pages_search *search,
-                         void (*visit)(void *context, const struct worker_view *view),
-                         void *context)
-{
-    bool has_run = find_objects(search);
-    for (size_t i = 0; i < search->count; i++) {
-        struct scaled_object_ref *found = &search->objects[i];
-        search->has_more |= !worker_monitor_view(search->workers->monitor, found->namespace,
-                                                 found->name, visit, context);
-        free(found->namespace);
-        free(found->name);
-    }
-    return has_run;
-}
 
 void worker_pages_list(void *context, const struct page_request *request,
                        struct page_response *response)
@@ -264,20 +272,11 @@ void worker_pages_list(void *context, const struct page_request *request,
     struct worker_pages_search search = {.workers = workers,
                                          .namespace = page_request_parameter(request, "namespace"),
                                          .name = page_request_parameter(request, "name")};
-    _cleanup_(json_done) json_t *page = NULL;
-    bool has_run;
-    if (page_request_parameter(request, "summary") != NULL) {
-        struct worker_summary summary = {0};
-        has_run = view_objects(&search, add_to_summary, &summary);
-        summary.are_bounds |= search.has_more;
-        page = summary_json(&summary);
-    } else {
-        json_t *list = json_array();
-        page = json_object();
-        web_json_set(page, "objects", list);
-        has_run = view_objects(&search, add_object, list);
-        web_json_set(page, "hasMore", json_boolean(search.has_more));
-    }
+    _cleanup_(json_done) json_t *page = json_object();
+    json_t *list = json_array();
+    web_json_set(page, "objects", list);
+    bool has_run = view_objects(&search, add_object, list);
+    web_json_set(page, "hasMore", json_boolean(search.has_more));
     if (has_run)
         web_json_respond(response, page);
     else

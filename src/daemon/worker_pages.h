@@ -1,10 +1,10 @@
 /*
  * --workers and --kubernetes-hpa, for people. The workers of the ScaledObjects and ScaledJobs that
  * KEDA calls for, in the listed namespaces, as pages of the HTTP port. They are read from the
- * Kubernetes API only while somebody asks for them.
+ * Kubernetes API only while somebody asks for them, or for how many there are: the dashboard's
+ * figures have that.
  *
  *     /api/workers?namespace=shop&name=orders   the pods of each object, or of this one
- *     /api/workers?summary                      how many there are
  *     /api/workers/shop/POD/log                 the end of a pod's log, as text; 202: not read yet
  *     /api/replicas/shop/orders                 how many replicas the HPA of an object counts
  *
@@ -20,6 +20,7 @@
 #include "web/content/trigger_walk.h"
 #include "web/web.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
 struct worker_pages;
@@ -38,6 +39,10 @@ void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *wa
 
 /* NULL is harmless. */
 void worker_pages_free(struct worker_pages *workers);
+
+/* Makes an object that says how many pods there are; the caller owns it. NULL: the walk over the
+ * triggers did not finish. Only for worker_pages_have_pods(). */
+json_t *worker_pages_count(const struct worker_pages *workers);
 
 /* For web_page; `context` is the workers, or NULL: they are not listed, which is 404. */
 void worker_pages_list(void *context, const struct page_request *request,

@@ -71,10 +71,10 @@
  *   (workers.js)                                   and the        what the server could not read an
  *                                                  response       error with its age, and that of
  *                                                                 what it read 15 s ago or earlier
- *   card of workers       each 5 s                 that, and 5 s  a dash after 15 s; of objects
- *   (worker_counts.js)                             and the        that the server could not read
- *                                                  response       how many, and that of what it
- *                                                                 read 30 s ago or earlier
+ *   card of workers       as the figures           that, and as   as the figures; of objects that
+ *   (cards.js)                                     workers        the server could not read how
+ *                                                                 many, and that of what it read
+ *                                                                 30 s ago or earlier
  *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js); at
  *   (log_dialog.js)                                with 1 s       first it may be what somebody saw
  *                                                                 60 s ago

@@ -177,21 +177,19 @@ def test_without_a_right_there_is_an_error_and_what_was_known_stays(server, api,
     wait_until(lambda: objects(server)["orders"]["error"] is None, SECONDS, "the right")
 
 
-def test_how_many_there_are_is_a_summary(server, api, redis):
+def test_how_many_there_are_is_among_the_figures_of_the_server(server, api, redis):
     """What is not read is in no sum."""
-    def summary():
-        found = get(server, "/api/workers?summary").json()
+    def count():
+        found = get(server, "/api/server").json()["workers"]
         assert found.keys() == {"running", "pods", "objects", "unread", "areBounds", "oldestSecondsAgo"}
         return found
-    assert summary() == {"running": None, "pods": None, "objects": 0, "unread": 0, "areBounds": False, "oldestSecondsAgo": None}
+    assert count() == {"running": None, "pods": None, "objects": 0, "unread": 0, "areBounds": False, "oldestSecondsAgo": None}
     call_for(server, redis, "orders", "reports")
-    found = wait_until(lambda: (summary()["unread"] == 0) and summary(), SECONDS, "both")  # that somebody asks begins the reading
+    found = wait_until(lambda: (count()["unread"] == 0) and count(), SECONDS, "both")  # that somebody asks begins the reading
     assert [found[key] for key in ("running", "pods", "objects", "areBounds")] == [2, 3, 2, False]
     assert 0 <= found["oldestSecondsAgo"] < 10
-    one = get(server, "/api/workers?summary&namespace=shop&name=orders").json()
-    assert [one[key] for key in ("running", "pods", "objects")] == [1, 2, 1]
     api.refused = {"scaledobjects", "/pods"}
-    found = wait_until(lambda: (summary()["unread"] == 2) and summary(), SECONDS, "the refusal")
+    found = wait_until(lambda: (count()["unread"] == 2) and count(), SECONDS, "the refusal")
     assert found["running"] is None and found["pods"] is None and found["oldestSecondsAgo"] is None
 
 
@@ -204,7 +202,7 @@ def test_pods_that_do_not_respond_hold_no_other_object_up(server, api, redis):
             api.pods[f"scaledjob.keda.sh/name={name}"] = [pod(f"{name}-x", running(), scraped)]
         call_for(server, redis, "orders", *names)
         began = time.monotonic()
-        wait_until(lambda: get(server, "/api/workers?summary").json()["unread"] == 0, SECONDS, "all of them")
+        wait_until(lambda: get(server, "/api/server").json()["workers"]["unread"] == 0, SECONDS, "all of them")
         assert time.monotonic() - began < 10
         assert read_done(server, "orders")["workers"][0]["done"] == 37
         time.sleep(8)

@@ -54,6 +54,40 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     dashboard_free(dashboard);
 }
 
+static json_t *count_workers(void *context)
+{
+    const bool *is_busy = context;
+    return *is_busy ? NULL : json_pack("{s:i}", "running", 3);
+}
+
+/* Without it they would be taken for those of a server that lists no workers. */
+static void figures_have_the_number_of_workers_or_are_not_given(void **state)
+{
+    (void)state;
+    bool is_busy = true;
+    struct dashboard *dashboard =
+        dashboard_new(&(struct dashboard_settings){.walk = walk_of_triggers(NULL),
+                                                   .engine = engine,
+                                                   .hello = "{}",
+                                                   .count_calls = no_calls,
+                                                   .count_workers = count_workers,
+                                                   .context = &is_busy});
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables);
+    _cleanup_(text_done) struct text piece = {0};
+    assert_true(live_tables_stream.update(tables) >= 5000);
+    assert_false(live_tables_stream.write(tables, reader, &piece));
+    assert_int_equal(piece.length, 0);
+    assert_true(isnan(figure_of_server(dashboard, "triggers")));
+    is_busy = false;
+    assert_in_range(live_tables_stream.update(tables), 1000, 4999);
+    live_tables_stream.write(tables, reader, &piece);
+    assert_non_null(strstr(piece.bytes, "\"workers\":{\"running\":3}"));
+    assert_true(figure_of_server(dashboard, "triggers") == 0);
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
 /* Counting them takes a turn of the loop, and over a short time a rate says little. */
 static void calls_are_counted_at_most_about_once_per_second(void **state)
 {
@@ -212,6 +246,7 @@ int main(void)
     recent_log_start();
     const struct CMUnitTest tests[] = {
         TEST(figures_are_of_all_triggers_or_not_given),
+        TEST(figures_have_the_number_of_workers_or_are_not_given),
         TEST(calls_are_counted_at_most_about_once_per_second),
         TEST(a_point_that_cannot_be_counted_is_missing_in_the_trend),
         TEST(an_update_that_failed_is_tried_again_after_seconds),

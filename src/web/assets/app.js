@@ -9,8 +9,7 @@
 //   store             what is known of the server, and who wants to know of changes
 //   requests          a request to the server
 //   poll              what the server is asked for again and again
-//   worker_counts     how many workers a cluster has
-//   trend             the server's figures, now and in the last hour
+//   trend             the server's figures in the last hour
 //   updates           what each event of the server changes in the store
 //   stream            the connection that events come over, and how old they are
 //   top               what is above every page: links, status, version

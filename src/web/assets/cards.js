@@ -4,16 +4,14 @@
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
 import { hasServer, isRehearsal, store } from "./store.js";
-import { figuresNow } from "./trend.js";
-import { countWorkers } from "./worker_counts.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
 const MAX_WORKERS_AGE_SECONDS = 30; // of a count of what runs now: older ones are said to be
 
-const hasPods = () => store.hello.hasWorkers === true; // a cluster's workers, read while this page is open
+const hasPods = () => store.hello.hasWorkers === true; // of a cluster
 
-// What is unknown is in no sum.
+// Triggers without a value: no sum has them.
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 
 // A source may count no messages, or none in flight.
@@ -28,8 +26,7 @@ const noteOfSum = (s, note) => (doubts(s).length > 0 ? `triggers: ${doubts(s).jo
 
 const noteOfQueries = (s) => (s.queries == null ? "" : reported(s, s.waiting, plural(s.queries, "query", "queries")));
 
-// What is not known is in no count.
-function noteOfPods({ pods, objects, unread, oldestSecondsAgo }) {
+function noteOfPods({ pods, objects, unread, oldestSecondsAgo } = {}) {
   const notes = [];
   if (pods != null) notes.push(`of ${plural(pods, "pod")}`);
   if (unread > 0) notes.push(`${number(unread)} of ${plural(objects, "object")} not read`);
@@ -38,37 +35,42 @@ function noteOfPods({ pods, objects, unread, oldestSecondsAgo }) {
 }
 
 function noteOfWorkers(s) {
-  if (!isRehearsal()) return noteOfPods(s);
+  if (!isRehearsal()) return noteOfPods(s.workers);
   if (s.current == null) return "";
   const stopping = [...store.tables.workers.values()].filter(({ state }) => state === "stopping").length;
   const replicas = plural(s.current, "replica");
   return stopping === 0 ? `of ${replicas}` : `${replicas}, ${number(stopping)} stopping`;
 }
 
-// Before the first worker none has done a job. One that has not written how many it has done may have done some.
-const jobsDone = (s) => s.jobsDone ?? (store.tables.workers.size === 0 ? 0 : null);
+// Processes of a rehearsal, or the pods of a cluster, of which not all may be counted.
+const runningWorkers = (s) => (isRehearsal() ? s.runningWorkers : s.workers?.running) ?? null;
+const textOfWorkers = (running, { workers }) =>
+  (running != null && workers?.areBounds ? "≥ " : "") + compact(running);
 
+// Before the first worker none has done a job. One that has not written how many it has done may have done some.
+const textOfJobs = (done) => compact(done ?? (store.tables.workers.size === 0 ? 0 : null));
+
+// figure(figures): what the card shows of the server's, and its curve of former ones. text(figure, figures).
 const cards = [
-  { key: "waiting", isShown: hasServer, label: "Waiting", text: (s) => compact(s.waiting),
+  { label: "Waiting", isShown: hasServer, figure: (s) => s.waiting, text: compact,
     note: (s) => noteOfSum(s, noteOfQueries(s)) },
-  { key: "inFlight", isShown: hasServer, label: "In flight", text: (s) => compact(s.inFlight),
+  { label: "In flight", isShown: hasServer, figure: (s) => s.inFlight, text: compact,
     note: (s) => noteOfSum(s, reported(s, s.inFlight, "unacknowledged")) },
-  { key: "runningWorkers", isShown: () => isRehearsal() || hasPods(), label: "Running workers",
-    text: (s) => (s.areBounds && s.runningWorkers != null ? "≥ " : "") + compact(s.runningWorkers),
+  { label: "Running workers", isShown: () => isRehearsal() || hasPods(), figure: runningWorkers, text: textOfWorkers,
     note: noteOfWorkers },
-  { key: "jobsDone", label: "Done by workers", isShown: isRehearsal, text: (s) => compact(jobsDone(s)),
+  { label: "Done by workers", isShown: isRehearsal, figure: (s) => s.jobsDone, text: textOfJobs,
     note: () => "as they write" },
-  { key: "active", label: "Active triggers", text: (s) => number(s.active),
+  { label: "Active triggers", figure: (s) => s.active, text: number,
     note: (s) => [`of ${number(s.triggers)}`, ...doubts(s)].join(", ") },
-  { key: "replicas", isShown: hasServer, label: "Replicas wanted", text: (s) => compact(s.replicas),
+  { label: "Replicas wanted", isShown: hasServer, figure: (s) => s.replicas, text: compact,
     note: (s) => noteOfSum(s, "without min and max") },
-  { key: "consumed", isShown: hasServer, label: "Consumed", text: (s) => compact(s.consumed),
+  { label: "Consumed", isShown: hasServer, figure: (s) => s.consumed, text: compact,
     note: (s) => reported(s, s.consumed, "since start, at least") },
-  { key: "callsPerSecond", isShown: hasServer, label: "Calls per second", text: (s) => rate(s.callsPerSecond),
+  { label: "Calls per second", isShown: hasServer, figure: (s) => s.callsPerSecond, text: (calls) => rate(calls),
     note: () => "of KEDA" },
-  { key: "cpu", isShown: hasServer, label: "CPU", text: (s) => percent(s.cpu),
+  { label: "CPU", isShown: hasServer, figure: (s) => s.cpu, text: percent,
     note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
-  { key: "memory", isShown: hasServer, label: "Memory", text: (s) => bytes(s.memory),
+  { label: "Memory", isShown: hasServer, figure: (s) => s.memory, text: bytes,
     note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
@@ -104,22 +106,19 @@ export function makeCards() {
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
-  const counting = hasPods() ? countWorkers() : null;
   return {
     element,
-    close: () => counting?.close(),
     draw() {
-      const { trend } = store;
-      const figures = figuresNow();
+      const { trend, server } = store;
       const isDrawn = trend.length > 1;
       for (const { card, value, note, path, peak, from } of made) {
-        setText(value, card.text(figures));
-        setText(note, card.note(figures));
+        setText(value, card.text(card.figure(server), server));
+        setText(note, card.note(server));
         const drawn = isDrawn
-          ? curve(trend.map((point) => [point.time, point[card.key] ?? null]))
+          ? curve(trend.map((figures) => [figures.time, card.figure(figures) ?? null]))
           : { path: "", peak: null };
         if (path.getAttribute("d") !== drawn.path) path.setAttribute("d", drawn.path);
-        setText(peak, drawn.peak == null ? "" : `max ${card.text({ [card.key]: drawn.peak })}`);
+        setText(peak, drawn.peak == null ? "" : `max ${card.text(drawn.peak, {})}`);
         setText(from, isDrawn ? `${clock(trend[0].time).slice(0, 5)} ${zone()}` : "");
       }
     },

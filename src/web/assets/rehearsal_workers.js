@@ -55,7 +55,6 @@ export function rehearsalWorkersPage() {
     },
     close() {
       log?.close();
-      cards.close();
       table.destroy();
     },
   };

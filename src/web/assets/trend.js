@@ -4,24 +4,17 @@ import { serverNow } from "./clock.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
 import { changed, store } from "./store.js";
-import { workerCounts } from "./worker_counts.js";
 
 const SECONDS = 3600;
 const POINTS = 240; // at most about so many: the longer the trend, the farther apart
 const RETRY_MS = 15000;
 let asking = null;
 
-// The figures that are known now: of a cluster with the count of its workers, as a rehearsal's server has it.
-export function figuresNow() {
-  const { running, ...rest } = workerCounts();
-  return running === undefined ? store.server : { ...store.server, ...rest, runningWorkers: running };
-}
-
 export function addPoint() {
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / POINTS) : 0;
   if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
-  trend.push({ ...figuresNow(), time: serverNow() });
+  trend.push({ ...store.server, time: serverNow() });
   while (trend[0].time < serverNow() - SECONDS) trend.shift();
 }
 

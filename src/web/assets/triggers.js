@@ -247,7 +247,6 @@ export function triggersPage() {
     draw,
     close() {
       clearInterval(timer);
-      cards.close();
       table.destroy();
     },
   };

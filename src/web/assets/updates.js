@@ -5,7 +5,6 @@ import { plural } from "./format.js";
 import { takeInstance } from "./instance.js";
 import { hasServer, noTables, store } from "./store.js";
 import { addPoint, beginTrend } from "./trend.js";
-import { forgetWorkerCounts } from "./worker_counts.js";
 
 const MAX_LOG_LINES = 2000;
 
@@ -15,7 +14,6 @@ const MAX_LOG_LINES = 2000;
 let incoming = store.tables;
 
 function forgetAll() {
-  forgetWorkerCounts();
   Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, trend: [], log: [] });
 }
 

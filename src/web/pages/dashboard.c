@@ -25,6 +25,21 @@ struct dashboard {
     struct server_figures *figures;
 };
 
+/* With the totals that were counted last. NULL: the server's loop did not have the time. */
+static json_t *make_figures(const struct dashboard *dashboard, int64_t now_ms)
+{
+    const struct dashboard_settings *settings = &dashboard->settings;
+    bool has_workers = settings->count_workers != NULL;
+    json_t *workers = has_workers ? settings->count_workers(settings->context) : NULL;
+    if (has_workers && workers == NULL)
+        return NULL;
+    json_t *figures =
+        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
+    if (has_workers)
+        web_json_set(figures, "workers", workers);
+    return figures;
+}
+
 /* ---- the tables ---- */
 
 /* False: the server's loop did not have the time. */
@@ -34,9 +49,10 @@ static bool update_tables(struct dashboard *dashboard, struct live_tables *table
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return false;
     connection_rows_update(tables, dashboard->settings.engine);
-    _cleanup_(memory_free) char *server = web_json_compact(
-        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms),
-        WEB_JSON_STREAM_DIGITS);
+    json_t *figures = make_figures(dashboard, now_ms);
+    if (figures == NULL)
+        return false;
+    _cleanup_(memory_free) char *server = web_json_compact(figures, WEB_JSON_STREAM_DIGITS);
     live_tables_server(tables, server);
     return true;
 }
@@ -115,13 +131,12 @@ void dashboard_server(void *context, const struct page_request *request,
 {
     struct dashboard *dashboard = context;
     (void)request;
-    if (!count(dashboard)) {
+    _cleanup_(json_done) json_t *server =
+        count(dashboard) ? make_figures(dashboard, clock_now_ms()) : NULL;
+    if (server != NULL)
+        web_json_respond(response, server);
+    else
         trigger_walk_refuse_busy(response);
-        return;
-    }
-    _cleanup_(json_done) json_t *server = server_figures_json(
-        dashboard->figures, trigger_rows_totals(dashboard->rows), clock_now_ms());
-    web_json_respond(response, server);
 }
 
 void dashboard_connections(void *context, const struct page_request *request,

@@ -20,6 +20,9 @@
 #include "web/content/trigger_walk.h"
 #include "web/http/page.h"
 
+#include <jansson.h>
+#include <stdint.h>
+
 struct dashboard;
 
 struct dashboard_settings {
@@ -28,7 +31,10 @@ struct dashboard_settings {
     const char *hello; /* JSON, for the tables */
     /* How many calls have ended; UINT64_MAX: unknown now. */
     uint64_t (*count_calls)(void *context);
-    void *context;
+    /* NULL, or makes the member "workers" of the figures. It returns NULL where the server's loop
+     * does not have the time. */
+    json_t *(*count_workers)(void *context);
+    void *context; /* of both */
 };
 
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
