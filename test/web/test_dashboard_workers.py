@@ -3,6 +3,7 @@
 import json
 import time
 
+from support.pages.modules import run_in_node
 from support.pages.stub import FIGURES, rows
 
 
@@ -61,3 +62,53 @@ def test_the_log_of_a_worker_closes_where_its_page_ends(browser, stub):
         browser.wait_for_text("shop/orders, worker 1", "dialog")
     browser.evaluate("location.hash = '#/log'")
     browser.wait("document.querySelector('dialog') === null")
+
+
+def test_a_long_log_goes_on_where_it_was_read(browser, stub):
+    """The server has the end of a log. Where it is longer, all of it was replaced each second: no selection stayed, nor the place."""
+    hello = 'event: hello\ndata: {"mode": "rehearse"}\n\n'
+    worker = rows("workers", {"object": "shop/orders", "number": 1, "state": "running"})
+    stub.readers[0].put(hello + worker + FIGURES + "event: ready\ndata: {}\n\n")
+    browser.evaluate("""(() => {
+        const { fetch } = window;
+        window.lines = (from, to) => Array.from({ length: to - from }, (_, index) => `line ${from + index}\\n`).join('');
+        window.log = lines(0, 400);
+        window.fetch = async (path, options) => (path.endsWith('/log') ? new Response(log) : fetch(path, options));
+    })()""")
+    browser.wait("document.querySelector('tbody button') !== null")
+    browser.click("tbody tr:not(.space) button")
+    browser.wait_for_text("line 399", "dialog pre")
+    browser.evaluate("""(() => {
+        window.pre = document.querySelector('dialog pre');
+        pre.scrollTop = 1000;
+        const [{ firstChild: text }, at] = [pre, pre.textContent.indexOf('line 99')];
+        getSelection().setBaseAndExtent(text, at, text, at + 7);
+        log = lines(7, 407).slice(3);  // in the middle of a line
+    })()""")
+    browser.wait_for_text("line 406", "dialog pre")
+    assert browser.evaluate("[pre.textContent === lines(0, 407), pre.scrollTop, getSelection().toString()]") == [True, 1000, "line 99"]
+    browser.evaluate("pre.scrollTop = pre.scrollHeight; log = lines(1000, 1400)")  # many at once, or the worker was started again
+    browser.wait_for_text("line 1399", "dialog pre")
+    assert "line 406\n\n[Lines are missing here, or the worker was started again.]\n\nline 1000\n" in browser.evaluate("pre.textContent")
+    assert browser.evaluate("pre.scrollTop + pre.clientHeight >= pre.scrollHeight - 1")  # whoever is at the end follows it
+    browser.evaluate("""(() => {  // for hours
+        window.number = 1400;
+        window.timer = setInterval(() => { log = lines(number, number += 40000); }, 1100);
+    })()""")
+    browser.wait("number > 300000")
+    browser.evaluate("clearInterval(timer)")
+    browser.wait("pre.textContent.endsWith(`line ${number - 1}\\n`)")
+    assert browser.evaluate("pre.textContent.length") < 2 << 20
+    assert browser.axe() == []
+
+
+def test_what_a_log_has_after_what_is_shown():
+    cases = [("", "a\n", "a\n"), ("a\nb\n", "a\nb\n", ""), ("a\nb\n", "a\nb\nc\n", "c\n"),
+             ("a\nb\n", "?\nb\nc\n", "c\n"),  # its first line has lost its beginning
+             ("a\nb\nlong", "\nb\nlonger\n", "er\n"),  # a line that was not complete
+             ("t\nt\nt\n", "\nt\nt\n", ""),  # nothing, or as many as are lost
+             ("a\nb\n", "x\ny\n", None), ("a\nb\n", "other", None)]
+    assert run_in_node(f"""
+        const {{ partAfter }} = await import('./log_dialog.js');
+        return {json.dumps([case[:2] for case in cases])}.map(([shown, body]) => partAfter(shown, body));
+    """) == [case[2] for case in cases]

@@ -5,30 +5,64 @@ import { poll } from "./poll.js";
 import { getText } from "./requests.js";
 
 const EVERY_MS = 1000;
+const MAX_SHOWN = 1 << 20; // characters: somebody may read a log for hours
+const GAP = "\n[Lines are missing here, or the worker was started again.]\n\n";
 
-// `path` is where the log is, as text; 202: it is being read. The caller, a page, calls close() of what this returns
-// when it ends.
-export function openLog(title, path) {
+// The server has the end of a log. What of `body` comes after `shown`, which ends with an earlier end of it; null: the
+// two have nothing in common.
+export function partAfter(shown, body) {
+  if (body.startsWith(shown)) return body.slice(shown.length);
+  const begin = body.indexOf("\n") + 1; // the line before it may have lost its beginning
+  const lastLine = shown.slice(shown.lastIndexOf("\n", shown.length - 2) + 1);
+  if (begin === 0) return null;
+  // The last place first: of lines that repeat, as few as possible are new.
+  for (let at = body.lastIndexOf(lastLine); at >= begin; at = body.lastIndexOf(lastLine, at - 1)) {
+    const end = at + lastLine.length;
+    if (shown.endsWith(body.slice(begin, end))) return body.slice(end);
+  }
+  return null;
+}
+
+// `path` is where the log is, as text; 202: it is being read. `note`: what is known of the worker, above its log. The
+// caller, a page, calls close() of what this returns when it ends.
+export function openLog(title, path, note) {
   const text = el("pre", { tabindex: "0" }, "Loading …");
   // What was read stays: of a pod that is gone it is all there is.
   const reading = poll({ what: "Log", load, everyMs: EVERY_MS, failed: () => shown === "" && setText(text, "") });
   const dialog = el("dialog", { "aria-label": `Log of ${title}` },
     el("header", {}, el("h2", {}, title),
       el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
-    reading.message, text);
-  let shown = "";
-  // What grows is appended to: a selection in it stays.
+    note && el("p", { class: "note" }, note), reading.message, text);
+  let shown = ""; // what the element has, in pieces as they came
+
+  // The pieces below stay where they are.
+  function dropOldest() {
+    const below = text.scrollHeight - text.scrollTop;
+    while (shown.length > MAX_SHOWN && text.childNodes.length > 1) {
+      shown = shown.slice(text.firstChild.length);
+      text.firstChild.remove();
+    }
+    text.scrollTop = text.scrollHeight - below;
+  }
+
+  // Only what is new is added: a selection and the place of whoever reads stay.
   function show(body) {
+    const whole = body.replace(/\uFFFD$/, ""); // a character of which a part has come
+    if (shown === "") setText(text, whole === "" ? "This worker has written nothing yet." : "");
+    const added = partAfter(shown, whole) ?? GAP + whole;
+    if (added === "") return;
     const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
-    if (shown === "" || !body.startsWith(shown)) setText(text, body || "This worker has written nothing yet.");
-    else if (body !== shown) text.append(body.slice(shown.length));
-    shown = body;
+    text.append(added);
+    shown += added;
+    if (shown.length > MAX_SHOWN) dropOldest();
     if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
+
   async function load(signal) {
     const { status, text: body } = await getText(path, signal);
     return status !== 202 && show(body);
   }
+
   dialog.addEventListener("close", () => {
     reading.close();
     dialog.remove();

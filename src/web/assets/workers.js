@@ -93,8 +93,8 @@ export function workersPage(namespace, name) {
   let rows = new Map();
   let empty = "Loading the workers …";
   let log = null; // the dialog
-  function open({ object, namespace: of, pod }) {
-    log = openLog(`${object}, ${pod}`, `/api/workers/${of}/${pod}/log`);
+  function open({ object, namespace: of, pod, state, reason }) {
+    log = openLog(`${object}, ${pod}`, `/api/workers/${of}/${pod}/log`, reason && `${state}: ${reason}`);
   }
   const table = new Table({
     name: "workers", label: "Workers", columns: columnsWith(open), byId: () => rows,
