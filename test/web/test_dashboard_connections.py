@@ -3,7 +3,7 @@
 import json
 
 from support.pages.page import get
-from support.pages.shop import queue
+from support.pages.shop import is_clean, queue
 from support.pages.stub import FIGURES, rows
 from support.process import wait_until
 
@@ -39,3 +39,29 @@ def test_connections_of_one_name_are_not_mixed_up(browser, stub):
     assert "shop/jobs" in browser.text() and "Connection: jobs" in browser.text()
     browser.evaluate(f"location.hash = '#/?' + new URLSearchParams({{ connection: {json.dumps(name)}, id: 7 }})")  # of another server
     browser.wait_for_text("2 triggers")
+
+
+def test_why_a_connection_failed_can_be_read_without_a_mouse(browser, stub):
+    """In a narrow window only a tooltip had the error."""
+    error = "cannot connect to Redis at redis.shop:6379: " + "the certificate of the server is not that of its name, " * 5
+    failed = {"name": "redis at redis.shop:6379", "state": "failed", "error": error, "settings": {"address": "redis.shop:6379", "password": "(hidden)"}}
+    trigger = {"namespace": "shop", "name": "jobs", "state": "refused", "connection": failed["name"], "connectionId": 1}
+    stub.readers[0].put(rows("triggers", trigger) + rows("connections", failed, {"name": "nats at nats.shop:4222", "state": "connected"}) + FIGURES)
+    browser.size(390, 844)
+    browser.evaluate("location.hash = '#/connections'")
+    browser.wait_for_text("cannot connect to Redis", "tbody")  # as much as there is room for
+    assert browser.evaluate("document.documentElement.scrollWidth") == 390
+    browser.screenshot("connections-phone")
+    assert browser.axe() == []
+    browser.evaluate("document.querySelector('tbody a').focus()")
+    browser.press("Enter")
+    browser.wait_for_text(error.strip(), ".about .problem")
+    assert browser.text(".about .note") == "redis at redis.shop:6379: failed, address: redis.shop:6379"
+    assert browser.evaluate("document.documentElement.scrollWidth") == 390
+    browser.screenshot("connection-phone")
+    is_clean(browser)
+    stub.readers[0].put(rows("connections", {"name": failed["name"], "state": "connected"}) + FIGURES)
+    browser.wait("document.querySelector('.about .problem').hidden")
+    browser.evaluate("document.querySelector('.bar > button').focus()")
+    browser.press("Enter")  # all connections again
+    browser.wait("document.querySelector('.about').hidden && document.activeElement.id === 'search'")

@@ -24,6 +24,7 @@
 //   log_dialog        the log of one worker
 //   trigger_state     what the row of a trigger says
 //   plots             plots of the last hour, by uPlot
+//   connection_filter the triggers of one connection, and how it is
 //   trigger_groups    the table of triggers in groups
 //   trigger_history   what the history of a trigger says: outages, changes
 //   download_link     a link that saves a file of the server

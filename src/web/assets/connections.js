@@ -1,16 +1,13 @@
-// Connections to sources: state, queries, last error, round trip, utilization.
+// Connections to sources: state, queries, round trip, utilization, delay, and why they failed.
 
 import { parameters, setParameters } from "./address.js";
-import { el, setText, setTitle } from "./dom.js";
-import { duration, number, percent, plural, UNKNOWN } from "./format.js";
+import { settingsOf } from "./connection_filter.js";
+import { el, setText } from "./dom.js";
+import { duration, number, percent, plural } from "./format.js";
 import { store } from "./store.js";
 import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
 
 const kinds = { connected: "ok", failed: "error", "not connected": "idle" };
-
-const shownSettings = (row) => Object.entries(row.settings ?? {})
-  .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
-  .map(([key, value]) => `${key}: ${value}`).join(", ");
 
 // By the id of a connection: what its triggers call it. Several may have one name: users at one host.
 function names() {
@@ -20,15 +17,15 @@ function names() {
   return found;
 }
 
-// The id is of this server while it runs, the name also of others.
+// The page of its triggers has all of what is cut off here.
 const triggersHref = ({ id, name }) => `#/?${new URLSearchParams({ connection: name, id })}`;
 
 const columnsWith = (labelOf) => [
   { key: "name", label: "Connection", value: labelOf,
-    draw: (cell, row) => drawLink(cell, triggersHref(row), labelOf(row), shownSettings(row)) },
+    draw: (cell, row) => drawLink(cell, triggersHref(row), labelOf(row), row.error ?? settingsOf(row)) },
   { key: "state", label: "State", isWide: true,
     value: (row) => ["failed", "not connected", "connected"].indexOf(row.state),
-    draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state, row.error ?? "") },
+    draw: (cell, row) => drawChip(cell, kinds[row.state] ?? "none", row.state) },
   { key: "queries", label: "Queries", isNumber: true, value: (row) => row.queries, text: (row) => number(row.queries) },
   { key: "failing", label: "Failing", isNumber: true, hide: "narrow", value: (row) => row.failing,
     text: (row) => number(row.failing) },
@@ -40,11 +37,6 @@ const columnsWith = (labelOf) => [
     text: (row) => percent(row.utilization) },
   { key: "delay", label: "Delay", isNumber: true, hide: "wide", title: "How long queries waited for their turn",
     value: (row) => row.delay ?? null, text: (row) => duration(row.delay) },
-  { key: "error", label: "Last error", isLong: true, hide: "medium", value: (row) => row.error ?? null,
-    draw: (cell, row) => {
-      setText(cell, row.error ?? UNKNOWN);
-      setTitle(cell, row.error ?? "");
-    } },
 ];
 
 export function connectionsPage() {

@@ -1,4 +1,4 @@
-// A row of buttons, of which one is pressed: which rows or lines are shown.
+// Buttons for which rows or lines are shown: a row of which one is pressed, and one that ends another choice.
 
 import { el, setText } from "./dom.js";
 import { number } from "./format.js";
@@ -16,5 +16,20 @@ export function filterButtons(list, get, set) {
       setText(numbers[index], counts[index] == null ? "" : ` ${number(counts[index])}`);
     }),
     focus: () => buttons.find((button) => button.getAttribute("aria-pressed") === "true")?.focus(),
+  };
+}
+
+// Names what else is chosen ("": nothing), and ends that. `ending`: what it does, for whoever does not see the cross.
+// The name of the button begins with what is seen, by which speech input finds it.
+export function choiceButton(ending, onclick) {
+  const name = el("span", {});
+  const element = el("button", { type: "button", class: "quiet", hidden: true, onclick },
+    name, el("span", { "aria-hidden": "true" }, " ✕"), el("span", { class: "hidden" }, `, ${ending}`));
+  return {
+    element,
+    draw(text) {
+      element.hidden = text === "";
+      setText(name, text);
+    },
   };
 }

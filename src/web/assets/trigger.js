@@ -1,8 +1,8 @@
 // The page of one ScaledObject: each of its triggers with history, explanation, last changes, error and log lines.
 
 import { addressOf, objectPath, setParameters } from "./address.js";
-import { el, setText } from "./dom.js";
-import { filterButtons } from "./filter_buttons.js";
+import { el } from "./dom.js";
+import { choiceButton, filterButtons } from "./filter_buttons.js";
 import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
 import { poll } from "./poll.js";
@@ -27,12 +27,9 @@ export function triggerPage(namespace, name) {
     },
   });
   const sampling = poll({ load: sample, everyMs: SAMPLE_EVERY_MS });
-  const own = el("button", {
-    type: "button", class: "quiet", hidden: true, "aria-label": "The last hour",
-    onclick: () => {
-      choose(USUAL_RANGE);
-      buttons.focus(); // this one is hidden now
-    },
+  const own = choiceButton("show the last hour", () => {
+    choose(USUAL_RANGE);
+    buttons.focus(); // this one is hidden now
   });
   const buttons = filterButtons(ranges, chosenRange, choose);
   let logSeen = null; // what the lines were found in, and by
@@ -46,8 +43,7 @@ export function triggerPage(namespace, name) {
   function drawRange() {
     const [from, to] = spanOf(chosenRange()) ?? [];
     buttons.draw();
-    own.hidden = !to;
-    if (to) setText(own, `${clock(from)} – ${clock(to)} ${zone(to)} ✕`);
+    own.draw(to ? `${clock(from)} – ${clock(to)} ${zone(to)}` : "");
   }
 
   // With each change of anything: whether it is one of the log is found out first.
@@ -60,7 +56,7 @@ export function triggerPage(namespace, name) {
     drawLines(lines, newest, "No recent line of the log concerns this trigger.");
   }
 
-  // One that fails is a sample, too.
+  // Where it could not be read the replicas are unknown, and shown so.
   async function sample(signal) {
     await replicas.sample(signal);
     panels.draw();
@@ -78,7 +74,7 @@ export function triggerPage(namespace, name) {
       el("p", { class: "back" }, el("a", { href: addressOf("/") }, "← All triggers")),
       el("h1", {}, el("span", { class: "soft" }, `${namespace}/`), name),
       store.hello.hasWorkers && el("p", {}, el("a", { href: `#/workers/${path}` }, "Workers")),
-      el("div", { class: "bar" }, el("span", { class: "soft" }, "Range"), buttons.element, own),
+      el("div", { class: "bar" }, el("span", { class: "soft" }, "Range"), buttons.element, own.element),
       panels.elements, el("section", { class: "panel" }, el("h2", {}, `Log lines (${zone()})`), lines)),
     draw() {},
     close() {

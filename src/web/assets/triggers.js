@@ -3,6 +3,7 @@
 import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { serverNow } from "./clock.js";
+import { connectionFilter } from "./connection_filter.js";
 import { el, setClass, setText, setTitle } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "./format.js";
@@ -31,10 +32,9 @@ function detailOf(row, isOneOfSeveral) {
   return row.error ? `${what}; ${row.error}` : what;
 }
 
-// How many triggers each ScaledObject has.
-function countByObject() {
+function countByObject(rows) {
   const counts = new Map();
-  for (const row of current()) {
+  for (const row of rows) {
     const object = objectOf(row);
     counts.set(object, (counts.get(object) ?? 0) + 1);
   }
@@ -134,7 +134,7 @@ function empty() {
 export function triggersPage() {
   const given = parameters();
   const chosen = {
-    text: given.get("q") ?? "", connection: given.get("connection") ?? "", id: Number(given.get("id")),
+    text: given.get("q") ?? "",
     filter: filters.some(([key]) => key === given.get("show")) ? given.get("show") : "all",
   };
   const folds = makeFolds(given.get("folded") ?? "");
@@ -156,14 +156,10 @@ export function triggersPage() {
     folds.foldAll();
     change();
   } });
-  const ofConnection = el("button", {
-    type: "button", class: "quiet", hidden: !chosen.connection,
-    "aria-label": `All connections, not only ${chosen.connection}`,
-    onclick: () => {
-      chosen.connection = "";
-      chosen.id = 0;
-      ofConnection.hidden = true;
-      search.input.focus();
+  const ofConnection = connectionFilter({
+    name: given.get("connection") ?? "", id: Number(given.get("id")),
+    ended: () => {
+      search.input.focus(); // the button that had the focus is hidden now
       change();
     },
   });
@@ -172,25 +168,15 @@ export function triggersPage() {
   let triggersOf = new Map(); // how many there are of each ScaledObject
   let total = 0;
   let seen = -1;
-  let nameOfConnection = chosen.connection; // as its triggers call it
 
-  // Of another server, or one that was restarted, the id is another's: then the name alone counts.
-  function ofChosen(all) {
-    const named = all.filter(({ connection }) => connection === chosen.connection);
-    const exact = named.filter(({ connectionId }) => connectionId === chosen.id);
-    return exact.length > 0 ? exact : named;
-  }
-
-  function selected() {
+  // The rows of the table. What the bar says of them is counted on the way.
+  function select() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];
     const all = current();
+    const found = ofConnection.select(all).filter((row) => matches(row, words));
     total = all.length;
-    const inConnection = chosen.connection ? ofChosen(all) : all;
-    const found = inConnection.filter((row) => matches(row, words));
-    nameOfConnection = chosen.connection;
-    if (chosen.connection && inConnection.length > 0) nameOfConnection = connectionOf(inConnection[0]);
-    triggersOf = countByObject();
+    triggersOf = countByObject(all);
     namespaces = new Set(found.map(({ namespace }) => namespace));
     counts = filters.map(([, , isIn]) => found.filter(isIn).length);
     return found.filter(passes);
@@ -199,7 +185,7 @@ export function triggersPage() {
   const table = new Table({
     name: "triggers", label: "Triggers",
     columns: columnsWith((row) => triggersOf.get(objectOf(row)) > 1).filter(({ isShown }) => isShown?.() ?? true),
-    byId: () => store.tables.triggers, rows: selected, empty, arranged: drawBar, sort,
+    byId: () => store.tables.triggers, rows: select, empty, arranged: drawBar, sort,
     sorted: () => change(false),
     groups: (rows) => (namespaces.size > 1
       ? groupsOf(rows, { hasFailingFirst: sortText(table.sort) === sortText(USUAL_SORT), isFolded: folds.isFolded })
@@ -213,7 +199,7 @@ export function triggersPage() {
   function change(isDrawn = true) {
     const order = sortText(table.sort);
     setParameters({
-      q: chosen.text, connection: chosen.connection, id: chosen.id, show: chosen.filter === "all" ? "" : chosen.filter,
+      q: chosen.text, ...ofConnection.parameters(), show: chosen.filter === "all" ? "" : chosen.filter,
       sort: order === sortText(USUAL_SORT) ? "" : order, folded: folds.text(),
     });
     if (isDrawn) draw(true);
@@ -221,17 +207,15 @@ export function triggersPage() {
 
   function draw(isForced = false) {
     cards.draw();
-    if (!isForced && seen === store.version.triggers) {
-      table.draw(); // the ages
-      return;
-    }
-    seen = store.version.triggers;
-    table.refresh(isForced);
+    if (isForced || seen !== store.version.triggers) {
+      seen = store.version.triggers;
+      table.refresh(isForced);
+    } else table.draw(); // the ages
+    ofConnection.draw();
   }
 
   function drawBar() {
     buttons.draw(store.isReady ? counts : []);
-    if (chosen.connection) setText(ofConnection, `Connection: ${nameOfConnection} ✕`);
     foldAll.hidden = namespaces.size < 2;
     setText(foldAll, folds.hasAll() ? "Unfold all" : "Fold all");
     const part = table.count === total ? "" : `${number(table.count)} of `;
@@ -242,8 +226,8 @@ export function triggersPage() {
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,
-      el("div", { class: "bar" }, search.element, buttons.element, ofConnection, foldAll, count),
-      table.element),
+      el("div", { class: "bar" }, search.element, buttons.element, ofConnection.button, foldAll, count),
+      ofConnection.about, table.element),
     draw,
     close() {
       clearInterval(timer);

@@ -1,0 +1,57 @@
+// The triggers of one connection, where one is chosen: which they are, how the connection is, and the button that ends
+// the choice.
+
+import { el, setText } from "./dom.js";
+import { choiceButton } from "./filter_buttons.js";
+import { store } from "./store.js";
+import { connectionOf } from "./trigger_state.js";
+
+// What is set of a connection, and not hidden.
+export const settingsOf = (row) => Object.entries(row.settings ?? {})
+  .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
+  .map(([key, value]) => `${key}: ${value}`).join(", ");
+
+// The id is of this server while it runs. Of another one, or after a restart, it is another's: then the name alone
+// counts.
+function find(rows, isNamed, isExact) {
+  const named = rows.filter(isNamed);
+  const exact = named.filter(isExact);
+  return exact.length > 0 ? exact : named;
+}
+
+// name, id: of the connection; without a name none is chosen. ended(): the choice.
+export function connectionFilter({ name, id, ended }) {
+  let isChosen = name !== "";
+  const button = choiceButton("show all connections", () => {
+    isChosen = false;
+    draw();
+    ended();
+  });
+  const note = el("p", { class: "note" });
+  const error = el("p", { class: "problem" });
+  const about = el("div", { class: "about" }, note, error);
+  let label = name; // what its triggers call it
+
+  function draw() {
+    const rows = find([...store.tables.connections.values()], (row) => row.name === name, (row) => row.id === id);
+    const row = isChosen && rows.length === 1 ? rows[0] : null; // of several of one name it is not known which
+    button.draw(isChosen ? `Connection: ${label}` : "");
+    about.hidden = !row;
+    error.hidden = !row?.error;
+    if (row) setText(note, [`${row.name}: ${row.state}`, settingsOf(row)].filter(Boolean).join(", "));
+    setText(error, row?.error ?? "");
+  }
+
+  return {
+    button: button.element,
+    about,
+    draw,
+    parameters: () => (isChosen ? { connection: name, id } : { connection: "", id: "" }),
+    select(rows) {
+      if (!isChosen) return rows;
+      const found = find(rows, ({ connection }) => connection === name, ({ connectionId }) => connectionId === id);
+      label = found.length > 0 ? connectionOf(found[0]) : name;
+      return found;
+    },
+  };
+}
