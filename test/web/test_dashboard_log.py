@@ -96,3 +96,38 @@ def test_the_newest_lines_about_a_trigger_come_first(browser, stub):
     browser.wait_for_text("line 130", ".lines")
     texts = browser.evaluate("[...document.querySelectorAll('.lines li span')].map(({ innerText }) => innerText)")
     assert texts == [f"shop/orders: line {number}" for number in range(130, 30, -1)]
+
+
+def test_lines_that_come_end_no_selection_and_move_nothing_that_is_read(browser, stub):
+    """On a bad day they come each second, and somebody copies one of them into a chat."""
+    browser.evaluate("location.hash = '#/log'")
+    put_lines(stub, *range(1, 201))
+    browser.wait("document.querySelectorAll('.lines li').length === 200")
+    browser.evaluate("""(() => {
+        window.list = document.querySelector('.lines');
+        window.line = [...list.children].find(({ innerText }) => innerText.endsWith('line 120'));
+        list.scrollTop = line.offsetTop - list.offsetTop;
+        getSelection().selectAllChildren(line.lastChild);
+    })()""")
+    time.sleep(0.5)  # the browser takes what is in view for the place to keep
+    before = browser.evaluate("line.getBoundingClientRect().top")
+    for number in range(201, 206):
+        put_lines(stub, number)
+        browser.wait_for_text(f"line {number}", ".lines li")
+    time.sleep(0.5)
+    assert browser.evaluate("getSelection().toString()") == "line 120"
+    assert abs(browser.evaluate("line.getBoundingClientRect().top") - before) < 2  # whole pixels are scrolled
+
+
+def test_a_screen_reader_says_how_many_lines_there_are_where_the_filter_changes(browser, stub):
+    """Not with each line that comes."""
+    browser.evaluate("location.hash = '#/log'")
+    put_lines(stub, *range(1, 4))
+    browser.wait_for_text("3 lines", ".count")
+    assert browser.evaluate("document.querySelector('.count').ariaLive") == "off"
+    browser.fill("#search", "line 2")
+    browser.wait_for_text("1 line,", ".count")
+    assert browser.evaluate("document.querySelector('.count').ariaLive") == "polite"
+    put_lines(stub, 21)
+    browser.wait_for_text("2 lines", ".count")
+    assert browser.evaluate("document.querySelector('.count').ariaLive") == "off"

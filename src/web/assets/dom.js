@@ -17,7 +17,7 @@ export function add(element, ...children) {
   return element;
 }
 
-// Changes the page only where the text is another one.
+// To write the same text again would end a selection in it, and have screen readers say it.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -32,8 +32,22 @@ export function setChildren(element, input, make) {
   element.replaceChildren(...make(input));
 }
 
+// Puts these children into the element, in this order. Those that stay are not moved, which would end a selection.
+export function arrange(element, children) {
+  const wanted = new Set(children);
+  for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
+  children.forEach((child, index) => {
+    if (element.children[index] !== child) element.insertBefore(child, element.children[index] ?? null);
+  });
+}
+
 export function setClass(element, name) {
   if (element.className !== name) element.className = name;
+}
+
+// A text that a screen reader says where the reader has changed it, by a filter, and not each second.
+export function announceOnly(element, isByReader) {
+  element.setAttribute("aria-live", isByReader ? "polite" : "off");
 }
 
 export function setTitle(element, title) {

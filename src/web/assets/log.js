@@ -1,7 +1,7 @@
 // Recent lines of the server's log.
 
 import { parameters, setParameters } from "./address.js";
-import { el, setText } from "./dom.js";
+import { announceOnly, el, setText } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { number, plural, zone } from "./format.js";
 import { drawLines } from "./log_lines.js";
@@ -24,7 +24,7 @@ export function logPage() {
     level: levels.some(([key]) => key === given.get("level")) ? given.get("level") : "debug",
   };
   const list = el("ol", { class: "lines", tabindex: "0", "aria-label": "Lines of the log" });
-  const count = el("p", { class: "count", "aria-live": "polite" });
+  const count = el("p", { class: "count" });
   const search = searchBox({
     label: "Filter the lines", placeholder: "Words that a line must have", value: chosen.text,
     changed: (text) => {
@@ -43,7 +43,7 @@ export function logPage() {
     draw(true);
   }
 
-  // With each change of anything: whether it is one of the log is found out first.
+  // Called with each change of the store, most of which are none of the log.
   function draw(isForced = false) {
     if (!isForced && seen === store.version.log) return;
     seen = store.version.log;
@@ -52,6 +52,7 @@ export function logPage() {
       rank[level] >= rank[chosen.level] && words.every((word) => text.toLowerCase().includes(word)));
     buttons.draw();
     const cut = lines.length > MAX_SHOWN ? `the last ${number(MAX_SHOWN)} of ` : "";
+    announceOnly(count, isForced);
     setText(count, store.isReady ? `${cut}${plural(lines.length, "line")}, times in ${zone()}` : "");
     drawLines(list, lines.slice(-MAX_SHOWN).reverse(), empty());
   }

@@ -1,6 +1,6 @@
 // Lines of the server's log, and those that are about something.
 
-import { el } from "./dom.js";
+import { arrange, el } from "./dom.js";
 import { moment } from "./format.js";
 import { store } from "./store.js";
 
@@ -10,7 +10,6 @@ function expressionOf(name) {
   return new RegExp(`(^|[^\\p{L}\\p{N}_./-])${escaped}(?![\\p{L}\\p{N}_/-]|\\.[\\p{L}\\p{N}])`, "u");
 }
 
-// Those that have one of these names in them.
 export function linesAbout(names) {
   const expressions = names.map(expressionOf);
   return store.log.filter(({ text }) => expressions.some((expression) => expression.test(text)));
@@ -21,12 +20,16 @@ function drawLine({ time, level, text }) {
   return el("li", { class: level }, when, el("b", {}, level), el("span", {}, text));
 }
 
-// Draws again only what has changed: a reader's selection and scroll position stay. Lines are told apart by number and
-// time, as a server that is started again numbers its lines from 1; and on another day each has its day.
+const drawn = new WeakMap(); // element -> its lines, by key
+
+// What stays is not drawn again: a reader's selection and place stay where lines come. Lines are told apart by number
+// and time, as a server that is started again numbers its lines from 1; and on another day each has its day.
 export function drawLines(list, lines, none) {
   const today = new Date().toDateString();
-  const key = lines.length === 0 ? none : [today, lines[0].time, ...lines.map(({ number }) => number)].join();
-  if (list.dataset.shown === key) return;
-  list.dataset.shown = key;
-  list.replaceChildren(...(lines.length > 0 ? lines.map(drawLine) : [el("li", { class: "empty" }, none)]));
+  const before = drawn.get(list) ?? new Map();
+  const keyOf = ({ time, number }) => `${today} ${time} ${number}`;
+  const items = new Map(lines.map((line) => [keyOf(line), before.get(keyOf(line)) ?? drawLine(line)]));
+  if (items.size === 0) items.set(none, before.get(none) ?? el("li", { class: "empty" }, none));
+  drawn.set(list, items);
+  arrange(list, [...items.values()]);
 }

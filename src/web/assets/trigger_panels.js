@@ -1,6 +1,6 @@
 // The panels of the triggers of one ScaledObject: which there are, what explains them, and their history.
 
-import { el } from "./dom.js";
+import { arrange, el } from "./dom.js";
 import { makePanel } from "./panel.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
@@ -27,19 +27,14 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
     for (const trigger of triggers) made.get(trigger.id).explain(trigger);
   }
 
-  // A panel for each trigger, and in their order.
-  function arrange() {
+  function makePanels() {
     for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, samples, onChoose));
     for (const [id, panel] of made) {
       if (triggers.some((trigger) => trigger.id === id)) continue;
       panel.close();
-      panel.element.remove();
       made.delete(id);
     }
-    triggers.forEach((trigger, index) => {
-      const { element } = made.get(trigger.id);
-      if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
-    });
+    arrange(list, triggers.map(({ id }) => made.get(id).element));
   }
 
   async function explain(signal) {
@@ -48,7 +43,7 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
     rows = before;
     triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
     loading.hidden = true;
-    arrange();
+    makePanels();
     draw();
     following.start();
     onExplained();
@@ -73,7 +68,7 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
     connections: () => triggers.flatMap(({ source, connectionName }) =>
       [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
     draw,
-    // Each row that changes is another object.
+    // updates.js makes another object of a row that changes.
     explainChanges() {
       if (triggers.some(({ id }) => rows.get(id) !== store.tables.triggers.get(id))) explaining.hurry();
     },

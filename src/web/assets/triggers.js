@@ -4,7 +4,7 @@ import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { serverNow } from "./clock.js";
 import { connectionFilter } from "./connection_filter.js";
-import { el, setClass, setText, setTitle } from "./dom.js";
+import { announceOnly, el, setClass, setText, setTitle } from "./dom.js";
 import { filterButtons } from "./filter_buttons.js";
 import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "./format.js";
 import { searchBox, wordsOf } from "./search_box.js";
@@ -140,7 +140,7 @@ export function triggersPage() {
   const folds = makeFolds(given.get("folded") ?? "");
   const sort = given.has("sort") ? parseSort(given.get("sort")) : USUAL_SORT;
   const cards = makeCards();
-  const count = el("p", { class: "count", "aria-live": "polite" });
+  const count = el("p", { class: "count" });
   const search = searchBox({
     label: "Filter the triggers", placeholder: "Name, scaler, connection, error", value: chosen.text,
     changed: (text) => {
@@ -207,6 +207,7 @@ export function triggersPage() {
 
   function draw(isForced = false) {
     cards.draw();
+    announceOnly(count, isForced);
     if (isForced || seen !== store.version.triggers) {
       seen = store.version.triggers;
       table.refresh(isForced);
