@@ -65,8 +65,8 @@
  *   (trigger_panels.js)   changed, else each 10 s  response
  *   its plots             each 5 s                 5 s and the    the same
  *   (trigger_panels.js)                            response
- *   actual replicas       each 3 s                 as what the    a dash; of more than 30 s a gap
- *   (trigger.js)                                   server has     in their plot, and a dash
+ *   actual replicas       each 3 s                 30 s           a dash, and a gap in their plot
+ *   (trigger_replicas.js)
  *   workers               each 2 s                 that, and 2 s  "not renewed since" (poll.js); of
  *   (workers.js)                                   and the        what the server could not read an
  *                                                  response       error with its age, and that of

@@ -13,14 +13,15 @@ export const SAMPLE_HOLDS_SECONDS = 30;
 
 const isThere = ({ state }) => state === "Running" || state === "Pending";
 
-// As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending.
+// As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending. null: no response came.
 async function replicasOf(namespace, name, signal) {
   const path = `/api/replicas/${objectPath(namespace, name)}`;
-  const seen = store.hello.hasHpas ? await getJson(path, signal).catch(() => ({})) : {};
-  if (seen.replicas != null || !store.hello.hasWorkers) return seen;
-  const page = await getJson(`/api/workers?${objectQuery(namespace, name)}`, signal).catch(() => ({}));
-  const [object] = page.objects ?? [];
-  return object && !object.hasMore ? { ...object, replicas: object.workers.filter(isThere).length } : seen;
+  const ofHpa = store.hello.hasHpas ? await getJson(path, signal).catch(() => null) : null;
+  if (ofHpa?.replicas != null || !store.hello.hasWorkers) return ofHpa;
+  const page = await getJson(`/api/workers?${objectQuery(namespace, name)}`, signal).catch(() => null);
+  const [object] = page?.objects ?? [];
+  if (object && !object.hasMore) return { ...object, replicas: object.workers.filter(isThere).length };
+  return ofHpa ?? (page && {});
 }
 
 // samples: [time, replicas] of the last hour, the oldest first; null: they were not known.
@@ -31,6 +32,7 @@ export function makeReplicaSamples(namespace, name) {
     async sample(signal) {
       const seen = await replicasOf(namespace, name, signal);
       signal?.throwIfAborted();
+      if (seen === null) return; // what was seen last holds for its time
       const isSeen = seen.secondsAgo != null;
       if (!isSeen && samples.length === 0) return; // they may never be known
       samples.push(isSeen
