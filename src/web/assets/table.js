@@ -41,7 +41,7 @@ export class Table {
     this.below = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
     this.body.append(this.above, this.below);
     this.table = el("table", { "aria-label": label, class: name },
-      el("thead", {}, el("tr", {}, this.headers)), this.body);
+      el("thead", {}, el("tr", { "aria-rowindex": 1 }, this.headers)), this.body);
     this.scroller = el("div",
       { class: "scroller", tabindex: "0", role: "region", "aria-label": `${label}, scrollable` }, this.table);
     this.none = el("p", { class: "empty", role: "status", hidden: true });
