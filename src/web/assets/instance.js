@@ -12,8 +12,7 @@ let shown = null; // null: nothing has come yet, and the first that comes decide
 let hasEvents = false;
 let count = 0;
 
-// How many processes the page has shown before this one: what it shows was begun for this one where the number is the
-// same.
+// One more with each other process: what was begun in an earlier epoch is of another one.
 export const epoch = () => count;
 
 // Of the stream. True: the page has shown another one until now.

@@ -54,7 +54,7 @@ function optionsOf({ series, isWhole, unit, span }) {
   };
 }
 
-// Behind the curves: where measuring failed.
+// Before the curves are drawn, which stay visible.
 function shade(self, outages) {
   const { left, top, width, height } = self.bbox;
   for (const { from, to, kind } of outages) {

@@ -10,7 +10,7 @@ export const ranges = [
 ];
 export const USUAL_RANGE = "1h";
 
-// Of "FROM-TO"; null: it is none.
+// [from, to] of "FROM-TO"; null: `range` is none.
 export function spanOf(range) {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(range)?.map(Number) ?? [];
   return to > from ? [from, to] : null;
@@ -22,7 +22,7 @@ export function chosenRange() {
   return ranges.some(([key]) => key === range) || spanOf(range) ? range : USUAL_RANGE;
 }
 
-// Of a chosen range. A curve begins with the history, and ends now.
+// [from, to] that plots show: not before the `first` point of the history, and until now.
 export function limitsOf(first, range) {
   const own = spanOf(range);
   if (own) return own;

@@ -43,7 +43,7 @@ function take(name, data) {
   changed();
 }
 
-// Each second.
+// EventSource reports no silence, and nobody that what came last is old.
 function watch() {
   if (isClosed()) return;
   if (isSilent()) {

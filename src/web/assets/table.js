@@ -216,7 +216,7 @@ export class Table {
   }
 }
 
-// A cell with a text and a smaller line below; its elements are made once.
+// A text, and a smaller line below it.
 export function drawText(cell, text, detail, tag = "span") {
   if (!cell.firstChild) add(cell, el(tag, {}), el("small", {}));
   setText(cell.firstChild, text);
@@ -224,13 +224,12 @@ export function drawText(cell, text, detail, tag = "span") {
   setTitle(cell, detail ? `${text}\n${detail}` : text); // both may be cut off
 }
 
-// The same with a link.
 export function drawLink(cell, href, text, detail) {
   drawText(cell, text, detail, "a");
   if (cell.firstChild.getAttribute("href") !== href) cell.firstChild.setAttribute("href", href);
 }
 
-// A cell with a button that opens the row which is shown then; it is made once.
+// The element is made once, and shows other rows later: its button opens the one that it shows then.
 export function drawButton(cell, row, text, label, open) {
   if (!cell.firstChild) {
     const press = () => open(cell.row);

@@ -46,7 +46,7 @@ export function triggerPage(namespace, name) {
     own.draw(to ? `${clock(from)} – ${clock(to)} ${zone(to)}` : "");
   }
 
-  // With each change of anything: whether it is one of the log is found out first.
+  // Called with each change of the store, most of which are none of the log.
   function drawLog() {
     const names = [...new Set([object, ...panels.connections()].filter(Boolean))];
     const seen = JSON.stringify([store.version.log, names]);

@@ -48,7 +48,7 @@ function takeServer(server) {
   addPoint();
 }
 
-// The lines of the log come after the rows.
+// All rows are here; the lines of the log come later.
 function takeReady() {
   store.tables = incoming;
   store.isComplete = true;

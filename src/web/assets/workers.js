@@ -65,7 +65,7 @@ function problemsOf({ error, usageError, secondsAgo, hasMore }) {
   return found;
 }
 
-// Of all objects with the same problem a line.
+// One line for all objects with the same problem: a refused right is that of a whole namespace.
 function notesOf(objects, hasMore) {
   const lines = new Map(); // problem -> {names, age of the oldest}
   for (const object of objects)

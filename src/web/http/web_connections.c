@@ -58,7 +58,6 @@ struct web_connections {
     TAILQ_HEAD(, web_connection) evictable; /* the oldest first; no readers */
 };
 
-/* It no longer counts against the limit. */
 static void stop_counting(struct web_connection *connection)
 {
     struct web_connections *owner = connection->owner;
@@ -156,9 +155,8 @@ static size_t count_waiting(const struct web_connections *connections)
                : 0;
 }
 
-/* Beyond the limit connections are closed, for the one too many and for those that wait: silent
- * ones must not lock out probes and scrapers, however fast they come. Where one has sent a request,
- * evhttp reports its end in the next turn. */
+/* As many are closed as are too many and as wait, however fast they come. Where one has sent a
+ * request, evhttp reports its end in the next turn. */
 static void evict(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
