@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-
 /* ---- the port ---- */
 
 /* Starts a port of these pages; `*state` is a struct web. connection_ms: as struct web_settings has

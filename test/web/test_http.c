@@ -32,12 +32,9 @@ static void write_much(void *context, const struct page_request *request,
 }
 
 static const struct web_page pages[] = {
-    {"/stream", .stream = &silent_stream},
-    {"/greeting", write_greeting, (char[]){"hello"}},
-    {"/things/", write_segments, NULL},
-    {"/things/after", write_greeting, (char[]){"never"}},
-    {"/much", write_much, NULL},
-    {0},
+    {"/stream", .stream = &silent_stream}, {"/greeting", write_greeting, (char[]){"hello"}},
+    {"/things/", write_segments, NULL},    {"/things/after", write_greeting, (char[]){"never"}},
+    {"/much", write_much, NULL},           {0},
 };
 
 static int setup(void **state)
