@@ -12,7 +12,7 @@ import requests
 from support.brokers.redis import Redis
 from support.pages.page import asset, get
 from support.pages.shop import fill_shop, is_clean, push, queue
-from support.pages.stub import ALL
+from support.pages.stub import ALL, FIGURES, rows
 from support.process import need, wait_until
 from support.server.server import REPOSITORY
 
@@ -185,6 +185,23 @@ def test_nothing_is_counted_before_it_is_known(browser, stub):
     for page, text in (("", " 0 0 0 00 triggers"), ("jobs", "0 workers"), ("connections", "")):
         browser.evaluate(f"location.hash = '#/{page}'")
         browser.wait(f"document.querySelector('h1').innerText !== 'Log' && {counts} === '{text}'", seconds=10)
+
+
+def test_a_low_window_has_place_for_rows(browser, stub):
+    """As of 1280 x 1024 that is enlarged to 400 % (WCAG 1.4.10): the top took half of it, and the table one row."""
+    failing = [{"namespace": "shop", "name": f"worker-{number}", "state": "refused"} for number in range(100)]
+    stub.readers[0].put(rows("triggers", *failing) + FIGURES)
+    browser.size(320, 256)
+    browser.wait_for_text("100 triggers")
+    browser.evaluate("document.querySelector('tbody a').focus()")
+    browser.wait("document.querySelector('.scroller').getBoundingClientRect().top < 256")
+    browser.evaluate("document.querySelector('.scroller').scrollIntoView()")
+    seen = browser.evaluate("""[...document.querySelectorAll('tbody tr:not(.space)')].filter((row) => {
+        const { top, bottom } = row.getBoundingClientRect();
+        return top > 0 && bottom < 256 && document.elementFromPoint(60, (top + bottom) / 2).closest('tr') === row;
+    }).length""")
+    assert seen >= 3 and browser.evaluate("document.documentElement.scrollWidth") == 320
+    is_clean(browser)
 
 
 def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, server):
