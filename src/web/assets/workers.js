@@ -1,5 +1,4 @@
-// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers). They are read while this page is
-// open.
+// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers).
 
 import { objectQuery, parameters, setParameters } from "./address.js";
 import { serverNow } from "./clock.js";
