@@ -204,6 +204,18 @@ def test_a_low_window_has_place_for_rows(browser, stub):
     is_clean(browser)
 
 
+def test_a_contrast_theme_shows_what_is_chosen(browser, server):
+    """It takes backgrounds away: of links and buttons only a background, or a transparent border, said which is chosen."""
+    browser.open(server, contrast=True)
+    browser.wait_for_text("No triggers yet")
+    colours = browser.evaluate("[...document.querySelectorAll('nav a')].map((one) => getComputedStyle(one).borderBottomColor)")
+    assert len(set(colours)) == 2, colours
+    widths = browser.evaluate("[...document.querySelectorAll('.segments button')].map((one) => [one.ariaPressed, getComputedStyle(one).borderTopWidth].join())")
+    assert set(widths) == {"true,1px", "false,0px"}, widths
+    browser.screenshot("contrast")
+    is_clean(browser)
+
+
 def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

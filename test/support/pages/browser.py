@@ -56,7 +56,7 @@ class Browser:
         return answer["value"]
 
     def open(self, server, path="/", **argument):
-        """width, height, scheme ("light", "dark"), hidden (a tab in the background), beside (the page of before stays open)"""
+        """width, height, scheme ("light", "dark"), contrast (a theme that forces colours), hidden (a tab in the background), beside (the page of before stays open)"""
         self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
 
     def evaluate(self, script):

@@ -20,9 +20,10 @@ let problems = [];
 
 // Whatever a user would see in the console as an error, or what failed to load.
 // "beside" leaves the page of before open, as that of another user.
-async function openPage({ width = 1440, height = 900, scheme = "light", hidden = false, beside = false }) {
+async function openPage({ width = 1440, height = 900, scheme = "light", contrast = false, hidden = false, beside = false }) {
   if (!beside) await context?.close();
-  context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, bypassCSP: false });
+  const forcedColors = contrast ? "active" : "none";
+  context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, forcedColors, bypassCSP: false });
   page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
   problems = [];
