@@ -210,22 +210,24 @@ static void add_object(void *context, const struct worker_view *view)
 
 /* ---- how many there are ---- */
 
-/* What is not known is in no sum. */
+/* An object whose pods could not be read last counts with those of before: `oldest_ms` says how old
+ * they are. */
 struct worker_count {
     size_t objects, unread; /* of these: not yet, or it failed last */
-    size_t running, pods;   /* of the others */
-    bool are_bounds;        /* not all objects are known, or not all pods of one */
-    int64_t oldest_ms;      /* the age of what is summed up */
+    size_t counted;         /* objects in the sums: they were read once */
+    size_t running, pods;
+    bool are_bounds;   /* not all objects are known, or not all pods of one */
+    int64_t oldest_ms; /* the age of what is summed up */
 };
 
 static void add_to_count(void *context, const struct worker_view *view)
 {
     struct worker_count *count = context;
     count->objects++;
-    if (view->read_ms == 0 || error_is_set(view->error)) {
-        count->unread++;
+    count->unread += view->read_ms == 0 || error_is_set(view->error);
+    if (view->read_ms == 0)
         return;
-    }
+    count->counted++;
     for (size_t i = 0; i < view->list->count; i++)
         count->running += text_equal(view->list->items[i].state, "Running");
     count->pods += view->list->count;
@@ -235,7 +237,7 @@ static void add_to_count(void *context, const struct worker_view *view)
 
 static json_t *count_json(const struct worker_count *count)
 {
-    bool is_known = count->objects > count->unread;
+    bool is_known = count->counted > 0;
     json_t *json = json_object();
     web_json_set(json, "running", is_known ? json_integer((json_int_t)count->running) : NULL);
     web_json_set(json, "pods", is_known ? json_integer((json_int_t)count->pods) : NULL);
