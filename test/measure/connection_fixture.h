@@ -29,6 +29,8 @@ void pause_after_each(void); /* query, or follower, in this test */
 int set_up(void **state);
 int tear_down(void **state);
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 /* A query of the item, at that interval of its user; acquire(): at none. */
 struct query *hold_each(const char *item, int64_t interval_ms);
 struct query *acquire(const char *item);

@@ -4,19 +4,13 @@
 #include "base/text.h"
 #include "measure/agent/agent.h"
 #include "measure/agent/agent_client_internal.h"
-#include "measure/agent/agent_messages.h"
-#include "measure/agent/frame.h"
 #include "measure/engine_fixture.h"
-#include "measure/scaler_internal.h"
-#include "support/feed.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -271,11 +265,6 @@ static void an_agent_unsubscribes(void **state)
     watcher_stop(&watcher);
 }
 
-static bool measure_in_agent(void *client, struct feed *feed, struct error *error)
-{
-    return agent_client_measure(client, feed, error);
-}
-
 /* Puts the name of a new file into `program`, which ends with XXXXXX; the caller unlinks it. */
 static void write_script(char *program, const char *lines)
 {
@@ -345,302 +334,6 @@ static void the_time_to_connect_begins_when_the_process_runs(void **state)
     fake_values_done(&values);
 }
 
-/* A message that gives up a task or ends a subscription must not say that nothing waits. */
-static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
-{
-    (void)state;
-    enum { WAIT_MS = 100 };
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values[] = {fake_values("a", "delay"), fake_values("a", "1")};
-    struct agent_client *client = NULL;
-    scaler.measure = measure_in_agent;
-    assert_true(agent_client_open(&fake_agent_scaler, values[0].scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
-                                  &client, &error));
-    struct test_feed *feed = test_feed_new(&scaler);
-    for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
-        test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
-        test_feed_task(feed, i)->task.values = values[i].scopes[OPTION_QUERY];
-    }
-    feed_set_max_tasks(test_feed_task(feed, 0)->task.feed, 1, 1); /* so that the other one waits */
-    test_feed_set_timeout(feed, PATIENCE_MS);
-    test_feed_cancel_after(feed, 0, WAIT_MS);
-    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
-    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
-    assert_true(test_feed_task(feed, 0)->reading.waiting >= WAIT_MS);
-    assert_true(test_feed_task(feed, 1)->reading.waiting == 1);
-    agent_client_close(client);
-    test_feed_free(feed);
-    for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
-        fake_values_done(&values[i]);
-}
-
-/* The server takes the query for one that it has sent already. */
-static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "1");
-    struct agent_client *client = NULL;
-    bool is_new = false;
-    scaler.measure = measure_in_agent;
-    assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
-                                  &client, &error));
-    agent_queries_number(&client->queries, values.scopes[OPTION_QUERY]->identity, clock_now_ms(),
-                         &is_new);
-    assert_true(is_new);
-    struct test_feed *feed = test_feed_new(&scaler);
-    test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
-    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
-    test_feed_set_timeout(feed, 1000);
-    assert_true(test_feed_run(feed, client, 1000, &error));
-    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_FAILED);
-    agent_client_close(client);
-    test_feed_free(feed);
-    fake_values_done(&values);
-}
-
-static void ignore(void *context, uint64_t id)
-{
-    (void)context;
-    (void)id;
-}
-
-/* A server that is slow to read: the pipe fills up meanwhile. Each is lost once, in order. */
-static void count_loss(void *context, uint64_t id)
-{
-    enum { SLOW_MS = 200 };
-    uint64_t *lost = context;
-    assert_int_equal(id, *lost + 1);
-    if (++*lost == 1)
-        usleep(SLOW_MS * 1000);
-}
-
-/* As of a Redis with that many subscriptions, where the subscriber's connection is closed. */
-static void subscriptions_that_are_lost_with_a_full_pipe_are_reported(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "crowd");
-    struct agent_client *client = NULL;
-    uint64_t lost = 0;
-    scaler.measure = measure_in_agent;
-    assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
-                                  &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
-                                  &client, &error));
-    struct test_feed *feed = test_feed_new(&scaler);
-    test_feed_add(
-        feed, values.scopes[OPTION_QUERY]->data,
-        (struct notifier){
-            .notify = ignore, .context = &lost, .id = UINT64_MAX >> 1, .lose = count_loss});
-    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
-    test_feed_set_timeout(feed, PATIENCE_MS);
-    test_feed_stay(feed, 1500);
-    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
-    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
-    assert_int_equal(lost, FAKE_CROWD);
-    agent_client_close(client);
-    test_feed_free(feed);
-    fake_values_done(&values);
-}
-
-/* The client of an agent that the test is; *ret_end is the agent's end of the socket. */
-static struct agent_client *client_of_test(int *ret_end)
-{
-    int ends[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    *ret_end = ends[1];
-    return agent_client_new(&fake_agent_scaler, ends[0], -1);
-}
-
-/* The next message to the agent; the caller frees it. */
-static Agent__ToAgent *read_message(int end)
-{
-    _cleanup_(error_done) struct error error = {0};
-    ProtobufCMessage *raw = NULL;
-    if (!frame_read(end, &agent__to_agent__descriptor, FRAME_MAX_BYTES, clock_now_ms() + 1000, &raw,
-                    &error))
-        fail_msg("no message: %s", error_text(&error));
-    return (Agent__ToAgent *)raw;
-}
-
-/* Whose it is changes with those who use the connection. */
-static void an_agent_is_that_of_the_tenant_it_measures_for(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "7");
-    int end;
-    struct agent_client *client = client_of_test(&end);
-    scaler.measure = measure_in_agent;
-    struct test_feed *feed = test_feed_new(&scaler);
-    test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
-    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
-    for (uint64_t tenant = 5; tenant < 7; tenant++) {
-        scaler_set_tenant(tenant, false);
-        assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
-        assert_int_equal(client->process.tenant, tenant);
-    }
-    scaler_set_tenant(0, false);
-    close(end);
-    agent_client_close(client);
-    test_feed_free(feed);
-    fake_values_done(&values);
-}
-
-static void an_agent_gets_all_that_a_task_says(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "7");
-    int end;
-    struct agent_client *client = client_of_test(&end);
-    scaler.measure = measure_in_agent;
-    struct test_feed *feed = test_feed_new(&scaler);
-    test_feed_unsubscribe(feed, 3);
-    test_feed_add(feed, values.scopes[OPTION_QUERY]->data,
-                  (struct notifier){.notify = ignore, .id = 5});
-    struct task *task = &test_feed_task(feed, 0)->task;
-    task->values = values.scopes[OPTION_QUERY];
-    task->isolate = true;
-    task->wants = READING_WANT_RATES;
-    task->timeout_ms = 1234;
-    task->last_duration_ms = 40;
-    assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
-
-    Agent__ToAgent *message = read_message(end);
-    assert_int_equal(message->n_unsubscribed, 1);
-    assert_int_equal(message->unsubscribed[0], 3);
-    agent__to_agent__free_unpacked(message, NULL);
-    message = read_message(end);
-    assert_int_equal(message->n_tasks, 1);
-    assert_int_equal(message->n_queries, 1);
-    assert_int_equal(message->tasks[0]->query, message->queries[0]->query);
-    assert_int_equal(message->queries[0]->n_options, 1);
-    assert_string_equal(message->queries[0]->options[0]->text, "7");
-    assert_int_equal(message->tasks[0]->notifier, 5);
-    assert_int_equal(message->tasks[0]->timeout_ms, 1234);
-    assert_int_equal(message->tasks[0]->last_duration_ms, 40);
-    assert_int_equal(message->tasks[0]->wants, READING_WANT_RATES);
-    assert_true(message->tasks[0]->isolate);
-    agent__to_agent__free_unpacked(message, NULL);
-    agent_client_close(client);
-    close(end);
-    test_feed_free(feed);
-    fake_values_done(&values);
-}
-
-static void an_agent_forgets_queries_that_are_used_no_more(void **state)
-{
-    (void)state;
-    enum { COUNT = 2000, HOUR_MS = 3600 * 1000 };
-    _cleanup_(error_done) struct error error = {0};
-    int end;
-    struct agent_client *client = client_of_test(&end);
-    struct test_feed *empty = test_feed_new(&fake_agent_scaler);
-    test_feed_add(empty, NULL, (struct notifier){0}); /* not given before it runs */
-    struct feed *feed = test_feed_task(empty, 0)->task.feed;
-    assert_true(agent_client_send_tasks(client, feed, &error));
-    assert_int_equal(client->outbox.length, 0);
-
-    for (int i = 0; i < COUNT; i++) {
-        _cleanup_(memory_free) char *identity = text_format("query %d", i);
-        bool is_new = false;
-        agent_queries_number(&client->queries, identity, clock_now_ms() - HOUR_MS, &is_new);
-    }
-    assert_true(agent_client_send_tasks(client, feed, &error));
-    assert_true(agent_client_flush(client, &error));
-    Agent__ToAgent *message = read_message(end);
-    assert_int_equal(message->n_forgotten_queries, COUNT);
-    agent__to_agent__free_unpacked(message, NULL);
-    agent_client_close(client);
-    close(end);
-    test_feed_free(empty);
-}
-
-/* As of thousands of tasks at once, for an agent that computes. */
-static void what_a_full_socket_does_not_take_is_sent_later(void **state)
-{
-    (void)state;
-    enum { COUNT = 20000, IDS = 10 };
-    _cleanup_(error_done) struct error error = {0};
-    int end;
-    struct agent_client *client = client_of_test(&end);
-    uint64_t ids[IDS];
-    Agent__ToAgent sent = AGENT__TO_AGENT__INIT;
-    memset(ids, 255, sizeof(ids));
-    sent.unsubscribed = ids;
-    sent.n_unsubscribed = IDS;
-    for (uint64_t i = 0; i < COUNT; i++) {
-        ids[0] = i;
-        assert_true(frame_add(&client->outbox, &sent.base, &error));
-    }
-    assert_true(agent_client_flush(client, &error));
-    assert_true(client->outbox.length > 0);
-    for (uint64_t i = 0; i < COUNT; i++) {
-        assert_true(agent_client_flush(client, &error));
-        Agent__ToAgent *message = read_message(end);
-        assert_int_equal(message->n_unsubscribed, IDS);
-        assert_int_equal(message->unsubscribed[0], i);
-        agent__to_agent__free_unpacked(message, NULL);
-    }
-    assert_int_equal(client->outbox.length, 0);
-    agent_client_close(client);
-    close(end);
-}
-
-/* As an agent that writes each frame in two pieces: there is always a part of the next one. */
-static void *write_slowly(void *argument)
-{
-    enum { PIECE_MS = 50 };
-    const int *socket = argument;
-    _cleanup_(error_done) struct error error = {0};
-    _cleanup_(text_done) struct text frames = {0};
-    Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
-    message.connected = true;
-    assert_true(frame_add(&frames, &message.base, &error));
-    const size_t length = frames.length;
-    assert_true(frame_add(&frames, &message.base, &error));
-    bool is_read = send(*socket, frames.bytes, length + 1, MSG_NOSIGNAL) > 0;
-    while (is_read) {
-        usleep(PIECE_MS * 1000);
-        is_read = send(*socket, frames.bytes + 1, length, MSG_NOSIGNAL) > 0;
-    }
-    return NULL;
-}
-
-static void an_agent_that_writes_slowly_keeps_nobody(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "b");
-    int ends[2];
-    pthread_t writer;
-    scaler.measure = measure_in_agent;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    struct agent_client *client = agent_client_new(&fake_agent_scaler, ends[0], -1);
-    assert_int_equal(pthread_create(&writer, NULL, write_slowly, &ends[1]), 0);
-    assert_true(agent_client_connect(client, values.scopes[OPTION_CONNECTION],
-                                     clock_now_ms() + PATIENCE_MS, &error));
-    struct test_feed *feed = test_feed_new(&scaler);
-    int64_t began_ms = clock_now_ms();
-    test_feed_stay(feed, 100);
-    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
-    assert_true(clock_now_ms() - began_ms < PATIENCE_MS);
-    agent_client_close(client);
-    pthread_join(writer, NULL);
-    close(ends[1]);
-    test_feed_free(feed);
-    fake_values_done(&values);
-}
-
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "agent") == 0)
@@ -668,14 +361,6 @@ int main(int argc, char **argv)
         TEST(an_agent_that_cannot_start_is_no_refusal_of_the_source),
         TEST(nobody_waits_for_an_agent_to_start_that_is_not_needed),
         cmocka_unit_test(the_time_to_connect_begins_when_the_process_runs),
-        cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
-        cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
-        cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
-        cmocka_unit_test(an_agent_is_that_of_the_tenant_it_measures_for),
-        cmocka_unit_test(an_agent_gets_all_that_a_task_says),
-        cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
-        cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
-        cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,169 @@
+/* Work on all queries of a connection, in whose pauses others have the lock. */
+#include "base/log.h"
+#include "measure/connection/inherit.h"
+#include "measure/connection_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+static int news_before; /* the last pause */
+static int most_at_once;
+
+static void count_news_since(void)
+{
+    most_at_once = news - news_before > most_at_once ? news - news_before : most_at_once;
+    news_before = news;
+}
+
+static void those_who_wait_for_a_connection_that_fails_are_notified_in_parts(void **state)
+{
+    (void)state;
+    enum { QUERIES = 5 };
+    struct watcher watchers[QUERIES] = {0};
+    char item[] = "0";
+    for (int i = 0; i < QUERIES; i++, item[0]++) {
+        struct query *query = acquire(item);
+        demand(query);
+        watcher_start(&watchers[i], query, false);
+    }
+    news_before = news = most_at_once = 0;
+    pause_after_each();
+    on_pause = count_news_since;
+    refuse();
+    count_news_since();
+    assert_int_equal(news, QUERIES);
+    assert_int_equal(most_at_once, 1);
+    for (int i = 0; i < QUERIES; i++)
+        watcher_stop(&watchers[i]);
+}
+
+/* A server's loop waits for the lock otherwise: 20,000 queries are 20 ms of work. */
+enum { MANY = 2000, AT_MOST_AT_A_TIME = 500 };
+
+static void hold_many(void)
+{
+    char name[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "q%d", i);
+        struct query *query = acquire(name);
+        query_keep_recent_samples(query, 5000);
+        demand(query);
+    }
+    connect_now();
+    for (struct query *query; (query = take()) != NULL;)
+        answer(query, 1);
+}
+
+static void many_queries_that_are_lost_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    hold_many();
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        demand(query);
+    while (take() != NULL)
+        ;
+    lose("connection reset");
+    assert_true(pauses >= 2 * (MANY / AT_MOST_AT_A_TIME) - 1); /* and the history of all */
+    assert_int_equal(connection.schedule.in_flight_count, 0);
+    assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], MANY);
+}
+
+static void release_the_next(void)
+{
+    if (connection.next_walked != NULL)
+        query_end_use(connection.next_walked, 0, now_ms);
+}
+
+static void queries_that_are_released_meanwhile_end_no_walk(void **state)
+{
+    (void)state;
+    hold_many();
+    on_pause = release_the_next;
+    connection.state = CONNECTION_DISCONNECTED;
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        demand(query);
+    refuse();
+    size_t left = HASH_COUNT(connection.queries);
+    assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
+    now_ms += 10000;
+    connect_now();
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
+        assert_int_equal(query->outage.connection_failed_ms, connection.failed_since_ms);
+        assert_true(query->recent->has_gap);
+    }
+}
+
+static void remember_the_next(void)
+{
+    struct former_query former = {0};
+    if (connection.next_walked == NULL)
+        return;
+    query_remember(connection.next_walked, &former);
+    assert_true(former.recent.has_gap);
+    assert_int_equal(former.snapshot.no_reading_since_ms, connection.failed_since_ms);
+    former_query_done(&former);
+}
+
+/* The walk that notes the outage of each query has not come to it. */
+static void
+a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage(void **state)
+{
+    (void)state;
+    hold_many();
+    connection.state = CONNECTION_DISCONNECTED;
+    demand(connection.queries);
+    refuse();
+    now_ms += 10000;
+    on_pause = remember_the_next;
+    connect_now();
+    assert_true(pauses > 0);
+}
+
+static void others_come_and_go(void)
+{
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
+        query_begin_use(query, 0, now_ms);
+        query_end_use(query, 0, now_ms);
+    }
+}
+
+/* One failed, and the other is measured at an interval that is long. */
+static void what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes(void **state)
+{
+    (void)state;
+    pause_after_each();
+    struct query *failed = acquire("a");
+    struct query *seldom = hold_each("b", HOUR_MS);
+    measure(seldom, 1);
+    while (take() != failed)
+        demand(failed);
+    lose("connection reset");
+    now_ms += 10000;
+    on_pause = others_come_and_go;
+    connect_now();
+    assert_true(pauses >= 2);
+    assert_true(take() != NULL && take() != NULL);
+    assert_int_equal(failed->job.state, JOB_IN_FLIGHT);
+    assert_int_equal(seldom->job.state, JOB_IN_FLIGHT);
+    others_come_and_go();
+    answer(failed, 1);
+    answer(seldom, 1);
+    others_come_and_go();
+    assert_null(take());
+}
+
+int main(void)
+{
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
+        TEST(many_queries_that_are_lost_do_not_keep_the_lock),
+        TEST(queries_that_are_released_meanwhile_end_no_walk),
+        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
+        TEST(what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

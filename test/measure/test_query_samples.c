@@ -1,0 +1,215 @@
+/* The recent samples of a query, and who follows them. */
+#include "base/log.h"
+#include "measure/connection_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+struct steps {
+    struct follower follower; /* first */
+    int count;
+    double last;
+};
+
+static void count_step(struct follower *follower, const struct recent_samples *recent)
+{
+    struct steps *steps = (struct steps *)follower;
+    steps->count++;
+    steps->last = recent->samples[recent->count - 1].reading.value;
+}
+
+/* Those that come close upon one another become one sample, and are followed all the same. */
+static void a_follower_gets_each_reading_once(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct steps late = steps;
+    struct query *query = hold_each("a", 5000);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    assert_int_equal(steps.count, 0);
+    connect_now();
+    for (int i = 1; i <= 4; i++) {
+        now_ms += 100;
+        demand(query);
+        answer(take(), i);
+        assert_int_equal(steps.count, i);
+        assert_true(steps.last == i);
+    }
+    follower_start(query, &late.follower);
+    assert_true(late.count == 1 && late.last == 4);
+    follower_stop(&steps.follower);
+    follower_start(query, &steps.follower);
+    assert_int_equal(steps.count, 4); /* it had that one */
+    demand(query);
+    end_with(take(), TASK_FAILED, "no");
+    assert_int_equal(steps.count, 4);
+    follower_stop(&steps.follower);
+    follower_stop(&late.follower);
+}
+
+/* As pushes may come from a source that answers within microseconds. */
+static void readings_of_one_millisecond_are_followed_each(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 5000);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    connect_now();
+    for (int i = 1; i <= 4; i++) {
+        measure(query, i);
+        assert_true(steps.count == i && steps.last == i);
+    }
+    follower_stop(&steps.follower);
+}
+
+/* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
+static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 30000);
+    query_begin_use(query, 5000, now_ms);
+    query_keep_recent_samples(query, 30000);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    connect_now();
+    measure(query, 1);
+    query_end_recent_samples(query, 5000);
+    query_end_use(query, 5000, now_ms);
+    now_ms += 30000;
+    measure(query, 2);
+    assert_int_equal(query->recent->interval_ms, 30000);
+    assert_false(query->recent->samples[query->recent->count - 1].is_after_gap);
+    follower_stop(&steps.follower);
+}
+
+/* Its readings would look like those of a source that has stalled. */
+static void a_use_without_samples_does_not_bring_them_closer_together(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", 60000);
+    query_keep_recent_samples(query, 60000);
+    query_begin_use(query, 5000, now_ms);
+    query_begin_use(query, 5000, now_ms);
+    query_end_use(query, 5000, now_ms);
+    assert_int_equal(query_interval_ms(query), 5000);
+    assert_int_equal(query->recent->interval_ms, 60000);
+}
+
+static void samples_and_what_is_wanted_end_with_their_uses(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    query_keep_recent_samples(query, 5000);
+    query_keep_recent_samples(query, 5000);
+    query_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
+    query_want(query, READING_WANT_RATES);
+    query_end_recent_samples(query, 5000);
+    query_end_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
+    assert_non_null(query->recent);
+    assert_int_equal(query->wants, READING_WANT_RATES);
+    query_end_recent_samples(query, 5000);
+    query_end_want(query, READING_WANT_RATES);
+    assert_null(query->recent);
+    assert_int_equal(query->wants, 0);
+}
+
+static void a_reading_of_before_the_samples_is_followed(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    answer(take(), 7);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    assert_true(steps.count == 1 && steps.last == 7);
+    follower_stop(&steps.follower);
+}
+
+/* A server's loop waits for the lock otherwise: thousands of policies are tens of milliseconds of
+ * work. */
+enum { MANY_FOLLOWERS = 500, AT_MOST_AT_A_TIME = 50 };
+
+static struct steps many[MANY_FOLLOWERS];
+static struct query *followed;
+
+static void unfollow_the_next(void)
+{
+    assert_false(value_of(followed) == 2); /* it is known when all have decided */
+    if (followed->next_followed != NULL)
+        follower_stop(followed->next_followed);
+}
+
+static void many_followers_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    followed = hold_each("a", 5000);
+    query_keep_recent_samples(followed, 5000);
+    measure(followed, 1);
+    for (int i = 0; i < MANY_FOLLOWERS; i++) {
+        many[i] = (struct steps){.follower = {.on_reading = count_step}};
+        follower_start(followed, &many[i].follower);
+    }
+    now_ms += 5000;
+    assert_ptr_equal(take(), followed);
+    on_pause = unfollow_the_next;
+    answer(followed, 2);
+    assert_true(value_of(followed) == 2);
+    assert_true(pauses >= MANY_FOLLOWERS / AT_MOST_AT_A_TIME - 1);
+    for (int i = 0; i < MANY_FOLLOWERS; i++) {
+        assert_int_equal(many[i].count, many[i].follower.query == NULL ? 1 : 2);
+        follower_stop(&many[i].follower);
+    }
+}
+
+static struct steps late;
+
+static void another_follows_instead(void)
+{
+    follower_stop(&many[0].follower);
+    query_end_recent_samples(followed, 5000);
+    query_keep_recent_samples(followed, 5000);
+    follower_start(followed, &late.follower);
+    on_pause = NULL;
+}
+
+/* The samples of before are gone with the last use that kept some. */
+static void who_follows_while_a_reading_is_handed_out_has_it_too(void **state)
+{
+    (void)state;
+    pause_after_each();
+    followed = hold_each("a", 5000);
+    query_keep_recent_samples(followed, 5000);
+    measure(followed, 1);
+    many[0] = late = (struct steps){.follower = {.on_reading = count_step}};
+    follower_start(followed, &many[0].follower);
+    now_ms += 5000;
+    assert_ptr_equal(take(), followed);
+    on_pause = another_follows_instead;
+    answer(followed, 2);
+    assert_true(value_of(followed) == 2);
+    assert_true(late.count == 2 && late.last == 2);
+    follower_stop(&late.follower);
+}
+
+int main(void)
+{
+    log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
+    const struct CMUnitTest tests[] = {
+        TEST(a_follower_gets_each_reading_once),
+        TEST(readings_of_one_millisecond_are_followed_each),
+        TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
+        TEST(a_use_without_samples_does_not_bring_them_closer_together),
+        TEST(samples_and_what_is_wanted_end_with_their_uses),
+        TEST(a_reading_of_before_the_samples_is_followed),
+        TEST(many_followers_do_not_keep_the_lock),
+        TEST(who_follows_while_a_reading_is_handed_out_has_it_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
