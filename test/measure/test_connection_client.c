@@ -289,6 +289,23 @@ static void time_out(struct query *query)
     end_with(query, TASK_TIMED_OUT, "no answer");
 }
 
+/* The first query is sent in the millisecond in which its client connected. A reply of that
+ * millisecond came before another query was sent. */
+static void a_time_out_counts_whenever_its_query_was_sent(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    time_out(query);
+    assert_true(connection.must_replace_client);
+    connection_lost(&connection, NULL, now_ms);
+    now_ms += SCHEDULE_RETRY_MAX_MS;
+    measure(query, 1);
+    time_out(query);
+    assert_true(connection.must_replace_client);
+}
+
 /* Those of a former client are none of this one's. */
 static void a_new_client_has_all_its_time_outs(void **state)
 {
@@ -364,6 +381,7 @@ int main(void)
         TEST(a_client_reconnects_after_one_that_ended_before_it_answered),
         TEST(a_query_that_timed_out_is_not_resent_by_another_client),
         TEST(a_query_that_hangs_does_not_break_its_neighbours_clients),
+        TEST(a_time_out_counts_whenever_its_query_was_sent),
         TEST(a_new_client_has_all_its_time_outs),
         TEST(a_query_that_was_released_in_flight_ends_with_its_client),
         TEST(a_query_that_breaks_its_clients_is_spaced_out),

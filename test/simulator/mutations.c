@@ -188,7 +188,7 @@ WRAP(void, connection_query_ended, struct query *query, enum task_outcome outcom
     if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
         query->was_resent = false;
     if (mutation == ENDLESS_RESEND && outcome == TASK_TIMED_OUT)
-        query->connection->completed_at_ms = INT64_MIN / 2;
+        query->connection->completed_at_us = INT64_MIN / 2;
     struct connection *connection = query->connection;
     size_t unsubscribes = connection->unsubscribes_count;
     bool is_over = query->push.id != query->task.notifier.id;

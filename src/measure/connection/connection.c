@@ -34,7 +34,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->settings = settings;
     connection->scaler = scaler;
     connection->made_at_ms = now_ms;
-    connection->completed_at_ms = now_ms;
+    connection->completed_at_us = now_ms * 1000;
     connection->stats.counts[COUNT_CONNECTIONS] = 1;
     naming_init(&connection->naming, scaler, address);
     schedule_init(&connection->schedule, max_tasks,
@@ -217,7 +217,7 @@ void connection_connected(struct connection *connection, int64_t now_ms)
     connection->state = CONNECTION_CONNECTED;
     connection->stats.counts[COUNT_CONNECTS]++;
     backoff_connected(&connection->backoff, now_ms);
-    connection->completed_at_ms = now_ms;
+    connection->completed_at_us = now_ms * 1000;
     connection->timeouts_since_answer = 0;
     connection->must_replace_client = false;
     connection->schedule.served_from_ms = now_ms;
@@ -284,12 +284,12 @@ void connection_query_started(struct query *query, int64_t now_us)
 }
 
 /* The source has answered: what had failed works again. */
-static void set_working(struct connection *connection, int64_t now_ms)
+static void set_working(struct connection *connection, int64_t now_us)
 {
     log_reconnected(connection);
     backoff_answered(&connection->backoff);
     error_done(&connection->error);
-    connection->completed_at_ms = now_ms;
+    connection->completed_at_us = now_us;
     connection->timeouts_since_answer = 0;
 }
 
@@ -299,7 +299,7 @@ static void set_working(struct connection *connection, int64_t now_ms)
 static bool may_have_died_before(const struct query *query)
 {
     return !query->was_resent && query->job.timeouts == 0 &&
-           query->job.sent_ms - query->connection->completed_at_ms >= CONNECTION_PAUSE_MS;
+           query->job.sent_ms - query->connection->completed_at_us / 1000 >= CONNECTION_PAUSE_MS;
 }
 
 static void end_timed_out(struct query *query, const struct error *error, int64_t now_ms)
@@ -317,7 +317,7 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
     }
-    bool is_after_last_reply = query->job.sent_ms > connection->completed_at_ms;
+    bool is_after_last_reply = query->sent_us >= connection->completed_at_us;
     size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_TIMEOUTS;
     connection->timeouts_since_answer += is_after_last_reply;
     if (is_after_last_reply && connection->timeouts_since_answer >= max &&
@@ -346,7 +346,7 @@ static void end_answered(struct query *query, const struct reading *reading,
 {
     struct connection *connection = query->connection;
     int64_t now_ms = now_us / 1000;
-    set_working(connection, now_ms);
+    set_working(connection, now_us);
     query->was_resent = false;
     query->losses = 0;
     note_round_trip(connection, now_us - query->sent_us);

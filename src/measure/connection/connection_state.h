@@ -86,8 +86,8 @@ struct connection {
     struct backoff backoff;  /* when the next client is made; backoff.c */
     struct error error;      /* of the last failure; kept while it is failing */
     bool must_replace_client;
-    int64_t completed_at_ms;        /* when a query was answered last, or the client connected */
-    unsigned timeouts_since_answer; /* of queries that were sent after completed_at_ms */
+    int64_t completed_at_us;        /* when a query was answered last, or the client connected */
+    unsigned timeouts_since_answer; /* of queries that were sent since then */
 
     struct schedule schedule;  /* schedule.c; served_from_ms: connection.c */
     struct query *queries;     /* by identity; query.c */

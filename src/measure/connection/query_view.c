@@ -21,11 +21,12 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
     struct job *job;
     unsigned stuck = 0;
     int64_t for_ms = 0;
-    if (now_ms - connection->completed_at_ms < CONNECTION_STUCK_MS)
+    int64_t completed_at_ms = connection->completed_at_us / 1000;
+    if (now_ms - completed_at_ms < CONNECTION_STUCK_MS)
         return 0;
     for (job = connection->schedule.sent; job != NULL && stuck < CONNECTION_STUCK_QUERIES;
          job = job->next_sent) {
-        int64_t silent_ms = now_ms - MAX(job->sent_ms, connection->completed_at_ms);
+        int64_t silent_ms = now_ms - MAX(job->sent_ms, completed_at_ms);
         if (silent_ms < CONNECTION_STUCK_MS)
             break;
         bool is_own = job == &query->job;
