@@ -34,6 +34,7 @@
  *   connection/push                how one query is subscribed to
  *   connection/outage              since when a query has no usable reading
  *   connection/backoff             when a connection makes its next client
+ *   connection/connection_log      what is logged of its failures, and how often
  *   connection/subscription_table  queries by the ids of their subscriptions
  *   connection/interval_set        the intervals that users of a query have set
  *   connection/connection_state    the structs of a connection and its queries

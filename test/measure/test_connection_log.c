@@ -80,7 +80,7 @@ static void a_line_says_how_often_the_source_failed_since_the_last_one(void **st
         now_ms += 5000;
     }
     assert_int_equal(count_warnings("connection failed"), before + 1);
-    now_ms = MAX(now_ms, began_ms + 100000);
+    now_ms = MAX(now_ms, began_ms + 61000); /* the last one was less than a minute ago */
     measure(query, 1);
     fail_in_flight(query);
     assert_int_equal(count_warnings("connection failed (2 more times since"), 1);
@@ -123,6 +123,7 @@ static void an_outage_that_goes_on_is_logged(void **state)
     log_set_level(LOG_LEVEL_WARNING);
     recent_log_start();
     size_t before = count_warnings("connection failed");
+    size_t more = count_warnings("more time");
     measure(query, 1);
     fail_in_flight(query);
     measure(query, 1);
@@ -133,6 +134,135 @@ static void an_outage_that_goes_on_is_logged(void **state)
         refuse();
     }
     assert_int_equal(count_warnings("connection failed"), before + 2);
+    assert_int_equal(count_warnings("more time"), more);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
+/* It began within a minute after the last line, and ended before the next one was due. */
+static void an_outage_that_was_left_out_is_logged_when_none_came_for_a_minute(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    size_t before = count_warnings("connection failed");
+    for (int i = 0; i < 3; i++) {
+        measure(query, 1);
+        fail_in_flight(query);
+        now_ms += 10000;
+        refuse();
+        now_ms += 10000;
+    }
+    measure(query, 1);
+    assert_int_equal(count_warnings("connection failed"), before + 1);
+    now_ms += 30000;
+    measure(query, 1);
+    assert_int_equal(count_warnings("connection failed"), before + 1);
+    now_ms += 10000;
+    for (int i = 0; i < 2; i++)
+        measure(query, 1);
+    assert_int_equal(count_warnings("connection failed"), before + 2);
+    assert_int_equal(count_warnings("and is back (2 more times since the last such line)"), 1);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
+static const char is_held[] = "measuring fails, so the last answers of active triggers are held";
+
+/* As of a source that fails and is back ten times per second. */
+static void holds_are_logged_once_per_minute(void **state)
+{
+    (void)state;
+    enum { MINUTES = 3, PER_MINUTE = 600 };
+    struct query *query = acquire("a");
+    log_set_level(LOG_LEVEL_INFO);
+    recent_log_start();
+    size_t begun = count_warnings(is_held);
+    size_t ended = count_lines(LOG_LEVEL_INFO, "no answers are held any more: measured again");
+    for (int i = 0; i < MINUTES * PER_MINUTE; i++) {
+        query_count_held(query, 1, 0, "");
+        query_count_held(query, 1, 0, "");
+        query_count_held(query, -1, 0, "measured again");
+        query_count_held(query, -1, 0, "measured again");
+        now_ms += 60000 / PER_MINUTE;
+    }
+    assert_int_equal(count_warnings(is_held), begun + MINUTES);
+    assert_int_equal(count_lines(LOG_LEVEL_INFO, "no answers are held any more: measured again"),
+                     ended + MINUTES);
+    assert_int_equal(count_warnings("are held (599 more times since the last such line)"),
+                     MINUTES - 1);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
+static void fail_alone(struct query *query)
+{
+    demand(query);
+    if (connection.state != CONNECTION_CONNECTED)
+        connect_now();
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none");
+}
+
+static void fail_with_the_connection(struct query *query)
+{
+    demand(query);
+    if (connection.state == CONNECTION_CONNECTED)
+        connection_lost(&connection, NULL, now_ms);
+    refuse();
+}
+
+/* It began within a minute after another one. */
+static void a_hold_that_goes_on_is_logged(void **state)
+{
+    (void)state;
+    static void (*const failures[])(struct query *query) = {fail_alone, fail_with_the_connection};
+    struct query *query = acquire("a");
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    for (size_t i = 0; i < ARRAY_LENGTH(failures); i++) {
+        size_t before = count_warnings(is_held);
+        query_count_held(query, 1, 0, "");
+        query_count_held(query, -1, 0, "measured again");
+        query_count_held(query, 1, 0, "");
+        now_ms += 59000;
+        failures[i](query);
+        assert_int_equal(count_warnings(is_held), before + 1);
+        now_ms += 1000;
+        for (int again = 0; again < 2; again++) {
+            failures[i](query);
+            assert_int_equal(count_warnings(is_held), before + 2);
+            now_ms += 10000;
+        }
+        query_count_held(query, -1, 0, "measured again");
+        now_ms += 60000;
+    }
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
+/* Nor that it is back, by a reply of the client that is replaced. */
+static void after_a_failure_no_silence_is_logged_until_the_source_answers(void **state)
+{
+    (void)state;
+    struct query *silent[] = {acquire("a"), acquire("b")};
+    struct query *good = acquire("c");
+    log_set_level(LOG_LEVEL_INFO);
+    recent_log_start();
+    size_t replaced = count_warnings("nothing is answered: reconnecting");
+    size_t back = count_lines(LOG_LEVEL_INFO, "reconnected");
+    demand(good);
+    refuse();
+    connect_now();
+    for (int i = 0; i < 3; i++)
+        assert_non_null(take());
+    now_ms += 2000;
+    for (int i = 0; i < 2; i++)
+        end_with(silent[i], TASK_TIMED_OUT, "no answer");
+    assert_true(connection.must_replace_client);
+    answer(good, 1);
+    assert_int_equal(count_warnings("nothing is answered: reconnecting"), replaced);
+    assert_int_equal(count_lines(LOG_LEVEL_INFO, "reconnected"), back);
+    connection_lost(&connection, NULL, now_ms);
+    measure(good, 1);
+    assert_int_equal(count_lines(LOG_LEVEL_INFO, "reconnected"), back + 1);
     log_set_level(LOG_LEVEL_ERROR);
 }
 
@@ -172,6 +302,10 @@ int main(void)
         TEST(a_line_says_how_often_the_source_failed_since_the_last_one),
         TEST(a_source_that_comes_and_goes_is_logged_each_minute),
         TEST(an_outage_that_goes_on_is_logged),
+        TEST(an_outage_that_was_left_out_is_logged_when_none_came_for_a_minute),
+        TEST(holds_are_logged_once_per_minute),
+        TEST(a_hold_that_goes_on_is_logged),
+        TEST(after_a_failure_no_silence_is_logged_until_the_source_answers),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,18 +3,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
-#include "base/text.h"
 #include "measure/connection/bundle.h"
 #include "measure/connection/query_internal.h"
 #include "measure/connection/subscription.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/param.h>
 
 enum {
-    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up, or that comes and goes */
+    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
     /* A query that was in flight each time when so many clients in a row were lost may be what
      * breaks them: it is spaced out like one that timed out, so that the others are measured. */
     MAX_LOSSES = 2,
@@ -37,6 +34,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->completed_at_us = now_ms * 1000;
     connection->stats.counts[COUNT_CONNECTIONS] = 1;
     naming_init(&connection->naming, scaler, address);
+    connection->log.naming = &connection->naming;
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
     connection->schedule.served_from_ms = CLOCK_NEVER;
@@ -91,44 +89,6 @@ static void visit_all(struct connection *connection,
     }
 }
 
-/* ---- what is logged of the client ---- */
-
-/* The next worse line until the source has answered, and one of each kind per minute: a source may
- * hang up each second for days. Retries until it answers are one time. */
-static void warn_of_client(struct connection *connection, enum client_warning warning,
-                           const struct error *error, const char *what, int64_t now_ms)
-{
-    if (warning <= connection->warned)
-        return;
-    if (now_ms < connection->warn_from_ms[warning]) {
-        connection->unlogged[warning] += !connection->is_left_out[warning];
-        connection->is_left_out[warning] = true;
-        return;
-    }
-    unsigned unlogged = connection->unlogged[warning] - connection->is_left_out[warning];
-    _cleanup_(memory_free) char *text =
-        unlogged == 0 ? text_copy(what)
-                      : text_format("%s (%u more times since the last such line)", what, unlogged);
-    naming_warn(&connection->naming, error, text);
-    connection->warned = warning;
-    connection->warn_from_ms[warning] = now_ms + WARN_EVERY_MS;
-    connection->unlogged[warning] = 0;
-    connection->is_left_out[warning] = false;
-}
-
-/* A client that is to be replaced may still get replies, which say nothing of the next one. */
-static void log_reconnected(struct connection *connection)
-{
-    if (connection->must_replace_client)
-        return;
-    memset(connection->is_left_out, false, sizeof(connection->is_left_out));
-    if (connection->warned == WARNED_OF_NOTHING)
-        return;
-    struct log_fields fields = naming_fields(&connection->naming, NULL);
-    log_about(&fields, LOG_LEVEL_INFO, "%s: reconnected", connection->naming.label);
-    connection->warned = WARNED_OF_NOTHING;
-}
-
 /* ---- connecting ---- */
 
 /* A failed connection is tried again as long as its queries are used, without calls, too. */
@@ -164,7 +124,9 @@ static void fail_with_connection(struct query *query, int64_t now_ms)
 static void set_failed(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     bool is_new = connection->state != CONNECTION_FAILED;
-    warn_of_client(connection, WARNED_OF_FAILURE, error, "connection failed", now_ms);
+    connection_log_client(&connection->log, LOG_LINE_FAILURE, error, "connection failed", now_ms);
+    if (connection->stats.counts[COUNT_HELD_TRIGGERS] > 0)
+        connection_log_held(&connection->log, error, now_ms);
     if (is_new)
         connection->failed_since_ms = now_ms;
     error_copy(&connection->error, error);
@@ -286,7 +248,8 @@ void connection_query_started(struct query *query, int64_t now_us)
 /* The source has answered: what had failed works again. */
 static void set_working(struct connection *connection, int64_t now_us)
 {
-    log_reconnected(connection);
+    if (!connection->must_replace_client) /* its replies say nothing of the next one */
+        connection_log_answered(&connection->log, now_us / 1000);
     backoff_answered(&connection->backoff);
     error_done(&connection->error);
     connection->completed_at_us = now_us;
@@ -309,10 +272,10 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
     if (may_have_died_before(query)) {
         query->was_resent = true;
         if (!connection->must_replace_client)
-            warn_of_client(connection, WARNED_OF_PAUSE, error,
-                           "the client may have died in a pause: reconnecting before anything "
-                           "fails",
-                           now_ms);
+            connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
+                                  "the client may have died in a pause: reconnecting before "
+                                  "anything fails",
+                                  now_ms);
         connection->must_replace_client = true;
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
@@ -322,8 +285,8 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
     connection->timeouts_since_answer += is_after_last_reply;
     if (is_after_last_reply && connection->timeouts_since_answer >= max &&
         !connection->must_replace_client) {
-        warn_of_client(connection, WARNED_OF_LOSS, error, "nothing is answered: reconnecting",
-                       now_ms);
+        connection_log_client(&connection->log, LOG_LINE_LOSS, error,
+                              "nothing is answered: reconnecting", now_ms);
         connection->must_replace_client = true;
     }
     connection->stats.counts[COUNT_TIMED_OUT]++;
@@ -503,15 +466,16 @@ void connection_lost(struct connection *connection, const struct error *error, i
     if (error == NULL)
         return;
     if (may_have_died)
-        warn_of_client(connection, WARNED_OF_PAUSE, error,
-                       "the client died in a pause: reconnecting before anything fails", now_ms);
+        connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
+                              "the client died in a pause: reconnecting before anything fails",
+                              now_ms);
     /* Otherwise others are sent once more before anything fails. What did fail is measured when its
      * next call comes or it is due, as after any failed attempt. */
     if (has_failed && !may_have_died)
         set_failed(connection, error, now_ms);
     else if (had_answered_all) {
         /* What is known stays true, and the next client shows whether the source works. */
-        warn_of_client(connection, WARNED_OF_LOSS, error, "reconnecting", now_ms);
+        connection_log_client(&connection->log, LOG_LINE_LOSS, error, "reconnecting", now_ms);
         backoff_hung_up(&connection->backoff, &connection->settings->backoff, error, now_ms);
     }
 }

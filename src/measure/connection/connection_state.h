@@ -12,6 +12,7 @@
 
 #include "base/hash_table.h"
 #include "measure/connection/backoff.h"
+#include "measure/connection/connection_log.h"
 #include "measure/connection/interval_set.h"
 #include "measure/connection/outage.h"
 #include "measure/connection/push.h"
@@ -104,16 +105,7 @@ struct connection {
     bool has_warned_of_subscribing;
 
     /* connection.c: what people see. */
-    enum client_warning {
-        WARNED_OF_NOTHING,
-        WARNED_OF_PAUSE,   /* the client may have died in one */
-        WARNED_OF_LOSS,    /* it hung up, or is replaced as nothing is answered */
-        WARNED_OF_FAILURE, /* the connection failed */
-        CLIENT_WARNINGS,
-    } warned;                              /* the last one, since the source has answered */
-    int64_t warn_from_ms[CLIENT_WARNINGS]; /* each of them, again */
-    bool is_left_out[CLIENT_WARNINGS];     /* since the source has answered */
-    unsigned unlogged[CLIENT_WARNINGS];    /* how often that was so, since the last line */
+    struct connection_log log; /* connection.c makes it; connection_log.c */
     int64_t warned_of_delay_ms;
     double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
     struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */

@@ -2,7 +2,6 @@
 #include "measure/connection/query_internal.h"
 
 #include "base/hash_table.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/bundle.h"
@@ -207,6 +206,8 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
     query_note_gap(query);
     outage_attempt_failed(&query->outage, now_ms);
+    if (query->connection->stats.counts[COUNT_HELD_TRIGGERS] > 0)
+        connection_log_held(&query->connection->log, error, now_ms);
     query_notify_watchers(query);
 }
 
@@ -216,17 +217,12 @@ void query_count_held(struct query *query, int held, int expired, const char *wh
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     uint64_t *counts = connection->stats.counts;
-    uint64_t held_before = counts[COUNT_HELD_TRIGGERS];
+    const struct error *error =
+        connection->state == CONNECTION_FAILED ? &connection->error : &query->known.error;
     counts[COUNT_HELD_TRIGGERS] += held;
     counts[COUNT_EXPIRED_TRIGGERS] += expired;
-    if (held_before == 0 && counts[COUNT_HELD_TRIGGERS] > 0)
-        naming_warn(&connection->naming,
-                    connection->state == CONNECTION_FAILED ? &connection->error
-                                                           : &query->known.error,
-                    "measuring fails, so the last answers of active triggers are held");
-    if (held_before > 0 && counts[COUNT_HELD_TRIGGERS] == 0) {
-        struct log_fields fields = naming_fields(&connection->naming, NULL);
-        log_about(&fields, LOG_LEVEL_INFO, "%s: no answers are held any more: %s",
-                  connection->naming.label, why);
-    }
+    if (counts[COUNT_HELD_TRIGGERS] > 0)
+        connection_log_held(&connection->log, error, connection_now_ms(connection));
+    else
+        connection_log_hold_over(&connection->log, why);
 }

@@ -43,8 +43,8 @@ void query_demand(struct query *query, int64_t from_ms);
 
 /* Changes the counts of the connection, for metrics: `held` more triggers (fewer, where it is
  * negative) are answered by what was known before measuring failed, and `expired` more were, and
- * are refused now. Logs when the first trigger of the connection is held, and when none is any
- * more, with the reason. */
+ * are refused now. Logs that triggers of the connection are held, and that none is any more,
+ * with the reason `why`; as often as connection_log.h says. */
 void query_count_held(struct query *query, int held, int expired, const char *why);
 
 /* How a query is measured at one moment; for people. */
