@@ -22,8 +22,9 @@ enum error_code {
     ERROR_LIMIT,   /* a limit of ours is reached; the text names it */
     ERROR_UNAVAILABLE, /* the source cannot be measured now; trying again may help */
     ERROR_COSTLY,      /* the same, but trying cost much: it is tried again after minutes */
-    ERROR_NOT_STARTED, /* the same, but the source was not tried: no process of ours began */
     ERROR_INTERNAL,    /* a fault of ours */
+    ERROR_NOT_STARTED, /* unavailable, but the source was not tried: no process of ours began */
+    ERROR_CANCELLED,   /* nobody needs it any more: nothing has failed */
 };
 
 struct error {

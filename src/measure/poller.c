@@ -242,8 +242,6 @@ static void open_client(struct poller *poller)
     scaler_set_reconnects(connection->backoff.reconnects);
     if (try_open(poller, &error))
         connection_connected(connection, connection_now_ms(connection));
-    else if (is_over(poller))
-        connection_given_up(connection);
     else
         connection_refused(connection, &error, connection_now_ms(connection));
     publish(poller);

@@ -5,6 +5,7 @@
 #include "measure/agent/agent.h"
 #include "measure/agent/agent_client_internal.h"
 #include "measure/engine_fixture.h"
+#include "measure/task_internal.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -312,6 +313,31 @@ static void nobody_waits_for_an_agent_to_start_that_is_not_needed(void **state)
     unlink(program);
 }
 
+static bool is_stopping(struct feed *feed)
+{
+    (void)feed;
+    return true;
+}
+
+/* Its connection may be needed again by then: that is no failure to tell anybody. */
+static void an_agent_that_is_not_needed_before_it_runs_has_not_failed(void **state)
+{
+    (void)state;
+    static const struct feed_hooks stopping = {.is_stopping = is_stopping};
+    _cleanup_(error_done) struct error error = {0};
+    struct feed feed = {.hooks = &stopping};
+    struct fake_values values = fake_values("a", "1");
+    struct agent_client *client = NULL;
+    char program[] = "/tmp/never-XXXXXX";
+    write_script(program, "exec sleep 600");
+    const struct agent_origin origin = {.program = program, .feed = &feed};
+    assert_false(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION], &origin,
+                                   TIMEOUT_MS, &client, &error));
+    unlink(program);
+    assert_int_equal(error.code, ERROR_CANCELLED);
+    fake_values_done(&values);
+}
+
 /* As where thirty begin at once on a part of a CPU: all are given up, and start again, for ever. */
 static void the_time_to_connect_begins_when_the_process_runs(void **state)
 {
@@ -360,6 +386,7 @@ int main(int argc, char **argv)
         TEST(an_agent_unsubscribes),
         TEST(an_agent_that_cannot_start_is_no_refusal_of_the_source),
         TEST(nobody_waits_for_an_agent_to_start_that_is_not_needed),
+        cmocka_unit_test(an_agent_that_is_not_needed_before_it_runs_has_not_failed),
         cmocka_unit_test(the_time_to_connect_begins_when_the_process_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

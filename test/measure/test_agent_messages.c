@@ -95,6 +95,31 @@ static void what_can_be_is_as_it_was_written(void **state)
     assert_true(isnan(read.waiting));
 }
 
+/* A source that has cancelled an attempt would be connected to at once, again and again. */
+static void an_error_has_a_code_of_a_scaler(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t sent;
+        enum error_code read;
+    } codes[] = {
+        {ERROR_NONE, ERROR_INTERNAL},        {ERROR_UNAVAILABLE, ERROR_UNAVAILABLE},
+        {ERROR_COSTLY, ERROR_COSTLY},        {ERROR_INTERNAL, ERROR_INTERNAL},
+        {ERROR_NOT_STARTED, ERROR_INTERNAL}, {ERROR_CANCELLED, ERROR_INTERNAL},
+        {UINT32_MAX, ERROR_INTERNAL},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct error error = {0};
+        Agent__Error message = AGENT__ERROR__INIT;
+        message.code = codes[i].sent;
+        message.text = (char[]){"closed"};
+        agent_error_read(&message, &error);
+        assert_int_equal(error.code, codes[i].read);
+        assert_string_equal(error_text(&error), "closed");
+        error_done(&error);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +127,7 @@ int main(void)
         cmocka_unit_test(no_more_partitions_have_lag_than_there_are),
         cmocka_unit_test(each_field_is_as_it_was_written),
         cmocka_unit_test(what_can_be_is_as_it_was_written),
+        cmocka_unit_test(an_error_has_a_code_of_a_scaler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,17 +194,19 @@ static void what_does_not_start_is_no_refusal_of_the_source(void **state)
 static void an_attempt_that_nobody_needs_is_neither_counted_nor_failed(void **state)
 {
     (void)state;
+    _cleanup_(error_done) struct error error = {0};
     struct query *query = acquire("a");
+    error_set(&error, ERROR_CANCELLED, "nobody needs it any more");
     demand(query);
     connection_connecting(&connection);
-    connection_given_up(&connection);
+    connection_refused(&connection, &error, now_ms);
     assert_int_equal(connection.stats.counts[COUNT_FAILED_CONNECTS], 0);
     assert_false(fails(query, ""));
     assert_true(connection_wants_client(&connection, now_ms)); /* for who needs it next */
     refuse();
     now_ms = connection.backoff.retry_at_ms;
     connection_connecting(&connection);
-    connection_given_up(&connection);
+    connection_refused(&connection, &error, now_ms);
     assert_true(fails(query, "refused")); /* as before */
 }
 

@@ -210,7 +210,7 @@ static bool read_first(struct agent_client *client, struct feed *feed, struct er
     int64_t deadline_ms = clock_now_ms() + START_MS;
     for (int got; (got = poll(&readable, 1, CHECK_MS)) == 0 || (got < 0 && errno == EINTR);) {
         if (feed != NULL && feed_is_stopping(feed))
-            return error_unavailable(error, "nobody needs it any more");
+            return error_set(error, ERROR_CANCELLED, "nobody needs it any more");
         if (clock_now_ms() >= deadline_ms)
             return error_unavailable(error, "it did not start within %d s", START_MS / 1000);
     }
@@ -227,8 +227,9 @@ static bool wait_until_started(struct agent_client *client, struct feed *feed, s
 {
     if (read_first(client, feed, error))
         return true;
+    bool is_cancelled = error->code == ERROR_CANCELLED;
     end_agent(client, error);
-    error->code = ERROR_NOT_STARTED;
+    error->code = is_cancelled ? ERROR_CANCELLED : ERROR_NOT_STARTED;
     return false;
 }
 

@@ -36,7 +36,8 @@ struct agent_origin {
 };
 
 /* Starts the process, and has it connect, for which it has `timeout_ms` from when it runs. The
- * caller ends it with agent_client_close(). An ERROR_NOT_STARTED: the source was not tried. */
+ * caller ends it with agent_client_close(). The source was not tried where the error is an
+ * ERROR_NOT_STARTED or, as the feed was stopping before the process ran, an ERROR_CANCELLED. */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const struct agent_origin *origin, int64_t timeout_ms,
                        struct agent_client **ret_client, struct error *error);

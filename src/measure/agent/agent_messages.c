@@ -102,6 +102,6 @@ Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage
 
 void agent_error_read(const Agent__Error *message, struct error *error)
 {
-    bool known = message->code > ERROR_NONE && message->code < ERROR_INTERNAL;
+    bool known = message->code > ERROR_NONE && message->code <= ERROR_INTERNAL;
     error_set(error, known ? (enum error_code)message->code : ERROR_INTERNAL, "%s", message->text);
 }

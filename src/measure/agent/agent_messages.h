@@ -26,7 +26,7 @@ struct reading agent_reading_read(const Agent__Reading *message);
 
 /* Returns NULL where there is no error. The text is borrowed. */
 Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage);
-/* Not trusted: the result is an error in any case. */
+/* Not trusted: the result is an error in any case, of a code that a scaler may give. */
 void agent_error_read(const Agent__Error *message, struct error *error);
 
 #endif

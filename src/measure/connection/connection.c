@@ -138,15 +138,14 @@ static void set_failed(struct connection *connection, const struct error *error,
 
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms)
 {
+    if (error->code == ERROR_CANCELLED) {
+        if (connection->state == CONNECTION_CONNECTING)
+            connection->state = CONNECTION_DISCONNECTED;
+        return;
+    }
     backoff_refused(&connection->backoff);
     connection->stats.counts[COUNT_FAILED_CONNECTS] += error->code != ERROR_NOT_STARTED;
     set_failed(connection, error, now_ms);
-}
-
-void connection_given_up(struct connection *connection)
-{
-    if (connection->state == CONNECTION_CONNECTING)
-        connection->state = CONNECTION_DISCONNECTED;
 }
 
 /* All are due at once, also those that only polls have measured, which are behind the others

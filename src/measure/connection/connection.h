@@ -61,10 +61,10 @@ void connection_done(struct connection *connection); /* frees all queries, those
 bool connection_wants_client(struct connection *connection, int64_t now_ms);
 void connection_connecting(struct connection *connection);
 void connection_connected(struct connection *connection, int64_t now_ms);
-/* An ERROR_NOT_STARTED is none of the source: it fails the queries all the same. */
+/* An ERROR_NOT_STARTED is none of the source: it fails the queries all the same. After an
+ * ERROR_CANCELLED all is as before connection_connecting(): whoever needs a client by now has
+ * another one made. */
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms);
-/* No client was made, and none is needed any more. */
-void connection_given_up(struct connection *connection);
 
 /* The next query to send; NULL: none. */
 struct query *connection_take(struct connection *connection, int64_t now_us);

@@ -59,6 +59,7 @@ enum status reply_status(enum error_code code)
     case ERROR_NOT_STARTED:
         return STATUS_UNAVAILABLE;
     case ERROR_INTERNAL:
+    case ERROR_CANCELLED: /* no call gets it */
         return STATUS_INTERNAL;
     }
     return STATUS_INTERNAL;
