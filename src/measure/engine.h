@@ -105,18 +105,18 @@ struct engine_settings {
 
 struct engine *engine_new(const struct engine_settings *settings);
 
-/* Has the threads end, and waits for them so long; they need one connect time-out at most, unless a
- * client library does not return, or an agent process gets no CPU to start. False: some still run.
- * Nothing can be freed then, and the process may end with _exit(). */
+/* Has the threads end, and waits for them, for `max_ms` at most; they need one connect time-out,
+ * unless a client library does not return, or an agent process gets no CPU to start. False: some
+ * still run. Nothing can be freed then, and the process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
 /* Ends the threads, however long that takes, and frees everything, queries in use too. NULL is
  * none. */
 void engine_free(struct engine *engine);
 
-/* Whether a connection of this scaler has an agent process; how many connections there can be; and
- * how many of them can have an agent process. None of it changes. The engine may be NULL, which
- * measures nothing. */
+/* What the settings say, for those who count connections before they are made. It does not change,
+ * so no lock is taken. Without an engine, as in a command that measures nothing, only what a scaler
+ * says counts, and there are no connections. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);

@@ -116,7 +116,7 @@ WRAP(void, schedule_demand, struct schedule *schedule, struct job *job, int64_t 
 WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t due_ms, int64_t at_ms)
 {
     const struct query *query = query_of_job(job);
-    bool is_polled = query->caught_up_ms > 0 && query_interval_ms(query) == 0 &&
+    bool is_polled = query->due_after_outage_ms > 0 && query_interval_ms(query) == 0 &&
                      query->known.last_attempt == ATTEMPT_GOOD;
     if (mutation != POLLED_NOT_CAUGHT_UP || !is_polled)
         __real_schedule_want(schedule, job, due_ms, at_ms);
@@ -249,9 +249,10 @@ WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_
 
 WRAP(void, query_plan, struct query *query, int64_t at_ms)
 {
-    bool is_planned = query->job.state == JOB_SCHEDULED && query->job.due_ms == query->caught_up_ms;
+    bool is_planned =
+        query->job.state == JOB_SCHEDULED && query->job.due_ms == query->due_after_outage_ms;
     if (mutation == RETRY_FORGOTTEN && is_planned)
-        query->caught_up_ms = 0;
+        query->due_after_outage_ms = 0;
     __real_query_plan(query, at_ms);
 }
 

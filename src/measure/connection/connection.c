@@ -167,9 +167,9 @@ static void catch_up(struct query *query, int64_t now_ms)
         return;
     bool has_waited = job->state != JOB_IDLE && job->due_ms > 0; /* 0: now, since push.c says so */
     int64_t due_ms = has_waited ? job->due_ms : now_ms;
-    query->caught_up_ms = now_ms - MAX(failed_since_ms - due_ms, 0); /* until it is sent */
+    query->due_after_outage_ms = now_ms - MAX(failed_since_ms - due_ms, 0);
     schedule_withdraw(&connection->schedule, &query->job);
-    query_plan(query, query->caught_up_ms);
+    query_plan(query, query->due_after_outage_ms);
 }
 
 void connection_connected(struct connection *connection, int64_t now_ms)
@@ -219,7 +219,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     struct query *query = query_of_job(job);
     struct task *task = &query->task;
     query->sent_us = now_us;
-    query->caught_up_ms = 0;
+    query->due_after_outage_ms = 0;
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_duration_ms = query->job.duration_ms;

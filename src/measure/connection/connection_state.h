@@ -150,7 +150,9 @@ struct query {
     int64_t sent_us;        /* when it was sent last; connection.c */
     /* Readings sent before this time are outdated by a notification; connection.c. */
     int64_t outdated_from_us;
-    int64_t caught_up_ms; /* its connection came back, and it is due since; 0: not; connection.c */
+    /* Since when it is due because its connection is back after an outage, of connection_now_ms():
+     * 0 once it is sent, and where there was no outage; connection.c. */
+    int64_t due_after_outage_ms;
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. */
     struct query_known known;

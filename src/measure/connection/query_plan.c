@@ -24,7 +24,7 @@ int64_t query_interval_ms(const struct query *query)
 }
 
 /* Queries of one interval are due together, whenever they came: one round trip measures many. */
-static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
+static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms)
 {
     int64_t interval_ms = query_interval_ms(query);
     int64_t made_at_ms = query->connection->made_at_ms;
@@ -32,26 +32,26 @@ static int64_t interval_due_ms(const struct query *query, int64_t now_ms)
     if (interval_ms == 0)
         return CLOCK_NEVER;
     if (sent_ms == INT64_MIN)
-        return now_ms;
+        return wanted_from_ms;
     /* Somebody waits for the first message, and is not to wait longer than usual. */
     if (query->push.idle_interval_ms > 0)
         interval_ms = MIN(interval_ms, query->connection->settings->interval_ms);
     return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
 }
 
-/* After its connection came back it is due at once, whoever wants it (catch_up()). Where only polls
- * do, that ends an outage that nobody asks about: for a minute all others go before it. */
-void query_plan(struct query *query, int64_t now_ms)
+/* After an outage it is due at once, whoever wants it (catch_up()). Where only polls do, that ends
+ * an outage that nobody asks about: for a minute all others go before it. */
+void query_plan(struct query *query, int64_t wanted_from_ms)
 {
     struct connection *connection = query->connection;
     int64_t push_ms =
         push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
-    int64_t due_ms = clock_earlier(interval_due_ms(query, now_ms), push_ms);
-    int64_t late_from_ms = now_ms;
-    if (query->caught_up_ms > 0) {
+    int64_t due_ms = clock_earlier(interval_due_ms(query, wanted_from_ms), push_ms);
+    int64_t late_from_ms = wanted_from_ms;
+    if (query->due_after_outage_ms > 0) {
         if (due_ms == CLOCK_NEVER)
-            late_from_ms = query->caught_up_ms + SCHEDULE_PATIENCE_MS;
-        due_ms = query->caught_up_ms;
+            late_from_ms = query->due_after_outage_ms + SCHEDULE_PATIENCE_MS;
+        due_ms = query->due_after_outage_ms;
     }
     schedule_want(&connection->schedule, &query->job, due_ms, late_from_ms);
 }

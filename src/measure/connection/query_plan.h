@@ -12,7 +12,10 @@ struct query;
 
 int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
 
-/* Plans when the query is due. Whoever changes something that this depends on calls it. */
-void query_plan(struct query *query, int64_t now_ms);
+/* Tells the schedule when the query is due. Whoever changes something that this depends on calls
+ * it: its uses and streams, its subscription, its last attempt, due_after_outage_ms.
+ * `wanted_from_ms`, of connection_now_ms(), is since when it is wanted like that: now, or earlier
+ * after an outage. It is not late before that. */
+void query_plan(struct query *query, int64_t wanted_from_ms);
 
 #endif
