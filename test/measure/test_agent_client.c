@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static bool measure_in_agent(void *client, struct feed *feed, struct error *error)
@@ -77,6 +78,44 @@ static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
     agent_client_close(client);
     test_feed_free(feed);
     fake_values_done(&values);
+}
+
+/* A leak ends it with a code of the sanitizer's. */
+static void an_agent_frees_its_queries(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values[] = {fake_values("a", "1"), fake_values("a", "2")};
+    struct agent_client *client = NULL;
+    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+    uint64_t forgotten = 1;
+    int status = 0;
+    scaler.measure = measure_in_agent;
+    assert_true(agent_client_open(&fake_agent_scaler, values[0].scopes[OPTION_CONNECTION],
+                                  &(struct agent_origin){.program = "/proc/self/exe"}, PATIENCE_MS,
+                                  &client, &error));
+    struct test_feed *feed = test_feed_new(&scaler);
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++) {
+        test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
+        test_feed_task(feed, i)->task.values = values[i].scopes[OPTION_QUERY];
+    }
+    test_feed_set_timeout(feed, PATIENCE_MS);
+    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+    assert_int_equal(client->queries.last, 2);
+    message.forgotten_queries = &forgotten; /* the other one is freed in the end */
+    message.n_forgotten_queries = 1;
+    assert_true(frame_add(&client->outbox, &message.base, &error));
+    assert_true(agent_client_flush(client, &error));
+    assert_int_equal(client->outbox.length, 0);
+    shutdown(client->socket, SHUT_WR);
+    WAIT_UNTIL(agent_process_has_ended(&client->process, &status));
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    agent_client_close(client);
+    test_feed_free(feed);
+    for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
+        fake_values_done(&values[i]);
 }
 
 static void ignore(void *context, uint64_t id)
@@ -326,6 +365,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
+        cmocka_unit_test(an_agent_frees_its_queries),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
         cmocka_unit_test(an_agent_is_that_of_the_tenant_it_measures_for),
         cmocka_unit_test(an_agent_gets_all_that_a_task_says),

@@ -4,6 +4,7 @@
 #include "measure/engine_fixture.h"
 #include "measure/poller.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -94,6 +95,33 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
     assert_true(can_hold(&fake_scaler, "b", former));
     assert_true(can_hold(&fake_scaler, "a", NULL));
     assert_false(can_hold(&fake_scaler, "another", NULL));
+}
+
+static atomic_int_fast64_t ahead_us;
+
+static int64_t read_clock_ahead_us(void)
+{
+    return clock_now_us() + ahead_us;
+}
+
+/* Some triggers did not go over to the new one. */
+static void a_replaced_connection_that_stays_in_use_counts_again_after_a_minute(void **state)
+{
+    (void)state;
+    enum { MINUTE_US = 60 * 1000 * 1000, MOMENT_US = 30 * 1000 * 1000 };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.max_connections = 2;
+    settings.now_us = read_clock_ahead_us;
+    ahead_us = 0;
+    restart_engine(&settings);
+    struct query *former = acquire_of(&fake_scaler, "a", "1");
+    assert_true(can_hold(&fake_scaler, "b", former));
+    ahead_us = MINUTE_US - MOMENT_US;
+    release(acquire_of(&fake_scaler, "another", "1"));
+    ahead_us = MINUTE_US;
+    assert_false(can_hold(&fake_scaler, "another", NULL));
+    release(former);
+    assert_true(can_hold(&fake_scaler, "another", NULL));
 }
 
 static bool can_hold_of(const char *namespace, const char *source, struct query **ret_query)
@@ -253,6 +281,7 @@ int main(void)
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
+        TEST(a_replaced_connection_that_stays_in_use_counts_again_after_a_minute),
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
         TEST(a_connection_that_has_not_ended_needs_no_other_thread),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
