@@ -123,13 +123,17 @@ static void add_query(struct agent *agent, const Agent__Query *message)
     HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
 }
 
-static void free_query_if_unused(struct agent *agent, struct received_query *query)
+static void free_query(struct agent *agent, struct received_query *query)
 {
-    if (query->tasks > 0 || !query->is_forgotten)
-        return;
     HASH_DEL(agent->queries, query);
     option_values_free(query->values);
     free(query);
+}
+
+static void free_query_if_unused(struct agent *agent, struct received_query *query)
+{
+    if (query->tasks == 0 && query->is_forgotten)
+        free_query(agent, query);
 }
 
 static void agent_notify(void *context, uint64_t id)
@@ -418,11 +422,8 @@ static void free_all(struct agent *agent)
         error_done(&task->task.subscribe_error);
         free(task);
     }
-    HASH_ITER(hh, agent->queries, query, next_query) {
-        HASH_DEL(agent->queries, query);
-        option_values_free(query->values);
-        free(query);
-    }
+    HASH_ITER(hh, agent->queries, query, next_query)
+        free_query(agent, query);
     option_values_free(agent->connection_values);
     free(agent->unsubscribes);
 }
