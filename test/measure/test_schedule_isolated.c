@@ -299,7 +299,7 @@ static void nothing_is_cancelled_where_no_job_waits(void **state)
     assert_int_equal(schedule_next_ms(schedule, 60000), CLOCK_NEVER);
 }
 
-static void nor_do_those_of_one_that_timed_out(void **state)
+static void callers_of_a_job_that_timed_out_wait_no_more(void **state)
 {
     (void)state;
     BENCH(1, 1);
@@ -366,7 +366,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_job_that_has_ended_is_counted_no_more),
         cmocka_unit_test(only_a_cancelled_job_is_counted_as_one),
         cmocka_unit_test(nothing_is_cancelled_where_no_job_waits),
-        cmocka_unit_test(nor_do_those_of_one_that_timed_out),
+        cmocka_unit_test(callers_of_a_job_that_timed_out_wait_no_more),
         cmocka_unit_test(isolated_jobs_are_not_late),
         cmocka_unit_test(the_oldest_in_flight_comes_first_though_jobs_become_slow),
     };
