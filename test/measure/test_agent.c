@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -295,6 +296,28 @@ static void an_agent_that_cannot_start_is_no_refusal_of_the_source(void **state)
     assert_int_equal(stats().counts[COUNT_FAILED_CONNECTS], 0);
 }
 
+/* It fails only as long as that is so. */
+static void an_agent_that_finds_no_descriptor_is_started_later(void **state)
+{
+    (void)state;
+    struct rlimit usual;
+    start_patient_engine();
+    struct query *query = acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(waiting(query) == 1);
+    pid_t agent = find_agent();
+    assert_true(agent > 0);
+    getrlimit(RLIMIT_NOFILE, &usual);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = usual.rlim_max});
+    kill(agent, SIGKILL);
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (!fails(query, "Too many open files") && clock_now_ms() < deadline_ms)
+        usleep(2000);
+    bool is_named = fails(query, "cannot start the isolated agent process: Too many open files");
+    setrlimit(RLIMIT_NOFILE, &usual);
+    assert_true(is_named);
+    WAIT_UNTIL(waiting(query) == 1);
+}
+
 /* It has half a minute for it. */
 static void nobody_waits_for_an_agent_to_start_that_is_not_needed(void **state)
 {
@@ -385,6 +408,7 @@ int main(int argc, char **argv)
         TEST(subscriptions_of_a_killed_agent_are_made_again_at_once),
         TEST(an_agent_unsubscribes),
         TEST(an_agent_that_cannot_start_is_no_refusal_of_the_source),
+        TEST(an_agent_that_finds_no_descriptor_is_started_later),
         TEST(nobody_waits_for_an_agent_to_start_that_is_not_needed),
         cmocka_unit_test(an_agent_that_is_not_needed_before_it_runs_has_not_failed),
         cmocka_unit_test(the_time_to_connect_begins_when_the_process_runs),
