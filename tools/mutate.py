@@ -213,10 +213,10 @@ class Tests:
             shutil.copy(BUILD / program, folder / program)
 
     def of(self, file):
-        """Those of its name, or of its header, the quickest first: they notice most mutants, before the others are linked."""
+        """Those that its name begins, or of its header, the quickest first: they notice most mutants, before the others are linked."""
         stem = pathlib.Path(file).stem
         header = re.compile(rf'#include ".*\b{stem}\.h"')
-        named = [test for test in self.own if source_of(test.name).stem == f"test_{stem}"]
+        named = [test for test in self.own if f"{source_of(test.name).stem}_".startswith(f"test_{stem}_")]
         return named or [test for test in self.own if header.search(source_of(test.name).read_text())][:3]
 
     def prepare_programs(self, mutant, folder):
