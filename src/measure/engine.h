@@ -106,12 +106,12 @@ struct engine_settings {
 struct engine *engine_new(const struct engine_settings *settings);
 
 /* Has the threads end, and waits for them, for `max_ms` at most; they need one connect time-out,
- * unless a client library does not return, or an agent process gets no CPU to start. False: some
- * still run. Nothing can be freed then, and the process may end with _exit(). */
+ * unless a client library does not return. Each frees its connection and all queries of it: nobody
+ * uses one any more. False: some still run. Nothing can be freed then, and the process may end with
+ * _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
-/* Ends the threads, however long that takes, and frees everything, queries in use too. NULL is
- * none. */
+/* Ends the threads, however long that takes, and frees everything. NULL is none. */
 void engine_free(struct engine *engine);
 
 /* What the settings say, for those who count connections before they are made. It does not change,
