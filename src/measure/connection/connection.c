@@ -150,24 +150,23 @@ void connection_refused(struct connection *connection, const struct error *error
 
 /* All are due at once, also those that only polls have measured, which are behind the others
  * (query_plan()): a connection alone ends no outage, only a reading does, and what ended long ago
- * must not count for the next one. What was due before the outage has waited since then, but not
- * during the outage: calls that come now go first. The gap is noted here, and not when the
- * connection failed: samples may be kept, or inherited, since then. */
+ * must not count for the next one. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct job *job = &query->job;
     int64_t failed_since_ms = connection->failed_since_ms;
-    query_note_gap(query);
+    query_note_gap(query); /* not when it failed: samples may be kept, or inherited, since then */
     if (query->known.is_measured)
         outage_connected(&query->outage, failed_since_ms);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
     if (job->is_demanded) /* in a pause of this walk: nobody has waited for longer */
         return;
-    bool has_waited = job->state != JOB_IDLE && job->due_ms > 0; /* 0: now, since push.c says so */
-    int64_t due_ms = has_waited ? job->due_ms : now_ms;
-    query->due_after_outage_ms = now_ms - MAX(failed_since_ms - due_ms, 0);
+    /* It has waited since it was due, but not during the outage: calls that come now go first. */
+    bool was_due = job->state != JOB_IDLE && job->due_ms > 0; /* 0: now, since push.c says so */
+    int64_t waited_ms = was_due ? MAX(failed_since_ms - job->due_ms, 0) : 0;
+    query->due_after_outage_ms = now_ms - waited_ms;
     schedule_withdraw(&connection->schedule, &query->job);
     query_plan(query, query->due_after_outage_ms);
 }
