@@ -263,30 +263,31 @@ static bool may_have_died_before(const struct query *query)
            query->job.sent_ms - query->connection->completed_at_us / 1000 >= CONNECTION_PAUSE_MS;
 }
 
+static void replace_client(struct connection *connection, enum log_line line, const char *what,
+                           const struct error *error, int64_t now_ms)
+{
+    if (!connection->must_replace_client)
+        connection_log_client(&connection->log, line, error, what, now_ms);
+    connection->must_replace_client = true;
+}
+
 static void end_timed_out(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     struct schedule *schedule = &connection->schedule;
     if (may_have_died_before(query)) {
         query->was_resent = true;
-        if (!connection->must_replace_client)
-            connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
-                                  "the client may have died in a pause: reconnecting before "
-                                  "anything fails",
-                                  now_ms);
-        connection->must_replace_client = true;
+        replace_client(connection, LOG_LINE_PAUSE,
+                       "the client may have died in a pause: reconnecting before anything fails",
+                       error, now_ms);
         schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
         return;
     }
     bool is_after_last_reply = query->sent_us >= connection->completed_at_us;
     size_t max = HASH_COUNT(connection->queries) == 1 ? 1 : MAX_TIMEOUTS;
-    connection->timeouts_since_answer += is_after_last_reply;
-    if (is_after_last_reply && connection->timeouts_since_answer >= max &&
-        !connection->must_replace_client) {
-        connection_log_client(&connection->log, LOG_LINE_LOSS, error,
-                              "nothing is answered: reconnecting", now_ms);
-        connection->must_replace_client = true;
-    }
+    if (is_after_last_reply && ++connection->timeouts_since_answer >= max)
+        replace_client(connection, LOG_LINE_LOSS, "nothing is answered: reconnecting", error,
+                       now_ms);
     connection->stats.counts[COUNT_TIMED_OUT]++;
     query->was_resent = false;
     schedule_end(schedule, &query->job, JOB_END_TIMED_OUT, now_ms);
