@@ -419,35 +419,26 @@ static void forget_subscriptions(struct connection *connection, int64_t now_ms)
     connection->unsubscribes_count = 0;
 }
 
-static void end_lost(struct query *query, const struct error *error, int64_t now_ms)
+static void fail_lost(struct query *query, const struct error *error, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     struct schedule *schedule = &connection->schedule;
-    query->task.has_ended = true;
-    if (error == NULL || may_have_died_before(query)) {
-        query->was_resent = query->was_resent || error != NULL;
-        schedule_end(schedule, &query->job, JOB_END_RETURNED, now_ms);
-    } else {
-        bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
-        connection->stats.counts[COUNT_TIMED_OUT]++;
-        query_set_failed(query, error, now_ms);
-        schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST,
-                     now_ms);
-        /* Not all at the same time again: queries that did not cause it are to be answered in
-         * between. */
-        if (is_spaced_out)
-            schedule_postpone(schedule, &query->job,
-                              connection->settings->backoff.jitter(SCHEDULE_RETRY_MIN_MS));
-    }
-    plan_or_free(query, now_ms);
+    bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
+    connection->stats.counts[COUNT_TIMED_OUT]++;
+    query_set_failed(query, error, now_ms);
+    schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST, now_ms);
+    /* Not all at the same time again: queries that did not cause it are to be answered in between.
+     */
+    if (is_spaced_out)
+        schedule_postpone(schedule, &query->job,
+                          connection->settings->backoff.jitter(SCHEDULE_RETRY_MIN_MS));
 }
 
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct schedule *schedule = &connection->schedule;
-    bool had_answered_all = schedule->in_flight_count == 0;
-    bool has_failed = false;
-    bool may_have_died = false;
+    bool any_resent = false;
+    bool any_failed = false;
     size_t done = 0;
     connection->state = CONNECTION_DISCONNECTED; /* first: in the pauses nobody sees a client */
     schedule->served_from_ms = CLOCK_NEVER;
@@ -455,24 +446,31 @@ void connection_lost(struct connection *connection, const struct error *error, i
     for (struct job *job;
          (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
         struct query *query = query_of_job(job);
-        may_have_died = may_have_died || may_have_died_before(query);
-        has_failed = has_failed || (error != NULL && !may_have_died_before(query));
-        end_lost(query, error, now_ms);
+        bool is_resent = error == NULL || may_have_died_before(query);
+        any_resent = any_resent || is_resent;
+        any_failed = any_failed || !is_resent;
+        query->task.has_ended = true;
+        if (is_resent) {
+            query->was_resent = query->was_resent || error != NULL;
+            schedule_end(schedule, job, JOB_END_RETURNED, now_ms);
+        } else
+            fail_lost(query, error, now_ms);
+        plan_or_free(query, now_ms);
         pause_after(connection, ++done);
     }
     backoff_lost(&connection->backoff, now_ms);
     connection->must_replace_client = false;
     if (error == NULL)
         return;
-    if (may_have_died)
+    if (any_resent)
+        /* They are sent once more before the connection fails. What did fail beside them is
+         * measured when its next call comes or it is due, as after any failed attempt. */
         connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
                               "the client died in a pause: reconnecting before anything fails",
                               now_ms);
-    /* Otherwise others are sent once more before anything fails. What did fail is measured when its
-     * next call comes or it is due, as after any failed attempt. */
-    if (has_failed && !may_have_died)
+    else if (any_failed)
         set_failed(connection, error, now_ms);
-    else if (had_answered_all) {
+    else {
         /* What is known stays true, and the next client shows whether the source works. */
         connection_log_client(&connection->log, LOG_LINE_LOSS, error, "reconnecting", now_ms);
         backoff_hung_up(&connection->backoff, &connection->settings->backoff, error, now_ms);
