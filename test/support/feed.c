@@ -31,7 +31,8 @@ struct test_feed {
     size_t unsubscribes_capacity;
     struct task *cancelled;
     int64_t cancel_after_ms;
-    int timer; /* never readable: the feed has nothing but what it has at once */
+    size_t turns; /* of the scaler, that ended with feed_wait() */
+    int timer;    /* never readable: the feed has nothing but what it has at once */
 };
 
 static struct test_feed *of(const struct feed *feed)
@@ -160,6 +161,7 @@ static int descriptor(const struct feed *base)
 static int64_t next_ms(struct feed *base)
 {
     struct test_feed *feed = of(base);
+    feed->turns++;
     if (next_to_give(feed) != NULL)
         return clock_now_ms();
     int64_t stop_ms = feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
@@ -185,6 +187,7 @@ static void started(struct task *base)
     struct test_task *task = (struct test_task *)base;
     task->sent_ms = clock_now_ms();
     task->started++;
+    task->started_turn = of(base->feed)->turns;
 }
 
 static void end(struct task *base, enum task_outcome outcome, const struct reading *reading,
@@ -201,9 +204,11 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
     task->subscribed = task->subscribed || base->is_subscribed;
     error_copy(&task->subscribe_error, &base->subscribe_error);
     base->isolate = base->isolate || outcome == TASK_ISOLATED || outcome == TASK_TIMED_OUT;
-    task->returned += is_returned;
-    if (is_returned)
+    if (is_returned) {
+        task->returned++;
+        task->returned_turn = feed->turns;
         return;
+    }
     task->ended = true;
     task->outcome = outcome;
     task->order = ++feed->ended;

@@ -100,6 +100,7 @@ struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
     struct kafka_batch_group *group = batch_task->group;
     if (group != NULL && --group->open == 0)
         kafka_space_release(&batch_task->batch->session->space, &group->share);
+    batch_task->task->data = NULL;
     return TAKE(batch_task->task);
 }
 

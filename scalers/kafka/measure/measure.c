@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/measure/batch.h"
 #include "kafka/measure/progress.h"
 #include "kafka/measure/task_end.h"
@@ -23,7 +24,8 @@ struct loop {
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
     struct task *waiting;        /* utlist: of groups that must wait (may_begin()), or gathering */
-    size_t max_tasks;            /* as the feed knows it; 0: it does not yet */
+    struct task *refused;        /* utlist: of groups that found no space in this turn */
+    size_t sent_max_tasks;       /* what feed_set_max_tasks() was called with; 0: it was not */
     int64_t now_ms;
 };
 
@@ -39,7 +41,7 @@ static void take_tasks(struct loop *loop)
     }
 }
 
-/* They are slow, and others wait for their places. */
+/* They are slow, and others wait for their places. One that is in no batch waits here. */
 static void return_cancelled(struct loop *loop)
 {
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;)
@@ -78,15 +80,6 @@ static bool is_free(const struct loop *loop, const struct task *task)
                                  loop->now_ms);
 }
 
-/* The time of a task whose group's call is not under way has not begun: it waits for others. */
-static void postpone_waiting(const struct loop *loop)
-{
-    struct task *task;
-    DL_FOREACH(loop->waiting, task)
-        if (is_free(loop, task))
-            task->deadline_ms = loop->now_ms + task->timeout_ms;
-}
-
 /* False: its group's call is under way, or others that are silent have the space. */
 static bool may_begin(const struct loop *loop, const struct task *task)
 {
@@ -111,6 +104,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing
         }
         DL_APPEND(picked, task);
         ++*ret_count;
+        task->deadline_ms = loop->now_ms + task->timeout_ms; /* until now it waited for others */
         if (task->queued_ms < loop->now_ms)
             task_started(task);
     }
@@ -132,10 +126,7 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
-    if (loop->waiting == NULL || must_gather(loop))
-        return;
-    postpone_waiting(loop);
-    if (kafka_space_must_gather(&session->space))
+    if (loop->waiting == NULL || must_gather(loop) || kafka_space_must_gather(&session->space))
         return;
     for (int isolate = 0; isolate < 2; isolate++) {
         begin_batch(loop, isolate, true);
@@ -147,6 +138,15 @@ static void begin_batches(struct loop *loop)
     kafka_space_forget_old(&session->space, loop->now_ms);
     kafka_members_forget_old(session->members, loop->now_ms);
     kafka_subscriptions_forget_old(session->subscriptions, loop->now_ms);
+}
+
+/* Batches that are new, and those whose topics have come. */
+static void send_batches(struct loop *loop)
+{
+    struct kafka_batch *batch;
+    DL_FOREACH(loop->batches, batch)
+        kafka_progress_send(batch, &loop->refused, loop->now_ms);
+    kafka_offsets_send(loop->session->offsets);
 }
 
 /* ---- answers come ---- */
@@ -204,12 +204,15 @@ static bool receive(struct loop *loop, struct error *error)
 
 /* ---- time passes ---- */
 
+/* Not those that wait for other groups only: their time has not begun. */
 static void time_out_waiting(struct loop *loop)
 {
     struct task *task;
     struct task *next;
     DL_FOREACH_SAFE(loop->waiting, task, next)
-        if (task->deadline_ms <= loop->now_ms) {
+        if (is_free(loop, task))
+            task->deadline_ms = loop->now_ms + task->timeout_ms;
+        else if (task->deadline_ms <= loop->now_ms) {
             DL_DELETE(loop->waiting, task);
             kafka_task_end_time_out_waiting(loop->session, task);
         }
@@ -248,17 +251,69 @@ static void make_room(const struct loop *loop)
         kafka_progress_yield(silent->owner);
 }
 
-/* The server gives so many tasks as there is space for, and takes back those that found none. */
+static bool is_of_group(const struct task *task, const char *group)
+{
+    const struct kafka_query *query = task->query;
+    return text_equal(query->consumer_group, group);
+}
+
+/* Whether a task of the group waits here, or in a batch whose topics are not known yet. */
+static bool is_coming(const struct loop *loop, const char *group)
+{
+    const struct task *task;
+    const struct kafka_batch *batch;
+    DL_FOREACH(loop->waiting, task)
+        if (is_of_group(task, group))
+            return true;
+    DL_FOREACH(loop->batches, batch)
+        for (size_t i = 0; !batch->is_sent && i < batch->count; i++)
+            if (kafka_batch_task_is_open(&batch->tasks[i]) &&
+                is_of_group(batch->tasks[i].task, group))
+                return true;
+    return false;
+}
+
+/* The tasks of the group that space is reserved for may have ended without it. */
+static void end_reservation(const struct loop *loop)
+{
+    struct kafka_space *space = &loop->session->space;
+    const char *group = kafka_space_reserved_for(space);
+    if (group != NULL && !is_coming(loop, group))
+        kafka_space_end_reservation(space);
+}
+
+/* Tasks of the group that space is reserved for wait here. */
+static void keep_reserved(struct loop *loop)
+{
+    struct task *task;
+    struct task *next;
+    const char *group = kafka_space_reserved_for(&loop->session->space);
+    DL_FOREACH_SAFE(loop->refused, task, next)
+        if (group != NULL && is_of_group(task, group)) {
+            DL_DELETE(loop->refused, task);
+            DL_APPEND(loop->waiting, task);
+        }
+}
+
+/* The server gives so many tasks as there is space for, and takes back those that found none: in
+ * this order, or it would give them again. */
 static void bound_tasks(struct loop *loop)
 {
     enum { MAX_ISOLATED = 16, ISOLATED_SHARE = 4 }; /* a quarter */
     struct kafka_space *space = &loop->session->space;
-    kafka_space_bound(space, tasks_in_hand(loop), loop->now_ms);
+    struct task *task;
+    struct task *next;
+    bool are_refused = loop->refused != NULL;
+    keep_reserved(loop);
+    if (are_refused)
+        kafka_space_narrow(space, tasks_in_hand(loop), loop->now_ms);
+    kafka_space_widen(space, loop->now_ms);
     size_t max_tasks = kafka_space_max_tasks(space);
-    if (max_tasks != loop->max_tasks)
+    if (max_tasks != loop->sent_max_tasks)
         feed_set_max_tasks(loop->feed, max_tasks, MIN(max_tasks / ISOLATED_SHARE, MAX_ISOLATED));
-    loop->max_tasks = max_tasks;
-    for (struct task *task; (task = kafka_space_next_refused(space)) != NULL;)
+    loop->sent_max_tasks = max_tasks;
+    struct task *refused = TAKE(loop->refused);
+    DL_FOREACH_SAFE(refused, task, next)
         task_return(task, false);
 }
 
@@ -302,30 +357,39 @@ static void abandon(struct loop *loop)
     }
 }
 
-/* False: the client is of no use any more. */
+/* One turn after the other. False: the client is of no use any more. */
 static bool run(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
     while (!feed_is_stopping(loop->feed)) {
         loop->now_ms = clock_now_ms();
-        bool is_usable = receive(loop, error);
-        loop->now_ms = clock_now_ms();      /* a long list of topics takes time */
-        if (session->space.refused != NULL) /* as metadata came: before these are cancelled, too */
-            bound_tasks(loop);
-        if (!is_usable)
+
+        /* First: what is answered has not timed out, nor is it given up. */
+        if (!receive(loop, error))
             return false;
-        time_out_all(loop);
-        end_subscriptions(loop);
-        return_cancelled(loop);
-        take_tasks(loop);
-        make_room(loop); /* before those come that need it */
-        begin_batches(loop);
-        kafka_offsets_send(session->offsets);
-        bound_tasks(loop);
+        loop->now_ms = clock_now_ms(); /* to take a long list of topics takes time */
+
+        /* Then what ends, as it leaves its place to what begins. */
+        time_out_all(loop);      /* frees the batches that the answers have ended, too */
+        return_cancelled(loop);  /* while each task waits, or is in a batch: none is refused now */
+        end_subscriptions(loop); /* new ones may need their places */
+        make_room(loop);         /* once no more space is left without that */
+        end_reservation(loop);   /* once its tasks have ended that will */
+
+        /* Then what begins. */
+        take_tasks(loop);    /* some that went back above come again at once */
+        begin_batches(loop); /* with what came, and what waited for what has ended */
+        send_batches(loop);  /* with the offsets that answers have shown to be missing */
+        bound_tasks(loop);   /* all have been refused that will be */
+
+        /* Last, as no request is only half made now: another handle. The members that were
+         * requested on the former one do not come. */
         if (kafka_session_maintain(session, loop->now_ms)) {
             try_batches(loop);
             continue;
         }
+
+        /* With nothing left to do the loop ends: there is no better moment for a new process. */
         bool is_busy = tasks_in_hand(loop) > 0;
         if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))

@@ -85,13 +85,14 @@ static void group_return(const struct kafka_batch_group *group, bool isolate)
             kafka_task_end_return(batch_task, isolate);
 }
 
-/* The tasks go back once the server knows how many it may give: or it would give them again. */
-static void group_refuse(const struct kafka_batch_group *group)
+static void group_refuse(const struct kafka_batch_group *group, struct task **refused)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
-        if (kafka_batch_task_is_open(batch_task))
-            kafka_space_refuse(&group->batch->session->space, kafka_batch_take_task(batch_task));
+        if (kafka_batch_task_is_open(batch_task)) {
+            struct task *task = kafka_batch_take_task(batch_task);
+            DL_APPEND(*refused, task);
+        }
 }
 
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
@@ -118,7 +119,7 @@ static size_t partitions_to_request(const struct kafka_batch_group *group)
     return MAX(named, committed);
 }
 
-static void group_begin(struct kafka_batch_group *group, int64_t now_ms)
+static void group_begin(struct kafka_batch_group *group, struct task **refused, int64_t now_ms)
 {
     struct kafka_session *session = group->batch->session;
     struct kafka_batch_task *batch_task;
@@ -130,7 +131,7 @@ static void group_begin(struct kafka_batch_group *group, int64_t now_ms)
         return;
     }
     if (!kafka_space_take(&session->space, &group->share, partitions_to_request(group), now_ms)) {
-        group_refuse(group);
+        group_refuse(group, refused);
         return;
     }
     LL_FOREACH(group->tasks, batch_task)
@@ -140,15 +141,17 @@ static void group_begin(struct kafka_batch_group *group, int64_t now_ms)
         group_send(group, now_ms);
 }
 
-static void send_requests(struct kafka_batch *batch, int64_t now_ms)
+void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64_t now_ms)
 {
+    if (batch->is_sent || !kafka_metadata_has(batch->session->metadata, &batch->need))
+        return;
     batch->is_sent = true;
     for (size_t i = 0; i < batch->count; i++)
         if (kafka_batch_task_is_open(&batch->tasks[i]))
             add_to_group(batch, &batch->tasks[i], now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->open > 0)
-            group_begin(group, now_ms);
+            group_begin(group, refused, now_ms);
 }
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
@@ -376,9 +379,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
-    if (kafka_metadata_has(metadata, &batch->need))
-        send_requests(batch, now_ms);
-    else
+    if (!kafka_metadata_has(metadata, &batch->need))
         kafka_metadata_request(metadata, &batch->need, now_ms);
 }
 
@@ -398,8 +399,6 @@ void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms)
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
-    if (!batch->is_sent && kafka_metadata_has(metadata, &batch->need))
-        send_requests(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next) {
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))

@@ -8,11 +8,16 @@
 
 #include "kafka/measure/batch.h"
 
-/* Begins a batch. Here and in all that follow, offsets are only collected: the requests are sent
- * with the next kafka_offsets_send(). */
+/* Begins a batch: requests the metadata of topics that are not known. */
 void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms);
 
-/* Goes on with metadata that has come. */
+/* Once its topics are known each group takes space, and its commits are requested. The tasks of
+ * groups that find no space are appended to `refused` (utlist), and the caller's. Here and in all
+ * that follow, offsets are only collected: the requests are sent with the next
+ * kafka_offsets_send(). */
+void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64_t now_ms);
+
+/* Goes on with metadata that has come, of topics that commits name. */
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on where a request for metadata failed, though brokers answer other requests: it is sent

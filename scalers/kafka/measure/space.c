@@ -39,7 +39,7 @@ struct known_group {
 
 void kafka_space_init(struct kafka_space *space, double mappable_bytes)
 {
-    *space = (struct kafka_space){.limit = LIMIT, .max_tasks = SIZE_MAX, .usual_ms = USUAL_MS};
+    *space = (struct kafka_space){.limit = LIMIT, .max_answering = SIZE_MAX, .usual_ms = USUAL_MS};
     if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
         space->limit += (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
     space->guess = space->limit / FIRST_SHARE;
@@ -48,6 +48,7 @@ void kafka_space_init(struct kafka_space *space, double mappable_bytes)
 void kafka_space_done(struct kafka_space *space)
 {
     kafka_space_forget_old(space, CLOCK_NEVER);
+    kafka_space_end_reservation(space);
 }
 
 /* ---- what is remembered of groups ---- */
@@ -115,16 +116,48 @@ void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms)
 
 /* ---- take and release ---- */
 
-static bool fits(const struct kafka_space *space, bool is_silent, size_t partitions)
+const char *kafka_space_reserved_for(const struct kafka_space *space)
 {
-    size_t taken = space->sides[is_silent].partitions;
+    return space->reserved_for;
+}
+
+void kafka_space_end_reservation(struct kafka_space *space)
+{
+    free(TAKE(space->reserved_for));
+    space->reserved = 0;
+}
+
+static bool is_reserved_for(const struct kafka_space *space, const char *name)
+{
+    return space->reserved_for != NULL && text_equal(space->reserved_for, name);
+}
+
+static void reserve(struct kafka_space *space, const char *name, size_t partitions)
+{
+    if (space->reserved_for == NULL)
+        space->reserved_for = text_copy(name);
+    if (is_reserved_for(space, name))
+        space->reserved = partitions;
+}
+
+/* Beside what is taken on this side, and so much that is reserved. */
+static bool fits(const struct kafka_space *space, bool is_silent, size_t reserved,
+                 size_t partitions)
+{
+    size_t taken = space->sides[is_silent].partitions + reserved;
     return taken == 0 || taken + partitions <= space->limit;
+}
+
+/* Among those that are not silent. */
+static bool fits_group(const struct kafka_space *space, const char *name, size_t partitions)
+{
+    return fits(space, false, is_reserved_for(space, name) ? 0 : space->reserved, partitions);
 }
 
 bool kafka_space_is_free(const struct kafka_space *space, const char *name)
 {
     size_t silent = silent_partitions(space, name);
-    return silent == 0 || fits(space, true, silent);
+    return silent == 0 || fits(space, true, 0, silent);
 }
 
 static void add(struct kafka_space *space, struct kafka_share *share, bool is_silent)
@@ -144,8 +177,12 @@ bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size
                       int64_t now_ms)
 {
     bool is_silent = silent_partitions(space, share->group) > 0;
-    if (!is_silent && !fits(space, false, partitions))
+    if (!is_silent && !fits_group(space, share->group, partitions)) {
+        reserve(space, share->group, MAX(partitions, 1));
         return false;
+    }
+    if (is_reserved_for(space, share->group))
+        kafka_space_end_reservation(space);
     share->partitions = MAX(partitions, 1);
     share->from_ms = now_ms;
     share->is_answered = false;
@@ -172,10 +209,15 @@ void kafka_space_release(struct kafka_space *space, struct kafka_share *share)
 
 /* ---- silent groups ---- */
 
-/* Others wait for space at the server. */
 static bool is_bounded(const struct kafka_space *space)
 {
-    return space->max_tasks != SIZE_MAX;
+    return space->max_answering != SIZE_MAX;
+}
+
+/* Others wait for space, at the server or here. */
+static bool others_wait(const struct kafka_space *space)
+{
+    return is_bounded(space) || space->reserved_for != NULL;
 }
 
 static int64_t silent_ms(const struct kafka_space *space)
@@ -216,12 +258,12 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
     struct kafka_share *share;
     while (is_late(space, share = space->sides[false].shares, now_ms)) {
         remember_silent(space, share, now_ms);
-        if (!fits(space, true, share->partitions))
+        if (!fits(space, true, 0, share->partitions))
             break;
         remove_from_side(space, share);
         add(space, share, true);
     }
-    if (!is_late(space, share, now_ms) || !is_bounded(space))
+    if (!is_late(space, share, now_ms) || !others_wait(space))
         return NULL;
     struct kafka_share *longest = find_yielding(space->sides[true].shares);
     if (longest == NULL)
@@ -230,19 +272,6 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
 }
 
 /* ---- how many tasks ---- */
-
-void kafka_space_refuse(struct kafka_space *space, struct task *task)
-{
-    DL_APPEND(space->refused, task);
-}
-
-struct task *kafka_space_next_refused(struct kafka_space *space)
-{
-    struct task *task = space->refused;
-    if (task != NULL)
-        DL_DELETE(space->refused, task);
-    return task;
-}
 
 static size_t silent_tasks(const struct kafka_space *space)
 {
@@ -258,26 +287,31 @@ static bool is_roomy(const struct kafka_space *space)
     return space->sides[false].partitions <= space->limit / 2;
 }
 
-void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms)
+void kafka_space_narrow(struct kafka_space *space, size_t tasks, int64_t now_ms)
 {
-    if (space->refused != NULL)
-        space->max_tasks = MAX(tasks - silent_tasks(space), 1);
-    if (space->refused != NULL || !is_roomy(space))
+    space->max_answering = MAX(tasks - silent_tasks(space), 1);
+    space->roomy_from_ms = now_ms;
+}
+
+void kafka_space_widen(struct kafka_space *space, int64_t now_ms)
+{
+    if (!is_roomy(space))
         space->roomy_from_ms = now_ms;
     while (is_bounded(space) && now_ms - space->roomy_from_ms >= WIDEN_MS) {
-        space->max_tasks = space->max_tasks < MANY_TASKS ? space->max_tasks * 2 : SIZE_MAX;
+        space->max_answering =
+            space->max_answering < MANY_TASKS ? space->max_answering * 2 : SIZE_MAX;
         space->roomy_from_ms += WIDEN_MS;
     }
 }
 
 bool kafka_space_must_gather(const struct kafka_space *space)
 {
-    return is_bounded(space) && !is_roomy(space);
+    return others_wait(space) && !fits(space, false, 0, MAX(space->limit / 2, space->reserved));
 }
 
 size_t kafka_space_max_tasks(const struct kafka_space *space)
 {
-    return is_bounded(space) ? space->max_tasks + silent_tasks(space) : SIZE_MAX;
+    return is_bounded(space) ? space->max_answering + silent_tasks(space) : SIZE_MAX;
 }
 
 int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)

@@ -9,11 +9,14 @@
  *     takes space      once its topics are known, before anything is made of their partitions
  *     releases it      when its commits are taken, or nobody waits for them any more
  *
- * A group with more partitions than the limit is alone. One that finds no space goes back to the
- * server, which then gives only as many tasks at a time as there were. So what waits does so there:
- * namespaces have their turns, and it shows that the source cannot keep up. What comes meanwhile
- * gathers until half of the space is free. There may be twice as many tasks each time that half of
- * it has been free for a second.
+ * A group with more partitions than the limit is alone. For the first one that finds no space it is
+ * reserved: from then on others have what that leaves of the limit, so that a large group is not
+ * refused for ever while small ones come and go. Its tasks wait in measure.c, so that it takes its
+ * space as soon as that is free. Other groups that find none go back to the server, which then
+ * gives only as many tasks at a time as there were. So what waits does so there: namespaces have
+ * their turns, and it shows that the source cannot keep up. What comes meanwhile gathers until half
+ * of the space is free, or as much as is reserved. There may be twice as many tasks each time that
+ * half of it has been free for a second.
  *
  * A group that waits for its answer several times as long as others did is silent: its coordinator
  * may hang. From then on it takes space beside the others, as much as these may have. Once that is
@@ -25,8 +28,6 @@
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
-
-#include "measure/task.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,8 +57,9 @@ struct kafka_space {
         size_t partitions;          /* of all of them */
     } sides[2];                     /* by whether they are silent */
     struct known_group *known;
-    struct task *refused;  /* utlist: to be returned */
-    size_t max_tasks;      /* of groups that are not silent; SIZE_MAX: any number */
+    char *reserved_for;    /* a group; NULL: nothing is reserved */
+    size_t reserved;       /* partitions */
+    size_t max_answering;  /* tasks of groups that are not silent; SIZE_MAX: any number */
     int64_t roomy_from_ms; /* since then half of the space has been free, or it was widened */
     int64_t usual_ms;      /* that answers take, the average of the last ones */
     size_t guess;          /* twice what groups had committed, the average of the last ones */
@@ -72,7 +74,8 @@ void kafka_space_done(struct kafka_space *space);
  * those that are. */
 bool kafka_space_is_free(const struct kafka_space *space, const char *group);
 
-/* Takes space for the partitions, for a group that may come now. False: there is none. */
+/* Takes space for the partitions, for a group that may come now. False: there is none; if none was
+ * reserved yet, it is for this group now. */
 bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
                       int64_t now_ms);
 
@@ -82,8 +85,10 @@ void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, s
 /* Harmless where the group has none. */
 void kafka_space_release(struct kafka_space *space, struct kafka_share *share);
 
-/* Keeps the task of a group that found no space until kafka_space_next_refused(). */
-void kafka_space_refuse(struct kafka_space *space, struct task *task);
+/* The group that space is reserved for, until it takes some, or its tasks end without it, which the
+ * caller notices. NULL: none. */
+const char *kafka_space_reserved_for(const struct kafka_space *space);
+void kafka_space_end_reservation(struct kafka_space *space);
 
 /* ---- what is remembered of groups ---- */
 
@@ -100,23 +105,22 @@ void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms);
 
 /* ---- once per turn of the loop ---- */
 
-/* Bounds how many tasks there may be, `tasks` being all but those that were refused; or allows
- * more. */
-void kafka_space_bound(struct kafka_space *space, size_t tasks, int64_t now_ms);
-
 /* Finds those that are silent. Returns one whose space others need, to be released before the next
  * call; NULL: none. */
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms);
 
-/* Whether tasks are to wait until half of the space is free, as others wait at the server: each
- * that is sent alone requests the offsets again that it has in common with others. */
+/* Whether tasks are to wait for space, as others wait at the server: each that is sent alone
+ * requests the offsets again that it has in common with others. */
 bool kafka_space_must_gather(const struct kafka_space *space);
+
+/* Tasks were refused, beside the `tasks` that there are: there may be no more than these. */
+void kafka_space_narrow(struct kafka_space *space, size_t tasks, int64_t now_ms);
+
+/* Allows more tasks where there has been space for long. */
+void kafka_space_widen(struct kafka_space *space, int64_t now_ms);
 
 /* How many tasks there may be now, those of silent groups included; SIZE_MAX: any number. */
 size_t kafka_space_max_tasks(const struct kafka_space *space);
-
-/* The next task that goes back to the server, once it knows how many there may be. NULL: none. */
-struct task *kafka_space_next_refused(struct kafka_space *space);
 
 /* When these may find something new, if nothing else happens. */
 int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms);

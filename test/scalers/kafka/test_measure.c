@@ -178,12 +178,87 @@ static void large_groups_are_measured_one_after_the_other(void **state)
     int64_t began_ms = clock_now_ms();
     kafka_mock_run_again(fixture);
     assert_true(clock_now_ms() - began_ms >= 3 * (int64_t)rtt_ms);
-    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
         assert_waiting(fixture->feed, i, 0);
-        /* They wait at the server, which sees how many do, and whose turn it is. */
-        assert_true(test_feed_task(fixture->feed, i)->returned >= (i > 0));
-        assert_int_equal(test_feed_task(fixture->feed, i)->started, 0);
+    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 0);
+    assert_int_equal(test_feed_task(fixture->feed, 0)->started, 0);
+    /* Space is reserved for one of them, and it begins here, once it has that. */
+    assert_int_equal(test_feed_task(fixture->feed, 1)->returned, 0);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->started, 1);
+    /* The others wait at the server, which sees how many do, and whose turn it is. */
+    assert_true(test_feed_task(fixture->feed, 2)->returned > 0);
+}
+
+/* It needs more than half of the space, of which small ones, that are answered in turns, always
+ * have a part. */
+static void a_large_group_is_measured_while_small_ones_come_and_go(void **state)
+{
+    enum { BEFORE = 4, SMALL = 12 };
+    struct kafka_mock *fixture = *state;
+    for (int i = 0; i < SMALL; i++) {
+        _cleanup_(memory_free) char *group = text_format("small-%d", i);
+        if (i == BEFORE)
+            add_large_group(fixture, "large", 1);
+        add_large_group(fixture, group, 2 + i % 2);
     }
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT / BEFORE);
+    struct kafka_space *space = &((struct kafka_session *)fixture->client)->space;
+    kafka_space_note_committed(space, "large", LIMIT * 3 / 4 + 1, clock_now_ms());
+    space->usual_ms = KAFKA_MOCK_TIMEOUT_MS; /* none of them is silent */
+    kafka_mock_set_rtt(fixture, 2, 100);
+    kafka_mock_set_rtt(fixture, 3, 150);
+    test_feed_set_timeout(fixture->feed, 5000);
+    kafka_mock_run_again(fixture);
+    for (size_t i = 0; i < fixture->count; i++)
+        assert_waiting(fixture->feed, i, 0);
+    assert_int_equal(test_feed_task(fixture->feed, BEFORE)->order, BEFORE + 1);
+}
+
+/* The one that it is reserved for begins in the same turn: there may be no other one for long. */
+static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    add_large_group(fixture, "first", 3);
+    add_large_group(fixture, "second", 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT);
+    ((struct kafka_session *)fixture->client)->space.usual_ms = KAFKA_MOCK_TIMEOUT_MS;
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    test_feed_cancel_after(fixture->feed, 0, 20);
+    kafka_mock_run_again(fixture);
+    const struct test_task *first = test_feed_task(fixture->feed, 0);
+    const struct test_task *second = test_feed_task(fixture->feed, 1);
+    assert_int_equal(first->returned, 1);
+    assert_int_equal(second->started, 1);
+    assert_int_equal(second->started_turn, first->returned_turn);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group first");
+    assert_waiting(fixture->feed, 1, 0);
+}
+
+/* What was reserved for it is the others'. */
+static void a_task_that_waits_for_space_can_be_cancelled(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    add_large_group(fixture, "first", 2);
+    add_large_group(fixture, "second", 2);
+    add_large_group(fixture, "third", 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT / 2 + 1);
+    kafka_mock_set_rtt(fixture, 2, 100);
+    test_feed_set_timeout(fixture->feed, 5000);
+    test_feed_cancel(fixture->feed, 1);
+    kafka_mock_run_again(fixture);
+    assert_true(test_feed_task(fixture->feed, 1)->task.isolate);
+    assert_int_equal(test_feed_task(fixture->feed, 2)->order, 2);
+    for (size_t i = 0; i < 3; i++)
+        assert_waiting(fixture->feed, i, 0);
+    const struct kafka_session *session = fixture->client;
+    assert_null(kafka_space_reserved_for(&session->space));
 }
 
 /* It has the space of all for a moment, which is no part of the others' time. */
@@ -242,7 +317,7 @@ static void large_groups_that_hang_delay_another_for_a_short_time(void **state)
 }
 
 /* How many partitions it has is found out when its topics are known: there is no space for them. */
-static void a_group_with_more_partitions_than_there_is_space_for_comes_again(void **state)
+static void a_group_with_more_partitions_than_there_is_space_for_waits(void **state)
 {
     struct kafka_mock *fixture = *state;
     const int rtt_ms = 300;
@@ -258,7 +333,7 @@ static void a_group_with_more_partitions_than_there_is_space_for_comes_again(voi
     assert_waiting(fixture->feed, 0, 0);
     kafka_mock_assert_answered(fixture, 1);
     assert_int_equal(test_feed_task(fixture->feed, 1)->order, 2);
-    assert_true(test_feed_task(fixture->feed, 1)->returned > 0);
+    assert_int_equal(test_feed_task(fixture->feed, 1)->started, 1);
 }
 
 /* A group takes space for what its topics have, before it is known which of that is requested. */
@@ -406,9 +481,12 @@ int main(void)
         TEST(a_leader_without_a_thread_is_not_blamed),
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(large_groups_are_measured_one_after_the_other),
+        TEST(a_large_group_is_measured_while_small_ones_come_and_go),
+        TEST(space_is_used_in_the_turn_in_which_it_is_left),
+        TEST(a_task_that_waits_for_space_can_be_cancelled),
         TEST(a_large_group_that_hangs_does_not_fail_the_others),
         TEST(large_groups_that_hang_delay_another_for_a_short_time),
-        TEST(a_group_with_more_partitions_than_there_is_space_for_comes_again),
+        TEST(a_group_with_more_partitions_than_there_is_space_for_waits),
         TEST(what_fails_at_once_or_is_not_requested_takes_no_space),
         TEST(a_task_that_is_cancelled_goes_back),
         TEST(a_task_that_fails_leaves_its_offsets),

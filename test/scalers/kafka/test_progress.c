@@ -85,6 +85,35 @@ static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
     kafka_metadata_free(fixture->session.metadata);
 }
 
+/* A task that is cancelled is looked for in its batch, or where the loop has it. */
+static void a_task_whose_group_finds_no_space_is_in_no_batch_any_more(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct task *refused = NULL;
+    const int64_t now_ms = clock_now_ms();
+    kafka_mock_add(fixture, kafka_mock_query_of_group(fixture, "workers", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct task *task = &test_feed_task(fixture->feed, 0)->task;
+    const size_t none = 0;
+    struct kafka_share all = {.group = "others", .tasks = &none};
+    assert_true(kafka_space_take(&session->space, &all, session->space.limit, now_ms));
+    task->query = fixture->triggers[0].options.query;
+    task->prev = task;
+    struct kafka_batch *batch = kafka_batch_new(session, task, 1, false, now_ms);
+    assert_non_null(task->data);
+    kafka_progress_begin(batch, now_ms);
+    kafka_progress_send(batch, &refused, now_ms);
+    assert_ptr_equal(refused, task);
+    assert_null(task->next);
+    assert_null(task->data);
+    assert_int_equal(batch->open, 0);
+    assert_string_equal(kafka_space_reserved_for(&session->space), "workers");
+    kafka_batch_free(batch);
+    kafka_space_release(&session->space, &all);
+    task->query = NULL; /* the feed frees its copy only */
+}
+
 /* ---- what a group has committed ---- */
 
 static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
@@ -444,6 +473,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_offset_is_a_number_or_an_error),
         TEST(an_offset_that_the_answer_lacks_fails_its_task),
+        OF_CLUSTER(a_task_whose_group_finds_no_space_is_in_no_batch_any_more),
         OF_CLUSTER(topics_that_only_commits_name_are_known_before_they_count),
         OF_CLUSTER(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
         OF_CLUSTER(a_leader_that_moves_costs_no_measurement),

@@ -19,7 +19,6 @@ enum { LATER_MS = NOW_MS + SILENT_MS, GROUPS = 4 };
 struct fixture {
     struct kafka_space space;
     struct kafka_share shares[GROUPS]; /* of groups with one task each */
-    struct task task;                  /* one that is refused */
 };
 
 static int set_up(void **state)
@@ -68,10 +67,8 @@ static void release(struct fixture *fixture, size_t group)
 /* Another task finds no space while there are so many. */
 static void refuse(struct fixture *fixture, size_t tasks, int64_t now_ms)
 {
-    kafka_space_refuse(&fixture->space, &fixture->task);
-    kafka_space_bound(&fixture->space, tasks, now_ms);
-    assert_ptr_equal(kafka_space_next_refused(&fixture->space), &fixture->task);
-    assert_null(kafka_space_next_refused(&fixture->space));
+    kafka_space_narrow(&fixture->space, tasks, now_ms);
+    kafka_space_widen(&fixture->space, now_ms);
 }
 
 /* ---- space ---- */
@@ -85,6 +82,82 @@ static void groups_take_space_up_to_the_limit(void **state)
     release(fixture, 1);
     release(fixture, 1); /* has none */
     assert_true(take(fixture, 2, 1));
+    assert_null(kafka_space_reserved_for(&fixture->space));
+}
+
+/* It needs more than half of the space, of which small ones always have a part. */
+static void a_large_group_finds_space_while_small_ones_come_and_go(void **state)
+{
+    enum { LARGE = LIMIT * 3 / 4, SMALL = LIMIT / 4 };
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, SMALL));
+    assert_true(take(fixture, 1, SMALL));
+    assert_false(take(fixture, 2, LARGE));
+    assert_string_equal(kafka_space_reserved_for(&fixture->space), "c");
+    assert_true(kafka_space_must_gather(&fixture->space));
+    assert_false(take(fixture, 3, 1)); /* there are so many, but they are reserved */
+    release(fixture, 0);
+    assert_false(kafka_space_must_gather(&fixture->space));
+    assert_false(take(fixture, 3, 1));
+    assert_string_equal(kafka_space_reserved_for(&fixture->space), "c");
+    assert_true(take(fixture, 2, LARGE));
+    assert_null(kafka_space_reserved_for(&fixture->space));
+    release(fixture, 1);
+    assert_true(take(fixture, 3, SMALL)); /* beside it */
+}
+
+/* What it leaves of the limit is for the others. */
+static void others_go_on_beside_what_is_reserved(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT / 2));
+    assert_true(take(fixture, 1, LIMIT / 4));
+    assert_false(take(fixture, 2, LIMIT / 2));
+    release(fixture, 0);
+    assert_true(take(fixture, 3, LIMIT / 4));
+    assert_false(take(fixture, 0, 1));
+    assert_true(take(fixture, 2, LIMIT / 2));
+}
+
+static void a_group_with_more_partitions_than_the_limit_is_reserved_all_of_it(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, 1));
+    assert_false(take(fixture, 1, (size_t)2 * LIMIT));
+    release(fixture, 0);
+    assert_false(take(fixture, 0, 1));
+    assert_false(kafka_space_must_gather(&fixture->space));
+    assert_true(take(fixture, 1, (size_t)2 * LIMIT));
+}
+
+/* Topics have other numbers of partitions when it comes again, or it does not come. */
+static void a_reservation_is_of_the_last_size_and_can_end(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT / 2));
+    assert_false(take(fixture, 1, LIMIT));
+    assert_false(take(fixture, 1, LIMIT * 3 / 4));
+    release(fixture, 0);
+    assert_true(take(fixture, 2, LIMIT / 4));
+    assert_false(take(fixture, 3, LIMIT / 4));
+    kafka_space_end_reservation(&fixture->space);
+    assert_null(kafka_space_reserved_for(&fixture->space));
+    assert_true(take(fixture, 3, LIMIT * 3 / 4));
+}
+
+/* It would wait for its own end otherwise. */
+static void a_silent_group_leaves_its_space_to_the_one_it_is_reserved_for(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(take(fixture, 0, LIMIT));
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS));
+    assert_true(take_at(fixture, 1, LIMIT, LATER_MS));
+    assert_false(take_at(fixture, 2, LIMIT, LATER_MS));
+    assert_ptr_equal(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS),
+                     &fixture->shares[0]);
+    release(fixture, 0);
+    assert_null(kafka_space_maintain(&fixture->space, LATER_MS + SILENT_MS));
+    assert_true(take_at(fixture, 2, LIMIT, LATER_MS + SILENT_MS));
 }
 
 static void a_group_with_more_partitions_than_the_limit_is_alone(void **state)
@@ -259,7 +332,7 @@ static void a_group_that_was_answered_keeps_its_space(void **state)
 static void any_number_of_tasks_may_come_until_one_is_refused(void **state)
 {
     struct fixture *fixture = *state;
-    kafka_space_bound(&fixture->space, 1000, NOW_MS);
+    kafka_space_widen(&fixture->space, NOW_MS);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), SIZE_MAX);
     assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), CLOCK_NEVER);
     refuse(fixture, 20, NOW_MS);
@@ -292,18 +365,18 @@ static void more_tasks_may_come_when_half_of_the_space_has_been_free_for_long(vo
     assert_true(take(fixture, 0, LIMIT / 2 + 1));
     refuse(fixture, 5, now_ms);
     now_ms += 10 * (int64_t)WIDEN_MS;
-    kafka_space_bound(&fixture->space, 5, now_ms);
+    kafka_space_widen(&fixture->space, now_ms);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), 5);
     release(fixture, 0);
     assert_int_equal(kafka_space_next_ms(&fixture->space, now_ms), now_ms + WIDEN_MS);
     now_ms += WIDEN_MS;
-    kafka_space_bound(&fixture->space, 5, now_ms - 1);
+    kafka_space_widen(&fixture->space, now_ms - 1);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), 5);
-    kafka_space_bound(&fixture->space, 5, now_ms);
+    kafka_space_widen(&fixture->space, now_ms);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), 10);
-    kafka_space_bound(&fixture->space, 10, now_ms + 2 * (int64_t)WIDEN_MS);
+    kafka_space_widen(&fixture->space, now_ms + 2 * (int64_t)WIDEN_MS);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), 40);
-    kafka_space_bound(&fixture->space, 10, now_ms + 60 * (int64_t)WIDEN_MS);
+    kafka_space_widen(&fixture->space, now_ms + 60 * (int64_t)WIDEN_MS);
     assert_int_equal(kafka_space_max_tasks(&fixture->space), SIZE_MAX);
 }
 
@@ -325,6 +398,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(groups_take_space_up_to_the_limit),
+        TEST(a_large_group_finds_space_while_small_ones_come_and_go),
+        TEST(others_go_on_beside_what_is_reserved),
+        TEST(a_group_with_more_partitions_than_the_limit_is_reserved_all_of_it),
+        TEST(a_reservation_is_of_the_last_size_and_can_end),
+        TEST(a_silent_group_leaves_its_space_to_the_one_it_is_reserved_for),
         TEST(a_group_with_more_partitions_than_the_limit_is_alone),
         TEST(what_is_not_requested_is_left_to_others),
         TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
