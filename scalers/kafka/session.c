@@ -41,12 +41,6 @@ void kafka_session_disconnect(void *client)
         free(session);
 }
 
-static bool is_quiet(const struct kafka_session *session)
-{
-    return kafka_metadata_is_quiet(session->metadata) && kafka_commits_is_quiet(session->commits) &&
-           kafka_offsets_is_quiet(session->offsets);
-}
-
 static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
 {
     kafka_commits_close_handle(session->commits);
@@ -68,7 +62,7 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits) ||
           kafka_members_needs_renewal(session->members)) ||
         now_ms - client->opened_ms < MAIN_RENEW_MS ||
-        now_ms - session->renewal_at_ms < MAIN_RENEW_MS || !is_quiet(session))
+        now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;
     session->renewal_at_ms = now_ms;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);

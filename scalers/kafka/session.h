@@ -1,26 +1,23 @@
 /*
  * All that is kept of one cluster between two measurements.
  *
- * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6). A
- * module of requests/ that uses it takes part, and renew() in session.c has the list:
+ * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6), or
+ * to too much (workaround 1). A module of requests/ that uses it takes part, and renew() in
+ * session.c has the list:
  *
  *     _needs_renewal() a new handle would help the module
- *     _is_quiet()      no thread of the module uses the handle, and nobody waits for an answer that
- *                      only this handle can bring. The handle is renewed once all modules are
- *                      quiet. Members have no such function: their requests end with the handle,
- *                      which the library survives (workaround 1). A task that waits for members is
- *                      answered without them, and the next measurement requests them again
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules;
  *                      kafka_client_renew() asserts that no queue is left
  *     _open_handle()   makes it again, of the new handle
  *
- * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has
- * at most one there. While a broker hangs there may be no quiet moment for long. Until then groups
- * are answered on the second handle of commits.h, and what the main handle holds on to is limited
- * by the memory that an agent process may have: at the limit there is a new process.
+ * Commits that somebody waits for are requested on the new handle. Requests for members end with
+ * the old one, which the library survives (workaround 1): a task that waits for members is answered
+ * without them, and the next measurement requests them again. Threads of metadata.c and offsets.c
+ * may be in calls of the old handle, which is not destroyed before (kafka_handles_hold()); so
+ * offsets take no part. Subscriptions have handles of their own.
  *
- * Offsets have only _is_quiet(): a call takes the handle when it begins to run. Subscriptions have
- * handles of their own.
+ * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has
+ * at most one there.
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
@@ -56,8 +53,8 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
                            struct error *error);
 void kafka_session_disconnect(void *client);
 
-/* Renews the main handle where that helps, once nobody waits for the old one, and not too often.
- * True: it has, and requests for members went with the old handle. */
+/* Renews the main handle where that helps, and not too often. True: it has, and requests for members
+ * went with the old handle. */
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

@@ -14,7 +14,8 @@
  *     library takes: client.c. And the scaler runs in an agent process: kafka.c. Nor does the
  *     library survive that the coordinator does not know the request, so that it is not sent
  *     (#5397): so the mock cluster with a request for members, which every Kafka knows. That a
- *     handle ends while a call is under way is no such failure.
+ *     handle ends while a call is under way is no such failure: with too much of calls that nobody
+ *     waits for any more it is renewed (requests/commits_call.h, session.c).
  *  2  NOT_COORDINATOR as the answer to a request for commits follows a null pointer in a handle
  *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
  *  3  A call without a time-out waits for the coordinator that was known when it began, and its

@@ -14,7 +14,8 @@ enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
 struct kafka_handle {
     struct kafka_background_call base; /* first: destroys it */
     rd_kafka_t *rk;
-    int64_t ended_ms; /* when kafka_handles_end() was called */
+    size_t holds;
+    int64_t ended_ms; /* when it began to be destroyed; CLOCK_NEVER: it did not */
     struct kafka_handle *prev, *next;
 };
 
@@ -43,7 +44,7 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     /* An error where no login needs callbacks. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
-    *handle = (struct kafka_handle){.base = {.run = destroy}, .rk = rk};
+    *handle = (struct kafka_handle){.base = {.run = destroy}, .rk = rk, .ended_ms = CLOCK_NEVER};
     DL_APPEND(handles->in_use, handle);
     return rk;
 }
@@ -60,19 +61,51 @@ void kafka_handles_end_queue(rd_kafka_queue_t *queue)
     rd_kafka_queue_destroy(queue);
 }
 
+static struct kafka_handle *find(struct kafka_handle *handle, const rd_kafka_t *rk)
+{
+    while (handle != NULL && handle->rk != rk)
+        handle = handle->next;
+    return handle;
+}
+
+/* Without a thread it is left, and counts as stuck: here it could block for ever. */
+static void begin_to_destroy(struct kafka_handles *handles, struct kafka_handle *handle,
+                             int64_t now_ms)
+{
+    handle->ended_ms = now_ms;
+    kafka_background_start(handles->closing, &handle->base);
+}
+
+void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)
+{
+    find(handles->in_use, rk)->holds++;
+}
+
+void kafka_handles_release(struct kafka_handles *handles, const rd_kafka_t *rk)
+{
+    struct kafka_handle *handle = find(handles->in_use, rk);
+    bool has_ended = handle == NULL;
+    if (has_ended)
+        handle = find(handles->endings, rk);
+    if (--handle->holds == 0 && has_ended)
+        begin_to_destroy(handles, handle, clock_now_ms());
+}
+
+bool kafka_handles_is_held(const struct kafka_handles *handles, const rd_kafka_t *rk)
+{
+    return find(handles->in_use, rk)->holds > 0;
+}
+
 void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue,
                        int64_t now_ms)
 {
     if (queue != NULL)
         kafka_handles_end_queue(queue);
-    struct kafka_handle *handle = handles->in_use;
-    while (handle->rk != rk)
-        handle = handle->next;
+    struct kafka_handle *handle = find(handles->in_use, rk);
     DL_DELETE(handles->in_use, handle);
     DL_APPEND(handles->endings, handle);
-    handle->ended_ms = now_ms;
-    /* Without a thread it is left, and counts as stuck: here it could block for ever. */
-    kafka_background_start(handles->closing, &handle->base);
+    if (handle->holds == 0)
+        begin_to_destroy(handles, handle, now_ms);
 }
 
 void kafka_handles_poll(struct kafka_handles *handles)
@@ -98,7 +131,7 @@ size_t kafka_handles_stuck(const struct kafka_handles *handles, int64_t now_ms)
     size_t count = 0;
     const struct kafka_handle *handle;
     DL_FOREACH(handles->endings, handle)
-        count += now_ms - handle->ended_ms >= STUCK_MS;
+        count += handle->ended_ms != CLOCK_NEVER && now_ms - handle->ended_ms >= STUCK_MS;
     return count;
 }
 

@@ -34,7 +34,16 @@ bool kafka_handles_close(struct kafka_handles *handles);
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      struct error *error);
 
-/* Ends the queue (NULL: there is none), and destroys the handle in the background. */
+/* A thread that is in a call of the handle holds it, and so does who has what came of that, such as
+ * a list of partitions: the library's structs in it must not outlive the handle. */
+void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk);
+void kafka_handles_release(struct kafka_handles *handles, const rd_kafka_t *rk);
+
+/* Whether somebody holds the handle, which has not ended. The header has it for tests. */
+bool kafka_handles_is_held(const struct kafka_handles *handles, const rd_kafka_t *rk);
+
+/* Ends the queue (NULL: there is none), and destroys the handle in the background, once nobody
+ * holds it. */
 void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_queue_t *queue,
                        int64_t now_ms);
 

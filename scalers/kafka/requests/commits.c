@@ -29,6 +29,7 @@ struct kafka_commits {
     struct kafka_client *client;
     rd_kafka_queue_t *answers; /* of the main handle, which is the client's */
     struct main_call *calls;   /* on the main handle, by group, the oldest first */
+    size_t abandoned;          /* what the library has of those that nobody waits for */
     bool is_stale;             /* one of them is misdirected */
     bool has_recovered;        /* a group was answered on the second handle, whose call on the
                                     main one hangs */
@@ -36,10 +37,19 @@ struct kafka_commits {
     struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
 };
 
+static void main_send(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
+{
+    kafka_serial_note_sent(commits->serial, &call->base.serial);
+    call->sent_ms = now_ms;
+    kafka_commits_call_send(&call->base, commits->client->rk, commits->answers);
+}
+
 void kafka_commits_open_handle(struct kafka_commits *commits)
 {
     commits->answers = kafka_client_new_queue(commits->client, commits->client->rk);
     commits->is_stale = false;
+    for (struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
+        main_send(commits, call, commits->client->opened_ms);
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
@@ -63,6 +73,8 @@ static struct main_call *main_find(const struct kafka_commits *commits, const ch
 
 static void main_free(struct kafka_commits *commits, struct main_call *call)
 {
+    if (call->base.request == NULL)
+        commits->abandoned -= call->base.copied;
     HASH_DEL(commits->calls, call);
     kafka_commits_call_done(&call->base);
     free(call);
@@ -79,7 +91,8 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
     struct main_call *call;
     struct main_call *next;
     HASH_ITER(hh, commits->calls, call, next)
-        main_free(commits, call);
+        if (call->base.request == NULL || call->is_moved)
+            main_free(commits, call);
     kafka_client_end_queue(commits->client, TAKE(commits->answers));
     commits->has_recovered = false;
 }
@@ -87,6 +100,10 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
 void kafka_commits_free(struct kafka_commits *commits)
 {
     struct kafka_serial_request *request;
+    struct main_call *call;
+    struct main_call *next;
+    HASH_ITER(hh, commits->calls, call, next)
+        main_free(commits, call);
     kafka_commits_close_handle(commits);
     kafka_second_free(commits->second);
     while ((request = kafka_serial_first(commits->serial)) != NULL) {
@@ -155,15 +172,13 @@ bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *g
 
 /* ---- requests ---- */
 
-static void main_send(struct kafka_commits *commits, struct kafka_commits_request *request,
-                      const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+static void main_add(struct kafka_commits *commits, struct kafka_commits_request *request,
+                     const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
     struct main_call *call = memory_new(sizeof(*call));
     kafka_commits_call_init(&call->base, request, partitions);
-    kafka_serial_note_sent(commits->serial, &call->base.serial);
-    call->sent_ms = now_ms;
     HASH_ADD_KEYPTR(hh, commits->calls, call->base.group, strlen(call->base.group), call);
-    kafka_commits_call_send(&call->base, commits->client->rk, commits->answers);
+    main_send(commits, call, now_ms);
 }
 
 static void serial_send(struct kafka_commits *commits, struct kafka_commits_request *request,
@@ -181,19 +196,25 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
     if (kafka_serial_remembers(commits->serial, request->group))
         serial_send(commits, request, partitions);
     else if (!uses_second(commits, request->group, request->isolate, now_ms))
-        main_send(commits, request, partitions, now_ms);
+        main_add(commits, request, partitions, now_ms);
     else
         return kafka_second_send(commits->second, request, partitions, now_ms, error);
     return true;
 }
 
+static void main_abandon(struct kafka_commits *commits, struct main_call *call)
+{
+    if (call->base.request != NULL)
+        commits->abandoned += call->base.copied;
+    kafka_commits_call_cancel(&call->base);
+}
+
 /* Nobody waits for the request on the main handle any more. */
-static void main_cancel(const struct kafka_commits *commits,
-                        const struct kafka_commits_request *request)
+static void main_cancel(struct kafka_commits *commits, const struct kafka_commits_request *request)
 {
     struct main_call *call = main_find(commits, request->group);
     if (call != NULL && call->base.request == request)
-        kafka_commits_call_cancel(&call->base);
+        main_abandon(commits, call);
 }
 
 void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request)
@@ -274,6 +295,9 @@ static struct kafka_commits_request *main_misdirected(struct kafka_commits *comm
         main_move(commits, call, now_ms);
     call->is_misdirected = true;
     struct kafka_commits_request *request = call->base.request;
+    if (request == NULL)
+        commits->abandoned -= call->base.copied;
+    call->base.copied = 0;
     kafka_commits_call_cancel(&call->base);
     return call->is_moved ? NULL : request;
 }
@@ -419,15 +443,8 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_c
 
 /* ---- the main handle's renewal ---- */
 
-bool kafka_commits_is_quiet(const struct kafka_commits *commits)
-{
-    for (const struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
-        if (call->base.request != NULL && !call->is_moved)
-            return false;
-    return true;
-}
-
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits)
 {
-    return commits->is_stale || (commits->has_recovered && commits->calls != NULL);
+    return commits->is_stale || (commits->has_recovered && commits->calls != NULL) ||
+           commits->abandoned > KAFKA_COMMITS_MAX_ABANDONED;
 }

@@ -7,8 +7,8 @@
  * A new handle finds a new coordinator at once, and the old one does not (workaround 3). So there
  * is a second handle (second.h) for silent groups: those of isolated tasks, and those whose call on
  * the main handle is a second old or met the wrong broker. A group returns to the main handle when
- * its call there has ended, or when the main handle was renewed. That is done at a quiet moment
- * (session.h), once a group whose call on the main handle hangs was answered on the second one.
+ * its call there has ended, or when the main handle was renewed. That is done (session.h) once a
+ * group whose call on the main handle hangs was answered on the second one.
  *
  * What is to be sent alone, as a reply on either could not be read, is on a third one (serial.h).
  *
@@ -65,12 +65,10 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether a new main handle would help, as this one waits for a coordinator that is none any more.
- */
+/* Whether a new main handle would help, as this one waits for a coordinator that is none any more,
+ * or has too much of calls that nobody waits for. What somebody waits for there alone is sent on
+ * the new one. */
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits);
-
-/* Whether no group waits for its call on the main handle alone. */
-bool kafka_commits_is_quiet(const struct kafka_commits *commits);
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);
 

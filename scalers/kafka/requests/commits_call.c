@@ -6,10 +6,9 @@
 #include <stdlib.h>
 
 /* In its turn on the serial handle, or again. */
-static void send_base(const struct kafka_serial_request *base, rd_kafka_t *rk,
-                      rd_kafka_queue_t *answers)
+static void send_base(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
-    kafka_commits_call_send((const struct kafka_commits_call *)base, rk, answers);
+    kafka_commits_call_send((struct kafka_commits_call *)base, rk, answers);
 }
 
 void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,
@@ -37,13 +36,15 @@ void kafka_commits_call_done(struct kafka_commits_call *call)
     free(call->group);
 }
 
-void kafka_commits_call_send(const struct kafka_commits_call *call, rd_kafka_t *rk,
+void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,
                              rd_kafka_queue_t *answers)
 {
+    size_t partitions = call->partitions == NULL ? 0 : (size_t)call->partitions->cnt;
+    call->copied = partitions + KAFKA_COMMITS_CALL_PARTITIONS;
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
     rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, (void *)call);
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, call);
     rd_kafka_ListConsumerGroupOffsets(rk, &request, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);

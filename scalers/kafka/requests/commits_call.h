@@ -8,6 +8,13 @@
 
 #include "kafka/requests/serial.h"
 
+/*
+ * The library copies the partitions of a call, and has them until the answer comes: of a call that
+ * nobody waits for any more up to an hour (workaround 1 of client.h). A call itself counts as some
+ * partitions. If a handle has more than these, a new one takes its place.
+ */
+enum { KAFKA_COMMITS_MAX_ABANDONED = 10000, KAFKA_COMMITS_CALL_PARTITIONS = 10 };
+
 /* A request for a group's commits. It is a member of the struct of whoever waits for them. */
 struct kafka_commits_request {
     const char *group;
@@ -21,6 +28,7 @@ struct kafka_commits_call {
     struct kafka_commits_request *request; /* NULL: nobody waits for the answer any more */
     char *group;
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all that have a commit; or nobody waits */
+    size_t copied; /* so many has the library; 0: it was answered, or not sent yet */
 };
 
 /* Copies the group's name and the partitions. */
@@ -28,12 +36,11 @@ void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commi
                              const rd_kafka_topic_partition_list_t *partitions);
 void kafka_commits_call_done(struct kafka_commits_call *call);
 
-/* Nobody waits for the answer any more. It may be under way for an hour (workaround 1 of client.h):
- * the partitions are freed now. */
+/* Nobody waits for the answer any more: the partitions are freed. */
 void kafka_commits_call_cancel(struct kafka_commits_call *call);
 
 /* Sends it; the answer has the call as its opaque. */
-void kafka_commits_call_send(const struct kafka_commits_call *call, rd_kafka_t *rk,
+void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,
                              rd_kafka_queue_t *answers);
 
 #endif

@@ -135,12 +135,11 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 /* ---- requests ---- */
 
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
-static void send_on(const struct kafka_serial_request *base, rd_kafka_t *rk,
-                    rd_kafka_queue_t *answers)
+static void send_on(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
     const char *name = base->group;
     rd_kafka_AdminOptions_t *options =
-        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, (void *)base);
+        kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, base);
     rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
 }

@@ -26,7 +26,7 @@ enum {
 /* A request for metadata, on a thread of its own. */
 struct request {
     struct kafka_background_call base;
-    rd_kafka_t *rk;
+    rd_kafka_t *rk; /* it holds this handle */
     enum kafka_metadata_kind kind;
     uint64_t number;
     int64_t sent_ms;
@@ -89,10 +89,11 @@ void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
     kafka_topics_forget_old(&metadata->topics, now_ms);
 }
 
-static void request_free(struct request *request)
+static void request_free(struct kafka_metadata *metadata, struct request *request)
 {
     if (request->result != NULL)
         rd_kafka_metadata_destroy(request->result);
+    kafka_handles_release(&metadata->client->handles, request->rk);
     free(request);
 }
 
@@ -101,7 +102,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
     kafka_background_free(metadata->background);
     for (size_t i = 0; i < KAFKA_METADATA_KINDS; i++) {
         if (metadata->kinds[i].running != NULL)
-            request_free(metadata->kinds[i].running);
+            request_free(metadata, metadata->kinds[i].running);
         error_done(&metadata->kinds[i].failure);
     }
     kafka_metadata_forget_old(metadata, CLOCK_NEVER);
@@ -109,11 +110,6 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
 }
 
 /* ---- which request to wait for ---- */
-
-static bool is_running(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind)
-{
-    return metadata->kinds[kind].running != NULL;
-}
 
 /* Until when the topics wait for the listing; 0: for none, or they have waited long enough. */
 static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t now_ms)
@@ -206,10 +202,11 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
                                 .rk = metadata->client->rk,
                                 .kind = kind,
                                 .sent_ms = now_ms};
+    kafka_handles_hold(&metadata->client->handles, request->rk);
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&state->failure, "no thread can be started for a request");
         state->again_ms = now_ms + AGAIN_MS;
-        free(request);
+        request_free(metadata, request);
         return;
     }
     request->number = metadata->topics.next_number++; /* not for the thread */
@@ -367,7 +364,7 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
             succeed(metadata, request, now_ms);
         else
             event = fail(metadata, request, now_ms, error);
-        request_free(request);
+        request_free(metadata, request);
     }
     if (event != KAFKA_METADATA_LOST)
         start(metadata, now_ms);
@@ -385,12 +382,6 @@ const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata
 bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata)
 {
     return kafka_topics_has_too_many(&metadata->topics);
-}
-
-bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata)
-{
-    return !is_running(metadata, KAFKA_METADATA_TOPICS) &&
-           !is_running(metadata, KAFKA_METADATA_LISTING);
 }
 
 void kafka_metadata_close_handle(struct kafka_metadata *metadata)

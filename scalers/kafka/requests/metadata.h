@@ -104,8 +104,7 @@ const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata
  * any more. */
 bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata);
 
-/* Whether no request is running. */
-bool kafka_metadata_is_quiet(const struct kafka_metadata *metadata);
+/* A request that is running goes on with the handle that it has. */
 void kafka_metadata_close_handle(struct kafka_metadata *metadata);
 void kafka_metadata_open_handle(struct kafka_metadata *metadata);
 

@@ -18,7 +18,7 @@ enum {
 struct offsets_call {
     struct kafka_background_call base; /* first */
     struct leader *leader;
-    rd_kafka_t *rk;
+    rd_kafka_t *rk; /* it holds this handle; NULL: it is not running, and has not run */
     rd_kafka_topic_partition_list_t *list;
     bool is_earliest;
     int64_t deadline_ms;
@@ -54,28 +54,36 @@ struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
     return offsets;
 }
 
-static void call_free(struct offsets_call *call)
+/* The list has structs of the handle, once it was in a call. */
+static void call_destroy_list(struct kafka_offsets *offsets, struct offsets_call *call)
+{
+    rd_kafka_topic_partition_list_destroy(TAKE(call->list));
+    if (call->rk != NULL)
+        kafka_handles_release(&offsets->client->handles, TAKE(call->rk));
+}
+
+static void call_free(struct kafka_offsets *offsets, struct offsets_call *call)
 {
     if (call == NULL)
         return;
-    rd_kafka_topic_partition_list_destroy(call->list);
+    call_destroy_list(offsets, call);
     free(call);
 }
 
 void kafka_offsets_free(struct kafka_offsets *offsets)
 {
     kafka_background_free(offsets->background);
-    call_free(offsets->answer);
+    call_free(offsets, offsets->answer);
     struct leader *leader;
     struct leader *next;
     HASH_ITER(hh, offsets->leaders, leader, next) {
         struct offsets_call *call;
         struct offsets_call *next_call;
         DL_FOREACH_SAFE(leader->waiting, call, next_call)
-            call_free(call);
-        call_free(leader->running);
-        call_free(leader->collecting[false]);
-        call_free(leader->collecting[true]);
+            call_free(offsets, call);
+        call_free(offsets, leader->running);
+        call_free(offsets, leader->collecting[false]);
+        call_free(offsets, leader->collecting[true]);
         HASH_DEL(offsets->leaders, leader);
         free(leader);
     }
@@ -177,6 +185,14 @@ static struct offsets_call *collect_begin(struct leader *leader,
     return call;
 }
 
+static void list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition,
+                     bool is_earliest, void *context)
+{
+    rd_kafka_topic_partition_t *added = rd_kafka_topic_partition_list_add(list, topic, partition);
+    added->offset = is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    added->opaque = context;
+}
+
 static void collect(struct leader *leader, const struct kafka_offset_request *request)
 {
     struct offsets_call *call = leader->collecting[request->is_earliest];
@@ -186,10 +202,8 @@ static void collect(struct leader *leader, const struct kafka_offset_request *re
     }
     if (call == NULL)
         call = collect_begin(leader, request);
-    rd_kafka_topic_partition_t *added =
-        rd_kafka_topic_partition_list_add(call->list, request->topic, request->partition);
-    added->offset = request->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
-    added->opaque = request->context;
+    list_add(call->list, request->topic, request->partition, request->is_earliest,
+             request->context);
     if (call->list->cnt == CALL_PARTITIONS)
         leader_flush(leader, request->is_earliest);
 }
@@ -205,8 +219,11 @@ static const char *call_start(struct kafka_offsets *offsets, struct offsets_call
     if (offsets->running >= MAX_THREADS)
         return "too many other brokers do not answer";
     call->rk = offsets->client->rk;
-    return kafka_background_start(offsets->background, &call->base) ? NULL
-                                                                    : "no thread can be started";
+    kafka_handles_hold(&offsets->client->handles, call->rk);
+    if (kafka_background_start(offsets->background, &call->base))
+        return NULL;
+    kafka_handles_release(&offsets->client->handles, TAKE(call->rk));
+    return "no thread can be started";
 }
 
 /* Without a thread the call stays, and its tasks time out. Leaders have their turns in the order of
@@ -258,7 +275,7 @@ const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int
 }
 
 /* Only what a thread has goes on, as nobody can stop it. */
-static void leader_cancel(struct leader *leader, const void *owner)
+static void leader_cancel(struct kafka_offsets *offsets, struct leader *leader, const void *owner)
 {
     struct offsets_call *call;
     struct offsets_call *next;
@@ -268,7 +285,7 @@ static void leader_cancel(struct leader *leader, const void *owner)
         if (call->owner != owner)
             continue;
         DL_DELETE(leader->waiting, call);
-        call_free(call);
+        call_free(offsets, call);
     }
     if (leader->running != NULL && leader->running->owner == owner)
         leader->running->owner = NULL;
@@ -277,7 +294,7 @@ static void leader_cancel(struct leader *leader, const void *owner)
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner)
 {
     for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next)
-        leader_cancel(leader, owner);
+        leader_cancel(offsets, leader, owner);
 }
 
 /* One partition's error is the whole call's: request them again in halves till it stands alone. */
@@ -312,11 +329,15 @@ static bool is_unanswered(const struct offsets_call *call)
     return is_unanswered;
 }
 
-static void call_send_again(struct offsets_call *call)
+/* With a new list, as the next call may be on another handle. */
+static void call_send_again(struct kafka_offsets *offsets, struct offsets_call *call)
 {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(call->list->cnt);
     for (int i = 0; i < call->list->cnt; i++)
-        call->list->elems[i].offset =
-            call->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+        list_add(list, call->list->elems[i].topic, call->list->elems[i].partition,
+                 call->is_earliest, call->list->elems[i].opaque);
+    call_destroy_list(offsets, call);
+    call->list = list;
     DL_PREPEND(call->leader->waiting, call);
 }
 
@@ -329,7 +350,7 @@ static bool is_of_a_partition(const struct offsets_call *call)
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer,
                            int64_t now_ms)
 {
-    call_free(TAKE(offsets->answer));
+    call_free(offsets, TAKE(offsets->answer));
     for (struct kafka_background_call *base;
          (base = kafka_background_next(offsets->background)) != NULL;) {
         struct offsets_call *call = (struct offsets_call *)base;
@@ -337,13 +358,13 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_client_note_answer(offsets->client, now_ms);
         if (call->owner != NULL && is_unanswered(call) && ++call->tries < MAX_TRIES) {
-            call_send_again(call);
+            call_send_again(offsets, call);
             continue;
         }
         if (call->owner == NULL || is_of_a_partition(call)) {
             if (call->owner != NULL)
                 call_split(call);
-            call_free(call);
+            call_free(offsets, call);
             continue;
         }
         offsets->answer = call;
@@ -354,9 +375,4 @@ bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_an
         return true;
     }
     return false;
-}
-
-bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets)
-{
-    return offsets->running == 0;
 }

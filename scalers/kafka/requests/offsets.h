@@ -54,7 +54,4 @@ const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer,
                            int64_t now_ms);
 
-/* Whether no call is running: see session.h. */
-bool kafka_offsets_is_quiet(const struct kafka_offsets *offsets);
-
 #endif

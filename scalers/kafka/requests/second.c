@@ -35,6 +35,7 @@ struct kafka_second {
     bool is_stale;             /* it takes a broker for a coordinator that is none any more */
     struct second_call *calls; /* by group */
     size_t waiting;            /* calls with a request */
+    size_t abandoned;          /* what the library has of the others */
     int64_t opened_ms;
     int64_t used_ms;
 };
@@ -56,7 +57,10 @@ static struct second_call *find(const struct kafka_second *second, const char *g
 
 static void call_remove(struct kafka_second *second, struct second_call *call)
 {
-    second->waiting -= call->base.request != NULL;
+    if (call->base.request != NULL)
+        second->waiting--;
+    else
+        second->abandoned -= call->base.copied;
     HASH_DEL(second->calls, call);
 }
 
@@ -101,6 +105,11 @@ static bool may_renew(const struct kafka_second *second, int64_t now_ms)
     return now_ms >= renewable_ms(second);
 }
 
+static bool has_too_much(const struct kafka_second *second)
+{
+    return second->abandoned > KAFKA_COMMITS_MAX_ABANDONED;
+}
+
 static void call_send(const struct kafka_second *second, struct second_call *call)
 {
     kafka_commits_call_send(&call->base, second->rk, second->answers);
@@ -135,31 +144,40 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
 static bool prepare(struct kafka_second *second, const char *group, int64_t now_ms,
                     struct error *error)
 {
-    bool is_useless = second->is_stale || find(second, group) != NULL;
+    bool is_useless = second->is_stale || has_too_much(second) || find(second, group) != NULL;
     if (second->rk != NULL && !(is_useless && may_renew(second, now_ms)))
         return true;
     return open_handle(second, now_ms, error);
 }
 
-static void renew(struct kafka_second *second, int64_t now_ms)
+static bool any_awaits_handle(const struct kafka_second *second)
 {
-    _cleanup_(error_done) struct error error = {0};
-    if (!second->is_stale || !may_renew(second, now_ms))
-        return;
     const struct second_call *call = second->calls;
     while (call != NULL && (call->base.request == NULL || call->attempt != ATTEMPT_AWAITS_HANDLE))
         call = call->hh.next;
-    if (call != NULL && !open_handle(second, now_ms, &error))
+    return call != NULL;
+}
+
+static void renew(struct kafka_second *second, int64_t now_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    if (may_renew(second, now_ms) &&
+        (has_too_much(second) || (second->is_stale && any_awaits_handle(second))) &&
+        !open_handle(second, now_ms, &error))
         log_debug("%s", error_text(&error)); /* the tasks run out of time */
 }
 
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
 {
-    renew(second, now_ms);
-    if (second->rk != NULL && second->waiting == 0 && now_ms - second->used_ms >= IDLE_MS) {
+    bool is_idle =
+        second->waiting == 0 && (has_too_much(second) || now_ms - second->used_ms >= IDLE_MS);
+    if (second->rk == NULL)
+        return;
+    if (is_idle) {
         calls_free(second);
         close_handle(second, now_ms);
-    }
+    } else
+        renew(second, now_ms);
 }
 
 /* Whether a call waits for the next handle, or a group may that has an old call here. */
@@ -212,6 +230,7 @@ void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits
     if (call == NULL || call->base.request != request)
         return;
     second->waiting--;
+    second->abandoned += call->base.copied;
     kafka_commits_call_cancel(&call->base);
 }
 
@@ -249,6 +268,7 @@ bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_
     second->is_stale = true;
     if (base->request == NULL || call->attempt != ATTEMPT_FIRST)
         return false;
+    base->copied = 0;
     call->attempt = ATTEMPT_AWAITS_HANDLE;
     return true;
 }

@@ -25,8 +25,7 @@
  * caller may not free it: until kafka_serial_receive() or kafka_serial_cancel(). */
 struct kafka_serial_request {
     /* Sends it, any number of times: here, and again where it was. */
-    void (*send)(const struct kafka_serial_request *request, rd_kafka_t *rk,
-                 rd_kafka_queue_t *answers);
+    void (*send)(struct kafka_serial_request *request, rd_kafka_t *rk, rd_kafka_queue_t *answers);
     const char *group;
 
     /* serial.c's: */

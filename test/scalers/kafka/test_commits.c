@@ -251,6 +251,43 @@ static void a_late_answer_is_nobodys(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+/* The library would have them until the handle ends. */
+static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **state)
+{
+    enum { RENEW_MS = 2000 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request silent = {.group = "silent", .isolate = true};
+    struct kafka_commits_request workers = {.group = "workers", .isolate = true};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    const struct kafka_session *session = fixture->client;
+    struct kafka_commits *commits = session->commits;
+    for (int32_t broker = 2; broker <= 3; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+    for (int32_t i = 0; i < KAFKA_COMMITS_MAX_ABANDONED; i++)
+        rd_kafka_topic_partition_list_add(list, "jobs", i);
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &silent, list, now_ms, &error));
+    kafka_commits_cancel(commits, &silent);
+    list->cnt = 1; /* the rest is freed below */
+    assert_true(kafka_commits_send(commits, &workers, list, now_ms, &error));
+    list->cnt = KAFKA_COMMITS_MAX_ABANDONED;
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_commits_maintain(commits, now_ms + RENEW_MS - 1);
+    assert_null(session->client.handles.endings);
+    assert_int_equal(kafka_commits_next_ms(commits, now_ms), now_ms + RENEW_MS);
+    /* What somebody waits for is sent again. */
+    kafka_mock_hang(fixture, 2, false);
+    kafka_commits_maintain(commits, now_ms + RENEW_MS);
+    assert_non_null(session->client.handles.endings);
+    assert_true(kafka_commits_is_free(commits, "silent", true, now_ms + RENEW_MS));
+    assert_next_answer(commits, &workers, now_ms + RENEW_MS);
+}
+
 /* ---- replies that are too long ---- */
 
 static const struct kafka_commits_request *receive(struct kafka_commits *commits, int64_t now_ms,
@@ -471,6 +508,7 @@ int main(void)
         TEST(a_group_has_one_call_at_a_time),
         TEST(a_group_that_hangs_again_delays_no_other_group),
         TEST(a_late_answer_is_nobodys),
+        TEST(the_second_handle_has_not_too_much_that_nobody_waits_for),
         cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(one_of_many_groups_fails_alone),
         cmocka_unit_test(two_of_many_groups_fail_alone),

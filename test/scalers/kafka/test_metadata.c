@@ -38,7 +38,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
         kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &first);
     kafka_metadata_request(metadata, &first, clock_now_ms());
-    assert_false(kafka_metadata_is_quiet(metadata)); /* it is running until it is received */
+    assert_true(kafka_handles_is_held(&client.handles, client.rk)); /* until it is received */
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &same);
     assert_memory_equal(&same, &first, sizeof(first));
     const struct kafka_pattern *beta =

@@ -19,6 +19,8 @@ enum { LIST_OFFSETS = 2, LEADER = 1 };
 
 static char first_owner, second_owner;
 
+static struct kafka_client *client; /* of the offsets */
+
 /* Partitions of "jobs", all of one leader. Returns what the client requests offsets with. */
 static struct kafka_offsets *offsets_of(struct kafka_mock *fixture, int partitions)
 {
@@ -28,6 +30,7 @@ static struct kafka_offsets *offsets_of(struct kafka_mock *fixture, int partitio
     kafka_mock_produce(fixture, "jobs", KAFKA_MOCK_MESSAGES); /* to partition 0 */
     kafka_mock_query(fixture, "workers", "jobs", LEADER);
     kafka_mock_connect(fixture);
+    client = &((struct kafka_session *)fixture->client)->client;
     return ((const struct kafka_session *)fixture->client)->offsets;
 }
 
@@ -57,7 +60,7 @@ static bool receive(struct kafka_offsets *offsets, struct kafka_offset_answer *r
         if (kafka_offsets_receive(offsets, ret_answer, clock_now_ms()))
             return true;
         kafka_offsets_send(offsets);
-        if (kafka_offsets_is_quiet(offsets))
+        if (!kafka_handles_is_held(&client->handles, client->rk))
             return false;
         usleep(1000);
     }
@@ -185,7 +188,7 @@ static void the_answer_of_a_running_call_that_is_cancelled_is_dropped(void **sta
     add(offsets, 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
     kafka_offsets_send(offsets);
     kafka_offsets_cancel(offsets, &first_owner);
-    assert_false(kafka_offsets_is_quiet(offsets));
+    assert_true(kafka_handles_is_held(&client->handles, client->rk));
     assert_true(receive(offsets, &answer));
     assert_ptr_equal(answer.owner, &second_owner);
     assert_answered(&answer, 1, 1);
@@ -237,6 +240,7 @@ static void a_call_whose_connection_was_closed_is_sent_again(void **state)
         kafka_peer_start(&peer);
         struct kafka_session *session = kafka_peer_connect(&peer);
         struct kafka_offset_answer answer;
+        client = &session->client;
         kafka_offsets_add(session->offsets,
                           &(struct kafka_offset_request){
                               .topic = "a",

@@ -31,7 +31,7 @@ struct serial {
 };
 
 /* For no group at all, which the library refuses. */
-static void send_refused(const struct kafka_serial_request *base, rd_kafka_t *rk,
+static void send_refused(struct kafka_serial_request *base, rd_kafka_t *rk,
                          rd_kafka_queue_t *answers)
 {
     struct request *request = (struct request *)base;
@@ -198,8 +198,7 @@ static void a_group_whose_request_was_sent_comes_again(void **state)
 
 /* ---- which requests ---- */
 
-static void count_sent(const struct kafka_serial_request *base, rd_kafka_t *rk,
-                       rd_kafka_queue_t *answers)
+static void count_sent(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
     (void)rk;
     (void)answers;

@@ -61,6 +61,75 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     assert_true(kafka_commits_is_free(session->commits, "silent", false, 0));
 }
 
+static rd_kafka_topic_partition_list_t *partitions_new(size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, "jobs", (int32_t)i);
+    return list;
+}
+
+/* The library would have them for an hour. Other brokers hang, too, so that there is no moment in
+ * which nobody uses the handle. */
+static void a_handle_with_too_much_that_nobody_waits_for_is_renewed(void **state)
+{
+    enum { EARLIER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    rd_kafka_event_t *event = NULL;
+    struct kafka_offset_answer answer;
+    struct kafka_commits_request silent = {.group = "silent"};
+    struct kafka_commits_request workers = {.group = "workers"};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    struct kafka_handles *handles = &session->client.handles;
+    const rd_kafka_t *handle = session->client.rk;
+    session->client.opened_ms -= EARLIER_MS;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    const int64_t now_ms = clock_now_ms();
+    const struct kafka_offset_request offset = {.topic = "jobs",
+                                                .leader = 1,
+                                                .deadline_ms = now_ms + KAFKA_MOCK_TIMEOUT_MS,
+                                                .owner = fixture};
+    kafka_offsets_add(session->offsets, &offset);
+    kafka_offsets_send(session->offsets);
+    assert_true(kafka_handles_is_held(handles, handle));
+    rd_kafka_topic_partition_list_t *many = partitions_new(KAFKA_COMMITS_MAX_ABANDONED);
+    rd_kafka_topic_partition_list_t *one = partitions_new(1);
+    assert_true(kafka_commits_send(session->commits, &workers, one, now_ms, &error));
+    assert_true(kafka_commits_send(session->commits, &silent, many, now_ms, &error));
+    assert_false(kafka_commits_needs_renewal(session->commits));
+    kafka_commits_cancel(session->commits, &silent);
+    assert_true(kafka_commits_needs_renewal(session->commits));
+
+    kafka_mock_hang(fixture, 2, false);
+    assert_true(kafka_session_maintain(session, now_ms));
+    assert_ptr_not_equal(session->client.rk, handle);
+    assert_false(kafka_commits_needs_renewal(session->commits));
+    assert_true(kafka_commits_is_free(session->commits, "silent", false, now_ms));
+    /* What somebody waits for is sent again. */
+    assert_false(kafka_commits_is_free(session->commits, "workers", false, now_ms));
+    while (kafka_commits_receive(session->commits, &event, now_ms) == NULL)
+        assert_true(clock_now_ms() < now_ms + KAFKA_MOCK_WITHIN_MS);
+    rd_kafka_event_destroy(event);
+    /* The former handle ends with the call that has it. */
+    while (!kafka_offsets_receive(session->offsets, &answer, now_ms))
+        assert_non_null(handles->endings);
+    assert_ptr_equal(answer.owner, fixture);
+    assert_false(kafka_offsets_receive(session->offsets, &answer, now_ms));
+    while (handles->endings != NULL) {
+        assert_true(clock_now_ms() < now_ms + KAFKA_MOCK_WITHIN_MS);
+        kafka_handles_poll(handles);
+    }
+    rd_kafka_topic_partition_list_destroy(many);
+    rd_kafka_topic_partition_list_destroy(one);
+}
+
 /* Topics come and go all day, and there is no request for those in use, which would show them. (The
  * mock cluster makes the former ones, so that the pattern must not match them.) */
 static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **state)
@@ -92,6 +161,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(calls_go_on_where_no_new_handle_can_be_had),
+        TEST(a_handle_with_too_much_that_nobody_waits_for_is_renewed),
         TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
