@@ -3,12 +3,12 @@
  * is in DIFFERENCES.
  *
  * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
- * topics); client/client.h (a cluster and its handles, and what works around librdkafka; the others
- * there and login/ help it); requests/ (one file per request, and topics.h and patterns.h, what is
- * known of these); session.h (all of a cluster that outlives a measurement); measure/measure.h
- * (from a task to its reading, which file by which), with batch.h, space.h, partitions.h,
- * progress.h, count.h, lag.h, persistence.h and task_end.h. The tests of a module are in
- * test/scalers/kafka/test_MODULE.c.
+ * topics); memory.h (what limits them); client/client.h (a cluster and its handles, and what works
+ * around librdkafka; the others there and login/ help it); requests/ (one file per request, and
+ * topics.h and patterns.h, what is known of these); session.h (all of a cluster that outlives a
+ * measurement); measure/measure.h (from a task to its reading, which file by which), with batch.h,
+ * space.h, partitions.h, progress.h, count.h, lag.h, persistence.h and task_end.h. The tests of a
+ * module are in test/scalers/kafka/test_MODULE.c.
  */
 #include "measure/scaler.h"
 
@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "kafka/check.h"
 #include "kafka/measure/measure.h"
+#include "kafka/memory.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
 #include "kafka/session.h"
@@ -28,10 +29,6 @@ enum { IDLE_MS = 500 };
 
 /* auto.commit.interval.ms of most clients. */
 enum { COMMIT_MS = 5000 };
-
-/* A broker takes 0.2 MiB in each handle, most of it for its thread; a partition that is measured
- * 2.4 KB. Fetchers are made where there is memory left: requests/subscriptions.c. */
-enum { AGENT_BYTES = 28 << 20, AGENT_BYTES_NAMED = 96 << 20 };
 
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
@@ -172,8 +169,8 @@ static void libraries(struct text *text)
         .disconnect = kafka_session_disconnect,                                                    \
         .subscribes = true,                                                                        \
         .in_agent = true,                                                                          \
-        .agent_bytes = AGENT_BYTES,                                                                \
-        .agent_bytes_named = AGENT_BYTES_NAMED,                                                    \
+        .agent_bytes = KAFKA_MEMORY_OTHERS,                                                        \
+        .agent_bytes_named = KAFKA_MEMORY_NAMED,                                                   \
     }
 
 const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger);

@@ -17,8 +17,8 @@
  * time, and 10,000 1.7 s, which is longer than a request for metadata is waited for. */
 enum { KAFKA_SELECTION_MAX_TOPICS = 5000 };
 
-/* So many partitions may all topics of a trigger have, by what a broker says: the library takes
- * some 2.4 KB to measure one. */
+/* So many partitions may all topics of a trigger have, by what a broker says; fewer where memory is
+ * short (kafka_memory_max_partitions()). */
 enum { KAFKA_SELECTION_MAX_PARTITIONS = 25000 };
 
 enum kafka_selection_kind {

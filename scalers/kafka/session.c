@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/system/process.h"
+#include "kafka/memory.h"
 
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
 enum { MAIN_RENEW_MS = 2000 };
@@ -22,7 +23,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
-    kafka_space_init(&session->space, process_mappable_bytes());
+    kafka_space_init(&session->space, kafka_memory_max_commits(process_mappable_bytes()));
     *ret_client = session;
     return true;
 }

@@ -3,11 +3,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/process.h"
 #include "base/text.h"
 #include "kafka/client/destinations.h"
 #include "kafka/client/settings.h"
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
+#include "kafka/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -174,6 +176,7 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     client->rk = kafka_client_new_main_handle(client, error);
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
+    client->max_partitions = kafka_memory_max_partitions(process_mappable_bytes());
     client->opened_ms = clock_now_ms();
     kafka_client_clear_errors(client); /* as a first address that refused */
     return true;

@@ -76,6 +76,7 @@ struct kafka_client {
     size_t queues;                   /* of it, that somebody has */
     int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
+    size_t max_partitions;           /* of a trigger's topics (memory.h) */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
     /* The library's last error, where nothing else explains a failure; a refusal stays. */

@@ -26,9 +26,8 @@ static size_t count_matched(const struct kafka_batch_task *batch_task)
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_pattern *pattern = kafka_patterns_find(
         kafka_metadata_patterns(batch_task->batch->session->metadata), query->topic);
-    return pattern == NULL || pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS
-               ? 0 /* it fails */
-               : pattern->partition_count;
+    return pattern == NULL || !kafka_patterns_has_all_topics(pattern) ? 0 /* it fails */
+                                                                      : pattern->partition_count;
 }
 
 size_t kafka_partitions_count(const struct kafka_batch_group *group)
@@ -45,13 +44,20 @@ size_t kafka_partitions_count(const struct kafka_batch_group *group)
 
 /* ---- which a task counts ---- */
 
+static bool are_too_many(const struct kafka_batch_task *batch_task, size_t partitions)
+{
+    return partitions > batch_task->batch->session->client.max_partitions;
+}
+
 static void fail_too_many_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    kafka_task_end_fail(
-        batch_task, now_ms,
-        "the Kafka topics have more than %d partitions: select fewer with topic, or "
-        "use several triggers",
-        KAFKA_SELECTION_MAX_PARTITIONS);
+    size_t max = batch_task->batch->session->client.max_partitions;
+    const char *advice = max == KAFKA_SELECTION_MAX_PARTITIONS
+                             ? "select fewer with topic, or use several triggers"
+                             : "a connection of the connections file has memory for more; or "
+                               "select fewer with topic";
+    kafka_task_end_fail(batch_task, now_ms, "the Kafka topics have more than %zu partitions: %s",
+                        max, advice);
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
@@ -70,7 +76,7 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s: %s", topic->name,
                             rd_kafka_err2str(known->error));
-    else if (batch_task->partition_count > KAFKA_SELECTION_MAX_PARTITIONS)
+    else if (are_too_many(batch_task, batch_task->partition_count))
         fail_too_many_partitions(batch_task, now_ms);
     return kafka_batch_task_is_open(batch_task);
 }
@@ -148,7 +154,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
                             pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
-    if (pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS) {
+    if (are_too_many(batch_task, pattern->partition_count)) {
         fail_too_many_partitions(batch_task, now_ms);
         return false;
     }

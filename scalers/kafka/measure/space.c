@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "kafka/client/client.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 #include <utlist.h>
@@ -23,12 +23,6 @@ enum {
     MANY_TASKS = 1 << 16, /* that are all given at once otherwise */
 };
 
-enum {
-    LIMIT = 10000,              /* some 5 MB */
-    LEAST_BYTES = 28 << 20,     /* that an agent may map, which is enough for LIMIT */
-    BYTES_PER_PARTITION = 1500, /* more than it needs: other things grow, too */
-};
-
 struct known_group {
     char *name;
     size_t committed; /* 0: not known */
@@ -37,11 +31,9 @@ struct known_group {
     UT_hash_handle hh;
 };
 
-void kafka_space_init(struct kafka_space *space, double mappable_bytes)
+void kafka_space_init(struct kafka_space *space, size_t limit)
 {
-    *space = (struct kafka_space){.limit = LIMIT, .max_answering = SIZE_MAX, .usual_ms = USUAL_MS};
-    if (isfinite(mappable_bytes) && mappable_bytes > LEAST_BYTES)
-        space->limit += (size_t)((mappable_bytes - LEAST_BYTES) / BYTES_PER_PARTITION);
+    *space = (struct kafka_space){.limit = limit, .max_answering = SIZE_MAX, .usual_ms = USUAL_MS};
     space->guess = space->limit / FIRST_SHARE;
 }
 

@@ -2,9 +2,9 @@
  * How much may be under way at a time: consumer groups take space for their partitions, and how
  * many tasks the server may give follows from that.
  *
- * While the commits of a group are requested each of its partitions takes some 500 bytes: our list,
- * the library's, and the answer. All groups may be due at once, as after a reconnect: with 500
- * groups of 200 partitions an agent process needed more than its 28 MiB each time. So a group
+ * While the commits of a group are requested each of its partitions takes memory
+ * (KAFKA_MEMORY_PER_COMMIT). All groups may be due at once, as after a reconnect: with 500 groups
+ * of 200 partitions an agent process needed more than it may have each time. So a group
  *
  *     takes space      once its topics are known, before anything is made of their partitions
  *     releases it      when its commits are taken, or nobody waits for them any more
@@ -65,9 +65,7 @@ struct kafka_space {
     size_t guess;          /* twice what groups had committed, the average of the last ones */
 };
 
-/* The limit is higher where the process may map more than the least that an agent has; INFINITY
- * (not in an agent) is the least. */
-void kafka_space_init(struct kafka_space *space, double mappable_bytes);
+void kafka_space_init(struct kafka_space *space, size_t limit);
 void kafka_space_done(struct kafka_space *space);
 
 /* Whether the group may come now: false where it is silent, and there is no space for it among

@@ -61,6 +61,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
         }
         pattern->text = text_copy(text);
         pattern->first_request = patterns->topics->next_number;
+        pattern->max_partitions = patterns->topics->client->max_partitions;
         HASH_ADD_KEYPTR(hh, patterns->table, pattern->text, strlen(pattern->text), pattern);
     }
     pattern->used_ms = MAX(pattern->used_ms, now_ms);
@@ -70,7 +71,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
 bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern)
 {
     return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
-           pattern->partition_count <= KAFKA_SELECTION_MAX_PARTITIONS;
+           pattern->partition_count <= pattern->max_partitions;
 }
 
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
@@ -93,7 +94,7 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
         return;
     pattern->partition_count += (size_t)topic->partition_cnt;
     if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
-        pattern->partition_count > KAFKA_SELECTION_MAX_PARTITIONS)
+        pattern->partition_count > pattern->max_partitions)
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));

@@ -22,6 +22,7 @@ struct kafka_pattern {
     size_t partition_count; /* of those */
 
     /* patterns.c and metadata.c: */
+    size_t max_partitions; /* `topics` has no more */
     size_t capacity;
     int64_t used_ms;
     int64_t received_ms;    /* 0: never */

@@ -5,6 +5,7 @@
 #include "base/system/process.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
+#include "kafka/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -30,18 +31,6 @@ enum {
  * is there, its brokers are sent no more requests. The answers under way come on top, one batch per
  * broker. */
 enum { QUEUED_KIB = 1024 };
-
-/*
- * What a fetcher is counted for: what is queued, and its partitions, here and in the main handle
- * (0.9 MiB). Most of a broker is the stack of its thread, and each handle has a thread and a
- * connection for each broker. What stays free is for another handle, as the main one is renewed and
- * requests/commits.h has a second one, and for answers.
- */
-enum {
-    FETCHER_BYTES = (QUEUED_KIB << 10) + (1 << 20),
-    BROKER_BYTES = 200 << 10,
-    ANSWERS_BYTES = 4 << 20,
-};
 
 struct message_fetcher {
     rd_kafka_t *rk;
@@ -318,12 +307,13 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
 
 static double handle_bytes(size_t brokers)
 {
-    return (double)FETCHER_BYTES + (double)brokers * BROKER_BYTES;
+    return (double)KAFKA_MEMORY_PER_FETCHER + (QUEUED_KIB << 10) +
+           (double)brokers * KAFKA_MEMORY_PER_BROKER;
 }
 
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
 {
-    double fetchers = (mappable_bytes - ANSWERS_BYTES) / handle_bytes(brokers) - 1;
+    double fetchers = (mappable_bytes - KAFKA_MEMORY_FREE) / handle_bytes(brokers) - 1;
     if (isnan(mappable_bytes))
         return 0;
     return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;

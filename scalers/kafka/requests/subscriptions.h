@@ -5,8 +5,8 @@
  *
  * A fetcher is a handle of its own, since a broker answers the requests of a connection one after
  * the other, and a request for messages waits for them. It is in no group; brokers see it as
- * "backlog-subscribed". How many there are is limited by the memory that they are counted for, and
- * what each queues by a setting: FETCHER_BYTES and QUEUED_KIB in subscriptions.c.
+ * "backlog-subscribed". How many there are is limited by the memory that they are counted for
+ * (memory.h), and what each queues by a setting.
  *
  * Threads: the measuring thread. Owner: the session.
  */

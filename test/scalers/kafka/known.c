@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kafka/selection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@ int known_set_up(void **state)
     fixture->client.rk =
         rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), reason, sizeof(reason));
     assert_non_null(fixture->client.rk);
+    fixture->client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
     fixture->topics = (struct kafka_topics){.client = &fixture->client, .next_number = 1};
     fixture->patterns.topics = &fixture->topics;
     *state = fixture;

@@ -5,8 +5,6 @@
 #include "base/memory.h"
 #include "kafka/client/client.h"
 
-#include <math.h>
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +24,7 @@ static int set_up(void **state)
     static const char *const names[GROUPS] = {"a", "b", "c", "d"};
     static const size_t one = 1;
     struct fixture *fixture = memory_new(sizeof(*fixture));
-    kafka_space_init(&fixture->space, INFINITY);
+    kafka_space_init(&fixture->space, LIMIT);
     fixture->space.usual_ms = 1; /* coordinators are quick */
     for (size_t i = 0; i < GROUPS; i++)
         fixture->shares[i] = (struct kafka_share){.group = names[i], .tasks = &one};
@@ -179,17 +177,6 @@ static void what_is_not_requested_is_left_to_others(void **state)
     assert_false(take(fixture, 2, 1));
 }
 
-static void where_the_process_may_have_more_memory_the_limit_is_higher(void **state)
-{
-    struct fixture *fixture = *state;
-    kafka_space_init(&fixture->space, (28 << 20) - 1);
-    assert_int_equal(fixture->space.limit, LIMIT);
-    kafka_space_init(&fixture->space, 96 << 20);
-    assert_true(take(fixture, 0, (size_t)4 * LIMIT));
-    assert_true(take(fixture, 1, LIMIT));
-    assert_false(take(fixture, 2, LIMIT));
-}
-
 static void what_a_group_has_committed_is_remembered_for_a_time(void **state)
 {
     struct kafka_space *space = &((struct fixture *)*state)->space;
@@ -232,7 +219,7 @@ static void a_group_is_not_silent_that_takes_a_little_longer_than_others(void **
 {
     enum { FAR_MS = 200, MAX_MS = 1000 };
     struct fixture *fixture = *state;
-    kafka_space_init(&fixture->space, INFINITY);
+    kafka_space_init(&fixture->space, LIMIT);
     assert_true(take(fixture, 0, LIMIT));
     assert_int_equal(kafka_space_next_ms(&fixture->space, NOW_MS), NOW_MS + MAX_MS);
     for (int i = 0; i < 100; i++)
@@ -405,7 +392,6 @@ int main(void)
         TEST(a_silent_group_leaves_its_space_to_the_one_it_is_reserved_for),
         TEST(a_group_with_more_partitions_than_the_limit_is_alone),
         TEST(what_is_not_requested_is_left_to_others),
-        TEST(where_the_process_may_have_more_memory_the_limit_is_higher),
         TEST(what_a_group_has_committed_is_remembered_for_a_time),
         TEST(a_group_of_which_nothing_is_known_takes_twice_what_others_had),
         TEST(a_silent_group_leaves_its_space_to_others),

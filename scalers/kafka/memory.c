@@ -1,0 +1,20 @@
+#include "kafka/memory.h"
+
+#include "kafka/selection.h"
+
+#include <math.h>
+
+size_t kafka_memory_max_partitions(double mappable_bytes)
+{
+    double partitions = (mappable_bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
+    return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS));
+}
+
+size_t kafka_memory_max_commits(double mappable_bytes)
+{
+    /* 5 MB, for which any process has enough; and where there is more, three times what a partition
+     * needs: other things grow, too. */
+    enum { ALWAYS = 10000, PER_COMMIT = 3 * KAFKA_MEMORY_PER_COMMIT };
+    double more_bytes = mappable_bytes - KAFKA_MEMORY_OTHERS;
+    return ALWAYS + (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
+}

@@ -1,0 +1,46 @@
+#include "kafka/memory.h"
+
+#include "kafka/selection.h"
+
+#include <math.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+/* Half of what the main handle takes is its threads'. */
+enum { HANDLE = 2 << 20 };
+
+static void a_trigger_has_as_many_partitions_as_there_is_memory_for(void **state)
+{
+    (void)state;
+    assert_int_equal(kafka_memory_max_partitions(INFINITY), KAFKA_SELECTION_MAX_PARTITIONS);
+    assert_int_equal(kafka_memory_max_partitions(KAFKA_MEMORY_NAMED - HANDLE),
+                     KAFKA_SELECTION_MAX_PARTITIONS);
+    size_t partitions = kafka_memory_max_partitions(KAFKA_MEMORY_OTHERS - HANDLE);
+    assert_in_range(partitions, 8000, 11000); /* as docs/kafka.md has it */
+    assert_true(partitions * KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_FREE + HANDLE <=
+                KAFKA_MEMORY_OTHERS);
+    assert_int_equal(kafka_memory_max_partitions(KAFKA_MEMORY_FREE - 1), 0);
+}
+
+static void more_commits_are_requested_where_there_is_more_memory(void **state)
+{
+    enum { ALWAYS = 10000 };
+    (void)state;
+    assert_int_equal(kafka_memory_max_commits(INFINITY), ALWAYS);
+    assert_int_equal(kafka_memory_max_commits(1), ALWAYS);
+    assert_int_equal(kafka_memory_max_commits(KAFKA_MEMORY_OTHERS), ALWAYS);
+    assert_true(ALWAYS * KAFKA_MEMORY_PER_COMMIT < KAFKA_MEMORY_OTHERS / 4);
+    assert_in_range(kafka_memory_max_commits(KAFKA_MEMORY_NAMED - HANDLE), 5 * ALWAYS, 6 * ALWAYS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_trigger_has_as_many_partitions_as_there_is_memory_for),
+        cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
