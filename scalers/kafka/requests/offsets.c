@@ -6,6 +6,9 @@
 #include "base/text.h"
 #include "kafka/client/background.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum {
@@ -14,25 +17,45 @@ enum {
     MAX_TRIES = 5, /* each time another's reply was too long (workaround 14) */
 };
 
-/* Partitions of one leader and one owner, all the first or all the last offsets. */
-struct offsets_call {
-    struct kafka_background_call base; /* first */
-    struct leader *leader;
-    rd_kafka_t *rk; /* it holds this handle; NULL: it is not running, and has not run */
-    rd_kafka_topic_partition_list_t *list;
+/* Partitions of one leader and one owner, all the first or all the last offsets. The library does
+ * not see its list, which has nothing of a handle. */
+struct offsets_request {
+    int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
     void *owner; /* NULL: nobody waits for it any more */
+    rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t error;
     unsigned tries; /* that have ended */
-    struct offsets_call *prev, *next;
+    bool is_alone;  /* it shares no call: the error of one that it shared may not be its own */
+    struct offsets_request *prev, *next;
+};
+
+/* A partition of a request, and the one of the call that has its offset. */
+struct offsets_target {
+    rd_kafka_topic_partition_t *partition;
+    int index;
+};
+
+/* What is requested together. Several requests may have the same partition, which the call has
+ * once: a broker refuses one that is named twice. */
+struct offsets_call {
+    struct kafka_background_call base; /* first */
+    struct leader *leader;
+    rd_kafka_t *rk; /* it holds this handle, of which the list has structs */
+    rd_kafka_topic_partition_list_t *list;
+    int64_t deadline_ms;
+    rd_kafka_resp_err_t error;
+    struct offsets_request *requests; /* utlist */
+    struct offsets_target *targets;   /* of all of them */
+    size_t count;
 };
 
 /* What is to be requested from one broker, as long as there is any. */
 struct leader {
     int32_t id;
-    struct offsets_call *collecting[2]; /* latest, earliest: not full yet */
-    struct offsets_call *waiting;       /* utlist */
+    struct offsets_request *collecting[2]; /* latest, earliest: not full yet */
+    struct offsets_request *waiting;       /* utlist */
     struct offsets_call *running;
     const char *reason_unsent; /* why nothing that waits has a thread; NULL: something had one */
     UT_hash_handle hh;
@@ -42,7 +65,8 @@ struct kafka_offsets {
     struct kafka_client *client;
     struct kafka_background *background;
     struct leader *leaders;
-    struct offsets_call *answer; /* the one that was given out last */
+    struct offsets_request *ended;  /* utlist: their calls have ended */
+    struct offsets_request *answer; /* the one that was given out last */
     size_t running;
 };
 
@@ -54,36 +78,46 @@ struct kafka_offsets *kafka_offsets_new(struct kafka_client *client)
     return offsets;
 }
 
-/* The list has structs of the handle, once it was in a call. */
-static void call_destroy_list(struct kafka_offsets *offsets, struct offsets_call *call)
+static void request_free(struct offsets_request *request)
 {
-    rd_kafka_topic_partition_list_destroy(TAKE(call->list));
-    if (call->rk != NULL)
-        kafka_handles_release(&offsets->client->handles, TAKE(call->rk));
+    if (request == NULL)
+        return;
+    rd_kafka_topic_partition_list_destroy(request->list);
+    free(request);
+}
+
+static void requests_free(struct offsets_request *requests)
+{
+    struct offsets_request *request;
+    struct offsets_request *next;
+    DL_FOREACH_SAFE(requests, request, next)
+        request_free(request);
 }
 
 static void call_free(struct kafka_offsets *offsets, struct offsets_call *call)
 {
     if (call == NULL)
         return;
-    call_destroy_list(offsets, call);
+    requests_free(call->requests);
+    rd_kafka_topic_partition_list_destroy(call->list);
+    if (call->rk != NULL)
+        kafka_handles_release(&offsets->client->handles, call->rk);
+    free(call->targets);
     free(call);
 }
 
 void kafka_offsets_free(struct kafka_offsets *offsets)
 {
     kafka_background_free(offsets->background);
-    call_free(offsets, offsets->answer);
+    request_free(offsets->answer);
+    requests_free(offsets->ended);
     struct leader *leader;
     struct leader *next;
     HASH_ITER(hh, offsets->leaders, leader, next) {
-        struct offsets_call *call;
-        struct offsets_call *next_call;
-        DL_FOREACH_SAFE(leader->waiting, call, next_call)
-            call_free(offsets, call);
+        requests_free(leader->waiting);
         call_free(offsets, leader->running);
-        call_free(offsets, leader->collecting[false]);
-        call_free(offsets, leader->collecting[true]);
+        request_free(leader->collecting[false]);
+        request_free(leader->collecting[true]);
         HASH_DEL(offsets->leaders, leader);
         free(leader);
     }
@@ -133,7 +167,7 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #else
 
-/* One partition's error is that of all (workaround 10), and call_split() finds out which. */
+/* One partition's error is that of all (workaround 10), and request_split() finds out which. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {
@@ -151,6 +185,8 @@ static void call_run(struct kafka_background_call *base)
         left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
 }
 
+/* ---- what is requested ---- */
+
 static struct leader *leader_for(struct kafka_offsets *offsets, int32_t id)
 {
     struct leader *leader;
@@ -166,46 +202,40 @@ static struct leader *leader_for(struct kafka_offsets *offsets, int32_t id)
 /* What was collected waits for a thread. */
 static void leader_flush(struct leader *leader, bool is_earliest)
 {
-    struct offsets_call *call = TAKE(leader->collecting[is_earliest]);
-    if (call != NULL)
-        DL_APPEND(leader->waiting, call);
+    struct offsets_request *request = TAKE(leader->collecting[is_earliest]);
+    if (request != NULL)
+        DL_APPEND(leader->waiting, request);
 }
 
-static struct offsets_call *collect_begin(struct leader *leader,
-                                          const struct kafka_offset_request *request)
+static struct offsets_request *collect_begin(struct leader *leader,
+                                             const struct kafka_offset_request *added)
 {
-    struct offsets_call *call = memory_new(sizeof(*call));
-    *call = (struct offsets_call){.base = {.run = call_run},
-                                  .leader = leader,
-                                  .list = rd_kafka_topic_partition_list_new(0),
-                                  .is_earliest = request->is_earliest,
-                                  .deadline_ms = request->deadline_ms,
-                                  .owner = request->owner};
-    leader->collecting[request->is_earliest] = call;
-    return call;
+    struct offsets_request *request = memory_new(sizeof(*request));
+    *request = (struct offsets_request){.leader = leader->id,
+                                        .is_earliest = added->is_earliest,
+                                        .deadline_ms = added->deadline_ms,
+                                        .owner = added->owner,
+                                        .list = rd_kafka_topic_partition_list_new(0)};
+    leader->collecting[added->is_earliest] = request;
+    return request;
 }
 
-static void list_add(rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition,
-                     bool is_earliest, void *context)
+/* Returns the request that has it now. */
+static struct offsets_request *collect(struct leader *leader,
+                                       const struct kafka_offset_request *added)
 {
-    rd_kafka_topic_partition_t *added = rd_kafka_topic_partition_list_add(list, topic, partition);
-    added->offset = is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
-    added->opaque = context;
-}
-
-static void collect(struct leader *leader, const struct kafka_offset_request *request)
-{
-    struct offsets_call *call = leader->collecting[request->is_earliest];
-    if (call != NULL && call->owner != request->owner) {
-        leader_flush(leader, request->is_earliest);
-        call = NULL;
+    struct offsets_request *request = leader->collecting[added->is_earliest];
+    if (request != NULL && request->owner != added->owner) {
+        leader_flush(leader, added->is_earliest);
+        request = NULL;
     }
-    if (call == NULL)
-        call = collect_begin(leader, request);
-    list_add(call->list, request->topic, request->partition, request->is_earliest,
-             request->context);
-    if (call->list->cnt == CALL_PARTITIONS)
-        leader_flush(leader, request->is_earliest);
+    if (request == NULL)
+        request = collect_begin(leader, added);
+    rd_kafka_topic_partition_list_add(request->list, added->topic, added->partition)->opaque =
+        added->context;
+    if (request->list->cnt == CALL_PARTITIONS)
+        leader_flush(leader, added->is_earliest);
+    return request;
 }
 
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request)
@@ -213,42 +243,99 @@ void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_
     collect(leader_for(offsets, request->leader), request);
 }
 
-/* Gives the call a thread. Returns why it has none, NULL where it has. */
-static const char *call_start(struct kafka_offsets *offsets, struct offsets_call *call)
+/* ---- calls ---- */
+
+static int compare_partitions(const rd_kafka_topic_partition_t *left,
+                              const rd_kafka_topic_partition_t *right)
 {
-    if (offsets->running >= MAX_THREADS)
-        return "too many other brokers do not answer";
-    call->rk = offsets->client->rk;
-    kafka_handles_hold(&offsets->client->handles, call->rk);
-    if (kafka_background_start(offsets->background, &call->base))
-        return NULL;
-    kafka_handles_release(&offsets->client->handles, TAKE(call->rk));
-    return "no thread can be started";
+    int order = strcmp(left->topic, right->topic);
+    return order != 0 ? order
+                      : (left->partition > right->partition) - (left->partition < right->partition);
 }
 
-/* Without a thread the call stays, and its tasks time out. Leaders have their turns in the order of
- * the table. */
+static int compare_targets(const void *left, const void *right)
+{
+    return compare_partitions(((const struct offsets_target *)left)->partition,
+                              ((const struct offsets_target *)right)->partition);
+}
+
+/* Each partition of its requests once. */
+static void call_fill(struct offsets_call *call, size_t partitions)
+{
+    const struct offsets_request *request;
+    call->targets = memory_array(partitions, sizeof(*call->targets));
+    DL_FOREACH(call->requests, request)
+        for (int i = 0; i < request->list->cnt; i++)
+            call->targets[call->count++].partition = &request->list->elems[i];
+    qsort(call->targets, call->count, sizeof(*call->targets), compare_targets);
+    call->list = rd_kafka_topic_partition_list_new((int)partitions);
+    for (size_t i = 0; i < call->count; i++) {
+        const rd_kafka_topic_partition_t *partition = call->targets[i].partition;
+        if (i == 0 || compare_targets(&call->targets[i - 1], &call->targets[i]) != 0)
+            rd_kafka_topic_partition_list_add(call->list, partition->topic, partition->partition)
+                ->offset =
+                call->requests->is_earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+        call->targets[i].index = call->list->cnt - 1;
+    }
+}
+
+/*
+ * A call with what waits for the leader, the first of it in any case. Where the leader is slow,
+ * many requests come while a call runs: one after the other they would all time out.
+ */
+static struct offsets_call *call_new(struct leader *leader)
+{
+    struct offsets_call *call = memory_new(sizeof(*call));
+    const struct offsets_request *first = leader->waiting;
+    struct offsets_request *request;
+    struct offsets_request *next;
+    size_t partitions = 0;
+    *call = (struct offsets_call){.base = {.run = call_run}, .leader = leader};
+    DL_FOREACH_SAFE(leader->waiting, request, next) {
+        size_t more = (size_t)request->list->cnt;
+        bool goes_along = request->is_earliest == first->is_earliest && !request->is_alone &&
+                          !first->is_alone && partitions + more <= CALL_PARTITIONS;
+        if (request != first && !goes_along)
+            continue;
+        DL_DELETE(leader->waiting, request);
+        DL_APPEND(call->requests, request);
+        partitions += more;
+        call->deadline_ms = MAX(call->deadline_ms, request->deadline_ms);
+    }
+    call_fill(call, partitions);
+    return call;
+}
+
+/* They wait again, before what came later. */
+static void call_undo(struct kafka_offsets *offsets, struct offsets_call *call)
+{
+    struct offsets_request *requests = TAKE(call->requests);
+    DL_CONCAT(requests, call->leader->waiting);
+    call->leader->waiting = requests;
+    call_free(offsets, call);
+}
+
+/* Gives what waits a thread. Without one it stays, and its tasks time out. Leaders have their turns
+ * in the order of the table. */
 static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
-    struct offsets_call *call = leader->waiting;
-    if (call == NULL || leader->running != NULL)
+    if (leader->waiting == NULL || leader->running != NULL)
         return;
-    leader->reason_unsent = call_start(offsets, call);
-    if (leader->reason_unsent != NULL)
+    if (offsets->running >= MAX_THREADS) {
+        leader->reason_unsent = "too many other brokers do not answer";
         return;
-    DL_DELETE(leader->waiting, call);
+    }
+    struct offsets_call *call = call_new(leader);
+    call->rk = offsets->client->rk;
+    kafka_handles_hold(&offsets->client->handles, call->rk);
+    if (!kafka_background_start(offsets->background, &call->base)) {
+        leader->reason_unsent = "no thread can be started";
+        call_undo(offsets, call);
+        return;
+    }
+    leader->reason_unsent = NULL;
     leader->running = call;
     offsets->running++;
-}
-
-/* Its call has ended: what it has more is behind the others, which may be more than there are
- * threads. */
-static void leader_end_call(struct kafka_offsets *offsets, struct leader *leader)
-{
-    leader->running = NULL;
-    offsets->running--;
-    HASH_DEL(offsets->leaders, leader);
-    HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
 }
 
 /* A cluster may name any number of brokers in time. */
@@ -275,104 +362,153 @@ const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int
 }
 
 /* Only what a thread has goes on, as nobody can stop it. */
-static void leader_cancel(struct kafka_offsets *offsets, struct leader *leader, const void *owner)
+static void leader_cancel(struct leader *leader, const void *owner)
 {
-    struct offsets_call *call;
-    struct offsets_call *next;
+    struct offsets_request *request;
+    struct offsets_request *next;
     leader_flush(leader, false);
     leader_flush(leader, true);
-    DL_FOREACH_SAFE(leader->waiting, call, next) {
-        if (call->owner != owner)
+    DL_FOREACH_SAFE(leader->waiting, request, next) {
+        if (request->owner != owner)
             continue;
-        DL_DELETE(leader->waiting, call);
-        call_free(offsets, call);
+        DL_DELETE(leader->waiting, request);
+        request_free(request);
     }
-    if (leader->running != NULL && leader->running->owner == owner)
-        leader->running->owner = NULL;
+    if (leader->running == NULL)
+        return;
+    DL_FOREACH(leader->running->requests, request)
+        if (request->owner == owner)
+            request->owner = NULL;
 }
 
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner)
 {
+    struct offsets_request *request;
     for (struct leader *leader = offsets->leaders; leader != NULL; leader = leader->hh.next)
-        leader_cancel(offsets, leader, owner);
+        leader_cancel(leader, owner);
+    DL_FOREACH(offsets->ended, request)
+        if (request->owner == owner)
+            request->owner = NULL;
 }
 
-/* One partition's error is the whole call's: request them again in halves till it stands alone. */
-static void call_split(const struct offsets_call *call)
+/* ---- answers ---- */
+
+/* What the leader has more is behind the others, which may be more than there are threads. */
+static void leader_end_call(struct kafka_offsets *offsets, struct leader *leader)
 {
-    const rd_kafka_topic_partition_list_t *list = call->list;
-    leader_flush(call->leader, call->is_earliest);
+    leader->running = NULL;
+    offsets->running--;
+    HASH_DEL(offsets->leaders, leader);
+    HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
+}
+
+/* A negative code is the library's: the broker did not answer, so parts would not fare better. */
+static bool is_of_a_partition(rd_kafka_resp_err_t error)
+{
+    return error > RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Its requests have ended, with what it found. An error of one partition may be another request's.
+ */
+static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
+{
+    struct offsets_request *request;
+    bool is_shared = call->requests->next != NULL;
+    leader_end_call(offsets, call->leader);
+    for (size_t i = 0; i < call->count; i++) {
+        const rd_kafka_topic_partition_t *found = &call->list->elems[call->targets[i].index];
+        call->targets[i].partition->offset = found->offset;
+        call->targets[i].partition->err = found->err;
+    }
+    DL_FOREACH(call->requests, request) {
+        request->error = call->error;
+        request->is_alone = is_shared && is_of_a_partition(call->error);
+    }
+    DL_CONCAT(offsets->ended, call->requests);
+    call->requests = NULL;
+    call_free(offsets, call);
+}
+
+/* One partition's error is the whole request's: request them again in halves till it stands alone.
+ */
+static void request_split(struct leader *leader, const struct offsets_request *request)
+{
+    const rd_kafka_topic_partition_list_t *list = request->list;
+    leader_flush(leader, request->is_earliest);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *partition = &list->elems[i];
         if (i == list->cnt / 2)
-            leader_flush(call->leader, call->is_earliest);
-        const struct kafka_offset_request request = {.topic = partition->topic,
-                                                     .partition = partition->partition,
-                                                     .is_earliest = call->is_earliest,
-                                                     .deadline_ms = call->deadline_ms,
-                                                     .owner = call->owner,
-                                                     .context = partition->opaque};
-        collect(call->leader, &request);
+            leader_flush(leader, request->is_earliest);
+        const struct kafka_offset_request added = {.topic = partition->topic,
+                                                   .partition = partition->partition,
+                                                   .is_earliest = request->is_earliest,
+                                                   .deadline_ms = request->deadline_ms,
+                                                   .owner = request->owner,
+                                                   .context = partition->opaque};
+        collect(leader, &added)->is_alone = true;
     }
-    leader_flush(call->leader, call->is_earliest);
+    leader_flush(leader, request->is_earliest);
 }
 
 /* Where another's reply was too long; from 2.3 on the library has no error for it, and leaves out
  * the offsets. */
-static bool is_unanswered(const struct offsets_call *call)
+static bool is_unanswered(const struct offsets_request *request)
 {
-    const rd_kafka_topic_partition_list_t *list = call->list;
-    bool is_unanswered = kafka_client_is_unreadable(call->error);
-    for (int i = 0; call->error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+    const rd_kafka_topic_partition_list_t *list = request->list;
+    bool is_unanswered = kafka_client_is_unreadable(request->error);
+    for (int i = 0; request->error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
         is_unanswered = is_unanswered || (list->elems[i].offset < 0 &&
                                           list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR);
     return is_unanswered;
 }
 
-/* With a new list, as the next call may be on another handle. */
-static void call_send_again(struct kafka_offsets *offsets, struct offsets_call *call)
+/* Whether the request has no answer yet: it waits again, or its halves do. Frees what does not go
+ * on. */
+static bool goes_on(struct kafka_offsets *offsets, struct offsets_request *request)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(call->list->cnt);
-    for (int i = 0; i < call->list->cnt; i++)
-        list_add(list, call->list->elems[i].topic, call->list->elems[i].partition,
-                 call->is_earliest, call->list->elems[i].opaque);
-    call_destroy_list(offsets, call);
-    call->list = list;
-    DL_PREPEND(call->leader->waiting, call);
+    struct leader *leader = leader_for(offsets, request->leader);
+    if (request->owner != NULL) {
+        bool is_shared = request->is_alone;
+        if (is_shared || (is_unanswered(request) && ++request->tries < MAX_TRIES)) {
+            DL_PREPEND(leader->waiting, request);
+            return true;
+        }
+        if (!is_of_a_partition(request->error) || request->list->cnt == 1)
+            return false;
+        request_split(leader, request);
+    }
+    request_free(request);
+    return true;
 }
 
-/* A negative code is the library's: the broker did not answer, so halves would not fare better. */
-static bool is_of_a_partition(const struct offsets_call *call)
+/* A request that has ended. NULL: there is none. */
+static struct offsets_request *next_ended(struct kafka_offsets *offsets, int64_t now_ms)
 {
-    return call->error > RD_KAFKA_RESP_ERR_NO_ERROR && call->list->cnt > 1;
+    struct kafka_background_call *base;
+    if (offsets->ended == NULL && (base = kafka_background_next(offsets->background)) != NULL) {
+        if (((struct offsets_call *)base)->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
+            kafka_client_note_answer(offsets->client, now_ms);
+        call_end(offsets, (struct offsets_call *)base);
+    }
+    struct offsets_request *request = offsets->ended;
+    if (request != NULL)
+        DL_DELETE(offsets->ended, request);
+    return request;
 }
 
 bool kafka_offsets_receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer,
                            int64_t now_ms)
 {
-    call_free(offsets, TAKE(offsets->answer));
-    for (struct kafka_background_call *base;
-         (base = kafka_background_next(offsets->background)) != NULL;) {
-        struct offsets_call *call = (struct offsets_call *)base;
-        leader_end_call(offsets, call->leader);
-        if (call->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
-            kafka_client_note_answer(offsets->client, now_ms);
-        if (call->owner != NULL && is_unanswered(call) && ++call->tries < MAX_TRIES) {
-            call_send_again(offsets, call);
-            continue;
-        }
-        if (call->owner == NULL || is_of_a_partition(call)) {
-            if (call->owner != NULL)
-                call_split(call);
-            call_free(offsets, call);
-            continue;
-        }
-        offsets->answer = call;
-        *ret_answer = (struct kafka_offset_answer){.list = call->list,
-                                                   .is_earliest = call->is_earliest,
-                                                   .error = call->error,
-                                                   .owner = call->owner};
-        return true;
-    }
-    return false;
+    struct offsets_request *request;
+    request_free(TAKE(offsets->answer));
+    while ((request = next_ended(offsets, now_ms)) != NULL && goes_on(offsets, request))
+        continue;
+    if (request == NULL)
+        return false;
+    offsets->answer = request;
+    *ret_answer = (struct kafka_offset_answer){.list = request->list,
+                                               .is_earliest = request->is_earliest,
+                                               .error = request->error,
+                                               .owner = request->owner};
+    return true;
 }

@@ -2,8 +2,8 @@
  * The first and last offsets of partitions, requested from the brokers that lead them.
  *
  * Each broker has its own calls, on a thread, one at a time, so that one that hangs delays only
- * what it leads, unless 32 hang, which is how many threads there are; and a call has a limit
- * (workaround 9 of client.h).
+ * what it leads, unless 32 hang, which is how many threads there are. A call has a limit
+ * (workaround 9 of client.h). What comes while it runs, of any owner, shares the next one.
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
@@ -19,12 +19,12 @@ struct kafka_offset_request {
     int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
-    void *owner;   /* only requests of one owner share a call: a broker refuses a partition named
-                      twice */
+    void *owner;   /* who requests it: each partition once */
     void *context; /* given back with the answer */
 };
 
-/* The answer for some partitions of one leader: their offsets, or the error of all of them. */
+/* The answer for some partitions of one leader and one owner: their offsets, or the error of all of
+ * them. */
 struct kafka_offset_answer {
     const rd_kafka_topic_partition_list_t *list; /* `opaque` is the context */
     bool is_earliest;

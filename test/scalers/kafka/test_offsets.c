@@ -195,6 +195,89 @@ static void the_answer_of_a_running_call_that_is_cancelled_is_dropped(void **sta
     assert_false(receive(offsets, &answer));
 }
 
+/* Each partition of two owners: one after the other, those behind a slow broker would time out. */
+static void what_waits_for_a_leader_shares_a_call(void **state)
+{
+    enum { OWNERS = 5, SHARED = 1, PARTITIONS = OWNERS + 1 };
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, PARTITIONS);
+    struct kafka_offset_answer answer;
+    char owners[OWNERS];
+    char contexts[2];
+    add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    kafka_offsets_send(offsets); /* it runs */
+    for (int32_t i = 0; i < OWNERS; i++) {
+        add(offsets, SHARED, KAFKA_MOCK_WITHIN_MS, &owners[i], &contexts[0]);
+        add(offsets, (i + 2) % PARTITIONS, KAFKA_MOCK_WITHIN_MS, &owners[i], &contexts[1]);
+        kafka_offsets_send(offsets);
+    }
+    assert_true(receive(offsets, &answer));
+    kafka_offsets_send(offsets);
+    for (int32_t i = 0; i < OWNERS; i++) {
+        /* Nothing else is sent meanwhile: there was one call for all. */
+        int64_t deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS;
+        while (!kafka_offsets_receive(offsets, &answer, clock_now_ms()))
+            assert_true(clock_now_ms() < deadline_ms);
+        assert_ptr_equal(answer.owner, &owners[i]);
+        assert_int_equal(answer.error, RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_int_equal(answer.list->cnt, 2);
+        assert_int_equal(answer.list->elems[0].partition, SHARED);
+        assert_int_equal(answer.list->elems[1].partition, (i + 2) % PARTITIONS);
+        for (int number = 0; number < 2; number++) {
+            const rd_kafka_topic_partition_t *partition = &answer.list->elems[number];
+            assert_ptr_equal(partition->opaque, &contexts[number]);
+            assert_int_equal(partition->offset,
+                             partition->partition == 0 ? KAFKA_MOCK_MESSAGES : 0);
+        }
+    }
+    assert_false(receive(offsets, &answer));
+}
+
+static void first_and_last_offsets_share_no_call(void **state)
+{
+    struct kafka_offsets *offsets = offsets_of(*state, 1);
+    struct kafka_offset_answer answer;
+    add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    kafka_offsets_add(offsets, &(struct kafka_offset_request){
+                                   .topic = "jobs",
+                                   .leader = LEADER,
+                                   .is_earliest = true,
+                                   .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
+                                   .owner = &second_owner,
+                               });
+    assert_true(receive(offsets, &answer));
+    assert_int_equal(answer.list->elems[0].offset, KAFKA_MOCK_MESSAGES);
+    assert_true(receive(offsets, &answer));
+    assert_true(answer.is_earliest);
+    assert_int_equal(answer.list->elems[0].offset, 0);
+    assert_false(receive(offsets, &answer));
+}
+
+#if RD_KAFKA_VERSION < 0x020300ff
+
+/* Workaround 10: it is not known whose error that of a call is. */
+static void an_error_of_a_shared_call_fails_only_its_own_request(void **state)
+{
+    const rd_kafka_resp_err_t denied = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, 2);
+    struct kafka_offset_answer answer;
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 2, denied, denied);
+    add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    add(offsets, 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    size_t failed = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_true(receive(offsets, &answer));
+        failed += answer.error == denied;
+        if (answer.error != denied)
+            assert_answered(&answer, answer.owner == &first_owner ? 0 : 1, 1);
+    }
+    assert_int_equal(failed, 1);
+    assert_false(receive(offsets, &answer));
+}
+
+#endif
+
 /* Or those that are first would have the threads for as long as they have more. */
 static void a_leader_that_has_more_waits_behind_the_others(void **state)
 {
@@ -203,7 +286,14 @@ static void a_leader_that_has_more_waits_behind_the_others(void **state)
     struct kafka_offset_answer answer;
     for (int32_t leader = 1; leader <= LAST; leader++) {
         add_of(offsets, leader, leader - 1, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
-        add_of(offsets, leader, leader - 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+        kafka_offsets_add(offsets, &(struct kafka_offset_request){
+                                       .topic = "jobs",
+                                       .partition = leader - 1,
+                                       .leader = leader,
+                                       .is_earliest = true, /* in another call */
+                                       .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
+                                       .owner = &first_owner,
+                                   });
     }
     kafka_offsets_send(offsets);
     assert_string_equal(kafka_offsets_reason_unsent(offsets, LAST),
@@ -270,6 +360,11 @@ int main(void)
         TEST(a_call_that_times_out_is_not_split),
         TEST(a_waiting_call_that_is_cancelled_is_not_sent),
         TEST(the_answer_of_a_running_call_that_is_cancelled_is_dropped),
+        TEST(what_waits_for_a_leader_shares_a_call),
+        TEST(first_and_last_offsets_share_no_call),
+#if RD_KAFKA_VERSION < 0x020300ff
+        TEST(an_error_of_a_shared_call_fails_only_its_own_request),
+#endif
         TEST(a_leader_that_has_more_waits_behind_the_others),
         TEST(a_cancelled_call_that_fails_is_not_sent_again),
         cmocka_unit_test(a_call_whose_connection_was_closed_is_sent_again),
