@@ -194,7 +194,8 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
         with Server(program=program, config=config) as server, Client(server.port) as client:
             assert first_that(lambda answer: answer == VALUE, client, named) == VALUE
             answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
-            assert "the kafka agent process died: Aborted (it may use at most 28 MiB of memory)" in str(answer)
+            assert ("the kafka agent process died: Aborted (it may use at most 28 MiB of memory): put its connection into the "
+                    "connections file, where it may use 96 MiB") in str(answer)
 
 
 def test_a_reply_may_begin_with_a_blank(program, transport):

@@ -277,9 +277,10 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
 {
     struct agent_client *client = agent_client_new(scaler, -1, -1);
     client->process.tenant = origin->tenant;
-    client->process.max_bytes = origin->is_named && scaler->agent_bytes_named > 0
-                                    ? scaler->agent_bytes_named
-                                    : scaler->agent_bytes;
+    client->process.max_bytes_named =
+        scaler->agent_bytes_named > 0 ? scaler->agent_bytes_named : scaler->agent_bytes;
+    client->process.max_bytes =
+        origin->is_named ? client->process.max_bytes_named : scaler->agent_bytes;
     if (agent_launch(&client->process, origin->program, scaler->name, &client->socket,
                      &client->notifications, error) &&
         wait_until_started(client, origin->feed, error) &&

@@ -26,6 +26,21 @@ static bool has_ended(struct agent_process *process, int *ret_status)
     return false;
 }
 
+/* A client library aborts where it gets no memory. */
+static bool fail_aborted(const struct agent_process *process, const char *scaler,
+                         struct error *error)
+{
+    _cleanup_(memory_free) char *advice =
+        process->max_bytes < process->max_bytes_named
+            ? text_format(": put its connection into the connections file, where it may use %zu "
+                          "MiB",
+                          process->max_bytes_named >> 20)
+            : text_copy("");
+    return error_unavailable(
+        error, "the %s agent process died: %s (it may use at most %zu MiB of memory)%s", scaler,
+        strsignal(SIGABRT), process->max_bytes >> 20, advice);
+}
+
 bool agent_launch_end(struct agent_process *process, const char *scaler, struct error *error)
 {
     int status = 0;
@@ -37,9 +52,7 @@ bool agent_launch_end(struct agent_process *process, const char *scaler, struct 
         return error_unavailable(error, "the %s agent process was killed: %s", scaler, why);
     }
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && process->max_bytes > 0)
-        return error_unavailable(
-            error, "the %s agent process died: %s (it may use at most %zu MiB of memory)", scaler,
-            strsignal(SIGABRT), process->max_bytes >> 20);
+        return fail_aborted(process, scaler, error);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
         return error_set(
             error, ERROR_COSTLY,

@@ -16,12 +16,13 @@
 #include <sys/types.h>
 
 struct agent_process {
-    pid_t pid;        /* 0: none */
-    uint64_t tenant;  /* where memory ends, the agents of one tenant count together */
-    size_t max_bytes; /* what it may map besides the program; 0: any */
-    bool is_killed;   /* for its memory; it may not have ended yet */
-    double bytes;     /* its own memory when agent_processes_keep_below() checked it last */
-    double together;  /* that of all agents of its tenant, at the same check */
+    pid_t pid;              /* 0: none */
+    uint64_t tenant;        /* where memory ends, the agents of one tenant count together */
+    size_t max_bytes;       /* what it may map besides the program; 0: any */
+    size_t max_bytes_named; /* as much, if its connection were in the connections file */
+    bool is_killed;         /* for its memory; it may not have ended yet */
+    double bytes;           /* its own memory when agent_processes_keep_below() checked it last */
+    double together;        /* that of all agents of its tenant, at the same check */
     struct agent_process *next, *prev;
 };
 
