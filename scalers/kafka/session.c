@@ -42,6 +42,19 @@ void kafka_session_disconnect(void *client)
         free(session);
 }
 
+void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
+{
+    enum { EACH_MS = 1000 };
+    if (now_ms - session->forgot_ms < EACH_MS)
+        return;
+    session->forgot_ms = now_ms;
+    kafka_metadata_forget_old(session->metadata, now_ms);
+    kafka_persistence_forget_old(&session->persistence, now_ms);
+    kafka_space_forget_old(&session->space, now_ms);
+    kafka_members_forget_old(session->members, now_ms);
+    kafka_subscriptions_forget_old(session->subscriptions, now_ms);
+}
+
 static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
 {
     kafka_commits_close_handle(session->commits);

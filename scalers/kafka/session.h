@@ -42,6 +42,7 @@ struct kafka_session {
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence_group *persistence; /* of each group and topic */
     struct kafka_space space;
+    int64_t forgot_ms;     /* when kafka_session_forget_old() last looked */
     int64_t renewal_at_ms; /* when a new main handle was last tried; 0: never */
     bool has_warned;       /* that no new main handle could be had */
 };
@@ -52,6 +53,10 @@ struct kafka_session {
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error);
 void kafka_session_disconnect(void *client);
+
+/* Forgets what has not been of use for KAFKA_FORGET_MS. It looks at all that there is, so only once
+ * a second. */
+void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms);
 
 /* Renews the main handle where that helps, and not too often. True: it has, and requests for members
  * went with the old handle. */

@@ -133,11 +133,7 @@ static void begin_batches(struct loop *loop)
         begin_batch(loop, isolate, false);
     }
     /* Not when answers come: after a pause of the machine all seems old that these are for. */
-    kafka_metadata_forget_old(session->metadata, loop->now_ms);
-    kafka_persistence_forget_old(&session->persistence, loop->now_ms);
-    kafka_space_forget_old(&session->space, loop->now_ms);
-    kafka_members_forget_old(session->members, loop->now_ms);
-    kafka_subscriptions_forget_old(session->subscriptions, loop->now_ms);
+    kafka_session_forget_old(session, loop->now_ms);
 }
 
 /* Batches that are new, and those whose topics have come. */

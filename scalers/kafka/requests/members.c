@@ -175,10 +175,14 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
 
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
 {
-    for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
-        if (!group->base.is_here || now_ms - group->sent_ms < SERIAL_MS)
+    struct kafka_serial_request *next;
+    for (struct kafka_serial_request *each = kafka_serial_first(members->serial); each != NULL;
+         each = next) {
+        struct member_group *group = (struct member_group *)each;
+        next = each->next;
+        if (now_ms - group->sent_ms < SERIAL_MS)
             continue;
-        kafka_serial_cancel(members->serial, &group->base);
+        kafka_serial_cancel(members->serial, each);
         group->sent_ms = 0;
     }
     kafka_serial_maintain(members->serial, now_ms);
