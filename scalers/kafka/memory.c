@@ -6,8 +6,9 @@
 
 size_t kafka_memory_max_partitions(double mappable_bytes)
 {
+    enum { ROUND = 100 }; /* as an error names it */
     double partitions = (mappable_bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
-    return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS));
+    return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS)) / ROUND * ROUND;
 }
 
 size_t kafka_memory_max_commits(double mappable_bytes)
@@ -16,5 +17,11 @@ size_t kafka_memory_max_commits(double mappable_bytes)
      * needs: other things grow, too. */
     enum { ALWAYS = 10000, PER_COMMIT = 3 * KAFKA_MEMORY_PER_COMMIT };
     double more_bytes = mappable_bytes - KAFKA_MEMORY_OTHERS;
-    return ALWAYS + (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
+    return ALWAYS +
+           (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
+}
+
+bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions)
+{
+    return mappable_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_FREE;
 }

@@ -7,6 +7,7 @@
 #ifndef BACKLOG_SCALERS_KAFKA_MEMORY_H
 #define BACKLOG_SCALERS_KAFKA_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What the process of a connection may map beside the program: of one in the connections file, and
@@ -22,6 +23,10 @@ enum {
      * answer. */
     KAFKA_MEMORY_PER_COMMIT = 500,
 
+    /* So many partitions take as much as the request itself, our structs and the library's: 8,000
+     * groups of one partition, whose coordinator hung, ended an agent process. */
+    KAFKA_MEMORY_REQUEST = 8,
+
     /* Of a broker in each handle, most of it the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,
 
@@ -34,13 +39,16 @@ enum {
     KAFKA_MEMORY_FREE = 4 << 20,
 };
 
-/* All of these take the bytes that the process may map beside what it has with its main handle;
- * INFINITY: it is no agent. */
+/* All of these take the bytes that the process may map beside what it has already, with its main
+ * handle; INFINITY: it is no agent. */
 
 /* How many partitions the topics of a trigger may have. */
 size_t kafka_memory_max_partitions(double mappable_bytes);
 
 /* Of how many partitions of groups commits may be requested at a time. */
 size_t kafka_memory_max_commits(double mappable_bytes);
+
+/* Whether another handle may have so many partitions, too: when the main one is renewed. */
+bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions);
 
 #endif

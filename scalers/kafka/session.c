@@ -66,6 +66,13 @@ static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
     kafka_metadata_open_handle(session->metadata);
 }
 
+/* A new handle has its own of all partitions before the old one, with too much, has ended. */
+static bool has_memory_for_handle(const struct kafka_session *session)
+{
+    size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
+    return kafka_memory_has_for_handle(process_mappable_bytes(), partitions);
+}
+
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -79,6 +86,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;
     session->renewal_at_ms = now_ms;
+    if (!has_memory_for_handle(session))
+        return false;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);
     if (rk == NULL) {
         if (!session->has_warned)

@@ -16,8 +16,8 @@
  * may be in calls of the old handle, which is not destroyed before (kafka_handles_hold()); so
  * offsets take no part. Subscriptions have handles of their own.
  *
- * Where no new handle can be had, nothing is closed: calls may run on the old one, and a group has
- * at most one there.
+ * Where no new handle can be had, or there is no memory for two, nothing is closed: calls may run
+ * on the old one, and a group has at most one there.
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
@@ -58,8 +58,8 @@ void kafka_session_disconnect(void *client);
  * a second. */
 void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms);
 
-/* Renews the main handle where that helps, and not too often. True: it has, and requests for members
- * went with the old handle. */
+/* Renews the main handle where that helps, and not too often. True: it has, and requests for
+ * members went with the old handle. */
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

@@ -129,6 +129,16 @@ def kafka_large(partitions):
     return script
 
 
+def kafka_silent(silent):
+    """Right, but never to one API."""
+    def script(wire):
+        for api, _, correlation, request in kafka_requests(wire):
+            body = kafka_good(wire, api, request)
+            if api != silent:
+                wire.send(kafka_reply(correlation, body))
+    return script
+
+
 def kafka_hostile(title, api, *chunks):
     """In place of the first reply to one API. {id} is the request's."""
     def script(wire):

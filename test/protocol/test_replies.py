@@ -18,11 +18,12 @@ import pytest
 from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_reply, http_requests, is_probe, postgresql_iterations,
                              postgresql_trigger, prometheus_body, prometheus_trigger, redis_node)
 from attacks.replies import SOURCES as OTHER_SOURCES
-from attacks.replies_kafka import KAFKA_SOURCES, kafka_large, kafka_trigger
+from attacks.replies_kafka import KAFKA_SOURCES, OFFSET_FETCH, kafka_large, kafka_silent, kafka_trigger
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
 from support.clients.grpc_client import Client, refusal
+from support.clients.rounds import fetch_all
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
@@ -196,6 +197,15 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
             answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
             assert ("the kafka agent process died: Aborted (it may use at most 28 MiB of memory): put its connection into the "
                     "connections file, where it may use 96 MiB") in str(answer)
+
+
+def test_a_coordinator_that_hangs_for_thousands_of_groups_ends_no_kafka_agent(program, transport):
+    """Each request takes memory until it is answered, or the connection ends."""
+    with Peer(kafka_silent(OFFSET_FETCH)) as peer, Server(program=program) as server, Client(server.port) as client:
+        triggers = [{**kafka_trigger(peer.port, 0), "consumerGroup": f"group-{number}"} for number in range(8000)]
+        texts = {answer.error for answer in fetch_all(client, triggers)}
+        assert any("its coordinator did not answer" in text for text in texts), texts
+        assert "died" not in str(texts) + server.log()
 
 
 def test_a_reply_may_begin_with_a_blank(program, transport):

@@ -6,6 +6,7 @@
 #include "kafka/measure/count.h"
 #include "kafka/measure/partitions.h"
 #include "kafka/measure/task_end.h"
+#include "kafka/memory.h"
 
 #include <sys/param.h>
 #include <utlist.h>
@@ -95,13 +96,18 @@ static void group_refuse(const struct kafka_batch_group *group, struct task **re
         }
 }
 
+static size_t space_for(size_t partitions)
+{
+    return partitions + KAFKA_MEMORY_REQUEST;
+}
+
 static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_session *session = group->batch->session;
     rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
     if (partitions != NULL)
-        kafka_space_correct(&session->space, &group->share, (size_t)partitions->cnt);
+        kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     if (group->wants_members)
         kafka_members_request(session->members, group->name, now_ms);
     group->stage = KAFKA_GROUP_REQUESTED;
@@ -111,12 +117,12 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
 
-static size_t partitions_to_request(const struct kafka_batch_group *group)
+static size_t space_needed(const struct kafka_batch_group *group)
 {
     size_t named = kafka_partitions_count(group);
     size_t committed =
         group->wants_all ? kafka_space_committed(&group->batch->session->space, group->name) : 0;
-    return MAX(named, committed);
+    return space_for(MAX(named, committed));
 }
 
 static void group_begin(struct kafka_batch_group *group, struct task **refused, int64_t now_ms)
@@ -130,7 +136,7 @@ static void group_begin(struct kafka_batch_group *group, struct task **refused, 
         group_return(group, false);
         return;
     }
-    if (!kafka_space_take(&session->space, &group->share, partitions_to_request(group), now_ms)) {
+    if (!kafka_space_take(&session->space, &group->share, space_needed(group), now_ms)) {
         group_refuse(group, refused);
         return;
     }
@@ -434,7 +440,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
         kafka_space_note_answer(&session->space, &group->share, now_ms);
     if (may_name_topics) {
         kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
-        kafka_space_correct(&session->space, &group->share, (size_t)partitions->cnt);
+        kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     }
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);

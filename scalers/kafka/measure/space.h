@@ -2,9 +2,10 @@
  * How much may be under way at a time: consumer groups take space for their partitions, and how
  * many tasks the server may give follows from that.
  *
- * While the commits of a group are requested each of its partitions takes memory
- * (KAFKA_MEMORY_PER_COMMIT). All groups may be due at once, as after a reconnect: with 500 groups
- * of 200 partitions an agent process needed more than it may have each time. So a group
+ * While the commits of a group are requested each of its partitions takes memory, and so does the
+ * request, which counts as some (KAFKA_MEMORY_PER_COMMIT, KAFKA_MEMORY_REQUEST). All groups may be
+ * due at once, as after a reconnect: with 500 groups of 200 partitions an agent process needed more
+ * than it may have each time. So a group
  *
  *     takes space      once its topics are known, before anything is made of their partitions
  *     releases it      when its commits are taken, or nobody waits for them any more

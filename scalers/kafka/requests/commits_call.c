@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/memory.h"
 
 #include <stdlib.h>
 
@@ -40,7 +41,7 @@ void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,
                              rd_kafka_queue_t *answers)
 {
     size_t partitions = call->partitions == NULL ? 0 : (size_t)call->partitions->cnt;
-    call->copied = partitions + KAFKA_COMMITS_CALL_PARTITIONS;
+    call->copied = partitions + KAFKA_MEMORY_REQUEST;
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(call->group, call->partitions);
     rd_kafka_AdminOptions_t *options =

@@ -10,10 +10,10 @@
 
 /*
  * The library copies the partitions of a call, and has them until the answer comes: of a call that
- * nobody waits for any more up to an hour (workaround 1 of client.h). A call itself counts as some
- * partitions. If a handle has more than these, a new one takes its place.
+ * nobody waits for any more up to an hour (workaround 1 of client.h). If a handle has more than
+ * these, a call itself being counted as some, a new one takes its place.
  */
-enum { KAFKA_COMMITS_MAX_ABANDONED = 10000, KAFKA_COMMITS_CALL_PARTITIONS = 10 };
+enum { KAFKA_COMMITS_MAX_ABANDONED = 10000 };
 
 /* A request for a group's commits. It is a member of the struct of whoever waits for them. */
 struct kafka_commits_request {
@@ -28,7 +28,7 @@ struct kafka_commits_call {
     struct kafka_commits_request *request; /* NULL: nobody waits for the answer any more */
     char *group;
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all that have a commit; or nobody waits */
-    size_t copied; /* so many has the library; 0: it was answered, or not sent yet */
+    size_t copied; /* what the library has, in partitions; 0: it was answered, or not sent yet */
 };
 
 /* Copies the group's name and the partitions. */

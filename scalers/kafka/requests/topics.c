@@ -154,6 +154,14 @@ bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic)
            topic->known_from > topic->listing;
 }
 
+size_t kafka_topics_partitions(const struct kafka_topics *topics)
+{
+    size_t count = 0;
+    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        count += (size_t)topic->partition_count;
+    return count;
+}
+
 bool kafka_topics_has_too_many(const struct kafka_topics *topics)
 {
     return topics->made > (size_t)2 * HASH_COUNT(topics->table) + SPARE_TOPICS;

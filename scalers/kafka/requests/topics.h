@@ -102,6 +102,9 @@ bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 /* Whether a broker did not know the topic that an earlier request listed. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
 
+/* How many partitions all topics have. */
+size_t kafka_topics_partitions(const struct kafka_topics *topics);
+
 /* ---- the main handle is renewed: see session.h ---- */
 
 /* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h).

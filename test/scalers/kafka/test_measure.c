@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/background.h"
+#include "kafka/memory.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
@@ -151,15 +152,15 @@ static void add_large_group(struct kafka_mock *fixture, const char *group, int32
     kafka_mock_add(fixture, kafka_mock_query_of_group(fixture, group, coordinator));
 }
 
-/* As if they had committed offsets of so many. */
+/* As if they had committed offsets of so many that they take this space. */
 static void note_large_groups(struct kafka_mock *fixture, size_t partitions)
 {
     struct kafka_session *session = fixture->client;
     for (size_t i = 0; i < fixture->count; i++) {
         const struct kafka_query *query = fixture->triggers[i].options.query;
         if (query->topic == NULL)
-            kafka_space_note_committed(&session->space, query->consumer_group, partitions,
-                                       clock_now_ms());
+            kafka_space_note_committed(&session->space, query->consumer_group,
+                                       partitions - KAFKA_MEMORY_REQUEST, clock_now_ms());
     }
 }
 

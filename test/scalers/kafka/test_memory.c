@@ -36,11 +36,22 @@ static void more_commits_are_requested_where_there_is_more_memory(void **state)
     assert_in_range(kafka_memory_max_commits(KAFKA_MEMORY_NAMED - HANDLE), 5 * ALWAYS, 6 * ALWAYS);
 }
 
+static void a_handle_is_renewed_where_there_is_memory_for_two(void **state)
+{
+    enum { FEW = 3000, MANY = 6000 };
+    (void)state;
+    const double others = KAFKA_MEMORY_OTHERS - HANDLE;
+    assert_true(kafka_memory_has_for_handle(INFINITY, KAFKA_SELECTION_MAX_PARTITIONS));
+    assert_true(kafka_memory_has_for_handle(others - FEW * KAFKA_MEMORY_PER_PARTITION, FEW));
+    assert_false(kafka_memory_has_for_handle(others - MANY * KAFKA_MEMORY_PER_PARTITION, MANY));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trigger_has_as_many_partitions_as_there_is_memory_for),
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
+        cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
