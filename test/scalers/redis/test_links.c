@@ -5,7 +5,7 @@
 #include "measure/scaler.h"
 #include "redis/client.h"
 #include "scalers/ended.h"
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
 

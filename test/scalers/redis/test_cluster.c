@@ -7,7 +7,7 @@
 #include "measure/scaler_internal.h"
 #include "redis/cluster/cluster.h"
 #include "scalers/ended.h"
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
 

@@ -1,4 +1,4 @@
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

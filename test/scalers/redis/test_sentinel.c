@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "scalers/ended.h"
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
 #include "support/fast_time.h"
 #include "support/feed.h"

@@ -6,7 +6,7 @@
 #include "redis/link/link.h"
 #include "redis/link/setup.h"
 #include "scalers/ended.h"
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
 #include "support/black_hole.h"
 #include "support/feed.h"

@@ -7,7 +7,7 @@
 #include "redis/options.h"
 #include "redis/requests/key_type.h"
 #include "redis/subscriptions.h"
-#include "scalers/redis_peer.h"
+#include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
 
