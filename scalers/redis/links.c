@@ -79,31 +79,42 @@ bool redis_links_isolated_is_used_up(const struct redis_links *links)
 
 void redis_links_add(struct redis_links *links, struct task *task)
 {
-    if (task->isolate)
-        DL_APPEND(links->waiting_isolated, task);
-    else
-        DL_APPEND(links->waiting, task);
+    redis_waiting_add(task->isolate ? &links->waiting_isolated : &links->waiting, task);
 }
 
-void redis_links_fail(struct task **waiting, const struct error *error)
+bool redis_links_have_waiting(const struct redis_links *links)
 {
-    while (*waiting != NULL) {
-        struct task *task = *waiting;
-        DL_DELETE(*waiting, task);
-        task_fail(task, error);
-    }
+    return links->waiting.count + links->waiting_isolated.count + links->waiting_imports.count > 0;
 }
 
-/* Moves the tasks of the commands that were sent to a list of those that wait to be. */
-static void take_back(struct redis_link *link, struct task **waiting)
+bool redis_links_have_tasks(const struct redis_links *links)
 {
-    struct redis_command *command;
-    struct task *tasks = NULL;
-    DL_FOREACH(link->commands, command)
-        for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
-            DL_APPEND(tasks, task);
-    DL_CONCAT(tasks, *waiting);
-    *waiting = tasks;
+    return redis_links_have_waiting(links) ||
+           (links->shared != NULL && redis_link_has_tasks(links->shared)) ||
+           (links->isolated != NULL && redis_link_has_tasks(links->isolated));
+}
+
+void redis_links_fail_waiting(struct redis_links *links, const struct error *error)
+{
+    redis_waiting_fail(&links->waiting, error);
+    redis_waiting_fail(&links->waiting_isolated, error);
+    redis_waiting_fail(&links->waiting_imports, error);
+}
+
+void redis_links_return_waiting(struct redis_links *links)
+{
+    redis_waiting_return(&links->waiting);
+    redis_waiting_return(&links->waiting_isolated);
+    redis_waiting_return(&links->waiting_imports);
+}
+
+void redis_links_abandon_tasks(struct redis_links *links)
+{
+    if (links->shared != NULL)
+        redis_waiting_take_back(&links->waiting, links->shared);
+    if (links->isolated != NULL)
+        redis_waiting_take_back(&links->waiting_isolated, links->isolated);
+    links->waiting = links->waiting_isolated = links->waiting_imports = (struct redis_waiting){0};
 }
 
 static void return_oldest(const struct redis_link *link)
@@ -178,7 +189,7 @@ static bool lose_shared(struct redis_links *links, const struct error *error)
         redis_reopening_closed(&links->shared_reopening, clock_now_ms());
     else
         return false;
-    take_back(link, &links->waiting);
+    redis_waiting_take_back(&links->waiting, link);
     links->was_kept_back = true;
     close_link(links, &links->shared);
     return true;
@@ -198,10 +209,10 @@ static void lose_isolated(struct redis_links *links, const struct error *error)
     if (error != NULL)
         redis_reopening_closed(&links->isolated_reopening, clock_now_ms());
     if (error != NULL && link->state != REDIS_LINK_READY)
-        redis_links_fail(&links->waiting_isolated, error);
+        redis_waiting_fail(&links->waiting_isolated, error);
     else if (error != NULL && link->commands != NULL && link->end != REDIS_LINK_LATE)
         fail_oldest(link, error);
-    take_back(link, &links->waiting_isolated);
+    redis_waiting_take_back(&links->waiting_isolated, link);
     close_link(links, &links->isolated);
 }
 
@@ -277,7 +288,7 @@ static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms
 
 static void replace_shared(struct redis_links *links)
 {
-    take_back(links->shared, &links->waiting);
+    redis_waiting_take_back(&links->waiting, links->shared);
     links->was_kept_back = true;
     close_link(links, &links->shared);
     links->shared = links->standby;
@@ -340,7 +351,7 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
                          struct error *error)
 {
     struct redis_link *shared = links->shared;
-    bool is_wanted = links->waiting != NULL || links->waiting_imports != NULL;
+    bool is_wanted = links->waiting.count + links->waiting_imports.count > 0;
     if (shared == NULL) {
         if (is_wanted && !redis_links_may_open_shared(links, now_ms))
             *next_ms = clock_earlier(*next_ms, links->shared_reopening.at_ms);
@@ -381,7 +392,7 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
     struct redis_link *link = links->isolated;
     struct redis_reopening *reopening = &links->isolated_reopening;
     const char *peer = peer_of(links);
-    if (link == NULL && links->waiting_isolated != NULL) {
+    if (link == NULL && links->waiting_isolated.count > 0) {
         if (links->shared != NULL && peer == NULL)
             return; /* until it is known where to */
         if (!may_open(reopening, now_ms)) {
@@ -391,7 +402,7 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
         reopening->opened_ms = now_ms;
         link = links->isolated = open_link(links, peer, now_ms + REDIS_CONNECT_MS, &error);
         if (link == NULL)
-            redis_links_fail(&links->waiting_isolated, &error);
+            redis_waiting_fail(&links->waiting_isolated, &error);
     }
     if (link == NULL)
         return;
@@ -459,11 +470,11 @@ void redis_links_close_all(struct redis_links *links)
 {
     if (links->shared != NULL) {
         redis_reopening_closed(&links->shared_reopening, clock_now_ms());
-        take_back(links->shared, &links->waiting);
+        redis_waiting_take_back(&links->waiting, links->shared);
         close_link(links, &links->shared);
     }
     if (links->isolated != NULL) {
-        take_back(links->isolated, &links->waiting_isolated);
+        redis_waiting_take_back(&links->waiting_isolated, links->isolated);
         close_link(links, &links->isolated);
     }
     if (links->standby != NULL)

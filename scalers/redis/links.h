@@ -29,7 +29,9 @@
 #include "measure/task.h"
 #include "redis/link/link.h"
 #include "redis/link/server.h"
+#include "redis/requests/requests.h"
 #include "redis/subscriber.h"
+#include "redis/waiting.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,6 +43,7 @@ struct redis_links {
     struct redis_server *server;
     struct redis_subscriber *subscriber;
     bool limits_replies; /* a late reply is not believed: another node may be the master by then */
+    const struct redis_requests *requests; /* set when it measures */
 
     struct redis_link *shared;   /* NULL: none, it is opened again */
     struct redis_link *standby;  /* NULL: none */
@@ -50,11 +53,10 @@ struct redis_links {
     size_t losses;      /* of shared links in a row that replied to no task */
     int64_t late_ms;    /* when a reply was too late to be believed; 0: never */
 
-    /* Tasks that wait, as the loop takes and sends them (measure.c). */
-    struct task *waiting;          /* utlist, for the shared link to be ready */
-    struct task *waiting_isolated; /* utlist, for the isolated one */
-    struct task *waiting_imports;  /* utlist, for the shared one: ASK redirected them here */
-    bool was_kept_back;            /* a task in `waiting` was not sent at once */
+    struct redis_waiting waiting;          /* for the shared link to be ready */
+    struct redis_waiting waiting_isolated; /* for the isolated one */
+    struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
+    bool was_kept_back;                    /* a task in `waiting` was not sent at once */
 };
 
 void redis_links_init(struct redis_links *links, void *owner, struct redis_server *server,
@@ -93,7 +95,15 @@ void redis_links_reset(struct redis_links *links);
 /* The task waits, for the link that it is to be sent on. */
 void redis_links_add(struct redis_links *links, struct task *task);
 
-/* Fails the tasks of a list of those that wait, and empties it. */
-void redis_links_fail(struct task **waiting, const struct error *error);
+/* What waits, or is in flight. */
+bool redis_links_have_waiting(const struct redis_links *links);
+bool redis_links_have_tasks(const struct redis_links *links);
+
+/* Those that wait end. */
+void redis_links_fail_waiting(struct redis_links *links, const struct error *error);
+void redis_links_return_waiting(struct redis_links *links);
+
+/* Nothing is measured any more: whatever is left is the feed's again. */
+void redis_links_abandon_tasks(struct redis_links *links);
 
 #endif

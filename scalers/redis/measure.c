@@ -35,7 +35,6 @@ struct polled {
 struct measuring {
     struct redis_client *client;
     struct redis_cluster *cluster;
-    redis_send_tasks *send;
     struct polled polled;
 };
 
@@ -66,14 +65,14 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
 }
 
 /* Those that had to wait are measured from now on. */
-static void send_list(struct redis_client *client, struct redis_link *link, struct task **waiting,
-                      bool was_kept_back, redis_send_tasks *send)
+static void send_list(struct redis_client *client, struct redis_link *link,
+                      struct redis_waiting *waiting, bool was_kept_back)
 {
-    if (*waiting == NULL || !redis_link_has_capacity(link))
+    if (!redis_link_has_capacity(link))
         return;
-    for (struct task *task = *waiting; was_kept_back && task != NULL; task = task->next)
+    for (struct task *task = waiting->tasks; was_kept_back && task != NULL; task = task->next)
         task_started(task);
-    send(client, link, waiting);
+    redis_waiting_send(waiting, client->links.requests, client, link);
 }
 
 static bool can_send(struct redis_link *link)
@@ -87,7 +86,7 @@ static bool can_send_isolated(const struct redis_links *links)
 }
 
 /* Sends what waits, on a link that is opened for it. */
-static bool send_waiting(struct redis_client *client, redis_send_tasks *send, struct error *error)
+static bool send_waiting(struct redis_client *client, struct error *error)
 {
     struct redis_links *links = &client->links;
     if (!redis_follow_master(client, clock_now_ms())) {
@@ -95,8 +94,8 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
         return true;
     }
     if (can_send_isolated(links))
-        send_list(client, links->isolated, &links->waiting_isolated, true, send);
-    if (links->waiting == NULL && links->waiting_imports == NULL)
+        send_list(client, links->isolated, &links->waiting_isolated, true);
+    if (links->waiting.count + links->waiting_imports.count == 0)
         return true;
     int64_t now_ms = clock_now_ms();
     if (links->shared == NULL && redis_links_may_open_shared(links, now_ms) &&
@@ -108,11 +107,11 @@ static bool send_waiting(struct redis_client *client, redis_send_tasks *send, st
     }
     if (links->shared->is_of_replica && redis_link_has_capacity(links->shared))
         redis_setup_send_role(links->shared);
-    redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting);
-    send_list(client, links->shared, &links->waiting, links->was_kept_back, send);
-    links->was_kept_back = links->waiting != NULL;
+    redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting.tasks);
+    send_list(client, links->shared, &links->waiting, links->was_kept_back);
+    links->was_kept_back = links->waiting.count > 0;
     links->shared->is_asking = true;
-    send_list(client, links->shared, &links->waiting_imports, true, send);
+    send_list(client, links->shared, &links->waiting_imports, true);
     links->shared->is_asking = false;
     return true;
 }
@@ -130,7 +129,7 @@ static bool send_all(struct measuring *measuring, struct error *error)
 {
     struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client)
-        if (!send_waiting(client, measuring->send, error) && !lose(measuring, client, error))
+        if (!send_waiting(client, error) && !lose(measuring, client, error))
             return false;
     return true;
 }
@@ -230,11 +229,11 @@ static bool can_send_any(struct redis_client *client)
 {
     struct redis_links *links = &client->links;
     int64_t now_ms = clock_now_ms();
-    bool is_waiting = links->waiting != NULL || links->waiting_imports != NULL;
+    bool is_waiting = links->waiting.count + links->waiting_imports.count > 0;
     return redis_follow_master(client, now_ms) &&
            ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
                                                   : can_send(links->shared))) ||
-            (links->waiting_isolated != NULL && can_send_isolated(links)));
+            (links->waiting_isolated.count > 0 && can_send_isolated(links)));
 }
 
 static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)
@@ -254,11 +253,7 @@ static bool check_all(struct measuring *measuring, int64_t *next_ms, struct erro
 
 static bool has_work(const struct redis_client *client)
 {
-    const struct redis_links *links = &client->links;
-    return links->waiting != NULL || links->waiting_isolated != NULL ||
-           links->waiting_imports != NULL ||
-           (links->shared != NULL && redis_link_has_tasks(links->shared)) ||
-           (links->isolated != NULL && redis_link_has_tasks(links->isolated)) ||
+    return redis_links_have_tasks(&client->links) ||
            redis_subscriber_is_needed(&client->subscriber);
 }
 
@@ -283,14 +278,6 @@ static bool poll_links(struct measuring *measuring, struct feed *feed, struct er
     list_links(measuring);
     feed_wait(feed, measuring->polled.descriptors, measuring->polled.count, next_ms);
     return step_all(measuring, true, error);
-}
-
-static void abandon_tasks(struct redis_link *link)
-{
-    struct redis_command *command = link == NULL ? NULL : link->commands;
-    for (; command != NULL; command = command->next)
-        while (redis_command_take_task(command) != NULL)
-            continue;
 }
 
 static void take_over(struct source_memory *memory)
@@ -323,14 +310,10 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
         is_usable = send_all(measuring, error) && poll_links(measuring, feed, error);
     }
     struct redis_client *client;
-    DL_FOREACH(clients_of(measuring), client) {
-        abandon_tasks(client->links.shared);
-        abandon_tasks(client->links.isolated);
-        struct redis_links *links = &client->links;
-        links->waiting = links->waiting_isolated = links->waiting_imports = NULL;
-    }
+    DL_FOREACH(clients_of(measuring), client)
+        redis_links_abandon_tasks(&client->links);
     if (measuring->cluster != NULL)
-        measuring->cluster->waiting = NULL;
+        measuring->cluster->waiting = (struct redis_waiting){0};
     polled_done(&measuring->polled);
     return is_usable;
 }
@@ -350,18 +333,19 @@ void redis_measure_fail(struct redis_link *link, struct task *task, const redisR
     task_fail(task, &error);
 }
 
-bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
-                   struct error *error)
+bool redis_measure(struct redis_client *client, struct feed *feed,
+                   const struct redis_requests *requests, struct error *error)
 {
-    struct measuring measuring = {.client = client, .send = send};
+    struct measuring measuring = {.client = client};
+    client->links.requests = requests;
     redis_sentinels_receive(client->sentinels); /* nobody was here to read it */
     return measure_until_idle(&measuring, feed, error);
 }
 
-bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, redis_send_tasks *send,
-                           redis_key_of *key_of, struct error *error)
+bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed,
+                           const struct redis_requests *requests, struct error *error)
 {
-    struct measuring measuring = {.cluster = cluster, .send = send};
-    cluster->key_of = key_of;
+    struct measuring measuring = {.cluster = cluster};
+    cluster->requests = requests;
     return measure_until_idle(&measuring, feed, error);
 }

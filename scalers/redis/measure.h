@@ -2,10 +2,9 @@
  * Measuring: the loop that takes tasks, sends what they need and handles what is received, over all
  * links of a client, or of those of a cluster.
  *
- * A task is taken into a list of those that wait (`waiting`, `waiting_isolated`; in a cluster
- * redis_cluster_route() does so, with those of the node that has its key). When the link is ready
- * it becomes one of a command's, whose handler in requests/ answers or fails it, or sends the next
- * command for it. links.c times it out, returns it to be isolated, or has it wait again, to be sent
+ * A task is taken into a list of those that wait (waiting.h; in a cluster redis_cluster_route() does
+ * so, with those of the node that has its key). When the link is ready it becomes one of a
+ * command's, whose handler in requests/ answers or fails it, or sends the next command for it. links.c times it out, returns it to be isolated, or has it wait again, to be sent
  * on another link. It is returned where another node has its key (MOVED); after ASK it is in
  * `waiting_imports` of that node. redis_cluster_lose() fails those of a node, and links.c those
  * whose reply is too large, or that the isolated link breaks with; without a cluster tasks end with
@@ -24,20 +23,15 @@
 
 #include <stdbool.h>
 
-/* Sends the first request of each task that waits (utlist) on a link that is ready, as long as that
- * has capacity. Each that is sent leaves the list, and becomes a command's. */
-typedef void redis_send_tasks(struct redis_client *client, struct redis_link *link,
-                              struct task **waiting);
-
 /* The reply is an error, or not what was expected: fails the task, naming `what` it is about. Where
  * a node of a cluster redirects, the task waits for the other one. */
 void redis_measure_fail(struct redis_link *link, struct task *task, const redisReply *reply,
                         const char *what);
 
 /* As struct scaler has it. */
-bool redis_measure(struct redis_client *client, struct feed *feed, redis_send_tasks *send,
-                   struct error *error);
-bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed, redis_send_tasks *send,
-                           redis_key_of *key_of, struct error *error);
+bool redis_measure(struct redis_client *client, struct feed *feed,
+                   const struct redis_requests *requests, struct error *error);
+bool redis_measure_cluster(struct redis_cluster *cluster, struct feed *feed,
+                           const struct redis_requests *requests, struct error *error);
 
 #endif

@@ -190,10 +190,11 @@ static bool subscribe(struct redis_subscriber *subscriber, const struct redis_li
 struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
                                                  struct redis_link *link,
                                                  struct redis_request request,
-                                                 const char *const *keys, struct task *const *tasks)
+                                                 const char *const *keys, struct task *const *tasks,
+                                                 size_t count)
 {
     bool is_tracked = false;
-    for (size_t i = 0; tasks[i] != NULL; i++)
+    for (size_t i = 0; i < count; i++)
         is_tracked = subscribe(subscriber, link, keys, tasks[i]) || is_tracked;
     if (is_tracked) {
         memcpy(request.first_words, (const char *const[]){"CLIENT", "CACHING", "YES", NULL},
@@ -201,17 +202,18 @@ struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscr
         request.on_first_reply = on_caching;
     }
     struct redis_command *command = redis_link_send(link, &request);
-    for (size_t i = 0; tasks[i] != NULL; i++)
+    for (size_t i = 0; i < count; i++)
         redis_command_add_task(command, tasks[i]);
     return command;
 }
 
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                             struct redis_link *link, struct redis_request request,
-                                            const char *key, struct task *const *tasks)
+                                            const char *key, struct task *const *tasks,
+                                            size_t count)
 {
     return redis_subscriber_read_keys(subscriber, link, request, (const char *const[]){key, NULL},
-                                      tasks);
+                                      tasks, count);
 }
 
 /* A link that is lost before CLIENT TRACKING is replied to may be lost because of it: that is not

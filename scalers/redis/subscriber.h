@@ -44,18 +44,19 @@ void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nob
 void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
                               const struct task *tasks);
 
-/* Sends a request that reads the key, and subscribes those of the tasks that want it. `tasks` ends
- * with NULL; they are the command's from here on. */
+/* Sends a request that reads the key, and subscribes those of the tasks that want it; they are the
+ * command's from here on. */
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                             struct redis_link *link, struct redis_request request,
-                                            const char *key, struct task *const *tasks);
+                                            const char *key, struct task *const *tasks,
+                                            size_t count);
 
 /* The same of a request that reads several keys, which end with NULL. */
 struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscriber,
                                                  struct redis_link *link,
                                                  struct redis_request request,
-                                                 const char *const *keys,
-                                                 struct task *const *tasks);
+                                                 const char *const *keys, struct task *const *tasks,
+                                                 size_t count);
 
 /* The link is about to be closed: what it has read is not reported any more, and is subscribed to
  * again by one measurement each. */

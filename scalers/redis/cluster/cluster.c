@@ -50,6 +50,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     client->member.cluster = cluster;
     redis_client_init(client);
     client->links.limits_replies = true;
+    client->links.requests = cluster->requests;
     redis_server_init(&client->server, &cluster->like.login, cluster->like.tls);
     redis_server_set_address(&client->server, node->host, node->port);
     client->server.budget = cluster->like.budget;
@@ -105,38 +106,29 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
 {
     int64_t now_ms = clock_now_ms();
     redis_links_close_all(&client->links);
-    if (client->links.waiting != NULL || client->links.waiting_isolated != NULL ||
-        client->links.waiting_imports != NULL)
+    if (redis_links_have_waiting(&client->links))
         client->member.wanted_ms = now_ms;
-    redis_links_fail(&client->links.waiting, error);
-    redis_links_fail(&client->links.waiting_isolated, error);
-    redis_links_fail(&client->links.waiting_imports, error);
+    redis_links_fail_waiting(&client->links, error);
     error_done(&client->member.failure);
     error_move(&client->member.failure, error);
     doubt(cluster);
-}
-
-static void return_all(struct task **tasks)
-{
-    while (*tasks != NULL) {
-        struct task *task = *tasks;
-        DL_DELETE(*tasks, task);
-        task_return(task, false);
-    }
 }
 
 /* A node that has no slots any more: what was sent to it goes to whoever has them now. */
 static void retire(struct redis_cluster *cluster, struct redis_client *client)
 {
     redis_links_close_all(&client->links);
-    return_all(&client->links.waiting);
-    return_all(&client->links.waiting_isolated);
-    return_all(&client->links.waiting_imports);
+    redis_links_return_waiting(&client->links);
     DL_DELETE(cluster->clients, client);
     redis_client_disconnect(client);
 }
 
 /* ---- slots ---- */
+
+static const char *key_of(const struct redis_cluster *cluster, const struct task *task)
+{
+    return cluster->requests->key_of(task);
+}
 
 static const struct redis_node *owner_of(const struct redis_cluster *cluster, size_t slot)
 {
@@ -155,20 +147,19 @@ static void give(struct redis_cluster *cluster, const struct redis_node *owner, 
 
 void redis_cluster_route(struct redis_cluster *cluster, struct task *task)
 {
-    const struct redis_node *owner = owner_of(cluster, redis_slot_of(cluster->key_of(task)));
+    const struct redis_node *owner = owner_of(cluster, redis_slot_of(key_of(cluster, task)));
     if (owner != NULL) {
         give(cluster, owner, task);
         return;
     }
     doubt(cluster);
     task->queued_ms = clock_now_ms();
-    DL_APPEND(cluster->waiting, task);
+    redis_waiting_add(&cluster->waiting, task);
 }
 
 static void fail_without_owner(struct redis_cluster *cluster, struct task *task, const char *reason)
 {
-    const char *key = cluster->key_of(task);
-    DL_DELETE(cluster->waiting, task);
+    const char *key = key_of(cluster, task);
     task_failf(task,
                "key \"%s\": no node of the Redis Cluster has its slot, %zu, as Redis at %s says%s",
                key, redis_slot_of(key), cluster->discovery.source, reason);
@@ -177,15 +168,13 @@ static void fail_without_owner(struct redis_cluster *cluster, struct task *task,
 /* With a map that has just been read. */
 static void route_waiting(struct redis_cluster *cluster)
 {
-    struct task *task;
-    struct task *following;
-    DL_FOREACH_SAFE(cluster->waiting, task, following) {
-        const struct redis_node *owner = owner_of(cluster, redis_slot_of(cluster->key_of(task)));
+    for (struct task *task; (task = redis_waiting_take(&cluster->waiting)) != NULL;) {
+        size_t slot = redis_slot_of(key_of(cluster, task));
+        const struct redis_node *owner = owner_of(cluster, slot);
         if (owner == NULL) {
             fail_without_owner(cluster, task, "");
             continue;
         }
-        DL_DELETE(cluster->waiting, task);
         task_started(task);
         give(cluster, owner, task);
     }
@@ -195,15 +184,15 @@ static void route_waiting(struct redis_cluster *cluster)
 static int64_t fail_overdue(struct redis_cluster *cluster, int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
-    struct task *task;
-    struct task *following;
-    DL_FOREACH_SAFE(cluster->waiting, task, following) {
+    for (size_t left = cluster->waiting.count; left > 0; left--) {
+        struct task *task = redis_waiting_take(&cluster->waiting);
         int64_t deadline_ms = task->queued_ms + task->timeout_ms;
-        if (now_ms < deadline_ms) {
-            next_ms = clock_earlier(next_ms, deadline_ms);
+        if (now_ms >= deadline_ms) {
+            fail_without_owner(cluster, task, ", and none says in time who has it now");
             continue;
         }
-        fail_without_owner(cluster, task, ", and none says in time who has it now");
+        next_ms = clock_earlier(next_ms, deadline_ms);
+        redis_waiting_add(&cluster->waiting, task);
     }
     return next_ms;
 }
@@ -287,14 +276,14 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
     struct redis_client *from = link->owner.self;
     struct redis_cluster *cluster = from->member.cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
-    size_t slot = redis_slot_of(cluster->key_of(task));
+    size_t slot = redis_slot_of(key_of(cluster, task));
     bool may =
         !link->is_asking && (is_import ? !is_at(from, node) : may_follow(cluster, slot, from, to));
     if (!may) {
         task_failf(task,
                    "key \"%s\": Redis at %s redirects to %s:%d, where the redirection came from or "
                    "goes on: its slot, %zu, is moved just now",
-                   cluster->key_of(task), from->server.address, node->host, node->port, slot);
+                   key_of(cluster, task), from->server.address, node->host, node->port, slot);
         return;
     }
     redis_subscriptions_notify_one(&from->subscriber.subscriptions, task->notifier.id);
@@ -306,7 +295,7 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
     if (check_failure(client))
         fail_fast(client, task);
     else
-        DL_APPEND(client->links.waiting_imports, task);
+        redis_waiting_add(&client->links.waiting_imports, task);
 }
 
 bool redis_cluster_redirect(struct redis_link *link, struct task *task, const redisReply *reply)
@@ -328,7 +317,7 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
     int port = 0;
     if (!redis_redirect_parse(reply->str, client->server.host, &host, &port)) {
         task_failf(task, "key \"%s\": Redis at %s redirects to an address that is none: %.*s",
-                   cluster->key_of(task), client->server.address,
+                   key_of(cluster, task), client->server.address,
                    (int)text_cut(reply->str, MAX_WORDS), reply->str);
         return true;
     }
@@ -400,8 +389,8 @@ static bool go_on_without_map(struct redis_cluster *cluster, struct error *error
         return false;
     }
     _cleanup_(memory_free) char *reason = text_format(": %s", error_text(&discovery->error));
-    while (cluster->waiting != NULL)
-        fail_without_owner(cluster, cluster->waiting, reason);
+    for (struct task *task; (task = redis_waiting_take(&cluster->waiting)) != NULL;)
+        fail_without_owner(cluster, task, reason);
     error_done(&discovery->error);
     cluster->was_unreadable = true;
     return true;
@@ -417,7 +406,7 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
         request_map(cluster, now_ms);
     *next_ms = clock_earlier(*next_ms, redis_discovery_check(discovery, now_ms));
     if (discovery->found != NULL) {
-        if (cluster->waiting != NULL) /* their nodes' links are to be opened */
+        if (cluster->waiting.count > 0) /* their nodes' links are to be opened */
             *next_ms = now_ms;
         adopt(cluster, TAKE(discovery->found));
         route_waiting(cluster);

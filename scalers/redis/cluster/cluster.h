@@ -41,9 +41,6 @@
 
 enum { REDIS_CLUSTER_ISOLATED = 8 }; /* tasks at a time: of a node that hangs, and of others */
 
-/* The key that a task reads. */
-typedef const char *redis_key_of(const struct task *task);
-
 struct redis_cluster {
     struct redis_server like; /* the login, the TLS context and the budget of all */
     struct redis_link_budget link_budget;
@@ -51,8 +48,8 @@ struct redis_cluster {
     struct redis_slot_map *map;
     uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */
     struct redis_client *clients; /* utlist: of the nodes that were needed */
-    redis_key_of *key_of;
-    struct task *waiting; /* utlist, for the next map: in this one nobody has their slots */
+    const struct redis_requests *requests; /* set when it measures */
+    struct redis_waiting waiting; /* for the next map: in this one nobody has their slots */
     bool is_doubtful;     /* the map: it is to be read, and the loop goes on until it is */
     bool was_unreadable;  /* no node had it the last time */
     bool has_moved;       /* a slot, since it was read */

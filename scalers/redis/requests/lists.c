@@ -7,7 +7,6 @@
 #include "redis/requests/queue.h"
 
 #include <string.h>
-#include <utlist.h>
 
 /* ---- the keys ---- */
 
@@ -63,10 +62,21 @@ size_t redis_list_subscription_bytes(const struct redis_list_query *query)
     return redis_subscriptions_bytes(keys.names);
 }
 
-static const char *route_of(const struct task *task)
+static const char *key_of(const struct task *task)
 {
     const struct redis_list_query *query = task->query;
     return query->library == REDIS_NO_LIBRARY ? keys_of(query).names[0] : redis_queue_route(query);
+}
+
+static char *name_of(const struct task *task)
+{
+    const struct redis_list_query *query = task->query;
+    if (query->library != REDIS_NO_LIBRARY) {
+        _cleanup_(memory_free) char *name = redis_queue_name(query);
+        return text_format("queue \"%s\"", name);
+    }
+    struct list_keys keys = keys_of(query);
+    return text_format("key \"%s\"%s", keys.names[0], keys.count > 1 ? " and others" : "");
 }
 
 /* ---- their lengths ---- */
@@ -113,8 +123,7 @@ static struct task *take_task(struct redis_link *link, struct redis_command *com
     if (ret_keys->count == 1)
         return task;
     if (!redis_reply_is_array(*reply, ret_keys->count)) {
-        _cleanup_(memory_free) char *what =
-            text_format("key \"%s\" and others", ret_keys->names[0]);
+        _cleanup_(memory_free) char *what = name_of(task);
         redis_measure_fail(link, task, *reply, what);
         return NULL;
     }
@@ -200,30 +209,32 @@ static void read_lengths(struct redis_client *client, struct redis_link *link, s
                sizeof(redis_words));
     }
     redis_subscriber_read_keys(&client->subscriber, link,
-                               request_of(commands, keys.count, on_lengths), keys.names,
-                               (struct task *const[]){task, NULL})
+                               request_of(commands, keys.count, on_lengths), keys.names, &task, 1)
         ->tries = tries + 1;
 }
 
-static void send_tasks(struct redis_client *client, struct redis_link *link, struct task **waiting)
+static size_t send_tasks(struct redis_client *client, struct redis_link *link, struct task **tasks,
+                         size_t count)
 {
-    while (*waiting != NULL && redis_link_has_capacity(link)) {
-        struct task *task = *waiting;
-        const struct redis_list_query *query = task->query;
-        DL_DELETE(*waiting, task);
+    size_t sent = 0;
+    for (; sent < count && redis_link_has_capacity(link); sent++) {
+        const struct redis_list_query *query = tasks[sent]->query;
         if (query->library == REDIS_NO_LIBRARY)
-            read_lengths(client, link, task, 0);
+            read_lengths(client, link, tasks[sent], 0);
         else
-            redis_queue_read(client, link, task);
+            redis_queue_read(client, link, tasks[sent]);
     }
+    return sent;
 }
+
+static const struct redis_requests requests = {send_tasks, key_of, name_of};
 
 bool redis_lists_measure(void *client, struct feed *feed, struct error *error)
 {
-    return redis_measure(client, feed, send_tasks, error);
+    return redis_measure(client, feed, &requests, error);
 }
 
 bool redis_lists_measure_in_cluster(void *cluster, struct feed *feed, struct error *error)
 {
-    return redis_measure_cluster(cluster, feed, send_tasks, route_of, error);
+    return redis_measure_cluster(cluster, feed, &requests, error);
 }

@@ -312,9 +312,8 @@ static void read_parts(struct redis_client *client, struct redis_link *link, str
     }
     struct redis_request request = {
         .transaction = commands, .transaction_count = ARRAY_LENGTH(commands), .on_reply = on_parts};
-    struct redis_command *command = redis_subscriber_read_keys(&client->subscriber, link, request,
-                                                               (const char *const *)names.keys,
-                                                               (struct task *const[]){task, NULL});
+    struct redis_command *command = redis_subscriber_read_keys(
+        &client->subscriber, link, request, (const char *const *)names.keys, &task, 1);
     command->tries = tries + 1;
     command->sent_ms = clock_now_ms();
     command->until_ms = until_ms;

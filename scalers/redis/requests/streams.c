@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 static void answer_waiting(struct task *task, double waiting)
 {
@@ -57,7 +56,7 @@ static void read_length(struct redis_client *client, struct redis_link *link, st
 {
     redis_subscriber_read(&client->subscriber, link,
                           (struct redis_request){{"XLEN", stream_of(task)}, on_length},
-                          stream_of(task), (struct task *const[]){task, NULL});
+                          stream_of(task), &task, 1);
 }
 
 /* The count, the first and last pending entry, the consumers. */
@@ -302,55 +301,65 @@ static int compare_streams(const void *left, const void *right)
     return strcmp(stream_of(*(struct task *const *)left), stream_of(*(struct task *const *)right));
 }
 
-/* The reply has all groups of a stream, so that one command is sent for all of them. `tasks`, which
- * wait, ends with NULL. */
-static void read_groups(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                        size_t count, struct task **waiting)
+/* The reply has all groups of a stream, so that one command is sent for all of them. Returns how
+ * many were sent. */
+static size_t read_groups(struct redis_client *client, struct redis_link *link, struct task **tasks,
+                          size_t count)
 {
+    size_t sent = 0;
     qsort(tasks, count, sizeof(*tasks), compare_streams);
-    for (size_t i = 0; i < count && redis_link_has_capacity(link);) {
-        struct task **first = &tasks[i];
-        for (; i < count && compare_streams(first, &tasks[i]) == 0; i++)
-            DL_DELETE(*waiting, tasks[i]);
-        struct task *next = tasks[i];
+    while (sent < count && redis_link_has_capacity(link)) {
+        struct task **first = &tasks[sent];
+        size_t same = 1;
+        while (sent + same < count && compare_streams(first, first + same) == 0)
+            same++;
         const char *stream = stream_of(*first);
-        tasks[i] = NULL;
         redis_subscriber_read(&client->subscriber, link,
                               (struct redis_request){{"XINFO", "GROUPS", stream}, on_groups},
-                              stream, first);
-        tasks[i] = next;
+                              stream, first, same);
+        sent += same;
     }
+    return sent;
 }
 
-static void send_tasks(struct redis_client *client, struct redis_link *link, struct task **waiting)
+/* Returns how many come before them. */
+static size_t put_lags_last(struct task **tasks, size_t count)
 {
-    struct task *task;
-    struct task *next;
-    size_t count = 0;
-    DL_COUNT(*waiting, task, count);
-    _cleanup_(memory_free) struct task **of_groups = memory_array(count + 1, sizeof(*of_groups));
-    size_t groups_count = 0;
-    DL_FOREACH_SAFE(*waiting, task, next) {
-        enum redis_stream_mode mode = redis_stream_mode(task->query);
-        if (mode == REDIS_STREAM_LAG) {
-            of_groups[groups_count++] = task;
-        } else if (redis_link_has_capacity(link)) {
-            DL_DELETE(*waiting, task);
-            if (mode == REDIS_STREAM_LENGTH)
-                read_length(client, link, task);
-            else
-                read_pending(link, task);
-        }
+    _cleanup_(memory_free) struct task **lags = memory_array(count, sizeof(struct task *));
+    size_t others = 0;
+    size_t lags_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (redis_stream_mode(tasks[i]->query) == REDIS_STREAM_LAG)
+            lags[lags_count++] = tasks[i];
+        else
+            tasks[others++] = tasks[i];
     }
-    read_groups(client, link, of_groups, groups_count, waiting);
+    memcpy(&tasks[others], lags, lags_count * sizeof(struct task *));
+    return others;
 }
+
+static size_t send_tasks(struct redis_client *client, struct redis_link *link, struct task **tasks,
+                         size_t count)
+{
+    size_t others = put_lags_last(tasks, count);
+    size_t sent = 0;
+    for (; sent < others && redis_link_has_capacity(link); sent++) {
+        if (redis_stream_mode(tasks[sent]->query) == REDIS_STREAM_LENGTH)
+            read_length(client, link, tasks[sent]);
+        else
+            read_pending(link, tasks[sent]);
+    }
+    return sent < others ? sent : sent + read_groups(client, link, &tasks[others], count - others);
+}
+
+static const struct redis_requests requests = {send_tasks, stream_of, name_of};
 
 bool redis_streams_measure(void *client, struct feed *feed, struct error *error)
 {
-    return redis_measure(client, feed, send_tasks, error);
+    return redis_measure(client, feed, &requests, error);
 }
 
 bool redis_streams_measure_in_cluster(void *cluster, struct feed *feed, struct error *error)
 {
-    return redis_measure_cluster(cluster, feed, send_tasks, stream_of, error);
+    return redis_measure_cluster(cluster, feed, &requests, error);
 }

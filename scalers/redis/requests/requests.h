@@ -1,0 +1,31 @@
+/*
+ * What is requested for tasks: the lengths of lists and of other keys (lists.h), or streams
+ * (streams.h). A connection has one kind.
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_REQUESTS_REQUESTS_H
+#define BACKLOG_SCALERS_REDIS_REQUESTS_REQUESTS_H
+
+#include "measure/task.h"
+
+#include <stddef.h>
+
+struct redis_client;
+struct redis_link;
+
+struct redis_requests {
+    /* Sends the first request of each task on a link that is ready, as long as that has capacity.
+     * It may sort them: those that were sent, which are a command's from here on, come first.
+     * Returns how many there are. */
+    size_t (*send)(struct redis_client *client, struct redis_link *link, struct task **tasks,
+                   size_t count);
+
+    /* The key that a task reads, or one of them: its slot is that of all. */
+    const char *(*key_of)(const struct task *task);
+
+    /* What a task measures, for an error: key "jobs". The caller frees it. */
+    char *(*name_of)(const struct task *task);
+};
+
+#endif

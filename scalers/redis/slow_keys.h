@@ -1,0 +1,28 @@
+/*
+ * The keys that are read on the isolated link from the start: reading one took long the last time,
+ * though the engine's `isolate` is for longer ones only, or what the server replied was too large,
+ * which ends the link. Of a task's own duration (last_duration_ms) the time is a part that it
+ * waited behind others: by that all that were behind a slow one would be slow.
+ *
+ * Threads: that of the client.
+ */
+#ifndef BACKLOG_SCALERS_REDIS_SLOW_KEYS_H
+#define BACKLOG_SCALERS_REDIS_SLOW_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { REDIS_MAX_SLOW_KEYS = 64 }; /* beyond it the one that was noted first is forgotten */
+
+/* {0} is an empty table. */
+struct redis_slow_keys {
+    uint64_t hashes[REDIS_MAX_SLOW_KEYS];
+    size_t count;
+    size_t next; /* to be overwritten, once all are used */
+};
+
+bool redis_slow_keys_have(const struct redis_slow_keys *keys, const char *key);
+void redis_slow_keys_note(struct redis_slow_keys *keys, const char *key, bool is_slow);
+
+#endif
