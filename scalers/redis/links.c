@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "redis/client.h"
 #include "redis/link/setup.h"
 
 #include <utlist.h>
@@ -18,14 +19,36 @@ enum {
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
 };
 
+/* ---- slow keys ---- */
+
+/* How long a key may take before it is slow, and what is behind it stalls. */
+static int64_t slow_ms(const struct redis_links *links)
+{
+    int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
+    return usual_ms > STALL_MS ? usual_ms : STALL_MS;
+}
+
+static void note_key(struct redis_links *links, const struct task *task, bool is_slow)
+{
+    redis_slow_keys_note(&links->slow_keys, links->requests->key_of(task), is_slow);
+}
+
+static void note_duration(struct redis_link *link, const struct redis_command *command)
+{
+    struct redis_client *client = link->owner.self;
+    note_key(&client->links, command->tasks, command->duration_ms >= slow_ms(&client->links));
+}
+
 /* ---- opening and closing ---- */
 
 /* NULL: it failed. */
 static struct redis_link *open_link(const struct redis_links *links, const char *address,
                                     int64_t deadline_ms, struct error *error)
 {
-    struct redis_link_owner owner = {
-        .self = links->owner, .subscriber = links->subscriber, .on_connected = redis_setup_send};
+    struct redis_link_owner owner = {.self = links->client,
+                                     .subscriber = links->subscriber,
+                                     .on_connected = redis_setup_send,
+                                     .on_duration = note_duration};
     if (links->limits_replies)
         owner.reply_limit =
             (struct redis_reply_limit){REDIS_LATE_MS, links->late_ms + LATE_AGAIN_MS};
@@ -79,7 +102,9 @@ bool redis_links_isolated_is_used_up(const struct redis_links *links)
 
 void redis_links_add(struct redis_links *links, struct task *task)
 {
-    redis_waiting_add(task->isolate ? &links->waiting_isolated : &links->waiting, task);
+    bool is_isolated =
+        task->isolate || redis_slow_keys_have(&links->slow_keys, links->requests->key_of(task));
+    redis_waiting_add(is_isolated ? &links->waiting_isolated : &links->waiting, task);
 }
 
 bool redis_links_have_waiting(const struct redis_links *links)
@@ -117,16 +142,26 @@ void redis_links_abandon_tasks(struct redis_links *links)
     links->waiting = links->waiting_isolated = links->waiting_imports = (struct redis_waiting){0};
 }
 
-static void return_oldest(const struct redis_link *link)
+static void return_oldest(struct redis_links *links, const struct redis_link *link)
 {
-    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
+    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;) {
+        note_key(links, task, true);
         task_return(task, true);
+    }
 }
 
-static void fail_oldest(const struct redis_link *link, const struct error *error)
+/* The link is lost with it. The next time it costs no other task. */
+static void fail_oldest(struct redis_links *links, const struct redis_link *link,
+                        const struct error *error)
 {
-    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;)
-        task_fail(task, error);
+    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;) {
+        _cleanup_(error_done) struct error named = {0};
+        _cleanup_(memory_free) char *name = links->requests->name_of(task);
+        error_copy(&named, error);
+        error_prefix(&named, "%s", name);
+        note_key(links, task, true);
+        task_fail(task, &named);
+    }
 }
 
 /* Those of the oldest command whose time is over. Returns when the next one's is. */
@@ -173,7 +208,7 @@ static bool may_go_on(struct redis_links *links)
         links->losses++ >= MAX_LOSSES)
         return false;
     if (links->losses > 1 && redis_link_has_tasks_behind(link))
-        return_oldest(link);
+        return_oldest(links, link);
     return true;
 }
 
@@ -184,7 +219,7 @@ static bool lose_shared(struct redis_links *links, const struct error *error)
     struct redis_link *link = links->shared;
     if (link->end == REDIS_LINK_TOO_LARGE && link->commands != NULL &&
         link->commands->tasks != NULL)
-        fail_oldest(link, error);
+        fail_oldest(links, link, error);
     else if (may_go_on(links))
         redis_reopening_closed(&links->shared_reopening, clock_now_ms());
     else
@@ -211,7 +246,7 @@ static void lose_isolated(struct redis_links *links, const struct error *error)
     if (error != NULL && link->state != REDIS_LINK_READY)
         redis_waiting_fail(&links->waiting_isolated, error);
     else if (error != NULL && link->commands != NULL && link->end != REDIS_LINK_LATE)
-        fail_oldest(link, error);
+        fail_oldest(links, link, error);
     redis_waiting_take_back(&links->waiting_isolated, link);
     close_link(links, &links->isolated);
 }
@@ -244,9 +279,10 @@ static bool is_alert(const struct redis_links *links, int64_t now_ms)
 
 static int64_t stall_ms(const struct redis_links *links, int64_t now_ms)
 {
-    int64_t min_ms = is_alert(links, now_ms) ? NEXT_STALL_MS : STALL_MS;
+    if (!is_alert(links, now_ms))
+        return slow_ms(links);
     int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
-    return usual_ms > min_ms ? usual_ms : min_ms;
+    return usual_ms > NEXT_STALL_MS ? usual_ms : NEXT_STALL_MS;
 }
 
 static void open_standby(struct redis_links *links, int64_t now_ms)
@@ -306,7 +342,7 @@ static bool no_answer(const struct redis_links *links, struct error *error)
 static void stop_waiting(struct redis_links *links, int64_t now_ms)
 {
     time_out_oldest(links->shared, now_ms);
-    return_oldest(links->shared);
+    return_oldest(links, links->shared);
     links->stalled_ms = now_ms;
     replace_shared(links);
 }
@@ -453,10 +489,10 @@ bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_
 
 /* ---- all of them ---- */
 
-void redis_links_init(struct redis_links *links, void *owner, struct redis_server *server,
-                      struct redis_subscriber *subscriber)
+void redis_links_init(struct redis_links *links, struct redis_client *client,
+                      struct redis_server *server, struct redis_subscriber *subscriber)
 {
-    *links = (struct redis_links){.owner = owner, .server = server, .subscriber = subscriber};
+    *links = (struct redis_links){.client = client, .server = server, .subscriber = subscriber};
 }
 
 void redis_links_done(struct redis_links *links)

@@ -30,6 +30,7 @@
 #include "redis/link/link.h"
 #include "redis/link/server.h"
 #include "redis/requests/requests.h"
+#include "redis/slow_keys.h"
 #include "redis/subscriber.h"
 #include "redis/waiting.h"
 
@@ -39,7 +40,7 @@
 
 struct redis_links {
     /* Set by the client, once. */
-    void *owner; /* of each link: the client */
+    struct redis_client *client; /* of each link the owner */
     struct redis_server *server;
     struct redis_subscriber *subscriber;
     bool limits_replies; /* a late reply is not believed: another node may be the master by then */
@@ -57,10 +58,11 @@ struct redis_links {
     struct redis_waiting waiting_isolated; /* for the isolated one */
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
     bool was_kept_back;                    /* a task in `waiting` was not sent at once */
+    struct redis_slow_keys slow_keys;
 };
 
-void redis_links_init(struct redis_links *links, void *owner, struct redis_server *server,
-                      struct redis_subscriber *subscriber);
+void redis_links_init(struct redis_links *links, struct redis_client *client,
+                      struct redis_server *server, struct redis_subscriber *subscriber);
 void redis_links_done(struct redis_links *links); /* their tasks have been taken */
 
 /* Opens the shared link. */

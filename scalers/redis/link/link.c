@@ -225,6 +225,7 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
     if (link->was_idle && (link->owner.measures_round_trips || link->state != REDIS_LINK_READY))
         redis_server_add_round_trip(link->server, now_ms - link->progress_ms);
     link->was_idle = false;
+    command->duration_ms += now_ms - link->progress_ms;
     link->progress_ms = now_ms;
     if (command->on_first_reply != NULL) {
         redis_on_reply *on_first_reply = TAKE(command->on_first_reply);
@@ -238,6 +239,8 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
         return;
     }
     link->has_answered = link->has_answered || command->tasks != NULL;
+    if (link->owner.on_duration != NULL && command->tasks != NULL)
+        link->owner.on_duration(link, command);
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
     free(command);

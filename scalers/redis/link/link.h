@@ -53,6 +53,7 @@ struct redis_command {
     size_t queued_replies;          /* of a transaction: those that come before that to EXEC */
     struct task *tasks;             /* utlist: who waits for the reply */
     bool is_asking;                 /* it follows ASKING: its slot is being moved to this server */
+    int64_t duration_ms;            /* since the reply before it, up to its own last one */
     struct redis_command *prev, *next;
 
     /* The handlers' own. */
@@ -103,6 +104,8 @@ struct redis_link_owner {
     void (*on_message)(struct redis_link *link, const redisReply *content);
     struct redis_reply_limit reply_limit;
     bool measures_round_trips; /* what is sent on it is quick; the owner may change it */
+    /* Before the handler of a command that has tasks, with its duration; or NULL. */
+    void (*on_duration)(struct redis_link *link, const struct redis_command *command);
 };
 
 /* All may read it. link.c writes it, but for the fields where another file is named. */

@@ -256,6 +256,74 @@ static void a_reply_that_is_too_large_fails_its_query_alone(void **state)
     world_stop(&world);
 }
 
+/* So that it costs the others nothing, it is read on another connection from the second time on. */
+static void a_reply_that_is_too_large_costs_other_queries_nothing_again(void **state)
+{
+    enum { OTHERS_LINE = 1 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN large", "*70000\r\n"}, {"LLEN", ":3\r\n"}),
+                PAIRS("large", "a"));
+    for (int round = 1; round <= 3; round++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "key \"large\": Redis at 127.0.0.1:");
+        assert_ended_with(world.feed, 0, TASK_FAILED, "the reply is too large");
+        assert_waiting(world.feed, 1, 3);
+        assert_int_equal(redis_peer_used(&world.peer, OTHERS_LINE), round);
+    }
+    world_stop(&world);
+}
+
+/* It takes less than what the engine isolates. */
+static void a_key_that_was_slow_delays_no_other_again(void **state)
+{
+    enum { SLOW_MS = 500 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN slow", ":7\r\n", .wait_ms = SLOW_MS}, {"LLEN", ":3\r\n"}),
+                PAIRS("slow", "a", "b"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    for (int round = 1; round <= 3; round++) {
+        struct test_task *slow = test_feed_task(world.feed, 0);
+        test_feed_again(world.feed);
+        slow->task.isolate = false;
+        slow->given = 0; /* the first one */
+        size_t returned = slow->returned;
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(world.feed, 0, 7);
+        assert_int_equal(slow->order, 3);
+        assert_int_equal(slow->returned - returned, round == 1); /* from its place before them */
+    }
+    world_stop(&world);
+}
+
+/* As soon as it is quick, it is read with the others. */
+static void a_key_that_was_slow_once_is_read_with_the_others_again(void **state)
+{
+    enum { SLOW_MS = 500, MAX_ROUNDS = 50 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"LLEN slow", ":7\r\n", .wait_ms = SLOW_MS, .times = 2},
+                       {"LLEN slow", ":8\r\n", .connection = 1}, {"LLEN slow", ":9\r\n"}),
+                PAIRS("slow"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    double waiting = 0;
+    for (int round = 0; round < MAX_ROUNDS && waiting < 8; round++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
+        waiting = test_feed_task(world.feed, 0)->reading.waiting;
+        assert_true((waiting < 8) == (round < 2));
+        waiting = waiting > 8 ? 0 : waiting; /* where it was isolated, and quick */
+    }
+    assert_float_equal(waiting, 8, 0);
+    world_stop(&world);
+}
+
 enum { HANG_UPS_MS = 3000, MAX_HANG_UPS = 5 }; /* after 0, 250, 750 and 1,750 ms */
 
 static void a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time(void **state)
@@ -632,6 +700,9 @@ int main(void)
         cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
         cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
         cmocka_unit_test(a_reply_that_is_too_large_fails_its_query_alone),
+        cmocka_unit_test(a_reply_that_is_too_large_costs_other_queries_nothing_again),
+        cmocka_unit_test(a_key_that_was_slow_delays_no_other_again),
+        cmocka_unit_test(a_key_that_was_slow_once_is_read_with_the_others_again),
         cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
