@@ -72,6 +72,8 @@ bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, str
         return false;
     }
     links->shared->owner.measures_round_trips = true;
+    links->shared->window = links->is_resending;
+    links->is_resending = false;
     return true;
 }
 
@@ -194,6 +196,13 @@ static int64_t oldest_timeout_ms(const struct redis_link *link)
     return timeout_ms;
 }
 
+/* Behind the shared link's oldest command. */
+static bool others_wait(const struct redis_links *links)
+{
+    return redis_link_has_tasks_behind(links->shared) ||
+           links->waiting.count + links->waiting_imports.count > 0;
+}
+
 /* ---- a link that is lost ---- */
 
 /* A server closes a connection that was idle for long, perhaps just now. One that closes each
@@ -207,7 +216,10 @@ static bool may_go_on(struct redis_links *links)
     if (link->state != REDIS_LINK_READY || link->end == REDIS_LINK_BROKEN ||
         links->losses++ >= MAX_LOSSES)
         return false;
-    if (links->losses > 1 && redis_link_has_tasks_behind(link))
+    if (links->losses <= 1)
+        return true;
+    links->is_resending = true;
+    if (others_wait(links))
         return_oldest(links, link);
     return true;
 }
@@ -218,9 +230,10 @@ static bool lose_shared(struct redis_links *links, const struct error *error)
 {
     struct redis_link *link = links->shared;
     if (link->end == REDIS_LINK_TOO_LARGE && link->commands != NULL &&
-        link->commands->tasks != NULL)
+        link->commands->tasks != NULL) {
         fail_oldest(links, link, error);
-    else if (may_go_on(links))
+        links->is_resending = true;
+    } else if (may_go_on(links))
         redis_reopening_closed(&links->shared_reopening, clock_now_ms());
     else
         return false;
@@ -331,6 +344,7 @@ static void replace_shared(struct redis_links *links)
     links->standby = NULL;
     links->shared_reopening.opened_ms = links->standby_reopening.opened_ms;
     links->shared->owner.measures_round_trips = true;
+    links->shared->window = 1;
 }
 
 static bool no_answer(const struct redis_links *links, struct error *error)
@@ -350,7 +364,7 @@ static void stop_waiting(struct redis_links *links, int64_t now_ms)
 /* How long the oldest command may take before the server is asked whether it works. */
 static int64_t patience_ms(const struct redis_links *links, int64_t timeout_ms, int64_t now_ms)
 {
-    if (!redis_link_has_tasks_behind(links->shared))
+    if (!others_wait(links))
         return timeout_ms / 2;
     return clock_earlier(timeout_ms / 2, stall_ms(links, now_ms));
 }
@@ -369,7 +383,7 @@ static bool check_oldest(struct redis_links *links, int64_t now_ms, int64_t *nex
         *next_ms = clock_earlier(*next_ms, suspect_ms);
         return true;
     }
-    bool is_due = now_ms >= over_ms || redis_link_has_tasks_behind(shared);
+    bool is_due = now_ms >= over_ms || others_wait(links);
     if (is_alive(links, suspect_ms, now_ms) && is_due) {
         stop_waiting(links, now_ms);
         *next_ms = clock_earlier(*next_ms, now_ms);

@@ -11,6 +11,10 @@
  * standby, which takes the place of the shared link. A server that replies to nobody is not a
  * stall: all wait, until the deadline of the oldest command says that the connection is lost.
  *
+ * Where many stall it, or break it, each time all that is behind would be sent again. So first only
+ * one command is, and with each reply one more may be in flight: no more is sent again than was
+ * replied to.
+ *
  * When it is connected again:
  *
  *   a link that the server closed,   at once, or if it lived for less than 10 s, 250 to 2,000 ms
@@ -58,6 +62,7 @@ struct redis_links {
     struct redis_waiting waiting_isolated; /* for the isolated one */
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
     bool was_kept_back;                    /* a task in `waiting` was not sent at once */
+    bool is_resending;                     /* a command of theirs may be what the link was lost by */
     struct redis_slow_keys slow_keys;
 };
 

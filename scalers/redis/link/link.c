@@ -156,6 +156,7 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
         redis_socket_expect(&link->socket, true);
     }
     DL_APPEND(link->commands, command);
+    link->in_flight++;
     command->is_asking = link->is_asking;
     if (link->is_asking) { /* then nothing else may be sent before it */
         command->on_first_reply = on_asking;
@@ -196,6 +197,8 @@ bool redis_link_has_capacity(struct redis_link *link)
 {
     const struct redis_socket *socket = &link->socket;
     _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
+    if (link->window > 0 && link->in_flight >= link->window)
+        return false;
     return socket->end - socket->start < MAX_UNSENT ||
            (redis_link_flush(link, &ignored) && socket->end - socket->start < MAX_UNSENT);
 }
@@ -244,6 +247,8 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
     free(command);
+    link->in_flight--;
+    link->window += link->window > 0;
     if (link->commands == NULL)
         redis_socket_expect(&link->socket, false);
 }

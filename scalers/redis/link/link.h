@@ -123,6 +123,8 @@ struct redis_link {
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
+    size_t in_flight;               /* how many of them there are */
+    size_t window; /* 0, or how many there may be: it grows with each reply; the owner's */
 
     /* When. */
     int64_t progress_ms;    /* since when the oldest command is the oldest */
@@ -184,8 +186,8 @@ bool redis_link_step(struct redis_link *link, short revents, struct error *error
 struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request);
 bool redis_link_flush(struct redis_link *link, struct error *error);
 
-/* Whether more tasks are to be sent on it now. Else much waits for the server to read it, which one
- * that stands still never does: who has more keeps it until then. */
+/* Whether more tasks are to be sent on it now. Else its window is full, or much waits for the server
+ * to read it, which one that stands still never does: who has more keeps it until then. */
 bool redis_link_has_capacity(struct redis_link *link);
 
 /* For handlers of replies: the link cannot be used. The step that calls them fails, with the first
