@@ -94,12 +94,6 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
     return may_open(&links->shared_reopening, now_ms);
 }
 
-bool redis_links_isolated_is_used_up(const struct redis_links *links)
-{
-    const struct redis_link *link = links->isolated;
-    return link != NULL && link->is_of_replica && link->has_answered;
-}
-
 /* ---- their tasks ---- */
 
 void redis_links_add(struct redis_links *links, struct task *task)
@@ -166,13 +160,23 @@ static void fail_oldest(struct redis_links *links, const struct redis_link *link
     }
 }
 
-/* Those of the oldest command whose time is over. Returns when the next one's is. */
-static int64_t time_out_oldest(const struct redis_link *link, int64_t now_ms)
+/* The oldest one that somebody waits for: those before it are for the link itself. NULL: none. */
+static struct redis_command *oldest_with_tasks(const struct redis_link *link)
+{
+    struct redis_command *command = link->commands;
+    while (command != NULL && command->tasks == NULL)
+        command = command->next;
+    return command;
+}
+
+/* The command's tasks whose time is over. Returns when the next one's is. */
+static int64_t time_out(const struct redis_link *link, const struct redis_command *command,
+                        int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
     struct task *task;
     struct task *following;
-    DL_FOREACH_SAFE(link->commands->tasks, task, following) {
+    DL_FOREACH_SAFE(command->tasks, task, following) {
         int64_t deadline_ms = link->progress_ms + task->timeout_ms;
         if (now_ms < deadline_ms) {
             next_ms = clock_earlier(next_ms, deadline_ms);
@@ -184,15 +188,13 @@ static int64_t time_out_oldest(const struct redis_link *link, int64_t now_ms)
     return next_ms;
 }
 
+/* How long the oldest command may take. One without tasks has the time of those behind it. */
 static int64_t oldest_timeout_ms(const struct redis_link *link)
 {
-    int64_t timeout_ms = REDIS_CONNECT_MS;
-    const struct task *task = link->commands->tasks;
-    if (task != NULL)
-        timeout_ms = task->timeout_ms;
-    for (; task != NULL; task = task->next)
-        if (task->timeout_ms < timeout_ms)
-            timeout_ms = task->timeout_ms;
+    const struct redis_command *command = oldest_with_tasks(link);
+    int64_t timeout_ms = CLOCK_NEVER;
+    for (const struct task *task = command->tasks; task != NULL; task = task->next)
+        timeout_ms = clock_earlier(timeout_ms, task->timeout_ms);
     return timeout_ms;
 }
 
@@ -355,7 +357,7 @@ static bool no_answer(const struct redis_links *links, struct error *error)
 /* The oldest command holds up the others, or its time is over, and the server works. */
 static void stop_waiting(struct redis_links *links, int64_t now_ms)
 {
-    time_out_oldest(links->shared, now_ms);
+    time_out(links->shared, links->shared->commands, now_ms);
     return_oldest(links, links->shared);
     links->stalled_ms = now_ms;
     replace_shared(links);
@@ -437,8 +439,6 @@ static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *ne
 static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (redis_links_isolated_is_used_up(links) && !redis_link_has_tasks(links->isolated))
-        lose_isolated(links, NULL);
     struct redis_link *link = links->isolated;
     struct redis_reopening *reopening = &links->isolated_reopening;
     const char *peer = peer_of(links);
@@ -461,8 +461,9 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
             return;
         lose_isolated(links, &error);
     } else if (redis_link_has_tasks(link)) {
-        *next_ms = clock_earlier(*next_ms, time_out_oldest(link, now_ms));
-        if (link->commands->tasks == NULL) {
+        const struct redis_command *oldest = oldest_with_tasks(link);
+        *next_ms = clock_earlier(*next_ms, time_out(link, oldest, now_ms));
+        if (oldest->tasks == NULL) {
             lose_isolated(links, NULL);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }

@@ -73,10 +73,6 @@ void redis_links_done(struct redis_links *links); /* their tasks have been taken
 /* Opens the shared link. */
 bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error);
 
-/* The isolated link is there, and nothing more may be sent on it: it is of a replica, which may
- * have lost its master since ROLE was replied to. redis_links_check() opens another one. */
-bool redis_links_isolated_is_used_up(const struct redis_links *links);
-
 /* Links that do not live long are opened again after a while only. Where this is false,
  * redis_links_check() returns when. */
 bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms);

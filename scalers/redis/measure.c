@@ -80,9 +80,11 @@ static bool can_send(struct redis_link *link)
     return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_capacity(link);
 }
 
-static bool can_send_isolated(const struct redis_links *links)
+/* A node of a cluster that is a master no more redirects all that is read. */
+static void check_role(const struct redis_client *client, struct redis_link *link)
 {
-    return can_send(links->isolated) && !redis_links_isolated_is_used_up(links);
+    if (client->member.cluster == NULL)
+        redis_setup_check_role(link);
 }
 
 /* Sends what waits, on a link that is opened for it. */
@@ -93,8 +95,11 @@ static bool send_waiting(struct redis_client *client, struct error *error)
         links->was_kept_back = true;
         return true;
     }
-    if (can_send_isolated(links))
+    if (links->waiting_isolated.count > 0 && can_send(links->isolated)) {
+        if (links->isolated->has_answered || links->isolated->commands != NULL)
+            check_role(client, links->isolated); /* otherwise its role is from just now */
         send_list(client, links->isolated, &links->waiting_isolated, true);
+    }
     if (links->waiting.count + links->waiting_imports.count == 0)
         return true;
     int64_t now_ms = clock_now_ms();
@@ -105,8 +110,8 @@ static bool send_waiting(struct redis_client *client, struct error *error)
         links->was_kept_back = true;
         return true;
     }
-    if (links->shared->is_of_replica && redis_link_has_capacity(links->shared))
-        redis_setup_send_role(links->shared);
+    if (redis_link_has_capacity(links->shared))
+        check_role(client, links->shared);
     redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting.tasks);
     send_list(client, links->shared, &links->waiting, links->was_kept_back);
     links->was_kept_back = links->waiting.count > 0;
@@ -233,7 +238,7 @@ static bool can_send_any(struct redis_client *client)
     return redis_follow_master(client, now_ms) &&
            ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
                                                   : can_send(links->shared))) ||
-            (links->waiting_isolated.count > 0 && can_send_isolated(links)));
+            (links->waiting_isolated.count > 0 && can_send(links->isolated)));
 }
 
 static bool check_all(struct measuring *measuring, int64_t *next_ms, struct error *error)

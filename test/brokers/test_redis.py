@@ -343,6 +343,19 @@ def test_a_replica_that_loses_its_master_is_an_outage(client):
         answers(client, busy, 5, True)
 
 
+def test_a_master_that_is_made_a_replica_is_an_outage(client):
+    with Redis() as broker, broker.connect() as redis:
+        busy, idle = of_list(broker, "jobs", hold="1h"), of_stream(broker)
+        redis.call("RPUSH", "jobs", *range(4))
+        answers(client, busy, 4, True)
+        answers(client, idle, 0, False)
+        redis.call("REPLICAOF", "127.0.0.1", free_port())
+        wait_until(lambda: NOT_CONNECTED in unavailable(client, idle), 10, "the refusal of what was idle")
+        assert value(client, busy) == 4 and client.is_active(busy)
+        redis.call("REPLICAOF", "NO", "ONE")
+        answers(client, idle, 0, False, 20)
+
+
 def test_what_the_right_to_role_is_for(client):
     users = "\n".join(f"user {name} on >secret ~jobs -@all +llen {right}" for name, right in (("few", ""), ("enough", "+role")))
     with Redis(f"replicaof 127.0.0.1 {free_port()}\n{users}") as replica:

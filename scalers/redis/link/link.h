@@ -133,8 +133,10 @@ struct redis_link {
     bool has_answered;      /* a command with tasks was replied to */
     struct redis_ping ping; /* of one that is subscribed, whose messages come in no order */
 
-    /* setup.c writes: whose state is to be checked with what is read. */
-    bool is_of_replica;
+    /* setup.c writes. */
+    bool has_role;      /* the server says what it is */
+    bool is_of_replica; /* whose state is to be checked with what is read */
+    int64_t role_ms;    /* ROLE was sent last */
 
     /* measure.c writes, and link.c for a handler: from now on ASKING comes before each request. */
     bool is_asking;

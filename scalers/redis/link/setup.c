@@ -1,11 +1,16 @@
 #include "redis/link/setup.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #include <string.h>
 
-enum { MAX_ROLE = 20, REPLICA_STATE = 3 };
+enum {
+    MAX_ROLE = 20,
+    REPLICA_STATE = 3,
+    MASTER_MS = 1000, /* between two ROLEs to a master */
+};
 
 /* A server without a connection left replies so to whatever comes first, and hangs up. */
 static bool is_full(struct redis_link *link, const redisReply *reply)
@@ -99,6 +104,10 @@ static void check_master(struct redis_link *link, const redisReply *reply)
 static void on_role(struct redis_link *link, struct redis_command *command, const redisReply *reply)
 {
     (void)command;
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        link->has_role = true;
+        link->is_of_replica = false; /* until it says so */
+    }
     if (link->server->master_of != NULL)
         check_master(link, reply);
     else if (!is_full(link, reply))
@@ -112,9 +121,17 @@ static void on_optional(struct redis_link *link, struct redis_command *command,
     is_full(link, reply);
 }
 
-void redis_setup_send_role(struct redis_link *link)
+static void send_role(struct redis_link *link)
 {
+    link->role_ms = clock_now_ms();
     redis_link_send(link, &(struct redis_request){{"ROLE"}, on_role});
+}
+
+void redis_setup_check_role(struct redis_link *link)
+{
+    bool is_time = link->is_of_replica || clock_now_ms() >= link->role_ms + MASTER_MS;
+    if (link->has_role && is_time)
+        send_role(link);
 }
 
 void redis_setup_send(struct redis_link *link)
@@ -130,7 +147,7 @@ void redis_setup_send(struct redis_link *link)
         redis_link_send(link, &(struct redis_request){{"SELECT", database}, on_needed});
     redis_link_send(link, &(struct redis_request){{"CLIENT", "SETNAME", "backlog"}, on_optional});
     if (link->server->has_keys)
-        redis_setup_send_role(link);
+        send_role(link);
     redis_link_send(link, &(struct redis_request){{"INFO", "server"}, on_info});
     redis_link_send(link, &(struct redis_request){{"PING"}, on_ping});
 }

@@ -4,10 +4,9 @@
  *
  * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE. Any other
  * may be a replica, but not one that is not connected to its master, so far as ROLE says it. As it
- * may lose its master later, ROLE is sent again before each read.
- *
- * To a master it is not, though one that REPLICAOF demotes later is not noticed (docs/outages.md):
- * where a query hung, ROLE was the oldest command, and a busy server was taken for a dead one.
+ * may lose its master later, ROLE is sent again before each read; to a master, which REPLICAOF may
+ * demote and leave its connections, once per second. It is in front of what is read, on the same
+ * link: a reading behind it is of the server that it says.
  *
  * Threads: that of the client.
  */
@@ -23,8 +22,9 @@
 /* For link->on_connected. */
 void redis_setup_send(struct redis_link *link);
 
-/* For a link that is ready and `is_of_replica`, before what is read: where the replica has lost its
- * master since, and perhaps its data in a synchronization that failed, the link breaks. */
-void redis_setup_send_role(struct redis_link *link);
+/* For a link that is ready, before what is read, sends ROLE again where it is time: the link breaks
+ * where the server is not the master any more, or is a replica that has lost its own, and perhaps
+ * its data in a synchronization that failed. */
+void redis_setup_check_role(struct redis_link *link);
 
 #endif

@@ -659,6 +659,53 @@ static void a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query
     world_stop(&world);
 }
 
+/* As if the role had been read so long ago. */
+static void age_role(struct world *world, int64_t ms)
+{
+    ((struct redis_client *)world->client)->links.shared->role_ms -= ms;
+}
+
+/* REPLICAOF, which leaves its connections: it would read as empty once it has the new master's data.
+ */
+static void a_master_that_is_made_a_replica_is_noticed(void **state)
+{
+    enum { MASTER_MS = 1000 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .times = 1},
+                       {"ROLE", REPLICA("7\r\nconnect")}, {"LLEN", ":3\r\n"}),
+                PAIRS("a"));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    age_role(&world, MASTER_MS);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_false(world.usable);
+    assert_false(test_feed_task(world.feed, 0)->ended);
+    assert_non_null(strstr(error_text(&world.error), MISSES_DATA));
+    world_stop(&world);
+}
+
+/* Its answer to ROLE comes late: what is behind has more time than that. */
+static void a_busy_master_whose_role_is_read_again_is_waited_for(void **state)
+{
+    enum { MASTER_MS = 1000, BUSY_MS = 2500 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .times = 1},
+                       {"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .wait_ms = BUSY_MS},
+                       {"LLEN", ":3\r\n"}),
+                PAIRS("a"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    age_role(&world, MASTER_MS);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
 /* No command more than before in each round. */
 static void of_a_master_the_role_is_read_once(void **state)
 {
@@ -740,6 +787,8 @@ int main(void)
         cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query),
+        cmocka_unit_test(a_master_that_is_made_a_replica_is_noticed),
+        cmocka_unit_test(a_busy_master_whose_role_is_read_again_is_waited_for),
         cmocka_unit_test(of_a_master_the_role_is_read_once),
         cmocka_unit_test(arrays_in_arrays_have_a_limit),
     };
