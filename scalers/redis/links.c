@@ -14,6 +14,7 @@ enum {
     NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
     ALERT_MS = 5000,         /* as long */
     ISOLATED_IDLE_MS = 1000, /* then its link is closed */
+    STALLED_MS = 2000,       /* one that stalled and is silent for so long since is closed */
     MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
 
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
@@ -58,6 +59,8 @@ static struct redis_link *open_link(const struct redis_links *links, const char 
 /* Sets it to NULL; its tasks must be taken first. */
 static void close_link(struct redis_links *links, struct redis_link **link)
 {
+    if (*link == NULL)
+        return;
     redis_subscriber_forget_link(links->subscriber, *link);
     redis_link_free(TAKE(*link));
 }
@@ -276,6 +279,8 @@ bool redis_links_step(struct redis_links *links, struct redis_link *link, short 
         links->late_ms = clock_now_ms();
     if (link == links->standby)
         lose_standby(links);
+    else if (link == links->stalled)
+        close_link(links, &links->stalled);
     else if (link == links->isolated)
         lose_isolated(links, &broken);
     else if (!lose_shared(links, &broken)) {
@@ -341,9 +346,9 @@ static void replace_shared(struct redis_links *links)
 {
     redis_waiting_take_back(&links->waiting, links->shared);
     links->was_kept_back = true;
-    close_link(links, &links->shared);
-    links->shared = links->standby;
-    links->standby = NULL;
+    close_link(links, &links->stalled);
+    links->stalled = TAKE(links->shared);
+    links->shared = TAKE(links->standby);
     links->shared_reopening.opened_ms = links->standby_reopening.opened_ms;
     links->shared->owner.measures_round_trips = true;
     links->shared->window = 1;
@@ -414,6 +419,20 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
     return !redis_link_has_tasks(shared) || check_oldest(links, now_ms, next_ms, error);
 }
 
+/* Nobody waits for its replies. */
+static void check_stalled(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
+{
+    const struct redis_link *link = links->stalled;
+    if (link == NULL)
+        return;
+    int64_t late_ms =
+        link->commands == NULL ? CLOCK_NEVER : link->progress_ms + STALLED_MS;
+    if (link->subscriptions == 0 || !link->is_tracking_confirmed || now_ms >= late_ms)
+        close_link(links, &links->stalled);
+    else
+        *next_ms = clock_earlier(*next_ms, late_ms);
+}
+
 /* It is kept for the next stall, or closed. */
 static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
 {
@@ -467,7 +486,9 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
             lose_isolated(links, NULL);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }
-    } else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
+    } else if (link->subscriptions > 0)
+        return;
+    else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
         lose_isolated(links, NULL);
     else
         *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
@@ -487,6 +508,8 @@ static void leave_former_peer(struct redis_links *links)
         return;
     if (is_elsewhere(links->standby, peer))
         close_link(links, &links->standby);
+    if (is_elsewhere(links->stalled, peer))
+        close_link(links, &links->stalled);
     if (is_elsewhere(links->isolated, peer))
         lose_isolated(links, NULL);
 }
@@ -497,6 +520,7 @@ bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_
     leave_former_peer(links);
     if (!check_shared(links, now_ms, next_ms, error))
         return false;
+    check_stalled(links, now_ms, next_ms);
     check_standby(links, now_ms, next_ms);
     check_isolated(links, now_ms, next_ms);
     return true;
@@ -515,6 +539,7 @@ void redis_links_done(struct redis_links *links)
     redis_link_free(links->shared);
     redis_link_free(links->standby);
     redis_link_free(links->isolated);
+    redis_link_free(links->stalled);
 }
 
 void redis_links_close_all(struct redis_links *links)
@@ -528,8 +553,8 @@ void redis_links_close_all(struct redis_links *links)
         redis_waiting_take_back(&links->waiting_isolated, links->isolated);
         close_link(links, &links->isolated);
     }
-    if (links->standby != NULL)
-        close_link(links, &links->standby);
+    close_link(links, &links->standby);
+    close_link(links, &links->stalled);
     redis_subscriber_reset(links->subscriber);
     links->was_kept_back = true;
     links->losses = 0;

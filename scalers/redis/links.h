@@ -3,12 +3,14 @@
  * on which tasks are sent; the isolated one, for tasks that were slow or timed out last; and the
  * standby. The last two are opened when they are needed, to the address that the shared link is
  * connected to, and closed once that is another one: a name may lead to another server by then.
+ * What was read on the shared or the isolated link may be subscribed to, which ends with the link.
  *
  * Redis has no request numbers: a late reply holds up all that was sent behind it on the same
  * connection. The shared link stalls where its oldest command has been without a reply for longer
  * than usual, while another link, the standby, gets replies to what it sent later: the server
  * works, so it is this command. Its tasks are isolated; what is behind is sent again on the
- * standby, which takes the place of the shared link. A server that replies to nobody is not a
+ * standby, which takes the place of the shared link. The one that stalled stays open where there
+ * are subscriptions to what was read on it, unless its server does not reply even late. A server that replies to nobody is not a
  * stall: all wait, until the deadline of the oldest command says that the connection is lost.
  *
  * Where many stall it, or break it, each time all that is behind would be sent again. So first only
@@ -53,6 +55,7 @@ struct redis_links {
     struct redis_link *shared;   /* NULL: none, it is opened again */
     struct redis_link *standby;  /* NULL: none */
     struct redis_link *isolated; /* NULL: none */
+    struct redis_link *stalled;  /* was shared until it did; NULL: none */
     struct redis_reopening shared_reopening, standby_reopening, isolated_reopening;
     int64_t stalled_ms; /* when the shared link did last; 0: never */
     size_t losses;      /* of shared links in a row that replied to no task */

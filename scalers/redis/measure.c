@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 /* A client has so many links at most, with those to Sentinels: lists begin with room for them. */
-enum { OWN_LINKS = 4, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
+enum { OWN_LINKS = 5, CLIENT_LINKS = OWN_LINKS + REDIS_MAX_SENTINELS };
 
 /* Where its owner has a link that is polled: before it is its turn, what the others have received
  * may close it, or have another one opened there. */
@@ -98,6 +98,8 @@ static bool send_waiting(struct redis_client *client, struct error *error)
     if (links->waiting_isolated.count > 0 && can_send(links->isolated)) {
         if (links->isolated->has_answered || links->isolated->commands != NULL)
             check_role(client, links->isolated); /* otherwise its role is from just now */
+        redis_subscriber_prepare(&client->subscriber, links->isolated,
+                                 links->waiting_isolated.tasks);
         send_list(client, links->isolated, &links->waiting_isolated, true);
     }
     if (links->waiting.count + links->waiting_imports.count == 0)
@@ -173,6 +175,7 @@ static void list_links(struct measuring *measuring)
         add_polled(polled, client, &client->links.shared);
         add_polled(polled, client, &client->links.standby);
         add_polled(polled, client, &client->links.isolated);
+        add_polled(polled, client, &client->links.stalled);
         add_polled(polled, client, &client->subscriber.link);
         for (size_t i = 0; i < count; i++)
             add_polled(polled, client, sentinels[i]);

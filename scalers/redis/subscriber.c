@@ -24,7 +24,6 @@ void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_ser
 static void close_link(struct redis_subscriber *subscriber)
 {
     redis_link_free(TAKE(subscriber->link));
-    subscriber->tracked = NULL;
 }
 
 void redis_subscriber_done(struct redis_subscriber *subscriber)
@@ -106,22 +105,28 @@ static void open_link(struct redis_subscriber *subscriber, const char *address, 
         refuse_all(subscriber, error_text(&error));
 }
 
+/* What is read on the link is reported to the subscriber's present one. */
+static bool is_tracked(const struct redis_subscriber *subscriber, const struct redis_link *link)
+{
+    return subscriber->link != NULL && link->tracked_for == subscriber->link->number;
+}
+
 static void on_tracking(struct redis_link *link, struct redis_command *command,
                         const redisReply *reply)
 {
     (void)command;
     struct redis_subscriber *subscriber = link->owner.subscriber;
-    if (link != subscriber->tracked)
+    if (!is_tracked(subscriber, link))
         return;
-    subscriber->is_tracking_confirmed = true;
+    link->is_tracking_confirmed = true;
     if (reply->type == REDIS_REPLY_ERROR)
         refuse_all(subscriber, reply->str);
 }
 
 static void track(struct redis_subscriber *subscriber, struct redis_link *link)
 {
-    subscriber->tracked = link;
-    subscriber->is_tracking_confirmed = false;
+    link->tracked_for = subscriber->link->number;
+    link->is_tracking_confirmed = false;
     redis_link_send(
         link, &(struct redis_request){
                   {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
@@ -144,7 +149,7 @@ void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_
         now_ms >= subscriber->reopening.at_ms)
         open_link(subscriber, address, now_ms);
     if (subscriber->link != NULL && subscriber->link->state == REDIS_LINK_READY &&
-        subscriber->tracked != link)
+        !is_tracked(subscriber, link))
         track(subscriber, link);
 }
 
@@ -171,15 +176,15 @@ static void on_caching(struct redis_link *link, struct redis_command *command,
 
 /* Whether the task's reading is to be tracked; else says why it cannot be, where it never can on
  * this link. */
-static bool subscribe(struct redis_subscriber *subscriber, const struct redis_link *link,
+static bool subscribe(struct redis_subscriber *subscriber, struct redis_link *link,
                       const char *const *keys, struct task *task)
 {
     if (!task_wants_subscription(task))
         return false;
     if (link->is_asking) /* it is soon to be read there without, or elsewhere */
         return false;
-    if (subscriber->tracked == link) {
-        redis_subscriptions_add(&subscriber->subscriptions, keys, &task->notifier);
+    if (is_tracked(subscriber, link)) {
+        redis_subscriptions_add(&subscriber->subscriptions, keys, &task->notifier, link);
         return true;
     }
     if (error_is_set(&subscriber->refusal))
@@ -221,14 +226,10 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
 void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
                                   const struct redis_link *link)
 {
-    if (subscriber->tracked != link || link == NULL)
-        return;
-    if (!subscriber->is_tracking_confirmed) {
+    if (is_tracked(subscriber, link) && !link->is_tracking_confirmed)
         refuse_all(subscriber, "no reply to CLIENT TRACKING");
-        return;
-    }
-    subscriber->tracked = NULL;
-    redis_subscriptions_lose_all(&subscriber->subscriptions);
+    else
+        redis_subscriptions_lose_link(&subscriber->subscriptions, link);
 }
 
 void redis_subscriber_reset(struct redis_subscriber *subscriber)

@@ -27,8 +27,6 @@ struct redis_subscriber {
     struct redis_server *server;
     struct redis_link *link; /* NULL: none */
     struct redis_subscriptions subscriptions;
-    struct redis_link *tracked; /* whose reads are reported; NULL: none */
-    bool is_tracking_confirmed;
     /* Why there is no link; none where it was lost: it is opened again soon. */
     struct error refusal;
     char id[24]; /* CLIENT ID of the link */
@@ -39,8 +37,8 @@ struct redis_subscriber {
 void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server);
 void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nobody */
 
-/* Before tasks are sent on the link that measures: opens the subscriber's where one of them needs
- * it, and has its reads tracked once it is there. */
+/* Before tasks are sent on a link that measures: opens the subscriber's where one of them needs it,
+ * and has the link's reads tracked once it is there. */
 void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
                               const struct task *tasks);
 
@@ -58,8 +56,8 @@ struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscr
                                                  const char *const *keys, struct task *const *tasks,
                                                  size_t count);
 
-/* The link is about to be closed: what it has read is not reported any more, and is subscribed to
- * again by one measurement each. */
+/* A link that measures is about to be closed: what was read on it is not reported any more, and is
+ * subscribed to again by one measurement each. */
 void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
                                   const struct redis_link *link);
 

@@ -17,6 +17,7 @@ struct subscription_key {
 
 struct redis_subscription {
     struct notifier notifier;
+    struct redis_link *link;
     int64_t at_ms;     /* 0: no time */
     UT_hash_handle hh; /* by notifier.id */
     size_t count;
@@ -58,16 +59,23 @@ static struct redis_subscribed_key *add_key(struct redis_subscriptions *subscrip
 }
 
 void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
-                             const struct notifier *notifier)
+                             const struct notifier *notifier, struct redis_link *link)
 {
-    if (find(subscriptions, notifier->id) != NULL)
+    struct redis_subscription *found = find(subscriptions, notifier->id);
+    if (found != NULL) {
+        found->link->subscriptions--;
+        found->link = link;
+        link->subscriptions++;
         return;
+    }
     size_t count = 0;
     while (keys[count] != NULL)
         count++;
     struct redis_subscription *added = memory_new(sizeof(*added) + count * sizeof(*added->keys));
     added->notifier = *notifier;
+    added->link = link;
     added->count = count;
+    link->subscriptions++;
     for (size_t i = 0; i < count; i++) {
         struct subscription_key *waiting = &added->keys[i];
         waiting->subscription = added;
@@ -90,6 +98,7 @@ size_t redis_subscriptions_bytes(const char *const *keys)
 static void take_away(struct redis_subscriptions *subscriptions, struct redis_subscription *gone)
 {
     HASH_DELETE(hh, subscriptions->all, gone);
+    gone->link->subscriptions--;
     for (size_t i = 0; i < gone->count; i++) {
         struct redis_subscribed_key *key = gone->keys[i].key;
         DL_DELETE(key->waiting, &gone->keys[i]);
@@ -191,13 +200,29 @@ void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions)
         notify(subscriptions, subscriptions->all);
 }
 
+static void lose(struct redis_subscriptions *subscriptions, struct redis_subscription *lost)
+{
+    struct notifier notifier = lost->notifier;
+    take_away(subscriptions, lost);
+    notifier_lose(&notifier);
+}
+
 void redis_subscriptions_lose_all(struct redis_subscriptions *subscriptions)
 {
-    while (subscriptions->all != NULL) {
-        struct notifier notifier = subscriptions->all->notifier;
-        take_away(subscriptions, subscriptions->all);
-        notifier_lose(&notifier);
-    }
+    while (subscriptions->all != NULL)
+        lose(subscriptions, subscriptions->all);
+}
+
+void redis_subscriptions_lose_link(struct redis_subscriptions *subscriptions,
+                                   const struct redis_link *link)
+{
+    struct redis_subscription *subscription;
+    struct redis_subscription *following;
+    if (link->subscriptions == 0)
+        return;
+    HASH_ITER(hh, subscriptions->all, subscription, following)
+        if (subscription->link == link)
+            lose(subscriptions, subscription);
 }
 
 void redis_subscriptions_done(struct redis_subscriptions *subscriptions)

@@ -1,5 +1,6 @@
 /*
- * Which notifiers wait for a change of which keys, or for a time.
+ * Which notifiers wait for a change of which keys, or for a time. Changes are reported as long as
+ * the link is open that the keys were read on.
  *
  * Threads: that of the client.
  */
@@ -7,6 +8,7 @@
 #define BACKLOG_SCALERS_REDIS_SUBSCRIPTIONS_H
 
 #include "measure/task.h"
+#include "redis/link/link.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,9 +22,10 @@ struct redis_subscriptions {
 };
 
 /* The names, which end with NULL, are copied. A notifier that waits already still waits for the
- * keys that it came with. */
+ * keys that it came with, which have been read on this link now. The link is lost before it is
+ * freed: redis_subscriptions_lose_link(). */
 void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
-                             const struct notifier *notifier);
+                             const struct notifier *notifier, struct redis_link *link);
 /* The memory of one of these keys, if no other has any of them. */
 size_t redis_subscriptions_bytes(const char *const *keys);
 void redis_subscriptions_remove(struct redis_subscriptions *subscriptions, uint64_t notifier_id);
@@ -45,7 +48,10 @@ void redis_subscriptions_notify_lost(struct redis_subscriptions *subscriptions,
 bool redis_subscriptions_notify_one(struct redis_subscriptions *subscriptions,
                                     uint64_t notifier_id);
 void redis_subscriptions_notify_all(struct redis_subscriptions *subscriptions);
-void redis_subscriptions_lose_all(struct redis_subscriptions *subscriptions); /* notifier_lose() */
+/* notifier_lose() of all, or of those of a link. */
+void redis_subscriptions_lose_all(struct redis_subscriptions *subscriptions);
+void redis_subscriptions_lose_link(struct redis_subscriptions *subscriptions,
+                                   const struct redis_link *link);
 
 void redis_subscriptions_done(struct redis_subscriptions *subscriptions);
 

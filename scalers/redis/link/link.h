@@ -138,6 +138,11 @@ struct redis_link {
     bool is_of_replica; /* whose state is to be checked with what is read */
     int64_t role_ms;    /* ROLE was sent last */
 
+    /* subscriber.c writes. */
+    uint64_t tracked_for; /* changes of what is read are reported to that link of it; 0: to none */
+    bool is_tracking_confirmed;
+    size_t subscriptions; /* subscriptions.c writes: those that end with the link */
+
     /* measure.c writes, and link.c for a handler: from now on ASKING comes before each request. */
     bool is_asking;
 };

@@ -430,8 +430,10 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     world_stop(&world);
 }
 
+/* One that was replaced, and stays silent. */
 static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
 {
+    enum { SILENT_MS = 3000 };
     (void)state;
     struct world world;
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
@@ -439,9 +441,60 @@ static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
     struct trigger *trigger = &world.triggers[world.count++];
     *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    test_feed_stay(world.feed, SILENT_MS);
     world_run(&world);
     assert_ended(world.feed, 1, TASK_TIMED_OUT);
     assert_int_equal(world.lost, 1);
+    world_stop(&world);
+}
+
+/* The server has its reads on record until the connection that stalled is closed. */
+static void subscriptions_outlive_a_stall(void **state)
+{
+    enum { LATE_MS = 500, STAY_MS = 1000 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"LLEN late", ":0\r\n", .wait_ms = LATE_MS, .connection = 1},
+                       {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    for (size_t i = 1; i < 3; i++) {
+        struct trigger *trigger = &world.triggers[world.count++];
+        *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName",
+                                                   i == 1 ? "late" : "behind"));
+        test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    }
+    test_feed_stay(world.feed, STAY_MS);
+    world_run(&world);
+    assert_ended(world.feed, 1, TASK_ANSWERED);
+    assert_int_equal(test_feed_task(world.feed, 1)->returned, 1);
+    assert_int_equal(world.lost, 0);
+    redis_peer_push(&world.peer, CHANGED("4\r\njobs"));
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    test_feed_stay(world.feed, STAY_MS);
+    world_run(&world);
+    assert_int_equal(world.notified, 1);
+    assert_int_equal(world.lost, 0);
+    world_stop(&world);
+}
+
+/* Where it is read, on a connection of its own. */
+static void a_query_that_is_isolated_is_subscribed_to(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    subscribe(&world, 0);
+    redis_peer_push(&world.peer, CHANGED("4\r\njobs"));
+    test_feed_again(world.feed);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    test_feed_stay(world.feed, 100);
+    world_run(&world);
+    assert_int_equal(world.notified, 1);
+    assert_int_equal(world.lost, 0);
     world_stop(&world);
 }
 
@@ -778,6 +831,8 @@ int main(void)
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
+        cmocka_unit_test(subscriptions_outlive_a_stall),
+        cmocka_unit_test(a_query_that_is_isolated_is_subscribed_to),
         cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
         cmocka_unit_test(an_ended_subscription_does_not_notify),

@@ -1,6 +1,7 @@
 /* Whom a change of a key, or a time, notifies. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "redis/link/link.h"
 #include "redis/subscriptions.h"
 #include "scalers/trigger.h"
 
@@ -21,11 +22,12 @@ static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
     (void)state;
     uint64_t notified[5] = {0};
     struct redis_subscriptions subscriptions = {0};
+    struct redis_link link = {0};
     static const char *const keys[] = {"a", "b", "a", "c", "c"};
     for (uint64_t id = 1; id < 5; id++) {
         const struct notifier notifier = {count_notifications, notified, id};
-        redis_subscriptions_add(&subscriptions, PAIRS(keys[id]), &notifier);
-        redis_subscriptions_add(&subscriptions, PAIRS("another"), &notifier);
+        redis_subscriptions_add(&subscriptions, PAIRS(keys[id]), &notifier, &link);
+        redis_subscriptions_add(&subscriptions, PAIRS("another"), &notifier, &link);
     }
     redis_subscriptions_remove(&subscriptions, 3);
     redis_subscriptions_remove(&subscriptions, 3);
@@ -39,6 +41,7 @@ static void a_change_notifies_each_subscriber_of_its_key_once(void **state)
     const uint64_t expected[] = {0, 1, 1, 0, 1};
     assert_memory_equal(notified, expected, sizeof(expected));
     redis_subscriptions_done(&subscriptions);
+    assert_int_equal(link.subscriptions, 0);
 }
 
 static void each_key_of_a_subscriber_and_its_time_notify_it_once(void **state)
@@ -46,9 +49,11 @@ static void each_key_of_a_subscriber_and_its_time_notify_it_once(void **state)
     (void)state;
     uint64_t notified[5] = {0};
     struct redis_subscriptions subscriptions = {0};
+    struct redis_link link = {0};
     for (uint64_t id = 1; id < 5; id++) {
         const struct notifier notifier = {count_notifications, notified, id};
-        redis_subscriptions_add(&subscriptions, PAIRS("a", id == 4 ? "d" : "b", "c"), &notifier);
+        redis_subscriptions_add(&subscriptions, PAIRS("a", id == 4 ? "d" : "b", "c"), &notifier,
+                                &link);
     }
     assert_true(redis_subscriptions_notify_due(&subscriptions, 1000) == CLOCK_NEVER);
     redis_subscriptions_set_time(&subscriptions, 9, 5);
@@ -68,6 +73,7 @@ static void each_key_of_a_subscriber_and_its_time_notify_it_once(void **state)
     assert_memory_equal(notified, expected, sizeof(expected));
     assert_null(subscriptions.keys);
     redis_subscriptions_done(&subscriptions);
+    assert_int_equal(link.subscriptions, 0);
 }
 
 int main(void)
