@@ -23,13 +23,6 @@ enum { REDIS_MAX_WARNED = 32 }; /* groups that the log names */
 
 struct redis_cluster;
 
-/* What a node of a cluster has more than another client (redis/cluster/cluster.h). */
-struct redis_member {
-    struct redis_cluster *cluster; /* NULL: the client is of none */
-    struct error failure;          /* why it cannot be used, until it is connected again */
-    int64_t wanted_ms;             /* when a task failed for it last */
-};
-
 struct redis_client {
     struct redis_server server;
     struct redis_sentinels *sentinels; /* who name the server; NULL: none */
@@ -40,7 +33,12 @@ struct redis_client {
     int64_t server_clock_ms;           /* what to add to clock_now_ms() for the server's time */
     uint64_t warned[REDIS_MAX_WARNED]; /* hashes of the groups whose consumers are not known */
     size_t warned_count;
-    struct redis_member member;
+
+    /* Of one that outlives its server's failure. */
+    struct error failure; /* why it cannot be used, until it is connected again */
+    int64_t wanted_ms;    /* when a task failed for it last */
+
+    struct redis_cluster *cluster;    /* NULL: it is of none */
     struct redis_client *prev, *next; /* utlist, of the cluster */
 };
 
@@ -49,5 +47,27 @@ void redis_client_init(struct redis_client *client);
 
 /* As struct scaler has it. */
 void redis_client_disconnect(void *client);
+
+/*
+ * Where the server fails, a client ends with it. Not so where somebody else may name another server
+ * soon, Sentinels or the nodes of a Cluster: its tasks fail, as do those that come, until it is
+ * connected again, which is tried for a minute after it was wanted last.
+ */
+
+/* Takes the error. */
+void redis_client_fail(struct redis_client *client, struct error *error);
+
+/* True: it has failed, and still cannot be used. */
+bool redis_client_has_failed(struct redis_client *client);
+
+/* The task waits for a link, or fails. */
+void redis_client_add(struct redis_client *client, struct task *task);
+
+/* Connects where it is time, or lowers *next_ms to when it is. False: it failed. */
+bool redis_client_retry(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
+                        struct error *error);
+
+/* It has failed, and is being connected again, or soon: somebody must wait for it. */
+bool redis_client_is_reconnecting(const struct redis_client *client);
 
 #endif

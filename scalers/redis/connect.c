@@ -19,9 +19,19 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
     if (redis_sentinels_master(client->sentinels, &host, &port, &ignored) &&
         (port != client->server.port || !text_equal(host, client->server.host))) {
         redis_links_reset(&client->links);
+        error_done(&client->failure);
         redis_server_set_address(&client->server, host, port);
         client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     }
+    return true;
+}
+
+bool redis_lose_master(struct redis_client *client, struct error *error)
+{
+    if (client->sentinels == NULL || !redis_sentinels_answer(client->sentinels))
+        return false;
+    redis_client_fail(client, error);
+    redis_sentinels_ask_again(client->sentinels);
     return true;
 }
 

@@ -27,4 +27,9 @@ bool redis_connect_to_master(const void *connection_options, int64_t deadline_ms
  * nothing may be sent until then. */
 bool redis_follow_master(struct redis_client *client, int64_t now_ms);
 
+/* The server has failed. Where there are Sentinels, which may name another master, they are asked
+ * at once, and the client's tasks fail until there is one; takes the error. False: there are none,
+ * or none of them answers. */
+bool redis_lose_master(struct redis_client *client, struct error *error);
+
 #endif

@@ -19,8 +19,9 @@
  *
  * When it is connected again:
  *
- *   a link that the server closed,   at once, or if it lived for less than 10 s, 250 to 2,000 ms
- *   a node of a cluster that failed  after it was opened (struct redis_reopening, link.h)
+ *   a link that the server closed    at once, or if it lived for less than 10 s, 250 to 2,000 ms
+ *   a node or master that failed,    after it was opened (struct redis_reopening, link.h)
+ *     and may be named by others
  *   the subscriber's, refused        after 10 s (retry_ms, subscriber.c)
  *   a Sentinel's                     1 s after it was opened (retry_ms, sentinel.c)
  *   any other client that failed     by the engine, as a connection of any source

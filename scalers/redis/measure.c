@@ -44,13 +44,22 @@ static struct redis_client *clients_of(const struct measuring *measuring)
     return measuring->cluster == NULL ? measuring->client : measuring->cluster->clients;
 }
 
+/* While Sentinels are being asked it is not known whether the server that failed is still meant. */
+static void add_task(struct redis_client *client, struct task *task)
+{
+    if (redis_follow_master(client, clock_now_ms()))
+        redis_client_add(client, task);
+    else
+        redis_links_add(&client->links, task);
+}
+
 static void take_tasks(struct measuring *measuring, struct feed *feed)
 {
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         if (measuring->cluster != NULL)
             redis_cluster_route(measuring->cluster, task);
         else
-            redis_links_add(&measuring->client->links, task);
+            add_task(measuring->client, task);
     }
 }
 
@@ -83,7 +92,7 @@ static bool can_send(struct redis_link *link)
 /* A node of a cluster that is a master no more redirects all that is read. */
 static void check_role(const struct redis_client *client, struct redis_link *link)
 {
-    if (client->member.cluster == NULL)
+    if (client->cluster == NULL)
         redis_setup_check_role(link);
 }
 
@@ -123,11 +132,11 @@ static bool send_waiting(struct redis_client *client, struct error *error)
     return true;
 }
 
-/* A cluster does without the client. False: there is no other. */
+/* False: nobody can name another server. */
 static bool lose(struct measuring *measuring, struct redis_client *client, struct error *error)
 {
     if (measuring->cluster == NULL)
-        return false;
+        return redis_lose_master(client, error);
     redis_cluster_lose(measuring->cluster, client, error);
     return true;
 }
@@ -230,7 +239,9 @@ static bool check_client(struct redis_client *client, int64_t now_ms, int64_t *n
 {
     *next_ms = clock_earlier(*next_ms, redis_subscriber_check(&client->subscriber, now_ms));
     *next_ms = clock_earlier(*next_ms, redis_sentinels_check(client->sentinels, now_ms));
-    return redis_links_check(&client->links, now_ms, next_ms, error);
+    return redis_links_check(&client->links, now_ms, next_ms, error) &&
+           (!redis_follow_master(client, now_ms) ||
+            redis_client_retry(client, now_ms, next_ms, error));
 }
 
 static bool can_send_any(struct redis_client *client)
@@ -261,7 +272,7 @@ static bool check_all(struct measuring *measuring, int64_t *next_ms, struct erro
 
 static bool has_work(const struct redis_client *client)
 {
-    return redis_links_have_tasks(&client->links) ||
+    return redis_links_have_tasks(&client->links) || redis_client_is_reconnecting(client) ||
            redis_subscriber_is_needed(&client->subscriber);
 }
 

@@ -219,6 +219,25 @@ static void request_again(struct redis_sentinels *sentinels, struct sentinel *se
         open_link(sentinel, now_ms);
 }
 
+bool redis_sentinels_answer(const struct redis_sentinels *sentinels)
+{
+    size_t i = 0;
+    while (i < sentinels->count &&
+           (sentinels->all[i].answered_ms == 0 || sentinels->all[i].lost_ms != 0))
+        i++;
+    return i < sentinels->count;
+}
+
+/* Those that are not subscribed yet are being asked. */
+void redis_sentinels_ask_again(struct redis_sentinels *sentinels)
+{
+    for (size_t i = 0; i < sentinels->count; i++) {
+        const struct redis_link *link = sentinels->all[i].link;
+        if (link != NULL && link->state == REDIS_LINK_READY)
+            request_again(sentinels, &sentinels->all[i]);
+    }
+}
+
 bool redis_sentinels_step(struct redis_sentinels *sentinels, const struct redis_link *link,
                           short revents)
 {

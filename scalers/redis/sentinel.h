@@ -2,7 +2,8 @@
  * The Sentinels of a connection: which server is the master, as those say that have the highest
  * config-epoch. All that are listed are asked, and one that answers is enough; a dead one is tried
  * again each second. Each has one connection, which is subscribed to +switch-master. It is made
- * again to ask once that comes, and each minute, as SENTINEL REMOVE and MONITOR are not reported.
+ * again to ask once that comes, or the master fails, and each minute, as SENTINEL REMOVE and
+ * MONITOR are not reported.
  *
  * What a Sentinel has said counts until it says something else: a master of an older epoch is not
  * believed. Where it has been lost for three minutes, and others answer, it counts no more: with
@@ -47,6 +48,12 @@ void redis_sentinels_receive(struct redis_sentinels *sentinels);
 
 /* Connects, again where it is time, and pings. Returns when to call it again. */
 int64_t redis_sentinels_check(struct redis_sentinels *sentinels, int64_t now_ms);
+
+/* One at least did the last time. */
+bool redis_sentinels_answer(const struct redis_sentinels *sentinels);
+
+/* The master that they named has failed. */
+void redis_sentinels_ask_again(struct redis_sentinels *sentinels);
 
 /* False: one is being asked whose answer may be another master; never for long. */
 bool redis_sentinels_are_settled(const struct redis_sentinels *sentinels, int64_t now_ms);

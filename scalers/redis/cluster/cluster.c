@@ -12,11 +12,10 @@
 #include <utlist.h>
 
 enum {
-    REFRESH_MS = 1000,     /* between two readings of the map, at least */
-    WANTED_MS = 60 * 1000, /* a node that failed is tried again without tasks, too */
-    ALL_MS = 5000,         /* to read the map */
-    MAX_WORDS = 100,       /* of a node's, in an error */
-    MAX_MOVES = 4,         /* of a slot between two readings of the map */
+    REFRESH_MS = 1000, /* between two readings of the map, at least */
+    ALL_MS = 5000,     /* to read the map */
+    MAX_WORDS = 100,   /* of a node's, in an error */
+    MAX_MOVES = 4,     /* of a slot between two readings of the map */
 };
 
 /* The only way to have the map read again: it is what the loop waits for. */
@@ -47,7 +46,7 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     if (client != NULL)
         return client;
     client = memory_new(sizeof(*client));
-    client->member.cluster = cluster;
+    client->cluster = cluster;
     redis_client_init(client);
     client->links.limits_replies = true;
     client->links.requests = cluster->requests;
@@ -61,56 +60,11 @@ static struct redis_client *client_of(struct redis_cluster *cluster, const struc
     return client;
 }
 
-static bool is_trying(const struct redis_client *client)
-{
-    return client->links.shared != NULL && client->links.shared->state != REDIS_LINK_READY;
-}
-
-/* Forgets the failure of a node that is connected again. True: it still cannot be used. */
-static bool check_failure(struct redis_client *client)
-{
-    if (client->links.shared != NULL && client->links.shared->state == REDIS_LINK_READY)
-        error_done(&client->member.failure);
-    return error_is_set(&client->member.failure);
-}
-
-/* It has failed, and its keys were wanted lately: who asks again finds it connected, if it can be.
- */
-static bool is_retried(const struct redis_client *client, int64_t now_ms)
-{
-    return client->links.shared == NULL && error_is_set(&client->member.failure) &&
-           now_ms < client->member.wanted_ms + WANTED_MS;
-}
-
-/* Returns when to try again. */
-static int64_t retry(struct redis_client *client, int64_t now_ms)
-{
-    _cleanup_(error_done) struct error error = {0};
-    if (!redis_links_may_open_shared(&client->links, now_ms))
-        return client->links.shared_reopening.at_ms;
-    if (!redis_links_open_shared(&client->links, now_ms + REDIS_CONNECT_MS, &error))
-        redis_cluster_lose(client->member.cluster, client, &error);
-    return now_ms;
-}
-
-/* What the node's failure says, at once; it is connected to again meanwhile. */
-static void fail_fast(struct redis_client *client, struct task *task)
-{
-    doubt(client->member.cluster);
-    client->member.wanted_ms = clock_now_ms();
-    task_fail(task, &client->member.failure);
-}
-
+/* Who asks again finds it connected, if it can be. */
 void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *client,
                         struct error *error)
 {
-    int64_t now_ms = clock_now_ms();
-    redis_links_close_all(&client->links);
-    if (redis_links_have_waiting(&client->links))
-        client->member.wanted_ms = now_ms;
-    redis_links_fail_waiting(&client->links, error);
-    error_done(&client->member.failure);
-    error_move(&client->member.failure, error);
+    redis_client_fail(client, error);
     doubt(cluster);
 }
 
@@ -139,10 +93,9 @@ static const struct redis_node *owner_of(const struct redis_cluster *cluster, si
 static void give(struct redis_cluster *cluster, const struct redis_node *owner, struct task *task)
 {
     struct redis_client *client = client_of(cluster, owner);
-    if (check_failure(client))
-        fail_fast(client, task);
-    else
-        redis_links_add(&client->links, task);
+    if (redis_client_has_failed(client))
+        doubt(cluster);
+    redis_client_add(client, task);
 }
 
 void redis_cluster_route(struct redis_cluster *cluster, struct task *task)
@@ -274,7 +227,7 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
 static void redirect(struct redis_link *link, struct task *task, bool is_import, uint16_t to)
 {
     struct redis_client *from = link->owner.self;
-    struct redis_cluster *cluster = from->member.cluster;
+    struct redis_cluster *cluster = from->cluster;
     const struct redis_node *node = &cluster->map->nodes[to];
     size_t slot = redis_slot_of(key_of(cluster, task));
     bool may =
@@ -292,8 +245,8 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
         return;
     }
     struct redis_client *client = client_of(cluster, node);
-    if (check_failure(client))
-        fail_fast(client, task);
+    if (redis_client_has_failed(client))
+        give(cluster, node, task);
     else
         redis_waiting_add(&client->links.waiting_imports, task);
 }
@@ -303,7 +256,7 @@ bool redis_cluster_redirect(struct redis_link *link, struct task *task, const re
     static const char *const doubts[] = {"CLUSTERDOWN ", "TRYAGAIN ", "LOADING ", "READONLY ",
                                          "MASTERDOWN "};
     struct redis_client *client = link->owner.self;
-    struct redis_cluster *cluster = client->member.cluster;
+    struct redis_cluster *cluster = client->cluster;
     if (cluster == NULL)
         return false;
     for (size_t i = 0; i < ARRAY_LENGTH(doubts); i++)
@@ -349,17 +302,6 @@ static bool any_works(const struct redis_cluster *cluster)
     return client != NULL;
 }
 
-/* Connects again to nodes that failed. Returns when the next one is to be. */
-static int64_t retry_all(struct redis_cluster *cluster, int64_t now_ms)
-{
-    int64_t next_ms = CLOCK_NEVER;
-    struct redis_client *client;
-    DL_FOREACH(cluster->clients, client)
-        if (check_failure(client) && is_retried(client, now_ms))
-            next_ms = clock_earlier(next_ms, retry(client, now_ms));
-    return next_ms;
-}
-
 /* A subscribed key may move without an error: nobody reads it meanwhile. */
 static bool is_map_wanted(const struct redis_cluster *cluster, int64_t now_ms)
 {
@@ -374,7 +316,7 @@ static void request_map(struct redis_cluster *cluster, int64_t now_ms)
 {
     for (size_t i = 0; i < cluster->map->count; i++) {
         struct redis_client *client = find_client(cluster, &cluster->map->nodes[i]);
-        cluster->map->nodes[i].is_failing = client != NULL && check_failure(client);
+        cluster->map->nodes[i].is_failing = client != NULL && redis_client_has_failed(client);
     }
     redis_discovery_request(&cluster->discovery, cluster->is_doubtful, now_ms, now_ms + ALL_MS);
     cluster->is_doubtful = cluster->was_unreadable = false;
@@ -400,7 +342,6 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
                          struct error *error)
 {
     struct redis_discovery *discovery = &cluster->discovery;
-    *next_ms = clock_earlier(*next_ms, retry_all(cluster, now_ms));
     bool is_wanted = is_map_wanted(cluster, now_ms);
     if (!discovery->is_requesting && is_wanted && now_ms >= discovery->requested_ms + REFRESH_MS)
         request_map(cluster, now_ms);
@@ -423,11 +364,7 @@ bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t 
 
 bool redis_cluster_is_busy(const struct redis_cluster *cluster)
 {
-    const struct redis_client *client = cluster->clients;
-    int64_t now_ms = clock_now_ms();
-    while (client != NULL && !is_trying(client) && !is_retried(client, now_ms))
-        client = client->next;
-    return client != NULL || cluster->is_doubtful || cluster->discovery.is_requesting;
+    return cluster->is_doubtful || cluster->discovery.is_requesting;
 }
 
 /* ---- connecting ---- */

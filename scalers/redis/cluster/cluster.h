@@ -8,10 +8,9 @@
  * to. That is once per second at most; of which node, discovery.h says. A doubt keeps the loop at
  * work until the map is read.
  *
- * A node that fails fails its own keys, at once until it can be connected to again, which is tried
- * for a minute after they were wanted last. Keys whose slot nobody has wait for the next map, and
- * fail where it does not say whose it is, either. Where a slot is moved, so are its keys'
- * subscriptions.
+ * A node that fails fails its own keys, at once until it can be connected to again (client.h).
+ * Keys whose slot nobody has wait for the next map, and fail where it does not say whose it is,
+ * either. Where a slot is moved, so are its keys' subscriptions.
  *
  * Any node is trusted to name others, as any Sentinel is to name the master: they get the password,
  * too, which it has itself.
@@ -46,13 +45,13 @@ struct redis_cluster {
     struct redis_link_budget link_budget;
     struct redis_discovery discovery;
     struct redis_slot_map *map;
-    uint8_t moves[REDIS_SLOTS];   /* of a slot's owner since the map was read */
-    struct redis_client *clients; /* utlist: of the nodes that were needed */
+    uint8_t moves[REDIS_SLOTS];            /* of a slot's owner since the map was read */
+    struct redis_client *clients;          /* utlist: of the nodes that were needed */
     const struct redis_requests *requests; /* set when it measures */
     struct redis_waiting waiting; /* for the next map: in this one nobody has their slots */
-    bool is_doubtful;     /* the map: it is to be read, and the loop goes on until it is */
-    bool was_unreadable;  /* no node had it the last time */
-    bool has_moved;       /* a slot, since it was read */
+    bool is_doubtful;             /* the map: it is to be read, and the loop goes on until it is */
+    bool was_unreadable;          /* no node had it the last time */
+    bool has_moved;               /* a slot, since it was read */
 };
 
 /* As struct scaler has them; connecting ends with a map. */
@@ -78,7 +77,7 @@ void redis_cluster_lose(struct redis_cluster *cluster, struct redis_client *clie
 bool redis_cluster_check(struct redis_cluster *cluster, int64_t now_ms, int64_t *next_ms,
                          struct error *error);
 
-/* The map is being read, or a node tried, or soon to be: somebody must wait for it. */
+/* The map is being read, or soon to be: somebody must wait for it. */
 bool redis_cluster_is_busy(const struct redis_cluster *cluster);
 
 #endif

@@ -46,6 +46,7 @@ struct world {
     struct redis_line sentinel_lines[SENTINELS][LINES + 1];
     size_t sentinels_count;
     bool is_stopped[SENTINELS];
+    bool is_master_stopped[MASTERS];
     char *texts[TEXTS];
     size_t texts_count;
     struct fast_time_peer time;
@@ -133,7 +134,8 @@ static int64_t work(void *context)
     if (world->on_time != NULL)
         next_ms = world->at_ms;
     for (size_t i = 0; i < MASTERS; i++)
-        next_ms = clock_earlier(next_ms, redis_peer_work(&world->masters[i]));
+        if (!world->is_master_stopped[i])
+            next_ms = clock_earlier(next_ms, redis_peer_work(&world->masters[i]));
     for (size_t i = 0; i < world->sentinels_count; i++)
         if (!world->is_stopped[i])
             next_ms = clock_earlier(next_ms, redis_peer_work(&world->sentinels[i]));
@@ -159,6 +161,12 @@ static void stop_sentinel(struct world *world, size_t sentinel)
 {
     redis_peer_stop(&world->sentinels[sentinel]);
     world->is_stopped[sentinel] = true;
+}
+
+static void stop_master(struct world *world, size_t master)
+{
+    redis_peer_stop(&world->masters[master]);
+    world->is_master_stopped[master] = true;
 }
 
 static bool connects(struct world *world)
@@ -190,14 +198,20 @@ static void free_feed(struct world *world)
     world->feed = NULL;
 }
 
-/* How long the list is, at whichever master. */
-static double measure(struct world *world)
+/* Whether the client is still of use. */
+static bool run_feed(struct world *world)
 {
     free_feed(world);
     world->feed = test_feed_new(&scaler_redis_sentinel);
     test_feed_add(world->feed, world->trigger.options.query, (struct notifier){0});
     test_feed_set_timeout(world->feed, LONG_MS);
-    if (!test_feed_run(world->feed, world->client, LONG_MS, &world->error))
+    return test_feed_run(world->feed, world->client, LONG_MS, &world->error);
+}
+
+/* How long the list is, at whichever master. */
+static double measure(struct world *world)
+{
+    if (!run_feed(world))
         fail_msg("%s", error_text(&world->error));
     assert_ended(world->feed, 0, TASK_ANSWERED);
     return test_feed_task(world->feed, 0)->reading.waiting;
@@ -218,7 +232,8 @@ static void world_stop(struct world *world)
         scaler_redis_sentinel.disconnect(world->client);
     free_feed(world);
     for (size_t i = 0; i < MASTERS; i++)
-        redis_peer_stop(&world->masters[i]);
+        if (!world->is_master_stopped[i])
+            redis_peer_stop(&world->masters[i]);
     for (size_t i = 0; i < world->sentinels_count; i++)
         if (!world->is_stopped[i])
             redis_peer_stop(&world->sentinels[i]);
@@ -479,6 +494,67 @@ static void what_is_in_flight_at_the_former_master_is_sent_to_the_new_one(void *
     world_stop(&world);
 }
 
+/* The Sentinel names the one that is gone once more, while it finds out. */
+static void the_successor_of_a_master_that_was_killed_is_read_soon(void **state)
+{
+    enum { PAUSE_MS = 100, SOON_MS = 2 * RETRY_MS };
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 1, 0);
+    names_master(&world, 0, 2, 1, 0);
+    names_master(&world, 0, 0, 2, 1);
+    connect_client(&world);
+    assert_true(measure(&world) == 1);
+    fast_time_pass(RETRY_MS);
+    stop_master(&world, 0);
+    int64_t start_ms = clock_now_ms();
+    size_t failures = 0;
+    while (run_feed(&world) && test_feed_task(world.feed, 0)->outcome == TASK_FAILED) {
+        assert_in_range(clock_now_ms() - start_ms, 0, SOON_MS);
+        fast_time_pass(PAUSE_MS);
+        failures++;
+    }
+    assert_waiting(world.feed, 0, 2);
+    assert_true(failures > 1);
+    world_stop(&world);
+}
+
+/* +switch-master was missed, as where the Sentinel's connection was just being made again. */
+static void sentinels_are_asked_as_soon_as_the_master_fails(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 1, 0);
+    names_master(&world, 0, 0, 2, 1);
+    connect_client(&world);
+    assert_true(measure(&world) == 1);
+    fast_time_pass(RETRY_MS);
+    stop_master(&world, 0);
+    assert_true(run_feed(&world));
+    assert_ended(world.feed, 0, TASK_FAILED);
+    int64_t start_ms = clock_now_ms();
+    assert_true(measure(&world) == 2);
+    assert_int_equal(clock_now_ms(), start_ms);
+    world_stop(&world);
+}
+
+/* Then there is nobody to name another one. */
+static void a_client_whose_master_and_sentinels_are_gone_is_of_no_use(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 0, 1, 0);
+    connect_client(&world);
+    assert_true(measure(&world) == 1);
+    stop_sentinel(&world, 0);
+    stop_master(&world, 0);
+    assert_false(run_feed(&world));
+    world_stop(&world);
+}
+
 static void push_often(struct world *world)
 {
     enum { INTERVAL_MS = 100 };
@@ -619,6 +695,9 @@ int main(void)
         cmocka_unit_test(the_former_master_is_measured_where_the_sentinel_does_not_answer_again),
         cmocka_unit_test(a_failover_right_behind_the_reply_to_subscribe_is_noticed),
         cmocka_unit_test(what_is_in_flight_at_the_former_master_is_sent_to_the_new_one),
+        cmocka_unit_test(the_successor_of_a_master_that_was_killed_is_read_soon),
+        cmocka_unit_test(sentinels_are_asked_as_soon_as_the_master_fails),
+        cmocka_unit_test(a_client_whose_master_and_sentinels_are_gone_is_of_no_use),
         cmocka_unit_test(a_sentinel_that_reports_failovers_without_end_is_asked_once_per_second),
         cmocka_unit_test(another_master_is_found_within_a_minute_without_a_failover),
         cmocka_unit_test(nothing_is_held_up_while_a_sentinel_is_asked_once_per_minute),
