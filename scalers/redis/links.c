@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "redis/client.h"
 #include "redis/link/setup.h"
 
 #include <utlist.h>
@@ -14,7 +13,7 @@ enum {
     NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
     ALERT_MS = 5000,         /* as long */
     ISOLATED_IDLE_MS = 1000, /* then its link is closed */
-    STALLED_MS = 2000,       /* one that stalled and is silent for so long since is closed */
+    PING_MS = 5000,          /* where nothing is sent, and for the reply */
     MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
 
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
@@ -36,17 +35,18 @@ static void note_key(struct redis_links *links, const struct task *task, bool is
 
 static void note_duration(struct redis_link *link, const struct redis_command *command)
 {
-    struct redis_client *client = link->owner.self;
-    note_key(&client->links, command->tasks, command->duration_ms >= slow_ms(&client->links));
+    struct redis_links *links = link->owner.links;
+    note_key(links, command->tasks, command->duration_ms >= slow_ms(links));
 }
 
 /* ---- opening and closing ---- */
 
 /* NULL: it failed. */
-static struct redis_link *open_link(const struct redis_links *links, const char *address,
+static struct redis_link *open_link(struct redis_links *links, const char *address,
                                     int64_t deadline_ms, struct error *error)
 {
     struct redis_link_owner owner = {.self = links->client,
+                                     .links = links,
                                      .subscriber = links->subscriber,
                                      .on_connected = redis_setup_send,
                                      .on_duration = note_duration};
@@ -324,6 +324,27 @@ static void on_ping(struct redis_link *link, struct redis_command *command, cons
     (void)reply; /* one of any kind will do */
 }
 
+static void send_ping(struct redis_link *link)
+{
+    _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
+    redis_link_send(link, &(struct redis_request){{"PING"}, on_ping});
+    redis_link_flush(link, &ignored);
+}
+
+/* One on which nobody waits for a reply, but changes of what was read on it are reported as long as
+ * the connection exists: something on the way may have closed it. */
+static bool is_silent(struct redis_link *link, int64_t now_ms, int64_t *next_ms)
+{
+    if (link->subscriptions == 0 || redis_link_has_tasks(link))
+        return false;
+    if (link->commands == NULL && now_ms >= link->replied_ms + PING_MS)
+        send_ping(link);
+    bool is_pinged = link->commands != NULL;
+    int64_t at_ms = (is_pinged ? link->progress_ms : link->replied_ms) + PING_MS;
+    *next_ms = clock_earlier(*next_ms, at_ms);
+    return now_ms >= at_ms;
+}
+
 /* Whether the server has replied on another link since then. */
 static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms)
 {
@@ -334,11 +355,8 @@ static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms
         return false;
     if (standby->replied_ms >= since_ms)
         return true;
-    if (standby->commands == NULL) {
-        _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
-        redis_link_send(standby, &(struct redis_request){{"PING"}, on_ping});
-        redis_link_flush(standby, &ignored);
-    }
+    if (standby->commands == NULL)
+        send_ping(standby);
     return false;
 }
 
@@ -416,21 +434,18 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
     }
     if (shared->state != REDIS_LINK_READY)
         return redis_link_check(shared, now_ms, next_ms, error);
-    return !redis_link_has_tasks(shared) || check_oldest(links, now_ms, next_ms, error);
+    if (redis_link_has_tasks(shared))
+        return check_oldest(links, now_ms, next_ms, error);
+    if (is_silent(shared, now_ms, next_ms))
+        close_link(links, &links->shared);
+    return true;
 }
 
-/* Nobody waits for its replies. */
 static void check_stalled(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
 {
     const struct redis_link *link = links->stalled;
-    if (link == NULL)
-        return;
-    int64_t late_ms =
-        link->commands == NULL ? CLOCK_NEVER : link->progress_ms + STALLED_MS;
-    if (link->subscriptions == 0 || !link->is_tracking_confirmed || now_ms >= late_ms)
+    if (link != NULL && (link->subscriptions == 0 || is_silent(links->stalled, now_ms, next_ms)))
         close_link(links, &links->stalled);
-    else
-        *next_ms = clock_earlier(*next_ms, late_ms);
 }
 
 /* It is kept for the next stall, or closed. */
@@ -486,9 +501,10 @@ static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
             lose_isolated(links, NULL);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }
-    } else if (link->subscriptions > 0)
-        return;
-    else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
+    } else if (link->subscriptions > 0) {
+        if (is_silent(link, now_ms, next_ms))
+            lose_isolated(links, NULL);
+    } else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
         lose_isolated(links, NULL);
     else
         *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);

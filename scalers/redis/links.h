@@ -10,8 +10,9 @@
  * than usual, while another link, the standby, gets replies to what it sent later: the server
  * works, so it is this command. Its tasks are isolated; what is behind is sent again on the
  * standby, which takes the place of the shared link. The one that stalled stays open where there
- * are subscriptions to what was read on it, unless its server does not reply even late. A server that replies to nobody is not a
- * stall: all wait, until the deadline of the oldest command says that the connection is lost.
+ * are subscriptions to what was read on it, unless there is no reply even late. A server that
+ * replies to nobody is not a stall: all wait, until the deadline of the oldest command says that
+ * the connection is lost.
  *
  * Where many stall it, or break it, each time all that is behind would be sent again. So first only
  * one command is, and with each reply one more may be in flight: no more is sent again than was
@@ -66,7 +67,7 @@ struct redis_links {
     struct redis_waiting waiting_isolated; /* for the isolated one */
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
     bool was_kept_back;                    /* a task in `waiting` was not sent at once */
-    bool is_resending;                     /* a command of theirs may be what the link was lost by */
+    bool is_resending; /* the shared link was lost, perhaps by what is in `waiting` */
     struct redis_slow_keys slow_keys;
 };
 

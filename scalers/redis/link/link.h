@@ -22,6 +22,7 @@
 
 struct redis_link;
 struct redis_command;
+struct redis_links;
 struct redis_subscriber;
 
 /* Handles a reply, which is freed after it. It ends the command's tasks, or moves them to another
@@ -97,6 +98,7 @@ struct redis_ping {
 /* Who opens a link, and what it is for. */
 struct redis_link_owner {
     void *self;
+    struct redis_links *links;           /* which it is one of; NULL: of none */
     struct redis_subscriber *subscriber; /* of what the link reads; NULL: none is */
     /* Sends the commands to set the link up, which is ready once all are replied to. */
     void (*on_connected)(struct redis_link *link);
@@ -193,8 +195,8 @@ bool redis_link_step(struct redis_link *link, short revents, struct error *error
 struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request);
 bool redis_link_flush(struct redis_link *link, struct error *error);
 
-/* Whether more tasks are to be sent on it now. Else its window is full, or much waits for the server
- * to read it, which one that stands still never does: who has more keeps it until then. */
+/* Whether more tasks are to be sent on it now. Else its window is full, or much waits for the
+ * server to read it, which one that stands still never does: who has more keeps it until then. */
 bool redis_link_has_capacity(struct redis_link *link);
 
 /* For handlers of replies: the link cannot be used. The step that calls them fails, with the first

@@ -433,7 +433,7 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
 /* One that was replaced, and stays silent. */
 static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
 {
-    enum { SILENT_MS = 3000 };
+    enum { SILENT_MS = 6000 };
     (void)state;
     struct world world;
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
@@ -478,6 +478,35 @@ static void subscriptions_outlive_a_stall(void **state)
     assert_int_equal(world.notified, 1);
     assert_int_equal(world.lost, 0);
     world_stop(&world);
+}
+
+/* As if nothing had been received for so long on the connection that measures. */
+static void age_shared(struct world *world, int64_t ms)
+{
+    ((struct redis_client *)world->client)->links.shared->replied_ms -= ms;
+}
+
+/* Something on the way has closed the connection that the keys were read on. */
+static void subscriptions_of_a_connection_that_is_gone_are_lost(void **state)
+{
+    enum { IDLE_MS = 10 * 1000, STAY_MS = 6000 };
+    (void)state;
+    for (int is_gone = 0; is_gone <= 1; is_gone++) {
+        struct world world;
+        world_start(&world,
+                    SCRIPT(SUBSCRIBABLE, {"PING", "+PONG\r\n", .times = 2},
+                           {"PING", is_gone ? "" : "+PONG\r\n", .connection = 1},
+                           {"PING", "*2\r\n$4\r\npong\r\n$0\r\n\r\n"}, {"LLEN", ":0\r\n"}),
+                    PAIRS("jobs"));
+        subscribe(&world, 0);
+        age_shared(&world, IDLE_MS);
+        test_feed_task(world.feed, 0)->task.notifier.id = 0;
+        test_feed_stay(world.feed, STAY_MS);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_int_equal(world.lost, is_gone);
+        world_stop(&world);
+    }
 }
 
 /* Where it is read, on a connection of its own. */
@@ -718,8 +747,7 @@ static void age_role(struct world *world, int64_t ms)
     ((struct redis_client *)world->client)->links.shared->role_ms -= ms;
 }
 
-/* REPLICAOF, which leaves its connections: it would read as empty once it has the new master's data.
- */
+/* By REPLICAOF, which leaves its connections; it may read as empty then. */
 static void a_master_that_is_made_a_replica_is_noticed(void **state)
 {
     enum { MASTER_MS = 1000 };
@@ -832,6 +860,7 @@ int main(void)
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
         cmocka_unit_test(subscriptions_outlive_a_stall),
+        cmocka_unit_test(subscriptions_of_a_connection_that_is_gone_are_lost),
         cmocka_unit_test(a_query_that_is_isolated_is_subscribed_to),
         cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
