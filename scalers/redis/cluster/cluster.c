@@ -221,7 +221,10 @@ static bool may_follow(struct redis_cluster *cluster, size_t slot, const struct 
         return true;
     cluster->map->owners[slot] = to;
     cluster->has_moved = true;
-    return cluster->moves[slot]++ < MAX_MOVES;
+    if (cluster->moves[slot] == MAX_MOVES)
+        return false;
+    cluster->moves[slot]++;
+    return true;
 }
 
 static void redirect(struct redis_link *link, struct task *task, bool is_import, uint16_t to)
