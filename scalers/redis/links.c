@@ -33,10 +33,12 @@ static void note_key(struct redis_links *links, const struct task *task, bool is
     redis_slow_keys_note(&links->slow_keys, links->requests->key_of(task), is_slow);
 }
 
-static void note_duration(struct redis_link *link, const struct redis_command *command)
+static bool was_slow(struct redis_link *link, const struct redis_command *command)
 {
     struct redis_links *links = link->owner.links;
-    note_key(links, command->tasks, command->duration_ms >= slow_ms(links));
+    bool is_slow = command->duration_ms >= slow_ms(links);
+    note_key(links, command->tasks, is_slow);
+    return is_slow;
 }
 
 /* ---- opening and closing ---- */
@@ -49,7 +51,7 @@ static struct redis_link *open_link(struct redis_links *links, const char *addre
                                      .links = links,
                                      .subscriber = links->subscriber,
                                      .on_connected = redis_setup_send,
-                                     .on_duration = note_duration};
+                                     .was_slow = was_slow};
     if (links->limits_replies)
         owner.reply_limit =
             (struct redis_reply_limit){REDIS_LATE_MS, links->late_ms + LATE_AGAIN_MS};
@@ -573,6 +575,7 @@ void redis_links_close_all(struct redis_links *links)
     close_link(links, &links->stalled);
     redis_subscriber_reset(links->subscriber);
     links->was_kept_back = true;
+    links->is_resending = false;
     links->losses = 0;
     links->stalled_ms = 0;
 }

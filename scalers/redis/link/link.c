@@ -222,14 +222,29 @@ static void call_handler(struct redis_link *link, struct redis_command *command,
     link->is_asking = false;
 }
 
+static bool is_last_reply(const struct redis_command *command)
+{
+    return command->on_first_reply == NULL && command->queued_replies == 0;
+}
+
+static void note_progress(struct redis_link *link, struct redis_command *command, int64_t now_ms)
+{
+    int64_t ms = now_ms - link->progress_ms;
+    bool is_round_trip =
+        link->was_idle && (link->owner.measures_round_trips || link->state != REDIS_LINK_READY);
+    command->duration_ms += ms;
+    bool was_slow = link->owner.was_slow != NULL && command->tasks != NULL &&
+                    is_last_reply(command) && link->owner.was_slow(link, command);
+    if (is_round_trip && !was_slow)
+        redis_server_add_round_trip(link->server, ms);
+    link->was_idle = false;
+    link->progress_ms = now_ms;
+}
+
 static void handle_oldest(struct redis_link *link, const redisReply *reply, int64_t now_ms)
 {
     struct redis_command *command = link->commands;
-    if (link->was_idle && (link->owner.measures_round_trips || link->state != REDIS_LINK_READY))
-        redis_server_add_round_trip(link->server, now_ms - link->progress_ms);
-    link->was_idle = false;
-    command->duration_ms += now_ms - link->progress_ms;
-    link->progress_ms = now_ms;
+    note_progress(link, command, now_ms);
     if (command->on_first_reply != NULL) {
         redis_on_reply *on_first_reply = TAKE(command->on_first_reply);
         on_first_reply(link, command, reply);
@@ -242,8 +257,6 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
         return;
     }
     link->has_answered = link->has_answered || command->tasks != NULL;
-    if (link->owner.on_duration != NULL && command->tasks != NULL)
-        link->owner.on_duration(link, command);
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
     free(command);
