@@ -96,39 +96,51 @@ static void check_role(const struct redis_client *client, struct redis_link *lin
         redis_setup_check_role(link);
 }
 
-/* Sends what waits, on a link that is opened for it. */
+static void send_isolated(struct redis_client *client)
+{
+    struct redis_links *links = &client->links;
+    struct redis_link *link = links->isolated;
+    if (links->waiting_isolated.count == 0 || !can_send(link))
+        return;
+    if (link->has_answered || link->commands != NULL)
+        check_role(client, link); /* otherwise its role is from just now */
+    redis_subscriber_prepare(&client->subscriber, link, links->waiting_isolated.tasks);
+    send_list(client, link, &links->waiting_isolated, true);
+}
+
+static void send_shared(struct redis_client *client)
+{
+    struct redis_links *links = &client->links;
+    struct redis_link *link = links->shared;
+    if (redis_link_has_capacity(link))
+        check_role(client, link);
+    redis_subscriber_prepare(&client->subscriber, link, links->waiting.tasks);
+    send_list(client, link, &links->waiting, links->was_kept_back);
+    links->was_kept_back = links->waiting.count > 0;
+    link->is_asking = true;
+    send_list(client, link, &links->waiting_imports, true);
+    link->is_asking = false;
+}
+
+/* Sends what waits, on a link that is opened for it. False: it cannot be opened. */
 static bool send_waiting(struct redis_client *client, struct error *error)
 {
     struct redis_links *links = &client->links;
-    if (!redis_follow_master(client, clock_now_ms())) {
+    int64_t now_ms = clock_now_ms();
+    if (!redis_follow_master(client, now_ms)) {
         links->was_kept_back = true;
         return true;
     }
-    if (links->waiting_isolated.count > 0 && can_send(links->isolated)) {
-        if (links->isolated->has_answered || links->isolated->commands != NULL)
-            check_role(client, links->isolated); /* otherwise its role is from just now */
-        redis_subscriber_prepare(&client->subscriber, links->isolated,
-                                 links->waiting_isolated.tasks);
-        send_list(client, links->isolated, &links->waiting_isolated, true);
-    }
+    send_isolated(client);
     if (links->waiting.count + links->waiting_imports.count == 0)
         return true;
-    int64_t now_ms = clock_now_ms();
     if (links->shared == NULL && redis_links_may_open_shared(links, now_ms) &&
         !redis_links_open_shared(links, now_ms + REDIS_CONNECT_MS, error))
         return false;
-    if (links->shared == NULL || links->shared->state != REDIS_LINK_READY) {
+    if (links->shared != NULL && links->shared->state == REDIS_LINK_READY)
+        send_shared(client);
+    else
         links->was_kept_back = true;
-        return true;
-    }
-    if (redis_link_has_capacity(links->shared))
-        check_role(client, links->shared);
-    redis_subscriber_prepare(&client->subscriber, links->shared, links->waiting.tasks);
-    send_list(client, links->shared, &links->waiting, links->was_kept_back);
-    links->was_kept_back = links->waiting.count > 0;
-    links->shared->is_asking = true;
-    send_list(client, links->shared, &links->waiting_imports, true);
-    links->shared->is_asking = false;
     return true;
 }
 
