@@ -1,0 +1,246 @@
+/* NATS JetStream: what is known of streams, consumers and their subjects, and what is refused. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "nats_jetstream/client/configs.h"
+#include "nats_jetstream/client/connection.h"
+#include "nats_jetstream/client/subscriber.h"
+#include "scalers/nats_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+static enum nats_configs_state find_subjects(struct nats_configs *configs, int consumer,
+                                             int64_t now_ms, struct error *error)
+{
+    const struct nats_subject_list *list;
+    _cleanup_(memory_free) char *name = text_format("consumer-%d", consumer);
+    const struct nats_query query = {.stream = "orders", .consumer = name};
+    error_done(error);
+    return nats_configs_find_or_request_subjects(configs, &query, now_ms, &list, error);
+}
+
+static void reply_with_subjects(struct nats_configs *configs, uint64_t number, size_t length)
+{
+    enum { MAX_SUBJECTS = 64 };
+    struct text reply = {0};
+    natsMsg *message = NULL;
+    for (int i = 0; i < MAX_SUBJECTS; i++)
+        text_addf(&reply, "%s\"%0*d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", (int)length,
+                  i);
+    text_add(&reply, "]}}");
+    assert_int_equal(natsMsg_Create(&message, "x", NULL, reply.bytes, (int)reply.length), NATS_OK);
+    assert_true(nats_configs_take(configs, number, message));
+    natsMsg_Destroy(message);
+    text_done(&reply);
+}
+
+static void reply_to_subjects(struct nats_configs *configs, uint64_t number, const char *reply)
+{
+    natsMsg *message = NULL;
+    assert_int_equal(natsMsg_Create(&message, "x", NULL, reply, (int)strlen(reply)), NATS_OK);
+    assert_true(nats_configs_take(configs, number, message));
+    natsMsg_Destroy(message);
+}
+
+#define API_ERROR(code) "{\"error\":{\"code\":503,\"err_code\":" code "}}"
+
+/* Consumers come and go, and a tenant may give each as many subjects as it likes. */
+static void subjects_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { SHORT = 10, LONG = 1000, MANY = 30000, AGED_MS = 61 * 1000 };
+    static const struct {
+        size_t length;
+        int min, max;
+    } rows[] = {{0, 20000, MANY - 1}, {SHORT, 500, 4000}, {LONG, 20, 100}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+        struct nats_configs *configs = nats_configs_new(&connection);
+        struct error error = {0};
+        int count = 0;
+        find_subjects(configs, 0, 0, &error);
+        reply_with_subjects(configs, 1, 1); /* the stream's */
+        while (count < MANY && find_subjects(configs, count, 0, &error) == NATS_CONFIGS_REQUESTED) {
+            uint64_t number = connection.last_number;
+            if (rows[i].length > 0)
+                reply_with_subjects(configs, number, rows[i].length);
+            else
+                reply_to_subjects(configs, number, API_ERROR("10008"));
+            if (find_subjects(configs, count, 0, &error) == NATS_CONFIGS_IMPOSSIBLE)
+                break;
+            count++;
+        }
+        assert_in_range(count, rows[i].min, rows[i].max);
+        assert_non_null(strstr(error_text(&error), rows[i].length > 0 ? "memory" : "5 MiB"));
+        if (rows[i].length == 0)
+            assert_int_equal(find_subjects(configs, MANY, 0, &error), NATS_CONFIGS_IMPOSSIBLE);
+        find_subjects(configs, MANY, AGED_MS, &error); /* the stream's are requested again */
+        assert_int_equal(find_subjects(configs, MANY, AGED_MS, &error), NATS_CONFIGS_REQUESTED);
+        nats_configs_free(configs);
+        error_done(&error);
+    }
+}
+
+/* While a leader is elected, the members of its group answer with an error. */
+static void an_election_leaves_the_subjects_known(void **state)
+{
+    enum { AGED_MS = 61 * 1000, LATER_MS = 2000, SECOND_MS = 1000 };
+    (void)state;
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_configs *configs = nats_configs_new(&connection);
+    struct error error = {0};
+    int64_t now_ms = 0;
+
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
+    reply_with_subjects(configs, 1, 1); /* the stream's */
+    reply_to_subjects(configs, 2, API_ERROR("10008"));
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
+    assert_int_equal(connection.last_number, 2);
+    now_ms += LATER_MS;
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
+    assert_int_equal(connection.last_number, 3);
+    reply_to_subjects(configs, 3, "{\"config\":{}}");
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_KNOWN);
+
+    now_ms += AGED_MS;
+    assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_KNOWN);
+    assert_int_equal(connection.last_number, 5);
+    for (uint64_t number = 4; number <= 5; number++)
+        reply_to_subjects(configs, number, API_ERROR("10008"));
+    assert_int_equal(find_subjects(configs, 1, now_ms + SECOND_MS, &error), NATS_CONFIGS_KNOWN);
+    assert_int_equal(connection.last_number, 5);
+    assert_int_equal(find_subjects(configs, 1, now_ms + LATER_MS, &error), NATS_CONFIGS_KNOWN);
+    assert_int_equal(connection.last_number, 7);
+
+    reply_to_subjects(configs, 7, API_ERROR("10014"));
+    assert_int_equal(find_subjects(configs, 1, now_ms + LATER_MS, &error), NATS_CONFIGS_IMPOSSIBLE);
+    assert_non_null(strstr(error_text(&error), "does not exist"));
+    assert_int_equal(connection.last_number, 7);
+    nats_configs_free(configs);
+    error_done(&error);
+}
+
+static void whether_a_stream_has_one_replica_is_requested_again(void **state)
+{
+    enum { MINUTE_MS = 60 * 1000, RETRY_MS = 10 * 1000 };
+    (void)state;
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_configs *configs = nats_configs_new(&connection);
+    const struct nats_query query = {.stream = "orders", .consumer = "workers"};
+    static const struct {
+        int64_t wait_ms;
+        enum nats_configs_state before;
+        const char *reply;
+        enum nats_configs_state after;
+    } rows[] = {
+        {0, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":1}}", NATS_CONFIGS_KNOWN},
+        {MINUTE_MS, NATS_CONFIGS_KNOWN, NULL, NATS_CONFIGS_KNOWN},
+        {1, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":3}}", NATS_CONFIGS_IMPOSSIBLE},
+        {MINUTE_MS + 1, NATS_CONFIGS_REQUESTED, "{}", NATS_CONFIGS_IMPOSSIBLE},
+        {RETRY_MS, NATS_CONFIGS_IMPOSSIBLE, NULL, NATS_CONFIGS_IMPOSSIBLE},
+        {1, NATS_CONFIGS_REQUESTED, "{\"config\":{\"num_replicas\":1}}", NATS_CONFIGS_KNOWN},
+    };
+    int64_t now_ms = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct error error = {0};
+        now_ms += rows[i].wait_ms;
+        assert_int_equal(
+            nats_configs_find_or_request_single_replica(configs, &query, now_ms, &error),
+            rows[i].before);
+        if (rows[i].reply != NULL)
+            reply_to_subjects(configs, connection.last_number, rows[i].reply);
+        error_done(&error);
+        assert_int_equal(
+            nats_configs_find_or_request_single_replica(configs, &query, now_ms, &error),
+            rows[i].after);
+        error_done(&error);
+    }
+    nats_configs_free(configs);
+}
+
+static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
+{
+    (void)state;
+    struct nats_subscriber subscriber = {0};
+    static const char *const words[] = {
+        "Permissions Violation for Subscription to \"orders.>\"",
+        "Permissions Violation for Publish to \"$JS.API.INFO\"",
+        "Permissions Violation for Subscription to \"orders",
+        "Permissions Violation",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++) {
+        struct nats_refusal refusal = nats_refusal_parse(words[i]);
+        nats_subscriber_deny(&subscriber, &refusal);
+        assert_null(subscriber.subjects);
+        nats_refusal_done(&refusal);
+    }
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+/* As of a user who may subscribe to inboxes only. It takes no longer than to subscribe did. */
+static void each_of_many_refused_subjects_is_found_at_once(void **state)
+{
+    enum { MANY = 5000 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"", NULL}), PAIRS("a"));
+    struct nats_client_connection *connection = nats_client_connection_open(
+        world.triggers[0].options.connection, clock_now_ms() + LONG_MS, &world.error);
+    assert_non_null(connection);
+    struct nats_configs *configs = nats_configs_new(connection);
+    struct nats_subscriber subscriber = {.configs = configs, .connection = connection};
+    struct error error = {0};
+    double start = cpu_seconds();
+    for (int i = 0; i < MANY; i++) {
+        _cleanup_(memory_free) char *name = text_format("consumer-%d", i);
+        _cleanup_(memory_free) char *reply =
+            text_format("{\"config\":{\"filter_subject\":\"jobs.%d\"}}", i);
+        const struct nats_query query = {.stream = "orders", .consumer = name};
+        struct task task = {.query = &query,
+                            .notifier = {on_notify, &world, (uint64_t)i + 1, NULL}};
+        find_subjects(configs, i, clock_now_ms(), &error);
+        if (i == 0)
+            reply_to_subjects(configs, 1, "{\"config\":{\"subjects\":[\"jobs.>\"]}}");
+        reply_to_subjects(configs, connection->last_number, reply);
+        assert_true(nats_subscriber_subscribe(&subscriber, &task));
+    }
+    double subscribed = cpu_seconds();
+    for (int i = MANY - 1; i >= 0; i--) {
+        _cleanup_(memory_free) char *words =
+            text_format("Permissions Violation for Subscription to \"jobs.%d\"", i);
+        struct nats_refusal refusal = nats_refusal_parse(words);
+        nats_subscriber_deny(&subscriber, &refusal);
+        nats_refusal_done(&refusal);
+    }
+    double refused = cpu_seconds();
+    assert_null(subscriber.queries);
+    assert_in_range(notifications(&world), MANY, 2 * MANY);
+    assert_true(refused - subscribed < 2 * (subscribed - start));
+    nats_subscriber_done(&subscriber);
+    nats_configs_free(configs);
+    error_done(&error);
+    world_stop(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
+        cmocka_unit_test(an_election_leaves_the_subjects_known),
+        cmocka_unit_test(whether_a_stream_has_one_replica_is_requested_again),
+        cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
+        cmocka_unit_test(each_of_many_refused_subjects_is_found_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
