@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "measure/scaler.h"
 #include "scalers/ended.h"
-#include "scalers/nats_fixture.h"
+#include "scalers/nats_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,32 +21,32 @@ static void the_zero_of_a_new_leader_is_requested_again(void **state)
 {
     enum { NEW_LEADER_MS = 500, SHORT_MS = 300 };
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT({OF("a"), LED_BY("nats-1", "5"), .times = 1},
-                       {OF("a"), LED_BY("nats-2", "0"), .times = 1},
-                       {OF("a"), LED_BY("nats-2", "6"), .times = 1},
-                       {OF("a"), LED_BY("nats-1", "0")}, {OF("b"), INFO("1")}),
-                PAIRS("a", "b"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT({OF("a"), LED_BY("nats-1", "5"), .times = 1},
+                            {OF("a"), LED_BY("nats-2", "0"), .times = 1},
+                            {OF("a"), LED_BY("nats-2", "6"), .times = 1},
+                            {OF("a"), LED_BY("nats-1", "0")}, {OF("b"), INFO("1")}),
+                     PAIRS("a", "b"));
     test_feed_set_timeout(world.feed, LONG_MS);
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 0, 5);
     int64_t start_ms = clock_now_ms();
     test_feed_again(world.feed);
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 0, 6);
     assert_in_range(clock_now_ms() - start_ms, NEW_LEADER_MS, LONG_MS);
     assert_int_equal(test_feed_task(world.feed, 1)->order, 1);
 
     test_feed_set_timeout(world.feed, SHORT_MS);
     test_feed_again(world.feed);
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "has a new leader");
     test_feed_again(world.feed);
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 0, 0);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void any_other_zero_counts_at_once(void **state)
@@ -63,16 +63,17 @@ static void any_other_zero_counts_at_once(void **state)
          0}, /* in no cluster */
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct world world;
-        world_start(&world, SCRIPT({OF("a"), rows[i].first, .times = 1}, {OF("a"), rows[i].second}),
-                    PAIRS("a"));
+        struct nats_world world;
+        nats_world_start(&world,
+                         SCRIPT({OF("a"), rows[i].first, .times = 1}, {OF("a"), rows[i].second}),
+                         PAIRS("a"));
         test_feed_set_timeout(world.feed, LONG_MS);
-        world_run(&world);
+        nats_world_run(&world);
         test_feed_again(world.feed);
-        world_run(&world);
+        nats_world_run(&world);
         assert_waiting(world.feed, 0, rows[i].waiting);
         assert_int_equal(world.peer.used[1], 1);
-        world_stop(&world);
+        nats_world_stop(&world);
     }
 }
 
@@ -80,35 +81,35 @@ static void any_other_zero_counts_at_once(void **state)
 static void a_node_without_its_replica_is_not_believed(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT(STREAM("\"num_replicas\":3"), {OF("a"), INFO("7")}, {OF("b"), DEFAULTS},
-                       {OF("c"), INFO("0")}, {OF("d"), LEADERLESS}),
-                PAIRS("a", "b", "c", "d"));
-    world_run(&world);
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT(STREAM("\"num_replicas\":3"), {OF("a"), INFO("7")}, {OF("b"), DEFAULTS},
+                            {OF("c"), INFO("0")}, {OF("d"), LEADERLESS}),
+                     PAIRS("a", "b", "c", "d"));
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_waiting(world.feed, 0, 7);
     assert_ended_with(world.feed, 1, TASK_FAILED, "has not opened its replica");
     assert_waiting(world.feed, 2, 0);
     assert_ended_with(world.feed, 3, TASK_FAILED, "has no leader now");
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void a_new_consumer_of_a_stream_with_one_replica_has_no_messages(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT(STREAM("\"num_replicas\":1"), {OF("a"), DEFAULTS}, {OF("b"), DEFAULTS}),
-                PAIRS("a", "b"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT(STREAM("\"num_replicas\":1"), {OF("a"), DEFAULTS}, {OF("b"), DEFAULTS}),
+                     PAIRS("a", "b"));
     for (int i = 0; i < 3; i++) {
         test_feed_again(world.feed);
-        world_run(&world);
+        nats_world_run(&world);
         assert_waiting(world.feed, 0, 0);
         assert_waiting(world.feed, 1, 0);
     }
     assert_int_equal(world.peer.used[0], 1);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
@@ -131,20 +132,20 @@ static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
          "no usable reply to $JS.API.STREAM.INFO.orders"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct world world;
-        world_start(
+        struct nats_world world;
+        nats_world_start(
             &world,
             SCRIPT(rows[i].stream, {OF("a"), DEFAULTS}, {OF("b"), ALONE}, {OF("c"), DEFAULTS}),
             PAIRS("a", "b", "c"));
-        world_run(&world);
+        nats_world_run(&world);
         assert_true(world.usable);
         assert_ended_with(world.feed, 0, rows[i].outcome, rows[i].words);
         assert_waiting(world.feed, 1, 3);
         assert_ended_with(world.feed, 2, rows[i].outcome, rows[i].words);
         test_feed_again(world.feed);
-        world_run(&world);
+        nats_world_run(&world);
         assert_int_equal(world.peer.used[0], 1);
-        world_stop(&world);
+        nats_world_stop(&world);
     }
 }
 

@@ -6,7 +6,7 @@
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
-#include "scalers/nats_fixture.h"
+#include "scalers/nats_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,27 +18,28 @@
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({OF("a"), INFO("1")}, {OF("b"), INFO("2")}),
-                PAIRS("hang", "a", "b"));
-    world_run(&world);
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}, {OF("b"), INFO("2")}),
+                     PAIRS("hang", "a", "b"));
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     assert_int_equal(test_feed_task(world.feed, 0)->order, 3);
     assert_waiting(world.feed, 1, 1);
     assert_waiting(world.feed, 2, 2);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void no_responders_and_a_missing_right_end_their_own_request_at_once(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT({OF("nobody"), .has_no_responders = true}, {OF("denied"), .is_denied = true},
-                       {OF("too"), .is_denied = true}, {OF("a"), INFO("1")}),
-                PAIRS("hang", "nobody", "denied", "too", "a"));
-    world_run(&world);
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT({OF("nobody"), .has_no_responders = true},
+                            {OF("denied"), .is_denied = true}, {OF("too"), .is_denied = true},
+                            {OF("a"), INFO("1")}),
+                     PAIRS("hang", "nobody", "denied", "too", "a"));
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     assert_int_equal(test_feed_task(world.feed, 0)->order, 5);
@@ -46,7 +47,7 @@ static void no_responders_and_a_missing_right_end_their_own_request_at_once(void
     assert_ended_with(world.feed, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
     assert_ended_with(world.feed, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
     assert_waiting(world.feed, 4, 1);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 #define HALF "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
@@ -58,16 +59,16 @@ static void no_responders_and_a_missing_right_end_their_own_request_at_once(void
 static void a_missing_right_to_a_long_name_ends_its_request_at_once(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({HUNDRED, .is_denied = true}), PAIRS(HUNDRED HUNDRED HALF));
-    world_run(&world);
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({HUNDRED, .is_denied = true}), PAIRS(HUNDRED HUNDRED HALF));
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_FAILED, "Permissions Violation");
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 /* A task for each of so many consumers more, each of a stream of its own. */
-static struct nats_query *add_many(struct world *world, size_t count)
+static struct nats_query *add_many(struct nats_world *world, size_t count)
 {
     struct nats_query *queries = memory_array(count, sizeof(*queries));
     for (size_t i = 0; i < count; i++) {
@@ -90,15 +91,15 @@ static void each_of_many_refusals_ends_its_own_request(void **state)
 {
     enum { MANY = 10000 };
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({"", .is_denied = true}), PAIRS("first"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({"", .is_denied = true}), PAIRS("first"));
     test_feed_set_timeout(world.feed, LONG_MS);
     struct nats_query *queries = add_many(&world, MANY);
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     for (size_t i = 0; i <= MANY; i++)
         assert_ended_with(world.feed, i, TASK_FAILED, "Permissions Violation");
-    world_stop(&world);
+    nats_world_stop(&world);
     free_many(queries, MANY);
 }
 
@@ -116,15 +117,15 @@ static void requests_in_flight_are_few(void **state)
         {{{".workers", DEFAULTS}, {"", NULL}}, 1, NATS_MAX_CONFIGS},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct world world;
-        world_start(&world, SCRIPT(rows[i].lines[0], rows[i].lines[1]), PAIRS("workers"));
+        struct nats_world world;
+        nats_world_start(&world, SCRIPT(rows[i].lines[0], rows[i].lines[1]), PAIRS("workers"));
         test_feed_set_timeout(world.feed, LONG_MS);
         struct nats_query *queries = add_many(&world, MANY);
         world.usable = test_feed_run(world.feed, world.client, SHORT_MS, &world.error);
         pthread_mutex_lock(&world.peer.lock);
         assert_in_range(world.peer.used[rows[i].line], rows[i].max / 2, rows[i].max);
         pthread_mutex_unlock(&world.peer.lock);
-        world_stop(&world);
+        nats_world_stop(&world);
         free_many(queries, MANY);
     }
 }
@@ -133,16 +134,17 @@ static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
 {
     enum { MANY = 2500 };
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({".workers", DEFAULTS}, {"", "{\"config\":{\"num_replicas\":1}}"}),
-                PAIRS("workers"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT({".workers", DEFAULTS}, {"", "{\"config\":{\"num_replicas\":1}}"}),
+                     PAIRS("workers"));
     test_feed_set_timeout(world.feed, LONG_MS);
     struct nats_query *queries = add_many(&world, MANY);
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     for (size_t i = 0; i <= MANY; i++)
         assert_waiting(world.feed, i, 0);
-    world_stop(&world);
+    nats_world_stop(&world);
     free_many(queries, MANY);
 }
 
@@ -150,35 +152,35 @@ static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
 static void a_request_that_hangs_gives_up_its_place(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({OF("hang"), NULL, .times = 1}, {OF("hang"), INFO("1")}),
-                PAIRS("hang"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("hang"), NULL, .times = 1}, {OF("hang"), INFO("1")}),
+                     PAIRS("hang"));
     test_feed_set_timeout(world.feed, LONG_MS);
     test_feed_cancel(world.feed, 0);
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
     assert_waiting(world.feed, 0, 1);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void without_responders_the_key_that_may_be_wrong_is_named(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT({OF("nobody"), .has_no_responders = true},
-                       {"$JS.eu.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true},
-                       {"other.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true}),
-                PAIRS("nobody"));
-    add_task(&world, "domain", "eu");
-    add_task(&world, "apiPrefix", "other.API");
-    world_run(&world);
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT({OF("nobody"), .has_no_responders = true},
+                            {"$JS.eu.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true},
+                            {"other.API.CONSUMER.INFO.orders.nobody", .has_no_responders = true}),
+                     PAIRS("nobody"));
+    nats_world_add_task(&world, "domain", "eu");
+    nats_world_add_task(&world, "apiPrefix", "other.API");
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_FAILED, "is in a domain (set domain)");
     assert_ended_with(world.feed, 1, TASK_FAILED, "check domain \"eu\"");
     assert_ended_with(world.feed, 2, TASK_FAILED, "check apiPrefix \"other.API\"");
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 /* nats.c reports on a thread of its own what it has read behind the error that closes. */
@@ -191,11 +193,11 @@ static void errors_behind_that_which_closes_the_connection_are_ignored(void **st
     for (int i = 0; i < ERRORS; i++)
         text_add(&raw, "-ERR 'Permissions Violation for Publish to \"a\"'\r\n");
     for (int i = 0; i < ROUNDS; i++) {
-        struct world world;
-        world_start(&world, SCRIPT({OF("a"), .raw = raw.bytes}), PAIRS("a"));
-        world_run(&world);
+        struct nats_world world;
+        nats_world_start(&world, SCRIPT({OF("a"), .raw = raw.bytes}), PAIRS("a"));
+        nats_world_run(&world);
         assert_false(world.usable);
-        world_stop(&world);
+        nats_world_stop(&world);
     }
     text_done(&raw);
 }
@@ -227,32 +229,32 @@ static void a_server_without_tls_is_refused_where_tls_is_required(void **state)
 static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(
+    struct nats_world world;
+    nats_world_start(
         &world,
         SCRIPT({OF("late"), INFO("7"), .is_late = true, .times = 1}, {OF("late"), INFO("8")}),
         PAIRS("late"));
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
     test_feed_again(world.feed);
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 0, 8);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({OF("a"), NULL, .is_deaf = true}), PAIRS("a", "b"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), NULL, .is_deaf = true}), PAIRS("a", "b"));
     int64_t start_ms = clock_now_ms();
-    world_run(&world);
+    nats_world_run(&world);
     assert_false(world.usable);
     assert_non_null(strstr(error_text(&world.error), "no answer in time"));
     assert_non_null(strstr(error_text(&world.error), world.peer.address));
     assert_in_range(clock_now_ms() - start_ms, TIMEOUT_MS, 10 * TIMEOUT_MS);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 /* As a hostile server delivers them; those of a real one begin with the inbox. */

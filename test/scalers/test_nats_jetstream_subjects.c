@@ -5,7 +5,7 @@
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/subscriber.h"
-#include "scalers/nats_fixture.h"
+#include "scalers/nats_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -193,8 +193,8 @@ static void each_of_many_refused_subjects_is_found_at_once(void **state)
 {
     enum { MANY = 5000 };
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT({"", NULL}), PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({"", NULL}), PAIRS("a"));
     struct nats_client_connection *connection = nats_client_connection_open(
         world.triggers[0].options.connection, clock_now_ms() + LONG_MS, &world.error);
     assert_non_null(connection);
@@ -208,7 +208,7 @@ static void each_of_many_refused_subjects_is_found_at_once(void **state)
             text_format("{\"config\":{\"filter_subject\":\"jobs.%d\"}}", i);
         const struct nats_query query = {.stream = "orders", .consumer = name};
         struct task task = {.query = &query,
-                            .notifier = {on_notify, &world, (uint64_t)i + 1, NULL}};
+                            .notifier = {nats_world_on_notify, &world, (uint64_t)i + 1, NULL}};
         find_subjects(configs, i, clock_now_ms(), &error);
         if (i == 0)
             reply_to_subjects(configs, 1, "{\"config\":{\"subjects\":[\"jobs.>\"]}}");
@@ -225,12 +225,12 @@ static void each_of_many_refused_subjects_is_found_at_once(void **state)
     }
     double refused = cpu_seconds();
     assert_null(subscriber.queries);
-    assert_in_range(notifications(&world), MANY, 2 * MANY);
+    assert_in_range(nats_world_notifications(&world), MANY, 2 * MANY);
     assert_true(refused - subscribed < 2 * (subscribed - start));
     nats_subscriber_done(&subscriber);
     nats_configs_free(configs);
     error_done(&error);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "scalers/ended.h"
-#include "scalers/nats_fixture.h"
+#include "scalers/nats_world.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -16,14 +16,14 @@
 #include <cmocka.h>
 
 /* It takes a few measurements: none waits for the subjects. */
-static void measure_until(struct world *world, bool (*is_done)(const struct test_task *task))
+static void measure_until(struct nats_world *world, bool (*is_done)(const struct test_task *task))
 {
     struct test_task *task = test_feed_task(world->feed, 0);
     int64_t deadline_ms = clock_now_ms() + 20000;
     while (!is_done(task) && clock_now_ms() < deadline_ms) {
         test_feed_again(world->feed);
-        task->task.notifier = (struct notifier){on_notify, world, 1};
-        world_run(world);
+        task->task.notifier = (struct notifier){nats_world_on_notify, world, 1};
+        nats_world_run(world);
         assert_true(world->usable);
         assert_waiting(world->feed, 0, 0);
     }
@@ -42,25 +42,26 @@ static bool is_refused(const struct test_task *task)
 
 static void assert_notified_while_another_hangs(size_t message_bytes)
 {
-    struct world world;
-    world_start(&world,
-                SCRIPT(SUBJECTS, {OF("a"), CONSUMER}, {OF("hang"), INFO("0"), .times = 1},
-                       {OF("hang"), NULL, .message_on = "new", .message_bytes = message_bytes}),
-                PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(
+        &world,
+        SCRIPT(SUBJECTS, {OF("a"), CONSUMER}, {OF("hang"), INFO("0"), .times = 1},
+               {OF("hang"), NULL, .message_on = "new", .message_bytes = message_bytes}),
+        PAIRS("a"));
     measure_until(&world, is_subscribed);
-    assert_int_equal(notifications(&world), 0);
+    assert_int_equal(nats_world_notifications(&world), 0);
     struct trigger *trigger = &world.triggers[world.count++];
     *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world.peer.address, "stream",
                                                         "orders", "consumer", "hang"));
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 1, 0);
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
-    world_run(&world);
+    nats_world_run(&world);
     assert_ended_with(world.feed, 1, TASK_TIMED_OUT, "");
-    assert_int_equal(notifications(&world), 1);
-    world_stop(&world);
+    assert_int_equal(nats_world_notifications(&world), 1);
+    nats_world_stop(&world);
 }
 
 static void a_notification_arrives_while_another_request_hangs(void **state)
@@ -79,26 +80,26 @@ static void a_large_message_notifies(void **state)
 static void a_subject_that_may_not_be_subscribed_to_is_named(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
     world.peer.denied = "new";
     measure_until(&world, is_refused);
     assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
                            "must be allowed to subscribe to new"));
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static void a_limit_on_subscriptions_is_named(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
     world.peer.refusal = "-ERR 'maximum subscriptions exceeded'\r\n";
     world.peer.denied = "new";
     measure_until(&world, is_refused);
     assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
                            "maximum subscriptions exceeded"));
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 /* At once, as the server says so; a request that has no reply is awaited for 5 s. */
@@ -111,14 +112,14 @@ static void a_right_to_the_subjects_that_is_missing_is_named_soon(void **state)
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(denied); i++) {
-        struct world world;
-        world_start(&world, SCRIPT(denied[i], {OF("a"), INFO("0")}), PAIRS("a"));
+        struct nats_world world;
+        nats_world_start(&world, SCRIPT(denied[i], {OF("a"), INFO("0")}), PAIRS("a"));
         int64_t start_ms = clock_now_ms();
         measure_until(&world, is_refused);
         assert_in_range(clock_now_ms() - start_ms, 0, SOON_MS);
         assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
                                "must be allowed to publish to $JS.API.STREAM.INFO.orders"));
-        world_stop(&world);
+        nats_world_stop(&world);
     }
 }
 
@@ -126,27 +127,27 @@ static void a_right_to_the_subjects_that_is_missing_is_named_soon(void **state)
 static void a_subject_that_is_denied_leaves_the_others(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
-                       {OF("nobody"), "{\"config\":{\"filter_subject\":\"other\"},"
-                                      "\"num_pending\":0,\"num_ack_pending\":0}"}),
-                PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
+                            {OF("nobody"), "{\"config\":{\"filter_subject\":\"other\"},"
+                                           "\"num_pending\":0,\"num_ack_pending\":0}"}),
+                     PAIRS("a"));
     world.peer.denied = "other";
     measure_until(&world, is_subscribed);
-    add_task(&world, "lagThreshold", "9");
+    nats_world_add_task(&world, "lagThreshold", "9");
     struct test_task *task = test_feed_task(world.feed, 1);
     int64_t deadline_ms = clock_now_ms() + LONG_MS;
     while (!is_refused(task) && clock_now_ms() < deadline_ms) {
         test_feed_again(world.feed);
         test_feed_task(world.feed, 0)->task.notifier.id = 0;
-        task->task.notifier = (struct notifier){on_notify, &world, 2};
-        world_run(&world);
+        task->task.notifier = (struct notifier){nats_world_on_notify, &world, 2};
+        nats_world_run(&world);
         assert_true(world.usable);
     }
     assert_non_null(strstr(error_text(&task->subscribe_error), "to subscribe to other"));
     assert_false(world.was_first_notified);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 static bool has_subscription(struct nats_peer *peer, const char *subject)
@@ -171,8 +172,8 @@ static void the_subjects_of_a_consumer_are_subscribed_to_where_they_are_publishe
         {STREAM("\"subjects\":[\"new.>\"],\"subject_transform\":{}"), "new.>"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct world world;
-        world_start(
+        struct nats_world world;
+        nats_world_start(
             &world,
             SCRIPT(rows[i].stream, {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
                                              "\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"}),
@@ -180,7 +181,7 @@ static void the_subjects_of_a_consumer_are_subscribed_to_where_they_are_publishe
         measure_until(&world, is_subscribed);
         assert_true(has_subscription(&world.peer, rows[i].subject));
         assert_false(has_subscription(&world.peer, rows[1 - i].subject));
-        world_stop(&world);
+        nats_world_stop(&world);
     }
 }
 
@@ -193,12 +194,12 @@ static void messages_of_other_streams_are_not_subscribed_to(void **state)
         STREAM("\"subjects\":[\"new\"],\"sources\":[{\"name\":\"x\"}]"),
     };
     for (size_t i = 0; i < ARRAY_LENGTH(streams); i++) {
-        struct world world;
-        world_start(&world, SCRIPT(streams[i], {OF("a"), CONSUMER}), PAIRS("a"));
+        struct nats_world world;
+        nats_world_start(&world, SCRIPT(streams[i], {OF("a"), CONSUMER}), PAIRS("a"));
         measure_until(&world, is_refused);
         assert_non_null(strstr(error_text(&test_feed_task(world.feed, 0)->subscribe_error),
                                "come from other streams"));
-        world_stop(&world);
+        nats_world_stop(&world);
     }
 }
 
@@ -207,19 +208,19 @@ static void many_subscriptions_are_notified_each(void **state)
 {
     enum { MANY = 1100, ENOUGH_MS = 20000 };
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
-                       {OF("last"), INFO("0"), .message_on = "new", .times = 1}),
-                PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT(SUBJECTS, {OF("a"), CONSUMER},
+                            {OF("last"), INFO("0"), .message_on = "new", .times = 1}),
+                     PAIRS("a"));
     test_feed_set_timeout(world.feed, ENOUGH_MS);
     measure_until(&world, is_subscribed);
     const void *query = world.triggers[0].options.query;
     for (uint64_t id = 2; id <= MANY; id++)
-        test_feed_add(world.feed, query, (struct notifier){on_notify, &world, id});
+        test_feed_add(world.feed, query, (struct notifier){nats_world_on_notify, &world, id});
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
-    world_run(&world);
+    nats_world_run(&world);
     for (size_t i = 1; i < MANY; i++)
         assert_true(test_feed_task(world.feed, i)->subscribed);
 
@@ -230,16 +231,16 @@ static void many_subscriptions_are_notified_each(void **state)
     for (size_t i = 0; i < MANY; i++)
         test_feed_task(world.feed, i)->task.notifier.id = 0;
     test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, MANY, 0);
     int64_t deadline_ms = clock_now_ms() + ENOUGH_MS;
-    while (notifications(&world) < MANY && clock_now_ms() < deadline_ms)
+    while (nats_world_notifications(&world) < MANY && clock_now_ms() < deadline_ms)
         usleep(1000);
-    assert_int_equal(notifications(&world), MANY);
-    world_stop(&world);
+    assert_int_equal(nats_world_notifications(&world), MANY);
+    nats_world_stop(&world);
 }
 
-static size_t count_subscribed(const struct world *world)
+static size_t count_subscribed(const struct nats_world *world)
 {
     size_t count = 0;
     for (size_t i = 0; i < test_feed_count(world->feed); i++)
@@ -252,22 +253,23 @@ static void subscriptions_beyond_their_memory_are_refused(void **state)
 {
     enum { SUBJECTS_OF_STREAM = 64, MANY = 150, EXPECTED = 118, ENDED = 20, ENOUGH_MS = 60000 };
     (void)state;
-    struct world world;
+    struct nats_world world;
     struct text stream = {0};
     for (int i = 0; i < SUBJECTS_OF_STREAM; i++)
         text_addf(&stream, "%s\"jobs.%d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", i);
     text_add(&stream, "]}}");
-    world_start(&world, SCRIPT({"$JS.API.STREAM.INFO.orders", stream.bytes}, {OF("a"), CONSUMER}),
-                PAIRS("a"));
+    nats_world_start(&world,
+                     SCRIPT({"$JS.API.STREAM.INFO.orders", stream.bytes}, {OF("a"), CONSUMER}),
+                     PAIRS("a"));
     test_feed_set_timeout(world.feed, ENOUGH_MS);
     measure_until(&world, is_subscribed);
     const void *query = world.triggers[0].options.query;
     for (uint64_t id = 2; id <= MANY; id++)
-        test_feed_add(world.feed, query, (struct notifier){on_notify, &world, id});
+        test_feed_add(world.feed, query, (struct notifier){nats_world_on_notify, &world, id});
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
     test_feed_stay(world.feed, 1);
-    world_run(&world);
+    nats_world_run(&world);
     assert_true(world.usable);
     for (size_t i = 0; i < MANY; i++)
         assert_waiting(world.feed, i, 0);
@@ -281,10 +283,10 @@ static void subscriptions_beyond_their_memory_are_refused(void **state)
     test_feed_again(world.feed);
     for (size_t i = 0; i < MANY; i++)
         test_feed_task(world.feed, i)->task.notifier.id = i >= MANY - ENDED ? MANY + i : 0;
-    world_run(&world);
+    nats_world_run(&world);
     for (size_t i = MANY - ENDED; i < MANY; i++)
         assert_true(test_feed_task(world.feed, i)->subscribed);
-    world_stop(&world);
+    nats_world_stop(&world);
     text_done(&stream);
 }
 
@@ -292,27 +294,27 @@ static void subscriptions_beyond_their_memory_are_refused(void **state)
 static void a_connection_of_subscriptions_that_is_silent_fails_no_request(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT(SUBJECTS, {OF("a"), CONSUMER, .times = 1},
-                       {OF("a"), NULL, .is_deaf = true, .connection = 2}, {OF("a"), CONSUMER}),
-                PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT(SUBJECTS, {OF("a"), CONSUMER, .times = 1},
+                            {OF("a"), NULL, .is_deaf = true, .connection = 2}, {OF("a"), CONSUMER}),
+                     PAIRS("a"));
     struct test_task *task = test_feed_task(world.feed, 0);
     int64_t deadline_ms = clock_now_ms() + LONG_MS;
     while (task->returned == 0 && clock_now_ms() < deadline_ms) {
         test_feed_again(world.feed);
-        task->task.notifier = (struct notifier){on_notify, &world, 1};
-        world_run(&world);
+        task->task.notifier = (struct notifier){nats_world_on_notify, &world, 1};
+        nats_world_run(&world);
         assert_true(world.usable);
         assert_waiting(world.feed, 0, 0);
     }
     assert_int_equal(task->returned, 1);
 
     test_feed_again(world.feed); /* and those after them, for a while */
-    world_run(&world);
+    nats_world_run(&world);
     assert_waiting(world.feed, 0, 0);
     assert_int_equal(task->returned, 1);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 /* The measuring ends while the other connection is still being made. */
@@ -320,13 +322,14 @@ static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **s
 {
     (void)state;
     char byte;
-    struct world world;
-    world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT(SUBJECTS, {OF("a"), CONSUMER}), PAIRS("a"));
     world.peer.greeted = 1;
     for (int i = 0; i < 3; i++) {
         test_feed_again(world.feed);
-        test_feed_task(world.feed, 0)->task.notifier = (struct notifier){on_notify, &world, 1};
-        world_run(&world);
+        test_feed_task(world.feed, 0)->task.notifier =
+            (struct notifier){nats_world_on_notify, &world, 1};
+        nats_world_run(&world);
         assert_true(world.usable);
         assert_waiting(world.feed, 0, 0);
     }
@@ -336,7 +339,7 @@ static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **s
     assert_int_equal(recv(world.peer.sockets[1], &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
     assert_int_equal(errno, EAGAIN); /* the client has not given up */
     shutdown(world.peer.sockets[1], SHUT_RDWR);
-    world_stop(&world);
+    nats_world_stop(&world);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "scalers/nats_fixture.h"
+#include "scalers/nats_world.h"
 
 #include "base/clock.h"
 
@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-void on_notify(void *context, uint64_t id)
+void nats_world_on_notify(void *context, uint64_t id)
 {
-    struct world *world = context;
+    struct nats_world *world = context;
     assert_true(id > 0);
     pthread_mutex_lock(&world->lock);
     world->notified++;
@@ -16,7 +16,7 @@ void on_notify(void *context, uint64_t id)
     pthread_mutex_unlock(&world->lock);
 }
 
-size_t notifications(struct world *world)
+size_t nats_world_notifications(struct nats_world *world)
 {
     pthread_mutex_lock(&world->lock);
     size_t notified = world->notified;
@@ -24,10 +24,10 @@ size_t notifications(struct world *world)
     return notified;
 }
 
-void world_start(struct world *world, const struct nats_line *script,
-                        const char *const *consumers)
+void nats_world_start(struct nats_world *world, const struct nats_line *script,
+                      const char *const *consumers)
 {
-    *world = (struct world){.lock = PTHREAD_MUTEX_INITIALIZER};
+    *world = (struct nats_world){.lock = PTHREAD_MUTEX_INITIALIZER};
     nats_peer_start(&world->peer, script);
     world->feed = test_feed_new(&scaler_nats_jetstream);
     for (; consumers[world->count] != NULL; world->count++) {
@@ -44,12 +44,12 @@ void world_start(struct world *world, const struct nats_line *script,
         fail_msg("%s", error_text(&world->error));
 }
 
-void world_run(struct world *world)
+void nats_world_run(struct nats_world *world)
 {
     world->usable = test_feed_run(world->feed, world->client, LONG_MS, &world->error);
 }
 
-void world_stop(struct world *world)
+void nats_world_stop(struct nats_world *world)
 {
     scaler_nats_jetstream.disconnect(world->client);
     test_feed_free(world->feed);
@@ -59,7 +59,7 @@ void world_stop(struct world *world)
     error_done(&world->error);
 }
 
-void add_task(struct world *world, const char *key, const char *value)
+void nats_world_add_task(struct nats_world *world, const char *key, const char *value)
 {
     struct trigger *trigger = &world->triggers[world->count++];
     *trigger =

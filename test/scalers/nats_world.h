@@ -3,8 +3,8 @@
  *
  * Threads: one; notifications come on any.
  */
-#ifndef BACKLOG_TEST_SCALERS_NATS_FIXTURE_H
-#define BACKLOG_TEST_SCALERS_NATS_FIXTURE_H
+#ifndef BACKLOG_TEST_SCALERS_NATS_WORLD_H
+#define BACKLOG_TEST_SCALERS_NATS_WORLD_H
 
 #include "base/error.h"
 #include "scalers/nats_peer.h"
@@ -22,7 +22,7 @@ enum { MAX_CONSUMERS = 8, TIMEOUT_MS = 400, LONG_MS = 20 * 1000 };
 
 /* A client of a server with a script, and a task for each of these consumers of the stream
  * "orders". */
-struct world {
+struct nats_world {
     struct nats_peer peer;
     struct trigger triggers[MAX_CONSUMERS];
     size_t count;
@@ -36,15 +36,16 @@ struct world {
 };
 
 /* For a notifier, with the world as its context. */
-void on_notify(void *context, uint64_t id);
-size_t notifications(struct world *world);
+void nats_world_on_notify(void *context, uint64_t id);
+size_t nats_world_notifications(struct nats_world *world);
 
-void world_start(struct world *world, const struct nats_line *script, const char *const *consumers);
-void world_run(struct world *world);
-void world_stop(struct world *world);
+void nats_world_start(struct nats_world *world, const struct nats_line *script,
+                      const char *const *consumers);
+void nats_world_run(struct nats_world *world);
+void nats_world_stop(struct nats_world *world);
 
 /* Of the consumer "nobody", with one more key. */
-void add_task(struct world *world, const char *key, const char *value);
+void nats_world_add_task(struct nats_world *world, const char *key, const char *value);
 
 #define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
 #define LEADER ",\"cluster\":{\"leader\":\"nats-1\"}"
