@@ -11,11 +11,11 @@ import grpc
 import pytest
 
 from support.clients.grpc_client import Client, refusal
-from support.brokers.nats import Nats, NatsCluster
+from support.brokers.nats import Nats, monitored, trigger
 from support.brokers.nats_jwt import Operator
 from support.process import need, wait_until
 from support.server.server import Server
-from support.clients.story import Values, answers, outage, unavailable, value
+from support.clients.story import answers, outage, unavailable, value
 
 INTERVAL_SECONDS = 1
 HOLD_SECONDS = 3
@@ -61,16 +61,6 @@ def work(nats):
         jetstream.create_consumer("orders", "workers")
         yield jetstream
         jetstream.delete_stream("orders")
-
-
-def trigger(broker, stream="orders", consumer="workers", **metadata):
-    return {"scaler": "nats-jetstream", "servers": broker.url, "stream": stream, "consumer": consumer, **metadata}
-
-
-def monitored(broker, stream="orders", consumer="workers", **metadata):
-    """With the keys of KEDA's built-in scaler."""
-    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{broker.monitor_port}",
-            "account": "$G", "stream": stream, "consumer": consumer, **metadata}
 
 
 @pytest.mark.first
@@ -356,47 +346,6 @@ def test_a_server_without_jetstream(client):
         assert "no JetStream answers" in unavailable(client, trigger(nats))
 
 
-def six_orders_of_which_two_are_fetched(cluster):
-    """Replicated on three nodes; returns the leader of the consumer."""
-    with cluster.nodes[0].connect() as jetstream:
-        # The nodes know each other; that the leader knows how much room each has takes longer on a slow machine.
-        wait_until(lambda: jetstream.create_stream("orders", num_replicas=3) or True, 20, "a place on each node")
-        jetstream.create_consumer("orders", "workers")
-        jetstream.publish("orders", 6)
-        jetstream.fetch("orders", "workers", 2)
-        return jetstream.leader("orders", "workers")
-
-
-def test_any_node_of_a_cluster_reports_what_the_leader_knows(client):
-    with NatsCluster(3) as cluster:
-        leader = six_orders_of_which_two_are_fetched(cluster)
-        for node in cluster.nodes:
-            answers(client, trigger(node), 6, True)
-
-        cluster.node(leader).pause()
-        other = next(node for node in cluster.nodes if node.server_name != leader)
-        requested = trigger(other, servers=",".join(node.address for node in cluster.nodes))
-        for metadata in (trigger(other), requested):
-            answers(client, metadata, 6, True, seconds=40)  # once another leader is elected
-        cluster.node(leader).resume()
-
-
-def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
-    """Since 2.10 it answers for the consumer, with 0; on the monitoring port of 2.15 it names no leader."""
-    with NatsCluster(3) as cluster:
-        leader = six_orders_of_which_two_are_fetched(cluster)
-        node = next(node for node in cluster.nodes if node.server_name != leader)
-        node.restart_with_one_replica()
-        with Values(client, trigger(node)) as values:
-            time.sleep(3 * INTERVAL_SECONDS)
-        assert values.seen and set(values.seen) <= {6, None}
-        if 6 not in values.seen:
-            wait_until(lambda: "has not opened its replica" in unavailable(client, trigger(node)), 30, "the reason")
-        reason = unavailable(client, monitored(node))
-        assert "has not opened its replica" in reason or "does not lead consumer" in reason
-        answers(client, trigger(cluster.node(leader)), 6, True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """The folder of an authority and what it signed: server (for localhost) and client, as .pem and .key."""
@@ -517,21 +466,6 @@ def test_a_monitoring_port_that_refuses_the_user_says_so(nats, client):
         refused = monitored(nats, natsServerMonitoringEndpoint=f"127.0.0.1:{proxy.server_port}")
         assert "authentication failed: check user and password" in unavailable(client, refused)
         proxy.shutdown()
-
-
-def test_in_a_cluster_only_the_leader_is_believed(client):
-    with NatsCluster(3) as cluster:
-        leader = six_orders_of_which_two_are_fetched(cluster)
-        for node in cluster.nodes:
-            if node.server_name == leader:
-                answers(client, monitored(node), 6, True)
-            else:
-                assert "set servers instead of natsServerMonitoringEndpoint" in unavailable(client, monitored(node))
-
-        with cluster.nodes[0].connect() as jetstream:
-            jetstream.create_consumer("orders", "single", num_replicas=1)
-            leader = jetstream.leader("orders", "single")
-        answers(client, monitored(cluster.node(leader), consumer="single"), 6, True)
 
 
 def test_a_monitoring_port_with_tls(certificates, client):

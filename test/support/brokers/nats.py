@@ -91,6 +91,16 @@ class Nats(Process):
         return NatsClient(self.url, **options)
 
 
+def trigger(broker, stream="orders", consumer="workers", **metadata):
+    return {"scaler": "nats-jetstream", "servers": broker.url, "stream": stream, "consumer": consumer, **metadata}
+
+
+def monitored(broker, stream="orders", consumer="workers", **metadata):
+    """With the keys of KEDA's built-in scaler."""
+    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": broker.monitor_address,
+            "account": "$G", "stream": stream, "consumer": consumer, **metadata}
+
+
 class NatsCluster:
     """`size` nodes that know each other: node-0, node-1 ...
 

@@ -1,0 +1,75 @@
+"""nats-jetstream against a cluster of three nats-servers: any node answers, and the leader of a consumer changes."""
+
+import time
+
+import pytest
+
+from support.brokers.nats import NatsCluster, monitored, trigger
+from support.clients.grpc_client import Client
+from support.clients.story import Values, answers, unavailable
+from support.process import wait_until
+from support.server.server import Server
+
+INTERVAL_SECONDS = 1
+
+
+@pytest.fixture
+def client():
+    with Server(interval=f"{INTERVAL_SECONDS}s", hold="3s") as server, Client(server.port) as client:
+        yield client
+
+
+def six_orders_of_which_two_are_fetched(cluster):
+    """Replicated on three nodes; returns the leader of the consumer."""
+    with cluster.nodes[0].connect() as jetstream:
+        # The nodes know each other; that the leader knows how much room each has takes longer on a slow machine.
+        wait_until(lambda: jetstream.create_stream("orders", num_replicas=3) or True, 20, "a place on each node")
+        jetstream.create_consumer("orders", "workers")
+        jetstream.publish("orders", 6)
+        jetstream.fetch("orders", "workers", 2)
+        return jetstream.leader("orders", "workers")
+
+
+def test_any_node_of_a_cluster_reports_what_the_leader_knows(client):
+    with NatsCluster(3) as cluster:
+        leader = six_orders_of_which_two_are_fetched(cluster)
+        for node in cluster.nodes:
+            answers(client, trigger(node), 6, True)
+
+        cluster.node(leader).pause()
+        other = next(node for node in cluster.nodes if node.server_name != leader)
+        requested = trigger(other, servers=",".join(node.address for node in cluster.nodes))
+        for metadata in (trigger(other), requested):
+            answers(client, metadata, 6, True, seconds=40)  # once another leader is elected
+        cluster.node(leader).resume()
+
+
+def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
+    """Since 2.10 it answers for the consumer, with 0; on the monitoring port of 2.15 it names no leader."""
+    with NatsCluster(3) as cluster:
+        leader = six_orders_of_which_two_are_fetched(cluster)
+        node = next(node for node in cluster.nodes if node.server_name != leader)
+        node.restart_with_one_replica()
+        with Values(client, trigger(node)) as values:
+            time.sleep(3 * INTERVAL_SECONDS)
+        assert values.seen and set(values.seen) <= {6, None}
+        if 6 not in values.seen:
+            wait_until(lambda: "has not opened its replica" in unavailable(client, trigger(node)), 30, "the reason")
+        reason = unavailable(client, monitored(node))
+        assert "has not opened its replica" in reason or "does not lead consumer" in reason
+        answers(client, trigger(cluster.node(leader)), 6, True)
+
+
+def test_in_a_cluster_only_the_leader_is_believed(client):
+    with NatsCluster(3) as cluster:
+        leader = six_orders_of_which_two_are_fetched(cluster)
+        for node in cluster.nodes:
+            if node.server_name == leader:
+                answers(client, monitored(node), 6, True)
+            else:
+                assert "set servers instead of natsServerMonitoringEndpoint" in unavailable(client, monitored(node))
+
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.create_consumer("orders", "single", num_replicas=1)
+            leader = jetstream.leader("orders", "single")
+        answers(client, monitored(cluster.node(leader), consumer="single"), 6, True)
