@@ -145,16 +145,27 @@ static bool is_default(const json_t *info)
     return true;
 }
 
-static struct nats_consumer_origin origin_of(const json_t *info)
+uint64_t nats_consumer_info_leader(const json_t *info)
 {
     const json_t *cluster = json_object_get(info, "cluster");
-    const char *leader = json_string_value(json_object_get(cluster, "leader"));
-    bool has_leader = leader != NULL && leader[0] != '\0';
-    struct nats_consumer_origin origin = {.leader = has_leader ? hash_text(leader) : 0};
-    if (cluster == NULL)
+    const json_t *name = json_object_get(cluster, "leader");
+    const json_t *since = json_object_get(cluster, "leader_since");
+    if (json_string_length(name) == 0)
+        return 0;
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, json_string_value(name), json_string_length(name));
+    hash_add(&hash, json_string_value(since), json_string_length(since));
+    return hash_end(&hash);
+}
+
+static struct nats_consumer_origin origin_of(const json_t *info)
+{
+    struct nats_consumer_origin origin = {.leader = nats_consumer_info_leader(info)};
+    if (json_object_get(info, "cluster") == NULL)
         origin.source = is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
     else
-        origin.source = has_leader ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
+        origin.source = origin.leader != 0 ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
     return origin;
 }
 

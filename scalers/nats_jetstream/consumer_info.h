@@ -30,8 +30,11 @@ enum nats_consumer_source {
 
 struct nats_consumer_origin {
     enum nats_consumer_source source;
-    uint64_t leader; /* a hash of its name; 0: none is named */
+    uint64_t leader; /* as below */
 };
+
+/* A hash of the name of who leads the consumer and, from 2.12 on, since when; 0: none is named. */
+uint64_t nats_consumer_info_leader(const json_t *info);
 
 /* `query` names stream and consumer in errors. */
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,

@@ -3,9 +3,9 @@
  * acknowledged. It sends requests over the NATS client protocol, where the consumer's leader
  * answers through any node; or, where the trigger is KEDA's as it was, a monitoring port.
  *
- * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), limits.h,
- * then client/client.h or monitoring/monitoring.h, which say what is in theirs; credentials.h and
- * nkey.h help the client to log in.
+ * Read the folder in this order: options.h, consumer_info.h (from JSON to a reading), leaders.h
+ * (whether it counts), limits.h, then client/client.h or monitoring/monitoring.h, which say what is
+ * in theirs; credentials.h and nkey.h help the client to log in.
  */
 #include "measure/scaler.h"
 

@@ -24,6 +24,13 @@ size_t nats_world_notifications(struct nats_world *world)
     return notified;
 }
 
+static void connect_client(struct nats_world *world)
+{
+    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
+                                       clock_now_ms() + LONG_MS, &world->client, &world->error))
+        fail_msg("%s", error_text(&world->error));
+}
+
 void nats_world_start(struct nats_world *world, const struct nats_line *script,
                       const char *const *consumers)
 {
@@ -39,9 +46,7 @@ void nats_world_start(struct nats_world *world, const struct nats_line *script,
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
     test_feed_set_timeout(world->feed, TIMEOUT_MS);
-    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
-                                       clock_now_ms() + LONG_MS, &world->client, &world->error))
-        fail_msg("%s", error_text(&world->error));
+    connect_client(world);
 }
 
 void nats_world_run(struct nats_world *world)
@@ -67,4 +72,10 @@ void nats_world_add_task(struct nats_world *world, const char *key, const char *
                                                  "consumer", "nobody", key, value));
     assert_true(trigger->good);
     test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+}
+
+void nats_world_reconnect(struct nats_world *world)
+{
+    scaler_nats_jetstream.disconnect(world->client);
+    connect_client(world);
 }

@@ -44,12 +44,16 @@ void nats_world_start(struct nats_world *world, const struct nats_line *script,
 void nats_world_run(struct nats_world *world);
 void nats_world_stop(struct nats_world *world);
 
+/* As after the connection was lost. */
+void nats_world_reconnect(struct nats_world *world);
+
 /* Of the consumer "nobody", with one more key. */
 void nats_world_add_task(struct nats_world *world, const char *key, const char *value);
 
 #define SCRIPT(...) ((const struct nats_line[]){__VA_ARGS__, {.subject = NULL}})
-#define LEADER ",\"cluster\":{\"leader\":\"nats-1\"}"
-#define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0" LEADER "}"
+/* Of a server in no cluster; it has a pull request, or 0 messages would be defaults. */
+#define STANDALONE ",\"num_waiting\":1"
+#define INFO(pending) "{\"num_pending\":" pending ",\"num_ack_pending\":0" STANDALONE "}"
 #define DEFAULTS                                                                                   \
     "{\"config\":{},\"delivered\":{\"consumer_seq\":0,\"stream_seq\":0},"                          \
     "\"ack_floor\":{\"consumer_seq\":0,\"stream_seq\":0},\"num_ack_pending\":0,"                   \
@@ -57,6 +61,6 @@ void nats_world_add_task(struct nats_world *world, const char *key, const char *
 #define OF(consumer) "$JS.API.CONSUMER.INFO.orders." consumer
 #define STREAM(config) {"$JS.API.STREAM.INFO.orders", "{\"config\":{" config "}}"}
 #define SUBJECTS STREAM("\"subjects\":[\"new\"]")
-#define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"
+#define CONSUMER "{\"config\":{},\"num_pending\":0,\"num_ack_pending\":0" STANDALONE "}"
 
 #endif

@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "measure/scaler.h"
+#include "nats_jetstream/leaders.h"
+#include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
 #include "scalers/nats_world.h"
 
@@ -13,8 +15,89 @@
 #define ALONE "{\"num_pending\":3,\"num_ack_pending\":0}"
 #define LEADERLESS "{\"num_pending\":0,\"num_ack_pending\":0,\"cluster\":{\"name\":\"nats\"}}"
 
-#define LED_BY(leader, pending)                                                                    \
-    "{\"num_pending\":" pending ",\"num_ack_pending\":0,\"cluster\":{\"leader\":\"" leader "\"}}"
+#define LED(leader, pending, unacknowledged)                                                       \
+    "{\"num_pending\":" pending ",\"num_ack_pending\":" unacknowledged                             \
+    ",\"cluster\":{\"leader\":\"" leader "\"}}"
+#define LED_BY(leader, pending) LED(leader, pending, "0")
+
+enum { MAX_STEPS = 6, A = 1, B = 2, LOST = 3, COUNTS = -1 };
+
+/* With half a second of a leader's to count. */
+static void zero_or_fewer_than_before_counts_once_the_leader_has_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t sent_ms;
+        int64_t received_ms;
+        uint64_t leader; /* LOST: no reply */
+        double messages;
+        int64_t again_ms;
+    } rows[][MAX_STEPS] = {
+        /* The first that is seen may be new. */
+        {{0, 0, A, 0, 500}, {499, 499, A, 0, 500}, {500, 500, A, 0, COUNTS}},
+        {{0, 90, A, 0, 590}, {500, 590, A, 0, 590}, {590, 600, A, 0, COUNTS}},
+        {{0, 0, A, 5, COUNTS}, {10, 10, A, 0, 500}, {500, 500, A, 0, COUNTS}},
+        /* All were taken. */
+        {{0, 0, A, 5, COUNTS}, {900, 900, A, 0, COUNTS}, {910, 910, A, 0, COUNTS}},
+        /* Another one, and another again: the doubt lasts. */
+        {{0, 0, A, 5, COUNTS},
+         {900, 900, B, 0, 1400},
+         {950, 950, B, 0, 1400},
+         {1000, 1000, A, 0, 1500},
+         {1499, 1499, A, 0, 1500},
+         {1500, 1500, A, 0, COUNTS}},
+        {{0, 0, A, 5, COUNTS},
+         {900, 900, B, 4, 1400},
+         {950, 950, B, 5, COUNTS},
+         {960, 960, B, 9, COUNTS},
+         {970, 970, B, 8, 1400},
+         {1400, 1400, B, 8, COUNTS}},
+        /* Since there were none some may have come. */
+        {{0, 0, A, 0, 500}, {500, 500, A, 0, COUNTS}, {900, 900, B, 0, 1400}},
+        /* Elected again. */
+        {{0, 0, A, 5, COUNTS},
+         {600, 600, LOST},
+         {900, 900, A, 0, 1400},
+         {1400, 1400, A, 6, COUNTS}},
+        /* In no cluster. */
+        {{0, 0, 0, 5, COUNTS}, {1, 1, 0, 0, COUNTS}},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_leaders leaders = {0};
+        for (size_t j = 0; j < MAX_STEPS; j++) {
+            if (rows[i][j].leader == LOST) {
+                nats_leaders_lose(&leaders, 1);
+                continue;
+            }
+            if (rows[i][j].again_ms == 0)
+                break;
+            const struct nats_leader_reply reply = {1, rows[i][j].leader, rows[i][j].messages,
+                                                    rows[i][j].sent_ms};
+            int64_t again_ms = nats_leaders_take(&leaders, &reply, rows[i][j].received_ms);
+            int64_t expected = rows[i][j].again_ms == COUNTS ? CLOCK_NEVER : rows[i][j].again_ms;
+            if (again_ms != expected)
+                fail_msg("row %zu, step %zu: %lld", i, j, (long long)again_ms);
+        }
+        nats_leaders_done(&leaders);
+    }
+}
+
+/* Consumers come and go. One that was forgotten is new. */
+static void leaders_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { MIN = NATS_MAX_QUERIES, MAX = 3 * NATS_MAX_QUERIES };
+    (void)state;
+    struct nats_leaders leaders = {0};
+    for (uint64_t consumer = 1; consumer <= MAX; consumer++) {
+        const struct nats_leader_reply reply = {consumer, A, 5, 0};
+        assert_int_equal(nats_leaders_take(&leaders, &reply, 0), CLOCK_NEVER);
+    }
+    const struct nats_leader_reply last = {MAX - MIN, A, 0, 900};
+    const struct nats_leader_reply first = {1, A, 0, 900};
+    assert_int_equal(nats_leaders_take(&leaders, &last, 900), CLOCK_NEVER);
+    assert_int_equal(nats_leaders_take(&leaders, &first, 900), 1400);
+    nats_leaders_done(&leaders);
+}
 
 /* Elected, it answers with the 0 of a follower until it has counted. */
 static void the_zero_of_a_new_leader_is_requested_again(void **state)
@@ -40,25 +123,71 @@ static void the_zero_of_a_new_leader_is_requested_again(void **state)
 
     test_feed_set_timeout(world.feed, SHORT_MS);
     test_feed_again(world.feed);
+    start_ms = clock_now_ms();
     nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "has a new leader");
     test_feed_again(world.feed);
     nats_world_run(&world);
     assert_waiting(world.feed, 0, 0);
+    assert_in_range(clock_now_ms() - start_ms, NEW_LEADER_MS, LONG_MS);
     nats_world_stop(&world);
 }
 
-static void any_other_zero_counts_at_once(void **state)
+/* What was known of the leaders ends with the connection, or where none replies. */
+static void a_zero_is_requested_again_where_the_leader_may_be_new(void **state)
+{
+    enum { LONGER_MS = 600 }; /* than a leader's first reply is in doubt */
+    (void)state;
+    static const struct {
+        struct nats_line before, between;
+        bool reconnects;
+    } rows[] = {
+        {{OF("a"), LED("nats-1", "5", "0")}, {OF("a"), NULL}, true},
+        {{OF("a"), LED("nats-1", "0", "5")}, {OF("a"), NULL}, true},
+        {{OF("a"), LED("nats-1", "5", "0")}, {OF("a"), NULL}, false},
+        {{OF("a"), LED("nats-1", "5", "0")}, {OF("a"), LEADERLESS}, false},
+        {{OF("a"), LED("nats-1", "5", "0")}, {OF("a"), "{\"error\":{\"err_code\":10008}}"}, false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_world world;
+        struct nats_line script[] = {rows[i].before,
+                                     rows[i].between,
+                                     {OF("a"), LED("nats-1", "0", "0"), .times = 1},
+                                     {OF("a"), LED("nats-1", "0", "7")},
+                                     {OF("b"), INFO("1"), .times = 1},
+                                     {OF("b"), NULL, .times = 1},
+                                     {OF("b"), INFO("1")},
+                                     {0}};
+        script[0].times = script[1].times = 1;
+        nats_world_start(&world, script, PAIRS("a", "b"));
+        nats_world_run(&world);
+        assert_ended(world.feed, 0, TASK_ANSWERED);
+        test_feed_set_timeout(world.feed, LONGER_MS); /* the other one is not replied to */
+        test_feed_again(world.feed);
+        nats_world_run(&world);
+        assert_true(world.usable);
+        assert_int_not_equal(test_feed_task(world.feed, 0)->outcome, TASK_ANSWERED);
+        if (rows[i].reconnects)
+            nats_world_reconnect(&world);
+        test_feed_set_timeout(world.feed, LONG_MS);
+        test_feed_again(world.feed);
+        nats_world_run(&world);
+        assert_waiting(world.feed, 0, 0);
+        assert_true(test_feed_task(world.feed, 0)->reading.in_flight == 7);
+        nats_world_stop(&world);
+    }
+}
+
+static void any_other_reply_counts_at_once(void **state)
 {
     (void)state;
     static const struct {
         const char *first, *second;
         double waiting;
     } rows[] = {
-        {LED_BY("nats-1", "5"), LED_BY("nats-1", "0"), 0}, /* all were taken */
-        {LED_BY("nats-1", "0"), LED_BY("nats-2", "0"), 0}, /* there were none */
-        {LED_BY("nats-1", "5"), LED_BY("nats-2", "4"), 4},
+        {LED_BY("nats-1", "5"), LED_BY("nats-2", "6"), 6},
+        {LED_BY("nats-1", "5"), LED("nats-2", "3", "2"), 3},
         {"{\"num_pending\":5,\"num_ack_pending\":0}", "{\"num_pending\":0,\"num_ack_pending\":1}",
          0}, /* in no cluster */
     };
@@ -152,8 +281,11 @@ static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(zero_or_fewer_than_before_counts_once_the_leader_has_counted),
+        cmocka_unit_test(leaders_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(the_zero_of_a_new_leader_is_requested_again),
-        cmocka_unit_test(any_other_zero_counts_at_once),
+        cmocka_unit_test(a_zero_is_requested_again_where_the_leader_may_be_new),
+        cmocka_unit_test(any_other_reply_counts_at_once),
         cmocka_unit_test(a_node_without_its_replica_is_not_believed),
         cmocka_unit_test(a_new_consumer_of_a_stream_with_one_replica_has_no_messages),
         cmocka_unit_test(a_stream_that_does_not_report_its_replicas_is_named),

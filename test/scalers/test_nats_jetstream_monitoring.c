@@ -25,7 +25,7 @@ extern const struct scaler scaler_nats_jetstream;
 
 enum { CONNECTIONS = 8, CONSUMERS = 3, TIMEOUT_MS = 600, ENOUGH_MS = 20000, NEVER = -1 };
 
-/* Replies to each GET with the same account. */
+/* Replies to each GET with the same account, unless `listed` has other replies. */
 struct port {
     char address[32];
     int listener;
@@ -40,7 +40,8 @@ struct port {
     atomic_size_t listings;
     atomic_size_t in_flight; /* of them */
     atomic_size_t max_in_flight;
-    atomic_size_t pings; /* GETs without consumers */
+    atomic_size_t pings;       /* GETs without consumers */
+    const char *const *listed; /* to one listing after the other; the last is for all others */
 };
 
 struct call {
@@ -54,6 +55,23 @@ static const char account[] =
     "{\"account_details\":[{\"name\":\"shop\",\"id\":\"shop\",\"stream_detail\":[{\"name\":"
     "\"orders\",\"consumer_detail\":[" CONSUMER("a", "1", "10") "," CONSUMER("b", "2",
                                                                              "0") "]}]}]}";
+
+#define LISTED(leader, pending, unacknowledged, others)                                            \
+    "{\"meta_cluster\":{\"cluster_size\":3},\"account_details\":[{\"name\":\"shop\",\"id\":"       \
+    "\"shop\","                                                                                    \
+    "\"stream_detail\":[{\"name\":\"orders\",\"consumer_detail\":[{\"name\":\"a\","                \
+    "\"num_pending\":" pending ",\"num_ack_pending\":" unacknowledged                              \
+    ",\"cluster\":{\"leader\":\"" leader "\",\"replicas\":[{\"name\":\"" others "\"}]}}]}]}]}"
+
+static const char *listing_of(const struct port *port)
+{
+    const char *const *listed = port->listed;
+    if (listed == NULL)
+        return account;
+    for (size_t i = 1; i < port->listings && listed[1] != NULL; i++)
+        listed++;
+    return *listed;
+}
 
 static void reply(struct port *port, int socket, const char *request)
 {
@@ -69,9 +87,10 @@ static void reply(struct port *port, int socket, const char *request)
         port->max_in_flight = (size_t)port->in_flight;
     usleep((useconds_t)wait_ms * 1000);
     port->in_flight -= is_listing;
+    const char *body = is_listing ? listing_of(port) : account;
     _cleanup_(memory_free) char *text =
         text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
-                    is_listing ? port->status : 200, strlen(account), account);
+                    is_listing ? port->status : 200, strlen(body), body);
     ssize_t sent = send(socket, text, strlen(text), MSG_NOSIGNAL);
     (void)sent; /* the client may have gone */
 }
@@ -325,6 +344,44 @@ static void a_task_that_comes_later_has_a_listing_beside_the_first(void **state)
     world_stop(&world);
 }
 
+/* Elected, a node answers with the 0 of a follower until it has counted. */
+static void the_zero_of_a_new_leader_is_listed_again(void **state)
+{
+    enum { LISTED_AT_MOST = 4 };
+    (void)state;
+    static const struct {
+        const char *listed[LISTED_AT_MOST + 1];
+        size_t failed; /* measurements, before the last */
+    } rows[] = {
+        {{LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "7", "0", "nats-2")}, 0},
+        /* It has led before. */
+        {{LISTED("nats-1", "0", "5", "nats-2"), LISTED("nats-2", "5", "0", "nats-2"),
+          LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "7", "0", "nats-2")},
+         2},
+        {{LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-3", "0", "0", "nats-2"),
+          LISTED("nats-3", "0", "0", "nats-2"), LISTED("nats-3", "7", "0", "nats-2")},
+         1},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        world_start(&world);
+        world.port.listed = rows[i].listed;
+        test_feed_set_timeout(world.feed, ENOUGH_MS);
+        for (size_t j = 0; j < rows[i].failed; j++) {
+            world_run(&world);
+            test_feed_again(world.feed);
+        }
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(world.feed, 0, 7);
+        size_t count = 0;
+        while (rows[i].listed[count] != NULL)
+            count++;
+        assert_int_equal(world.port.listings, count);
+        world_stop(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_port_that_refuses_the_ping_is_lost),
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
+        cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

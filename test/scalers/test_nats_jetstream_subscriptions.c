@@ -175,8 +175,9 @@ static void the_subjects_of_a_consumer_are_subscribed_to_where_they_are_publishe
         struct nats_world world;
         nats_world_start(
             &world,
-            SCRIPT(rows[i].stream, {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
-                                             "\"num_pending\":0,\"num_ack_pending\":0" LEADER "}"}),
+            SCRIPT(rows[i].stream,
+                   {OF("a"), "{\"config\":{\"filter_subject\":\"new.a\"},"
+                             "\"num_pending\":0,\"num_ack_pending\":0" STANDALONE "}"}),
             PAIRS("a"));
         measure_until(&world, is_subscribed);
         assert_true(has_subscription(&world.peer, rows[i].subject));

@@ -1,25 +1,22 @@
 #include "nats_jetstream/client/client.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
-#include "nats_jetstream/client/leaders.h"
 #include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
+#include "nats_jetstream/leaders.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-enum {
-    /* After so many requests the replies that are there are taken, so that they do not pile up. */
-    REQUESTS_AT_ONCE = 64,
-
-    NEW_LEADER_MS = 500, /* it has counted then */
-};
+/* After so many requests the replies that are there are taken, so that they do not pile up. */
+enum { REQUESTS_AT_ONCE = 64 };
 
 struct nats_client {
     struct nats_client_connection *connection; /* configurations are requested on it, too */
@@ -55,11 +52,18 @@ void nats_client_disconnect(struct nats_client *client)
 
 /* ---- what is late ---- */
 
-static void time_out(struct nats_request *request)
+static uint64_t consumer_of(const struct nats_request *request)
+{
+    return hash_text(request->subject);
+}
+
+static void time_out(struct nats_client *client, struct nats_request *request)
 {
     _cleanup_(error_done) struct error error = {0};
     struct task *task = request->task;
-    if (request->state == NATS_REQUEST_UNSETTLED)
+    if (request->state == NATS_REQUEST_SENT)
+        nats_leaders_lose(&client->leaders, consumer_of(request));
+    else if (request->state == NATS_REQUEST_UNSETTLED)
         nats_configs_explain_silence(task->query, &error);
     else if (request->state == NATS_REQUEST_SEND_AGAIN)
         nats_consumer_info_new_leader(task->query, &error);
@@ -72,7 +76,8 @@ static void time_out(struct nats_request *request)
 
 /* Returns when to look again: at once where a task has ended, since the feed may have another then.
  */
-static int64_t handle_due(struct nats_client_connection *connection, int64_t now_ms)
+static int64_t handle_due(struct nats_client *client, struct nats_client_connection *connection,
+                          int64_t now_ms)
 {
     int64_t next_ms = CLOCK_NEVER;
     bool has_ended = false;
@@ -82,7 +87,7 @@ static int64_t handle_due(struct nats_client_connection *connection, int64_t now
     while (request != NULL) {
         struct nats_request *following = request->next;
         if (now_ms >= request->task->deadline_ms) {
-            time_out(request);
+            time_out(client, request);
             has_ended = true;
         } else {
             if (request->state == NATS_REQUEST_SEND_AGAIN && now_ms >= request->send_again_ms)
@@ -130,7 +135,7 @@ static natsStatus check_measuring(struct nats_client *client, int64_t *ret_next_
         }
         *ret_next_ms = clock_earlier(*ret_next_ms, ping_ms);
     }
-    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(connection, now_ms));
+    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(client, connection, now_ms));
     return NATS_OK;
 }
 
@@ -161,7 +166,7 @@ static void check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
     int64_t now_ms = clock_now_ms();
     if (connection == NULL)
         return;
-    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(connection, now_ms));
+    *ret_next_ms = clock_earlier(*ret_next_ms, handle_due(client, connection, now_ms));
     if (nats_client_connection_is_closed(connection)) {
         lose_subscriber(client);
         *ret_next_ms = now_ms;
@@ -250,14 +255,25 @@ static void settle_all(struct nats_client *client)
     settle_all_of(client, client->subscriber.connection);
 }
 
+static void fail(struct nats_client *client, struct nats_request *request,
+                 const struct error *error)
+{
+    nats_leaders_lose(&client->leaders, consumer_of(request));
+    task_fail(end_request(client, request), error);
+}
+
 static void take_counts(struct nats_client *client, struct nats_request *request,
                         const struct reading *reading, uint64_t leader)
 {
-    if (nats_leaders_may_not_have_counted(&client->leaders, request->subject, leader,
-                                          reading->waiting > 0))
-        nats_request_delay(request, clock_now_ms() + NEW_LEADER_MS);
-    else
+    const struct nats_leader_reply reply = {.consumer = consumer_of(request),
+                                            .leader = leader,
+                                            .messages = reading->waiting + reading->in_flight,
+                                            .sent_ms = request->sent_ms};
+    int64_t again_ms = nats_leaders_take(&client->leaders, &reply, clock_now_ms());
+    if (again_ms == CLOCK_NEVER)
         task_answer(end_request(client, request), reading);
+    else
+        nats_request_delay(request, again_ms);
 }
 
 static void take_info(struct nats_client *client, struct nats_request *request, natsMsg *message)
@@ -272,13 +288,13 @@ static void take_info(struct nats_client *client, struct nats_request *request, 
     }
     if (!nats_consumer_info_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),
                                   query, &reading, &origin, &error)) {
-        task_fail(end_request(client, request), &error);
+        fail(client, request, &error);
         return;
     }
     switch (origin.source) {
     case NATS_CONSUMER_NO_LEADER:
         nats_consumer_info_no_leader(query, &error);
-        task_fail(end_request(client, request), &error);
+        fail(client, request, &error);
         break;
     case NATS_CONSUMER_DEFAULTS:
         request->reading = reading;

@@ -3,9 +3,8 @@
  * once. It has a connection and, where queries are to notify, a subscriber, which has another one.
  *
  * Read the folder in this order: connection.h (requests and replies; events.h, refusal.h and
- * interrupter.h help it), configs.h (whether 0 counts, and what to subscribe to), leaders.h
- * (whether 0 counts after an election), subscription.h (one subject), connector.h and subscriber.h
- * (all of them, on a connection of their own), this.
+ * interrupter.h help it), configs.h (whether 0 counts, and what to subscribe to), subscription.h
+ * (one subject), connector.h and subscriber.h (all of them, on a connection of their own), this.
  *
  * A push, in order. send_task() finds that the task wants a subscription:
  * nats_subscriber_subscribe() opens one for each subject, and the request follows on the same

@@ -252,19 +252,33 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *qu
     return true;
 }
 
-bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
-                   struct reading *ret_reading, struct error *error)
+enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
+                                  struct reading *ret_reading, uint64_t *ret_leader,
+                                  struct error *error)
 {
     const struct nats_jsz_entry *entry = find(jsz, query->stream, query->consumer);
-    if (entry == NULL)
-        return explain_absence(jsz, query, error);
+    enum nats_jsz_found not_here = jsz->is_clustered ? NATS_JSZ_ELSEWHERE : NATS_JSZ_FAILED;
+    if (entry == NULL) {
+        explain_absence(jsz, query, error);
+        return not_here;
+    }
     _cleanup_(json_done) json_t *consumer =
         json_text_tree(entry->text, JSON_DECODE_INT_AS_REAL, MAX_CONSUMER_BYTES);
-    if (consumer == NULL)
-        return error_unavailable(error,
-                                 "%s: unexpected reply: consumer \"%s\" of stream \"%s\" is no "
-                                 "JSON, or has too many values in it",
-                                 jsz->server, query->consumer, query->stream);
-    return check_leader(jsz, query, consumer, error) &&
-           nats_consumer_info_counts(consumer, query, ret_reading, error);
+    if (consumer == NULL) {
+        error_unavailable(error,
+                          "%s: unexpected reply: consumer \"%s\" of stream \"%s\" is no JSON, or "
+                          "has too many values in it",
+                          jsz->server, query->consumer, query->stream);
+        return NATS_JSZ_FAILED;
+    }
+    if (!check_leader(jsz, query, consumer, error))
+        return not_here;
+    *ret_leader = jsz->is_clustered ? nats_consumer_info_leader(consumer) : 0;
+    return nats_consumer_info_counts(consumer, query, ret_reading, error) ? NATS_JSZ_COUNTED
+                                                                          : NATS_JSZ_FAILED;
+}
+
+uint64_t nats_jsz_key(const struct nats_query *query)
+{
+    return key_of(query->stream, query->consumer);
 }

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nats_jsz_account {
     const char *name; /* NULL: only the id is known */
@@ -40,7 +41,18 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
                    const struct nats_jsz_account *account, const char *server, struct error *error);
 void nats_jsz_done(struct nats_jsz *jsz);
 
-bool nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
-                   struct reading *ret_reading, struct error *error);
+enum nats_jsz_found {
+    NATS_JSZ_COUNTED,
+    NATS_JSZ_ELSEWHERE, /* another server of the cluster may lead it; the error says so */
+    NATS_JSZ_FAILED,    /* with the error */
+};
+
+/* Finds a consumer, and who leads it (consumer_info.h); 0: it is in no cluster. */
+enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
+                                  struct reading *ret_reading, uint64_t *ret_leader,
+                                  struct error *error);
+
+/* A hash of its names. */
+uint64_t nats_jsz_key(const struct nats_query *query);
 
 #endif

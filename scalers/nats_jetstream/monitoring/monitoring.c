@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "nats_jetstream/consumer_info.h"
+#include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/jsz.h"
 #include "shared/fetch.h"
@@ -36,6 +38,8 @@ struct nats_monitoring {
     bool is_clustered;
     struct listing listings[LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
+    struct task *delayed; /* utlist: until queued_ms, when their leader has counted (leaders.h) */
+    struct nats_leaders leaders;
     bool is_pinging;
     int64_t answered_ms;
 };
@@ -43,6 +47,7 @@ struct nats_monitoring {
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
 {
     fetch_pool_free(monitoring->pool);
+    nats_leaders_done(&monitoring->leaders);
     http_address_done(&monitoring->address);
     free(monitoring->name);
     free(monitoring->listing_url);
@@ -133,6 +138,20 @@ static void take_tasks(struct nats_monitoring *monitoring, struct feed *feed)
         error_unavailable(&why,
                           "a monitoring port of NATS does not notify of messages: set servers");
         task_cannot_subscribe(task, &why);
+        task->data = NULL;
+        DL_APPEND(monitoring->waiting, task);
+    }
+}
+
+static void queue_delayed(struct nats_monitoring *monitoring)
+{
+    int64_t now_ms = clock_now_ms();
+    struct task *task;
+    struct task *next;
+    DL_FOREACH_SAFE(monitoring->delayed, task, next) {
+        if (now_ms < task->queued_ms)
+            continue;
+        DL_DELETE(monitoring->delayed, task);
         DL_APPEND(monitoring->waiting, task);
     }
 }
@@ -173,16 +192,37 @@ static struct task *take_first(struct listing *listing)
     return task;
 }
 
-static void answer_all(struct listing *listing, const struct nats_jsz *jsz)
+/* Its leader may not have counted: it waits for that once, and its data says so. */
+static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t until_ms)
 {
-    for (struct task *task; (task = take_first(listing)) != NULL;) {
-        _cleanup_(error_done) struct error why = {0};
-        struct reading reading;
-        if (nats_jsz_find(jsz, task->query, &reading, &why))
-            task_answer(task, &reading);
-        else
-            task_fail(task, &why);
+    _cleanup_(error_done) struct error why = {0};
+    if (task->data != NULL) {
+        nats_consumer_info_new_leader(task->query, &why);
+        task_fail(task, &why);
+        return;
     }
+    task->data = monitoring;
+    task->queued_ms = until_ms;
+    DL_APPEND(monitoring->delayed, task);
+}
+
+static void answer(struct nats_monitoring *monitoring, struct task *task,
+                   const struct nats_jsz *jsz, int64_t sent_ms)
+{
+    _cleanup_(error_done) struct error why = {0};
+    struct reading reading;
+    struct nats_leader_reply reply = {.consumer = nats_jsz_key(task->query), .sent_ms = sent_ms};
+    if (nats_jsz_find(jsz, task->query, &reading, &reply.leader, &why) != NATS_JSZ_COUNTED) {
+        nats_leaders_lose(&monitoring->leaders, reply.consumer);
+        task_fail(task, &why);
+        return;
+    }
+    reply.messages = reading.waiting + reading.in_flight;
+    int64_t again_ms = nats_leaders_take(&monitoring->leaders, &reply, clock_now_ms());
+    if (again_ms == CLOCK_NEVER)
+        task_answer(task, &reading);
+    else
+        delay(monitoring, task, again_ms);
 }
 
 /* Returns false where the port does not answer anything. */
@@ -192,7 +232,8 @@ static bool end_listing(struct nats_monitoring *monitoring, struct listing *list
     listing->is_in_flight = false;
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (read_answer(monitoring, ended, &jsz)) {
-        answer_all(listing, &jsz);
+        for (struct task *task; (task = take_first(listing)) != NULL;)
+            answer(monitoring, task, &jsz, listing->sent_ms);
         return true;
     }
     bool is_late = ended->outcome == FETCH_TIMED_OUT;
@@ -200,11 +241,13 @@ static bool end_listing(struct nats_monitoring *monitoring, struct listing *list
         error_move(error, &ended->error);
         return false;
     }
-    for (struct task *task; (task = take_first(listing)) != NULL;)
+    for (struct task *task; (task = take_first(listing)) != NULL;) {
+        nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
         if (is_late)
             task_time_out(task);
         else
             task_fail(task, &ended->error);
+    }
     return true;
 }
 
@@ -252,6 +295,8 @@ static int64_t check(struct nats_monitoring *monitoring)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = CLOCK_NEVER;
+    for (const struct task *task = monitoring->delayed; task != NULL; task = task->next)
+        next_ms = clock_earlier(next_ms, task->queued_ms);
     for (size_t i = 0; i < LISTINGS; i++) {
         struct listing *listing = &monitoring->listings[i];
         if (!listing->is_in_flight)
@@ -278,6 +323,7 @@ static void abandon(struct nats_monitoring *monitoring)
     for (size_t i = 0; i < LISTINGS; i++)
         monitoring->listings[i] = (struct listing){0};
     monitoring->waiting = NULL;
+    monitoring->delayed = NULL;
     monitoring->is_pinging = false;
 }
 
@@ -292,8 +338,9 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
         while (feed_next_unsubscribe(feed, &ignored))
             continue;
         take_tasks(monitoring, feed);
+        queue_delayed(monitoring);
         begin_listing(monitoring);
-        if (fetch_pool_in_flight(monitoring->pool) == 0)
+        if (fetch_pool_in_flight(monitoring->pool) == 0 && monitoring->delayed == NULL)
             break;
         fetch_pool_wait(monitoring->pool, feed, check(monitoring));
         usable = take_ended(monitoring, error);
