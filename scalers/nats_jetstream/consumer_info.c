@@ -145,9 +145,8 @@ static bool is_default(const json_t *info)
     return true;
 }
 
-uint64_t nats_consumer_info_leader(const json_t *info)
+static uint64_t leader_of(const json_t *cluster)
 {
-    const json_t *cluster = json_object_get(info, "cluster");
     const json_t *name = json_object_get(cluster, "leader");
     const json_t *since = json_object_get(cluster, "leader_since");
     if (json_string_length(name) == 0)
@@ -159,10 +158,20 @@ uint64_t nats_consumer_info_leader(const json_t *info)
     return hash_end(&hash);
 }
 
-static struct nats_consumer_origin origin_of(const json_t *info)
+static bool is_partial(const json_t *info)
 {
-    struct nats_consumer_origin origin = {.leader = nats_consumer_info_leader(info)};
-    if (json_object_get(info, "cluster") == NULL)
+    double delivered = count_of(json_object_get(info, "delivered"), "consumer_seq");
+    double acknowledged = count_of(json_object_get(info, "ack_floor"), "consumer_seq");
+    return json_number_value(json_object_get(info, "num_ack_pending")) < 1 &&
+           delivered > acknowledged;
+}
+
+struct nats_consumer_origin nats_consumer_info_origin(const json_t *info)
+{
+    const json_t *cluster = json_object_get(info, "cluster");
+    struct nats_consumer_origin origin = {.leader = leader_of(cluster),
+                                          .is_partial = is_partial(info)};
+    if (cluster == NULL)
         origin.source = is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
     else
         origin.source = origin.leader != 0 ? NATS_CONSUMER_COUNTED : NATS_CONSUMER_NO_LEADER;
@@ -190,6 +199,6 @@ bool nats_consumer_info_parse(const char *bytes, size_t length, const struct nat
     const json_t *api_error = json_object_get(info, "error");
     if (api_error != NULL)
         return explain_api_error(api_error, query, error);
-    *ret_origin = origin_of(info);
+    *ret_origin = nats_consumer_info_origin(info);
     return nats_consumer_info_counts(info, query, ret_reading, error);
 }

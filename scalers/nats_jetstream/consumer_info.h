@@ -30,11 +30,13 @@ enum nats_consumer_source {
 
 struct nats_consumer_origin {
     enum nats_consumer_source source;
-    uint64_t leader; /* as below */
+    uint64_t
+        leader; /* a hash of its name and, from 2.12 on, since when it leads; 0: none is named */
+    bool is_partial; /* no message is unacknowledged, and not all that were delivered are
+                      * acknowledged: they are missing, or were given up (max_deliver) */
 };
 
-/* A hash of the name of who leads the consumer and, from 2.12 on, since when; 0: none is named. */
-uint64_t nats_consumer_info_leader(const json_t *info);
+struct nats_consumer_origin nats_consumer_info_origin(const json_t *info);
 
 /* `query` names stream and consumer in errors. */
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,

@@ -8,14 +8,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { COUNTING_MS = 500 }; /* a leader has counted by then */
+enum { DOUBT_MS = 500 }; /* the leader has counted by then, or leads no longer */
 
 struct nats_leader {
     UT_hash_handle hh; /* by consumer, the first that was added first */
     uint64_t consumer;
     uint64_t leader;
-    int64_t since_ms; /* its first reply */
-    double messages;  /* of the last reply that counted, of any leader */
+    int64_t since_ms;   /* its first reply */
+    int64_t doubted_ms; /* the first of its last replies, which all are in doubt; CLOCK_NEVER */
+    double messages;    /* of the last reply that counted, of any leader */
 };
 
 /* With what malloc() has around it, and its part of the table. */
@@ -53,21 +54,28 @@ static struct nats_leader *find_or_add(struct nats_leaders *leaders, uint64_t co
     return known;
 }
 
-int64_t nats_leaders_take(struct nats_leaders *leaders, const struct nats_leader_reply *reply,
-                          int64_t now_ms)
+int64_t nats_leaders_take(struct nats_leaders *leaders, uint64_t consumer,
+                          const struct nats_consumer_origin *origin, const struct reading *reading,
+                          int64_t sent_ms, int64_t now_ms)
 {
-    if (reply->leader == 0)
+    double messages = reading->waiting + reading->in_flight;
+    if (origin->leader == 0)
         return CLOCK_NEVER;
-    struct nats_leader *known = find_or_add(leaders, reply->consumer);
-    if (known->leader != reply->leader) {
-        known->leader = reply->leader;
+    struct nats_leader *known = find_or_add(leaders, consumer);
+    if (known->leader != origin->leader) {
+        known->leader = origin->leader;
         known->since_ms = now_ms;
+        known->doubted_ms = CLOCK_NEVER;
     }
-    int64_t counted_ms = known->since_ms + COUNTING_MS;
-    bool is_less = reply->messages < 1 || reply->messages < known->messages;
-    if (is_less && reply->sent_ms < counted_ms)
-        return counted_ms;
-    known->messages = reply->messages;
+    bool is_new = sent_ms < known->since_ms + DOUBT_MS;
+    bool is_in_doubt = messages < 1 || origin->is_partial || (is_new && messages < known->messages);
+    if (!is_in_doubt)
+        known->doubted_ms = CLOCK_NEVER;
+    else if (known->doubted_ms == CLOCK_NEVER)
+        known->doubted_ms = now_ms;
+    if (is_in_doubt && sent_ms < known->doubted_ms + DOUBT_MS)
+        return known->doubted_ms + DOUBT_MS;
+    known->messages = messages;
     return CLOCK_NEVER;
 }
 

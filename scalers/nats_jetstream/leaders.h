@@ -1,10 +1,15 @@
 /*
- * Which node leads a consumer, and whether what it replies counts.
+ * Whether what the leader of a consumer replies counts.
  *
- * A node of a cluster answers for a consumer as soon as it is elected, and counts the messages a
- * little later (isConsumerLeader() asks raft, and setLeader() counts, on another thread). Until then
- * it reports those of when it last led: 0, if it never did. So 0, or fewer than before, counts only
- * in the reply to a request that was sent half a second after the first reply of this leader.
+ * A node of a cluster replies for a consumer as long as raft has it for the leader, and knows the
+ * counts for a part of that time only (setLeader() in nats-server's consumer.go):
+ *   elected       until it has counted, on another thread, it reports the messages of when it last
+ *                 led: 0, if it never did;
+ *   stepping down it drops what is unacknowledged, in newer versions what is pending, too, and
+ *                 leads for 250 ms more (jsConsumerLeaderStepDownRequest()).
+ * So a reply is in doubt that has no messages, is partial (consumer_info.h), or has fewer messages
+ * than before where the leader's first reply was less than half a second ago. It counts if the same
+ * leader has been in doubt for half a second: the next request is sent then.
  *
  * On a new connection all leaders are new: a node of the cluster that is lost takes both its
  * connections and its leaders along.
@@ -14,6 +19,9 @@
 #ifndef BACKLOG_SCALERS_NATS_JETSTREAM_LEADERS_H
 #define BACKLOG_SCALERS_NATS_JETSTREAM_LEADERS_H
 
+#include "measure/reading.h"
+#include "nats_jetstream/consumer_info.h"
+
 #include <stdint.h>
 
 struct nats_leaders {
@@ -22,17 +30,11 @@ struct nats_leaders {
 
 void nats_leaders_done(struct nats_leaders *leaders);
 
-/* What was replied about a consumer. */
-struct nats_leader_reply {
-    uint64_t consumer; /* a hash of its name */
-    uint64_t leader;   /* as nats_consumer_info_leader() has it */
-    double messages;   /* all that the trigger counts */
-    int64_t sent_ms;   /* the request */
-};
-
-/* Returns when to send the request again; CLOCK_NEVER: the reply counts. */
-int64_t nats_leaders_take(struct nats_leaders *leaders, const struct nats_leader_reply *reply,
-                          int64_t now_ms);
+/* Takes a reply about a consumer (a hash of its name) to a request of `sent_ms`. Returns when to
+ * send it again; CLOCK_NEVER: the reading counts. */
+int64_t nats_leaders_take(struct nats_leaders *leaders, uint64_t consumer,
+                          const struct nats_consumer_origin *origin, const struct reading *reading,
+                          int64_t sent_ms, int64_t now_ms);
 
 /* No leader replied: who does next is a new one, were it the same node. */
 void nats_leaders_lose(struct nats_leaders *leaders, uint64_t consumer);

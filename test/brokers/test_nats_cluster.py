@@ -44,6 +44,48 @@ def test_any_node_of_a_cluster_reports_what_the_leader_knows(client):
         cluster.node(leader).resume()
 
 
+def of_all(cluster):
+    return trigger(cluster.nodes[0], servers=",".join(node.address for node in cluster.nodes))
+
+
+def test_messages_wait_while_leaders_change(client):
+    """A node answers as soon as it is elected, and counts later; so it does for what is fetched and not acknowledged."""
+    with NatsCluster(3, as_pods=True) as cluster:
+        six_orders_of_which_two_are_fetched(cluster)
+        with cluster.nodes[0].connect() as jetstream:
+            jetstream.create_consumer("orders", "fetched")
+            jetstream.fetch("orders", "fetched", 6)
+            triggers = [of_all(cluster), {**of_all(cluster), "consumer": "fetched"}]
+            for metadata in triggers:
+                answers(client, metadata, 6, True, seconds=40)
+            with Values(client, triggers[0]) as waiting, Values(client, triggers[1]) as fetched:
+                for consumer in ("workers", "fetched") * 3:
+                    before = jetstream.leader("orders", consumer)
+                    jetstream.step_down("orders", consumer)
+                    wait_until(lambda: jetstream.leader("orders", consumer) not in ("", before), 30, "another leader")
+                    time.sleep(INTERVAL_SECONDS)
+        assert set(waiting.seen) | set(fetched.seen) <= {6, None}
+        for metadata in triggers:
+            answers(client, metadata, 6, True, seconds=40)
+
+
+def test_messages_wait_while_each_node_is_lost(client):
+    """One after the other: with the last of them the connection is lost, too, and so is what was known of leaders."""
+    with NatsCluster(3, as_pods=True) as cluster:
+        six_orders_of_which_two_are_fetched(cluster)
+        metadata = of_all(cluster)
+        answers(client, metadata, 6, True)
+        with Values(client, metadata) as values:
+            for i, node in enumerate(cluster.nodes):
+                node.kill()
+                with cluster.nodes[i - 1].connect() as jetstream:
+                    wait_until(lambda: jetstream.leader("orders", "workers") not in ("", node.server_name), 40, "a leader")
+                    node.start()
+                    wait_until(lambda: jetstream.has_all_replicas("orders", "workers"), 40, "all replicas")
+        assert set(values.seen) <= {6, None}
+        answers(client, metadata, 6, True, seconds=40)
+
+
 def test_a_node_that_cannot_open_its_replica_is_not_believed(client):
     """Since 2.10 it answers for the consumer, with 0; on the monitoring port of 2.15 it names no leader."""
     with NatsCluster(3) as cluster:

@@ -83,6 +83,35 @@ static void an_answer_has_the_state_of_a_consumer_or_defaults(void **state)
     }
 }
 
+/* A leader that steps down has dropped what is unacknowledged. */
+static void an_answer_without_what_is_unacknowledged_is_partial(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool is_partial;
+    } rows[] = {
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6},\"ack_floor\":{\"consumer_seq\":2}}",
+         true},
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6},\"ack_floor\":{\"consumer_seq\":6}}",
+         false},
+        {"{\"num_pending\":1,\"num_ack_pending\":1,\"delivered\":{\"consumer_seq\":6},"
+         "\"ack_floor\":{\"consumer_seq\":2}}",
+         false},
+        {"{" COUNTS ",\"delivered\":{\"consumer_seq\":6}}", false},
+        {"{" COUNTS "}", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct reading reading;
+        struct nats_consumer_origin origin;
+        _cleanup_(error_done) struct error error = {0};
+        assert_true(nats_consumer_info_parse(rows[i].answer, strlen(rows[i].answer), &orders,
+                                             &reading, &origin, &error));
+        if (origin.is_partial != rows[i].is_partial)
+            fail_msg("%s", rows[i].answer);
+    }
+}
+
 static void the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster(void **state)
 {
     (void)state;
@@ -268,10 +297,10 @@ static bool finds(const char *text, const struct nats_jsz_account *account, cons
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     struct reading reading = READING_UNKNOWN;
-    uint64_t leader = 0;
+    struct nats_consumer_origin origin;
     bool found =
         nats_jsz_init(&jsz, (struct json_text){text, strlen(text)}, account, server, &error) &&
-        nats_jsz_find(&jsz, &orders, &reading, &leader, &error) == NATS_JSZ_COUNTED;
+        nats_jsz_find(&jsz, &orders, &reading, &origin, &error) == NATS_JSZ_COUNTED;
     if (found)
         assert_true(reading.waiting == 3 && reading.in_flight == 4);
     else if (words == NULL || strstr(error_text(&error), words) == NULL)
@@ -288,9 +317,9 @@ static void a_monitoring_port_has_totals_too(void **state)
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     struct reading reading = READING_UNKNOWN;
-    uint64_t leader = 0;
+    struct nats_consumer_origin origin;
     assert_true(nats_jsz_init(&jsz, (struct json_text){text, strlen(text)}, &shop, "nats", &error));
-    assert_int_equal(nats_jsz_find(&jsz, &orders, &reading, &leader, &error), NATS_JSZ_COUNTED);
+    assert_int_equal(nats_jsz_find(&jsz, &orders, &reading, &origin, &error), NATS_JSZ_COUNTED);
     assert_true(reading.arrived == 13 && reading.consumed == 6);
 }
 
@@ -440,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_number_that_is_too_large_spoils_no_other_field),
         cmocka_unit_test(totals_are_those_of_deliveries),
         cmocka_unit_test(an_answer_has_the_state_of_a_consumer_or_defaults),
+        cmocka_unit_test(an_answer_without_what_is_unacknowledged_is_partial),
         cmocka_unit_test(the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster),
         cmocka_unit_test(subjects_of_messages_are_read_from_stream_and_consumer),
         cmocka_unit_test(messages_that_cannot_be_subscribed_to_are_known),

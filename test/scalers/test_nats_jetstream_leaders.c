@@ -22,62 +22,74 @@
 
 enum { MAX_STEPS = 6, A = 1, B = 2, LOST = 3, COUNTS = -1 };
 
-/* With half a second of a leader's to count. */
-static void zero_or_fewer_than_before_counts_once_the_leader_has_counted(void **state)
+struct step {
+    int64_t sent_ms;
+    uint64_t leader; /* LOST: no reply; 0: in no cluster */
+    double waiting;
+    double in_flight;
+    int64_t again_ms;    /* COUNTS: never; 0: no such step */
+    bool is_partial;     /* the reply */
+    int64_t received_ms; /* so much later */
+};
+
+static void take_step(struct nats_leaders *leaders, const struct step *step, size_t row)
+{
+    const struct nats_consumer_origin origin = {NATS_CONSUMER_COUNTED, step->leader,
+                                                step->is_partial};
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = step->waiting;
+    reading.in_flight = step->in_flight;
+    if (step->leader == LOST) {
+        nats_leaders_lose(leaders, 1);
+        return;
+    }
+    int64_t again_ms = nats_leaders_take(leaders, 1, &origin, &reading, step->sent_ms,
+                                         step->sent_ms + step->received_ms);
+    if (again_ms != (step->again_ms == COUNTS ? CLOCK_NEVER : step->again_ms))
+        fail_msg("row %zu, at %lld ms: %lld", row, (long long)step->sent_ms, (long long)again_ms);
+}
+
+static void a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader(void **state)
 {
     (void)state;
-    static const struct {
-        int64_t sent_ms;
-        int64_t received_ms;
-        uint64_t leader; /* LOST: no reply */
-        double messages;
-        int64_t again_ms;
-    } rows[][MAX_STEPS] = {
-        /* The first that is seen may be new. */
-        {{0, 0, A, 0, 500}, {499, 499, A, 0, 500}, {500, 500, A, 0, COUNTS}},
-        {{0, 90, A, 0, 590}, {500, 590, A, 0, 590}, {590, 600, A, 0, COUNTS}},
-        {{0, 0, A, 5, COUNTS}, {10, 10, A, 0, 500}, {500, 500, A, 0, COUNTS}},
-        /* All were taken. */
-        {{0, 0, A, 5, COUNTS}, {900, 900, A, 0, COUNTS}, {910, 910, A, 0, COUNTS}},
-        /* Another one, and another again: the doubt lasts. */
-        {{0, 0, A, 5, COUNTS},
-         {900, 900, B, 0, 1400},
-         {950, 950, B, 0, 1400},
-         {1000, 1000, A, 0, 1500},
-         {1499, 1499, A, 0, 1500},
-         {1500, 1500, A, 0, COUNTS}},
-        {{0, 0, A, 5, COUNTS},
-         {900, 900, B, 4, 1400},
-         {950, 950, B, 5, COUNTS},
-         {960, 960, B, 9, COUNTS},
-         {970, 970, B, 8, 1400},
-         {1400, 1400, B, 8, COUNTS}},
-        /* Since there were none some may have come. */
-        {{0, 0, A, 0, 500}, {500, 500, A, 0, COUNTS}, {900, 900, B, 0, 1400}},
+    static const struct step rows[][MAX_STEPS] = {
+        /* The first that is seen may be new, and has no messages. */
+        {{0, A, 0, 0, 500}, {499, A, 0, 0, 500}, {500, A, 0, 0, COUNTS}, {501, A, 0, 0, COUNTS}},
+        {{0, A, 0, 0, 590, .received_ms = 90}, {589, A, 0, 0, 590}, {590, A, 0, 0, COUNTS}},
+        /* All were taken, or it steps down. */
+        {{0, A, 5, 0, COUNTS}, {900, A, 0, 0, 1400}, {1400, A, 0, 0, COUNTS}},
+        {{0, A, 5, 0, COUNTS},
+         {900, A, 0, 0, 1400},
+         {1000, A, 5, 0, COUNTS},
+         {1400, A, 0, 0, 1900}},
+        {{0, A, 4, 2, COUNTS}, {900, A, 4, 0, 1400, .is_partial = true}, {1000, B, 4, 2, COUNTS}},
+        /* Messages were given up. */
+        {{0, A, 4, 0, 500, .is_partial = true},
+         {500, A, 4, 0, COUNTS, .is_partial = true},
+         {900, A, 3, 0, COUNTS, .is_partial = true}},
+        /* Some were taken. */
+        {{0, A, 4, 2, COUNTS}, {900, A, 3, 1, COUNTS}, {950, A, 0, 1, COUNTS}},
+        /* Another one, and the first again: the doubt lasts. */
+        {{0, A, 5, 0, COUNTS},
+         {900, B, 0, 0, 1400},
+         {950, B, 0, 0, 1400},
+         {1000, A, 0, 0, 1500},
+         {1499, A, 0, 0, 1500},
+         {1500, A, 0, 0, COUNTS}},
+        {{0, A, 3, 2, COUNTS},
+         {900, B, 3, 0, 1400},
+         {950, B, 2, 3, COUNTS},
+         {960, B, 1, 3, 1460},
+         {1400, B, 1, 3, COUNTS}},
         /* Elected again. */
-        {{0, 0, A, 5, COUNTS},
-         {600, 600, LOST},
-         {900, 900, A, 0, 1400},
-         {1400, 1400, A, 6, COUNTS}},
-        /* In no cluster. */
-        {{0, 0, 0, 5, COUNTS}, {1, 1, 0, 0, COUNTS}},
+        {{0, A, 5, 0, COUNTS}, {600, LOST}, {900, A, 4, 0, 1400}, {1400, A, 6, 0, COUNTS}},
+        {{0, 0, 5, 0, COUNTS}, {1, 0, 0, 0, COUNTS, .is_partial = true}},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct nats_leaders leaders = {0};
-        for (size_t j = 0; j < MAX_STEPS; j++) {
-            if (rows[i][j].leader == LOST) {
-                nats_leaders_lose(&leaders, 1);
-                continue;
-            }
-            if (rows[i][j].again_ms == 0)
-                break;
-            const struct nats_leader_reply reply = {1, rows[i][j].leader, rows[i][j].messages,
-                                                    rows[i][j].sent_ms};
-            int64_t again_ms = nats_leaders_take(&leaders, &reply, rows[i][j].received_ms);
-            int64_t expected = rows[i][j].again_ms == COUNTS ? CLOCK_NEVER : rows[i][j].again_ms;
-            if (again_ms != expected)
-                fail_msg("row %zu, step %zu: %lld", i, j, (long long)again_ms);
-        }
+        for (size_t j = 0; j < MAX_STEPS; j++)
+            if (rows[i][j].again_ms != 0 || rows[i][j].leader == LOST)
+                take_step(&leaders, &rows[i][j], i);
         nats_leaders_done(&leaders);
     }
 }
@@ -87,15 +99,18 @@ static void leaders_that_are_known_take_a_bounded_memory(void **state)
 {
     enum { MIN = NATS_MAX_QUERIES, MAX = 3 * NATS_MAX_QUERIES };
     (void)state;
+    static const struct nats_consumer_origin origin = {.leader = A};
     struct nats_leaders leaders = {0};
+    struct reading reading = READING_UNKNOWN;
+    reading.in_flight = 0;
     for (uint64_t consumer = 1; consumer <= MAX; consumer++) {
-        const struct nats_leader_reply reply = {consumer, A, 5, 0};
-        assert_int_equal(nats_leaders_take(&leaders, &reply, 0), CLOCK_NEVER);
+        reading.waiting = 5;
+        assert_int_equal(nats_leaders_take(&leaders, consumer, &origin, &reading, 0, 0),
+                         CLOCK_NEVER);
     }
-    const struct nats_leader_reply last = {MAX - MIN, A, 0, 900};
-    const struct nats_leader_reply first = {1, A, 0, 900};
-    assert_int_equal(nats_leaders_take(&leaders, &last, 900), CLOCK_NEVER);
-    assert_int_equal(nats_leaders_take(&leaders, &first, 900), 1400);
+    reading.waiting = 4;
+    assert_int_equal(nats_leaders_take(&leaders, MAX - MIN, &origin, &reading, 0, 0), 500);
+    assert_int_equal(nats_leaders_take(&leaders, 1, &origin, &reading, 0, 0), CLOCK_NEVER);
     nats_leaders_done(&leaders);
 }
 
@@ -281,7 +296,7 @@ static void a_stream_that_does_not_report_its_replicas_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zero_or_fewer_than_before_counts_once_the_leader_has_counted),
+        cmocka_unit_test(a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader),
         cmocka_unit_test(leaders_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(the_zero_of_a_new_leader_is_requested_again),
         cmocka_unit_test(a_zero_is_requested_again_where_the_leader_may_be_new),

@@ -263,13 +263,10 @@ static void fail(struct nats_client *client, struct nats_request *request,
 }
 
 static void take_counts(struct nats_client *client, struct nats_request *request,
-                        const struct reading *reading, uint64_t leader)
+                        const struct reading *reading, const struct nats_consumer_origin *origin)
 {
-    const struct nats_leader_reply reply = {.consumer = consumer_of(request),
-                                            .leader = leader,
-                                            .messages = reading->waiting + reading->in_flight,
-                                            .sent_ms = request->sent_ms};
-    int64_t again_ms = nats_leaders_take(&client->leaders, &reply, clock_now_ms());
+    int64_t again_ms = nats_leaders_take(&client->leaders, consumer_of(request), origin, reading,
+                                         request->sent_ms, clock_now_ms());
     if (again_ms == CLOCK_NEVER)
         task_answer(end_request(client, request), reading);
     else
@@ -301,7 +298,7 @@ static void take_info(struct nats_client *client, struct nats_request *request, 
         settle(client, request);
         break;
     case NATS_CONSUMER_COUNTED:
-        take_counts(client, request, &reading, origin.leader);
+        take_counts(client, request, &reading, &origin);
         break;
     }
 }

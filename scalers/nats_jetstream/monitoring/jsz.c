@@ -253,8 +253,8 @@ static bool check_leader(const struct nats_jsz *jsz, const struct nats_query *qu
 }
 
 enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
-                                  struct reading *ret_reading, uint64_t *ret_leader,
-                                  struct error *error)
+                                  struct reading *ret_reading,
+                                  struct nats_consumer_origin *ret_origin, struct error *error)
 {
     const struct nats_jsz_entry *entry = find(jsz, query->stream, query->consumer);
     enum nats_jsz_found not_here = jsz->is_clustered ? NATS_JSZ_ELSEWHERE : NATS_JSZ_FAILED;
@@ -273,7 +273,9 @@ enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_
     }
     if (!check_leader(jsz, query, consumer, error))
         return not_here;
-    *ret_leader = jsz->is_clustered ? nats_consumer_info_leader(consumer) : 0;
+    *ret_origin = nats_consumer_info_origin(consumer);
+    if (!jsz->is_clustered)
+        ret_origin->leader = 0;
     return nats_consumer_info_counts(consumer, query, ret_reading, error) ? NATS_JSZ_COUNTED
                                                                           : NATS_JSZ_FAILED;
 }

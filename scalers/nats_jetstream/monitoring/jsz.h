@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json_text.h"
 #include "measure/task.h"
+#include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/options.h"
 
 #include <stdbool.h>
@@ -47,10 +48,10 @@ enum nats_jsz_found {
     NATS_JSZ_FAILED,    /* with the error */
 };
 
-/* Finds a consumer, and who leads it (consumer_info.h); 0: it is in no cluster. */
+/* Finds a consumer. */
 enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_query *query,
-                                  struct reading *ret_reading, uint64_t *ret_leader,
-                                  struct error *error);
+                                  struct reading *ret_reading,
+                                  struct nats_consumer_origin *ret_origin, struct error *error);
 
 /* A hash of its names. */
 uint64_t nats_jsz_key(const struct nats_query *query);

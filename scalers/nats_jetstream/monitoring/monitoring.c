@@ -38,7 +38,7 @@ struct nats_monitoring {
     bool is_clustered;
     struct listing listings[LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
-    struct task *delayed; /* utlist: until queued_ms, when their leader has counted (leaders.h) */
+    struct task *delayed; /* utlist: until queued_ms, when they are measured again (leaders.h) */
     struct nats_leaders leaders;
     bool is_pinging;
     int64_t answered_ms;
@@ -192,7 +192,7 @@ static struct task *take_first(struct listing *listing)
     return task;
 }
 
-/* Its leader may not have counted: it waits for that once, and its data says so. */
+/* Its reading is in doubt: it is measured again once, and its data says so. */
 static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t until_ms)
 {
     _cleanup_(error_done) struct error why = {0};
@@ -211,14 +211,15 @@ static void answer(struct nats_monitoring *monitoring, struct task *task,
 {
     _cleanup_(error_done) struct error why = {0};
     struct reading reading;
-    struct nats_leader_reply reply = {.consumer = nats_jsz_key(task->query), .sent_ms = sent_ms};
-    if (nats_jsz_find(jsz, task->query, &reading, &reply.leader, &why) != NATS_JSZ_COUNTED) {
-        nats_leaders_lose(&monitoring->leaders, reply.consumer);
+    struct nats_consumer_origin origin;
+    uint64_t key = nats_jsz_key(task->query);
+    if (nats_jsz_find(jsz, task->query, &reading, &origin, &why) != NATS_JSZ_COUNTED) {
+        nats_leaders_lose(&monitoring->leaders, key);
         task_fail(task, &why);
         return;
     }
-    reply.messages = reading.waiting + reading.in_flight;
-    int64_t again_ms = nats_leaders_take(&monitoring->leaders, &reply, clock_now_ms());
+    int64_t again_ms =
+        nats_leaders_take(&monitoring->leaders, key, &origin, &reading, sent_ms, clock_now_ms());
     if (again_ms == CLOCK_NEVER)
         task_answer(task, &reading);
     else

@@ -196,8 +196,20 @@ class NatsClient:
         self.run(self.jetstream.add_consumer(stream, ConsumerConfig(durable_name=consumer, **config)))
 
     def leader(self, stream, consumer):
-        """The name of the server that leads a consumer."""
-        return self.run(self.jetstream.consumer_info(stream, consumer)).cluster.leader
+        """The name of the server that leads a consumer. Nobody replies while there is none."""
+        return self.consumer_cluster(stream, consumer)["leader"]
+
+    def consumer_cluster(self, stream, consumer):
+        reply = self.run(self.connection.request(f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", timeout=1))
+        return json.loads(reply.data)["cluster"]
+
+    def has_all_replicas(self, stream, consumer):
+        """A node that came back has what the leader of the consumer has."""
+        return all(replica["current"] for replica in self.consumer_cluster(stream, consumer)["replicas"])
+
+    def step_down(self, stream, consumer):
+        """The leader of a consumer; another is elected."""
+        self.run(self.connection.request(f"$JS.API.CONSUMER.LEADER.STEPDOWN.{stream}.{consumer}", timeout=CALL_SECONDS))
 
     def create_many(self, count, stream="many", filtered=True, **config):
         """A stream with `count` consumers, consumer-I of the subject many.I, or of all; returns their names."""
