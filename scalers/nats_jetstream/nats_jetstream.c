@@ -126,8 +126,8 @@ static const char differences[] =
     "`servers` uses the client protocol, instead of natsServerMonitoringEndpoint, account, "
     "accountID and useHttps: no monitoring port has to be open, and any node forwards requests to "
     "the consumer's leader.\n"
-    "With natsServerMonitoringEndpoint a reply counts only if its server leads the consumer; any "
-    "other is an error. KEDA may read a follower, whose count only rises (#3860, #6042).\n"
+    "With natsServerMonitoringEndpoint the node that leads the consumer is found as KEDA finds it, "
+    "and only its reply counts. KEDA may read a follower, whose count only rises (#3860, #6042).\n"
     "Users, tokens, credentials, NKeys and TLS are supported; for a monitoring port TLS with a "
     "private authority or certificate (#6347).\n"
     "lagThreshold must be at least 1 and activationLagThreshold at least 0; KEDA accepts any.\n";

@@ -37,8 +37,8 @@ const struct option nats_options[] = {
     {.key = "natsServerMonitoringEndpoint",
      TEXT(monitoring_endpoint),
      .flags = OPTION_URL | OPTION_HOST,
-     .doc = "instead of servers, as in KEDA: host:port of a monitoring port; needs account. In a "
-            "cluster only the node that leads the consumer knows its counts, so set servers there"},
+     .doc = "instead of servers, as in KEDA: host:port of a monitoring port; needs account. Other "
+            "nodes of its cluster are asked, too, at the same port, unless there is a user"},
     {.key = "account",
      TEXT(account),
      .doc = "with natsServerMonitoringEndpoint: the account's name, $G where there are none"},

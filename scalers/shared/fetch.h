@@ -34,6 +34,8 @@ struct fetch_source {
     size_t max_bodies_bytes; /* of all of a pool that are there at a time; 0: only that of each */
     size_t max_tree_bytes;   /* of the JSON, as json_text_tree() has it; 0: no tree is made */
     int64_t timeout_ms;      /* of one GET; 0: none but its deadline */
+    bool follows; /* of a pool: it names other servers. At local addresses none is connected to
+                   * (address_is_local()), unless the first connection was to one */
 };
 
 enum fetch_outcome {

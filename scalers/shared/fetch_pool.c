@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
+#include "shared/address.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ struct fetch_pool {
     TAILQ_HEAD(, get) waiting; /* the oldest first */
     bool lacks_memory;         /* for the first of them; nobody says when others give some back */
     size_t sockets;            /* of all but added ones; those of idle connections, too */
+    bool has_connected;
+    bool is_local; /* the first connection */
 };
 
 struct fetch_pool *fetch_pool_new(const struct fetch_source *source, size_t size)
@@ -185,6 +188,20 @@ static int socket_opened(void *context, curl_socket_t fd, curlsocktype purpose)
     return CURL_SOCKOPT_OK;
 }
 
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct fetch_pool *pool = ((const struct slot *)context)->pool;
+    bool is_local = address_is_local(&address->addr);
+    if (!pool->has_connected) {
+        pool->has_connected = true;
+        pool->is_local = is_local;
+    }
+    return is_local && !pool->is_local
+               ? CURL_SOCKET_BAD
+               : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 /* A connection may outlive the slot that opened it, and not the pool. */
 static int socket_closes(void *context, curl_socket_t fd)
 {
@@ -208,6 +225,10 @@ static int request_leaves(void *context, char *remote, char *local, int remote_p
 static void watch_sockets(struct slot *slot)
 {
     CURL *curl = fetch_handle(slot->fetcher);
+    if (slot->pool->source.follows) {
+        curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, slot);
+    }
     curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, socket_opened);
     curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, slot);
     curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, socket_closes);

@@ -48,14 +48,19 @@ def of_all(cluster):
     return trigger(cluster.nodes[0], servers=",".join(node.address for node in cluster.nodes))
 
 
-def test_messages_wait_while_leaders_change(client):
+def of_a_monitoring_port(cluster):
+    return monitored(cluster.nodes[0])
+
+
+@pytest.mark.parametrize("requested", [of_all, of_a_monitoring_port])
+def test_messages_wait_while_leaders_change(client, requested):
     """A node answers as soon as it is elected, and counts later; so it does for what is fetched and not acknowledged."""
     with NatsCluster(3, as_pods=True) as cluster:
         six_orders_of_which_two_are_fetched(cluster)
         with cluster.nodes[0].connect() as jetstream:
             jetstream.create_consumer("orders", "fetched")
             jetstream.fetch("orders", "fetched", 6)
-            triggers = [of_all(cluster), {**of_all(cluster), "consumer": "fetched"}]
+            triggers = [requested(cluster), {**requested(cluster), "consumer": "fetched"}]
             for metadata in triggers:
                 answers(client, metadata, 6, True, seconds=40)
             with Values(client, triggers[0]) as waiting, Values(client, triggers[1]) as fetched:

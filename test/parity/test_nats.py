@@ -84,17 +84,13 @@ MONITORING = [
     both_refuse("TLS that is not spoken", of("idle", useHttps="true"), "server gave HTTP response"),
 ]
 
-FOLLOWER = ("With natsServerMonitoringEndpoint a reply counts only if its server leads the consumer; any other is an "
-            "error.")
-
-
 def of_node(place):
     return of("worker", at={**MONITOR, "natsServerMonitoringEndpoint": place})
 
 
 CLUSTER = [
     alike("of the leader", of_node("$leader"), 10),
-    differs("of a follower", of_node("$follower"), keda=(10, True), ours=REFUSED, because=FOLLOWER),
+    alike("of a follower", of_node("$follower"), 10),
     alike("of a follower, over the client protocol", of_node("$follower"), 10,
           server=Trigger("nats-jetstream", {"servers": "$follower_url", "stream": "orders", "consumer": "worker"})),
 ]

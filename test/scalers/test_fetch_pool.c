@@ -249,9 +249,42 @@ static void a_silent_address_does_not_hide_the_next(void **state)
     end(&setting);
 }
 
+/* As to a metadata service of a cloud, that a server names. */
+static void a_pool_that_follows_connects_to_no_local_address(void **state)
+{
+    (void)state;
+    static const struct {
+        bool follows;
+        bool begins_elsewhere;
+        enum fetch_outcome outcome;
+    } rows[] = {
+        {true, true, FETCH_FAILED}, {true, false, FETCH_ANSWERED}, {false, true, FETCH_ANSWERED}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct setting setting;
+        begin(&setting);
+        fetch_pool_free(setting.pool);
+        const struct fetch_source source = {.name = "the peer",
+                                            .tls = &setting.tls,
+                                            .max_body_bytes = 4096,
+                                            .follows = rows[i].follows};
+        setting.pool = fetch_pool_new(&source, GETS);
+        if (rows[i].begins_elsewhere) { /* RFC 5737: nobody is there */
+            fetch_pool_get(setting.pool, "http://192.0.2.1:8222/", &setting,
+                           clock_now_ms() + LATE_MS);
+            end_all(&setting);
+        }
+        memset(setting.ended_as, 0, sizeof(setting.ended_as));
+        get(&setting, "7", 1, ENOUGH_MS);
+        end_all(&setting);
+        assert_int_equal(setting.ended_as[rows[i].outcome], 1);
+        end(&setting);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pool_that_follows_connects_to_no_local_address),
         cmocka_unit_test(only_two_look_up_a_name_and_the_others_wait_for_its_answer),
         cmocka_unit_test(those_that_wait_end_at_their_deadlines),
         cmocka_unit_test(one_that_waits_can_be_cancelled),

@@ -5,6 +5,7 @@
 #include "nats_jetstream/client/config.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/monitoring/jsz.h"
+#include "nats_jetstream/monitoring/nodes.h"
 #include "nats_jetstream/options.h"
 
 #include <math.h>
@@ -462,6 +463,41 @@ static void a_number_that_is_too_large_spoils_no_other_field(void **state)
     nats_config_done(&config);
 }
 
+/* As KEDA looks for them. */
+static void the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *endpoint, *reply, *nodes;
+    } rows[] = {
+        {"http://nats.shop:8222",
+         "{\"connect_urls\":[\"10.0.0.1:4222\",\"[fd00::1]:4222\",\"n3:4222\"]}",
+         "http://10.0.0.1:8222 http://[fd00::1]:8222 http://n3:8222 "},
+        {"https://user:secret@10.0.0.1:8222/x",
+         "{\"connect_urls\":[\"10.0.0.1:4222\",\"10.0.0.2:4222\"]}", "https://10.0.0.2:8222/x "},
+        {"http://nats.shop:8222",
+         "{\"cluster\":{\"urls\":[\"nats-0.headless:6222\",\"nats-1:6222\",\"10.0.0.3:6222\"]}}",
+         "http://nats-0.nats.shop:8222 http://nats-1.nats.shop:8222 "},
+        {"http://10.0.0.1:8222", "{\"cluster\":{\"urls\":[\"nats-0.headless:6222\"]}}", ""},
+        {"http://nats.shop:8222",
+         "{\"connect_urls\":[1,\"\",\":4222\",\"a b:1\",\"a/b:1\",\"u@a:1\"]}", ""},
+        {"http://nats.shop:8222", "{\"connect_urls\":{},\"cluster\":[]}", ""},
+        {"http://nats.shop:8222", "no JSON", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(http_address_done) struct http_address endpoint = {0};
+        _cleanup_(text_done) struct text found = {0};
+        assert_true(http_address_parse(rows[i].endpoint, &endpoint));
+        struct nats_nodes nodes =
+            nats_nodes_parse((struct json_text){rows[i].reply, strlen(rows[i].reply)}, &endpoint);
+        text_add(&found, "");
+        for (size_t j = 0; j < nodes.count; j++)
+            text_addf(&found, "%s ", nodes.bases[j]);
+        assert_string_equal(found.bytes, rows[i].nodes);
+        nats_nodes_done(&nodes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +520,7 @@ int main(void)
         cmocka_unit_test(only_the_leader_of_a_consumer_is_believed),
         cmocka_unit_test(a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),
+        cmocka_unit_test(the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

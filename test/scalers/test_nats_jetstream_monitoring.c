@@ -6,6 +6,7 @@
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/trigger.h"
+#include "support/black_hole.h"
 #include "support/feed.h"
 #include "support/listener.h"
 
@@ -42,6 +43,7 @@ struct port {
     atomic_size_t max_in_flight;
     atomic_size_t pings;       /* GETs without consumers */
     const char *const *listed; /* to one listing after the other; the last is for all others */
+    const char *nodes;         /* the reply to /varz */
 };
 
 struct call {
@@ -88,6 +90,8 @@ static void reply(struct port *port, int socket, const char *request)
     usleep((useconds_t)wait_ms * 1000);
     port->in_flight -= is_listing;
     const char *body = is_listing ? listing_of(port) : account;
+    if (strstr(request, "GET /varz ") != NULL)
+        body = port->nodes;
     _cleanup_(memory_free) char *text =
         text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
                     is_listing ? port->status : 200, strlen(body), body);
@@ -123,6 +127,26 @@ static void *accept_all(void *argument)
     return NULL;
 }
 
+static void port_start(struct port *port, const char *host, int number)
+{
+    *port = (struct port){.status = 200, .nodes = "{}"};
+    port->listener = listener_open_at(host, number, CONNECTIONS, &number);
+    snprintf(port->address, sizeof(port->address), "%s:%d", host, number);
+    assert_int_equal(pthread_create(&port->thread, NULL, accept_all, port), 0);
+}
+
+static void port_stop(struct port *port)
+{
+    shutdown(port->listener, SHUT_RDWR);
+    pthread_join(port->thread, NULL);
+    close(port->listener);
+    for (size_t i = 0; i < port->connections; i++) {
+        shutdown(port->sockets[i], SHUT_RDWR);
+        pthread_join(port->threads[i], NULL);
+        close(port->sockets[i]);
+    }
+}
+
 /* A client of such a port, and a task for each of three consumers, of which the last is missing. */
 struct world {
     struct port port;
@@ -133,21 +157,19 @@ struct world {
     bool usable;
 };
 
-static void world_start(struct world *world)
+/* `user` is that of the endpoint, with an @ at its end. */
+static void world_start_with(struct world *world, const char *user)
 {
     static const char *const consumers[CONSUMERS] = {"a", "b", "missing"};
-    int number = 0;
-    *world = (struct world){.port = {.status = 200}};
-    struct port *port = &world->port;
-    port->listener = listener_open(CONNECTIONS, &number);
-    snprintf(port->address, sizeof(port->address), "127.0.0.1:%d", number);
-    assert_int_equal(pthread_create(&port->thread, NULL, accept_all, port), 0);
+    *world = (struct world){0};
+    port_start(&world->port, "127.0.0.1", 0);
+    _cleanup_(memory_free) char *endpoint = text_format("%s%s", user, world->port.address);
     world->feed = test_feed_new(&scaler_nats_jetstream);
     for (size_t i = 0; i < CONSUMERS; i++) {
         struct trigger *trigger = &world->triggers[i];
         *trigger = trigger_of(&scaler_nats_jetstream,
-                              PAIRS("natsServerMonitoringEndpoint", port->address, "account",
-                                    "shop", "stream", "orders", "consumer", consumers[i]));
+                              PAIRS("natsServerMonitoringEndpoint", endpoint, "account", "shop",
+                                    "stream", "orders", "consumer", consumers[i]));
         assert_true(trigger->good);
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
@@ -157,6 +179,11 @@ static void world_start(struct world *world)
         fail_msg("%s", error_text(&world->error));
 }
 
+static void world_start(struct world *world)
+{
+    world_start_with(world, "");
+}
+
 static void world_run(struct world *world)
 {
     world->usable = test_feed_run(world->feed, world->client, ENOUGH_MS, &world->error);
@@ -164,17 +191,9 @@ static void world_run(struct world *world)
 
 static void world_stop(struct world *world)
 {
-    struct port *port = &world->port;
     scaler_nats_jetstream.disconnect(world->client);
     test_feed_free(world->feed);
-    shutdown(port->listener, SHUT_RDWR);
-    pthread_join(port->thread, NULL);
-    close(port->listener);
-    for (size_t i = 0; i < port->connections; i++) {
-        shutdown(port->sockets[i], SHUT_RDWR);
-        pthread_join(port->threads[i], NULL);
-        close(port->sockets[i]);
-    }
+    port_stop(&world->port);
     for (size_t i = 0; i < CONSUMERS; i++)
         trigger_done(&world->triggers[i]);
     error_done(&world->error);
@@ -382,6 +401,87 @@ static void the_zero_of_a_new_leader_is_listed_again(void **state)
     }
 }
 
+#define ADVERTISED(...) "{\"connect_urls\":[" __VA_ARGS__ "],\"cluster\":{\"urls\":[\"x.y:6222\"]}}"
+
+static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
+{
+    (void)state;
+    static const char *const here[] = {LISTED("nats-2", "5", "0", "nats-2"), NULL};
+    static const char *const there[] = {LISTED("nats-2", "7", "0", "nats-1"), NULL};
+    static const struct {
+        const char *nodes;
+        bool has_silent_node; /* 127.0.0.3; else nobody listens there */
+        enum task_outcome of_others;
+    } rows[] = {
+        {ADVERTISED("\"127.0.0.1:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED},
+        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED},
+        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), false, TASK_FAILED},
+        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), true, TASK_FAILED},
+        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), true, TASK_TIMED_OUT},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        struct port node;
+        struct black_hole silent;
+        world_start(&world);
+        int number = atoi(strchr(world.port.address, ':') + 1);
+        port_start(&node, "127.0.0.2", number);
+        if (rows[i].has_silent_node)
+            black_hole_open(&silent, "127.0.0.3", number);
+        world.port.listed = here;
+        world.port.nodes = rows[i].nodes;
+        node.listed = there;
+        for (int times = 0; times < 2; times++) {
+            test_feed_again(world.feed);
+            world_run(&world);
+            assert_true(world.usable);
+            assert_waiting(world.feed, 0, 7);
+            assert_ended(world.feed, 1, rows[i].of_others);
+        }
+        assert_int_equal(node.listings, 2);
+        world_stop(&world);
+        port_stop(&node);
+        if (rows[i].has_silent_node)
+            black_hole_close(&silent);
+    }
+}
+
+static void without_other_nodes_a_consumer_that_is_led_elsewhere_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const here[] = {LISTED("nats-2", "5", "0", "nats-2"), NULL};
+    static const char *const nodes[] = {"{}", "none", ADVERTISED("\"127.0.0.1:4222\""),
+                                        "{\"cluster\":{\"urls\":[\"nats-1.x:6222\"]}}"};
+    struct world world;
+    world_start(&world);
+    world.port.listed = here;
+    for (size_t i = 0; i < ARRAY_LENGTH(nodes); i++) {
+        world.port.nodes = nodes[i];
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "does not lead consumer");
+    }
+    world_stop(&world);
+}
+
+/* They would get the password of the port. */
+static void with_a_user_no_other_node_is_asked(void **state)
+{
+    (void)state;
+    static const char *const here[] = {LISTED("nats-2", "5", "0", "nats-2"), NULL};
+    struct world world;
+    world_start_with(&world, "user:secret@");
+    world.port.listed = here;
+    world.port.nodes = ADVERTISED("\"127.0.0.2:4222\"");
+    size_t pings = world.port.pings;
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "does not lead consumer");
+    assert_int_equal(world.port.pings, pings);
+    world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +493,9 @@ int main(void)
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
         cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
+        cmocka_unit_test(a_consumer_is_counted_by_the_node_that_leads_it),
+        cmocka_unit_test(with_a_user_no_other_node_is_asked),
+        cmocka_unit_test(without_other_nodes_a_consumer_that_is_led_elsewhere_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,11 +7,13 @@
 #include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
 #include "nats_jetstream/monitoring/jsz.h"
+#include "nats_jetstream/monitoring/nodes.h"
 #include "shared/fetch.h"
 #include "shared/fetch_pool.h"
 #include "shared/http_address.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 enum {
@@ -20,12 +22,23 @@ enum {
     GETS = LISTINGS + 1,
 };
 
-/* A GET of all consumers, and who waits for it. */
+/* What a listing's GET is of. */
+enum listing_step {
+    LISTING_PORT,  /* all consumers */
+    LISTING_NODES, /* the other nodes, where some consumers are not led by the port's */
+    LISTING_NODE,  /* all consumers of one of these after the other */
+};
+
+/* Measures tasks together, with one GET after the other. */
 struct listing {
-    struct task *tasks; /* utlist */
+    struct task *tasks; /* utlist: those that have no reading yet */
     bool is_in_flight;
-    int64_t sent_ms;
-    int64_t deadline_ms; /* of the GET: that of the last of them */
+    enum listing_step step;
+    struct fetch_ended of_port; /* its reply, until the other nodes are known */
+    struct nats_nodes nodes;
+    size_t next_node;
+    int64_t sent_ms;     /* the GET */
+    int64_t deadline_ms; /* that of the last of the tasks */
 };
 
 struct nats_monitoring {
@@ -33,9 +46,10 @@ struct nats_monitoring {
     struct nats_jsz_account account;
     struct fetch_pool *pool;
     char *name; /* for errors */
-    char *listing_url;
+    char *listing_path;
     char *ping_url; /* the same without the consumers */
     bool is_clustered;
+    bool follows; /* other nodes are asked: not where they would get a password */
     struct listing listings[LISTINGS];
     struct task *waiting; /* utlist: for a listing to be free */
     struct task *delayed; /* utlist: until queued_ms, when they are measured again (leaders.h) */
@@ -44,13 +58,20 @@ struct nats_monitoring {
     int64_t answered_ms;
 };
 
+static void end(struct listing *listing)
+{
+    fetch_ended_done(&listing->of_port);
+    nats_nodes_done(&listing->nodes);
+    *listing = (struct listing){0};
+}
+
 void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
 {
     fetch_pool_free(monitoring->pool);
     nats_leaders_done(&monitoring->leaders);
     http_address_done(&monitoring->address);
     free(monitoring->name);
-    free(monitoring->listing_url);
+    free(monitoring->listing_path);
     free(monitoring->ping_url);
     free(monitoring);
 }
@@ -65,11 +86,11 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
 
-    struct text listing_url = {0};
-    text_addf(&listing_url, "%s/jsz?acc=", monitoring->address.base);
-    http_add_escaped(&listing_url, monitoring->account.id);
-    text_add(&listing_url, "&consumers=true");
-    monitoring->listing_url = text_take(&listing_url);
+    struct text listing_path = {0};
+    text_add(&listing_path, "/jsz?acc=");
+    http_add_escaped(&listing_path, monitoring->account.id);
+    text_add(&listing_path, "&consumers=true");
+    monitoring->listing_path = text_take(&listing_path);
     monitoring->ping_url = text_format("%s/jsz", monitoring->address.base);
 
     const char *password = options->user == NULL ? monitoring->address.password : options->password;
@@ -80,13 +101,15 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .password = password == NULL ? "" : password,
         .max_body_bytes = MAX_BODY_BYTES,
         .max_bodies_bytes = MAX_BODY_BYTES,
+        .follows = true,
     };
+    monitoring->follows = source.user == NULL;
     monitoring->pool = fetch_pool_new(&source, GETS);
     return monitoring;
 }
 
 /* An answer, or an error. */
-static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended)
+static bool check_answer(struct fetch_ended *ended, const char *name)
 {
     const struct fetch_answer *answer = &ended->answer;
     if (ended->outcome != FETCH_ANSWERED)
@@ -94,21 +117,25 @@ static bool check_answer(const struct nats_monitoring *monitoring, struct fetch_
     if (fetch_is_login_refused(answer))
         return error_unavailable(&ended->error,
                                  "%s: authentication failed: check user and password (status %ld)",
-                                 monitoring->name, answer->status);
+                                 name, answer->status);
     return answer->status == FETCH_STATUS_OK ||
            error_unavailable(&ended->error,
-                             "%s answered with status %ld: is that a monitoring port?",
-                             monitoring->name, answer->status);
+                             "%s answered with status %ld: is that a monitoring port?", name,
+                             answer->status);
+}
+
+static struct json_text text_of(const struct fetch_ended *ended)
+{
+    return (struct json_text){ended->answer.body.bytes, ended->answer.body.length};
 }
 
 /* The same with what it says. */
 static bool read_answer(struct nats_monitoring *monitoring, struct fetch_ended *ended,
-                        struct nats_jsz *ret_jsz)
+                        const char *name, struct nats_jsz *ret_jsz)
 {
-    const struct json_text text = {ended->answer.body.bytes, ended->answer.body.length};
     bool is_good =
-        check_answer(monitoring, ended) &&
-        nats_jsz_init(ret_jsz, text, &monitoring->account, monitoring->name, &ended->error);
+        check_answer(ended, name) &&
+        nats_jsz_init(ret_jsz, text_of(ended), &monitoring->account, name, &ended->error);
     if (is_good)
         monitoring->is_clustered = ret_jsz->is_clustered;
     return is_good;
@@ -122,7 +149,7 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
     fetch_pool_get(monitoring->pool, monitoring->ping_url, NULL, deadline_ms);
     fetch_pool_wait_one(monitoring->pool, &ended);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    if (!read_answer(monitoring, &ended, &jsz)) {
+    if (!read_answer(monitoring, &ended, monitoring->name, &jsz)) {
         error_move(error, &ended.error);
         nats_monitoring_disconnect(monitoring);
         return false;
@@ -164,7 +191,16 @@ static struct listing *free_listing(struct nats_monitoring *monitoring)
     return NULL;
 }
 
-/* All that wait share one GET. */
+static void get_listing(const struct nats_monitoring *monitoring, struct listing *listing,
+                        const char *base, int64_t deadline_ms)
+{
+    /* The configuration makes a reply a third longer. */
+    _cleanup_(memory_free) char *url = text_format("%s%s%s", base, monitoring->listing_path,
+                                                   monitoring->is_clustered ? "&config=true" : "");
+    fetch_pool_get(monitoring->pool, url, listing, deadline_ms);
+}
+
+/* All that wait share one. */
 static void begin_listing(struct nats_monitoring *monitoring)
 {
     struct listing *listing = free_listing(monitoring);
@@ -178,10 +214,7 @@ static void begin_listing(struct nats_monitoring *monitoring)
         if (task->deadline_ms > listing->deadline_ms)
             listing->deadline_ms = task->deadline_ms;
     }
-    /* The configuration makes a reply a third longer. */
-    _cleanup_(memory_free) char *url = text_format("%s%s", monitoring->listing_url,
-                                                   monitoring->is_clustered ? "&config=true" : "");
-    fetch_pool_get(monitoring->pool, url, listing, listing->deadline_ms);
+    get_listing(monitoring, listing, monitoring->address.base, listing->deadline_ms);
 }
 
 static struct task *take_first(struct listing *listing)
@@ -206,48 +239,133 @@ static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t
     DL_APPEND(monitoring->delayed, task);
 }
 
-static void answer(struct nats_monitoring *monitoring, struct task *task,
-                   const struct nats_jsz *jsz, int64_t sent_ms)
+static void fail(struct nats_monitoring *monitoring, struct task *task, const struct error *why)
 {
-    _cleanup_(error_done) struct error why = {0};
-    struct reading reading;
-    struct nats_consumer_origin origin;
-    uint64_t key = nats_jsz_key(task->query);
-    if (nats_jsz_find(jsz, task->query, &reading, &origin, &why) != NATS_JSZ_COUNTED) {
-        nats_leaders_lose(&monitoring->leaders, key);
-        task_fail(task, &why);
-        return;
+    nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
+    task_fail(task, why);
+}
+
+/* Those that another node may lead stay, where it can be asked. */
+static void answer_all(struct nats_monitoring *monitoring, struct listing *listing,
+                       const struct nats_jsz *jsz)
+{
+    struct task *tasks = TAKE(listing->tasks);
+    struct task *task;
+    struct task *next;
+    bool may_follow = listing->step == LISTING_PORT ? monitoring->follows
+                                                    : listing->next_node < listing->nodes.count;
+    DL_FOREACH_SAFE(tasks, task, next) {
+        _cleanup_(error_done) struct error why = {0};
+        struct reading reading;
+        struct nats_consumer_origin origin;
+        int64_t again_ms = CLOCK_NEVER;
+        enum nats_jsz_found found = nats_jsz_find(jsz, task->query, &reading, &origin, &why);
+        if (found == NATS_JSZ_COUNTED)
+            again_ms = nats_leaders_take(&monitoring->leaders, nats_jsz_key(task->query), &origin,
+                                         &reading, listing->sent_ms, clock_now_ms());
+        DL_DELETE(tasks, task);
+        if (found == NATS_JSZ_ELSEWHERE && may_follow)
+            DL_APPEND(listing->tasks, task);
+        else if (found != NATS_JSZ_COUNTED)
+            fail(monitoring, task, &why);
+        else if (again_ms == CLOCK_NEVER)
+            task_answer(task, &reading);
+        else
+            delay(monitoring, task, again_ms);
     }
-    int64_t again_ms =
-        nats_leaders_take(&monitoring->leaders, key, &origin, &reading, sent_ms, clock_now_ms());
-    if (again_ms == CLOCK_NEVER)
-        task_answer(task, &reading);
-    else
-        delay(monitoring, task, again_ms);
+}
+
+static void fail_all(struct nats_monitoring *monitoring, struct listing *listing,
+                     const struct fetch_ended *ended)
+{
+    for (struct task *task; (task = take_first(listing)) != NULL;)
+        if (ended->outcome == FETCH_TIMED_OUT) {
+            nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
+            task_time_out(task);
+        } else
+            fail(monitoring, task, &ended->error);
+}
+
+/* Each of the other nodes has a share of the time. */
+static void get_next(struct nats_monitoring *monitoring, struct listing *listing)
+{
+    listing->sent_ms = clock_now_ms();
+    if (listing->tasks == NULL)
+        end(listing);
+    else if (listing->step == LISTING_PORT) {
+        _cleanup_(memory_free) char *url = text_format("%s/varz", monitoring->address.base);
+        listing->step = LISTING_NODES;
+        fetch_pool_get(monitoring->pool, url, listing, listing->deadline_ms);
+    } else {
+        int64_t left = (int64_t)(listing->nodes.count - listing->next_node);
+        int64_t share_ms = (listing->deadline_ms - listing->sent_ms) / left;
+        listing->step = LISTING_NODE;
+        get_listing(monitoring, listing, listing->nodes.bases[listing->next_node++],
+                    listing->sent_ms + share_ms);
+    }
 }
 
 /* Returns false where the port does not answer anything. */
-static bool end_listing(struct nats_monitoring *monitoring, struct listing *listing,
-                        struct fetch_ended *ended, struct error *error)
+static bool end_port(struct nats_monitoring *monitoring, struct listing *listing,
+                     struct fetch_ended *ended, struct error *error)
 {
-    listing->is_in_flight = false;
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    if (read_answer(monitoring, ended, &jsz)) {
-        for (struct task *task; (task = take_first(listing)) != NULL;)
-            answer(monitoring, task, &jsz, listing->sent_ms);
-        return true;
-    }
     bool is_late = ended->outcome == FETCH_TIMED_OUT;
-    if (ended->outcome == FETCH_FAILED || (is_late && monitoring->answered_ms < listing->sent_ms)) {
+    if (read_answer(monitoring, ended, monitoring->name, &jsz)) {
+        answer_all(monitoring, listing, &jsz);
+        listing->of_port = *ended;
+        *ended = (struct fetch_ended){0};
+    } else if (ended->outcome == FETCH_FAILED ||
+               (is_late && monitoring->answered_ms < listing->sent_ms)) {
         error_move(error, &ended->error);
         return false;
-    }
-    for (struct task *task; (task = take_first(listing)) != NULL;) {
-        nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
-        if (is_late)
-            task_time_out(task);
-        else
-            task_fail(task, &ended->error);
+    } else
+        fail_all(monitoring, listing, ended);
+    get_next(monitoring, listing);
+    return true;
+}
+
+/* Where there are no other nodes the port's reply says why the consumers are not counted. */
+static void end_nodes(struct nats_monitoring *monitoring, struct listing *listing,
+                      struct fetch_ended *ended)
+{
+    _cleanup_(fetch_ended_done) struct fetch_ended of_port = listing->of_port;
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
+    listing->of_port = (struct fetch_ended){0};
+    if (check_answer(ended, monitoring->name))
+        listing->nodes = nats_nodes_parse(text_of(ended), &monitoring->address);
+    if (listing->nodes.count == 0 && read_answer(monitoring, &of_port, monitoring->name, &jsz))
+        answer_all(monitoring, listing, &jsz);
+    get_next(monitoring, listing);
+}
+
+/* A node that is lost is not the last that is asked. */
+static void end_node(struct nats_monitoring *monitoring, struct listing *listing,
+                     struct fetch_ended *ended)
+{
+    const char *base = listing->nodes.bases[listing->next_node - 1];
+    _cleanup_(memory_free) char *name =
+        text_format("NATS monitoring at %s", strstr(base, "://") + strlen("://"));
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
+    if (read_answer(monitoring, ended, name, &jsz))
+        answer_all(monitoring, listing, &jsz);
+    else if (listing->next_node == listing->nodes.count)
+        fail_all(monitoring, listing, ended);
+    get_next(monitoring, listing);
+}
+
+static bool end_get(struct nats_monitoring *monitoring, struct listing *listing,
+                    struct fetch_ended *ended, struct error *error)
+{
+    switch (listing->step) {
+    case LISTING_PORT:
+        return end_port(monitoring, listing, ended, error);
+    case LISTING_NODES:
+        end_nodes(monitoring, listing, ended);
+        break;
+    case LISTING_NODE:
+        end_node(monitoring, listing, ended);
+        break;
     }
     return true;
 }
@@ -270,10 +388,12 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
         _cleanup_(fetch_ended_done) struct fetch_ended ended = {0};
         if (!fetch_pool_take(monitoring->pool, &ended))
             break;
-        if (ended.outcome != FETCH_TIMED_OUT && ended.outcome != FETCH_FAILED)
+        struct listing *listing = ended.owner == monitoring ? NULL : ended.owner;
+        bool is_of_port = listing == NULL || listing->step != LISTING_NODE;
+        if (is_of_port && ended.outcome != FETCH_TIMED_OUT && ended.outcome != FETCH_FAILED)
             monitoring->answered_ms = clock_now_ms();
-        usable = ended.owner == monitoring ? end_ping(monitoring, &ended, error)
-                                           : end_listing(monitoring, ended.owner, &ended, error);
+        usable = listing == NULL ? end_ping(monitoring, &ended, error)
+                                 : end_get(monitoring, listing, &ended, error);
     }
     return usable;
 }
@@ -304,7 +424,8 @@ static int64_t check(struct nats_monitoring *monitoring)
             continue;
         time_out(listing, now_ms);
         int64_t half_ms = listing->sent_ms + (listing->deadline_ms - listing->sent_ms) / 2;
-        bool is_silent = monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
+        bool is_silent = listing->step == LISTING_PORT &&
+                         monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
         if (is_silent && now_ms >= half_ms) {
             monitoring->is_pinging = true;
             fetch_pool_get(monitoring->pool, monitoring->ping_url, monitoring,
@@ -322,7 +443,7 @@ static void abandon(struct nats_monitoring *monitoring)
 {
     fetch_pool_stop(monitoring->pool);
     for (size_t i = 0; i < LISTINGS; i++)
-        monitoring->listings[i] = (struct listing){0};
+        end(&monitoring->listings[i]);
     monitoring->waiting = NULL;
     monitoring->delayed = NULL;
     monitoring->is_pinging = false;

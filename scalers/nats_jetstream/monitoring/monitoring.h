@@ -3,6 +3,10 @@
  * is there so that a trigger of KEDA's works as it is; `servers` is the better way, as any node of
  * a cluster answers with what the consumer's leader knows. jsz.h finds a consumer in the reply.
  *
+ * For consumers that the port's node does not lead, the other nodes (nodes.h) are asked one after
+ * the other, until one leads them. They get no user and no password: where there is one, they are
+ * not asked.
+ *
  * Threads: one at a time.
  */
 #ifndef BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_MONITORING_H

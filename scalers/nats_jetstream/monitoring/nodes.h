@@ -1,0 +1,27 @@
+/*
+ * The nodes of a cluster, as one of them lists them in its reply to /varz.
+ *
+ * Their monitoring ports are looked for as KEDA does: at the endpoint's own port, under the hosts
+ * that are advertised to clients; or, where none is, under the first label of each route before the
+ * endpoint's own host, as a headless Service names its pods (nats-1.nats.shop.svc).
+ *
+ * Threads: any; pure.
+ */
+#ifndef BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_NODES_H
+#define BACKLOG_SCALERS_NATS_JETSTREAM_MONITORING_NODES_H
+
+#include "base/json_text.h"
+#include "shared/http_address.h"
+
+#include <stddef.h>
+
+struct nats_nodes {
+    char **bases; /* of URLs, as http_address has one */
+    size_t count;
+};
+
+/* Without the endpoint itself, as far as its name says so. None where the reply is not of /varz. */
+struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_address *endpoint);
+void nats_nodes_done(struct nats_nodes *nodes);
+
+#endif
