@@ -5,6 +5,7 @@
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/subscriber.h"
+#include "nats_jetstream/limits.h"
 #include "scalers/nats_world.h"
 
 #include <setjmp.h>
@@ -24,21 +25,6 @@ static enum nats_configs_state find_subjects(struct nats_configs *configs, int c
     return nats_configs_find_or_request_subjects(configs, &query, now_ms, &list, error);
 }
 
-static void reply_with_subjects(struct nats_configs *configs, uint64_t number, size_t length)
-{
-    enum { MAX_SUBJECTS = 64 };
-    struct text reply = {0};
-    natsMsg *message = NULL;
-    for (int i = 0; i < MAX_SUBJECTS; i++)
-        text_addf(&reply, "%s\"%0*d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", (int)length,
-                  i);
-    text_add(&reply, "]}}");
-    assert_int_equal(natsMsg_Create(&message, "x", NULL, reply.bytes, (int)reply.length), NATS_OK);
-    assert_true(nats_configs_take(configs, number, message));
-    natsMsg_Destroy(message);
-    text_done(&reply);
-}
-
 static void reply_to_subjects(struct nats_configs *configs, uint64_t number, const char *reply)
 {
     natsMsg *message = NULL;
@@ -47,40 +33,83 @@ static void reply_to_subjects(struct nats_configs *configs, uint64_t number, con
     natsMsg_Destroy(message);
 }
 
+/* As many as a stream or a consumer may have; the caller frees it. */
+static char *reply_of_subjects(size_t length)
+{
+    enum { MAX_SUBJECTS = 64 };
+    struct text reply = {0};
+    for (int i = 0; i < MAX_SUBJECTS; i++)
+        text_addf(&reply, "%s\"%0*d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", (int)length,
+                  i);
+    text_add(&reply, "]}}");
+    return text_take(&reply);
+}
+
+#define ONE_SUBJECT "{\"config\":{\"subjects\":[\"x\"]}}"
 #define API_ERROR(code) "{\"error\":{\"code\":503,\"err_code\":" code "}}"
 
-/* Consumers come and go, and a tenant may give each as many subjects as it likes. */
+enum { MANY_CONSUMERS = 30000, AGED_MS = 61 * 1000 };
+
+/* Requests what is known of consumers, of which each has this reply, until there is no memory for
+ * another. Returns of how many, with the error. */
+static int request_until_refused(struct nats_configs *configs,
+                                 const struct nats_client_connection *connection, const char *reply,
+                                 struct error *error)
+{
+    int count = 0;
+    find_subjects(configs, 0, 0, error);
+    reply_to_subjects(configs, 1, ONE_SUBJECT); /* the stream's */
+    while (count < MANY_CONSUMERS &&
+           find_subjects(configs, count, 0, error) == NATS_CONFIGS_REQUESTED) {
+        reply_to_subjects(configs, connection->last_number, reply);
+        if (find_subjects(configs, count, 0, error) == NATS_CONFIGS_IMPOSSIBLE)
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* What is old gives way to what is new. */
+static void assert_requested_later(struct nats_configs *configs, struct error *error)
+{
+    find_subjects(configs, MANY_CONSUMERS, AGED_MS, error); /* the stream's are requested again */
+    assert_int_equal(find_subjects(configs, MANY_CONSUMERS, AGED_MS, error),
+                     NATS_CONFIGS_REQUESTED);
+}
+
+/* Consumers come and go. */
+static void configurations_that_are_known_take_a_bounded_memory(void **state)
+{
+    (void)state;
+    struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
+    struct nats_configs *configs = nats_configs_new(&connection);
+    struct error error = {0};
+    int count = request_until_refused(configs, &connection, API_ERROR("10008"), &error);
+    assert_in_range(count, 2 * NATS_MAX_QUERIES, MANY_CONSUMERS - 1);
+    assert_non_null(strstr(error_text(&error), "takes at most 5 MiB"));
+    assert_int_equal(find_subjects(configs, MANY_CONSUMERS, 0, &error), NATS_CONFIGS_IMPOSSIBLE);
+    assert_requested_later(configs, &error);
+    nats_configs_free(configs);
+    error_done(&error);
+}
+
+/* A tenant may give each consumer as many subjects as it likes. */
 static void subjects_that_are_known_take_a_bounded_memory(void **state)
 {
-    enum { SHORT = 10, LONG = 1000, MANY = 30000, AGED_MS = 61 * 1000 };
     static const struct {
         size_t length;
         int min, max;
-    } rows[] = {{0, 20000, MANY - 1}, {SHORT, 500, 4000}, {LONG, 20, 100}};
+    } rows[] = {{10, 500, 4000}, {1000, 20, 100}};
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
         struct nats_configs *configs = nats_configs_new(&connection);
+        _cleanup_(memory_free) char *reply = reply_of_subjects(rows[i].length);
         struct error error = {0};
-        int count = 0;
-        find_subjects(configs, 0, 0, &error);
-        reply_with_subjects(configs, 1, 1); /* the stream's */
-        while (count < MANY && find_subjects(configs, count, 0, &error) == NATS_CONFIGS_REQUESTED) {
-            uint64_t number = connection.last_number;
-            if (rows[i].length > 0)
-                reply_with_subjects(configs, number, rows[i].length);
-            else
-                reply_to_subjects(configs, number, API_ERROR("10008"));
-            if (find_subjects(configs, count, 0, &error) == NATS_CONFIGS_IMPOSSIBLE)
-                break;
-            count++;
-        }
+        int count = request_until_refused(configs, &connection, reply, &error);
         assert_in_range(count, rows[i].min, rows[i].max);
-        assert_non_null(strstr(error_text(&error), rows[i].length > 0 ? "memory" : "5 MiB"));
-        if (rows[i].length == 0)
-            assert_int_equal(find_subjects(configs, MANY, 0, &error), NATS_CONFIGS_IMPOSSIBLE);
-        find_subjects(configs, MANY, AGED_MS, &error); /* the stream's are requested again */
-        assert_int_equal(find_subjects(configs, MANY, AGED_MS, &error), NATS_CONFIGS_REQUESTED);
+        assert_non_null(strstr(error_text(&error), "more than there is memory for"));
+        assert_requested_later(configs, &error);
         nats_configs_free(configs);
         error_done(&error);
     }
@@ -89,7 +118,7 @@ static void subjects_that_are_known_take_a_bounded_memory(void **state)
 /* While a leader is elected, the members of its group answer with an error. */
 static void an_election_leaves_the_subjects_known(void **state)
 {
-    enum { AGED_MS = 61 * 1000, LATER_MS = 2000, SECOND_MS = 1000 };
+    enum { LATER_MS = 2000, SECOND_MS = 1000 };
     (void)state;
     struct nats_client_connection connection = {.inbox = (natsInbox *)"_INBOX.abcdefgh"};
     struct nats_configs *configs = nats_configs_new(&connection);
@@ -97,7 +126,7 @@ static void an_election_leaves_the_subjects_known(void **state)
     int64_t now_ms = 0;
 
     assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
-    reply_with_subjects(configs, 1, 1); /* the stream's */
+    reply_to_subjects(configs, 1, ONE_SUBJECT); /* the stream's */
     reply_to_subjects(configs, 2, API_ERROR("10008"));
     assert_int_equal(find_subjects(configs, 1, now_ms, &error), NATS_CONFIGS_REQUESTED);
     assert_int_equal(connection.last_number, 2);
@@ -236,6 +265,7 @@ static void each_of_many_refused_subjects_is_found_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(configurations_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(subjects_that_are_known_take_a_bounded_memory),
         cmocka_unit_test(an_election_leaves_the_subjects_known),
         cmocka_unit_test(whether_a_stream_has_one_replica_is_requested_again),
