@@ -38,11 +38,11 @@ bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *
                              query->consumer, query->stream);
 }
 
-bool nats_consumer_info_new_leader(const struct nats_query *query, struct error *error)
+bool nats_consumer_info_in_doubt(const struct nats_query *query, struct error *error)
 {
     return error_unavailable(error,
-                             "NATS consumer \"%s\" of stream \"%s\" has a new leader, which may "
-                             "not have counted its messages yet",
+                             "NATS consumer \"%s\" of stream \"%s\": its leader may have just been "
+                             "elected, or step down, and not know the counts",
                              query->consumer, query->stream);
 }
 

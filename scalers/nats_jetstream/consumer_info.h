@@ -44,7 +44,7 @@ bool nats_consumer_info_counts(const json_t *info, const struct nats_query *quer
 bool nats_consumer_info_no_stream(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_consumer(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_no_leader(const struct nats_query *query, struct error *error);
-bool nats_consumer_info_new_leader(const struct nats_query *query, struct error *error);
+bool nats_consumer_info_in_doubt(const struct nats_query *query, struct error *error);
 bool nats_consumer_info_not_opened(const struct nats_query *query, struct error *error);
 
 /* Of the error in an answer of JetStream's API: that the stream or the consumer does not exist. */

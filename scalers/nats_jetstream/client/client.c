@@ -66,7 +66,7 @@ static void time_out(struct nats_client *client, struct nats_request *request)
     else if (request->state == NATS_REQUEST_UNSETTLED)
         nats_configs_explain_silence(task->query, &error);
     else if (request->state == NATS_REQUEST_SEND_AGAIN)
-        nats_consumer_info_new_leader(task->query, &error);
+        nats_consumer_info_in_doubt(task->query, &error);
     nats_request_free(request);
     if (error_is_set(&error))
         task_time_out_with(task, &error);

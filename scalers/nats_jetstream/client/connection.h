@@ -26,7 +26,7 @@
 enum nats_request_state {
     NATS_REQUEST_SENT,       /* its reply */
     NATS_REQUEST_UNSETTLED,  /* whether the reading of its reply, defaults, counts (configs.h) */
-    NATS_REQUEST_SEND_AGAIN, /* that the leader has counted (leaders.h) */
+    NATS_REQUEST_SEND_AGAIN, /* that its next reply counts (leaders.h) */
 };
 
 struct nats_request {

@@ -230,7 +230,7 @@ static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t
 {
     _cleanup_(error_done) struct error why = {0};
     if (task->data != NULL) {
-        nats_consumer_info_new_leader(task->query, &why);
+        nats_consumer_info_in_doubt(task->query, &why);
         task_fail(task, &why);
         return;
     }
