@@ -184,7 +184,6 @@ static char *make_hello(const struct http_port *port)
     web_json_set(hello, "instance", json_string(web_instance(instance)));
     web_json_set(hello, "hasWorkers", json_boolean(worker_pages_have_pods(port->parts.workers)));
     web_json_set(hello, "hasHpas", json_boolean(worker_pages_have_hpas(port->parts.workers)));
-    web_json_set(hello, "hasLogin", json_boolean(port->login != NULL));
     return web_json_compact(hello, WEB_JSON_DIGITS);
 }
 

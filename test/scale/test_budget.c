@@ -342,7 +342,7 @@ static void assert_growth_of_rows(const char *what)
     struct live_tables *tables = live_tables_new(
         &(struct live_tables_settings){.hello = "{}", .update = update, .context = &rows});
     rows = trigger_rows_new(tables);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     size_t counted = 0;
     for (size_t i = 0; i <= TRIGGERS; i++)
         counted += budget_of(&(struct budgets){.has_rows = true}, all[i]) -

@@ -85,7 +85,7 @@ struct text read_rows(struct trigger_totals *ret_totals)
     struct live_tables *tables = live_tables_new(
         &(struct live_tables_settings){.hello = "{}", .update = update, .context = &rows});
     rows = trigger_rows_new(tables);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     live_tables_stream.update(tables);
     struct text piece = {0};
     while (live_tables_stream.write(tables, reader, &piece))

@@ -23,8 +23,9 @@ void write_greeting(void *context, const struct page_request *request,
 
 atomic_int silent_readers;
 
-static void *open_silent(void *context)
+static void *open_silent(void *context, bool has_session)
 {
+    (void)has_session;
     silent_readers++;
     return context;
 }

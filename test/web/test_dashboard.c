@@ -45,7 +45,7 @@ static void figures_are_of_all_triggers_or_not_given(void **state)
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
         .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     live_tables_stream.update(tables);
     assert_true(isnan(figure_of_server(dashboard, "triggers")));
     loop.is_busy = false;
@@ -73,7 +73,7 @@ static void figures_have_the_number_of_workers_or_are_not_given(void **state)
                                                    .count_workers = count_workers,
                                                    .context = &is_busy});
     struct live_tables *tables = dashboard_tables(dashboard);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     _cleanup_(text_done) struct text piece = {0};
     assert_true(live_tables_stream.update(tables) >= 5000);
     assert_false(live_tables_stream.write(tables, reader, &piece));
@@ -125,7 +125,7 @@ static void an_update_that_failed_is_tried_again_after_seconds(void **state)
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
         .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     assert_true(live_tables_stream.update(tables) >= 5000);
     loop.is_busy = false;
     assert_in_range(live_tables_stream.update(tables), 1000, 4999);
@@ -227,7 +227,7 @@ static void a_row_whose_time_is_nearly_the_next_tenth_is_sent_once(void **state)
     struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
         .walk = walk_of_triggers(NULL), .engine = engine, .hello = "{}", .count_calls = no_calls});
     struct live_tables *tables = dashboard_tables(dashboard);
-    void *reader = live_tables_stream.opened(tables);
+    void *reader = live_tables_stream.opened(tables, false);
     for (size_t i = 0; i < ARRAY_LENGTH(offsets); i++) {
         const int64_t last_of_a_tenth_ms = 1790000000099;
         date_offset_ms = (double)(last_of_a_tenth_ms - now.known.sent_ms + offsets[i].later_ms);

@@ -93,7 +93,7 @@ static void a_reader_is_sent_everything_and_then_what_changes(void **state)
     (void)state;
     struct world world = {.count = 3, .live = "{\"v\":1}"};
     begin(&world);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     _cleanup_(memory_free) char *nothing = news(&world, reader);
     assert_string_equal(nothing, ""); /* the first update is still to come */
     live_tables_stream.update(world.tables);
@@ -130,7 +130,7 @@ static void a_row_with_another_fixed_part_is_another_row(void **state)
     (void)state;
     struct world world = {.count = 1, .live = "{\"v\":1}", .fixed = "{\"name\":\"n\"}"};
     begin(&world);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{\"v\":1}}"));
@@ -155,7 +155,7 @@ static void figures_say_when_they_are_sent(void **state)
     begin(&world);
     for (int i = 0; i < 2; i++) {
         struct text piece = {0};
-        readers[i] = live_tables_stream.opened(world.tables);
+        readers[i] = live_tables_stream.opened(world.tables, false);
         if (i == 0)
             live_tables_stream.update(world.tables);
         usleep(LATER_US);
@@ -178,16 +178,16 @@ static void rows_are_there_until_they_are_forgotten(void **state)
     (void)state;
     struct world world = {.count = 1, .live = "{}"};
     begin(&world);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     live_tables_stream.update(world.tables);
     live_tables_stream.closed(world.tables, reader);
-    reader = live_tables_stream.opened(world.tables);
+    reader = live_tables_stream.opened(world.tables, false);
     _cleanup_(memory_free) char *kept = news(&world, reader);
     assert_non_null(strstr(kept, "{\"id\":1,\"fixed\":{\"name\":\"n\"},\"live\":{}}"));
     assert_non_null(strstr(kept, "event: server\n"));
     live_tables_stream.closed(world.tables, reader);
     live_tables_stream.forget(world.tables);
-    reader = live_tables_stream.opened(world.tables);
+    reader = live_tables_stream.opened(world.tables, false);
     _cleanup_(memory_free) char *nothing = news(&world, reader);
     assert_string_equal(nothing, "");
     live_tables_stream.update(world.tables);
@@ -202,7 +202,7 @@ static void a_slow_reader_is_sent_the_newest_state_once(void **state)
     (void)state;
     struct world world = {.count = 1, .live = "{\"v\":1}"};
     begin(&world);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     for (int i = 0; i < 100; i++) {
@@ -222,7 +222,7 @@ static void pieces_are_bounded(void **state)
     (void)state;
     struct world world = {.count = 20001, .live = "{\"v\":\"0123456789012345678901234567890123\"}"};
     begin(&world);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     live_tables_stream.update(world.tables);
     size_t rows = 0;
     bool is_more = true;
@@ -246,8 +246,8 @@ static void only_a_reader_that_missed_too_much_begins_again(void **state)
     (void)state;
     struct world world = {.count = 4001, .live = "{}"};
     begin(&world);
-    void *slow = live_tables_stream.opened(world.tables);
-    void *reader = live_tables_stream.opened(world.tables);
+    void *slow = live_tables_stream.opened(world.tables, false);
+    void *reader = live_tables_stream.opened(world.tables, false);
     recent_log_add(LOG_LEVEL_WARNING, "a line from before");
     live_tables_stream.update(world.tables);
     free(news(&world, slow));
@@ -272,13 +272,39 @@ static void only_a_reader_that_missed_too_much_begins_again(void **state)
     end(&world);
 }
 
+/* Also where it begins again, as it missed too much. */
+static void the_hello_of_a_reader_says_whether_it_can_log_out(void **state)
+{
+    (void)state;
+    static const char without[] = "event: hello\ndata: {\"h\":1}\n\n";
+    static const char with[] = "event: hello\ndata: {\"hasSession\":true,\"h\":1}\n\n";
+    struct world world = {.count = 4001, .live = "{}"};
+    begin(&world);
+    void *readers[] = {live_tables_stream.opened(world.tables, false),
+                       live_tables_stream.opened(world.tables, true)};
+    for (int round = 0; round < 2; round++) {
+        world.count = 4001;
+        live_tables_stream.update(world.tables);
+        for (size_t i = 0; i < ARRAY_LENGTH(readers); i++) {
+            _cleanup_(memory_free) char *text = news(&world, readers[i]);
+            assert_non_null(strstr(text, i == 0 ? without : with));
+        }
+        world.count = 1;
+        live_tables_stream.update(world.tables); /* thousands are gone, which neither is sent */
+        live_tables_stream.update(world.tables); /* and are forgotten */
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(readers); i++)
+        live_tables_stream.closed(world.tables, readers[i]);
+    end(&world);
+}
+
 static void lines_of_the_log_follow(void **state)
 {
     (void)state;
     struct world world = {.count = 0, .live = "{}"};
     begin(&world);
     recent_log_add(LOG_LEVEL_WARNING, "it \"broke\"\n<b>");
-    void *reader = live_tables_stream.opened(world.tables);
+    void *reader = live_tables_stream.opened(world.tables, false);
     live_tables_stream.update(world.tables);
     _cleanup_(memory_free) char *first = news(&world, reader);
     assert_non_null(strstr(first, "event: log\ndata: [{\"number\":1,"));
@@ -311,6 +337,7 @@ int main(void)
         cmocka_unit_test(pieces_are_bounded),
         cmocka_unit_test(lines_of_the_log_follow), /* it numbers the first lines */
         cmocka_unit_test(only_a_reader_that_missed_too_much_begins_again),
+        cmocka_unit_test(the_hello_of_a_reader_says_whether_it_can_log_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

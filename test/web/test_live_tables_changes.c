@@ -176,7 +176,7 @@ static void changing_free(struct changing *changing)
 static struct holder *open_holder(const struct changing *changing)
 {
     struct holder *holder = memory_new(sizeof(*holder));
-    holder->reader = live_tables_stream.opened(changing->tables);
+    holder->reader = live_tables_stream.opened(changing->tables, false);
     return holder;
 }
 

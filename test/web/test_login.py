@@ -13,6 +13,7 @@ import requests
 from support.pages.browser import Browser
 from support.pages.page import asset
 from support.clients.grpc_client import Client
+from support.network.pods import PodProxy
 from support.process import wait_until
 from support.brokers.redis import Redis
 from support.server.server import Server, binary
@@ -225,6 +226,35 @@ def test_a_browser_logs_in_and_out(server, token):
         browser.wait_for_text("No triggers yet")
         token.write(OTHER)
         browser.wait("location.pathname === '/login'")  # by itself
+
+
+def hello(server, **argument):
+    """The first event of the stream."""
+    with requests.get(url(server, "/api/events"), stream=True, timeout=SECONDS, **argument) as events:
+        return json.loads(next(line for line in events.iter_lines() if line.startswith(b"data: ")).removeprefix(b"data: "))
+
+
+def test_only_who_has_a_session_can_log_out(server):
+    session = dict([session_of(log_in(server, TOKEN))])
+    assert hello(server, cookies=session)["hasSession"] is True
+    assert "hasSession" not in hello(server, **bearer(TOKEN))
+    assert "hasSession" not in hello(server, cookies=session, **bearer(TOKEN))  # to end it would change nothing
+    with Server(http=True) as other:  # which needs no login
+        assert "hasSession" not in hello(other, cookies=session)
+
+
+def test_behind_a_proxy_that_sends_the_token_nobody_is_offered_to_log_out(server):
+    """As the documented OAuth proxy: /logout would lead back to the page."""
+    with PodProxy(server.http_port, authorization=f"Bearer {TOKEN}") as proxy, Browser() as browser:
+        browser.open(proxy)
+        browser.wait_for_text("No triggers yet")
+        browser.wait_for_text("Live", "#status")
+        assert browser.evaluate("document.querySelector('#logout').hidden")
+        browser.open(server)
+        browser.fill("#token", TOKEN)
+        browser.press("Enter")
+        browser.wait_for_text("No triggers yet")
+        browser.wait("!document.querySelector('#logout').hidden")
 
 
 def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(server):

@@ -31,9 +31,10 @@ static int64_t cpu_us(void)
     return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
-static void *open_count(void *context)
+static void *open_count(void *context, bool has_session)
 {
     struct counting *counting = context;
+    (void)has_session;
     counting->readers++;
     return memory_new(sizeof(int));
 }

@@ -38,10 +38,10 @@ const texts = { connecting: () => "Connecting", live: () => "Live", late, lost }
 function drawStatus() {
   setText(document.getElementById("status-text"), texts[store.connection]());
   document.getElementById("status").className = `status ${store.connection}`;
-  const { pod, version, hasLogin } = store.hello;
+  const { pod, version, hasSession } = store.hello;
   const server = [pod && `Pod ${pod}`, version && `version ${version}`].filter(Boolean).join(", ");
   setText(document.getElementById("server"), server);
-  document.getElementById("logout").hidden = !hasLogin;
+  document.getElementById("logout").hidden = hasSession !== true; // a proxy that sends the token would sign in again
 }
 
 // The version of these scripts, which is in their address: /assets/VERSION/top.js.

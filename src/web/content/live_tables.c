@@ -41,6 +41,7 @@ struct live_tables_reader {
     char *server;            /* to send after the walk; NULL: it was sent those already */
     uint64_t server_version; /* of these, or of those that it was sent last */
     uint64_t log;            /* the number of the last line */
+    bool has_session;        /* and can end it */
     bool is_greeted;
     bool is_ready;
     struct live_tables_reader *next, *prev;
@@ -166,7 +167,8 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
         if (reader->from >= newest)
             continue;
         free(reader->server);
-        *reader = (struct live_tables_reader){.next = reader->next, .prev = reader->prev};
+        *reader = (struct live_tables_reader){
+            .has_session = reader->has_session, .next = reader->next, .prev = reader->prev};
     }
 }
 
@@ -202,10 +204,11 @@ void live_tables_server(struct live_tables *tables, const char *json)
 
 /* ---- readers ---- */
 
-static void *opened(void *context)
+static void *opened(void *context, bool has_session)
 {
     struct live_tables *tables = context;
     struct live_tables_reader *reader = memory_new(sizeof(*reader));
+    reader->has_session = has_session;
     DL_APPEND(tables->readers, reader);
     return reader;
 }
@@ -327,15 +330,27 @@ static void write_server(struct live_tables_reader *reader, struct text *piece)
     free(TAKE(reader->server));
 }
 
+/* The hello is the same for all readers, but for the session, which comes first in the object. */
+static void write_hello(const struct live_tables *tables, struct live_tables_reader *reader,
+                        struct text *piece)
+{
+    const char *members = tables->settings.hello + 1; /* behind the object's first brace */
+    if (reader->is_greeted)
+        return;
+    text_add(piece, "retry: 2000\nevent: hello\ndata: {");
+    if (reader->has_session)
+        text_addf(piece, "\"hasSession\":true%s", *members == '}' ? "" : ",");
+    text_addf(piece, "%s\n\n", members);
+    reader->is_greeted = true;
+}
+
 static bool write_news(void *context, void *argument, struct text *piece)
 {
     struct live_tables *tables = context;
     struct live_tables_reader *reader = argument;
     if (tables->version == 0 || tables->server == NULL)
         return false; /* the first update is still to come */
-    if (!reader->is_greeted)
-        text_addf(piece, "retry: 2000\nevent: hello\ndata: %s\n\n", tables->settings.hello);
-    reader->is_greeted = true;
+    write_hello(tables, reader, piece);
     if (reader->from < tables->version && walk_tables(tables, reader, piece))
         return true;
     write_server(reader, piece);

@@ -1,7 +1,8 @@
 /*
  * Live tables: tables of rows that change, sent to readers as server-sent events.
  *
- *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all
+ *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all; with
+ *                     "hasSession": true for a reader who can log out
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
  *     event: server   {..., "sent": 1790000000.123}: no row is older than these figures
@@ -31,7 +32,7 @@ extern const char *const live_table_names[LIVE_TABLES]; /* in events */
 struct live_tables;
 
 struct live_tables_settings {
-    const char *hello; /* JSON; borrowed */
+    const char *hello; /* a JSON object; borrowed */
     /* Gives all rows again; it is called while there are readers. Returns in how many milliseconds
      * it wants to be called again. */
     int64_t (*update)(void *context, struct live_tables *tables);

@@ -39,7 +39,9 @@ struct page_request {
     size_t below_count;
     char *target;                 /* path and query, as they came: still percent-encoded */
     struct evkeyvalq *parameters; /* for page_request_parameter() */
-    int64_t ends_s; /* when the session of whoever requests it ends; INT64_MAX: never */
+    /* When the session of whoever requests it ends; INT64_MAX: there is no session, as no login is
+     * needed or the request shows the token. */
+    int64_t ends_s;
 };
 
 /* Values of `type`; pages may have others. */

@@ -53,7 +53,7 @@ struct web_stream_reader {
     void *own; /* what opened() returned */
     struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
-    int64_t ends_s;     /* its session; INT64_MAX: never */
+    int64_t ends_s;     /* its session; INT64_MAX: it has none */
     bool is_sending;    /* a piece that it has not taken yet */
     int64_t sent_at_ms; /* the last piece; before that, when it came */
     struct web_stream_progress progress;
@@ -269,7 +269,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     const int sent_bytes = WEB_STREAM_PIECE_BYTES;
     struct web_stream_reader *reader = memory_new(sizeof(*reader));
     reader->source = source_for(streams, hooks, context);
-    reader->own = hooks->opened(context);
+    reader->own = hooks->opened(context, ends_s != INT64_MAX);
     reader->evhttp_request = evhttp_request;
     reader->ends_s = ends_s;
     reader->sent_at_ms = clock_now_ms();

@@ -34,8 +34,9 @@ enum {
 
 /* The hooks of a page that is a stream. */
 struct web_stream_hooks {
-    /* A reader has come, or gone. What opened() returns is given to the others. */
-    void *(*opened)(void *context);
+    /* A reader has come, or gone. What opened() returns is given to the others. has_session: the
+     * reader has the cookie of a login (web_login.h), and can log out. */
+    void *(*opened)(void *context, bool has_session);
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed; it is called while there are readers. Returns in how
      * many milliseconds it is to be called again, WEB_STREAM_BUSY_SHARE times what it had other
@@ -63,7 +64,7 @@ void web_streams_free(struct web_streams *streams);
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next);
 
 /* Begins the response to the request; its headers are set already. It goes on until the session of
- * whoever requested it ends, in seconds since 1970; INT64_MAX: that has no end. */
+ * whoever requested it ends, in seconds since 1970; INT64_MAX: there is no session. */
 struct web_stream_reader *web_streams_open(struct web_streams *streams,
                                            const struct web_stream_hooks *hooks, void *context,
                                            struct evhttp_request *evhttp_request, int64_t ends_s);

@@ -10,10 +10,12 @@ CHUNK = 65536
 class PodProxy:
     """Forwards HTTP to `ports`: pages and their stream to the first one, and of each path of the API the requests to
     one after the other. With `is_sticky` all goes to the first one. A connection carries one request, as the server's do.
-    sign_out(): it has sessions of its own, which have ended."""
+    sign_out(): it has sessions of its own, which have ended. `authorization` is a header that it adds to each request, as a
+    proxy that knows the server's token."""
 
-    def __init__(self, *ports):
+    def __init__(self, *ports, authorization=None):
         self.ports = ports
+        self.authorization = authorization
         self.is_sticky = False
         self.response = None  # in place of any pod's
         self.requests = collections.Counter()
@@ -71,6 +73,8 @@ class PodProxy:
                     if not data:
                         return
                     head += data
+                if self.authorization is not None:
+                    head = head.replace(b"\r\n", f"\r\nAuthorization: {self.authorization}\r\n".encode(), 1)
                 if self.response is not None:
                     client.sendall(self.response)
                     return
