@@ -174,7 +174,7 @@ def test_nothing_is_counted_before_it_is_known(browser, stub):
     counts = "[...document.querySelectorAll('.count, .number-of')].map(({ textContent }) => textContent).join('')"
     browser.open(stub)
     wait_until(lambda: len(stub.readers) == 2, WAIT_SECONDS, "another reader")
-    for page, what in (("", "triggers"), ("connections", "connections"), ("jobs", "workers"), ("log", "log")):
+    for page, what in (("", "triggers"), ("workers", "workers"), ("connections", "connections"), ("jobs", "workers"), ("log", "log")):
         browser.evaluate(f"location.hash = '#/{page}'")
         browser.wait_for_text(f"Loading the {what} …")
         assert browser.evaluate(counts) == "", page

@@ -34,7 +34,7 @@ export class Table {
   constructor({ name, label, columns, byId, rows = () => [...byId().values()], empty, arranged, sort, sorted, groups,
     fold }) {
     Object.assign(this, { columns, byId, rows, empty, arranged, sort, sorted, groups, fold });
-    Object.assign(this, { count: 0, order: [], sortedIds: [], sortedAt: 0, pool: [] });
+    Object.assign(this, { count: 0, order: [], sortedIds: [], sortedAt: null, pool: [] });
     this.headers = columns.map((column) => this.header(column));
     this.body = el("tbody");
     this.above = el("tr", { "aria-hidden": "true", class: "space" }, el("td", {}));
@@ -73,11 +73,9 @@ export class Table {
   // The order changes at most once per second, so that rows do not jump under the pointer: what comes earlier waits
   // for the rest of it.
   refresh(isForced = false) {
-    const now = performance.now();
-    const wait = this.sortedAt + SORT_EVERY_MS - now;
+    const wait = this.sortedAt + SORT_EVERY_MS - performance.now();
     clearTimeout(this.later);
     if (isForced || wait <= 0 || this.order.length === 0) {
-      this.sortedAt = now;
       this.arrange();
       this.arranged?.();
     } else this.later = setTimeout(() => this.refresh(), wait);
@@ -85,6 +83,7 @@ export class Table {
   }
 
   arrange() {
+    this.sortedAt = performance.now();
     const column = this.columns.find(({ key }) => key === this.sort.key) ?? this.columns[0];
     const direction = this.sort.isDown ? -1 : 1;
     const values = [];
@@ -167,6 +166,7 @@ export class Table {
   }
 
   draw() {
+    if (this.sortedAt === null) this.arrange(); // a table that waits for its first rows says so
     const height = this.scroller.clientHeight || 600;
     // The browser limits its own place only when the rows below it have gone: until then it may be below all rows.
     const top = Math.max(0, Math.min(this.scroller.scrollTop, this.order.length * ROW_HEIGHT - height));

@@ -46,7 +46,7 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
 
 
 class OfWhatIsSaid(OfOldFigures):
-    """A dashboard's server whose readers of /api/events get what the test puts into their queue. It never responds for a trigger, but for those of `REFUSED`."""
+    """A dashboard's server whose readers of /api/events get what the test puts into their queue. It never responds for workers, nor for a trigger, but for those of `REFUSED`."""
 
     REFUSED = {"/api/triggers/shop/refused": ("text/plain; charset=utf-8", "other responses are not read yet: try again later\n"),
                "/api/triggers/shop/unreached": ("text/html", "<html>\nBad gateway")}
@@ -63,7 +63,7 @@ class OfWhatIsSaid(OfOldFigures):
                 self.wfile.write(text.encode())
         elif path in self.REFUSED:
             self.respond(*self.REFUSED[path], status=503)
-        elif path.startswith("/api/triggers/"):
+        elif path == "/api/workers" or path.startswith("/api/triggers/"):
             self.server.is_over.wait()
         else:
             super().do_GET()
