@@ -111,6 +111,29 @@ def test_an_address_that_is_no_text_is_the_first_page(browser, server):
     is_clean(browser)
 
 
+def test_pages_have_one_interface(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    pages = browser.evaluate("""(async () => {
+        const made = [
+            (await import('/assets/triggers.js')).triggersPage(),
+            (await import('/assets/trigger.js')).triggerPage('shop', 'orders'),
+            (await import('/assets/workers.js')).workersPage(),
+            (await import('/assets/workers.js')).workersPage('shop', 'orders'),
+            (await import('/assets/connections.js')).connectionsPage(),
+            (await import('/assets/log.js')).logPage(),
+            (await import('/assets/rehearsal_workers.js')).rehearsalWorkersPage(),
+        ];
+        return made.map((page) => {
+            page.draw();
+            page.close();
+            return Object.keys(page).sort().join();
+        });
+    })()""")
+    assert set(pages) == {"close,draw,element,title"}, pages
+    is_clean(browser)
+
+
 def test_an_error_of_a_page_is_not_hidden_by_the_first_page(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

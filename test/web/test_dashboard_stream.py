@@ -6,7 +6,7 @@ import threading
 import time
 
 from support.pages.shop import is_clean, push, queue
-from support.pages.stub import ALL, FIGURES, OFFSET, OfOldFigures, figures, put_clock_forward, put_figures
+from support.pages.stub import ALL, FIGURES, OFFSET, OfOldFigures, figures, put_clock_forward, put_figures, rows
 from support.process import wait_until
 
 WAIT_SECONDS = 60
@@ -163,6 +163,29 @@ def test_a_tab_that_was_in_the_background_keeps_its_place_in_the_table(browser, 
     browser.wait_for_text("shop/worker-105")
     assert set(browser.evaluate("window.seen")) == {4400}
     is_clean(browser)
+
+
+def test_a_tab_in_the_background_draws_nothing(browser, stub):
+    """It has no frames. When it is shown, ages are those of then."""
+    trigger = {"namespace": "shop", "name": "orders", "state": "answered", "time": time.time() - 20}
+    stub.readers[0].put(rows("triggers", trigger) + figures(0))
+    browser.wait_for_text("shop/orders")
+    browser.evaluate("""new Promise((resolve) => {
+        window.waiting = [];
+        window.drawn = 0;
+        window.requestAnimationFrame = (draw) => waiting.push(draw);
+        setTimeout(resolve, 1500);  // what was to be drawn before is
+    })""")
+    age = "document.querySelector('tbody td.of-age').innerText"
+    browser.evaluate("""new MutationObserver(() => { drawn++; }).observe(
+        document.body, { childList: true, characterData: true, attributes: true, subtree: true })""")
+    before = browser.evaluate(age)
+    time.sleep(3)
+    stub.readers[0].put(figures(0))
+    browser.wait("waiting.length > 0")
+    assert browser.evaluate("[drawn, waiting.length]") == [0, 1] and browser.evaluate(age) == before
+    browser.evaluate("waiting.splice(0).forEach((draw) => draw())")
+    assert browser.evaluate(age) != before and browser.problems() == []
 
 
 def test_what_waited_while_the_computer_slept_is_not_live(browser, stub):

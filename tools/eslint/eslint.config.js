@@ -6,7 +6,7 @@ const js = require("@eslint/js");
 const browser = [
   "AbortController", "AbortSignal", "Blob", "document", "Event", "EventSource", "fetch", "getComputedStyle", "history",
   "localStorage", "location", "performance", "requestAnimationFrame", "ResizeObserver", "scrollTo", "setInterval",
-  "clearInterval", "setTimeout", "clearTimeout", "URL", "URLSearchParams", "window",
+  "setTimeout", "clearTimeout", "URL", "URLSearchParams", "window",
 ];
 
 module.exports = [

@@ -6,7 +6,7 @@
 //   format            numbers and times for people
 //   clock             the server's time
 //   instance          which process of the server the page shows
-//   store             what is known of the server, and who wants to know of changes
+//   store             what is known of the server, and what is called when that changes
 //   requests          a request to the server
 //   poll              what the server is asked for again and again
 //   trend             the server's figures in the last hour
@@ -41,13 +41,22 @@
 //   app               this file
 //
 // A worker is a process of a rehearsal, or a pod of a cluster; jobs are what workers do.
+//
+// A page is what a function such as triggersPage() returns:
+//
+// - title: of the window.
+// - element: what is shown.
+// - draw(): brings the element up to date. It is called when the page is shown, with each change of the store, and once
+//     per second, as ages grow; not while the tab is in the background. So a page needs no listener and no timer of its
+//     own.
+// - close(): ends what the page has begun: requests, dialogs, observers. The page is not shown again.
 
 import { path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { epoch } from "./instance.js";
 import { logPage } from "./log.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
-import { hasServer, isRehearsal, listen, store } from "./store.js";
+import { changed, hasServer, isRehearsal, listen, store } from "./store.js";
 import { connectWhenShown } from "./stream.js";
 import { drawLinks, drawTop } from "./top.js";
 import { triggerPage } from "./trigger.js";
@@ -129,4 +138,5 @@ listen(() => {
   else page.draw();
 });
 show();
+setInterval(changed, 1000); // ages grow
 connectWhenShown();

@@ -1,4 +1,4 @@
-// What is known of the server, and who wants to know of changes. stream.js and updates.js fill it.
+// What is known of the server, and what is called when that changes. stream.js and updates.js fill it.
 
 export const noTables = () => ({ triggers: new Map(), connections: new Map(), workers: new Map() });
 
@@ -20,21 +20,22 @@ export const store = {
 export const isRehearsal = () => store.hello.mode === "rehearse";
 export const hasServer = () => !isRehearsal() || store.hello.hasServer === true;
 
-const listeners = new Set();
+let listener = () => {};
 let isScheduled = false;
 
-export function listen(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+// app.js is the only one: it draws the page that is shown.
+export function listen(draw) {
+  listener = draw;
 }
 
-// Once per frame, however much has come; a page in the background draws nothing.
+// The listener is called once per frame, however much has come. A tab in the background has no frames: it draws
+// nothing, and is up to date when it is shown.
 export function changed() {
   if (isScheduled) return;
   isScheduled = true;
   requestAnimationFrame(() => {
     isScheduled = false;
-    for (const listener of [...listeners]) listener();
+    listener();
   });
 }
 

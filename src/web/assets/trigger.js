@@ -7,7 +7,7 @@ import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
 import { poll } from "./poll.js";
 import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
-import { listen, store } from "./store.js";
+import { store } from "./store.js";
 import { makeTriggerPanels } from "./trigger_panels.js";
 import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./trigger_replicas.js";
 
@@ -62,11 +62,6 @@ export function triggerPage(namespace, name) {
     panels.draw();
   }
 
-  const stop = listen(() => {
-    panels.explainChanges();
-    drawLog();
-  });
-  drawLog();
   drawRange();
   return {
     title: object,
@@ -76,9 +71,11 @@ export function triggerPage(namespace, name) {
       store.hello.hasWorkers && el("p", {}, el("a", { href: `#/workers/${path}` }, "Workers")),
       el("div", { class: "bar" }, el("span", { class: "soft" }, "Range"), buttons.element, own.element),
       panels.elements, el("section", { class: "panel" }, el("h2", {}, `Log lines (${zone()})`), lines)),
-    draw() {},
+    draw() {
+      panels.explainChanges();
+      drawLog();
+    },
     close() {
-      stop();
       sampling.close();
       panels.close();
     },

@@ -223,16 +223,12 @@ export function triggersPage() {
     setText(count, store.isReady ? part + plural(total, "trigger") : "");
   }
 
-  const timer = setInterval(draw, 1000); // for the ages
   return {
     title: "Triggers",
     element: el("div", { class: "page" }, el("h1", { class: "hidden" }, "Triggers"), cards.element,
       el("div", { class: "bar" }, search.element, buttons.element, ofConnection.button, foldAll, count),
       ofConnection.about, table.element),
     draw,
-    close() {
-      clearInterval(timer);
-      table.destroy();
-    },
+    close: () => table.destroy(),
   };
 }

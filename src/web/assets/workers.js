@@ -118,7 +118,6 @@ export function workersPage(namespace, name) {
 
   const reading = poll({
     what: title, load: async (signal) => take(await getJson(path, signal)), everyMs: EVERY_MS,
-    failed: () => table.draw(), // the ages
   });
   reading.start();
   return {
@@ -126,7 +125,7 @@ export function workersPage(namespace, name) {
     element: el("div", { class: "page" },
       isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
       el("h1", {}, title), el("div", { class: "bar" }, count), reading.message, notes, table.element),
-    draw() {},
+    draw: () => table.draw(), // its rows come by themselves, and their ages grow
     close() {
       log?.close();
       reading.close();
