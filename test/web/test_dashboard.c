@@ -88,6 +88,28 @@ static void figures_have_the_number_of_workers_or_are_not_given(void **state)
     dashboard_free(dashboard);
 }
 
+/* A busy loop takes seconds for the turns of a walk: what the first one counted is as old. */
+static void no_figure_is_taken_before_their_time(void **state)
+{
+    (void)state;
+    enum { TURN_MS = 200, ROUNDING_MS = 10 };
+    FIND_NOW(JOBS);
+    struct fake_loop loop = {.wait_us = TURN_MS * 1000};
+    struct dashboard *dashboard = dashboard_new(&(struct dashboard_settings){
+        .walk = walk_of_triggers(&loop), .engine = engine, .hello = "{}", .count_calls = no_calls});
+    double time = figure_of_server(dashboard, "time");
+    assert_true(time <= clock_unix_s(clock_now_ms() - TURN_MS + ROUNDING_MS));
+
+    struct live_tables *tables = dashboard_tables(dashboard);
+    void *reader = live_tables_stream.opened(tables, false);
+    live_tables_stream.update(tables);
+    double updated = clock_unix_s(clock_now_ms());
+    usleep(TURN_MS * 1000);
+    assert_true(figure_of_server(dashboard, "time") <= updated); /* the totals are of then */
+    live_tables_stream.closed(tables, reader);
+    dashboard_free(dashboard);
+}
+
 /* Counting them takes a turn of the loop, and over a short time a rate says little. */
 static void calls_are_counted_at_most_about_once_per_second(void **state)
 {
@@ -144,12 +166,13 @@ static uint64_t many_calls(void *context)
 static void rates_are_of_the_time_since_they_were_taken_not_since_the_totals_began(void **state)
 {
     (void)state;
-    const struct trigger_totals totals = {0};
     const int64_t began_ms = clock_now_ms();
+    struct trigger_totals totals = {.at_ms = began_ms};
     uint64_t calls = 0;
     struct server_figures *figures = server_figures_new(engine, many_calls, &calls);
-    json_decref(server_figures_json(figures, &totals, began_ms));
-    json_t *later = server_figures_json(figures, &totals, began_ms + 10000);
+    json_decref(server_figures_json(figures, &totals));
+    totals.at_ms += 10000;
+    json_t *later = server_figures_json(figures, &totals);
     const json_t *rate = json_object_get(later, "callsPerSecond");
     assert_true(json_is_null(rate) || json_number_value(rate) > 100);
     json_decref(later);
@@ -164,8 +187,8 @@ static void the_trend_has_the_points_of_the_last_hour(void **state)
     const int64_t began_ms = clock_now_ms();
     struct server_figures *figures = server_figures_new(engine, no_calls, NULL);
     for (int i = 0; i <= ALL; i++) {
-        const struct trigger_totals totals = {.active = (size_t)i};
         int64_t now_ms = began_ms + i * (int64_t)EVERY_MS;
+        const struct trigger_totals totals = {.at_ms = now_ms, .active = (size_t)i};
         assert_true(server_figures_is_point_due(figures, now_ms));
         if (i == SKIPPED)
             server_figures_skip_point(figures, now_ms);
@@ -247,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(figures_are_of_all_triggers_or_not_given),
         TEST(figures_have_the_number_of_workers_or_are_not_given),
+        TEST(no_figure_is_taken_before_their_time),
         TEST(calls_are_counted_at_most_about_once_per_second),
         TEST(a_point_that_cannot_be_counted_is_missing_in_the_trend),
         TEST(an_update_that_failed_is_tried_again_after_seconds),

@@ -26,15 +26,14 @@ struct dashboard {
 };
 
 /* With the totals that were counted last. NULL: the server's loop did not have the time. */
-static json_t *make_figures(const struct dashboard *dashboard, int64_t now_ms)
+static json_t *make_figures(const struct dashboard *dashboard)
 {
     const struct dashboard_settings *settings = &dashboard->settings;
     bool has_workers = settings->count_workers != NULL;
     json_t *workers = has_workers ? settings->count_workers(settings->context) : NULL;
     if (has_workers && workers == NULL)
         return NULL;
-    json_t *figures =
-        server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
+    json_t *figures = server_figures_json(dashboard->figures, trigger_rows_totals(dashboard->rows));
     if (has_workers)
         web_json_set(figures, "workers", workers);
     return figures;
@@ -45,11 +44,10 @@ static json_t *make_figures(const struct dashboard *dashboard, int64_t now_ms)
 /* False: the server's loop did not have the time. */
 static bool update_tables(struct dashboard *dashboard, struct live_tables *tables)
 {
-    int64_t now_ms = clock_now_ms();
     if (!trigger_rows_update(dashboard->rows, dashboard->settings.walk))
         return false;
     connection_rows_update(tables, dashboard->settings.engine);
-    json_t *figures = make_figures(dashboard, now_ms);
+    json_t *figures = make_figures(dashboard);
     if (figures == NULL)
         return false;
     _cleanup_(memory_free) char *server = web_json_compact(figures, WEB_JSON_STREAM_DIGITS);
@@ -131,8 +129,7 @@ void dashboard_server(void *context, const struct page_request *request,
 {
     struct dashboard *dashboard = context;
     (void)request;
-    _cleanup_(json_done) json_t *server =
-        count(dashboard) ? make_figures(dashboard, clock_now_ms()) : NULL;
+    _cleanup_(json_done) json_t *server = count(dashboard) ? make_figures(dashboard) : NULL;
     if (server != NULL)
         web_json_respond(response, server);
     else

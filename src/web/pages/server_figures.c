@@ -98,7 +98,7 @@ static json_t *figure_json(const struct figure *figure, const struct figures *va
 }
 
 static struct figures read_figures(const struct server_figures *figures,
-                                   const struct trigger_totals *totals, int64_t now_ms)
+                                   const struct trigger_totals *totals)
 {
     struct process_stat stat = {.resident_bytes = NAN};
     struct connection_stats engine;
@@ -109,8 +109,8 @@ static struct figures read_figures(const struct server_figures *figures,
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
     return (struct figures){
-        .time = clock_unix_s(now_ms),
-        .uptime = (double)(now_ms - figures->began_ms) / 1000,
+        .time = clock_unix_s(totals->at_ms),
+        .uptime = (double)(totals->at_ms - figures->began_ms) / 1000,
         .cpu = figures->cpu_cores,
         .memory = stat.resident_bytes,
         .calls_per_second = figures->calls_per_second,
@@ -133,12 +133,11 @@ static struct figures read_figures(const struct server_figures *figures,
     };
 }
 
-json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
-                            int64_t now_ms)
+json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals)
 {
     json_t *object = json_object();
     update_rates(figures);
-    const struct figures values = read_figures(figures, totals, now_ms);
+    const struct figures values = read_figures(figures, totals);
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         web_json_set(object, table[i].name, figure_json(&table[i], &values));
     return object;
@@ -160,7 +159,7 @@ void server_figures_add_point(struct server_figures *figures, const struct trigg
                               int64_t now_ms)
 {
     update_rates(figures);
-    figures->trend[figures->trend_count++ % TREND_POINTS] = read_figures(figures, totals, now_ms);
+    figures->trend[figures->trend_count++ % TREND_POINTS] = read_figures(figures, totals);
     figures->trend_ms = now_ms;
 }
 

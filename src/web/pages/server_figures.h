@@ -21,14 +21,12 @@ struct server_figures *server_figures_new(struct engine *engine,
                                           uint64_t (*count_calls)(void *context), void *context);
 void server_figures_free(struct server_figures *figures);
 
-/* Makes an object of all figures, by name; the caller owns it. The totals may be older: while a
- * stream has readers, they are of its last update. now_ms is their time, before they were counted;
- * rates are of the time since they were taken last. */
-json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals,
-                            int64_t now_ms);
+/* Makes an object of all figures, by name; the caller owns it. Its time is that of the totals: no
+ * other figure is taken before that. Rates are of the time since they were taken last. */
+json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals);
 
-/* Whether the trend has no point of the last 15 s, and how it gets one. A point that is skipped is
- * missing, and the next one is due after 15 s, too. */
+/* Whether the trend has no point of the last 15 s, and how it gets one: now_ms is when that was
+ * due. A point that is skipped is missing, and the next one is due after 15 s, too. */
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);

@@ -233,7 +233,7 @@ static void take_date_offset(struct trigger_rows *rows)
 
 static bool visit_all(struct trigger_rows *rows, bool is_counting, struct trigger_walk *walk)
 {
-    rows->totals = (struct trigger_totals){0};
+    rows->totals = (struct trigger_totals){.at_ms = clock_now_ms()};
     rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;

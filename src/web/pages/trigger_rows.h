@@ -11,9 +11,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Sums over all triggers. A query that several triggers share counts once. */
 struct trigger_totals {
+    int64_t at_ms; /* when the walk began: no trigger was visited before */
     size_t triggers, active, held, failing, unmeasured;
     double replicas; /* what triggers want; of each object, the largest */
     double waiting, in_flight;
