@@ -1,5 +1,7 @@
 """Modules of the dashboard alone: in Node, and in a browser where they need one."""
 
+import json
+
 from support.pages.modules import run_in_node
 
 
@@ -96,6 +98,36 @@ def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
         [5, "measuring failed"],
         [6, "measured again"],
     ]
+
+
+def test_a_group_is_folded_alone_whatever_its_namespace_is_called():
+    """Names come with calls. One that was called "*" folded every group, and "!" those that fail."""
+    namespaces = ["shop", "team-a", "*", "!", "-", "-shop", "-*", "a,b", "", "%", "%2C", "%-shop", "Größe"]
+    seen = run_in_node(f"""
+        const {{ groupsOf, makeFolds }} = await import('./trigger_groups.js');
+        const namespaces = {json.dumps(namespaces)};
+        const rows = [...namespaces, 'failing'].map((namespace, id) =>
+          ({{ id, namespace, state: namespace === 'failing' ? 'refused' : 'answered' }}));
+        const groups = (folds) => groupsOf(rows, {{ hasFailingFirst: true, isFolded: folds.isFolded }});
+        const titles = (folds, isFolded) => groups(folds).filter((group) => group.isFolded === isFolded).map(({{ title }}) => title);
+        const reloaded = (folds) => makeFolds(new URLSearchParams({{ folded: folds.text() }}).get('folded'));
+        const seen = groups(makeFolds('')).map(({{ key, title }}) => {{
+            const [folded, unfolded] = [makeFolds(''), makeFolds('')];
+            folded.fold(key);
+            unfolded.foldAll();
+            unfolded.fold(key);
+            return [title, titles(folded, true), titles(reloaded(folded), true), titles(unfolded, false), titles(reloaded(unfolded), false)];
+        }});
+        return [seen, new Set(groups(makeFolds('')).map(({{ key }}) => key)).size, makeFolds('media,-shop').text()];
+    """)
+    groups, keys, text = seen
+    failing = "Failing and held"
+    assert sorted(title for title, *_ in groups) == sorted([failing, *namespaces]) and keys == len(groups)
+    for title, *folded, unfolded, unfolded_again in groups:
+        assert folded == [[title], [title]]
+        # Those that fail are not folded with all others.
+        assert unfolded == unfolded_again == ([] if title == failing else [failing, title]), title
+    assert text == "-shop,media"  # as in links from before
 
 
 CLOCKS = """

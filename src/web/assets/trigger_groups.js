@@ -3,9 +3,15 @@
 import { number, plural } from "./format.js";
 import { isFailing } from "./trigger_state.js";
 
-// Keys of groups that are no names of namespaces; "-shop" is not folded where every other is.
+// What else than keys of namespaces is in the address: two more keys, and the mark of a key that is not folded where
+// every other one is, as "-shop".
 const FAILING = "!";
 const EVERY = "*";
+const EXCEPT = "-";
+
+// The namespace, as it is usual. But names may have any character, as they come with calls: no key has a comma, which
+// is between keys, and none is empty, or begins as what is above.
+const keyOf = (namespace) => encodeURIComponent(namespace).replace(/^([-!*]|$)/, "%$1");
 
 // "48 triggers and 2 failing above"
 function noteOf(rows, failing) {
@@ -25,7 +31,8 @@ export function groupsOf(rows, { hasFailingFirst, isFolded }) {
   const list = [...namespaces].filter(([, group]) => group.rows.length > 0);
   if (hasFailingFirst) list.sort(([one], [other]) => one.localeCompare(other, "en", { numeric: true }));
   const groupOf = (key, title, note, of) => ({ key, title, note, rows: of, isFolded: isFolded(key) });
-  const groups = list.map(([key, group]) => groupOf(key, key, noteOf(group.rows, group.failing), group.rows));
+  const groups = list.map(([namespace, group]) =>
+    groupOf(keyOf(namespace), namespace, noteOf(group.rows, group.failing), group.rows));
   if (top.length > 0) groups.unshift(groupOf(FAILING, "Failing and held", plural(top.length, "trigger"), top));
   return groups;
 }
@@ -38,9 +45,9 @@ export function makeFolds(text) {
   const isException = (key) => key !== FAILING && hasAll();
   return {
     hasAll,
-    isFolded: (key) => (isException(key) ? !keys.has(`-${key}`) : keys.has(key)),
+    isFolded: (key) => (isException(key) ? !keys.has(EXCEPT + key) : keys.has(key)),
     fold(key) {
-      const mark = isException(key) ? `-${key}` : key;
+      const mark = isException(key) ? EXCEPT + key : key;
       if (!keys.delete(mark)) keys.add(mark);
     },
     foldAll() {
