@@ -259,6 +259,29 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
+def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(browser, server):
+    """Of an outage the history may be dropped, where memory is short."""
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    seen = browser.evaluate("""(async () => {
+        const { makePanel } = await import('/assets/panel.js');
+        const now = Date.now() / 1000;
+        const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: true, state: 'held',
+            replicas: 2, consumptionRate: null, status: null, boundBy: null };
+        const panel = makePanel('shop/orders', [], () => {});
+        document.querySelector('main').replaceChildren(panel.element);
+        const shown = (rows) => {
+            panel.history({ id: 1, target: 1, columns: Object.keys(measured), rows }, { now: { state: 'held' }, holdSeconds: 60 });
+            panel.redraw();
+            return [panel.element.innerText.includes('Work'), panel.element.innerText.includes('Shaded: measuring failed.')];
+        };
+        const seen = [[Object.values(measured)], [], [Object.values(measured)]].map(shown);
+        panel.close();
+        return seen;
+    })()""")
+    assert seen == [[True, True], [False, False], [True, True]]
+
+
 def test_a_plot_says_the_peak_of_its_range(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -91,7 +91,7 @@ export function makePanel(path, samples, onChoose) {
   let last = null; // what was drawn: the data, and the state that goes on
 
   function redraw() {
-    if (last && !plots.element.hidden) plots.draw(last);
+    if (last) plots.draw(last);
   }
 
   return {
@@ -114,7 +114,6 @@ export function makePanel(path, samples, onChoose) {
       csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${path.replace("/", "-")}-${trigger.id}.csv`);
       const { now, holdSeconds } = explained ?? {};
       last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
-      plots.element.hidden = last.data.times.length === 0;
       redraw();
       const none = el("li", { class: "empty" }, "Nothing changed in the last hour.");
       setChildren(changes, changesOf(last.data), (items) => (items.length > 0 ? items.map(changeItem) : [none]));

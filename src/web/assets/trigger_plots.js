@@ -32,13 +32,16 @@ export function makeTriggerPlots(samples, onChoose) {
     el("i", { class: "shade error" }), "refused: KEDA got an error.");
   const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
 
-  // stateNow: the state that goes on since the last measurement; holdSeconds: for how long a value is held.
+  // stateNow: the state that goes on since the last measurement; holdSeconds: for how long a value is held. Without a
+  // measurement there are no plots, and nothing is said of them.
   function draw({ data, target, stateNow, holdSeconds }) {
     const span = limitsOf(data.times[0], chosenRange());
     const isInRange = ({ from, to }) => from < span[1] && to > span[0];
     const outages = outagesOf(data, stateNow, holdSeconds).filter(isInRange);
     const common = { times: data.times, span, outages };
+    element.hidden = data.times.length === 0;
     shades.hidden = outages.length === 0;
+    if (element.hidden) return;
     waiting.draw({
       ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
       ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
