@@ -62,11 +62,11 @@
  *   curves, /api/trend    each 15 s; the page      15 s           a point is missing, and the line
  *   (server_figures.c)    asks once (trend.js)                    goes on to the next
  *   page of an object     2 s after its row has    10 s and the   "not renewed since" (poll.js)
- *   (trigger_panels.js)   changed, else each 10 s  response
+ *   (object_panels.js)   changed, else each 10 s  response
  *   its plots             each 5 s                 5 s and the    the same
- *   (trigger_panels.js)                            response
+ *   (object_panels.js)                            response
  *   actual replicas       each 3 s                 30 s           a dash, and a gap in their plot
- *   (trigger_replicas.js)
+ *   (object_replicas.js)
  *   workers               each 2 s                 that, and 2 s  "not renewed since" (poll.js); of
  *   (workers.js)                                   and the        what the server could not read an
  *                                                  response       error with its age, and that of

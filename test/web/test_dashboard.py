@@ -117,7 +117,7 @@ def test_pages_have_one_interface(browser, server):
     pages = browser.evaluate("""(async () => {
         const made = [
             (await import('/assets/triggers.js')).triggersPage(),
-            (await import('/assets/trigger.js')).triggerPage('shop', 'orders'),
+            (await import('/assets/object.js')).objectPage('shop', 'orders'),
             (await import('/assets/workers.js')).workersPage(),
             (await import('/assets/workers.js')).workersPage('shop', 'orders'),
             (await import('/assets/connections.js')).connectionsPage(),

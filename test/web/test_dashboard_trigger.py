@@ -264,11 +264,11 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     seen = browser.evaluate("""(async () => {
-        const { makePanel } = await import('/assets/panel.js');
+        const { makeTriggerPanel } = await import('/assets/trigger_panel.js');
         const now = Date.now() / 1000;
         const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: true, state: 'held',
             replicas: 2, consumptionRate: null, status: null, boundBy: null };
-        const panel = makePanel('shop/orders', [], () => {});
+        const panel = makeTriggerPanel('shop/orders', [], () => {});
         document.querySelector('main').replaceChildren(panel.element);
         const shown = (rows) => {
             panel.history({ id: 1, target: 1, columns: Object.keys(measured), rows }, { now: { state: 'held' }, holdSeconds: 60 });
@@ -308,7 +308,7 @@ def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
     browser.wait_for_text("No triggers yet")
     samples = browser.evaluate("""(async () => {
         const { store } = await import('/assets/store.js');
-        const { makeReplicaSamples } = await import('/assets/trigger_replicas.js');
+        const { makeReplicaSamples } = await import('/assets/object_replicas.js');
         const { fetch } = window;
         const sampled = async (hello, answers) => {
             const replicas = makeReplicaSamples('shop', 'orders');

@@ -28,19 +28,20 @@
 //   trigger_groups    the table of triggers in groups
 //   trigger_history   what the history of a trigger says: outages, changes
 //   download_link     a link that saves a file of the server
-//   trigger_replicas  how many replicas an object had
+//   object_replicas   how many replicas an object had
 //   trigger_plots     work, replicas, rates
-//   panel             one trigger on the page of its object
-//   trigger_panels    all of an object's triggers there
+//   trigger_panel     one trigger on the page of its object
+//   object_panels     all of an object's triggers there
 //   triggers          the page #/
-//   trigger           the page of one object, #/trigger/NAMESPACE/NAME
+//   object            the page of one object, #/trigger/NAMESPACE/NAME
 //   workers           #/workers, and those of one object, #/workers/NAMESPACE/NAME
 //   connections       #/connections
 //   log               #/log
 //   rehearsal_workers #/jobs: the workers of a rehearsal
 //   app               this file
 //
-// A worker is a process of a rehearsal, or a pod of a cluster; jobs are what workers do.
+// An object is a ScaledObject or a ScaledJob. A worker is a process of a rehearsal, or a pod of a cluster; jobs are
+// what workers do.
 //
 // A page is what a function such as triggersPage() returns:
 //
@@ -55,11 +56,11 @@ import { path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
 import { epoch } from "./instance.js";
 import { logPage } from "./log.js";
+import { objectPage } from "./object.js";
 import { rehearsalWorkersPage } from "./rehearsal_workers.js";
 import { changed, hasServer, isRehearsal, listen, store } from "./store.js";
 import { connectWhenShown } from "./stream.js";
 import { drawLinks, drawTop } from "./top.js";
-import { triggerPage } from "./trigger.js";
 import { triggersPage } from "./triggers.js";
 import { workersPage } from "./workers.js";
 
@@ -78,7 +79,7 @@ function segments() {
 
 function makePage() {
   const [view, ...names] = segments();
-  if (view === "trigger" && names.length === 2) return triggerPage(...names);
+  if (view === "trigger" && names.length === 2) return objectPage(...names);
   if (view === "connections") return connectionsPage();
   if (view === "log") return logPage();
   if (view === "workers") return workersPage(...names);

@@ -1,10 +1,10 @@
 // The plots of one trigger: work, replicas, rates.
 
 import { el } from "./dom.js";
+import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
-import { SAMPLE_HOLDS_SECONDS } from "./trigger_replicas.js";
 
 // samples: the actual replicas, as [time, number or null]. `onChoose(from, to)` as makePlot() has it.
 export function makeTriggerPlots(samples, onChoose) {

@@ -5,9 +5,9 @@ import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
 import { downloadLink } from "./download_link.js";
 import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
+import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
-import { SAMPLE_HOLDS_SECONDS } from "./trigger_replicas.js";
 import { stateOf } from "./trigger_state.js";
 
 function section(title, ...children) {
@@ -68,7 +68,7 @@ function changeItem([at, text]) {
 }
 
 // samples: the actual replicas, as [time, number or null].
-export function makePanel(path, samples, onChoose) {
+export function makeTriggerPanel(path, samples, onChoose) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const former = el("p", { hidden: true },

@@ -5,20 +5,20 @@ import { el } from "./dom.js";
 import { choiceButton, filterButtons } from "./filter_buttons.js";
 import { clock, zone } from "./format.js";
 import { drawLines, linesAbout } from "./log_lines.js";
+import { makeObjectPanels } from "./object_panels.js";
+import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./object_replicas.js";
 import { poll } from "./poll.js";
 import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
 import { store } from "./store.js";
-import { makeTriggerPanels } from "./trigger_panels.js";
-import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./trigger_replicas.js";
 
 const MAX_LINES = 100;
 
-export function triggerPage(namespace, name) {
+export function objectPage(namespace, name) {
   const object = `${namespace}/${name}`;
   const path = objectPath(namespace, name);
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const replicas = makeReplicaSamples(namespace, name);
-  const panels = makeTriggerPanels({
+  const panels = makeObjectPanels({
     object, path, samples: replicas.samples,
     onChoose: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
     onExplained: () => {

@@ -1,18 +1,18 @@
 // The panels of the triggers of one ScaledObject: which there are, what explains them, and their history.
 
 import { arrange, el } from "./dom.js";
-import { makePanel } from "./panel.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
 import { store } from "./store.js";
+import { makeTriggerPanel } from "./trigger_panel.js";
 
 const CHANGE_MS = 2000; // a row that changes is explained again, at most so often
 const IDLE_MS = 10000; // the others: the ages grow
 const HISTORY_EVERY_MS = 5000;
 
-// path: the object's, in addresses of the server. samples, onChoose: as makePanel() has them. onExplained(): the
+// path: the object's, in addresses of the server. samples, onChoose: as makeTriggerPanel() has them. onExplained(): the
 // triggers and their connections may be others now.
-export function makeTriggerPanels({ object, path, samples, onChoose, onExplained }) {
+export function makeObjectPanels({ object, path, samples, onChoose, onExplained }) {
   const list = el("div", {});
   const loading = el("p", { class: "empty", role: "status" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
@@ -28,7 +28,7 @@ export function makeTriggerPanels({ object, path, samples, onChoose, onExplained
   }
 
   function makePanels() {
-    for (const { id } of triggers) if (!made.has(id)) made.set(id, makePanel(path, samples, onChoose));
+    for (const { id } of triggers) if (!made.has(id)) made.set(id, makeTriggerPanel(path, samples, onChoose));
     for (const [id, panel] of made) {
       if (triggers.some((trigger) => trigger.id === id)) continue;
       panel.close();
