@@ -36,54 +36,85 @@
  *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *   web                    this port
  *
- * How old what a page shows may be:
+ * How old what a page shows may be. Of each part: how it is renewed, how old it is at most while
+ * all works, and what the page shows where it is older. To what the page requests comes the time
+ * of the response: at most 10 s, or there is an error (requests.js).
  *
- *   what                  computed when            at most        seen where it is older
+ *   the stream of events (web_stream.c)
+ *     renewed:  by what has changed, or by the event `alive`
+ *     at most:  10 s
+ *     older:    after 30 s "Connection lost"; the page connects again (stream.js)
  *
- *   a stream              a row is new, or as the  10 s           after 30 s "Connection lost", and
- *   (web_stream.c)        event `alive`                           another one is made (stream.js)
- *   rows, figures, log    each second, but after   1 s and 20     after 10 s "Not live since", by
- *   (dashboard.c)         20 times what it took,   updates, and   the time of the figures, which
- *                         5 s after one failed     what reading   close each update; ages grow on
- *                                                  it takes       (stream.js)
- *   sums over triggers    as the figures           that, but of   as the figures; beside a sum is
- *   (trigger_rows.c)                               held triggers  how many are held (cards.js)
- *                                                  holdSeconds
- *   another pod           its hello, or the        at once        its stream empties the page
- *   (web_instance.h)      header of its response                  (updates.js); its responses are
- *                                                                 refused, as "another pod
- *                                                                 answered" (instance.js)
- *   another build         its hello                at once        the page asks to be loaded again
- *   (assets.h)                                                    (top.js)
- *   a session at a proxy  the next response        as that        the same, to sign in
- *   (requests.js)
- *   order of a table      each second              another 1 s    nothing: rows stay where they are
- *   (table.js)
- *   curves, /api/trend    each 15 s; the page      15 s           a point is missing, and the line
- *   (server_figures.c)    asks once (trend.js)                    goes on to the next
- *   page of an object     2 s after its row has    10 s and the   "not renewed since" (poll.js)
- *   (object_panels.js)   changed, else each 10 s  response
- *   its plots             each 5 s                 5 s and the    the same
- *   (object_panels.js)                            response
- *   actual replicas       each 3 s                 30 s           a dash, and a gap in their plot
- *   (object_replicas.js)
- *   workers               each 2 s                 that, and 2 s  "not renewed since" (poll.js); of
- *   (workers.js)                                   and the        what the server could not read an
- *                                                  response       error with its age, and that of
- *                                                                 what it read 15 s ago or earlier
- *   card of workers       as the figures           that, and as   as the figures; of objects that
- *   (cards.js)                                     workers        the server could not read how
- *                                                                 many, and that of what it read
- *                                                                 30 s ago or earlier
- *   log of a worker       each 1 s                 as workers,    "not renewed since" (poll.js); at
- *   (log_dialog.js)                                with 1 s       first it may be what somebody saw
- *                                                                 60 s ago
- *   /api/server           the request, but sums    as rows        503: the server is too busy, as
- *   (dashboard.c)         as rows, while a stream                 for other pages
- *                         has readers
+ *   rows, figures and log (dashboard.c)
+ *     renewed:  by an update: 1 s and 20 times its cost after the last one (web_stream.h), 5 s
+ *               after one that failed
+ *     at most:  the time between two updates, and what sending one takes
+ *     older:    after 10 s "Not live since" the time of the figures, which close each update; the
+ *               ages of readings grow (stream.js)
  *
- * A response comes within 10 s, or there is an error (requests.js). For a page that nobody sees,
- * nothing is requested: when it is shown again, it has what it had until the response.
+ *   sums over triggers (trigger_rows.c)
+ *     renewed:  with the figures; a held trigger counts with its last reading, for its holdSeconds
+ *     at most:  as the figures, but for held triggers
+ *     older:    as the figures; how many triggers are held is beside each sum (cards.js)
+ *
+ *   the order of a table (table.js)
+ *     renewed:  once per second, if rows have changed
+ *     at most:  1 s older than the rows
+ *     older:    nothing
+ *
+ *   curves of the cards, /api/trend (server_figures.c)
+ *     renewed:  every 15 s by the server; the page requests them once, and adds points of its own
+ *               (trend.js)
+ *     at most:  15 s
+ *     older:    a point is missing, and the line goes on to the next
+ *
+ *   the page of an object (object_panels.js)
+ *     renewed:  2 s after a row of its triggers has changed, otherwise every 10 s
+ *     at most:  10 s
+ *     older:    "not renewed since" (poll.js)
+ *
+ *   its plots (object_panels.js)
+ *     renewed:  every 5 s
+ *     at most:  5 s
+ *     older:    "not renewed since" (poll.js)
+ *
+ *   its actual replicas (object_replicas.js)
+ *     renewed:  every 3 s by the page; the server reads them every 3 s
+ *     at most:  30 s, for which a sample holds
+ *     older:    a dash, and a gap in their plot
+ *
+ *   workers (workers.js)
+ *     renewed:  every 2 s by the page; the server reads each object every 3 s
+ *               (kubernetes/workers/worker_monitor.h)
+ *     at most:  5 s
+ *     older:    "not renewed since" (poll.js); what the server read 15 s ago or earlier, or could
+ *               not read, is named with its age
+ *
+ *   the card of workers (cards.js)
+ *     renewed:  with the figures, from what the server has read of the workers
+ *     at most:  as the figures, and 3 s
+ *     older:    as the figures; how many objects could not be read, and the age of what was read
+ *               30 s ago or earlier
+ *
+ *   the log of a worker (log_dialog.js)
+ *     renewed:  every 1 s by the page, and by the server
+ *     at most:  2 s; at first 60 s, where somebody else has read it before
+ *     older:    "not renewed since" (poll.js)
+ *
+ *   /api/server (dashboard.c)
+ *     renewed:  by the request; while a stream has readers, its sums are those of the last update
+ *     at most:  as rows
+ *     older:    `time` says so; 503 where the server is too busy to count
+ *
+ * These are noticed with the next hello or response:
+ *
+ *   another pod (web_instance.h): its stream empties the page (updates.js); its other responses are
+ *   refused, as "another pod of Backlog answered" (instance.js)
+ *   another build (assets.h): the page asks to be loaded again (top.js)
+ *   a session at a proxy that has ended (requests.js): the page asks to sign in again
+ *
+ * For a page that nobody sees, nothing is requested: when it is shown again, it has what it had
+ * until the response.
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *

@@ -146,8 +146,9 @@ void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t
     row->changed = tables->version;
 }
 
-/* Rows that went, up to this version. A reader that was not sent one of them would never be: it
- * begins again. */
+/* Forgets the rows that went in this version or before. A reader that was not told of one of them
+ * would never be, and begins again. Where rows went in the versions 4 and 7, and those until
+ * version 8 are forgotten, a reader that has only all of version 6 begins again. */
 static void forget_until(struct live_tables *tables, struct table *table, uint64_t version)
 {
     struct live_tables_reader *reader;
@@ -163,7 +164,7 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
     table->gone -= table->count - kept;
     table->count = kept;
     DL_FOREACH(tables->readers, reader) {
-        reader->to = 0; /* rows have moved */
+        reader->to = 0; /* its walk begins again, as rows have moved */
         if (reader->from >= newest)
             continue;
         free(reader->server);

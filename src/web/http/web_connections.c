@@ -90,13 +90,13 @@ static void connection_disconnect(struct web_connection *connection)
         connection_free(connection);
 }
 
-/* Whether the client has taken enough of its response in its time to have as much again:
- * MIN_TAKEN_BYTES, or all that the kernel had for it. In the second case the rest is still with us,
- * as this thread was busy, and the client could not take more. */
+/* Whether the client has taken enough of its response in its time to have as much again: at least
+ * MIN_TAKEN_BYTES, or all that we had given to the kernel. In the second case the client could not
+ * take more, as this thread was too busy to give the kernel the rest. */
 static bool is_reading(const struct web_connection *connection, size_t left_bytes)
 {
     size_t with_us = evbuffer_get_length(bufferevent_get_output(connection->bufferevent));
-    bool has_taken_all_it_could = left_bytes == with_us;
+    bool has_taken_all_it_could = left_bytes == with_us; /* nothing is in the kernel */
     bool has_taken_enough = left_bytes + MIN_TAKEN_BYTES <= connection->left_bytes;
     return left_bytes > 0 && (has_taken_all_it_could || has_taken_enough);
 }
@@ -270,7 +270,7 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         of_all += each->pending_bytes;
         of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
     }
-    /* One alone is sent, however large it is: it would be too large the next time, too. */
+    /* The first is sent however large it is: it would be too large the next time, too. */
     if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
     connection->pending_bytes = connection->left_bytes = bytes;

@@ -5,10 +5,15 @@
  * waits for others, is not the client's time.
  *
  * Beyond the limit the first one of the address that has the most is closed for each that comes or
- * waits, so that silent ones do not lock out probes and scrapers. Responses that are not read take
- * memory: an address gets another large one only while its others use at most as much as would
- * remain. Where no other response is unread, one may have any size: the page of metrics of 100,000
- * triggers is larger than the limit.
+ * waits, so that silent ones do not lock out probes and scrapers.
+ *
+ * Responses that are not read yet take memory. One of more than 16 KiB is sent if
+ *
+ *     unread bytes of all others + unread bytes of others of its address + its own <= 16 MiB
+ *
+ * so that at least as much remains for other addresses as this one has taken before. Where no other
+ * response is unread, one may have any size: the page of metrics of 100,000 triggers is larger than
+ * the limit.
  *
  * Threads: the HTTP server's.
  */

@@ -23,12 +23,13 @@ enum {
      * take less than WEB_STREAM_MAX_SILENCE_MS. */
     ALIVE_AFTER_MS = 5000,
     WAKE_MS = 2000, /* updates may be farther apart */
-    /* What pieces between two updates count at most: however many readers come, there is an update,
-     * and those whose time is over are closed. */
+    /* What pieces between two updates count at most: they put the next update off by 30 s, however
+     * many readers come. */
     MAX_BETWEEN_US = WEB_STREAM_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
 
-/* Waiting for a turn of the loop is no work; what hooks have it do, they count. */
+/* Of this thread: waiting for other threads is no work, and their work is counted by the hooks that
+ * have it done. */
 static int64_t thread_cpu_us(void)
 {
     struct timespec used;
@@ -44,7 +45,7 @@ struct stream_source {
     struct event *wake;   /* pending while there are readers, or what they were sent last */
     int64_t update_at_ms; /* not before, also where all readers have gone and others come */
     size_t readers;
-    int64_t between_us; /* that pieces took since the last update */
+    int64_t between_us; /* CPU time of the pieces since the last update */
     TAILQ_ENTRY(stream_source) all;
 };
 
@@ -87,7 +88,7 @@ bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes
 
 static void send_piece(struct web_stream_reader *reader);
 
-/* Outside of an update. */
+/* Between two updates. */
 static void send_between(struct web_stream_reader *reader)
 {
     int64_t began_us = thread_cpu_us();

@@ -1,17 +1,24 @@
 /*
  * Streams: responses that go on (server-sent events). A reader is sent at once what is there, then
- * what is new after each update of its source. It is sent a piece when it has taken all of the one
- * before, so that one that is slow or never reads costs one piece of memory, and gets the newest
- * state when it can. One that takes nothing for 30 s is closed, and one whose session has ended.
- * Without news it is sent the event `alive`, so that one that is sent nothing for longer than
- * WEB_STREAM_MAX_SILENCE_MS knows that its connection is lost: TCP does not say so.
+ * what is new after each update of its source.
  *
- * Looking for changes and writing them take at most a twentieth of a core: a source that takes more
- * is updated less often. Readers that come and leave in turn cost no more: when the last one has
- * left, a source keeps what it has until its next update would have been due, and a reader that
- * comes before then is sent that. One that comes later has the source updated at once. Not in the
- * twentieth is what the kernel does to send the bytes, and writing what a new reader is sent at
- * first; that writing puts the next update off nevertheless.
+ * A reader is sent a piece when it has taken all of the piece before. So a slow reader costs one
+ * piece of memory, and skips states that it has no time for. A reader is closed when it takes
+ * nothing for 30 s, and when its session ends. Without news it is sent the event `alive`: where it
+ * is sent nothing for WEB_STREAM_MAX_SILENCE_MS its connection is lost, which TCP does not report.
+ *
+ * A source takes at most a twentieth of a core: after each update it rests for
+ *
+ *     what update() returned
+ *     + WEB_STREAM_BUSY_SHARE * CPU time of update() and of writing what is new to the readers
+ *     + WEB_STREAM_BUSY_SHARE * CPU time of all other pieces since the update before, at most 1.5 s
+ *
+ * Not in the twentieth are what the kernel does to send the bytes, and what readers are sent at
+ * first: they are sent it when they come, and it only puts the next update off.
+ *
+ * Readers that come and leave in turn cost no more: when the last one has left, a source keeps what
+ * it has until its next update would have been due, and a reader that comes before then is sent
+ * that. One that comes later has the source updated at once.
  *
  * Threads: the HTTP server's own runs every hook.
  */
@@ -38,9 +45,9 @@ struct web_stream_hooks {
      * reader has the cookie of a login (web_login.h), and can log out. */
     void *(*opened)(void *context, bool has_session);
     void (*closed)(void *context, void *reader);
-    /* Looks whether something has changed; it is called while there are readers. Returns in how
-     * many milliseconds it is to be called again, WEB_STREAM_BUSY_SHARE times what it had other
-     * threads do included. Where this and write() take long, that is later. */
+    /* Looks whether something has changed; it is called while there are readers. Returns for how
+     * many milliseconds the source is to rest, before what this thread did is added (above). Where
+     * other threads worked for it, it adds WEB_STREAM_BUSY_SHARE times their time itself. */
     int64_t (*update)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);

@@ -55,7 +55,7 @@ static bool update_tables(struct dashboard *dashboard, struct live_tables *table
     return true;
 }
 
-/* The server's loop visits the triggers. */
+/* The thread of the server's loop visits the triggers: its time is ours to add (web_stream.h). */
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;

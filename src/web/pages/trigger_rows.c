@@ -16,13 +16,13 @@
 
 _Static_assert((int)WEB_JSON_SHORT_BYTES == (int)BUDGET_ROW_TEXT_BYTES, "budget.c counts rows");
 
-/* A query that was visited, and an object: to count once what several triggers have. Either may be
- * freed before the walk ends: another one may have its address then, and it may come back with
- * another address. */
+/* What a visited trigger adds to the sums, by what it may share with other triggers: its query, or
+ * its object. The key is no address: during the walk a query or an object may be freed, and another
+ * one may get its address. */
 struct visited {
-    uint64_t key; /* the number of the query; the hash of the object's name */
-    double waiting, in_flight;
-    double replicas;
+    uint64_t key;              /* the number of the query; the hash of the object's name */
+    double waiting, in_flight; /* of a query */
+    double replicas;           /* of an object */
 };
 
 struct visited_list {
