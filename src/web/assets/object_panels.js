@@ -17,7 +17,7 @@ export function makeObjectPanels({ object, path, samples, onChoose, onExplained 
   const loading = el("p", { class: "empty", role: "status" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
-  let rows = new Map(); // of the table, from before the triggers were explained
+  let explainedRows = new Map(); // by the trigger's id: its row in the store when it was last explained
   const explaining = poll({
     what: object, load: explain, everyMs: IDLE_MS, soonMs: CHANGE_MS, failed: () => (loading.hidden = true),
   });
@@ -38,9 +38,9 @@ export function makeObjectPanels({ object, path, samples, onChoose, onExplained 
   }
 
   async function explain(signal) {
-    const before = new Map(triggers.map(({ id }) => [id, store.tables.triggers.get(id)]));
+    const rows = new Map(store.tables.triggers); // what changes while the response is under way is explained again
     triggers = await getJson(`/api/triggers/${path}`, signal);
-    rows = before;
+    explainedRows = new Map(triggers.map(({ id }) => [id, rows.get(id)]));
     triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
     loading.hidden = true;
     makePanels();
@@ -68,9 +68,9 @@ export function makeObjectPanels({ object, path, samples, onChoose, onExplained 
     connections: () => triggers.flatMap(({ source, connectionName }) =>
       [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
     draw,
-    // updates.js makes another object of a row that changes.
+    // A row that changes is another object then (updates.js).
     explainChanges() {
-      if (triggers.some(({ id }) => rows.get(id) !== store.tables.triggers.get(id))) explaining.hurry();
+      if (triggers.some(({ id }) => explainedRows.get(id) !== store.tables.triggers.get(id))) explaining.hurry();
     },
     redraw: () => made.forEach((panel) => panel.redraw()),
     close() {
