@@ -93,10 +93,11 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
 
   // What a screen reader says of the first series: of the span, as it is seen.
   function describe() {
-    const [[values], { times, span }, last] = [shown.columns, shown, lastIndex()];
-    const known = values.filter((value, at) => value != null && at <= last && (at === last || times[at] >= span[0]));
+    const { times, span, columns: [column] } = shown;
+    const last = lastIndex();
+    const known = column.filter((value, at) => value != null && at <= last && (at === last || times[at] >= span[0]));
     const peak = known.length > 0 ? Math.max(...known) : null;
-    return `${orUnknown(values[last])} at the end, at most ${orUnknown(peak)}`;
+    return `${orUnknown(column[last])} at the end, at most ${orUnknown(peak)}`;
   }
 
   function select(self) {

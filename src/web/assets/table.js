@@ -86,18 +86,14 @@ export class Table {
     this.sortedAt = performance.now();
     const column = this.columns.find(({ key }) => key === this.sort.key) ?? this.columns[0];
     const direction = this.sort.isDown ? -1 : 1;
-    const values = [];
     const [first] = this.columns;
     // In the order of before: what is nearly in order is sorted by few comparisons.
-    const left = new Map(this.rows().map((row) => [row.id, row]));
-    const add = (row) => values.push([column.value(row), first.value(row), row]);
-    for (const id of this.sortedIds) {
-      const row = left.get(id);
-      if (row && left.delete(id)) add(row);
-    }
-    left.forEach(add);
+    const added = new Map(this.rows().map((row) => [row.id, row]));
+    const known = this.sortedIds.filter((id) => added.has(id)).map((id) => added.get(id));
+    for (const { id } of known) added.delete(id);
+    const values = [...known, ...added.values()].map((row) => [column.value(row), first.value(row), row]);
     values.sort(([one, name, row], [other, otherName, otherRow]) => {
-      const sign = one != null && other != null ? direction : 1;
+      const sign = one != null && other != null ? direction : 1; // what is unknown comes last in either direction
       return sign * compare(one, other) || compare(name, otherName) || compare(row.id, otherRow.id);
     });
     const rows = values.map(([, , row]) => row);

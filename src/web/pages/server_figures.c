@@ -17,8 +17,8 @@ enum {
     TREND_POINTS = HISTORY_SPAN_MS / TREND_MS,
 };
 
-/* At one moment; NAN: not known. */
-struct figures {
+/* Of all figures at one moment; NAN: not known. */
+struct figure_values {
     double time, uptime, cpu, memory, calls_per_second;
     double triggers, active, held, failing, unmeasured;
     double replicas, waiting, in_flight, consumed;
@@ -26,9 +26,9 @@ struct figures {
     double history_bytes, history_max_bytes, history_dropped;
 };
 
-#define OF(member) .offset = offsetof(struct figures, member)
+#define OF(member) .offset = offsetof(struct figure_values, member)
 
-/* What pages call them. */
+/* What pages call each. */
 static const struct figure {
     size_t offset; /* of a double */
     const char *name;
@@ -65,10 +65,10 @@ struct server_figures {
     int64_t rates_at_ms; /* when what follows was taken */
     double cpu_seconds;
     uint64_t calls;
-    double cpu_cores, calls_per_second; /* since then; NAN: not known yet */
-    struct figures trend[TREND_POINTS]; /* a ring */
-    size_t trend_count;                 /* of all that there ever were */
-    int64_t trend_ms;                   /* when the last came, or was missing; 0: none did yet */
+    double cpu_cores, calls_per_second;       /* since then; NAN: not known yet */
+    struct figure_values trend[TREND_POINTS]; /* a ring */
+    size_t trend_count;                       /* of all that there ever were */
+    int64_t trend_ms; /* when the last came, or was missing; 0: none did yet */
 };
 
 /* Counting calls takes a turn of the server's loop. The clock is read beside what is counted: since
@@ -92,13 +92,13 @@ static void update_rates(struct server_figures *figures)
     figures->calls = calls;
 }
 
-static json_t *figure_json(const struct figure *figure, const struct figures *values)
+static json_t *figure_json(const struct figure *figure, const struct figure_values *values)
 {
     return web_json_number(*(const double *)((const char *)values + figure->offset));
 }
 
-static struct figures read_figures(const struct server_figures *figures,
-                                   const struct trigger_totals *totals)
+static struct figure_values read_values(const struct server_figures *figures,
+                                        const struct trigger_totals *totals)
 {
     struct process_stat stat = {.resident_bytes = NAN};
     struct connection_stats engine;
@@ -108,7 +108,7 @@ static struct figures read_figures(const struct server_figures *figures,
     engine_history_stats(figures->engine, &history);
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
-    return (struct figures){
+    return (struct figure_values){
         .time = clock_unix_s(totals->at_ms),
         .uptime = (double)(totals->at_ms - figures->began_ms) / 1000,
         .cpu = figures->cpu_cores,
@@ -137,7 +137,7 @@ json_t *server_figures_json(struct server_figures *figures, const struct trigger
 {
     json_t *object = json_object();
     update_rates(figures);
-    const struct figures values = read_figures(figures, totals);
+    const struct figure_values values = read_values(figures, totals);
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         web_json_set(object, table[i].name, figure_json(&table[i], &values));
     return object;
@@ -159,7 +159,7 @@ void server_figures_add_point(struct server_figures *figures, const struct trigg
                               int64_t now_ms)
 {
     update_rates(figures);
-    figures->trend[figures->trend_count++ % TREND_POINTS] = read_figures(figures, totals);
+    figures->trend[figures->trend_count++ % TREND_POINTS] = read_values(figures, totals);
     figures->trend_ms = now_ms;
 }
 
@@ -173,7 +173,7 @@ json_t *server_figures_trend_json(const struct server_figures *figures)
         if (table[i].is_in_trend)
             json_array_append_new(columns, json_string(table[i].name));
     for (size_t at = end > TREND_POINTS ? end - TREND_POINTS : 0; at < end; at++) {
-        const struct figures *point = &figures->trend[at % TREND_POINTS];
+        const struct figure_values *point = &figures->trend[at % TREND_POINTS];
         json_t *row = json_array();
         for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
             if (table[i].is_in_trend)
