@@ -10,7 +10,8 @@ export const parameters = () => new URLSearchParams(hash().split("?")[1] ?? "");
 export const addressOf = (wanted) => lastOf.get(wanted) ?? `#${wanted}`;
 export const remember = () => lastOf.set(path(), hash());
 
-// A ScaledObject in addresses, of pages and of the server. Its names may have any character: they come with calls.
+// A ScaledObject, or a pod, in addresses of pages and of the server. Names may have any character, as they come with
+// calls.
 export const objectPath = (namespace, name) => `${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
 export const objectQuery = (namespace, name) => new URLSearchParams({ namespace, name }).toString();
 

@@ -1,6 +1,6 @@
 // The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers).
 
-import { objectQuery, parameters, setParameters } from "./address.js";
+import { objectPath, objectQuery, parameters, setParameters } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
 import { bytes, compact, duration, number, percent, plural } from "./format.js";
@@ -93,7 +93,7 @@ export function workersPage(namespace, name) {
   let empty = "Loading the workers …";
   let log = null; // the dialog
   function open({ object, namespace: of, pod, state, reason }) {
-    log = openLog(`${object}, ${pod}`, `/api/workers/${of}/${pod}/log`, reason && `${state}: ${reason}`);
+    log = openLog(`${object}, ${pod}`, `/api/workers/${objectPath(of, pod)}/log`, reason && `${state}: ${reason}`);
   }
   const table = new Table({
     name: "workers", label: "Workers", columns: columnsWith(open), byId: () => rows,
