@@ -22,6 +22,7 @@ def test_a_range_that_ends_before_it_begins_is_the_last_hour(browser, server, cl
     browser.open(server, f"/#/trigger/shop/orders?range={now}-{now - 600}")
     browser.wait_for_text("redis: redis-orders")
     assert browser.evaluate("document.querySelector('.bar > button').hidden")
+    assert browser.evaluate("document.querySelector('.segments').getAttribute('aria-label')") == "Range"
     assert browser.evaluate("document.querySelector('.segments .show-1h').getAttribute('aria-pressed')") == "true"
     is_clean(browser)
 

@@ -18,7 +18,7 @@
 //   table             rows by the thousand
 //   range             the range of time that plots show
 //   search_box        the words that rows or lines must have
-//   filter_buttons    which rows or lines are shown
+//   filter_buttons    buttons for which rows, lines or range are shown
 //   cards             the figures of the server, above the triggers and a rehearsal's workers
 //   log_lines         lines of the server's log
 //   log_dialog        the log of one worker

@@ -1,15 +1,16 @@
-// Buttons for which rows or lines are shown: a row of which one is pressed, and one that ends another choice.
+// Buttons for what is shown, such as which rows, or which range of time: a row of which one is pressed, and one that
+// ends another choice.
 
 import { el, setText } from "./dom.js";
 import { number } from "./format.js";
 
-// list: [[key, label]]. counts: a number for each, beside its label.
-export function filterButtons(list, get, set) {
+// name: of the group, for screen readers. list: [[key, label]]. counts: a number for each, beside its label.
+export function filterButtons(name, list, get, set) {
   const numbers = list.map(() => el("span", { class: "number-of" }));
   const buttons = list.map(([key, label], index) =>
     el("button", { type: "button", class: `show-${key}`, onclick: () => set(key) }, label, numbers[index]));
   return {
-    element: el("div", { class: "segments", role: "group", "aria-label": "Show" }, buttons),
+    element: el("div", { class: "segments", role: "group", "aria-label": name }, buttons),
     draw: (counts = []) => buttons.forEach((button, index) => {
       button.setAttribute("aria-pressed", String(list[index][0] === get()));
       button.classList.toggle("some", counts[index] > 0);

@@ -33,7 +33,7 @@ export function logPage() {
     },
   });
   let seen = null; // the version of the log that was drawn
-  const buttons = filterButtons(levels, () => chosen.level, (key) => {
+  const buttons = filterButtons("Show", levels, () => chosen.level, (key) => {
     chosen.level = key;
     change();
   });

@@ -31,7 +31,7 @@ export function objectPage(namespace, name) {
     choose(USUAL_RANGE);
     buttons.focus(); // this one is hidden now
   });
-  const buttons = filterButtons(ranges, chosenRange, choose);
+  const buttons = filterButtons("Range", ranges, chosenRange, choose);
   let logSeen = null; // what the lines were found in, and by
 
   function choose(range) {

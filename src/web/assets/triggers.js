@@ -148,7 +148,7 @@ export function triggersPage() {
       change();
     },
   });
-  const buttons = filterButtons(filters, () => chosen.filter, (key) => {
+  const buttons = filterButtons("Show", filters, () => chosen.filter, (key) => {
     chosen.filter = key;
     change();
   });
