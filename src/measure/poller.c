@@ -95,10 +95,10 @@ static struct task *poller_feed_take(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    int64_t at_us = connection_advance(connection);
     /* It changes with those who use it, while the scaler measures. */
     scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
-    struct query *query =
-        poller->is_stopping ? NULL : connection_take(connection, now_us(connection));
+    struct query *query = poller->is_stopping ? NULL : connection_take(connection, at_us);
     if (query == NULL)
         clear_wake(poller);
     return query == NULL ? NULL : &query->task;
@@ -107,7 +107,7 @@ static struct task *poller_feed_take(struct feed *feed)
 static struct task *poller_feed_next_cancelled(struct feed *feed)
 {
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    struct query *query = connection_cancel(connection, connection_now_ms(connection));
+    struct query *query = connection_cancel(connection, connection_advance(connection) / 1000);
     return query == NULL ? NULL : &query->task;
 }
 
@@ -139,7 +139,7 @@ static int64_t poller_feed_next_ms(struct feed *feed)
 {
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-    int64_t now_ms = connection_now_ms(connection);
+    int64_t now_ms = connection_advance(connection) / 1000;
     bool is_due = is_over(poller) || connection->unsubscribes_count > 0;
     int64_t next_ms = is_due ? now_ms : connection_next_ms(connection, now_ms);
     return next_ms == CLOCK_NEVER ? next_ms : clock_now_ms() + next_ms - now_ms;
@@ -285,7 +285,7 @@ static void wait_until_ms(struct poller *poller, int64_t until_ms)
 static void work(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
-    int64_t now_ms = connection_now_ms(connection);
+    int64_t now_ms = connection_advance(connection) / 1000;
     int64_t next_ms = connection_next_ms(connection, now_ms);
     scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     if (connection_wants_client(connection, now_ms))

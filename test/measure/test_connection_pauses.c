@@ -71,6 +71,68 @@ static void many_queries_that_are_lost_do_not_keep_the_lock(void **state)
     assert_int_equal(connection.stats.counts[COUNT_FAILING_QUERIES], MANY);
 }
 
+static size_t ready_before; /* the last pause */
+static size_t most_became_ready;
+
+static size_t count_ready(void)
+{
+    const size_t *counts = connection.schedule.groups.ready_count;
+    size_t ready = 0;
+    for (int i = 0; i < JOB_CLASSES; i++)
+        ready += counts[i];
+    return ready;
+}
+
+static void count_ready_since(void)
+{
+    size_t ready = count_ready();
+    if (ready - ready_before > most_became_ready)
+        most_became_ready = ready - ready_before;
+    ready_before = ready;
+}
+
+static void many_queries_that_are_due_together_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    enum { EACH_MS = 5000 };
+    hold_many();
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
+        query_begin_use(query, EACH_MS, now_ms);
+    now_ms += EACH_MS;
+    ready_before = most_became_ready = pauses = 0;
+    on_pause = count_ready_since;
+    assert_int_equal(connection_advance(&connection), now_ms * 1000);
+    count_ready_since();
+    assert_int_equal(count_ready(), MANY);
+    assert_int_equal(most_became_ready, AT_MOST_AT_A_TIME);
+    assert_true(pauses >= MANY / AT_MOST_AT_A_TIME - 1);
+    assert_int_equal(connection.schedule.scheduled.count, 0); /* none is left for the next call */
+}
+
+static struct query *due_meanwhile;
+
+static void make_another_due(void)
+{
+    now_ms += 1;
+    if (due_meanwhile == NULL)
+        due_meanwhile = hold_each("due meanwhile", HOUR_MS);
+}
+
+static void what_becomes_due_in_a_pause_is_ready_after_it(void **state)
+{
+    (void)state;
+    measure(acquire("a"), 1);
+    struct query *due = hold_each("due", HOUR_MS);
+    pause_after_each();
+    due_meanwhile = NULL;
+    on_pause = make_another_due;
+    assert_int_equal(connection_advance(&connection), now_ms * 1000);
+    assert_non_null(due_meanwhile);
+    assert_int_equal(due_meanwhile->job.state, JOB_READY);
+    assert_ptr_equal(take(), due);
+    assert_ptr_equal(take(), due_meanwhile);
+}
+
 static void release_the_next(void)
 {
     if (connection.next_walked != NULL)
@@ -161,6 +223,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
+        TEST(many_queries_that_are_due_together_do_not_keep_the_lock),
+        TEST(what_becomes_due_in_a_pause_is_ready_after_it),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
         TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
         TEST(what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes),

@@ -57,6 +57,24 @@ static void the_longest_overdue_comes_first(void **state)
     }
 }
 
+static void jobs_that_are_due_can_be_made_ready_one_at_a_time(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    for (int i = 0; i < 3; i++)
+        schedule_set_due(schedule, &jobs[i], 300 - 100 * i);
+    assert_true(schedule_advance(schedule, 200));
+    assert_int_equal(jobs[2].state, JOB_READY);
+    assert_int_equal(jobs[1].state, JOB_SCHEDULED);
+    assert_true(schedule_advance(schedule, 200));
+    assert_int_equal(jobs[1].state, JOB_READY);
+    assert_false(schedule_advance(schedule, 200));
+    assert_int_equal(jobs[0].state, JOB_SCHEDULED);
+    assert_ptr_equal(schedule_take(schedule, 200), &jobs[2]);
+    assert_ptr_equal(schedule_take(schedule, 200), &jobs[1]);
+    assert_null(schedule_take(schedule, 200));
+}
+
 static void a_waiting_caller_comes_before_longer_overdue_jobs(void **state)
 {
     (void)state;
@@ -335,6 +353,7 @@ int main(void)
         cmocka_unit_test(there_is_always_a_place_for_one),
         cmocka_unit_test(a_due_time_can_be_changed_and_taken_back),
         cmocka_unit_test(the_longest_overdue_comes_first),
+        cmocka_unit_test(jobs_that_are_due_can_be_made_ready_one_at_a_time),
         cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),
         cmocka_unit_test(what_nobody_wanted_is_not_overdue),
         cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_callers),

@@ -205,6 +205,17 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
               (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 
+int64_t connection_advance(struct connection *connection)
+{
+    size_t done = 0;
+    int64_t now_us = connection->settings->now_us();
+    while (schedule_advance(&connection->schedule, now_us / 1000)) {
+        pause_after(connection, ++done);
+        now_us = connection->settings->now_us();
+    }
+    return now_us;
+}
+
 struct query *connection_take(struct connection *connection, int64_t now_us)
 {
     int64_t now_ms = now_us / 1000;

@@ -17,10 +17,11 @@
  *
  * Threads: whoever has its lock. The functions that pause are for the thread that has the client.
  *
- * Pauses: connection_connected(), _refused() and _lost() work on all queries, and
- * connection_query_ended() on all followers of one. A server's loop may wait for the lock
- * meanwhile, so they give it away now and then (connection_hooks.yield_lock). Two walks do not:
- * they notify the watchers of one query, and take a bundle's queries along (every 500 ms at most).
+ * Pauses: connection_connected(), _refused() and _lost() work on all queries, connection_advance()
+ * on those that have become due, which may be all, and connection_query_ended() on all followers of
+ * one. A server's loop may wait for the lock meanwhile, so they give it away now and then
+ * (connection_hooks.yield_lock). Two walks do not, however long they are: one notifies the watchers
+ * of a query, the other takes a bundle's queries along (every 500 ms at most).
  *
  * In a pause other threads do what they may do at any time: acquire a query, with or without what a
  * former one knew; release it, demand it, read it; start and stop watchers and followers; notify.
@@ -65,6 +66,11 @@ void connection_connected(struct connection *connection, int64_t now_ms);
  * ERROR_CANCELLED all is as before connection_connecting(): whoever needs a client by now has
  * another one made. */
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms);
+
+/* Makes ready the queries that are due. Returns the time, in microseconds, at which no other one
+ * was, for connection_take(), _cancel() and _next_ms(): with a later one they make ready, without a
+ * pause, what became due in between. */
+int64_t connection_advance(struct connection *connection);
 
 /* The next query to send; NULL: none. */
 struct query *connection_take(struct connection *connection, int64_t now_us);

@@ -162,13 +162,22 @@ void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms
     make_scheduled(schedule, job, due_ms);
 }
 
+bool schedule_advance(struct schedule *schedule, int64_t now_ms)
+{
+    if (job_heap_first_key(&schedule->scheduled) > now_ms)
+        return false;
+    struct job *job = job_heap_first(&schedule->scheduled);
+    job_heap_remove(job);
+    make_ready(schedule, job, job->due_ms);
+    return true;
+}
+
+/* All of them before one is chosen: with some the longest overdue might not be among them, and a
+ * group with one job would wait behind the thousands of another. */
 static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 {
-    while (job_heap_first_key(&schedule->scheduled) <= now_ms) {
-        struct job *job = job_heap_first(&schedule->scheduled);
-        job_heap_remove(job);
-        make_ready(schedule, job, job->due_ms);
-    }
+    while (schedule_advance(schedule, now_ms))
+        continue;
 }
 
 /* There is nothing to look at, as at most moments. */

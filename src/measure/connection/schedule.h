@@ -3,8 +3,10 @@
  * sent now.
  *
  * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
- * milliseconds of one clock that the caller passes in, and every function takes O(log n) steps, n
- * being the jobs, and one for each group that has jobs which are ready, or that has the job.
+ * milliseconds of one clock that the caller passes in. Every function takes O(log n) steps, n being
+ * the jobs, and one for each group that has jobs which are ready, or that has the job.
+ * schedule_take(), _cancel() and _next_ms() take as many for each job that has become due; whoever
+ * holds a lock meanwhile calls schedule_advance() first, and lets others have it now and then.
  *
  * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
  * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves. Jobs of several
@@ -109,6 +111,10 @@ void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms)
 
 /* A job that is spaced out is due so much later. */
 void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms);
+
+/* The job that has been due for longest, and is not ready yet, is ready now. False: there is none.
+ */
+bool schedule_advance(struct schedule *schedule, int64_t now_ms);
 
 /* The next job that may be sent now, in flight from then on; NULL: none. */
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
