@@ -138,11 +138,37 @@ static void queries_change_while_a_walk_over_all_of_them_pauses(void **state)
     assert_int_equal(stats().counts[COUNT_QUERIES], PLAIN + PASSING + HANGING);
 }
 
+/* Whoever has the lock then has it in a pause: before it sends one, all that is due is ready. */
+static bool is_some_of_what_is_due_ready(struct query *query)
+{
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of(query));
+    const struct schedule *schedule = &connection->schedule;
+    return schedule->groups.ready != NULL &&
+           job_heap_first_key(&schedule->scheduled) <= connection_now_ms(connection);
+}
+
+static void queries_that_are_due_together_become_ready_in_parts(void **state)
+{
+    (void)state;
+    enum { TOGETHER = 3000, EACH_MS = 1000 };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.interval_ms = EACH_MS;
+    restart_engine(&settings);
+    crowd.refused = 0;
+    struct query *first = hold_named("%d", 0);
+    for (int i = 1; i < TOGETHER; i++)
+        hold_named("%d", i);
+    assert_int_equal(crowd.refused, 0);
+    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] >= TOGETHER);
+    WAIT_UNTIL(is_some_of_what_is_due_ready(first));
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(queries_change_while_a_walk_over_all_of_them_pauses),
+        TEST(queries_that_are_due_together_become_ready_in_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
