@@ -100,6 +100,17 @@ static void what_nobody_wanted_is_not_overdue(void **state)
     assert_ptr_equal(schedule_take(schedule, 300002), &jobs[0]);
 }
 
+/* Of an earlier moment, as after a pause, in which the caller came. */
+static void whoever_plans_a_job_takes_it_from_no_caller(void **state)
+{
+    (void)state;
+    BENCH(UNLIMITED, 16);
+    schedule_want(schedule, &jobs[0], 1000, 300);
+    schedule_demand(schedule, &jobs[0], 400, 400);
+    schedule_want(schedule, &jobs[0], 5000, 200);
+    assert_ptr_equal(schedule_take(schedule, 400), &jobs[0]);
+}
+
 static void a_job_overdue_for_a_minute_comes_before_callers(void **state)
 {
     (void)state;
@@ -356,6 +367,7 @@ int main(void)
         cmocka_unit_test(jobs_that_are_due_can_be_made_ready_one_at_a_time),
         cmocka_unit_test(a_waiting_caller_comes_before_longer_overdue_jobs),
         cmocka_unit_test(what_nobody_wanted_is_not_overdue),
+        cmocka_unit_test(whoever_plans_a_job_takes_it_from_no_caller),
         cmocka_unit_test(a_job_overdue_for_a_minute_comes_before_callers),
         cmocka_unit_test(a_stream_of_callers_starves_no_job),
         cmocka_unit_test(max_tasks_is_kept),

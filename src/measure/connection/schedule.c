@@ -110,7 +110,7 @@ void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, i
         job->state == JOB_READY || (job->state == JOB_SCHEDULED && job->due_ms == due_ms);
     if (was_wanted && job->late_from_ms <= late_from_ms)
         return;
-    if (job->state == JOB_READY && due_ms != CLOCK_NEVER)
+    if (job->state == JOB_READY && !job->is_demanded && due_ms != CLOCK_NEVER)
         leave_heap(schedule, job); /* it comes sooner from now on */
     schedule_set_due(schedule, job, due_ms);
     if (job->state == JOB_SCHEDULED)

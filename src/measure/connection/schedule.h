@@ -91,7 +91,7 @@ void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms
 
 /* The same, for a job that nobody wants before late_from_ms: from due_ms on it may be sent, but
  * until then jobs that are late go first. Of a job that was due at due_ms already, or is ready, the
- * earlier late_from_ms counts. */
+ * earlier late_from_ms counts. Has no effect on a job that a caller waits for. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
                    int64_t late_from_ms);
 
