@@ -148,9 +148,9 @@ char *engine_connection_identity(const char *scaler, const char *values_identity
  * Finds or makes the query. It lives until it is released as often as it was acquired. What several
  * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.
  *
- * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing. A
- * poller whose client library does not return keeps its thread after its last query, and goes on
- * where it is acquired again.
+ * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing; a
+ * connection that is in use may always be acquired. A poller whose client library does not return
+ * keeps its thread after its last query, and goes on where it is acquired again.
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);

@@ -59,13 +59,18 @@ struct stats_row {
  *     leftover   nobody uses it any more, but its thread has not ended, as its client library does
  *                not return; or it is replaced: its queries are moving to another connection, as
  *                its credentials were rotated. So all connections can be replaced at a time within
- *                any limits. If it is still used after a minute, it counts again
+ *                any limits. It counts again when one more trigger comes, and if it is still used
+ *                after a minute
+ *
+ * A connection that is in use may be acquired at any limit: no trigger is refused where others are
+ * served. So after a replacement that some triggers took no part in, more than the limit may count;
+ * no further one is made then.
  *
  * These are called with the lock of the map; those that say so with that of the poller, too. */
 
 /* Whether the query may be acquired, on this poller or, if it is NULL, on a new one; the connection
  * of the request's `former` will be replaced then. False with an ERROR_LIMIT. */
-bool engine_limits_check(struct engine *engine, const struct poller *poller,
+bool engine_limits_check(struct engine *engine, struct poller *poller,
                          const struct query_request *request, struct error *error);
 
 /* It is replaced from now on. */

@@ -131,15 +131,19 @@ static bool check_threads(const struct engine *engine, const struct leftovers *l
     return check_leftovers(engine, leftovers, tenant, error);
 }
 
-bool engine_limits_check(struct engine *engine, const struct poller *poller,
+static bool is_in_use(struct poller *poller)
+{
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    return !connection_is_unused(connection);
+}
+
+bool engine_limits_check(struct engine *engine, struct poller *poller,
                          const struct query_request *request, struct error *error)
 {
     const struct poller *former = request->former == NULL ? NULL : poller_of(request->former);
-    if (poller != NULL && poller->is_counted)
+    if (poller != NULL && is_in_use(poller))
         return true;
     end_late_replacements(engine);
-    if (poller != NULL && poller->is_counted)
-        return true;
     const struct leftovers leftovers = count_leftovers(engine, request->use.tenant);
     return check_counted(engine, request->scaler, former, error) &&
            (poller != NULL || check_threads(engine, &leftovers, request->use.tenant, error));

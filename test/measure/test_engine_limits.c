@@ -97,6 +97,22 @@ static void a_connection_that_some_stay_with_counts_again_once_one_more_comes(vo
     assert_false(can_hold(&fake_scaler, "another", NULL));
 }
 
+/* It does not count while some of its triggers go over to another one. */
+static void a_connection_in_use_takes_one_more_trigger_at_the_limit(void **state)
+{
+    (void)state;
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    settings.max_connections = 2;
+    restart_engine(&settings);
+    struct query *former = acquire_of(&fake_scaler, "a", "1");
+    acquire_of(&fake_scaler, "a", "1");
+    acquire_of(&fake_scaler, "b", "1");
+    assert_true(can_hold(&fake_scaler, "c", former));
+    release(former);
+    assert_true(can_hold(&fake_scaler, "a", NULL));
+    assert_false(can_hold(&fake_scaler, "another", NULL));
+}
+
 static atomic_int_fast64_t ahead_us;
 
 static int64_t read_clock_ahead_us(void)
@@ -281,6 +297,7 @@ int main(void)
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),
+        TEST(a_connection_in_use_takes_one_more_trigger_at_the_limit),
         TEST(a_replaced_connection_that_stays_in_use_counts_again_after_a_minute),
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
         TEST(a_connection_that_has_not_ended_needs_no_other_thread),
