@@ -267,8 +267,8 @@ static void measure_tasks(struct poller *poller)
         return;
     connection_lost(connection, usable ? NULL : &error, connection_now_ms(connection));
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
-    client_close(TAKE(poller->client));
     poller->settings->published(poller->settings->engine);
+    client_close(TAKE(poller->client)); /* last: a client library may take long to return */
 }
 
 static void wait_until_ms(struct poller *poller, int64_t until_ms)

@@ -467,6 +467,8 @@ static void fake_disconnect(void *opaque)
         if (fake.subscriptions[i].client == client)
             take_subscription(i);
     pthread_mutex_unlock(&fake.lock);
+    while (is_stuck())
+        usleep(1000);
     if (client->timer >= 0)
         close(client->timer);
     free(client);

@@ -51,7 +51,7 @@ void fake_set_racing(bool racing);     /* each subscription notifies before its 
 void fake_refuse_subscriptions(bool refuse);
 void fake_set_parting(bool parting); /* what is taken is answered, and the client is lost */
 void fake_set_up(bool up);           /* down: connecting fails, and a task loses its client */
-void fake_set_stuck(bool stuck);     /* connecting does not return */
+void fake_set_stuck(bool stuck);     /* connecting and disconnecting do not return */
 void fake_set_slow(bool slow);       /* a trigger is parsed in two milliseconds */
 void fake_set_partitions(int count); /* that each reading has; 0: it does not say */
 struct fake_counts fake_counts(void);

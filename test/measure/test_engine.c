@@ -235,6 +235,25 @@ static void an_engine_stops_without_a_client_that_does_not_return(void **state)
     assert_true(engine_stop(engine, PATIENCE_MS));
 }
 
+static void who_waits_is_notified_of_a_lost_client_that_does_not_return(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    start_calm_engine();
+    fake_set_queue("parting", 1);
+    struct query *query = acquire("parting");
+    WAIT_UNTIL(waiting(query) == 1);
+    watcher_start(&watcher, query, false);
+    int before = wakes();
+    fake_set_stuck(true);
+    fake_set_queue("parting", FAKE_BREAKS);
+    query_demand(query, clock_now_ms());
+    WAIT_UNTIL(wakes() > before);
+    assert_true(fails(query, "the fake connection broke"));
+    fake_set_stuck(false);
+    watcher_stop(&watcher);
+}
+
 static atomic_int turns;
 
 void __real_cpu_turn_begin(uint64_t tenant);
@@ -280,6 +299,7 @@ int main(void)
         TEST(the_number_of_a_query_is_not_used_again),
         TEST(a_successor_has_the_number_of_the_former_query),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
+        TEST(who_waits_is_notified_of_a_lost_client_that_does_not_return),
         TEST(what_is_measured_here_takes_cpu_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
