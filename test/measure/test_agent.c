@@ -36,6 +36,18 @@ static void start_patient_engine(void)
     restart_engine(&settings);
 }
 
+/* The server ends an agent whose message is longer than it should be. */
+static void a_long_error_is_cut_and_ends_no_agent(void **state)
+{
+    (void)state;
+    enum { LENGTH = 2 << 20 };
+    _cleanup_(memory_free) char *name = memory_new(LENGTH + 1);
+    memset(name, 'x', LENGTH);
+    start_patient_engine();
+    struct query *query = acquire_of(&fake_agent_scaler, "a", name);
+    WAIT_UNTIL(fails(query, "no such queue: xxx"));
+}
+
 /* A process that ends with its client does not know by itself that there was another one. */
 static void an_agent_knows_that_it_reconnects(void **state)
 {
@@ -391,6 +403,7 @@ int main(int argc, char **argv)
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_scaler_measures_in_an_agent),
+        TEST(a_long_error_is_cut_and_ends_no_agent),
         TEST(an_agent_knows_that_it_reconnects),
         TEST(an_agent_that_aborts_fails_its_own_connection_only),
         TEST(a_query_that_aborts_its_agent_is_spaced_out_so_that_others_are_measured),

@@ -120,6 +120,17 @@ static void an_error_has_a_code_of_a_scaler(void **state)
     }
 }
 
+static void a_long_text_of_an_error_is_cut(void **state)
+{
+    (void)state;
+    struct error error = {0};
+    Agent__Error message;
+    error_unavailable(&error, "%0*d", 2 * AGENT_MAX_ERROR_BYTES, 0);
+    assert_ptr_equal(agent_error_write(&error, &message), &message);
+    assert_true(strlen(message.text) <= AGENT_MAX_ERROR_BYTES);
+    error_done(&error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +139,7 @@ int main(void)
         cmocka_unit_test(each_field_is_as_it_was_written),
         cmocka_unit_test(what_can_be_is_as_it_was_written),
         cmocka_unit_test(an_error_has_a_code_of_a_scaler),
+        cmocka_unit_test(a_long_text_of_an_error_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

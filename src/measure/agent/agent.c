@@ -71,7 +71,7 @@ static void send_ready(void)
     send_message(&message);
 }
 
-static void send_lost(const struct error *error)
+static void send_lost(struct error *error)
 {
     Agent__Error failure;
     Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
@@ -201,6 +201,7 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
 {
     struct agent_task *task = (struct agent_task *)base;
     struct agent *agent = agent_of(base->feed);
+    _cleanup_(error_done) struct error sent = {0};
     Agent__Error failure;
     Agent__Error refusal;
     Agent__Reading found;
@@ -216,7 +217,8 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
         ended.reading = &found;
     }
     if (error != NULL)
-        ended.error = agent_error_write(error, &failure);
+        error_copy(&sent, error);
+    ended.error = agent_error_write(&sent, &failure);
     send_message(&message);
 
     if (task->is_cancelled)

@@ -90,10 +90,11 @@ struct reading agent_reading_read(const Agent__Reading *message)
     return reading;
 }
 
-Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage)
+Agent__Error *agent_error_write(struct error *error, Agent__Error *storage)
 {
     if (!error_is_set(error))
         return NULL;
+    error_shorten(error, AGENT_MAX_ERROR_BYTES);
     agent__error__init(storage);
     storage->code = error->code;
     storage->text = error->text;

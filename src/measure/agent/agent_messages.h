@@ -24,8 +24,13 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
 /* Not trusted: what cannot be is unknown. */
 struct reading agent_reading_read(const Agent__Reading *message);
 
-/* Returns NULL where there is no error. The text is borrowed. */
-Agent__Error *agent_error_write(const struct error *error, Agent__Error *storage);
+/* Of an error's text. A task may end with two of them, and the server ends an agent whose message
+ * is longer than 1 MiB. It keeps far less, but hides secrets first: a cut must not leave a part of
+ * one in what it keeps. */
+enum { AGENT_MAX_ERROR_BYTES = 256 << 10 };
+
+/* Returns NULL where there is no error. Cuts the text, which is borrowed. */
+Agent__Error *agent_error_write(struct error *error, Agent__Error *storage);
 /* Not trusted: the result is an error in any case, of a code that a scaler may give. */
 void agent_error_read(const Agent__Error *message, struct error *error);
 
