@@ -61,7 +61,7 @@ static void send_message(const Agent__FromAgent *message)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!frame_write(AGENT_SOCKET, &message->base, CLOCK_NEVER, &error))
-        exit(0); /* the server is gone: nobody is left to serve */
+        _exit(0); /* the server is gone; exit() would free what a client's threads still use */
 }
 
 static void send_ready(void)
