@@ -153,7 +153,7 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
     now_ms += 10000;
     connect_now();
     for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
-        assert_int_equal(query->outage.connection_failed_ms, connection.failed_since_ms);
+        assert_int_equal(query->outage.no_reading_since_ms, connection.failed_since_ms);
         assert_true(query->recent->has_gap);
     }
 }

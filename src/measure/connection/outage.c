@@ -24,8 +24,8 @@ void outage_attempt_failed(struct outage *outage, int64_t now_ms)
 
 void outage_connected(struct outage *outage, int64_t connection_failed_ms)
 {
-    if (outage->connection_failed_ms == 0)
-        outage->connection_failed_ms = MAX(connection_failed_ms, outage->joined_ms);
+    if (outage->no_reading_since_ms == 0)
+        outage->no_reading_since_ms = MAX(connection_failed_ms, outage->joined_ms);
 }
 
 void outage_reading(struct outage *outage)
@@ -40,12 +40,12 @@ void outage_inherit(struct outage *outage, int64_t failing_since_ms, int64_t no_
     if (outage->unanswered_since_ms > 0)
         outage->unanswered_since_ms = now_ms;
     outage->failing_since_ms = failing_since_ms;
-    outage->connection_failed_ms = earlier(outage->connection_failed_ms, no_reading_since_ms);
+    outage->no_reading_since_ms = earlier(outage->no_reading_since_ms, no_reading_since_ms);
 }
 
 int64_t outage_no_reading_since_ms(const struct outage *outage)
 {
-    return earlier(outage->unanswered_since_ms, outage->connection_failed_ms);
+    return earlier(outage->unanswered_since_ms, outage->no_reading_since_ms);
 }
 
 int64_t outage_since_ms(const struct outage *outage, int64_t connection_failed_ms)

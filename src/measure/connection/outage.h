@@ -23,9 +23,9 @@
 
 struct outage {
     int64_t unanswered_since_ms; /* the first call that waits */
-    /* When its connection failed, which is connected again; or since when the query whose place it
-     * takes had no reading. */
-    int64_t connection_failed_ms;
+    /* Since when no reading came, whether a call waits or not: its connection failed then, which is
+     * connected again; or the query whose place it takes had none since then. */
+    int64_t no_reading_since_ms;
     int64_t failing_since_ms; /* the last attempt failed */
     int64_t joined_ms;        /* it took another one's place, and no reading came since */
 };
