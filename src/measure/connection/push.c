@@ -61,7 +61,7 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
     }
     push->alert_due_ms = now_ms + push->alert_ms;
     if (push->subscribe_at_ms < push->alert_due_ms)
-        push->subscribe_at_ms = push->alert_due_ms;
+        push->subscribe_at_ms = push->alert_due_ms; /* with that measurement, and not by another */
     push->is_notified_again = false;
     push->alert_ms = MIN(push->alert_ms * 2, push->idle_interval_ms);
 }

@@ -10,6 +10,9 @@
  *     alert         still idle                -> measured after 5 ms (and subscribed to again),
  *                                                10, 20 ... idle_interval_ms
  *
+ * By its fields: nobody waits while idle_interval_ms is 0; then it is alert while alert_ms is set,
+ * subscribed while id is, and else idle. An alert one may have an id, too.
+ *
  * An alert query is measured again because a notification may come before its message is counted:
  * NATS hands a message to its subscribers before the stream has stored it. More notifications while
  * it is alert hasten nothing, so that a query whose messages come and go below its activation costs
@@ -34,8 +37,8 @@ struct push {
     int64_t idle_interval_ms; /* 0: nobody waits for the first message */
     uint64_t id;              /* of its subscription, or of the one that is being made; 0: none */
     int64_t subscribe_at_ms;  /* when it will be, where it is not subscribed to */
-    int64_t resubscribe_ms; /* since it was tried last; 0: it is the first time since it is idle */
-    int64_t alert_ms;       /* between two measurements after a notification; 0: it is not alert */
+    int64_t resubscribe_ms;   /* between two attempts that are not confirmed; 0: none was */
+    int64_t alert_ms; /* between two measurements after a notification; 0: it is not alert */
     int64_t alert_due_ms;
     bool can_subscribe;
     bool is_notified;       /* a notification came since it was sent last */
@@ -56,7 +59,7 @@ bool push_sent(struct push *push, uint64_t id, int64_t now_ms);
 enum push_result {
     PUSH_SUBSCRIBED,
     PUSH_REFUSED,     /* tried again after PUSH_REFUSED_MS */
-    PUSH_UNCONFIRMED, /* neither: tried again, less and less often */
+    PUSH_UNCONFIRMED, /* neither: tried again after idle_interval_ms, doubling up to spacing_ms */
     PUSH_RETURNED,    /* the task was given back: the next one tries, and this one does not count */
 };
 
