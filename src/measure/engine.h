@@ -49,9 +49,7 @@
  *   connection/inherit             what a query has from the one whose place it takes
  *   tenancy                        whose a connection is, for limits
  *   poller                         the thread of a connection
- *   engine                         the map of all connections: acquires queries, within the limits
- *   engine_limits                  how many connections there may be, for engine.c
- *   engine_stats                   adds up what they count, for those below it and for engine.c
+ *   engine                         the map of all connections; with engine_limits.c, engine_stats.c
  *   engine_connections             visits all of them, for people
  *   engine_metrics                 writes the sums in Prometheus' format
  *
