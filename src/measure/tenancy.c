@@ -18,9 +18,10 @@ struct tenant_use {
     struct tenant_use *next;
 };
 
-/* One that several namespaces use is the one's that has the fewest connections: so whoever names
- * another's, too, does not make it one of many, and connections that are named from two namespaces
- * are not tenants of their own. */
+/* A connection that several namespaces use counts for the namespace that has the fewest. So a
+ * namespace with many cannot make another one's connection share its limits by using it, too; and
+ * two namespaces do not get a further tenant, with limits of its own, for each connection that both
+ * use. */
 static void choose(struct tenancy *tenancy, const char *identity)
 {
     const struct tenant *fewest = NULL;

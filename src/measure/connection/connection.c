@@ -163,8 +163,10 @@ static void catch_up(struct query *query, int64_t now_ms)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
     if (job->is_demanded) /* in a pause of this walk: nobody has waited for longer */
         return;
-    /* It has waited since it was due, but not during the outage: calls that come now go first. */
-    bool was_due = job->state != JOB_IDLE && job->due_ms > 0; /* 0: now, since push.c says so */
+    /* It has waited since it was due, but not during the outage: what was due at 80, failed at 100
+     * and is back at 200 counts as due since 180, and calls that come now go first. due_ms is 0
+     * where push_due_ms() said "now", and nobody knows since when. */
+    bool was_due = job->state != JOB_IDLE && job->due_ms > 0;
     int64_t waited_ms = was_due ? MAX(failed_since_ms - job->due_ms, 0) : 0;
     query->due_after_outage_ms = now_ms - waited_ms;
     schedule_withdraw(&connection->schedule, &query->job);

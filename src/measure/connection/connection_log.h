@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 enum log_line {
-    /* Of the client: after one of these none above it is logged until the source has answered. */
+    /* Of the client, the worst last: after one of these no milder one is logged until the source
+     * has answered. */
     LOG_LINE_PAUSE,   /* it may have died while it was silent */
     LOG_LINE_LOSS,    /* it hung up, or is replaced as nothing is answered */
     LOG_LINE_FAILURE, /* the connection failed */

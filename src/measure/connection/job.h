@@ -6,6 +6,17 @@
  *     READY      due, and waiting for a place
  *     IN_FLIGHT  sent
  *
+ * It has three times, which the functions of schedule.h set:
+ *
+ *     due_ms          when it may be sent: schedule_set_due(), schedule_want(); now, where a caller
+ *                     waits (schedule_demand()); later, after a time-out
+ *     late_from_ms    which job goes first: one is late since due_ms, but not before late_from_ms,
+ *                     and the one that is late for longest goes first. schedule_want() sets it,
+ *                     where nobody wanted what was due long ago; a caller and the first attempt
+ *                     bring it forward
+ *     needed_from_ms  whether an attempt is enough: after one that was sent earlier, another is
+ *                     sent for the caller (schedule_demand())
+ *
  * Threads and owner: as schedule.h has it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_JOB_H
@@ -48,11 +59,11 @@ struct job {
     bool is_cancelled;    /* IN_FLIGHT: it will be returned */
     bool is_demanded;     /* a caller waits */
     bool was_demanded;    /* IN_FLIGHT: a caller waits for this attempt */
-    int64_t needed_from_ms; /* the caller needs a measurement that was sent then or later */
-    int64_t due_ms;         /* SCHEDULED: it is due then; READY and IN_FLIGHT: it is since then */
-    int64_t late_from_ms;   /* nobody wanted it earlier: it is not late before this time */
-    int64_t sent_ms;        /* the last time; INT64_MIN: never */
-    int64_t duration_ms;    /* of the last one that was answered; -1: not known */
+    int64_t needed_from_ms; /* where is_demanded */
+    int64_t due_ms;         /* not where it is IDLE */
+    int64_t late_from_ms;
+    int64_t sent_ms;     /* the last time; INT64_MIN: never */
+    int64_t duration_ms; /* of the last one that was answered; -1: not known */
 
     struct job_membership *memberships; /* utlist */
     struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */

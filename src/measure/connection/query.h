@@ -29,9 +29,8 @@ size_t query_bytes(void); /* what a query takes at least, besides its values */
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
-/* The snapshot, and under the same lock what the follower's hook `copy` makes of `copy`: what the
- * follower has found from the same reading, or already from the next one, which is in a snapshot
- * once all followers have got it. */
+/* The snapshot, and under the same lock what the follower's hook `copy` makes of `copy`. The copy
+ * may be one reading ahead: a reading is in a snapshot once all followers have got it. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy);
 

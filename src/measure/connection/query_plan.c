@@ -39,8 +39,9 @@ static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms
     return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
 }
 
-/* After an outage it is due at once, whoever wants it (catch_up()). Where only polls do, that ends
- * an outage that nobody asks about: for a minute all others go before it. */
+/* After an outage it is due at once, whoever wants it (catch_up() sets due_after_outage_ms, to a
+ * time that has passed). Where only polls do, that ends an outage that nobody asks about: it may be
+ * sent, but is late only a minute later, and until then all that is late goes first. */
 void query_plan(struct query *query, int64_t wanted_from_ms)
 {
     struct connection *connection = query->connection;

@@ -263,6 +263,17 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 
 /* ---- in flight ---- */
 
+/*
+ * The turns of isolated jobs, by what happens to one of them:
+ *
+ *     one that timed out last is sent   the turn of the slow ones begins
+ *     a slow one is sent                it is the turn of those that timed out. The first one sets
+ *                                       the time when this turn of the slow ones is over
+ *     it is answered quickly before     it has cost nothing: the turn of the slow ones goes on
+ *
+ * So hundreds that were slow once, as where the machine stood still, do not wait for as many that
+ * hang; and these do not starve.
+ */
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     schedule->is_turn_of_slow = job->timeouts > 0;
@@ -272,9 +283,6 @@ static void end_turn(struct schedule *schedule, const struct job *job, int64_t n
         schedule->turn_of_slow_ends_ms = now_ms + SCHEDULE_SLOW_MS;
 }
 
-/* A job that is answered quickly has cost nothing: its turn goes on, so that hundreds that were
- * slow once, as where the machine stood still, do not wait for as many that hang; but for a bounded
- * time, so that these do not starve. */
 static void resume_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     if (job->is_isolated && job->timeouts == 0 && !takes_long(job) &&

@@ -43,9 +43,10 @@ enum {
 struct schedule {
     struct job_heap scheduled;
     struct job_groups groups;
-    /* JOB_CLASS_SLOW and JOB_CLASS_TIMED_OUT take turns. */
+    /* Whose turn it is: JOB_CLASS_SLOW's, or JOB_CLASS_TIMED_OUT's. And until when that of the slow
+     * ones may go on; CLOCK_NEVER: none was sent in it. */
     bool is_turn_of_slow;
-    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: it begins when the next is sent */
+    int64_t turn_of_slow_ends_ms;
     /* Those in flight: */
     struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
     struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
@@ -84,14 +85,14 @@ void schedule_remove(struct schedule *schedule, struct job *job);
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
-/* Sets when the job is due without a demand (schedule_demand()). 0: now, before all others;
+/* Sets when the job is due without a demand (schedule_demand()). 0, as any time in the past: now;
  * CLOCK_NEVER: not at all. Has no effect on a job that is in flight (set it when that ends), spaced
  * out, or ready already. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
 /* The same, for a job that nobody wants before late_from_ms: from due_ms on it may be sent, but
- * until then jobs that are late go first. Of a job that was due at due_ms already, or is ready, the
- * earlier late_from_ms counts. Has no effect on a job that a caller waits for. */
+ * until late_from_ms jobs that are late go first. Of a job that was due at due_ms already, or is
+ * ready, the earlier late_from_ms counts. Has no effect on a job that a caller waits for. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
                    int64_t late_from_ms);
 
