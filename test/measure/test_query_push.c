@@ -52,6 +52,25 @@ static void a_stream_that_leaves_does_not_end_the_subscription_of_another(void *
     watcher_stop(&watchers[0]);
 }
 
+static void a_query_is_as_idle_as_the_streams_that_are_left(void **state)
+{
+    (void)state;
+    struct watcher watchers[2] = {0};
+    struct query *query = hold_each("a", HOUR_MS);
+    for (int i = 0; i < 2; i++)
+        watcher_start(&watchers[i], query, true);
+    watcher_set_idle_interval(&watchers[0], 100);
+    watcher_set_idle_interval(&watchers[1], 500);
+    assert_int_equal(query->push.idle_interval_ms, 100);
+    watcher_stop(&watchers[0]);
+    assert_int_equal(query->push.idle_interval_ms, 500);
+    watcher_set_idle_interval(&watchers[1], 700);
+    assert_int_equal(query->push.idle_interval_ms, 700);
+    watcher_stop(&watchers[1]);
+    assert_int_equal(query->push.idle_interval_ms, 0);
+    assert_int_equal(connection.idle_queries, 0);
+}
+
 static void subscriptions_end_with_their_client_and_are_made_again(void **state)
 {
     (void)state;
@@ -290,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
         TEST(a_stream_that_leaves_does_not_end_the_subscription_of_another),
+        TEST(a_query_is_as_idle_as_the_streams_that_are_left),
         TEST(subscriptions_end_with_their_client_and_are_made_again),
         TEST(a_refused_subscription_is_counted_each_time_and_logged_once),
         TEST(a_notification_has_its_query_measured_at_once),

@@ -164,7 +164,7 @@ struct query {
     uint32_t wanted[READING_WANTS];       /* by how many uses, each enum reading_want; query.c */
     struct follower *followers;           /* utlist; with recent samples only; follower.c */
     struct follower *next_followed;       /* while they get a reading; follower.c */
-    size_t idle_streams;                  /* that wait for the first message; subscription.c */
+    struct interval_set idle_intervals;   /* of streams that await a message; subscription.c */
     struct query *next_bundled, *prev_bundled; /* bundle.c */
     UT_hash_handle hh;                         /* query.c */
 };

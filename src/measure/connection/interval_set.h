@@ -1,5 +1,5 @@
 /*
- * The intervals that users of a query have set, each as often as it was added.
+ * The intervals of the users of a query, each as often as it was added.
  *
  * Threads: none; a query has some under its connection's lock.
  */

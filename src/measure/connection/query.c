@@ -72,6 +72,7 @@ void query_free(struct query *query)
     connection->stats.counts[COUNT_QUERIES]--;
     interval_set_done(&query->intervals);
     interval_set_done(&query->sample_intervals);
+    interval_set_done(&query->idle_intervals);
     option_values_free(query->values);
     free(query->recent);
     error_done(&query->task.subscribe_error);

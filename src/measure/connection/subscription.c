@@ -32,18 +32,16 @@ static void drop(struct query *query, uint64_t id)
     end_at_source(query->connection, id);
 }
 
-/* The least interval counts; the triggers of one query hardly ever differ in it. */
 void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms)
 {
-    const struct push *push = &query->push;
-    query->idle_streams += (interval_ms > 0) - (former_ms > 0);
-    int64_t min_ms = interval_ms;
-    if (push->idle_interval_ms > 0 && (interval_ms == 0 || push->idle_interval_ms < interval_ms))
-        min_ms = push->idle_interval_ms;
-    if (query->idle_streams == 0)
-        min_ms = 0;
-    query->connection->idle_queries += (min_ms > 0) - (push->idle_interval_ms > 0);
+    struct interval_set *intervals = &query->idle_intervals;
+    if (interval_ms > 0)
+        interval_set_add(intervals, interval_ms);
+    if (former_ms > 0)
+        interval_set_remove(intervals, former_ms);
+    int64_t min_ms = intervals->count == 0 ? 0 : interval_set_shortest_ms(intervals);
+    query->connection->idle_queries += (min_ms > 0) - (query->push.idle_interval_ms > 0);
     drop(query, push_set_idle(&query->push, min_ms, query->connection->scaler->subscribes, now_ms));
 }
 

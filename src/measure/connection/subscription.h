@@ -10,7 +10,7 @@
 #include "measure/connection/connection_state.h"
 
 /* A stream of the query waits for its first message at interval_ms from now on, and did at
- * former_ms before. 0: it does not wait. */
+ * former_ms before. 0: it does not wait. Of all streams the shortest interval counts. */
 void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms);
 
