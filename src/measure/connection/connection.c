@@ -447,33 +447,36 @@ static void fail_lost(struct query *query, const struct error *error, int64_t no
                           connection->settings->backoff.jitter(SCHEDULE_RETRY_MIN_MS));
 }
 
+/* Of a query that was in flight. Returns whether it is sent once more. */
+static bool resend_or_fail(struct query *query, const struct error *error, int64_t now_ms)
+{
+    bool is_resent = error == NULL || may_have_died_before(query);
+    query->task.has_ended = true;
+    if (is_resent) {
+        query->was_resent = query->was_resent || error != NULL;
+        schedule_end(&query->connection->schedule, &query->job, JOB_END_RETURNED, now_ms);
+    } else
+        fail_lost(query, error, now_ms);
+    plan_or_free(query, now_ms);
+    return is_resent;
+}
+
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct schedule *schedule = &connection->schedule;
+    struct job *job;
     bool any_resent = false;
-    bool any_failed = false;
     size_t done = 0;
     connection->state = CONNECTION_DISCONNECTED; /* first: in the pauses nobody sees a client */
     schedule->served_from_ms = CLOCK_NEVER;
     forget_subscriptions(connection, now_ms);
-    for (struct job *job;
-         (job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL;) {
-        struct query *query = query_of_job(job);
-        bool is_resent = error == NULL || may_have_died_before(query);
-        any_resent = any_resent || is_resent;
-        any_failed = any_failed || !is_resent;
-        query->task.has_ended = true;
-        if (is_resent) {
-            query->was_resent = query->was_resent || error != NULL;
-            schedule_end(schedule, job, JOB_END_RETURNED, now_ms);
-        } else
-            fail_lost(query, error, now_ms);
-        plan_or_free(query, now_ms);
+    while ((job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL) {
+        any_resent = resend_or_fail(query_of_job(job), error, now_ms) || any_resent;
         pause_after(connection, ++done);
     }
     backoff_lost(&connection->backoff, now_ms);
     connection->must_replace_client = false;
-    if (error == NULL)
+    if (error == NULL) /* it is replaced, and all that was in flight is sent once more */
         return;
     if (any_resent)
         /* They are sent once more before the connection fails. What did fail beside them is
@@ -481,7 +484,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
         connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
                               "the client died in a pause: reconnecting before anything fails",
                               now_ms);
-    else if (any_failed)
+    else if (done > 0) /* and all of it failed */
         set_failed(connection, error, now_ms);
     else {
         /* What is known stays true, and the next client shows whether the source works. */
