@@ -441,11 +441,11 @@ static bool work_connected(struct client *client)
     struct query *query;
     uint64_t id;
     bool any = false;
-    while ((query = connection_take(connection, world.now_us)) != NULL) {
+    while ((query = connection_take(connection, connection_advance(connection))) != NULL) {
         send_request(client, query);
         any = true;
     }
-    while ((query = connection_cancel(connection, now_ms())) != NULL) {
+    while ((query = connection_cancel(connection, connection_advance(connection) / 1000)) != NULL) {
         world.cancellations++;
         finish(client, model_of(query), TASK_ISOLATED, NULL);
         any = true;
@@ -478,6 +478,7 @@ void client_work(struct client *client)
 {
     struct connection *connection = &client->connection;
     for (int idle = 0; !client->is_connecting;) {
+        connection_advance(connection);
         if (connection_is_unused(connection)) {
             if (client->in_flight > 0 || connection->state == CONNECTION_CONNECTED)
                 lose(client, NULL);
