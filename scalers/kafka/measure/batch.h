@@ -50,7 +50,7 @@ struct kafka_batch_topic {
     UT_hash_handle hh;
 
     /* partitions.c: */
-    const struct kafka_batch_group *counted_for; /* see kafka_partitions_count() */
+    unsigned counted_step; /* that of the last kafka_partitions_count() that counted it */
 };
 
 /* A consumer group on one topic. */
@@ -176,7 +176,8 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
 
 /* The next step, which orders what is requested and what comes: each offset that is requested has
- * one, and each group's commits when they come. The first is 1. */
+ * one, and each group's commits when they come; so has each count of partitions.h, to know what it
+ * has counted. The first is 1. */
 unsigned kafka_batch_next_step(struct kafka_batch *batch);
 
 /* The group on the topic of this name. NULL: the group is not on it. */

@@ -7,15 +7,16 @@
 
 /* ---- before anything is made of them ---- */
 
-static size_t count_named(const struct kafka_batch_task *batch_task)
+/* Those that were not counted in this step yet: tasks may name the same topics. */
+static size_t count_named(const struct kafka_batch_task *batch_task, unsigned step)
 {
     size_t count = 0;
     for (size_t i = 0; i < batch_task->selection.count; i++) {
         struct kafka_batch_topic *topic =
             kafka_batch_topic_for(batch_task->batch, batch_task->selection.names[i]);
-        if (topic->known != NULL && topic->counted_for != batch_task->group)
+        if (topic->known != NULL && topic->counted_step != step)
             count += (size_t)topic->known->partition_count;
-        topic->counted_for = batch_task->group;
+        topic->counted_step = step;
     }
     return count;
 }
@@ -33,12 +34,13 @@ static size_t count_matched(const struct kafka_batch_task *batch_task)
 size_t kafka_partitions_count(const struct kafka_batch_group *group)
 {
     size_t count = 0;
+    const unsigned step = kafka_batch_next_step(group->batch);
     const struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task))
             count += batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
                          ? count_matched(batch_task)
-                         : count_named(batch_task);
+                         : count_named(batch_task, step);
     return count;
 }
 

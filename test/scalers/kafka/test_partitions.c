@@ -2,11 +2,29 @@
 
 #include "base/memory.h"
 #include "scalers/kafka/mock.h"
+#include "scalers/kafka/one_task.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+
+static void a_topic_that_two_tasks_name_is_counted_once_each_time(void **state)
+{
+    struct one_task *fixture = *state;
+    static char jobs[] = "jobs";
+    static char *names[] = {jobs};
+    struct kafka_topic known = {.partition_count = ONE_TASK_PARTITIONS};
+    struct kafka_batch_task *first = &fixture->batch_task;
+    fixture->topic.known = &known;
+    first->selection =
+        (struct kafka_selection){.kind = KAFKA_SELECTION_OF_NAMES, .names = names, .count = 1};
+    struct kafka_batch_task second = *first;
+    first->next = &second;
+    fixture->group.tasks = first;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(kafka_partitions_count(&fixture->group), ONE_TASK_PARTITIONS);
+}
 
 static void a_pattern_without_topics_fails_alone(void **state)
 {
@@ -70,6 +88,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_topic_that_two_tasks_name_is_counted_once_each_time,
+                                        one_task_set_up, one_task_tear_down),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
