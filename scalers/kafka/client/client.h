@@ -27,8 +27,9 @@
  *  5  2.8: a handle that is destroyed takes a second now and then, as one of its threads sleeps so
  *     long. Closing waits longer: handles.c.
  *  6  A topic is never freed once it has partitions, destroyed or not, and is requested with all
- *     the others every time. A pattern remembers only what it measures: requests/patterns.c. A
- *     handle with many more topics than are used is renewed: requests/topics.c, session.c.
+ *     the others every time. A pattern, or a group without `topic`, names only topics that can be
+ *     measured to it: requests/patterns.c, measure/progress.c. A handle with many more topics than
+ *     are used is renewed: requests/topics.c, session.c.
  *  7  A request for the metadata of no topic is for all of the cluster. It is not sent:
  *     requests/metadata.c.
  *  8  A request for metadata blocks, and goes to one broker at random, which may hang. It runs in

@@ -1,6 +1,7 @@
 #include "kafka/measure/partitions.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/measure/task_end.h"
 
 #include <utlist.h>
@@ -46,20 +47,26 @@ size_t kafka_partitions_count(const struct kafka_batch_group *group)
 
 /* ---- which a task counts ---- */
 
-static bool are_too_many(const struct kafka_batch_task *batch_task, size_t partitions)
+char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions)
 {
-    return partitions > batch_task->batch->session->client.max_partitions;
-}
-
-static void fail_too_many_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
-{
-    size_t max = batch_task->batch->session->client.max_partitions;
+    size_t max = client->max_partitions;
     const char *advice = max == KAFKA_SELECTION_MAX_PARTITIONS
                              ? "select fewer with topic, or use several triggers"
                              : "a connection of the connections file has memory for more; or "
                                "select fewer with topic";
-    kafka_task_end_fail(batch_task, now_ms, "the Kafka topics have more than %zu partitions: %s",
-                        max, advice);
+    return partitions <= max
+               ? NULL
+               : text_format("the Kafka topics have more than %zu partitions: %s", max, advice);
+}
+
+/* False: there are too many, and the task has failed. */
+static bool check_count(struct kafka_batch_task *batch_task, size_t partitions, int64_t now_ms)
+{
+    _cleanup_(memory_free) char *reason =
+        kafka_partitions_reason_too_many(&batch_task->batch->session->client, partitions);
+    if (reason != NULL)
+        kafka_task_end_fail(batch_task, now_ms, "%s", reason);
+    return reason == NULL;
 }
 
 /* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
@@ -78,9 +85,9 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     else if (known->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s: %s", topic->name,
                             rd_kafka_err2str(known->error));
-    else if (are_too_many(batch_task, batch_task->partition_count))
-        fail_too_many_partitions(batch_task, now_ms);
-    return kafka_batch_task_is_open(batch_task);
+    else
+        return check_count(batch_task, batch_task->partition_count, now_ms);
+    return false;
 }
 
 void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t partition,
@@ -156,10 +163,8 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
                             pattern->count, query->topic, KAFKA_SELECTION_MAX_TOPICS);
         return false;
     }
-    if (are_too_many(batch_task, pattern->partition_count)) {
-        fail_too_many_partitions(batch_task, now_ms);
+    if (!check_count(batch_task, pattern->partition_count, now_ms))
         return false;
-    }
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL &&
             !add_named_topic(batch_task, pattern->topics[i]->name, now_ms))

@@ -12,6 +12,9 @@
  * some of them may not be requested. */
 size_t kafka_partitions_count(const struct kafka_batch_group *group);
 
+/* Why no trigger can have topics of so many partitions; the caller frees it. NULL: it can. */
+char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions);
+
 /* Finds the partitions of a task that names topics, or a pattern. The topics are known, and the
  * task has its group. What is not requested yet is: last offsets with the next
  * kafka_offsets_send(), commits with the group's request. False: the task has failed. */

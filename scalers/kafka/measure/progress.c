@@ -162,19 +162,52 @@ void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64
 
 /* ---- 3: the commits come, and may name topics that nobody else did ---- */
 
-/* Each topic that the library knows costs memory for as long as the handle lives. */
-static bool names_too_many_topics(const rd_kafka_topic_partition_list_t *partitions)
-{
-    size_t count = 0;
-    for (int i = 0; i < partitions->cnt; i++)
-        count += i == 0 || !text_equal(partitions->elems[i - 1].topic, partitions->elems[i].topic);
-    return count > KAFKA_SELECTION_MAX_TOPICS;
-}
-
 /* Not of a partition that the group has committed nothing of. */
 static bool names_topic(const rd_kafka_topic_partition_t *result)
 {
     return result->offset >= 0 || result->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static size_t count_topics(const rd_kafka_topic_partition_list_t *partitions)
+{
+    size_t count = 0;
+    for (int i = 0; i < partitions->cnt; i++)
+        count += i == 0 || !text_equal(partitions->elems[i - 1].topic, partitions->elems[i].topic);
+    return count;
+}
+
+static size_t count_committed(const rd_kafka_topic_partition_list_t *partitions)
+{
+    size_t count = 0;
+    for (int i = 0; i < partitions->cnt; i++)
+        count += names_topic(&partitions->elems[i]);
+    return count;
+}
+
+/* Why nobody can count all that the group has committed: the library would have the topics, and all
+ * of their partitions, for as long as the handle lives, and aborts where it gets no memory. The
+ * topics have at least the partitions with a commit. The caller frees the reason; NULL: there is
+ * none. */
+static char *reason_too_many(const struct kafka_batch_group *group,
+                             const rd_kafka_topic_partition_list_t *partitions)
+{
+    if (count_topics(partitions) > KAFKA_SELECTION_MAX_TOPICS)
+        return text_format("the commits of Kafka group %s: they are of more than %d topics: set "
+                           "topic",
+                           group->name, KAFKA_SELECTION_MAX_TOPICS);
+    return kafka_partitions_reason_too_many(&group->batch->session->client,
+                                            count_committed(partitions));
+}
+
+/* Others of the group, which name topics, go on. */
+static void fail_tasks_without_topic(const struct kafka_batch_group *group, const char *reason,
+                                     int64_t now_ms)
+{
+    struct kafka_batch_task *batch_task;
+    LL_FOREACH(group->tasks, batch_task)
+        if (kafka_batch_task_is_open(batch_task) &&
+            batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
+            kafka_task_end_fail(batch_task, now_ms, "%s", reason);
 }
 
 /* The metadata that the topics of the commits need, which are the batch's from now on. */
@@ -197,12 +230,12 @@ static struct kafka_metadata_need need_of(struct kafka_batch *batch,
 }
 
 static void take_partitions(struct kafka_batch_group *group,
-                            const rd_kafka_topic_partition_list_t *partitions)
+                            const rd_kafka_topic_partition_list_t *partitions, bool adds_topics)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &partitions->elems[i];
         struct kafka_group_topic *topic =
-            group->wants_all && names_topic(result)
+            adds_topics && names_topic(result)
                 ? kafka_batch_group_topic_for(group,
                                               kafka_batch_topic_for(group->batch, result->topic))
                 : kafka_batch_find_group_topic(group, result->topic);
@@ -233,14 +266,17 @@ static void fill_gaps(struct kafka_batch_group *group)
                 topic->commits[i] = group->wants_all ? none : missing;
 }
 
+/* NULL: of no partition. `adds_topics`: all topics that they name, and that are known, are the
+ * group's from now on. */
 static void take_commits(struct kafka_batch_group *group,
-                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+                         const rd_kafka_topic_partition_list_t *partitions, bool adds_topics,
+                         int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     group->stage = KAFKA_GROUP_ANSWERED;
     group->answered_step = kafka_batch_next_step(group->batch);
     if (partitions != NULL)
-        take_partitions(group, partitions);
+        take_partitions(group, partitions, adds_topics);
     fill_gaps(group);
     kafka_space_release(&group->batch->session->space, &group->share);
     LL_FOREACH(group->tasks, batch_task)
@@ -262,13 +298,6 @@ static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_l
         to->err = from->err;
     }
     return copy;
-}
-
-static void group_fail_too_many_topics(struct kafka_batch_group *group, int64_t now_ms)
-{
-    _cleanup_(memory_free) char *reason =
-        text_format("they are of more than %d topics: set topic", KAFKA_SELECTION_MAX_TOPICS);
-    group_fail(group, reason, false, now_ms);
 }
 
 /* ---- 4: the offsets come ---- */
@@ -409,7 +438,7 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))
             continue;
-        take_commits(group, group->commits, now_ms);
+        take_commits(group, group->commits, true, now_ms);
         rd_kafka_topic_partition_list_destroy(TAKE(group->commits));
         try_group(group, now_ms);
     }
@@ -426,38 +455,48 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
             kafka_metadata_request(batch->session->metadata, &group->need, now_ms);
 }
 
+/* Commits that have come; NULL: of no partition. Where they add topics, the metadata of these comes
+ * first. */
+static void use_commits(struct kafka_batch_group *group,
+                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+{
+    struct kafka_metadata *metadata = group->batch->session->metadata;
+    bool adds_topics = group->wants_all && partitions != NULL;
+    _cleanup_(memory_free) char *too_many = adds_topics ? reason_too_many(group, partitions) : NULL;
+    if (too_many != NULL) {
+        fail_tasks_without_topic(group, too_many, now_ms);
+        adds_topics = false;
+    }
+    if (adds_topics)
+        group->need = need_of(group->batch, partitions, now_ms);
+    if (!adds_topics || kafka_metadata_has(metadata, &group->need)) {
+        take_commits(group, partitions, adds_topics, now_ms);
+        try_group(group, now_ms);
+        return;
+    }
+    group->stage = KAFKA_GROUP_AWAITS_METADATA;
+    group->commits = copy_of(partitions);
+    kafka_metadata_request(metadata, &group->need, now_ms);
+}
+
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,
                             int64_t now_ms)
 {
     const char *reason = NULL;
     rd_kafka_resp_err_t failure;
     struct kafka_session *session = group->batch->session;
-    struct kafka_metadata *metadata = session->metadata;
     const rd_kafka_topic_partition_list_t *partitions =
         kafka_commits_result(session->commits, group->name, event, &reason, &failure);
-    bool may_name_topics = group->wants_all && partitions != NULL;
     if (failure >= RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_space_note_answer(&session->space, &group->share, now_ms);
-    if (may_name_topics) {
+    if (group->wants_all && partitions != NULL) {
         kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
         kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     }
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
-    else if (may_name_topics && names_too_many_topics(partitions))
-        group_fail_too_many_topics(group, now_ms);
-    else {
-        if (may_name_topics)
-            group->need = need_of(group->batch, partitions, now_ms);
-        if (partitions == NULL || kafka_metadata_has(metadata, &group->need)) {
-            take_commits(group, partitions, now_ms);
-            try_group(group, now_ms);
-        } else {
-            group->stage = KAFKA_GROUP_AWAITS_METADATA;
-            group->commits = copy_of(partitions);
-            kafka_metadata_request(metadata, &group->need, now_ms);
-        }
-    }
+    else
+        use_commits(group, partitions, now_ms);
     rd_kafka_event_destroy(event);
 }
 

@@ -200,22 +200,56 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     rd_kafka_topic_partition_list_destroy(partitions);
 }
 
-/* They are not even named to the library, which never forgets a topic. */
+/* The topics, of a partition each, are not even named to the library, which never forgets them. A
+ * trigger of the same group that names its topic is none of those that fail. */
+static void assert_refused(int committed_topics, size_t max_partitions, const char *words)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.committed_topics = committed_topics};
+    kafka_peer_start(&peer);
+    struct trigger triggers[] = {
+        trigger_of(&scaler_kafka,
+                   PAIRS("bootstrapServers", peer.brokers, "consumerGroup", "workers")),
+        trigger_of(&scaler_kafka, PAIRS("bootstrapServers", peer.brokers, "consumerGroup",
+                                        "workers", "topic", "a")),
+    };
+    struct test_feed *feed = test_feed_new(&scaler_kafka);
+    test_feed_set_timeout(feed, KAFKA_MOCK_WITHIN_MS);
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++) {
+        assert_true(triggers[i].good);
+        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
+    }
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    session->client.max_partitions = max_partitions;
+    if (!test_feed_run(feed, session, KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    assert_ended_with(feed, 0, TASK_FAILED, words);
+    assert_waiting(feed, 1, 1); /* nothing is committed there */
+    const struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    assert_non_null(kafka_topics_find(topics, "a"));
+    assert_null(kafka_topics_find(topics, "topic-0"));
+    kafka_session_disconnect(session);
+    test_feed_free(feed);
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++)
+        trigger_done(&triggers[i]);
+    kafka_peer_stop(&peer);
+}
+
 static void more_than_5000_topics_of_a_group_are_refused(void **state)
 {
     (void)state;
-    struct kafka_peer peer = {.committed_topics = KAFKA_SELECTION_MAX_TOPICS + 1};
-    kafka_peer_start(&peer);
-    struct kafka_session *session = kafka_peer_connect(&peer);
-    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
-    struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
-    group->wants_all = true;
-    kafka_progress_commits(group, fetch_commits(session, group, NULL), clock_now_ms());
-    assert_null(batch->topics);
-    assert_int_equal(group->stage, KAFKA_GROUP_GATHERING);
-    kafka_batch_free(batch);
-    kafka_session_disconnect(session);
-    kafka_peer_stop(&peer);
+    assert_refused(KAFKA_SELECTION_MAX_TOPICS + 1, KAFKA_SELECTION_MAX_PARTITIONS,
+                   "the commits of Kafka group workers: they are of more than 5000 topics: set "
+                   "topic");
+}
+
+static void more_partitions_of_a_group_than_there_is_memory_for_are_refused(void **state)
+{
+    enum { MAX_PARTITIONS = 100 };
+    (void)state;
+    assert_refused(MAX_PARTITIONS + 1, MAX_PARTITIONS,
+                   "the Kafka topics have more than 100 partitions: a connection of the "
+                   "connections file has memory for more; or select fewer with topic");
 }
 
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
@@ -483,6 +517,7 @@ int main(void)
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
         cmocka_unit_test(more_than_5000_topics_of_a_group_are_refused),
+        cmocka_unit_test(more_partitions_of_a_group_than_there_is_memory_for_are_refused),
         OF_GROUPS(members_that_are_too_long_fail_nobody),
         OF_GROUPS(commits_that_are_too_long_fail_their_own_group),
         OF_GROUPS(members_and_commits_of_a_group_may_be_too_long),
