@@ -411,11 +411,26 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 
 /* ---- what the loop calls, in the order of time ---- */
 
-void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
+/* A list of all topics that is too long is an answer, which would be the same in the tasks' time:
+ * silence would have the client replaced, and the list requested again. All tasks of the batch need
+ * it (begin_batches() in measure.c). */
+static void request_metadata(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
-    if (!kafka_metadata_has(metadata, &batch->need))
+    const char *reason = kafka_metadata_reason_suspended(metadata, &batch->need, now_ms);
+    if (reason == NULL) {
         kafka_metadata_request(metadata, &batch->need, now_ms);
+        return;
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        if (kafka_batch_task_is_open(&batch->tasks[i]))
+            kafka_task_end_fail(&batch->tasks[i], now_ms, "%s", reason);
+}
+
+void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
+{
+    if (!kafka_metadata_has(batch->session->metadata, &batch->need))
+        request_metadata(batch, now_ms);
 }
 
 static void try_group(const struct kafka_batch_group *group, int64_t now_ms)
@@ -449,7 +464,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
     if (batch->open == 0)
         return;
     if (!batch->is_sent)
-        kafka_metadata_request(batch->session->metadata, &batch->need, now_ms);
+        request_metadata(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
             kafka_metadata_request(batch->session->metadata, &group->need, now_ms);

@@ -8,7 +8,8 @@
 
 #include "kafka/measure/batch.h"
 
-/* Begins a batch: requests the metadata of topics that are not known. */
+/* Begins a batch: requests the metadata of topics that are not known. Where that is a list of all
+ * topics, and it was too long, the tasks fail. */
 void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms);
 
 /* Once its topics are known each group takes space, and its commits are requested. The tasks of
@@ -21,7 +22,7 @@ void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on where a request for metadata failed, though brokers answer other requests: it is sent
- * again as long as somebody waits. */
+ * again as long as somebody waits. A list of all topics that was too long fails those who wait. */
 void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms);
 
 /* Goes on with the answer to the group's request, whose event it takes over. */

@@ -43,6 +43,7 @@ struct kind_state {
     uint64_t received;    /* the number of the last one that was answered */
     uint64_t wanted;      /* the last one that somebody needs */
     int64_t again_ms;     /* none is sent before */
+    bool is_suspended;    /* until then: the last one, a listing, was too long */
     struct error failure; /* of the last one; none where it was answered */
 };
 
@@ -203,6 +204,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
                                 .kind = kind,
                                 .sent_ms = now_ms};
     kafka_handles_hold(&metadata->client->handles, request->rk);
+    state->is_suspended = false;
     if (!kafka_background_start(metadata->background, &request->base)) {
         error_unavailable(&state->failure, "no thread can be started for a request");
         state->again_ms = now_ms + AGAIN_MS;
@@ -253,6 +255,15 @@ bool kafka_metadata_has(const struct kafka_metadata *metadata,
 {
     return metadata->kinds[KAFKA_METADATA_TOPICS].received >= need->topics &&
            metadata->kinds[KAFKA_METADATA_LISTING].received >= need->listing;
+}
+
+const char *kafka_metadata_reason_suspended(const struct kafka_metadata *metadata,
+                                            const struct kafka_metadata_need *need, int64_t now_ms)
+{
+    const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
+    bool is_suspended =
+        need->listing > listings->received && listings->is_suspended && now_ms < listings->again_ms;
+    return is_suspended ? error_text(&listings->failure) : NULL;
 }
 
 int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms)
@@ -316,9 +327,10 @@ static void back_off(struct kafka_metadata *metadata, const struct request *requ
 {
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
     bool is_too_long = kafka_client_is_unreadable(request->error);
+    struct kind_state *state = &metadata->kinds[request->kind];
+    state->is_suspended = is_listing && is_too_long;
     if (is_listing || is_too_long)
-        metadata->kinds[request->kind].again_ms =
-            now_ms + (is_listing && is_too_long ? TOO_LONG_AGAIN_MS : AGAIN_MS);
+        state->again_ms = now_ms + (state->is_suspended ? TOO_LONG_AGAIN_MS : AGAIN_MS);
 }
 
 /* Counts the failure, beginning again where something else was answered since the first. Whether

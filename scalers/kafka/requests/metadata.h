@@ -80,6 +80,11 @@ void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms);
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
                         const struct kafka_metadata_need *need);
 
+/* Why what is needed is not even requested now: the last listing was too long, less than half a
+ * minute ago. NULL: it is. The text is valid until the next call of kafka_metadata_receive(). */
+const char *kafka_metadata_reason_suspended(const struct kafka_metadata *metadata,
+                                            const struct kafka_metadata_need *need, int64_t now_ms);
+
 /* When kafka_metadata_receive() is to be called at the latest, as a request is to be sent again.
  * CLOCK_NEVER: once event_fd is readable. */
 int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms);

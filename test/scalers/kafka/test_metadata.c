@@ -297,24 +297,67 @@ static void a_task_says_that_its_request_for_metadata_had_no_thread(void **state
                       "started for a request");
 }
 
+/* A reply of 6 MB. */
+static void create_large_topic(struct kafka_mock *fixture)
+{
+    enum { LARGE = 150000, REPLICAS = 3 };
+    kafka_mock_create_topic(fixture, "large", LARGE, REPLICAS);
+}
+
+static void assert_too_long(struct kafka_mock *fixture, size_t index)
+{
+    kafka_mock_assert_failed(
+        fixture, index,
+        ": the list of all topics is longer than 4 MiB, or malformed: set topic to names");
+}
+
 /* As often as it fails: the topics that others name are requested as well. */
 static void a_listing_that_is_too_long_fails_patterns_only(void **state)
 {
-    enum { LARGE = 150000, REPLICAS = 3, ROUNDS = 2 }; /* a reply of 6 MB */
+    enum { ROUNDS = 2 };
     struct kafka_mock *fixture = *state;
-    kafka_mock_create_topic(fixture, "large", LARGE, REPLICAS);
+    create_large_topic(fixture);
     kafka_mock_add_topic(fixture, "jobs", 1);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
     kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 3));
     kafka_mock_connect(fixture);
-    test_feed_set_timeout(fixture->feed, 4000); /* what is known is old in the next round */
+    struct kafka_topics *topics =
+        kafka_metadata_topics(((struct kafka_session *)fixture->client)->metadata);
+    test_feed_set_timeout(fixture->feed, 4000);
     for (int i = 0; i < ROUNDS; i++) {
         kafka_mock_run_again(fixture);
-        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
-                          ": the list of all topics is longer than 4 MiB, or malformed: set topic "
-                          "to names");
+        assert_too_long(fixture, 0);
         kafka_mock_assert_answered(fixture, 1);
+        kafka_topics_outdate(topics, kafka_topics_find(topics, "jobs")); /* for the next round */
     }
+}
+
+/* It is an answer: if the only query of a connection timed out, its client would be replaced, and
+ * the next one would request the list again. */
+static void a_listing_that_is_too_long_is_no_silence(void **state)
+{
+    enum { SUSPENDED_MS = 30 * 1000 };
+    struct kafka_mock *fixture = *state;
+    create_large_topic(fixture);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    const struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    test_feed_set_timeout(fixture->feed, 6000);
+    assert_true(kafka_mock_measure(fixture));
+    const int64_t failed_ms = clock_now_ms();
+    assert_too_long(fixture, 0);
+    /* The next task has it at once, and nothing is sent for it. */
+    const uint64_t next_number = topics->next_number;
+    kafka_mock_run_again(fixture);
+    assert_too_long(fixture, 0);
+    assert_int_equal(topics->next_number, next_number);
+    /* But it may be shorter by then. */
+    const struct kafka_metadata_need listing = {.listing = next_number};
+    assert_non_null(kafka_metadata_reason_suspended(metadata, &listing, failed_ms));
+    assert_null(kafka_metadata_reason_suspended(metadata, &listing, failed_ms + SUSPENDED_MS));
+    const struct kafka_metadata_need by_name = {.topics = next_number};
+    assert_null(kafka_metadata_reason_suspended(metadata, &by_name, failed_ms));
 }
 
 static enum kafka_metadata_event receive_next(struct kafka_metadata *metadata)
@@ -392,6 +435,7 @@ int main(void)
         TEST(a_request_for_metadata_without_a_thread_is_sent_again),
         TEST(a_task_says_that_its_request_for_metadata_had_no_thread),
         TEST(a_listing_that_is_too_long_fails_patterns_only),
+        TEST(a_listing_that_is_too_long_is_no_silence),
         TEST(a_cluster_that_answered_once_between_is_lost_as_any_other),
         TEST(a_cluster_that_is_gone_is_lost),
     };
