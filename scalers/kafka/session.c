@@ -80,8 +80,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
     kafka_commits_maintain(session->commits, now_ms);
     kafka_members_maintain(session->members, now_ms);
-    if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits) ||
-          kafka_members_needs_renewal(session->members)) ||
+    if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits, now_ms) ||
+          kafka_members_needs_renewal(session->members, now_ms)) ||
         now_ms - client->opened_ms < MAIN_RENEW_MS ||
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;

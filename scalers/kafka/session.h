@@ -1,9 +1,9 @@
 /*
  * All that is kept of one cluster between two measurements.
  *
- * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6), or
- * to too much (workaround 1). A module of requests/ that uses it takes part, and renew() in
- * session.c has the list:
+ * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6), to
+ * too much, or to a call that is old (workaround 1). A module of requests/ that uses it takes part,
+ * and renew() in session.c has the list:
  *
  *     _needs_renewal() a new handle would help the module
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules;

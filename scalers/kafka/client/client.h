@@ -11,11 +11,13 @@
  *
  *  1  A call to a group's coordinator that times out while that is down aborts the process when it
  *     is back (#3663, #4605). None of ours times out within an hour, the longest time that the
- *     library takes: client.c. And the scaler runs in an agent process: kafka.c. Nor does the
+ *     library takes: client.c. That a handle ends while a call is under way is no such failure: it
+ *     is renewed before a call is an hour old, or when it has too much of calls that nobody waits
+ *     for any more (requests/commits_call.h, session.c). Where there is no memory for another
+ *     handle, it may come to that: the scaler runs in an agent process (kafka.c). Nor does the
  *     library survive that the coordinator does not know the request, so that it is not sent
- *     (#5397): so the mock cluster with a request for members, which every Kafka knows. That a
- *     handle ends while a call is under way is no such failure: with too much of calls that nobody
- *     waits for any more it is renewed (requests/commits_call.h, session.c).
+ *     (#5397). Every Kafka knows ours. The mock cluster of the tests does not know the one for
+ *     members.
  *  2  NOT_COORDINATOR as the answer to a request for commits follows a null pointer in a handle
  *     without a group.id (#5040, seen with 2.4, too). There is one, never joined: settings.c.
  *  3  A call without a time-out waits for the coordinator that was known when it began, and its
@@ -67,6 +69,10 @@
 /* What nobody has used for so long is forgotten: topics, members, histories of offsets, and
  * fetchers (requests/subscriptions.h). */
 enum { KAFKA_FORGET_MS = 10 * 60 * 1000 };
+
+/* A handle with a call to a group's coordinator that is so old is renewed, before the call times
+ * out (workaround 1). */
+enum { KAFKA_MAX_CALL_MS = 30 * 60 * 1000 };
 
 struct kafka_client {
     const struct kafka_connection_options *options;

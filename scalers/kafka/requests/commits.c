@@ -443,8 +443,10 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_c
 
 /* ---- the main handle's renewal ---- */
 
-bool kafka_commits_needs_renewal(const struct kafka_commits *commits)
+bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t now_ms)
 {
-    return commits->is_stale || (commits->has_recovered && commits->calls != NULL) ||
-           commits->abandoned > KAFKA_COMMITS_MAX_ABANDONED;
+    const struct main_call *oldest = commits->calls;
+    return commits->is_stale || (commits->has_recovered && oldest != NULL) ||
+           commits->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
+           (oldest != NULL && now_ms - oldest->sent_ms >= KAFKA_MAX_CALL_MS);
 }

@@ -66,9 +66,9 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 /* ---- the main handle is renewed: see session.h ---- */
 
 /* Whether a new main handle would help, as this one waits for a coordinator that is none any more,
- * or has too much of calls that nobody waits for. What somebody waits for there alone is sent on
- * the new one. */
-bool kafka_commits_needs_renewal(const struct kafka_commits *commits);
+ * has too much of calls that nobody waits for, or one that is old. What somebody waits for there
+ * alone is sent on the new one. */
+bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t now_ms);
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);
 

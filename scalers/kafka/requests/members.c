@@ -86,13 +86,19 @@ void kafka_members_close_handle(struct kafka_members *members)
     kafka_client_end_queue(members->client, TAKE(members->answers));
 }
 
-/* By the time at which it was last wanted: a group whose tasks end, or are isolated as its commits
- * hang, is not requested any more. */
-bool kafka_members_needs_renewal(const struct kafka_members *members)
+/* On the main handle. A request hangs by the time at which it was last wanted: a group whose tasks
+ * end, or are isolated as its commits hang, is not requested any more. */
+static bool hangs(const struct member_group *group, int64_t now_ms)
+{
+    return group->sent_ms != 0 && !group->base.is_here &&
+           (group->wanted_ms - group->sent_ms >= HANGS_MS ||
+            now_ms - group->sent_ms >= KAFKA_MAX_CALL_MS);
+}
+
+bool kafka_members_needs_renewal(const struct kafka_members *members, int64_t now_ms)
 {
     for (const struct member_group *group = members->groups; group != NULL; group = group->hh.next)
-        if (group->sent_ms != 0 && !group->base.is_here &&
-            group->wanted_ms - group->sent_ms >= HANGS_MS)
+        if (hangs(group, now_ms))
             return true;
     return false;
 }

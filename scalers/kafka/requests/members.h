@@ -62,8 +62,9 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether a new main handle would help, as a request has hung for long that is still wanted. */
-bool kafka_members_needs_renewal(const struct kafka_members *members);
+/* Whether a new main handle would help, as a request has hung for long that is still wanted, or so
+ * long that it would time out. */
+bool kafka_members_needs_renewal(const struct kafka_members *members, int64_t now_ms);
 void kafka_members_close_handle(struct kafka_members *members);
 void kafka_members_open_handle(struct kafka_members *members);
 

@@ -105,9 +105,12 @@ static bool may_renew(const struct kafka_second *second, int64_t now_ms)
     return now_ms >= renewable_ms(second);
 }
 
-static bool has_too_much(const struct kafka_second *second)
+/* Too much of calls that nobody waits for, or any that may be old: others may use the handle for
+ * hours. */
+static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 {
-    return second->abandoned > KAFKA_COMMITS_MAX_ABANDONED;
+    return second->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
+           (second->abandoned > 0 && now_ms - second->opened_ms >= KAFKA_MAX_CALL_MS);
 }
 
 static void call_send(const struct kafka_second *second, struct second_call *call)
@@ -144,7 +147,8 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
 static bool prepare(struct kafka_second *second, const char *group, int64_t now_ms,
                     struct error *error)
 {
-    bool is_useless = second->is_stale || has_too_much(second) || find(second, group) != NULL;
+    bool is_useless =
+        second->is_stale || has_too_much(second, now_ms) || find(second, group) != NULL;
     if (second->rk != NULL && !(is_useless && may_renew(second, now_ms)))
         return true;
     return open_handle(second, now_ms, error);
@@ -162,15 +166,15 @@ static void renew(struct kafka_second *second, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     if (may_renew(second, now_ms) &&
-        (has_too_much(second) || (second->is_stale && any_awaits_handle(second))) &&
+        (has_too_much(second, now_ms) || (second->is_stale && any_awaits_handle(second))) &&
         !open_handle(second, now_ms, &error))
         log_debug("%s", error_text(&error)); /* the tasks run out of time */
 }
 
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
 {
-    bool is_idle =
-        second->waiting == 0 && (has_too_much(second) || now_ms - second->used_ms >= IDLE_MS);
+    bool is_idle = second->waiting == 0 &&
+                   (has_too_much(second, now_ms) || now_ms - second->used_ms >= IDLE_MS);
     if (second->rk == NULL)
         return;
     if (is_idle) {

@@ -33,7 +33,7 @@ static void a_group_whose_coordinator_moved_is_answered_on_another_handle(void *
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
     assert_true(clock_now_ms() - began_ms >= 1000); /* the main handle had its chance */
-    assert_true(kafka_commits_needs_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits, clock_now_ms()));
     /* From now on at once. */
     began_ms = clock_now_ms();
     kafka_mock_run_again(fixture);
@@ -132,7 +132,7 @@ static void a_group_that_is_not_silent_needs_no_renewal(void **state)
     kafka_mock_set_coordinator(fixture, "workers", 1);
     assert_true(kafka_commits_send(commits, &isolated, NULL, sent_ms, &error));
     assert_next_answer(commits, &isolated, sent_ms + 999);
-    assert_false(kafka_commits_needs_renewal(commits));
+    assert_false(kafka_commits_needs_renewal(commits, sent_ms + 999));
     /* The loop wakes for another second handle only where that is of use to a call. */
     const int64_t now_ms = sent_ms + 1000;
     assert_int_equal(kafka_commits_next_ms(commits, now_ms), CLOCK_NEVER);
@@ -162,13 +162,13 @@ static void a_group_that_answers_again_needs_no_renewal(void **state)
     kafka_mock_set_coordinator(fixture, "workers", 1);
     assert_true(kafka_commits_send(commits, &isolated, NULL, now_ms, &error));
     assert_next_answer(commits, &isolated, now_ms);
-    assert_true(kafka_commits_needs_renewal(commits));
+    assert_true(kafka_commits_needs_renewal(commits, now_ms));
     kafka_mock_set_coordinator(fixture, "workers", 2);
     kafka_mock_hang(fixture, 2, false);
     assert_next_answer(commits, &hanging, now_ms);
     kafka_mock_hang(fixture, 2, true);
     assert_true(kafka_commits_send(commits, &hanging, NULL, now_ms, &error));
-    assert_false(kafka_commits_needs_renewal(commits));
+    assert_false(kafka_commits_needs_renewal(commits, now_ms));
     kafka_commits_cancel(commits, &hanging);
 }
 
@@ -286,6 +286,58 @@ static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **stat
     assert_non_null(session->client.handles.endings);
     assert_true(kafka_commits_is_free(commits, "silent", true, now_ms + RENEW_MS));
     assert_next_answer(commits, &workers, now_ms + RENEW_MS);
+}
+
+/* Though nothing else is wrong with it: a call that times out may end the process. */
+static void the_main_handle_is_renewed_before_a_call_is_an_hour_old(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request silent = {.group = "silent"};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    kafka_mock_hang(fixture, 3, true);
+    const int64_t now_ms = clock_now_ms();
+    const int64_t old_ms = now_ms + KAFKA_MAX_CALL_MS;
+    assert_true(kafka_commits_send(session->commits, &silent, NULL, now_ms, &error));
+    kafka_commits_cancel(session->commits, &silent);
+    assert_false(kafka_commits_needs_renewal(session->commits, old_ms - 1));
+    assert_true(kafka_commits_needs_renewal(session->commits, old_ms));
+    assert_true(kafka_session_maintain(session, old_ms));
+    assert_false(kafka_commits_needs_renewal(session->commits, old_ms + KAFKA_MAX_CALL_MS));
+    assert_true(kafka_commits_is_free(session->commits, "silent", false, old_ms));
+}
+
+/* What others still wait for there is sent again. */
+static void the_second_handle_is_renewed_before_a_call_is_an_hour_old(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request silent = {.group = "silent", .isolate = true};
+    struct kafka_commits_request workers = {.group = "workers", .isolate = true};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    const struct kafka_session *session = fixture->client;
+    struct kafka_commits *commits = session->commits;
+    for (int32_t broker = 2; broker <= 3; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    const int64_t now_ms = clock_now_ms();
+    const int64_t old_ms = now_ms + KAFKA_MAX_CALL_MS;
+    assert_true(kafka_commits_send(commits, &silent, NULL, now_ms, &error));
+    assert_true(kafka_commits_send(commits, &workers, NULL, now_ms, &error));
+    kafka_commits_maintain(commits, old_ms); /* somebody waits for each of them */
+    assert_null(session->client.handles.endings);
+    kafka_commits_cancel(commits, &silent);
+    kafka_commits_maintain(commits, old_ms - 1);
+    assert_null(session->client.handles.endings);
+    kafka_mock_hang(fixture, 2, false);
+    kafka_commits_maintain(commits, old_ms);
+    assert_non_null(session->client.handles.endings);
+    assert_next_answer(commits, &workers, old_ms);
 }
 
 /* ---- replies that are too long ---- */
@@ -509,6 +561,8 @@ int main(void)
         TEST(a_group_that_hangs_again_delays_no_other_group),
         TEST(a_late_answer_is_nobodys),
         TEST(the_second_handle_has_not_too_much_that_nobody_waits_for),
+        TEST(the_main_handle_is_renewed_before_a_call_is_an_hour_old),
+        TEST(the_second_handle_is_renewed_before_a_call_is_an_hour_old),
         cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(one_of_many_groups_fails_alone),
         cmocka_unit_test(two_of_many_groups_fail_alone),

@@ -74,15 +74,32 @@ static void a_request_that_hangs_alone_needs_another_handle(void **state)
         kafka_mock_hang(fixture, broker, true);
     kafka_members_request(members, GROUP, now_ms);
     kafka_members_request(members, GROUP, now_ms + 59999);
-    assert_false(kafka_members_needs_renewal(members));
+    assert_false(kafka_members_needs_renewal(members, now_ms + 59999));
     kafka_members_request(members, GROUP, now_ms + 60000);
-    assert_true(kafka_members_needs_renewal(members));
+    assert_true(kafka_members_needs_renewal(members, now_ms + 60000));
     assert_true(kafka_session_maintain(fixture->client, now_ms + 60000));
-    assert_false(kafka_members_needs_renewal(members));
+    assert_false(kafka_members_needs_renewal(members, now_ms + 60000));
     assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
     /* The next one is lost with its handle, too. */
     kafka_members_request(members, GROUP, now_ms + 60000);
     scaler_kafka.disconnect(TAKE(fixture->client));
+}
+
+/* Nobody wants it any more, but a call that times out may end the process. */
+static void a_request_does_not_get_an_hour_old(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_members *members = connect_members(fixture);
+    const int64_t now_ms = clock_now_ms();
+    const int64_t old_ms = now_ms + KAFKA_MAX_CALL_MS;
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    kafka_members_request(members, GROUP, now_ms);
+    assert_false(kafka_members_needs_renewal(members, old_ms - 1));
+    assert_true(kafka_members_needs_renewal(members, old_ms));
+    assert_true(kafka_session_maintain(fixture->client, old_ms));
+    assert_false(kafka_members_needs_renewal(members, old_ms));
+    scaler_kafka.disconnect(TAKE(fixture->client)); /* before the brokers answer again */
 }
 
 static void nobody_waits_who_has_an_answer(void **state)
@@ -232,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_request_is_waited_for_a_second),
         TEST(a_request_that_hangs_alone_needs_another_handle),
+        TEST(a_request_does_not_get_an_hour_old),
         TEST(nobody_waits_who_has_an_answer),
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         cmocka_unit_test(partitions_are_those_of_members_that_have_some),

@@ -44,11 +44,11 @@ static void calls_go_on_where_no_new_handle_can_be_had(void **state)
     assert_true(kafka_mock_measure(fixture));
     assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT, "Kafka group silent");
 
-    assert_true(kafka_commits_needs_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits, clock_now_ms()));
     kafka_session_maintain(session, clock_now_ms() + LATER_MS);
     assert_ptr_equal(session->client.rk, handle);
     assert_false(kafka_commits_is_free(session->commits, "silent", false, 0)); /* on that handle */
-    assert_true(kafka_commits_needs_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits, clock_now_ms()));
 
     rd_kafka_conf_destroy(session->client.settings);
     session->client.settings = good;
@@ -103,14 +103,14 @@ static void a_handle_with_too_much_that_nobody_waits_for_is_renewed(void **state
     rd_kafka_topic_partition_list_t *one = partitions_new(1);
     assert_true(kafka_commits_send(session->commits, &workers, one, now_ms, &error));
     assert_true(kafka_commits_send(session->commits, &silent, many, now_ms, &error));
-    assert_false(kafka_commits_needs_renewal(session->commits));
+    assert_false(kafka_commits_needs_renewal(session->commits, now_ms));
     kafka_commits_cancel(session->commits, &silent);
-    assert_true(kafka_commits_needs_renewal(session->commits));
+    assert_true(kafka_commits_needs_renewal(session->commits, now_ms));
 
     kafka_mock_hang(fixture, 2, false);
     assert_true(kafka_session_maintain(session, now_ms));
     assert_ptr_not_equal(session->client.rk, handle);
-    assert_false(kafka_commits_needs_renewal(session->commits));
+    assert_false(kafka_commits_needs_renewal(session->commits, now_ms));
     assert_true(kafka_commits_is_free(session->commits, "silent", false, now_ms));
     /* What somebody waits for is sent again. */
     assert_false(kafka_commits_is_free(session->commits, "workers", false, now_ms));
