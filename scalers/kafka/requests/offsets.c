@@ -26,8 +26,10 @@ struct offsets_request {
     void *owner; /* NULL: nobody waits for it any more */
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t error;
-    unsigned tries; /* that have ended */
-    bool is_alone;  /* it shares no call: the error of one that it shared may not be its own */
+    unsigned tries;  /* in vain, as another's reply was too long */
+    bool has_shared; /* the call that has ended was others', too, and so may its error be */
+    bool goes_alone; /* it shares no call any more, as it, or what it is a half of, had the error of
+                        a partition */
     struct offsets_request *prev, *next;
 };
 
@@ -293,8 +295,8 @@ static struct offsets_call *call_new(struct leader *leader)
     *call = (struct offsets_call){.base = {.run = call_run}, .leader = leader};
     DL_FOREACH_SAFE(leader->waiting, request, next) {
         size_t more = (size_t)request->list->cnt;
-        bool goes_along = request->is_earliest == first->is_earliest && !request->is_alone &&
-                          !first->is_alone && partitions + more <= CALL_PARTITIONS;
+        bool goes_along = request->is_earliest == first->is_earliest && !request->goes_alone &&
+                          !first->goes_alone && partitions + more <= CALL_PARTITIONS;
         if (request != first && !goes_along)
             continue;
         DL_DELETE(leader->waiting, request);
@@ -408,8 +410,7 @@ static bool is_of_a_partition(rd_kafka_resp_err_t error)
     return error > RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* Its requests have ended, with what it found. An error of one partition may be another request's.
- */
+/* Its requests have ended, with what it found. */
 static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
 {
     struct offsets_request *request;
@@ -422,7 +423,7 @@ static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
     }
     DL_FOREACH(call->requests, request) {
         request->error = call->error;
-        request->is_alone = is_shared && is_of_a_partition(call->error);
+        request->has_shared = is_shared;
     }
     DL_CONCAT(offsets->ended, call->requests);
     call->requests = NULL;
@@ -445,7 +446,7 @@ static void request_split(struct leader *leader, const struct offsets_request *r
                                                    .deadline_ms = request->deadline_ms,
                                                    .owner = request->owner,
                                                    .context = partition->opaque};
-        collect(leader, &added)->is_alone = true;
+        collect(leader, &added)->goes_alone = true;
     }
     leader_flush(leader, request->is_earliest);
 }
@@ -468,12 +469,14 @@ static bool goes_on(struct kafka_offsets *offsets, struct offsets_request *reque
 {
     struct leader *leader = leader_for(offsets, request->leader);
     if (request->owner != NULL) {
-        bool is_shared = request->is_alone;
-        if (is_shared || (is_unanswered(request) && ++request->tries < MAX_TRIES)) {
+        bool is_of_partition = is_of_a_partition(request->error);
+        bool may_be_anothers = is_of_partition && request->has_shared;
+        request->goes_alone = request->goes_alone || may_be_anothers;
+        if (may_be_anothers || (is_unanswered(request) && ++request->tries < MAX_TRIES)) {
             DL_PREPEND(leader->waiting, request);
             return true;
         }
-        if (!is_of_a_partition(request->error) || request->list->cnt == 1)
+        if (!is_of_partition || request->list->cnt == 1)
             return false;
         request_split(leader, request);
     }
