@@ -96,10 +96,13 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
 
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
 {
-    batch_task->batch->open--;
+    struct kafka_session *session = batch_task->batch->session;
     struct kafka_batch_group *group = batch_task->group;
-    if (group != NULL && --group->open == 0)
-        kafka_space_release(&batch_task->batch->session->space, &group->share);
+    batch_task->batch->open--;
+    if (group != NULL && --group->open == 0) {
+        kafka_commits_cancel(session->commits, &group->request);
+        kafka_space_release(&session->space, &group->share);
+    }
     batch_task->task->data = NULL;
     return TAKE(batch_task->task);
 }

@@ -172,7 +172,8 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
 /* Puts a task into its group. */
 void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group);
 
-/* Takes an open task out of its batch, and of its group, which has no space after its last one. */
+/* Takes an open task out of its batch, and of its group. With its last one the group's request is
+ * cancelled, and its space released. */
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
 
 /* The next step, which orders what is requested and what comes: each offset that is requested has

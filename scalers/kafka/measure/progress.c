@@ -517,7 +517,6 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
 
 void kafka_progress_yield(struct kafka_batch_group *group)
 {
-    kafka_commits_cancel(group->batch->session->commits, &group->request);
     group_return(group, true);
 }
 

@@ -29,7 +29,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms);
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,
                             int64_t now_ms);
 
-/* Returns the tasks of a group, to be isolated: others need its space. Its request is cancelled. */
+/* Returns the tasks of a group, to be isolated: others need its space. */
 void kafka_progress_yield(struct kafka_batch_group *group);
 
 /* Goes on with offsets that have come. */

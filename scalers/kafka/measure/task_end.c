@@ -142,34 +142,37 @@ static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_m
     time_out_with(batch_task, &error, now_ms);
 }
 
-static void time_out_coordinator(const struct kafka_session *session, struct task *task)
+/* While the task is in its group: with the last one the request ends that the words are about. */
+static void describe_coordinator(const struct kafka_session *session, const struct task *task,
+                                 struct error *error)
 {
-    _cleanup_(error_done) struct error error = {0};
     const struct kafka_query *query = task->query;
     const char *reason =
         kafka_commits_is_waiting(session->commits, query->consumer_group)
             ? "they waited for those of other groups, as a reply was longer than 4 MiB, for"
             : "its coordinator did not answer within";
-    error_unavailable(&error, "the commits of Kafka group %s: %s %lld ms", query->consumer_group,
+    error_unavailable(error, "the commits of Kafka group %s: %s %lld ms", query->consumer_group,
                       reason, (long long)task->timeout_ms);
-    task_time_out_with(task, &error);
 }
 
 void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task)
 {
+    _cleanup_(error_done) struct error error = {0};
     const struct kafka_query *query = task->query;
     struct kafka_selection selection;
     kafka_selection_init(&selection, query->topic);
     if (query->exclude_persistent_lag)
         restart_others(session, query, &selection, 0, task->deadline_ms - task->timeout_ms);
     kafka_selection_done(&selection);
-    time_out_coordinator(session, task);
+    describe_coordinator(session, task, &error);
+    task_time_out_with(task, &error);
 }
 
 void kafka_task_end_time_out_coordinator(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    note_persistence(batch_task, now_ms);
-    time_out_coordinator(batch_task->batch->session, kafka_batch_take_task(batch_task));
+    _cleanup_(error_done) struct error error = {0};
+    describe_coordinator(batch_task->batch->session, batch_task->task, &error);
+    time_out_with(batch_task, &error, now_ms);
 }
 
 void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,

@@ -28,8 +28,8 @@ int one_task_set_up(void **state)
     batch->session = &fixture->session;
     *topic = (struct kafka_batch_topic){
         .batch = batch, .name = jobs, .partitions = fixture->ends, .count = ONE_TASK_PARTITIONS};
-    fixture->group =
-        (struct kafka_batch_group){.batch = batch, .name = workers, .answered_step = 2};
+    fixture->group = (struct kafka_batch_group){
+        .request = {.group = workers}, .batch = batch, .name = workers, .answered_step = 2};
     *group_topic =
         (struct kafka_group_topic){.key = {&fixture->group, topic}, .commits = fixture->commits};
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);

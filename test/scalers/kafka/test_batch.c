@@ -52,6 +52,32 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
         kafka_topics_for(kafka_metadata_topics(metadata), "jobs", clock_now_ms())->received_ms, 0);
 }
 
+/* Though the batch goes on with other groups, it is not sent on another handle any more, which
+ * would keep the next one from being sent there. */
+static void a_group_without_tasks_has_no_request(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct task task = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    kafka_mock_hang(fixture, 3, true);
+    const int64_t now_ms = clock_now_ms();
+    const int64_t later_ms = now_ms + 1000;
+    struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, now_ms);
+    struct kafka_batch_group *group = kafka_batch_group_for(batch, "silent");
+    struct kafka_batch_task batch_task = {.task = &task, .batch = batch};
+    batch->open = 1;
+    kafka_batch_set_group(&batch_task, group);
+    assert_true(kafka_commits_send(session->commits, &group->request, NULL, now_ms, &error));
+    assert_ptr_equal(kafka_batch_take_task(&batch_task), &task);
+    kafka_commits_maintain(session->commits, later_ms);
+    assert_true(kafka_commits_is_free(session->commits, "silent", true, later_ms));
+    kafka_batch_free(batch);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, one_task_set_up, one_task_tear_down)
@@ -60,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_task_counts_its_partitions_topic_by_topic),
         OF_CLUSTER(a_topic_of_an_open_batch_is_not_forgotten),
+        OF_CLUSTER(a_group_without_tasks_has_no_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,15 +275,19 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
     struct one_task *fixture = *state;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {.too_long_commits = "others,workers"};
-    struct kafka_commits_request requests[] = {{.group = "others"}, {.group = "workers"}};
+    struct kafka_commits_request others = {.group = "others"};
+    struct kafka_commits_request *requests[] = {&others, &fixture->group.request};
+    static const char words[] =
+        "the commits of Kafka group workers: they waited for those of other "
+        "groups, as a reply was longer than 4 MiB, for 700 ms";
     kafka_peer_start(&peer);
     struct kafka_session *session = kafka_peer_connect(&peer);
     struct kafka_commits *commits = session->commits;
     const int64_t now_ms = clock_now_ms();
     rd_kafka_event_t *event;
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
-        assert_true(kafka_commits_send(commits, &requests[i], NULL, now_ms, &error));
-        while (!kafka_commits_is_waiting(commits, requests[i].group)) {
+        assert_true(kafka_commits_send(commits, requests[i], NULL, now_ms, &error));
+        while (!kafka_commits_is_waiting(commits, requests[i]->group)) {
             assert_null(kafka_commits_receive(commits, &event, now_ms));
             usleep(1000);
         }
@@ -291,9 +295,14 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
     kafka_commits_maintain(commits, now_ms); /* the first is sent */
     fixture->task.timeout_ms = 700;
     kafka_task_end_time_out_waiting(session, &fixture->task);
-    assert_string_equal(error_text(&fixture->error),
-                        "the commits of Kafka group workers: they waited for those of other "
-                        "groups, as a reply was longer than 4 MiB, for 700 ms");
+    assert_string_equal(error_text(&fixture->error), words);
+    /* Or one that has been sent. It is the last one of its group. */
+    fixture->task.has_ended = false;
+    fixture->batch.session = session;
+    fixture->batch.open = fixture->group.open = 1;
+    kafka_task_end_time_out_coordinator(&fixture->batch_task, now_ms);
+    assert_string_equal(error_text(&fixture->error), words);
+    assert_false(kafka_commits_is_waiting(commits, "workers"));
     kafka_session_disconnect(session);
     kafka_peer_stop(&peer);
 }
