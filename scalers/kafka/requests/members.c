@@ -76,13 +76,12 @@ static void set_unknown(struct member_group *group)
     group->is_known = false;
 }
 
+/* What has come stays: there is nothing of the handle in it. */
 void kafka_members_close_handle(struct kafka_members *members)
 {
-    for (struct member_group *group = members->groups; group != NULL; group = group->hh.next) {
-        set_unknown(group);
+    for (struct member_group *group = members->groups; group != NULL; group = group->hh.next)
         if (!group->base.is_here)
             group->sent_ms = 0;
-    }
     kafka_client_end_queue(members->client, TAKE(members->answers));
 }
 

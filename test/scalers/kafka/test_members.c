@@ -184,6 +184,26 @@ static void partitions_are_those_of_members_that_have_some(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* The task that they were requested for may still wait for something else. */
+static void members_that_have_come_outlive_their_handle(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_members *members = session->members;
+    const int64_t now_ms = clock_now_ms();
+    assert_non_null(request(members, now_ms));
+    kafka_members_request(members, "others", now_ms);
+    assert_true(kafka_session_maintain(session, now_ms + KAFKA_MAX_CALL_MS));
+    assert_false(kafka_members_is_pending(members, "others", now_ms, now_ms));
+    const rd_kafka_topic_partition_list_t *list = kafka_members_assigned(members, GROUP, now_ms);
+    assert_non_null(list);
+    assert_string_equal(list->elems[0].topic, "a");
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 /* ---- members that are too long ---- */
 
 static void members_that_are_too_long_are_requested_again_after_minutes(void **state)
@@ -253,6 +273,7 @@ int main(void)
         TEST(nobody_waits_who_has_an_answer),
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         cmocka_unit_test(partitions_are_those_of_members_that_have_some),
+        cmocka_unit_test(members_that_have_come_outlive_their_handle),
         cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(members_are_known_though_their_connection_was_closed),
         cmocka_unit_test(a_request_on_the_serial_handle_ends_after_three_seconds),
