@@ -6,8 +6,12 @@
 
 size_t kafka_memory_max_partitions(double mappable_bytes)
 {
-    enum { ROUND = 100 }; /* as an error names it */
-    double partitions = (mappable_bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
+    enum {
+        ROUND = 100,                                         /* as an error names it */
+        ANY_AGENT = KAFKA_MEMORY_OTHERS - KAFKA_MEMORY_FREE, /* beside its main handle */
+    };
+    double bytes = isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes;
+    double partitions = (bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
     return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS)) / ROUND * ROUND;
 }
 

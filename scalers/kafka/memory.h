@@ -40,7 +40,8 @@ enum {
 };
 
 /* All of these take the bytes that the process may map beside what it has already, with its main
- * handle; INFINITY: it is no agent. */
+ * handle. INFINITY: it is no agent. NAN: they are not known; there is what any agent has, and no
+ * memory for another handle. */
 
 /* How many partitions the topics of a trigger may have. */
 size_t kafka_memory_max_partitions(double mappable_bytes);

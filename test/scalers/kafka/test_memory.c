@@ -25,6 +25,15 @@ static void a_trigger_has_as_many_partitions_as_there_is_memory_for(void **state
     assert_int_equal(kafka_memory_max_partitions(KAFKA_MEMORY_FREE - 1), 0);
 }
 
+static void without_a_figure_there_is_what_any_agent_has(void **state)
+{
+    (void)state;
+    assert_in_range(kafka_memory_max_partitions(NAN), 8000,
+                    kafka_memory_max_partitions(KAFKA_MEMORY_OTHERS - HANDLE));
+    assert_int_equal(kafka_memory_max_commits(NAN), kafka_memory_max_commits(1));
+    assert_false(kafka_memory_has_for_handle(NAN, 0));
+}
+
 static void more_commits_are_requested_where_there_is_more_memory(void **state)
 {
     enum { ALWAYS = 10000 };
@@ -50,6 +59,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trigger_has_as_many_partitions_as_there_is_memory_for),
+        cmocka_unit_test(without_a_figure_there_is_what_any_agent_has),
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
     };
