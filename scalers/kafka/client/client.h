@@ -104,8 +104,9 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
  * An agent frees the options, and ends at once. */
 bool kafka_client_close(struct kafka_client *client);
 
-/* Makes a queue of the handle; what comes on it makes the client's event_fd readable. The caller
- * ends it with kafka_client_end_queue(), or with its handle. */
+/* Makes a queue of the handle, for answers to calls: nothing else comes on it, as the library has
+ * queues of its own. An answer makes the client's event_fd readable. The caller ends the queue with
+ * kafka_client_end_queue(), or with its handle. */
 rd_kafka_queue_t *kafka_client_new_queue(struct kafka_client *client, rd_kafka_t *rk);
 
 /* Ends a queue of the main handle. */

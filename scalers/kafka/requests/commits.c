@@ -383,11 +383,10 @@ static rd_kafka_event_t *next_event(struct kafka_commits *commits,
     struct kafka_serial_request *serial_request;
     rd_kafka_event_t *event = rd_kafka_queue_poll(commits->answers, 0);
     *ret_request = NULL;
-    if (event != NULL) {
-        struct main_call *call = rd_kafka_event_opaque(event);
-        if (call != NULL) /* others are the library's own */
-            *ret_request = main_end(commits, call, rd_kafka_event_error(event), now_ms);
-    } else if ((event = kafka_second_receive(commits->second, &second_call)) != NULL)
+    if (event != NULL)
+        *ret_request =
+            main_end(commits, rd_kafka_event_opaque(event), rd_kafka_event_error(event), now_ms);
+    else if ((event = kafka_second_receive(commits->second, &second_call)) != NULL)
         *ret_request = second_end(commits, second_call, rd_kafka_event_error(event), now_ms);
     else if ((event = kafka_serial_receive(commits->serial, &serial_request, now_ms)) != NULL)
         *ret_request = serial_end(serial_request);

@@ -300,9 +300,7 @@ static rd_kafka_event_t *next_event(struct kafka_members *members, int64_t now_m
     struct kafka_serial_request *request;
     rd_kafka_event_t *event = rd_kafka_queue_poll(members->answers, 0);
     if (event != NULL) {
-        struct member_group *group = rd_kafka_event_opaque(event);
-        if (group != NULL) /* others are the library's own */
-            take_main(group, event, now_ms);
+        take_main(rd_kafka_event_opaque(event), event, now_ms);
         return event;
     }
     event = kafka_serial_receive(members->serial, &request, now_ms);

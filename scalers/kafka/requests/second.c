@@ -241,14 +241,10 @@ void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits
 rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
                                        struct kafka_commits_call **ret_call)
 {
-    rd_kafka_event_t *event;
-    while (second->rk != NULL && (event = rd_kafka_queue_poll(second->answers, 0)) != NULL) {
+    rd_kafka_event_t *event = second->rk == NULL ? NULL : rd_kafka_queue_poll(second->answers, 0);
+    if (event != NULL)
         *ret_call = rd_kafka_event_opaque(event);
-        if (*ret_call != NULL)
-            return event;
-        rd_kafka_event_destroy(event); /* the library's own */
-    }
-    return NULL;
+    return event;
 }
 
 void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call)
