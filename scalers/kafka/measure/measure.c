@@ -200,7 +200,7 @@ static bool receive(struct loop *loop, struct error *error)
 
 /* ---- time passes ---- */
 
-/* Not those that wait for other groups only: their time has not begun. */
+/* The time of those that wait for other groups only begins when they are sent: see pick_tasks(). */
 static void time_out_waiting(struct loop *loop)
 {
     struct task *task;

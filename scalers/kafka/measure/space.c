@@ -255,7 +255,8 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
         remove_from_side(space, share);
         add(space, share, true);
     }
-    if (!is_late(space, share, now_ms) || !others_wait(space))
+    bool finds_no_place = is_late(space, share, now_ms); /* among those that are silent */
+    if (!finds_no_place || !others_wait(space))
         return NULL;
     struct kafka_share *longest = find_yielding(space->sides[true].shares);
     if (longest == NULL)

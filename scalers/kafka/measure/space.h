@@ -10,20 +10,28 @@
  *     takes space      once its topics are known, before anything is made of their partitions
  *     releases it      when its commits are taken, or nobody waits for them any more
  *
- * A group with more partitions than the limit is alone. For the first one that finds no space it is
- * reserved: from then on others have what that leaves of the limit, so that a large group is not
- * refused for ever while small ones come and go. Its tasks wait in measure.c, so that it takes its
- * space as soon as that is free. Other groups that find none go back to the server, which then
- * gives only as many tasks at a time as there were. So what waits does so there: namespaces have
- * their turns, and it shows that the source cannot keep up. What comes meanwhile gathers until half
- * of the space is free, or as much as is reserved. There may be twice as many tasks each time that
- * half of it has been free for a second.
+ * The space has two sides, each with the same limit; a group with more partitions than that has its
+ * side to itself. A coordinator that hangs fills only the second side:
  *
- * A group that waits for its answer several times as long as others did is silent: its coordinator
- * may hang. From then on it takes space beside the others, as much as these may have. Once that is
- * full, and others need space, the one that has been silent for longest leaves it: its tasks go
- * back to be isolated. A silent group is remembered until it is answered. While there is no space
- * among those that are silent, its next tasks wait in measure.c, and delay nobody else.
+ *     group is    its partitions             its next tasks                until
+ *
+ *     usual       count on the first side    wait for its request          its commits are taken
+ *     refused     count nowhere              come again from the server    it finds space
+ *     reserved    are kept free there        wait in measure.c             it has its space, or
+ *                                                                          its tasks have ended
+ *     silent      count on the second side   wait in measure.c while       it is answered
+ *                                            that is full
+ *
+ * Refused: it finds no space on the first side. The first group that finds none is the reserved
+ * one, or it would be refused for ever while small ones come and go. The server gets the tasks of
+ * the others back, and from then on gives only as many tasks at a time as there were: namespaces
+ * have their turns there, and it shows that the source cannot keep up. What comes meanwhile gathers
+ * until half of the first side is free, or as much as is reserved. There may be twice as many tasks
+ * each time that half of it has been free for a second.
+ *
+ * Silent: it has waited for its answer several times as long as others did. Where the second side
+ * is full, and others need space, the group that has been silent for longest leaves it: its tasks
+ * go back to be isolated.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -47,7 +55,7 @@ struct kafka_share {
     size_t partitions; /* so many that it has taken space for; 0: it has none */
     int64_t from_ms;
     bool is_answered; /* it waits for something else than its coordinator */
-    bool is_silent;   /* on which side of the space it is */
+    bool is_silent;   /* it is on the second side */
     struct kafka_share *prev, *next;
 };
 

@@ -267,8 +267,8 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
  *                    on the main handle                    on the second handle
  *
  *     READABLE       it has ended, on the second, too      it has ended, on the main one, too
- *     MISDIRECTED    it is on the second one now, or       it waits for the next second handle; the
- *                    has failed                            second time it has failed
+ *     MISDIRECTED    it is on the second one now; it has   it waits for the next second handle; the
+ *                    failed where that cannot take it      second time it has failed
  *     UNREADABLE     kafka_serial_retry(), unless it       kafka_serial_retry()
  *                    is on the second one, too
  */
@@ -287,6 +287,8 @@ static enum answer answer_of(rd_kafka_resp_err_t error)
 
 /* These return the request that has ended; NULL: nobody waits for it, or it goes on. */
 
+/* It is moved first, for which the call must have its request. It fails where the second handle
+ * cannot take it: no handle can be had, or that one is busy with the group. */
 static struct kafka_commits_request *main_misdirected(struct kafka_commits *commits,
                                                       struct main_call *call, int64_t now_ms)
 {

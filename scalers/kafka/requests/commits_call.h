@@ -9,9 +9,9 @@
 #include "kafka/requests/serial.h"
 
 /*
- * The library copies the partitions of a call, and has them until the answer comes: of a call that
- * nobody waits for any more up to an hour (workaround 1 of client.h). If a handle has more than
- * these, a call itself being counted as some, a new one takes its place.
+ * The library copies the partitions of a call, and has them until the answer comes, or the handle
+ * ends. A coordinator that hangs leaves calls that nobody waits for any more. If these have more
+ * partitions than this on a handle, each call being counted as some, the handle is renewed.
  */
 enum { KAFKA_COMMITS_MAX_ABANDONED = 10000 };
 
@@ -28,7 +28,8 @@ struct kafka_commits_call {
     struct kafka_commits_request *request; /* NULL: nobody waits for the answer any more */
     char *group;
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all that have a commit; or nobody waits */
-    size_t copied; /* what the library has, in partitions; 0: it was answered, or not sent yet */
+    size_t copied; /* what the library has of it: its partitions, and KAFKA_MEMORY_REQUEST more; 0:
+                      nothing, as it was not sent yet, or was answered */
 };
 
 /* Copies the group's name and the partitions. */

@@ -34,10 +34,8 @@ struct request {
     const rd_kafka_metadata_t *result;
 };
 
-/* The state of one kind of requests. Both kinds share one sequence of numbers (topics.h). The
- * answer of a listing is one for the topics in use, too: it raises `received` of both kinds, so
- * that who needs topics may wait for the number of a listing. Not where it leaves out one that
- * somebody waits for: then the topics are requested by name, which answers all that wait. */
+/* The state of one kind of requests. Both kinds share one sequence of numbers (topics.h): a listing
+ * that counts for topics, too (struct kafka_metadata_need), raises `received` of both. */
 struct kind_state {
     struct request *running;
     uint64_t received;    /* the number of the last one that was answered */

@@ -34,9 +34,10 @@ enum kafka_metadata_kind {
  * The numbers of the requests to wait for: this one, or a later one, must be answered. 0: none.
  *
  *     listing    the answer of a listing counts
- *     topics     the answer of either kind counts, but for a listing that left out a topic which
- *                somebody holds: that topic is then requested by name. So this may be the number
- *                of a listing that is running
+ *     topics     the answer of either kind counts, so that this may be the number of a listing
+ *                that is running. But a broker leaves out of a listing what does not exist, and
+ *                what we have no right to describe: where a topic that somebody holds is left out,
+ *                the listing does not count, and the topics are requested by name
  */
 struct kafka_metadata_need {
     uint64_t topics;

@@ -221,8 +221,17 @@ void kafka_serial_note_sent(const struct kafka_serial *serial, struct kafka_seri
     request->round = serial->round;
 }
 
-/* A broker answers in the order of the requests: the one whose reply it was fails first, or at
- * least among the first, where others have closed the connection of several brokers. */
+/*
+ * A broker answers in the order of the requests: the one whose reply it was fails first, or at
+ * least among the first, where others have closed the connection of several brokers. So with A and
+ * B too long, all sent elsewhere in round 0:
+ *
+ *     A fails     it is of round 0, the last one: it is the first, comes here, and begins round 1
+ *     B, C, D     they are of round 0, too, which is not the last any more: they are sent again
+ *     fail        where they were, in round 1 (or come here, while few wait)
+ *     B fails     it is of round 1, the last one: it comes here, and begins round 2
+ *     C, D fail   they are sent again in round 2, and answered
+ */
 bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
                         rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {

@@ -283,6 +283,11 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     return partition;
 }
 
+static const struct link *last_link(const struct read_partition *partition)
+{
+    return partition->links->prev; /* utlist */
+}
+
 /* A subscription has at most one link to a partition, or partition_end_with() would go on with a
  * partition that is gone. Of the partition's links, that of the subscription being made is the
  * last. */
@@ -293,7 +298,7 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
         partition_find(subscriptions, position->topic, position->partition);
     if (partition == NULL)
         partition = partition_new(subscriptions, position, now_ms, error);
-    else if (partition->links->prev->subscription == subscription)
+    else if (last_link(partition)->subscription == subscription)
         return true;
     else if (!read_from(subscriptions, partition, position, error))
         partition = NULL;
