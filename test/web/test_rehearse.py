@@ -202,13 +202,18 @@ def figures(http_port, *names):
     return [server[name] for name in names]
 
 
+def trend(http_port):
+    """Its columns, once the page knows which process of the server it shows."""
+    return requests.get(f"http://127.0.0.1:{http_port}/api/trend", timeout=10).json().get("columns")
+
+
 def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
     """Cards, rows, the trigger's page, the API and `backlog watch` at one address."""
     with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
         client.call_all([("RPUSH", "orders", i) for i in range(60)])
         with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}") as rehearsal:
-            trend = [requests.get(f"http://127.0.0.1:{one.http_port}/api/trend", timeout=10).json() for one in (server, rehearsal)]
-            assert trend[0]["columns"] == trend[1]["columns"] and "waiting" in trend[1]["columns"]
+            of_server, relayed = [wait_until(lambda one=one: trend(one.http_port), 60, "a trend") for one in (server, rehearsal)]
+            assert of_server == relayed and "waiting" in relayed
             browser.open(rehearsal, "/#/")
             browser.wait(f"{card('Waiting')} === '60' && {card('Running workers')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
             browser.wait(f"Number({card('Calls per second')}) > 0 && {card('CPU')}.endsWith('%')", seconds=60)
