@@ -145,6 +145,8 @@ void redis_links_abandon_tasks(struct redis_links *links)
 
 static void return_oldest(struct redis_links *links, const struct redis_link *link)
 {
+    if (link->commands == NULL)
+        return;
     for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;) {
         note_key(links, task, true);
         task_return(task, true);

@@ -41,7 +41,7 @@ static const char *const lengths[MASTERS] = {":1\r\n", ":2\r\n"};
 /* A client of two Sentinels, or of one, and two masters that they may name. */
 struct world {
     struct redis_peer masters[MASTERS];
-    struct redis_line master_lines[MASTERS][3];
+    struct redis_line master_lines[MASTERS][4];
     struct redis_peer sentinels[SENTINELS];
     struct redis_line sentinel_lines[SENTINELS][LINES + 1];
     size_t sentinels_count;
@@ -494,6 +494,36 @@ static void what_is_in_flight_at_the_former_master_is_sent_to_the_new_one(void *
     world_stop(&world);
 }
 
+/* The second time it does so while nothing is in flight: nothing may be sent until it is known
+ * which master is meant. */
+static void a_master_that_hangs_up_during_a_failover_ends_no_client(void **state)
+{
+    enum { PUSHED_AFTER_MS = 50, HANGS_UP_AFTER_MS = 100, SLOW_MS = 700 };
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 1, 0);
+    add_line(&world, 0,
+             (struct redis_line){"CLIENT SETNAME", "+OK\r\n", .wait_ms = SLOW_MS, .connection = 2});
+    names_master(&world, 0, 2, 2, 1);
+    world.master_lines[0][1].answer = NULL;
+    world.master_lines[0][2] = (struct redis_line){.command = "PING",
+                                                   .answer = "+PONG\r\n",
+                                                   .wait_ms = HANGS_UP_AFTER_MS,
+                                                   .hangs_up = true,
+                                                   .connection = 2};
+    connect_client(&world);
+    fast_time_pass(RETRY_MS);
+    int64_t start_ms = clock_now_ms();
+    world.at_ms = start_ms + PUSHED_AFTER_MS;
+    world.on_time = push_once;
+    assert_true(measure(&world) == 2);
+    assert_int_equal(clock_now_ms() - start_ms, PUSHED_AFTER_MS + SLOW_MS);
+    assert_int_equal(redis_peer_connections(&world.masters[0]), 2);
+    assert_int_equal(redis_peer_used(&world.masters[0], 1), 1);
+    world_stop(&world);
+}
+
 /* The Sentinel names the one that is gone once more, while it finds out. */
 static void the_successor_of_a_master_that_was_killed_is_read_soon(void **state)
 {
@@ -695,6 +725,7 @@ int main(void)
         cmocka_unit_test(the_former_master_is_measured_where_the_sentinel_does_not_answer_again),
         cmocka_unit_test(a_failover_right_behind_the_reply_to_subscribe_is_noticed),
         cmocka_unit_test(what_is_in_flight_at_the_former_master_is_sent_to_the_new_one),
+        cmocka_unit_test(a_master_that_hangs_up_during_a_failover_ends_no_client),
         cmocka_unit_test(the_successor_of_a_master_that_was_killed_is_read_soon),
         cmocka_unit_test(sentinels_are_asked_as_soon_as_the_master_fails),
         cmocka_unit_test(a_client_whose_master_and_sentinels_are_gone_is_of_no_use),
