@@ -9,6 +9,7 @@ import itertools
 import json
 import struct
 import threading
+import time
 
 VALUE = 7  # what each right script says
 ENOUGH = 256 << 20  # bytes of one reply, that nobody should have taken
@@ -220,6 +221,29 @@ REDIS_SENTINEL_HOSTILE = [
     named("a port that is none", redis_finding(
         lambda port, words: redis_found(port, words) if words[1] == "MASTER" else redis_bulk(b"127.0.0.1", b"9" * 1000))),
 ]
+
+
+REDIS_SWITCH = b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$32\r\nshop 127.0.0.1 6379 127.0.0.1 81\r\n"
+
+
+def redis_failing_over(wire):
+    """A Sentinel that reports failovers without end, and a master that hangs up once it is set up (only a master's links send
+    ROLE). When they do so depends on the client's port, so that each may come before the other."""
+    port, client_port = (address[1] for address in (wire.connection.getsockname(), wire.connection.getpeername()))
+    seconds = 0.05 * (1 + client_port % 8)
+    is_master = False
+    for words in redis_commands(wire):
+        is_master = is_master or words[0] == "ROLE"
+        is_last = is_master and words[0] == "PING"
+        if is_last:
+            time.sleep(seconds)
+        wire.send(redis_found(port, words) if words[0] == "SENTINEL" else
+                  b"*1\r\n$6\r\nmaster\r\n" if words[0] == "ROLE" else b"+OK\r\n")
+        if is_last:
+            return
+        while words[0] == "SUBSCRIBE":
+            time.sleep(seconds)
+            wire.send(REDIS_SWITCH)
 
 
 def redis_key_of(node):

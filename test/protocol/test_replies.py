@@ -16,7 +16,8 @@ import grpc
 import pytest
 
 from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_reply, http_requests, is_probe, postgresql_iterations,
-                             postgresql_trigger, prometheus_body, prometheus_trigger, redis_node)
+                             postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node,
+                             sentinel_trigger)
 from attacks.replies import SOURCES as OTHER_SOURCES
 from attacks.replies_kafka import KAFKA_SOURCES, OFFSET_FETCH, kafka_large, kafka_silent, kafka_trigger
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
@@ -32,6 +33,7 @@ SILENT_SECONDS = 2
 GROWTH_MIB = 32
 TOGETHER_MIB = 32
 CLUSTERS = 12
+FAILOVERS, FAILOVER_SECONDS = 16, 8
 NAMESPACES, INLINE = 4, 64  # as many connections as a namespace may have (--max-inline)
 SLOW_TRIGGERS, SLOW_SECONDS = 8, 8
 MORE_LINKS = 400  # of all of them, beside the first of each connection
@@ -88,6 +90,13 @@ def test_the_nodes_of_redis_clusters_take_little_together(program, transport, tm
                      SILENT_SECONDS, until=lambda peer: peer.accepted.value >= 2 * REDIS_NODES, tls=context, hosts=REDIS_NODES)
     print(f"{CLUSTERS} Redis Clusters of {REDIS_NODES} nodes: {outcome.growth_mib:.1f} MiB")
     assert outcome.growth_mib <= TOGETHER_MIB
+    assert outcome.calls > 0 and not outcome.failures
+
+
+def test_failovers_without_end_affect_no_other(program, transport):
+    """A master that hangs up while its Sentinel is asked again: nothing may be sent to it then."""
+    outcome = played(program, redis_failing_over, lambda port: [sentinel_trigger(port, 0, f"u{number}") for number in range(FAILOVERS)],
+                     FAILOVER_SECONDS, until=lambda peer: peer.accepted.value >= 4 * FAILOVERS)
     assert outcome.calls > 0 and not outcome.failures
 
 
