@@ -258,19 +258,40 @@ static void lose_standby(struct redis_links *links)
     close_link(links, &links->standby);
 }
 
-/* The oldest command may be what breaks the connection, so it fails, unless its reply is only late;
- * the others are sent again. */
-static void lose_isolated(struct redis_links *links, const struct error *error)
+/* So that nobody would notice that its server is gone: one that is in use has a deadline, one that
+ * is subscribed to is pinged. */
+static bool is_idle(const struct redis_link *link, int64_t since_ms)
 {
-    struct redis_link *link = links->isolated;
-    if (error != NULL)
-        redis_reopening_closed(&links->isolated_reopening, clock_now_ms());
-    if (error != NULL && link->state != REDIS_LINK_READY)
-        redis_waiting_fail(&links->waiting_isolated, error);
-    else if (error != NULL && link->commands != NULL && link->end != REDIS_LINK_LATE)
-        fail_oldest(links, link, error);
-    redis_waiting_take_back(&links->waiting_isolated, link);
+    return link->state == REDIS_LINK_READY && !redis_link_has_tasks(link) &&
+           link->subscriptions == 0 && link->replied_ms <= since_ms;
+}
+
+/* What it had in flight is sent again. */
+static void close_isolated(struct redis_links *links)
+{
+    redis_waiting_take_back(&links->waiting_isolated, links->isolated);
     close_link(links, &links->isolated);
+}
+
+/* The oldest command may be what breaks the connection, so it fails, unless its reply is only late.
+ * False: the server does not reply, nor is there a shared link. */
+static bool lose_isolated(struct redis_links *links, const struct error *error)
+{
+    const struct redis_link *link = links->isolated;
+    struct redis_reopening *reopening = &links->isolated_reopening;
+    redis_reopening_closed(reopening, clock_now_ms());
+    if (link->state == REDIS_LINK_READY) {
+        if (link->commands != NULL && link->end != REDIS_LINK_LATE)
+            fail_oldest(links, link, error);
+    } else {
+        if (link->replied_ms == 0 && links->shared == NULL)
+            return false;
+        if (link->replied_ms == 0 && is_idle(links->shared, reopening->opened_ms))
+            close_link(links, &links->shared);
+        redis_waiting_fail(&links->waiting_isolated, error);
+    }
+    close_isolated(links);
+    return true;
 }
 
 bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
@@ -281,17 +302,18 @@ bool redis_links_step(struct redis_links *links, struct redis_link *link, short 
         return true;
     if (link->end == REDIS_LINK_LATE)
         links->late_ms = clock_now_ms();
+    bool is_usable = true;
     if (link == links->standby)
         lose_standby(links);
     else if (link == links->stalled)
         close_link(links, &links->stalled);
     else if (link == links->isolated)
-        lose_isolated(links, &broken);
-    else if (!lose_shared(links, &broken)) {
+        is_usable = lose_isolated(links, &broken);
+    else
+        is_usable = lose_shared(links, &broken);
+    if (!is_usable)
         error_move(error, &broken);
-        return false;
-    }
-    return true;
+    return is_usable;
 }
 
 /* ---- a link that does not reply ---- */
@@ -473,45 +495,53 @@ static void check_standby(struct redis_links *links, int64_t now_ms, int64_t *ne
         *next_ms = clock_earlier(*next_ms, standby->deadline_ms);
 }
 
-/* Opened where a task waits for it, and closed where none does. */
-static void check_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
+/* Not before it is known where to. False: it cannot be, nor is there a shared link. */
+static bool open_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                          struct error *reason)
 {
-    _cleanup_(error_done) struct error error = {0};
-    struct redis_link *link = links->isolated;
     struct redis_reopening *reopening = &links->isolated_reopening;
     const char *peer = peer_of(links);
-    if (link == NULL && links->waiting_isolated.count > 0) {
-        if (links->shared != NULL && peer == NULL)
-            return; /* until it is known where to */
-        if (!may_open(reopening, now_ms)) {
-            *next_ms = clock_earlier(*next_ms, reopening->at_ms);
-            return;
-        }
-        reopening->opened_ms = now_ms;
-        link = links->isolated = open_link(links, peer, now_ms + REDIS_CONNECT_MS, &error);
-        if (link == NULL)
-            redis_waiting_fail(&links->waiting_isolated, &error);
+    if (links->shared != NULL && peer == NULL)
+        return true;
+    if (!may_open(reopening, now_ms)) {
+        *next_ms = clock_earlier(*next_ms, reopening->at_ms);
+        return true;
     }
+    reopening->opened_ms = now_ms;
+    links->isolated = open_link(links, peer, now_ms + REDIS_CONNECT_MS, reason);
+    if (links->isolated == NULL && links->shared != NULL)
+        redis_waiting_fail(&links->waiting_isolated, reason);
+    return links->isolated != NULL || links->shared != NULL;
+}
+
+/* Opened where a task waits for it, and closed where none does. False: for this reason the client
+ * is of no further use. */
+static bool check_isolated(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
+                           struct error *reason)
+{
+    if (links->isolated == NULL && links->waiting_isolated.count > 0 &&
+        !open_isolated(links, now_ms, next_ms, reason))
+        return false;
+    struct redis_link *link = links->isolated;
     if (link == NULL)
-        return;
-    if (link->state != REDIS_LINK_READY) {
-        if (redis_link_check(link, now_ms, next_ms, &error))
-            return;
-        lose_isolated(links, &error);
-    } else if (redis_link_has_tasks(link)) {
+        return true;
+    if (link->state != REDIS_LINK_READY)
+        return redis_link_check(link, now_ms, next_ms, reason) || lose_isolated(links, reason);
+    if (redis_link_has_tasks(link)) {
         const struct redis_command *oldest = oldest_with_tasks(link);
         *next_ms = clock_earlier(*next_ms, time_out(link, oldest, now_ms));
         if (oldest->tasks == NULL) {
-            lose_isolated(links, NULL);
+            close_isolated(links);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }
     } else if (link->subscriptions > 0) {
         if (is_silent(link, now_ms, next_ms))
-            lose_isolated(links, NULL);
+            close_isolated(links);
     } else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
-        lose_isolated(links, NULL);
+        close_isolated(links);
     else
         *next_ms = clock_earlier(*next_ms, link->replied_ms + ISOLATED_IDLE_MS);
+    return true;
 }
 
 static bool is_elsewhere(const struct redis_link *link, const char *peer)
@@ -531,7 +561,7 @@ static void leave_former_peer(struct redis_links *links)
     if (is_elsewhere(links->stalled, peer))
         close_link(links, &links->stalled);
     if (is_elsewhere(links->isolated, peer))
-        lose_isolated(links, NULL);
+        close_isolated(links);
 }
 
 bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
@@ -542,8 +572,11 @@ bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_
         return false;
     check_stalled(links, now_ms, next_ms);
     check_standby(links, now_ms, next_ms);
-    check_isolated(links, now_ms, next_ms);
-    return true;
+    _cleanup_(error_done) struct error reason = {0};
+    if (check_isolated(links, now_ms, next_ms, &reason))
+        return true;
+    error_move(error, &reason);
+    return false;
 }
 
 /* ---- all of them ---- */

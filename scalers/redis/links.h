@@ -14,6 +14,10 @@
  * replies to nobody is not a stall: all wait, until the deadline of the oldest command says that
  * the connection is lost.
  *
+ * Where the server has not replied to the set-up of the isolated link, a shared link that is idle
+ * is closed, too, since nobody else would notice that it is gone: the next link goes to whom the
+ * name leads by then. Where there is no shared link, the client has failed.
+ *
  * Where many stall it, or break it, each time all that is behind would be sent again. So first only
  * one command is, and with each reply one more may be in flight: no more is sent again than was
  * replied to.
@@ -84,7 +88,7 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
 
 /* After poll(), as redis_link_step(): a link of no further use is closed. What the shared one had
  * in flight is sent again, a few times; what it was lost by, as the reply is too large, fails.
- * False: the client is of no further use, too. */
+ * False: the client is of no further use, too, and the link is still there. */
 bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
                       struct error *error);
 

@@ -325,6 +325,32 @@ static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state
     world_stop(&world);
 }
 
+/* The engine takes a task that fails for an answer: only the client finds that the node is gone. */
+static void a_key_that_was_slow_is_read_at_the_successor_of_its_node(void **state)
+{
+    enum { SLOW_MS = 300 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 1, 1);
+    add_line(&world, 0, LINE("LLEN", ":6\r\n"));
+    add_line(&world, 1, LINE("CLIENT SETNAME", "+OK\r\n", .times = 1));
+    add_line(&world, 1, LINE("CLIENT SETNAME", NULL));
+    add_line(&world, 1, LINE("LLEN", ":5\r\n", .wait_ms = SLOW_MS, .hangs_up = true));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 5);
+    int64_t ends_ms = clock_now_ms() + LONG_MS;
+    do {
+        usleep(10 * 1000);
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+    } while (test_feed_task(world.feed, 0)->outcome == TASK_FAILED && clock_now_ms() < ends_ms);
+    assert_waiting(world.feed, 0, 6);
+    world_stop(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
+        cmocka_unit_test(a_key_that_was_slow_is_read_at_the_successor_of_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

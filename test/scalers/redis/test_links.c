@@ -384,6 +384,42 @@ static void nor_is_it_for_an_isolated_query(void **state)
     world_stop(&world);
 }
 
+/* As nothing else is read, nobody else finds it. */
+static void a_server_that_is_gone_is_noticed_by_an_isolated_query(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"CLIENT SETNAME", "+OK\r\n", .times = 1}, {"CLIENT SETNAME", NULL}),
+                PAIRS("a"));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    world_run(&world); /* a busy one would not reply, either */
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "broke"));
+    world_stop(&world);
+}
+
+static void one_that_only_refuses_its_connection_is_still_of_use(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(
+        &world,
+        SCRIPT({"CLIENT SETNAME", "+OK\r\n", .times = 1},
+               {"CLIENT SETNAME", "-ERR max number of clients reached\r\n", .hangs_up = true},
+               {"LLEN", ":3\r\n"}),
+        PAIRS("a", "b"));
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "max number of clients");
+    assert_waiting(world.feed, 1, 3);
+    world_stop(&world);
+}
+
 #define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
 #define SUBSCRIBED "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"
 #define SUBSCRIBABLE                                                                               \
@@ -859,6 +895,8 @@ int main(void)
         cmocka_unit_test(a_key_that_was_slow_once_is_read_with_the_others_again),
         cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
+        cmocka_unit_test(a_server_that_is_gone_is_noticed_by_an_isolated_query),
+        cmocka_unit_test(one_that_only_refuses_its_connection_is_still_of_use),
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
         cmocka_unit_test(subscriptions_outlive_a_stall),
