@@ -20,7 +20,8 @@
  *
  * Where many stall it, or break it, each time all that is behind would be sent again. So first only
  * one command is, and with each reply one more may be in flight: no more is sent again than was
- * replied to.
+ * replied to. What is sent for the link itself (ROLE, CLIENT TRACKING) does not count: as long as
+ * tasks wait for a link that is ready, one of them is in flight, whose deadline counts for all.
  *
  * When it is connected again:
  *

@@ -206,10 +206,7 @@ struct redis_command *redis_subscriber_read_keys(struct redis_subscriber *subscr
                4 * sizeof(char *));
         request.on_first_reply = on_caching;
     }
-    struct redis_command *command = redis_link_send(link, &request);
-    for (size_t i = 0; i < count; i++)
-        redis_command_add_task(command, tasks[i]);
-    return command;
+    return redis_link_send_for(link, &request, tasks, count);
 }
 
 struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,

@@ -156,7 +156,6 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
         redis_socket_expect(&link->socket, true);
     }
     DL_APPEND(link->commands, command);
-    link->in_flight++;
     command->is_asking = link->is_asking;
     if (link->is_asking) { /* then nothing else may be sent before it */
         command->on_first_reply = on_asking;
@@ -172,6 +171,20 @@ struct redis_command *redis_link_send(struct redis_link *link, const struct redi
     for (size_t i = 0; i < request->transaction_count; i++)
         redis_socket_add(&link->socket, request->transaction[i]);
     redis_socket_add(&link->socket, (const char *const[]){"EXEC", NULL});
+    return command;
+}
+
+struct redis_command *redis_link_send_for(struct redis_link *link,
+                                          const struct redis_request *request,
+                                          struct task *const *tasks, size_t count)
+{
+    struct redis_command *command = redis_link_send(link, request);
+    command->is_for_tasks = true;
+    link->in_flight++;
+    for (size_t i = 0; i < count; i++) {
+        DL_APPEND(command->tasks, tasks[i]);
+        tasks[i]->data = command;
+    }
     return command;
 }
 
@@ -259,9 +272,11 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
     link->has_answered = link->has_answered || command->tasks != NULL;
     call_handler(link, command, reply);
     DL_DELETE(link->commands, command);
+    if (command->is_for_tasks) {
+        link->in_flight--;
+        link->window += link->window > 0;
+    }
     free(command);
-    link->in_flight--;
-    link->window += link->window > 0;
     if (link->commands == NULL)
         redis_socket_expect(&link->socket, false);
 }
@@ -396,12 +411,6 @@ void redis_link_refuse_reply(struct redis_link *link, const redisReply *reply)
 bool redis_link_is_refused(const struct redis_link *link)
 {
     return error_is_set(&link->refusal);
-}
-
-void redis_command_add_task(struct redis_command *command, struct task *task)
-{
-    DL_APPEND(command->tasks, task);
-    task->data = command;
 }
 
 struct task *redis_command_take_task(struct redis_command *command)

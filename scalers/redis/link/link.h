@@ -52,6 +52,7 @@ struct redis_command {
     redis_on_reply *on_reply;
     redis_on_reply *on_first_reply; /* NULL once it was called */
     size_t queued_replies;          /* of a transaction: those that come before that to EXEC */
+    bool is_for_tasks;              /* else it is for the link itself */
     struct task *tasks;             /* utlist: who waits for the reply */
     bool is_asking;                 /* it follows ASKING: its slot is being moved to this server */
     int64_t duration_ms;            /* since the reply before it, up to its own last one */
@@ -126,8 +127,8 @@ struct redis_link {
 
     /* What is sent. */
     struct redis_command *commands; /* utlist, the oldest first */
-    size_t in_flight;               /* how many of them there are */
-    size_t window; /* 0, or how many there may be: it grows with each reply; the owner's */
+    size_t in_flight;               /* how many of them are for tasks */
+    size_t window; /* 0, or how many of these there may be: it grows with each reply; the owner's */
 
     /* When. */
     int64_t progress_ms;    /* since when the oldest command is the oldest */
@@ -191,9 +192,13 @@ const char *redis_link_awaited(const struct redis_link *link);
 /* Writes, reads and handles replies. False: the link is of no further use. */
 bool redis_link_step(struct redis_link *link, short revents, struct error *error);
 
-/* Nothing of the request is needed after it. It is written with the next step, or by
+/* For the link itself, or for tasks, which are the command's from here on: `task->data` is it as
+ * long. Nothing of the request is needed after it. It is written with the next step, or by
  * redis_link_flush(). */
 struct redis_command *redis_link_send(struct redis_link *link, const struct redis_request *request);
+struct redis_command *redis_link_send_for(struct redis_link *link,
+                                          const struct redis_request *request,
+                                          struct task *const *tasks, size_t count);
 bool redis_link_flush(struct redis_link *link, struct error *error);
 
 /* Whether more tasks are to be sent on it now. Else its window is full, or much waits for the
@@ -212,8 +217,7 @@ bool redis_link_is_refused(const struct redis_link *link);
  * the last time. */
 bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *error);
 
-/* Who waits for the command: `task->data` is the command as long. */
-void redis_command_add_task(struct redis_command *command, struct task *task);
+/* The task waits for the command no more. */
 struct task *redis_command_take_task(struct redis_command *command); /* NULL: no more */
 void redis_command_remove_task(struct task *task);
 

@@ -169,9 +169,7 @@ static void read_types(struct redis_link *link, struct task *task, const struct 
     for (size_t i = 0; i < keys->count; i++)
         memcpy(commands[i], (redis_words){"TYPE", keys->names[i]}, sizeof(redis_words));
     struct redis_request request = request_of(commands, keys->count, on_types);
-    struct redis_command *command = redis_link_send(link, &request);
-    command->tries = tries;
-    redis_command_add_task(command, task);
+    redis_link_send_for(link, &request, &task, 1)->tries = tries;
 }
 
 static void on_lengths(struct redis_link *link, struct redis_command *command,

@@ -80,7 +80,7 @@ static void read_pending(struct redis_link *link, struct task *task)
 {
     const struct redis_stream_query *query = task->query;
     struct redis_request request = {{"XPENDING", query->stream, query->consumer_group}, on_pending};
-    redis_command_add_task(redis_link_send(link, &request), task);
+    redis_link_send_for(link, &request, &task, 1);
 }
 
 /* Of one group of XINFO GROUPS, whose names and values take turns; NULL where it lacks the name.
@@ -241,11 +241,9 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
         task_answer(task, reading);
         return;
     }
-    struct redis_command *command = redis_link_send(
-        link, &(struct redis_request){{"XINFO", "CONSUMERS", query->stream, query->consumer_group},
-                                      on_consumers});
-    command->reading = *reading;
-    redis_command_add_task(command, task);
+    struct redis_request request = {{"XINFO", "CONSUMERS", query->stream, query->consumer_group},
+                                    on_consumers};
+    redis_link_send_for(link, &request, &task, 1)->reading = *reading;
 }
 
 static void take_lag(struct redis_link *link, struct task *task, const redisReply *reply,

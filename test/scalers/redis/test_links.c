@@ -779,6 +779,24 @@ static void a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query
     world_stop(&world);
 }
 
+/* After a stall one query is sent at first. The role before it is the link's own affair: were it
+ * the one command, nobody's time would be over where it is not replied to. */
+static void a_server_that_falls_silent_after_a_stall_is_a_lost_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"LLEN hang", ""}, {"ROLE", REPLICA(CONNECTED), .connection = 1},
+                       {"ROLE", REPLICA(CONNECTED), .connection = 2, .times = 1}, {"ROLE", ""},
+                       {"LLEN", ":3\r\n"}),
+                PAIRS("hang", "a"));
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "no answer in time"));
+    assert_false(test_feed_task(world.feed, 1)->ended);
+    world_stop(&world);
+}
+
 /* As if the role had been read so long ago. */
 static void age_role(struct world *world, int64_t ms)
 {
@@ -911,6 +929,7 @@ int main(void)
         cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query),
+        cmocka_unit_test(a_server_that_falls_silent_after_a_stall_is_a_lost_connection),
         cmocka_unit_test(a_master_that_is_made_a_replica_is_noticed),
         cmocka_unit_test(a_busy_master_whose_role_is_read_again_is_waited_for),
         cmocka_unit_test(of_a_master_the_role_is_read_once),
