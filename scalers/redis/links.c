@@ -143,11 +143,12 @@ void redis_links_abandon_tasks(struct redis_links *links)
     links->waiting = links->waiting_isolated = links->waiting_imports = (struct redis_waiting){0};
 }
 
-static void return_oldest(struct redis_links *links, const struct redis_link *link)
+/* Its tasks, if there is a command. */
+static void isolate(struct redis_links *links, struct redis_command *command)
 {
-    if (link->commands == NULL)
+    if (command == NULL)
         return;
-    for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;) {
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL;) {
         note_key(links, task, true);
         task_return(task, true);
     }
@@ -229,7 +230,7 @@ static bool may_go_on(struct redis_links *links)
         return true;
     links->is_resending = true;
     if (others_wait(links))
-        return_oldest(links, link);
+        isolate(links, link->commands);
     return true;
 }
 
@@ -403,11 +404,13 @@ static bool no_answer(const struct redis_links *links, struct error *error)
     return error_unavailable(error, "Redis at %s: no answer in time", links->server->address);
 }
 
-/* The oldest command holds up the others, or its time is over, and the server works. */
+/* The oldest command holds up the others, or its time is over, and the server works. Where it is
+ * one of the link itself, the tasks behind it end: there must be fewer each time. */
 static void stop_waiting(struct redis_links *links, int64_t now_ms)
 {
-    time_out(links->shared, links->shared->commands, now_ms);
-    return_oldest(links, links->shared);
+    struct redis_command *oldest = oldest_with_tasks(links->shared);
+    time_out(links->shared, oldest, now_ms);
+    isolate(links, oldest);
     links->stalled_ms = now_ms;
     replace_shared(links);
 }

@@ -797,6 +797,26 @@ static void a_server_that_falls_silent_after_a_stall_is_a_lost_connection(void *
     world_stop(&world);
 }
 
+/* The first one on each connection is. Else the query would be sent again and again. */
+static void a_role_that_is_not_replied_to_costs_a_query_one_connection(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"ROLE", REPLICA(CONNECTED), .connection = 1, .times = 1},
+                       {"ROLE", REPLICA(CONNECTED), .connection = 2, .times = 1},
+                       {"ROLE", REPLICA(CONNECTED), .connection = 3, .times = 1},
+                       {"ROLE", REPLICA(CONNECTED), .connection = 4, .times = 1}, {"ROLE", ""},
+                       {"LLEN", ":3\r\n"}),
+                PAIRS("a"));
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 3);
+    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1); /* isolated */
+    assert_in_range(redis_peer_connections(&world.peer), 3, 4);
+    world_stop(&world);
+}
+
 /* As if the role had been read so long ago. */
 static void age_role(struct world *world, int64_t ms)
 {
@@ -930,6 +950,7 @@ int main(void)
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query),
         cmocka_unit_test(a_server_that_falls_silent_after_a_stall_is_a_lost_connection),
+        cmocka_unit_test(a_role_that_is_not_replied_to_costs_a_query_one_connection),
         cmocka_unit_test(a_master_that_is_made_a_replica_is_noticed),
         cmocka_unit_test(a_busy_master_whose_role_is_read_again_is_waited_for),
         cmocka_unit_test(of_a_master_the_role_is_read_once),
