@@ -30,7 +30,7 @@ static int64_t slow_ms(const struct redis_links *links)
 
 static void note_key(struct redis_links *links, const struct task *task, bool is_slow)
 {
-    redis_slow_keys_note(&links->slow_keys, links->requests->key_of(task), is_slow);
+    redis_slow_requests_note(&links->slow_requests, links->requests->key_of(task), is_slow);
 }
 
 static bool was_slow(struct redis_link *link, const struct redis_command *command)
@@ -103,8 +103,8 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
 
 void redis_links_add(struct redis_links *links, struct task *task)
 {
-    bool is_isolated =
-        task->isolate || redis_slow_keys_have(&links->slow_keys, links->requests->key_of(task));
+    bool is_isolated = task->isolate || redis_slow_requests_have(&links->slow_requests,
+                                                                 links->requests->key_of(task));
     redis_waiting_add(is_isolated ? &links->waiting_isolated : &links->waiting, task);
 }
 

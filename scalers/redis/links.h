@@ -43,7 +43,7 @@
 #include "redis/link/link.h"
 #include "redis/link/server.h"
 #include "redis/requests/requests.h"
-#include "redis/slow_keys.h"
+#include "redis/slow_requests.h"
 #include "redis/subscriber.h"
 #include "redis/waiting.h"
 
@@ -73,7 +73,7 @@ struct redis_links {
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
     bool was_kept_back;                    /* a task in `waiting` was not sent at once */
     bool is_resending; /* the shared link was lost, perhaps by what is in `waiting` */
-    struct redis_slow_keys slow_keys;
+    struct redis_slow_requests slow_requests;
 };
 
 void redis_links_init(struct redis_links *links, struct redis_client *client,

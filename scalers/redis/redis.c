@@ -9,8 +9,8 @@
  * Read the folder in this order: options.h; link/link.h (one connection, its replies in order; in
  * its folder what connects it), client.h (the links to one node), connect.h and sentinel.h (which
  * node), measure.h (the loop), waiting.h (what is not sent yet), requests/ (what is sent for a
- * task), links.h and slow_keys.h (who does not reply), subscriber.h (push); cluster/cluster.h (many
- * nodes).
+ * task), links.h and slow_requests.h (who does not reply), subscriber.h (push); cluster/cluster.h
+ * (many nodes).
  */
 #include "measure/scaler.h"
 

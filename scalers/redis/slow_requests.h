@@ -6,23 +6,23 @@
  *
  * Threads: that of the client.
  */
-#ifndef BACKLOG_SCALERS_REDIS_SLOW_KEYS_H
-#define BACKLOG_SCALERS_REDIS_SLOW_KEYS_H
+#ifndef BACKLOG_SCALERS_REDIS_SLOW_REQUESTS_H
+#define BACKLOG_SCALERS_REDIS_SLOW_REQUESTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REDIS_MAX_SLOW_KEYS = 64 }; /* beyond it the one that was noted first is forgotten */
+enum { REDIS_MAX_SLOW_REQUESTS = 64 }; /* beyond it the one that was noted first is forgotten */
 
 /* {0} is an empty table. */
-struct redis_slow_keys {
-    uint64_t hashes[REDIS_MAX_SLOW_KEYS];
+struct redis_slow_requests {
+    uint64_t hashes[REDIS_MAX_SLOW_REQUESTS];
     size_t count;
     size_t next; /* to be overwritten, once all are used */
 };
 
-bool redis_slow_keys_have(const struct redis_slow_keys *keys, const char *key);
-void redis_slow_keys_note(struct redis_slow_keys *keys, const char *key, bool is_slow);
+bool redis_slow_requests_have(const struct redis_slow_requests *keys, const char *key);
+void redis_slow_requests_note(struct redis_slow_requests *keys, const char *key, bool is_slow);
 
 #endif
