@@ -19,25 +19,25 @@ enum {
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
 };
 
-/* ---- slow keys ---- */
+/* ---- slow requests ---- */
 
-/* How long a key may take before it is slow, and what is behind it stalls. */
+/* How long a command may take before it is slow, and what is behind it stalls. */
 static int64_t slow_ms(const struct redis_links *links)
 {
     int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
     return usual_ms > STALL_MS ? usual_ms : STALL_MS;
 }
 
-static void note_key(struct redis_links *links, const struct task *task, bool is_slow)
+static void note(struct redis_links *links, const struct task *task, bool is_slow)
 {
-    redis_slow_requests_note(&links->slow_requests, links->requests->key_of(task), is_slow);
+    redis_slow_requests_note(&links->slow_requests, links->requests, task, is_slow);
 }
 
 static bool was_slow(struct redis_link *link, const struct redis_command *command)
 {
     struct redis_links *links = link->owner.links;
     bool is_slow = command->duration_ms >= slow_ms(links);
-    note_key(links, command->tasks, is_slow);
+    note(links, command->tasks, is_slow);
     return is_slow;
 }
 
@@ -103,8 +103,8 @@ bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms
 
 void redis_links_add(struct redis_links *links, struct task *task)
 {
-    bool is_isolated = task->isolate || redis_slow_requests_have(&links->slow_requests,
-                                                                 links->requests->key_of(task));
+    bool is_isolated =
+        task->isolate || redis_slow_requests_have(&links->slow_requests, links->requests, task);
     redis_waiting_add(is_isolated ? &links->waiting_isolated : &links->waiting, task);
 }
 
@@ -149,7 +149,7 @@ static void isolate(struct redis_links *links, struct redis_command *command)
     if (command == NULL)
         return;
     for (struct task *task; (task = redis_command_take_task(command)) != NULL;) {
-        note_key(links, task, true);
+        note(links, task, true);
         task_return(task, true);
     }
 }
@@ -163,7 +163,7 @@ static void fail_oldest(struct redis_links *links, const struct redis_link *link
         _cleanup_(memory_free) char *name = links->requests->name_of(task);
         error_copy(&named, error);
         error_prefix(&named, "%s", name);
-        note_key(links, task, true);
+        note(links, task, true);
         task_fail(task, &named);
     }
 }

@@ -1,13 +1,16 @@
 /*
- * The keys that are read on the isolated link from the start: reading one took long the last time,
- * though the engine's `isolate` is for longer ones only, or what the server replied was too large,
- * which ends the link. Of a task's own duration (last_duration_ms) the time is a part that it
- * waited behind others: by that all that were behind a slow one would be slow.
+ * What is requested on the isolated link from the start: the last time it took long, though the
+ * engine's `isolate` is for longer ones only, or the reply was too large, which ends the link. Of a
+ * task's own duration (last_duration_ms) the time is a part that it waited behind others: by that
+ * all that were behind a slow one would be slow.
  *
  * Threads: that of the client.
  */
 #ifndef BACKLOG_SCALERS_REDIS_SLOW_REQUESTS_H
 #define BACKLOG_SCALERS_REDIS_SLOW_REQUESTS_H
+
+#include "measure/task.h"
+#include "redis/requests/requests.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +25,11 @@ struct redis_slow_requests {
     size_t next; /* to be overwritten, once all are used */
 };
 
-bool redis_slow_requests_have(const struct redis_slow_requests *keys, const char *key);
-void redis_slow_requests_note(struct redis_slow_requests *keys, const char *key, bool is_slow);
+/* What is requested for the task. */
+bool redis_slow_requests_have(const struct redis_slow_requests *slow,
+                              const struct redis_requests *requests, const struct task *task);
+void redis_slow_requests_note(struct redis_slow_requests *slow,
+                              const struct redis_requests *requests, const struct task *task,
+                              bool is_slow);
 
 #endif

@@ -1,5 +1,6 @@
 #include "redis/requests/lists.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "redis/cluster/slots.h"
@@ -66,6 +67,19 @@ static const char *key_of(const struct task *task)
 {
     const struct redis_list_query *query = task->query;
     return query->library == REDIS_NO_LIBRARY ? keys_of(query).names[0] : redis_queue_route(query);
+}
+
+static uint64_t hash_of(const struct task *task)
+{
+    const struct redis_list_query *query = task->query;
+    struct list_keys keys = keys_of(query);
+    struct hash hash;
+    hash_begin(&hash);
+    for (size_t i = 0; i < keys.count; i++)
+        hash_add(&hash, keys.names[i], strlen(keys.names[i]));
+    if (query->library != REDIS_NO_LIBRARY)
+        redis_queue_add_hash(query, &hash);
+    return hash_end(&hash);
 }
 
 static char *name_of(const struct task *task)
@@ -225,7 +239,7 @@ static size_t send_tasks(struct redis_client *client, struct redis_link *link, s
     return sent;
 }
 
-static const struct redis_requests requests = {send_tasks, key_of, name_of};
+static const struct redis_requests requests = {send_tasks, key_of, hash_of, name_of};
 
 bool redis_lists_measure(void *client, struct feed *feed, struct error *error)
 {

@@ -121,6 +121,15 @@ const char *redis_queue_route(const struct redis_list_query *query)
     return is_in_prefix ? query->prefix : query->queue_name;
 }
 
+void redis_queue_add_hash(const struct redis_list_query *query, struct hash *hash)
+{
+    const char *prefix = query->prefix == NULL ? "" : query->prefix;
+    const char *library = redis_library_names[query->library];
+    hash_add(hash, library, strlen(library));
+    hash_add(hash, prefix, strlen(prefix));
+    hash_add(hash, query->queue_name, strlen(query->queue_name));
+}
+
 void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes)
 {
     if (query->queue_name == NULL)

@@ -9,6 +9,7 @@
 #define BACKLOG_SCALERS_REDIS_REQUESTS_QUEUE_H
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "redis/client.h"
 #include "redis/options.h"
 
@@ -22,6 +23,9 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
 
 /* A text in the slot of all keys, where there is no such mistake. */
 const char *redis_queue_route(const struct redis_list_query *query);
+
+/* What its keys are named by. */
+void redis_queue_add_hash(const struct redis_list_query *query, struct hash *hash);
 
 /* The memory of a subscription to its keys. */
 size_t redis_queue_subscription_bytes(const struct redis_list_query *query);

@@ -10,6 +10,7 @@
 #include "measure/task.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct redis_client;
 struct redis_link;
@@ -23,6 +24,9 @@ struct redis_requests {
 
     /* The key that a task reads, or one of them: its slot is that of all. */
     const char *(*key_of)(const struct task *task);
+
+    /* Of what is requested for a task: the same where the same commands are sent. */
+    uint64_t (*hash_of)(const struct task *task);
 
     /* What a task measures, for an error: key "jobs". The caller frees it. */
     char *(*name_of)(const struct task *task);

@@ -40,6 +40,23 @@ static const char *stream_of(const struct task *task)
     return query->stream;
 }
 
+/* XINFO GROUPS is one command for all groups. */
+static uint64_t hash_of(const struct task *task)
+{
+    static const char *const commands[] = {[REDIS_STREAM_LENGTH] = "XLEN",
+                                           [REDIS_STREAM_PENDING] = "XPENDING",
+                                           [REDIS_STREAM_LAG] = "XINFO"};
+    const struct redis_stream_query *query = task->query;
+    enum redis_stream_mode mode = redis_stream_mode(query);
+    struct hash hash;
+    hash_begin(&hash);
+    hash_add(&hash, commands[mode], strlen(commands[mode]));
+    hash_add(&hash, query->stream, strlen(query->stream));
+    if (mode == REDIS_STREAM_PENDING)
+        hash_add(&hash, query->consumer_group, strlen(query->consumer_group));
+    return hash_end(&hash);
+}
+
 static void on_length(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
@@ -350,7 +367,7 @@ static size_t send_tasks(struct redis_client *client, struct redis_link *link, s
     return sent < others ? sent : sent + read_groups(client, link, &tasks[others], count - others);
 }
 
-static const struct redis_requests requests = {send_tasks, stream_of, name_of};
+static const struct redis_requests requests = {send_tasks, stream_of, hash_of, name_of};
 
 bool redis_streams_measure(void *client, struct feed *feed, struct error *error)
 {

@@ -323,6 +323,38 @@ static void a_key_that_was_slow_delays_no_other_again(void **state)
     world_stop(&world);
 }
 
+/* Both are routed by their first key. */
+static void of_two_queries_of_a_key_the_quick_one_is_not_isolated(void **state)
+{
+    enum { SLOW_MS = 500 };
+    static const char *const keys[] = {"a,slow", "a,b"};
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"LLEN first", ":3\r\n"}, {"LLEN slow", "+QUEUED\r\n", .wait_ms = SLOW_MS},
+                       {"LLEN", "+QUEUED\r\n"}, {"EXEC", "*2\r\n:3\r\n:4\r\n"}),
+                PAIRS("first"));
+    for (size_t i = 0; i < 2; i++) {
+        struct trigger *trigger = &world.triggers[world.count++];
+        *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "keys", keys[i]));
+        assert_true(trigger->good);
+        test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    }
+    test_feed_set_timeout(world.feed, LONG_MS);
+    for (int round = 1; round <= 3; round++) {
+        struct test_task *slow = test_feed_task(world.feed, 1);
+        test_feed_again(world.feed);
+        slow->task.isolate = false;
+        slow->given = 0;
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(world.feed, 1, 7);
+        assert_waiting(world.feed, 2, 7);
+        assert_int_equal(slow->order, 3);
+    }
+    world_stop(&world);
+}
+
 /* As soon as it is quick, it is read with the others. */
 static void a_key_that_was_slow_once_is_read_with_the_others_again(void **state)
 {
@@ -930,6 +962,7 @@ int main(void)
         cmocka_unit_test(a_reply_that_is_too_large_fails_its_query_alone),
         cmocka_unit_test(a_reply_that_is_too_large_costs_other_queries_nothing_again),
         cmocka_unit_test(a_key_that_was_slow_delays_no_other_again),
+        cmocka_unit_test(of_two_queries_of_a_key_the_quick_one_is_not_isolated),
         cmocka_unit_test(a_key_that_was_slow_once_is_read_with_the_others_again),
         cmocka_unit_test(a_server_that_answers_and_hangs_up_is_not_connected_to_all_the_time),
         cmocka_unit_test(nor_is_it_for_an_isolated_query),
