@@ -567,6 +567,21 @@ static void leave_former_peer(struct redis_links *links)
         close_isolated(links);
 }
 
+static void resume(struct redis_link *link, int64_t now_ms)
+{
+    if (link == NULL || link->state != REDIS_LINK_READY || link->commands == NULL)
+        return;
+    link->progress_ms = now_ms;
+    link->was_idle = false; /* nor is the time until the reply that of a round trip */
+}
+
+void redis_links_resume(struct redis_links *links, int64_t now_ms)
+{
+    resume(links->shared, now_ms);
+    resume(links->isolated, now_ms);
+    resume(links->stalled, now_ms);
+}
+
 bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
                        struct error *error)
 {

@@ -80,6 +80,9 @@ void redis_links_init(struct redis_links *links, struct redis_client *client,
                       struct redis_server *server, struct redis_subscriber *subscriber);
 void redis_links_done(struct redis_links *links); /* their tasks have been taken */
 
+/* Before it measures again: nobody was here to read what has been received meanwhile. */
+void redis_links_resume(struct redis_links *links, int64_t now_ms);
+
 /* Opens the shared link. */
 bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, struct error *error);
 

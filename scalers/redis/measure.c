@@ -333,6 +333,9 @@ static void take_over_all(struct measuring *measuring)
 static bool measure_until_idle(struct measuring *measuring, struct feed *feed, struct error *error)
 {
     bool is_usable = true;
+    struct redis_client *client;
+    DL_FOREACH(clients_of(measuring), client)
+        redis_links_resume(&client->links, clock_now_ms());
     while (is_usable && !feed_is_stopping(feed)) {
         serve_feed(measuring, feed);
         take_over_all(measuring);
@@ -340,7 +343,6 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
             break;
         is_usable = send_all(measuring, error) && poll_links(measuring, feed, error);
     }
-    struct redis_client *client;
     DL_FOREACH(clients_of(measuring), client)
         redis_links_abandon_tasks(&client->links);
     if (measuring->cluster != NULL)

@@ -579,6 +579,32 @@ static void subscriptions_of_a_connection_that_is_gone_are_lost(void **state)
     }
 }
 
+/* The last subscription ends before the reply to the ping, and nothing is measured for minutes. */
+static void a_ping_whose_reply_nobody_was_here_to_read_fails_no_query(void **state)
+{
+    enum { IDLE_MS = 10 * 1000, SHORT_MS = 50, PONG_MS = 200, PAUSE_MS = 60 * 1000 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT(SUBSCRIBABLE, {"PING", "+PONG\r\n", .times = 2},
+                       {"PING", "+PONG\r\n", .wait_ms = PONG_MS}, {"LLEN", ":0\r\n"}),
+                PAIRS("jobs"));
+    subscribe(&world, 0);
+    struct redis_link *shared = ((struct redis_client *)world.client)->links.shared;
+    age_shared(&world, IDLE_MS);
+    test_feed_stay(world.feed, SHORT_MS);
+    world_run(&world);
+    test_feed_unsubscribe(world.feed, 1);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    shared->progress_ms -= PAUSE_MS;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended(world.feed, 0, TASK_ANSWERED);
+    assert_int_equal(world.lost, 0);
+    world_stop(&world);
+}
+
 /* Where it is read, on a connection of its own. */
 static void a_query_that_is_isolated_is_subscribed_to(void **state)
 {
@@ -972,6 +998,7 @@ int main(void)
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
         cmocka_unit_test(subscriptions_outlive_a_stall),
         cmocka_unit_test(subscriptions_of_a_connection_that_is_gone_are_lost),
+        cmocka_unit_test(a_ping_whose_reply_nobody_was_here_to_read_fails_no_query),
         cmocka_unit_test(a_query_that_is_isolated_is_subscribed_to),
         cmocka_unit_test(subscriptions_of_a_connection_that_the_server_closes_are_lost),
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
