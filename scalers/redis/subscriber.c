@@ -116,17 +116,13 @@ static void on_tracking(struct redis_link *link, struct redis_command *command,
 {
     (void)command;
     struct redis_subscriber *subscriber = link->owner.subscriber;
-    if (!is_tracked(subscriber, link))
-        return;
-    link->is_tracking_confirmed = true;
-    if (reply->type == REDIS_REPLY_ERROR)
+    if (is_tracked(subscriber, link) && reply->type == REDIS_REPLY_ERROR)
         refuse_all(subscriber, reply->str);
 }
 
 static void track(struct redis_subscriber *subscriber, struct redis_link *link)
 {
     link->tracked_for = subscriber->link->number;
-    link->is_tracking_confirmed = false;
     redis_link_send(
         link, &(struct redis_request){
                   {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
@@ -218,12 +214,21 @@ struct redis_command *redis_subscriber_read(struct redis_subscriber *subscriber,
                                       tasks, count);
 }
 
-/* A link that is lost before CLIENT TRACKING is replied to may be lost because of it: that is not
- * sent on the next one for a while. */
+/* No query before it has a reply to come. */
+static bool is_tracking_next(const struct redis_link *link)
+{
+    const struct redis_command *command = link->commands;
+    while (command != NULL && !command->is_for_tasks && command->on_reply != on_tracking)
+        command = command->next;
+    return command != NULL && command->on_reply == on_tracking;
+}
+
+/* A link that is lost while CLIENT TRACKING is to be replied to next may be lost because of it:
+ * that is not sent on the next one for a while. */
 void redis_subscriber_forget_link(struct redis_subscriber *subscriber,
                                   const struct redis_link *link)
 {
-    if (is_tracked(subscriber, link) && !link->is_tracking_confirmed)
+    if (is_tracked(subscriber, link) && is_tracking_next(link))
         refuse_all(subscriber, "no reply to CLIENT TRACKING");
     else
         redis_subscriptions_lose_link(&subscriber->subscriptions, link);

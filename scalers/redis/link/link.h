@@ -144,7 +144,6 @@ struct redis_link {
 
     /* subscriber.c writes. */
     uint64_t tracked_for; /* changes of what is read are reported to that link of it; 0: to none */
-    bool is_tracking_confirmed;
     size_t subscriptions; /* subscriptions.c writes: those that end with the link */
 
     /* measure.c writes, and link.c for a handler: from now on ASKING comes before each request. */

@@ -550,6 +550,33 @@ static void subscriptions_outlive_a_stall(void **state)
     world_stop(&world);
 }
 
+/* Measures both keys for a moment only. */
+static void begin_to_measure(struct world *world, int64_t ms)
+{
+    struct test_feed *feed = test_feed_new(&scaler_redis);
+    for (size_t i = 0; i < world->count; i++)
+        test_feed_add(feed, world->triggers[i].options.query,
+                      test_feed_task(world->feed, i)->task.notifier);
+    test_feed_run(feed, world->client, ms, &world->error);
+    test_feed_free(feed);
+}
+
+/* CLIENT TRACKING is sent behind a query that hangs, and has no reply when the connection that
+ * stalled is closed: it was not refused. */
+static void a_stall_before_subscribing_leaves_the_server_subscribable(void **state)
+{
+    enum { MOMENT_MS = 100 };
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN hang", "", .times = 1}, {"LLEN", ":0\r\n"}),
+                PAIRS("hang", "jobs"));
+    test_feed_task(world.feed, 1)->task.notifier = (struct notifier){on_notify, &world, 2, on_lose};
+    begin_to_measure(&world, MOMENT_MS); /* the subscriber connects */
+    subscribe(&world, 1);
+    assert_int_equal(world.lost, 0);
+    world_stop(&world);
+}
+
 /* As if nothing had been received for so long on the connection that measures. */
 static void age_shared(struct world *world, int64_t ms)
 {
@@ -997,6 +1024,7 @@ int main(void)
         cmocka_unit_test(a_notification_arrives_while_another_query_hangs),
         cmocka_unit_test(subscriptions_are_lost_when_the_connection_is_replaced),
         cmocka_unit_test(subscriptions_outlive_a_stall),
+        cmocka_unit_test(a_stall_before_subscribing_leaves_the_server_subscribable),
         cmocka_unit_test(subscriptions_of_a_connection_that_is_gone_are_lost),
         cmocka_unit_test(a_ping_whose_reply_nobody_was_here_to_read_fails_no_query),
         cmocka_unit_test(a_query_that_is_isolated_is_subscribed_to),
