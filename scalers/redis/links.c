@@ -393,6 +393,7 @@ static void replace_shared(struct redis_links *links)
     links->was_kept_back = true;
     close_link(links, &links->stalled);
     links->stalled = TAKE(links->shared);
+    links->stalled->owner.reply_limit.max_ms = 0; /* nobody waits for what it still replies */
     links->shared = TAKE(links->standby);
     links->shared_reopening.opened_ms = links->standby_reopening.opened_ms;
     links->shared->owner.measures_round_trips = true;

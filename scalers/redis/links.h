@@ -10,9 +10,9 @@
  * than usual, while another link, the standby, gets replies to what it sent later: the server
  * works, so it is this command. Its tasks are isolated; what is behind is sent again on the
  * standby, which takes the place of the shared link. The one that stalled stays open where there
- * are subscriptions to what was read on it, unless there is no reply even late. A server that
- * replies to nobody is not a stall: all wait, until the deadline of the oldest command says that
- * the connection is lost.
+ * are subscriptions to what was read on it, until the next stall, unless there is no reply even
+ * late. A server that replies to nobody is not a stall: all wait, until the deadline of the oldest
+ * command says that the connection is lost.
  *
  * Where the server has not replied to the set-up of the isolated link, a shared link that is idle
  * is closed, too, since nobody else would notice that it is gone: the next link goes to whom the
