@@ -42,19 +42,27 @@ bool redis_client_has_failed(struct redis_client *client)
     return error_is_set(&client->failure);
 }
 
-void redis_client_add(struct redis_client *client, struct task *task)
-{
-    if (!redis_client_has_failed(client)) {
-        redis_links_add(&client->links, task);
-        return;
-    }
-    client->wanted_ms = clock_now_ms();
-    task_fail(task, &client->failure);
-}
-
 static bool is_wanted(const struct redis_client *client, int64_t now_ms)
 {
     return now_ms < client->wanted_ms + WANTED_MS;
+}
+
+bool redis_client_is_reconnecting(const struct redis_client *client)
+{
+    const struct redis_link *shared = client->links.shared;
+    return error_is_set(&client->failure) &&
+           (shared == NULL ? is_wanted(client, clock_now_ms()) : shared->state != REDIS_LINK_READY);
+}
+
+void redis_client_add(struct redis_client *client, struct task *task)
+{
+    if (redis_client_is_reconnecting(client)) {
+        client->wanted_ms = clock_now_ms();
+        task_fail(task, &client->failure);
+        return;
+    }
+    error_done(&client->failure); /* of long ago: nobody has tried since then */
+    redis_links_add(&client->links, task);
 }
 
 bool redis_client_retry(struct redis_client *client, int64_t now_ms, int64_t *next_ms,
@@ -66,11 +74,4 @@ bool redis_client_retry(struct redis_client *client, int64_t now_ms, int64_t *ne
     bool may_open = redis_links_may_open_shared(links, now_ms);
     *next_ms = clock_earlier(*next_ms, may_open ? now_ms : links->shared_reopening.at_ms);
     return !may_open || redis_links_open_shared(links, now_ms + REDIS_CONNECT_MS, error);
-}
-
-bool redis_client_is_reconnecting(const struct redis_client *client)
-{
-    const struct redis_link *shared = client->links.shared;
-    return error_is_set(&client->failure) &&
-           (shared == NULL ? is_wanted(client, clock_now_ms()) : shared->state != REDIS_LINK_READY);
 }

@@ -60,7 +60,7 @@ void redis_client_fail(struct redis_client *client, struct error *error);
 /* True: it has failed, and still cannot be used. */
 bool redis_client_has_failed(struct redis_client *client);
 
-/* The task waits for a link, or fails. */
+/* The task waits for a link, or fails where one is being tried again. */
 void redis_client_add(struct redis_client *client, struct task *task);
 
 /* Connects where it is time, or lowers *next_ms to when it is. False: it failed. */

@@ -325,6 +325,28 @@ static void a_node_that_hung_up_is_connected_to_before_it_is_needed(void **state
     world_stop(&world);
 }
 
+/* Nobody has tried to connect to it again, as nobody wanted it. */
+static void a_node_that_failed_long_ago_is_connected_to_again(void **state)
+{
+    enum { LONG_AGO_MS = 120 * 1000 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 1, 0);
+    add_line(&world, 1, LINE("CLIENT SETNAME", NULL, .times = 1));
+    add_line(&world, 1, LINE("LLEN", ":3\r\n"));
+    add_slots(&world, 1, 1, 0);
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
+    ((struct redis_cluster *)world.client)->clients->wanted_ms -= LONG_AGO_MS;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 3);
+    world_stop(&world);
+}
+
 /* The engine takes a task that fails for an answer: only the client finds that the node is gone. */
 static void a_key_that_was_slow_is_read_at_the_successor_of_its_node(void **state)
 {
@@ -371,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
+        cmocka_unit_test(a_node_that_failed_long_ago_is_connected_to_again),
         cmocka_unit_test(a_key_that_was_slow_is_read_at_the_successor_of_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
