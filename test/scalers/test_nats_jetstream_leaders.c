@@ -134,6 +134,7 @@ static void the_zero_of_a_new_leader_is_requested_again(void **state)
     nats_world_run(&world);
     assert_waiting(world.feed, 0, 6);
     assert_in_range(clock_now_ms() - start_ms, NEW_LEADER_MS, LONG_MS);
+    assert_int_equal(test_feed_task(world.feed, 0)->started, 1); /* the reading is of then */
     assert_int_equal(test_feed_task(world.feed, 1)->order, 1);
 
     test_feed_set_timeout(world.feed, SHORT_MS);

@@ -413,6 +413,7 @@ natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms)
     DL_APPEND(connection->requests, request);
     request->state = NATS_REQUEST_SENT;
     request->sent_ms = now_ms;
+    task_started(request->task);
     return status;
 }
 
