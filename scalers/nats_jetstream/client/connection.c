@@ -398,6 +398,9 @@ void nats_request_free(struct nats_request *request)
 void nats_request_delay(struct nats_request *request, int64_t send_again_ms)
 {
     struct nats_client_connection *connection = request->connection;
+    if (!request->was_delayed)
+        request->task->deadline_ms = send_again_ms + request->task->timeout_ms;
+    request->was_delayed = true;
     request->state = NATS_REQUEST_SEND_AGAIN;
     request->send_again_ms = send_again_ms;
     connection->next_due_ms = clock_earlier(connection->next_due_ms, send_again_ms);

@@ -35,8 +35,9 @@ struct nats_request {
     struct task *task; /* its data is this request */
     int64_t sent_ms;
     enum nats_request_state state;
-    struct reading reading;           /* UNSETTLED */
-    int64_t send_again_ms;            /* SEND_AGAIN */
+    struct reading reading; /* UNSETTLED */
+    int64_t send_again_ms;  /* SEND_AGAIN */
+    bool was_delayed;
     struct nats_request *prev, *next; /* utlist, in the order of sending */
     UT_hash_handle hh;                /* by number */
     char subject[];
@@ -74,7 +75,8 @@ natsStatus nats_client_connection_send_task(struct nats_client_connection *conne
 void nats_request_free(struct nats_request *request);
 void nats_client_connection_abandon(struct nats_client_connection *connection);
 
-/* Later, when the time comes; and then. */
+/* Later, when the time comes; and then. The first delay takes nothing of the task's time: that may
+ * be shorter. */
 void nats_request_delay(struct nats_request *request, int64_t send_again_ms);
 natsStatus nats_request_send_again(struct nats_request *request, int64_t now_ms);
 
