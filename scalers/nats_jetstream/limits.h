@@ -12,6 +12,10 @@ enum {
     NATS_MAX_TASKS = 500,
     NATS_MAX_ISOLATED = NATS_MAX_TASKS / 4, /* such as of consumers without a leader */
     NATS_MAX_CONFIGS = 100,                 /* besides the tasks: configs.h */
+    /* Besides these, tasks that wait for half a second to be sent again (leaders.h): the server has
+     * nothing of theirs. For a moment a new client may get the places that a lost one had, and two
+     * pods must not reach 10,000. */
+    NATS_MAX_DELAYED = 4000,
 };
 
 /* What servers and their users choose. */

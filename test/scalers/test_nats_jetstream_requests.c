@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
+#include "measure/task_internal.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
@@ -103,7 +104,9 @@ static void each_of_many_refusals_ends_its_own_request(void **state)
     free_many(queries, MANY);
 }
 
-/* At 10,000 that wait, a server drops those of all clients. */
+#define EMPTY "{\"num_pending\":0,\"num_ack_pending\":0,\"cluster\":{\"leader\":\"nats-1\"}}"
+
+/* At 10,000 that wait, a server drops those of all clients. Some are sent again (leaders.h). */
 static void requests_in_flight_are_few(void **state)
 {
     enum { MANY = 2500, SHORT_MS = 1500 };
@@ -115,6 +118,7 @@ static void requests_in_flight_are_few(void **state)
     } rows[] = {
         {{{"", NULL}}, 0, NATS_MAX_TASKS},
         {{{".workers", DEFAULTS}, {"", NULL}}, 1, NATS_MAX_CONFIGS},
+        {{{".workers", EMPTY, .times = NATS_MAX_TASKS + 300}, {"", NULL}}, 1, NATS_MAX_TASKS},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct nats_world world;
@@ -128,6 +132,41 @@ static void requests_in_flight_are_few(void **state)
         nats_world_stop(&world);
         free_many(queries, MANY);
     }
+}
+
+static struct feed_hooks original;
+static size_t most_isolated;
+
+static void note_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+{
+    most_isolated = isolated > most_isolated ? isolated : most_isolated;
+    original.set_max_tasks(feed, max_tasks, isolated);
+}
+
+/* All are replied to once, and may be sent again; the last needs a place of one of them. */
+static void a_request_in_doubt_keeps_no_place(void **state)
+{
+    enum { SHORT_MS = 1500 };
+    (void)state;
+    struct nats_world world;
+    nats_world_start(
+        &world, SCRIPT({".workers", EMPTY, .times = NATS_MAX_TASKS}, {OF("nobody"), INFO("1")}),
+        PAIRS("workers"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    struct nats_query *queries = add_many(&world, NATS_MAX_TASKS - 1);
+    nats_world_add_task(&world, "activationLagThreshold", "0");
+    test_feed_task(world.feed, 0)->task.isolate = true;
+    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
+    original = *feed->hooks;
+    struct feed_hooks hooks = original;
+    hooks.set_max_tasks = note_max_tasks;
+    feed->hooks = &hooks;
+    most_isolated = 0;
+    world.usable = test_feed_run(world.feed, world.client, SHORT_MS, &world.error);
+    assert_waiting(world.feed, NATS_MAX_TASKS, 1);
+    assert_int_equal(most_isolated, NATS_MAX_ISOLATED + 1);
+    nats_world_stop(&world);
+    free_many(queries, NATS_MAX_TASKS - 1);
 }
 
 static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
@@ -283,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
         cmocka_unit_test(requests_in_flight_are_few),
+        cmocka_unit_test(a_request_in_doubt_keeps_no_place),
         cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
         cmocka_unit_test(a_request_that_hangs_gives_up_its_place),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),

@@ -9,10 +9,12 @@
 #include "nats_jetstream/client/subscriber.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/leaders.h"
+#include "nats_jetstream/limits.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 /* After so many requests the replies that are there are taken, so that they do not pile up. */
@@ -24,6 +26,9 @@ struct nats_client {
     struct nats_configs *configs;
     struct nats_leaders leaders;
     bool has_unsettled; /* requests whose reply has defaults, of which more is known now */
+    bool has_due;       /* requests that are to be sent again, and have no place */
+    size_t max_tasks;   /* as the feed knows them; 0: it does not */
+    size_t max_isolated;
 };
 
 struct nats_client *nats_client_connect(const struct nats_connection_options *options,
@@ -74,6 +79,17 @@ static void time_out(struct nats_client *client, struct nats_request *request)
         task_time_out(task);
 }
 
+static size_t at_server(const struct nats_client_connection *connection)
+{
+    return connection == NULL ? 0 : HASH_COUNT(connection->by_number) - connection->delayed;
+}
+
+static bool has_place(const struct nats_client *client)
+{
+    return at_server(client->connection) + at_server(client->subscriber.connection) <
+           NATS_MAX_TASKS;
+}
+
 /* Returns when to look again: at once where a task has ended, since the feed may have another then.
  */
 static int64_t handle_due(struct nats_client *client, struct nats_client_connection *connection,
@@ -90,15 +106,18 @@ static int64_t handle_due(struct nats_client *client, struct nats_client_connect
             time_out(client, request);
             has_ended = true;
         } else {
-            if (request->state == NATS_REQUEST_SEND_AGAIN && now_ms >= request->send_again_ms)
-                nats_request_send_again(request, now_ms); /* fails where it is closed: found soon */
-            next_ms = clock_earlier(next_ms, request->task->deadline_ms);
-            if (request->state == NATS_REQUEST_SEND_AGAIN)
+            bool is_delayed = request->state == NATS_REQUEST_SEND_AGAIN;
+            if (is_delayed && now_ms < request->send_again_ms)
                 next_ms = clock_earlier(next_ms, request->send_again_ms);
+            else if (is_delayed && has_place(client))
+                nats_request_send_again(request, now_ms); /* fails where it is closed: found soon */
+            else if (is_delayed)
+                client->has_due = true;
+            next_ms = clock_earlier(next_ms, request->task->deadline_ms);
         }
         request = following;
     }
-    connection->next_due_ms = next_ms;
+    connection->next_due_ms = client->has_due ? now_ms : next_ms; /* a reply makes a place */
     return has_ended ? now_ms : next_ms;
 }
 
@@ -428,13 +447,35 @@ static void wait_for_events(const struct nats_client *client, struct feed *feed,
     feed_wait(feed, descriptors, count, until_ms);
 }
 
+/* Requests that are delayed are not at the server: others may have their places, until they are to
+ * be sent again. */
+static void set_max_tasks(struct nats_client *client, struct feed *feed)
+{
+    const struct nats_client_connection *subscribers = client->subscriber.connection;
+    size_t delayed = client->connection->delayed;
+    size_t isolated = client->connection->delayed_isolated;
+    if (subscribers != NULL) {
+        delayed += subscribers->delayed;
+        isolated += subscribers->delayed_isolated;
+    }
+    size_t max_tasks = NATS_MAX_TASKS + (client->has_due ? 0 : MIN(delayed, NATS_MAX_DELAYED));
+    size_t max_isolated = NATS_MAX_ISOLATED + MIN(isolated, NATS_MAX_DELAYED);
+    if (max_tasks == client->max_tasks && max_isolated == client->max_isolated)
+        return;
+    client->max_tasks = max_tasks;
+    client->max_isolated = max_isolated;
+    feed_set_max_tasks(feed, max_tasks, max_isolated);
+}
+
 /* Takes what there is before anything counts as late, and waits. */
 static natsStatus turn(struct nats_client *client, struct feed *feed)
 {
     int64_t next_ms = CLOCK_NEVER;
+    client->has_due = false;
     take_all_events(client);
     check_subscriber(client, &next_ms);
     natsStatus status = check_measuring(client, &next_ms);
+    set_max_tasks(client, feed);
     if (status == NATS_OK && has_work(client))
         wait_for_events(client, feed, next_ms);
     return status;
@@ -443,6 +484,9 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
 bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
 {
     natsStatus status = NATS_OK;
+    client->max_tasks = 0;
+    client->has_due = false;
+    set_max_tasks(client, feed);
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         end_subscriptions(client, feed);
         return_cancelled(feed);

@@ -52,6 +52,8 @@ struct nats_client_connection {
     uint64_t last_number;
     struct nats_request *requests;  /* utlist: the oldest first */
     struct nats_request *by_number; /* the same */
+    size_t delayed;                 /* of them: SEND_AGAIN */
+    size_t delayed_isolated;        /* of these: of isolated tasks */
     int64_t next_due_ms;            /* no request times out, or is sent again, before it */
     int64_t received_ms;            /* the last message, or reply to a ping */
     int64_t round_trip_ms;          /* when it was made */
