@@ -59,8 +59,9 @@ static const char account[] =
                                                                              "0") "]}]}]}";
 
 #define LISTED(leader, pending, unacknowledged, others)                                            \
-    "{\"meta_cluster\":{\"cluster_size\":3},\"account_details\":[{\"name\":\"shop\",\"id\":"       \
-    "\"shop\","                                                                                    \
+    LISTED_IN("\"cluster_size\":3", leader, pending, unacknowledged, others)
+#define LISTED_IN(cluster, leader, pending, unacknowledged, others)                                \
+    "{\"meta_cluster\":{" cluster "},\"account_details\":[{\"name\":\"shop\",\"id\":\"shop\","     \
     "\"stream_detail\":[{\"name\":\"orders\",\"consumer_detail\":[{\"name\":\"a\","                \
     "\"num_pending\":" pending ",\"num_ack_pending\":" unacknowledged                              \
     ",\"cluster\":{\"leader\":\"" leader "\",\"replicas\":[{\"name\":\"" others "\"}]}}]}]}]}"
@@ -446,6 +447,44 @@ static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
     }
 }
 
+/* It has a consumer of the same name, or none. The next one leads it. */
+static void a_server_of_another_cluster_or_of_none_is_not_believed(void **state)
+{
+    (void)state;
+    static const char *const here[] = {LISTED("nats-2", "5", "0", "nats-2"), NULL};
+    static const char *const there[] = {LISTED("nats-2", "7", "0", "nats-1"), NULL};
+    static const char *const others[][2] = {
+        {account},
+        {"{\"account_details\":[]}"},
+        {LISTED_IN("\"name\":\"other\",\"cluster_size\":3", "nats-2", "9", "0", "nats-1")},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        struct world world;
+        struct port other;
+        struct port node;
+        world_start(&world);
+        int number = atoi(strchr(world.port.address, ':') + 1);
+        port_start(&other, "127.0.0.2", number);
+        port_start(&node, "127.0.0.3", number);
+        world.port.listed = here;
+        world.port.nodes = ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\"");
+        other.listed = others[i];
+        node.listed = there;
+        world_run(&world);
+        assert_true(world.usable);
+        assert_waiting(world.feed, 0, 7);
+
+        world.port.nodes = ADVERTISED("\"127.0.0.2:4222\"");
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "is not in the cluster of");
+        world_stop(&world);
+        port_stop(&other);
+        port_stop(&node);
+    }
+}
+
 static void without_other_nodes_a_consumer_that_is_led_elsewhere_is_an_error(void **state)
 {
     (void)state;
@@ -494,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
         cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
         cmocka_unit_test(a_consumer_is_counted_by_the_node_that_leads_it),
+        cmocka_unit_test(a_server_of_another_cluster_or_of_none_is_not_believed),
         cmocka_unit_test(with_a_user_no_other_node_is_asked),
         cmocka_unit_test(without_other_nodes_a_consumer_that_is_led_elsewhere_is_an_error),
     };

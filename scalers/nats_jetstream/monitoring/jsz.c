@@ -156,10 +156,12 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
             error, "%s: unexpected reply, not JSON: is that a monitoring port?", server);
     if (json_text_begins_with(json_text_member(answer, "disabled"), 't'))
         return error_unavailable(error, "%s: JetStream is disabled on this server", server);
-    _cleanup_(json_done) json_t *size =
-        small_member(json_text_member(answer, "meta_cluster"), "cluster_size");
+    struct json_text cluster = json_text_member(answer, "meta_cluster");
+    _cleanup_(json_done) json_t *size = small_member(cluster, "cluster_size");
+    _cleanup_(json_done) json_t *name = small_member(cluster, "name");
     struct json_text found;
     jsz->is_clustered = json_number_value(size) > 1;
+    jsz->cluster = text_copy(json_string_value(name));
     size_t accounts = find_account(answer, account, &found);
     if (accounts > 1)
         return error_unavailable(error, "%s has %zu accounts of the name \"%s\": set accountID",
@@ -176,6 +178,7 @@ bool nats_jsz_init(struct nats_jsz *jsz, struct json_text answer,
 void nats_jsz_done(struct nats_jsz *jsz)
 {
     free(jsz->entries);
+    free(jsz->cluster);
 }
 
 static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "

@@ -30,6 +30,7 @@ struct nats_jsz {
     const char *server; /* "NATS monitoring at host:port", for errors */
     const char *account;
     bool is_clustered;              /* other servers may have what this one has not */
+    char *cluster;                  /* its name, or NULL */
     bool is_known;                  /* the account */
     struct nats_jsz_entry *entries; /* sorted by key: of a stream, or of a stream and a consumer */
     size_t count;

@@ -35,6 +35,7 @@ struct listing {
     bool is_in_flight;
     enum listing_step step;
     struct fetch_ended of_port; /* its reply, until the other nodes are known */
+    char *cluster;              /* the name of the port's; or NULL */
     struct nats_nodes nodes;
     size_t next_node;
     int64_t sent_ms;     /* the GET */
@@ -61,6 +62,7 @@ struct nats_monitoring {
 static void end(struct listing *listing)
 {
     fetch_ended_done(&listing->of_port);
+    free(listing->cluster);
     nats_nodes_done(&listing->nodes);
     *listing = (struct listing){0};
 }
@@ -130,15 +132,11 @@ static struct json_text text_of(const struct fetch_ended *ended)
 }
 
 /* The same with what it says. */
-static bool read_answer(struct nats_monitoring *monitoring, struct fetch_ended *ended,
+static bool read_answer(const struct nats_monitoring *monitoring, struct fetch_ended *ended,
                         const char *name, struct nats_jsz *ret_jsz)
 {
-    bool is_good =
-        check_answer(ended, name) &&
-        nats_jsz_init(ret_jsz, text_of(ended), &monitoring->account, name, &ended->error);
-    if (is_good)
-        monitoring->is_clustered = ret_jsz->is_clustered;
-    return is_good;
+    return check_answer(ended, name) &&
+           nats_jsz_init(ret_jsz, text_of(ended), &monitoring->account, name, &ended->error);
 }
 
 bool nats_monitoring_connect(const struct nats_connection_options *options, int64_t deadline_ms,
@@ -154,6 +152,7 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
         nats_monitoring_disconnect(monitoring);
         return false;
     }
+    monitoring->is_clustered = jsz.is_clustered;
     *ret_monitoring = monitoring;
     return true;
 }
@@ -312,6 +311,8 @@ static bool end_port(struct nats_monitoring *monitoring, struct listing *listing
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     bool is_late = ended->outcome == FETCH_TIMED_OUT;
     if (read_answer(monitoring, ended, monitoring->name, &jsz)) {
+        monitoring->is_clustered = jsz.is_clustered;
+        listing->cluster = TAKE(jsz.cluster);
         answer_all(monitoring, listing, &jsz);
         listing->of_port = *ended;
         *ended = (struct fetch_ended){0};
@@ -339,6 +340,19 @@ static void end_nodes(struct nats_monitoring *monitoring, struct listing *listin
     get_next(monitoring, listing);
 }
 
+/* At its address may be a server that has not joined the cluster yet, or one of none or of another,
+ * with streams and consumers of the same names. */
+static bool read_answer_of_node(const struct nats_monitoring *monitoring,
+                                const struct listing *listing, struct fetch_ended *ended,
+                                const char *name, struct nats_jsz *ret_jsz)
+{
+    if (!read_answer(monitoring, ended, name, ret_jsz))
+        return false;
+    return (ret_jsz->is_clustered && text_equal(ret_jsz->cluster, listing->cluster)) ||
+           error_unavailable(&ended->error, "%s is not in the cluster of %s", name,
+                             monitoring->name);
+}
+
 /* A node that is lost is not the last that is asked. */
 static void end_node(struct nats_monitoring *monitoring, struct listing *listing,
                      struct fetch_ended *ended)
@@ -347,7 +361,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
     _cleanup_(memory_free) char *name =
         text_format("NATS monitoring at %s", strstr(base, "://") + strlen("://"));
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    if (read_answer(monitoring, ended, name, &jsz))
+    if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
     else if (listing->next_node == listing->nodes.count)
         fail_all(monitoring, listing, ended);
