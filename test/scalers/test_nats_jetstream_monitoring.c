@@ -43,7 +43,7 @@ struct port {
     atomic_size_t max_in_flight;
     atomic_size_t pings;       /* GETs without consumers */
     const char *const *listed; /* to one listing after the other; the last is for all others */
-    const char *nodes;         /* the reply to /varz */
+    const char *nodes;         /* the reply to /varz; NULL: it hangs up */
 };
 
 struct call {
@@ -93,6 +93,10 @@ static void reply(struct port *port, int socket, const char *request)
     const char *body = is_listing ? listing_of(port) : account;
     if (strstr(request, "GET /varz ") != NULL)
         body = port->nodes;
+    if (body == NULL) {
+        shutdown(socket, SHUT_RDWR);
+        return;
+    }
     _cleanup_(memory_free) char *text =
         text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
                     is_listing ? port->status : 200, strlen(body), body);
@@ -501,6 +505,11 @@ static void without_other_nodes_a_consumer_that_is_led_elsewhere_is_an_error(voi
         assert_true(world.usable);
         assert_ended_with(world.feed, 0, TASK_FAILED, "does not lead consumer");
     }
+    world.port.nodes = NULL;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "request to NATS monitoring at");
     world_stop(&world);
 }
 

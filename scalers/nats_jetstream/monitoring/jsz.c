@@ -184,6 +184,15 @@ void nats_jsz_done(struct nats_jsz *jsz)
 static const char advice[] = "set servers instead of natsServerMonitoringEndpoint, as "
                              "nats://host:4222, where any node forwards to the leader";
 
+bool nats_jsz_explain_elsewhere(const char *server, const struct nats_query *query,
+                                struct error *error)
+{
+    return error_unavailable(error,
+                             "%s does not lead consumer \"%s\" of stream \"%s\", and reports no "
+                             "other node of its cluster that can be asked: %s",
+                             server, query->consumer, query->stream, advice);
+}
+
 static bool explain_absence(const struct nats_jsz *jsz, const struct nats_query *query,
                             struct error *error)
 {

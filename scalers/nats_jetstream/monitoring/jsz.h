@@ -54,6 +54,11 @@ enum nats_jsz_found nats_jsz_find(const struct nats_jsz *jsz, const struct nats_
                                   struct reading *ret_reading,
                                   struct nats_consumer_origin *ret_origin, struct error *error);
 
+/* The error of a consumer that this server does not lead, where there is no other to ask. Returns
+ * false. */
+bool nats_jsz_explain_elsewhere(const char *server, const struct nats_query *query,
+                                struct error *error);
+
 /* A hash of its names. */
 uint64_t nats_jsz_key(const struct nats_query *query);
 

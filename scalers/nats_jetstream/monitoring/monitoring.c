@@ -34,8 +34,7 @@ struct listing {
     struct task *tasks; /* utlist: those that have no reading yet */
     bool is_in_flight;
     enum listing_step step;
-    struct fetch_ended of_port; /* its reply, until the other nodes are known */
-    char *cluster;              /* the name of the port's; or NULL */
+    char *cluster; /* the name of the port's; or NULL */
     struct nats_nodes nodes;
     size_t next_node;
     int64_t sent_ms;     /* the GET */
@@ -61,7 +60,6 @@ struct nats_monitoring {
 
 static void end(struct listing *listing)
 {
-    fetch_ended_done(&listing->of_port);
     free(listing->cluster);
     nats_nodes_done(&listing->nodes);
     *listing = (struct listing){0};
@@ -314,8 +312,6 @@ static bool end_port(struct nats_monitoring *monitoring, struct listing *listing
         monitoring->is_clustered = jsz.is_clustered;
         listing->cluster = TAKE(jsz.cluster);
         answer_all(monitoring, listing, &jsz);
-        listing->of_port = *ended;
-        *ended = (struct fetch_ended){0};
     } else if (ended->outcome == FETCH_FAILED ||
                (is_late && monitoring->answered_ms < listing->sent_ms)) {
         error_move(error, &ended->error);
@@ -326,17 +322,20 @@ static bool end_port(struct nats_monitoring *monitoring, struct listing *listing
     return true;
 }
 
-/* Where there are no other nodes the port's reply says why the consumers are not counted. */
+/* Where there are no other nodes, nobody is left who may lead the consumers. */
 static void end_nodes(struct nats_monitoring *monitoring, struct listing *listing,
                       struct fetch_ended *ended)
 {
-    _cleanup_(fetch_ended_done) struct fetch_ended of_port = listing->of_port;
-    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
-    listing->of_port = (struct fetch_ended){0};
-    if (check_answer(ended, monitoring->name))
+    if (ended->outcome != FETCH_ANSWERED)
+        fail_all(monitoring, listing, ended);
+    else if (check_answer(ended, monitoring->name))
         listing->nodes = nats_nodes_parse(text_of(ended), &monitoring->address);
-    if (listing->nodes.count == 0 && read_answer(monitoring, &of_port, monitoring->name, &jsz))
-        answer_all(monitoring, listing, &jsz);
+    struct task *task;
+    while (listing->nodes.count == 0 && (task = take_first(listing)) != NULL) {
+        _cleanup_(error_done) struct error why = {0};
+        nats_jsz_explain_elsewhere(monitoring->name, task->query, &why);
+        fail(monitoring, task, &why);
+    }
     get_next(monitoring, listing);
 }
 
