@@ -22,6 +22,7 @@ enum {
 
 struct fetcher {
     struct fetch_source source;
+    char *name; /* of the server that was asked last, for errors */
     CURL *curl;
     struct http_head head;
     struct text body;
@@ -188,6 +189,7 @@ void fetch_free(struct fetcher *fetcher)
     curl_easy_cleanup(fetcher->curl);
     fetch_drop(fetcher);
     error_done(&fetcher->tls_error);
+    free(fetcher->name);
     free(fetcher);
 }
 
@@ -237,6 +239,15 @@ CURL *fetch_handle(const struct fetcher *fetcher)
     return fetcher->curl;
 }
 
+char *fetch_server_name(const struct fetch_source *source, const char *url)
+{
+    const char *host = source->follows ? strstr(url, "://") : NULL;
+    if (host == NULL)
+        return text_copy(source->name);
+    host += strlen("://");
+    return text_format("%s at %.*s", source->name, (int)strcspn(host, "/"), host);
+}
+
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 {
     int max_ms = FETCH_MAX_TIMEOUT_MS;
@@ -246,6 +257,8 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 
     drop_body(fetcher);
     error_done(&fetcher->tls_error);
+    free(fetcher->name);
+    fetcher->name = fetch_server_name(&fetcher->source, url);
     fetcher->head = (struct http_head){0};
     fetcher->is_worn = true;
     fetcher->limit = 0;
@@ -258,7 +271,7 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 
 static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, struct error *error)
 {
-    const char *name = fetcher->source.name;
+    const char *name = fetcher->name;
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
     if (http_head_is_too_large(&fetcher->head)) {
@@ -295,7 +308,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     if (max_bytes == 0)
         return FETCH_ANSWERED;
     enum fetch_outcome outcome =
-        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->source.name, error);
+        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->name, error);
     if (outcome != FETCH_ANSWERED)
         fetch_answer_done(ret_answer);
     return outcome;

@@ -25,7 +25,7 @@ enum { FETCH_MAX_TIMEOUT_MS = 10 * 60 * 1000 }; /* a transfer has no more, whate
 
 /* The server of a fetcher. The name, the TLS options and the headers must outlive the fetcher. */
 struct fetch_source {
-    const char *name; /* for errors: "Prometheus at host:port" */
+    const char *name; /* for errors: "Prometheus at host:port"; "Prometheus", if it follows */
     const struct tls_options *tls;
     const char *user; /* for basic authentication, or NULL */
     const char *password;
@@ -98,6 +98,9 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
  * `flags` are jansson's; `name` is that of the source. */
 enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
                                           size_t max_bytes, const char *name, struct error *error);
+
+/* For fetch_pool.c: the server of this URL, for errors. The caller frees it. */
+char *fetch_server_name(const struct fetch_source *source, const char *url);
 
 /* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no
  * limit of libcurl's tells before a line has ended. What is too much is given back as the body

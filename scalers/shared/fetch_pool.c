@@ -465,9 +465,11 @@ static bool take_late(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     TAILQ_FOREACH(get, &pool->waiting, waiting) {
         if (get->deadline_ms > now_ms)
             continue;
+        _cleanup_(memory_free) char *name =
+            fetch_server_name(&pool->source, get->url == NULL ? "" : get->url);
         *ret_ended = (struct fetch_ended){.owner = get->owner, .outcome = FETCH_TIMED_OUT};
         error_unavailable(&ret_ended->error, "request to %s failed: no connection was free in time",
-                          pool->source.name);
+                          name);
         end_waiting(pool, get);
         return true;
     }

@@ -417,12 +417,14 @@ static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
         const char *nodes;
         bool has_silent_node; /* 127.0.0.3; else nobody listens there */
         enum task_outcome of_others;
+        const char *words;
     } rows[] = {
-        {ADVERTISED("\"127.0.0.1:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED},
-        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED},
-        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), false, TASK_FAILED},
-        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), true, TASK_FAILED},
-        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), true, TASK_TIMED_OUT},
+        {ADVERTISED("\"127.0.0.1:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED, "at 127.0.0.2:"},
+        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), false, TASK_FAILED, "at 127.0.0.2:"},
+        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), false, TASK_FAILED,
+         "request to NATS monitoring at 127.0.0.3:"},
+        {ADVERTISED("\"127.0.0.3:4222\",\"127.0.0.2:4222\""), true, TASK_FAILED, "at 127.0.0.2:"},
+        {ADVERTISED("\"127.0.0.2:4222\",\"127.0.0.3:4222\""), true, TASK_TIMED_OUT, "no answer"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct world world;
@@ -441,7 +443,7 @@ static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
             world_run(&world);
             assert_true(world.usable);
             assert_waiting(world.feed, 0, 7);
-            assert_ended(world.feed, 1, rows[i].of_others);
+            assert_ended_with(world.feed, 1, rows[i].of_others, rows[i].words);
         }
         assert_int_equal(node.listings, 2);
         world_stop(&world);

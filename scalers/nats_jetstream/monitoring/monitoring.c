@@ -95,7 +95,7 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
 
     const char *password = options->user == NULL ? monitoring->address.password : options->password;
     const struct fetch_source source = {
-        .name = monitoring->name,
+        .name = "NATS monitoring",
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
