@@ -110,5 +110,21 @@ def test_what_a_log_has_after_what_is_shown():
              ("a\nb\n", "x\ny\n", None), ("a\nb\n", "other", None)]
     assert run_in_node(f"""
         const {{ partAfter }} = await import('./log_dialog.js');
-        return {json.dumps([case[:2] for case in cases])}.map(([shown, body]) => partAfter(shown, body));
+        return {json.dumps([case[:2] for case in cases])}.map(([last, body]) => partAfter(last, body));
     """) == [case[2] for case in cases]
+
+
+def test_a_log_that_begins_anew_has_one_gap():
+    """What the server has, second by second, and what is added each time: the worker was started again."""
+    long = "".join(chr(ord("a") + number % 26) * (number % 7 + 1) for number in range(1000))
+    polls = [("a\nb\n", "a\nb\n"), ("", None), ("", ""), ("x", "x"), ("x", ""), ("xy\n", "y\n"), ("xy\n", ""), ("other", None), ("other\n", "\n"),
+             (long[:3000], None), (long[100:3100], long[3000:3100]), (long[100:3100], "")]  # a line that is longer than what is kept
+    assert run_in_node(f"""
+        const {{ partAfter }} = await import('./log_dialog.js');
+        let last = "";
+        return {json.dumps([body for body, _ in polls])}.map((body) => {{
+            const added = partAfter(last, body);
+            last = body;
+            return added;
+        }});
+    """) == [added for _, added in polls]

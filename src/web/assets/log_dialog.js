@@ -8,17 +8,19 @@ const EVERY_MS = 1000;
 const MAX_SHOWN = 1 << 20; // characters: somebody may read a log for hours
 const GAP = "\n[Lines are missing here, or the worker was started again.]\n\n";
 
-// The server has the end of a log. What of `body` comes after `shown`, which ends with an earlier end of it; null: the
-// two have nothing in common.
-export function partAfter(shown, body) {
-  if (body.startsWith(shown)) return body.slice(shown.length);
-  const begin = body.indexOf("\n") + 1; // the line before it may have lost its beginning
-  const lastLine = shown.slice(shown.lastIndexOf("\n", shown.length - 2) + 1);
-  if (begin === 0) return null;
+const PROBE = 256; // characters, of a line without an end
+const CUT = 4; // bytes of a character of which the beginning may be lost
+
+// The server has the end of a log. What of `body` comes after `last`, what the server had before; null: the two have
+// nothing in common.
+export function partAfter(last, body) {
+  if (body.startsWith(last)) return body.slice(last.length);
+  const begin = body.indexOf("\n") + 1 || CUT; // what is before it may have lost its beginning
+  const lastLine = last.slice(Math.max(last.lastIndexOf("\n", last.length - 2) + 1, last.length - PROBE));
   // The last place first: of lines that repeat, as few as possible are new.
   for (let at = body.lastIndexOf(lastLine); at >= begin; at = body.lastIndexOf(lastLine, at - 1)) {
     const end = at + lastLine.length;
-    if (shown.endsWith(body.slice(begin, end))) return body.slice(end);
+    if (last.endsWith(body.slice(begin, end))) return body.slice(end);
   }
   return null;
 }
@@ -34,6 +36,7 @@ export function openLog(title, path, note) {
       el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     note && el("p", { class: "note" }, note), reading.message, text);
   let shown = ""; // what the element has, in pieces as they came
+  let last = ""; // what the server had
 
   // The pieces below stay where they are.
   function dropOldest() {
@@ -49,7 +52,8 @@ export function openLog(title, path, note) {
   function show(body) {
     const whole = body.replace(/\uFFFD$/, ""); // a character of which a part has come
     if (shown === "") setText(text, whole === "" ? "This worker has written nothing yet." : "");
-    const added = partAfter(shown, whole) ?? GAP + whole;
+    const added = partAfter(last, whole) ?? GAP + whole;
+    last = whole;
     if (added === "") return;
     const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
     text.append(added);

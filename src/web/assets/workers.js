@@ -116,8 +116,14 @@ export function workersPage(namespace, name) {
     table.refresh();
   }
 
+  // The message says why; rows that were read stay.
+  function failed() {
+    empty = "The workers are not known.";
+    table.refresh();
+  }
+
   const reading = poll({
-    what: title, load: async (signal) => take(await getJson(path, signal)), everyMs: EVERY_MS,
+    what: title, load: async (signal) => take(await getJson(path, signal)), everyMs: EVERY_MS, failed,
   });
   reading.start();
   return {
