@@ -64,7 +64,7 @@ struct stats_row {
  *
  * A connection that is in use may be acquired at any limit: no trigger is refused where others are
  * served. So after a replacement that some triggers took no part in, more than the limit may count;
- * no further one is made then.
+ * a further one is then made only in the place of one that counts.
  *
  * These are called with the lock of the map; those that say so with that of the poller, too. */
 

@@ -99,20 +99,20 @@ static bool check_leftovers(const struct engine *engine, const struct leftovers 
                      leftovers->own, (int)text_cut(tenant, 64), tenant);
 }
 
-/* Whether one connection more may count, in the place of the former one where that counts. */
+/* Whether one connection more may count. In the place of a former one that counts it always may,
+ * also where more than the limit do. */
 static bool check_counted(const struct engine *engine, const struct scaler *scaler,
                           const struct poller *former, struct error *error)
 {
     const struct engine_settings *settings = &engine->settings;
-    size_t freed = former != NULL && former->is_counted;
-    size_t freed_agents = freed > 0 && former->in_agent;
-    if (engine->counted - freed >= settings->max_connections)
+    bool is_replacement = former != NULL && former->is_counted;
+    if (!is_replacement && engine->counted >= settings->max_connections)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections are in use (--max-connections): triggers that name "
                          "the same source in the same words share one",
                          settings->max_connections);
-    if (engine_uses_agent(engine, scaler) &&
-        engine->counted_agents - freed_agents >= settings->max_agents)
+    if (engine_uses_agent(engine, scaler) && !(is_replacement && former->in_agent) &&
+        engine->counted_agents >= settings->max_agents)
         return error_set(error, ERROR_LIMIT,
                          "all %zu connections with an agent process are in use (--max-agents)",
                          settings->max_agents);

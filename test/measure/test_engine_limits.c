@@ -106,11 +106,12 @@ static void a_connection_in_use_takes_one_more_trigger_at_the_limit(void **state
     restart_engine(&settings);
     struct query *former = acquire_of(&fake_scaler, "a", "1");
     acquire_of(&fake_scaler, "a", "1");
-    acquire_of(&fake_scaler, "b", "1");
+    struct query *of_others = acquire_of(&fake_scaler, "b", "1");
     assert_true(can_hold(&fake_scaler, "c", former));
     release(former);
     assert_true(can_hold(&fake_scaler, "a", NULL));
     assert_false(can_hold(&fake_scaler, "another", NULL));
+    assert_true(can_hold(&fake_scaler, "d", of_others)); /* it was here before */
 }
 
 static atomic_int_fast64_t ahead_us;
