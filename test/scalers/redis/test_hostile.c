@@ -155,6 +155,42 @@ static void a_server_that_reads_nothing_is_sent_little(void **state)
     redis_peer_stop(&peer);
 }
 
+enum { DEEPEST = 7 };
+
+/* hiredis before 1.0 refuses such a reply itself: the arrays are created as a newer one does. */
+static void arrays_in_arrays_have_a_limit(void **state)
+{
+    (void)state;
+    struct redis_peer peer;
+    struct redis_server server;
+    struct error error = {0};
+    redis_peer_start(&peer, SCRIPT({"PING", "+PONG\r\n"}));
+    redis_server_init(&server, &(struct redis_login){0}, NULL);
+    redis_server_set_address(&server, "127.0.0.1", peer.port);
+    struct redis_link *link = redis_link_open(&server, NULL, clock_now_ms() + 20 * 1000,
+                                              &(struct redis_link_owner){0}, &error);
+    assert_non_null(link);
+
+    redisReadTask levels[DEEPEST + 1] = {0};
+    redisReplyObjectFunctions *functions = link->socket.context->reader->fn;
+    void *outermost = NULL;
+    for (size_t i = 0; i < DEEPEST + 1; i++) {
+        levels[i].type = REDIS_REPLY_ARRAY;
+        levels[i].privdata = &link->socket;
+        levels[i].parent = i == 0 ? NULL : &levels[i - 1];
+        levels[i].obj = functions->createArray(&levels[i], 1);
+        outermost = i == 0 ? levels[i].obj : outermost;
+        if (i < DEEPEST)
+            assert_non_null(levels[i].obj);
+    }
+    assert_null(levels[DEEPEST].obj);
+
+    functions->freeObject(outermost);
+    redis_link_free(link);
+    redis_server_done(&server);
+    redis_peer_stop(&peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +201,7 @@ int main(void)
         cmocka_unit_test(an_answer_without_a_question_is_not_taken),
         cmocka_unit_test(a_server_that_is_not_redis_is_reported),
         cmocka_unit_test(a_huge_answer_is_refused),
+        cmocka_unit_test(arrays_in_arrays_have_a_limit),
         cmocka_unit_test(a_flood_of_answers_holds_up_neither_side),
         cmocka_unit_test(nor_does_one_that_makes_us_send_more),
         cmocka_unit_test(a_server_that_reads_nothing_is_sent_little),
