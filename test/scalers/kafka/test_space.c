@@ -101,7 +101,7 @@ static void a_large_group_finds_space_while_small_ones_come_and_go(void **state)
     assert_true(take(fixture, 2, LARGE));
     assert_null(kafka_space_reserved_for(&fixture->space));
     release(fixture, 1);
-    assert_true(take(fixture, 3, SMALL)); /* beside it */
+    assert_true(take(fixture, 3, SMALL)); /* what is left suffices */
 }
 
 /* What it leaves of the limit is for the others. */
