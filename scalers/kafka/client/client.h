@@ -121,7 +121,8 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
  * for no broker. NULL with an error. */
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
-/* Puts the new main handle in the place of the old one, which nothing of ours may use any more. */
+/* Puts the new main handle in the place of the old one, which only those use any more who hold it
+ * (handles.h). */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms);
 
 /* Takes in the library's errors, without waiting. */

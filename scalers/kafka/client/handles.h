@@ -19,11 +19,12 @@
 
 struct kafka_handles {
     struct kafka_handle *in_use;      /* utlist */
-    struct kafka_handle *endings;     /* utlist, those that are being destroyed, the oldest first */
+    struct kafka_handle *endings;     /* utlist, those that have ended, the oldest first: held, or
+                                         being destroyed */
     struct kafka_background *closing; /* destroys them */
 };
 
-/* Each handle that ends makes `event_fd`, an eventfd, readable. The struct was zeroed. */
+/* Each handle that is destroyed makes `event_fd`, an eventfd, readable. The struct was zeroed. */
 void kafka_handles_open(struct kafka_handles *handles, int event_fd);
 
 /* Waits for the handles that are ending. False: one has not ended within some seconds, and is left
@@ -48,10 +49,10 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
                        int64_t now_ms);
 
 /* Takes in the errors of all handles, without waiting: the library keeps each of a broker's until
- * somebody does. And takes note of the handles that have ended. */
+ * somebody does. And takes note of the handles that have been destroyed. */
 void kafka_handles_poll(struct kafka_handles *handles);
 
-/* Whether a handle is being destroyed, and still has its memory. */
+/* Whether a handle has ended, and still has its memory. */
 bool kafka_handles_are_ending(const struct kafka_handles *handles);
 
 /* Counts the handles that do not end: their threads run for ever. */

@@ -23,7 +23,8 @@ struct loop {
     struct kafka_session *session;
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
-    struct task *waiting;        /* utlist: of groups that must wait (may_begin()), or gathering */
+    struct task *waiting;        /* utlist: of groups that must wait (may_begin()) or that space is
+                                    reserved for, or gathering */
     struct task *refused;        /* utlist: of groups that found no space in this turn */
     size_t sent_max_tasks;       /* what feed_set_max_tasks() was called with; 0: it was not */
     int64_t now_ms;

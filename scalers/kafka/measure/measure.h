@@ -4,9 +4,9 @@
  *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
  *     go together are a batch
  *  1  where topics are not known, their metadata is requested; then each  progress.c, space.c,
- *     group takes space for its partitions, or goes back to the server;   partitions.c;
- *     each task's partitions are found, and their last offsets requested  ../requests/topics.c,
- *                                                                         patterns.c, metadata.c,
+ *     group takes space for its partitions, or goes back to the server    partitions.c;
+ *     (the one that space is reserved for waits); each task's partitions  ../requests/topics.c,
+ *     are found, and their last offsets requested                         patterns.c, metadata.c,
  *                                                                         offsets.c
  *  2  each group's commits are requested, and its members where a task    progress.c;
  *     wants consumers (for its policy)                                    ../requests/commits.c,

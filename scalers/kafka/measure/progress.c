@@ -413,7 +413,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 
 /* A list of all topics that is too long is an answer, which would be the same in the tasks' time:
  * silence would have the client replaced, and the list requested again. All tasks of the batch need
- * it (begin_batches() in measure.c). */
+ * it (pick_tasks() in measure.c). */
 static void request_metadata(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;

@@ -2,9 +2,10 @@
  * The second handle for the commits of groups: a new one finds a new coordinator at once
  * (workaround 3 of client.h).
  *
- * It is made for the first call, is renewed when a call on it was in vain, and ends once it has
- * been idle. A group has at most one call on it. A call that met a broker that is no coordinator
- * any more is sent once more on the next second handle, and so is what others still wait for.
+ * It is made for the first call, and ends once it is idle. It is renewed when a call on it was in
+ * vain, or it has too much of calls that nobody waits for, or some that are too old. A group has at
+ * most one call on it. A call that met a broker that is no coordinator any more is sent once more
+ * on the next second handle, and so is what others still wait for.
  *
  * Threads: the measuring thread. Owner: commits.c.
  */
@@ -50,7 +51,9 @@ bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *
  * False: it did so before, or nobody waits for it. */
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* Renews the handle for the calls that wait for the next one; ends it where it has been idle. */
+/* Renews the handle for the calls that wait for the next one, or where it has too much of calls
+ * that nobody waits for, or some that are too old. Ends it where nobody waits for any call, and it
+ * has that, or has been idle. */
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms);
 
 /* When kafka_second_maintain() or kafka_second_is_free() may find something new, if no answer
