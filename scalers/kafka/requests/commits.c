@@ -202,19 +202,14 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
     return true;
 }
 
-static void main_abandon(struct kafka_commits *commits, struct main_call *call)
-{
-    if (call->base.request != NULL)
-        commits->abandoned += call->base.copied;
-    kafka_commits_call_cancel(&call->base);
-}
-
 /* Nobody waits for the request on the main handle any more. */
 static void main_cancel(struct kafka_commits *commits, const struct kafka_commits_request *request)
 {
     struct main_call *call = main_find(commits, request->group);
-    if (call != NULL && call->base.request == request)
-        main_abandon(commits, call);
+    if (call == NULL || call->base.request != request)
+        return;
+    commits->abandoned += call->base.copied;
+    kafka_commits_call_cancel(&call->base);
 }
 
 void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request)
