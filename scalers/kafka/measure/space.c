@@ -170,12 +170,12 @@ bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size
 {
     bool is_silent = silent_partitions(space, share->group) > 0;
     if (!is_silent && !fits_group(space, share->group, partitions)) {
-        reserve(space, share->group, MAX(partitions, 1));
+        reserve(space, share->group, partitions);
         return false;
     }
     if (is_reserved_for(space, share->group))
         kafka_space_end_reservation(space);
-    share->partitions = MAX(partitions, 1);
+    share->partitions = partitions;
     share->from_ms = now_ms;
     share->is_answered = false;
     add(space, share, is_silent);
@@ -187,7 +187,7 @@ void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, s
     size_t before = share->partitions;
     if (before == 0)
         return;
-    share->partitions = MAX(partitions, 1);
+    share->partitions = partitions;
     space->sides[share->is_silent].partitions -= before - share->partitions;
 }
 

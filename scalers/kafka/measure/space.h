@@ -81,12 +81,12 @@ void kafka_space_done(struct kafka_space *space);
  * those that are. */
 bool kafka_space_is_free(const struct kafka_space *space, const char *group);
 
-/* Takes space for the partitions, for a group that may come now. False: there is none; if none was
- * reserved yet, it is for this group now. */
+/* Takes space for the partitions, at least 1, for a group that may come now. False: there is none;
+ * if none was reserved yet, it is for this group now. */
 bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
                       int64_t now_ms);
 
-/* The group has space for so many from now on; harmless where it has none. */
+/* The group has space for so many, at least 1, from now on; harmless where it has none. */
 void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions);
 
 /* Harmless where the group has none. */
