@@ -187,10 +187,7 @@ void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
 /* Whether a call waits for the next handle, or a group may that has an old call here. */
 static bool awaits_renewal(const struct kafka_second *second)
 {
-    for (const struct second_call *call = second->calls; call != NULL; call = call->hh.next)
-        if (call->base.request == NULL || call->attempt == ATTEMPT_AWAITS_HANDLE)
-            return true;
-    return false;
+    return HASH_COUNT(second->calls) > second->waiting || any_awaits_handle(second);
 }
 
 int64_t kafka_second_next_ms(const struct kafka_second *second, int64_t now_ms)
