@@ -94,15 +94,20 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
     group->open++;
 }
 
+/* Nobody waits for it any more. */
+static void group_end(struct kafka_batch_group *group)
+{
+    struct kafka_session *session = group->batch->session;
+    kafka_commits_cancel(session->commits, &group->request);
+    kafka_space_release(&session->space, &group->share);
+}
+
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
 {
-    struct kafka_session *session = batch_task->batch->session;
     struct kafka_batch_group *group = batch_task->group;
     batch_task->batch->open--;
-    if (group != NULL && --group->open == 0) {
-        kafka_commits_cancel(session->commits, &group->request);
-        kafka_space_release(&session->space, &group->share);
-    }
+    if (group != NULL && --group->open == 0)
+        group_end(group);
     batch_task->task->data = NULL;
     return TAKE(batch_task->task);
 }
@@ -195,9 +200,8 @@ struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_t
 
 static void group_free(struct kafka_batch_group *group)
 {
-    struct kafka_session *session = group->batch->session;
-    kafka_commits_cancel(session->commits, &group->request);
-    kafka_space_release(&session->space, &group->share);
+    if (group->open > 0)
+        group_end(group);
     if (group->commits != NULL)
         rd_kafka_topic_partition_list_destroy(group->commits);
     free(group->name);
