@@ -12,11 +12,26 @@
 #include <string.h>
 #include <sys/param.h>
 
+struct scaled_object_ref {
+    char *namespace, *name;
+};
+
+/* What a search found, in the order of compare(). */
+struct found_objects {
+    struct scaled_object_ref items[WORKER_OBJECTS_MAX];
+    size_t count;
+    bool has_more;
+};
+
 struct worker_pages {
     const struct option_list *namespaces;
     struct trigger_walk *walk;
     struct worker_monitor *monitor; /* NULL: there are no namespaces */
     struct worker_monitor *hpas;    /* NULL: they are not read */
+    /* All objects, for worker_pages_count(). Only the HTTP server's thread uses what follows. */
+    struct found_objects counted;
+    bool has_counted;     /* a search has finished */
+    int64_t search_at_ms; /* when the next one is due */
 };
 
 static bool start(const char *flag, enum worker_monitor_kind kind,
@@ -61,30 +76,39 @@ void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *wa
         workers->walk = walk;
 }
 
+static void found_objects_done(struct found_objects *objects)
+{
+    for (size_t i = 0; i < objects->count; i++) {
+        free(objects->items[i].namespace);
+        free(objects->items[i].name);
+    }
+    objects->count = 0;
+}
+
 void worker_pages_free(struct worker_pages *workers)
 {
     if (workers == NULL)
         return;
     worker_monitor_stop(workers->monitor);
     worker_monitor_stop(workers->hpas);
+    found_objects_done(&workers->counted);
     free(workers);
 }
 
 /* ---- objects ---- */
 
-struct scaled_object_ref {
-    char *namespace, *name;
-};
-
-/* Those that a page wants, found under the turn lock, and in the order of compare(). */
+/* Of those that a page wants, under the turn lock. */
 struct worker_pages_search {
     const struct worker_pages *workers;
     const char *namespace, *name; /* NULL: any */
     bool is_of_hpas;              /* which are read in all namespaces */
-    struct scaled_object_ref objects[WORKER_OBJECTS_MAX];
-    size_t count;
-    bool has_more;
+    struct found_objects objects;
 };
+
+static void search_done(struct worker_pages_search *search)
+{
+    found_objects_done(&search->objects);
+}
 
 static bool is_listed(const struct worker_pages *workers, const char *namespace)
 {
@@ -101,13 +125,13 @@ static int compare(const struct scaled_object_ref *one, const struct scaled_obje
 }
 
 /* Where the object is, or would be in their order. */
-static size_t find_place(const struct worker_pages_search *search,
+static size_t find_place(const struct found_objects *objects,
                          const struct scaled_object_ref *object)
 {
-    size_t low = 0, high = search->count;
+    size_t low = 0, high = objects->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (compare(&search->objects[middle], object) < 0)
+        if (compare(&objects->items[middle], object) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -120,21 +144,22 @@ static size_t find_place(const struct worker_pages_search *search,
 static void add_found(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct worker_pages_search *search = context;
+    struct found_objects *found = &search->objects;
     (void)now_ms;
-    if (search->has_more || !trigger_walk_is_of(trigger, search->namespace, search->name) ||
+    if (found->has_more || !trigger_walk_is_of(trigger, search->namespace, search->name) ||
         !(search->is_of_hpas || is_listed(search->workers, trigger->namespace)) ||
         !kubernetes_name_is_namespace(trigger->namespace) ||
         !kubernetes_name_is_valid(trigger->name))
         return;
     const struct scaled_object_ref object = {trigger->namespace, trigger->name};
-    size_t place = find_place(search, &object);
-    struct scaled_object_ref *at = &search->objects[place];
-    if (place < search->count && compare(at, &object) == 0)
+    size_t place = find_place(found, &object);
+    struct scaled_object_ref *at = &found->items[place];
+    if (place < found->count && compare(at, &object) == 0)
         return;
-    search->has_more = search->count == WORKER_OBJECTS_MAX;
-    if (search->has_more)
+    found->has_more = found->count == WORKER_OBJECTS_MAX;
+    if (found->has_more)
         return;
-    memmove(at + 1, at, (search->count++ - place) * sizeof(*at));
+    memmove(at + 1, at, (found->count++ - place) * sizeof(*at));
     *at = (struct scaled_object_ref){text_copy(object.namespace), text_copy(object.name)};
 }
 
@@ -147,21 +172,17 @@ static bool find_objects(struct worker_pages_search *search)
     return trigger_walk_all(walk, add_found, search);
 }
 
-/* Visits what is known of each object, and frees those that the search found. False: the walk did
- * not finish. */
-static bool view_objects(struct worker_pages_search *search,
+/* Visits what is known of each object. False: not of all there are. */
+static bool view_objects(const struct worker_pages *workers, const struct found_objects *objects,
                          void (*visit)(void *context, const struct worker_view *view),
                          void *context)
 {
-    bool has_run = find_objects(search);
-    for (size_t i = 0; i < search->count; i++) {
-        struct scaled_object_ref *found = &search->objects[i];
-        search->has_more |= !worker_monitor_view(search->workers->monitor, found->namespace,
-                                                 found->name, visit, context);
-        free(found->namespace);
-        free(found->name);
-    }
-    return has_run;
+    bool is_all = !objects->has_more;
+    for (size_t i = 0; i < objects->count; i++)
+        if (!worker_monitor_view(workers->monitor, objects->items[i].namespace,
+                                 objects->items[i].name, visit, context))
+            is_all = false;
+    return is_all;
 }
 
 /* ---- JSON ---- */
@@ -248,13 +269,33 @@ static json_t *count_json(const struct worker_count *count)
     return json;
 }
 
-json_t *worker_pages_count(const struct worker_pages *workers)
+/* Finds the objects that count, where the last search is no longer recent. A search that fails has
+ * waited for seconds: so the next one is not before RECENT_MS either. Where nothing was found, the
+ * first object counts at once. False: no search has finished yet. */
+static bool update_counted(struct worker_pages *workers)
 {
+    enum { RECENT_MS = 3000 };
+    if (workers->has_counted && clock_now_ms() < workers->search_at_ms)
+        return true;
     struct worker_pages_search search = {.workers = workers};
+    if (find_objects(&search)) {
+        found_objects_done(&workers->counted);
+        workers->counted = search.objects;
+        workers->has_counted = true;
+        workers->search_at_ms = search.objects.count == 0 ? 0 : clock_now_ms() + RECENT_MS;
+    } else {
+        search_done(&search);
+        workers->search_at_ms = clock_now_ms() + RECENT_MS;
+    }
+    return workers->has_counted;
+}
+
+json_t *worker_pages_count(struct worker_pages *workers)
+{
     struct worker_count count = {0};
-    if (!view_objects(&search, add_to_count, &count))
+    if (!update_counted(workers))
         return NULL;
-    count.are_bounds |= search.has_more;
+    count.are_bounds |= !view_objects(workers, &workers->counted, add_to_count, &count);
     return count_json(&count);
 }
 
@@ -271,14 +312,16 @@ void worker_pages_list(void *context, const struct page_request *request,
         web_json_refuse(response, 404, not_listed);
         return;
     }
-    struct worker_pages_search search = {.workers = workers,
-                                         .namespace = page_request_parameter(request, "namespace"),
-                                         .name = page_request_parameter(request, "name")};
+    _cleanup_(search_done) struct worker_pages_search search = {
+        .workers = workers,
+        .namespace = page_request_parameter(request, "namespace"),
+        .name = page_request_parameter(request, "name")};
     _cleanup_(json_done) json_t *page = json_object();
     json_t *list = json_array();
     web_json_set(page, "objects", list);
-    bool has_run = view_objects(&search, add_object, list);
-    web_json_set(page, "hasMore", json_boolean(search.has_more));
+    bool has_run = find_objects(&search);
+    bool is_all = view_objects(workers, &search.objects, add_object, list);
+    web_json_set(page, "hasMore", json_boolean(!is_all));
     if (has_run)
         web_json_respond(response, page);
     else
@@ -311,25 +354,21 @@ void worker_pages_replicas(void *context, const struct page_request *request,
         web_json_refuse_path(response, "/api/replicas/NAMESPACE/NAME");
         return;
     }
-    struct worker_pages_search search = {.workers = workers,
-                                         .namespace = request->below[0],
-                                         .name = request->below[1],
-                                         .is_of_hpas = true};
+    _cleanup_(search_done) struct worker_pages_search search = {.workers = workers,
+                                                                .namespace = request->below[0],
+                                                                .name = request->below[1],
+                                                                .is_of_hpas = true};
     _cleanup_(json_done) json_t *object = json_object();
     bool has_run = find_objects(&search);
     if (!has_run)
         trigger_walk_refuse_busy(response);
-    else if (search.count == 0)
+    else if (search.objects.count == 0)
         trigger_walk_refuse_unknown_object(response);
     else if (!worker_monitor_view(workers->hpas, request->below[0], request->below[1], add_replicas,
                                   object))
         web_json_refuse(response, 429, "too many other HPAs are looked at: try again in a minute");
     else
         web_json_respond(response, object);
-    for (size_t i = 0; i < search.count; i++) {
-        free(search.objects[i].namespace);
-        free(search.objects[i].name);
-    }
 }
 
 static int code_of(const struct error *error)

@@ -40,9 +40,11 @@ void worker_pages_set_walk(struct worker_pages *workers, struct trigger_walk *wa
 /* NULL is harmless. */
 void worker_pages_free(struct worker_pages *workers);
 
-/* Makes an object that says how many pods there are; the caller owns it. NULL: the walk over the
- * triggers did not finish. Only for worker_pages_have_pods(). */
-json_t *worker_pages_count(const struct worker_pages *workers);
+/* Makes an object that says how many pods there are; the caller owns it. Their objects are
+ * searched for at most every 3 s while there are some, and are those of before where a search did
+ * not finish. NULL: none has yet. Only for worker_pages_have_pods(), on the HTTP server's
+ * thread. */
+json_t *worker_pages_count(struct worker_pages *workers);
 
 /* For web_page; `context` is the workers, or NULL: they are not listed, which is 404. */
 void worker_pages_list(void *context, const struct page_request *request,
