@@ -56,7 +56,7 @@ export function objectPage(namespace, name) {
     drawLines(lines, newest, "No recent line of the log concerns this trigger.");
   }
 
-  // Where it could not be read the replicas are unknown, and shown so.
+  // Drawn also where no response came: what was seen last may hold no longer by now.
   async function sample(signal) {
     await replicas.sample(signal);
     panels.draw();
