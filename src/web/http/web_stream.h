@@ -41,8 +41,8 @@ enum {
 
 /* The hooks of a page that is a stream. */
 struct web_stream_hooks {
-    /* A reader has come, or gone. What opened() returns is given to the others. has_session: the
-     * reader has the cookie of a login (web_login.h), and can log out. */
+    /* A reader has come, or gone. What opened() returns is given to the others. has_session: it
+     * is the cookie of a login (web_login.h) that admits the reader, who can log out. */
     void *(*opened)(void *context, bool has_session);
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed; it is called while there are readers. Returns for how
