@@ -102,8 +102,7 @@ static void call_free(struct kafka_offsets *offsets, struct offsets_call *call)
         return;
     requests_free(call->requests);
     rd_kafka_topic_partition_list_destroy(call->list);
-    if (call->rk != NULL)
-        kafka_handles_release(&offsets->client->handles, call->rk);
+    kafka_handles_release(&offsets->client->handles, call->rk);
     free(call->targets);
     free(call);
 }
@@ -285,14 +284,16 @@ static void call_fill(struct offsets_call *call, size_t partitions)
  * A call with what waits for the leader, the first of it in any case. Where the leader is slow,
  * many requests come while a call runs: one after the other they would all time out.
  */
-static struct offsets_call *call_new(struct leader *leader)
+static struct offsets_call *call_new(const struct kafka_offsets *offsets, struct leader *leader)
 {
     struct offsets_call *call = memory_new(sizeof(*call));
     const struct offsets_request *first = leader->waiting;
     struct offsets_request *request;
     struct offsets_request *next;
     size_t partitions = 0;
-    *call = (struct offsets_call){.base = {.run = call_run}, .leader = leader};
+    *call = (struct offsets_call){
+        .base = {.run = call_run}, .leader = leader, .rk = offsets->client->rk};
+    kafka_handles_hold(&offsets->client->handles, call->rk);
     DL_FOREACH_SAFE(leader->waiting, request, next) {
         size_t more = (size_t)request->list->cnt;
         bool goes_along = request->is_earliest == first->is_earliest && !request->goes_alone &&
@@ -327,9 +328,7 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
         leader->reason_unsent = "too many other brokers do not answer";
         return;
     }
-    struct offsets_call *call = call_new(leader);
-    call->rk = offsets->client->rk;
-    kafka_handles_hold(&offsets->client->handles, call->rk);
+    struct offsets_call *call = call_new(offsets, leader);
     if (!kafka_background_start(offsets->background, &call->base)) {
         leader->reason_unsent = "no thread can be started";
         call_undo(offsets, call);
