@@ -7,6 +7,7 @@
 #include "kafka/requests/serial.h"
 
 #include <string.h>
+#include <utlist.h>
 
 enum {
     ABANDONED_MS = 1000, /* nobody waits for a request that is so old */
@@ -180,11 +181,11 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
 
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
 {
+    struct kafka_serial_request *first = kafka_serial_first(members->serial);
+    struct kafka_serial_request *each;
     struct kafka_serial_request *next;
-    for (struct kafka_serial_request *each = kafka_serial_first(members->serial); each != NULL;
-         each = next) {
+    DL_FOREACH_SAFE(first, each, next) {
         struct member_group *group = (struct member_group *)each;
-        next = each->next;
         if (now_ms - group->sent_ms < SERIAL_MS)
             continue;
         kafka_serial_cancel(members->serial, each);
