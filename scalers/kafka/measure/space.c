@@ -140,12 +140,6 @@ static bool fits(const struct kafka_space *space, bool is_silent, size_t reserve
     return taken == 0 || taken + partitions <= space->limit;
 }
 
-/* Among those that are not silent. */
-static bool fits_group(const struct kafka_space *space, const char *name, size_t partitions)
-{
-    return fits(space, false, is_reserved_for(space, name) ? 0 : space->reserved, partitions);
-}
-
 bool kafka_space_is_free(const struct kafka_space *space, const char *name)
 {
     size_t silent = silent_partitions(space, name);
@@ -169,11 +163,12 @@ bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size
                       int64_t now_ms)
 {
     bool is_silent = silent_partitions(space, share->group) > 0;
-    if (!is_silent && !fits_group(space, share->group, partitions)) {
+    bool is_reserved = is_reserved_for(space, share->group);
+    if (!is_silent && !fits(space, false, is_reserved ? 0 : space->reserved, partitions)) {
         reserve(space, share->group, partitions);
         return false;
     }
-    if (is_reserved_for(space, share->group))
+    if (is_reserved)
         kafka_space_end_reservation(space);
     share->partitions = partitions;
     share->from_ms = now_ms;
