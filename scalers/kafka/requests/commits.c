@@ -181,8 +181,8 @@ static void main_add(struct kafka_commits *commits, struct kafka_commits_request
     main_send(commits, call, now_ms);
 }
 
-static void serial_send(struct kafka_commits *commits, struct kafka_commits_request *request,
-                        const rd_kafka_topic_partition_list_t *partitions)
+static void serial_add(struct kafka_commits *commits, struct kafka_commits_request *request,
+                       const rd_kafka_topic_partition_list_t *partitions)
 {
     struct kafka_commits_call *call = memory_new(sizeof(*call));
     kafka_commits_call_init(call, request, partitions);
@@ -194,7 +194,7 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
                         struct error *error)
 {
     if (kafka_serial_remembers(commits->serial, request->group))
-        serial_send(commits, request, partitions);
+        serial_add(commits, request, partitions);
     else if (!uses_second(commits, request->group, request->isolate, now_ms))
         main_add(commits, request, partitions, now_ms);
     else
