@@ -172,9 +172,9 @@ static void rates_are_of_the_time_since_they_were_taken_not_since_the_totals_beg
     struct server_figures *figures = server_figures_new(engine, many_calls, &calls);
     json_decref(server_figures_json(figures, &totals));
     totals.at_ms += 10000;
+    usleep(1000 * 1000);
     json_t *later = server_figures_json(figures, &totals);
-    const json_t *rate = json_object_get(later, "callsPerSecond");
-    assert_true(json_is_null(rate) || json_number_value(rate) > 100);
+    assert_true(number_of(later, "callsPerSecond") > 100);
     json_decref(later);
     server_figures_free(figures);
 }
