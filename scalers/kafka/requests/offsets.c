@@ -268,7 +268,8 @@ static void call_fill(struct offsets_call *call, size_t partitions)
     DL_FOREACH(call->requests, request)
         for (int i = 0; i < request->list->cnt; i++)
             call->targets[call->count++].partition = &request->list->elems[i];
-    qsort(call->targets, call->count, sizeof(*call->targets), compare_targets);
+    if (call->requests->next != NULL) /* a single request names each of its partitions once */
+        qsort(call->targets, call->count, sizeof(*call->targets), compare_targets);
     call->list = rd_kafka_topic_partition_list_new((int)partitions);
     for (size_t i = 0; i < call->count; i++) {
         const rd_kafka_topic_partition_t *partition = call->targets[i].partition;
