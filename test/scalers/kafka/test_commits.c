@@ -251,6 +251,18 @@ static void a_late_answer_is_nobodys(void **state)
     kafka_mock_assert_answered(fixture, 0);
 }
 
+/* Those of both groups, "workers" and "silent". */
+static const struct kafka_session *connect_to_hanging_coordinators(struct kafka_mock *fixture)
+{
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_query(fixture, "silent", "jobs", 3);
+    kafka_mock_connect(fixture);
+    for (int32_t broker = 2; broker <= 3; broker++)
+        kafka_mock_hang(fixture, broker, true);
+    return fixture->client;
+}
+
 /* The library would have them until the handle ends. */
 static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **state)
 {
@@ -259,14 +271,8 @@ static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **stat
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits_request silent = {.group = "silent", .isolate = true};
     struct kafka_commits_request workers = {.group = "workers", .isolate = true};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_query(fixture, "silent", "jobs", 3);
-    kafka_mock_connect(fixture);
-    const struct kafka_session *session = fixture->client;
+    const struct kafka_session *session = connect_to_hanging_coordinators(fixture);
     struct kafka_commits *commits = session->commits;
-    for (int32_t broker = 2; broker <= 3; broker++)
-        kafka_mock_hang(fixture, broker, true);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
     for (int32_t i = 0; i < KAFKA_COMMITS_MAX_ABANDONED; i++)
         rd_kafka_topic_partition_list_add(list, "jobs", i);
@@ -317,14 +323,8 @@ static void the_second_handle_is_renewed_before_a_call_is_an_hour_old(void **sta
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits_request silent = {.group = "silent", .isolate = true};
     struct kafka_commits_request workers = {.group = "workers", .isolate = true};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_query(fixture, "silent", "jobs", 3);
-    kafka_mock_connect(fixture);
-    const struct kafka_session *session = fixture->client;
+    const struct kafka_session *session = connect_to_hanging_coordinators(fixture);
     struct kafka_commits *commits = session->commits;
-    for (int32_t broker = 2; broker <= 3; broker++)
-        kafka_mock_hang(fixture, broker, true);
     const int64_t now_ms = clock_now_ms();
     const int64_t old_ms = now_ms + KAFKA_MAX_CALL_MS;
     assert_true(kafka_commits_send(commits, &silent, NULL, now_ms, &error));
