@@ -198,6 +198,7 @@ static void fewer_messages_are_requested_again_where_no_leader_replied_before(vo
     (void)state;
     static const struct nats_line without_leader[] = {
         {OF("a"), NULL},
+        {OF("a"), .has_no_responders = true},
         {OF("a"), LEADERLESS},
         {OF("a"), "{\"error\":{\"err_code\":10008}}"},
     };

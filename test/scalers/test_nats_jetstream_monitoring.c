@@ -411,6 +411,38 @@ static void the_zero_of_a_new_leader_is_listed_again(void **state)
     }
 }
 
+/* Nobody knows who led it meanwhile. */
+static void after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new(void **state)
+{
+    enum { LISTING_MS = 600, LESS_MS = 100 };
+    (void)state;
+    static const char *const listed[] = {
+        LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
+        LISTED("nats-1", "0", "0", "nats-2"), LISTED("nats-1", "0", "0", "nats-2"),
+        LISTED("nats-1", "7", "0", "nats-2"), NULL};
+    struct world world;
+    world_start(&world);
+    world.port.listed = listed;
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 0);
+    assert_int_equal(world.port.listings, 2);
+
+    world.port.listing_ms = LISTING_MS;
+    test_feed_task(world.feed, 0)->task.timeout_ms = LESS_MS;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_ended(world.feed, 0, TASK_TIMED_OUT);
+    assert_int_equal(world.port.listings, 3);
+
+    world.port.listing_ms = 0;
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 7);
+    world_stop(&world);
+}
+
 #define ADVERTISED(...) "{\"connect_urls\":[" __VA_ARGS__ "],\"cluster\":{\"urls\":[\"x.y:6222\"]}}"
 
 static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
@@ -548,6 +580,7 @@ int main(void)
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
         cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
+        cmocka_unit_test(after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new),
         cmocka_unit_test(a_consumer_is_counted_by_the_node_that_leads_it),
         cmocka_unit_test(a_server_of_another_cluster_or_of_none_is_not_believed),
         cmocka_unit_test(with_a_user_no_other_node_is_asked),

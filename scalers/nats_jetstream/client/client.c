@@ -206,20 +206,20 @@ static void check_subscriber(struct nats_client *client, int64_t *ret_next_ms)
 
 /* ---- replies ---- */
 
-static void explain_no_responders(struct task *task)
+static void explain_no_responders(const struct nats_query *query, struct error *error)
 {
-    const struct nats_query *query = task->query;
     const char *key = query->api_prefix != NULL ? "apiPrefix" : "domain";
     const char *value = query->api_prefix != NULL ? query->api_prefix : query->domain;
     if (value != NULL)
-        task_failf(task,
-                   "no JetStream answers for stream \"%s\" and consumer \"%s\": check %s \"%s\"",
-                   query->stream, query->consumer, key, value);
+        error_unavailable(
+            error, "no JetStream answers for stream \"%s\" and consumer \"%s\": check %s \"%s\"",
+            query->stream, query->consumer, key, value);
     else
-        task_failf(task,
-                   "no JetStream answers for stream \"%s\" and consumer \"%s\": it is disabled on "
-                   "this server or for this account, or is in a domain (set domain)",
-                   query->stream, query->consumer);
+        error_unavailable(
+            error,
+            "no JetStream answers for stream \"%s\" and consumer \"%s\": it is disabled on "
+            "this server or for this account, or is in a domain (set domain)",
+            query->stream, query->consumer);
 }
 
 /* Its reply has come: the task is to be ended. */
@@ -299,7 +299,8 @@ static void take_info(struct nats_client *client, struct nats_request *request, 
     struct nats_consumer_origin origin;
     const struct nats_query *query = request->task->query;
     if (natsMsg_IsNoResponders(message)) {
-        explain_no_responders(end_request(client, request));
+        explain_no_responders(query, &error);
+        fail(client, request, &error);
         return;
     }
     if (!nats_consumer_info_parse(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message),

@@ -236,10 +236,22 @@ static void delay(struct nats_monitoring *monitoring, struct task *task, int64_t
     DL_APPEND(monitoring->delayed, task);
 }
 
-static void fail(struct nats_monitoring *monitoring, struct task *task, const struct error *why)
+/* No leader replied for a task that fails or times out. */
+static void lose_leader(struct nats_monitoring *monitoring, const struct task *task)
 {
     nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
+}
+
+static void fail(struct nats_monitoring *monitoring, struct task *task, const struct error *why)
+{
+    lose_leader(monitoring, task);
     task_fail(task, why);
+}
+
+static void time_out(struct nats_monitoring *monitoring, struct task *task)
+{
+    lose_leader(monitoring, task);
+    task_time_out(task);
 }
 
 /* Those that another node may lead stay, where it can be asked. */
@@ -276,10 +288,9 @@ static void fail_all(struct nats_monitoring *monitoring, struct listing *listing
                      const struct fetch_ended *ended)
 {
     for (struct task *task; (task = take_first(listing)) != NULL;)
-        if (ended->outcome == FETCH_TIMED_OUT) {
-            nats_leaders_lose(&monitoring->leaders, nats_jsz_key(task->query));
-            task_time_out(task);
-        } else
+        if (ended->outcome == FETCH_TIMED_OUT)
+            time_out(monitoring, task);
+        else
             fail(monitoring, task, &ended->error);
 }
 
@@ -411,7 +422,8 @@ static bool take_ended(struct nats_monitoring *monitoring, struct error *error)
     return usable;
 }
 
-static void time_out(struct listing *listing, int64_t now_ms)
+static void time_out_late(struct nats_monitoring *monitoring, struct listing *listing,
+                          int64_t now_ms)
 {
     struct task *task;
     struct task *next;
@@ -419,7 +431,7 @@ static void time_out(struct listing *listing, int64_t now_ms)
         if (now_ms < task->deadline_ms || task->deadline_ms >= listing->deadline_ms)
             continue; /* the GET itself ends then */
         DL_DELETE(listing->tasks, task);
-        task_time_out(task);
+        time_out(monitoring, task);
     }
 }
 
@@ -435,7 +447,7 @@ static int64_t check(struct nats_monitoring *monitoring)
         struct listing *listing = &monitoring->listings[i];
         if (!listing->is_in_flight)
             continue;
-        time_out(listing, now_ms);
+        time_out_late(monitoring, listing, now_ms);
         int64_t half_ms = listing->sent_ms + (listing->deadline_ms - listing->sent_ms) / 2;
         bool is_silent = listing->step == LISTING_PORT &&
                          monitoring->answered_ms < listing->sent_ms && !monitoring->is_pinging;
