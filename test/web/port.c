@@ -117,7 +117,7 @@ char *fetch(const struct web *web, const char *request)
 {
     struct text response = {0};
     int fd = connect_to(web);
-    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+    send_text(fd, request);
     finish(fd, &response);
     return text_take(&response);
 }

@@ -166,7 +166,7 @@ static void what_a_reader_of_a_stream_sends_stays_in_the_kernel(void **state)
     size_t sent = 0;
     int fd = connect_to(*state);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)), 0);
-    assert_true(send(fd, GET("/stream"), strlen(GET("/stream")), MSG_NOSIGNAL) > 0);
+    send_text(fd, GET("/stream"));
     assert_int_equal(recv(fd, status, sizeof(status), MSG_WAITALL), sizeof(status));
     assert_memory_equal(status, "HTTP/1.1 200", sizeof(status));
     for (ssize_t taken; sent < MUCH && (taken = send(fd, piece, PIECE, MSG_NOSIGNAL)) > 0;)
