@@ -248,7 +248,6 @@ static bool lose_shared(struct redis_links *links, const struct error *error)
     else
         return false;
     redis_waiting_take_back(&links->waiting, link);
-    links->was_kept_back = true;
     close_link(links, &links->shared);
     return true;
 }
@@ -390,7 +389,6 @@ static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms
 static void replace_shared(struct redis_links *links)
 {
     redis_waiting_take_back(&links->waiting, links->shared);
-    links->was_kept_back = true;
     close_link(links, &links->stalled);
     links->stalled = TAKE(links->shared);
     links->stalled->owner.reply_limit.max_ms = 0; /* nobody waits for what it still replies */
@@ -628,7 +626,6 @@ void redis_links_close_all(struct redis_links *links)
     close_link(links, &links->standby);
     close_link(links, &links->stalled);
     redis_subscriber_reset(links->subscriber);
-    links->was_kept_back = true;
     links->is_resending = false;
     links->losses = 0;
     links->stalled_ms = 0;

@@ -71,7 +71,6 @@ struct redis_links {
     struct redis_waiting waiting;          /* for the shared link to be ready */
     struct redis_waiting waiting_isolated; /* for the isolated one */
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
-    bool was_kept_back;                    /* a task in `waiting` was not sent at once */
     bool is_resending; /* the shared link was lost, perhaps by what is in `waiting` */
     struct redis_slow_requests slow_requests;
 };

@@ -73,17 +73,6 @@ static void serve_feed(struct measuring *measuring, struct feed *feed)
     take_tasks(measuring, feed);
 }
 
-/* Those that had to wait are measured from now on. */
-static void send_list(struct redis_client *client, struct redis_link *link,
-                      struct redis_waiting *waiting, bool was_kept_back)
-{
-    if (!redis_link_has_capacity(link))
-        return;
-    for (struct task *task = waiting->tasks; was_kept_back && task != NULL; task = task->next)
-        task_started(task);
-    redis_waiting_send(waiting, client->links.requests, client, link);
-}
-
 static bool can_send(struct redis_link *link)
 {
     return link != NULL && link->state == REDIS_LINK_READY && redis_link_has_capacity(link);
@@ -104,8 +93,10 @@ static void send_isolated(struct redis_client *client)
         return;
     if (link->has_answered || link->commands != NULL)
         check_role(client, link); /* otherwise its role is from just now */
-    redis_subscriber_prepare(&client->subscriber, link, links->waiting_isolated.tasks);
-    send_list(client, link, &links->waiting_isolated, true);
+    if (links->waiting_isolated.wants_subscription)
+        redis_subscriber_prepare(&client->subscriber, link);
+    links->waiting_isolated.was_kept_back = true;
+    links->requests->send(client, link, &links->waiting_isolated);
 }
 
 static void send_shared(struct redis_client *client)
@@ -114,11 +105,13 @@ static void send_shared(struct redis_client *client)
     struct redis_link *link = links->shared;
     if (redis_link_has_capacity(link))
         check_role(client, link);
-    redis_subscriber_prepare(&client->subscriber, link, links->waiting.tasks);
-    send_list(client, link, &links->waiting, links->was_kept_back);
-    links->was_kept_back = links->waiting.count > 0;
+    if (links->waiting.wants_subscription)
+        redis_subscriber_prepare(&client->subscriber, link);
+    links->requests->send(client, link, &links->waiting);
+    links->waiting.was_kept_back = links->waiting.count > 0;
+    links->waiting_imports.was_kept_back = true;
     link->is_asking = true;
-    send_list(client, link, &links->waiting_imports, true);
+    links->requests->send(client, link, &links->waiting_imports);
     link->is_asking = false;
 }
 
@@ -128,7 +121,7 @@ static bool send_waiting(struct redis_client *client, struct error *error)
     struct redis_links *links = &client->links;
     int64_t now_ms = clock_now_ms();
     if (!redis_follow_master(client, now_ms)) {
-        links->was_kept_back = true;
+        links->waiting.was_kept_back = true;
         return true;
     }
     send_isolated(client);
@@ -140,7 +133,7 @@ static bool send_waiting(struct redis_client *client, struct error *error)
     if (links->shared != NULL && links->shared->state == REDIS_LINK_READY)
         send_shared(client);
     else
-        links->was_kept_back = true;
+        links->waiting.was_kept_back = true;
     return true;
 }
 

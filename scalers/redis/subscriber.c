@@ -128,13 +128,8 @@ static void track(struct redis_subscriber *subscriber, struct redis_link *link)
                   {"CLIENT", "TRACKING", "ON", "REDIRECT", subscriber->id, "OPTIN"}, on_tracking});
 }
 
-void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
-                              const struct task *tasks)
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link)
 {
-    while (tasks != NULL && !task_wants_subscription(tasks))
-        tasks = tasks->next;
-    if (tasks == NULL)
-        return;
     int64_t now_ms = clock_now_ms();
     const char *address = link->socket.address;
     if (subscriber->link != NULL && !text_equal(subscriber->link->socket.address, address))

@@ -37,10 +37,9 @@ struct redis_subscriber {
 void redis_subscriber_init(struct redis_subscriber *subscriber, struct redis_server *server);
 void redis_subscriber_done(struct redis_subscriber *subscriber); /* notifies nobody */
 
-/* Before tasks are sent on a link that measures: opens the subscriber's where one of them needs it,
- * and has the link's reads tracked once it is there. */
-void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link,
-                              const struct task *tasks);
+/* Before tasks are sent on a link that measures, of which one wants a subscription: opens the
+ * subscriber's link where there is none, and has the other's reads tracked once it is there. */
+void redis_subscriber_prepare(struct redis_subscriber *subscriber, struct redis_link *link);
 
 /* Sends a request that reads the key, and subscribes those of the tasks that want it; they are the
  * command's from here on. */

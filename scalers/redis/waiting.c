@@ -1,6 +1,5 @@
 #include "redis/waiting.h"
 
-#include "base/memory.h"
 #include "redis/link/link.h"
 
 #include <utlist.h>
@@ -9,6 +8,8 @@ void redis_waiting_add(struct redis_waiting *waiting, struct task *task)
 {
     DL_APPEND(waiting->tasks, task);
     waiting->count++;
+    waiting->is_sorted = false;
+    waiting->wants_subscription = waiting->wants_subscription || task_wants_subscription(task);
 }
 
 struct task *redis_waiting_take(struct redis_waiting *waiting)
@@ -18,12 +19,23 @@ struct task *redis_waiting_take(struct redis_waiting *waiting)
         return NULL;
     DL_DELETE(waiting->tasks, task);
     waiting->count--;
+    if (waiting->count == 0)
+        waiting->wants_subscription = false;
+    return task;
+}
+
+struct task *redis_waiting_start(struct redis_waiting *waiting)
+{
+    struct task *task = redis_waiting_take(waiting);
+    if (task != NULL && waiting->was_kept_back)
+        task_started(task);
     return task;
 }
 
 void redis_waiting_take_back(struct redis_waiting *waiting, struct redis_link *link)
 {
-    struct redis_waiting all = {0};
+    struct redis_waiting all = {.was_kept_back = true,
+                                .wants_subscription = waiting->wants_subscription};
     struct redis_command *command;
     DL_FOREACH(link->commands, command)
         for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
@@ -31,19 +43,6 @@ void redis_waiting_take_back(struct redis_waiting *waiting, struct redis_link *l
     DL_CONCAT(all.tasks, waiting->tasks);
     all.count += waiting->count;
     *waiting = all;
-}
-
-void redis_waiting_send(struct redis_waiting *waiting, const struct redis_requests *requests,
-                        struct redis_client *client, struct redis_link *link)
-{
-    if (waiting->count == 0 || !redis_link_has_capacity(link))
-        return;
-    size_t count = waiting->count;
-    _cleanup_(memory_free) struct task **tasks = memory_array(count, sizeof(*tasks));
-    for (size_t i = 0; i < count; i++)
-        tasks[i] = redis_waiting_take(waiting);
-    for (size_t i = requests->send(client, link, tasks, count); i < count; i++)
-        redis_waiting_add(waiting, tasks[i]);
 }
 
 void redis_waiting_fail(struct redis_waiting *waiting, const struct error *error)

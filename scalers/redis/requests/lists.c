@@ -225,18 +225,17 @@ static void read_lengths(struct redis_client *client, struct redis_link *link, s
         ->tries = tries + 1;
 }
 
-static size_t send_tasks(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                         size_t count)
+static void send_tasks(struct redis_client *client, struct redis_link *link,
+                       struct redis_waiting *waiting)
 {
-    size_t sent = 0;
-    for (; sent < count && redis_link_has_capacity(link); sent++) {
-        const struct redis_list_query *query = tasks[sent]->query;
+    while (waiting->count > 0 && redis_link_has_capacity(link)) {
+        struct task *task = redis_waiting_start(waiting);
+        const struct redis_list_query *query = task->query;
         if (query->library == REDIS_NO_LIBRARY)
-            read_lengths(client, link, tasks[sent], 0);
+            read_lengths(client, link, task, 0);
         else
-            redis_queue_read(client, link, tasks[sent]);
+            redis_queue_read(client, link, task);
     }
-    return sent;
 }
 
 static const struct redis_requests requests = {send_tasks, key_of, hash_of, name_of};

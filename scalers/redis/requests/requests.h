@@ -8,19 +8,19 @@
 #define BACKLOG_SCALERS_REDIS_REQUESTS_REQUESTS_H
 
 #include "measure/task.h"
+#include "redis/waiting.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 struct redis_client;
 struct redis_link;
 
 struct redis_requests {
-    /* Sends the first request of each task on a link that is ready, as long as that has capacity.
-     * It may sort them: those that were sent, which are a command's from here on, come first.
-     * Returns how many there are. */
-    size_t (*send)(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                   size_t count);
+    /* Sends the first request of tasks that wait, on a link that is ready, as long as that has
+     * capacity: they are a command's from here on. It may sort the list. Few may be sent at a time,
+     * of many that wait: the others are not to be walked. */
+    void (*send)(struct redis_client *client, struct redis_link *link,
+                 struct redis_waiting *waiting);
 
     /* The key that a task reads, or one of them: its slot is that of all. */
     const char *(*key_of)(const struct task *task);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 static void answer_waiting(struct task *task, double waiting)
 {
@@ -311,60 +312,56 @@ static void on_groups(struct redis_link *link, struct redis_command *command,
     free(groups.items);
 }
 
-static int compare_streams(const void *left, const void *right)
+static bool wants_lag(const struct task *task)
 {
-    return strcmp(stream_of(*(struct task *const *)left), stream_of(*(struct task *const *)right));
+    return redis_stream_mode(task->query) == REDIS_STREAM_LAG;
 }
 
-/* The reply has all groups of a stream, so that one command is sent for all of them. Returns how
- * many were sent. */
-static size_t read_groups(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                          size_t count)
+/* Those that want a lag come last, by their streams. */
+static int compare_tasks(const struct task *left, const struct task *right)
 {
-    size_t sent = 0;
-    qsort(tasks, count, sizeof(*tasks), compare_streams);
-    while (sent < count && redis_link_has_capacity(link)) {
-        struct task **first = &tasks[sent];
-        size_t same = 1;
-        while (sent + same < count && compare_streams(first, first + same) == 0)
-            same++;
-        const char *stream = stream_of(*first);
-        redis_subscriber_read(&client->subscriber, link,
-                              (struct redis_request){{"XINFO", "GROUPS", stream}, on_groups},
-                              stream, first, same);
-        sent += same;
-    }
-    return sent;
+    int order = (int)wants_lag(left) - (int)wants_lag(right);
+    return order != 0 || !wants_lag(left) ? order : strcmp(stream_of(left), stream_of(right));
 }
 
-/* Returns how many come before them. */
-static size_t put_lags_last(struct task **tasks, size_t count)
+/* The reply has all groups of a stream, so that one command is sent for all tasks of the first
+ * one's. */
+static void read_groups(struct redis_client *client, struct redis_link *link,
+                        struct redis_waiting *waiting)
 {
-    _cleanup_(memory_free) struct task **lags = memory_array(count, sizeof(struct task *));
-    size_t others = 0;
-    size_t lags_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (redis_stream_mode(tasks[i]->query) == REDIS_STREAM_LAG)
-            lags[lags_count++] = tasks[i];
-        else
-            tasks[others++] = tasks[i];
-    }
-    memcpy(&tasks[others], lags, lags_count * sizeof(struct task *));
-    return others;
+    const struct task *first = waiting->tasks;
+    const char *stream = stream_of(first);
+    size_t count = 1;
+    for (const struct task *next = first->next; next != NULL && compare_tasks(first, next) == 0;
+         next = next->next)
+        count++;
+    _cleanup_(memory_free) struct task **tasks = memory_array(count, sizeof(*tasks));
+    for (size_t i = 0; i < count; i++)
+        tasks[i] = redis_waiting_start(waiting);
+    redis_subscriber_read(&client->subscriber, link,
+                          (struct redis_request){{"XINFO", "GROUPS", stream}, on_groups}, stream,
+                          tasks, count);
 }
 
-static size_t send_tasks(struct redis_client *client, struct redis_link *link, struct task **tasks,
-                         size_t count)
+static void send_tasks(struct redis_client *client, struct redis_link *link,
+                       struct redis_waiting *waiting)
 {
-    size_t others = put_lags_last(tasks, count);
-    size_t sent = 0;
-    for (; sent < others && redis_link_has_capacity(link); sent++) {
-        if (redis_stream_mode(tasks[sent]->query) == REDIS_STREAM_LENGTH)
-            read_length(client, link, tasks[sent]);
-        else
-            read_pending(link, tasks[sent]);
+    if (!waiting->is_sorted)
+        DL_SORT(waiting->tasks, compare_tasks);
+    waiting->is_sorted = true;
+    while (waiting->count > 0 && redis_link_has_capacity(link)) {
+        switch (redis_stream_mode(waiting->tasks->query)) {
+        case REDIS_STREAM_LENGTH:
+            read_length(client, link, redis_waiting_start(waiting));
+            break;
+        case REDIS_STREAM_PENDING:
+            read_pending(link, redis_waiting_start(waiting));
+            break;
+        case REDIS_STREAM_LAG:
+            read_groups(client, link, waiting);
+            break;
+        }
     }
-    return sent < others ? sent : sent + read_groups(client, link, &tasks[others], count - others);
 }
 
 static const struct redis_requests requests = {send_tasks, stream_of, hash_of, name_of};

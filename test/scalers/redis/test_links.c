@@ -64,9 +64,13 @@ static void of_many_that_hang_none_has_the_others_sent_again_and_again(void **st
                 keys);
     world_run(&world);
     assert_true(world.usable);
-    for (size_t i = 0; i < world.count; i++)
+    int started = 0;
+    for (size_t i = 0; i < world.count; i++) {
         assert_ended(world.feed, i, i < HANGING ? TASK_TIMED_OUT : TASK_ANSWERED);
+        started += i < HANGING ? 0 : (int)test_feed_task(world.feed, i)->started;
+    }
     assert_in_range(redis_peer_used(&world.peer, OTHERS_LINE), OTHERS, 2 * OTHERS);
+    assert_in_range(started, 1, redis_peer_used(&world.peer, OTHERS_LINE)); /* when it is sent */
     world_stop(&world);
 }
 

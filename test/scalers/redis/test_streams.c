@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "measure/scaler.h"
 #include "redis/options.h"
+#include "scalers/ended.h"
 #include "scalers/redis/outcome.h"
 #include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
@@ -163,6 +164,40 @@ static void each_stream_has_its_own_groups(void **state)
     }
     for (size_t i = 0; i < STREAMS; i++)
         assert_int_equal(redis_peer_used(&peer, i), 1);
+    test_feed_free(feed);
+    scaler_redis_streams.disconnect(client);
+    redis_peer_stop(&peer);
+    for (size_t i = 0; i < STREAMS; i++)
+        trigger_done(&triggers[i]);
+}
+
+/* Few commands are sent then at a time, but not for few tasks each. */
+static void the_groups_of_a_stream_are_read_together_after_a_stall(void **state)
+{
+    enum { STREAMS = 3, EACH = 20, HANGS_LINE = 0 };
+    static const char *const names[STREAMS] = {"hangs", "mails", "videos"};
+    (void)state;
+    struct redis_peer peer;
+    struct trigger triggers[STREAMS];
+    _cleanup_(error_done) struct error error = {0};
+    void *client = NULL;
+    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS hangs", "", .connection = 1},
+                                   {"XINFO GROUPS", LAG_OF(":5")}, {"XLEN", ":1\r\n"}));
+    for (size_t i = 0; i < STREAMS; i++)
+        triggers[i] =
+            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
+                                                    "consumerGroup", "workers", "lagCount", "5"));
+    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
+        test_feed_add(feed, triggers[i % STREAMS].options.query, (struct notifier){0});
+    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
+                                             &client, &error));
+    assert_true(test_feed_run(feed, client, 20000, &error));
+    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
+        assert_waiting(feed, i, 5);
+    assert_int_equal(redis_peer_used(&peer, HANGS_LINE), 1);
+    /* Twice, of which the first is behind the stall, and once where it is isolated. */
+    assert_in_range(redis_peer_used(&peer, HANGS_LINE + 1), 3, 5);
     test_feed_free(feed);
     scaler_redis_streams.disconnect(client);
     redis_peer_stop(&peer);
@@ -384,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_group_whose_name_has_a_nul_is_another_one),
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
+        cmocka_unit_test(the_groups_of_a_stream_are_read_together_after_a_stall),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
         cmocka_unit_test(groups_whose_consumers_are_not_known_are_named),
         cmocka_unit_test(consumers_that_are_too_many_are_not_known),
