@@ -11,7 +11,7 @@
 enum { DOUBT_MS = 500 }; /* the leader has counted by then, or leads no longer */
 
 struct nats_leader {
-    UT_hash_handle hh; /* by consumer, the first that was added first */
+    UT_hash_handle hh; /* by consumer, the longest unused first */
     uint64_t consumer;
     uint64_t leader;
     int64_t since_ms;   /* its first reply */
@@ -45,11 +45,13 @@ static struct nats_leader *find_or_add(struct nats_leaders *leaders, uint64_t co
 {
     struct nats_leader *known = find(leaders, consumer);
     if (known != NULL)
-        return known;
-    if (HASH_COUNT(leaders->by_consumer) >= NATS_LEADERS_BYTES / LEADER_BYTES)
-        forget(leaders, leaders->by_consumer);
-    known = memory_new(sizeof(*known));
-    known->consumer = consumer;
+        HASH_DELETE(hh, leaders->by_consumer, known); /* it becomes the last */
+    else {
+        if (HASH_COUNT(leaders->by_consumer) >= NATS_LEADERS_BYTES / LEADER_BYTES)
+            forget(leaders, leaders->by_consumer);
+        known = memory_new(sizeof(*known));
+        known->consumer = consumer;
+    }
     HASH_ADD(hh, leaders->by_consumer, consumer, sizeof(known->consumer), known);
     return known;
 }

@@ -31,15 +31,14 @@ enum {
 };
 
 /* What a query takes: itself 0.7 KiB (measured); its stream's and its consumer's configuration; and
- * two leaders, as those of consumers that are gone must not replace those of others. Each has a
- * bound of its own, as they outlive the query. */
+ * its consumer's leader. These have bounds of their own, as they outlive the query. */
 enum {
     NATS_CONFIG_BYTES = 300, /* with a long name */
     NATS_LEADER_BYTES = 144,
-    NATS_QUERY_BYTES = 720 + 2 * NATS_CONFIG_BYTES + 2 * NATS_LEADER_BYTES,
+    NATS_QUERY_BYTES = 720 + 2 * NATS_CONFIG_BYTES + NATS_LEADER_BYTES,
     NATS_MAX_QUERIES = 10000,
     NATS_CONFIGS_BYTES = 2 * NATS_MAX_QUERIES * NATS_CONFIG_BYTES,
-    NATS_LEADERS_BYTES = 2 * NATS_MAX_QUERIES * NATS_LEADER_BYTES,
+    NATS_LEADERS_BYTES = NATS_MAX_QUERIES * NATS_LEADER_BYTES,
 };
 
 /* Inline connections have fewer queries. A monitoring port's reply of 16 MiB, instead, fits too. */

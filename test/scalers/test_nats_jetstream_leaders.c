@@ -94,23 +94,29 @@ static void a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader(void 
     }
 }
 
-/* Consumers come and go. One that was forgotten is new. */
-static void leaders_that_are_known_take_a_bounded_memory(void **state)
+static int64_t take_messages(struct nats_leaders *leaders, uint64_t consumer, double messages)
 {
-    enum { MIN = NATS_MAX_QUERIES, MAX = 3 * NATS_MAX_QUERIES };
-    (void)state;
     static const struct nats_consumer_origin origin = {.leader = A};
-    struct nats_leaders leaders = {0};
     struct reading reading = READING_UNKNOWN;
     reading.in_flight = 0;
-    for (uint64_t consumer = 1; consumer <= MAX; consumer++) {
-        reading.waiting = 5;
-        assert_int_equal(nats_leaders_take(&leaders, consumer, &origin, &reading, 0, 0),
-                         CLOCK_NEVER);
+    reading.waiting = messages;
+    return nats_leaders_take(leaders, consumer, &origin, &reading, 0, 0);
+}
+
+/* Consumers come and go, and one stays. One that was forgotten is new. */
+static void leaders_that_are_known_take_a_bounded_memory(void **state)
+{
+    enum { KNOWN = NATS_MAX_QUERIES, ALL = 3 * NATS_MAX_QUERIES, STAYS = 1, AGAIN_MS = 500 };
+    (void)state;
+    struct nats_leaders leaders = {0};
+    for (uint64_t consumer = 1; consumer <= ALL; consumer++) {
+        assert_int_equal(take_messages(&leaders, consumer, 5), CLOCK_NEVER);
+        assert_int_equal(take_messages(&leaders, STAYS, 4), AGAIN_MS);
     }
-    reading.waiting = 4;
-    assert_int_equal(nats_leaders_take(&leaders, MAX - MIN, &origin, &reading, 0, 0), 500);
-    assert_int_equal(nats_leaders_take(&leaders, 1, &origin, &reading, 0, 0), CLOCK_NEVER);
+    assert_int_equal(take_messages(&leaders, ALL - KNOWN + 2, 4),
+                     AGAIN_MS); /* the first of the others */
+    assert_int_equal(take_messages(&leaders, ALL - KNOWN + 1, 4), CLOCK_NEVER);
+    assert_int_equal(take_messages(&leaders, STAYS + 1, 4), CLOCK_NEVER);
     nats_leaders_done(&leaders);
 }
 
