@@ -7,7 +7,6 @@ import { getText } from "./requests.js";
 const EVERY_MS = 1000;
 const MAX_SHOWN = 1 << 20; // characters: somebody may read a log for hours
 const GAP = "\n[Lines are missing here, or the worker was started again.]\n\n";
-
 const PROBE = 256; // characters, of a line without an end
 const CUT = 4; // bytes of a character of which the beginning may be lost
 
@@ -30,19 +29,19 @@ export function partAfter(last, body) {
 export function openLog(title, path, note) {
   const text = el("pre", { tabindex: "0" }, "Loading …");
   // What was read stays: of a pod that is gone it is all there is.
-  const reading = poll({ what: "Log", load, everyMs: EVERY_MS, failed: () => shown === "" && setText(text, "") });
+  const reading = poll({ what: "Log", load, everyMs: EVERY_MS, failed: () => shownLength === 0 && setText(text, "") });
   const dialog = el("dialog", { "aria-label": `Log of ${title}` },
     el("header", {}, el("h2", {}, title),
       el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close")),
     note && el("p", { class: "note" }, note), reading.message, text);
-  let shown = ""; // what the element has, in pieces as they came
+  let shownLength = 0; // of what the element has, in pieces as they came
   let last = ""; // what the server had
 
   // The pieces below stay where they are.
   function dropOldest() {
     const below = text.scrollHeight - text.scrollTop;
-    while (shown.length > MAX_SHOWN && text.childNodes.length > 1) {
-      shown = shown.slice(text.firstChild.length);
+    while (shownLength > MAX_SHOWN && text.childNodes.length > 1) {
+      shownLength -= text.firstChild.length;
       text.firstChild.remove();
     }
     text.scrollTop = text.scrollHeight - below;
@@ -51,14 +50,14 @@ export function openLog(title, path, note) {
   // Only what is new is added: a selection and the place of whoever reads stay.
   function show(body) {
     const whole = body.replace(/\uFFFD$/, ""); // a character of which a part has come
-    if (shown === "") setText(text, whole === "" ? "This worker has written nothing yet." : "");
+    if (shownLength === 0) setText(text, whole === "" ? "This worker has written nothing yet." : "");
     const added = partAfter(last, whole) ?? GAP + whole;
     last = whole;
     if (added === "") return;
     const isAtEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 20;
     text.append(added);
-    shown += added;
-    if (shown.length > MAX_SHOWN) dropOldest();
+    shownLength += added.length;
+    if (shownLength > MAX_SHOWN) dropOldest();
     if (isAtEnd) text.scrollTop = text.scrollHeight;
   }
 
