@@ -75,10 +75,8 @@ export class Table {
   refresh(isForced = false) {
     const wait = this.sortedAt + SORT_EVERY_MS - performance.now();
     clearTimeout(this.later);
-    if (isForced || wait <= 0 || this.order.length === 0) {
-      this.arrange();
-      this.arranged?.();
-    } else this.later = setTimeout(() => this.refresh(), wait);
+    if (isForced || wait <= 0 || this.order.length === 0) this.arrange();
+    else this.later = setTimeout(() => this.refresh(), wait);
     this.draw();
   }
 
@@ -112,6 +110,7 @@ export class Table {
     this.none.hidden = !isEmpty;
     this.scroller.hidden = isEmpty;
     if (isEmpty) this.explain([this.empty()].flat());
+    this.arranged?.();
   }
 
   // Why there is no row: it is read out where it is another text.
