@@ -32,9 +32,14 @@ export function connectionFilter({ name, id, ended }) {
   const about = el("div", { class: "about" }, note, error);
   let label = name; // what its triggers call it
 
-  function draw() {
+  function rowOfChosen() {
+    if (!isChosen) return null;
     const rows = find([...store.tables.connections.values()], (row) => row.name === name, (row) => row.id === id);
-    const row = isChosen && rows.length === 1 ? rows[0] : null; // of several of one name it is not known which
+    return rows.length === 1 ? rows[0] : null; // of several of one name it is not known which
+  }
+
+  function draw() {
+    const row = rowOfChosen();
     button.draw(isChosen ? `Connection: ${label}` : "");
     about.hidden = !row;
     error.hidden = !row?.error;
