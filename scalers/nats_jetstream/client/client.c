@@ -97,6 +97,7 @@ static int64_t handle_due(struct nats_client *client, struct nats_client_connect
 {
     int64_t next_ms = CLOCK_NEVER;
     bool has_ended = false;
+    bool lacks_place = false;
     if (now_ms < connection->next_due_ms)
         return connection->next_due_ms;
     struct nats_request *request = connection->requests;
@@ -112,12 +113,13 @@ static int64_t handle_due(struct nats_client *client, struct nats_client_connect
             else if (is_delayed && has_place(client))
                 nats_request_send_again(request, now_ms); /* fails where it is closed: found soon */
             else if (is_delayed)
-                client->has_due = true;
+                lacks_place = true;
             next_ms = clock_earlier(next_ms, request->task->deadline_ms);
         }
         request = following;
     }
-    connection->next_due_ms = client->has_due ? now_ms : next_ms; /* a reply makes a place */
+    client->has_due |= lacks_place;
+    connection->next_due_ms = lacks_place ? now_ms : next_ms; /* a reply makes a place */
     return has_ended ? now_ms : next_ms;
 }
 
