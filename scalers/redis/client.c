@@ -54,15 +54,28 @@ bool redis_client_is_reconnecting(const struct redis_client *client)
            (shared == NULL ? is_wanted(client, clock_now_ms()) : shared->state != REDIS_LINK_READY);
 }
 
-void redis_client_add(struct redis_client *client, struct task *task)
+/* False: the task has failed, as it is being connected again. */
+static bool may_wait(struct redis_client *client, struct task *task)
 {
     if (redis_client_is_reconnecting(client)) {
         client->wanted_ms = clock_now_ms();
         task_fail(task, &client->failure);
-        return;
+        return false;
     }
     error_done(&client->failure); /* of long ago: nobody has tried since then */
-    redis_links_add(&client->links, task);
+    return true;
+}
+
+void redis_client_add(struct redis_client *client, struct task *task)
+{
+    if (may_wait(client, task))
+        redis_links_add(&client->links, task);
+}
+
+void redis_client_add_import(struct redis_client *client, struct task *task)
+{
+    if (may_wait(client, task))
+        redis_waiting_add(&client->links.waiting_imports, task);
 }
 
 bool redis_client_retry(struct redis_client *client, int64_t now_ms, int64_t *next_ms,

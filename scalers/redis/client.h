@@ -62,6 +62,7 @@ bool redis_client_has_failed(struct redis_client *client);
 
 /* The task waits for a link, or fails where one is being tried again. */
 void redis_client_add(struct redis_client *client, struct task *task);
+void redis_client_add_import(struct redis_client *client, struct task *task); /* after ASK */
 
 /* Connects where it is time, or lowers *next_ms to when it is. False: it failed. */
 bool redis_client_retry(struct redis_client *client, int64_t now_ms, int64_t *next_ms,

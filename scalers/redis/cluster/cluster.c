@@ -247,11 +247,7 @@ static void redirect(struct redis_link *link, struct task *task, bool is_import,
         task_return(task, false);
         return;
     }
-    struct redis_client *client = client_of(cluster, node);
-    if (redis_client_has_failed(client))
-        give(cluster, node, task);
-    else
-        redis_waiting_add(&client->links.waiting_imports, task);
+    redis_client_add_import(client_of(cluster, node), task);
 }
 
 bool redis_cluster_redirect(struct redis_link *link, struct task *task, const redisReply *reply)

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <unistd.h>
+#include <utlist.h>
 #include <cmocka.h>
 
 static void what_has_moved_is_read_where_it_is(void **state)
@@ -347,6 +348,31 @@ static void a_node_that_failed_long_ago_is_connected_to_again(void **state)
     world_stop(&world);
 }
 
+/* Without ASKING it would redirect to where the key was. */
+static void a_slot_on_its_way_is_requested_of_a_node_that_failed_long_ago(void **state)
+{
+    enum { LONG_AGO_MS = 120 * 1000, ASKING_LINE = 1 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("LLEN", "-ASK 9631 %B\r\n"));
+    add_line(&world, 1, LINE("CLIENT SETNAME", NULL, .times = 1));
+    add_line(&world, 1, LINE("ASKING", "+OK\r\n"));
+    add_line(&world, 1, LINE("LLEN", ":4\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
+    struct redis_client *client;
+    DL_FOREACH(((struct redis_cluster *)world.client)->clients, client)
+        client->wanted_ms -= LONG_AGO_MS;
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_true(world.usable);
+    assert_waiting(world.feed, 0, 4);
+    assert_int_equal(redis_peer_used(&world.peers[1], ASKING_LINE), 1);
+    world_stop(&world);
+}
+
 /* The engine takes a task that fails for an answer: only the client finds that the node is gone. */
 static void a_key_that_was_slow_is_read_at_the_successor_of_its_node(void **state)
 {
@@ -394,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
         cmocka_unit_test(a_node_that_failed_long_ago_is_connected_to_again),
+        cmocka_unit_test(a_slot_on_its_way_is_requested_of_a_node_that_failed_long_ago),
         cmocka_unit_test(a_key_that_was_slow_is_read_at_the_successor_of_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
