@@ -134,7 +134,7 @@ bool feed_is_stopping(struct feed *feed);
 /*
  * Sets how many tasks the scaler may have at a time, and how many of them with `isolate` (or
  * unanswered for a second while others wait). Until this is called, max_tasks and isolated of the
- * scaler's struct count.
+ * scaler's struct count; afterwards these do, in later calls of `measure`, too.
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 

@@ -136,10 +136,12 @@ static void requests_in_flight_are_few(void **state)
 
 static struct feed_hooks original;
 static size_t most_isolated;
+static size_t limits_set;
 
 static void note_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
     most_isolated = isolated > most_isolated ? isolated : most_isolated;
+    limits_set++;
     original.set_max_tasks(feed, max_tasks, isolated);
 }
 
@@ -167,6 +169,27 @@ static void a_request_in_doubt_keeps_no_place(void **state)
     assert_int_equal(most_isolated, NATS_MAX_ISOLATED + 1);
     nats_world_stop(&world);
     free_many(queries, NATS_MAX_TASKS - 1);
+}
+
+/* It keeps them between measurements, and another process may have to be told. */
+static void the_feed_gets_its_limits_once(void **state)
+{
+    (void)state;
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
+    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
+    original = *feed->hooks;
+    struct feed_hooks hooks = original;
+    hooks.set_max_tasks = note_max_tasks;
+    feed->hooks = &hooks;
+    limits_set = 0;
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(world.feed);
+        nats_world_run(&world);
+        assert_waiting(world.feed, 0, 1);
+    }
+    assert_int_equal(limits_set, 1);
+    nats_world_stop(&world);
 }
 
 static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
@@ -323,6 +346,7 @@ int main(void)
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
         cmocka_unit_test(requests_in_flight_are_few),
         cmocka_unit_test(a_request_in_doubt_keeps_no_place),
+        cmocka_unit_test(the_feed_gets_its_limits_once),
         cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
         cmocka_unit_test(a_request_that_hangs_gives_up_its_place),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),

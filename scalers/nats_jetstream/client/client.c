@@ -487,8 +487,6 @@ static natsStatus turn(struct nats_client *client, struct feed *feed)
 bool nats_client_measure(struct nats_client *client, struct feed *feed, struct error *error)
 {
     natsStatus status = NATS_OK;
-    client->max_tasks = 0;
-    client->has_due = false;
     set_max_tasks(client, feed);
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         end_subscriptions(client, feed);
