@@ -99,7 +99,7 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
 enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
                                           size_t max_bytes, const char *name, struct error *error);
 
-/* For fetch_pool.c: the server of this URL, for errors. The caller frees it. */
+/* The server of this URL, for errors. The caller frees it. */
 char *fetch_server_name(const struct fetch_source *source, const char *url);
 
 /* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no

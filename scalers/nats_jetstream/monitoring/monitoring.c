@@ -13,7 +13,6 @@
 #include "shared/http_address.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <utlist.h>
 
 enum {
@@ -21,6 +20,8 @@ enum {
     LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
     GETS = LISTINGS + 1,
 };
+
+static const char server[] = "NATS monitoring"; /* for errors */
 
 /* What a listing's GET is of. */
 enum listing_step {
@@ -76,12 +77,19 @@ void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
     free(monitoring);
 }
 
+/* Of the port at this address, as the errors of its GETs have it. */
+static char *name_of(const char *base)
+{
+    const struct fetch_source source = {.name = server, .follows = true};
+    return fetch_server_name(&source, base);
+}
+
 static struct nats_monitoring *monitoring_new(const struct nats_connection_options *options)
 {
     struct nats_monitoring *monitoring = memory_new(sizeof(*monitoring));
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
     http_address_parse(url, &monitoring->address); /* nats_check_connection() has seen it */
-    monitoring->name = text_format("NATS monitoring at %s", monitoring->address.host_port);
+    monitoring->name = name_of(monitoring->address.base);
     monitoring->account = (struct nats_jsz_account){
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
@@ -95,7 +103,7 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
 
     const char *password = options->user == NULL ? monitoring->address.password : options->password;
     const struct fetch_source source = {
-        .name = "NATS monitoring",
+        .name = server,
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
@@ -368,8 +376,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
                      struct fetch_ended *ended)
 {
     const char *base = listing->nodes.bases[listing->next_node - 1];
-    _cleanup_(memory_free) char *name =
-        text_format("NATS monitoring at %s", strstr(base, "://") + strlen("://"));
+    _cleanup_(memory_free) char *name = name_of(base);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
