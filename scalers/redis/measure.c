@@ -44,22 +44,19 @@ static struct redis_client *clients_of(const struct measuring *measuring)
     return measuring->cluster == NULL ? measuring->client : measuring->cluster->clients;
 }
 
-/* While Sentinels are being asked it is not known whether the server that failed is still meant. */
-static void add_task(struct redis_client *client, struct task *task)
-{
-    if (redis_follow_master(client, clock_now_ms()))
-        redis_client_add(client, task);
-    else
-        redis_links_add(&client->links, task);
-}
-
 static void take_tasks(struct measuring *measuring, struct feed *feed)
 {
+    struct redis_client *client = measuring->client;
+    /* While Sentinels are being asked it is not known whether the server that failed is still
+     * meant. */
+    bool is_known = client != NULL && redis_follow_master(client, clock_now_ms());
     for (struct task *task; (task = feed_take(feed)) != NULL;) {
         if (measuring->cluster != NULL)
             redis_cluster_route(measuring->cluster, task);
+        else if (is_known)
+            redis_client_add(client, task);
         else
-            add_task(measuring->client, task);
+            redis_links_add(&client->links, task);
     }
 }
 
