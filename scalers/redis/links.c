@@ -21,11 +21,17 @@ enum {
 
 /* ---- slow requests ---- */
 
+/* A few round trips, or `min_ms`. */
+static int64_t usual_ms(const struct redis_links *links, int64_t min_ms)
+{
+    int64_t ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
+    return ms > min_ms ? ms : min_ms;
+}
+
 /* How long a command may take before it is slow, and what is behind it stalls. */
 static int64_t slow_ms(const struct redis_links *links)
 {
-    int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
-    return usual_ms > STALL_MS ? usual_ms : STALL_MS;
+    return usual_ms(links, STALL_MS);
 }
 
 static void note(struct redis_links *links, const struct task *task, bool is_slow)
@@ -108,9 +114,14 @@ void redis_links_add(struct redis_links *links, struct task *task)
     redis_waiting_add(is_isolated ? &links->waiting_isolated : &links->waiting, task);
 }
 
+bool redis_links_have_waiting_for_shared(const struct redis_links *links)
+{
+    return links->waiting.count + links->waiting_imports.count > 0;
+}
+
 bool redis_links_have_waiting(const struct redis_links *links)
 {
-    return links->waiting.count + links->waiting_isolated.count + links->waiting_imports.count > 0;
+    return redis_links_have_waiting_for_shared(links) || links->waiting_isolated.count > 0;
 }
 
 bool redis_links_have_tasks(const struct redis_links *links)
@@ -168,15 +179,6 @@ static void fail_oldest(struct redis_links *links, const struct redis_link *link
     }
 }
 
-/* The oldest one that somebody waits for: those before it are for the link itself. NULL: none. */
-static struct redis_command *oldest_with_tasks(const struct redis_link *link)
-{
-    struct redis_command *command = link->commands;
-    while (command != NULL && command->tasks == NULL)
-        command = command->next;
-    return command;
-}
-
 /* The command's tasks whose time is over. Returns when the next one's is. */
 static int64_t time_out(const struct redis_link *link, const struct redis_command *command,
                         int64_t now_ms)
@@ -199,7 +201,7 @@ static int64_t time_out(const struct redis_link *link, const struct redis_comman
 /* How long the oldest command may take. One without tasks has the time of those behind it. */
 static int64_t oldest_timeout_ms(const struct redis_link *link)
 {
-    const struct redis_command *command = oldest_with_tasks(link);
+    const struct redis_command *command = redis_link_oldest_with_tasks(link);
     int64_t timeout_ms = CLOCK_NEVER;
     for (const struct task *task = command->tasks; task != NULL; task = task->next)
         timeout_ms = clock_earlier(timeout_ms, task->timeout_ms);
@@ -209,8 +211,7 @@ static int64_t oldest_timeout_ms(const struct redis_link *link)
 /* Behind the shared link's oldest command. */
 static bool others_wait(const struct redis_links *links)
 {
-    return redis_link_has_tasks_behind(links->shared) ||
-           links->waiting.count + links->waiting_imports.count > 0;
+    return redis_link_has_tasks_behind(links->shared) || redis_links_have_waiting_for_shared(links);
 }
 
 /* ---- a link that is lost ---- */
@@ -325,10 +326,7 @@ static bool is_alert(const struct redis_links *links, int64_t now_ms)
 
 static int64_t stall_ms(const struct redis_links *links, int64_t now_ms)
 {
-    if (!is_alert(links, now_ms))
-        return slow_ms(links);
-    int64_t usual_ms = STALL_ROUND_TRIPS * links->server->round_trip_ms;
-    return usual_ms > NEXT_STALL_MS ? usual_ms : NEXT_STALL_MS;
+    return is_alert(links, now_ms) ? usual_ms(links, NEXT_STALL_MS) : slow_ms(links);
 }
 
 static void open_standby(struct redis_links *links, int64_t now_ms)
@@ -407,7 +405,7 @@ static bool no_answer(const struct redis_links *links, struct error *error)
  * one of the link itself, the tasks behind it end: there must be fewer each time. */
 static void stop_waiting(struct redis_links *links, int64_t now_ms)
 {
-    struct redis_command *oldest = oldest_with_tasks(links->shared);
+    struct redis_command *oldest = redis_link_oldest_with_tasks(links->shared);
     time_out(links->shared, oldest, now_ms);
     isolate(links, oldest);
     links->stalled_ms = now_ms;
@@ -454,9 +452,9 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
                          struct error *error)
 {
     struct redis_link *shared = links->shared;
-    bool is_wanted = links->waiting.count + links->waiting_imports.count > 0;
     if (shared == NULL) {
-        if (is_wanted && !redis_links_may_open_shared(links, now_ms))
+        if (redis_links_have_waiting_for_shared(links) &&
+            !redis_links_may_open_shared(links, now_ms))
             *next_ms = clock_earlier(*next_ms, links->shared_reopening.at_ms);
         return true;
     }
@@ -530,7 +528,7 @@ static bool check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
     if (link->state != REDIS_LINK_READY)
         return redis_link_check(link, now_ms, next_ms, reason) || lose_isolated(links, reason);
     if (redis_link_has_tasks(link)) {
-        const struct redis_command *oldest = oldest_with_tasks(link);
+        const struct redis_command *oldest = redis_link_oldest_with_tasks(link);
         *next_ms = clock_earlier(*next_ms, time_out(link, oldest, now_ms));
         if (oldest->tasks == NULL) {
             close_isolated(links);

@@ -111,6 +111,7 @@ void redis_links_reset(struct redis_links *links);
 void redis_links_add(struct redis_links *links, struct task *task);
 
 /* What waits, or is in flight. */
+bool redis_links_have_waiting_for_shared(const struct redis_links *links);
 bool redis_links_have_waiting(const struct redis_links *links);
 bool redis_links_have_tasks(const struct redis_links *links);
 

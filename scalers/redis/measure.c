@@ -122,7 +122,7 @@ static bool send_waiting(struct redis_client *client, struct error *error)
         return true;
     }
     send_isolated(client);
-    if (links->waiting.count + links->waiting_imports.count == 0)
+    if (!redis_links_have_waiting_for_shared(links))
         return true;
     if (links->shared == NULL && redis_links_may_open_shared(links, now_ms) &&
         !redis_links_open_shared(links, now_ms + REDIS_CONNECT_MS, error))
@@ -250,7 +250,7 @@ static bool can_send_any(struct redis_client *client)
 {
     struct redis_links *links = &client->links;
     int64_t now_ms = clock_now_ms();
-    bool is_waiting = links->waiting.count + links->waiting_imports.count > 0;
+    bool is_waiting = redis_links_have_waiting_for_shared(links);
     return redis_follow_master(client, now_ms) &&
            ((is_waiting && (links->shared == NULL ? redis_links_may_open_shared(links, now_ms)
                                                   : can_send(links->shared))) ||

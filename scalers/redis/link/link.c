@@ -428,19 +428,24 @@ void redis_command_remove_task(struct task *task)
     task->data = NULL;
 }
 
-static bool any_has_tasks(const struct redis_command *command)
+static struct redis_command *first_with_tasks(struct redis_command *command)
 {
     while (command != NULL && command->tasks == NULL)
         command = command->next;
-    return command != NULL;
+    return command;
+}
+
+struct redis_command *redis_link_oldest_with_tasks(const struct redis_link *link)
+{
+    return first_with_tasks(link->commands);
 }
 
 bool redis_link_has_tasks(const struct redis_link *link)
 {
-    return any_has_tasks(link->commands);
+    return redis_link_oldest_with_tasks(link) != NULL;
 }
 
 bool redis_link_has_tasks_behind(const struct redis_link *link)
 {
-    return link->commands != NULL && any_has_tasks(link->commands->next);
+    return link->commands != NULL && first_with_tasks(link->commands->next) != NULL;
 }
