@@ -85,10 +85,8 @@ static uint64_t hash_of(const struct task *task)
 static char *name_of(const struct task *task)
 {
     const struct redis_list_query *query = task->query;
-    if (query->library != REDIS_NO_LIBRARY) {
-        _cleanup_(memory_free) char *name = redis_queue_name(query);
-        return text_format("queue \"%s\"", name);
-    }
+    if (query->library != REDIS_NO_LIBRARY)
+        return redis_queue_quoted_name(query);
     struct list_keys keys = keys_of(query);
     return text_format("key \"%s\"%s", keys.names[0], keys.count > 1 ? " and others" : "");
 }

@@ -115,6 +115,12 @@ char *redis_queue_name(const struct redis_list_query *query)
                        query->queue_name == NULL ? "" : query->queue_name);
 }
 
+char *redis_queue_quoted_name(const struct redis_list_query *query)
+{
+    _cleanup_(memory_free) char *name = redis_queue_name(query);
+    return text_format("queue \"%s\"", name);
+}
+
 const char *redis_queue_route(const struct redis_list_query *query)
 {
     bool is_in_prefix = query->prefix != NULL && strchr(query->prefix, '{') != NULL;
@@ -159,9 +165,8 @@ size_t redis_queue_subscription_bytes(const struct redis_list_query *query)
 /* Not of one key: Redis does not say of which. */
 static void fail(struct redis_link *link, struct task *task, const redisReply *reply)
 {
-    _cleanup_(memory_free) char *name = redis_queue_name(task->query);
-    _cleanup_(memory_free) char *what = text_format("queue \"%s\"", name);
-    redis_measure_fail(link, task, reply, what);
+    _cleanup_(memory_free) char *name = redis_queue_quoted_name(task->query);
+    redis_measure_fail(link, task, reply, name);
 }
 
 /* The server's time. False: the reply is not one. */

@@ -18,6 +18,9 @@
 /* For the name of the metric. The caller frees it. */
 char *redis_queue_name(const struct redis_list_query *query);
 
+/* For an error: queue "bullmq-videos". The caller frees it. */
+char *redis_queue_quoted_name(const struct redis_list_query *query);
+
 /* A mistake where the keys are in different slots of a Cluster. */
 void redis_queue_check_slots(const struct redis_list_query *query, struct error *mistakes);
 
