@@ -66,7 +66,9 @@ static bool has_name(const char *address)
 static void add_routes(struct nats_nodes *nodes, const struct http_address *endpoint,
                        const json_t *routes)
 {
-    for (size_t i = 0; has_name(endpoint->host_port) && i < json_array_size(routes); i++) {
+    if (!has_name(endpoint->host_port))
+        return;
+    for (size_t i = 0; i < json_array_size(routes); i++) {
         const char *route = json_string_value(json_array_get(routes, i));
         if (route == NULL || !has_name(route))
             continue;
