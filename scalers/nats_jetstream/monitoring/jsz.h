@@ -45,7 +45,8 @@ void nats_jsz_done(struct nats_jsz *jsz);
 
 enum nats_jsz_found {
     NATS_JSZ_COUNTED,
-    NATS_JSZ_ELSEWHERE, /* another server of the cluster may lead it; the error says so */
+    NATS_JSZ_ELSEWHERE, /* another server of the cluster may lead it; the error is for where none
+                         * can be asked */
     NATS_JSZ_FAILED,    /* with the error */
 };
 
