@@ -66,7 +66,7 @@ struct task {
     int64_t last_duration_ms; /* of its last measurement; -1: not known */
 
     /* Only the scaler uses these, while it has the task. */
-    int64_t queued_ms;   /* since when it waits in a queue of the scaler */
+    int64_t queued_ms;   /* since when, or until when, it waits in a queue of the scaler */
     int64_t deadline_ms; /* when it times out, once it was sent */
     void *data;
     struct task *prev, *next; /* utlist */
