@@ -36,7 +36,7 @@
  *   connection/backoff             when a connection makes its next client
  *   connection/connection_log      what is logged of its failures, and how often
  *   connection/subscription_table  queries by the ids of their subscriptions
- *   connection/interval_set        the intervals that users of a query have set
+ *   connection/interval_set        the intervals of the users of a query
  *   connection/connection_state    the structs of a connection and its queries
  *   connection/subscription        which queries are subscribed to
  *   connection/query_plan          when a query is due
