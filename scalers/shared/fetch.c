@@ -22,7 +22,7 @@ enum {
 
 struct fetcher {
     struct fetch_source source;
-    char *name; /* of the server that was asked last, for errors */
+    char *name; /* of the server that was asked last, where the source follows */
     CURL *curl;
     struct http_head head;
     struct text body;
@@ -258,7 +258,7 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
     drop_body(fetcher);
     error_done(&fetcher->tls_error);
     free(fetcher->name);
-    fetcher->name = fetch_server_name(&fetcher->source, url);
+    fetcher->name = fetcher->source.follows ? fetch_server_name(&fetcher->source, url) : NULL;
     fetcher->head = (struct http_head){0};
     fetcher->is_worn = true;
     fetcher->limit = 0;
@@ -269,9 +269,15 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
     return left_ms > 0; /* to libcurl 0 would mean no limit */
 }
 
+/* For errors. */
+static const char *name_of(const struct fetcher *fetcher)
+{
+    return fetcher->name == NULL ? fetcher->source.name : fetcher->name;
+}
+
 static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, struct error *error)
 {
-    const char *name = fetcher->name;
+    const char *name = name_of(fetcher);
     const char *why =
         fetcher->curl_error[0] != '\0' ? fetcher->curl_error : curl_easy_strerror(code);
     if (http_head_is_too_large(&fetcher->head)) {
@@ -308,7 +314,7 @@ enum fetch_outcome fetch_end(struct fetcher *fetcher, CURLcode code,
     if (max_bytes == 0)
         return FETCH_ANSWERED;
     enum fetch_outcome outcome =
-        fetch_answer_make_tree(ret_answer, 0, max_bytes, fetcher->name, error);
+        fetch_answer_make_tree(ret_answer, 0, max_bytes, name_of(fetcher), error);
     if (outcome != FETCH_ANSWERED)
         fetch_answer_done(ret_answer);
     return outcome;
