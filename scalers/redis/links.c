@@ -39,7 +39,8 @@ static void note(struct redis_links *links, const struct task *task, bool is_slo
     redis_slow_requests_note(&links->slow_requests, links->requests, task, is_slow);
 }
 
-static bool was_slow(struct redis_link *link, const struct redis_command *command)
+/* As struct redis_link_owner has it. */
+static bool note_duration(struct redis_link *link, const struct redis_command *command)
 {
     struct redis_links *links = link->owner.links;
     bool is_slow = command->duration_ms >= slow_ms(links);
@@ -57,7 +58,7 @@ static struct redis_link *open_link(struct redis_links *links, const char *addre
                                      .links = links,
                                      .subscriber = links->subscriber,
                                      .on_connected = redis_setup_send,
-                                     .was_slow = was_slow};
+                                     .note_duration = note_duration};
     if (links->limits_replies)
         owner.reply_limit =
             (struct redis_reply_limit){REDIS_LATE_MS, links->late_ms + LATE_AGAIN_MS};

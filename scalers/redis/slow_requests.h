@@ -16,13 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REDIS_MAX_SLOW_REQUESTS = 64 }; /* beyond it the one that was noted first is forgotten */
+enum { REDIS_MAX_SLOW_REQUESTS = 64 }; /* beyond it another one is forgotten */
 
 /* {0} is an empty table. */
 struct redis_slow_requests {
     uint64_t hashes[REDIS_MAX_SLOW_REQUESTS];
     size_t count;
-    size_t next; /* to be overwritten, once all are used */
+    size_t next; /* which of the hashes is overwritten next, where the table is full */
 };
 
 /* What is requested for the task. */

@@ -246,8 +246,8 @@ static void note_progress(struct redis_link *link, struct redis_command *command
     bool is_round_trip =
         link->was_idle && (link->owner.measures_round_trips || link->state != REDIS_LINK_READY);
     command->duration_ms += ms;
-    bool was_slow = link->owner.was_slow != NULL && command->tasks != NULL &&
-                    is_last_reply(command) && link->owner.was_slow(link, command);
+    bool was_slow = link->owner.note_duration != NULL && command->tasks != NULL &&
+                    is_last_reply(command) && link->owner.note_duration(link, command);
     if (is_round_trip && !was_slow)
         redis_server_add_round_trip(link->server, ms);
     link->was_idle = false;

@@ -107,9 +107,9 @@ struct redis_link_owner {
     void (*on_message)(struct redis_link *link, const redisReply *content);
     struct redis_reply_limit reply_limit;
     bool measures_round_trips; /* what is sent on it is quick; the owner may change it */
-    /* Whether a command that has tasks took long: its duration, which is known before its handler
-     * is called, is then that of no round trip. NULL: none does. */
-    bool (*was_slow)(struct redis_link *link, const struct redis_command *command);
+    /* Notes the duration of a command that has tasks, which is known before its handler is called.
+     * True: it took long, so that it is that of no round trip. NULL: none does. */
+    bool (*note_duration)(struct redis_link *link, const struct redis_command *command);
 };
 
 /* All may read it. link.c writes it, but for the fields where another file is named. */
