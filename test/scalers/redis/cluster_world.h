@@ -16,8 +16,6 @@ extern const struct scaler scaler_redis_cluster;
 
 enum { NODES = 2, LINES = 8, TIMEOUT_MS = 3000, LONG_MS = 20 * 1000 };
 
-#define MASTER "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
-
 /* Two nodes, of which the first has all slots as both say, and a task for each key. In a line of a
  * script %A and %B are the nodes' addresses. */
 struct world {

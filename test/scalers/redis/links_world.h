@@ -16,9 +16,7 @@ extern const struct scaler scaler_redis;
 
 enum { MAX_KEYS = 32, TIMEOUT_MS = 800, LONG_MS = 20 * 1000 };
 
-#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
-
-/* A client of a server with a script, and a task for each of these keys. */
+/* A client of a server with a script, and a task for each of these lists. */
 struct world {
     struct redis_peer peer;
     struct trigger triggers[MAX_KEYS];
@@ -35,6 +33,9 @@ struct world {
 /* False: it is refused. */
 bool world_connect(struct world *world, const struct redis_line *script, const char *const *keys);
 void world_start(struct world *world, const struct redis_line *script, const char *const *keys);
+/* With one task more, for what a key of the trigger names. */
+void world_add(struct world *world, const char *key, const char *value);
+
 void world_run(struct world *world);
 void world_stop(struct world *world);
 

@@ -21,8 +21,6 @@ struct outcome {
     size_t refused_subscriptions;
 };
 
-#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
-
 /* `pairs` are the keys besides the server's address; so many tasks have them. */
 struct outcome measure(const struct scaler *scaler, const struct redis_line *script,
                        const char *const *pairs, size_t count, int within_ms);

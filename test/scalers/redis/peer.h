@@ -26,6 +26,11 @@ struct redis_line {
     size_t answer_bytes; /* of an answer with NULs; 0: it ends with the first one */
 };
 
+#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
+
+/* The reply to ROLE. */
+#define MASTER "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
+
 enum { REDIS_PEER_CONNECTIONS = 64 };
 
 struct redis_peer {

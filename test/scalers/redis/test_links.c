@@ -246,19 +246,14 @@ static void a_key_that_was_slow_delays_no_other_again(void **state)
 static void of_two_queries_of_a_key_the_quick_one_is_not_isolated(void **state)
 {
     enum { SLOW_MS = 500 };
-    static const char *const keys[] = {"a,slow", "a,b"};
     (void)state;
     struct world world;
     world_start(&world,
                 SCRIPT({"LLEN first", ":3\r\n"}, {"LLEN slow", "+QUEUED\r\n", .wait_ms = SLOW_MS},
                        {"LLEN", "+QUEUED\r\n"}, {"EXEC", "*2\r\n:3\r\n:4\r\n"}),
                 PAIRS("first"));
-    for (size_t i = 0; i < 2; i++) {
-        struct trigger *trigger = &world.triggers[world.count++];
-        *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "keys", keys[i]));
-        assert_true(trigger->good);
-        test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
-    }
+    world_add(&world, "keys", "a,slow");
+    world_add(&world, "keys", "a,b");
     test_feed_set_timeout(world.feed, LONG_MS);
     for (int round = 1; round <= 3; round++) {
         struct test_task *slow = test_feed_task(world.feed, 1);

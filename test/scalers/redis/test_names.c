@@ -26,8 +26,6 @@ extern const struct scaler scaler_redis_sentinel;
 
 enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000, CONNECT_MS = 2000 };
 
-#define SCRIPT(...) ((const struct redis_line[]){__VA_ARGS__, {.command = NULL}})
-
 /* ---- a name ---- */
 
 #define NAME "redis.backlog.test"
@@ -297,7 +295,7 @@ static void nor_does_one_of_a_sentinel(void **state)
     struct black_hole hole;
     struct redis_peer sentinel;
     struct redis_peer master;
-    redis_peer_start(&master, SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"}));
+    redis_peer_start(&master, SCRIPT({"ROLE", MASTER}));
     _cleanup_(memory_free) char *port = text_format("%d", master.port);
     _cleanup_(memory_free) char *answer =
         text_format("*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(port), port);

@@ -60,9 +60,7 @@ static void a_notification_arrives_while_another_query_hangs(void **state)
     subscribe(&world, 0);
     assert_int_equal(world.notified, 0);
 
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_add(&world, "listName", "hang");
     world_run(&world);
     assert_ended(world.feed, 1, TASK_ANSWERED);
     test_feed_again(world.feed);
@@ -82,9 +80,7 @@ static void subscriptions_are_lost_when_the_connection_is_replaced(void **state)
     struct world world;
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN hang", ""}, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
     subscribe(&world, 0);
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "hang"));
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_add(&world, "listName", "hang");
     test_feed_stay(world.feed, SILENT_MS);
     world_run(&world);
     assert_ended(world.feed, 1, TASK_TIMED_OUT);
@@ -109,12 +105,8 @@ static void subscriptions_outlive_a_stall(void **state)
         if (is_cluster)
             links->shared->owner.reply_limit.max_ms = REDIS_LATE_MS;
         subscribe(&world, 0);
-        for (size_t i = 1; i < 3; i++) {
-            struct trigger *trigger = &world.triggers[world.count++];
-            *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName",
-                                                       i == 1 ? "late" : "behind"));
-            test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
-        }
+        world_add(&world, "listName", "late");
+        world_add(&world, "listName", "behind");
         test_feed_stay(world.feed, STAY_MS);
         world_run(&world);
         assert_ended(world.feed, 1, TASK_ANSWERED);
@@ -238,9 +230,7 @@ static void subscriptions_of_a_connection_that_the_server_closes_are_lost(void *
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN other", NULL, .times = 1}, {"LLEN", ":0\r\n"}),
                 PAIRS("jobs"));
     subscribe(&world, 0);
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_add(&world, "listName", "other");
     world_run(&world);
     assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(world.lost, 1);
@@ -285,9 +275,7 @@ static void an_ended_subscription_does_not_notify(void **state)
                 PAIRS("jobs"));
     subscribe(&world, 0);
     test_feed_unsubscribe(world.feed, 1);
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "listName", "other"));
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    world_add(&world, "listName", "other");
     world_run(&world);
     assert_ended(world.feed, 1, TASK_ANSWERED);
     assert_int_equal(world.notified, 0);

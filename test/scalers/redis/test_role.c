@@ -44,7 +44,7 @@ static void a_server_whose_role_is_not_known_is_measured(void **state)
         "*0\r\n",
         "*4\r\n$5\r\nslave\r\n$4\r\nshop\r\n:6379\r\n$-1\r\n",
         "*4\r\n$5\r\nslave\r\n$4\r\nshop\r\n$4\r\n6379\r\n$11\r\nstable_sync\r\n",
-        "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+        MASTER,
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(roles); i++) {
@@ -148,10 +148,10 @@ static void a_master_that_is_made_a_replica_is_noticed(void **state)
     enum { MASTER_MS = 1000 };
     (void)state;
     struct world world;
-    world_start(&world,
-                SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .times = 1},
-                       {"ROLE", REPLICA("7\r\nconnect")}, {"LLEN", ":3\r\n"}),
-                PAIRS("a"));
+    world_start(
+        &world,
+        SCRIPT({"ROLE", MASTER, .times = 1}, {"ROLE", REPLICA("7\r\nconnect")}, {"LLEN", ":3\r\n"}),
+        PAIRS("a"));
     world_run(&world);
     assert_waiting(world.feed, 0, 3);
     age_role(&world, MASTER_MS);
@@ -170,8 +170,7 @@ static void a_busy_master_whose_role_is_read_again_is_waited_for(void **state)
     (void)state;
     struct world world;
     world_start(&world,
-                SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .times = 1},
-                       {"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n", .wait_ms = BUSY_MS},
+                SCRIPT({"ROLE", MASTER, .times = 1}, {"ROLE", MASTER, .wait_ms = BUSY_MS},
                        {"LLEN", ":3\r\n"}),
                 PAIRS("a"));
     test_feed_set_timeout(world.feed, LONG_MS);
@@ -187,8 +186,7 @@ static void of_a_master_the_role_is_read_once(void **state)
 {
     (void)state;
     struct world world;
-    world_start(&world, SCRIPT({"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"}, {"LLEN", ":3\r\n"}),
-                PAIRS("a"));
+    world_start(&world, SCRIPT({"ROLE", MASTER}, {"LLEN", ":3\r\n"}), PAIRS("a"));
     for (int round = 0; round < 3; round++) {
         world_run(&world);
         assert_ended(world.feed, 0, TASK_ANSWERED);

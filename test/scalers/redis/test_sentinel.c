@@ -147,7 +147,7 @@ static void world_init(struct world *world, size_t sentinels)
     *world = (struct world){.sentinels_count = sentinels, .time = {.work = work}};
     for (size_t i = 0; i < MASTERS; i++) {
         struct redis_line *lines = world->master_lines[i];
-        lines[0] = (struct redis_line){"ROLE", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"};
+        lines[0] = (struct redis_line){"ROLE", MASTER};
         lines[1] = (struct redis_line){.command = "LLEN", .answer = lengths[i]};
         redis_peer_start_fast(&world->masters[i], lines);
     }
