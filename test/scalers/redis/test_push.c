@@ -208,11 +208,13 @@ static void a_ping_whose_reply_nobody_was_here_to_read_fails_no_query(void **sta
 /* Where it is read, on a connection of its own. */
 static void a_query_that_is_isolated_is_subscribed_to(void **state)
 {
+    enum { MIN_CONNECTIONS = 3 }; /* with the shared one and the subscriber's */
     (void)state;
     struct world world;
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
     test_feed_task(world.feed, 0)->task.isolate = true;
     subscribe(&world, 0);
+    assert_true(redis_peer_connections(&world.peer) >= MIN_CONNECTIONS);
     redis_peer_push(&world.peer, CHANGED("4\r\njobs"));
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
