@@ -220,7 +220,8 @@ bool redis_link_ping(struct redis_link *link, int64_t now_ms, struct error *erro
 struct task *redis_command_take_task(struct redis_command *command); /* NULL: no more */
 void redis_command_remove_task(struct task *task);
 
-/* The oldest command that somebody waits for: those before it are for the link itself. NULL: none. */
+/* The oldest command that somebody waits for: those before it are for the link itself. NULL: there
+ * is none. */
 struct redis_command *redis_link_oldest_with_tasks(const struct redis_link *link);
 
 /* The oldest command, or another, has tasks. */
