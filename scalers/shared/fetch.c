@@ -5,6 +5,7 @@
 #include "base/json_text.h"
 #include "base/memory.h"
 #include "base/system/socket.h"
+#include "shared/http_address.h"
 #include "shared/tls.h"
 
 #include <stdlib.h>
@@ -239,15 +240,6 @@ CURL *fetch_handle(const struct fetcher *fetcher)
     return fetcher->curl;
 }
 
-char *fetch_server_name(const struct fetch_source *source, const char *url)
-{
-    const char *host = source->follows ? strstr(url, "://") : NULL;
-    if (host == NULL)
-        return text_copy(source->name);
-    host += strlen("://");
-    return text_format("%s at %.*s", source->name, (int)strcspn(host, "/"), host);
-}
-
 bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
 {
     int max_ms = FETCH_MAX_TIMEOUT_MS;
@@ -258,7 +250,7 @@ bool fetch_begin(struct fetcher *fetcher, const char *url, int64_t deadline_ms)
     drop_body(fetcher);
     error_done(&fetcher->tls_error);
     free(fetcher->name);
-    fetcher->name = fetcher->source.follows ? fetch_server_name(&fetcher->source, url) : NULL;
+    fetcher->name = fetcher->source.follows ? http_server_name(fetcher->source.name, url) : NULL;
     fetcher->head = (struct http_head){0};
     fetcher->is_worn = true;
     fetcher->limit = 0;

@@ -99,9 +99,6 @@ static inline bool fetch_is_login_refused(const struct fetch_answer *answer)
 enum fetch_outcome fetch_answer_make_tree(struct fetch_answer *answer, size_t flags,
                                           size_t max_bytes, const char *name, struct error *error);
 
-/* The server of this URL, for errors. The caller frees it. */
-char *fetch_server_name(const struct fetch_source *source, const char *url);
-
 /* For fetch_pool.c: memory for a request to this URL and for the head of its reply, of which no
  * limit of libcurl's tells before a line has ended. What is too much is given back as the body
  * begins, and all of it with fetch_drop(). False: other connections have it. */

@@ -6,6 +6,7 @@
 #include "base/system/socket.h"
 #include "base/text.h"
 #include "shared/address.h"
+#include "shared/http_address.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -465,11 +466,12 @@ static bool take_late(struct fetch_pool *pool, struct fetch_ended *ret_ended)
     TAILQ_FOREACH(get, &pool->waiting, waiting) {
         if (get->deadline_ms > now_ms)
             continue;
-        _cleanup_(memory_free) char *name =
-            fetch_server_name(&pool->source, get->url == NULL ? "" : get->url);
+        _cleanup_(memory_free) char *server = pool->source.follows && get->url != NULL
+                                                  ? http_server_name(pool->source.name, get->url)
+                                                  : NULL;
         *ret_ended = (struct fetch_ended){.owner = get->owner, .outcome = FETCH_TIMED_OUT};
         error_unavailable(&ret_ended->error, "request to %s failed: no connection was free in time",
-                          name);
+                          server == NULL ? pool->source.name : server);
         end_waiting(pool, get);
         return true;
     }

@@ -64,6 +64,15 @@ void http_address_done(struct http_address *address)
     *address = (struct http_address){0};
 }
 
+char *http_server_name(const char *service, const char *url)
+{
+    const char *host = strstr(url, "://");
+    if (host == NULL)
+        return text_copy(service);
+    host += strlen("://");
+    return text_format("%s at %.*s", service, (int)strcspn(host, "/"), host);
+}
+
 void http_add_escaped(struct text *url, const char *string)
 {
     for (const char *at = string; *at != '\0'; at++) {

@@ -22,6 +22,9 @@ struct http_address {
 bool http_address_parse(const char *url, struct http_address *ret_address);
 void http_address_done(struct http_address *address);
 
+/* "SERVICE at HOST", the host with its port where the URL has one. The caller frees it. */
+char *http_server_name(const char *service, const char *url);
+
 /* Adds the string to a URL, with what is special there percent-encoded. */
 void http_add_escaped(struct text *url, const char *string);
 

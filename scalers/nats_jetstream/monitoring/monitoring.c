@@ -77,19 +77,12 @@ void nats_monitoring_disconnect(struct nats_monitoring *monitoring)
     free(monitoring);
 }
 
-/* Of the port at this address, as the errors of its GETs have it. */
-static char *name_of(const char *base)
-{
-    const struct fetch_source source = {.name = server, .follows = true};
-    return fetch_server_name(&source, base);
-}
-
 static struct nats_monitoring *monitoring_new(const struct nats_connection_options *options)
 {
     struct nats_monitoring *monitoring = memory_new(sizeof(*monitoring));
     _cleanup_(memory_free) char *url = nats_monitoring_url(options);
     http_address_parse(url, &monitoring->address); /* nats_check_connection() has seen it */
-    monitoring->name = name_of(monitoring->address.base);
+    monitoring->name = http_server_name(server, monitoring->address.base);
     monitoring->account = (struct nats_jsz_account){
         .name = options->account,
         .id = options->account_id == NULL ? options->account : options->account_id};
@@ -376,7 +369,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
                      struct fetch_ended *ended)
 {
     const char *base = listing->nodes.bases[listing->next_node - 1];
-    _cleanup_(memory_free) char *name = name_of(base);
+    _cleanup_(memory_free) char *name = http_server_name(server, base);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
     if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
