@@ -213,6 +213,39 @@ static void the_trend_has_the_points_of_the_last_hour(void **state)
     server_figures_free(figures);
 }
 
+/* The time of a point of the trend. */
+static double time_of_point(const json_t *trend, size_t index)
+{
+    const json_t *columns = json_object_get(trend, "columns");
+    const json_t *row = json_array_get(json_object_get(trend, "rows"), index);
+    size_t column = 0;
+    while (!text_equal(json_string_value(json_array_get(columns, column)), "time"))
+        column++;
+    return json_number_value(json_array_get(row, column));
+}
+
+/* Where the tables of many triggers are updated more rarely than a point is due, it is due twice
+ * with the same totals. */
+static void no_two_points_of_the_trend_have_the_same_time(void **state)
+{
+    (void)state;
+    enum { EVERY_MS = 15000, TICK_MS = 1000, UPDATE_MS = 20000 };
+    const int64_t began_ms = clock_now_ms();
+    struct trigger_totals totals = {.at_ms = began_ms};
+    struct server_figures *figures = server_figures_new(engine, no_calls, NULL);
+    server_figures_add_point(figures, &totals, began_ms);
+    server_figures_add_point(figures, &totals, began_ms + EVERY_MS);
+    assert_true(server_figures_is_point_due(figures, began_ms + EVERY_MS + TICK_MS));
+    totals.at_ms += UPDATE_MS;
+    server_figures_add_point(figures, &totals, began_ms + UPDATE_MS + TICK_MS);
+    assert_false(server_figures_is_point_due(figures, began_ms + UPDATE_MS + EVERY_MS));
+    json_t *trend = server_figures_trend_json(figures);
+    assert_int_equal(json_array_size(json_object_get(trend, "rows")), 2);
+    assert_true(time_of_point(trend, 1) > time_of_point(trend, 0));
+    json_decref(trend);
+    server_figures_free(figures);
+}
+
 /* ---- what is new ---- */
 
 static double date_offset_ms; /* 0: that of the machine */
@@ -276,6 +309,7 @@ int main(void)
         TEST(an_update_that_failed_is_tried_again_after_seconds),
         TEST(rates_are_of_the_time_since_they_were_taken_not_since_the_totals_began),
         TEST(the_trend_has_the_points_of_the_last_hour),
+        TEST(no_two_points_of_the_trend_have_the_same_time),
         TEST(a_row_whose_time_is_nearly_the_next_tenth_is_sent_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ enum {
 
 /* Of all figures at one moment; NAN: not known. */
 struct figure_values {
+    int64_t at_ms; /* the time by clock_now_ms(), which goes on where the date is set back */
     double time, uptime, cpu, memory, calls_per_second;
     double triggers, active, held, failing, unmeasured;
     double replicas, waiting, in_flight, consumed;
@@ -109,6 +110,7 @@ static struct figure_values read_values(const struct server_figures *figures,
     /* Where no source counts what waits, 0 would be no number. */
     bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
     return (struct figure_values){
+        .at_ms = totals->at_ms,
         .time = clock_unix_s(totals->at_ms),
         .uptime = (double)(totals->at_ms - figures->began_ms) / 1000,
         .cpu = figures->cpu_cores,
@@ -158,6 +160,9 @@ void server_figures_skip_point(struct server_figures *figures, int64_t now_ms)
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms)
 {
+    size_t count = figures->trend_count;
+    if (count > 0 && totals->at_ms == figures->trend[(count - 1) % TREND_POINTS].at_ms)
+        return;
     update_rates(figures);
     figures->trend[figures->trend_count++ % TREND_POINTS] = read_values(figures, totals);
     figures->trend_ms = now_ms;
@@ -169,15 +174,17 @@ json_t *server_figures_trend_json(const struct server_figures *figures)
     json_t *columns = json_array();
     json_t *rows = json_array();
     size_t end = figures->trend_count;
+    double offset_ms = clock_unix_offset_ms();
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
         if (table[i].is_in_trend)
             json_array_append_new(columns, json_string(table[i].name));
     for (size_t at = end > TREND_POINTS ? end - TREND_POINTS : 0; at < end; at++) {
-        const struct figure_values *point = &figures->trend[at % TREND_POINTS];
+        struct figure_values point = figures->trend[at % TREND_POINTS];
         json_t *row = json_array();
+        point.time = ((double)point.at_ms + offset_ms) / 1000;
         for (size_t i = 0; i < ARRAY_LENGTH(table); i++)
             if (table[i].is_in_trend)
-                json_array_append_new(row, figure_json(&table[i], point));
+                json_array_append_new(row, figure_json(&table[i], &point));
         json_array_append_new(rows, row);
     }
     web_json_set(trend, "columns", columns);

@@ -27,7 +27,9 @@ void server_figures_free(struct server_figures *figures);
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals);
 
 /* Whether the trend has no point of the last 15 s, and how it gets one: now_ms is when that was
- * due. A point that is skipped is missing, and the next one is due after 15 s, too. */
+ * due. A point that is skipped is missing, and the next one is due after 15 s, too. The time of a
+ * point is that of its totals. Where these are the totals of the last point, none is added, and one
+ * stays due: with readers of 100,000 triggers, totals are renewed more rarely than every 15 s. */
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);
