@@ -21,9 +21,9 @@ struct server_figures *server_figures_new(struct engine *engine,
                                           uint64_t (*count_calls)(void *context), void *context);
 void server_figures_free(struct server_figures *figures);
 
-/* Makes an object of all figures, by name; the caller owns it. Its time is that of the totals. No
- * other figure is taken before that, except rates: up to 0.9 s before. Rates are of the time since
- * they were taken last. */
+/* Makes an object of all figures, by name; the caller owns it. Its time is that of the totals, and
+ * no other figure is older, except the rates. Rates are averages since they were taken last. They
+ * are taken again after 0.9 s: rates that are taken at 10.0 s are also those of totals of 10.8 s. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals);
 
 /* Whether the trend has no point of the last 15 s, and how it gets one: now_ms is when that was
