@@ -28,6 +28,7 @@ struct world {
     uint64_t without; /* this one is not there */
     const char *live;
     const char *fixed; /* given again with each row; NULL: only with those that are not there */
+    int64_t rest_ms;   /* after each update */
 };
 
 static int64_t update(void *context, struct live_tables *tables)
@@ -44,7 +45,7 @@ static int64_t update(void *context, struct live_tables *tables)
     }
     live_tables_end(tables, LIVE_TRIGGERS);
     live_tables_server(tables, "{\"s\":1}");
-    return 1000;
+    return world->rest_ms;
 }
 
 static void begin(struct world *world)
@@ -59,21 +60,32 @@ static void end(struct world *world)
     live_tables_free(world->tables);
 }
 
-/* Takes ,"sent":1790000000.123 out of the text, and returns the last one; NAN: there is none. */
-static double take_sent(char *text)
+/* Takes ,"sent":1790000000.123 or another number with its key, and the comma behind it, out of the
+ * text, and returns the last one; NAN: there is none. */
+static double take_number(char *text, const char *key)
 {
-    static const char key[] = ",\"sent\":";
-    double sent = NAN;
+    double number = NAN;
     for (char *at; (at = strstr(text, key)) != NULL;) {
         char *end = NULL;
-        sent = strtod(at + strlen(key), &end);
+        number = strtod(at + strlen(key), &end);
+        end += *end == ',';
         memmove(at, end, strlen(end) + 1);
     }
-    return sent;
+    return number;
 }
 
-/* All that is new for the reader, without when it was sent; the caller frees it. */
-static char *news(const struct world *world, void *reader)
+static double take_sent(char *text)
+{
+    return take_number(text, ",\"sent\":");
+}
+
+static double take_max_silence_ms(char *text)
+{
+    return take_number(text, "\"maxSilenceMs\":");
+}
+
+/* All that is new for the reader; the caller frees it. */
+static char *all_news(const struct world *world, void *reader)
 {
     struct text all = {0};
     bool is_more = true;
@@ -83,8 +95,15 @@ static char *news(const struct world *world, void *reader)
         text_add_bytes(&all, piece.bytes == NULL ? "" : piece.bytes, piece.length);
         text_done(&piece);
     }
-    char *text = text_take(&all);
+    return text_take(&all);
+}
+
+/* The same without the times in it; the caller frees it. */
+static char *news(const struct world *world, void *reader)
+{
+    char *text = all_news(world, reader);
     take_sent(text);
+    take_max_silence_ms(text);
     return text;
 }
 
@@ -298,6 +317,29 @@ static void the_hello_of_a_reader_says_whether_it_can_log_out(void **state)
     end(&world);
 }
 
+/* By that a page knows a server of many triggers, which rests for long after an update, from one
+ * that is stuck. What others of the server's thread take is in the time between two updates, too. */
+static void the_hello_of_a_reader_says_when_figures_are_late(void **state)
+{
+    (void)state;
+    enum { REST_MS = 20000, PAUSE_MS = 50 };
+    struct world world = {.live = "{}", .rest_ms = REST_MS};
+    begin(&world);
+    void *first = live_tables_stream.opened(world.tables, false);
+    live_tables_stream.update(world.tables);
+    _cleanup_(memory_free) char *after_one = all_news(&world, first);
+    assert_true(take_max_silence_ms(after_one) >= 2.0 * REST_MS);
+    world.rest_ms = 0;
+    usleep(PAUSE_MS * 1000);
+    live_tables_stream.update(world.tables);
+    void *second = live_tables_stream.opened(world.tables, false);
+    _cleanup_(memory_free) char *after_two = all_news(&world, second);
+    assert_true(take_max_silence_ms(after_two) >= 2.0 * PAUSE_MS);
+    live_tables_stream.closed(world.tables, first);
+    live_tables_stream.closed(world.tables, second);
+    end(&world);
+}
+
 static void lines_of_the_log_follow(void **state)
 {
     (void)state;
@@ -338,6 +380,7 @@ int main(void)
         cmocka_unit_test(lines_of_the_log_follow), /* it numbers the first lines */
         cmocka_unit_test(only_a_reader_that_missed_too_much_begins_again),
         cmocka_unit_test(the_hello_of_a_reader_says_whether_it_can_log_out),
+        cmocka_unit_test(the_hello_of_a_reader_says_when_figures_are_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,10 @@
 
 enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
 
+/* Figures that are older than so many periods are late: the next update may take longer than the
+ * last one, and the number of triggers may grow while a reader stays for days. */
+enum { SILENT_PERIODS = 2 };
+
 const char *const live_table_names[LIVE_TABLES] = {
     [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_WORKERS] = "workers"};
 
@@ -52,6 +56,8 @@ struct live_tables {
     struct table tables[LIVE_TABLES];
     struct live_tables_reader *readers;
     uint64_t version;
+    int64_t updated_at_ms; /* when the last update began; 0: what it left is forgotten */
+    int64_t period_ms;     /* from the begin of one update to that of the next, as of the last */
     char *server;
     uint64_t server_version;
 };
@@ -225,14 +231,23 @@ static void closed(void *context, void *argument)
 
 static void forget(void *context)
 {
-    clear(context);
+    struct live_tables *tables = context;
+    clear(tables);
+    tables->updated_at_ms = 0;
 }
 
+/* The period of the first update is what is known of it: its own time and its rest. Later ones have
+ * it measured, with what writing to the readers adds to the rest (web_stream.h). */
 static int64_t update(void *context)
 {
     struct live_tables *tables = context;
+    int64_t began_ms = clock_now_ms();
+    int64_t last_ms = tables->updated_at_ms == 0 ? 0 : began_ms - tables->updated_at_ms;
     tables->version++;
-    return tables->settings.update(tables->settings.context, tables);
+    tables->updated_at_ms = began_ms;
+    int64_t rest_ms = tables->settings.update(tables->settings.context, tables);
+    tables->period_ms = MAX(last_ms, clock_now_ms() - began_ms + rest_ms);
+    return rest_ms;
 }
 
 static void add_row(const struct live_tables_reader *reader, const struct row *row,
@@ -331,17 +346,16 @@ static void write_server(struct live_tables_reader *reader, struct text *piece)
     free(TAKE(reader->server));
 }
 
-/* The hello is the same for all readers, but for the session, which comes first in the object. */
+/* The hello of the settings, and before its members those of this reader. */
 static void write_hello(const struct live_tables *tables, struct live_tables_reader *reader,
                         struct text *piece)
 {
     const char *members = tables->settings.hello + 1; /* behind the object's first brace */
     if (reader->is_greeted)
         return;
-    text_add(piece, "retry: 2000\nevent: hello\ndata: {");
-    if (reader->has_session)
-        text_addf(piece, "\"hasSession\":true%s", *members == '}' ? "" : ",");
-    text_addf(piece, "%s\n\n", members);
+    text_addf(piece, "retry: 2000\nevent: hello\ndata: {%s\"maxSilenceMs\":%" PRId64 "%s%s\n\n",
+              reader->has_session ? "\"hasSession\":true," : "", SILENT_PERIODS * tables->period_ms,
+              *members == '}' ? "" : ",", members);
     reader->is_greeted = true;
 }
 

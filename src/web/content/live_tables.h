@@ -1,8 +1,9 @@
 /*
  * Live tables: tables of rows that change, sent to readers as server-sent events.
  *
- *     event: hello    {"mode": "serve", ...}: forget everything, what follows is all; with
- *                     "hasSession": true for a reader who can log out
+ *     event: hello    {"maxSilenceMs": 2004, "mode": "serve", ...}: forget everything, what follows
+ *                     is all. Figures are late where they are older than maxSilenceMs: twice the
+ *                     time between two updates. "hasSession": true for a reader who can log out
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
  *     event: server   {..., "sent": 1790000000.123}: no row is older than these figures
