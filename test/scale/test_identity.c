@@ -101,6 +101,9 @@ static void names_are_those_of_kubernetes(void **state)
         {longest + 1, longest + 1, NULL},
         {"wor\nker", "shop",
          "field name is not the name of a Kubernetes object: it has control characters"},
+        {".", "shop", "field name is not the name of a Kubernetes object: it is \".\""},
+        {"worker", "..", "field namespace is not the name of a Kubernetes object: it is \"..\""},
+        {"...", ".shop", NULL},
         {"", "", NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {

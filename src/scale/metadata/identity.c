@@ -9,10 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names go to pages and logs. Their letters are Kubernetes' affair, which knows no such object. */
+/* Names go to logs, and to paths of pages, from which browsers and proxies take "." and ".." away,
+ * also where they are percent-encoded. All other letters are Kubernetes' affair, which knows no
+ * object of a wrong name. */
 static bool check_name(const char *field, const char *name, struct error *error)
 {
     size_t length = 0;
+    if (text_equal(name, ".") || text_equal(name, ".."))
+        return error_invalid(error,
+                             "the request's field %s is not the name of a Kubernetes object: it "
+                             "is \"%s\"",
+                             field, name);
     while (name[length] != '\0' && !iscntrl((unsigned char)name[length]))
         length++;
     if (name[length] != '\0')
