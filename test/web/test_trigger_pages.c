@@ -1,5 +1,6 @@
 /* Lists of triggers and the pages of an object, and what bounds them. */
 #include "base/memory.h"
+#include "web/content/web_json.h"
 #include "web/http/page.h"
 #include "web/pages.h"
 #include "web/pages/explain.h"
@@ -105,6 +106,35 @@ static void the_pages_of_an_object_show_what_keda_calls_for_now(void **state)
     triggers = usual;
 }
 
+#define LONG_KEY(digit) digit "a-key-that-no-scaler-knows-and-that-is-nearly-as-long-as-shown-ones"
+
+/* Behind 1 MiB of other triggers, which have control characters: six bytes each in JSON. */
+static void the_page_of_an_object_has_whole_errors(void **state)
+{
+    (void)state;
+    enum { QUEUE_BYTES = 2000 };
+    char queue[QUEUE_BYTES + 1];
+    struct triggers *usual = triggers;
+    triggers = table_of(TRIGGER_WALK_PER_OBJECT, false);
+    const struct trigger *wrong =
+        FIND_NOW(JOBS, LONG_KEY("1"), "", LONG_KEY("2"), "", LONG_KEY("3"), "", LONG_KEY("4"), "",
+                 LONG_KEY("5"), "", LONG_KEY("6"), "");
+    memset(queue, '\x01', QUEUE_BYTES);
+    queue[QUEUE_BYTES] = '\0';
+    for (int i = 1; i < TRIGGER_WALK_PER_OBJECT; i++) {
+        _cleanup_(memory_free) char *length = text_format("%d", i);
+        FIND_NOW("scaler", "fake", "source", "a", "queueName", queue, "queueLength", length);
+    }
+    json_t *object = page_of(wrong, explain_one, NULL);
+    const json_t *error = json_object_get(json_object_get(object, "now"), "error");
+    assert_true(json_is_null(json_object_get(object, "metadata")));
+    assert_true(json_string_length(error) > WEB_JSON_SHORT_BYTES);
+    assert_string_equal(json_string_value(error), error_text(&wrong->parsed.mistakes));
+    json_decref(object);
+    triggers_free(triggers);
+    triggers = usual;
+}
+
 /* The page of the object is requested, while the loop is so. */
 static void explain_worker(struct fake_loop *loop, struct page_response *response)
 {
@@ -160,6 +190,7 @@ int main(void)
         TEST(a_page_without_rows_is_refused),
         TEST(a_page_does_not_wait_for_many_late_turns),
         TEST(the_pages_of_an_object_show_what_keda_calls_for_now),
+        TEST(the_page_of_an_object_has_whole_errors),
         TEST(a_page_of_one_object_takes_turns_for_what_it_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,13 +62,12 @@ static json_t *explain_source(const struct query_state *source, web_json_make_te
     return object;
 }
 
-static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms,
-                               web_json_make_text *make_text)
+static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
 {
     if (snapshot->known.last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
-    web_json_set(object, "error", make_text(error_text(&snapshot->known.error)));
+    web_json_set(object, "error", web_json_text(error_text(&snapshot->known.error)));
     web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - snapshot->failing_since_ms));
     return object;
 }
@@ -89,13 +88,12 @@ static json_t *explain_answer(const struct answer *answer, web_json_make_text *m
     return object;
 }
 
-static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms,
-                                   web_json_make_text *make_text)
+static json_t *explain_last_answer(const struct trigger *trigger, int64_t now_ms)
 {
     const struct trigger_last_answer *last = &trigger->answers.last;
     if (last->call == NULL)
         return json_null();
-    json_t *object = explain_answer(&last->answer, make_text);
+    json_t *object = explain_answer(&last->answer, web_json_text);
     web_json_set(object, "call", web_json_text(last->call));
     web_json_set(object, "agoSeconds", web_json_seconds(now_ms - last->at_ms));
     return object;
@@ -223,7 +221,8 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
     return object;
 }
 
-/* Short: without metadata, and all texts are cut. */
+/* Short: without metadata, and with names that are cut. Errors are whole: each has at most 2 KiB
+ * (TRIGGER_MAX_MISTAKES), and is why somebody reads the page. */
 static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
     web_json_make_text *make_text = is_short ? web_json_short : web_json_text;
@@ -235,12 +234,12 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
     add_reason(trigger, &report, &figures, &why);
 
     json_t *object = begin_trigger(trigger, make_text);
-    web_json_set(object, "why", make_text(why.bytes));
-    web_json_set(object, "now", explain_answer(&report.answer, make_text));
-    web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms, make_text));
+    web_json_set(object, "why", web_json_text(why.bytes));
+    web_json_set(object, "now", explain_answer(&report.answer, web_json_text));
+    web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
     web_json_set(object, "reading", explain_reading(&report, &figures));
     web_json_set(object, "rates", explain_rates(&figures));
-    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms, make_text));
+    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, make_text));
     web_json_set(object, "policy", explain_variant(&report.policy.effective, now_ms, make_text));

@@ -6,7 +6,7 @@
  *     /api/triggers/shop/videos                          all about the triggers of one
  *                                                        ScaledObject, the one that was called
  *                                                        for last first; after 1 MiB without
- *                                                        metadata
+ *                                                        metadata, and with names that are cut
  *
  * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
  *
