@@ -253,14 +253,37 @@ void text_make_utf8(char *string)
     }
 }
 
+/* A byte of a UTF-8 character that is not its first. */
+static bool is_continuation(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
 size_t text_cut(const char *string, size_t limit)
 {
     size_t length = strnlen(string, limit + 1);
     if (length <= limit)
         return length;
-    while (limit > 0 && ((unsigned char)string[limit] & 0xc0) == 0x80)
+    while (limit > 0 && is_continuation(string[limit]))
         limit--;
     return limit;
+}
+
+void text_whole_characters(const char **bytes, size_t *length)
+{
+    enum { LONGEST_PART = 3 };
+    for (int i = 0; i < LONGEST_PART && *length > 0 && is_continuation(**bytes); i++) {
+        (*bytes)++;
+        (*length)--;
+    }
+    for (size_t part = 1; part <= LONGEST_PART && part <= *length; part++) {
+        unsigned char first = (unsigned char)(*bytes)[*length - part];
+        if (is_continuation((char)first))
+            continue;
+        size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+        *length -= size > part ? part : 0;
+        return;
+    }
 }
 
 const char *text_next_piece(const char **rest, const char *separators, size_t *ret_length)

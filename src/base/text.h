@@ -68,6 +68,10 @@ int text_percent_byte(const char *bytes, size_t length);
 /* The longest length <= limit at which `string` can be cut without splitting a UTF-8 character. */
 size_t text_cut(const char *string, size_t limit);
 
+/* Leaves out the part of a UTF-8 character that the bytes begin or end with: they are a part of
+ * something longer, which was cut anywhere. */
+void text_whole_characters(const char **bytes, size_t *length);
+
 /* "s", or "" for one. */
 const char *text_plural(size_t count);
 

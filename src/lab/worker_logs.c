@@ -252,8 +252,11 @@ bool worker_logs_read(struct worker_logs *logs, uint64_t id, struct text *ret_te
 {
     pthread_mutex_lock(&logs->lock);
     const struct worker_log *log = find(logs, id);
-    if (log != NULL && log->length > 0)
-        text_add_bytes(ret_text, log->bytes, log->length);
+    const char *bytes = log == NULL ? NULL : log->bytes;
+    size_t length = log == NULL ? 0 : log->length;
+    text_whole_characters(&bytes, &length);
+    if (length > 0)
+        text_add_bytes(ret_text, bytes, length);
     pthread_mutex_unlock(&logs->lock);
     return log != NULL;
 }

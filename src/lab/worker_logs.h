@@ -27,7 +27,7 @@ void worker_logs_free(struct worker_logs *logs);
  * log. Beyond WORKER_LOGS_MAX the oldest logs of workers that have ended are forgotten. */
 int worker_logs_open(struct worker_logs *logs, uint64_t id);
 
-/* What the worker wrote last. False: nothing is known of it. */
+/* What the worker wrote last, in whole characters. False: nothing is known of it. */
 bool worker_logs_read(struct worker_logs *logs, uint64_t id, struct text *ret_text);
 
 /* How many messages it says that it has done; NAN where it has not said. */

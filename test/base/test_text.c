@@ -110,6 +110,31 @@ static void a_cut_never_splits_a_character(void **state)
     assert_int_equal(text_cut("a\xe2\x82\xac", 2), 1);
 }
 
+static void a_part_of_a_character_is_left_out_at_both_ends(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"abc", "abc"},
+        {"\xe2\x82\xac", "\xe2\x82\xac"},
+        {"\x82\xac"
+         "a\xe2\x82",
+         "a"},
+        {"a\xc3", "a"},
+        {"a\xc3\xa9", "a\xc3\xa9"},
+        {"\x9f\x98\x80\xf0\x9f\x98", ""},
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
+        {"\x80\x80\x80\x80", "\x80"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        const char *bytes = cases[i][0];
+        size_t length = strlen(bytes);
+        text_whole_characters(&bytes, &length);
+        assert_int_equal(length, strlen(cases[i][1]));
+        assert_memory_equal(bytes, cases[i][1], length);
+    }
+}
+
 /* The distance from the word to the nearest of these; SIZE_MAX: none is near enough. */
 static size_t nearest_of(const char *word, const char *one, const char *other, const char *expected)
 {
@@ -200,6 +225,7 @@ int main(void)
         cmocka_unit_test(only_valid_utf8_is_utf8),
         cmocka_unit_test(invalid_utf8_becomes_question_marks),
         cmocka_unit_test(a_cut_never_splits_a_character),
+        cmocka_unit_test(a_part_of_a_character_is_left_out_at_both_ends),
         cmocka_unit_test(percent_encoding_has_two_digits),
         cmocka_unit_test(a_piece_is_taken_without_white_space_around_it),
         cmocka_unit_test(the_nearest_word_is_meant_where_few_edits_lead_to_it),

@@ -2,6 +2,7 @@
 #include "kubernetes/workers/worker.h"
 
 #include "base/memory.h"
+#include "kubernetes/workers/pod_logs.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -267,6 +268,28 @@ static void an_empty_selector_is_refused(void **state)
     assert_string_equal(selector, "app=a,b in (c)");
 }
 
+/* The end of a reply is kept, and the worker may have written a part of a character so far. */
+static void a_log_has_whole_characters(void **state)
+{
+    (void)state;
+    enum { BYTES = POD_LOG_MAX_BYTES + 1 };
+    struct pod_log log = {0};
+    struct text reply = {0};
+    struct error none = {0};
+    text_addf(&reply, "\xe2\x82\xac%0*d", BYTES - 3, 0);
+    text_add(&reply, "\xe2\x82\xac\xe2");
+    pod_log_set(&log, &reply, &none, 0);
+    assert_true(text_is_utf8(log.text.bytes, log.text.length));
+    assert_true(text_ends_with(log.text.bytes, "0\xe2\x82\xac"));
+    text_clear(&reply);
+    text_addf(&reply, "\xe2\x82\xac%0*d", BYTES - 3, 0);
+    pod_log_set(&log, &reply, &none, 0);
+    assert_int_equal(log.text.length, BYTES - 3);
+    assert_null(strchr(log.text.bytes, '?'));
+    text_done(&reply);
+    text_done(&log.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_target_is_found_by_its_resource),
         cmocka_unit_test(a_target_that_would_be_another_path_is_refused),
         cmocka_unit_test(an_empty_selector_is_refused),
+        cmocka_unit_test(a_log_has_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,20 @@ static void the_last_lines_of_each_worker_are_kept(void **state)
     worker_logs_free(logs);
 }
 
+/* A page would show the part as another character. */
+static void a_log_ends_with_a_whole_character(void **state)
+{
+    (void)state;
+    struct worker_logs *logs = worker_logs_new();
+    int fd = worker_logs_open(logs, 1);
+    write_all(fd, "5 \xe2\x82", 4);
+    _cleanup_(memory_free) char *cut = await_end(logs, 1, "5 ");
+    write_all(fd, "\xac", 1);
+    _cleanup_(memory_free) char *whole = await_end(logs, 1, "5 \xe2\x82\xac");
+    close(fd);
+    worker_logs_free(logs);
+}
+
 static void a_worker_says_how_many_messages_it_has_done(void **state)
 {
     (void)state;
@@ -166,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_lines_of_each_worker_are_kept),
+        cmocka_unit_test(a_log_ends_with_a_whole_character),
         cmocka_unit_test(a_worker_says_how_many_messages_it_has_done),
         cmocka_unit_test(what_all_have_done_never_falls),
         cmocka_unit_test(a_full_standard_error_stops_no_page),

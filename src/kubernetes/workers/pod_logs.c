@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum { AGAIN_MS = 1000, LOG_LINES = 400 };
@@ -58,10 +59,12 @@ char *pod_log_path(const struct pod_log *log)
 
 void pod_log_set(struct pod_log *log, const struct text *reply, struct error *error, int64_t now_ms)
 {
-    size_t skipped = reply->length > POD_LOG_MAX_BYTES ? reply->length - POD_LOG_MAX_BYTES : 0;
+    size_t length = MIN(reply->length, (size_t)POD_LOG_MAX_BYTES);
+    const char *end = length == 0 ? NULL : reply->bytes + reply->length - length;
+    text_whole_characters(&end, &length);
     text_done(&log->text);
-    if (reply->length > 0) {
-        text_add_bytes(&log->text, reply->bytes + skipped, reply->length - skipped);
+    if (length > 0) {
+        text_add_bytes(&log->text, end, length);
         text_make_utf8(log->text.bytes);
     }
     error_move(&log->error, error);
