@@ -1,13 +1,21 @@
 /*
- * The HTTP port: what people and machines read of this server, in pages (http/page.h). A
- * request is refused, or finds its page (http/web_route.h). No page changes what is measured or
- * scaled. With a login (http/web_login.h) pages that are not open get 401 without it, and /login is
- * where browsers show the token.
+ * The HTTP port: pages that people and machines read of this server. No page changes what is
+ * measured or scaled. A request finds its page (http/page.h), or is refused (http/web_route.h):
  *
- * A connection carries one request, and is closed after the response. A client has 5 s to send the
- * request, and 5 s for each 64 KiB of the response (http/web_connections.h). Streams
- * (http/web_stream.h) stay open, and have a limit of their own. A request for a host that is not
- * permitted (http/web_host.h) gets 403, and one of another site's page (http/web_route.h).
+ *   401  the page is not open, and the request has no login (http/web_login.h); a browser gets 303
+ *        instead, to /login, where people enter the token
+ *   403  the host of the request is not permitted (http/web_host.h), or a page of another site sent
+ *        the request
+ *   503  too many responses are unread (http/web_connections.h), or too many readers are connected
+ *        (http/web_stream.h)
+ *
+ * A connection carries one request, and is closed after the response. The client has 5 s to send
+ * the request, and 5 s for each 64 KiB of the response (http/web_connections.h). Streams stay open
+ * (http/web_stream.h).
+ *
+ * Responses are not compressed. The dashboard's files are immutable: a browser requests them once
+ * per build. Streams would need a compressor per reader, 256 KiB for each of 200. A proxy in front
+ * of the server can compress where the network is slow.
  *
  * The modules of web/; each uses only those above it. Functions begin with the module's name, or
  * its singular:
@@ -31,94 +39,55 @@
  *   pages/connection_rows  the dashboard's rows of connections
  *   pages/server_figures   figures of the server, now and in the last hour
  *   pages/dashboard        /api/events and what is in it: triggers, connections, figures, log
- *   pages/explain          /api/triggers: why a trigger is answered what it is answered
+ *   pages/explain          /api/triggers: why KEDA gets the answer that it gets
  *   pages/history_page     /api/history: the readings of the last hour
  *   pages/assets           the dashboard's own files, for the browser (assets/app.js lists them)
  *   web                    this port
  *
- * How old what a page shows may be. Of each part: how it is renewed, how old it is at most while
- * all works, and what the page shows where it is older. To what the page requests comes the time
- * of the response: at most 10 s, or there is an error (requests.js).
+ * How old what the dashboard shows is at most while all works, and how it shows that something is
+ * older. The time of a response is added where the page requests the part: at most 10 s, then the
+ * request fails (requests.js).
  *
- *   the stream of events (web_stream.c)
- *     renewed:  by what has changed, or by the event `alive`
- *     at most:  10 s
- *     older:    after 30 s "Connection lost"; the page connects again (stream.js)
+ *   part                 renewed                              at most      older
+ *   -------------------  -----------------------------------  -----------  ------------------------
+ *   stream of events     by changes, else by `alive`          10 s         30 s: "Connection lost"
+ *   rows, figures, log   by an update: each second [1]        a period     "Not live since" [1]
+ *   sums over triggers   with the figures [2]                 a period     as the figures
+ *   order of a table     each second, if rows have changed    1 s more     nothing
+ *   curves of the cards  by each update; each 15 s [3]        15 s         a point is missing
+ *   page of an object    2 s after a change of its row, 10 s  10 s         "not renewed since"
+ *   its plots            each 5 s                             5 s          "not renewed since"
+ *   its actual replicas  each 3 s, by page and server         30 s         a dash, and a gap
+ *   workers              each 2 s by page, 3 s by server      5 s          "not renewed since" [4]
+ *   card of workers      with the figures; 3 s by server      3 s more     as the figures [4]
+ *   log of a worker      each second, by page and server      2 s [5]      "not renewed since"
+ *   /api/server          by the request, or an update [6]     a period     `time` in it; 503: busy
  *
- *   rows, figures and log (dashboard.c)
- *     renewed:  by an update: 1 s and 20 times its cost after the last one (web_stream.h), 5 s
- *               after one that failed
- *     at most:  the time between two updates, and what sending one takes
- *     older:    after 10 s "Not live since" the time of the figures, which close each update; the
- *               ages of readings grow (stream.js)
+ *   [1] A period is 1 s and 20 times the cost of an update (web_stream.h): 7 s where an update
+ *       costs 0.3 s. After an update that failed it is at least 5 s. "Not live since" is shown
+ *       after 10 s, or after two periods where these are longer (maxSilenceMs in live_tables.h).
+ *   [2] A held trigger counts with its last reading, for its holdSeconds. How many triggers are
+ *       held is beside each sum (cards.js).
+ *   [3] The page adds a point with each update (trend.js). The server adds one each 15 s, of which
+ *       the page requests those that it lacks (server_figures.h).
+ *   [4] What the server has read 15 s ago or earlier (on the card: 30 s), or could not read, is
+ *       shown with its age (workers.js, cards.js, kubernetes/workers/worker_monitor.h).
+ *   [5] At first 60 s, where somebody else has read the log before.
+ *   [6] While a stream has readers, the sums are those of its last update.
  *
- *   sums over triggers (trigger_rows.c)
- *     renewed:  with the figures; a held trigger counts with its last reading, for its holdSeconds
- *     at most:  as the figures, but for held triggers
- *     older:    as the figures; how many triggers are held is beside each sum (cards.js)
+ * The page notices these by the next hello or response:
  *
- *   the order of a table (table.js)
- *     renewed:  once per second, if rows have changed
- *     at most:  1 s older than the rows
- *     older:    nothing
- *
- *   curves of the cards, /api/trend (server_figures.c)
- *     renewed:  every 15 s by the server; the page requests them once, and adds points of its own
- *               (trend.js)
- *     at most:  15 s
- *     older:    a point is missing, and the line goes on to the next
- *
- *   the page of an object (object_panels.js)
- *     renewed:  2 s after a row of its triggers has changed, otherwise every 10 s
- *     at most:  10 s
- *     older:    "not renewed since" (poll.js)
- *
- *   its plots (object_panels.js)
- *     renewed:  every 5 s
- *     at most:  5 s
- *     older:    "not renewed since" (poll.js)
- *
- *   its actual replicas (object_replicas.js)
- *     renewed:  every 3 s by the page; the server reads them every 3 s
- *     at most:  30 s, for which a sample holds
- *     older:    a dash, and a gap in their plot
- *
- *   workers (workers.js)
- *     renewed:  every 2 s by the page; the server reads each object every 3 s
- *               (kubernetes/workers/worker_monitor.h)
- *     at most:  5 s
- *     older:    "not renewed since" (poll.js); what the server read 15 s ago or earlier, or could
- *               not read, is named with its age
- *
- *   the card of workers (cards.js)
- *     renewed:  with the figures, from what the server has read of the workers
- *     at most:  as the figures, and 3 s
- *     older:    as the figures; how many objects could not be read, and the age of what was read
- *               30 s ago or earlier
- *
- *   the log of a worker (log_dialog.js)
- *     renewed:  every 1 s by the page, and by the server
- *     at most:  2 s; at first 60 s, where somebody else has read it before
- *     older:    "not renewed since" (poll.js)
- *
- *   /api/server (dashboard.c)
- *     renewed:  by the request; while a stream has readers, its sums are those of the last update
- *     at most:  as rows
- *     older:    `time` says so; 503 where the server is too busy to count
- *
- * These are noticed with the next hello or response:
- *
- *   another pod (web_instance.h): its stream empties the page (updates.js); its other responses are
- *   refused, as "another pod of Backlog answered" (instance.js)
+ *   another pod responds (web_instance.h): a hello of it empties the page (updates.js); its other
+ *   responses are refused: "another pod of Backlog answered" (instance.js)
  *   another build (assets.h): the page asks to be loaded again (top.js)
  *   a session at a proxy that has ended (requests.js): the page asks to sign in again
  *
- * For a page that nobody sees, nothing is requested: when it is shown again, it has what it had
- * until the response.
+ * A page that nobody sees requests nothing. When it is shown again, it shows what it had until the
+ * response comes.
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *
- * Threads: a server has one of its own, on which every page is written, one at a time.
+ * Threads: the port has a thread of its own, which writes all pages, one at a time.
  */
 #ifndef BACKLOG_WEB_WEB_H
 #define BACKLOG_WEB_WEB_H

@@ -14,24 +14,24 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-/* Enough for every scraper, probe and reader at once; an attacker's share of descriptors and
- * memory. */
+/* Enough for every scraper, probe and browser at once; and at most so many descriptors and buffers
+ * for an attacker. */
 enum { MAX_CONNECTIONS = 64 };
 
-/* At most so many are closed at once in favour of those that wait; the rest keep the time to send
- * their request. */
+/* At most so many connections are closed at once for those that wait in the kernel's queue: the
+ * others keep their time to send a request. */
 enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
 
-/* What a client sends behind its request is read by nobody, and stays in the kernel. More than the
- * longest header, which is refused then. */
+/* Of what a client sends we read so much: a header that is longer than permitted, to refuse it. The
+ * rest stays in the kernel. */
 enum { MAX_UNREAD_BYTES = WEB_CONNECTION_MAX_HEADER_BYTES + (4 << 10) };
 
-/* Of all responses that are not read yet. Small ones, such as those of probes, are always sent. */
+/* Of the blocks of all responses. Small responses, such as those of probes, are always sent. */
 enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
 
 enum { CONNECTION_MS = 5000 };
 
-/* What a client has to take of a response in that time, to have as much time again. */
+/* A client that takes so much of its response in CONNECTION_MS has as much time again. */
 enum { MIN_TAKEN_BYTES = 64 << 10 };
 
 static const struct timeval eviction_delay = {0, 1000};
@@ -42,10 +42,10 @@ struct web_connection {
     /* A reference of ours: the descriptor stays open as long as we use it. */
     struct bufferevent *bufferevent;
     struct event *deadline;
-    size_t pending_bytes;             /* of its response, while that is not read */
-    size_t left_bytes;                /* of it, when its present time began */
+    size_t pending_bytes;             /* the block of its response */
+    size_t left_bytes;                /* what the client had not taken when its deadline was set */
     bool is_counted;                  /* against MAX_CONNECTIONS */
-    bool has_requested;               /* evhttp calls us at its end */
+    bool has_requested;               /* evhttp calls connection_closed() at its end */
     struct web_stream_reader *reader; /* NULL: it gets one response */
     TAILQ_ENTRY(web_connection) all;
 };
@@ -80,7 +80,7 @@ static void connection_free(struct web_connection *connection)
     free(connection);
 }
 
-/* Where it has requested something, evhttp sees it end, and frees it. */
+/* A connection that has requested something ends when evhttp sees that (connection_closed()). */
 static void connection_disconnect(struct web_connection *connection)
 {
     int fd = bufferevent_getfd(connection->bufferevent);
@@ -90,9 +90,9 @@ static void connection_disconnect(struct web_connection *connection)
         connection_free(connection);
 }
 
-/* Whether the client has taken enough of its response in its time to have as much again: at least
- * MIN_TAKEN_BYTES, or all that we had given to the kernel. In the second case the client could not
- * take more, as this thread was too busy to give the kernel the rest. */
+/* Whether the client has taken enough of its response to have its time again: MIN_TAKEN_BYTES, or
+ * all that the kernel had. With less in the kernel it could not take more: this thread was too busy
+ * to give the kernel the rest. */
 static bool is_reading(const struct web_connection *connection, size_t left_bytes)
 {
     size_t with_us = evbuffer_get_length(bufferevent_get_output(connection->bufferevent));
@@ -128,8 +128,8 @@ static void pause_listener(struct web_connections *connections)
     evtimer_add(connections->eviction, &eviction_delay);
 }
 
-/* The first of the address that has the most: probes and scrapers have few. Not NULL, as there are
- * some. */
+/* The oldest connection of the address with the most: probes and scrapers have few. Not NULL: half
+ * of MAX_CONNECTIONS stay. */
 static struct web_connection *find_victim(const struct web_connections *connections)
 {
     struct web_address addresses[MAX_CONNECTIONS];
@@ -144,7 +144,7 @@ static struct web_connection *find_victim(const struct web_connections *connecti
     return connection;
 }
 
-/* How many wait in the kernel's queue; 0 where it does not know. */
+/* How many connections wait in the kernel's queue; 0 where the kernel does not say. */
 static size_t count_waiting(const struct web_connections *connections)
 {
     struct tcp_info info = {0};
@@ -155,8 +155,8 @@ static size_t count_waiting(const struct web_connections *connections)
                : 0;
 }
 
-/* As many are closed as are too many and as wait, however fast they come. Where one has sent a
- * request, evhttp reports its end in the next turn. */
+/* Makes places for the connections that are too many and for those that wait: where there are 65,
+ * and 10 wait, 11 are closed. */
 static void evict(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
@@ -172,8 +172,8 @@ static void evict(evutil_socket_t fd, short what, void *argument)
     }
 }
 
-/* Without an update the loop's time is that from before the callbacks of this turn, of which one
- * may have written a page for seconds. A deadline that has passed in this turn is put off, too. */
+/* The loop's time is of before the callbacks of this turn, one of which may have written a page for
+ * seconds: so it is updated first. A deadline that has passed in this turn is put off, too. */
 void web_connection_begin_deadline(struct web_connection *connection)
 {
     event_base_update_cache_time(event_get_base(connection->deadline));
@@ -270,7 +270,7 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         of_all += each->pending_bytes;
         of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
     }
-    /* The first is sent however large it is: it would be too large the next time, too. */
+    /* Alone it is sent however large it is: it would be too large the next time, too. */
     if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
     connection->pending_bytes = connection->left_bytes = bytes;

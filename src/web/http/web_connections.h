@@ -1,19 +1,26 @@
 /*
- * The connections of the HTTP port: how many there are, and how long each may take; evhttp limits
- * neither. Each has 5 s to send its request, and then 5 s for each 64 KiB of the one response that
- * it gets, or becomes that of a reader of a stream (web_stream.h). How long a page is written, and
- * waits for others, is not the client's time.
+ * The connections of the HTTP port, of which evhttp limits neither the number nor the time. The
+ * life of a connection:
  *
- * Beyond the limit the first one of the address that has the most is closed for each that comes or
- * waits, so that silent ones do not lock out probes and scrapers.
+ *     state                 time                                         then
+ *     accepted              5 s, until its request is there              closed
+ *     page is being written no limit: it is not the client's time        response, or reader
+ *     response              5 s for each 64 KiB that the client takes    closed
+ *     reader of a stream    that of web_stream.h                         closed
  *
- * Responses that are not read yet take memory. One of more than 16 KiB is sent if
+ * There are at most 64 connections that are not readers. For each further one the oldest connection
+ * of the address with the most is closed, so that silent clients do not lock out probes and
+ * scrapers.
  *
- *     unread bytes of all others + unread bytes of others of its address + its own <= 16 MiB
+ * A response takes memory until the kernel has taken its last byte, as it is one block. A response
+ * of more than 16 KiB is sent if
  *
- * so that at least as much remains for other addresses as this one has taken before. Where no other
- * response is unread, one may have any size: the page of metrics of 100,000 triggers is larger than
- * the limit.
+ *     blocks of all connections + blocks of its own address + its own block <= 16 MiB
+ *
+ * and gets 503 otherwise. So an address that has n MiB leaves n MiB to the others. Example with
+ * responses of 5 MiB: address A gets two (5 + 5 + 5 = 15), but no third (10 + 10 + 5 = 25). B gets
+ * one then (10 + 0 + 5 = 15). Where no other block is there, a response may have any size: the
+ * metrics of 100,000 triggers are larger than the limit.
  *
  * Threads: the HTTP server's.
  */
@@ -35,28 +42,27 @@ struct evhttp;
 struct web_connection;
 struct web_connections;
 
-/* Watches over the connections of `http` from now on, each of which has so much time for its
- * request, and for its response; 0: 5 s. `http` takes the listener over. */
+/* Watches over the connections of `http` from now on. connection_ms: what each has for its request,
+ * and for each part of its response; 0: 5 s. `http` takes the listener over. */
 struct web_connections *web_connections_new(struct evhttp *http, struct evconnlistener *listener,
                                             int64_t connection_ms);
 
 /* Frees the connections, and `http` with them. */
 void web_connections_free(struct web_connections *connections, struct evhttp *http);
 
-/* The connection that has sent a request; from now on evhttp reports its end. NULL: it was closed
- * for another one, or is a reader's. */
+/* The connection that has sent a request; from now on evhttp reports its end. NULL: the connection
+ * was closed for another one, or is a reader's. */
 struct web_connection *web_connections_begin_request(const struct web_connections *connections,
                                                      struct evhttp_connection *evhttp_connection);
 
-/* Counts the bytes of the response that the connection is to be sent, until they are read. False:
- * with other responses that are not read yet they would be too many. */
+/* Counts the block of the connection's response until the connection ends, which is when the kernel
+ * has taken all of it. False: there is no room for it (above). */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes);
 
-/* Gives the client its time from now on: here to read the response, which is sent next, or 64 KiB
- * of it, and then as much again. */
+/* The client's time for its response, which is sent next, begins. */
 void web_connection_begin_deadline(struct web_connection *connection);
 
-/* Makes the connection a reader's, which neither the deadline nor the limit concerns. */
+/* Makes the connection a reader's, which has no deadline here, and no place among the 64. */
 void web_connection_set_reader(struct web_connection *connection, struct web_stream_reader *reader);
 
 #endif

@@ -19,17 +19,15 @@
 
 enum {
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
-    /* An update may keep the thread waiting for seconds before `alive` is written: both together
-     * take less than WEB_STREAM_MAX_SILENCE_MS. */
+    /* `alive` is written when a source wakes, which an update of about 3 s (trigger_walk.h) may
+     * delay: 5 + 2 + 3 s are WEB_STREAM_MAX_SILENCE_MS. */
     ALIVE_AFTER_MS = 5000,
-    WAKE_MS = 2000, /* updates may be farther apart */
-    /* What pieces between two updates count at most: they put the next update off by 30 s, however
-     * many readers come. */
+    WAKE_MS = 2000,
+    /* Of the CPU time of pieces between two updates so much counts: 30 s of rest. */
     MAX_BETWEEN_US = WEB_STREAM_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
 
-/* Of this thread: waiting for other threads is no work, and their work is counted by the hooks that
- * have it done. */
+/* CPU time of this thread, so without waiting for others. update() adds theirs (web_stream.h). */
 static int64_t thread_cpu_us(void)
 {
     struct timespec used;
@@ -37,13 +35,14 @@ static int64_t thread_cpu_us(void)
     return (int64_t)used.tv_sec * 1000 * 1000 + used.tv_nsec / 1000;
 }
 
-/* What the readers of one page are sent. There are as many as have been read; each is kept. */
+/* What the readers of one page are sent. It is made for the first reader, and stays until
+ * web_streams_free(). */
 struct stream_source {
     struct web_streams *streams;
     const struct web_stream_hooks *hooks;
     void *context;
-    struct event *wake;   /* pending while there are readers, or what they were sent last */
-    int64_t update_at_ms; /* not before, also where all readers have gone and others come */
+    struct event *wake;   /* pending while there are readers, and until forget() after the last */
+    int64_t update_at_ms; /* the next update is not before */
     size_t readers;
     int64_t between_us; /* CPU time of the pieces since the last update */
     TAILQ_ENTRY(stream_source) all;
@@ -55,8 +54,8 @@ struct web_stream_reader {
     struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
     int64_t ends_s;     /* its session; INT64_MAX: it has none */
-    bool is_sending;    /* a piece that it has not taken yet */
-    int64_t sent_at_ms; /* the last piece; before that, when it came */
+    bool is_sending;    /* the reader has not taken all of its last piece */
+    int64_t sent_at_ms; /* when its last piece was written; before that, when it came */
     struct web_stream_progress progress;
     TAILQ_ENTRY(web_stream_reader) all;
 };
@@ -70,8 +69,8 @@ struct web_streams {
 
 /* ---- pieces ---- */
 
-/* The kernel frees its buffer for more only when a third of it has been taken, which may be later
- * than a slow reader's timeout. */
+/* What the kernel has counts, too: it takes more from us only when a third of its buffer is free,
+ * which may be later than the timeout of a slow reader. */
 size_t web_stream_bytes_left(struct bufferevent *bufferevent)
 {
     int in_kernel = 0;
@@ -88,7 +87,7 @@ bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes
 
 static void send_piece(struct web_stream_reader *reader);
 
-/* Between two updates. */
+/* Sends a piece between two updates. */
 static void send_between(struct web_stream_reader *reader)
 {
     int64_t began_us = thread_cpu_us();
@@ -116,8 +115,8 @@ static void send_bytes(struct web_stream_reader *reader, const char *bytes, size
                                                     reader->sent_at_ms};
 }
 
-/* What does not fit is written when this piece has been taken. News after the last piece waits for
- * the next update. */
+/* Does nothing where the piece before is still being sent: piece_taken() sends the next one. When
+ * nothing is left, the next update sends what is new. */
 static void send_piece(struct web_stream_reader *reader)
 {
     _cleanup_(text_done) struct text piece = {0};
@@ -131,7 +130,7 @@ static void send_piece(struct web_stream_reader *reader)
         send_bytes(reader, piece.bytes, piece.length);
 }
 
-/* An event, and no comment: a browser's EventSource does not tell its page of comments. */
+/* An event, as a browser's EventSource does not tell its page of comments. */
 static void send_alive(struct web_stream_reader *reader, int64_t now_ms)
 {
     static const char alive[] = "event: alive\ndata: {}\n\n";
@@ -139,9 +138,8 @@ static void send_alive(struct web_stream_reader *reader, int64_t now_ms)
         send_bytes(reader, alive, strlen(alive));
 }
 
-/* Frees the connection, which ends the reader (web_streams_closed()). Only shutting the socket down
- * is not enough: no event reports it of a reader that is sent nothing and has sent too much, since
- * that is neither written nor read. */
+/* Frees the connection, which ends the reader (web_streams_closed()). shutdown() is not enough: no
+ * event reports it of a reader that is sent nothing, and has sent more than is read. */
 static void disconnect(const struct web_stream_reader *reader)
 {
     evhttp_connection_free(evhttp_request_get_connection(reader->evhttp_request));
@@ -154,7 +152,7 @@ static void plan_wake(const struct stream_source *source, int64_t now_ms)
     evtimer_add(source->wake, &wait);
 }
 
-/* Closes those whose time is over. */
+/* Closes readers whose session is over or which take nothing, and sends to the others. */
 static void serve_readers(const struct stream_source *source, bool has_news)
 {
     struct web_stream_reader *reader;
@@ -239,8 +237,8 @@ static struct stream_source *source_for(struct web_streams *streams,
     return source;
 }
 
-/* Without a share for each address one client would take all places. A reader is displaced only by
- * an address with at least two fewer, or two addresses would displace each other in turn. */
+/* Without this one client could take all places. An address with n readers takes a place from one
+ * with n + 2 or more: with n + 1, two addresses would displace each other in turn. */
 bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *next)
 {
     struct web_stream_reader *readers[WEB_STREAM_MAX_READERS];
@@ -276,8 +274,8 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     reader->sent_at_ms = clock_now_ms();
     reader->bufferevent =
         evhttp_connection_get_bufferevent(evhttp_request_get_connection(evhttp_request));
-    /* Otherwise the kernel keeps megabytes for a reader that takes nothing, and we would notice
-     * that late. */
+    /* Otherwise the kernel would take megabytes, and a reader that takes nothing would be noticed
+     * late. */
     setsockopt(bufferevent_getfd(reader->bufferevent), SOL_SOCKET, SO_SNDBUF, &sent_bytes,
                sizeof(sent_bytes));
     bufferevent_set_timeouts(reader->bufferevent, NULL, NULL);
@@ -285,7 +283,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     TAILQ_INSERT_TAIL(&streams->readers, reader, all);
     streams->count++;
     reader->source->readers++;
-    /* The next update may be far away, and what the last one left may be there. */
+    /* What the last update left: the next update may be far away. */
     send_between(reader);
     plan_wake(reader->source, clock_now_ms());
     return reader;
@@ -298,7 +296,7 @@ void web_streams_disconnect(struct web_streams *streams)
         disconnect(reader);
 }
 
-/* A request whose connection has failed is ours to free; otherwise the connection does it. */
+/* The connection frees its request, except after it has failed. */
 void web_streams_closed(struct web_stream_reader *reader)
 {
     struct stream_source *source = reader->source;
