@@ -22,8 +22,8 @@ const char *const live_table_names[LIVE_TABLES] = {
 
 struct row {
     uint64_t id;
-    uint64_t made;    /* the version in which it came */
-    uint64_t changed; /* ... and in which it changed last */
+    uint64_t made;    /* the version of its `fixed` */
+    uint64_t changed; /* the version in which the row changed last, or went */
     char *fixed;
     char *live; /* NULL: it is gone */
 };
@@ -31,21 +31,20 @@ struct row {
 struct table {
     struct row *rows; /* by id */
     size_t count, capacity;
-    size_t gone; /* of them */
-    size_t at;   /* while it is updated: where the next row is to be */
+    size_t gone; /* how many of the rows are */
+    size_t at;   /* while the table is updated: where the next row is to be */
 };
 
-/* It is sent the rows that changed after version `from`, in one walk over all tables, and then the
- * figures of when the walk began: no row is older than these. */
+/* A walk sends what has changed after version `from`, and then the figures (live_tables.h). */
 struct live_tables_reader {
-    uint64_t from;
-    uint64_t to; /* the version when the walk began; 0: there is no walk */
-    int table;
+    uint64_t from; /* the reader has all of this version; 0: it has nothing */
+    uint64_t to;   /* the version when its walk began; 0: there is no walk */
+    int table;     /* where the walk is */
     size_t row;
-    char *server;            /* to send after the walk; NULL: it was sent those already */
-    uint64_t server_version; /* of these, or of those that it was sent last */
-    uint64_t log;            /* the number of the last line */
-    bool has_session;        /* and can end it */
+    char *server;            /* the figures that close the walk; NULL: the reader has them */
+    uint64_t server_version; /* of `server`, or of the figures that the reader has */
+    uint64_t log;            /* the number of the last line that the reader has */
+    bool has_session;        /* which the reader can end */
     bool is_greeted;
     bool is_ready;
     struct live_tables_reader *next, *prev;
@@ -55,10 +54,10 @@ struct live_tables {
     struct live_tables_settings settings;
     struct table tables[LIVE_TABLES];
     struct live_tables_reader *readers;
-    uint64_t version;
+    uint64_t version;      /* counts the updates */
     int64_t updated_at_ms; /* when the last update began; 0: what it left is forgotten */
     int64_t period_ms;     /* from the begin of one update to that of the next, as of the last */
-    char *server;
+    char *server;          /* the figures; NULL: there are none */
     uint64_t server_version;
 };
 
@@ -152,14 +151,14 @@ void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t
     row->changed = tables->version;
 }
 
-/* Forgets the rows that went in this version or before. A reader that was not told of one of them
- * would never be, and begins again. Where rows went in the versions 4 and 7, and those until
- * version 8 are forgotten, a reader that has only all of version 6 begins again. */
+/* Forgets the rows that went in this version or before. A reader that does not know yet that one of
+ * them is gone begins again, as nothing would say so later. Example: rows went in versions 4 and 7,
+ * and are forgotten until version 8. A reader with `from` 6 begins again, one with 7 does not. */
 static void forget_until(struct live_tables *tables, struct table *table, uint64_t version)
 {
     struct live_tables_reader *reader;
     size_t kept = 0;
-    uint64_t newest = 0; /* of what is forgotten */
+    uint64_t newest = 0; /* the last version in which a forgotten row went */
     for (size_t i = 0; i < table->count; i++)
         if (table->rows[i].live != NULL || table->rows[i].changed > version)
             table->rows[kept++] = table->rows[i];
@@ -179,8 +178,8 @@ static void forget_until(struct live_tables *tables, struct table *table, uint64
     }
 }
 
-/* First forgets the rows that all readers know are gone. If too many remain, also those that only
- * slow readers do not know of: such readers begin again. */
+/* First forgets rows of which all readers know that they are gone. If too many remain, forgets them
+ * also for slow readers, which begin again. */
 static void forget_gone(struct live_tables *tables, struct table *table)
 {
     const struct live_tables_reader *reader;
@@ -263,7 +262,7 @@ static void add_row(const struct live_tables_reader *reader, const struct row *r
     text_add(piece, "}");
 }
 
-/* From where the reader is in its table, until that ends or the piece is full. */
+/* Goes on from the reader's row until the table ends or the piece is full. */
 static void write_rows(const struct live_tables *tables, struct live_tables_reader *reader,
                        struct text *piece)
 {
@@ -305,7 +304,7 @@ static void begin_walk(const struct live_tables *tables, struct live_tables_read
     reader->server_version = tables->server_version;
 }
 
-/* True: the piece is full before all has been looked at. */
+/* True: the piece is full, and the walk is not over. */
 static bool walk_tables(const struct live_tables *tables, struct live_tables_reader *reader,
                         struct text *piece)
 {
@@ -335,7 +334,7 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
     return json_array_size(lines) == LOG_LINES_AT_A_TIME;
 }
 
-/* With the time now, before the object's last brace. */
+/* Adds "sent" before the last brace of the figures. */
 static void write_server(struct live_tables_reader *reader, struct text *piece)
 {
     if (reader->server == NULL)
@@ -346,11 +345,11 @@ static void write_server(struct live_tables_reader *reader, struct text *piece)
     free(TAKE(reader->server));
 }
 
-/* The hello of the settings, and before its members those of this reader. */
+/* Adds members of this reader behind the first brace of the settings' hello. */
 static void write_hello(const struct live_tables *tables, struct live_tables_reader *reader,
                         struct text *piece)
 {
-    const char *members = tables->settings.hello + 1; /* behind the object's first brace */
+    const char *members = tables->settings.hello + 1;
     if (reader->is_greeted)
         return;
     text_addf(piece, "retry: 2000\nevent: hello\ndata: {%s\"maxSilenceMs\":%" PRId64 "%s%s\n\n",

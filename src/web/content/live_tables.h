@@ -1,21 +1,32 @@
 /*
  * Live tables: tables of rows that change, sent to readers as server-sent events.
  *
- *     event: hello    {"maxSilenceMs": 2004, "mode": "serve", ...}: forget everything, what follows
- *                     is all. Figures are late where they are older than maxSilenceMs: twice the
- *                     time between two updates. "hasSession": true for a reader who can log out
+ *     event: hello    {"hasSession": true, "maxSilenceMs": 2004, "mode": "serve", ...}
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
- *     event: server   {..., "sent": 1790000000.123}: no row is older than these figures
+ *     event: server   {"time": 1790000000.1, ..., "sent": 1790000000.123}
  *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
- *     event: ready    {}: all there was has been sent
+ *     event: ready    {}
  *
- * A reader is sent what changed since it was sent something last: one that is slow skips what
- * changed twice. The figures close an update: they come after all rows that changed. While these
- * rows are written, which takes a slow reader long, newer updates may come: the figures are then
- * still those of when the first of the rows was written. So no row is older than the figures, and
- * the reader shows their age as that of all it has. "sent" is when the figures were written, by
- * which the reader knows the time here.
+ *     hello    the reader forgets everything: what follows is all. "hasSession" is there for one
+ *              who can log out. Figures are late where they are older than "maxSilenceMs": twice
+ *              the time between two updates
+ *     rows     rows that have changed, and the ids of rows that are gone
+ *     server   the figures, which close an update. "sent" is when this event was written: by it the
+ *              reader knows the clock of the server
+ *     ready    follows the first figures: all has been sent once
+ *
+ * No row that a reader has is older than the last figures that it has: it shows their age as that
+ * of everything. Each update has a version, and a reader is sent what has changed in a walk over
+ * all tables. The figures that close a walk are those of when it began:
+ *
+ *     version 5   The walk of a slow reader begins, and takes the figures of version 5. The reader
+ *                 is sent the rows 1 to 500.
+ *     version 6   The rows 1 and 700 change.
+ *     version 7   Row 700 changes again. The reader has taken its piece, and is sent the rows 501
+ *                 to 1000, with row 700 as of version 7, and the figures of version 5.
+ *                 Its next walk is for what has changed after version 5: row 1, row 700 once more,
+ *                 and the figures of version 7. It was never sent row 700 as of version 6.
  *
  * Threads: the HTTP server's.
  */
@@ -33,9 +44,9 @@ extern const char *const live_table_names[LIVE_TABLES]; /* in events */
 struct live_tables;
 
 struct live_tables_settings {
-    const char *hello; /* a JSON object; borrowed */
-    /* Gives all rows again; it is called while there are readers. Returns in how many milliseconds
-     * it wants to be called again. */
+    const char *hello; /* a JSON object, to which the tables add members; borrowed */
+    /* Gives all rows and the figures again, while there are readers. Returns how many milliseconds
+     * the tables are to rest, as update() of struct web_stream_hooks does. */
     int64_t (*update)(void *context, struct live_tables *tables);
     void *context;
 };
@@ -43,22 +54,27 @@ struct live_tables_settings {
 struct live_tables *live_tables_new(const struct live_tables_settings *settings);
 void live_tables_free(struct live_tables *tables);
 
-/* Some time after the last reader has left, all rows are forgotten. */
+/* Whether somebody reads the tables. Some time after the last reader has left, all rows are
+ * forgotten. */
 bool live_tables_has_readers(const struct live_tables *tables);
 
 /* The stream of a web_page whose context is the tables. */
 extern const struct web_stream_hooks live_tables_stream;
 
-/* The hook update() gives all rows of a table, by ascending ids, between begin and end. Rows that
- * were there before and are not given again are gone. Without live_tables_end() those behind the
- * last one stay as they were. */
+/* The hook update() gives all rows of a table, by ascending ids, between live_tables_begin() and
+ * live_tables_end(). Rows that are not given again are gone:
+ *
+ *     rows before 1 2 3 4 5, given 1 2 4, live_tables_end()    3 and 5 are gone
+ *     the same without live_tables_end()                       3 is gone, 5 stays as it was
+ */
 void live_tables_begin(struct live_tables *tables, enum live_table which);
 
-/* Goes on to the row with this id; those before it that were not given are gone. True: the row is
+/* Goes on to the row with this id: rows before it that were not given are gone. True: the row is
  * there already, and needs no `fixed`. */
 bool live_tables_seek(struct live_tables *tables, enum live_table which, uint64_t id);
+
 /* Gives a row as two JSON objects, which are copied. `fixed` may be NULL where the row is there
- * already. Another `fixed` makes it another row, with the id of the one before. */
+ * already. Where `fixed` has changed, it is sent again to all readers. */
 void live_tables_row(struct live_tables *tables, enum live_table which, uint64_t id,
                      const char *fixed, const char *live);
 void live_tables_end(struct live_tables *tables, enum live_table which);
