@@ -26,14 +26,14 @@ struct web {
     struct evhttp *http;
     struct web_connections *connections;
     struct web_streams *streams;
-    struct event *tick; /* NULL: nothing is to be done */
+    struct event *tick; /* NULL: there is nothing to do once per second */
     struct event *stopping;
     int stop_fd;
 };
 
 /* ---- responses ---- */
 
-/* Pages load nothing from elsewhere, and nobody shows them in a frame. */
+/* Pages load nothing from other origins, and no page shows them in a frame. */
 static void add_headers(struct evkeyvalq *headers, const char *type, bool is_immutable)
 {
     char instance[WEB_INSTANCE_BYTES];
@@ -56,7 +56,7 @@ static void free_body(const void *bytes, size_t length, void *body)
     free(body);
 }
 
-/* The body is taken. */
+/* Takes the body. */
 static void send_response(struct evhttp_request *evhttp_request, struct page_response *response,
                           bool is_head)
 {
@@ -80,7 +80,7 @@ static void add_stream_headers(struct evkeyvalq *headers)
     evhttp_add_header(headers, "X-Accel-Buffering", "no"); /* nginx sends each event at once */
 }
 
-/* It has no Content-Length, as a GET has none (RFC 9110, 8.6). */
+/* The response to HEAD has no Content-Length, as that to GET has none (RFC 9110, 8.6). */
 static void send_stream_head(struct evhttp_request *evhttp_request)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evhttp_request);
@@ -115,7 +115,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
 
     struct web_connection *connection = web_connections_begin_request(
         web->connections, evhttp_request_get_connection(evhttp_request));
-    if (connection == NULL) { /* it was closed already: nobody reads the response */
+    if (connection == NULL) { /* closed already: nobody reads the response */
         response.code = 503;
         send_response(evhttp_request, &response, is_head);
         return;
@@ -178,7 +178,7 @@ static void tick(evutil_socket_t fd, short what, void *argument)
         web->settings.tick(web->settings.tick_context);
 }
 
-/* All that needs descriptors. */
+/* False: there are no descriptors. */
 static bool make_loop(struct web *web)
 {
     web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -196,7 +196,7 @@ static void make_http(struct web *web, int fd)
     web->http = evhttp_new(web->base);
     evhttp_set_max_headers_size(web->http, WEB_CONNECTION_MAX_HEADER_BYTES);
     evhttp_set_max_body_size(web->http, web->settings.login == NULL ? 0 : WEB_ROUTE_MAX_FORM_BYTES);
-    /* All of them: evhttp would refuse the others itself, with a page of its own. */
+    /* All methods: evhttp would refuse the others itself, with a page of its own. */
     evhttp_set_allowed_methods(web->http, UINT16_MAX);
     evhttp_set_gencb(web->http, respond, web);
     web->connections = web_connections_new(

@@ -98,9 +98,9 @@
 struct web;
 
 bool web_start(const struct web_settings *settings, struct web **ret_web, struct error *error);
-int web_port(const struct web *web); /* where it listens */
+int web_port(const struct web *web); /* on which it listens */
 
-/* Stops the server; another thread than its own calls it. NULL is harmless. */
+/* Stops the server. Not to be called by the server's own thread. NULL is harmless. */
 void web_stop(struct web *web);
 
 #endif

@@ -1,13 +1,16 @@
 /*
- * What the views of a trigger's report show of it: a table with a row for each field, which says in
- * which views it is. A field that views call by different names, or that is another number there,
- * has a row for each. Each view has its fields in the order of the rows.
+ * The fields that views of a trigger have: a table, whose rows say in which views a field is. A
+ * field with different names in two views has two rows. A view has its fields in the order of the
+ * rows.
  *
  * A new field is a member of struct trigger_figures (of a reading: of struct reading) and a row
- * here; docs/architecture.md lists the other places. By hand are, with no row here: of the
- * dashboard's rows `superseded`, `connection`, `connectionId`, `time`, `ratesAreBounds` and `error`
- * (write_live() in pages/trigger_rows.c), whose memory budget.c counts (row_bytes()); and all of
- * the page of a trigger but the reading and the rates (explain() in pages/explain.c).
+ * here; docs/architecture.md lists the other places. Two views have fields that are not in the
+ * table:
+ *
+ *     the dashboard's rows  `superseded`, `connection`, `connectionId`, `time`, `ratesAreBounds`,
+ *                           `error`: write_live() in pages/trigger_rows.c; their memory is counted
+ *                           by row_bytes() in budget.c
+ *     explain               all but the reading and the rates: explain() in pages/explain.c
  *
  * Threads: any that may read the trigger (the turn lock), or the figures.
  */
@@ -40,7 +43,7 @@ struct trigger_field {
     size_t offset;
 };
 
-/* The field that comes next in a view; after NULL comes the first. NULL: there is no other. */
+/* The next field of a view; the first one after NULL. NULL: there is no other. */
 const struct trigger_field *trigger_field_next(const struct trigger_field *field,
                                                enum trigger_view view);
 
@@ -48,19 +51,19 @@ const struct trigger_field *trigger_field_next(const struct trigger_field *field
     for (const struct trigger_field *field = NULL;                                                 \
          ((field) = trigger_field_next(field, view)) != NULL;)
 
-/* What the field is, as text, which may be in `buffer`; a number has so many digits. `word_quote`
- * is "\"" for JSON, and "" for a cell of CSV. NULL: it is not known. */
+/* The field's value as text, which may be in `buffer`; a number has so many digits. `word_quote` is
+ * "\"" for JSON, and "" for a cell of CSV. NULL: the value is not known. */
 enum { TRIGGER_FIELD_BYTES = 32 };
 const char *trigger_field_text(const struct trigger_field *field,
                                const struct trigger_figures *figures, int digits,
                                const char *word_quote, char buffer[TRIGGER_FIELD_BYTES]);
 
-/* Of the views whose fields all are numbers: VIEW_READING, VIEW_METRICS and VIEW_RATES. NAN: it is
- * not known. */
+/* The value of a field of VIEW_READING, VIEW_METRICS or VIEW_RATES, which have numbers alone. NAN:
+ * the value is not known. */
 double trigger_field_number(const struct trigger_field *field,
                             const struct trigger_figures *figures);
 
-/* Adds what several pages begin with: "scaler" (null: it is unknown), "metricName" and "target". */
+/* Adds "scaler" (null: there is no such scaler), "metricName" and "target". */
 void trigger_fields_add_head(json_t *object, const struct trigger *trigger,
                              web_json_make_text *make_text);
 

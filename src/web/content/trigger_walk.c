@@ -6,13 +6,13 @@
 
 /* How far a walk is. */
 struct pieces {
-    int64_t visiting_us; /* what its visits took so far */
+    int64_t visiting_us; /* the time of its visits so far */
     int64_t turns;
     bool is_done;
 };
 
-/* Has pieces visited until all are, one per turn. What the walk waits for turns is limited, since
- * no other page is written meanwhile; how long visits take is up to how much there is. */
+/* Visits one piece per turn of the lock until the walk is done, or has waited for too long. How
+ * long the visits themselves take is not limited: that depends on the number of triggers. */
 static bool visit_pieces(struct trigger_walk *walk, void (*visit_piece)(void *progress),
                          void *progress, struct pieces *pieces)
 {
@@ -68,7 +68,7 @@ struct object_progress {
     const char *namespace, *name;
     trigger_walk_visit *visit;
     void *context;
-    uint64_t ids[TRIGGER_WALK_PER_OBJECT]; /* as they were called for when the walk began */
+    uint64_t ids[TRIGGER_WALK_PER_OBJECT]; /* of the object when the walk began, last call first */
     size_t count;
     size_t visited;
 };

@@ -15,19 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * How the texts of a page are written. A page that shows one thing has them whole
- * (web_json_text()); rows of a table have them short (web_json_short()), since there may be
- * thousands.
- */
+/* How a page writes texts: whole on the page of one thing (web_json_text()), short in rows, of
+ * which there may be thousands (web_json_short()). */
 typedef json_t *web_json_make_text(const char *text);
 
-/* The text may be whatever a caller sent: what is not UTF-8 was refused when it came. NULL: null.
- */
+/* The whole text, in UTF-8: a call with other bytes is refused before. NULL: null. */
 json_t *web_json_text(const char *text);
 
-/* Cuts the text after WEB_JSON_SHORT_BYTES, and writes spaces for control characters, which would
- * take six bytes each in JSON. NULL: null. */
+/* The text, cut after at most WEB_JSON_SHORT_BYTES, with spaces in the place of control characters,
+ * which would take six bytes each in JSON. NULL: null. */
 enum { WEB_JSON_SHORT_BYTES = 300 };
 json_t *web_json_short(const char *text);
 
@@ -41,26 +37,26 @@ enum {
 json_t *web_json_number(double value); /* NAN and infinity have no place in JSON: null */
 json_t *web_json_seconds(int64_t time_ms);
 
-/* Sets a member of the object to the value, which it takes. */
+/* Sets a member of the object to the value, which it takes. NULL: null. */
 void web_json_set(json_t *object, const char *key, json_t *value);
 
 /* Appends the value, which it takes, as JSON. The flags are jansson's. */
 void web_json_add(struct text *text, json_t *value, size_t flags);
 
-/* Makes one line of the value, which it takes; the caller frees it. Of NULL: NULL. */
+/* Makes one line of the value, which it takes; the caller frees the line. Of NULL: NULL. */
 char *web_json_compact(json_t *value, int digits);
 
 /* Responds with `json`, which is borrowed. */
 void web_json_respond(struct page_response *response, json_t *json);
 
-/* Responds with the status `code` and {"error": why}, in the place of what was written. */
+/* Responds with the status `code` and {"error": why}. What the page has written is dropped. */
 void web_json_refuse(struct page_response *response, int code, const char *why);
 
 /* Responds that nothing is at a path below the page's own: 404, with the form that paths have. */
 void web_json_refuse_path(struct page_response *response, const char *form);
 
-/* Makes {key: value} of the values of a trigger or of a connection, as they were understood; what
- * may not be shown is "(hidden)". Of no values (NULL): {}. */
+/* Makes {key: value} of the values of a trigger or of a connection, as they were understood. A
+ * value that must not be shown is "(hidden)". Of NULL: {}. */
 json_t *web_json_options(const struct option_values *values, web_json_make_text *make_text);
 
 /* Makes an array of the server's log lines after number `*after`, the oldest first and at most

@@ -9,9 +9,9 @@
  *
  *     {.path = "/version", .get = write_version}
  *
- * All pages are in one table: of the server in daemon/http_port.c, of a rehearsal in
- * lab/rehearsal_http.c. The first row that fits a path is its page: a row after one whose path ends
- * with "/" and begins its own is never found, and none after "/".
+ * All pages of a port are in one table: of the server in daemon/http_port.c, of a rehearsal in
+ * lab/rehearsal_http.c. The first row that fits a path is its page: "/api/" would hide "/api/log"
+ * after it, and "/" is last, as all paths are below it.
  *
  * A page writes plain text itself, JSON with web/content/web_json.h, and lists with
  * web/content/list_part.h.
@@ -32,15 +32,15 @@ struct evkeyvalq; /* libevent's */
 
 enum { PAGE_REQUEST_MAX_SEGMENTS = 4 };
 
-/* What a page reads of a request: it is valid while the page is written. web_route_find() fills it,
- * and web.c frees it. */
+/* What a page reads of a request, while the page is written. web_route_find() fills it, and web.c
+ * frees it. */
 struct page_request {
     char *below[PAGE_REQUEST_MAX_SEGMENTS]; /* the path's segments below the page's own, decoded */
     size_t below_count;
     char *target;                 /* path and query, as they came: still percent-encoded */
     struct evkeyvalq *parameters; /* for page_request_parameter() */
-    /* When the session of whoever requests it ends; INT64_MAX: there is no session, as no login is
-     * needed or the request shows the token. */
+    /* When the session of the request ends, in seconds since 1970; INT64_MAX: it has none, as it
+     * needs no login, or shows the token. */
     int64_t ends_s;
 };
 
@@ -62,7 +62,7 @@ struct web_page {
     void *context;
     /* NULL, or a response that goes on, in the place of `get`. */
     const struct web_stream_hooks *stream;
-    bool is_open; /* whoever has no login reads it, too */
+    bool is_open; /* a request needs no login for it */
 };
 
 /* ---- the request ---- */
@@ -72,12 +72,12 @@ void page_request_done(struct page_request *request);
 /* The value of ?name=value, decoded; NULL where there is none. */
 const char *page_request_parameter(const struct page_request *request, const char *name);
 
-/* Reads a number that is digits and nothing else. False: it is not, or has too many of them. */
+/* Reads a number of digits and nothing else. False: it has something else, or more than 19. */
 bool page_request_parse_number(const char *text, uint64_t *ret_number);
 
 /* ---- the response ---- */
 
-/* Responds with the status `code` and a line that says why, in the place of what was written. */
+/* Responds with the status `code` and the line `why`. What the page has written is dropped. */
 void page_response_refuse(struct page_response *response, int code, const char *why);
 
 /* Responds that no page has the path: 404, in plain text. */

@@ -18,7 +18,7 @@ struct web_address {
     unsigned char bytes[WEB_ADDRESS_BYTES];
 };
 
-/* The address of the other end of a socket; it is zero where that has gone already. */
+/* The address of the client at a socket; zero where the client has gone already. */
 struct web_address web_address_of(int fd);
 
 /* Writes the address for people: "10.0.0.7", "2001:db8:1:2::/64". */
@@ -30,7 +30,7 @@ const char *web_address_text(const struct web_address *address,
 size_t web_address_count(const struct web_address *all, size_t count,
                          const struct web_address *address);
 
-/* The index of the address that is there most often: of the first one, where several are. */
+/* The index of the first address of those that are there most often. */
 size_t web_address_commonest(const struct web_address *all, size_t count);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The Host of a request. A page of somebody else's can let its own name resolve to our address (DNS
- * rebinding), and its script then reads our responses as its own; the browser still sends that
- * name as the Host. So only names that nobody else can have are permitted.
+ * The Host of a request. Somebody else's page can let its own name resolve to our address (DNS
+ * rebinding): its script then reads our responses as its own. The browser still sends the page's
+ * name as the Host, so only names that nobody else can have are permitted.
  *
  * Threads: any.
  */

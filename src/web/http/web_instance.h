@@ -1,8 +1,8 @@
 /*
  * Which process of the server responds. Pods number their triggers differently, and have histories
- * of their own: what two of them respond cannot be shown together. So each response has the
- * instance as a header, and the hello of the dashboard's stream has it, too: by that the page
- * refuses what another pod responds (assets/instance.js).
+ * of their own: a page cannot show responses of two pods together. So each response has the
+ * instance as a header, as the hello of the dashboard's stream has it. The page refuses responses
+ * of another instance than that of its hello (assets/instance.js).
  *
  * Threads: any; it does not change while the process runs.
  */
@@ -11,7 +11,7 @@
 
 #define WEB_INSTANCE_HEADER "Backlog-Instance"
 
-/* Writes 16 hexadecimal digits, which are others in each process. */
+/* Writes 16 hexadecimal digits, different ones in each process. */
 enum { WEB_INSTANCE_BYTES = 17 };
 const char *web_instance(char ret_text[WEB_INSTANCE_BYTES]);
 

@@ -1,14 +1,16 @@
 /*
- * A login for the HTTP port: whoever reads a page that is not open shows the token of a file, as a
- * bearer token (RFC 6750), or the cookie that the login page gave for it.
+ * A login for the HTTP port: a request for a page that is not open shows the token of a file, as a
+ * bearer token (RFC 6750), or the cookie that the login page has set for the token:
  *
- * The cookie does not have the token: its value is "END.HMAC", the second when it ends and the
- * HMAC-SHA256 of that with the token as the key. So all replicas with this token accept it, and
- * none does once the token is another one.
+ *     backlog_session_0123abcd=1790000000.HMAC
  *
- * Its name ends with eight digits of another HMAC: browsers send a cookie to every port of a host
- * (RFC 6265, 8.5), and servers with other tokens behind them have cookies of their own. The name
- * says nothing of the token that the value does not say, and only who knows the token is sent it.
+ * The cookie does not contain the token. Its value is the second since 1970 when the session ends,
+ * and the HMAC-SHA256 of that text with the token as the key. So all replicas with this token
+ * accept the cookie, and none does after the token was replaced.
+ *
+ * Its name ends with eight digits of another HMAC. Browsers send a cookie to every port of a host
+ * (RFC 6265, 8.5), where servers with other tokens may listen: each token has a cookie of its own.
+ * The name discloses no more of the token than the value does.
  *
  * Threads: the HTTP server's; web_login_new() and web_login_free() come before and after it.
  */
@@ -35,8 +37,8 @@ void web_login_free(struct web_login *login); /* NULL is harmless */
  * and the former token stays. True: the token is another one, so what was permitted ends. */
 bool web_login_renew(struct web_login *login);
 
-/* Until when a request with these headers, Authorization and Cookie, may read; NULL: it has no such
- * header. 0: it may not; INT64_MAX: it shows the token, which has no end. Times are since 1970. */
+/* Until when a request with these headers may read, in seconds since 1970; NULL: it has no such
+ * header. 0: it may not read; INT64_MAX: it shows the token, which has no end. */
 int64_t web_login_permitted_until(const struct web_login *login, const char *authorization,
                                   const char *cookies, int64_t now_s);
 
@@ -51,9 +53,8 @@ char *web_login_cookie(const struct web_login *login, const char *token, bool is
 /* Makes the value of Set-Cookie that ends the session; the caller frees it. */
 char *web_login_no_cookie(const struct web_login *login);
 
-/* Notes that somebody showed another token than this one. It is counted, and logged: one line per
- * address and minute, and for so many addresses per minute at most. Sessions that are over do not
- * count. */
+/* Counts a request with a wrong token, and logs one line per address and minute, for at most so
+ * many addresses per minute. A session that has ended is no wrong token. */
 enum { WEB_LOGIN_MAX_LOGGED = 32 };
 void web_login_fail(struct web_login *login, const struct web_address *address, int64_t now_ms);
 uint64_t web_login_failures(const struct web_login *login);

@@ -52,8 +52,7 @@ static const struct web_page *find_page(const struct web_settings *settings, con
     return NULL;
 }
 
-/* "a=1&b" and "a=1&&b=2" as well: evhttp knows no parameter without a value, and none that is
- * empty. */
+/* Also reads "a=1&b" and "a=1&&b=2", which evhttp refuses. */
 static bool parse_parameters(const char *query, struct evkeyvalq *ret_parameters)
 {
     _cleanup_(text_done) struct text all = {0};
@@ -78,8 +77,8 @@ static bool is_own_name(const struct web_settings *settings, const char *header)
            (header[length] == '\0' || header[length] == ':');
 }
 
-/* The Host, or that of a whole URL, that is not permitted. NULL: all are, or there is none, as a
- * browser always sends one. */
+/* A Host header, or the host of a request for a whole URL, that is not permitted. NULL: there is
+ * none. A request without a Host is no browser's. */
 static const char *find_refused_host(const struct web_settings *settings,
                                      struct evhttp_request *evhttp_request)
 {
@@ -111,12 +110,14 @@ static bool check_host(const struct web_settings *settings, struct evhttp_reques
     return false;
 }
 
-/* A page of another origin cannot read what it requests of us, but would have it computed. Only
- * links from there are answered, and no forms: with those of the same site browsers send cookies of
- * SameSite=Lax, too. "same-site" is another origin: another port of localhost, or another name of
- * the same domain, whose pages need not be ours; none of ours requests anything of a second origin.
- * Browsers send these headers to hosts that they trust: by HTTPS, and localhost. Other clients send
- * none. */
+/* A page of another origin cannot read what it requests of us, but would have us compute it:
+ *
+ *     a link, which somebody follows                    answered
+ *     a script, an image, a frame, a form               403
+ *
+ * "same-site" is another origin, too: another port of localhost, or another name of our domain. Its
+ * pages need not be ours, and browsers send cookies of SameSite=Lax with its forms. Browsers send
+ * these headers by HTTPS and to localhost. Other clients do not send them. */
 static bool check_site(struct evhttp_request *evhttp_request, struct page_response *response)
 {
     const char *site = header_of(evhttp_request, "Sec-Fetch-Site");
@@ -158,8 +159,8 @@ static void count_wrong_token(struct web_login *login, struct evhttp_request *ev
     web_login_fail(login, &address, clock_now_ms());
 }
 
-/* Until when whoever requests the page may read it; 0: not at all. A page that is not there (NULL)
- * is not open either: who has no login does not learn which there are. */
+/* Until when the request may read the page; 0: not at all. A page that is not there (NULL) is not
+ * open either: without a login nobody learns which pages there are. */
 static int64_t permitted_until(const struct web_login *login, const struct web_page *page,
                                struct evhttp_request *evhttp_request)
 {
@@ -169,7 +170,7 @@ static int64_t permitted_until(const struct web_login *login, const struct web_p
                                      header_of(evhttp_request, "Cookie"), unix_s());
 }
 
-/* Browsers request HTML when somebody goes to a page, and keep its fragment. */
+/* A browser that goes to a page requests HTML: it is redirected, and keeps the URL's fragment. */
 static void demand_login(struct web_login *login, struct evhttp_request *evhttp_request,
                          struct page_response *response)
 {
@@ -188,8 +189,8 @@ static void demand_login(struct web_login *login, struct evhttp_request *evhttp_
         "--http-token-file");
 }
 
-/* Whether the browser uses HTTPS. Each proxy may add what it was reached by: the first is the
- * browser's. */
+/* Whether the browser uses HTTPS. Each proxy may add by what it was reached: the browser is before
+ * the first. */
 static bool is_https(struct evhttp_request *evhttp_request)
 {
     static const char https[] = "https";
@@ -220,7 +221,7 @@ static void log_in(struct web_login *login, struct evhttp_request *evhttp_reques
     evhttp_clear_headers(&form);
 }
 
-/* Only who has a session ends it. */
+/* Ends the session of the request, if it has one. */
 static void log_out(const struct web_login *login, struct evhttp_request *evhttp_request,
                     struct page_response *response)
 {
@@ -232,7 +233,8 @@ static void log_out(const struct web_login *login, struct evhttp_request *evhttp
 
 /* ---- by method ---- */
 
-/* /login is for those who need one. Behind a proxy that sends the token nobody does. */
+/* /login redirects a request that needs no login: the server has none, or the request has a session
+ * or the token, which a proxy may add. */
 static const struct web_page *find_for_get(const struct web_settings *settings,
                                            struct evhttp_request *evhttp_request, const char *path,
                                            const char *query, struct page_request *request,

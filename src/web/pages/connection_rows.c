@@ -8,7 +8,7 @@
 
 enum { DIGITS = 6 }; /* of a number in a row of the table */
 
-/* In steps: a row is sent again where it is another one. What is not 0 is not sent as 0. */
+/* In steps, as a row is sent again with each change. A utilization that is not 0 stays above 0. */
 static double utilization_step(double utilization)
 {
     const double least = 0.0001;
@@ -28,7 +28,7 @@ static json_t *connection_live(const struct connection_info *info)
 {
     const struct connection_stats *stats = &info->stats;
     json_t *object = json_object();
-    web_json_set(object, "name", web_json_short(info->name)); /* its users change it */
+    web_json_set(object, "name", web_json_short(info->name)); /* changes with its users */
     web_json_set(object, "state", web_json_text(client_state_name(info->state)));
     web_json_set(object, "queries", json_integer((json_int_t)stats->counts[COUNT_QUERIES]));
     web_json_set(object, "failing", json_integer((json_int_t)stats->counts[COUNT_FAILING_QUERIES]));

@@ -1,5 +1,5 @@
 /*
- * The dashboard's rows of connections to sources, and the same as a list.
+ * The dashboard's rows of connections to sources, also as a list.
  *
  * Threads: the HTTP server's.
  */

@@ -13,7 +13,7 @@
 
 enum {
     UPDATE_MS = 1000,
-    /* After a walk that failed: it waited for seconds, and the thread has other pages to write. */
+    /* After a walk that failed, which kept other pages waiting for seconds. */
     UPDATE_AFTER_FAILURE_MS = 5000,
     MAX_LISTED_CONNECTIONS = 4096,
 };
@@ -25,7 +25,8 @@ struct dashboard {
     struct server_figures *figures;
 };
 
-/* With the totals that were counted last. NULL: the server's loop did not have the time. */
+/* Makes the figures with the totals that were counted last. NULL: the server's loop did not have
+ * the time. */
 static json_t *make_figures(const struct dashboard *dashboard)
 {
     const struct dashboard_settings *settings = &dashboard->settings;
@@ -55,7 +56,7 @@ static bool update_tables(struct dashboard *dashboard, struct live_tables *table
     return true;
 }
 
-/* The thread of the server's loop visits the triggers: its time is ours to add (web_stream.h). */
+/* The thread of the server's loop visits the triggers: its time is added here (web_stream.h). */
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;
@@ -92,8 +93,8 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
     return dashboard->tables;
 }
 
-/* Totals are those of the last update of the tables; they are counted where these have no reader,
- * or it did not finish. */
+/* Makes totals available: those of the last update of the tables, or new ones where the tables have
+ * no reader, or their update did not finish. */
 static bool count(const struct dashboard *dashboard)
 {
     bool is_updated =
@@ -109,7 +110,7 @@ void dashboard_tick(void *context)
         return;
     if (count(dashboard))
         server_figures_add_point(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
-    else /* from now on: what was waited for counts as no pause */
+    else /* the 15 s begin after the time that was waited for */
         server_figures_skip_point(dashboard->figures, clock_now_ms());
 }
 

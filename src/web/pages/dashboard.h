@@ -1,6 +1,6 @@
 /*
- * What the dashboard of a server shows: its triggers, connections, figures and recent log lines, as
- * live tables, and each once as JSON.
+ * What the dashboard of a server shows: triggers, connections, figures and recent lines of the log.
+ * Each has a page as JSON, and all are in a stream of live tables:
  *
  *     /api/events        everything, and what changes (live_tables.h)
  *     /api/server        figures of the server
@@ -8,8 +8,8 @@
  *     /api/log           recent lines of the log
  *     /api/trend         some of the figures in the last hour
  *
- * While nobody reads them the figures are added up every 15 s, for the trend. Secrets and what came
- * out of a variable are hidden, and of URLs all but scheme and host.
+ * For the trend figures are added up every 15 s, also while nobody reads the stream. Secrets and
+ * values from variables are hidden, and of URLs all but scheme and host.
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
@@ -31,16 +31,16 @@ struct dashboard_settings {
     const char *hello; /* JSON, for the tables */
     /* How many calls have ended; UINT64_MAX: unknown now. */
     uint64_t (*count_calls)(void *context);
-    /* NULL, or makes the member "workers" of the figures. It returns NULL where the server's loop
-     * does not have the time. */
+    /* Makes the member "workers" of the figures, or returns NULL where the server's loop does not
+     * have the time. NULL: no workers are listed. */
     json_t *(*count_workers)(void *context);
-    void *context; /* of both */
+    void *context; /* of count_calls() and count_workers() */
 };
 
 struct dashboard *dashboard_new(const struct dashboard_settings *settings);
-void dashboard_free(struct dashboard *dashboard); /* NULL is none */
+void dashboard_free(struct dashboard *dashboard); /* NULL is harmless */
 
-/* Adds to the trend; it is called once per second. */
+/* Adds a point to the trend where one is due; to be called once per second. */
 void dashboard_tick(void *dashboard);
 
 /* The context of /api/events is the tables; that of the pages below is the dashboard. */

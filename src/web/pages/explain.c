@@ -112,7 +112,7 @@ static void add_activity(const struct answer *answer, struct text *text)
     text_addf(text, "; %s", answer->active ? "active" : "not active: KEDA may scale to zero");
 }
 
-/* A held value is mostly that of another reading than the last one. */
+/* Adds what the last reading means: a held value is mostly that of an earlier one. */
 static void add_last_measurement(const struct trigger *trigger, const struct trigger_report *report,
                                  const struct trigger_figures *figures, struct text *text)
 {
@@ -169,7 +169,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 
 /* ---- how many replicas, and why ---- */
 
-/* NULL: it has decided nothing yet, or is not on. */
+/* NULL: the variant has decided nothing yet, or is not on. */
 static json_t *explain_variant(const struct trigger_policy_variant_copy *variant, int64_t now_ms,
                                web_json_make_text *make_text)
 {
@@ -255,8 +255,8 @@ static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_sh
 
 /* ---- the pages ---- */
 
-/* The triggers of one ScaledObject, as far as they are written. One that was edited has its former
- * ones until they are forgotten. */
+/* The page of one ScaledObject, as far as it is written. A ScaledObject that was edited has its
+ * former triggers, too, until they are forgotten. */
 struct object_page {
     struct text *body;
     size_t count;

@@ -1,14 +1,15 @@
 /*
- * Explain: why a trigger is answered what it is answered, as JSON for people and for the dashboard.
+ * Explain: why KEDA gets the answer that it gets for a trigger, as JSON for people and for the
+ * dashboard.
  *
- *     /api/triggers?namespace=shop&after=0&limit=100     one line of each, in the order they came
- *                                                        (list_part.h)
+ *     /api/triggers?namespace=shop&after=0&limit=100     a row for each trigger, in the order they
+ *                                                        came (list_part.h)
  *     /api/triggers/shop/videos                          all about the triggers of one
  *                                                        ScaledObject, the one that was called
  *                                                        for last first; after 1 MiB without
  *                                                        metadata, and with names that are cut
  *
- * Secrets and what came out of a variable are hidden, and of URLs all but scheme and host.
+ * Secrets and values from variables are hidden, and of URLs all but scheme and host.
  *
  * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
  */

@@ -20,10 +20,10 @@ enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 4000 };
 /* One trigger with its rows. */
 struct series {
     uint64_t id;
-    json_t *head;                 /* what the page says of it before its rows; NULL: not wanted */
-    struct trigger_figures *rows; /* what each sample was for it */
+    json_t *head;                 /* the members before its rows; NULL: the trigger is not wanted */
+    struct trigger_figures *rows; /* what each sample means for the trigger */
     size_t count;
-    bool has_more; /* older rows, beyond the limit of the page or of the trigger */
+    bool has_more; /* older rows are beyond the limit of the page or of the trigger */
 };
 
 struct history_search {
@@ -32,7 +32,7 @@ struct history_search {
     uint64_t only; /* the id of the trigger whose rows are wanted; 0: of all */
     struct series items[TRIGGER_WALK_PER_OBJECT];
     size_t count;
-    size_t rows; /* of all */
+    size_t rows; /* of all items */
 };
 
 static void search_free(struct history_search **search)
@@ -84,7 +84,7 @@ static json_t *columns_json(void)
     return names;
 }
 
-/* By hand, as there are thousands. */
+/* Without jansson, as there are thousands of rows. */
 static void add_row(const struct trigger_figures *row, double unix_offset_ms, struct text *body)
 {
     char buffer[TRIGGER_FIELD_BYTES];
@@ -168,7 +168,7 @@ static const struct series *find_series(const struct history_search *search, uin
     return NULL;
 }
 
-/* Whether there is the one trigger that is wanted; CSV is always of one. */
+/* Whether the object has the trigger that is wanted. CSV is of one trigger. */
 static bool check_trigger(const struct history_search *search, bool is_csv,
                           struct page_response *response)
 {

@@ -29,10 +29,9 @@ struct figure_values {
 
 #define OF(member) .offset = offsetof(struct figure_values, member)
 
-/* What pages call each. */
 static const struct figure {
-    size_t offset; /* of a double */
-    const char *name;
+    size_t offset;    /* of a double in struct figure_values */
+    const char *name; /* in JSON */
     bool is_in_trend;
 } table[] = {
     {OF(time), "time", .is_in_trend = true},
@@ -63,17 +62,17 @@ struct server_figures {
     uint64_t (*count_calls)(void *context);
     void *context;
     int64_t began_ms;
-    int64_t rates_at_ms; /* when what follows was taken */
+    int64_t rates_at_ms; /* when the two counters were read; 0: not yet */
     double cpu_seconds;
     uint64_t calls;
-    double cpu_cores, calls_per_second;       /* since then; NAN: not known yet */
+    double cpu_cores, calls_per_second;       /* the rates until then; NAN: not known */
     struct figure_values trend[TREND_POINTS]; /* a ring */
-    size_t trend_count;                       /* of all that there ever were */
-    int64_t trend_ms; /* when the last came, or was missing; 0: none did yet */
+    size_t trend_count;                       /* of all points that were ever added */
+    int64_t trend_ms; /* when a point was added or skipped last; 0: not yet */
 };
 
-/* Counting calls takes a turn of the server's loop. The clock is read beside what is counted: since
- * the time of the totals the walk over the triggers may have taken seconds. */
+/* Rarely, as counting calls takes a turn of the server's loop. The clock is read beside the
+ * counters: the totals are seconds older where the walk over the triggers was long. */
 static void update_rates(struct server_figures *figures)
 {
     if (figures->rates_at_ms > 0 && clock_now_ms() - figures->rates_at_ms < MIN_RATE_MS)

@@ -1,5 +1,5 @@
 /*
- * Figures of the server as a whole, and the trend: some of them in the last hour.
+ * Figures of the server as a whole, and the trend: some of the figures in the last hour.
  *
  * Threads: the HTTP server's.
  */
@@ -22,14 +22,14 @@ struct server_figures *server_figures_new(struct engine *engine,
 void server_figures_free(struct server_figures *figures);
 
 /* Makes an object of all figures, by name; the caller owns it. Its time is that of the totals, and
- * no other figure is older, except the rates. Rates are averages since they were taken last. They
- * are taken again after 0.9 s: rates that are taken at 10.0 s are also those of totals of 10.8 s. */
+ * no other figure is older, except the rates. Rates are averages since they were taken last, and
+ * are taken again after 0.9 s: those of 10.0 s are also shown with totals of 10.8 s. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals);
 
-/* Whether the trend has no point of the last 15 s, and how it gets one: now_ms is when that was
- * due. A point that is skipped is missing, and the next one is due after 15 s, too. The time of a
- * point is that of its totals. Where these are the totals of the last point, none is added, and one
- * stays due: with readers of 100,000 triggers, totals are renewed more rarely than every 15 s. */
+/* Whether a point of the trend is due, 15 s after the last one was added or skipped. now_ms is when
+ * it was due. The time of a point is that of its totals. Where the totals are still those of the
+ * last point, nothing is added, and a point stays due: with many triggers, totals are renewed more
+ * rarely than every 15 s. A point that is skipped is missing. */
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);

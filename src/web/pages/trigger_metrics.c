@@ -51,7 +51,7 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
     sample->labels = labels_of(trigger);
 }
 
-/* Those that came first have a place. Former metadata of an object needs none. */
+/* The triggers that came first have a place; superseded ones need none. */
 static void visit(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
@@ -63,8 +63,8 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
         all->omitted++;
 }
 
-/* Two triggers of one object may have the same name. Prometheus refuses a page on which a series is
- * twice. */
+/* Leaves out triggers with the labels of another one: two triggers of one object may have the same
+ * metric name, and Prometheus refuses a page that has a series twice. */
 static void leave_out(struct samples *all)
 {
     struct sample *series = NULL;
@@ -87,7 +87,7 @@ static void free_samples(struct samples *all)
     free(all->samples);
 }
 
-/* What is unknown is left out; a trigger without a value still has its target. */
+/* A figure that is not known is left out: a trigger without a value still has its target. */
 static void write_family(const struct samples *all, const struct trigger_field *field,
                          struct text *page)
 {

@@ -1,6 +1,6 @@
 /*
- * Metrics of single triggers (--metrics-per-trigger): what each was answered last, and its target.
- * Users make triggers, so there is a limit, and a counter of what it left out.
+ * Metrics of single triggers (--metrics-per-trigger): the last answer of each, and its target.
+ * Users make triggers, so there is a limit, and a counter of triggers that are left out.
  *
  * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
  */

@@ -16,9 +16,9 @@
 
 _Static_assert((int)WEB_JSON_SHORT_BYTES == (int)BUDGET_ROW_TEXT_BYTES, "budget.c counts rows");
 
-/* What a visited trigger adds to the sums, by what it may share with other triggers: its query, or
- * its object. The key is no address: during the walk a query or an object may be freed, and another
- * one may get its address. */
+/* What a visited trigger adds to the sums. Triggers may share a query, or an object, which then
+ * counts once. The key is no address: during the walk a query or an object may be freed, and
+ * another one may get its address. */
 struct visited {
     uint64_t key;              /* the number of the query; the hash of the object's name */
     double waiting, in_flight; /* of a query */
@@ -32,10 +32,10 @@ struct visited_list {
 
 struct trigger_rows {
     struct live_tables *tables;
-    bool is_counting;      /* and writes no rows */
-    double date_offset_ms; /* of the times in all rows, to a few milliseconds */
+    bool is_counting;      /* the walk writes no rows */
+    double date_offset_ms; /* from clock_now_ms() to the times in rows, to 10 ms */
     struct trigger_totals totals;
-    bool has_totals; /* the last walk was finished: they are of all triggers */
+    bool has_totals; /* the last walk has finished: the totals are of all triggers */
     struct visited_list queries, objects;
 };
 
@@ -54,7 +54,7 @@ static int by_key(const void *left, const void *right)
     return one->key < other->key ? -1 : one->key > other->key;
 }
 
-/* Metadata of before counts for nothing: KEDA no longer calls for it. */
+/* A superseded trigger does not count: KEDA no longer calls for it. */
 static void count(struct trigger_rows *rows, const struct trigger *trigger,
                   const struct trigger_report *report)
 {
@@ -84,7 +84,7 @@ static void sort(struct visited_list *list)
         qsort(list->items, list->count, sizeof(*list->items), by_key);
 }
 
-/* What several triggers measure counts once. */
+/* A query of several triggers counts once. */
 static void add_up_queries(struct visited_list *queries, struct trigger_totals *totals)
 {
     sort(queries);
@@ -161,8 +161,8 @@ static void write_live(const struct trigger *trigger, const struct trigger_repor
     text_add(live, "}");
 }
 
-/* What the trigger measures, as its metadata has it: triggers of one object may have the same
- * metric. */
+/* What the trigger measures, as its metadata says: by that a reader tells triggers of one object
+ * apart whose metric has the same name. */
 static void add_query(const struct option_values *values, struct text *fixed)
 {
     _cleanup_(text_done) struct text query = {0};
@@ -175,8 +175,8 @@ static void add_query(const struct option_values *values, struct text *fixed)
     add_string(fixed, "query", query.bytes);
 }
 
-/* All of it is of the metadata alone, which a trigger keeps: it may be parsed again with another
- * connection. */
+/* Only what follows from the metadata, which a trigger keeps. Its connection may be another one
+ * after a reload. */
 static void write_fixed(const struct trigger *trigger, struct text *fixed)
 {
     text_addf(fixed, "{\"target\":%.*g", WEB_JSON_ROW_DIGITS, trigger->parsed.target);
@@ -221,8 +221,8 @@ void trigger_rows_free(struct trigger_rows *rows)
     free(rows);
 }
 
-/* The offset is the difference of two clocks of whole milliseconds, so that it jumps by one. With
- * another one each time rows would change, and be sent again, of which nothing was measured. */
+/* The offset is the difference of two clocks of whole milliseconds, so it jumps by one. It is kept
+ * until the date is set: otherwise rows would change, and be sent again, without a measurement. */
 static void take_date_offset(struct trigger_rows *rows)
 {
     enum { ERROR_MS = 10 };

@@ -1,5 +1,5 @@
 /*
- * The dashboard's rows of triggers, and what they add up to.
+ * The dashboard's rows of triggers, and sums over them.
  *
  * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
  */
@@ -17,9 +17,9 @@
 struct trigger_totals {
     int64_t at_ms; /* when the walk began: no trigger was visited before */
     size_t triggers, active, held, failing, unmeasured;
-    double replicas; /* what triggers want; of each object, the largest */
+    double replicas; /* of each object those of the trigger that wants the most */
     double waiting, in_flight;
-    /* One trigger at least has it; otherwise the sum is not known. */
+    /* False: no trigger has it, so the sum is not known. */
     bool has_replicas, has_waiting, has_in_flight;
 };
 
@@ -34,7 +34,7 @@ bool trigger_rows_update(struct trigger_rows *rows, struct trigger_walk *walk);
 /* Adds the triggers up without writing rows. False: as trigger_rows_update(). */
 bool trigger_rows_count(struct trigger_rows *rows, struct trigger_walk *walk);
 
-/* The sums of the last update or count. NULL: it did not finish, or there was none. */
+/* The sums of the last update or count. NULL: that did not finish, or there was none. */
 const struct trigger_totals *trigger_rows_totals(const struct trigger_rows *rows);
 
 #endif
