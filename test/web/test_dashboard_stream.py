@@ -251,3 +251,22 @@ def test_who_types_keeps_the_focus_where_the_page_is_made_again(browser, stub):
     stub.readers[0].put(hello())
     browser.wait("!document.querySelector('nav').innerText.includes('Workers')")
     assert browser.evaluate("document.activeElement === document.body")  # nobody asked for another page
+
+
+READY = "event: ready\ndata: {}\n\n"
+
+
+def test_a_server_that_renews_rarely_says_how_old_live_values_may_be(browser, stub):
+    """As one of 10,000 triggers, which rests for long after each update: it was not live every time."""
+    stub.readers[0].put(hello(maxSilenceMs=40000) + FIGURES + READY)
+    put_figures(browser, stub, 25)
+    assert browser.text("#status") == "Live"
+    put_figures(browser, stub, 60)
+    assert browser.text("#status").startswith("Not live since ")
+    stub.readers[0].put(hello(maxSilenceMs=2000) + FIGURES + READY)  # of few triggers: some seconds more are no outage
+    put_figures(browser, stub, 6)
+    assert browser.text("#status") == "Live"
+    stub.readers[0].put(hello() + FIGURES + READY)  # of a version that does not say it
+    put_figures(browser, stub, 25)
+    assert browser.text("#status").startswith("Not live since ")
+    is_clean(browser)

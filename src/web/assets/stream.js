@@ -12,7 +12,8 @@ const RETRY_MS = 5000;
 // Of a connection that is lost the browser may learn nothing, and of a server whose loop is busy. The server sends
 // something at least every 10 s (web_stream.h).
 const MAX_SILENCE_MS = 30000;
-const MAX_AGE_MS = 10000; // of what is shown as live
+// Of what is shown as live. With many triggers a server updates more rarely, and says so: maxSilenceMs of its hello.
+const MAX_AGE_MS = 10000;
 
 let source = null;
 let hiding = null;
@@ -22,8 +23,9 @@ let heardAt = 0; // the last event of it
 
 // By the date, which goes on while a computer sleeps, and may jump.
 const isLongAgo = (time, limit) => Math.abs(Date.now() - time) > limit;
+const maxAgeMs = () => Math.max(MAX_AGE_MS, store.hello.maxSilenceMs ?? 0);
 const isSilent = () => isLongAgo(heardAt, MAX_SILENCE_MS);
-const isOld = () => isLongAgo(beganAt, MAX_AGE_MS) && isLongAgo(store.renewedAt ?? 0, MAX_AGE_MS);
+const isOld = () => isLongAgo(beganAt, maxAgeMs()) && isLongAgo(store.renewedAt ?? 0, maxAgeMs());
 const isClosed = () => source === null || source.readyState === EventSource.CLOSED;
 
 // The figures are of when the update that they close began, and what comes may be old: the server's loop was busy
@@ -32,7 +34,7 @@ function renew() {
   const { time, sent } = store.server;
   const isKnown = typeof time === "number" && typeof sent === "number";
   store.renewedAt = isKnown ? (time - clockOffset()) * 1000 : Date.now();
-  store.connection = isLongAgo(store.renewedAt, MAX_AGE_MS) ? "late" : "live";
+  store.connection = isLongAgo(store.renewedAt, maxAgeMs()) ? "late" : "live";
 }
 
 function take(name, data) {
