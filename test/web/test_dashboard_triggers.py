@@ -215,6 +215,34 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
     assert browser.evaluate("store.trend[1].time === before && store.trend[1].workers.running === 7")
 
 
+def test_a_value_between_two_gaps_of_a_curve_is_a_dot(browser, stub):
+    """A line needs two values: the curve of a figure that was known once was empty, below its maximum."""
+    browser.evaluate("""(async () => {
+        const { changed, store } = await import('/assets/store.js');
+        const now = Date.now() / 1000;
+        const waiting = [null, 5, null, 3, 4, null, 2];
+        store.trend = waiting.map((value, index) => ({ time: now - 60 + index * 10, waiting: value, cpu: 0.1 }));
+        changed();
+    })()""")
+    paths = card_paths("Waiting")
+    browser.wait(f"{paths}.join('').includes('h0')")
+    line, dots = browser.evaluate(paths)
+    assert line.count("M") == line.count("L") == 1 and dots.count("M") == dots.count("h0") == 2
+    assert dots.endswith("M120.0 16.9h0"), dots  # 2 of 5, at the end
+    line, dots = browser.evaluate(card_paths("CPU"))
+    assert line.count("M") == 1 and line.count("L") == 6 and dots == ""
+    assert browser.evaluate("""[...document.querySelectorAll('.curve.dots')].map((path) => {
+        const { strokeWidth, strokeLinecap } = getComputedStyle(path);
+        return `${strokeWidth} ${strokeLinecap}`;  // without round ends a dot is nothing
+    }).every((drawn) => drawn === '4px round')""")
+    is_clean(browser)
+
+
+def card_paths(label):
+    return (f"[...[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
+            ".querySelectorAll('path')].map((path) => path.getAttribute('d'))")
+
+
 def test_the_card_of_workers_says_what_it_lacks_and_needs_no_request(browser, stub):
     """One request of its own that failed made it a dash: what the figures have stays until there are others."""
     counted = {"running": 1, "pods": 2, "objects": 31, "unread": 0, "areBounds": False, "oldestSecondsAgo": 1}

@@ -74,35 +74,43 @@ const cards = [
     note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
-// From 0, so that what stays the same is not drawn like nothing; a gap where it was unknown.
+// The path of a curve, of a dot where a value has none beside it, and the largest value. points: [time, value or null].
+// It begins at 0, so that what stays the same is not drawn like nothing, and has a gap where the value was unknown.
 function curve(points) {
   const known = points.filter(([, value]) => value != null);
   const [[begin]] = points;
   const span = Math.max(points.at(-1)[0] - begin, 1);
   const peak = known.reduce((most, [, value]) => Math.max(most, value), 0);
-  let isDown = false;
-  let path = "";
-  for (const [time, value] of points) {
-    const x = ((time - begin) / span) * WIDTH;
-    const y = HEIGHT - 1.5 - (peak > 0 ? value / peak : 0) * (HEIGHT - 4);
-    if (value != null) path += `${isDown ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
-    isDown = value != null;
-  }
-  return { path, peak: known.length > 0 ? peak : null };
+  const isKnown = (index) => points[index]?.[1] != null;
+  let line = "";
+  let dots = "";
+  points.forEach(([time, value], index) => {
+    if (value == null) return;
+    const x = (((time - begin) / span) * WIDTH).toFixed(1);
+    const y = (HEIGHT - 1.5 - (peak > 0 ? value / peak : 0) * (HEIGHT - 4)).toFixed(1);
+    if (isKnown(index - 1)) line += `L${x} ${y}`;
+    else if (isKnown(index + 1)) line += `M${x} ${y}`;
+    else dots += `M${x} ${y}h0`;
+  });
+  return { line, dots, peak: known.length > 0 ? peak : null };
+}
+
+function setPath(path, text) {
+  if (path.getAttribute("d") !== text) path.setAttribute("d", text);
 }
 
 export function makeCards() {
   const made = cards.filter(({ isShown }) => isShown?.() ?? true).map((card) => {
     const value = el("dd", { class: "value" }, UNKNOWN);
     const note = el("dd", { class: "note" });
-    const path = svg("path", { class: "curve" });
+    const [line, dots] = [svg("path", { class: "curve" }), svg("path", { class: "curve dots" })];
     const [peak, from] = [el("span", {}), el("span", {})];
     const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
     const trend = el("dd", { class: "trend", "aria-hidden": "true" },
-      el("span", { class: "peak" }, peak), svg("svg", box, path),
+      el("span", { class: "peak" }, peak), svg("svg", box, line, dots),
       el("span", { class: "times" }, from, el("span", {}, "now")));
     const element = el("div", { class: "card" }, el("dt", {}, card.label), value, note, trend);
-    return { card, value, note, path, peak, from, element };
+    return { card, value, note, line, dots, peak, from, element };
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
@@ -111,13 +119,14 @@ export function makeCards() {
     draw() {
       const { trend, server } = store;
       const isDrawn = trend.length > 1;
-      for (const { card, value, note, path, peak, from } of made) {
+      for (const { card, value, note, line, dots, peak, from } of made) {
         setText(value, card.text(card.figure(server), server));
         setText(note, card.note(server));
         const drawn = isDrawn
           ? curve(trend.map((figures) => [figures.time, card.figure(figures) ?? null]))
-          : { path: "", peak: null };
-        if (path.getAttribute("d") !== drawn.path) path.setAttribute("d", drawn.path);
+          : { line: "", dots: "", peak: null };
+        setPath(line, drawn.line);
+        setPath(dots, drawn.dots);
         setText(peak, drawn.peak == null ? "" : `max ${card.text(drawn.peak, {})}`);
         setText(from, isDrawn ? `${clock(trend[0].time).slice(0, 5)} ${zone()}` : "");
       }
