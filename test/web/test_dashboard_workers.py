@@ -64,6 +64,17 @@ def test_the_log_of_a_worker_closes_where_its_page_ends(browser, stub):
     browser.wait("document.querySelector('dialog') === null")
 
 
+def test_a_column_of_buttons_does_not_look_as_if_it_sorts(browser, stub):
+    """Its title was a button as the others, which sorted by a number that no column has."""
+    hello = 'event: hello\ndata: {"mode": "rehearse"}\n\n'
+    workers = rows("workers", *({"object": "shop/orders", "number": number, "state": "running"} for number in (1, 2)))
+    stub.readers[0].put(hello + workers + FIGURES + "event: ready\ndata: {}\n\n")
+    browser.wait_for_text("worker 2", "tbody")
+    assert browser.evaluate("""[...document.querySelectorAll('thead th')].filter((head) => !head.querySelector('button'))
+        .map((head) => [head.innerText, head.hasAttribute('aria-sort'), head.firstChild.scrollWidth <= head.clientWidth])""") == [["Log", False, True]]
+    assert browser.axe() == []
+
+
 def test_a_long_log_goes_on_where_it_was_read(browser, stub):
     """The server has the end of a log. Where it is longer, all of it was replaced each second: no selection stayed, nor the place."""
     hello = 'event: hello\ndata: {"mode": "rehearse"}\n\n'

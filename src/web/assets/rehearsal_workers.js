@@ -23,7 +23,7 @@ const columnsWith = (open) => [
     text: (row) => percent(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory ?? null,
     text: (row) => bytes(row.memory) },
-  { key: "log", label: "Log", isWide: true, value: (row) => row.number,
+  { key: "log", label: "Log", isWide: true,
     draw: (cell, row) => drawButton(cell, row, "Log", `Show log of worker ${row.number} of ${row.object}`, open) },
 ];
 

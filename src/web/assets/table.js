@@ -22,7 +22,7 @@ export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.
 
 /*
  * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window
- * is), value(row), text(row), draw(cell, row)}
+ * is), value(row): what rows are sorted by, none for a column of buttons; text(row) or draw(cell, row)}
  * name: the class of the table, for style.css. label: what a screen reader calls it.
  * byId(): a Map of all rows by `id`. rows(): those that pass the filter, if there is one. empty(): what to say where
  * there are none. arranged(): rows() was called, and its order is shown; it may be long after refresh().
@@ -54,8 +54,10 @@ export class Table {
 
   header(column) {
     const sort = () => this.sortBy(column);
-    const button = el("button", { type: "button", title: column.title, onclick: sort }, column.label);
-    return el("th", { scope: "col", class: this.cellClass(column) }, button);
+    const title = column.value
+      ? el("button", { type: "button", title: column.title, onclick: sort }, column.label)
+      : el("span", { title: column.title }, column.label);
+    return el("th", { scope: "col", class: this.cellClass(column) }, title);
   }
 
   cellClass({ key, isNumber, isWide, isLong, hide }) {
@@ -82,9 +84,10 @@ export class Table {
 
   arrange() {
     this.sortedAt = performance.now();
-    const column = this.columns.find(({ key }) => key === this.sort.key) ?? this.columns[0];
-    const direction = this.sort.isDown ? -1 : 1;
     const [first] = this.columns;
+    // The address may have any key: somebody can have written it.
+    const column = this.columns.find(({ key, value }) => value && key === this.sort.key) ?? first;
+    const direction = this.sort.isDown ? -1 : 1;
     // In the order of before: what is nearly in order is sorted by few comparisons.
     const added = new Map(this.rows().map((row) => [row.id, row]));
     const known = this.sortedIds.filter((id) => added.has(id)).map((id) => added.get(id));
@@ -101,9 +104,10 @@ export class Table {
     this.order = groups
       ? groups.flatMap((group) => [group, ...(group.isFolded ? [] : group.rows.map(({ id }) => id))])
       : this.sortedIds;
-    this.headers.forEach((header, index) => {
-      const isSorted = this.columns[index] === column;
-      header.setAttribute("aria-sort", isSorted ? (this.sort.isDown ? "descending" : "ascending") : "none");
+    this.columns.forEach((one, index) => {
+      if (!one.value) return;
+      const order = this.sort.isDown ? "descending" : "ascending";
+      this.headers[index].setAttribute("aria-sort", one === column ? order : "none");
     });
     this.table.setAttribute("aria-rowcount", this.order.length + 1);
     const isEmpty = this.order.length === 0;

@@ -48,7 +48,7 @@ const columnsWith = (open) => [
     text: (row) => percent(row.cpu) },
   { key: "memory", label: "Memory", isNumber: true, hide: "narrow", value: (row) => row.memory,
     text: (row) => bytes(row.memory) },
-  { key: "log", label: "Log", isWide: true, value: (row) => row.pod,
+  { key: "log", label: "Log", isWide: true,
     draw: (cell, row) => drawButton(cell, row, "Log", `Show log of ${row.pod}`, open) },
 ];
 
