@@ -19,7 +19,7 @@ export function objectPage(namespace, name) {
   const lines = el("ol", { class: "lines", tabindex: "0", "aria-label": "Log lines" });
   const replicas = makeReplicaSamples(namespace, name);
   const panels = makeObjectPanels({
-    object, path, samples: replicas.samples,
+    namespace, name, samples: replicas.samples,
     onChoose: (from, to) => choose(`${Math.floor(from)}-${Math.ceil(to)}`),
     onExplained: () => {
       drawLog();

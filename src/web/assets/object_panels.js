@@ -1,5 +1,6 @@
 // The panels of the triggers of one ScaledObject: which there are, what explains them, and their history.
 
+import { objectPath } from "./address.js";
 import { arrange, el } from "./dom.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
@@ -10,14 +11,15 @@ const CHANGE_MS = 2000; // a row that changes is explained again, at most so oft
 const IDLE_MS = 10000; // the others: the ages grow
 const HISTORY_EVERY_MS = 5000;
 
-// path: the object's, in addresses of the server. samples, onChoose: as makeTriggerPanel() has them. onExplained(): the
-// triggers and their connections may be others now.
-export function makeObjectPanels({ object, path, samples, onChoose, onExplained }) {
+// samples, onChoose: as makeTriggerPanel() has them. onExplained(): the triggers and their connections may be others now.
+export function makeObjectPanels({ namespace, name, samples, onChoose, onExplained }) {
+  const object = `${namespace}/${name}`;
+  const path = objectPath(namespace, name); // in addresses of the server
   const list = el("div", {});
   const loading = el("p", { class: "empty", role: "status" }, "Loading …");
   const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
   let triggers = [];
-  let explainedRows = new Map(); // by the trigger's id: its row in the store when it was last explained
+  let explainedRows = null; // rowsText() when the triggers were last explained; null: they were not
   const explaining = poll({
     what: object, load: explain, everyMs: IDLE_MS, soonMs: CHANGE_MS, failed: () => (loading.hidden = true),
   });
@@ -37,10 +39,14 @@ export function makeObjectPanels({ object, path, samples, onChoose, onExplained 
     arrange(list, triggers.map(({ id }) => made.get(id).element));
   }
 
+  // What the table of triggers has of this object. When that is another text, the explanation is out of date.
+  const rowsText = () => JSON.stringify([...store.tables.triggers.values()]
+    .filter((row) => row.name === name && row.namespace === namespace));
+
   async function explain(signal) {
-    const rows = new Map(store.tables.triggers); // what changes while the response is under way is explained again
+    const rows = rowsText(); // what changes while the response is under way is explained again
     triggers = await getJson(`/api/triggers/${path}`, signal);
-    explainedRows = new Map(triggers.map(({ id }) => [id, rows.get(id)]));
+    explainedRows = rows;
     triggers.sort((one, other) => one.superseded - other.superseded || one.id - other.id);
     loading.hidden = true;
     makePanels();
@@ -68,9 +74,8 @@ export function makeObjectPanels({ object, path, samples, onChoose, onExplained 
     connections: () => triggers.flatMap(({ source, connectionName }) =>
       [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
     draw,
-    // A row that changes is another object then (updates.js).
     explainChanges() {
-      if (triggers.some(({ id }) => explainedRows.get(id) !== store.tables.triggers.get(id))) explaining.hurry();
+      if (explainedRows !== null && rowsText() !== explainedRows) explaining.hurry();
     },
     redraw: () => made.forEach((panel) => panel.redraw()),
     close() {
