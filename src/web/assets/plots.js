@@ -57,11 +57,11 @@ function optionsOf({ series, isWhole, unit, span }) {
 // Before the curves are drawn, which stay visible.
 function shade(self, outages) {
   const { left, top, width, height } = self.bbox;
+  const xOf = (time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true)));
   for (const { from, to, kind } of outages) {
-    const [begin, end] = [from, to].map((time) =>
-      Math.min(left + width, Math.max(left, self.valToPos(time, "x", true))));
+    const x = xOf(from);
     self.ctx.fillStyle = colour(kind === HELD ? "--held-bg" : "--error-bg");
-    self.ctx.fillRect(begin, top, Math.max(end - begin, 1), height);
+    self.ctx.fillRect(x, top, Math.max(xOf(to) - x, 1), height);
   }
 }
 
@@ -93,11 +93,13 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
 
   // What a screen reader says of the first series: of the span, as it is seen.
   function describe() {
-    const { times, span, columns: [column] } = shown;
+    const [first] = shown.columns;
+    const [from] = shown.span;
     const last = lastIndex();
-    const known = column.filter((value, at) => value != null && at <= last && (at === last || times[at] >= span[0]));
+    const isSeen = (at) => at === last || (at < last && shown.times[at] >= from);
+    const known = first.filter((value, at) => value != null && isSeen(at));
     const peak = known.length > 0 ? Math.max(...known) : null;
-    return `${orUnknown(column[last])} at the end, at most ${orUnknown(peak)}`;
+    return `${orUnknown(first[last])} at the end, at most ${orUnknown(peak)}`;
   }
 
   function select(self) {

@@ -8,10 +8,11 @@ const SORT_EVERY_MS = 1000;
 
 const collator = new Intl.Collator("en", { numeric: true });
 
-const compare = (left, right) => {
-  if (left == null || right == null) return (left == null) - (right == null); // what is unknown comes last
-  return typeof left === "string" ? collator.compare(left, right) : left - right;
-};
+// direction: 1, or -1 for the largest first. What is unknown comes last in either direction.
+function compare(left, right, direction = 1) {
+  if (left == null || right == null) return (left == null) - (right == null);
+  return direction * (typeof left === "string" ? collator.compare(left, right) : left - right);
+}
 
 // Of a row, or the title of a group.
 const keyOf = (item) => (typeof item === "object" ? `group ${item.key}` : item);
@@ -88,16 +89,11 @@ export class Table {
     // The address may have any key: somebody can have written it.
     const column = this.columns.find(({ key, value }) => value && key === this.sort.key) ?? first;
     const direction = this.sort.isDown ? -1 : 1;
-    // In the order of before: what is nearly in order is sorted by few comparisons.
-    const added = new Map(this.rows().map((row) => [row.id, row]));
-    const known = this.sortedIds.filter((id) => added.has(id)).map((id) => added.get(id));
-    for (const { id } of known) added.delete(id);
-    const values = [...known, ...added.values()].map((row) => [column.value(row), first.value(row), row]);
-    values.sort(([one, name, row], [other, otherName, otherRow]) => {
-      const sign = one != null && other != null ? direction : 1; // what is unknown comes last in either direction
-      return sign * compare(one, other) || compare(name, otherName) || compare(row.id, otherRow.id);
-    });
-    const rows = values.map(([, , row]) => row);
+    const rows = this.inFormerOrder(this.rows())
+      .map((row) => ({ row, value: column.value(row), name: first.value(row) }))
+      .sort((one, other) => compare(one.value, other.value, direction) || compare(one.name, other.name) ||
+        compare(one.row.id, other.row.id))
+      .map(({ row }) => row);
     const groups = this.groups?.(rows);
     this.count = rows.length;
     this.sortedIds = rows.map(({ id }) => id);
@@ -115,6 +111,14 @@ export class Table {
     this.scroller.hidden = isEmpty;
     if (isEmpty) this.explain([this.empty()].flat());
     this.arranged?.();
+  }
+
+  // Rows that are nearly in order are sorted by few comparisons. New ones come last.
+  inFormerOrder(rows) {
+    const left = new Map(rows.map((row) => [row.id, row]));
+    const known = this.sortedIds.filter((id) => left.has(id)).map((id) => left.get(id));
+    for (const { id } of known) left.delete(id);
+    return [...known, ...left.values()];
   }
 
   // Why there is no row: it is read out where it is another text.

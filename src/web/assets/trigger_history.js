@@ -56,7 +56,9 @@ export function columnsOf({ columns, rows }) {
   const column = (name) => rows.map((row) => row[at[name]]);
   const hasWaiting = column("waiting").some((value) => value != null);
   const waiting = hasWaiting ? column("waiting") : column("sourceValue");
-  const [times, reported, boundBy] = [column("time"), column("consumptionRate"), column("boundBy")];
+  const times = column("time");
+  const reported = column("consumptionRate");
+  const boundBy = column("boundBy");
   const isFall = hasWaiting && reported.every((rate) => rate == null);
   const consumption = isFall ? fallOf(times, waiting) : reported;
   // A policy chooses the replicas by more than the reading: they are known where its decision is.
