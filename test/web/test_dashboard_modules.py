@@ -217,3 +217,10 @@ def test_a_time_of_another_day_has_its_day():
         const now = Date.UTC(2026, 10, 27, 0, 0, 30) / 1000;
         return [now - 10, now - 40, now - 3 * 86400].map((time) => moment(time, now));
     """) == ["00:00:20", "26 Nov, 23:59:50", "24 Nov, 00:00:30"]
+
+
+def test_no_bytes_have_no_decimals_and_few_are_not_0():
+    assert run_in_node("""
+        const { bytes } = await import('./format.js');
+        return [0, 1, 104858, 1048576, 52428800, 1610612736].map(bytes);
+    """) == ["0 MiB", "< 0.1 MiB", "0.1 MiB", "1.0 MiB", "50 MiB", "1.50 GiB"]

@@ -30,6 +30,7 @@ export function rate(value, isBound = false) {
 
 export function bytes(value) {
   if (!isNumber(value)) return UNKNOWN;
+  if (value === 0) return "0 MiB";
   const mib = value / 1048576;
   if (mib > 0 && mib < 0.05) return "< 0.1 MiB";
   return mib >= 1024 ? `${(mib / 1024).toFixed(2)} GiB` : `${mib.toFixed(mib < 10 ? 1 : 0)} MiB`;
