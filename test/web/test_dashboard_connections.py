@@ -51,6 +51,8 @@ def test_why_a_connection_failed_can_be_read_without_a_mouse(browser, stub):
     browser.evaluate("location.hash = '#/connections'")
     browser.wait_for_text("cannot connect to Redis", "tbody")  # as much as there is room for
     assert browser.evaluate("document.documentElement.scrollWidth") == 390
+    below = browser.evaluate("document.querySelector('.table').getBoundingClientRect().top - document.querySelector('h1').getBoundingClientRect().bottom")
+    assert 0 < below < 24, below  # what is not known yet, as the count here, takes no line
     browser.screenshot("connections-phone")
     assert browser.axe() == []
     browser.evaluate("document.querySelector('tbody a').focus()")

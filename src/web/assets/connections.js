@@ -54,7 +54,7 @@ export function connectionsPage() {
   return {
     title: "Connections",
     element: el("div", { class: "page" },
-      el("h1", {}, "Connections"), el("div", { class: "bar" }, count), table.element),
+      el("div", { class: "bar" }, el("h1", {}, "Connections"), count), table.element),
     draw() {
       labels = names();
       const { connections, failedConnections } = store.server;

@@ -44,7 +44,7 @@ export function rehearsalWorkersPage() {
   return {
     title: "Workers",
     element: el("div", { class: "page" },
-      el("h1", {}, "Workers"), cards.element, el("div", { class: "bar" }, count), table.element),
+      el("div", { class: "bar" }, el("h1", {}, "Workers"), count), cards.element, table.element),
     draw() {
       cards.draw();
       const running = [...store.tables.workers.values()].filter(({ state }) => state !== "ended").length;

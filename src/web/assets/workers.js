@@ -130,7 +130,7 @@ export function workersPage(namespace, name) {
     title,
     element: el("div", { class: "page" },
       isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
-      el("h1", {}, title), el("div", { class: "bar" }, count), reading.message, notes, table.element),
+      el("div", { class: "bar" }, el("h1", {}, title), count), reading.message, notes, table.element),
     draw: () => table.draw(), // its rows come by themselves, and their ages grow
     close() {
       log?.close();
