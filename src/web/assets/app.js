@@ -1,56 +1,60 @@
-// Which page is shown. The modules of this folder; each imports only those above it, and a page no other page: what two
-// of them need is a file of its own.
+// Shows the page of the address. The modules of this folder follow: each imports only modules above it. A page imports
+// no other page: what two pages need is a module of its own.
 //
-//   address           what is shown is in the address
-//   dom               elements, without markup
-//   format            numbers and times for people
+//   address           the address of what is shown
+//   dom               makes elements, without markup
+//   format            numbers and times as text
 //   clock             the server's time
 //   instance          which process of the server the page shows
-//   store             what is known of the server, and what is called when that changes
+//   store             what is known of the server, and who is called when that changes
 //   requests          a request to the server
-//   poll              what the server is asked for again and again
+//   poll              a request that is repeated
 //   trend             the server's figures in the last hour
 //   updates           what each event of the server changes in the store
-//   stream            the connection that events come over, and how old they are
+//   stream            the connection that brings the events, and whether what is shown is live
 //   top               what is above every page: links, status, version
 //   theme             light or dark; a script of its own, before the page is painted
-//   login             the login's page, which has nothing else
-//   table             rows by the thousand
+//   login             the only script of the login's page
+//   table             a table of thousands of rows
 //   range             the range of time that plots show
 //   search_box        the words that rows or lines must have
-//   filter_buttons    buttons for which rows, lines or range are shown
-//   cards             the figures of the server, above the triggers and a rehearsal's workers
+//   filter_buttons    buttons that choose rows, lines or a range
+//   cards             the server's figures, with curves
 //   log_lines         lines of the server's log
 //   log_dialog        the log of one worker
-//   trigger_state     what the row of a trigger says
-//   plots             plots of the last hour, by uPlot
-//   connection_filter the triggers of one connection, and how it is
-//   trigger_groups    the table of triggers in groups
-//   trigger_history   what the history of a trigger says: outages, changes
+//   trigger_state     the state of a trigger, and its connection, as text
+//   plots             a plot, by uPlot
+//   connection_filter the triggers of one connection
+//   trigger_groups    the triggers by namespace
+//   trigger_history   outages and changes, from a trigger's history
 //   download_link     a link that saves a file of the server
 //   object_replicas   how many replicas an object had
-//   trigger_plots     work, replicas, rates
+//   trigger_plots     the plots of one trigger: work, replicas, rates
 //   trigger_panel     one trigger on the page of its object
-//   object_panels     all of an object's triggers there
+//   object_panels     all triggers on the page of their object
 //   triggers          the page #/
-//   object            the page of one object, #/trigger/NAMESPACE/NAME
-//   workers           #/workers, and those of one object, #/workers/NAMESPACE/NAME
-//   connections       #/connections
-//   log               #/log
-//   rehearsal_workers #/jobs: the workers of a rehearsal
+//   object            the page #/trigger/NAMESPACE/NAME
+//   workers           the pages #/workers and #/workers/NAMESPACE/NAME
+//   connections       the page #/connections
+//   log               the page #/log
+//   rehearsal_workers the page #/jobs: the workers of a rehearsal
 //   app               this file
 //
-// An object is a ScaledObject or a ScaledJob. A worker is a process of a rehearsal, or a pod of a cluster; jobs are
-// what workers do.
+// An object is a ScaledObject or a ScaledJob. A worker is a process of a rehearsal, or a pod of a cluster. A job is
+// what a worker does.
+//
+// From the server to the screen:
+//
+//   stream --event--> updates --> store --changed()--> app --draw()--> the page that is shown
+//   a page's poll ---response---------------------------------------> that page
 //
 // A page is what a function such as triggersPage() returns:
 //
 // - title: of the window.
 // - element: what is shown.
-// - draw(): brings the element up to date. It is called when the page is shown, with each change of the store, and once
-//     per second, as ages grow; not while the tab is in the background. So a page needs no listener and no timer of its
-//     own.
-// - close(): ends what the page has begun: requests, dialogs, observers. The page is not shown again.
+// - draw(): brings the element up to date. It is called when the page is shown, when the store has changed, and once
+//     per second, as ages grow; not while the tab is in the background. So a page needs no listener and no timer.
+// - close(): ends what the page began: requests, dialogs, observers. The page is not shown again.
 
 import { path, remember } from "./address.js";
 import { connectionsPage } from "./connections.js";
@@ -66,9 +70,9 @@ import { workersPage } from "./workers.js";
 
 const main = document.getElementById("main");
 let page = null;
-let shownFor = null; // the server that the page was made for: what it shows depends on it
+let shownFor = null; // serverOfPage() when the page was made
 
-// The parts of the address after "#/". One that cannot be decoded has none, and shows the first page.
+// The parts of the address after "#/". An address that cannot be decoded has none: the first page is shown.
 function segments() {
   try {
     return path().slice(1).split("/").map(decodeURIComponent);
@@ -87,8 +91,8 @@ function makePage() {
   return triggersPage();
 }
 
-// What pages depend on: which process of the server it is, and what it has. A feature that the hello does not mention
-// is absent, and before the first hello all are: the page that was made then is made again only if the server has one.
+// What a page depends on: the process of the server, and its features. Before the first hello no feature is known: a
+// page that was made then is made again only if the server has one.
 function serverOfPage() {
   const { hasWorkers, hasHpas } = store.hello;
   return JSON.stringify([epoch(), isRehearsal(), hasServer(), Boolean(hasWorkers), Boolean(hasHpas)]);
@@ -106,15 +110,15 @@ function show() {
   page.draw();
 }
 
-// Somebody came here from another page.
+// The reader came here from another page.
 function showNext() {
   show();
   main.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 
-// The server is another one: the page is made again under whoever reads it. What they type goes on in its search box,
-// which has the words that the address keeps.
+// The server is another one: the page is made again while somebody reads it. Whoever types in its search box goes on
+// there: the address keeps the words.
 function showAgain() {
   const { activeElement } = document;
   const hadFocus = main.contains(activeElement);
@@ -125,7 +129,7 @@ function showAgain() {
   search?.setSelectionRange(selectionStart, selectionEnd);
 }
 
-// By itself the browser would replace the address of the page with "#main".
+// Without this the browser would replace the address of the page with "#main".
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();

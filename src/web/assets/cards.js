@@ -1,5 +1,5 @@
-// Cards: the figures of the server, each with a small curve: from 0 to its maximum, since the server began or in the
-// last hour.
+// Cards with the figures of the server, each with a curve of the last hour. The page of triggers and that of a
+// rehearsal's workers have them. All that they show is in the store.
 
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
@@ -7,17 +7,17 @@ import { hasServer, isRehearsal, store } from "./store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;
-const MAX_WORKERS_AGE_SECONDS = 30; // of a count of what runs now: older ones are said to be
+const MAX_WORKERS_AGE_SECONDS = 30; // the card says the age of an older count of pods
 
-const hasPods = () => store.hello.hasWorkers === true; // of a cluster
+const hasPods = () => store.hello.hasWorkers === true; // the server counts pods of a cluster (--workers)
 
-// Triggers without a value: no sum has them.
+// How many triggers have no value. No sum includes them.
 const unknown = (s) => (s.failing ?? 0) + (s.unmeasured ?? 0);
 
-// A source may count no messages, or none in flight.
+// The note of a figure that some sources do not report, such as messages in flight.
 const reported = (s, figure, note) => (figure == null && s.triggers > 0 && !unknown(s) ? "not reported" : note);
 
-// What sums over triggers lack, and what in them is of before an outage: a held trigger counts with its last reading.
+// Which triggers make a sum doubtful: it does not include unknown ones, and includes the last reading of held ones.
 const doubts = (s) => [[unknown(s), "unknown"], [s.held, "held"]]
   .filter(([count]) => count > 0)
   .map(([count, word]) => `${number(count)} ${word}`);
@@ -42,15 +42,16 @@ function noteOfWorkers(s) {
   return stopping === 0 ? `of ${replicas}` : `${replicas}, ${number(stopping)} stopping`;
 }
 
-// Processes of a rehearsal, or the pods of a cluster, of which not all may be counted.
+// Processes of a rehearsal, or pods of a cluster. With areBounds not all pods were counted.
 const runningWorkers = (s) => (isRehearsal() ? s.runningWorkers : s.workers?.running) ?? null;
 const textOfWorkers = (running, { workers }) =>
   (running != null && workers?.areBounds ? "≥ " : "") + compact(running);
 
-// Before the first worker none has done a job. One that has not written how many it has done may have done some.
+// null: a worker has not written how many jobs it has done. Without a worker no job is done.
 const textOfJobs = (done) => compact(done ?? (store.tables.workers.size === 0 ? 0 : null));
 
-// figure(figures): what the card shows of the server's, and its curve of former ones. text(figure, figures).
+// figure(figures): the number on the card, of the server's figures now, and in its curve, of former ones.
+// text(number, figures) and note(figures): how the number is written, and what is below it.
 const cards = [
   { label: "Waiting", isShown: hasServer, figure: (s) => s.waiting, text: compact,
     note: (s) => noteOfSum(s, noteOfQueries(s)) },
@@ -74,8 +75,9 @@ const cards = [
     note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
 ];
 
-// The path of a curve, of a dot where a value has none beside it, and the largest value. points: [time, value or null].
-// It begins at 0, so that what stays the same is not drawn like nothing, and has a gap where the value was unknown.
+// points: [time, value or null]. Returns the paths of the line, which has a gap where the value was unknown, and of a
+// dot for each value between two gaps; and the largest value. The scale begins at 0: else a figure that stays the same
+// would be drawn like one that is 0.
 function curve(points) {
   const known = points.filter(([, value]) => value != null);
   const [[begin]] = points;

@@ -1,25 +1,25 @@
-// The triggers of one connection, where one is chosen: which they are, how the connection is, and the button that ends
-// the choice.
+// The filter of the page of triggers for one connection, to which the page of connections links: which triggers have
+// it, how the connection is, and the button that ends the filter.
 
 import { el, setText } from "./dom.js";
 import { choiceButton } from "./filter_buttons.js";
 import { store } from "./store.js";
 import { connectionOf } from "./trigger_state.js";
 
-// What is set of a connection, and not hidden.
+// The options of a connection that are set, and not hidden.
 export const settingsOf = (row) => Object.entries(row.settings ?? {})
   .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
   .map(([key, value]) => `${key}: ${value}`).join(", ");
 
-// The id is of this server while it runs. Of another one, or after a restart, it is another's: then the name alone
-// counts.
+// The rows of the chosen name; only those that have the id, too, if there are any. An id is valid in one process of the
+// server: in a link from another process it belongs to another connection, whose name differs.
 function find(rows, isNamed, isExact) {
   const named = rows.filter(isNamed);
   const exact = named.filter(isExact);
   return exact.length > 0 ? exact : named;
 }
 
-// name, id: of the connection; without a name none is chosen. ended(): the choice.
+// name, id: of the connection; name "": none is chosen. ended(): the reader ended the filter.
 export function connectionFilter({ name, id, ended }) {
   let isChosen = name !== "";
   const button = choiceButton("show all connections", () => {
@@ -30,12 +30,12 @@ export function connectionFilter({ name, id, ended }) {
   const note = el("p", { class: "note" });
   const error = el("p", { class: "problem" });
   const about = el("div", { class: "about" }, note, error);
-  let label = name; // what its triggers call it
+  let label = name; // what the triggers call the connection
 
   function rowOfChosen() {
     if (!isChosen) return null;
     const rows = find([...store.tables.connections.values()], (row) => row.name === name, (row) => row.id === id);
-    return rows.length === 1 ? rows[0] : null; // of several of one name it is not known which
+    return rows.length === 1 ? rows[0] : null; // of several it is not known which one
   }
 
   function draw() {

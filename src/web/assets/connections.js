@@ -1,4 +1,5 @@
-// Connections to sources: state, queries, round trip, utilization, delay, and why they failed.
+// The page #/connections: of each connection to a source its state, queries, round trip, utilization, delay, and why it
+// failed.
 
 import { parameters, setParameters } from "./address.js";
 import { settingsOf } from "./connection_filter.js";
@@ -9,7 +10,7 @@ import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
 
 const kinds = { connected: "ok", failed: "error", "not connected": "idle" };
 
-// By the id of a connection: what its triggers call it. Several may have one name: users at one host.
+// Id of a connection -> what its triggers call it. Connections of two users at one host have the same name.
 function names() {
   const found = new Map();
   for (const { connectionId, connectionName } of store.tables.triggers.values())
@@ -17,7 +18,7 @@ function names() {
   return found;
 }
 
-// The page of its triggers has all of what is cut off here.
+// The page of its triggers shows errors and settings whole; here they are cut off.
 const triggersHref = ({ id, name }) => `#/?${new URLSearchParams({ connection: name, id })}`;
 
 const columnsWith = (labelOf) => [

@@ -1,4 +1,4 @@
-// Elements without markup: every text is set as text, so that no name from outside becomes HTML.
+// Makes and changes elements, without markup: every text is set as text, so that no name from outside becomes HTML.
 
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -17,14 +17,14 @@ export function add(element, ...children) {
   return element;
 }
 
-// To write the same text again would end a selection in it, and have screen readers say it.
+// Writing the same text again would end a selection in it, and screen readers would read it out.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const madeOf = new WeakMap(); // element -> what its children were made of, as JSON
+const madeOf = new WeakMap(); // element -> the input of its children, as JSON
 
-// New children only where what they are made of is another: a reader's selection and scroll position stay.
+// make(input) returns the children. It is called only if the input has changed: a selection and the place stay.
 export function setChildren(element, input, make) {
   const text = JSON.stringify(input);
   if (madeOf.get(element) === text) return;
@@ -32,7 +32,8 @@ export function setChildren(element, input, make) {
   element.replaceChildren(...make(input));
 }
 
-// Puts these children into the element, in this order. Those that stay are not moved, which would end a selection.
+// Puts these children into the element, in this order. A child that has its place is not moved: that would end a
+// selection in it.
 export function arrange(element, children) {
   const wanted = new Set(children);
   for (const child of [...element.children]) if (!wanted.has(child)) child.remove();
@@ -45,7 +46,7 @@ export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }
 
-// A text that a screen reader says where the reader has changed it, by a filter, and not each second.
+// Screen readers read the text out where the reader's filter has changed it, and not each second.
 export function announceOnly(element, isByReader) {
   element.setAttribute("aria-live", isByReader ? "polite" : "off");
 }

@@ -1,10 +1,10 @@
-// A link that saves a file of the server. The file is requested as all else is, so that it is of the pod that the page
-// shows: the link alone would save what another pod has by the same number.
+// A link that saves a file of the server. The script requests the file, so that requests.js refuses that of another
+// pod: the link alone would save the history of another trigger, which has the same number there.
 
 import { el, setText } from "./dom.js";
 import { getText } from "./requests.js";
 
-const KEEP_MS = 60000; // of what is saved: some browsers begin to read it long after the click
+const KEEP_MS = 60000; // some browsers begin to read the file long after the click
 
 async function save(path, name) {
   const { text, type } = await getText(path);
@@ -13,7 +13,8 @@ async function save(path, name) {
   setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
 }
 
-// `link` and, where saving fails, `message`.
+// Returns the element `link`, and `message`, which says why saving failed. set(path, name): the file, and its name when
+// it is saved.
 export function downloadLink(label) {
   const message = el("span", { class: "problem", role: "alert", hidden: true });
   const say = (text) => {

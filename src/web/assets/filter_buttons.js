@@ -1,10 +1,11 @@
-// Buttons for what is shown, such as which rows, or which range of time: a row of which one is pressed, and one that
-// ends another choice.
+// Buttons that choose what is shown, such as rows or a range of time. Pages make a row of buttons of which one is
+// pressed, and a button that ends another choice.
 
 import { el, setText } from "./dom.js";
 import { number } from "./format.js";
 
-// name: of the group, for screen readers. list: [[key, label]]. counts: a number for each, beside its label.
+// name: of the group, for screen readers. list: [[key, label]]. get() and set(key): the key whose button is pressed.
+// draw(counts): with a number beside each label, if there are counts.
 export function filterButtons(name, list, get, set) {
   const numbers = list.map(() => el("span", { class: "number-of" }));
   const buttons = list.map(([key, label], index) =>
@@ -20,8 +21,8 @@ export function filterButtons(name, list, get, set) {
   };
 }
 
-// Names what else is chosen ("": nothing), and ends that. `ending`: what it does, for whoever does not see the cross.
-// The name of the button begins with what is seen, by which speech input finds it.
+// A button that names a choice, and ends it; draw(""): nothing is chosen. `ending`: what the button does, for readers
+// who do not see the cross. It comes last in the button's name: speech input finds a button by the text that is seen.
 export function choiceButton(ending, onclick) {
   const name = el("span", {});
   const element = el("button", { type: "button", class: "quiet", hidden: true, onclick },

@@ -1,4 +1,4 @@
-// Numbers and times for people. What is unknown is a dash, never 0, and what is not 0 is not shown as 0.
+// Numbers and times as text. What is unknown is a dash, never 0, and what is not 0 is not written as 0.
 
 export const UNKNOWN = "–";
 
@@ -19,7 +19,7 @@ export function compact(value) {
   return Math.abs(value) < 100000 ? number(value) : short.format(value);
 }
 
-// A rate of which only a lower bound may be known: that it is at least about 0 says nothing. null: it is unknown.
+// null: the rate is unknown. A lower bound of about 0 says nothing.
 const MIN_BOUND = 0.005;
 export const knownRate = (value, isBound) => (!isNumber(value) || (isBound && value < MIN_BOUND) ? null : value);
 
@@ -64,14 +64,14 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString("en-GB");
 }
 
-// Of a time that may be long ago: with its day, where that is not today.
+// The clock, with the day if that is not today's.
 export function moment(seconds, now = Date.now() / 1000) {
   const [day, today] = [seconds, now].map((time) =>
     new Date(time * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" }));
   return day === today ? clock(seconds) : `${day}, ${clock(seconds)}`;
 }
 
-// Of the times on the page, which are the browser's: "UTC", "UTC+2".
+// Times are in the browser's zone: "UTC", "UTC+2".
 export function zone(seconds = Date.now() / 1000) {
   const minutes = -new Date(seconds * 1000).getTimezoneOffset();
   const [hours, rest] = [Math.trunc(Math.abs(minutes) / 60), Math.abs(minutes) % 60];

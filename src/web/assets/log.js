@@ -1,4 +1,4 @@
-// Recent lines of the server's log.
+// The page #/log: recent lines of the server's log.
 
 import { parameters, setParameters } from "./address.js";
 import { announceOnly, el, setText } from "./dom.js";
@@ -32,7 +32,7 @@ export function logPage() {
       change();
     },
   });
-  let seen = null; // the version of the log that was drawn
+  let seen = null; // the version of the log that is drawn
   const buttons = filterButtons("Show", levels, () => chosen.level, (key) => {
     chosen.level = key;
     change();
@@ -43,7 +43,7 @@ export function logPage() {
     draw(true);
   }
 
-  // Called with each change of the store, most of which are none of the log.
+  // Most changes of the store are not of the log.
   function draw(isForced = false) {
     if (!isForced && seen === store.version.log) return;
     seen = store.version.log;

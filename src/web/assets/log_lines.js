@@ -1,4 +1,4 @@
-// Lines of the server's log, and those that are about something.
+// Lines of the server's log, for the page of the log and that of an object, which has only lines about the object.
 
 import { arrange, el } from "./dom.js";
 import { moment } from "./format.js";
@@ -20,10 +20,11 @@ function drawLine({ time, level, text }) {
   return el("li", { class: level }, when, el("b", {}, level), el("span", {}, text));
 }
 
-const drawn = new WeakMap(); // element -> its lines, by key
+const drawn = new WeakMap(); // element of the list -> its items, by keyOf()
 
-// What stays is not drawn again: a reader's selection and place stay where lines come. Lines are told apart by number
-// and time, as a server that is started again numbers its lines from 1; and on another day each has its day.
+// Items of lines that stay are not made again: a selection and the reader's place stay when lines come. The key of a
+// line has its time, as a server that is started again numbers its lines from 1; and today's date, as moment() writes
+// lines of other days with their day. none: the text if there are no lines.
 export function drawLines(list, lines, none) {
   const today = new Date().toDateString();
   const before = drawn.get(list) ?? new Map();

@@ -1,4 +1,5 @@
-// The page that was wanted is in the fragment, which the server never sees: it goes along with the form.
+// The login's page. The page that the reader wanted is in the fragment, which browsers send to no server: the form's
+// address keeps it for the page after the login.
 
 document.getElementById("form").action = `/login${location.hash}`;
 document.getElementById("wrong").hidden = location.search !== "?wrong";

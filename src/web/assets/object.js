@@ -1,4 +1,5 @@
-// The page of one ScaledObject: each of its triggers with history, explanation, last changes, error and log lines.
+// The page of one ScaledObject, #/trigger/NAMESPACE/NAME: the range of the plots, a panel for each trigger
+// (object_panels.js), and lines of the log.
 
 import { addressOf, objectPath, setParameters } from "./address.js";
 import { el } from "./dom.js";
@@ -29,10 +30,10 @@ export function objectPage(namespace, name) {
   const sampling = poll({ load: sample, everyMs: SAMPLE_EVERY_MS });
   const own = choiceButton("show the last hour", () => {
     choose(USUAL_RANGE);
-    buttons.focus(); // this one is hidden now
+    buttons.focus(); // the button that had the focus is hidden now
   });
   const buttons = filterButtons("Range", ranges, chosenRange, choose);
-  let logSeen = null; // what the lines were found in, and by
+  let logSeen = null; // the version of the log, and the names, that the lines shown are of
 
   function choose(range) {
     setParameters({ range: range === USUAL_RANGE ? "" : range });
@@ -46,7 +47,7 @@ export function objectPage(namespace, name) {
     own.draw(to ? `${clock(from)} – ${clock(to)} ${zone(to)}` : "");
   }
 
-  // Called with each change of the store, most of which are none of the log.
+  // Most changes of the store are not of the log.
   function drawLog() {
     const names = [...new Set([object, ...panels.connections()].filter(Boolean))];
     const seen = JSON.stringify([store.version.log, names]);
@@ -56,7 +57,7 @@ export function objectPage(namespace, name) {
     drawLines(lines, newest, "No recent line of the log concerns this trigger.");
   }
 
-  // Drawn also where no response came: what was seen last may hold no longer by now.
+  // Drawn also where no response came: the last sample holds for 30 s only.
   async function sample(signal) {
     await replicas.sample(signal);
     panels.draw();

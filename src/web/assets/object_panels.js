@@ -1,4 +1,5 @@
-// The panels of the triggers of one ScaledObject: which there are, what explains them, and their history.
+// The panels of all triggers of one ScaledObject, on its page. They are asked for in two requests: explaining has what
+// KEDA gets and why, following the history for the plots.
 
 import { objectPath } from "./address.js";
 import { arrange, el } from "./dom.js";
@@ -7,17 +8,17 @@ import { getJson } from "./requests.js";
 import { store } from "./store.js";
 import { makeTriggerPanel } from "./trigger_panel.js";
 
-const CHANGE_MS = 2000; // a row that changes is explained again, at most so often
-const IDLE_MS = 10000; // the others: the ages grow
+const CHANGE_MS = 2000; // triggers whose rows change are explained again so often at most
+const IDLE_MS = 10000; // ... and without a change, as ages grow
 const HISTORY_EVERY_MS = 5000;
 
-// samples, onChoose: as makeTriggerPanel() has them. onExplained(): the triggers and their connections may be others now.
+// samples, onChoose: as of makeTriggerPanel(). onExplained(): connections() may return others now.
 export function makeObjectPanels({ namespace, name, samples, onChoose, onExplained }) {
   const object = `${namespace}/${name}`;
   const path = objectPath(namespace, name); // in addresses of the server
   const list = el("div", {});
   const loading = el("p", { class: "empty", role: "status" }, "Loading …");
-  const made = new Map(); // by the trigger's id: the pages of the server have them in different orders
+  const made = new Map(); // trigger's id -> panel; the two responses have the triggers in different orders
   let triggers = [];
   let explainedRows = null; // rowsText() when the triggers were last explained; null: they were not
   const explaining = poll({
@@ -58,8 +59,8 @@ export function makeObjectPanels({ namespace, name, samples, onChoose, onExplain
   async function history(signal) {
     const page = await getJson(`/api/history/${path}`, signal);
     for (const part of page.triggers) {
-      // One that KEDA calls for no more may be gone by now: the others are drawn all the same.
-      const isCut = part.hasMore && page.triggers.length > 1; // or a page of it alone has no more, either
+      // A trigger that KEDA no longer calls for may be gone by now: the others are drawn all the same.
+      const isCut = part.hasMore && page.triggers.length > 1; // the history of one trigger alone may be longer
       const alone = `/api/history/${path}?trigger=${part.id}`;
       const whole = isCut ? await getJson(alone, signal).catch(() => null) : null;
       signal.throwIfAborted();
@@ -72,7 +73,7 @@ export function makeObjectPanels({ namespace, name, samples, onChoose, onExplain
   return {
     elements: [loading, explaining.message, following.message, list],
     connections: () => triggers.flatMap(({ source, connectionName }) =>
-      [source?.name, connectionName && `connection "${connectionName}"`]), // as the log has it
+      [source?.name, connectionName && `connection "${connectionName}"`]), // as the log names connections
     draw,
     explainChanges() {
       if (explainedRows !== null && rowsText() !== explainedRows) explaining.hurry();

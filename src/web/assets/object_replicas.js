@@ -1,4 +1,4 @@
-// How many replicas a ScaledObject had, sampled by its page.
+// How many replicas a ScaledObject had. Its page takes the samples, and its panels draw them.
 
 import { objectPath, objectQuery } from "./address.js";
 import { serverNow } from "./clock.js";
@@ -7,13 +7,13 @@ import { store } from "./store.js";
 
 export const SAMPLE_EVERY_MS = 3000;
 
-// For how long a sample says how many there are: until the next one, though the server read it some seconds before, and
-// responds after 10 s.
+// A sample holds until the next one. The server may have read it some seconds before, and take 10 s to respond.
 export const SAMPLE_HOLDS_SECONDS = 30;
 
 const isThere = ({ state }) => state === "Running" || state === "Pending";
 
-// As /api/replicas: those that the HPA counts, or the pods of --workers that are not ending. null: no response came.
+// As /api/replicas: the replicas that the HPA counts, or else the pods of --workers that run or are to. null: no
+// response came.
 async function replicasOf(namespace, name, signal) {
   const path = `/api/replicas/${objectPath(namespace, name)}`;
   const ofHpa = store.hello.hasHpas ? await getJson(path, signal).catch(() => null) : null;
@@ -24,7 +24,7 @@ async function replicasOf(namespace, name, signal) {
   return ofHpa ?? (page && {});
 }
 
-// samples: [time, replicas] of the last hour, the oldest first; null: they were not known.
+// samples: [time, replicas] of the last hour, the oldest first. replicas null: they were not known.
 export function makeReplicaSamples(namespace, name) {
   const samples = [];
   return {
@@ -32,9 +32,9 @@ export function makeReplicaSamples(namespace, name) {
     async sample(signal) {
       const seen = await replicasOf(namespace, name, signal);
       signal?.throwIfAborted();
-      if (seen === null) return; // what was seen last holds for its time
+      if (seen === null) return; // the last sample goes on
       const isSeen = seen.secondsAgo != null;
-      if (!isSeen && samples.length === 0) return; // they may never be known
+      if (!isSeen && samples.length === 0) return; // the replicas of this object may never be known
       samples.push(isSeen
         ? [serverNow() - seen.secondsAgo, seen.error ? null : seen.replicas]
         : [serverNow(), null]);

@@ -1,4 +1,5 @@
-// Plots of a range of the last hour, by uPlot. Colours come from the style sheet, so that they follow light and dark.
+// A plot of a range of the last hour, by uPlot, with a legend of its own. trigger_plots.js makes them. Colours come
+// from the style sheet: a plot is made again where light and dark change.
 
 import { el, setText } from "./dom.js";
 import { compact, UNKNOWN, zone } from "./format.js";
@@ -14,7 +15,7 @@ function clocks(ticks) {
   return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString("en-GB", parts));
 }
 
-// A measurement without one beside it is no line, but a point.
+// The indexes of values without a value beside them: they are drawn as points, as a line needs two.
 const lonely = (values) => values.flatMap((value, index) =>
   (value != null && values[index - 1] == null && values[index + 1] == null ? [index] : []));
 
@@ -35,7 +36,7 @@ const seriesOf = ({ label, colour: name, isDashed, isFilled, isStep }) => ({
   paths: isStep ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
 });
 
-// For uPlot. span(): from and to, whenever it draws.
+// Options of uPlot. span(): [from, to], asked for whenever uPlot draws.
 function optionsOf({ series, isWhole, unit, span }) {
   const amount = (tick) => (isWhole && !Number.isInteger(tick) ? "" : compact(tick));
   return {
@@ -54,7 +55,7 @@ function optionsOf({ series, isWhole, unit, span }) {
   };
 }
 
-// Before the curves are drawn, which stay visible.
+// Called before the curves are drawn, which stay visible.
 function shade(self, outages) {
   const { left, top, width, height } = self.bbox;
   const xOf = (time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true)));
@@ -66,9 +67,11 @@ function shade(self, outages) {
 }
 
 /*
- * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]; unit: of all.
- * draw({times, columns, span: [from, to], outages: [{from, to, kind}], title, unit, labels: others of the first
- * series}); `onChoose(from, to)`: a span was drawn with the pointer.
+ * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]. unit: of all values. summary: what a
+ * screen reader calls the first series. onChoose(from, to): the reader has drawn a span with the pointer.
+ *
+ * draw({times, columns, span: [from, to], outages, title, unit, labels}): columns has the values of each series. title,
+ * unit and labels are optional, and replace those from above; labels has those of the first series.
  */
 export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const holder = el("div", { class: "plot-area", role: "img" });
@@ -91,7 +94,7 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
 
   const lastIndex = () => shown.times.findLastIndex((time) => time <= shown.span[1]);
 
-  // What a screen reader says of the first series: of the span, as it is seen.
+  // The first series in the span that is shown, for screen readers.
   function describe() {
     const [first] = shown.columns;
     const [from] = shown.span;
@@ -112,7 +115,7 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   function make() {
     plot?.destroy();
     plot = null;
-    if (!window.uPlot) { // it could not be loaded: the values are shown all the same
+    if (!window.uPlot) { // it could not be loaded: the legend has the values all the same
       show(lastIndex());
       return;
     }

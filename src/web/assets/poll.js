@@ -1,21 +1,26 @@
-// What a page asks the server for again and again: how often, what says that it is not renewed, and when it ends.
+// A request that a page repeats until it ends.
+//
+//   start() -> run: load(signal) -> everyMs of rest -> run ...    until close()
+//                     fails:        soonMs of rest, and a message
+//                     hurry():      what is left of everyMs becomes what is left of soonMs
+//   A hidden tab rests until it is shown.
 
 import { el, setText } from "./dom.js";
 import { moment } from "./format.js";
 
 /*
- * One request at a time, and none while nobody sees the page: a tab that comes to the front asks at once if it is due.
- * load(signal): requests, and shows the response; false: there is nothing yet. What it requests takes the signal, and
- * ends with the poll. everyMs: from the end of one to the next; soonMs: after an error, and where something has changed
- * (hurry()). failed(): what else an error changes. message: an element, with the error if there is one. what: begins
- * its text; a poll without it has no message.
+ * load(signal): requests, and shows the response; returns false where there is nothing to show yet. Its requests take
+ * the signal, which close() aborts. There is one load() at a time.
+ * everyMs: from the end of a load() to the next. soonMs: the same after an error, and after hurry().
+ * what: begins the text of `message`, an element that shows the last error; without it there is no message.
+ * failed(): called after an error, for what else it changes.
  */
 export function poll({ what, load, everyMs, soonMs = everyMs, failed }) {
   const message = what ? el("p", { class: "problem", role: "alert", hidden: true }) : null;
   const end = new AbortController();
-  let renewedAt = null; // what is shown was asked for then
-  let endedAt = -Infinity; // the last request
-  let waitMs = 0; // from there to the next
+  let renewedAt = null; // when what is shown was requested
+  let endedAt = -Infinity; // when the last load() ended
+  let waitMs = 0; // from endedAt to the next one
   let isStarted = false;
   let isLoading = false;
   let timer = null;

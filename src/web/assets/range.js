@@ -1,4 +1,5 @@
-// The range of time that the plots show: "15m", or "FROM-TO" in seconds since 1970.
+// The range of time that all plots of a page show. The address has it: "15m", or "FROM-TO" in seconds since 1970, which
+// the reader has drawn.
 
 import { parameters } from "./address.js";
 import { serverNow } from "./clock.js";
@@ -10,19 +11,20 @@ export const ranges = [
 ];
 export const USUAL_RANGE = "1h";
 
-// [from, to] of "FROM-TO"; null: `range` is none.
+// [from, to] of "FROM-TO"; null: another range.
 export function spanOf(range) {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(range)?.map(Number) ?? [];
   return to > from ? [from, to] : null;
 }
 
-// What the address has may be no range: somebody can have written it.
+// The address may have any text: somebody can have written it.
 export function chosenRange() {
   const range = parameters().get("range");
   return ranges.some(([key]) => key === range) || spanOf(range) ? range : USUAL_RANGE;
 }
 
-// [from, to] that plots show: not before the `first` point of the history, and until now.
+// The [from, to] that plots show. A range such as "15m" ends now, and begins at the `first` point of the history if
+// that is later; but it has 10 s at least.
 export function limitsOf(first, range) {
   const own = spanOf(range);
   if (own) return own;

@@ -1,4 +1,4 @@
-// The workers of a rehearsal, and what each has written.
+// The page #/jobs: the workers of a rehearsal, with the log of each.
 
 import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";

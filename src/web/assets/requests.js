@@ -1,9 +1,10 @@
-// A request to the server: it ends, and what it returns is of the pod that the page shows.
+// A request to the server. All requests but the stream are made here: each ends, and its response is of the pod that
+// the page shows.
 
 import { checkInstance, HEADER } from "./instance.js";
 import { setSignedOut } from "./store.js";
 
-// A server that is gone may leave a connection that nothing ever comes of.
+// A request to a node that died would wait for ever.
 const RESPONSE_SECONDS = 10;
 const SIGN_IN = "a proxy in front of Backlog answered, and wants you to sign in: load the page again";
 
@@ -11,16 +12,16 @@ function fail(error) {
   throw error.name === "TimeoutError" ? new Error(`no response of the server within ${RESPONSE_SECONDS} s`) : error;
 }
 
-// A session at a proxy in front of the server ends without the server: then the proxy redirects to where one signs in,
-// refuses, or responds with the page of that. What is of the server has its header.
+// True: a proxy in front of the server responded, as the session there has ended. It redirects to its page for signing
+// in, refuses, or responds with that page. The server's own responses have its header.
 function isOfSignIn({ type, status, ok, headers }) {
   if (headers.has(HEADER)) return false;
   const isPage = headers.get("Content-Type")?.startsWith("text/html") ?? false;
   return type === "opaqueredirect" || status === 401 || status === 403 || (ok && isPage);
 }
 
-// A session that has ended leads to where another one begins: of the server's own that is its login, and of a proxy's
-// the address of this page, which top.js offers to load again.
+// After the end of a session at the server, its login is shown. After that of a session at a proxy, top.js offers to
+// load this page again, which leads to the proxy's.
 function checkSession(response) {
   const isSignedOut = isOfSignIn(response);
   if (isSignedOut || response.headers.has(HEADER)) setSignedOut(isSignedOut);
@@ -28,7 +29,8 @@ function checkSession(response) {
   if (response.status === 401) location.assign(`/login${location.hash}`);
 }
 
-// The words of a refusal: in JSON, or plain text of one line. The page of a proxy has none for us.
+// Why a response was refused: the server says it in JSON, or in plain text of one line. A proxy's page says nothing
+// that could be shown.
 function refusalOf({ status, headers }, text) {
   const isText = headers.get("Content-Type")?.startsWith("text/plain");
   const [line] = text.split("\n", 1);
@@ -43,8 +45,8 @@ function parseJson(text) {
   }
 }
 
-// {text, status, type}; an error with the words of the server, where it refuses. It ends by the signal, if there is
-// one. The pod is checked when all of the text has come: the page may show another one since the request.
+// Returns {text, status, type}; throws with the server's words where it refuses. The signal, if there is one, aborts
+// the request. The pod is checked last: while the text came, the page may have begun to show another one.
 export async function getText(path, signal) {
   const timeout = AbortSignal.timeout(RESPONSE_SECONDS * 1000);
   const ends = signal ? AbortSignal.any([signal, timeout]) : timeout;

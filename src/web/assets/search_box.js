@@ -1,8 +1,8 @@
-// The words that rows or lines must have.
+// The box for words that rows or lines must have, on the pages of triggers and of the log.
 
 import { el } from "./dom.js";
 
-// changed(text): with each letter. `input` is the element that has the focus.
+// changed(text): called with each letter. Returns its element, and the `input` in it, which takes the focus.
 export function searchBox({ label, placeholder, value, changed }) {
   const input = el("input", {
     type: "search", id: "search", placeholder, value, autocomplete: "off", spellcheck: "false",

@@ -1,4 +1,5 @@
-// What is known of the server, and what is called when that changes. stream.js and updates.js fill it.
+// What is known of the server, and who is called when that changes. updates.js fills it with what the stream brings,
+// trend.js its `trend`, and stream.js its `connection`; all others read it.
 
 export const noTables = () => ({ triggers: new Map(), connections: new Map(), workers: new Map() });
 
@@ -6,30 +7,30 @@ export const store = {
   hello: { mode: "serve" },
   tables: noTables(),
   server: {},
-  trend: [], // the last hour of some figures of the server: what is in `server`, and now
+  trend: [], // figures of the last hour, the oldest first
   log: [],
   isReady: false, // the tables have been complete once
-  isComplete: false, // all of this connection has come, and is shown
-  connection: "connecting", // live; late: what is shown is old; lost
-  isSignedOut: false, // at a proxy in front of the server
-  renewedAt: null, // when what is shown was so, by our clock; null: not yet
-  version: { triggers: 0, connections: 0, workers: 0, log: 0 },
+  isComplete: false, // ... since the stream was connected, too
+  connection: "connecting", // "live"; "late": what is shown is old; "lost"
+  isSignedOut: false, // a proxy in front of the server wants a login
+  renewedAt: null, // when the server took the figures that are shown, by our clock, in ms; null: none have come
+  version: { triggers: 0, connections: 0, workers: 0, log: 0 }, // one more with each change
 };
 
-// A rehearsal has a server's pages and figures only where it knows the server's address.
+// `backlog rehearse` has the pages and figures of a server only if it was given the address of one.
 export const isRehearsal = () => store.hello.mode === "rehearse";
 export const hasServer = () => !isRehearsal() || store.hello.hasServer === true;
 
 let listener = () => {};
 let isScheduled = false;
 
-// app.js is the only one: it draws the page that is shown.
+// app.js is the only listener: it draws the page that is shown.
 export function listen(draw) {
   listener = draw;
 }
 
-// The listener is called once per frame, however much has come. A tab in the background has no frames: it draws
-// nothing, and is up to date when it is shown.
+// The listener is called once per frame, however much has changed. A tab in the background has no frames: nothing is
+// drawn until it is shown.
 export function changed() {
   if (isScheduled) return;
   isScheduled = true;

@@ -1,35 +1,43 @@
-// The stream of the server's events: when it is connected, lost or given back, and how old what it brought is. One
-// EventSource for the whole page.
+// The stream of the server's events: one EventSource for the whole page, which app.js begins. It hands events to
+// updates.js, and says in store.connection whether what is shown is live:
+//
+//   connecting  the full copy of the server's rows has not come yet
+//   live        the last figures are at most maxAgeMs() old
+//   late        they are older, or none have come for so long
+//   lost        an error, or silence: the stream is connected again, and its first event leads to connecting
+//
+// Figures are those of the event `server`. A hidden tab closes the stream after 5 s, and opens it when it is shown.
 
 import { clockOffset } from "./clock.js";
 import { getText } from "./requests.js";
 import { changed, store } from "./store.js";
 import { updates } from "./updates.js";
 
-// A browser has six connections to a server, for all its tabs: one that nobody sees gives its own back.
+// A browser has six connections to a server, for all its tabs: a tab that nobody sees gives its own back.
 const HIDDEN_MS = 5000;
 const RETRY_MS = 5000;
-// Of a connection that is lost the browser may learn nothing, and of a server whose loop is busy. The server sends
-// something at least every 10 s (web_stream.h).
+// A browser may never learn that the server's node died. The server sends something at least every 10 s (web_stream.h):
+// a connection that has been silent for longer than this is lost.
 const MAX_SILENCE_MS = 30000;
-// Of what is shown as live. With many triggers a server updates more rarely, and says so: maxSilenceMs of its hello.
+// Figures that are older are not live. With many triggers the server updates more rarely: maxSilenceMs of its hello is
+// twice its period, and is the limit where it is longer.
 const MAX_AGE_MS = 10000;
 
 let source = null;
-let hiding = null;
-let retry = null;
-let beganAt = 0; // the connection
-let heardAt = 0; // the last event of it
+let hiding = null; // the timer until a hidden tab disconnects
+let retry = null; // the timer until the next attempt after a refusal
+let beganAt = 0; // when the connection began
+let heardAt = 0; // when its last event came
 
-// By the date, which goes on while a computer sleeps, and may jump.
+// By the date: unlike the clock of timers, it goes on while a computer sleeps. It may also jump back.
 const isLongAgo = (time, limit) => Math.abs(Date.now() - time) > limit;
 const maxAgeMs = () => Math.max(MAX_AGE_MS, store.hello.maxSilenceMs ?? 0);
 const isSilent = () => isLongAgo(heardAt, MAX_SILENCE_MS);
 const isOld = () => isLongAgo(beganAt, maxAgeMs()) && isLongAgo(store.renewedAt ?? 0, maxAgeMs());
 const isClosed = () => source === null || source.readyState === EventSource.CLOSED;
 
-// The figures are of when the update that they close began, and what comes may be old: the server's loop was busy
-// since, or it was long under way (clock.js).
+// The time of the figures is when their update began. Figures that have just come may be old: the server was busy, or
+// they were long under way (clock.js).
 function renew() {
   const { time, sent } = store.server;
   const isKnown = typeof time === "number" && typeof sent === "number";
@@ -45,7 +53,7 @@ function take(name, data) {
   changed();
 }
 
-// EventSource reports no silence, and nobody that what came last is old.
+// Called each second: EventSource reports no silence, and no event says that the last one is old.
 function watch() {
   if (isClosed()) return;
   if (isSilent()) {
@@ -62,8 +70,8 @@ function lose() {
   connect();
 }
 
-// EventSource does not say why it failed: another request finds out that somebody has to sign in (requests.js). It
-// tries again by itself, unless it was refused: by the server (too many readers), or by a proxy.
+// EventSource does not say why it failed: another request finds out whether a login is missing (requests.js). The
+// EventSource tries again by itself, unless the server (which has too many readers) or a proxy refused it: then we do.
 async function findOut() {
   await getText("/api/server").catch(() => null);
   if (!isClosed()) return;
@@ -83,7 +91,7 @@ function connect() {
   source = new EventSource("/api/events");
   for (const name of Object.keys(updates))
     source.addEventListener(name, ({ data }) => {
-      // It may have waited here while the computer slept: what it says of the time is wrong.
+      // The event may have waited here while the computer slept: then its time would set the clock wrong.
       if (isSilent()) lose();
       else take(name, data);
     });

@@ -1,4 +1,9 @@
-// A table of thousands of rows: only those that are in view are elements of the page.
+// A table of thousands of rows, in which only the rows in view are elements of the page.
+//
+//   refresh() -> arrange(): the order of all rows, at most once per second -> draw()
+//   scrolling, resizing ---------------------------------------------------> draw(): fills the pool of elements
+//
+// A page owns the rows: it calls refresh() where they have changed, draw() where only ages have grown, and destroy().
 
 import { add, el, setClass, setText, setTitle } from "./dom.js";
 
@@ -14,22 +19,24 @@ function compare(left, right, direction = 1) {
   return direction * (typeof left === "string" ? collator.compare(left, right) : left - right);
 }
 
-// Of a row, or the title of a group.
+// An item of the order is the id of a row, or a group.
 const keyOf = (item) => (typeof item === "object" ? `group ${item.key}` : item);
 
-// "-waiting" in an address: by this column, the largest first.
+// The sort in an address: "-waiting" is by the column waiting, the largest first.
 export const sortText = ({ key, isDown }) => `${isDown ? "-" : ""}${key}`;
 export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.startsWith("-") });
 
 /*
- * columns: {key, label, title, isNumber, isWide, isLong, hide ("narrow", "medium", "wide", "large": where the window
- * is), value(row): what rows are sorted by, none for a column of buttons; text(row) or draw(cell, row)}
  * name: the class of the table, for style.css. label: what a screen reader calls it.
- * byId(): a Map of all rows by `id`. rows(): those that pass the filter, if there is one. empty(): what to say where
- * there are none. arranged(): rows() was called, and its order is shown; it may be long after refresh().
- * sort: {key, isDown}; sorted(): it is another one. Equal rows are in the order of the first column.
- * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table;
- * fold(key): its button was pressed.
+ * columns: [{key, label, title, isNumber, isWide, isLong, hide, value(row), text(row) or draw(cell, row)}]
+ *     hide: "narrow", "medium", "wide" or "large": windows up to this width have no such column.
+ *     value: what rows are sorted by; a column of buttons has none. null: unknown, which comes last.
+ * byId(): a Map of all rows by `id`. rows(): the rows that pass the filter, if there is one.
+ * empty(): the text, or its parts, where there are no rows.
+ * arranged(): rows() was called, and its order is shown. That may be a second after refresh().
+ * sort: {key, isDown}. sorted(): the reader chose another one. Equal rows are in the order of the first column.
+ * groups(rows in order): null, or a list of {key, title, note, rows, isFolded}, whose titles are rows of the table.
+ * fold(key): the button of a group was pressed.
  */
 export class Table {
   constructor({ name, label, columns, byId, rows = () => [...byId().values()], empty, arranged, sort, sorted, groups,
@@ -73,8 +80,8 @@ export class Table {
     this.refresh(true);
   }
 
-  // The order changes at most once per second, so that rows do not jump under the pointer: what comes earlier waits
-  // for the rest of it.
+  // The order changes at most once per second, so that rows do not jump under the pointer. A change in between waits
+  // for the rest of the second.
   refresh(isForced = false) {
     const wait = this.sortedAt + SORT_EVERY_MS - performance.now();
     clearTimeout(this.later);
@@ -86,7 +93,7 @@ export class Table {
   arrange() {
     this.sortedAt = performance.now();
     const [first] = this.columns;
-    // The address may have any key: somebody can have written it.
+    // The sort of an address may have any key: somebody can have written it.
     const column = this.columns.find(({ key, value }) => value && key === this.sort.key) ?? first;
     const direction = this.sort.isDown ? -1 : 1;
     const rows = this.inFormerOrder(this.rows())
@@ -121,7 +128,7 @@ export class Table {
     return [...known, ...left.values()];
   }
 
-  // Why there is no row: it is read out where it is another text.
+  // Why there is no row. Screen readers read the text out when it changes.
   explain(parts) {
     const text = parts.map((part) => part.textContent ?? part).join("");
     if (this.none.textContent !== text) this.none.replaceChildren(...parts);
@@ -133,7 +140,7 @@ export class Table {
     return { element, cells, title: null, key: null };
   }
 
-  // A row of the pool becomes the title of a group, and one of cells again.
+  // A row of the pool has its cells, or the title of a group; both are kept, as it changes from one to the other.
   drawGroup(row, group) {
     if (!row.title) {
       const arrow = el("span", { class: "arrow", "aria-hidden": "true" });
@@ -150,9 +157,9 @@ export class Table {
     if (row.element.firstChild !== row.title.cell) row.element.replaceChildren(row.title.cell);
   }
 
-  // The focus stays on its row when that gets another place. An element that is moved loses the focus: so the element
-  // with the focus stays where it is, and the others are moved around it. When the row is no longer in view, the table
-  // gets the focus.
+  // The focus stays on its row when the row gets another place. An element that is moved loses the focus: so the
+  // element with the focus stays, and the others are moved around it. When the row leaves the view, the table gets the
+  // focus.
   keepFocus(shown) {
     const from = this.pool.findIndex(({ element }) => element.contains(document.activeElement));
     if (from < 0 || this.pool[from].key === keyOf(shown[from])) return;
@@ -169,9 +176,9 @@ export class Table {
   }
 
   draw() {
-    if (this.sortedAt === null) this.arrange(); // a table that waits for its first rows says so
+    if (this.sortedAt === null) this.arrange(); // shows empty(), before the first rows come
     const height = this.scroller.clientHeight || 600;
-    // The browser limits its own place only when the rows below it have gone: until then it may be below all rows.
+    // Where the table gets shorter, the browser corrects scrollTop only after it: until then it may be below all rows.
     const top = Math.max(0, Math.min(this.scroller.scrollTop, this.order.length * ROW_HEIGHT - height));
     const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN);
     const last = Math.min(this.order.length, Math.ceil((top + height) / ROW_HEIGHT) + OVERSCAN);
@@ -201,7 +208,7 @@ export class Table {
       if (element.firstChild !== cells[0]) element.replaceChildren(...cells);
       const row = byId.get(item);
       if (row) this.drawRow(element, cells, row);
-      else setClass(element, "gone"); // until the rows are arranged again
+      else setClass(element, "gone"); // the row has gone since the rows were arranged
     });
   }
 
@@ -219,12 +226,12 @@ export class Table {
   }
 }
 
-// A text, and a smaller line below it.
+// What a column's draw() calls. A text, and a smaller line below it:
 export function drawText(cell, text, detail, tag = "span") {
   if (!cell.firstChild) add(cell, el(tag, {}), el("small", {}));
   setText(cell.firstChild, text);
   setText(cell.lastChild, detail ?? "");
-  setTitle(cell, detail ? `${text}\n${detail}` : text); // both may be cut off
+  setTitle(cell, detail ? `${text}\n${detail}` : text); // both may be cut off in the cell
 }
 
 export function drawLink(cell, href, text, detail) {
@@ -232,7 +239,7 @@ export function drawLink(cell, href, text, detail) {
   if (cell.firstChild.getAttribute("href") !== href) cell.firstChild.setAttribute("href", href);
 }
 
-// The element is made once, and shows other rows later: its button opens the one that it shows then.
+// The cell shows other rows later: its button opens the row that the cell shows when it is pressed.
 export function drawButton(cell, row, text, label, open) {
   if (!cell.firstChild) {
     const press = () => open(cell.row);

@@ -1,10 +1,10 @@
-// Light or dark: what was chosen with the button, or what the system prefers. Loaded before the page is painted, so
-// that it does not flash. The style sheet reads data-theme; plots are drawn again on "themechange".
+// Light or dark: what the reader chose with the button, or what the system prefers. This script is loaded before the
+// page is painted, so that the page does not flash. The style sheet reads data-theme; plots listen to "themechange".
 
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 let chosen = stored((storage) => storage.getItem("theme")) || null; // "light" or "dark"
 
-// A browser may forbid a page to keep anything: then the choice is that of this page.
+// use(localStorage), or undefined where the browser forbids it: then the choice ends with the page.
 function stored(use) {
   try {
     return use(localStorage);

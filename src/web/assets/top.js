@@ -1,4 +1,5 @@
-// What is above every page: links to the pages, how live what they show is, and of which server.
+// What is above every page: links to the pages, whether they show live values, of which server, and whether to load the
+// page again. app.js draws it.
 
 import { addressOf, path } from "./address.js";
 import { el, setChildren, setText } from "./dom.js";
@@ -15,7 +16,7 @@ const links = [
   { to: "/log", label: "Log", isIn: () => true },
 ];
 
-// A link stays while the address changes by a filter: it may have the focus.
+// Links are not made again where a filter changes their addresses: one of them may have the focus.
 export function drawLinks() {
   const here = path();
   const shown = links.filter(({ isIn }) => isIn());
@@ -30,7 +31,7 @@ export function drawLinks() {
   });
 }
 
-// A time, and no age: it is read out where it changes.
+// A time, and no age: screen readers read the status out when it changes.
 const late = () => (store.renewedAt === null ? "No values yet" : `Not live since ${moment(store.renewedAt / 1000)}`);
 const lost = () => (store.isSignedOut ? "Sign in again" : "Connection lost: trying again");
 const texts = { connecting: () => "Connecting", live: () => "Live", late, lost };
@@ -44,10 +45,10 @@ function drawStatus() {
   document.getElementById("logout").hidden = hasSession !== true; // a proxy that sends the token would sign in again
 }
 
-// The version of these scripts, which is in their address: /assets/VERSION/top.js.
+// The version of these scripts, from their address: /assets/VERSION/top.js.
 const [, ownAssets] = /\/assets\/(\w+)\/\w+\.js$/.exec(new URL(import.meta.url).pathname) ?? [];
 
-// Why the page is to be loaded again. An upgrade leaves the scripts of before in pages that are open.
+// Why the page is to be loaded again; "": it is not. After an upgrade, open pages still have the scripts from before.
 function reasonToReload() {
   const { isSignedOut, hello: { assets, version } } = store;
   if (isSignedOut) return "A proxy in front of Backlog wants you to sign in: load this page again.";

@@ -1,4 +1,5 @@
-// The last hour of some figures of the server, for the curves of the cards.
+// The server's figures in the last hour, store.trend, for the curves of the cards. updates.js adds a point with each
+// update; the server has those from before the page was opened, and from gaps between two connections.
 
 import { serverNow } from "./clock.js";
 import { poll } from "./poll.js";
@@ -6,10 +7,11 @@ import { getJson } from "./requests.js";
 import { changed, store } from "./store.js";
 
 const SECONDS = 3600;
-const POINTS = 240; // at most about so many: the longer the trend, the farther apart
+const POINTS = 240; // about so many at most: in a trend of an hour they are 15 s apart, in one of a minute 1 s
 const RETRY_MS = 15000;
-let asking = null;
+let asking = null; // the poll for the server's points, until they have come
 
+// Where the last two points are too close to each other, the new one replaces the last one.
 export function addPoint() {
   const { trend } = store;
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / POINTS) : 0;
@@ -18,8 +20,8 @@ export function addPoint() {
   while (trend[0].time < serverNow() - SECONDS) trend.shift();
 }
 
-// Adds points of the server, {columns, rows}: those of before the page had any, and those between its `last` one and
-// the next. The page's own points stay: the server's have no workers.
+// Adds the server's points, {columns, rows}, where the page has none: before its first one, and after its `last` one
+// before the gap until the next one. The page's own points stay, as they have the workers, too.
 function addMissing({ columns, rows }, last) {
   const { trend } = store;
   const first = trend[0]?.time ?? Infinity;
@@ -29,8 +31,7 @@ function addMissing({ columns, rows }, last) {
   store.trend = [...trend, ...missing].sort((one, other) => one.time - other.time);
 }
 
-// After another connection: the server knows what was before, also while there was none. One that is busy refuses, and
-// may not be busy later: until then what the page knew is shown.
+// After each hello. A busy server refuses: the points are asked for again, and those that the page has are shown.
 export function beginTrend(hasBefore) {
   asking?.close();
   if (!hasBefore) return;

@@ -1,16 +1,15 @@
-// The table of triggers in groups, and which of them are folded.
+// The triggers of the table in groups, one per namespace, and which groups are folded.
 
 import { number, plural } from "./format.js";
 import { isFailing } from "./trigger_state.js";
 
-// What else than keys of namespaces is in the address: two more keys, and the mark of a key that is not folded where
-// every other one is, as "-shop".
-const FAILING = "!";
-const EVERY = "*";
-const EXCEPT = "-";
+// The address has the keys of folded groups: "shop,media". These are no namespaces:
+const FAILING = "!"; // the group of triggers that fail
+const EVERY = "*"; // all groups of namespaces are folded
+const EXCEPT = "-"; // ... but for this one: "*,-shop"
 
-// The namespace, as it is usual. But names may have any character, as they come with calls: no key has a comma, which
-// is between keys, and none is empty, or begins as what is above.
+// The key of a group is its namespace, encoded, as names may have any character: so no key has a comma, is empty, or
+// begins like one of the above.
 const keyOf = (namespace) => encodeURIComponent(namespace).replace(/^([-!*]|$)/, "%$1");
 
 // "48 triggers and 2 failing above"
@@ -18,7 +17,8 @@ function noteOf(rows, failing) {
   return plural(rows.length, "trigger") + (failing > 0 ? ` and ${number(failing)} failing above` : "");
 }
 
-// By namespace, in the order of their first rows; in the usual order those that fail come before all.
+// Groups by namespace, in the order of their first rows. hasFailingFirst: rows that fail are a group before these, and
+// the namespaces are in alphabetical order.
 export function groupsOf(rows, { hasFailingFirst, isFolded }) {
   const top = hasFailingFirst ? rows.filter(({ state }) => isFailing(state)) : [];
   const namespaces = new Map();
@@ -37,8 +37,7 @@ export function groupsOf(rows, { hasFailingFirst, isFolded }) {
   return groups;
 }
 
-// Which groups are folded: the keys of those; or EVERY, and of those that are not. text: what text() returned, for the
-// address.
+// Which groups are folded. text: from the address, as text() returns it.
 export function makeFolds(text) {
   let keys = new Set(text.split(",").filter(Boolean));
   const hasAll = () => keys.has(EVERY);

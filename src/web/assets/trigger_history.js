@@ -1,4 +1,5 @@
-// What the history of a trigger, as the server sends it, says: columns, outages, changes.
+// What trigger_plots.js and trigger_panel.js show of a trigger's history (/api/history): its columns, outages and
+// changes.
 
 import { serverNow } from "./clock.js";
 import { number } from "./format.js";
@@ -6,8 +7,10 @@ import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
-// From the first measurement that failed to the next good one, or to now while the state says so. A connection that
-// failed is not measured: no sample says when a hold ends then, after which KEDA gets errors.
+// The outages, as {kind: HELD or REFUSED, from, to}: from the first measurement that failed to the next good one, or to
+// now if stateNow is failing. While a connection fails there are no measurements: so no row of the history says that
+// the hold has ended, after which KEDA gets errors. An outage that began held is split there: of one at 100 with a hold
+// of 60 s, held is from 100 to 160, and refused from 160.
 export function outagesOf({ times, state }, stateNow, holdSeconds) {
   const outages = [];
   state.forEach((one, index) => {
@@ -19,14 +22,14 @@ export function outagesOf({ times, state }, stateNow, holdSeconds) {
   const isHeldNow = last?.to == null && last?.kind === HELD && stateNow === HELD;
   if (last && last.to == null) last.to = isFailing(stateNow) ? serverNow() : times.at(-1);
   return outages.flatMap((one) => {
-    const end = one.from + holdSeconds; // NaN where it is not known
+    const end = one.from + holdSeconds; // NaN: the hold is not known
     if (one.kind !== HELD || !(one.to > end) || (one === last && isHeldNow)) return [one];
     return [{ ...one, to: end }, { kind: REFUSED, from: end, to: one.to }];
   });
 }
 
-// What was seen last at each of these times; nothing before the first sample, nor where the last one is older: nobody
-// looked, as while the page was in the background.
+// The value of the last sample, [time, value], at each of these times. null: before the first sample, or where the last
+// one is older than maxAgeSeconds, as the page took none in the background.
 export function stepsAt(times, samples, maxAgeSeconds) {
   let next = 0;
   return times.map((time) => {
@@ -38,7 +41,8 @@ export function stepsAt(times, samples, maxAgeSeconds) {
 
 export const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
 
-// Where the source reports no rate: what waiting fell by until the next reading, per second. New work hides some of it.
+// Where the source reports no rate of consumption: by how much waiting fell until the next reading, per second. That is
+// less than the rate, as new work came meanwhile.
 function fallOf(times, waiting) {
   return waiting.map((value, i) => {
     if (value == null || waiting[i + 1] == null) return null;
@@ -46,11 +50,11 @@ function fallOf(times, waiting) {
   });
 }
 
-// What a history has and no page shows, on purpose. A policy's value is its replicas; arrivals are of these rates, too.
+// Columns that no page shows, on purpose. `value` of a policy is its replicas, and `arrivals` has the arrivalRate.
 export const UNSHOWN_COLUMNS = ["value", "arrivalRate"];
 
-// Between two readings; the source's value stands in where it has no count of waiting work. ("value" may be a policy's
-// replicas.)
+// The columns of {columns, rows}. Where the source does not count waiting work, `waiting` has the source's value.
+// (`value` would not do: with a policy it is the replicas.)
 export function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
@@ -61,7 +65,7 @@ export function columnsOf({ columns, rows }) {
   const boundBy = column("boundBy");
   const isFall = hasWaiting && reported.every((rate) => rate == null);
   const consumption = isFall ? fallOf(times, waiting) : reported;
-  // A policy chooses the replicas by more than the reading: they are known where its decision is.
+  // A policy chooses the replicas by more than the reading: they are known in rows that have its decision.
   const replicas = hasPolicy({ boundBy })
     ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value))
     : column("replicas");
@@ -71,7 +75,7 @@ export function columnsOf({ columns, rows }) {
   };
 }
 
-// From one failing state to the other no outage begins: a hold is over, or begins late.
+// From held to refused no outage begins: the hold is over. From refused to held: it begins late.
 function stateChange(before, now) {
   if (now === ANSWERED) return "measured again";
   if (isFailing(before)) return now === HELD ? "the last value is held" : "the hold is over: KEDA gets errors";

@@ -1,4 +1,5 @@
-// One trigger of a ScaledObject: its figures, why it has them, plots, last changes and metadata.
+// The panel of one trigger on the page of its ScaledObject: its figures, why it has them, plots, last changes,
+// metadata. object_panels.js makes it, and hands it the two responses of the server.
 
 import { addressOf } from "./address.js";
 import { serverNow } from "./clock.js";
@@ -14,18 +15,18 @@ function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), ...children);
 }
 
-// The ages are others each time: only the texts that are get new ones.
+// Ages are others each time: so the elements stay, and only texts change.
 function drawFigures(list, entries) {
   const figure = (key) => el("div", {}, el("dt", {}, key), el("dd", {}));
   setChildren(list, entries.map(([key]) => key), (keys) => keys.map(figure));
   entries.forEach(([, text], index) => setText(list.children[index].lastChild, text));
 }
 
-// All of one answer of the server: of two moments they would contradict each other.
+// All figures are of one response: those of two moments would contradict each other.
 function figuresOf(trigger, samples) {
   const { now, rates } = trigger;
   const reading = trigger.reading ?? {};
-  const isCounted = reading.waiting != null || reading.value == null; // else it is a value, and no number of messages
+  const isCounted = reading.waiting != null || reading.value == null; // else the source has a value, and no messages
   const entries = [
     ...(isCounted ? [["Waiting", compact(reading.waiting)], ["In flight", compact(reading.inFlight)]] : []),
     trigger.policy
@@ -46,7 +47,7 @@ function figuresOf(trigger, samples) {
   return entries;
 }
 
-// As [key, text], or [key, text, of a link before it].
+// Entries of the metadata, as [key, text], or [key, text, the text of a link before it].
 function metadataOf(trigger) {
   const { connection, query, target } = trigger.metadata ?? {};
   const entries = Object.entries({ ...connection, ...query, ...target });
@@ -67,7 +68,8 @@ function changeItem([at, text]) {
   return el("li", {}, time, el("span", {}, text));
 }
 
-// samples: the actual replicas, as [time, number or null].
+// path: the object's, in addresses of the server. samples: the actual replicas, as [time, number or null].
+// onChoose(from, to): the reader has drawn a span in a plot.
 export function makeTriggerPanel(path, samples, onChoose) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
@@ -88,7 +90,7 @@ export function makeTriggerPanel(path, samples, onChoose) {
     el("p", { class: "note" }, csv.link, " (a trace for ", el("code", {}, "backlog simulate"), ") ", csv.message),
     el("div", { class: "columns" },
       section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
-  let last = null; // what was drawn: the data, and the state that goes on
+  let last = null; // what the plots have drawn
 
   function redraw() {
     if (last) plots.draw(last);

@@ -1,4 +1,4 @@
-// The plots of one trigger: work, replicas, rates.
+// The three plots of one trigger: work, replicas, rates. trigger_panel.js makes them.
 
 import { el } from "./dom.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
@@ -6,7 +6,7 @@ import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
 
-// samples: the actual replicas, as [time, number or null]. `onChoose(from, to)` as makePlot() has it.
+// samples: the actual replicas, as [time, number or null]. onChoose: as of makePlot().
 export function makeTriggerPlots(samples, onChoose) {
   const waiting = makePlot({
     title: "Work", unit: "messages", summary: "waiting", onChoose,
@@ -32,8 +32,8 @@ export function makeTriggerPlots(samples, onChoose) {
     el("i", { class: "shade error" }), "refused: KEDA got an error.");
   const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
 
-  // stateNow: the state that goes on since the last measurement; holdSeconds: for how long a value is held. Without a
-  // measurement there are no plots, and nothing is said of them.
+  // data: as columnsOf() returns it. stateNow: the state since the last measurement. holdSeconds: for how long a value
+  // is held. Without a measurement there are no plots.
   function draw({ data, target, stateNow, holdSeconds }) {
     const span = limitsOf(data.times[0], chosenRange());
     const isInRange = ({ from, to }) => from < span[1] && to > span[0];
@@ -47,7 +47,7 @@ export function makeTriggerPlots(samples, onChoose) {
       ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
     });
     replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, samples, SAMPLE_HOLDS_SECONDS)] });
-    // A rate is that until the next reading, which the last one does not have.
+    // A rate is from one reading to the next: the last reading has none.
     const toNext = (values) => values.slice(0, -1);
     rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);
     if (rates.element.hidden) return;

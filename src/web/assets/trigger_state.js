@@ -1,9 +1,9 @@
-// What the row of a trigger says: its state (as "now" of its explanation has it, too), as the class and the text of a
-// chip, and its connection.
+// The state of a trigger, as [class, text] of a chip, and its connection. The state is in its row of the table, and in
+// `now` of its explanation.
 
 import { UNKNOWN } from "./format.js";
 
-// As the server names them.
+// The server's names of states (docs/reference.md).
 export const REFUSED = "refused";
 export const HELD = "held";
 const WAITING = "waiting";

@@ -1,4 +1,5 @@
-// The first page: cards, and the table of all triggers, those that fail first, then by namespace.
+// The page #/: cards, and the table of all triggers, those that fail first, then by namespace. The address has its
+// filters, its sort, and which groups are folded.
 
 import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
@@ -21,11 +22,12 @@ const bound = (row) =>
     : "As the source reports it.");
 
 const objectOf = (row) => `${row.namespace}/${row.name}`;
-// Metadata of before an edit counts for nothing, as in the cards: the page of the object has it.
+// Without triggers of former metadata, from before an edit: the cards do not count them, either. The page of the object
+// has them.
 const current = () => [...store.tables.triggers.values()].filter(({ superseded }) => !superseded);
 
-// Of several triggers of a ScaledObject each says what it measures, also where it fails: their metrics may have the
-// same name.
+// The line below a trigger's name. If its ScaledObject has several, it says what this one measures, also where it
+// fails: their metrics may have the same name.
 function detailOf(row, isOneOfSeveral) {
   if (!isOneOfSeveral) return row.error ?? row.metricName;
   const what = [row.metricName !== row.scaler && row.metricName, row.query].filter(Boolean).join(": ");
@@ -41,7 +43,7 @@ function countByObject(rows) {
   return counts;
 }
 
-// What a row has and no page shows, on purpose: none of it. A new key is shown, or is here.
+// Keys of a row that no page shows, on purpose: none. A test finds a new key that is neither shown nor here.
 export const UNSHOWN_KEYS = [];
 
 const columnsWith = (isOneOfSeveral) => [
@@ -87,7 +89,7 @@ function drawName(cell, row, detail) {
   else drawText(cell, objectOf(row), detail);
 }
 
-// Of the statuses, which chip each has; an error where more replicas do not help.
+// Status of the consumers -> class of its chip: an error where more replicas do not help.
 export const CHIPS = {
   UNKNOWN: "", OK: "", WARN: "chip held", STALL: "chip error", STOP: "chip error", REWIND: "chip error",
   SKEW: "chip error",
@@ -169,7 +171,7 @@ export function triggersPage() {
   let total = 0;
   let seen = -1;
 
-  // The rows of the table. What the bar says of them is counted on the way.
+  // The rows of the table. drawBar() shows what is counted here.
   function select() {
     const words = wordsOf(chosen.text);
     const passes = filters.find(([key]) => key === chosen.filter)[2];

@@ -1,4 +1,7 @@
-// What each event of the server (dashboard.h, live_tables.h) changes in the store.
+// What each event of the server (dashboard.h, live_tables.h) changes in the store. stream.js calls updates[name](data).
+//
+//   hello, rows ..., server, ready, log ...   a full copy, after each connection
+//   rows ..., server, log ...                 then only changes; `server` closes an update
 
 import { forgetClock, takeClock } from "./clock.js";
 import { plural } from "./format.js";
@@ -8,9 +11,9 @@ import { addPoint, beginTrend } from "./trend.js";
 
 const MAX_LOG_LINES = 2000;
 
-// What the stream fills. After another connection the rows of before are shown until all have come again: a table that
-// lost them would lose its place. Those of another process are not, as its rows have other ids. For the same reasons
-// the lines of the log stay, or go.
+// The tables that the stream fills. After a lost connection the rows from before are shown until all have come again,
+// and `incoming` differs from store.tables: a table that lost its rows would lose its place. The rows of another
+// process are forgotten, as its ids mean other triggers. The lines of the log stay, or go, with the rows.
 let incoming = store.tables;
 
 function forgetAll() {
@@ -41,14 +44,14 @@ function takeRows({ table, rows, gone }) {
   if (incoming === store.tables) store.version[table]++;
 }
 
-// The figures close an update: all its rows have come, and none is older than they.
+// The figures close an update: all its rows have come, and none is older than the figures.
 function takeServer(server) {
   store.server = server;
   if (typeof server.sent === "number") takeClock(server.sent);
   addPoint();
 }
 
-// All rows are here; the lines of the log come later.
+// All rows of the full copy have come. Lines of the log may come later.
 function takeReady() {
   store.tables = incoming;
   store.isComplete = true;
@@ -56,8 +59,8 @@ function takeReady() {
   for (const name of Object.keys(store.version)) store.version[name]++;
 }
 
-// The server keeps the last lines. After another connection it sends them all again; of a burst, or of a time without a
-// connection, it may have dropped some before this page was sent them.
+// The server keeps the last 500 lines, and sends them all after each connection. Lines that it dropped before this page
+// was sent them, as in a burst, leave a gap in the numbers: a line says how many are missing.
 function takeLog(lines) {
   const last = store.log.at(-1)?.number ?? 0;
   for (const line of lines.filter(({ number }) => number > last)) {
@@ -70,7 +73,7 @@ function takeLog(lines) {
   store.version.log++;
 }
 
-// By the name of the event. `alive` says only that the connection is there.
+// `alive` has nothing new: the stream has noted that something came.
 export const updates = {
   hello: takeHello, rows: takeRows, server: takeServer, ready: takeReady, log: takeLog, alive: () => {},
 };

@@ -1,4 +1,5 @@
-// The pods of ScaledObjects and ScaledJobs, where the server lists them (--workers).
+// The pages #/workers and #/workers/NAMESPACE/NAME: the pods of all ScaledObjects and ScaledJobs, or of one, where the
+// server lists them (--workers).
 
 import { objectPath, objectQuery, parameters, setParameters } from "./address.js";
 import { serverNow } from "./clock.js";
@@ -17,13 +18,13 @@ function kindOf({ state, reason, ready }) {
   return kinds[state] ?? "error";
 }
 
-// "Unschedulable: 0/3 nodes are available", as two lines.
+// ["Unschedulable", "0/3 nodes are available"] of "Unschedulable: 0/3 nodes are available".
 function wordsOf({ reason }) {
   const [, word, message] = /^([^:]*):? ?(.*)$/s.exec(reason ?? "");
   return [word, message];
 }
 
-// In a narrow window there is no column for the reason: it is below the state.
+// In a narrow window the reason has no column: it is below the state.
 function drawState(cell, row) {
   drawChip(cell, kindOf(row), row.state, row.reason ?? "");
   if (cell.children.length === 1) cell.append(el("small", {}));
@@ -52,9 +53,9 @@ const columnsWith = (open) => [
     draw: (cell, row) => drawButton(cell, row, "Log", `Show log of ${row.pod}`, open) },
 ];
 
-const OLD_SECONDS = 15; // the server reads one object after another, and some take long
+const OLD_SECONDS = 15; // the server reads one object after another: usually they are younger
 
-// What is wrong with an object, as [what, the age of what is shown].
+// The problems of an object, as [problem, age of what is shown].
 function problemsOf({ error, usageError, secondsAgo, hasMore }) {
   const found = [];
   if (error) found.push([error, secondsAgo]);
@@ -64,7 +65,7 @@ function problemsOf({ error, usageError, secondsAgo, hasMore }) {
   return found;
 }
 
-// One line for all objects with the same problem: a refused right is that of a whole namespace.
+// One line for all objects with the same problem: a right that is missing is often that of a whole namespace.
 function notesOf(objects, hasMore) {
   const lines = new Map(); // problem -> {names, age of the oldest}
   for (const object of objects)
@@ -116,7 +117,7 @@ export function workersPage(namespace, name) {
     table.refresh();
   }
 
-  // The message says why; rows that were read stay.
+  // The message of the poll says why. Rows that were read stay.
   function failed() {
     empty = "The workers are not known.";
     table.refresh();
@@ -131,7 +132,7 @@ export function workersPage(namespace, name) {
     element: el("div", { class: "page" },
       isOne && el("p", { class: "back" }, el("a", { href: "#/workers" }, "← All workers")),
       el("div", { class: "bar" }, el("h1", {}, title), count), reading.message, notes, table.element),
-    draw: () => table.draw(), // its rows come by themselves, and their ages grow
+    draw: () => table.draw(), // for the ages; take() brings the rows
     close() {
       log?.close();
       reading.close();
