@@ -1,6 +1,7 @@
 // Shows the page of the address. The modules of this folder follow: each imports only modules above it. A page imports
 // no other page: what two pages need is a module of its own.
 //
+//   types             the shapes that modules hand to each other: comments alone
 //   address           the address of what is shown
 //   dom               makes elements, without markup
 //   format            numbers and times as text

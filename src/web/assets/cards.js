@@ -1,6 +1,8 @@
 // Cards with the figures of the server, each with a curve of the last hour. The page of triggers and that of a
 // rehearsal's workers have them. All that they show is in the store.
 
+/** @import { Figures } from "./types.js" */
+
 import { el, setText, svg } from "./dom.js";
 import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
 import { hasServer, isRehearsal, store } from "./store.js";
@@ -50,8 +52,12 @@ const textOfWorkers = (running, { workers }) =>
 // null: a worker has not written how many jobs it has done. Without a worker no job is done.
 const textOfJobs = (done) => compact(done ?? (store.tables.workers.size === 0 ? 0 : null));
 
-// figure(figures): the number on the card, of the server's figures now, and in its curve, of former ones.
-// text(number, figures) and note(figures): how the number is written, and what is below it.
+/**
+ * figure(): the number on the card, of the server's figures now, and in its curve, of former ones. text(): how the
+ * number is written. note(): what is below it.
+ * @type {{label: string, isShown?: () => boolean, figure: (s: Figures) => number | null | undefined,
+ *   text: (number: number, s: Figures) => string, note: (s: Figures) => string}[]}
+ */
 const cards = [
   { label: "Waiting", isShown: hasServer, figure: (s) => s.waiting, text: compact,
     note: (s) => noteOfSum(s, noteOfQueries(s)) },

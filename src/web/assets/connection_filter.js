@@ -1,12 +1,17 @@
 // The filter of the page of triggers for one connection, to which the page of connections links: which triggers have
 // it, how the connection is, and the button that ends the filter.
 
+/** @import { ConnectionRow, TriggerRow } from "./types.js" */
+
 import { el, setText } from "./dom.js";
 import { choiceButton } from "./filter_buttons.js";
 import { store } from "./store.js";
 import { connectionOf } from "./trigger_state.js";
 
-// The options of a connection that are set, and not hidden.
+/**
+ * The options of a connection that are set, and not hidden.
+ * @param {ConnectionRow} row
+ */
 export const settingsOf = (row) => Object.entries(row.settings ?? {})
   .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
   .map(([key, value]) => `${key}: ${value}`).join(", ");
@@ -52,6 +57,7 @@ export function connectionFilter({ name, id, ended }) {
     about,
     draw,
     parameters: () => (isChosen ? { connection: name, id } : { connection: "", id: "" }),
+    /** @param {TriggerRow[]} rows */
     select(rows) {
       if (!isChosen) return rows;
       const found = find(rows, ({ connection }) => connection === name, ({ connectionId }) => connectionId === id);

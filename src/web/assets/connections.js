@@ -1,6 +1,8 @@
 // The page #/connections: of each connection to a source its state, queries, round trip, utilization, delay, and why it
 // failed.
 
+/** @import { Column, ConnectionRow } from "./types.js" */
+
 import { parameters, setParameters } from "./address.js";
 import { settingsOf } from "./connection_filter.js";
 import { el, setText } from "./dom.js";
@@ -21,6 +23,7 @@ function names() {
 // The page of its triggers shows errors and settings whole; here they are cut off.
 const triggersHref = ({ id, name }) => `#/?${new URLSearchParams({ connection: name, id })}`;
 
+/** @returns {Column<ConnectionRow>[]} */
 const columnsWith = (labelOf) => [
   { key: "name", label: "Connection", value: labelOf,
     draw: (cell, row) => drawLink(cell, triggersHref(row), labelOf(row), row.error ?? settingsOf(row)) },

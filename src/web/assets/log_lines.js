@@ -1,5 +1,7 @@
 // Lines of the server's log, for the page of the log and that of an object, which has only lines about the object.
 
+/** @import { LogLine } from "./types.js" */
+
 import { arrange, el } from "./dom.js";
 import { moment } from "./format.js";
 import { store } from "./store.js";
@@ -10,6 +12,7 @@ function expressionOf(name) {
   return new RegExp(`(^|[^\\p{L}\\p{N}_./-])${escaped}(?![\\p{L}\\p{N}_/-]|\\.[\\p{L}\\p{N}])`, "u");
 }
 
+/** @param {string[]} names @returns {LogLine[]} */
 export function linesAbout(names) {
   const expressions = names.map(expressionOf);
   return store.log.filter(({ text }) => expressions.some((expression) => expression.test(text)));

@@ -1,5 +1,7 @@
 // How many replicas a ScaledObject had. Its page takes the samples, and its panels draw them.
 
+/** @import { Sample } from "./types.js" */
+
 import { objectPath, objectQuery } from "./address.js";
 import { serverNow } from "./clock.js";
 import { getJson } from "./requests.js";
@@ -24,8 +26,9 @@ async function replicasOf(namespace, name, signal) {
   return ofHpa ?? (page && {});
 }
 
-// samples: [time, replicas] of the last hour, the oldest first. replicas null: they were not known.
+// samples: those of the last hour, the oldest first.
 export function makeReplicaSamples(namespace, name) {
+  /** @type {Sample[]} */
   const samples = [];
   return {
     samples,

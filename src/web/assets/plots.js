@@ -1,6 +1,8 @@
 // A plot of a range of the last hour, by uPlot, with a legend of its own. trigger_plots.js makes them. Colours come
 // from the style sheet: a plot is made again where light and dark change.
 
+/** @import { Outage, Span } from "./types.js" */
+
 import { el, setText } from "./dom.js";
 import { compact, UNKNOWN, zone } from "./format.js";
 import { HELD } from "./trigger_state.js";
@@ -70,8 +72,8 @@ function shade(self, outages) {
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]. unit: of all values. summary: what a
  * screen reader calls the first series. onChoose(from, to): the reader has drawn a span with the pointer.
  *
- * draw({times, columns, span: [from, to], outages, title, unit, labels}): columns has the values of each series. title,
- * unit and labels are optional, and replace those from above; labels has those of the first series.
+ * draw(): columns has the values of each series. title, unit and labels replace those from above; labels may have only
+ * those of the first series.
  */
 export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const holder = el("div", { class: "plot-area", role: "img" });
@@ -133,6 +135,10 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   document.addEventListener("themechange", make);
   return {
     element,
+    /**
+     * @param {{times: number[], columns: (number | null)[][], span: Span, outages: Outage[], title?: string,
+     *   unit?: string, labels?: string[]}} next
+     */
     draw(next) {
       const isSame = plot && (next.unit ?? unit) === shown.unit;
       shown = { title, unit, ...next };

@@ -1,6 +1,8 @@
 // The range of time that all plots of a page show. The address has it: "15m", or "FROM-TO" in seconds since 1970, which
 // the reader has drawn.
 
+/** @import { Span } from "./types.js" */
+
 import { parameters } from "./address.js";
 import { serverNow } from "./clock.js";
 
@@ -11,7 +13,7 @@ export const ranges = [
 ];
 export const USUAL_RANGE = "1h";
 
-// [from, to] of "FROM-TO"; null: another range.
+/** null: `range` is not "FROM-TO". @returns {Span | null} */
 export function spanOf(range) {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(range)?.map(Number) ?? [];
   return to > from ? [from, to] : null;
@@ -23,8 +25,11 @@ export function chosenRange() {
   return ranges.some(([key]) => key === range) || spanOf(range) ? range : USUAL_RANGE;
 }
 
-// The [from, to] that plots show. A range such as "15m" ends now, and begins at the `first` point of the history if
-// that is later; but it has 10 s at least.
+/**
+ * What plots show. A range such as "15m" ends now, and begins at the `first` point of the history if that is later; but
+ * it has 10 s at least.
+ * @returns {Span}
+ */
 export function limitsOf(first, range) {
   const own = spanOf(range);
   if (own) return own;

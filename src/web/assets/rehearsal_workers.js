@@ -1,5 +1,7 @@
 // The page #/jobs: the workers of a rehearsal, with the log of each.
 
+/** @import { Column, ProcessRow } from "./types.js" */
+
 import { makeCards } from "./cards.js";
 import { el, setText } from "./dom.js";
 import { bytes, clock, compact, number, percent, plural, UNKNOWN, zone } from "./format.js";
@@ -9,6 +11,7 @@ import { drawButton, drawChip, drawText, Table } from "./table.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
 
+/** @returns {Column<ProcessRow>[]} */
 const columnsWith = (open) => [
   { key: "worker", label: "Worker", value: (row) => `${row.object} ${row.number}`,
     draw: (cell, row) => drawText(cell, `worker ${row.number}`,

@@ -1,13 +1,24 @@
 // What is known of the server, and who is called when that changes. updates.js fills it with what the stream brings,
 // trend.js its `trend`, and stream.js its `connection`; all others read it.
 
+/** @import { ConnectionRow, Figures, Hello, LogLine, ProcessRow, TriggerRow } from "./types.js" */
+
+/**
+ * Rows by id.
+ * @returns {{triggers: Map<number, TriggerRow>, connections: Map<number, ConnectionRow>,
+ *   workers: Map<number, ProcessRow>}}
+ */
 export const noTables = () => ({ triggers: new Map(), connections: new Map(), workers: new Map() });
 
 export const store = {
+  /** @type {Hello} */
   hello: { mode: "serve" },
   tables: noTables(),
-  server: {},
+  /** @type {Partial<Figures>} */
+  server: {}, // {}: none have come
+  /** @type {Figures[]} */
   trend: [], // figures of the last hour, the oldest first
+  /** @type {LogLine[]} */
   log: [],
   isReady: false, // the tables have been complete once
   isComplete: false, // ... since the stream was connected, too

@@ -5,6 +5,8 @@
 //
 // A page owns the rows: it calls refresh() where they have changed, draw() where only ages have grown, and destroy().
 
+/** @import { Column } from "./types.js" */
+
 import { add, el, setClass, setText, setTitle } from "./dom.js";
 
 const ROW_HEIGHT = 44; // in pixels; style.css has it as --row-height
@@ -28,9 +30,7 @@ export const parseSort = (text) => ({ key: text.replace(/^-/, ""), isDown: text.
 
 /*
  * name: the class of the table, for style.css. label: what a screen reader calls it.
- * columns: [{key, label, title, isNumber, isWide, isLong, hide, value(row), text(row) or draw(cell, row)}]
- *     hide: "narrow", "medium", "wide" or "large": windows up to this width have no such column.
- *     value: what rows are sorted by; a column of buttons has none. null: unknown, which comes last.
+ * columns: a list of Column (types.js).
  * byId(): a Map of all rows by `id`. rows(): the rows that pass the filter, if there is one.
  * empty(): the text, or its parts, where there are no rows.
  * arranged(): rows() was called, and its order is shown. That may be a second after refresh().
@@ -60,6 +60,7 @@ export class Table {
     this.resized.observe(this.scroller);
   }
 
+  /** @param {Column<any>} column */
   header(column) {
     const sort = () => this.sortBy(column);
     const title = column.value

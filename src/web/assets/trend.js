@@ -1,6 +1,8 @@
 // The server's figures in the last hour, store.trend, for the curves of the cards. updates.js adds a point with each
 // update; the server has those from before the page was opened, and from gaps between two connections.
 
+/** @import { Figures } from "./types.js" */
+
 import { serverNow } from "./clock.js";
 import { poll } from "./poll.js";
 import { getJson } from "./requests.js";
@@ -20,8 +22,12 @@ export function addPoint() {
   while (trend[0].time < serverNow() - SECONDS) trend.shift();
 }
 
-// Adds the server's points, {columns, rows}, where the page has none: before its first one, and after its `last` one
-// before the gap until the next one. The page's own points stay, as they have the workers, too.
+/**
+ * Adds the server's points where the page has none: before its first one, and in the gap after the point at `last`. The
+ * page's own points stay, as they have the workers, too.
+ * @param {{columns: (keyof Figures)[], rows: (number | null)[][]}} points
+ * @param {number} last
+ */
 function addMissing({ columns, rows }, last) {
   const { trend } = store;
   const first = trend[0]?.time ?? Infinity;

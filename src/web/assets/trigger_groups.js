@@ -1,5 +1,7 @@
 // The triggers of the table in groups, one per namespace, and which groups are folded.
 
+/** @import { TriggerRow } from "./types.js" */
+
 import { number, plural } from "./format.js";
 import { isFailing } from "./trigger_state.js";
 
@@ -17,8 +19,12 @@ function noteOf(rows, failing) {
   return plural(rows.length, "trigger") + (failing > 0 ? ` and ${number(failing)} failing above` : "");
 }
 
-// Groups by namespace, in the order of their first rows. hasFailingFirst: rows that fail are a group before these, and
-// the namespaces are in alphabetical order.
+/**
+ * Groups by namespace, in the order of their first rows. hasFailingFirst: rows that fail are a group before these, and
+ * the namespaces are in alphabetical order.
+ * @param {TriggerRow[]} rows
+ * @param {{hasFailingFirst: boolean, isFolded: (key: string) => boolean}} how
+ */
 export function groupsOf(rows, { hasFailingFirst, isFolded }) {
   const top = hasFailingFirst ? rows.filter(({ state }) => isFailing(state)) : [];
   const namespaces = new Map();

@@ -1,16 +1,24 @@
 // What trigger_plots.js and trigger_panel.js show of a trigger's history (/api/history): its columns, outages and
 // changes.
 
+/** @import { Columns, History, Outage, Sample, State } from "./types.js" */
+
 import { serverNow } from "./clock.js";
 import { number } from "./format.js";
 import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
-// The outages, as {kind: HELD or REFUSED, from, to}: from the first measurement that failed to the next good one, or to
-// now if stateNow is failing. While a connection fails there are no measurements: so no row of the history says that
-// the hold has ended, after which KEDA gets errors. An outage that began held is split there: of one at 100 with a hold
-// of 60 s, held is from 100 to 160, and refused from 160.
+/**
+ * From the first measurement that failed to the next good one, or to now if stateNow is failing. While a connection
+ * fails there are no measurements: so no row of the history says that the hold has ended, after which KEDA gets errors.
+ * An outage that began held, and is not held now, is split there: of one at 100 with a hold of 60 s, held is from 100
+ * to 160, and refused from 160.
+ * @param {Columns} columns
+ * @param {State} stateNow
+ * @param {number} holdSeconds
+ * @returns {Outage[]}
+ */
 export function outagesOf({ times, state }, stateNow, holdSeconds) {
   const outages = [];
   state.forEach((one, index) => {
@@ -28,8 +36,13 @@ export function outagesOf({ times, state }, stateNow, holdSeconds) {
   });
 }
 
-// The value of the last sample, [time, value], at each of these times. null: before the first sample, or where the last
-// one is older than maxAgeSeconds, as the page took none in the background.
+/**
+ * The last sample at each of these times. null: before the first one, or where the last one is older than
+ * maxAgeSeconds, as the page took none in the background.
+ * @param {number[]} times
+ * @param {Sample[]} samples
+ * @param {number} maxAgeSeconds
+ */
 export function stepsAt(times, samples, maxAgeSeconds) {
   let next = 0;
   return times.map((time) => {
@@ -53,8 +66,12 @@ function fallOf(times, waiting) {
 // Columns that no page shows, on purpose. `value` of a policy is its replicas, and `arrivals` has the arrivalRate.
 export const UNSHOWN_COLUMNS = ["value", "arrivalRate"];
 
-// The columns of {columns, rows}. Where the source does not count waiting work, `waiting` has the source's value.
-// (`value` would not do: with a policy it is the replicas.)
+/**
+ * Where the source does not count waiting work, `waiting` has the source's value. (`value` would not do: with a policy
+ * it is the replicas.)
+ * @param {History} history
+ * @returns {Columns}
+ */
 export function columnsOf({ columns, rows }) {
   const at = Object.fromEntries(columns.map((name, index) => [name, index]));
   const column = (name) => rows.map((row) => row[at[name]]);
@@ -82,6 +99,11 @@ function stateChange(before, now) {
   return now === HELD ? "measuring failed: the last value is held" : "measuring failed";
 }
 
+/**
+ * The last changes, the newest first.
+ * @param {Columns} columns
+ * @returns {[time: number, text: string][]}
+ */
 export function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
   for (let i = 1; i < times.length; i++) {

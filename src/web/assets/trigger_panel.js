@@ -1,6 +1,8 @@
 // The panel of one trigger on the page of its ScaledObject: its figures, why it has them, plots, last changes,
 // metadata. object_panels.js makes it, and hands it the two responses of the server.
 
+/** @import { Explanation, History, Sample } from "./types.js" */
+
 import { addressOf } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
@@ -68,8 +70,11 @@ function changeItem([at, text]) {
   return el("li", {}, time, el("span", {}, text));
 }
 
-// path: the object's, in addresses of the server. samples: the actual replicas, as [time, number or null].
-// onChoose(from, to): the reader has drawn a span in a plot.
+/**
+ * @param {string} path of the object, in addresses of the server
+ * @param {Sample[]} samples
+ * @param {(from: number, to: number) => void} onChoose the reader has drawn a span in a plot
+ */
 export function makeTriggerPanel(path, samples, onChoose) {
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
@@ -98,6 +103,7 @@ export function makeTriggerPanel(path, samples, onChoose) {
 
   return {
     element,
+    /** @param {Explanation} trigger */
     explain(trigger) {
       setText(title, `${trigger.scaler ?? "unknown scaler"}: ${trigger.metricName}`);
       const [kind, text] = trigger.superseded ? ["none", "former"] : stateOf(trigger.now);
@@ -112,6 +118,7 @@ export function makeTriggerPanel(path, samples, onChoose) {
       if (problem) setText(error, problem);
       setChildren(understood, metadataOf(trigger), (entries) => entries.flatMap(metadataItem));
     },
+    /** @param {History} trigger @param {Explanation} [explained] */
     history(trigger, explained) {
       csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${path.replace("/", "-")}-${trigger.id}.csv`);
       const { now, holdSeconds } = explained ?? {};

@@ -1,12 +1,17 @@
 // The three plots of one trigger: work, replicas, rates. trigger_panel.js makes them.
 
+/** @import { Columns, Sample, State } from "./types.js" */
+
 import { el } from "./dom.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { makePlot } from "./plots.js";
 import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
 
-// samples: the actual replicas, as [time, number or null]. onChoose: as of makePlot().
+/**
+ * @param {Sample[]} samples
+ * @param {(from: number, to: number) => void} onChoose the reader has drawn a span in a plot
+ */
 export function makeTriggerPlots(samples, onChoose) {
   const waiting = makePlot({
     title: "Work", unit: "messages", summary: "waiting", onChoose,
@@ -32,8 +37,11 @@ export function makeTriggerPlots(samples, onChoose) {
     el("i", { class: "shade error" }), "refused: KEDA got an error.");
   const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
 
-  // data: as columnsOf() returns it. stateNow: the state since the last measurement. holdSeconds: for how long a value
-  // is held. Without a measurement there are no plots.
+  /**
+   * stateNow: the state since the last measurement. holdSeconds: for how long a value is held. Without a measurement
+   * there are no plots.
+   * @param {{data: Columns, target: number, stateNow?: State, holdSeconds?: number}} what
+   */
   function draw({ data, target, stateNow, holdSeconds }) {
     const span = limitsOf(data.times[0], chosenRange());
     const isInRange = ({ from, to }) => from < span[1] && to > span[0];

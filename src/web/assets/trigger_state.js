@@ -1,6 +1,8 @@
 // The state of a trigger, as [class, text] of a chip, and its connection. The state is in its row of the table, and in
 // `now` of its explanation.
 
+/** @import { Explanation, TriggerRow } from "./types.js" */
+
 import { UNKNOWN } from "./format.js";
 
 // The server's names of states (docs/reference.md).
@@ -17,7 +19,12 @@ const chips = {
   [ANSWERED]: (row) => (row.active ? ["ok", "active"] : ["idle", "idle"]),
 };
 
+/** @typedef {TriggerRow | Explanation["now"]} OfState */
+
 export const isFailing = (state) => state === REFUSED || state === HELD;
+/** @param {TriggerRow} row */
 export const rankOf = (row) => order.indexOf(row.state) * 2 + (row.active ? 0 : 1);
+/** @param {OfState} row @returns {[string, string]} */
 export const stateOf = (row) => (chips[row.state] ?? (() => ["none", row.state ?? UNKNOWN]))(row);
+/** @param {TriggerRow} row */
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;

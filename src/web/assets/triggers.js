@@ -1,6 +1,8 @@
 // The page #/: cards, and the table of all triggers, those that fail first, then by namespace. The address has its
 // filters, its sort, and which groups are folded.
 
+/** @import { Column, TriggerRow } from "./types.js" */
+
 import { objectPath, parameters, setParameters } from "./address.js";
 import { makeCards } from "./cards.js";
 import { serverNow } from "./clock.js";
@@ -46,6 +48,7 @@ function countByObject(rows) {
 // Keys of a row that no page shows, on purpose: none. A test finds a new key that is neither shown nor here.
 export const UNSHOWN_KEYS = [];
 
+/** @returns {Column<TriggerRow>[]} */
 const columnsWith = (isOneOfSeveral) => [
   { key: "name", label: "Trigger", value: objectOf,
     draw: (cell, row) => drawName(cell, row, detailOf(row, isOneOfSeveral(row))) },

@@ -3,6 +3,8 @@
 //   hello, rows ..., server, ready, log ...   a full copy, after each connection
 //   rows ..., server, log ...                 then only changes; `server` closes an update
 
+/** @import { Figures, Hello, LogLine } from "./types.js" */
+
 import { forgetClock, takeClock } from "./clock.js";
 import { plural } from "./format.js";
 import { takeInstance } from "./instance.js";
@@ -20,6 +22,7 @@ function forgetAll() {
   Object.assign(store, { isReady: false, connection: "connecting", renewedAt: null, server: {}, trend: [], log: [] });
 }
 
+/** @param {Hello} hello */
 function takeHello(hello) {
   const isOther = takeInstance(hello.instance);
   if (isOther) forgetAll();
@@ -32,6 +35,10 @@ function takeHello(hello) {
   beginTrend(hasServer());
 }
 
+/**
+ * Of each row what is `live`; `fixed` comes once, and again where it has changed.
+ * @param {{table: string, rows: {id: number, fixed?: object, live: object}[], gone: number[]}} changes
+ */
 function takeRows({ table, rows, gone }) {
   const map = incoming[table];
   if (!map) return;
@@ -44,7 +51,10 @@ function takeRows({ table, rows, gone }) {
   if (incoming === store.tables) store.version[table]++;
 }
 
-// The figures close an update: all its rows have come, and none is older than the figures.
+/**
+ * The figures close an update: all its rows have come, and none is older than the figures.
+ * @param {Figures} server
+ */
 function takeServer(server) {
   store.server = server;
   if (typeof server.sent === "number") takeClock(server.sent);
@@ -59,8 +69,11 @@ function takeReady() {
   for (const name of Object.keys(store.version)) store.version[name]++;
 }
 
-// The server keeps the last 500 lines, and sends them all after each connection. Lines that it dropped before this page
-// was sent them, as in a burst, leave a gap in the numbers: a line says how many are missing.
+/**
+ * The server keeps the last 500 lines, and sends them all after each connection. Lines that it dropped before this page
+ * was sent them, as in a burst, leave a gap in the numbers: a line says how many are missing.
+ * @param {LogLine[]} lines
+ */
 function takeLog(lines) {
   const last = store.log.at(-1)?.number ?? 0;
   for (const line of lines.filter(({ number }) => number > last)) {

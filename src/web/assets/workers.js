@@ -1,6 +1,8 @@
 // The pages #/workers and #/workers/NAMESPACE/NAME: the pods of all ScaledObjects and ScaledJobs, or of one, where the
 // server lists them (--workers).
 
+/** @import { Column, PodRow } from "./types.js" */
+
 import { objectPath, objectQuery, parameters, setParameters } from "./address.js";
 import { serverNow } from "./clock.js";
 import { el, setChildren, setText } from "./dom.js";
@@ -33,6 +35,7 @@ function drawState(cell, row) {
 
 const ageOf = ({ created }) => (created == null ? null : Math.max(0, serverNow() - created));
 
+/** @returns {Column<PodRow>[]} */
 const columnsWith = (open) => [
   { key: "pod", label: "Worker", value: (row) => `${row.object} ${row.pod}`,
     draw: (cell, row) =>
