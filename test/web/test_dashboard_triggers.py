@@ -238,6 +238,21 @@ def test_a_value_between_two_gaps_of_a_curve_is_a_dot(browser, stub):
     is_clean(browser)
 
 
+def test_a_curve_without_two_points_has_no_times(browser, stub):
+    """It had "now", at the end of nothing."""
+    ends = "[...document.querySelectorAll('.card .times')].map(({ textContent }) => textContent).join('')"
+    trend = """(async () => {
+        const { changed, store } = await import('/assets/store.js');
+        const now = Date.now() / 1000;
+        store.trend = [now - 10, now].slice(0, %d).map((time) => ({ time, cpu: 0.1 }));
+        changed();
+    })()"""
+    browser.evaluate(trend % 2)
+    browser.wait(f"{ends}.includes('now')")
+    browser.evaluate(trend % 1)
+    browser.wait(f"{ends} === ''")
+
+
 def card_paths(label):
     return (f"[...[...document.querySelectorAll('.card')].find((card) => card.querySelector('dt').textContent === '{label}')"
             ".querySelectorAll('path')].map((path) => path.getAttribute('d'))")

@@ -112,13 +112,13 @@ export function makeCards() {
     const value = el("dd", { class: "value" }, UNKNOWN);
     const note = el("dd", { class: "note" });
     const [line, dots] = [svg("path", { class: "curve" }), svg("path", { class: "curve dots" })];
-    const [peak, from] = [el("span", {}), el("span", {})];
+    const [peak, from, now] = [el("span", {}), el("span", {}), el("span", {})];
     const box = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
     const trend = el("dd", { class: "trend", "aria-hidden": "true" },
       el("span", { class: "peak" }, peak), svg("svg", box, line, dots),
-      el("span", { class: "times" }, from, el("span", {}, "now")));
+      el("span", { class: "times" }, from, now));
     const element = el("div", { class: "card" }, el("dt", {}, card.label), value, note, trend);
-    return { card, value, note, line, dots, peak, from, element };
+    return { card, value, note, line, dots, peak, from, now, element };
   });
   const element = el("dl", { class: `cards of-${made.length}`, "aria-label": "Figures of the server" },
     made.map(({ element: one }) => one));
@@ -127,7 +127,7 @@ export function makeCards() {
     draw() {
       const { trend, server } = store;
       const isDrawn = trend.length > 1;
-      for (const { card, value, note, line, dots, peak, from } of made) {
+      for (const { card, value, note, line, dots, peak, from, now } of made) {
         setText(value, card.text(card.figure(server), server));
         setText(note, card.note(server));
         const drawn = isDrawn
@@ -137,6 +137,7 @@ export function makeCards() {
         setPath(dots, drawn.dots);
         setText(peak, drawn.peak == null ? "" : `max ${card.text(drawn.peak, {})}`);
         setText(from, isDrawn ? `${clock(trend[0].time).slice(0, 5)} ${zone()}` : "");
+        setText(now, isDrawn ? "now" : "");
       }
     },
   };
