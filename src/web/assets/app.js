@@ -118,8 +118,8 @@ function showNext() {
   window.scrollTo(0, 0);
 }
 
-// The server is another one: the page is made again while somebody reads it. Whoever types in its search box goes on
-// there: the address keeps the words.
+// The server is another one: the page is made again while somebody reads it. A focus in its search box stays there,
+// with the words, which the address keeps.
 function showAgain() {
   const { activeElement } = document;
   const hadFocus = main.contains(activeElement);

@@ -16,7 +16,7 @@ let count = 0;
 // How often the process has changed. app.js makes a page again that is of an earlier epoch.
 export const epoch = () => count;
 
-// The stream is of this process. True: the page has shown another one until now.
+// instance: the process that the stream comes from. True: the page has shown another process until now.
 export function takeInstance(instance = "") {
   const isOther = shown !== null && shown !== instance;
   shown = instance;

@@ -12,7 +12,8 @@ const CHANGE_MS = 2000; // triggers whose rows change are explained again so oft
 const IDLE_MS = 10000; // ... and without a change, as ages grow
 const HISTORY_EVERY_MS = 5000;
 
-// samples, onChoose: as of makeTriggerPanel(). onExplained(): connections() may return others now.
+// samples, onChoose: as of makeTriggerPanel(). onExplained(): called after each response; connections() may have
+// changed.
 export function makeObjectPanels({ namespace, name, samples, onChoose, onExplained }) {
   const object = `${namespace}/${name}`;
   const path = objectPath(namespace, name); // in addresses of the server

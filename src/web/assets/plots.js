@@ -72,8 +72,8 @@ function shade(self, outages) {
  * series: [{label, colour (of the style sheet), isStep, isFilled, isDashed}]. unit: of all values. summary: what a
  * screen reader calls the first series. onChoose(from, to): the reader has drawn a span with the pointer.
  *
- * draw(): columns has the values of each series. title, unit and labels replace those from above; labels may have only
- * those of the first series.
+ * draw(): columns has the values of each series. title, unit and labels replace what makePlot() was given; labels may
+ * have only that of the first series.
  */
 export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
   const holder = el("div", { class: "plot-area", role: "img" });

@@ -1,5 +1,5 @@
 // The server's figures in the last hour, store.trend, for the curves of the cards. updates.js adds a point with each
-// update; the server has those from before the page was opened, and from gaps between two connections.
+// update. The server has the points from before the page was opened, and from gaps between two connections.
 
 /** @import { Figures } from "./types.js" */
 
@@ -37,7 +37,7 @@ function addMissing({ columns, rows }, last) {
   store.trend = [...trend, ...missing].sort((one, other) => one.time - other.time);
 }
 
-// After each hello. A busy server refuses: the points are asked for again, and those that the page has are shown.
+// After each hello. A busy server refuses: the points are requested again, and the page shows its own until they come.
 export function beginTrend(hasBefore) {
   asking?.close();
   if (!hasBefore) return;

@@ -17,14 +17,14 @@ function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), ...children);
 }
 
-// Ages are others each time: so the elements stay, and only texts change.
+// Ages change each time: so the elements stay, and only texts are replaced.
 function drawFigures(list, entries) {
   const figure = (key) => el("div", {}, el("dt", {}, key), el("dd", {}));
   setChildren(list, entries.map(([key]) => key), (keys) => keys.map(figure));
   entries.forEach(([, text], index) => setText(list.children[index].lastChild, text));
 }
 
-// All figures are of one response: those of two moments would contradict each other.
+// All figures are of one response: figures of two moments would contradict each other.
 function figuresOf(trigger, samples) {
   const { now, rates } = trigger;
   const reading = trigger.reading ?? {};

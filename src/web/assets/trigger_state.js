@@ -10,7 +10,7 @@ export const REFUSED = "refused";
 export const HELD = "held";
 const WAITING = "waiting";
 export const ANSWERED = "answered";
-const order = [REFUSED, HELD, WAITING, ANSWERED]; // those that need somebody first
+const order = [REFUSED, HELD, WAITING, ANSWERED]; // of the table: what needs somebody comes first
 
 const chips = {
   [REFUSED]: () => ["error", "refused"],

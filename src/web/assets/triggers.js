@@ -1,4 +1,4 @@
-// The page #/: cards, and the table of all triggers, those that fail first, then by namespace. The address has its
+// The page #/: cards, and the table of all triggers, failing ones first, then by namespace. The address has its
 // filters, its sort, and which groups are folded.
 
 /** @import { Column, TriggerRow } from "./types.js" */
