@@ -1,5 +1,5 @@
 # Writes files down in C: cmake -DFILES=path;path -DOUT=assets.c -P assets.cmake gives `const struct asset assets[]`
-# (src/web/pages/assets.h), each by the last part of its path. NAME=path gives a file another name.
+# (src/web/pages/assets.h), each by the last part of its path. NAME=path gives a file another name, as "parts/table.js".
 #
 # `assets_version` is a digest of all of them. Pages name the others by it: /assets/ becomes /assets/VERSION/ in them.
 set(names "")

@@ -8,6 +8,7 @@ be of last year. The dashboard's scripts have such a list in app.js. And which f
 query, is said in a comment at that.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -258,20 +259,20 @@ def wrong_lists():
 
 
 SCRIPTS = pathlib.Path("src/web/assets")
-IMPORT = re.compile(r'from "\./(\w+)\.js"')
+IMPORT = re.compile(r'from "([./\w]+)\.js"')
 
 
 def wrong_scripts():
     """As wrong_lists(), of what runs in the browser; and no page imports another one."""
     head = (SCRIPTS / "app.js").read_text().partition("\nimport")[0]
-    texts = dict(re.findall(r"^//   (\w+) +(.+)$", head, re.MULTILINE))
-    names = list(texts)
-    pages = {name for name in names if "#/" in texts[name]}
-    paths = {path.stem: path for path in sorted(SCRIPTS.glob("*.js"))}
+    names = re.findall(r"^//   ([\w/]+) {2,}\S", head, re.MULTILINE)
+    pages = {name for name in names if name.startswith("pages/")}
+    paths = {str(path.relative_to(SCRIPTS).with_suffix("")): path for path in sorted(SCRIPTS.rglob("*.js"))}
     yield from (f"{SCRIPTS}/app.js: there is no module {name}" for name in names if name not in paths)
     yield from (f"{SCRIPTS}/app.js: {name} is not in the list of modules" for name in paths if name not in names)
     for name in filter(paths.get, names):
-        for used in IMPORT.findall(paths[name].read_text()):
+        for imported in IMPORT.findall(paths[name].read_text()):
+            used = os.path.normpath(os.path.join(os.path.dirname(name), imported))
             if used not in names or names.index(used) >= names.index(name):
                 yield f"{paths[name]}: {SCRIPTS}/app.js does not list {used} above {name}"
             elif name in pages and used in pages:

@@ -116,13 +116,13 @@ def test_pages_have_one_interface(browser, server):
     browser.wait_for_text("No triggers yet")
     pages = browser.evaluate("""(async () => {
         const made = [
-            (await import('/assets/triggers.js')).triggersPage(),
-            (await import('/assets/object.js')).objectPage('shop', 'orders'),
-            (await import('/assets/workers.js')).workersPage(),
-            (await import('/assets/workers.js')).workersPage('shop', 'orders'),
-            (await import('/assets/connections.js')).connectionsPage(),
-            (await import('/assets/log.js')).logPage(),
-            (await import('/assets/rehearsal_workers.js')).rehearsalWorkersPage(),
+            (await import('/assets/pages/triggers.js')).triggersPage(),
+            (await import('/assets/pages/object.js')).objectPage('shop', 'orders'),
+            (await import('/assets/pages/workers.js')).workersPage(),
+            (await import('/assets/pages/workers.js')).workersPage('shop', 'orders'),
+            (await import('/assets/pages/connections.js')).connectionsPage(),
+            (await import('/assets/pages/log.js')).logPage(),
+            (await import('/assets/pages/rehearsal_workers.js')).rehearsalWorkersPage(),
         ];
         return made.map((page) => {
             page.draw();
@@ -161,7 +161,7 @@ def test_each_key_that_the_server_sends_is_shown_or_left_out_on_purpose(browser,
         client.metrics(options, metric_name="", name="jobs")
         browser.open(server)
         browser.evaluate("""(async () => {
-            ({ store: window.store } = await import('/assets/store.js'));
+            ({ store: window.store } = await import('/assets/state/store.js'));
             window.sent = new Set();
             window.read = new Set();
             const { set } = Map.prototype;
@@ -180,8 +180,8 @@ def test_each_key_that_the_server_sends_is_shown_or_left_out_on_purpose(browser,
                 time.sleep(2)
         history = get(server, "/api/history/shop/jobs").json()["triggers"][0]["columns"]
     unshown, unshown_of_history, unread_of_history = browser.evaluate(f"""(async () => {{
-        const {{ UNSHOWN_KEYS }} = await import('/assets/triggers.js');
-        const {{ columnsOf, UNSHOWN_COLUMNS }} = await import('/assets/trigger_history.js');
+        const {{ UNSHOWN_KEYS }} = await import('/assets/pages/triggers.js');
+        const {{ columnsOf, UNSHOWN_COLUMNS }} = await import('/assets/trigger/trigger_history.js');
         const columns = {json.dumps(history)};
         const read = new Set();
         columnsOf({{ columns, rows: [new Proxy([], {{ get: (_, index) => (read.add(columns[index]), null) }})] }});
@@ -270,7 +270,8 @@ def test_a_page_is_of_one_build_and_browsers_keep_its_files(server):
         assert len(named) >= 4 and all(name.startswith(path) for name in named)
         for name in named:
             assert get(server, name).headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    for other in ("/assets/app.js", "/assets/0123456789abcdef/app.js", f"{path}nothing.js"):
+    assert get(server, f"{path}parts/table.js").headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    for other in ("/assets/app.js", "/assets/0123456789abcdef/app.js", f"{path}nothing.js", f"{path}table.js", f"{path}parts", path):
         assert get(server, other, 404).headers["Cache-Control"] == "no-store"
 
 

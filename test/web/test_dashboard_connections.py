@@ -19,7 +19,7 @@ def test_a_connection_that_is_little_used_is_not_at_0_percent(browser, server, c
     wait_until(lambda: utilization() > 0, WAIT_SECONDS, "it is more than 0")
     browser.open(server)
     browser.wait_for_text("20 triggers")
-    texts = browser.evaluate("import('/assets/format.js').then(({ percent }) => [0, 0.0001, 0.001].map(percent))")
+    texts = browser.evaluate("import('/assets/base/format.js').then(({ percent }) => [0, 0.0001, 0.001].map(percent))")
     assert texts == ["0 %", "< 0.1 %", "0.1 %"]
 
 

@@ -63,7 +63,7 @@ def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others
     browser.open(server, "/#/log")
     browser.wait_for_text("listening on")
     browser.evaluate("""(async () => {
-        ({ store: window.store } = await import('/assets/store.js'));
+        ({ store: window.store } = await import('/assets/state/store.js'));
         const { log } = store;
         window.filtered = 0;
         window.version = store.version.log;

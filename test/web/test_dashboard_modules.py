@@ -8,7 +8,7 @@ from support.pages.modules import run_in_node
 def test_actual_replicas_are_unknown_where_nobody_looked():
     """While the page was in the background, or the computer asleep, no sample was taken."""
     seen = run_in_node("""
-        const { stepsAt } = await import('./trigger_history.js');
+        const { stepsAt } = await import('./trigger/trigger_history.js');
         const samples = [[100, 3], [103, 3], [1303, 40], [1306, null], [1309, 38]];
         return stepsAt([90, 100, 110, 133, 134, 1300, 1303, 1307, 1310, 1340], samples, 30);
     """)
@@ -19,7 +19,7 @@ def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, ser
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
-        const { poll } = await import('/assets/poll.js');
+        const { poll } = await import('/assets/state/poll.js');
         window.asked = [];  // how each ends
         const load = (signal) => new Promise((end, fail) => asked.push({ end, fail, signal }));
         window.made = poll({ what: 'Orders', load, everyMs: 100, failed: () => (window.failures = (window.failures ?? 0) + 1) });
@@ -46,7 +46,7 @@ def test_a_poll_is_sooner_where_something_has_changed(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     counts = browser.evaluate("""(async () => {
-        const { poll } = await import('/assets/poll.js');
+        const { poll } = await import('/assets/state/poll.js');
         const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
         let count = 0;
         const made = poll({ what: 'Orders', load: async () => { count++; }, everyMs: 60000, soonMs: 500 });
@@ -70,7 +70,7 @@ def test_a_poll_is_sooner_where_something_has_changed(browser, server):
 def test_an_outage_goes_on_after_its_hold():
     """No sample says when the hold ends: a connection that failed is not measured."""
     outages = run_in_node("""
-        const { outagesOf } = await import('./trigger_history.js');
+        const { outagesOf } = await import('./trigger/trigger_history.js');
         const now = Date.now() / 1000;
         const data = { times: [now - 200, now - 100], state: ['answered', 'held'] };
         const over = { times: [now - 200, now - 190, now - 100, now - 50], state: ['answered', 'held', 'answered', 'answered'] };
@@ -84,7 +84,7 @@ def test_an_outage_goes_on_after_its_hold():
 def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
     """It is not the beginning of the outage."""
     changes = run_in_node("""
-        const { changesOf } = await import('./trigger_history.js');
+        const { changesOf } = await import('./trigger/trigger_history.js');
         const state = ['answered', 'held', 'refused', 'held', 'answered', 'refused', 'answered'];
         const none = state.map(() => null);
         const times = state.map((_, index) => index);
@@ -104,7 +104,7 @@ def test_a_group_is_folded_alone_whatever_its_namespace_is_called():
     """Names come with calls. One that was called "*" folded every group, and "!" those that fail."""
     namespaces = ["shop", "team-a", "*", "!", "-", "-shop", "-*", "a,b", "", "%", "%2C", "%-shop", "Größe"]
     seen = run_in_node(f"""
-        const {{ groupsOf, makeFolds }} = await import('./trigger_groups.js');
+        const {{ groupsOf, makeFolds }} = await import('./trigger/trigger_groups.js');
         const namespaces = {json.dumps(namespaces)};
         const rows = [...namespaces, 'failing'].map((namespace, id) =>
           ({{ id, namespace, state: namespace === 'failing' ? 'refused' : 'answered' }}));
@@ -131,7 +131,7 @@ def test_a_group_is_folded_alone_whatever_its_namespace_is_called():
 
 
 CLOCKS = """
-    const { clockOffset, forgetClock, takeClock } = await import('./clock.js');
+    const { clockOffset, forgetClock, takeClock } = await import('./state/clock.js');
     let now = 1790000000;
     let passed = 0;
     Date.now = () => now * 1000;
@@ -173,7 +173,7 @@ def test_the_clock_counts_anew_where_one_was_set_or_the_server_is_another():
 
 def test_a_response_of_another_pod_is_refused():
     words = run_in_node("""
-        const { checkInstance, takeInstance } = await import('./instance.js');
+        const { checkInstance, takeInstance } = await import('./state/instance.js');
         const tried = [];
         const check = (instance, status = 200) => {
             const headers = instance === null ? {} : { 'Backlog-Instance': instance };
@@ -213,7 +213,7 @@ def test_a_response_of_another_pod_is_refused():
 def test_a_time_of_another_day_has_its_day():
     assert run_in_node("""
         process.env.TZ = 'UTC';
-        const { moment } = await import('./format.js');
+        const { moment } = await import('./base/format.js');
         const now = Date.UTC(2026, 10, 27, 0, 0, 30) / 1000;
         return [now - 10, now - 40, now - 3 * 86400].map((time) => moment(time, now));
     """) == ["00:00:20", "26 Nov, 23:59:50", "24 Nov, 00:00:30"]
@@ -221,6 +221,6 @@ def test_a_time_of_another_day_has_its_day():
 
 def test_no_bytes_have_no_decimals_and_few_are_not_0():
     assert run_in_node("""
-        const { bytes } = await import('./format.js');
+        const { bytes } = await import('./base/format.js');
         return [0, 1, 104858, 1048576, 52428800, 1610612736].map(bytes);
     """) == ["0 MiB", "< 0.1 MiB", "0.1 MiB", "1.0 MiB", "50 MiB", "1.50 GiB"]

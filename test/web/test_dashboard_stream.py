@@ -19,10 +19,10 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
         server.http_port = server.server_port
         browser.open(server)
         browser.wait_for_text("No triggers yet")
-        ahead = browser.evaluate("import('/assets/clock.js').then(({ serverNow }) => serverNow() - Date.now() / 1000)")
+        ahead = browser.evaluate("import('/assets/state/clock.js').then(({ serverNow }) => serverNow() - Date.now() / 1000)")
         assert 990 < ahead < 1010
         browser.wait_for_text("Not live since ", "#status")  # of the figures, though they have just come
-        age = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+        age = browser.evaluate("import('/assets/state/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
         assert 590 < age < 660
         browser.evaluate("location.assign('about:blank')")
         server.has_ended.set()
@@ -59,7 +59,7 @@ def test_values_that_come_late_are_not_live(browser, stub):
     stub.readers[0].put("event: alive\ndata: {}\n\n")
     time.sleep(2)
     assert browser.text("#status").startswith("Not live since ")
-    renewed = browser.evaluate("import('/assets/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
+    renewed = browser.evaluate("import('/assets/state/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
     assert 60 <= renewed < 90
     is_clean(browser)
 

@@ -5,7 +5,7 @@ def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
-        const { Table } = await import('/assets/table.js');
+        const { Table } = await import('/assets/parts/table.js');
         const rows = new Map([[1, { id: 1 }]]);
         const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `piece ${id}` };
         const sort = { key: 'name', isDown: false };
@@ -23,7 +23,7 @@ def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser,
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     heights, total = browser.evaluate("""(async () => {
-        const { Table } = await import('/assets/table.js');
+        const { Table } = await import('/assets/parts/table.js');
         const rows = new Map(Array.from({ length: 500 }, (_, id) => [id, { id }]));
         const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
         const sort = { key: 'name', isDown: false };
@@ -42,7 +42,7 @@ def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolle
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     shown = browser.evaluate("""(async () => {
-        const { Table } = await import('/assets/table.js');
+        const { Table } = await import('/assets/parts/table.js');
         const all = new Map(Array.from({ length: 1000 }, (_, id) => [id, { id }]));
         let count = 1000;
         const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
@@ -75,7 +75,7 @@ def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(brow
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     shown = browser.evaluate("""(async () => {
-        const { Table } = await import('/assets/table.js');
+        const { Table } = await import('/assets/parts/table.js');
         const rows = new Map([1, 2, 3].map((id) => [id, { id }]));
         const column = { key: 'name', label: 'Name', value: ({ id }) => id, text: ({ id }) => `row ${id}` };
         const sort = { key: 'name', isDown: false };
@@ -98,7 +98,7 @@ def test_the_focus_stays_on_its_row(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     seen = browser.evaluate("""(async () => {
-        const { drawLink, Table } = await import('/assets/table.js');
+        const { drawLink, Table } = await import('/assets/parts/table.js');
         const all = new Map(Array.from({ length: 300 }, (_, id) => [id, { id, place: id }]));
         const columns = [{ key: 'name', label: 'Name', value: ({ place }) => place,
           draw: (cell, { id }) => drawLink(cell, `#row-${id}`, `row ${id}`) }];

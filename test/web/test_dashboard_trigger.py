@@ -250,7 +250,7 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
-        const { makePlot } = await import('/assets/plots.js');
+        const { makePlot } = await import('/assets/trigger/plots.js');
         window.uPlot = undefined;
         const series = [{ label: 'wanted', colour: 'replicas', isStep: true }];
         const plot = makePlot({ title: 'Replicas', unit: 'replicas', summary: 'wanted', series, isWhole: true });
@@ -265,7 +265,7 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     seen = browser.evaluate("""(async () => {
-        const { makeTriggerPanel } = await import('/assets/trigger_panel.js');
+        const { makeTriggerPanel } = await import('/assets/trigger/trigger_panel.js');
         const now = Date.now() / 1000;
         const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: true, state: 'held',
             replicas: 2, consumptionRate: null, status: null, boundBy: null };
@@ -287,7 +287,7 @@ def test_a_plot_says_the_peak_of_its_range(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     labels = browser.evaluate("""(async () => {
-        const { makePlot } = await import('/assets/plots.js');
+        const { makePlot } = await import('/assets/trigger/plots.js');
         const series = [{ label: 'waiting', colour: 'plot-1' }];
         const plot = makePlot({ title: 'Work', unit: 'messages', summary: 'waiting', series });
         document.querySelector('main').replaceChildren(plot.element);
@@ -308,8 +308,8 @@ def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     samples = browser.evaluate("""(async () => {
-        const { store } = await import('/assets/store.js');
-        const { makeReplicaSamples } = await import('/assets/object_replicas.js');
+        const { store } = await import('/assets/state/store.js');
+        const { makeReplicaSamples } = await import('/assets/trigger/object_replicas.js');
         const { fetch } = window;
         const sampled = async (hello, answers) => {
             const replicas = makeReplicaSamples('shop', 'orders');
@@ -336,7 +336,7 @@ def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
 def actual_replicas_of(browser, *samples):
     """What the plot of a trigger has that was measured each 10 s in the last 10 minutes, for samples (age, replicas)."""
     return browser.evaluate(f"""(async () => {{
-        const {{ makeTriggerPlots }} = await import('/assets/trigger_plots.js');
+        const {{ makeTriggerPlots }} = await import('/assets/trigger/trigger_plots.js');
         const now = Date.now() / 1000;
         const samples = {json.dumps(samples)}.map(([age, count]) => [now - age, count]);
         const {{ uPlot }} = window;

@@ -104,7 +104,7 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
 def test_each_status_of_consumers_has_its_chip(browser, server):
     statuses = re.findall(r'^backlog_trigger_consumers\{status="(\w+)"\}', get(server, "/metrics").text, re.MULTILINE)
     browser.open(server)
-    assert sorted(statuses) == sorted(browser.evaluate("import('/assets/triggers.js').then(({ CHIPS }) => Object.keys(CHIPS))"))
+    assert sorted(statuses) == sorted(browser.evaluate("import('/assets/pages/triggers.js').then(({ CHIPS }) => Object.keys(CHIPS))"))
 
 
 def test_the_table_shows_what_a_policy_chose_in_an_outage_too(browser, server, client, redis, broker):
@@ -196,7 +196,7 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
     browser.hide()
     time.sleep(6)
     browser.evaluate("""(async () => {
-        ({ store: window.store } = await import('/assets/store.js'));
+        ({ store: window.store } = await import('/assets/state/store.js'));
         const { fetch } = window;
         window.refused = 0;
         window.fetch = async (path, options) => {
@@ -218,7 +218,7 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
 def test_a_value_between_two_gaps_of_a_curve_is_a_dot(browser, stub):
     """A line needs two values: the curve of a figure that was known once was empty, below its maximum."""
     browser.evaluate("""(async () => {
-        const { changed, store } = await import('/assets/store.js');
+        const { changed, store } = await import('/assets/state/store.js');
         const now = Date.now() / 1000;
         const waiting = [null, 5, null, 3, 4, null, 2];
         store.trend = waiting.map((value, index) => ({ time: now - 60 + index * 10, waiting: value, cpu: 0.1 }));
@@ -242,7 +242,7 @@ def test_a_curve_without_two_points_has_no_times(browser, stub):
     """It had "now", at the end of nothing."""
     ends = "[...document.querySelectorAll('.card .times')].map(({ textContent }) => textContent).join('')"
     trend = """(async () => {
-        const { changed, store } = await import('/assets/store.js');
+        const { changed, store } = await import('/assets/state/store.js');
         const now = Date.now() / 1000;
         store.trend = [now - 10, now].slice(0, %d).map((time) => ({ time, cpu: 0.1 }));
         changed();

@@ -11,7 +11,7 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
     browser.open(server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
-        const { store } = await import('/assets/store.js');
+        const { store } = await import('/assets/state/store.js');
         const { fetch } = window;
         const pod = { id: 'x', pod: 'orders-1', state: 'Running', ready: true, restarts: 0, created: Date.now() / 1000 - 20 };
         const page = { objects: [{ namespace: 'shop', name: 'orders', secondsAgo: 1, error: null, hasMore: false, workers: [pod] }], hasMore: false };
@@ -120,7 +120,7 @@ def test_what_a_log_has_after_what_is_shown():
              ("t\nt\nt\n", "\nt\nt\n", ""),  # nothing, or as many as are lost
              ("a\nb\n", "x\ny\n", None), ("a\nb\n", "other", None)]
     assert run_in_node(f"""
-        const {{ partAfter }} = await import('./log_dialog.js');
+        const {{ partAfter }} = await import('./parts/log_dialog.js');
         return {json.dumps([case[:2] for case in cases])}.map(([last, body]) => partAfter(last, body));
     """) == [case[2] for case in cases]
 
@@ -131,7 +131,7 @@ def test_a_log_that_begins_anew_has_one_gap():
     polls = [("a\nb\n", "a\nb\n"), ("", None), ("", ""), ("x", "x"), ("x", ""), ("xy\n", "y\n"), ("xy\n", ""), ("other", None), ("other\n", "\n"),
              (long[:3000], None), (long[100:3100], long[3000:3100]), (long[100:3100], "")]  # a line that is longer than what is kept
     assert run_in_node(f"""
-        const {{ partAfter }} = await import('./log_dialog.js');
+        const {{ partAfter }} = await import('./parts/log_dialog.js');
         let last = "";
         return {json.dumps([body for body, _ in polls])}.map((body) => {{
             const added = partAfter(last, body);

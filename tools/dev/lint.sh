@@ -11,7 +11,7 @@ lint_format() { c_files | xargs "clang-format-$LLVM" --dry-run -Werror; }
 lint_width() {
     local status=0
     if c_files | LC_ALL=C.UTF-8 xargs grep -nE '^.{101,}'; then status=1; fi
-    if LC_ALL=C.UTF-8 grep -nE '^.{121,}' src/web/assets/*.js; then status=1; fi
+    if LC_ALL=C.UTF-8 grep -rnE --include='*.js' '^.{121,}' src/web/assets; then status=1; fi
     return $status
 }
 

@@ -1,45 +1,51 @@
 // Shows the page of the address. The modules of this folder follow: each imports only modules above it. A page imports
-// no other page: what two pages need is a module of its own.
+// no other page: what two pages need is a part. What the pages of triggers share is in trigger/.
 //
-//   types             the shapes that modules hand to each other: comments alone
-//   address           the address of what is shown
-//   dom               makes elements, without markup
-//   format            numbers and times as text
-//   clock             the server's time
-//   instance          which process of the server the page shows
-//   store             what is known of the server, and who is called when that changes
-//   requests          a request to the server
-//   poll              a request that is repeated
-//   trend             the server's figures in the last hour
-//   updates           what each event of the server changes in the store
-//   stream            the connection that brings the events, and whether what is shown is live
-//   top               what is above every page: links, status, version
-//   theme             light or dark; a script of its own, before the page is painted
-//   login             the only script of the login's page
-//   table             a table of thousands of rows
-//   range             the range of time that plots show
-//   search_box        the words that rows or lines must have
-//   filter_buttons    buttons that choose rows, lines or a range
-//   cards             the server's figures, with curves
-//   log_lines         lines of the server's log
-//   log_dialog        the log of one worker
-//   trigger_state     the state of a trigger, and its connection, as text
-//   plots             a plot, by uPlot
-//   connection_filter the triggers of one connection
-//   trigger_groups    the triggers by namespace
-//   trigger_history   outages and changes, from a trigger's history
-//   download_link     a link that saves a file of the server
-//   object_replicas   how many replicas an object had
-//   trigger_plots     the plots of one trigger: work, replicas, rates
-//   trigger_panel     one trigger on the page of its object
-//   object_panels     all triggers on the page of their object
-//   triggers          the page #/
-//   object            the page #/trigger/NAMESPACE/NAME
-//   workers           the pages #/workers and #/workers/NAMESPACE/NAME
-//   connections       the page #/connections
-//   log               the page #/log
-//   rehearsal_workers the page #/jobs: the workers of a rehearsal
-//   app               this file
+//   types                      the shapes that modules hand to each other: comments alone
+//   theme                      light or dark; a script of its own, before the page is painted
+//   login                      the only script of the login's page
+//
+//   base/address               the address of what is shown
+//   base/dom                   makes elements, without markup
+//   base/format                numbers and times as text
+//
+//   state/clock                the server's time
+//   state/instance             which process of the server the page shows
+//   state/store                what is known of the server, and who is called when that changes
+//   state/requests             a request to the server
+//   state/poll                 a request that is repeated
+//   state/trend                the server's figures in the last hour
+//   state/updates              what each event of the server changes in the store
+//   state/stream               the connection that brings the events, and whether what is shown is live
+//
+//   parts/top                  what is above every page: links, status, version
+//   parts/table                a table of thousands of rows
+//   parts/range                the range of time that plots show
+//   parts/search_box           the words that rows or lines must have
+//   parts/filter_buttons       buttons that choose rows, lines or a range
+//   parts/cards                the server's figures, with curves
+//   parts/log_lines            lines of the server's log
+//   parts/log_dialog           the log of one worker
+//   parts/download_link        a link that saves a file of the server
+//
+//   trigger/trigger_state      the state of a trigger, and its connection, as text
+//   trigger/plots              a plot, by uPlot
+//   trigger/connection_filter  the triggers of one connection
+//   trigger/trigger_groups     the triggers by namespace
+//   trigger/trigger_history    outages and changes, from a trigger's history
+//   trigger/object_replicas    how many replicas an object had
+//   trigger/trigger_plots      the plots of one trigger: work, replicas, rates
+//   trigger/trigger_panel      one trigger on the page of its object
+//   trigger/object_panels      all triggers on the page of their object
+//
+//   pages/triggers             the page #/
+//   pages/object               the page #/trigger/NAMESPACE/NAME
+//   pages/workers              the pages #/workers and #/workers/NAMESPACE/NAME
+//   pages/connections          the page #/connections
+//   pages/log                  the page #/log
+//   pages/rehearsal_workers    the page #/jobs: the workers of a rehearsal
+//
+//   app                        this file
 //
 // An object is a ScaledObject or a ScaledJob. A worker is a process of a rehearsal, or a pod of a cluster. A job is
 // what a worker does.
@@ -57,17 +63,17 @@
 //     per second, as ages grow; not while the tab is in the background. So a page needs no listener and no timer.
 // - close(): ends what the page began: requests, dialogs, observers. The page is not shown again.
 
-import { path, remember } from "./address.js";
-import { connectionsPage } from "./connections.js";
-import { epoch } from "./instance.js";
-import { logPage } from "./log.js";
-import { objectPage } from "./object.js";
-import { rehearsalWorkersPage } from "./rehearsal_workers.js";
-import { changed, hasServer, isRehearsal, listen, store } from "./store.js";
-import { connectWhenShown } from "./stream.js";
-import { drawLinks, drawTop } from "./top.js";
-import { triggersPage } from "./triggers.js";
-import { workersPage } from "./workers.js";
+import { path, remember } from "./base/address.js";
+import { connectionsPage } from "./pages/connections.js";
+import { logPage } from "./pages/log.js";
+import { objectPage } from "./pages/object.js";
+import { rehearsalWorkersPage } from "./pages/rehearsal_workers.js";
+import { triggersPage } from "./pages/triggers.js";
+import { workersPage } from "./pages/workers.js";
+import { drawLinks, drawTop } from "./parts/top.js";
+import { epoch } from "./state/instance.js";
+import { changed, hasServer, isRehearsal, listen, store } from "./state/store.js";
+import { connectWhenShown } from "./state/stream.js";
 
 const main = document.getElementById("main");
 let page = null;

@@ -49,8 +49,11 @@ void assets_login(void *context, const struct page_request *request, struct page
 void assets_file(void *context, const struct page_request *request, struct page_response *response)
 {
     (void)context;
-    if (request->below_count != 2 || !text_equal(request->below[0], assets_version) ||
-        !write_asset(request->below[1], response))
+    _cleanup_(text_done) struct text name = {0};
+    for (size_t i = 1; i < request->below_count; i++)
+        text_addf(&name, "%s%s", i > 1 ? "/" : "", request->below[i]);
+    if (name.length == 0 || !text_equal(request->below[0], assets_version) ||
+        !write_asset(name.bytes, response))
         page_response_refuse_path(response);
     else
         response->is_immutable = true;

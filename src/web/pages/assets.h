@@ -8,7 +8,7 @@
  *
  * index.html names all others by the version, and browsers keep them for as long as they like: a
  * page is never made of scripts of two builds. The hello of the stream has the version, too, by
- * which an open page knows that the server has another one (assets/top.js).
+ * which an open page knows that the server has another one (assets/parts/top.js).
  *
  * Threads: any; nothing changes.
  */
@@ -18,7 +18,7 @@
 #include "web/http/page.h"
 
 struct asset {
-    const char *name; /* "app.js" */
+    const char *name; /* "app.js", "parts/table.js" */
     const unsigned char *bytes;
     size_t length;
 };

@@ -13,7 +13,7 @@ SCREENSHOTS = os.path.join(REPOSITORY, "build", "screenshots")
 
 
 def of_page(script):
-    """A script that imports '/assets/store.js' gets the module that the page has, whose address has its version."""
+    """A script that imports '/assets/state/store.js' gets the module that the page has, whose address has its version."""
     return script.replace("import('/assets/", "import(document.querySelector('script[type=module]').src.replace(/[^/]*$/, '') + '")
 
 

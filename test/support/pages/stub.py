@@ -26,7 +26,7 @@ class OfOldFigures(http.server.BaseHTTPRequestHandler):
         elif path == "/api/trend":
             self.respond("application/json", '{"columns": ["time"], "rows": []}')
         else:
-            name = "index.html" if path == "/" else os.path.basename(path)
+            name = "index.html" if path == "/" else path.removeprefix("/assets/own/")
             folder = os.path.join(REPOSITORY, "build/web/node_modules/uplot/dist" if name.startswith("uPlot") else "src/web/assets")
             with open(os.path.join(folder, name)) as file:
                 text = file.read()
@@ -88,11 +88,11 @@ def put_figures(browser, stub, *arguments):
     text = figures(*arguments)
     stub.readers[0].put(text)
     sent = json.loads(text.partition("data: ")[2])["sent"]
-    browser.wait(f"import('/assets/store.js').then(({{ store }}) => store.server.sent === {sent})")
+    browser.wait(f"import('/assets/state/store.js').then(({{ store }}) => store.server.sent === {sent})")
     time.sleep(1.5)  # it looks each second
 
 
-OFFSET = "import('/assets/clock.js').then(({ clockOffset }) => clockOffset())"
+OFFSET = "import('/assets/state/clock.js').then(({ clockOffset }) => clockOffset())"
 
 
 def put_lines(stub, *numbers):

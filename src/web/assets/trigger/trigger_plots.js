@@ -1,11 +1,11 @@
 // The three plots of one trigger: work, replicas, rates. trigger_panel.js makes them.
 
-/** @import { Columns, Sample, State } from "./types.js" */
+/** @import { Columns, Sample, State } from "../types.js" */
 
-import { el } from "./dom.js";
+import { el } from "../base/dom.js";
+import { chosenRange, limitsOf } from "../parts/range.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { makePlot } from "./plots.js";
-import { chosenRange, limitsOf } from "./range.js";
 import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
 
 /**

@@ -1,16 +1,16 @@
 // The page of one ScaledObject, #/trigger/NAMESPACE/NAME: the range of the plots, a panel for each trigger
 // (object_panels.js), and lines of the log.
 
-import { addressOf, objectPath, setParameters } from "./address.js";
-import { el } from "./dom.js";
-import { choiceButton, filterButtons } from "./filter_buttons.js";
-import { clock, zone } from "./format.js";
-import { drawLines, linesAbout } from "./log_lines.js";
-import { makeObjectPanels } from "./object_panels.js";
-import { makeReplicaSamples, SAMPLE_EVERY_MS } from "./object_replicas.js";
-import { poll } from "./poll.js";
-import { chosenRange, ranges, spanOf, USUAL_RANGE } from "./range.js";
-import { store } from "./store.js";
+import { addressOf, objectPath, setParameters } from "../base/address.js";
+import { el } from "../base/dom.js";
+import { clock, zone } from "../base/format.js";
+import { choiceButton, filterButtons } from "../parts/filter_buttons.js";
+import { drawLines, linesAbout } from "../parts/log_lines.js";
+import { chosenRange, ranges, spanOf, USUAL_RANGE } from "../parts/range.js";
+import { poll } from "../state/poll.js";
+import { store } from "../state/store.js";
+import { makeObjectPanels } from "../trigger/object_panels.js";
+import { makeReplicaSamples, SAMPLE_EVERY_MS } from "../trigger/object_replicas.js";
 
 const MAX_LINES = 100;
 

@@ -1,7 +1,7 @@
 // What is known of the server, and who is called when that changes. updates.js fills it with what the stream brings,
 // trend.js its `trend`, and stream.js its `connection`; all others read it.
 
-/** @import { ConnectionRow, Figures, Hello, LogLine, ProcessRow, TriggerRow } from "./types.js" */
+/** @import { ConnectionRow, Figures, Hello, LogLine, ProcessRow, TriggerRow } from "../types.js" */
 
 /**
  * Rows by id.

@@ -1,11 +1,11 @@
 // The filter of the page of triggers for one connection, to which the page of connections links: which triggers have
 // it, how the connection is, and the button that ends the filter.
 
-/** @import { ConnectionRow, TriggerRow } from "./types.js" */
+/** @import { ConnectionRow, TriggerRow } from "../types.js" */
 
-import { el, setText } from "./dom.js";
-import { choiceButton } from "./filter_buttons.js";
-import { store } from "./store.js";
+import { el, setText } from "../base/dom.js";
+import { choiceButton } from "../parts/filter_buttons.js";
+import { store } from "../state/store.js";
 import { connectionOf } from "./trigger_state.js";
 
 /**

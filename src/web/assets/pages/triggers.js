@@ -1,20 +1,20 @@
 // The page #/: cards, and the table of all triggers, failing ones first, then by namespace. The address has its
 // filters, its sort, and which groups are folded.
 
-/** @import { Column, TriggerRow } from "./types.js" */
+/** @import { Column, TriggerRow } from "../types.js" */
 
-import { objectPath, parameters, setParameters } from "./address.js";
-import { makeCards } from "./cards.js";
-import { serverNow } from "./clock.js";
-import { connectionFilter } from "./connection_filter.js";
-import { announceOnly, el, setClass, setText, setTitle } from "./dom.js";
-import { filterButtons } from "./filter_buttons.js";
-import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "./format.js";
-import { searchBox, wordsOf } from "./search_box.js";
-import { hasServer, isRehearsal, store } from "./store.js";
-import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "./table.js";
-import { groupsOf, makeFolds } from "./trigger_groups.js";
-import { connectionOf, HELD, rankOf, REFUSED, stateOf } from "./trigger_state.js";
+import { objectPath, parameters, setParameters } from "../base/address.js";
+import { announceOnly, el, setClass, setText, setTitle } from "../base/dom.js";
+import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "../base/format.js";
+import { makeCards } from "../parts/cards.js";
+import { filterButtons } from "../parts/filter_buttons.js";
+import { searchBox, wordsOf } from "../parts/search_box.js";
+import { drawChip, drawLink, drawText, parseSort, sortText, Table } from "../parts/table.js";
+import { serverNow } from "../state/clock.js";
+import { hasServer, isRehearsal, store } from "../state/store.js";
+import { connectionFilter } from "../trigger/connection_filter.js";
+import { groupsOf, makeFolds } from "../trigger/trigger_groups.js";
+import { connectionOf, HELD, rankOf, REFUSED, stateOf } from "../trigger/trigger_state.js";
 
 const triggerHref = ({ namespace, name }) => `#/trigger/${objectPath(namespace, name)}`;
 

@@ -1,16 +1,16 @@
 // The pages #/workers and #/workers/NAMESPACE/NAME: the pods of all ScaledObjects and ScaledJobs, or of one, where the
 // server lists them (--workers).
 
-/** @import { Column, PodRow } from "./types.js" */
+/** @import { Column, PodRow } from "../types.js" */
 
-import { objectPath, objectQuery, parameters, setParameters } from "./address.js";
-import { serverNow } from "./clock.js";
-import { el, setChildren, setText } from "./dom.js";
-import { bytes, compact, duration, number, percent, plural } from "./format.js";
-import { openLog } from "./log_dialog.js";
-import { poll } from "./poll.js";
-import { getJson } from "./requests.js";
-import { drawButton, drawChip, drawText, parseSort, sortText, Table } from "./table.js";
+import { objectPath, objectQuery, parameters, setParameters } from "../base/address.js";
+import { el, setChildren, setText } from "../base/dom.js";
+import { bytes, compact, duration, number, percent, plural } from "../base/format.js";
+import { openLog } from "../parts/log_dialog.js";
+import { drawButton, drawChip, drawText, parseSort, sortText, Table } from "../parts/table.js";
+import { serverNow } from "../state/clock.js";
+import { poll } from "../state/poll.js";
+import { getJson } from "../state/requests.js";
 
 const EVERY_MS = 2000;
 const kinds = { Running: "ok", Pending: "held", Succeeded: "none", Terminating: "idle", Failed: "error" };

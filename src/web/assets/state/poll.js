@@ -5,8 +5,8 @@
 //                     hurry():      what is left of everyMs becomes what is left of soonMs
 //   A hidden tab rests until it is shown.
 
-import { el, setText } from "./dom.js";
-import { moment } from "./format.js";
+import { el, setText } from "../base/dom.js";
+import { moment } from "../base/format.js";
 
 /*
  * load(signal): requests, and shows the response; returns false where there is nothing to show yet. Its requests take

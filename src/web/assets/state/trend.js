@@ -1,7 +1,7 @@
 // The server's figures in the last hour, store.trend, for the curves of the cards. updates.js adds a point with each
 // update. The server has the points from before the page was opened, and from gaps between two connections.
 
-/** @import { Figures } from "./types.js" */
+/** @import { Figures } from "../types.js" */
 
 import { serverNow } from "./clock.js";
 import { poll } from "./poll.js";

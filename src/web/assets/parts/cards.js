@@ -1,11 +1,11 @@
 // Cards with the figures of the server, each with a curve of the last hour. The page of triggers and that of a
 // rehearsal's workers have them. All that they show is in the store.
 
-/** @import { Figures } from "./types.js" */
+/** @import { Figures } from "../types.js" */
 
-import { el, setText, svg } from "./dom.js";
-import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "./format.js";
-import { hasServer, isRehearsal, store } from "./store.js";
+import { el, setText, svg } from "../base/dom.js";
+import { bytes, clock, compact, duration, number, percent, plural, rate, UNKNOWN, zone } from "../base/format.js";
+import { hasServer, isRehearsal, store } from "../state/store.js";
 
 const WIDTH = 120;
 const HEIGHT = 28;

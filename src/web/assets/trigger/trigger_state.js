@@ -1,9 +1,9 @@
 // The state of a trigger, as [class, text] of a chip, and its connection. The state is in its row of the table, and in
 // `now` of its explanation.
 
-/** @import { Explanation, TriggerRow } from "./types.js" */
+/** @import { Explanation, TriggerRow } from "../types.js" */
 
-import { UNKNOWN } from "./format.js";
+import { UNKNOWN } from "../base/format.js";
 
 // The server's names of states (docs/reference.md).
 export const REFUSED = "refused";

@@ -1,10 +1,10 @@
 // What is above every page: links to the pages, whether they show live values, of which server, and whether to load the
 // page again. app.js draws it.
 
-import { addressOf, path } from "./address.js";
-import { el, setChildren, setText } from "./dom.js";
-import { moment } from "./format.js";
-import { hasServer, isRehearsal, store } from "./store.js";
+import { addressOf, path } from "../base/address.js";
+import { el, setChildren, setText } from "../base/dom.js";
+import { moment } from "../base/format.js";
+import { hasServer, isRehearsal, store } from "../state/store.js";
 
 const nav = document.getElementById("nav");
 
@@ -45,8 +45,8 @@ function drawStatus() {
   document.getElementById("logout").hidden = hasSession !== true; // a proxy that sends the token would sign in again
 }
 
-// The version of these scripts, from their address: /assets/VERSION/top.js.
-const [, ownAssets] = /\/assets\/(\w+)\/\w+\.js$/.exec(new URL(import.meta.url).pathname) ?? [];
+// The version of these scripts, from their address: /assets/VERSION/parts/top.js.
+const [, ownAssets] = /\/assets\/(\w+)\//.exec(new URL(import.meta.url).pathname) ?? [];
 
 // Why the page is to be loaded again; "": it is not. After an upgrade, open pages still have the scripts from before.
 function reasonToReload() {

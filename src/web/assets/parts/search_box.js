@@ -1,6 +1,6 @@
 // The box for words that rows or lines must have, on the pages of triggers and of the log.
 
-import { el } from "./dom.js";
+import { el } from "../base/dom.js";
 
 // changed(text): called with each letter. Returns its element, and the `input` in it, which takes the focus.
 export function searchBox({ label, placeholder, value, changed }) {

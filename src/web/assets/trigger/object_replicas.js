@@ -1,11 +1,11 @@
 // How many replicas a ScaledObject had. Its page takes the samples, and its panels draw them.
 
-/** @import { Sample } from "./types.js" */
+/** @import { Sample } from "../types.js" */
 
-import { objectPath, objectQuery } from "./address.js";
-import { serverNow } from "./clock.js";
-import { getJson } from "./requests.js";
-import { store } from "./store.js";
+import { objectPath, objectQuery } from "../base/address.js";
+import { serverNow } from "../state/clock.js";
+import { getJson } from "../state/requests.js";
+import { store } from "../state/store.js";
 
 export const SAMPLE_EVERY_MS = 3000;
 

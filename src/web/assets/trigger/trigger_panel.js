@@ -1,13 +1,13 @@
 // The panel of one trigger on the page of its ScaledObject: its figures, why it has them, plots, last changes,
 // metadata. object_panels.js makes it, and hands it the two responses of the server.
 
-/** @import { Explanation, History, Sample } from "./types.js" */
+/** @import { Explanation, History, Sample } from "../types.js" */
 
-import { addressOf } from "./address.js";
-import { serverNow } from "./clock.js";
-import { el, setChildren, setText } from "./dom.js";
-import { downloadLink } from "./download_link.js";
-import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "./format.js";
+import { addressOf } from "../base/address.js";
+import { el, setChildren, setText } from "../base/dom.js";
+import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "../base/format.js";
+import { downloadLink } from "../parts/download_link.js";
+import { serverNow } from "../state/clock.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";

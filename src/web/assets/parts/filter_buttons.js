@@ -1,8 +1,8 @@
 // Buttons that choose what is shown, such as rows or a range of time. Pages make a row of buttons of which one is
 // pressed, and a button that ends another choice.
 
-import { el, setText } from "./dom.js";
-import { number } from "./format.js";
+import { el, setText } from "../base/dom.js";
+import { number } from "../base/format.js";
 
 // name: of the group, for screen readers. list: [[key, label]]. get() and set(key): the key whose button is pressed.
 // draw(counts): with a number beside each label, if there are counts.

@@ -1,8 +1,8 @@
 // A link that saves a file of the server. The script requests the file, so that requests.js refuses that of another
 // pod: the link alone would save the history of another trigger, which has the same number there.
 
-import { el, setText } from "./dom.js";
-import { getText } from "./requests.js";
+import { el, setText } from "../base/dom.js";
+import { getText } from "../state/requests.js";
 
 const KEEP_MS = 60000; // some browsers begin to read the file long after the click
 

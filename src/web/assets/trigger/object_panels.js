@@ -1,11 +1,11 @@
 // The panels of all triggers of one ScaledObject, on its page. They are asked for in two requests: explaining has what
 // KEDA gets and why, following the history for the plots.
 
-import { objectPath } from "./address.js";
-import { arrange, el } from "./dom.js";
-import { poll } from "./poll.js";
-import { getJson } from "./requests.js";
-import { store } from "./store.js";
+import { objectPath } from "../base/address.js";
+import { arrange, el } from "../base/dom.js";
+import { poll } from "../state/poll.js";
+import { getJson } from "../state/requests.js";
+import { store } from "../state/store.js";
 import { makeTriggerPanel } from "./trigger_panel.js";
 
 const CHANGE_MS = 2000; // triggers whose rows change are explained again so often at most

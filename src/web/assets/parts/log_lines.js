@@ -1,10 +1,10 @@
 // Lines of the server's log, for the page of the log and that of an object, which has only lines about the object.
 
-/** @import { LogLine } from "./types.js" */
+/** @import { LogLine } from "../types.js" */
 
-import { arrange, el } from "./dom.js";
-import { moment } from "./format.js";
-import { store } from "./store.js";
+import { arrange, el } from "../base/dom.js";
+import { moment } from "../base/format.js";
+import { store } from "../state/store.js";
 
 // "shop/orders" is not in a line about shop/orders-archive.
 function expressionOf(name) {

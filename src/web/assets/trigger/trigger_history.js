@@ -1,10 +1,10 @@
 // What trigger_plots.js and trigger_panel.js show of a trigger's history (/api/history): its columns, outages and
 // changes.
 
-/** @import { Columns, History, Outage, Sample, State } from "./types.js" */
+/** @import { Columns, History, Outage, Sample, State } from "../types.js" */
 
-import { serverNow } from "./clock.js";
-import { number } from "./format.js";
+import { number } from "../base/format.js";
+import { serverNow } from "../state/clock.js";
 import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;

@@ -1,8 +1,8 @@
 // The triggers of the table in groups, one per namespace, and which groups are folded.
 
-/** @import { TriggerRow } from "./types.js" */
+/** @import { TriggerRow } from "../types.js" */
 
-import { number, plural } from "./format.js";
+import { number, plural } from "../base/format.js";
 import { isFailing } from "./trigger_state.js";
 
 // The address has the keys of folded groups: "shop,media". These are no namespaces:

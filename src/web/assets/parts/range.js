@@ -1,10 +1,10 @@
 // The range of time that all plots of a page show. The address has it: "15m", or "FROM-TO" in seconds since 1970, which
 // the reader has drawn.
 
-/** @import { Span } from "./types.js" */
+/** @import { Span } from "../types.js" */
 
-import { parameters } from "./address.js";
-import { serverNow } from "./clock.js";
+import { parameters } from "../base/address.js";
+import { serverNow } from "../state/clock.js";
 
 export const ranges = [
   ["5m", "5 min", 300],

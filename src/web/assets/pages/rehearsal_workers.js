@@ -1,13 +1,13 @@
 // The page #/jobs: the workers of a rehearsal, with the log of each.
 
-/** @import { Column, ProcessRow } from "./types.js" */
+/** @import { Column, ProcessRow } from "../types.js" */
 
-import { makeCards } from "./cards.js";
-import { el, setText } from "./dom.js";
-import { bytes, clock, compact, number, percent, plural, UNKNOWN, zone } from "./format.js";
-import { openLog } from "./log_dialog.js";
-import { store } from "./store.js";
-import { drawButton, drawChip, drawText, Table } from "./table.js";
+import { el, setText } from "../base/dom.js";
+import { bytes, clock, compact, number, percent, plural, UNKNOWN, zone } from "../base/format.js";
+import { makeCards } from "../parts/cards.js";
+import { openLog } from "../parts/log_dialog.js";
+import { drawButton, drawChip, drawText, Table } from "../parts/table.js";
+import { store } from "../state/store.js";
 
 const kinds = { running: "ok", starting: "idle", stopping: "held", restarting: "error", ended: "none" };
 

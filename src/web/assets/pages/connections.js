@@ -1,14 +1,14 @@
 // The page #/connections: of each connection to a source its state, queries, round trip, utilization, delay, and why it
 // failed.
 
-/** @import { Column, ConnectionRow } from "./types.js" */
+/** @import { Column, ConnectionRow } from "../types.js" */
 
-import { parameters, setParameters } from "./address.js";
-import { settingsOf } from "./connection_filter.js";
-import { el, setText } from "./dom.js";
-import { duration, number, percent, plural } from "./format.js";
-import { store } from "./store.js";
-import { drawChip, drawLink, parseSort, sortText, Table } from "./table.js";
+import { parameters, setParameters } from "../base/address.js";
+import { el, setText } from "../base/dom.js";
+import { duration, number, percent, plural } from "../base/format.js";
+import { drawChip, drawLink, parseSort, sortText, Table } from "../parts/table.js";
+import { store } from "../state/store.js";
+import { settingsOf } from "../trigger/connection_filter.js";
 
 const kinds = { connected: "ok", failed: "error", "not connected": "idle" };
 

@@ -5,9 +5,9 @@
 //
 // A page owns the rows: it calls refresh() where they have changed, draw() where only ages have grown, and destroy().
 
-/** @import { Column } from "./types.js" */
+/** @import { Column } from "../types.js" */
 
-import { add, el, setClass, setText, setTitle } from "./dom.js";
+import { add, el, setClass, setText, setTitle } from "../base/dom.js";
 
 const ROW_HEIGHT = 44; // in pixels; style.css has it as --row-height
 const OVERSCAN = 8;

@@ -1,10 +1,10 @@
 // A plot of a range of the last hour, by uPlot, with a legend of its own. trigger_plots.js makes them. Colours come
 // from the style sheet: a plot is made again where light and dark change.
 
-/** @import { Outage, Span } from "./types.js" */
+/** @import { Outage, Span } from "../types.js" */
 
-import { el, setText } from "./dom.js";
-import { compact, UNKNOWN, zone } from "./format.js";
+import { el, setText } from "../base/dom.js";
+import { compact, UNKNOWN, zone } from "../base/format.js";
 import { HELD } from "./trigger_state.js";
 
 const HEIGHT = 200;

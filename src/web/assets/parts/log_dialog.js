@@ -1,8 +1,8 @@
 // The log of one worker, in a dialog. The pages of workers open it, and close it when they end.
 
-import { el, setText } from "./dom.js";
-import { poll } from "./poll.js";
-import { getText } from "./requests.js";
+import { el, setText } from "../base/dom.js";
+import { poll } from "../state/poll.js";
+import { getText } from "../state/requests.js";
 
 const EVERY_MS = 1000;
 const MAX_SHOWN = 1 << 20; // characters; a log may be read for hours

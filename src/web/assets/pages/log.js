@@ -1,12 +1,12 @@
 // The page #/log: recent lines of the server's log.
 
-import { parameters, setParameters } from "./address.js";
-import { announceOnly, el, setText } from "./dom.js";
-import { filterButtons } from "./filter_buttons.js";
-import { number, plural, zone } from "./format.js";
-import { drawLines } from "./log_lines.js";
-import { searchBox, wordsOf } from "./search_box.js";
-import { store } from "./store.js";
+import { parameters, setParameters } from "../base/address.js";
+import { announceOnly, el, setText } from "../base/dom.js";
+import { number, plural, zone } from "../base/format.js";
+import { filterButtons } from "../parts/filter_buttons.js";
+import { drawLines } from "../parts/log_lines.js";
+import { searchBox, wordsOf } from "../parts/search_box.js";
+import { store } from "../state/store.js";
 
 const MAX_SHOWN = 500;
 

@@ -3,10 +3,10 @@
 //   hello, rows ..., server, ready, log ...   a full copy, after each connection
 //   rows ..., server, log ...                 then only changes; `server` closes an update
 
-/** @import { Figures, Hello, LogLine } from "./types.js" */
+/** @import { Figures, Hello, LogLine } from "../types.js" */
 
+import { plural } from "../base/format.js";
 import { forgetClock, takeClock } from "./clock.js";
-import { plural } from "./format.js";
 import { takeInstance } from "./instance.js";
 import { hasServer, noTables, store } from "./store.js";
 import { addPoint, beginTrend } from "./trend.js";
