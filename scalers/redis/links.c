@@ -45,6 +45,8 @@ static bool note_duration(struct redis_link *link, const struct redis_command *c
     struct redis_links *links = link->owner.links;
     bool is_slow = command->duration_ms >= slow_ms(links);
     note(links, command->tasks, is_slow);
+    if (links->lost_by != 0 && links->requests->hash_of(command->tasks) == links->lost_by)
+        links->lost_by = 0; /* the server replies to it */
     return is_slow;
 }
 
@@ -217,18 +219,31 @@ static bool others_wait(const struct redis_links *links)
 
 /* ---- a link that is lost ---- */
 
+/* Returns whether the link was lost with the same oldest command as the one before, which was not
+ * replied to meanwhile. */
+static bool note_loss(struct redis_links *links, const struct redis_link *link)
+{
+    const struct redis_command *oldest = link->commands;
+    uint64_t former = links->lost_by;
+    bool has_tasks = oldest != NULL && oldest->tasks != NULL;
+    links->lost_by = has_tasks ? links->requests->hash_of(oldest->tasks) : 0;
+    return links->lost_by != 0 && links->lost_by == former;
+}
+
 /* A server closes a connection that was idle for long, perhaps just now. One that closes each
  * before it has replied to a task is left to the back-off of the client. From the second time on
- * the oldest command may be what breaks it. */
+ * the oldest command may be what breaks it: where it is the same one, even if others were replied
+ * to before it each time. */
 static bool may_go_on(struct redis_links *links)
 {
     const struct redis_link *link = links->shared;
+    bool is_again = note_loss(links, link);
     if (link->has_answered)
         links->losses = 0;
     if (link->state != REDIS_LINK_READY || link->end == REDIS_LINK_BROKEN ||
         links->losses++ >= MAX_LOSSES)
         return false;
-    if (links->losses <= 1)
+    if (links->losses <= 1 && !is_again)
         return true;
     links->is_resending = true;
     if (others_wait(links))
@@ -627,6 +642,7 @@ void redis_links_close_all(struct redis_links *links)
     redis_subscriber_reset(links->subscriber);
     links->is_resending = false;
     links->losses = 0;
+    links->lost_by = 0;
     links->stalled_ms = 0;
 }
 

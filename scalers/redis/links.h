@@ -66,6 +66,8 @@ struct redis_links {
     struct redis_reopening shared_reopening, standby_reopening, isolated_reopening;
     int64_t stalled_ms; /* when the shared link did last; 0: never */
     size_t losses;      /* of shared links in a row that replied to no task */
+    uint64_t lost_by;   /* the hash of the oldest request when the last one was lost; 0: none, or it
+                         * was replied to since then */
     int64_t late_ms;    /* when a reply was too late to be believed; 0: never */
 
     struct redis_waiting waiting;          /* for the shared link to be ready */

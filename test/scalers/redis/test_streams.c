@@ -205,6 +205,39 @@ static void the_groups_of_a_stream_are_read_together_after_a_stall(void **state)
         trigger_done(&triggers[i]);
 }
 
+/* A stream before it, whose group is missing, is replied to each time, and read again with it. */
+static void a_stream_that_breaks_each_connection_keeps_none_behind_it_waiting(void **state)
+{
+    enum { STREAMS = 3 };
+    static const char *const names[STREAMS] = {"audits", "breaks", "videos"};
+    (void)state;
+    struct redis_peer peer;
+    struct trigger triggers[STREAMS];
+    _cleanup_(error_done) struct error error = {0};
+    void *client = NULL;
+    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS audits", "*0\r\n"}, {"XINFO GROUPS breaks", NULL},
+                                   {"XINFO GROUPS", LAG_OF(":5")}, {"XLEN", ":9\r\n"}));
+    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    for (size_t i = 0; i < STREAMS; i++) {
+        triggers[i] =
+            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
+                                                    "consumerGroup", "workers", "lagCount", "5"));
+        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
+    }
+    test_feed_set_timeout(feed, 20000);
+    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 20000,
+                                             &client, &error));
+    assert_true(test_feed_run(feed, client, 20000, &error));
+    assert_waiting(feed, 0, 9);
+    assert_ended_with(feed, 1, TASK_FAILED, "broke");
+    assert_waiting(feed, 2, 5);
+    test_feed_free(feed);
+    scaler_redis_streams.disconnect(client);
+    redis_peer_stop(&peer);
+    for (size_t i = 0; i < STREAMS; i++)
+        trigger_done(&triggers[i]);
+}
+
 #define CONSUMER(pending, idle)                                                                    \
     "*6\r\n$4\r\nname\r\n$1\r\nc\r\n$7\r\npending\r\n" pending "\r\n$4\r\nidle\r\n" idle "\r\n"
 
@@ -420,6 +453,7 @@ int main(void)
         cmocka_unit_test(before_there_is_a_group_all_entries_wait),
         cmocka_unit_test(each_stream_has_its_own_groups),
         cmocka_unit_test(the_groups_of_a_stream_are_read_together_after_a_stall),
+        cmocka_unit_test(a_stream_that_breaks_each_connection_keeps_none_behind_it_waiting),
         cmocka_unit_test(consumers_that_were_seen_lately_count),
         cmocka_unit_test(groups_whose_consumers_are_not_known_are_named),
         cmocka_unit_test(consumers_that_are_too_many_are_not_known),
