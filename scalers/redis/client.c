@@ -26,9 +26,12 @@ void redis_client_init(struct redis_client *client)
 
 void redis_client_fail(struct redis_client *client, struct error *error)
 {
+    int64_t now_ms = clock_now_ms();
     redis_links_close_all(&client->links);
+    if (client->failed_since_ms == 0)
+        client->failed_since_ms = now_ms;
     if (redis_links_have_waiting(&client->links))
-        client->wanted_ms = clock_now_ms();
+        client->wanted_ms = now_ms;
     redis_links_fail_waiting(&client->links, error);
     error_done(&client->failure);
     error_move(&client->failure, error);
@@ -37,8 +40,10 @@ void redis_client_fail(struct redis_client *client, struct error *error)
 bool redis_client_has_failed(struct redis_client *client)
 {
     const struct redis_link *shared = client->links.shared;
-    if (shared != NULL && shared->state == REDIS_LINK_READY)
+    if (shared != NULL && shared->state == REDIS_LINK_READY) {
         error_done(&client->failure);
+        client->failed_since_ms = 0;
+    }
     return error_is_set(&client->failure);
 }
 

@@ -35,8 +35,9 @@ struct redis_client {
     size_t warned_count;
 
     /* Of one that outlives its server's failure. */
-    struct error failure; /* why it cannot be used, until it is connected again */
-    int64_t wanted_ms;    /* when a task failed for it last */
+    struct error failure;    /* why it cannot be used, until it is connected again */
+    int64_t wanted_ms;       /* when a task failed for it last */
+    int64_t failed_since_ms; /* 0: the last shared link was ready */
 
     struct redis_cluster *cluster;    /* NULL: it is of none */
     struct redis_client *prev, *next; /* utlist, of the cluster */

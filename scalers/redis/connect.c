@@ -7,6 +7,10 @@
 
 #include <poll.h>
 
+/* Sentinels name another master within this time: with their default of 30 s until they take one
+ * for dead, and the failover. */
+enum { FAILOVER_MS = 60 * 1000 };
+
 bool redis_follow_master(struct redis_client *client, int64_t now_ms)
 {
     _cleanup_(error_done) struct error ignored = {0};
@@ -20,6 +24,7 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
         (port != client->server.port || !text_equal(host, client->server.host))) {
         redis_links_reset(&client->links);
         error_done(&client->failure);
+        client->failed_since_ms = 0;
         redis_server_set_address(&client->server, host, port);
         client->server.may_be_local = redis_sentinels_are_local(client->sentinels);
     }
@@ -28,7 +33,9 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms)
 
 bool redis_lose_master(struct redis_client *client, struct error *error)
 {
-    if (client->sentinels == NULL || !redis_sentinels_answer(client->sentinels))
+    int64_t since_ms = client->failed_since_ms;
+    if (client->sentinels == NULL || !redis_sentinels_answer(client->sentinels) ||
+        (since_ms != 0 && clock_now_ms() >= since_ms + FAILOVER_MS))
         return false;
     redis_client_fail(client, error);
     redis_sentinels_ask_again(client->sentinels);

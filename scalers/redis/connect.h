@@ -29,7 +29,8 @@ bool redis_follow_master(struct redis_client *client, int64_t now_ms);
 
 /* The server has failed. Where there are Sentinels, which may name another master, they are asked
  * at once, and the client's tasks fail until there is one; takes the error. False: there are none,
- * or none of them answers. */
+ * none of them answers, or they have named no other for a minute. Then this is no failover: the
+ * client ends, so that the engine reports the connection as failed. */
 bool redis_lose_master(struct redis_client *client, struct error *error);
 
 #endif

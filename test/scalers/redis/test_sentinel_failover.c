@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <cmocka.h>
 
 static void a_sentinel_is_asked_again_after_a_failover_of_its_master(void **state)
@@ -208,6 +209,59 @@ static void a_client_whose_master_and_sentinels_are_gone_is_of_no_use(void **sta
     world_stop(&world);
 }
 
+/* Then the engine reports the connection as failed, as that of any other source. */
+static void a_master_without_a_successor_for_a_minute_ends_the_client(void **state)
+{
+    enum { FAILOVER_MS = 60 * 1000, PAUSE_MS = 100, REOPEN_MS = 2000 };
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 0, 1, 0);
+    replies_to_pings(&world, 0);
+    connect_client(&world);
+    assert_true(measure(&world) == 1);
+    fast_time_pass(RETRY_MS);
+    stop_master(&world, 0);
+    int64_t start_ms = clock_now_ms();
+    while (run_feed(&world)) {
+        assert_ended(world.feed, 0, TASK_FAILED);
+        fast_time_pass(PAUSE_MS);
+        assert_in_range(clock_now_ms() - start_ms, 0, FAILOVER_MS + 2 * REOPEN_MS);
+    }
+    assert_in_range(clock_now_ms() - start_ms, FAILOVER_MS, FAILOVER_MS + 2 * REOPEN_MS);
+    assert_non_null(strstr(error_text(&world.error), "Connection refused"));
+    world_stop(&world);
+}
+
+/* It was back in between. */
+static void a_master_that_fails_twice_has_a_minute_each_time(void **state)
+{
+    enum { FAILS_MS = 35 * 1000, PAUSE_MS = 100 };
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 0, 1, 0);
+    replies_to_pings(&world, 0);
+    connect_client(&world);
+    assert_true(measure(&world) == 1);
+    for (int failure = 1; failure <= 2; failure++) {
+        int64_t start_ms = clock_now_ms();
+        world.master_lines[0][0].answer = NULL;
+        world.master_lines[0][1].answer = NULL;
+        while (clock_now_ms() < start_ms + FAILS_MS) {
+            fast_time_pass(PAUSE_MS);
+            assert_true(run_feed(&world));
+            assert_ended(world.feed, 0, TASK_FAILED);
+        }
+        world.master_lines[0][0].answer = MASTER;
+        world.master_lines[0][1].answer = ":1\r\n";
+        while (run_feed(&world) && test_feed_task(world.feed, 0)->outcome == TASK_FAILED)
+            fast_time_pass(PAUSE_MS);
+        assert_waiting(world.feed, 0, 1);
+    }
+    world_stop(&world);
+}
+
 static void push_often(struct world *world)
 {
     enum { INTERVAL_MS = 100 };
@@ -242,6 +296,8 @@ int main(void)
         cmocka_unit_test(the_successor_of_a_master_that_was_killed_is_read_soon),
         cmocka_unit_test(sentinels_are_asked_as_soon_as_the_master_fails),
         cmocka_unit_test(a_client_whose_master_and_sentinels_are_gone_is_of_no_use),
+        cmocka_unit_test(a_master_without_a_successor_for_a_minute_ends_the_client),
+        cmocka_unit_test(a_master_that_fails_twice_has_a_minute_each_time),
         cmocka_unit_test(a_sentinel_that_reports_failovers_without_end_is_asked_once_per_second),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
