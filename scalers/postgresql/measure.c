@@ -89,7 +89,6 @@ bool postgresql_measure(void *opaque, struct feed *feed, struct error *error)
 {
     struct postgresql_client *client = opaque;
     bool usable = true;
-    client->max_tasks = 0; /* this feed may not know it */
     while (usable && !feed_is_stopping(feed)) {
         return_cancelled(client, feed);
         take_tasks(client, feed);

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/task_internal.h"
 #include "postgresql/dispatch.h"
 #include "postgresql/options.h"
 #include "scalers/ended.h"
@@ -79,6 +80,37 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     assert_int_equal(setting.peer.queries, 1000);
     assert_true(test_feed_task(setting.feed, 999)->reading.value == 7);
     assert_int_equal(test_feed_task(setting.feed, 999)->started, 1);
+    end(&setting);
+}
+
+static const struct feed_hooks *original;
+static size_t limits_set;
+
+static void count_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+{
+    limits_set++;
+    original->set_max_tasks(feed, max_tasks, isolated);
+}
+
+/* It keeps them between measurements, and another process may have to be told. */
+static void the_feed_gets_its_limits_once(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    begin(&setting);
+    add(&setting, "SELECT 7", 1);
+    struct feed *feed = test_feed_task(setting.feed, 0)->task.feed;
+    original = feed->hooks;
+    struct feed_hooks hooks = *original;
+    hooks.set_max_tasks = count_max_tasks;
+    feed->hooks = &hooks;
+    limits_set = 0;
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(setting.feed);
+        measure_all(&setting);
+        assert_all_ended(setting.feed, 0, 1, TASK_ANSWERED);
+    }
+    assert_int_equal(limits_set, 1);
     end(&setting);
 }
 
@@ -454,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_queries_are_sent_many_at_a_time),
+        cmocka_unit_test(the_feed_gets_its_limits_once),
         cmocka_unit_test(few_long_queries_are_in_flight),
         cmocka_unit_test(all_queries_of_a_trigger_are_one_statement),
         cmocka_unit_test(a_query_beyond_the_quick_limit_runs_alone_and_has_not_failed),
