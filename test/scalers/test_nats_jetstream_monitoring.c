@@ -340,6 +340,35 @@ static struct task *take_last_later(struct feed *feed)
     return is_next && current->port.listings == 0 ? NULL : original->take(feed);
 }
 
+static size_t limits_set;
+
+static void count_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
+{
+    limits_set++;
+    original->set_max_tasks(feed, max_tasks, isolated);
+}
+
+/* It keeps them between measurements, and another process may have to be told. */
+static void the_feed_gets_its_limits_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
+    original = feed->hooks;
+    struct feed_hooks hooks = *original;
+    hooks.set_max_tasks = count_max_tasks;
+    feed->hooks = &hooks;
+    limits_set = 0;
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_answered(&world);
+    }
+    assert_int_equal(limits_set, 1);
+    world_stop(&world);
+}
+
 static int64_t next_soon(struct feed *feed)
 {
     (void)feed;
@@ -573,6 +602,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_listing_is_for_all_that_wait),
+        cmocka_unit_test(the_feed_gets_its_limits_once),
         cmocka_unit_test(a_port_that_refuses_the_listing_fails_its_tasks),
         cmocka_unit_test(a_listing_that_takes_too_long_times_out),
         cmocka_unit_test(a_port_that_answers_nothing_is_lost),

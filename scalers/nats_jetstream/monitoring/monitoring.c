@@ -56,6 +56,7 @@ struct nats_monitoring {
     struct task *delayed; /* utlist: until queued_ms, when they are measured again (leaders.h) */
     struct nats_leaders leaders;
     bool is_pinging;
+    bool has_set_max_tasks;
     int64_t answered_ms;
 };
 
@@ -474,12 +475,19 @@ static void abandon(struct nats_monitoring *monitoring)
     monitoring->is_pinging = false;
 }
 
+/* One listing is for all tasks, however many they are. */
+static void set_max_tasks(struct nats_monitoring *monitoring, struct feed *feed)
+{
+    if (!monitoring->has_set_max_tasks)
+        feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
+    monitoring->has_set_max_tasks = true;
+}
+
 bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *feed,
                              struct error *error)
 {
     bool usable = true;
-    feed_set_max_tasks(feed, SIZE_MAX,
-                       NATS_MAX_ISOLATED); /* one listing is for all, however many they are */
+    set_max_tasks(monitoring, feed);
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
