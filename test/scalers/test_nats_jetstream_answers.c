@@ -498,6 +498,40 @@ static void the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint(void **state)
     }
 }
 
+static void assert_order(const struct nats_silent_nodes *silent, const char *order)
+{
+    static const char reply[] = "{\"connect_urls\":[\"a.x:4222\",\"b.x:4222\",\"c.x:4222\"]}";
+    _cleanup_(http_address_done) struct http_address endpoint = {0};
+    _cleanup_(text_done) struct text found = {0};
+    assert_true(http_address_parse("http://nats.x:8222", &endpoint));
+    struct nats_nodes nodes = nats_nodes_parse((struct json_text){reply, strlen(reply)}, &endpoint);
+    nats_silent_nodes_put_last(silent, &nodes);
+    for (size_t i = 0; i < nodes.count; i++)
+        text_addf(&found, "%s ", nodes.bases[i]);
+    assert_string_equal(found.bytes, order);
+    nats_nodes_done(&nodes);
+}
+
+static void nodes_that_were_silent_come_last(void **state)
+{
+    (void)state;
+    struct nats_silent_nodes silent = {0};
+    assert_order(&silent, "http://a.x:8222 http://b.x:8222 http://c.x:8222 ");
+    nats_silent_nodes_note(&silent, "http://b.x:8222", false);
+    nats_silent_nodes_note(&silent, "http://a.x:8222", true);
+    nats_silent_nodes_note(&silent, "http://a.x:8222", true);
+    assert_order(&silent, "http://b.x:8222 http://c.x:8222 http://a.x:8222 ");
+    nats_silent_nodes_note(&silent, "http://b.x:8222", true);
+    assert_order(&silent, "http://c.x:8222 http://a.x:8222 http://b.x:8222 ");
+    nats_silent_nodes_note(&silent, "http://a.x:8222", false);
+    assert_order(&silent, "http://a.x:8222 http://c.x:8222 http://b.x:8222 ");
+    for (int i = 0; i <= NATS_MAX_NODES; i++) { /* of so many more it is forgotten */
+        _cleanup_(memory_free) char *base = text_format("http://%d.y:8222", i);
+        nats_silent_nodes_note(&silent, base, true);
+    }
+    assert_order(&silent, "http://a.x:8222 http://b.x:8222 http://c.x:8222 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +555,7 @@ int main(void)
         cmocka_unit_test(a_reply_of_a_monitoring_port_that_is_cut_off_is_an_error),
         cmocka_unit_test(missing_fields_of_a_monitoring_port_are_errors),
         cmocka_unit_test(the_nodes_of_a_cluster_are_at_the_port_of_the_endpoint),
+        cmocka_unit_test(nodes_that_were_silent_come_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -505,11 +505,15 @@ static void a_consumer_is_counted_by_the_node_that_leads_it(void **state)
         world.port.nodes = rows[i].nodes;
         node.listed = there;
         for (int times = 0; times < 2; times++) {
+            bool is_silent_last = rows[i].has_silent_node && times == 1; /* as it was silent */
             test_feed_again(world.feed);
             world_run(&world);
             assert_true(world.usable);
             assert_waiting(world.feed, 0, 7);
-            assert_ended_with(world.feed, 1, rows[i].of_others, rows[i].words);
+            if (is_silent_last)
+                assert_ended_with(world.feed, 1, TASK_TIMED_OUT, "no answer");
+            else
+                assert_ended_with(world.feed, 1, rows[i].of_others, rows[i].words);
         }
         assert_int_equal(node.listings, 2);
         world_stop(&world);

@@ -55,6 +55,7 @@ struct nats_monitoring {
     struct task *waiting; /* utlist: for a listing to be free */
     struct task *delayed; /* utlist: until queued_ms, when they are measured again (leaders.h) */
     struct nats_leaders leaders;
+    struct nats_silent_nodes silent_nodes;
     bool is_pinging;
     bool has_set_max_tasks;
     int64_t answered_ms;
@@ -341,8 +342,10 @@ static void end_nodes(struct nats_monitoring *monitoring, struct listing *listin
 {
     if (ended->outcome != FETCH_ANSWERED)
         fail_all(monitoring, listing, ended);
-    else if (check_answer(ended, monitoring->name))
+    else if (check_answer(ended, monitoring->name)) {
         listing->nodes = nats_nodes_parse(text_of(ended), &monitoring->address);
+        nats_silent_nodes_put_last(&monitoring->silent_nodes, &listing->nodes);
+    }
     struct task *task;
     while (listing->nodes.count == 0 && (task = take_first(listing)) != NULL) {
         _cleanup_(error_done) struct error why = {0};
@@ -372,6 +375,7 @@ static void end_node(struct nats_monitoring *monitoring, struct listing *listing
     const char *base = listing->nodes.bases[listing->next_node - 1];
     _cleanup_(memory_free) char *name = http_server_name(server, base);
     _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
+    nats_silent_nodes_note(&monitoring->silent_nodes, base, ended->outcome == FETCH_TIMED_OUT);
     if (read_answer_of_node(monitoring, listing, ended, name, &jsz))
         answer_all(monitoring, listing, &jsz);
     else if (listing->next_node == listing->nodes.count)

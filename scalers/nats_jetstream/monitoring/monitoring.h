@@ -4,8 +4,8 @@
  * a cluster answers with what the consumer's leader knows. jsz.h finds a consumer in the reply.
  *
  * For consumers that the port's node does not lead, the other nodes (nodes.h) are asked one after
- * the other, until one leads them. They get no user and no password: where there is one, they are
- * not asked.
+ * the other, until one leads them: those that timed out the last time come last. They get no
+ * user and no password: where there is one, they are not asked.
  *
  * Threads: one at a time.
  */

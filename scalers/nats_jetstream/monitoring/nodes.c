@@ -1,19 +1,16 @@
 #include "nats_jetstream/monitoring/nodes.h"
 
+#include "base/hash.h"
 #include "base/json_cleanup.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "shared/address.h"
 
 #include <arpa/inet.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_NODES = 16,
-    MAX_LIST_BYTES = 64 << 10, /* of a tree */
-};
+enum { MAX_LIST_BYTES = 64 << 10 }; /* of a tree */
 
 void nats_nodes_done(struct nats_nodes *nodes)
 {
@@ -31,7 +28,7 @@ static void add_host(struct nats_nodes *nodes, const struct http_address *endpoi
     const char *port = strrchr(endpoint->host_port, ':');
     size_t own_length = (size_t)(port - endpoint->host_port);
     bool is_own = length == own_length && strncmp(host, own_host, length) == 0;
-    if (is_own || !address_is_host(host, length) || nodes->count == MAX_NODES)
+    if (is_own || !address_is_host(host, length) || nodes->count == NATS_MAX_NODES)
         return;
     nodes->bases = memory_resize(nodes->bases, (nodes->count + 1) * sizeof(*nodes->bases));
     nodes->bases[nodes->count++] =
@@ -95,4 +92,47 @@ struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_add
     _cleanup_(json_done) json_t *routes = list_of(json_text_member(reply, "cluster"), "urls");
     add_routes(&nodes, endpoint, routes);
     return nodes;
+}
+
+/* Where the hash is; NATS_MAX_NODES: nowhere. */
+static size_t find(const struct nats_silent_nodes *silent, uint64_t hash)
+{
+    size_t i = 0;
+    while (i < NATS_MAX_NODES && silent->hashes[i] != hash)
+        i++;
+    return i;
+}
+
+void nats_silent_nodes_note(struct nats_silent_nodes *silent, const char *base, bool is_silent)
+{
+    uint64_t hash = hash_text(base);
+    size_t place = find(silent, hash);
+    bool is_noted = place < NATS_MAX_NODES;
+    if (is_silent == is_noted)
+        return;
+    if (!is_silent) {
+        silent->hashes[place] = 0;
+        return;
+    }
+    size_t free_place = find(silent, 0);
+    if (free_place < NATS_MAX_NODES) {
+        silent->hashes[free_place] = hash;
+        return;
+    }
+    silent->hashes[silent->next] = hash;
+    silent->next = (silent->next + 1) % NATS_MAX_NODES;
+}
+
+void nats_silent_nodes_put_last(const struct nats_silent_nodes *silent, struct nats_nodes *nodes)
+{
+    char *last[NATS_MAX_NODES];
+    size_t last_count = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < nodes->count; i++)
+        if (find(silent, hash_text(nodes->bases[i])) < NATS_MAX_NODES)
+            last[last_count++] = nodes->bases[i];
+        else
+            nodes->bases[count++] = nodes->bases[i];
+    for (size_t i = 0; i < last_count; i++)
+        nodes->bases[count++] = last[i];
 }

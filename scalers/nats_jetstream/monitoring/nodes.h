@@ -13,7 +13,9 @@
 #include "base/json_text.h"
 #include "shared/http_address.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nats_nodes {
     char **bases; /* of URLs, as http_address has one */
@@ -23,5 +25,18 @@ struct nats_nodes {
 /* Without the endpoint itself, as far as its name says so. None where the reply is not of /varz. */
 struct nats_nodes nats_nodes_parse(struct json_text reply, const struct http_address *endpoint);
 void nats_nodes_done(struct nats_nodes *nodes);
+
+enum { NATS_MAX_NODES = 16 };
+
+/* The nodes that timed out when they were asked last, by the hashes of their URLs. {0} has none. */
+struct nats_silent_nodes {
+    uint64_t hashes[NATS_MAX_NODES]; /* 0: a free place */
+    size_t next;                     /* which place is overwritten next, where none is free */
+};
+
+void nats_silent_nodes_note(struct nats_silent_nodes *silent, const char *base, bool is_silent);
+
+/* Each node that is silent takes a share of the time: the others come first. */
+void nats_silent_nodes_put_last(const struct nats_silent_nodes *silent, struct nats_nodes *nodes);
 
 #endif
