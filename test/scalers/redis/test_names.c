@@ -24,7 +24,7 @@ extern const struct scaler scaler_redis;
 extern const struct scaler scaler_redis_cluster;
 extern const struct scaler scaler_redis_sentinel;
 
-enum { MAX_KEYS = 3, TIMEOUT_MS = 800, LONG_MS = 20 * 1000, CONNECT_MS = 2000 };
+enum { MAX_KEYS = 3, MAX_LINES = 8, TIMEOUT_MS = 800, LONG_MS = 20 * 1000, CONNECT_MS = 2000 };
 
 /* ---- a name ---- */
 
@@ -42,6 +42,7 @@ static const char *const at_both[] = {SECOND, FIRST, NULL};
 /* The name leads to the first server when the client connects. There is a task for each key. */
 struct world {
     struct redis_peer first, second;
+    struct redis_line first_lines[MAX_LINES], second_lines[MAX_LINES]; /* end with an empty one */
     struct trigger triggers[MAX_KEYS];
     size_t count;
     struct test_feed *feed;
@@ -50,46 +51,68 @@ struct world {
     size_t notified;
 };
 
-static void add_task(struct world *world, const char *key)
+/* Not on the stack of a test, nor are the scripts: where the test fails, the peers' threads read
+ * them until world_stop(). */
+static struct world world;
+
+/* Its time is long: a query that hangs is found by what the server replies to others. A peer that
+ * gets no CPU for a second is not to time out. */
+static void add_task(const char *key)
 {
-    struct trigger *trigger = &world->triggers[world->count++];
-    _cleanup_(memory_free) char *address = text_format(NAME ":%d", world->first.port);
+    struct trigger *trigger = &world.triggers[world.count++];
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", world.first.port);
     *trigger = trigger_of(&scaler_redis, PAIRS("address", address, "listName", key));
     assert_true(trigger->good);
-    test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
-    test_feed_set_timeout(world->feed, TIMEOUT_MS);
+    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    test_feed_set_timeout(world.feed, LONG_MS);
 }
 
-static void world_start(struct world *world, const struct redis_line *first,
-                        const struct redis_line *second, const char *const *keys)
+static const struct redis_line *keep_script(struct redis_line *lines,
+                                            const struct redis_line *script)
 {
-    *world = (struct world){0};
-    redis_peer_start_at(&world->first, FIRST, 0, first);
-    redis_peer_start_at(&world->second, SECOND, world->first.port, second);
-    world->feed = test_feed_new(&scaler_redis);
-    while (keys[world->count] != NULL)
-        add_task(world, keys[world->count]);
+    size_t count = 0;
+    while (script[count].command != NULL)
+        count++;
+    assert_true(count < MAX_LINES);
+    memcpy(lines, script, count * sizeof(*lines));
+    return lines;
+}
+
+static void world_start(const struct redis_line *first, const struct redis_line *second,
+                        const char *const *keys)
+{
+    world = (struct world){0};
+    redis_peer_start_at(&world.first, FIRST, 0, keep_script(world.first_lines, first));
+    redis_peer_start_at(&world.second, SECOND, world.first.port,
+                        keep_script(world.second_lines, second));
+    world.feed = test_feed_new(&scaler_redis);
+    while (keys[world.count] != NULL)
+        add_task(keys[world.count]);
     names_set(NAME, at_first);
-    assert_true(scaler_redis.connect(world->triggers[0].options.connection,
-                                     clock_now_ms() + LONG_MS, &world->client, &world->error));
+    assert_true(scaler_redis.connect(world.triggers[0].options.connection, clock_now_ms() + LONG_MS,
+                                     &world.client, &world.error));
 }
 
-static void world_stop(struct world *world)
+/* After each test, even where it has failed. */
+static int world_stop(void **state)
 {
-    scaler_redis.disconnect(world->client);
-    test_feed_free(world->feed);
-    redis_peer_stop(&world->first);
-    redis_peer_stop(&world->second);
-    for (size_t i = 0; i < world->count; i++)
-        trigger_done(&world->triggers[i]);
-    error_done(&world->error);
+    (void)state;
+    if (world.client != NULL)
+        scaler_redis.disconnect(world.client);
+    test_feed_free(world.feed);
+    redis_peer_stop(&world.first);
+    redis_peer_stop(&world.second);
+    for (size_t i = 0; i < world.count; i++)
+        trigger_done(&world.triggers[i]);
+    error_done(&world.error);
+    return 0;
 }
 
-static void world_run(struct world *world)
+static void world_run(void)
 {
-    test_feed_again(world->feed);
-    if (!test_feed_run(world->feed, world->client, LONG_MS, &world->error))
-        fail_msg("%s", error_text(&world->error));
+    test_feed_again(world.feed);
+    if (!test_feed_run(world.feed, world.client, LONG_MS, &world.error))
+        fail_msg("%s", error_text(&world.error));
 }
 
 /* The former server still works, and has closed the connection on which all is measured. A query
@@ -97,77 +120,69 @@ static void world_run(struct world *world)
 static void the_former_server_of_a_name_is_not_read_again(void **state)
 {
     (void)state;
-    struct world world;
     world_start(
-        &world,
         SCRIPT({"LLEN", ":1\r\n", .times = 2}, {"LLEN", NULL, .connection = 1}, {"LLEN", ":1\r\n"}),
         SCRIPT({"LLEN", ":2\r\n", .times = 2}, {"LLEN hang", "", .connection = 1},
                {"LLEN", ":2\r\n"}),
         PAIRS("hang", "jobs"));
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 1, 1);
 
     names_set(NAME, at_second);
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 0, 2);
     assert_waiting(world.feed, 1, 2);
 
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 0, 2);
     assert_waiting(world.feed, 1, 2);
     assert_int_equal(redis_peer_connections(&world.first), 1);
-    world_stop(&world);
 }
 
 /* Its connection of its own is still open when that of the others was closed. */
 static void nor_is_it_by_an_isolated_query(void **state)
 {
     (void)state;
-    struct world world;
     world_start(
-        &world,
         SCRIPT({"LLEN jobs", ":1\r\n", .times = 1}, {"LLEN jobs", NULL}, {"LLEN", ":1\r\n"}),
         SCRIPT({"LLEN", ":2\r\n"}), PAIRS("jobs", "isolated"));
     test_feed_task(world.feed, 1)->task.isolate = true;
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 1, 1);
 
     names_set(NAME, at_second);
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 0, 2);
 
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 0, 2);
     assert_waiting(world.feed, 1, 2);
-    world_stop(&world);
 }
 
 /* After a stall a second connection is kept for the next one. */
 static void nor_is_it_after_a_stall(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world,
-                SCRIPT({"LLEN hang", "", .connection = 1},
+    world_start(SCRIPT({"LLEN hang", "", .connection = 1},
                        {"LLEN jobs", ":1\r\n", .connection = 2, .times = 1},
                        {"LLEN jobs", NULL, .connection = 2}, {"LLEN", ":1\r\n"}),
                 SCRIPT({"LLEN jobs", "", .connection = 1}, {"LLEN", ":2\r\n"}),
-                PAIRS("hang", "jobs", "behind"));
-    world_run(&world);
-    assert_waiting(world.feed, 2, 1);
+                PAIRS("hang", "jobs"));
+    world_run();
+    assert_waiting(world.feed, 1, 1);
 
+    add_task("behind");
     names_set(NAME, at_second);
-    world_run(&world);
+    world_run();
     assert_waiting(world.feed, 1, 2);
     assert_waiting(world.feed, 2, 2);
-    world_stop(&world);
 }
 
 static void on_notify(void *context, uint64_t id)
 {
-    struct world *world = context;
+    (void)context;
     assert_true(id > 0);
-    world->notified++;
+    world.notified++;
 }
 
 static void on_lose(void *context, uint64_t id)
@@ -177,12 +192,12 @@ static void on_lose(void *context, uint64_t id)
 }
 
 /* It takes a few measurements: none waits for the subscriber's connection. */
-static void subscribe(struct world *world)
+static void subscribe(void)
 {
-    struct test_task *task = test_feed_task(world->feed, 0);
-    task->task.notifier = (struct notifier){on_notify, world, 1, on_lose};
+    struct test_task *task = test_feed_task(world.feed, 0);
+    task->task.notifier = (struct notifier){on_notify, NULL, 1, on_lose};
     do
-        world_run(world);
+        world_run();
     while (!task->subscribed && !error_is_set(&task->subscribe_error));
     assert_true(task->subscribed);
 }
@@ -196,27 +211,25 @@ static void subscribe(struct world *world)
 static void changes_are_reported_by_the_new_server(void **state)
 {
     (void)state;
-    struct world world;
-    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN other", NULL}, {"LLEN", ":0\r\n"}),
+    world_start(SCRIPT(SUBSCRIBABLE, {"LLEN other", NULL}, {"LLEN", ":0\r\n"}),
                 SCRIPT(SUBSCRIBABLE,
                        {"LLEN change", ":0\r\n",
                         .push = "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"
                                 "*1\r\n$4\r\njobs\r\n"},
                        {"LLEN", ":0\r\n"}),
                 PAIRS("jobs"));
-    subscribe(&world);
+    subscribe();
     assert_int_equal(redis_peer_used(&world.first, 0), 1);
 
-    add_task(&world, "other");
+    add_task("other");
     names_set(NAME, at_second);
-    subscribe(&world);
+    subscribe();
     assert_int_equal(redis_peer_used(&world.second, 0), 1);
 
-    add_task(&world, "change");
+    add_task("change");
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
     while (world.notified == 0)
-        world_run(&world);
-    world_stop(&world);
+        world_run();
 }
 
 /* ---- several addresses ---- */
@@ -394,10 +407,10 @@ static void all_that_are_silent_end_the_attempt_in_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_former_server_of_a_name_is_not_read_again),
-        cmocka_unit_test(nor_is_it_by_an_isolated_query),
-        cmocka_unit_test(nor_is_it_after_a_stall),
-        cmocka_unit_test(changes_are_reported_by_the_new_server),
+        cmocka_unit_test_teardown(the_former_server_of_a_name_is_not_read_again, world_stop),
+        cmocka_unit_test_teardown(nor_is_it_by_an_isolated_query, world_stop),
+        cmocka_unit_test_teardown(nor_is_it_after_a_stall, world_stop),
+        cmocka_unit_test_teardown(changes_are_reported_by_the_new_server, world_stop),
         cmocka_unit_test(a_silent_address_does_not_hide_the_next),
         cmocka_unit_test(nor_does_it_when_a_connection_is_made_again),
         cmocka_unit_test(nor_does_one_of_a_sentinel),
