@@ -1,36 +1,60 @@
 /*
- * The links that measure at one node, and the tasks that wait for them. There is the shared link,
- * on which tasks are sent; the isolated one, for tasks that were slow or timed out last; and the
- * standby. The last two are opened when they are needed, to the address that the shared link is
- * connected to, and closed once that is another one: a name may lead to another server by then.
- * What was read on the shared or the isolated link may be subscribed to, which ends with the link.
+ * The links that measure at one node, and the tasks that wait for them:
  *
- * Redis has no request numbers: a late reply holds up all that was sent behind it on the same
- * connection. The shared link stalls where its oldest command has been without a reply for longer
- * than usual, while another link, the standby, gets replies to what it sent later: the server
- * works, so it is this command. Its tasks are isolated; what is behind is sent again on the
- * standby, which takes the place of the shared link. The one that stalled stays open where there
- * are subscriptions to what was read on it, until the next stall, unless there is no reply even
- * late. A server that replies to nobody is not a stall: all wait, until the deadline of the oldest
- * command says that the connection is lost.
+ *   shared     tasks are sent on it, many at a time
+ *   isolated   for tasks that were slow or timed out last: they hold up no others
+ *   standby    opened where the shared link does not reply, to find out whether the server does
+ *   stalled    the shared link until it stalled: kept for subscriptions to what was read on it,
+ *              which end with the link
  *
- * Where the server has not replied to the set-up of the isolated link, a shared link that is idle
- * is closed, too, since nobody else would notice that it is gone: the next link goes to whom the
- * name leads by then. Where there is no shared link, the client has failed.
+ * The isolated link and the standby go to the address that the shared link is connected to. Once
+ * that is another address (a name may lead to another server by then), the former ones are closed.
  *
- * Where many stall it, or break it, each time all that is behind would be sent again. So first only
- * one command is, and with each reply one more may be in flight: no more is sent again than was
- * replied to. What is sent for the link itself (ROLE, CLIENT TRACKING) does not count: as long as
- * tasks wait for a link that is ready, one of them is in flight, whose deadline counts for all.
+ * A stall. Redis has no request numbers: a late reply holds up those to all commands behind it.
  *
- * When it is connected again:
+ *   1. The shared link's oldest command has no reply for 250 ms (or four round trips, if they take
+ *      longer), and tasks wait behind it: a standby is opened, and pinged. Where no task waits
+ *      behind it, the command has its whole time.
+ *   2. The standby gets a reply: the server works, so this command hangs. Its tasks are isolated.
+ *      The standby becomes the shared link, and has the tasks behind sent again.
+ *   3. The standby gets no reply: the server replies to nobody. All wait until the time of the
+ *      oldest command is over. Then the client has failed.
+ *
+ * For 5 s after a stall 50 ms without a reply are enough, and a standby is kept open.
+ *
+ * A window. Where many commands stall the shared link, or break it, what is behind would be sent
+ * again each time. So after a stall, a second loss or a reply that is too large one command is in
+ * flight at first, and one more with each reply: no more commands are sent again than were replied
+ * to. What is sent for the link itself (ROLE, CLIENT TRACKING) does not count. So while tasks wait
+ * for a link that is ready, a task is in flight, whose deadline counts for all.
+ *
+ * A server that is gone. A link in use has a deadline, and one with subscriptions is pinged. An
+ * idle shared link is closed where the isolated link gets no reply to its set-up: the next one goes
+ * to whom the name leads by then. Where there is no shared link, the client has failed.
+ *
+ * When a link is connected again:
  *
  *   a link that the server closed    at once, or if it lived for less than 10 s, 250 to 2,000 ms
  *   a node or master that failed,    after it was opened (struct redis_reopening, link.h)
  *     and may be named by others
  *   the subscriber's, refused        after 10 s (retry_ms, subscriber.c)
  *   a Sentinel's                     1 s after it was opened (retry_ms, sentinel.c)
- *   any other client that failed     by the engine, as a connection of any source
+ *   any other client that failed,    by the engine, as a connection of any source
+ *     a master's after a minute
+ *
+ * How links end, and what becomes of their tasks:
+ *
+ *   a link is lost (_step, _check)   The tasks in flight on it wait again, but for those that it
+ *                                    was lost by: these fail, or are isolated.
+ *   redis_links_close_all()          All links. The tasks in flight wait again. Losses, the stall
+ *                                    and the window are forgotten, and the subscriber is reset.
+ *                                    When links may be opened again stays.
+ *   redis_links_reset()              The same for another server: all may be opened at once.
+ *   redis_client_fail()              As redis_links_close_all(), and all tasks fail.
+ *   retire() in cluster.c            As redis_links_close_all(), and all tasks are the feed's again
+ *                                    (redis_links_return_waiting()).
+ *   redis_links_abandon_tasks()      No link: nothing is measured any more, and all tasks are the
+ *                                    feed's again. Replies that still come are ignored.
  *
  * Threads: that of the client. Owner: the client. Others send on the links, and read what is here;
  * only these functions open, close or replace a link.
@@ -91,9 +115,9 @@ bool redis_links_open_shared(struct redis_links *links, int64_t deadline_ms, str
  * redis_links_check() returns when. */
 bool redis_links_may_open_shared(const struct redis_links *links, int64_t now_ms);
 
-/* After poll(), as redis_link_step(): a link of no further use is closed. What the shared one had
- * in flight is sent again, a few times; what it was lost by, as the reply is too large, fails.
- * False: the client is of no further use, too, and the link is still there. */
+/* After poll(), as redis_link_step(): a link of no further use is closed. What the shared link had
+ * in flight is sent again, a few times; a task whose reply is too large fails. False: the client is
+ * of no further use, too, and the link is still there. */
 bool redis_links_step(struct redis_links *links, struct redis_link *link, short revents,
                       struct error *error);
 
@@ -103,25 +127,21 @@ bool redis_links_step(struct redis_links *links, struct redis_link *link, short 
 bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,
                        struct error *error);
 
-/* What they had in flight waits, to be sent again somewhere else. */
 void redis_links_close_all(struct redis_links *links);
-
-/* The same, as the server is another from now on: its links may be opened at once. */
 void redis_links_reset(struct redis_links *links);
 
 /* The task waits, for the link that it is to be sent on. */
 void redis_links_add(struct redis_links *links, struct task *task);
 
-/* What waits, or is in flight. */
+/* Tasks that wait, or are in flight. */
 bool redis_links_have_waiting_for_shared(const struct redis_links *links);
 bool redis_links_have_waiting(const struct redis_links *links);
 bool redis_links_have_tasks(const struct redis_links *links);
 
-/* Those that wait end. */
+/* The tasks that wait end. */
 void redis_links_fail_waiting(struct redis_links *links, const struct error *error);
 void redis_links_return_waiting(struct redis_links *links);
 
-/* Nothing is measured any more: whatever is left is the feed's again. */
 void redis_links_abandon_tasks(struct redis_links *links);
 
 #endif
