@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "redis/link/deadlines.h"
 #include "redis/link/setup.h"
 
 #include <utlist.h>
@@ -13,7 +14,6 @@ enum {
     NEXT_STALL_MS = 50,      /* soon after a stall: what else hangs is found quickly */
     ALERT_MS = 5000,         /* as long */
     ISOLATED_IDLE_MS = 1000, /* then its link is closed */
-    PING_MS = 5000,          /* where nothing is sent, and for the reply */
     MAX_LOSSES = 3,          /* of links in a row that replied to nothing */
 
     LATE_AGAIN_MS = 10 * 1000, /* one that is always that slow is believed then */
@@ -182,35 +182,6 @@ static void fail_oldest(struct redis_links *links, const struct redis_link *link
     }
 }
 
-/* The command's tasks whose time is over. Returns when the next one's is. */
-static int64_t time_out(const struct redis_link *link, const struct redis_command *command,
-                        int64_t now_ms)
-{
-    int64_t next_ms = CLOCK_NEVER;
-    struct task *task;
-    struct task *following;
-    DL_FOREACH_SAFE(command->tasks, task, following) {
-        int64_t deadline_ms = link->progress_ms + task->timeout_ms;
-        if (now_ms < deadline_ms) {
-            next_ms = clock_earlier(next_ms, deadline_ms);
-            continue;
-        }
-        redis_command_remove_task(task);
-        task_time_out(task);
-    }
-    return next_ms;
-}
-
-/* How long the oldest command may take. One without tasks has the time of those behind it. */
-static int64_t oldest_timeout_ms(const struct redis_link *link)
-{
-    const struct redis_command *command = redis_link_oldest_with_tasks(link);
-    int64_t timeout_ms = CLOCK_NEVER;
-    for (const struct task *task = command->tasks; task != NULL; task = task->next)
-        timeout_ms = clock_earlier(timeout_ms, task->timeout_ms);
-    return timeout_ms;
-}
-
 /* Behind the shared link's oldest command. */
 static bool others_wait(const struct redis_links *links)
 {
@@ -275,14 +246,6 @@ static void lose_standby(struct redis_links *links)
     close_link(links, &links->standby);
 }
 
-/* So that nobody would notice that its server is gone: one that is in use has a deadline, one that
- * is subscribed to is pinged. */
-static bool is_idle(const struct redis_link *link, int64_t since_ms)
-{
-    return link->state == REDIS_LINK_READY && !redis_link_has_tasks(link) &&
-           link->subscriptions == 0 && link->replied_ms <= since_ms;
-}
-
 /* What it had in flight is sent again. */
 static void close_isolated(struct redis_links *links)
 {
@@ -303,7 +266,7 @@ static bool lose_isolated(struct redis_links *links, const struct error *error)
     } else {
         if (link->replied_ms == 0 && links->shared == NULL)
             return false;
-        if (link->replied_ms == 0 && is_idle(links->shared, reopening->opened_ms))
+        if (link->replied_ms == 0 && redis_deadlines_is_idle(links->shared, reopening->opened_ms))
             close_link(links, &links->shared);
         redis_waiting_fail(&links->waiting_isolated, error);
     }
@@ -357,34 +320,6 @@ static void open_standby(struct redis_links *links, int64_t now_ms)
         redis_reopening_closed(reopening, now_ms);
 }
 
-static void on_ping(struct redis_link *link, struct redis_command *command, const redisReply *reply)
-{
-    (void)link;
-    (void)command;
-    (void)reply; /* one of any kind will do */
-}
-
-static void send_ping(struct redis_link *link)
-{
-    _cleanup_(error_done) struct error ignored = {0}; /* the next step finds it, too */
-    redis_link_send(link, &(struct redis_request){{"PING"}, on_ping});
-    redis_link_flush(link, &ignored);
-}
-
-/* One on which nobody waits for a reply, but changes of what was read on it are reported as long as
- * the connection exists: something on the way may have closed it. */
-static bool is_silent(struct redis_link *link, int64_t now_ms, int64_t *next_ms)
-{
-    if (link->subscriptions == 0 || redis_link_has_tasks(link))
-        return false;
-    if (link->commands == NULL && now_ms >= link->replied_ms + PING_MS)
-        send_ping(link);
-    bool is_pinged = link->commands != NULL;
-    int64_t at_ms = (is_pinged ? link->progress_ms : link->replied_ms) + PING_MS;
-    *next_ms = clock_earlier(*next_ms, at_ms);
-    return now_ms >= at_ms;
-}
-
 /* Whether the server has replied on another link since then. */
 static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms)
 {
@@ -396,7 +331,7 @@ static bool is_alive(struct redis_links *links, int64_t since_ms, int64_t now_ms
     if (standby->replied_ms >= since_ms)
         return true;
     if (standby->commands == NULL)
-        send_ping(standby);
+        redis_deadlines_ping(standby);
     return false;
 }
 
@@ -422,7 +357,7 @@ static bool no_answer(const struct redis_links *links, struct error *error)
 static void stop_waiting(struct redis_links *links, int64_t now_ms)
 {
     struct redis_command *oldest = redis_link_oldest_with_tasks(links->shared);
-    time_out(links->shared, oldest, now_ms);
+    redis_deadlines_time_out(links->shared, oldest, now_ms);
     isolate(links, oldest);
     links->stalled_ms = now_ms;
     replace_shared(links);
@@ -443,7 +378,7 @@ static bool check_oldest(struct redis_links *links, int64_t now_ms, int64_t *nex
                          struct error *error)
 {
     const struct redis_link *shared = links->shared;
-    int64_t timeout_ms = oldest_timeout_ms(shared);
+    int64_t timeout_ms = redis_deadlines_oldest_ms(shared);
     int64_t over_ms = shared->progress_ms + timeout_ms;
     int64_t suspect_ms = shared->progress_ms + patience_ms(links, timeout_ms, now_ms);
     if (now_ms < suspect_ms) {
@@ -478,7 +413,7 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
         return redis_link_check(shared, now_ms, next_ms, error);
     if (redis_link_has_tasks(shared))
         return check_oldest(links, now_ms, next_ms, error);
-    if (is_silent(shared, now_ms, next_ms))
+    if (redis_deadlines_is_silent(shared, now_ms, next_ms))
         close_link(links, &links->shared);
     return true;
 }
@@ -486,7 +421,8 @@ static bool check_shared(struct redis_links *links, int64_t now_ms, int64_t *nex
 static void check_stalled(struct redis_links *links, int64_t now_ms, int64_t *next_ms)
 {
     const struct redis_link *link = links->stalled;
-    if (link != NULL && (link->subscriptions == 0 || is_silent(links->stalled, now_ms, next_ms)))
+    if (link != NULL &&
+        (link->subscriptions == 0 || redis_deadlines_is_silent(links->stalled, now_ms, next_ms)))
         close_link(links, &links->stalled);
 }
 
@@ -545,13 +481,13 @@ static bool check_isolated(struct redis_links *links, int64_t now_ms, int64_t *n
         return redis_link_check(link, now_ms, next_ms, reason) || lose_isolated(links, reason);
     if (redis_link_has_tasks(link)) {
         const struct redis_command *oldest = redis_link_oldest_with_tasks(link);
-        *next_ms = clock_earlier(*next_ms, time_out(link, oldest, now_ms));
+        *next_ms = clock_earlier(*next_ms, redis_deadlines_time_out(link, oldest, now_ms));
         if (oldest->tasks == NULL) {
             close_isolated(links);
             *next_ms = clock_earlier(*next_ms, now_ms);
         }
     } else if (link->subscriptions > 0) {
-        if (is_silent(link, now_ms, next_ms))
+        if (redis_deadlines_is_silent(link, now_ms, next_ms))
             close_isolated(links);
     } else if (now_ms >= link->replied_ms + ISOLATED_IDLE_MS)
         close_isolated(links);
@@ -580,19 +516,11 @@ static void leave_former_peer(struct redis_links *links)
         close_isolated(links);
 }
 
-static void resume(struct redis_link *link, int64_t now_ms)
-{
-    if (link == NULL || link->state != REDIS_LINK_READY || link->commands == NULL)
-        return;
-    link->progress_ms = now_ms;
-    link->was_idle = false; /* nor is the time until the reply that of a round trip */
-}
-
 void redis_links_resume(struct redis_links *links, int64_t now_ms)
 {
-    resume(links->shared, now_ms);
-    resume(links->isolated, now_ms);
-    resume(links->stalled, now_ms);
+    redis_deadlines_resume(links->shared, now_ms);
+    redis_deadlines_resume(links->isolated, now_ms);
+    redis_deadlines_resume(links->stalled, now_ms);
 }
 
 bool redis_links_check(struct redis_links *links, int64_t now_ms, int64_t *next_ms,

@@ -7,10 +7,10 @@
  * refused. Here each key's length is read with the command of its type.
  *
  * Read the folder in this order: options.h; link/link.h (one connection, its replies in order; in
- * its folder what connects it), client.h (the links to one node), connect.h and sentinel.h (which
- * node), measure.h (the loop), waiting.h (what is not sent yet), requests/ (what is sent for a
- * task), links.h and slow_requests.h (who does not reply), subscriber.h (push); cluster/cluster.h
- * (many nodes).
+ * its folder what connects it, and its deadlines), client.h (the links to one node), connect.h and
+ * sentinel.h (which node), measure.h (the loop), waiting.h (what is not sent yet), requests/ (what
+ * is sent for a task), links.h and slow_requests.h (who does not reply), subscriber.h (push);
+ * cluster/cluster.h (many nodes).
  */
 #include "measure/scaler.h"
 
