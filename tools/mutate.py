@@ -1,12 +1,22 @@
-"""Changes one line of the code at a time, and looks whether a test fails: what survives is what no test checks.
+"""Changes one place of the code at a time (a mutant), and reports the changes that no test notices.
 
-usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--jobs NUMBER] [--own] [--only FILE:LINE]... PATH...
+usage: mutate.py [--count NUMBER] [--seed NUMBER] [--seconds NUMBER] [--jobs NUMBER] [--only FILE:LINE]... PATH...
 
-PATH is a folder, or a C file. Of all mutants of its C files a fixed seed chooses COUNT (200); one that does not compile counts
-as none, and the next one takes its place. A copy of the tree is changed, in build/mutation. The unit tests of the changed file are asked
-first, then those of the folder, then all that are built of the file, then TRIED of the protocol tests. build/mutation/<path>.jsonl has a line for
-each mutant: a run that was stopped, or that has had its SECONDS, goes on from there. JOBS (2) mutants are tested at a time. --own asks the
-folder's own tests alone; --only takes no sample, and does not write that line.
+PATH is a folder or a C file. SEED chooses COUNT (200) mutants that compile, and JOBS (2) of them are tested at a time.
+--only tests all mutants of a line instead.
+
+The code is built without optimization in build/mutation. There each test runs once and notes which lines it reaches
+(reached.c). A mutant costs one compilation. Then only the tests that reach its line are linked and run, until one fails;
+those of more than SLOW_SECONDS run only where no other test reaches the line. A mutant that passes is tested again under
+the sanitizers of build/asan, by the SANITIZED quickest of its tests.
+
+build/mutation/PATH.jsonl has one line per mutant. A run that was stopped, or that ended after SECONDS, continues there.
+"noticed" is one of:
+
+- does not compile
+- not reached: no test executes the line
+- nothing: all tests pass
+- TEST fails, TEST crashes or TEST hangs, and "under sanitizers" where only those notice
 """
 
 import argparse
@@ -14,6 +24,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -22,19 +33,22 @@ import random
 import re
 import shlex
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutation"
-SOURCE = WORK / "source"
-BUILD = SOURCE / "build" / "asan"
-PROGRAMS = WORK / "programs"
 
-# The cheapest of them, by what they say about the answers.
-TRIED = ("test/protocol/test_metadata.py", "test/protocol/test_streams.py", "test/protocol/test_reload.py")
+SLOW_SECONDS = 10
+SANITIZED = 8
+
+# The quickest tests of the whole server that look at values.
+SERVER_TESTS = ("test/protocol/test_metadata.py", "test/protocol/test_streams.py", "test/protocol/test_reload.py")
 
 TOKEN = re.compile(r"""
     (?P<skipped>/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|^[ ]*\#(?:\\\n|[^\n])*)
@@ -45,14 +59,19 @@ OPERATORS = {"==": "!=", "!=": "==", "<": "<=", "<=": "<", ">": ">=", ">=": ">",
              "+": "-", "-": "+", "/": "*", "+=": "-=", "-=": "+="}
 COMPARISON = re.compile(r"[!<]|[^-]>|==|&&|\|\|")
 WORDS = {"true": "false", "false": "true", "fmin": "fmax", "fmax": "fmin"}
-ADDED = re.compile(r"^add_test\(\[=\[(.+?)\]=\] (.+)\)\nset_tests_properties\(\[=\[.+?\]=\] PROPERTIES (.*)$", re.M)
-TREE = threading.Lock()  # of the copy: one mutant is built at a time
-# A call, or an assignment, that is all of its line.
+# A call or an assignment on a line of its own.
 STATEMENT = re.compile(r"^ +(?:[a-z_]\w*\(.*\)|[\w\[\]>.*-]+ [-+|&]?= .*|[\w\[\]>.-]+(?:\+\+|--));$", re.M)
 
+ADDED = re.compile(r"^add_test\(\[=\[(.+?)\]=\] (.+)\)\nset_tests_properties\(\[=\[.+?\]=\] PROPERTIES (.*)$", re.M)
 
-def mutants_of(path, text):
-    """Each as a place, a length and what takes the place."""
+# objdump's sections, functions, lines of the source, and instructions: is the instruction a call of reached.c?
+LISTED = re.compile(r"^Disassembly of section (?P<section>.+):$|^0*(?P<begin>[0-9a-f]+) <(?P<function>.+)>:$"
+                    r"|^(?P<file>/.+):(?P<line>\d+)(?: \(discriminator \d+\))?$"
+                    r"|^ +(?P<address>[0-9a-f]+):\t.*(?P<call>\n\t+[0-9a-f]+: R_\w+\s+__sanitizer_cov_trace_pc\b)?", re.M)
+
+
+def changes_of(text):
+    """The begin and the end of each change, and the text between them."""
     depth, before = 0, ""
     for token in TOKEN.finditer(text):
         kind, value = token.lastgroup, token.group()
@@ -60,29 +79,25 @@ def mutants_of(path, text):
             continue
         depth += (value == "{") - (value == "}")
         is_operand = before == ")" or before == "]" or re.match(r"\w", before) and before not in ("return", "case")
-        if depth > 0:
-            other = None
-            if value in OPERATORS and (is_operand or value not in "+-"):
-                other = OPERATORS[value]
-            elif value in WORDS:
-                other = WORDS[value]
-            elif value == "!":
-                other = ""
-            elif kind == "number" and re.fullmatch(r"\d+", value) and text[token.start() - 1:token.end() + 1] != "{0}":
-                other = str(int(value) + 1)
-            elif value == "if":
-                begin = text.index("(", token.end())
-                end = end_of(text, begin)
-                if not COMPARISON.search(text, begin, end):  # one of these is changed itself
-                    yield begin, 1, "(!", end
-            if other is not None:
-                yield token.start(), len(value), other, None
         before = value
-    for line in STATEMENT.finditer(text):
-        if line.group().count("(") != line.group().count(")"):  # the end of a longer one
+        if depth == 0:
             continue
-        start = line.start() + len(line.group()) - len(line.group().lstrip())
-        yield start, line.end() - start, ";", None
+        if value in OPERATORS and (is_operand or value not in "+-"):
+            yield *token.span(), OPERATORS[value]
+        elif value in WORDS:
+            yield *token.span(), WORDS[value]
+        elif value == "!":
+            yield *token.span(), ""
+        elif kind == "number" and re.fullmatch(r"\d+", value) and text[token.start() - 1:token.end() + 1] != "{0}":
+            yield *token.span(), str(int(value) + 1)
+        elif value == "if":
+            begin = text.index("(", token.end())
+            end = end_of(text, begin)
+            if not COMPARISON.search(text, begin, end):  # the comparison is changed itself
+                yield begin, end, f"(!{text[begin:end]})"
+    for line in STATEMENT.finditer(text):
+        if line.group().count("(") == line.group().count(")"):  # else it is the end of a longer statement
+            yield line.end() - len(line.group().lstrip()), line.end(), ";"
 
 
 def end_of(text, begin):
@@ -91,208 +106,288 @@ def end_of(text, begin):
         if token.lastgroup != "skipped":
             depth += (token.group() == "(") - (token.group() == ")")
         if depth == 0:
-            return token.start()
+            return token.end()
     raise ValueError("a bracket without its end")
 
 
-def apply(text, start, length, other, end):
-    if end is None:
-        return text[:start] + other + text[start + length:]
-    return f"{text[:start]}(!({text[start + length:end]}){text[end:]}"
-
-
 class Mutant:
-    def __init__(self, file, text, place):
-        self.file, self.place = file, place
-        self.changed = apply(text, *place)
-        self.line = text.count("\n", 0, place[0]) + 1
-        self.before = text.split("\n")[self.line - 1].strip()
-        self.after = self.changed.split("\n")[self.line - 1].strip()
-
-    @property
-    def key(self):
-        return f"{self.file}:{self.line}: {self.before} => {self.after}"
+    def __init__(self, file, text, change):
+        begin, end, other = change
+        self.file, self.original, self.text = file, text, text[:begin] + other + text[end:]
+        self.line = text.count("\n", 0, begin) + 1
+        before, after = (each.split("\n")[self.line - 1].strip() for each in (self.original, self.text))
+        self.key = f"{file}:{self.line}: {before} => {after}"
 
 
 def all_mutants(paths):
-    files = itertools.chain.from_iterable(sorted((ROOT / path).rglob("*.c")) if (ROOT / path).is_dir() else [ROOT / path] for path in paths)
-    for path in files:
-        text = path.read_text()
-        for place in mutants_of(path, text):
-            yield Mutant(str(path.relative_to(ROOT)), text, place)
+    for path in map(ROOT.joinpath, paths):
+        for file in sorted(path.rglob("*.c")) if path.is_dir() else [path]:
+            text = file.read_text()
+            yield from (Mutant(str(file.relative_to(ROOT)), text, change) for change in changes_of(text))
 
 
-def run(*command, seconds=None, **settings):
-    """Whether it succeeded in its time. What it started ends with it."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          process_group=0, **settings) as child:  # of this session: the scheduler shares the machine by sessions
-        try:
-            return child.wait(seconds) == 0
-        except BaseException as error:
-            os.killpg(child.pid, 9)
-            if isinstance(error, subprocess.TimeoutExpired):
-                return False
-            raise
-
-
-def copy_tree():
-    """What was built of an earlier copy is kept, where it has not changed."""
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for file in filter(None, files.split("\0")):
-        source, copy = ROOT / file, SOURCE / file
-        if source.is_file() and not (copy.is_file() and copy.read_bytes() == source.read_bytes()):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, copy)
-    (SOURCE / "build").mkdir(exist_ok=True)
-    shutil.rmtree(SOURCE / "build" / "web", ignore_errors=True)
-    shutil.copytree(ROOT / "build" / "web", SOURCE / "build" / "web")
-
-
-def room_of(path):
-    """The part or the scaler, which its tests are named after."""
-    parts = pathlib.Path(path if (ROOT / path).is_dir() else os.path.dirname(path)).parts
-    return parts[:2][-1]
-
-
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Test:
     name: str
-    command: list
-    environment: dict
-    seconds: float = 0  # that it may take: of what it takes without any change
+    program: str  # its path in the folder of a build
+    command: tuple  # "PROGRAM" in it, and in the environment, stands for the path of the program
+    environment: dict = dataclasses.field(hash=False)
+    folder: pathlib.Path  # in which it runs
 
-    @property
-    def program(self):
-        return os.path.relpath(self.command[0], BUILD)
+    def run(self, program, seconds):
+        """Returns "passes", "fails", "crashes" or "hangs". The program is in a folder of its own, by which the agents of
+        the test are found: they are the same program, and end with the test."""
+        command = [part.replace("PROGRAM", str(program)) for part in self.command]
+        environment = {name: value.replace("PROGRAM", str(program)) for name, value in self.environment.items()}
+        output = program.parent / "output"
+        with output.open("wb") as file, subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=self.folder, env={**os.environ, **environment},
+                process_group=0) as child:  # not a session: the scheduler shares the machine by sessions
+            try:
+                status = child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return "hangs"
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                end_processes(program.parent)
+        if status == 0:
+            return "passes"
+        is_crash = status < 0 or b"Test failed with exception" in output.read_bytes()  # which is cmocka's for a signal
+        return "crashes" if is_crash else "fails"
 
-    def passes(self, programs, seconds):
-        """With the programs of one mutant, which has a folder of its own, so that others are built meanwhile."""
-        command = [str(programs / self.program), *self.command[1:]]
-        return run(*command, seconds=seconds, cwd=BUILD / "test", env={**os.environ, **self.environment})
+
+def end_processes(folder):
+    for link in pathlib.Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):  # it has ended, or it is another user's
+            if os.readlink(link).startswith(f"{folder}/"):
+                os.kill(int(link.parent.name), signal.SIGKILL)
 
 
-def all_tests():
-    """As CMake wrote them: ctest itself knows a test's command only once its program is built."""
-    found = []
-    for file in BUILD.rglob("CTestTestfile.cmake"):
-        for name, command, properties in ADDED.findall(file.read_text()):
-            environment = re.search(r' ENVIRONMENT "([^"]*)"', properties)
-            variables = environment[1].split(";") if environment else []
-            found.append(Test(name, shlex.split(command), dict(variable.split("=", 1) for variable in variables)))
-    return found
+class Build:
+    """A folder with the objects and the programs of the unchanged code."""
 
+    def __init__(self, folder, preset, *settings):
+        self.folder, self.configuration = folder, ("cmake", "--preset", preset, "-B", folder, *settings)
+        self.lock, self.seconds = threading.Lock(), {}
+        self.compilations = collections.defaultdict(dict)  # by file and object: a simulator has objects of its own
 
-class Tests:
-    def __init__(self, paths):
-        # With sanitizers, since a test may read what was freed and pass. What debug information costs the linker is most of a mutant's time.
-        command = ("cmake", "--preset", "asan", "-DCMAKE_C_FLAGS=-O1 -g0 -funsigned-char", "-DCMAKE_C_FLAGS_DEBUG=")
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=SOURCE)
-        tests = all_tests()
-        rooms = {room_of(path) for path in paths}
-        self.own = [test for test in tests if any(is_of(test.name, room) for room in rooms)]
-        self.others = [test for test in tests if test not in self.own]
-        self.are_others_ready = False
-        self.prepare(self.own)
+    def make(self, *targets):
+        with self.lock:
+            if not self.compilations:
+                subprocess.run(self.configuration, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+                for entry in json.loads((self.folder / "compile_commands.json").read_text()):
+                    command = shlex.split(entry["command"])
+                    self.compilations[os.path.relpath(entry["file"], ROOT)][command[command.index("-o") + 1]] = command
+            if subprocess.run(("cmake", "--build", self.folder, "--", "--quiet", *targets), stdout=subprocess.DEVNULL).returncode != 0:
+                sys.exit(f"{self.folder} does not build")
 
-    def prepare(self, tests):
-        """In the unchanged copy. What fails there, as bounds do on a busy machine, is left out."""
-        if not build(tests):
-            sys.exit(f"the tests {' '.join(test.name for test in tests)} do not build")
-        for test in list(tests):
+    def tests(self):
+        """As CMake wrote them: ctest knows the command of a test only once its program is built."""
+        for file in self.folder.rglob("CTestTestfile.cmake"):
+            for name, command, properties in ADDED.findall(file.read_text()):
+                program, *arguments = shlex.split(command)
+                variables = re.search(r' ENVIRONMENT "([^"]*)"', properties)
+                environment = dict(each.split("=", 1) for each in variables[1].split(";")) if variables else {}
+                yield Test(name, os.path.relpath(program, self.folder), ("PROGRAM", *arguments), environment, file.parent)
+        for path in SERVER_TESTS:
+            command = (sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "120", "-p", "no:cacheprovider", path)
+            yield Test(path, "backlog", command, {"BACKLOG": "PROGRAM", "BACKLOG_RELEASE": "PROGRAM"}, ROOT)
+
+    def copy(self, program, folder):
+        path = folder / os.path.basename(program)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.link(self.folder / program, path)
+        return path
+
+    def usual_seconds(self, test, folder):
+        """How long a test takes, or None if it fails twice."""
+        if test.name not in self.seconds:
             began = time.monotonic()
-            if test.passes(BUILD, 300):
-                test.seconds = 20 + 2 * (time.monotonic() - began)
+            result = test.run(self.copy(test.program, folder), 300)
+            if result != "passes":
+                began = time.monotonic()
+                result = test.run(self.copy(test.program, folder), 300)
+            self.seconds[test.name] = time.monotonic() - began if result == "passes" else None
+            if result != "passes":
+                print(f"left out: {test.name} {result} without any change", flush=True)
+        return self.seconds[test.name]
+
+    @functools.cache
+    def link_command(self, program):
+        shown = subprocess.run(("ninja", "-t", "commands", "-s", program), cwd=self.folder, check=True, capture_output=True, text=True)
+        return shlex.split(shown.stdout.removeprefix(": && ").removesuffix(" && :\n"))
+
+
+class ChangedBuild:
+    """The objects and the programs of a build that a mutant changes, as far as they are needed."""
+
+    def __init__(self, build, mutant, folder):
+        self.build, self.mutant, self.folder = build, mutant, folder
+        self.compilations = build.compilations[mutant.file]
+
+    def compile(self, name):
+        """From stdin, in the folder of the source, where its headers are."""
+        path = self.folder / name
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            command = self.compilations[name]
+            command = [path if part == name else part for part in command[:command.index("-c")]]
+            source = ROOT / self.mutant.file
+            subprocess.run([*command, "-g0", "-x", "c", "-c", "-"], input=f'# 1 "{source}"\n{self.mutant.text}', text=True,
+                           cwd=source.parent, stderr=subprocess.DEVNULL, check=True)
+        return path
+
+    def link(self, program):
+        """An object that is in an archive is put before it: the linker then takes no other from there."""
+        path = self.folder / program
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            compiler, *rest = (path if part == program else part for part in self.build.link_command(program))
+            if own := [name for name in self.compilations if name in rest]:
+                rest = [self.compile(part) if part in own else part for part in rest]
             else:
-                tests.remove(test)
-                print(f"left out: {test.name} fails without any change", flush=True)
-        tests.sort(key=lambda test: test.seconds)
+                archives = set(map(os.path.basename, rest))
+                rest[:0] = [self.compile(name) for name in self.compilations if archive_of(name) in archives]
+            subprocess.run([compiler, *rest, "-Wl,--strip-debug"], cwd=self.build.folder, stderr=subprocess.DEVNULL, check=True)
+        return path
 
-    def copy_own(self, folder):
-        for program in {test.program for test in self.own}:
-            (folder / program).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(BUILD / program, folder / program)
+    def run(self, test, usual_seconds):
+        """On a busy machine a test may fail once, and takes longer: the unchanged program shows how much longer."""
+        program, original = self.link(test.program), self.folder / "original"
+        seconds = 3 + 4 * usual_seconds
+        while (result := test.run(program, seconds)) == "hangs":
+            if test.run(self.build.copy(test.program, original), seconds) != "hangs":
+                return result
+            seconds *= 2
+        return result if result == "passes" else test.run(program, seconds)
 
-    def of(self, file):
-        """Those that its name begins, or of its header, the quickest first: they notice most mutants, before the others are linked."""
-        stem = pathlib.Path(file).stem
-        header = re.compile(rf'#include ".*\b{stem}\.h"')
-        named = [test for test in self.own if f"{source_of(test.name).stem}_".startswith(f"test_{stem}_")]
-        return named or [test for test in self.own if header.search(source_of(test.name).read_text())][:3]
-
-    def prepare_programs(self, mutant, folder):
-        """Returns what noticed the change already. Else the programs of all own tests are in the folder, unless it does not compile."""
-        with TREE, changed(mutant):
-            first = self.of(mutant.file)
-            if not build(first):
-                return "does not compile"
-            noticed = first_that_fails(first, BUILD)
-            if noticed != "nothing":
-                return noticed
-            if build(self.own):
-                self.copy_own(folder)
-            return None
-
-    def notice(self, mutant, folder, own_alone):
-        """What notices the change. Its programs are in the folder, or nowhere: it did not compile."""
-        if not folder.is_dir():
-            return "does not compile"
-        noticed = first_that_fails(self.own, folder)
-        shutil.rmtree(folder)
-        if noticed != "nothing" or own_alone:
-            return noticed
-        with TREE:
-            if not self.are_others_ready:
-                self.prepare(self.others)
-                self.are_others_ready = True
-            with changed(mutant):
-                return self.notice_further()
-
-    def notice_further(self):
-        if not build(self.others) or not run("cmake", "--build", BUILD, "--target", "backlog", "--", "--quiet", seconds=600):
-            return "does not compile"
-        noticed = first_that_fails(self.others, BUILD)
-        environment = {**os.environ, "BACKLOG": str(BUILD / "backlog"), "BACKLOG_RELEASE": str(BUILD / "backlog")}
-        for path in TRIED if noticed == "nothing" else ():
-            if not run(sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "120", "-p", "no:cacheprovider", path, cwd=ROOT, env=environment):
-                return path
-        return noticed
+    def noticed(self, tests):
+        for test in tests:
+            usual_seconds = self.build.usual_seconds(test, self.folder / "original")
+            result = "passes" if usual_seconds is None else self.run(test, usual_seconds)
+            if result != "passes":
+                return f"{test.name} {result}"
+        return None
 
 
-def is_of(test, room):
-    """The tests of a folder are in test/NAME, and those of a scaler are named after it."""
-    return test.startswith(f"{room}/") or re.match(rf"(scalers|keys)/{room.removesuffix('_jetstream')}", test)
+def archive_of(name):
+    return f"lib{re.search(r'([^/]+)[.]dir/', name)[1]}.a"
 
 
-def source_of(test):
-    """One that is run for several arguments has them after its name."""
-    folder, name = os.path.split(test)
-    source = ROOT / "test" / folder / f"test_{name}.c"
-    return source if source.is_file() else source_of(folder)
+def sections_of(path, source):
+    """Of each section of an object: the offsets of its functions, and of the basic blocks of each line."""
+    listing = subprocess.run(("objdump", "-d", "-l", "-r", "--no-show-raw-insn", path), check=True, capture_output=True, text=True).stdout
+    sections = collections.defaultdict(lambda: ({}, collections.defaultdict(set)))
+    line = block = None
+    is_called = False
+    for found in LISTED.finditer(listing):
+        if found["section"]:
+            functions, blocks = sections[found["section"]]
+        elif found["function"]:
+            functions[found["function"]] = int(found["begin"], 16)
+            line = block = None
+        elif found["file"]:
+            line = int(found["line"]) if found["file"] == str(source) else None
+        elif found["call"]:
+            is_called = True
+        else:
+            if is_called:  # reached.c notes the address after its call
+                block, is_called = int(found["address"], 16), False
+            if block is not None and line is not None:
+                blocks[line].add(block)
+    return sections.values()
 
 
-def first_that_fails(tests, programs):
-    """Twice, where it does not hang: a bound may fail once on a busy machine."""
-    for test in tests:
-        began = time.monotonic()
-        if not test.passes(programs, test.seconds) and (
-                time.monotonic() - began >= test.seconds or not test.passes(programs, test.seconds)):
-            return test.name
-    return "nothing"
+@functools.lru_cache(4)  # tests of one program follow each other
+def symbols_of(program):
+    """The addresses of each name from the begin of the image: static functions may share a name."""
+    symbols = collections.defaultdict(set)
+    for address, name in re.findall(r"^([0-9a-f]+) \w (.+)$", subprocess.check_output(("nm", program), text=True), re.M):
+        symbols[name].add(int(address, 16))
+    begin = min(symbols["__executable_start"])
+    return {name: {address - begin for address in addresses} for name, addresses in symbols.items()}
 
 
-def build(tests):
-    return not tests or run("cmake", "--build", BUILD, "--", "--quiet", *sorted({test.program for test in tests}), seconds=1200)
+def begins_of(functions, symbols):
+    """Where a program has the section: its functions are as far from each other as in the object."""
+    name, offset = next(iter(functions.items()), (None, 0))
+    for address in symbols.get(name, ()):
+        if all(address - offset + each in symbols.get(function, ()) for function, each in functions.items()):
+            yield address - offset
 
 
-@contextlib.contextmanager
-def changed(mutant):
-    path = SOURCE / mutant.file
-    text = path.read_text()
-    path.write_text(mutant.changed)
+class Reach:
+    """Which tests reach which lines of some files."""
+
+    def __init__(self, build, files, jobs):
+        self.build = build
+        self.tests = collections.defaultdict(set)  # by file and line, and by file
+        self.noticed = collections.Counter()  # by file and name of the test
+        self.sections = [(file, *section) for file in files for name in build.compilations[file]
+                         for section in sections_of(build.folder / name, ROOT / file)]
+        self.lines = {(file, line) for file, _, blocks in self.sections for line in blocks}
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(self.learn, build.tests()))
+
+    def learn(self, test):
+        symbols = symbols_of(self.build.folder / test.program)
+        linked = [(begin, file, blocks) for file, functions, blocks in self.sections for begin in begins_of(functions, symbols)]
+        reached = linked and self.reached(test)
+        for begin, file, blocks in linked if reached else ():
+            for line, offsets in blocks.items():
+                if any(reached[(begin + offset) // 4] for offset in offsets):
+                    self.tests[file, line].add(test)
+                    self.tests[file].add(test)
+
+    def reached(self, test):
+        """What reached.c noted. It is kept as long as the program stays the same."""
+        program = self.build.folder / test.program
+        name = test.name.replace("/", "-")
+        kept = WORK / "reached" / name
+        if not kept.is_file() or kept.stat().st_mtime < program.stat().st_mtime:
+            notes = WORK / "run" / name / f"{program.name}.reached"
+            notes.parent.mkdir(parents=True, exist_ok=True)
+            notes.touch()
+            seconds = self.build.usual_seconds(test, notes.parent)
+            if seconds is None:
+                return None
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(struct.pack("d", seconds) + zlib.compress(notes.read_bytes(), 1))
+            shutil.rmtree(notes.parent)
+        content = kept.read_bytes()
+        self.build.seconds[test.name], = struct.unpack_from("d", content)
+        return zlib.decompress(content[8:])
+
+    def tests_of(self, mutant):
+        """A line without code continues a line above, or is of a table, which each test of the file may read. The tests
+        that noticed most mutants of the file come first."""
+        text, line = mutant.original.split("\n"), mutant.line
+        while (mutant.file, line) not in self.lines and text[line - 1].startswith(" "):
+            line -= 1
+        tests = self.tests.get((mutant.file, line) if (mutant.file, line) in self.lines else mutant.file, ())
+        tests = sorted(tests, key=lambda test: (-self.noticed[mutant.file, test.name], self.build.seconds[test.name], test.name))
+        return [test for test in tests if self.build.seconds[test.name] <= SLOW_SECONDS] or tests
+
+
+def notice(mutant, reach, sanitized):
+    folder = WORK / "run" / str(threading.get_ident())
+    tests = reach.tests_of(mutant)
     try:
-        yield
+        changed = ChangedBuild(reach.build, mutant, folder / "plain")
+        changed.compile(next(iter(changed.compilations)))
+        noticed = changed.noticed(tests)
+        again = [test for test in tests if test.folder != ROOT][:SANITIZED]
+        if noticed is None and again:
+            sanitized.make(*{test.program for test in again})
+            noticed = ChangedBuild(sanitized, mutant, folder / "asan").noticed(again)
+            noticed = noticed and f"{noticed} under sanitizers"
+        return noticed or ("nothing" if tests else "not reached")
+    except subprocess.CalledProcessError:
+        return "does not compile"
     finally:
-        path.write_text(text)  # later than what was built of it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
@@ -300,7 +395,6 @@ def main():
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=1 << 30)
-    parser.add_argument("--own", action="store_true")
     parser.add_argument("--only", action="append")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("path", nargs="+")
@@ -311,51 +405,42 @@ def main():
     else:
         random.Random(arguments.seed).shuffle(mutants)
     WORK.mkdir(parents=True, exist_ok=True)
-    name = "+".join(arguments.path).replace("/", "-")[:200] + ("-own" if arguments.own else "")
+    shutil.rmtree(WORK / "run", ignore_errors=True)
+    name = "+".join(arguments.path).replace("/", "-")[:200]
     log = pathlib.Path(os.devnull) if arguments.only else WORK / f"{name}.jsonl"
     known = {}
     if log.is_file():
         known = {entry["mutant"]: entry["noticed"] for entry in map(json.loads, log.read_text().splitlines())}
-    copy_tree()
-    shutil.rmtree(PROGRAMS, ignore_errors=True)
-    tests = Tests(arguments.path)
-    began = time.monotonic()
-    counts = collections.Counter()
-    survivors = []
 
-    def end(mutant, noticed):
-        if mutant.key not in known:
-            with log.open("a") as file:
-                print(json.dumps({"mutant": mutant.key, "noticed": noticed}), file=file)
-        if noticed == "does not compile":
-            return
-        counts["run"] += 1
-        counts["noticed"] += noticed != "nothing"
-        print(f"{noticed:30} {mutant.key}", flush=True)
-        if noticed == "nothing":
-            survivors.append(mutant.key)
+    subprocess.run(("cc", "-D_GNU_SOURCE", "-c", ROOT / "tools" / "reached.c", "-o", WORK / "reached.o"), check=True)
+    plain = Build(WORK / "plain", "debug", "-DCMAKE_C_FLAGS=-O0 -funsigned-char -fsanitize-coverage=trace-pc",
+                  f"-DCMAKE_EXE_LINKER_FLAGS={WORK / 'reached.o'}")
+    plain.make("all")
+    sanitized = Build(ROOT / "build" / "asan", "asan")
+    reach = Reach(plain, sorted({mutant.file for mutant in mutants}), arguments.jobs)
+    end = time.monotonic() + arguments.seconds
+    results = collections.defaultdict(list)
 
-    # While the tests of some wait, the next is built.
+    def test(mutant):
+        if mutant.key in known or time.monotonic() > end:
+            return known.get(mutant.key)
+        noticed = notice(mutant, reach, sanitized)
+        reach.noticed[mutant.file, noticed.split(" ")[0]] += 1
+        return noticed
+
+    remaining = iter(mutants)
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        running = {}
-        for number, mutant in enumerate(mutants):
-            while len(running) == arguments.jobs or running and counts["run"] + len(running) >= arguments.count:
-                for future in concurrent.futures.wait(running, return_when="FIRST_COMPLETED").done:
-                    end(running.pop(future), future.result())
-            if counts["run"] >= arguments.count or time.monotonic() - began > arguments.seconds:
-                break
-            if mutant.key in known:
-                end(mutant, known[mutant.key])
-                continue
-            folder = PROGRAMS / str(number)
-            noticed = tests.prepare_programs(mutant, folder)
-            if noticed:
-                end(mutant, noticed)
-            else:
-                running[pool.submit(tests.notice, mutant, folder, arguments.own)] = mutant
-        for future in concurrent.futures.as_completed(running):
-            end(running[future], future.result())
-    print(f"\n{counts['run']} mutants of {len(mutants)} of {' '.join(arguments.path)}: {counts['noticed']} noticed; not noticed:", *survivors, sep="\n")
+        while batch := list(itertools.islice(remaining, arguments.count - sum(map(len, results.values())))):
+            for mutant, noticed in zip(batch, pool.map(test, batch)):
+                if noticed is not None and mutant.key not in known:
+                    with log.open("a") as file:
+                        print(json.dumps({"mutant": mutant.key, "noticed": noticed}), file=file)
+                if noticed not in (None, "does not compile"):
+                    results[noticed if noticed in ("nothing", "not reached") else "noticed"].append(mutant.key)
+                    print(f"{noticed:40} {mutant.key}", flush=True)
+    print(f"\n{sum(map(len, results.values()))} mutants of {len(mutants)} of {' '.join(arguments.path)}: {len(results['noticed'])} noticed")
+    for kind in ("not reached", "nothing"):
+        print(f"\n{kind}: {len(results[kind])}", *results[kind], sep="\n")
 
 
 if __name__ == "__main__":
