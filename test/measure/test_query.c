@@ -124,6 +124,44 @@ static void the_shortest_interval_of_its_uses_counts(void **state)
     assert_int_equal(query_interval_ms(query), HOUR_MS);
 }
 
+/* Polls of a trigger that set no interval do not wait for a slow query: it is measured beforehand,
+ * at the standard interval. Whoever set a longer one spares the source. */
+static void a_slow_query_is_measured_at_the_interval_that_a_user_set(void **state)
+{
+    (void)state;
+    struct query *query = hold_each("a", HOUR_MS);
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += SCHEDULE_SLOW_MS;
+    answer(query, 1);
+    assert_int_equal(query_interval_ms(query), HOUR_MS);
+    assert_ptr_equal(acquire("a"), query);
+    assert_int_equal(query_interval_ms(query), 5000);
+    query_end_use(query, 0, now_ms);
+    assert_int_equal(query_interval_ms(query), HOUR_MS);
+}
+
+static void a_slow_query_that_only_polls_want_is_measured_beforehand(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    demand(query);
+    connect_now();
+    assert_ptr_equal(take(), query);
+    now_ms += SCHEDULE_SLOW_MS - 1;
+    answer(query, 1);
+    assert_int_equal(query_interval_ms(query), 0);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += SCHEDULE_SLOW_MS;
+    answer(query, 1);
+    assert_int_equal(query_interval_ms(query), 5000);
+    now_ms += 5000;
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+}
+
 /* A trigger that ends must not look for its interval among all. */
 static void intervals_are_held_in_any_order(void **state)
 {
@@ -274,6 +312,8 @@ int main(void)
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
         TEST(the_shortest_interval_of_its_uses_counts),
+        TEST(a_slow_query_is_measured_at_the_interval_that_a_user_set),
+        TEST(a_slow_query_that_only_polls_want_is_measured_beforehand),
         TEST(intervals_are_held_in_any_order),
         TEST(an_error_does_not_last_as_long_as_a_long_interval),
         TEST(a_released_query_in_flight_is_freed_when_it_ends),

@@ -6,15 +6,15 @@
 
 #include <sys/param.h>
 
-/* Who set an interval gets measurements at it, and so does a stream. Polls alone are measured when
- * they come; but what takes longer than a caller likes to wait is measured beforehand. */
+/* A trigger that sets an interval gets measurements at it. The others share the standard one: where
+ * one of them has a stream, and where the query is slow. No poll waits for a slow query, so its
+ * reading must be there before the poll comes. A fast query is measured when a poll comes. */
 int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
-    if (query->streams > 0 && query->uses_without_interval > 0)
-        interval_ms = MIN(interval_ms, standard_ms);
-    if (query->known.duration_ms >= SCHEDULE_SLOW_MS)
+    bool is_slow = query->known.duration_ms >= SCHEDULE_SLOW_MS;
+    if (query->uses_without_interval > 0 && (query->streams > 0 || is_slow))
         interval_ms = MIN(interval_ms, standard_ms);
     if (interval_ms == INT64_MAX)
         return 0;
