@@ -144,6 +144,28 @@ static void a_query_is_resent_only_once(void **state)
     assert_true(fails(query, "broken pipe"));
 }
 
+static void a_query_that_failed_after_it_was_resent_may_be_resent_again(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    measure(query, 1);
+    now_ms += CONNECTION_PAUSE_MS;
+    demand(query);
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    connect_now();
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_true(fails(query, "broken pipe"));
+    now_ms += 10000;
+    connect_now();
+    now_ms += CONNECTION_PAUSE_MS; /* it waits for its turn */
+    assert_ptr_equal(take(), query);
+    lose("broken pipe");
+    assert_int_equal(query->job.state, JOB_READY);
+    assert_int_equal(connection.state, CONNECTION_DISCONNECTED);
+}
+
 static void a_query_whose_client_was_replaced_may_be_resent(void **state)
 {
     (void)state;
@@ -375,6 +397,7 @@ int main(void)
         TEST(a_client_that_is_lost_after_it_answered_all_costs_no_reading),
         TEST(a_client_that_died_in_a_pause_is_replaced_before_anything_fails),
         TEST(a_query_is_resent_only_once),
+        TEST(a_query_that_failed_after_it_was_resent_may_be_resent_again),
         TEST(a_query_whose_client_was_replaced_may_be_resent),
         TEST(an_attempt_under_way_is_counted_when_it_ends),
         TEST(what_does_not_start_is_no_refusal_of_the_source),

@@ -312,8 +312,10 @@ static void model_lost(const struct client *client, struct model *model)
     model->outcome = TASK_RETURNED;
     model->ended_ms = now_ms();
     model->credit += 1;
-    if (query->job.state != JOB_READY)
+    if (query->job.state != JOB_READY) {
+        model->was_resent = false;
         model_fail(model);
+    }
 }
 
 static void models_lost(struct client *client)

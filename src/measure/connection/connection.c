@@ -438,6 +438,7 @@ static void fail_lost(struct query *query, const struct error *error, int64_t no
     struct schedule *schedule = &connection->schedule;
     bool is_spaced_out = ++query->losses >= MAX_LOSSES || query->job.timeouts > 0;
     connection->stats.counts[COUNT_TIMED_OUT]++;
+    query->was_resent = false;
     query_set_failed(query, error, now_ms);
     schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST, now_ms);
     /* Not all at the same time again: queries that did not cause it are to be answered in between.
