@@ -72,12 +72,16 @@ static void lock_again(struct connection **connection)
     pthread_mutex_lock(&(*connection)->lock);
 }
 
-/* Who waits for a mutex that is only unlocked and locked again hardly ever gets it. */
+/* A thread that waits for a mutex hardly ever gets it from one that unlocks it and locks it again at
+ * once. So this one sleeps. Meanwhile others may also compute; and it waits for its next CPU turn
+ * before it locks, as whoever has that turn may need the lock. */
 void poller_yield_lock(struct connection *connection)
 {
     const struct timespec moment = {.tv_nsec = 50000};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
+    cpu_turn_pause();
     nanosleep(&moment, NULL);
+    cpu_turn_resume();
 }
 
 static void clear_wake(struct poller *poller)
