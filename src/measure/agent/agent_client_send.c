@@ -57,7 +57,6 @@ struct outgoing {
     Agent__Query *query_pointers[TASKS_PER_MESSAGE];
     Agent__Task tasks[TASKS_PER_MESSAGE];
     Agent__Task *task_pointers[TASKS_PER_MESSAGE];
-    uint64_t ids[TASKS_PER_MESSAGE];
 };
 
 static struct outgoing *outgoing_new(void)
@@ -140,18 +139,20 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     outgoing->task_pointers[outgoing->message.n_tasks++] = message;
 }
 
+/* In most turns there is no task, and no message is made. */
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
     if (!expire_queries(client, feed, now_ms, error))
         return false;
-    for (bool more = true; more;) {
+    struct task *task = feed_take(feed);
+    while (task != NULL) {
         _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
-        struct task *task = NULL;
-        while (outgoing->message.n_tasks < TASKS_PER_MESSAGE && (task = feed_take(feed)) != NULL)
+        do {
             add_task(client, task, outgoing, now_ms);
-        more = task != NULL;
-        if (outgoing->message.n_tasks > 0 && !add_message(client, feed, &outgoing->message, error))
+            task = feed_take(feed);
+        } while (task != NULL && outgoing->message.n_tasks < TASKS_PER_MESSAGE);
+        if (!add_message(client, feed, &outgoing->message, error))
             return false;
     }
     return true;
@@ -159,17 +160,19 @@ bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, str
 
 bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    for (bool more = true; more;) {
-        _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
-        size_t count = 0;
-        while (count < TASKS_PER_MESSAGE && feed_next_unsubscribe(feed, &outgoing->ids[count]))
+    enum { IDS_PER_MESSAGE = 256 };
+    uint64_t ids[IDS_PER_MESSAGE];
+    size_t count;
+    do {
+        Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+        count = 0;
+        while (count < IDS_PER_MESSAGE && feed_next_unsubscribe(feed, &ids[count]))
             count++;
-        more = count == TASKS_PER_MESSAGE;
-        outgoing->message.unsubscribed = outgoing->ids;
-        outgoing->message.n_unsubscribed = count;
-        if (count > 0 && !add_message(client, feed, &outgoing->message, error))
+        message.unsubscribed = ids;
+        message.n_unsubscribed = count;
+        if (count > 0 && !add_message(client, feed, &message, error))
             return false;
-    }
+    } while (count == IDS_PER_MESSAGE);
     for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
         Agent__ToAgent message = AGENT__TO_AGENT__INIT;
         uint64_t number = ((const struct sent_task *)task->data)->number;
