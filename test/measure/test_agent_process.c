@@ -1,6 +1,8 @@
 #include "measure/agent/agent_process.h"
 
+#include "base/memory.h"
 #include "base/system/process.h"
+#include "measure/agent/agent_launch.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -70,6 +72,23 @@ static void the_exit_status_is_returned(void **state)
         sleep_ms(10);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+/* Without memory, or by an error of its client library: nobody knows which of them it was. */
+static void an_abort_is_explained_by_both_of_its_causes(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct agent_process process = {.max_bytes = 28 << 20, .max_bytes_named = 96 << 20};
+    siginfo_t end;
+    spawn(&process, "kill -ABRT $$");
+    waitid(P_PID, (id_t)process.pid, &end, WEXITED | WNOWAIT);
+    error_unavailable(&error, "the other end is gone");
+    assert_false(agent_launch_end(&process, "kafka", &error));
+    assert_string_equal(error_text(&error),
+                        "the kafka agent process died: Aborted (out of its 28 MiB of memory, or an "
+                        "error in its client library): in the connections file its connection may "
+                        "use 96 MiB");
 }
 
 static double own_bytes(const struct agent_process *process)
@@ -153,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_is_counted_while_it_runs_and_its_cpu_time_for_ever),
         cmocka_unit_test(the_exit_status_is_returned),
+        cmocka_unit_test(an_abort_is_explained_by_both_of_its_causes),
         cmocka_unit_test(the_largest_ends_where_all_together_use_too_much),
         cmocka_unit_test(many_agents_of_one_tenant_end_before_a_larger_one_of_another),
     };

@@ -26,19 +26,20 @@ static bool has_ended(struct agent_process *process, int *ret_status)
     return false;
 }
 
-/* A client library aborts where it gets no memory. */
+/* A client library aborts where it gets no memory, and where it finds an error of its own. How it
+ * ended does not say which of them it was. */
 static bool fail_aborted(const struct agent_process *process, const char *scaler,
                          struct error *error)
 {
     _cleanup_(memory_free) char *advice =
         process->max_bytes < process->max_bytes_named
-            ? text_format(": put its connection into the connections file, where it may use %zu "
-                          "MiB",
+            ? text_format(": in the connections file its connection may use %zu MiB",
                           process->max_bytes_named >> 20)
             : text_copy("");
-    return error_unavailable(
-        error, "the %s agent process died: %s (it may use at most %zu MiB of memory)%s", scaler,
-        strsignal(SIGABRT), process->max_bytes >> 20, advice);
+    return error_unavailable(error,
+                             "the %s agent process died: %s (out of its %zu MiB of memory, or an "
+                             "error in its client library)%s",
+                             scaler, strsignal(SIGABRT), process->max_bytes >> 20, advice);
 }
 
 bool agent_launch_end(struct agent_process *process, const char *scaler, struct error *error)
