@@ -138,7 +138,7 @@ void connect_now(void)
 
 struct query *take(void)
 {
-    return connection_take(&connection, now_ms * 1000);
+    return connection_take(&connection, connection_advance(&connection));
 }
 
 void answer(struct query *query, double value)

@@ -1,5 +1,6 @@
 /* Work on all queries of a connection, in whose pauses others have the lock. */
 #include "base/log.h"
+#include "base/text.h"
 #include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
 
@@ -109,6 +110,46 @@ static void many_queries_that_are_due_together_do_not_keep_the_lock(void **state
     assert_int_equal(connection.schedule.scheduled.count, 0); /* none is left for the next call */
 }
 
+static size_t due_before; /* the last pause */
+static size_t most_became_due;
+
+static void count_due_since(void)
+{
+    size_t due = connection.schedule.scheduled.count + count_ready();
+    if (due - due_before > most_became_due)
+        most_became_due = due - due_before;
+    due_before = due;
+}
+
+static char *bundle_all(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    (void)query_options;
+    return text_copy("all");
+}
+
+static void many_queries_of_one_bundle_do_not_keep_the_lock(void **state)
+{
+    (void)state;
+    struct scaler listing = connection_scaler;
+    listing.bundle = bundle_all;
+    connection.scaler = &listing;
+    hold_many();
+    now_ms += HOUR_MS; /* none is fresh */
+    struct query *first = connection.queries;
+    demand(first);
+    assert_ptr_equal(take(), first);
+    due_before = most_became_due = 0;
+    count_due_since();
+    on_pause = count_due_since;
+    assert_int_equal(connection_advance(&connection), now_ms * 1000);
+    count_due_since();
+    assert_int_equal(count_ready(), MANY - 1);
+    assert_int_equal(most_became_due, AT_MOST_AT_A_TIME);
+    answer(first, 1);
+    connection.scaler = &connection_scaler;
+}
+
 static struct query *due_meanwhile;
 
 static void make_another_due(void)
@@ -132,6 +173,32 @@ static void what_becomes_due_in_a_pause_is_ready_after_it(void **state)
     assert_int_equal(due_meanwhile->job.state, JOB_READY);
     assert_ptr_equal(take(), due);
     assert_ptr_equal(take(), due_meanwhile);
+}
+
+static void release_the_next_along(void)
+{
+    if (connection.next_along != NULL)
+        query_end_use(connection.next_along, 0, now_ms);
+}
+
+static void queries_of_a_bundle_that_are_released_meanwhile_end_no_walk(void **state)
+{
+    (void)state;
+    struct scaler listing = connection_scaler;
+    listing.bundle = bundle_all;
+    connection.scaler = &listing;
+    hold_many();
+    now_ms += HOUR_MS;
+    struct query *first = connection.queries;
+    demand(first);
+    assert_ptr_equal(take(), first);
+    on_pause = release_the_next_along;
+    connection_advance(&connection);
+    size_t left = HASH_COUNT(connection.queries);
+    assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
+    assert_int_equal(count_ready(), left - 1);
+    answer(first, 1);
+    connection.scaler = &connection_scaler;
 }
 
 static void release_the_next(void)
@@ -225,7 +292,9 @@ int main(void)
         TEST(those_who_wait_for_a_connection_that_fails_are_notified_in_parts),
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(many_queries_that_are_due_together_do_not_keep_the_lock),
+        TEST(many_queries_of_one_bundle_do_not_keep_the_lock),
         TEST(what_becomes_due_in_a_pause_is_ready_after_it),
+        TEST(queries_of_a_bundle_that_are_released_meanwhile_end_no_walk),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
         TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
         TEST(what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes),

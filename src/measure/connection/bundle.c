@@ -37,6 +37,8 @@ void bundle_leave(struct query *query)
     struct bundle *bundle = query->bundle;
     if (bundle == NULL)
         return;
+    if (query->connection->next_along == query)
+        query->connection->next_along = query->next_bundled;
     DL_DELETE2(bundle->queries, query, prev_bundled, next_bundled);
     if (bundle->queries != NULL)
         return;
@@ -55,21 +57,28 @@ static int64_t fresh_ms(const struct query *query)
                : clock_earlier(interval_ms, snapshot_fresh_ms(&query->known, standard_ms));
 }
 
-/* One request will answer them all, so those that are not fresh are due, too. Where the request
- * costs the same with all of them, all are, so that one request serves them the next time, too. */
 void bundle_take_along(const struct query *first, int64_t now_ms)
 {
     struct bundle *bundle = first->bundle;
-    struct query *query;
     if (bundle == NULL ||
         (bundle->taken_along_ms != INT64_MIN && now_ms - bundle->taken_along_ms < BUNDLE_MIN_MS))
         return;
     bundle->taken_along_ms = now_ms;
-    bool costs_the_same = first->connection->scaler->bundle_costs_the_same;
-    DL_FOREACH2(bundle->queries, query, next_bundled) {
-        int64_t max_age_ms = costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
-        bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
-        if (!is_fresh && query->uses > 0)
-            schedule_set_due(&first->connection->schedule, &query->job, now_ms);
-    }
+    first->connection->next_along = bundle->queries;
+}
+
+/* Where the request costs the same with all queries, fresh ones are due, too: one request serves
+ * them the next time, too. */
+bool bundle_advance(struct connection *connection, int64_t now_ms)
+{
+    struct query *query = connection->next_along;
+    if (query == NULL)
+        return false;
+    connection->next_along = query->next_bundled;
+    int64_t max_age_ms =
+        connection->scaler->bundle_costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
+    bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
+    if (!is_fresh && query->uses > 0)
+        schedule_set_due(&connection->schedule, &query->job, now_ms);
+    return true;
 }

@@ -12,7 +12,11 @@
 void bundle_join(struct query *query, const void *connection_options);
 void bundle_leave(struct query *query);
 
-/* One request will answer the whole bundle: its other queries are due, too. */
+/* The request for this query answers its whole bundle: the others are due, too, once
+ * bundle_advance() has come to them. */
 void bundle_take_along(const struct query *first, int64_t now_ms);
+
+/* The next query of that bundle is due, unless it is fresh. False: there is none. */
+bool bundle_advance(struct connection *connection, int64_t now_ms);
 
 #endif

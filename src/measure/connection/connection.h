@@ -18,19 +18,19 @@
  * Threads: whoever has its lock. The functions that pause are for the thread that has the client.
  *
  * Pauses: connection_connected(), _refused() and _lost() work on all queries, connection_advance()
- * on those that have become due, which may be all, and connection_query_ended() on all followers of
- * one. A server's loop may wait for the lock meanwhile, so they give it away now and then
- * (connection_hooks.yield_lock). Two walks do not, however long they are: one notifies the watchers
- * of a query, the other takes a bundle's queries along (every 500 ms at most).
+ * on those that have become due or go along in a bundle, which may be all, and
+ * connection_query_ended() on all followers of one. A server's loop may wait for the lock
+ * meanwhile, so they give it away now and then (connection_hooks.yield_lock). One walk does not,
+ * however long it is: it notifies the watchers of a query.
  *
  * In a pause other threads do what they may do at any time: acquire a query, with or without what a
  * former one knew; release it, demand it, read it; start and stop watchers and followers; notify.
  * So queries may be added, and those that are not in flight freed. What stays true:
  *
  *     - Only the pausing thread changes the state, takes and ends queries, and subscribes.
- *     - The place where a walk goes on is valid: query_free() moves next_walked on, and
- *       follower_stop() next_followed. A walk by index over the subscriptions is safe, as they
- *       leave the table, and do not move in it.
+ *     - The place where a walk goes on is valid: query_free() moves next_walked on, bundle_leave()
+ *       next_along, and follower_stop() next_followed. A walk by index over the subscriptions is
+ *       safe, as they leave the table, and do not move in it.
  *     - The state is the new one from the first pause on:
  *         _connected()    CONNECTED. Queries from next_walked on have not noted the outage that is
  *                         over: ask connection_is_catching_up() where that matters
@@ -67,9 +67,9 @@ void connection_connected(struct connection *connection, int64_t now_ms);
  * another one made. */
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms);
 
-/* Makes ready the queries that are due. Returns the time, in microseconds, at which no other one
- * was, for connection_take(), _cancel() and _next_ms(): with a later one they make ready, without a
- * pause, what became due in between. */
+/* Makes ready the queries that are due, and those that go along in a bundle. Returns the time, in
+ * microseconds, at which no other one was, for connection_take(), _cancel() and _next_ms(): with a
+ * later one they make ready, without a pause, what became due in between. */
 int64_t connection_advance(struct connection *connection);
 
 /* The next query to send; NULL: none. */

@@ -94,6 +94,7 @@ struct connection {
     struct query *queries;     /* by identity; query.c */
     struct query *next_walked; /* where a walk over all goes on; connection.c, query.c */
     struct bundle *bundles;    /* by text; bundle.c */
+    struct query *next_along;  /* where a walk over a bundle goes on; bundle.c */
     size_t used_queries;       /* those that somebody uses; query.c */
 
     /* subscription.c: which queries are subscribed to. */
