@@ -1,7 +1,7 @@
 /*
- * What is counted of a connection, or of several together. engine_stats.c adds it up for engine.h.
+ * What is counted of one connection. engine_stats.c adds up those of several connections.
  *
- * Threads: any; these are copies, which belong to whoever has them.
+ * Threads: any; a copy belongs to whoever has it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_STATS_H
 #define BACKLOG_MEASURE_CONNECTION_STATS_H
@@ -11,18 +11,18 @@
 #include <stdint.h>
 
 enum connection_count {
-    /* What is so now. */
+    /* Numbers of this moment. */
     COUNT_CONNECTIONS,
     COUNT_FAILED_CONNECTIONS,
     COUNT_QUERIES,
     COUNT_FAILING_QUERIES,
-    COUNT_ISOLATED_QUERIES, /* those in flight or due that were slow, or timed out last */
+    COUNT_ISOLATED_QUERIES, /* in flight or due, and slow, or timed out last */
     COUNT_SUBSCRIBED_QUERIES,
-    COUNT_HELD_TRIGGERS, /* are answered by what was known before measuring failed */
-    COUNT_HELD_CONNECTIONS,
-    COUNT_EXPIRED_TRIGGERS, /* were held, and are refused since the hold is over */
+    COUNT_HELD_TRIGGERS,    /* their answers are from before measuring failed */
+    COUNT_HELD_CONNECTIONS, /* with such triggers */
+    COUNT_EXPIRED_TRIGGERS, /* get errors, as their hold is over */
 
-    /* What ever happened, also on connections that are no more. */
+    /* Counters, which go on when their connection has ended. */
     COUNT_FIRST_EVER,
     COUNT_NOTIFICATIONS = COUNT_FIRST_EVER,
     COUNT_FAILED_SUBSCRIPTIONS, /* refused by the source or the scaler */
@@ -37,8 +37,9 @@ enum connection_count {
 struct connection_stats {
     uint64_t counts[CONNECTION_COUNTS];
     struct histogram measurement_seconds;
-    double utilization;   /* the share of its places that the busiest connection used lately */
-    double delay_seconds; /* how long queries of the slowest one waited for their turn lately */
+    /* Of the last seconds. Of several connections the largest value counts. */
+    double utilization;   /* the share of its places that was in use */
+    double delay_seconds; /* how long queries waited for their turn */
 };
 
 #endif

@@ -1,40 +1,40 @@
 /*
- * The engine: which queries are measured, how often, and who waits for what.
+ * The engine: all connections to sources, and the queries that are measured on them.
  *
- * Triggers with the same query at the same source share it. Queries of one source share a
- * connection: one client and one thread, which sends what is due and publishes each reading as soon
- * as it arrives. Whoever calls here never does I/O. What is asked of a query is in
- * connection/query.h.
+ * Triggers with the same query at the same source share the query. Queries at the same source share
+ * a connection: one client and one thread. The thread sends each query when it is due, and
+ * publishes its reading as soon as the reply arrives. The functions of this header do no I/O. What
+ * can be asked of one query is in connection/query.h.
  *
  * The modules of measure/; each uses only those above it:
  *
- *   reading                        what one measurement found, and what can be wanted of it
- *   task                           a query that a scaler is measuring, and the feed of these
- *   scaler                         what a scaler is: its hooks, which measure and evaluate
+ *   reading                        what one measurement found, and which fields a trigger wants
+ *   task                           a query that a scaler is measuring, and the feed of tasks
+ *   scaler                         one kind of source: its options, and hooks that measure
  *   agent/agent_limits             what an agent process may use
  *   agent/frame                    messages on its socket
  *   agent/agent_messages           our structs as messages, and back
  *   agent/agent_queries            the queries whose options an agent has
- *   agent/agent_process            agents that run, what they cost, and which are killed for memory
- *   agent/agent_launch             starts and ends one
- *   agent/agent_client             the server's side of one
- *   agent/agent                    what runs in one
+ *   agent/agent_process            agents that run: their costs, and which are killed for memory
+ *   agent/agent_launch             starts and ends an agent
+ *   agent/agent_client             the server's side of an agent
+ *   agent/agent                    what runs in an agent
  *   client                         a client of a source, in this process or in an agent
  *   snapshot                       what is known of a query, copied
- *   recent_samples                 its last readings, for scaling policies
- *   history                        its readings of the last hour, for people
+ *   recent_samples                 the last readings of a query, for scaling policies
+ *   history                        the readings of the last hour of all queries, for people
  *   connection_stats               what is counted of a connection
  *   query_user                     who uses a query, by name
  *   naming                         what people call a connection, in logs, metrics and pages
  *   connection/load                how busy a connection is
  *   connection/job                 a query in the schedule
  *   connection/job_heap            jobs by when they are due
- *   connection/job_groups          whose turn it is
+ *   connection/job_groups          which namespace's turn it is
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
  *   connection/outage              since when a query has no usable reading
  *   connection/backoff             when a connection makes its next client
- *   connection/connection_log      what is logged of its failures, and how often
+ *   connection/connection_log      what is logged of a connection's failures, and how often
  *   connection/subscription_table  queries by the ids of their subscriptions
  *   connection/interval_set        the intervals of the users of a query
  *   connection/connection_state    the structs of a connection and its queries
@@ -46,17 +46,18 @@
  *   connection/query               a query: what is known of it, who uses it, who waits for it
  *   connection/connection          what a reply, a time-out or a lost client means
  *   connection/query_view          copies what is known of a query
- *   connection/inherit             what a query has from the one whose place it takes
- *   tenancy                        whose a connection is, for limits
+ *   connection/inherit             what a query takes over from the query that it replaces
+ *   tenancy                        which tenant a connection counts for
  *   poller                         the thread of a connection
  *   engine                         the map of all connections; with engine_limits.c, engine_stats.c
- *   engine_connections             visits all of them, for people
+ *   engine_connections             visits all connections, for people
  *   engine_metrics                 writes the sums in Prometheus' format
  *
- * Threads: any may call. The map of connections has a lock, each connection another one, and the
- * list of watchers with news a third; they are taken in this order, and held for copies, never
- * across I/O. Who waits does not block: it leaves a watcher, and `wake` is called when
- * engine_next_ready() has something.
+ * Threads: any may call.
+ * Locks:   of the map of connections, then of one connection, then of the list of watchers that
+ *          have news. They are taken in this order, and never held during I/O.
+ * Waiting: nobody blocks. A caller that waits adds a watcher. `wake` is called when
+ *          engine_next_ready() has a watcher with news.
  */
 #ifndef BACKLOG_MEASURE_ENGINE_H
 #define BACKLOG_MEASURE_ENGINE_H
@@ -76,20 +77,21 @@
 
 /* Zeros are not defaults: start from ENGINE_DEFAULTS. */
 struct engine_settings {
-    int64_t interval_ms; /* of streams whose trigger sets none */
+    int64_t interval_ms; /* of streams, and of slow queries, whose trigger sets none */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;     /* of a query, where its scaler sets none */
     int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
-    size_t max_agents;    /* of them, those with an agent process */
+    size_t max_agents;    /* connections with an agent process; they count as connections, too */
     size_t history_bytes; /* for the readings of the last hour; 0: none are kept */
-    const char *program;  /* for a scaler in an agent (agent/agent_launch.h); borrowed */
-    bool all_in_agents;   /* not only the scalers that need it */
-    /* The engine's clock: times of readings and failures, and when what is due. A test may move one
-     * of its own. Deadlines of clients are always of base/clock.h. */
+    const char *program;  /* that runs as an agent (agent/agent_launch.h); borrowed */
+    bool all_in_agents;   /* every scaler runs in an agent, not only those with `in_agent` */
+    /* The engine's clock: for the times of readings and failures, and for what is due. A test may
+     * have a clock that it moves. The deadlines of clients are always of base/clock.h. */
     int64_t (*now_us)(void);
-    void (*wake)(void *context); /* a watcher has news; any thread, no lock held; may be NULL */
+    /* A watcher has news. Called on any thread, without a lock. May be NULL. */
+    void (*wake)(void *context);
     void *wake_context;
 };
 
@@ -103,29 +105,33 @@ struct engine_settings {
 
 struct engine *engine_new(const struct engine_settings *settings);
 
-/* Has the threads end, and waits for them, for `max_ms` at most; they need one connect time-out,
- * unless a client library does not return. Each frees its connection and all queries of it: nobody
- * uses one any more. False: some still run. Nothing can be freed then, and the process may end with
- * _exit(). */
+/* Ends the threads, and waits for them for `max_ms` at most. A thread needs one connect time-out,
+ * unless its client library does not return. It frees its connection and all its queries, which
+ * nobody may use any more. False: some threads still run. Then the engine cannot be freed, and the
+ * process may end with _exit(). */
 bool engine_stop(struct engine *engine, int64_t max_ms);
 
-/* Ends the threads, however long that takes, and frees everything. NULL is none. */
+/* Ends the threads, however long that takes, and frees the engine. `engine` may be NULL. */
 void engine_free(struct engine *engine);
 
-/* What the settings say, for those who count connections before they are made. It does not change,
- * so no lock is taken. Without an engine, as in a command that measures nothing, only what a scaler
- * says counts, and there are no connections. */
+/* The settings, for whoever counts connections before they are made. Settings do not change, so no
+ * lock is taken. `engine` is NULL in a command that measures nothing: then a scaler uses an agent
+ * where its own struct says so, and both maxima are 0. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
 
 /* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {
-    int64_t interval_ms;       /* what the user set; 0: nothing */
-    const char *namespace;     /* whose trigger it is: those of several have their turns */
-    const char *tenant;        /* whose connection it is: a namespace; NULL: nobody's but its own */
-    unsigned wants;            /* bits of enum reading_want */
-    bool keeps_recent_samples; /* for followers; with an interval_ms, or there is little in it */
+    int64_t interval_ms;   /* that the user set; 0: none */
+    const char *namespace; /* of the trigger: the namespaces of a connection take turns; or NULL */
+    /* The namespace that the connection counts for (tenancy.h). NULL: the trigger uses a connection
+     * of the connections file. */
+    const char *tenant;
+    unsigned wants; /* bits of enum reading_want */
+    /* Recent samples are kept, for followers. Without an interval_ms the query is measured only
+     * when a caller waits, so that there are few samples. */
+    bool keeps_recent_samples;
 };
 
 struct query_request {
@@ -133,57 +139,62 @@ struct query_request {
     const struct option_values *connection_values; /* copied, as are those of the query */
     const struct option_values *query_values;
     struct query_use use;
-    struct query *former; /* the query that this one takes the place of; NULL: none */
-    bool inherits;        /* it has what is known of `former` until it has a reading, and its
-                           * history: a copy, where others use `former`, too (history.h) */
+    struct query *former; /* the query that this one replaces; NULL: none */
+    /* The query starts with what is known of `former`, and with its history: a copy if others still
+     * use `former` (history.h). */
+    bool inherits;
 };
 
-/* What has the same identity is one connection, for the engine and for every limit of connections:
- * the scaler's name, and the identity of the connection's values. The caller frees it. */
+/* Triggers with the same identity share a connection, and count once for each limit of connections.
+ * It is made of the scaler's name and the identity of the connection's values. The caller frees it.
+ */
 char *engine_connection_identity(const char *scaler, const char *values_identity);
 
 /*
- * Finds or makes the query. It lives until it is released as often as it was acquired. What several
- * tenants or namespaces use counts for the one that has the fewest, as long as that one uses it.
+ * Finds or makes the query. It lives until it is released as often as it was acquired. A connection
+ * of several tenants counts for the tenant with the fewest connections (tenancy.h); a query of
+ * several namespaces takes its turns with the namespace that has the fewest queries (job_groups.h).
  *
- * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing; a
- * connection that is in use may always be acquired. A poller whose client library does not return
- * keeps its thread after its last query, and goes on where it is acquired again.
+ * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing. A
+ * connection that is in use may always be acquired. Where a client library does not return, the
+ * thread of the connection stays after the last query is released. If the connection is acquired
+ * again, that thread goes on with it.
  */
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void engine_release(struct query *query, const struct query_use *use);
 
-/* These say who uses a query, for people. The user, and all that it has, is borrowed until
- * engine_remove_user(), which comes before engine_release(). Either may change the name of the
- * query's connection: what was counted before stays with the former name. */
+/* These say who uses a query, for people. The user and its strings are borrowed until
+ * engine_remove_user(), which comes before engine_release(). Both functions may change the name of
+ * the query's connection. What the connection has counted so far stays with the former name. */
 void engine_add_user(struct query *query, struct query_user *user);
 void engine_remove_user(struct query *query, struct query_user *user);
 
-/* The next watcher (connection/watcher.h) whose query had an attempt since it was handed out last;
- * NULL where there is none. */
+/* The next watcher (connection/watcher.h) that has news: its query had an attempt since the watcher
+ * was returned last. NULL: there is none. */
 struct watcher *engine_next_ready(struct engine *engine);
 
-/* Moves the watcher from one query to another (NULL: to none). It has news at once, so that its
- * caller looks at the new one. */
+/* Moves the watcher from one query to another (NULL: to none). The watcher has news at once, so
+ * that its caller looks at the new query. */
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query);
 
 /* A connection at one moment, for people. It is valid while it is visited. */
 struct connection_info {
-    uint64_t number;  /* they ascend, and are not used again */
-    const char *name; /* as logs have it: `connection "orders"`, `redis at redis.shop:6379` */
+    uint64_t number;  /* later connections have higher numbers; a number is never reused */
+    const char *name; /* as in logs: `connection "orders"`, `redis at redis.shop:6379` */
     const struct scaler *scaler;
     const struct option_values *values;
     bool in_agent;
     enum client_state state;
-    const char *error; /* the last, until the source has answered again; "" */
+    const char *error; /* the last one; "" once the source has answered again */
     struct connection_stats stats;
-    /* How long a query takes, averaged over the last ones; NAN: none was answered yet. */
+    /* How long a query takes: an average of the last ones. NAN: none was answered yet. */
     double round_trip_seconds;
 };
 
-/* Visits all connections by ascending number, without locks: copies of some at a time, so that
- * measuring waits for no page. One that begins meanwhile is visited, too. */
+/* Visits all connections by ascending number. It copies some connections at a time, and visits the
+ * copies without a lock, so that no measurement waits for a page. A connection that is made
+ * meanwhile is visited, too. */
 void engine_connections(struct engine *engine,
                         void (*visit)(void *context, const struct connection_info *info),
                         void *context);
@@ -192,7 +203,8 @@ void engine_connections(struct engine *engine,
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats);
 void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
-/* Writes the sums of each scaler and connection of the connections file in Prometheus' format. */
+/* Writes the sums of each scaler, and of each connection of the connections file, in Prometheus'
+ * format. */
 void engine_write_metrics(struct engine *engine, struct text *page);
 
 #endif

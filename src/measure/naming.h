@@ -1,6 +1,6 @@
 /*
- * What people call a connection, in logs, metrics and pages: `connection "orders"` where the
- * connections file has it, and otherwise its scaler, its host and who uses it: `redis at
+ * The name of a connection in logs, metrics and pages. A connection of the connections file is
+ * `connection "orders"`. An inline one is named by its scaler, its host and its users: `redis at
  * redis.shop:6379 (used by shop/mails)`.
  *
  * Threads: whoever has the connection's lock.
@@ -17,12 +17,13 @@
 
 struct naming {
     const struct scaler *scaler;
-    char *address; /* NULL: it is not known, or not to be shown */
-    char *name; /* in the connections file, also when nobody uses it any more; NULL: it is inline */
-    char *title; /* without who uses it */
-    char *label;
-    struct query_user *users; /* utlist: those that have a name for it come first */
-    size_t count;
+    char *address; /* NULL: unknown, or not to be shown */
+    /* In the connections file; it stays when nobody uses the connection. NULL: it is inline. */
+    char *name;
+    char *title;              /* `redis at redis.shop:6379` */
+    char *label;              /* the title, and for an inline connection its users */
+    struct query_user *users; /* utlist: those that use the connection by its name come first */
+    size_t count;             /* of users */
 };
 
 /* Takes the address. */
@@ -33,11 +34,11 @@ void naming_done(struct naming *naming);
 void naming_add(struct naming *naming, struct query_user *user);
 void naming_remove(struct naming *naming, struct query_user *user);
 
-/* The fields of a log line about the connection: with the first user where it is inline, or has no
- * other one. The error may be NULL. All is borrowed. */
+/* The fields of a log line about the connection. They name its first user if the connection is
+ * inline, or has no other user. The error may be NULL. The strings are borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
-/* Logs a warning that begins with the label of the connection. */
+/* Logs a warning that begins with the label. */
 void naming_warn(const struct naming *naming, const struct error *error, const char *what);
 
 #endif

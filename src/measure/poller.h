@@ -1,10 +1,10 @@
 /*
- * A poller: the thread that owns the client of one connection. It is the feed that the scaler takes
- * its tasks from.
+ * A poller: the thread that owns the client of one connection. It is also the feed that the scaler
+ * takes its tasks from.
  *
- * Threads: the poller's own runs the scaler; any other may have the connection's lock, which guards
- * the rest of it, too.
- * Owner:   the engine's map; the thread frees its poller when nobody uses a query of it any more.
+ * Threads: the poller's own thread runs the scaler. The connection's lock guards the poller's
+ * fields, too; any thread may take it.
+ * Owner:   the engine's map. The thread frees its poller once nobody uses a query of it.
  */
 #ifndef BACKLOG_MEASURE_POLLER_H
 #define BACKLOG_MEASURE_POLLER_H
@@ -26,8 +26,9 @@ struct poller_settings {
 
     /* Called on the poller's thread, without a lock. */
     void (*published)(struct engine *engine); /* watchers may have news */
-    bool (*remove)(struct poller *poller); /* out of the map, unless a query of it is used again */
-    void (*ended)(struct poller *poller);  /* the last act of the thread: frees the poller */
+    /* Takes the poller out of the map. False: a query of it is used again, and it stays. */
+    bool (*remove)(struct poller *poller);
+    void (*ended)(struct poller *poller); /* frees the poller; the thread calls it last */
     struct engine *engine;
 };
 
@@ -39,18 +40,18 @@ struct poller {
     struct option_values *values;
     bool in_agent;
     struct tenancy tenancy;
-    bool is_replaced; /* its queries are moving to another connection: it counts for no limit */
-    int64_t replaced_at_ms; /* since when */
-    bool is_counted;        /* for the limits; under the map's lock */
+    bool is_replaced;       /* its queries are moving to another connection (engine_internal.h) */
+    int64_t replaced_at_ms; /* when that began */
+    bool is_counted;        /* for the limits; the map's lock guards it */
     bool is_stopping;
-    int wake_fd; /* while it is readable the thread has to look again: something is due sooner */
+    int wake_fd;       /* readable: something is due sooner than the thread expects */
     bool wake_pending; /* wake_fd is readable */
     struct client *client;
     UT_hash_handle hh;
 };
 
-/* Returns NULL, with errno, where there is no descriptor or thread for it. Takes the identity also
- * in that case, and shares the values. */
+/* Takes the identity, and shares the values. Returns NULL, with errno, if no descriptor or thread
+ * is left; then the identity is freed. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
                           bool in_agent, char *identity, const struct option_values *values);
 void poller_free(struct poller *poller); /* its thread has ended */
@@ -60,10 +61,10 @@ struct poller *poller_of(const struct query *query);
 /* Locks its connection, and returns it: _cleanup_(connection_unlock) unlocks it. */
 struct connection *poller_lock(struct poller *poller);
 
-/* These are called with the lock: the thread will look at its connection again. */
+/* The thread is to look at its connection again. The caller has the connection's lock. */
 void poller_wake(struct poller *poller);
 void poller_wake_for(struct connection *connection);
-/* This is called with the lock, and gives it to others for a moment. */
+/* The caller has the connection's lock, and gives it to others for a moment. */
 void poller_yield_lock(struct connection *connection);
 
 #endif

@@ -13,21 +13,22 @@
  * Start from READING_UNKNOWN: a field that the source did not report is NAN, never 0. Counts are
  * messages.
  *
- * `arrived` and `consumed` are totals, and each source counts from a moment of its own. So only the
- * difference of two readings means something, unless reading_has_other_partitions().
+ * `arrived` and `consumed` are totals. Each source counts them from a moment of its own, so that
+ * only the difference of two readings means something. Two readings with other partitions
+ * (reading_has_other_partitions()) have no such difference.
  *
  * All fields are doubles: history.c keeps them as an array, with a bit for each of at most 16. A
  * new field goes before `value`, which stays last.
  */
 struct reading {
-    double waiting; /* not delivered to anybody yet, or not done, as the source counts */
-    double waiting_for_activation; /* where activity is decided by another count than the value */
+    double waiting; /* not delivered yet or, where the source counts that, not done yet */
+    double waiting_for_activation; /* if activity goes by another count than the value */
     double in_flight;              /* delivered and not acknowledged */
     double consumers;
     double partitions;
     double partitions_with_lag;
-    double arrived;          /* a total, see above */
-    double consumed;         /* a total, too: done, where the source knows, otherwise delivered */
+    double arrived;          /* a total */
+    double consumed;         /* a total: done, or delivered if the source knows no more */
     double arrival_rate;     /* per second */
     double consumption_rate; /* per second */
     double value;            /* of sources whose result is one number (SQL, PromQL) */
@@ -41,9 +42,9 @@ struct reading {
         .arrival_rate = NAN, .consumption_rate = NAN, .value = NAN                                 \
     }
 
-/* Whether a topic or a partition was added or removed between the two. Then the totals differ by
- * all that it ever had, and `waiting` by all that waits there. False where the source reports none.
- */
+/* Whether a topic or a partition was added or removed between the two readings. Then the totals
+ * differ by all messages that it ever had, and `waiting` by all that wait there. False if the
+ * source reports no partitions. */
 static inline bool reading_has_other_partitions(const struct reading *before,
                                                 const struct reading *now)
 {
@@ -51,13 +52,11 @@ static inline bool reading_has_other_partitions(const struct reading *before,
 }
 
 /*
- * What a trigger may want in the readings of its query besides what the query counts, as its policy
- * goes by it. Several are a set.
+ * Fields that a trigger's policy needs besides what its query counts; bits of a set. A field that
+ * costs the source more is measured only if a task wants it. A scaler leaves out a wanted field
+ * that it cannot measure, and does not fail for it.
  *
- * Where it costs the source more, it is measured only if a task wants it. A scaler leaves out what
- * it cannot measure, and fails for none of it.
- *
- * A new one goes at the end, as agents get the bits; it needs a row in policy_need_rows
+ * A new bit goes at the end, as agents get the bits, and has a row in policy_need_rows
  * (scale/policy/policy.c).
  */
 enum reading_want {
@@ -65,6 +64,6 @@ enum reading_want {
     READING_WANT_CONSUMERS = 1 << 1,
     READING_WANT_RATES = 1 << 2, /* arrived and consumed, or their rates */
 };
-enum { READING_WANTS = 3 }; /* how many there are */
+enum { READING_WANTS = 3 }; /* the number of bits */
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * What scaler_tenant() and scaler_reconnects() of scaler.h return, for who calls a scaler's hooks:
- * a connection of the engine (poller.c), an agent process (agent/agent.c), a test.
+ * Sets what scaler_tenant() and scaler_reconnects() of scaler.h return. Whoever calls a scaler's
+ * hooks sets it: a connection of the engine (poller.c), an agent process (agent/agent.c), a test.
  *
- * Threads: any; each sets its own, before it calls `connect` and `measure`.
+ * Threads: any. Each thread has values of its own, and sets them before it calls `connect` and
+ *          `measure`.
  */
 #ifndef BACKLOG_MEASURE_SCALER_INTERNAL_H
 #define BACKLOG_MEASURE_SCALER_INTERNAL_H

@@ -1,5 +1,5 @@
 /*
- * A task: one query that a scaler has taken to measure, and the feed that it takes them from.
+ * A task: one query that a scaler is measuring; and the feed that a scaler takes its tasks from.
  *
  *     bool measure(void *client, struct feed *feed, struct error *error)
  *     {
@@ -14,16 +14,17 @@
  *         return true;
  *     }
  *
- * A scaler takes until there is nothing to take: how many tasks it may have at a time is its
- * max_tasks (feed_set_max_tasks()), and the feed gives no more. Where there is such a limit, it
- * also gives up what feed_next_cancelled() returns. It ends each task exactly once, in any order.
+ * A scaler takes tasks until the feed has none. The feed limits how many tasks are in flight at a
+ * time: to the scaler's max_tasks, or to the number of feed_set_max_tasks(). A scaler with such a
+ * limit also gives up the tasks that feed_next_cancelled() returns. It ends each task exactly once,
+ * in any order.
  *
- * Threads: all of it on the thread that runs measure.
- * Owner:   the feed. A task, its query and all that the query points to are the scaler's from
- *          feed_take() until one of the functions that end it, or until measure returns, which
- *          abandons what has not ended. From then on another thread may free the query at any time.
- *          So what outlives a task has copies: a name in a cache, the keys of a list that is sorted
- *          or searched while tasks end. disconnect finds no tasks any more.
+ * Threads: the thread that runs measure, for all functions but those of struct notifier.
+ * Owner:   the feed. A scaler may use a task, its query and all that the query points to from
+ *          feed_take() until it ends the task. When measure returns, the remaining tasks are
+ *          abandoned: then, too, another thread may free the query at any time. So a scaler copies
+ *          what it needs for longer, such as a name in a cache, or the keys of a list that it
+ *          searches while tasks end. disconnect is called when there are no tasks.
  */
 #ifndef BACKLOG_MEASURE_TASK_H
 #define BACKLOG_MEASURE_TASK_H
@@ -38,9 +39,9 @@
 #include <stdint.h>
 
 /*
- * Whom to notify that a message may have arrived: a value, to be copied. notifier_notify() may be
- * called on any thread, with or without a lock of the scaler's, until disconnect has returned. A
- * notification too many costs a measurement.
+ * Whom to notify that a message may have arrived. A notifier is a value: copy it. Its functions may
+ * be called on any thread, with or without a lock of the scaler's, until disconnect has returned. A
+ * notification without a message only costs a measurement.
  */
 struct notifier {
     void (*notify)(void *context, uint64_t id);
@@ -51,23 +52,23 @@ struct notifier {
 
 void notifier_notify(const struct notifier *notifier);
 
-/* The subscription has ended without a message: it is made again with the next measurement, which
- * is due now, and only one is. */
+/* The subscription has ended without a message. One measurement is due now, which subscribes again.
+ */
 void notifier_lose(const struct notifier *notifier);
 
 struct feed;
 
 struct task {
-    const void *query;        /* the query's options: the scaler's own struct; ends with the task */
-    unsigned wants;           /* bits of enum reading_want, of all triggers that share the query */
-    bool isolate;             /* it timed out last, or was slow: it must not delay other tasks */
+    const void *query; /* the query's options: the scaler's own struct; ends with the task */
+    unsigned wants;    /* bits of enum reading_want, of all triggers that share the query */
+    bool isolate; /* the query timed out last, or was slow: the task must not delay other tasks */
     struct notifier notifier; /* id > 0: subscribe, too (scaler.h) */
-    int64_t timeout_ms;       /* from the moment on that the source can work on it */
-    int64_t last_duration_ms; /* of its last measurement; -1: not known */
+    int64_t timeout_ms;       /* counts from when the source can work on the task */
+    int64_t last_duration_ms; /* of the query's last measurement; -1: not known */
 
     /* Only the scaler uses these, while it has the task. */
-    int64_t queued_ms;   /* since when, or until when, it waits in a queue of the scaler */
-    int64_t deadline_ms; /* when it times out, once it was sent */
+    int64_t queued_ms;   /* since when, or until when, the task waits in a queue of the scaler */
+    int64_t deadline_ms; /* when the task times out, once it was sent */
     void *data;
     struct task *prev, *next; /* utlist */
 
@@ -82,16 +83,16 @@ struct task {
 /* How a task ends. */
 enum task_outcome {
     TASK_ANSWERED,
-    TASK_FAILED,    /* the source answered with an error, or what it answered is one */
+    TASK_FAILED,    /* the source answered with an error, or with an invalid reply */
     TASK_TIMED_OUT, /* no answer in timeout_ms */
-    TASK_RETURNED,  /* not measured and not failed: it is given out again at once */
-    TASK_ISOLATED,  /* not measured and not failed: it is given out again, with `isolate` */
+    TASK_RETURNED,  /* neither measured nor failed: feed_take() returns it again at once */
+    TASK_ISOLATED,  /* neither measured nor failed: feed_take() returns it again, with `isolate` */
 };
 
 /*
- * Each of these ends the task: the pointer and the query are invalid after it. An error's text may
- * be made of the query: it is written before. `isolate` is for what turned out to be slow while
- * others wait behind it.
+ * Each of these functions ends the task: its pointer and its query are invalid afterwards. So an
+ * error whose text has parts of the query is made before. `isolate` is for a task that turned out
+ * to be slow while others wait behind it.
  */
 void task_answer(struct task *task, const struct reading *reading);
 void task_fail(struct task *task, const struct error *error);
@@ -102,55 +103,56 @@ void task_time_out_with(struct task *task,
                         const struct error *error); /* which says what did not answer */
 void task_return(struct task *task, bool isolate);
 
-/* The task was kept back until now, or only now the source can work on it: its reading is of this
- * moment, and its duration counts from here. (feed_take() is taken for the moment of sending
- * otherwise.) */
+/* Only now the source can work on the task: the scaler had kept it back, or it waited behind others
+ * in a session. Its duration and its time-out count from now, and its reading is of this moment. If
+ * this is not called, they count from feed_take(). */
 void task_started(struct task *task);
 
-/* The scaler reports the result of subscribing before the task ends. Where it reports none,
- * subscribing is tried again soon. */
+/* The scaler reports whether it has subscribed, before the task ends. If it reports nothing, the
+ * next measurement tries to subscribe again. */
 bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
 
 /* ---- the feed; who implements one includes task_internal.h, too ---- */
 
-/* The next task that may be sent now; NULL: none. Those with a waiting caller come first, then the
- * longest overdue. */
+/* The next task that may be sent now; NULL: none. Tasks with a waiting caller come first, then the
+ * task that is overdue for longest. */
 struct task *feed_take(struct feed *feed);
 
-/* A task in flight whose place others need (it is slow): give it up and end it with
- * task_return(task, true), or in any other way if it has just ended. NULL: none. Only scalers whose
- * number of tasks is limited (max_tasks, feed_set_max_tasks()) get any; others need not call it. */
+/* A task in flight that is slow while others need its place; NULL: none. The scaler gives it up,
+ * and ends it with task_return(task, true), or by its result if that has just come. Only scalers
+ * with a limit of tasks (max_tasks, feed_set_max_tasks()) need to call this. */
 struct task *feed_next_cancelled(struct feed *feed);
 
-/* A subscription to end (the id of its notifier), where it exists; one may come twice. False: none.
- */
+/* The next subscription to end, by the id of its notifier; false: none. The subscription may be
+ * over, and the same id may come twice. */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 
-/* Whether `measure` must end its tasks or abandon them, and return. */
+/* Whether `measure` must end or abandon its tasks, and return. */
 bool feed_is_stopping(struct feed *feed);
 
 /*
- * Sets how many tasks the scaler may have at a time, and how many of them with `isolate` (or
- * unanswered for a second while others wait). Until this is called, max_tasks and isolated of the
- * scaler's struct count; afterwards these do, in later calls of `measure`, too.
+ * Sets how many tasks may be in flight at a time, and how many of these may be isolated: with
+ * `isolate`, or without a reply for a second while others wait. The numbers replace max_tasks and
+ * isolated of the scaler's struct, in later calls of `measure`, too.
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 
-/* How long the longest overdue task has been waiting for a place, or to be taken; 0: none waits.
- * Isolated ones do not count: more places would be theirs, too. */
+/* For how long tasks have been waiting: of those that are ready and not taken, the one that waits
+ * for longest. 0: none waits. Isolated tasks do not count, as they would fill further places, too.
+ */
 int64_t feed_delay_ms(struct feed *feed);
 
 /*
- * Waits until one of the descriptors is ready (their revents are set), the feed has something (a
- * task, an unsubscription, a cancellation, stop), or the deadline. Deadlines are of clock_now_ms();
- * CLOCK_NEVER: none. True where a descriptor is ready.
+ * Waits until one of the descriptors is ready, the feed has something (a task, an unsubscription, a
+ * cancellation, stop), or the deadline has come. Sets the descriptors' revents, and returns whether
+ * one is ready. Deadlines are of clock_now_ms(); CLOCK_NEVER: none.
  */
 bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms);
 
-/* For scalers that wait by other means than feed_wait(), such as curl_multi_poll(): a descriptor
- * that is readable when the feed has something, and how many milliseconds to wait at most. */
+/* For scalers that wait in another function than feed_wait(), such as curl_multi_poll(): a
+ * descriptor that is readable when the feed has something, and the longest wait in milliseconds. */
 int feed_descriptor(const struct feed *feed);
 int feed_wait_ms(struct feed *feed, int64_t deadline_ms);
 

@@ -1,6 +1,6 @@
 /*
- * What a feed is made of, for who implements one: a connection of the engine (poller.c), an agent
- * process (agent/agent.c), a test. What scalers call of it is in task.h.
+ * The inside of a feed, for those who implement one: a connection of the engine (poller.c), an
+ * agent process (agent/agent.c), a test. Scalers call the functions of task.h.
  *
  * Threads: all hooks are called on the thread that runs measure.
  */
@@ -13,18 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A hook with the name of a function of task.h does what is said there. */
+/* A hook does what task.h says of the function with its name: `take` that of feed_take(). */
 struct feed_hooks {
     struct task *(*take)(struct feed *feed);
     struct task *(*next_cancelled)(struct feed *feed);
     bool (*next_unsubscribe)(struct feed *feed, uint64_t *ret_id);
     bool (*is_stopping)(struct feed *feed);
     int (*descriptor)(const struct feed *feed);
-    int64_t (*next_ms)(struct feed *feed); /* when it may have something, as feed_wait() has it */
+    /* When the feed may have something for feed_wait(), of clock_now_ms(); CLOCK_NEVER: never. */
+    int64_t (*next_ms)(struct feed *feed);
     int64_t (*delay_ms)(struct feed *feed);
     void (*set_max_tasks)(struct feed *feed, size_t max_tasks, size_t isolated);
     void (*started)(struct task *task);
-    /* A task ends; `reading` or `error` is NULL where the outcome has none. */
+    /* A task ends. `reading` and `error` are NULL if the outcome has none. */
     void (*end)(struct task *task, enum task_outcome outcome, const struct reading *reading,
                 const struct error *error);
 };

@@ -1,9 +1,16 @@
 /*
- * Whose a connection is, for limits of all that one tenant has: a namespace's, whose triggers use
- * its queries inline; one of the connections file is a tenant of its own.
+ * The tenant that a connection counts for, in limits of each tenant:
  *
- * Threads: whoever has the lock of the engine's map; who reads `tenant` and `is_named` may have the
- * connection's instead.
+ *     used by                                    tenant
+ *     its name in the connections file           the connection itself, whoever else uses it
+ *     triggers of one namespace, inline          the namespace
+ *     triggers of several namespaces, inline     of these the namespace with the fewest connections
+ *
+ * Each function takes a step for each namespace that uses the connection. That is meant for some
+ * thousand namespaces: a connection that more of them share belongs into the connections file.
+ *
+ * Threads: whoever has the lock of the engine's map. The lock of the connection is enough to read
+ *          `tenant` and `is_named`.
  */
 #ifndef BACKLOG_MEASURE_TENANCY_H
 #define BACKLOG_MEASURE_TENANCY_H
@@ -15,18 +22,18 @@
 struct tenant;
 struct tenant_use;
 
-/* Whose one connection is. Start from {0}; tenancy_done() ends it. */
+/* The tenant of one connection. Start from {0}; tenancy_done() ends it. */
 struct tenancy {
     uint64_t tenant;         /* stays after the last use; 0: not known yet */
-    bool is_named;           /* it is used by its name in the connections file */
-    size_t named_uses;       /* how often it is used by its name */
-    struct tenant_use *uses; /* utlist: of namespaces */
-    uint64_t last_namespace; /* the last one that began to use it; 0: none did */
+    bool is_named;           /* the connection is used by its name in the connections file */
+    size_t named_uses;       /* how many uses are by that name */
+    struct tenant_use *uses; /* utlist: the namespaces that use it inline, and how often */
+    uint64_t last_namespace; /* the namespace of the last use that began; 0: it was by name */
 };
 
-/* A trigger uses a query of the connection from now on, or no longer. `namespace` is NULL where it
- * uses the connection by its name in the connections file. `tenants` is the list of all namespaces
- * that use something inline; it points to NULL where none does. */
+/* A trigger uses a query of the connection from now on, or no longer. `namespace` is NULL if the
+ * trigger uses the connection by its name. `tenants` is the table of all namespaces that use any
+ * connection inline; it points to NULL while there is none. */
 void tenancy_begin_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
                        const char *namespace);
 void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,

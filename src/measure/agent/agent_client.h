@@ -1,19 +1,20 @@
 /*
- * The server's side of an agent process: a client of a source that lives in a process of its own,
- * so that a client library that aborts costs one connection one retry, and nobody else anything.
+ * The server's side of an agent process, in which the client of one source lives. A client library
+ * that aborts there costs its own connection one retry, and no other connection anything.
  *
- * How it is started is in agent_launch.h; the end of its socket ends it. The messages are in
- * agent.proto. Options travel over the socket, never in argv: secrets are among them. What an agent
- * sends is not trusted: it reads what a broker sent.
+ * agent_launch.h starts the process; it ends when its socket is closed. agent.proto has the
+ * messages. Options travel over the socket, not in argv, as secrets are among them. An agent's
+ * messages are not trusted, as it reads what a broker sent.
  *
- * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS, each an id of 8 bytes: so
- * any thread of the agent can write one without a lock. AGENT_LOST in it says that the subscription
- * has ended without a message. None is dropped, or the server would take its query for a subscribed
- * one for ever: while the pipe is full (of 8,192), a thread that writes one waits until the server
- * has read some. agent_client_measure() reads them in each turn, whatever else it waits for.
+ * Notifications come over a pipe beside the socket, AGENT_NOTIFICATIONS. Each one is an id of 8
+ * bytes, so that any thread of the agent can write it without a lock. An id with AGENT_LOST says
+ * that the subscription has ended without a message. No notification is dropped: the server would
+ * take the query for a subscribed one for ever. While the pipe is full (8,192 of them), a thread of
+ * the agent waits until the server has read some. agent_client_measure() reads the pipe in each
+ * turn.
  *
- * An agent with tasks in flight that ends none of them and answers no ping within a task's time-out
- * and a second is killed.
+ * An agent that has tasks in flight and sends nothing gets a ping after 500 ms. It is killed if it
+ * still sends nothing for the time-out of a task and a second: with a time-out of 2 s, after 3 s.
  *
  * Threads: one at a time per agent.
  */
@@ -27,17 +28,17 @@
 
 struct agent_client;
 
-/* Whom an agent measures for, and what it runs. */
+/* What an agent runs, and for whom. */
 struct agent_origin {
-    const char *program; /* that agents run; as agent_launch() has it */
+    const char *program; /* as in agent_launch() */
     uint64_t tenant;
-    bool is_named;     /* a connection of the connections file */
-    struct feed *feed; /* when it is stopping, nobody waits until the agent runs; NULL: none is */
+    bool is_named;     /* the tenant is a connection of the connections file */
+    struct feed *feed; /* if it is stopping, the start of the process is given up; or NULL */
 };
 
-/* Starts the process, and has it connect, for which it has `timeout_ms` from when it runs. The
- * caller ends it with agent_client_close(). The source was not tried where the error is an
- * ERROR_NOT_STARTED or, as the feed was stopping before the process ran, an ERROR_CANCELLED. */
+/* Starts the process, and then connects to the source within `timeout_ms`. The caller ends the
+ * client with agent_client_close(). Two errors are not the source's: ERROR_NOT_STARTED, and
+ * ERROR_CANCELLED, if the feed was stopping before the process ran. */
 bool agent_client_open(const struct scaler *scaler, const struct option_values *connection_values,
                        const struct agent_origin *origin, int64_t timeout_ms,
                        struct agent_client **ret_client, struct error *error);

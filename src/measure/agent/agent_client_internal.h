@@ -1,6 +1,6 @@
 /*
- * The client of an agent process, for its two parts: agent_client.c measures and reads what the
- * agent sends; agent_client_send.c sends. And for a fuzzer, which plays the agent.
+ * The client of an agent process, for its two parts: agent_client.c, which measures and receives,
+ * and agent_client_send.c, which sends. And for a fuzzer, which plays the agent.
  *
  * Threads: one at a time per agent.
  */
@@ -13,7 +13,7 @@
 #include "measure/agent/agent_process.h"
 #include "measure/agent/agent_queries.h"
 
-/* A task that the agent has. */
+/* A task that the agent is measuring. */
 struct sent_task {
     uint64_t number;
     struct task *task;
@@ -25,22 +25,22 @@ struct agent_client {
     struct agent_process process;
     int socket;
     int notifications;        /* the reading end of the pipe; -1: none */
-    struct notifier notifier; /* of the last task that had one: they differ in the id alone */
+    struct notifier notifier; /* of the last task that had one; all differ in the id alone */
     struct agent_queries queries;
     struct sent_task *tasks; /* by number */
     uint64_t last_task;
     struct text outbox; /* frames that the socket has not taken yet */
     size_t outbox_sent;
-    int64_t received_at_ms;  /* when it sent something last */
-    int64_t pinged_at_ms;    /* last, or when it got a task while it had none */
-    int64_t awaited_from_ms; /* the first ping since it sent something; 0: there was none */
+    int64_t received_at_ms;  /* when the agent's last message came */
+    int64_t pinged_at_ms;    /* of the last ping or, if later, of the first task after a pause */
+    int64_t awaited_from_ms; /* the first ping since the agent's last message; 0: none */
 };
 
-/* Owns both descriptors, which may be -1. No process yet. The caller ends it with
+/* Owns both descriptors, which may be -1. There is no process yet. The caller ends the client with
  * agent_client_close(). For a fuzzer, too. */
 struct agent_client *agent_client_new(const struct scaler *scaler, int socket, int notifications);
 
-/* Has the agent connect to the source, and waits for it. For a fuzzer, too. */
+/* Asks the agent to connect to the source, and waits for the result. For a fuzzer, too. */
 bool agent_client_connect(struct agent_client *client,
                           const struct option_values *connection_values, int64_t deadline_ms,
                           struct error *error);
@@ -50,17 +50,17 @@ bool agent_client_connect(struct agent_client *client,
 bool agent_client_send_connect(struct agent_client *client, const struct option_values *values,
                                int64_t deadline_ms, struct error *error);
 
-/* When it is time for a ping; CLOCK_NEVER: the agent has no tasks. */
+/* When the next ping is due; CLOCK_NEVER: the agent has no tasks. */
 int64_t agent_client_next_ping_ms(const struct agent_client *client);
 
-/* These fill the outbox: tasks that the feed has, ids of subscriptions to end and of cancelled
- * tasks, and a ping where it is time for one. */
+/* These add to the outbox: the tasks of the feed; the ids of cancelled tasks, and of subscriptions
+ * to end; and a ping if one is due. */
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error);
 
-/* Sends what the socket takes of the outbox: nothing waits for the agent to read, since it may not
- * while it sends. */
+/* Sends as much of the outbox as the socket takes. It does not wait for the agent to read, as an
+ * agent that is sending reads nothing. */
 bool agent_client_flush(struct agent_client *client, struct error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The queries whose options an agent has, each with the number that it knows them by.
+ * The queries whose options an agent has, and the number that it knows each query by.
  *
  * Threads: one at a time.
  */
@@ -15,18 +15,18 @@ struct agent_query;
 /* Start from {0}. */
 struct agent_queries {
     struct agent_query *by_identity;
-    size_t expire_at; /* so many queries: those that are no longer used are dropped */
-    uint64_t last;
+    size_t expire_at; /* from this number of queries on, unused ones are dropped */
+    uint64_t last;    /* number */
 };
 
 void agent_queries_done(struct agent_queries *queries);
 
-/* Returns the number of the query with this identity, which is a new one where it had none. */
+/* Returns the number of the query with this identity: a new number if the query had none. */
 uint64_t agent_queries_number(struct agent_queries *queries, const char *identity, int64_t now_ms,
                               bool *ret_is_new);
 
-/* Drops those that were not used for 20 minutes, once there are many, and returns their numbers,
- * which the caller frees; NULL where it was not time. */
+/* If there are many queries, drops those that were not used for 20 minutes. Returns their numbers,
+ * which the caller frees; NULL: there are not many. */
 uint64_t *agent_queries_expire(struct agent_queries *queries, int64_t now_ms, size_t *ret_count);
 
 #endif

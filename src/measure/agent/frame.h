@@ -1,6 +1,6 @@
 /*
- * Frames: protobuf messages over a stream socket, each behind its length (4 bytes, this machine's
- * order: both ends are the same program on the same machine).
+ * Frames: protobuf messages over a stream socket. A frame is the length of its message (4 bytes, in
+ * this machine's byte order, as both ends are on the same machine), and the message.
  *
  * Threads: one at a time per socket and direction.
  */
@@ -14,18 +14,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The queries of one connection all at once: above what the metadata of all triggers may take. */
+/* Above the memory limit of all triggers' metadata: all queries of a connection fit. */
 enum { FRAME_MAX_BYTES = 128 << 20 };
 
-/* Deadlines are of clock_now_ms(); CLOCK_NEVER waits for ever. Data that is already there is read,
- * and what the other end takes at once is written, for at most 1 s past the deadline. */
+/* Deadlines are of clock_now_ms(); CLOCK_NEVER waits for ever. For at most 1 s after the deadline
+ * data that is there is still read, and data that the other end takes at once is written. */
 bool frame_write(int socket, const ProtobufCMessage *message, int64_t deadline_ms,
                  struct error *error);
 
-/* Adds the frame of a message to frames in memory that are to be sent. */
+/* Adds the frame of a message to `frames`. */
 bool frame_add(struct text *frames, const ProtobufCMessage *message, struct error *error);
 
-/* `largest` is in bytes. The caller frees the message with protobuf_c_message_free_unpacked(). */
+/* A message of more than `largest` bytes is an error. The caller frees the message with
+ * protobuf_c_message_free_unpacked(). */
 bool frame_read(int socket, const ProtobufCMessageDescriptor *type, uint32_t largest,
                 int64_t deadline_ms, ProtobufCMessage **ret_message, struct error *error);
 

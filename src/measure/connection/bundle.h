@@ -8,15 +8,16 @@
 
 #include "measure/connection/connection_state.h"
 
-/* The query joins its bundle, where its scaler has bundles, and leaves it. */
+/* The query joins its bundle, if its scaler has bundles, or leaves it. */
 void bundle_join(struct query *query, const void *connection_options);
 void bundle_leave(struct query *query);
 
-/* The request for this query answers its whole bundle: the others are due, too, once
- * bundle_advance() has come to them. */
+/* The request for `first` answers its whole bundle. bundle_advance() then makes the other queries
+ * due, too; at most every 500 ms per bundle. */
 void bundle_take_along(const struct query *first, int64_t now_ms);
 
-/* The next query of that bundle is due, unless it is fresh. False: there is none. */
+/* The next query of that bundle is due, unless its reading is fresh. False: there is no further
+ * query. */
 bool bundle_advance(struct connection *connection, int64_t now_ms);
 
 #endif

@@ -1,23 +1,31 @@
 /*
  * A job of a schedule: one query to measure.
  *
- *     IDLE       no time is known at which it is due
+ *     IDLE       not due at any known time
  *     SCHEDULED  due at due_ms
  *     READY      due, and waiting for a place
  *     IN_FLIGHT  sent
  *
- * It has three times, which the functions of schedule.h set:
+ *     IDLE             --schedule_set_due(), schedule_want()--> SCHEDULED
+ *     SCHEDULED        --due_ms has come: schedule_advance()--> READY
+ *     IDLE, SCHEDULED  --a caller waits: schedule_demand()----> READY, unless it timed out last
+ *     READY            --schedule_take()----------------------> IN_FLIGHT
+ *     READY            --schedule_withdraw()------------------> IDLE
+ *     IN_FLIGHT        --schedule_end()-----------------------> IDLE (answered, lost)
+ *                                                               READY (returned, or a caller waits)
+ *                                                               SCHEDULED (timed out)
  *
- *     due_ms          when it may be sent: schedule_set_due(), schedule_want(); now, where a caller
- *                     waits (schedule_demand()); later, after a time-out
- *     late_from_ms    which job goes first: one is late since due_ms, but not before late_from_ms,
- *                     and the one that is late for longest goes first. schedule_want() sets it,
- *                     where nobody wanted what was due long ago; a caller and the first attempt
- *                     bring it forward
- *     needed_from_ms  whether an attempt is enough: after one that was sent earlier, another is
- *                     sent for the caller (schedule_demand())
+ * Three times, which the functions of schedule.h set:
  *
- * Threads and owner: as schedule.h has it.
+ *     due_ms          From here on the job may be sent. With a waiting caller that is now; after a
+ *                     time-out it is 2 s later, or more.
+ *     late_from_ms    The job that has been late for longest is sent first. It is late since due_ms
+ *                     or, if that is later, since late_from_ms. Example: a job that was due at 80,
+ *                     but that nobody wanted before 200, is late since 200.
+ *     needed_from_ms  A caller needs an attempt that was sent at this time or later. If an earlier
+ *                     one is in flight, another one is sent after it.
+ *
+ * Threads and owner: as in schedule.h.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_JOB_H
 #define BACKLOG_MEASURE_CONNECTION_JOB_H
@@ -28,50 +36,50 @@
 
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 
-/* What is expected of a job, and so which places it may have (schedule.h). The first two are not
- * isolated. */
+/* The class of a job decides which places it may have (schedule.h). Jobs of the last two classes
+ * are isolated. */
 enum job_class {
-    JOB_CLASS_KNOWN,     /* it was measured before, and was not slow */
-    JOB_CLASS_NEW,       /* it was never measured */
-    JOB_CLASS_SLOW,      /* it was slow, or became slow while others waited: it is isolated */
-    JOB_CLASS_TIMED_OUT, /* it timed out last: it is isolated, too, with turns of its own */
+    JOB_CLASS_KNOWN,     /* measured before, and not slow */
+    JOB_CLASS_NEW,       /* never measured */
+    JOB_CLASS_SLOW,      /* slow the last time, or in flight for long while others waited */
+    JOB_CLASS_TIMED_OUT, /* timed out the last time */
     JOB_CLASSES,
 };
 
 struct job_group;
 struct job_heap;
 
-/* A group that has a job, and how often it joined. */
+/* A group that has the job, and how often it joined (schedule_join()). */
 struct job_membership {
     struct job_group *group;
     size_t joins;
     struct job_membership *next;
 };
 
-/* Start from JOB_NEW. The fields are for reading only, outside schedule.c and its parts
- * (job_groups.c, job_heap.c); but bundle_join() sets shares_request. */
+/* Start from JOB_NEW. Only schedule.c and its parts (job_groups.c, job_heap.c) write the fields,
+ * and bundle_join() sets shares_request. */
 struct job {
     enum job_state state;
-    enum job_class class; /* READY and IN_FLIGHT: since it got ready, or became isolated */
+    enum job_class class; /* of a READY or IN_FLIGHT job; it changes if the job is isolated later */
     unsigned timeouts;    /* in a row */
-    bool shares_request;  /* many others share its request, whose duration does not make it slow */
+    bool shares_request;  /* with many other jobs: a long request does not make the job slow */
     bool is_isolated;     /* it takes one of the isolated jobs' places */
     bool is_cancelled;    /* IN_FLIGHT: it will be returned */
-    bool is_demanded;     /* a caller waits */
+    bool is_demanded;     /* a caller waits for the next attempt */
     bool was_demanded;    /* IN_FLIGHT: a caller waits for this attempt */
-    int64_t needed_from_ms; /* where is_demanded */
-    int64_t due_ms;         /* not where it is IDLE */
+    int64_t needed_from_ms; /* if is_demanded */
+    int64_t due_ms;         /* of a job that is not IDLE */
     int64_t late_from_ms;
     int64_t sent_ms;     /* the last time; INT64_MIN: never */
-    int64_t duration_ms; /* of the last one that was answered; -1: not known */
+    int64_t duration_ms; /* of the last attempt that was answered; -1: not known */
 
     struct job_membership *memberships; /* utlist */
-    struct job_group *group;            /* the smallest of them; NULL: that of jobs without one */
+    struct job_group *group;            /* the smallest one; NULL: the group of jobs without any */
 
-    struct job_heap *heap;   /* SCHEDULED and READY: the heap that it is in */
-    size_t position;         /* its place there */
-    struct job *prev, *next; /* in flight, among those that are isolated or among the others */
-    struct job *prev_sent, *next_sent; /* in flight, among all */
+    struct job_heap *heap;             /* SCHEDULED and READY: the heap that the job is in */
+    size_t position;                   /* in the heap */
+    struct job *prev, *next;           /* IN_FLIGHT: the isolated ones, or all others */
+    struct job *prev_sent, *next_sent; /* IN_FLIGHT: all */
 };
 
 #define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}

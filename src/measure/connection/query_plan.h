@@ -1,5 +1,6 @@
 /*
- * When a query is to be measured though no caller waits: at its interval, or for its first message.
+ * When a query is measured although no caller waits: at its interval, for its first message, or
+ * after an outage.
  *
  * Threads: as connection.h has it.
  */
@@ -12,10 +13,9 @@ struct query;
 
 int64_t query_interval_ms(const struct query *query); /* 0: only when a caller waits */
 
-/* Tells the schedule when the query is due. Whoever changes something that this depends on calls
- * it: its uses and streams, its subscription, its last attempt, due_after_outage_ms.
- * `wanted_from_ms`, of connection_now_ms(), is since when it is wanted like that: now, or earlier
- * after an outage. It is not late before that. */
+/* Sets in the schedule when the query is due. Called after each change of what that depends on: the
+ * query's uses and streams, its subscription, its last attempt, due_after_outage_ms. The query is
+ * not late before `wanted_from_ms`: the time of the change or, after an outage, an earlier one. */
 void query_plan(struct query *query, int64_t wanted_from_ms);
 
 #endif
