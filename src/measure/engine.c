@@ -51,7 +51,7 @@ struct watcher *engine_next_ready(struct engine *engine)
     return watcher;
 }
 
-/* Without a lock: wakes who takes the watchers with news, if there are any. */
+/* Wakes whoever calls engine_next_ready(), if a watcher has news. The caller has no lock. */
 static void wake_watchers(struct engine *engine)
 {
     pthread_mutex_lock(&engine->ready_lock);
@@ -91,7 +91,7 @@ static void free_poller(struct poller *poller)
     engine->has_ended = true;
     engine->ended = pthread_self();
     if (has_predecessor)
-        pthread_join(predecessor, NULL); /* with the lock: see struct engine */
+        pthread_join(predecessor, NULL); /* it only has to return: see struct engine */
     engine->threads--;
     pthread_cond_signal(&engine->thread_ended);
     pthread_mutex_unlock(&engine->lock);
@@ -172,7 +172,7 @@ void engine_free(struct engine *engine)
     free(engine);
 }
 
-/* With the map's lock. Takes the identity. */
+/* The caller has the map's lock. Takes the identity. */
 static struct poller *add_poller(struct engine *engine, const struct query_request *request,
                                  char *identity, struct error *error)
 {
@@ -269,7 +269,7 @@ void engine_release(struct query *query, const struct query_use *use)
     pthread_mutex_unlock(&engine->lock);
 }
 
-/* With both locks: the map's is that of the counts of former names. */
+/* Takes both locks, as the map's lock guards the counts of former names. */
 static void change_users(struct query *query, struct query_user *user,
                          void (*change)(struct naming *naming, struct query_user *user))
 {

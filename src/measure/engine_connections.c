@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A connection as it was, and what of it is not the engine's. */
+/* A copy of a connection, with the strings and values that belong to the copy. */
 struct connection_copy {
     struct connection_info info;
     struct option_values *values;
@@ -44,7 +44,8 @@ static void free_copy(struct connection_copy *copy)
     free(copy->error);
 }
 
-/* Those behind this number; uthash has them in the order in which they came. */
+/* The next connections with a higher number than `behind`. uthash keeps them in the order in which
+ * they were added, which is that of their numbers. */
 static size_t copy_connections(struct engine *engine, uint64_t behind,
                                struct connection_copy *copies, size_t room)
 {

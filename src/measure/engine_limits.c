@@ -1,4 +1,4 @@
-/* How many connections there may be, and how many threads of former ones. */
+/* How many connections there may be, and how many threads of leftovers (engine_internal.h). */
 #include "measure/engine_internal.h"
 
 #include "base/clock.h"
@@ -67,7 +67,7 @@ static void end_late_replacements(struct engine *engine)
 struct leftovers {
     size_t all;
     size_t own;     /* of the tenant */
-    size_t counted; /* the tenant's connections that count */
+    size_t counted; /* connections of the tenant that count: no leftovers */
 };
 
 static struct leftovers count_leftovers(const struct engine *engine, const char *tenant)
@@ -83,9 +83,11 @@ static struct leftovers count_leftovers(const struct engine *engine, const char 
     return found;
 }
 
-/* A tenant may leave as many threads behind as it has connections that count, so that all of these
- * can be replaced at a time. Beyond that it may leave fewer than max_connections less the leftovers
- * of all. So those of the connections file always find a thread. */
+/* A tenant may have as many leftovers as it has connections that count: so all of its connections
+ * can be replaced at a time. It may have more while these are fewer than max_connections minus all
+ * leftovers. Example: with a maximum of 1,024 and 1,000 leftovers in all, a tenant gets a further
+ * connection while it has fewer than 24 leftovers. So connections of the connections file always
+ * find a thread. */
 static bool check_leftovers(const struct engine *engine, const struct leftovers *leftovers,
                             const char *tenant, struct error *error)
 {
@@ -99,8 +101,8 @@ static bool check_leftovers(const struct engine *engine, const struct leftovers 
                      leftovers->own, (int)text_cut(tenant, 64), tenant);
 }
 
-/* Whether one connection more may count. In the place of a former one that counts it always may,
- * also where more than the limit do. */
+/* Whether a further connection may count. It may always replace a former one that counts, also if
+ * more connections than the limit count. */
 static bool check_counted(const struct engine *engine, const struct scaler *scaler,
                           const struct poller *former, struct error *error)
 {
@@ -119,7 +121,7 @@ static bool check_counted(const struct engine *engine, const struct scaler *scal
     return true;
 }
 
-/* Whether one thread more may run: leftovers have one, too. */
+/* Whether a further thread may run. Leftovers have threads, too. */
 static bool check_threads(const struct engine *engine, const struct leftovers *leftovers,
                           const char *tenant, struct error *error)
 {

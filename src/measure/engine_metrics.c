@@ -1,6 +1,6 @@
 /*
- * The engine's metrics, by scaler and by connection of the connections file. That is as fine as it
- * may be: inline connections and queries come and go with what users write.
+ * The engine's metrics, by scaler and by connection of the connections file. Inline connections and
+ * queries have no series of their own: they come and go with the triggers that users write.
  */
 #include "measure/engine_internal.h"
 
@@ -8,19 +8,19 @@
 #include "base/metric.h"
 #include "base/text.h"
 
-/* All families have the labels scaler and, where the connections file has it, connection; some
- * another one, whose value is here. */
+/* One sample of a family. Each sample has the label scaler and, for a connection of the connections
+ * file, the label connection. */
 struct column {
-    const char *label; /* "": none */
+    const char *label; /* a further label with its value; "": none */
     enum connection_count count;
-    double (*value)(const struct connection_stats *stats); /* where that is no count */
+    double (*value)(const struct connection_stats *stats); /* NULL: the count */
 };
 
 struct family {
     const char *name;
     enum metric_type type;
     const char *help;
-    struct column columns[4]; /* one sample each; ends with an empty one */
+    struct column columns[4]; /* ends with an empty one */
 };
 
 static double good_connections(const struct connection_stats *stats)

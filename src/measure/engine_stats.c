@@ -1,5 +1,5 @@
-/* Adds up what the connections count: of those that there are, and of those that have ended or got
- * another name. */
+/* Adds up the counts of all connections, and those of connections that have ended or got another
+ * name. */
 #include "measure/engine_internal.h"
 
 #include "base/clock.h"
@@ -33,7 +33,7 @@ static char *name_row(const struct scaler *scaler, const char *connection)
                        connection == NULL ? "" : connection);
 }
 
-/* Found or made, with zeros. */
+/* Finds the row, or makes it with zeros. */
 static struct connection_stats *row_for(struct stats_row **rows, const struct scaler *scaler,
                                         const char *connection)
 {
@@ -61,7 +61,7 @@ void engine_free_rows(struct stats_row *rows)
     }
 }
 
-/* What it counted ever, moved out of it. */
+/* Moves its counters out of the connection, which counts from 0 again. */
 static struct connection_stats take_ever(struct connection *connection)
 {
     struct connection_stats *own = &connection->stats;
@@ -81,8 +81,9 @@ static bool has_counted(const struct connection_stats *stats)
     return false;
 }
 
-/* Names that were in the connections file once are remembered up to a limit. A new connection gets
- * its name from its first user: it leaves no series of zeros behind. */
+/* A former name is remembered, up to a limit of names. Beyond it the counts go to the scaler's row.
+ * A connection without counts leaves no row: each new one gets its name from its first user, and
+ * would leave a series of zeros without that name. */
 void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name)
 {
     enum { MAX_REMEMBERED = 1024 };
@@ -110,7 +111,8 @@ struct connection_stats engine_connection_stats(struct connection *connection)
     return stats;
 }
 
-/* With one lock for all, or what ends meanwhile would be counted twice, or not at all. */
+/* Holds the map's lock for the whole visit: a connection that ended in between would be counted
+ * twice, or not at all. */
 static void visit_all(struct engine *engine,
                       void (*visit)(void *context, const struct scaler *scaler, const char *name,
                                     const struct connection_stats *stats),

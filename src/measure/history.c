@@ -14,8 +14,8 @@ _Static_assert(FIELDS <= 16, "more fields than a mask has");
 _Static_assert(offsetof(struct reading, value) == (FIELDS - 1) * sizeof(double),
                "`value` must be the last field, and every field a double");
 
-/* How old the samples of a tier get, and how far apart they are: of those in one step the last one
- * is kept. */
+/* Samples of a tier are moved to the next one at max_age_ms. Of the samples in one step of time a
+ * tier keeps the last one. */
 static const struct {
     int max_age_ms;
     int step_ms;
@@ -25,17 +25,17 @@ static const struct {
     {HISTORY_SPAN_MS, 60 * 1000},
 };
 
-/* Samples of one series and tier, in words: the time since `base_ms` (and FAILED), then, unless it
- * failed, a float for each field of the mask. */
+/* Samples of one series and tier. The words of a sample: the time since base_ms, with the bit
+ * FAILED if measuring failed; and, unless it failed, a float for each field in the mask. */
 struct history_chunk {
     struct history_chunk *newer;       /* of the same series and tier */
-    struct history_chunk *next, *prev; /* of the same tier, in the order in which they were taken */
+    struct history_chunk *next, *prev; /* of the same tier, by when they were taken from the pool */
     struct history_series *series;
     int64_t base_ms;
     uint16_t mask; /* of the reading's fields */
     uint8_t tier;
     uint8_t used;  /* words */
-    uint8_t last;  /* where the last sample begins */
+    uint8_t last;  /* the first word of the last sample */
     uint8_t count; /* samples */
     uint32_t words[];
 };
@@ -48,7 +48,7 @@ struct history {
     pthread_mutex_t lock;
     size_t max_chunks;
     size_t chunks;
-    struct history_chunk *by_tier[HISTORY_TIERS]; /* utlist, the first taken first */
+    struct history_chunk *by_tier[HISTORY_TIERS]; /* utlist: the oldest first */
     uint64_t dropped;
     double consumed;
 };
@@ -86,7 +86,7 @@ static void encode(struct history_chunk *chunk, const struct history_sample *sam
     chunk->count++;
 }
 
-/* Returns where the next sample begins. */
+/* Decodes the sample that begins at the word `at`. Returns where the next sample begins. */
 static size_t decode(const struct history_chunk *chunk, size_t at,
                      struct history_sample *ret_sample)
 {
@@ -122,7 +122,7 @@ void history_free(struct history *history)
     free(history);
 }
 
-/* Takes the oldest chunk of a series' tier out of it, and out of the pool; the caller frees it. */
+/* Removes the oldest chunk of a series' tier from the series and the pool. The caller frees it. */
 static struct history_chunk *take_oldest(struct history *history, struct history_series *series,
                                          int tier)
 {
@@ -163,8 +163,8 @@ static struct history_chunk *add_chunk(struct history *history, struct history_s
     return chunk;
 }
 
-/* A walk over many queries notes a failure at the time when it began: a chunk that was moved into
- * the series meanwhile may be newer (history_add()). */
+/* The sample may be older than the chunk: a walk over many queries notes a failure with the time at
+ * which the walk began, and meanwhile newer chunks may have been moved into the series. */
 static bool has_room(const struct history_chunk *chunk, const struct history_sample *sample)
 {
     uint16_t mask = mask_of(sample);
@@ -173,8 +173,7 @@ static bool has_room(const struct history_chunk *chunk, const struct history_sam
            chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
 }
 
-/* The one before is the last again: newest_ms() reads it, of a chunk that gets no further sample,
- * too. */
+/* Also sets `last` to the sample before: newest_ms() may read it before another sample comes. */
 static void drop_last(struct history_chunk *chunk)
 {
     chunk->used = chunk->last;
@@ -184,8 +183,7 @@ static void drop_last(struct history_chunk *chunk)
         chunk->last = (uint8_t)at;
 }
 
-/* Of the samples in one step, the last stands for all, unless one has failed and the other has not.
- */
+/* Drops the last sample if the new one is in the same step, and both failed or both succeeded. */
 static void drop_replaced(struct history_chunk *chunk, const struct history_sample *sample,
                           int64_t step_ms)
 {
@@ -209,7 +207,7 @@ static void append(struct history *history, struct history_series *series, int t
     encode(chunk, sample);
 }
 
-/* What a chunk has becomes coarser, and is in the next tier then. */
+/* Moves the samples of the oldest chunk to the next tier, which keeps fewer of them. */
 static void demote(struct history *history, struct history_series *series, int tier)
 {
     struct history_chunk *chunk = take_oldest(history, series, tier);
@@ -242,8 +240,8 @@ static void age(struct history *history, struct history_series *series, int64_t 
     }
 }
 
-/* Until the pool has room: the oldest of the coarsest is dropped; where nothing is coarse yet, the
- * oldest becomes so. */
+/* Frees chunks until the pool is within its limit. It drops the oldest chunk of the coarsest tier
+ * that has any; of another tier than the last one, it first moves the samples to the next tier. */
 static void make_room(struct history *history, int64_t now_ms)
 {
     while (history->chunks > history->max_chunks) {
@@ -264,7 +262,7 @@ static void make_room(struct history *history, int64_t now_ms)
 
 /* ---- what was consumed ---- */
 
-/* Older readings weigh less: half after 40 s, a third after a minute. */
+/* An average in which older readings weigh less: half after 40 s, a third after a minute. */
 static void average(double *rate, double now, int64_t gap_ms)
 {
     const double minute_ms = 60 * 1000;
@@ -281,11 +279,11 @@ static void count_rates(struct history_series *series, double waiting, int64_t g
     average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
 }
 
-/* Since the reading that counted last, whose partitions are those of this one. */
+/* Messages consumed since the reading that counted last, which has the same partitions. */
 static double consumed_since(const struct history_series *series, const struct reading *reading,
                              int64_t gap_ms)
 {
-    /* For longer than this a rate is not taken for the one that was. */
+    /* The rate of now is taken for the rate of at most so much time before. */
     enum { MAX_GAP_MS = 2 * 60 * 1000 };
     double counted = reading->consumed - series->counted_consumed;
     if (isfinite(counted))
@@ -383,7 +381,7 @@ static void move(struct history_series *from, struct history_series *to)
             chunk->series = to;
 }
 
-/* Each is as old as the one that it is a copy of, and so is its place in the pool. */
+/* In the pool a copied chunk follows its original, as it is equally old. */
 static void copy(struct history *history, const struct history_series *from,
                  struct history_series *to)
 {

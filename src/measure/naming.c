@@ -66,8 +66,8 @@ void naming_done(struct naming *naming)
     free(naming->label);
 }
 
-/* Those that have a name for it are before all others, so that none of them is looked for. Of a
- * hundred thousand triggers nearly all change nothing but the number. */
+/* Users that name the connection come first in the list, so that the first user decides the name
+ * without a search. Of a hundred thousand users nearly all change only the count. */
 void naming_add(struct naming *naming, struct query_user *user)
 {
     bool has_name = naming->users != NULL && naming->users->connection != NULL;
@@ -94,7 +94,7 @@ void naming_remove(struct naming *naming, struct query_user *user)
 struct log_fields naming_fields(const struct naming *naming, const struct error *error)
 {
     const struct query_user *user = naming->users;
-    /* An inline connection has no name: the first of its users says which one it is. */
+    /* An inline connection has no name: its first user says which connection it is. */
     bool has_user_fields = user != NULL && (naming->name == NULL || naming->count == 1);
     return (struct log_fields){
         .connection = naming->name,

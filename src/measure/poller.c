@@ -52,7 +52,7 @@ void poller_wake(struct poller *poller)
     if (poller->wake_pending)
         return;
     poller->wake_pending = true;
-    eventfd_write(poller->wake_fd, 1); /* it cannot fill up */
+    eventfd_write(poller->wake_fd, 1); /* it cannot fill up: wake_pending is set now */
 }
 
 void poller_wake_for(struct connection *connection)
@@ -60,7 +60,7 @@ void poller_wake_for(struct connection *connection)
     poller_wake(poller_of_connection(connection));
 }
 
-/* Releases the lock for a part of a scope: with _cleanup_(lock_again). */
+/* Releases the lock until the end of a scope, where _cleanup_(lock_again) takes it again. */
 static struct connection *without_lock(struct connection *connection)
 {
     pthread_mutex_unlock(&connection->lock);
@@ -72,9 +72,9 @@ static void lock_again(struct connection **connection)
     pthread_mutex_lock(&(*connection)->lock);
 }
 
-/* A thread that waits for a mutex hardly ever gets it from one that unlocks it and locks it again at
- * once. So this one sleeps. Meanwhile others may also compute; and it waits for its next CPU turn
- * before it locks, as whoever has that turn may need the lock. */
+/* A thread that waits for a mutex hardly ever gets it from one that unlocks it and locks it again
+ * at once. So this one sleeps in between. Its CPU turn is paused meanwhile. It waits for the next
+ * turn before it locks, as whoever has a turn may need the lock. */
 void poller_yield_lock(struct connection *connection)
 {
     const struct timespec moment = {.tv_nsec = 50000};
@@ -100,7 +100,7 @@ static struct task *poller_feed_take(struct feed *feed)
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t at_us = connection_advance(connection);
-    /* It changes with those who use it, while the scaler measures. */
+    /* The tenant may change while the scaler measures, as others begin to use the connection. */
     scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     struct query *query = poller->is_stopping ? NULL : connection_take(connection, at_us);
     if (query == NULL)
@@ -169,9 +169,9 @@ static void poller_feed_started(struct task *task)
     connection_query_started(query_of_task(task), now_us(connection));
 }
 
-/* Errors go to logs, pages and KEDA's events, and may repeat what the source was sent. Its text is
- * the scaler's, in whatever process that is: only here all values are known. A long one is kept,
- * and copied for each stream, several times. */
+/* Errors go to logs, pages and KEDA's events, and may repeat what was sent to the source. The
+ * scaler makes their text, maybe in an agent process. Only here the secrets of all values are
+ * known. The text is also cut, as it is copied several times for each stream. */
 static void hide_all(const struct poller *poller, const struct task *task, struct error *error)
 {
     enum { MAX_ERROR_BYTES = 1024 };
@@ -209,11 +209,11 @@ static const struct feed_hooks hooks = {
     .end = poller_feed_end,
 };
 
-/* ---- the thread: each function has the lock, and releases it while it does I/O ---- */
+/* ---- the thread: its functions have the lock, and release it for I/O ---- */
 
 static void begin_turn(const struct poller *poller)
 {
-    if (!poller->in_agent) /* whose process computes, and not this one */
+    if (!poller->in_agent) /* an agent computes in its own process */
         cpu_turn_begin(scaler_tenant());
 }
 
@@ -223,7 +223,7 @@ static void publish(struct poller *poller)
     poller->settings->published(poller->settings->engine);
 }
 
-/* What the connection is made of does not change, so it is read without the lock. */
+/* The scaler and the values never change, so that they are read without the lock. */
 static bool try_open(struct poller *poller, struct error *error)
 {
     const struct poller_settings *settings = poller->settings;
@@ -266,13 +266,13 @@ static void measure_tasks(struct poller *poller)
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
     bool usable = try_measure(poller, &error);
-    /* Tasks that it abandoned, as it does when it is stopping, end with the client. */
+    /* Tasks that the scaler has abandoned, as it may when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
         return;
     connection_lost(connection, usable ? NULL : &error, connection_now_ms(connection));
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
     poller->settings->published(poller->settings->engine);
-    client_close(TAKE(poller->client)); /* last: a client library may take long to return */
+    client_close(TAKE(poller->client)); /* last, as a client library may take long to return */
 }
 
 static void wait_until_ms(struct poller *poller, int64_t until_ms)
@@ -316,8 +316,8 @@ static void *poller_run(void *argument)
     return NULL;
 }
 
-/* librabbitmq decodes what is nested by recursion, and a frame of 64 KiB has 13,000 levels: that is
- * more than 1 MiB, which a limit of the process (ulimit -s) may leave. */
+/* librabbitmq decodes nested tables by recursion. A frame of 64 KiB may have 13,000 levels, which
+ * take more than 1 MiB of stack. A limit of the process (ulimit -s) may be less. */
 static int begin_thread(struct poller *poller)
 {
     enum { STACK_BYTES = 8 << 20 };
@@ -330,7 +330,7 @@ static int begin_thread(struct poller *poller)
     return failure;
 }
 
-/* On any thread of the scaler's. */
+/* A notifier's functions are called on any thread. */
 static void poller_notify(void *context, uint64_t id)
 {
     struct poller *poller = context;

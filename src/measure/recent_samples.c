@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* So many intervals without a measurement are a gap. */
+/* A longer time without a measurement is a gap. */
 enum { GAP_INTERVALS = 4 };
 
 double recent_samples_waiting(const struct reading *reading)
@@ -22,8 +22,9 @@ void recent_samples_add_gap(struct recent_samples *recent)
     recent->has_gap = true;
 }
 
-/* The last one is so young that this reading takes its place: the distance to the one before it
- * stays. */
+/* Whether the reading joins the last sample. It does until it is a whole interval later than the
+ * sample before that one. Example: with an interval of 5 s and samples at 0 and 3, a reading at 4
+ * joins the second one, and one at 5 does not. */
 static bool joins_last(const struct recent_samples *recent, int64_t at_ms)
 {
     if (recent->count < 2 || recent->has_gap)
@@ -31,7 +32,8 @@ static bool joins_last(const struct recent_samples *recent, int64_t at_ms)
     return at_ms - recent->samples[recent->count - 2].at_ms < recent->interval_ms;
 }
 
-/* Unknown, unless one is known to be above 0: nobody may take it for idle. */
+/* The larger one. If one is unknown, so is the result, unless the other one is above 0: an unknown
+ * count must not look idle. */
 static double most(double left, double right)
 {
     bool is_unknown = isnan(left) || isnan(right);
@@ -52,7 +54,7 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
     if (last != NULL && at_ms < recent->last_ms)
         return;
     recent->last_ms = at_ms;
-    if (last != NULL) /* pushes in the same millisecond */
+    if (last != NULL) /* notifications may come in the same millisecond */
         sample.at_ms = at_ms = MAX(at_ms, last->at_ms + 1);
     sample.is_after_gap =
         last == NULL || recent->has_gap || recent_samples_is_gap(recent, at_ms - last->at_ms);

@@ -8,7 +8,7 @@
 
 struct tenant {
     uint64_t id;
-    size_t connections; /* that it uses, with others or alone */
+    size_t connections; /* that it uses, alone or together with other tenants */
     UT_hash_handle hh;
 };
 
@@ -18,10 +18,10 @@ struct tenant_use {
     struct tenant_use *next;
 };
 
-/* A connection that several namespaces use counts for the namespace that has the fewest. So a
- * namespace with many cannot make another one's connection share its limits by using it, too; and
- * two namespaces do not get a further tenant, with limits of its own, for each connection that both
- * use. */
+/* Of several namespaces that use a connection inline, it counts for the one with the fewest
+ * connections. If it counted for another one, a namespace with many connections could use a
+ * neighbour's connection, and that would share its exhausted limits. If it counted for neither, two
+ * namespaces would get fresh limits with each connection that both use. */
 static void choose(struct tenancy *tenancy, const char *identity)
 {
     const struct tenant *fewest = NULL;

@@ -1,4 +1,4 @@
-/* The feed of the process is its socket. */
+/* The agent process: its feed gets tasks from the socket, and sends their ends over it. */
 #include "measure/agent/agent.h"
 
 #include "base/clock.h"
@@ -18,7 +18,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-/* A query whose options we have; freed when it is forgotten and no task uses it. */
+/* A query whose options the server has sent. It is freed once the server has said to forget it, and
+ * no task uses it. */
 struct received_query {
     uint64_t number;
     struct option_values *values;
@@ -43,25 +44,25 @@ struct agent {
     struct feed feed; /* first */
     const struct scaler *const *scalers;
     const struct scaler *scaler;             /* chosen by Connect */
-    struct option_values *connection_values; /* a client may refer to them as long as it lives */
+    struct option_values *connection_values; /* they live as long as the client */
     void *client;
     bool is_over; /* the server has gone */
     struct received_query *queries;
     struct agent_task *tasks;
-    struct agent_task *waiting;   /* utlist: not taken yet */
-    struct agent_task *cancelled; /* utlist: the scaler has not been notified yet */
+    struct agent_task *waiting;   /* utlist: the scaler has not taken them yet */
+    struct agent_task *cancelled; /* utlist: feed_next_cancelled() has not returned them yet */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
-    int64_t delay_ms; /* of those that the server keeps back */
-    int64_t delay_at_ms;
+    int64_t delay_ms;    /* feed_delay_ms() of the server's feed, as of its last message */
+    int64_t delay_at_ms; /* when that message came */
 };
 
 static void send_message(const Agent__FromAgent *message)
 {
     _cleanup_(error_done) struct error error = {0};
     if (!frame_write(AGENT_SOCKET, &message->base, CLOCK_NEVER, &error))
-        _exit(0); /* the server is gone; exit() would free what a client's threads still use */
+        _exit(0); /* the server is gone; exit() would free what the client's threads still use */
 }
 
 static void send_ready(void)
@@ -140,7 +141,7 @@ static void agent_notify(void *context, uint64_t id)
 {
     (void)context;
     while (write(AGENT_NOTIFICATIONS, &id, sizeof(id)) < 0 && errno == EINTR)
-        continue; /* where it fails the server is gone */
+        continue; /* another failure: the server is gone */
 }
 
 static void agent_lose(void *context, uint64_t id)
@@ -148,8 +149,8 @@ static void agent_lose(void *context, uint64_t id)
     agent_notify(context, id | AGENT_LOST);
 }
 
-/* The server sends each query before its first task, so this is a defect: without an answer the
- * task would be in flight until it times out. */
+/* A task without its query is a defect, as the server sends each query before its first task. The
+ * task fails at once: otherwise it would be in flight until it times out. */
 static void refuse_task(const Agent__Task *task)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -230,7 +231,7 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
     free(task);
 }
 
-/* One that the scaler has not seen yet goes back at once. */
+/* A task that the scaler has not taken yet is returned at once. */
 static void cancel_task(struct agent *agent, uint64_t number)
 {
     struct agent_task *task = NULL;
@@ -294,7 +295,7 @@ static void receive_one(struct agent *agent)
     protobuf_c_message_free_unpacked(raw, NULL);
 }
 
-/* Whatever has arrived. */
+/* Takes all messages that have arrived. */
 static void receive(struct agent *agent)
 {
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
@@ -358,10 +359,11 @@ static int64_t agent_feed_next_ms(struct feed *feed)
     return has_something ? 0 : CLOCK_NEVER;
 }
 
-/* A limit that is large enough for all has none at the server: they wait here then. */
+/* The longer delay of the two feeds, the server's and this one. If the limit of tasks is large, no
+ * task waits at the server, and all wait here. */
 static int64_t agent_feed_delay_ms(struct feed *feed)
 {
-    enum { TRUE_FOR_MS = 1000 };
+    enum { TRUE_FOR_MS = 1000 }; /* the server's, after its message */
     const struct agent *agent = agent_of(feed);
     int64_t now_ms = clock_now_ms();
     int64_t there_ms = now_ms - agent->delay_at_ms < TRUE_FOR_MS ? agent->delay_ms : 0;
@@ -402,7 +404,7 @@ static const struct feed_hooks hooks = {
 
 /* ---- the process ---- */
 
-/* A client that is lost: the server gets the reason, and ends this process. */
+/* If the client is lost, the server gets the reason, and ends this process. */
 static void run_measure(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};

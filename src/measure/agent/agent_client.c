@@ -17,18 +17,17 @@
 #include <unistd.h>
 
 enum {
-    /* Of what an agent sends at a time: the end of one task, with an error's text. */
-    MAX_MESSAGE = 1 << 20,
-    GRACE_MS = 1000, /* beyond a time-out, before an agent is killed */
+    MAX_MESSAGE = 1 << 20, /* of an agent: the end of one task, with the texts of its errors */
+    GRACE_MS = 1000,       /* after a time-out, before an agent is killed */
 };
 
-/* Makes sure that the agent is gone; the error says how it ended. */
+/* Makes sure that the agent is gone. The error also says how it ended. Returns false. */
 static bool end_agent(struct agent_client *client, struct error *error)
 {
     return agent_launch_end(&client->process, client->scaler->name, error);
 }
 
-/* ---- what it sends ---- */
+/* ---- the agent's messages ---- */
 
 static struct sent_task *find_sent(const struct agent_client *client, uint64_t number)
 {
@@ -82,8 +81,9 @@ static void take_message(struct agent_client *client, struct feed *feed,
         feed_set_max_tasks(feed, message->max_tasks->count, message->max_tasks->isolated);
 }
 
-/* A part of what there is: nobody is kept here by an agent that never stops, or that writes its
- * messages slowly. False: the agent is gone, or has lost its client. */
+/* Takes messages that have arrived, for a limited time: an agent that sends without end, or that
+ * writes its messages slowly, must not keep the thread. False: the agent is gone, or has lost its
+ * client. */
 static bool receive(struct agent_client *client, struct feed *feed, struct error *error)
 {
     enum { MAX_AT_ONCE = 1000, LONG_MS = 100 };
@@ -112,14 +112,14 @@ static bool receive(struct agent_client *client, struct feed *feed, struct error
 
 static bool receive_notifications(struct agent_client *client, struct error *error)
 {
-    uint64_t ids[512]; /* a write of 8 bytes is never cut in a pipe */
+    uint64_t ids[512]; /* a pipe never cuts a write of 8 bytes */
     ssize_t got = read(client->notifications, ids, sizeof(ids));
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         error_unavailable(error, "it closed its notifications");
         return end_agent(client, error);
     }
     struct notifier notifier = client->notifier;
-    bool has_subscribed = notifier.notify != NULL; /* or the agent makes them up */
+    bool has_subscribed = notifier.notify != NULL; /* otherwise the agent has made the ids up */
     for (ssize_t i = 0; has_subscribed && i < got / (ssize_t)sizeof(ids[0]); i++) {
         notifier.id = ids[i] & ~AGENT_LOST;
         if (ids[i] & AGENT_LOST)
@@ -132,7 +132,8 @@ static bool receive_notifications(struct agent_client *client, struct error *err
 
 /* ---- as a scaler ---- */
 
-/* By its pings: while the machine sleeps the agent is silent, too. */
+/* Whether the agent answers in time. The time counts from a ping that was sent: after the machine
+ * has slept, the agent gets a ping and time to answer it. */
 static bool is_alive(struct agent_client *client, struct error *error)
 {
     int64_t silent_ms = clock_now_ms() - client->awaited_from_ms;
@@ -143,7 +144,7 @@ static bool is_alive(struct agent_client *client, struct error *error)
     return end_agent(client, error);
 }
 
-/* The tasks are the feed's again, which knows that they have not ended. */
+/* Forgets the tasks in flight. The feed knows that they have not ended. */
 static void drop_tasks(struct agent_client *client)
 {
     struct sent_task *sent;
@@ -160,7 +161,7 @@ static bool exchange(struct agent_client *client, struct feed *feed, struct erro
     if (!agent_client_send_ids(client, feed, error) ||
         !agent_client_send_tasks(client, feed, error) || !agent_client_ping(client, feed, error))
         return false;
-    if (client->process.tenant != scaler_tenant()) /* others use the connection now */
+    if (client->process.tenant != scaler_tenant()) /* other namespaces use the connection now */
         agent_process_set_tenant(&client->process, scaler_tenant());
     if (!agent_client_flush(client, error))
         return end_agent(client, error);
@@ -184,8 +185,8 @@ bool agent_client_measure(struct agent_client *client, struct feed *feed, struct
     return usable;
 }
 
-/* An attempt that computed until its time-out would do so again: it is retried only after minutes.
- */
+/* Ends the agent after it failed to connect. If it has computed until its time-out, the next
+ * attempt would do so, too: an ERROR_COSTLY is retried only after minutes. */
 static bool end_connecting(struct agent_client *client, int64_t deadline_ms, struct error *error)
 {
     static const double costly_s = 0.5;
@@ -201,8 +202,9 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
     return false;
 }
 
-/* A time-out is of the source, and not of a process that waits for a CPU: killed for that, it would
- * only be started again. */
+/* Reads the first message, which says that the process runs. The time-out for connecting begins
+ * after it. A process that waits for a CPU has 30 s: if it were killed earlier, it would only be
+ * started again, and need more CPU time. */
 static bool read_first(struct agent_client *client, struct feed *feed, struct error *error)
 {
     enum { START_MS = 30000, CHECK_MS = 100 };
@@ -233,7 +235,7 @@ static bool wait_until_started(struct agent_client *client, struct feed *feed, s
     return false;
 }
 
-/* Until it is connected; false where it cannot be, or is gone. */
+/* Waits until the agent is connected to the source. False: it cannot connect, or is gone. */
 static bool wait_for_connection(struct agent_client *client, int64_t deadline_ms,
                                 struct error *error)
 {

@@ -75,7 +75,8 @@ static void outgoing_free(struct outgoing **outgoing)
     free(*outgoing);
 }
 
-/* Each message has what the agent is to know at any time: it believes the last one. */
+/* Adds the message to the outbox. Each message also has the delay and the level of the log: the
+ * agent uses those of the last message. */
 static bool add_message(struct agent_client *client, struct feed *feed, Agent__ToAgent *message,
                         struct error *error)
 {
@@ -84,7 +85,7 @@ static bool add_message(struct agent_client *client, struct feed *feed, Agent__T
     return frame_add(&client->outbox, &message->base, error);
 }
 
-/* Queries that are no longer measured must not pile up in the agent. */
+/* Has the agent forget queries that are no longer measured. */
 static bool expire_queries(struct agent_client *client, struct feed *feed, int64_t now_ms,
                            struct error *error)
 {
@@ -95,7 +96,7 @@ static bool expire_queries(struct agent_client *client, struct feed *feed, int64
     return numbers == NULL || add_message(client, feed, &message, error);
 }
 
-/* The query's number; its options go along where the agent does not have them. */
+/* Returns the query's number. Its options go along if the agent does not have them. */
 static uint64_t name_query(struct agent_client *client, const struct task *task,
                            struct outgoing *outgoing, int64_t now_ms)
 {
@@ -139,7 +140,7 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     outgoing->task_pointers[outgoing->message.n_tasks++] = message;
 }
 
-/* In most turns there is no task, and no message is made. */
+/* In most turns there is no task: then no message is allocated. */
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
@@ -186,8 +187,7 @@ bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struc
 
 int64_t agent_client_next_ping_ms(const struct agent_client *client)
 {
-    /* After so long without a message while tasks are in flight. */
-    enum { PING_MS = 500 };
+    enum { PING_MS = 500 }; /* after the agent's last message, or the last ping */
     if (client->tasks == NULL)
         return CLOCK_NEVER;
     return MAX(client->received_at_ms, client->pinged_at_ms) + PING_MS;

@@ -13,8 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* An agent that died by itself is described best by its own status, so it gets a moment to be
- * reaped. */
+/* Gives the process a moment to end by itself: its own status says best why it died. */
 static bool has_ended(struct agent_process *process, int *ret_status)
 {
     enum { MOMENT_MS = 20 };
@@ -26,8 +25,8 @@ static bool has_ended(struct agent_process *process, int *ret_status)
     return false;
 }
 
-/* A client library aborts where it gets no memory, and where it finds an error of its own. How it
- * ended does not say which of them it was. */
+/* A client library aborts if it gets no memory, or if it finds an error of its own. The status does
+ * not say which of the two it was. */
 static bool fail_aborted(const struct agent_process *process, const char *scaler,
                          struct error *error)
 {
@@ -73,7 +72,8 @@ static bool cannot_start(const char *scaler, int failure, struct error *error)
                      strerror(failure));
 }
 
-/* Moves a descriptor that the agent gets out of the way of the numbers that it gets there. */
+/* Moves a descriptor above the numbers AGENT_SOCKET and AGENT_NOTIFICATIONS: otherwise dup2() to
+ * one of these could close it. */
 static int above_those_of_agent(int descriptor)
 {
     int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, AGENT_NOTIFICATIONS + 1);
@@ -96,12 +96,13 @@ bool agent_launch(struct agent_process *process, const char *program, const char
     if (pipe2(pipes, O_CLOEXEC) != 0)
         return cannot_start(scaler, errno, error);
     *ret_notifications = pipes[0];
-    fcntl(pipes[0], F_SETFL, O_NONBLOCK); /* the agent's end waits for room */
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK); /* not the agent's end, which waits for room */
     notifications = above_those_of_agent(pipes[1]);
     if (socket < 0 || notifications < 0)
         return cannot_start(scaler, EMFILE, error);
 
-    /* Client libraries leave descriptors open to children; a broker would wait for their end. */
+    /* Client libraries open sockets without CLOEXEC. If a child kept one, a broker would take the
+     * connection for open after its client is gone. */
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, socket, AGENT_SOCKET);

@@ -19,11 +19,15 @@ static const bool is_limited = false;
 static const bool is_limited = true;
 #endif
 
-/* Of threads that client libraries start. What they map counts, used or not; by default it is 8 MiB
- * each. musl has as much, and with it the libraries run in many images. */
-enum { STACK_BYTES = 128 * 1024, BELOW_SERVER = 5 /* as nice */ };
+enum {
+    /* The stack of a thread that a client library starts. All of it counts for the limit, used or
+     * not, and the default is 8 MiB. With musl's default of 128 KiB the libraries run in many
+     * images. */
+    STACK_BYTES = 128 * 1024,
+    BELOW_SERVER = 5, /* added to the nice value */
+};
 
-/* The kernel's largest. It needs no privilege to be raised. */
+/* Sets the kernel's highest value, for which a process needs no privilege. */
 static void die_first(void)
 {
     static const char highest[] = "1000";
@@ -31,7 +35,7 @@ static void die_first(void)
     if (file < 0)
         return;
     ssize_t written = write(file, highest, strlen(highest));
-    (void)written; /* then the kernel chooses by size */
+    (void)written; /* if it failed, the kernel chooses by size */
     close(file);
 }
 
@@ -45,27 +49,26 @@ static void limit_stacks(void)
     pthread_attr_destroy(&attributes);
 }
 
-/* Only the server ends it: a terminal, or `systemctl kill`, sends the server's signals to agents as
- * well. */
+/* Only the server ends an agent. A terminal, or `systemctl kill`, also sends the server's signals
+ * to its agents. */
 static void ignore_signals(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN); /* the server sends the level of the log with its next message */
+    signal(SIGUSR1, SIG_IGN); /* the server's next message has the new level of the log */
     signal(SIGPIPE, SIG_IGN);
 }
 
 void agent_limits_prepare(void)
 {
-    /* Where there are not enough CPUs, what the server has to do comes first: also to look how much
-     * memory agents take. */
+    /* If CPUs are scarce the server comes first. It also has to watch the memory of its agents. */
     setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + BELOW_SERVER);
-    die_first(); /* before its files in /proc are not its own any more */
+    die_first(); /* before process_hide_memory(), which makes root the owner of its /proc files */
     process_hide_memory();
     ignore_signals();
-    mallopt(M_ARENA_MAX, 1); /* each maps 64 MiB */
+    mallopt(M_ARENA_MAX, 1); /* each arena maps 64 MiB */
     limit_stacks();
 }
 

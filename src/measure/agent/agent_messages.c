@@ -53,9 +53,8 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
     ret_message->consumed = reading->consumed;
 }
 
-/* Not trusted: what cannot be is unknown. Messages are counted in 64 bits; whoever counts up to one
- * of the other numbers must come to an end: librdkafka refuses topics of more than 100,000
- * partitions. */
+/* A number that cannot be true is unknown. Messages are counted in 64 bits. Loops run up to the
+ * other numbers, and must end: librdkafka, too, refuses topics of more than 100,000 partitions. */
 static double within(double number, double max)
 {
     return number >= 0 && number <= max ? number : NAN;

@@ -30,8 +30,8 @@ void agent_process_set_tenant(struct agent_process *process, uint64_t tenant)
     pthread_mutex_unlock(&lock);
 }
 
-/* Under the lock its time moves from those that run to those that have ended, and its number is not
- * another's yet. */
+/* The lock keeps two things together: the process leaves the list at the moment at which its CPU
+ * time counts among those that have ended; and nobody in the list has a pid that is free again. */
 bool agent_process_has_ended(struct agent_process *process, int *ret_status)
 {
     *ret_status = 0;
@@ -72,7 +72,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs)
     DL_FOREACH(running, process) {
         struct process_stat stat;
         ret_costs->count++;
-        /* It is not reaped yet, so where this fails there are no descriptors. */
+        /* The process is not reaped, so that this fails only if no descriptor is left. */
         if (!process_stat(process->pid, &stat))
             stat.cpu_seconds = stat.resident_bytes = NAN;
         ret_costs->cpu_seconds += stat.cpu_seconds;
@@ -81,7 +81,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs)
     pthread_mutex_unlock(&lock);
 }
 
-/* With the lock: how much those that live have. */
+/* The memory of all agents that were not killed. The caller has the lock. */
 static double measure_all(void)
 {
     struct agent_process *process;
@@ -112,7 +112,7 @@ static bool goes_before(const struct agent_process *process, const struct agent_
     return process->together > other->together;
 }
 
-/* With the lock. NULL: none has any. */
+/* The next agent to be killed; NULL: none has memory of its own. The caller has the lock. */
 static struct agent_process *find_next(void)
 {
     struct agent_process *process;
@@ -124,7 +124,7 @@ static struct agent_process *find_next(void)
     return found;
 }
 
-/* Their owners see the end as any other. */
+/* The owner of a killed process sees its end as any other end. */
 size_t agent_processes_keep_below(double bytes, double spared, double *ret_used)
 {
     struct agent_process *next;

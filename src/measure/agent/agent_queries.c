@@ -9,7 +9,7 @@
 
 enum {
     EXPIRE_MS = 20 * 60 * 1000,
-    MIN_QUERIES = 1024, /* before any is dropped */
+    MIN_QUERIES = 1024, /* fewer are all kept */
 };
 
 struct agent_query {

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* After the deadline, as on a busy machine, what is there is still read or sent; but a peer that
- * always sends more, or reads byte by byte, must not block us for ever. */
+/* On a busy machine a thread may run only after its deadline. Then data that is there is still read
+ * or sent, but for at most this time: a peer may send without end, or byte by byte. */
 enum { MAX_LATE_MS = 1000 };
 
 static bool is_in_time(int64_t deadline_ms, struct error *error)

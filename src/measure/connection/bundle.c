@@ -8,7 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { BUNDLE_MIN_MS = 500 }; /* between taking a bundle's queries along */
+enum { BUNDLE_MIN_MS = 500 }; /* from one bundle_take_along() of a bundle to the next */
 
 void bundle_join(struct query *query, const void *connection_options)
 {
@@ -47,7 +47,7 @@ void bundle_leave(struct query *query)
     free(bundle);
 }
 
-/* For how long nobody needs a reading of it again. */
+/* For how long the query's reading is good enough for all of its users. */
 static int64_t fresh_ms(const struct query *query)
 {
     int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
@@ -67,8 +67,7 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
     first->connection->next_along = bundle->queries;
 }
 
-/* Where the request costs the same with all queries, fresh ones are due, too: one request serves
- * them the next time, too. */
+/* With bundle_costs_the_same fresh queries are due, too: then the next request is due later. */
 bool bundle_advance(struct connection *connection, int64_t now_ms)
 {
     struct query *query = connection->next_along;

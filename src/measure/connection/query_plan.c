@@ -18,12 +18,14 @@ int64_t query_interval_ms(const struct query *query)
         interval_ms = MIN(interval_ms, standard_ms);
     if (interval_ms == INT64_MAX)
         return 0;
-    /* A long interval means for how long a reading is good enough; an error never is. */
+    /* A long interval says that an old reading is good enough. An old error never is. */
     return query->known.last_attempt == ATTEMPT_FAILED ? MIN(interval_ms, standard_ms)
                                                        : interval_ms;
 }
 
-/* Queries of one interval are due together, whenever they came: one round trip measures many. */
+/* Queries with the same interval are due at the same times, so that one round trip measures many of
+ * them. The times count from when the connection was made. Example: with an interval of 5 s, a
+ * query that was sent 12 s after that is due again after 15 s. */
 static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms)
 {
     int64_t interval_ms = query_interval_ms(query);
@@ -33,15 +35,15 @@ static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms
         return CLOCK_NEVER;
     if (sent_ms == INT64_MIN)
         return wanted_from_ms;
-    /* Somebody waits for the first message, and is not to wait longer than usual. */
+    /* A stream waits for the first message: not for longer than the standard interval. */
     if (query->push.idle_interval_ms > 0)
         interval_ms = MIN(interval_ms, query->connection->settings->interval_ms);
     return sent_ms - (sent_ms - made_at_ms) % interval_ms + interval_ms;
 }
 
-/* After an outage it is due at once, whoever wants it (catch_up() sets due_after_outage_ms, to a
- * time that has passed). Where only polls do, that ends an outage that nobody asks about: it may be
- * sent, but is late only a minute later, and until then all that is late goes first. */
+/* After an outage every query is due at once: catch_up() sets due_after_outage_ms, to a time that
+ * has passed. A query that only polls want is measured, too, so that its outage ends. But nobody
+ * waits for it: it counts as late only a minute later, and until then late queries go first. */
 void query_plan(struct query *query, int64_t wanted_from_ms)
 {
     struct connection *connection = query->connection;
