@@ -70,7 +70,7 @@ static size_t words_of(uint16_t mask, bool is_failed)
     return 1 + (is_failed ? 0 : (size_t)__builtin_popcount(mask));
 }
 
-static void encode(struct history_chunk *chunk, const struct history_sample *sample)
+static void encode_sample(struct history_chunk *chunk, const struct history_sample *sample)
 {
     double fields[FIELDS];
     uint32_t *word = &chunk->words[chunk->used];
@@ -87,8 +87,8 @@ static void encode(struct history_chunk *chunk, const struct history_sample *sam
 }
 
 /* Decodes the sample that begins at the word `at`. Returns where the next sample begins. */
-static size_t decode(const struct history_chunk *chunk, size_t at,
-                     struct history_sample *ret_sample)
+static size_t decode_sample(const struct history_chunk *chunk, size_t at,
+                            struct history_sample *ret_sample)
 {
     double fields[FIELDS];
     const uint32_t *word = &chunk->words[at];
@@ -190,13 +190,13 @@ static void drop_replaced(struct history_chunk *chunk, const struct history_samp
     struct history_sample last;
     if (chunk == NULL || chunk->count == 0)
         return;
-    decode(chunk, chunk->last, &last);
+    decode_sample(chunk, chunk->last, &last);
     if (last.at_ms / step_ms == sample->at_ms / step_ms && last.is_failed == sample->is_failed)
         drop_last(chunk);
 }
 
-static void append(struct history *history, struct history_series *series, int tier,
-                   const struct history_sample *sample)
+static void append_sample(struct history *history, struct history_series *series, int tier,
+                          const struct history_sample *sample)
 {
     struct history_chunk *chunk = series->tiers[tier].newest;
     drop_replaced(chunk, sample, tiers[tier].step_ms);
@@ -204,17 +204,17 @@ static void append(struct history *history, struct history_series *series, int t
         begin_chunk(chunk, sample);
     else if (!has_room(chunk, sample))
         chunk = add_chunk(history, series, tier, sample);
-    encode(chunk, sample);
+    encode_sample(chunk, sample);
 }
 
 /* Moves the samples of the oldest chunk to the next tier, which keeps fewer of them. */
-static void demote(struct history *history, struct history_series *series, int tier)
+static void demote_chunk(struct history *history, struct history_series *series, int tier)
 {
     struct history_chunk *chunk = take_oldest(history, series, tier);
     struct history_sample sample;
     for (size_t at = 0; at < chunk->used;) {
-        at = decode(chunk, at, &sample);
-        append(history, series, tier + 1, &sample);
+        at = decode_sample(chunk, at, &sample);
+        append_sample(history, series, tier + 1, &sample);
     }
     free(chunk);
 }
@@ -222,18 +222,18 @@ static void demote(struct history *history, struct history_series *series, int t
 static int64_t newest_ms(const struct history_chunk *chunk)
 {
     struct history_sample last;
-    decode(chunk, chunk->last, &last);
+    decode_sample(chunk, chunk->last, &last);
     return last.at_ms;
 }
 
-static void age(struct history *history, struct history_series *series, int64_t now_ms)
+static void age_series(struct history *history, struct history_series *series, int64_t now_ms)
 {
     for (int tier = 0; tier < HISTORY_TIERS; tier++) {
         const struct history_chunk *oldest;
         while ((oldest = series->tiers[tier].oldest) != NULL &&
                now_ms - newest_ms(oldest) > tiers[tier].max_age_ms) {
             if (tier + 1 < HISTORY_TIERS)
-                demote(history, series, tier);
+                demote_chunk(history, series, tier);
             else
                 free(take_oldest(history, series, tier));
         }
@@ -250,7 +250,7 @@ static void make_room(struct history *history, int64_t now_ms)
             tier--;
         struct history_series *series = history->by_tier[tier]->series;
         if (tier + 1 < HISTORY_TIERS && history->by_tier[tier]->count > 1) {
-            demote(history, series, tier);
+            demote_chunk(history, series, tier);
             continue;
         }
         struct history_chunk *chunk = take_oldest(history, series, tier);
@@ -263,7 +263,7 @@ static void make_room(struct history *history, int64_t now_ms)
 /* ---- what was consumed ---- */
 
 /* An average in which older readings weigh less: half after 40 s, a third after a minute. */
-static void average(double *rate, double now, int64_t gap_ms)
+static void update_average(double *rate, double now, int64_t gap_ms)
 {
     const double minute_ms = 60 * 1000;
     double share = 1 - exp(-(double)gap_ms / minute_ms);
@@ -275,8 +275,8 @@ static void count_rates(struct history_series *series, double waiting, int64_t g
     double grown = (waiting - series->counted_waiting) * 1000 / (double)gap_ms;
     if (gap_ms <= 0 || !isfinite(grown))
         return;
-    average(&series->arrival_rate, fmax(grown, 0), gap_ms);
-    average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
+    update_average(&series->arrival_rate, fmax(grown, 0), gap_ms);
+    update_average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
 }
 
 /* Messages consumed since the reading that counted last, which has the same partitions. */
@@ -328,8 +328,8 @@ void history_add(struct history *history, struct history_series *series,
     pthread_mutex_lock(&history->lock);
     if (reading != NULL)
         count_consumed(history, series, reading, at_ms);
-    age(history, series, at_ms);
-    append(history, series, 0, &sample);
+    age_series(history, series, at_ms);
+    append_sample(history, series, 0, &sample);
     make_room(history, at_ms);
     pthread_mutex_unlock(&history->lock);
 }
@@ -366,12 +366,12 @@ static size_t count_chunks(const struct history_series *series)
     return count;
 }
 
-static bool has_nothing(const struct history_series *series)
+static bool is_empty_series(const struct history_series *series)
 {
     return count_chunks(series) == 0 && series->counted_at_ms == 0;
 }
 
-static void move(struct history_series *from, struct history_series *to)
+static void move_series(struct history_series *from, struct history_series *to)
 {
     *to = *from;
     *from = (struct history_series){0};
@@ -382,8 +382,8 @@ static void move(struct history_series *from, struct history_series *to)
 }
 
 /* In the pool a copied chunk follows its original, as it is equally old. */
-static void copy(struct history *history, const struct history_series *from,
-                 struct history_series *to)
+static void copy_series(struct history *history, const struct history_series *from,
+                        struct history_series *to)
 {
     *to = *from;
     memset(to->tiers, 0, sizeof(to->tiers));
@@ -405,8 +405,8 @@ void history_move(struct history *history, struct history_series *from, struct h
     if (history == NULL)
         return;
     pthread_mutex_lock(&history->lock);
-    if (has_nothing(to))
-        move(from, to);
+    if (is_empty_series(to))
+        move_series(from, to);
     pthread_mutex_unlock(&history->lock);
 }
 
@@ -416,10 +416,10 @@ void history_copy(struct history *history, struct history_series *from, struct h
         return;
     pthread_mutex_lock(&history->lock);
     bool fits = history->chunks + count_chunks(from) <= history->max_chunks;
-    if (has_nothing(to) && fits)
-        copy(history, from, to);
-    else if (has_nothing(to))
-        move(from, to);
+    if (is_empty_series(to) && fits)
+        copy_series(history, from, to);
+    else if (is_empty_series(to))
+        move_series(from, to);
     pthread_mutex_unlock(&history->lock);
 }
 
@@ -436,7 +436,7 @@ size_t history_read(struct history *history, const struct history_series *series
         for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
              chunk = chunk->newer)
             for (size_t at = 0; at < chunk->used;) {
-                at = decode(chunk, at, &samples[count]);
+                at = decode_sample(chunk, at, &samples[count]);
                 count += samples[count].at_ms >= from_ms;
             }
     pthread_mutex_unlock(&history->lock);

@@ -8,7 +8,7 @@
 
 enum { SHOWN_USERS = 3, MAX_NAME_BYTES = 64 };
 
-static void add_user(struct text *text, const struct query_user *user)
+static void add_user_name(struct text *text, const struct query_user *user)
 {
     text_addf(text, "%.*s/%.*s", (int)text_cut(user->namespace, MAX_NAME_BYTES), user->namespace,
               (int)text_cut(user->name, MAX_NAME_BYTES), user->name);
@@ -26,7 +26,7 @@ static char *make_label(const struct naming *naming)
         if (shown++ == SHOWN_USERS)
             break;
         text_add(&label, shown == 1 ? " (used by " : ", ");
-        add_user(&label, user);
+        add_user_name(&label, user);
     }
     if (naming->count > SHOWN_USERS)
         text_addf(&label, " and %zu more", naming->count - SHOWN_USERS);

@@ -211,26 +211,26 @@ static const struct feed_hooks hooks = {
 
 /* ---- the thread: its functions have the lock, and release it for I/O ---- */
 
-static void begin_turn(const struct poller *poller)
+static void begin_cpu_turn(const struct poller *poller)
 {
     if (!poller->in_agent) /* an agent computes in its own process */
         cpu_turn_begin(scaler_tenant());
 }
 
-static void publish(struct poller *poller)
+static void publish_news(struct poller *poller)
 {
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
     poller->settings->published(poller->settings->engine);
 }
 
 /* The scaler and the values never change, so that they are read without the lock. */
-static bool try_open(struct poller *poller, struct error *error)
+static bool try_open_client(struct poller *poller, struct error *error)
 {
     const struct poller_settings *settings = poller->settings;
     const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
                                        poller->tenancy.is_named, &poller->feed};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
-    begin_turn(poller);
+    begin_cpu_turn(poller);
     bool good = client_open(unlocked->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             settings->connect_timeout_ms, &poller->client, error);
     cpu_turn_end();
@@ -244,17 +244,17 @@ static void open_client(struct poller *poller)
     _cleanup_(error_done) struct error error = {0};
     connection_connecting(connection);
     scaler_set_reconnects(connection->backoff.reconnects);
-    if (try_open(poller, &error))
+    if (try_open_client(poller, &error))
         connection_connected(connection, connection_now_ms(connection));
     else
         connection_refused(connection, &error, connection_now_ms(connection));
-    publish(poller);
+    publish_news(poller);
 }
 
-static bool try_measure(struct poller *poller, struct error *error)
+static bool try_measure_tasks(struct poller *poller, struct error *error)
 {
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
-    begin_turn(poller);
+    begin_cpu_turn(poller);
     bool usable = client_measure(poller->client, &poller->feed, error);
     cpu_turn_end();
     hide_all(poller, NULL, error);
@@ -265,7 +265,7 @@ static void measure_tasks(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
     _cleanup_(error_done) struct error error = {0};
-    bool usable = try_measure(poller, &error);
+    bool usable = try_measure_tasks(poller, &error);
     /* Tasks that the scaler has abandoned, as it may when it is stopping, end with the client. */
     if (usable && !connection->must_replace_client && connection->schedule.in_flight_count == 0)
         return;
@@ -286,7 +286,7 @@ static void wait_until_ms(struct poller *poller, int64_t until_ms)
     clear_wake(poller);
 }
 
-static void work(struct poller *poller)
+static void poller_work(struct poller *poller)
 {
     struct connection *connection = &poller->connection;
     int64_t now_ms = connection_advance(connection) / 1000;
@@ -307,7 +307,7 @@ static void *poller_run(void *argument)
     do {
         pthread_mutex_lock(&poller->connection.lock);
         while (!poller->is_stopping && !connection_is_unused(&poller->connection))
-            work(poller);
+            poller_work(poller);
         pthread_mutex_unlock(&poller->connection.lock);
     } while (!poller->settings->remove(poller));
     if (poller->client != NULL)

@@ -34,7 +34,7 @@ static bool joins_last(const struct recent_samples *recent, int64_t at_ms)
 
 /* The larger one. If one is unknown, so is the result, unless the other one is above 0: an unknown
  * count must not look idle. */
-static double most(double left, double right)
+static double max_or_unknown(double left, double right)
 {
     bool is_unknown = isnan(left) || isnan(right);
     double known = fmax(left, right);
@@ -59,8 +59,8 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms, const stru
     sample.is_after_gap =
         last == NULL || recent->has_gap || recent_samples_is_gap(recent, at_ms - last->at_ms);
     if (!sample.is_after_gap && joins_last(recent, at_ms)) {
-        sample.max_waiting = most(sample.max_waiting, last->max_waiting);
-        sample.max_in_flight = most(sample.max_in_flight, last->max_in_flight);
+        sample.max_waiting = max_or_unknown(sample.max_waiting, last->max_waiting);
+        sample.max_in_flight = max_or_unknown(sample.max_in_flight, last->max_in_flight);
         sample.is_after_gap = last->is_after_gap;
         recent->count--;
     }

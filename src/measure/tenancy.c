@@ -22,7 +22,7 @@ struct tenant_use {
  * connections. If it counted for another one, a namespace with many connections could use a
  * neighbour's connection, and that would share its exhausted limits. If it counted for neither, two
  * namespaces would get fresh limits with each connection that both use. */
-static void choose(struct tenancy *tenancy, const char *identity)
+static void choose_tenant(struct tenancy *tenancy, const char *identity)
 {
     const struct tenant *fewest = NULL;
     if (tenancy->named_uses == 0 && tenancy->uses == NULL)
@@ -37,7 +37,7 @@ static void choose(struct tenancy *tenancy, const char *identity)
     tenancy->tenant = tenancy->is_named ? hash_text(identity) : fewest->id;
 }
 
-static struct tenant_use **find(struct tenancy *tenancy, uint64_t id)
+static struct tenant_use **find_use(struct tenancy *tenancy, uint64_t id)
 {
     struct tenant_use **link = &tenancy->uses;
     while (*link != NULL && (*link)->tenant->id != id)
@@ -45,7 +45,7 @@ static struct tenant_use **find(struct tenancy *tenancy, uint64_t id)
     return link;
 }
 
-static void add(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
+static void add_use(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
 {
     struct tenant_use *use = memory_new(sizeof(*use));
     HASH_FIND(hh, *tenants, &id, sizeof(id), use->tenant);
@@ -60,7 +60,7 @@ static void add(struct tenant **tenants, struct tenancy *tenancy, uint64_t id)
     tenancy->uses = use;
 }
 
-static void remove_at(struct tenant **tenants, struct tenant_use **link)
+static void remove_use(struct tenant **tenants, struct tenant_use **link)
 {
     struct tenant_use *use = *link;
     struct tenant *tenant = use->tenant;
@@ -79,13 +79,13 @@ void tenancy_begin_use(struct tenant **tenants, struct tenancy *tenancy, const c
     if (namespace == NULL)
         tenancy->named_uses++;
     else {
-        struct tenant_use *use = *find(tenancy, tenancy->last_namespace);
+        struct tenant_use *use = *find_use(tenancy, tenancy->last_namespace);
         if (use != NULL)
             use->count++;
         else
-            add(tenants, tenancy, tenancy->last_namespace);
+            add_use(tenants, tenancy, tenancy->last_namespace);
     }
-    choose(tenancy, identity);
+    choose_tenant(tenancy, identity);
 }
 
 void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const char *identity,
@@ -94,15 +94,15 @@ void tenancy_end_use(struct tenant **tenants, struct tenancy *tenancy, const cha
     if (namespace == NULL)
         tenancy->named_uses--;
     else {
-        struct tenant_use **link = find(tenancy, hash_text(namespace));
+        struct tenant_use **link = find_use(tenancy, hash_text(namespace));
         if (*link != NULL && --(*link)->count == 0)
-            remove_at(tenants, link);
+            remove_use(tenants, link);
     }
-    choose(tenancy, identity);
+    choose_tenant(tenancy, identity);
 }
 
 void tenancy_done(struct tenant **tenants, struct tenancy *tenancy)
 {
     while (tenancy->uses != NULL)
-        remove_at(tenants, &tenancy->uses);
+        remove_use(tenants, &tenancy->uses);
 }

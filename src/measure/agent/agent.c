@@ -282,7 +282,7 @@ static void take_message(struct agent *agent, const Agent__ToAgent *message)
     }
 }
 
-static void receive_one(struct agent *agent)
+static void receive_message(struct agent *agent)
 {
     _cleanup_(error_done) struct error error = {0};
     ProtobufCMessage *raw = NULL;
@@ -296,11 +296,11 @@ static void receive_one(struct agent *agent)
 }
 
 /* Takes all messages that have arrived. */
-static void receive(struct agent *agent)
+static void receive_messages(struct agent *agent)
 {
     struct pollfd readable = {.fd = AGENT_SOCKET, .events = POLLIN};
     while (!agent->is_over && poll(&readable, 1, 0) > 0)
-        receive_one(agent);
+        receive_message(agent);
 }
 
 /* ---- the feed ---- */
@@ -308,7 +308,7 @@ static void receive(struct agent *agent)
 static struct task *agent_feed_take(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
-    receive(agent);
+    receive_messages(agent);
     struct agent_task *task = agent->waiting;
     if (task == NULL)
         return NULL;
@@ -320,7 +320,7 @@ static struct task *agent_feed_take(struct feed *feed)
 static struct task *agent_feed_next_cancelled(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
-    receive(agent);
+    receive_messages(agent);
     struct agent_task *task = agent->cancelled;
     if (task == NULL)
         return NULL;
@@ -341,7 +341,7 @@ static bool agent_feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
 static bool agent_feed_is_stopping(struct feed *feed)
 {
     struct agent *agent = agent_of(feed);
-    receive(agent);
+    receive_messages(agent);
     return agent->is_over;
 }
 
@@ -412,7 +412,7 @@ static void run_measure(struct agent *agent)
         return;
     send_lost(&error);
     while (!agent->is_over)
-        receive_one(agent);
+        receive_message(agent);
 }
 
 static void free_all(struct agent *agent)
@@ -441,7 +441,7 @@ int agent_run(const struct scaler *const *scalers)
     while (!agent.is_over) {
         if (agent_feed_next_ms(&agent.feed) == CLOCK_NEVER)
             poll(&readable, 1, -1);
-        receive(&agent);
+        receive_messages(&agent);
         if (agent.client != NULL && !agent.is_over &&
             agent_feed_next_ms(&agent.feed) != CLOCK_NEVER)
             run_measure(&agent);

@@ -84,7 +84,7 @@ static void take_message(struct agent_client *client, struct feed *feed,
 /* Takes messages that have arrived, for a limited time: an agent that sends without end, or that
  * writes its messages slowly, must not keep the thread. False: the agent is gone, or has lost its
  * client. */
-static bool receive(struct agent_client *client, struct feed *feed, struct error *error)
+static bool receive_messages(struct agent_client *client, struct feed *feed, struct error *error)
 {
     enum { MAX_AT_ONCE = 1000, LONG_MS = 100 };
     int64_t began_ms = clock_now_ms();
@@ -134,7 +134,7 @@ static bool receive_notifications(struct agent_client *client, struct error *err
 
 /* Whether the agent answers in time. The time counts from a ping that was sent: after the machine
  * has slept, the agent gets a ping and time to answer it. */
-static bool is_alive(struct agent_client *client, struct error *error)
+static bool is_agent_alive(struct agent_client *client, struct error *error)
 {
     int64_t silent_ms = clock_now_ms() - client->awaited_from_ms;
     if (client->tasks == NULL || client->awaited_from_ms == 0 ||
@@ -155,7 +155,7 @@ static void drop_tasks(struct agent_client *client)
     }
 }
 
-static bool exchange(struct agent_client *client, struct feed *feed, struct error *error)
+static bool exchange_messages(struct agent_client *client, struct feed *feed, struct error *error)
 {
     enum { SOCKET, PIPE };
     if (!agent_client_send_ids(client, feed, error) ||
@@ -171,16 +171,16 @@ static bool exchange(struct agent_client *client, struct feed *feed, struct erro
         [PIPE] = {.fd = client->notifications, .events = POLLIN},
     };
     feed_wait(feed, waits, ARRAY_LENGTH(waits), agent_client_next_ping_ms(client));
-    return receive(client, feed, error) &&
+    return receive_messages(client, feed, error) &&
            (waits[PIPE].revents == 0 || receive_notifications(client, error)) &&
-           is_alive(client, error);
+           is_agent_alive(client, error);
 }
 
 bool agent_client_measure(struct agent_client *client, struct feed *feed, struct error *error)
 {
     bool usable = true;
     while (usable && !feed_is_stopping(feed))
-        usable = exchange(client, feed, error);
+        usable = exchange_messages(client, feed, error);
     drop_tasks(client);
     return usable;
 }
@@ -205,7 +205,7 @@ static bool end_connecting(struct agent_client *client, int64_t deadline_ms, str
 /* Reads the first message, which says that the process runs. The time-out for connecting begins
  * after it. A process that waits for a CPU has 30 s: if it were killed earlier, it would only be
  * started again, and need more CPU time. */
-static bool read_first(struct agent_client *client, struct feed *feed, struct error *error)
+static bool read_first_message(struct agent_client *client, struct feed *feed, struct error *error)
 {
     enum { START_MS = 30000, CHECK_MS = 100 };
     struct pollfd readable = {.fd = client->socket, .events = POLLIN};
@@ -227,7 +227,7 @@ static bool read_first(struct agent_client *client, struct feed *feed, struct er
 
 static bool wait_until_started(struct agent_client *client, struct feed *feed, struct error *error)
 {
-    if (read_first(client, feed, error))
+    if (read_first_message(client, feed, error))
         return true;
     bool is_cancelled = error->code == ERROR_CANCELLED;
     end_agent(client, error);

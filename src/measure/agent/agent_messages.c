@@ -55,19 +55,19 @@ void agent_reading_write(const struct reading *reading, Agent__Reading *ret_mess
 
 /* A number that cannot be true is unknown. Messages are counted in 64 bits. Loops run up to the
  * other numbers, and must end: librdkafka, too, refuses topics of more than 100,000 partitions. */
-static double within(double number, double max)
+static double known_within(double number, double max)
 {
     return number >= 0 && number <= max ? number : NAN;
 }
 
 static double messages_of(double number)
 {
-    return within(number, 0x1p64);
+    return known_within(number, 0x1p64);
 }
 
 static double parts_of(double number)
 {
-    return number == floor(number) ? within(number, AGENT_MAX_PARTS) : NAN;
+    return number == floor(number) ? known_within(number, AGENT_MAX_PARTS) : NAN;
 }
 
 struct reading agent_reading_read(const Agent__Reading *message)

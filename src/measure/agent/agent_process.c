@@ -82,7 +82,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs)
 }
 
 /* The memory of all agents that were not killed. The caller has the lock. */
-static double measure_all(void)
+static double measure_memory(void)
 {
     struct agent_process *process;
     double all = 0;
@@ -105,7 +105,7 @@ static void add_up_tenants(void)
     }
 }
 
-static bool goes_before(const struct agent_process *process, const struct agent_process *other)
+static bool is_killed_before(const struct agent_process *process, const struct agent_process *other)
 {
     if (other == NULL || process->tenant == other->tenant || process->together == other->together)
         return other == NULL || process->bytes > other->bytes;
@@ -113,13 +113,13 @@ static bool goes_before(const struct agent_process *process, const struct agent_
 }
 
 /* The next agent to be killed; NULL: none has memory of its own. The caller has the lock. */
-static struct agent_process *find_next(void)
+static struct agent_process *find_next_to_kill(void)
 {
     struct agent_process *process;
     struct agent_process *found = NULL;
     add_up_tenants();
     DL_FOREACH(running, process)
-        if (process->bytes > 0 && goes_before(process, found))
+        if (process->bytes > 0 && is_killed_before(process, found))
             found = process;
     return found;
 }
@@ -131,8 +131,8 @@ size_t agent_processes_keep_below(double bytes, double spared, double *ret_used)
     size_t killed = 0;
     double own = process_own_bytes(getpid());
     pthread_mutex_lock(&lock);
-    double all = measure_all();
-    while (all > fmax(bytes - own, spared) && (next = find_next()) != NULL) {
+    double all = measure_memory();
+    while (all > fmax(bytes - own, spared) && (next = find_next_to_kill()) != NULL) {
         kill(next->pid, SIGKILL);
         all -= next->bytes;
         next->bytes = 0;

@@ -19,7 +19,7 @@ struct agent_query {
     UT_hash_handle hh;
 };
 
-static void drop(struct agent_queries *queries, struct agent_query *query)
+static void drop_query(struct agent_queries *queries, struct agent_query *query)
 {
     HASH_DEL(queries->by_identity, query);
     free(query->identity);
@@ -31,7 +31,7 @@ void agent_queries_done(struct agent_queries *queries)
     struct agent_query *query;
     struct agent_query *next;
     HASH_ITER(hh, queries->by_identity, query, next)
-        drop(queries, query);
+        drop_query(queries, query);
 }
 
 uint64_t agent_queries_number(struct agent_queries *queries, const char *identity, int64_t now_ms,
@@ -64,7 +64,7 @@ uint64_t *agent_queries_expire(struct agent_queries *queries, int64_t now_ms, si
         if (now_ms - query->used_ms < EXPIRE_MS)
             continue;
         numbers[(*ret_count)++] = query->number;
-        drop(queries, query);
+        drop_query(queries, query);
     }
     queries->expire_at = 2 * (size_t)HASH_COUNT(queries->by_identity);
     return numbers;
