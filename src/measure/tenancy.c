@@ -20,8 +20,9 @@ struct tenant_use {
 
 /* Of several namespaces that use a connection inline, it counts for the one with the fewest
  * connections. If it counted for another one, a namespace with many connections could use a
- * neighbour's connection, and that would share its exhausted limits. If it counted for neither, two
- * namespaces would get fresh limits with each connection that both use. */
+ * neighbour's connection, too, which would then share the exhausted limits of that namespace. If it
+ * counted for a tenant of its own, two namespaces would get further limits with each connection
+ * that both use. */
 static void choose_tenant(struct tenancy *tenancy, const char *identity)
 {
     const struct tenant *fewest = NULL;

@@ -7,7 +7,7 @@
  *     triggers of several namespaces, inline     of these the namespace with the fewest connections
  *
  * Each function takes a step for each namespace that uses the connection. That is meant for some
- * thousand namespaces: a connection that more of them share belongs into the connections file.
+ * thousand namespaces: a connection that more of them share should be in the connections file.
  *
  * Threads: whoever has the lock of the engine's map. The lock of the connection is enough to read
  *          `tenant` and `is_named`.

@@ -6,9 +6,9 @@
 
 #include <sys/param.h>
 
-/* A trigger that sets an interval gets measurements at it. The others share the standard one: where
- * one of them has a stream, and where the query is slow. No poll waits for a slow query, so its
- * reading must be there before the poll comes. A fast query is measured when a poll comes. */
+/* The shortest interval that a trigger sets. A trigger that sets none adds the standard interval in
+ * two cases: there is a stream, or the query is slow. (No poll waits for a slow query, so that its
+ * reading must be there before.) Otherwise its query is measured when its polls come. */
 int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
