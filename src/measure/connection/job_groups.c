@@ -44,13 +44,13 @@ static enum job_class class_of(const struct job *job)
     return job->duration_ms < 0 ? JOB_CLASS_NEW : JOB_CLASS_KNOWN;
 }
 
-/* The class that it has its turns with. */
+/* New jobs share the turns of known ones. */
 static enum job_class turn_class_of(const struct job *job)
 {
     return job->class == JOB_CLASS_NEW ? JOB_CLASS_KNOWN : job->class;
 }
 
-/* ---- those that are ready ---- */
+/* ---- ready jobs ---- */
 
 static void add(struct job_groups *groups, struct job *job, int64_t key)
 {
@@ -79,9 +79,9 @@ static void count_sent(struct job_groups *groups, const struct job *job, int cha
     groups->in_flight[job->class] += change;
 }
 
-/* ---- who has it ---- */
+/* ---- the groups of a job ---- */
 
-/* The one that it is in stays where another has as few jobs. */
+/* If two are the smallest, the one that the job is in already. */
 static struct job_group *smallest_group(const struct job *job)
 {
     const struct job_membership *membership;
@@ -95,7 +95,7 @@ static struct job_group *smallest_group(const struct job *job)
     return smallest;
 }
 
-/* After a change of its groups or of their sizes. */
+/* Moves the job to the smallest of its groups. */
 static void choose_group(struct job_groups *groups, struct job *job)
 {
     struct job_group *group = smallest_group(job);
@@ -175,13 +175,13 @@ void job_groups_leave_all(struct job_groups *groups, struct job *job)
 
 void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t key)
 {
-    choose_group(groups, job); /* others may have grown */
+    choose_group(groups, job); /* the group may have grown */
     job->state = JOB_READY;
     job->class = class_of(job);
     add(groups, job, key);
 }
 
-/* ---- those in flight ---- */
+/* ---- jobs in flight ---- */
 
 void job_groups_add_sent(struct job_groups *groups, struct job *job)
 {
@@ -217,8 +217,8 @@ static struct job *first_of_group(const struct job_group *group, enum job_class 
     return job_heap_first(least);
 }
 
-/* Whether the job of the one group is sent before that of the other. Both are of classes whose
- * turns are counted together, as those of turn_class. */
+/* Whether `job` of the group `own` is sent before `other` of the group `others`, by the rules of
+ * job_groups.h. The classes of both share the turns of turn_class. */
 static bool goes_before(const struct job_group *own, const struct job *job,
                         const struct job_group *others, const struct job *other,
                         enum job_class turn_class, int64_t urgent_key)

@@ -1,5 +1,5 @@
 /*
- * A heap of jobs, the least key first. A job is in one heap at most, and knows its place there.
+ * A heap of jobs, the least key first. A job is in at most one heap, and knows its place there.
  *
  * Threads: as schedule.h has it.
  */
@@ -11,11 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many children each entry has. A job that moves passes half as many others as with two, each
- * of which is written to; and the keys that are compared are beside each other. */
+/* How many children each entry has. With four, a job that moves passes half as many entries as with
+ * two, and each entry passed is written to. The four keys that are compared are beside each other.
+ */
 enum { JOB_HEAP_CHILDREN = 4 };
 
-/* The key stands here and not in the job: comparing two does not read the memory of both jobs. */
+/* The key is here and not in the job, so that comparing keys does not read the jobs' memory. */
 struct job_heap_entry {
     int64_t key;
     struct job *job;
@@ -29,7 +30,7 @@ struct job_heap {
 };
 
 void job_heap_add(struct job_heap *heap, struct job *job, int64_t key);
-void job_heap_remove(const struct job *job); /* from the heap that it is in */
+void job_heap_remove(const struct job *job); /* the job is in a heap */
 
 /* The key of a job that is in a heap. */
 static inline int64_t job_heap_key(const struct job *job)

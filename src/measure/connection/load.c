@@ -10,8 +10,7 @@ void load_init(struct load *load, int64_t now_ms)
         (struct load){.delays_began_ms = now_ms, .usage_began_ms = now_ms, .usage_at_ms = now_ms};
 }
 
-/* Periods follow one another without a gap: when they end does not depend on who reads them, and
- * when. */
+/* Periods are multiples of PERIOD_MS: when one ends does not depend on when it is read. */
 static void end_delays(struct load *load, int64_t now_ms)
 {
     int64_t periods = (now_ms - load->delays_began_ms) / PERIOD_MS;

@@ -20,7 +20,7 @@ void schedule_done(struct schedule *schedule)
     free(schedule->scheduled.entries);
 }
 
-/* Before each change of what is in flight, or may be. */
+/* Called before each change of in_flight_count or max_tasks. */
 static void add_usage(struct schedule *schedule, int64_t now_ms)
 {
     load_add_usage(&schedule->load, schedule->in_flight_count, schedule->max_tasks, now_ms);
@@ -39,7 +39,7 @@ bool schedule_is_spaced_out(const struct job *job)
     return job->timeouts > 0 && job->state == JOB_SCHEDULED;
 }
 
-/* ---- where a job is: with its group, or in the heap of those that are due later ---- */
+/* ---- where a job is: READY in its group, or SCHEDULED in the heap ---- */
 
 static void leave_heap(struct schedule *schedule, struct job *job)
 {
@@ -55,8 +55,7 @@ static bool takes_long(const struct job *job)
     return job->duration_ms >= SCHEDULE_SLOW_MS && !job->shares_request;
 }
 
-/* A waiting caller counts as much as the longest time that another job may wait. What was due long
- * ago, when nobody wanted it, has not waited since then. */
+/* schedule.h has an example of the order. */
 static void make_ready(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
     job->due_ms = due_ms;
@@ -111,7 +110,7 @@ void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms, i
     if (was_wanted && job->late_from_ms <= late_from_ms)
         return;
     if (job->state == JOB_READY && !job->is_demanded && due_ms != CLOCK_NEVER)
-        leave_heap(schedule, job); /* it comes sooner from now on */
+        leave_heap(schedule, job); /* to be added with the earlier late_from_ms */
     schedule_set_due(schedule, job, due_ms);
     if (job->state == JOB_SCHEDULED)
         job->late_from_ms = late_from_ms;
@@ -172,15 +171,15 @@ bool schedule_advance(struct schedule *schedule, int64_t now_ms)
     return true;
 }
 
-/* All of them before one is chosen: with some the longest overdue might not be among them, and a
- * group with one job would wait behind the thousands of another. */
+/* All due jobs become READY before one is chosen. Otherwise the longest overdue might not be among
+ * the READY ones, and a group with one job would wait until thousands of another are READY. */
 static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 {
     while (schedule_advance(schedule, now_ms))
         continue;
 }
 
-/* There is nothing to look at, as at most moments. */
+/* No job is READY and none has become due, as at most moments. */
 static bool is_quiet(const struct schedule *schedule, int64_t now_ms)
 {
     return schedule->groups.ready == NULL && job_heap_first_key(&schedule->scheduled) > now_ms;
@@ -188,13 +187,14 @@ static bool is_quiet(const struct schedule *schedule, int64_t now_ms)
 
 /* ---- whose turn it is ---- */
 
-/* Up to this key a caller waits for a job, or it waits for as long as callers never do. */
+/* A job whose key is not above this is urgent: a caller waits for it, or it has been late for
+ * SCHEDULE_PATIENCE_MS. */
 static int64_t urgent_key(int64_t now_ms)
 {
     return now_ms - SCHEDULE_PATIENCE_MS;
 }
 
-/* Without a limit there is a place for each, and turns mean nothing. */
+/* Without a limit each job has a place, so that groups need no turns. */
 static struct job *next_of(const struct schedule *schedule, enum job_class first,
                            enum job_class last, int64_t now_ms)
 {
@@ -202,8 +202,8 @@ static struct job *next_of(const struct schedule *schedule, enum job_class first
                            urgent_key(now_ms));
 }
 
-/* Nobody knows whether a job that was never measured is slow. So while callers wait for others,
- * such jobs have half of the places. */
+/* A job that was never measured may be slow. So while callers wait for jobs that were measured, new
+ * ones have at most half of the places. */
 static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX &&
@@ -215,17 +215,18 @@ static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
     return next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_NEW, now_ms);
 }
 
-/* Of the counts by class. */
+/* The sum of the two isolated classes. */
 static size_t isolated_of(const size_t *counts)
 {
     return counts[JOB_CLASS_SLOW] + counts[JOB_CLASS_TIMED_OUT];
 }
 
 /*
- * Isolated jobs have their places. Where there are some that timed out and some that did not, they
- * take turns, so that one that was slow once need not wait for a hundred that hang. Where nobody
- * else waits, those that did not time out may have all places; but not the turns of those that did,
- * which would starve beside them.
+ * Isolated jobs are slow ones (JOB_CLASS_SLOW) and those that timed out last (JOB_CLASS_TIMED_OUT).
+ * Together they have isolated_places. If no prompt job waits, slow ones may have all places, but
+ * those that timed out never more than isolated_places. If jobs of both classes wait, they take
+ * turns (end_turn()): a job that was slow once does not wait for a hundred that hang, and the
+ * hundred do not starve.
  */
 static struct job *next_isolated(const struct schedule *schedule, bool has_prompt, int64_t now_ms)
 {
@@ -264,15 +265,16 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
 /* ---- in flight ---- */
 
 /*
- * The turns of isolated jobs, by what happens to one of them:
+ * The two classes of isolated jobs take turns, one job at a time:
  *
- *     one that timed out last is sent   the turn of the slow ones begins
- *     a slow one is sent                it is the turn of those that timed out. The first one sets
- *                                       the time when this turn of the slow ones is over
- *     it is answered quickly before     it has cost nothing: the turn of the slow ones goes on
+ *     a job that timed out is sent   the next turn is of a slow job
+ *     a slow job is sent             the next turn is of a job that timed out
+ *     the slow job is answered in    it was not slow this time, and cost nothing: the next turn is
+ *     less than SCHEDULE_SLOW_MS     of a slow job again. This goes on for at most SCHEDULE_SLOW_MS
+ *                                    (turn_of_slow_ends_ms) from the first slow job of the turn on
  *
- * So hundreds that were slow once, as where the machine stood still, do not wait for as many that
- * hang; and these do not starve.
+ * So if the machine stood still, and hundreds of jobs were slow once, they do not wait for as many
+ * that hang.
  */
 static void end_turn(struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
@@ -290,7 +292,7 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
         schedule->is_turn_of_slow = true;
 }
 
-/* For how long it waited for its turn: what it waited for a client before does not count. */
+/* How long the job has waited for its place. Its wait for a client does not count. */
 static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
 {
     int64_t since_ms = MAX(job_late_since_ms(job), schedule->served_from_ms);
@@ -312,7 +314,7 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
     job->state = JOB_IN_FLIGHT;
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
-    job->late_from_ms = MIN(job->late_from_ms, now_ms); /* should it be returned */
+    job->late_from_ms = MIN(job->late_from_ms, now_ms); /* a job that is returned is late */
     job->sent_ms = now_ms;
     job_groups_add_sent(&schedule->groups, job);
     schedule->in_flight_count++;
@@ -337,12 +339,13 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
     DL_APPEND(schedule->prompt, job);
 }
 
-/* In flight, but for those that will be returned. */
+/* Without the cancelled ones, which will be returned. */
 static size_t isolated_in_flight(const struct schedule *schedule)
 {
     return isolated_of(schedule->groups.in_flight) - schedule->cancelled_count;
 }
 
+/* All places are taken, and a prompt job waits for one. */
 static bool others_wait(const struct schedule *schedule)
 {
     return schedule->in_flight_count >= schedule->max_tasks && any_prompt(schedule);
@@ -361,7 +364,7 @@ struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms)
     }
     if (isolated_in_flight(schedule) <= schedule->isolated_places)
         return NULL;
-    /* The one that was isolated last; what was cancelled is at the front. */
+    /* The job that was isolated last. Cancelled jobs are at the front of the list. */
     job = schedule->isolated->prev;
     job->is_cancelled = true;
     schedule->cancelled_count++;

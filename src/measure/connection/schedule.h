@@ -1,25 +1,28 @@
 /*
- * The schedule of one connection: which of its jobs (queries to measure) are due, and which may be
- * sent now.
+ * The schedule of one connection: which of its jobs (queries to measure) are due, and which job is
+ * sent next. The states and times of a job are in job.h.
  *
- * A data structure: it has no threads, no locks, no I/O and no clock of its own. All times are
- * milliseconds of one clock that the caller passes in. Every function takes O(log n) steps, n being
- * the jobs, and one for each group that has jobs which are ready, or that has the job.
- * schedule_take(), _cancel() and _next_ms() take as many for each job that has become due; whoever
- * holds a lock meanwhile calls schedule_advance() first, and lets others have it now and then.
+ * Order: the job that has been late for longest goes first. A waiting caller counts as
+ * SCHEDULE_PATIENCE_MS of lateness: a job that is demanded at 100 s goes before those that are late
+ * since 41 s, and after those that are late since 39 s. So callers do not wait behind the usual
+ * work, and do not starve it. Jobs of several groups (namespaces) take turns (job_groups.h).
  *
- * Order: jobs with a waiting caller come first, then the longest overdue. One that has been overdue
- * for SCHEDULE_PATIENCE_MS comes before callers, too, so that nothing starves. Jobs of several
- * groups (namespaces) have their turns (job_groups.h).
- * And those that were never measured, which may be slow, have half of the places while callers
- * wait for others.
+ * Places: max_tasks jobs may be in flight at a time. Jobs that are slow must not take all places:
  *
- * Isolated jobs (timed out last, or slower than SCHEDULE_SLOW_MS unless they share a request) share
- * a part of the places, so that they delay nobody; those that timed out last and the others
- * take turns. A job that turns out to be slow while others wait is isolated then, and cancelled
- * where the isolated ones have more than their places.
+ *     never measured   may be slow: half of the places, while callers wait for other jobs
+ *     isolated         timed out last, or took SCHEDULE_SLOW_MS (without sharing a request):
+ *                      isolated_places. Those that timed out and those that were slow take turns
+ *                      (schedule.c)
+ *     slow in flight   sent SCHEDULE_SLOW_MS ago, while others wait for a place: it is isolated
+ *                      now. If that makes more than isolated_places, one is cancelled
  *
- * Threads: one at a time. Owner: the caller has the jobs; one is removed before it is freed.
+ * It is a data structure, without threads, locks, I/O or a clock: the caller passes in the time, in
+ * milliseconds of one clock. A function takes O(log n) steps, n being the number of jobs, and one
+ * for each group that has ready jobs, or that the job belongs to. schedule_take(), _cancel() and
+ * _next_ms() also take O(log n) for each job that became due since the last call. Whoever holds a
+ * lock calls schedule_advance() before them, once for each such job, and can pause in between.
+ *
+ * Threads: one at a time. Owner: the caller has the jobs, and removes a job before freeing it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
@@ -41,90 +44,87 @@ enum {
 };
 
 struct schedule {
-    struct job_heap scheduled;
-    struct job_groups groups;
-    /* Whose turn it is: JOB_CLASS_SLOW's, or JOB_CLASS_TIMED_OUT's. And until when that of the slow
-     * ones may go on; CLOCK_NEVER: none was sent in it. */
-    bool is_turn_of_slow;
-    int64_t turn_of_slow_ends_ms;
-    /* Those in flight: */
-    struct job *prompt;     /* utlist, those that are not isolated, in the order of sending */
-    struct job *isolated;   /* utlist, those that are; those that were cancelled are in front */
-    struct job *sent;       /* utlist, both, in the order of sending */
-    size_t in_flight_count; /* both; by class: in `groups` */
-    size_t cancelled_count; /* of the isolated ones */
+    struct job_heap scheduled; /* jobs that are SCHEDULED, by due_ms */
+    struct job_groups groups;  /* jobs that are READY; counts of those in flight */
+    /* The turns of isolated jobs: end_turn() in schedule.c explains them. */
+    bool is_turn_of_slow;         /* of JOB_CLASS_SLOW; false: of JOB_CLASS_TIMED_OUT */
+    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: no slow job was sent in it yet */
+    /* The jobs that are IN_FLIGHT: */
+    struct job *prompt;     /* utlist: those that are not isolated, in the order of sending */
+    struct job *isolated;   /* utlist: isolated ones; the cancelled ones are in front */
+    struct job *sent;       /* utlist: all of them, in the order of sending */
+    size_t in_flight_count; /* all of them; by class: in `groups` */
+    size_t cancelled_count; /* how many of the isolated ones are cancelled */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
-    /* Since when there is a client: before, jobs do not wait for turns. CLOCK_NEVER: there is none.
-     * The owner sets it. */
+    /* Since when there is a client; CLOCK_NEVER: there is none. What a job waited for the client is
+     * no delay of the schedule. The owner sets it. */
     int64_t served_from_ms;
-    int64_t durations_ms; /* of all jobs together, so that it is what a round of them needs */
+    int64_t durations_ms; /* what one round of all jobs takes, one after the other */
     struct load load;
 };
 
 /* How an attempt ended. */
 enum job_end {
-    JOB_END_ANSWERED,  /* by a reading or by an error: the source works on it in time */
-    JOB_END_TIMED_OUT, /* spaced out: it is due again after 2, 4, ... 30 s, and not before */
-    JOB_END_RETURNED,  /* nothing happened: it is ready again, as it was */
-    JOB_END_ISOLATED,  /* the same, but it is isolated from now on, until it is answered */
-    JOB_END_LOST,      /* with the client: it is idle */
+    JOB_END_ANSWERED,  /* by a reading or an error: IDLE, or READY if a caller needs another one */
+    JOB_END_TIMED_OUT, /* SCHEDULED, spaced out: due after 2, 4, ... 30 s, whoever waits for it */
+    JOB_END_RETURNED,  /* not measured: READY, as it was before it was sent */
+    JOB_END_ISOLATED,  /* the same, and isolated until it is answered */
+    JOB_END_LOST,      /* its client was lost: IDLE, and no caller waits for it */
 };
 
 void schedule_init(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                    int64_t now_ms);
 void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
-/* Each number counts as at least 1: an agent process, which may be broken, says how many. */
+/* Either number counts as at least 1: it may come from an agent process, which may be broken. */
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                             int64_t now_ms);
 
-/* Takes a job that is not in flight out of the schedule. Harmless where it is idle. */
+/* Removes a job that is not in flight from the schedule and from all groups. */
 void schedule_remove(struct schedule *schedule, struct job *job);
 
-/* It is a job of this group, too, until the group has left it as often as it joined. */
+/* The job belongs to this group, too, until it has left the group as often as it joined. */
 void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
 void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
-/* Sets when the job is due without a demand (schedule_demand()). 0, as any time in the past: now;
- * CLOCK_NEVER: not at all. Has no effect on a job that is in flight (set it when that ends), spaced
- * out, or ready already. */
+/* Sets when the job is due, though no caller waits for it. 0, like any time in the past, is now;
+ * CLOCK_NEVER is never. Changes nothing of a job that is READY, spaced out or in flight: for that
+ * one it is called again when the attempt has ended. */
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
-/* The same, for a job that nobody wants before late_from_ms: from due_ms on it may be sent, but
- * until late_from_ms jobs that are late go first. Of a job that was due at due_ms already, or is
- * ready, the earlier late_from_ms counts. Has no effect on a job that a caller waits for. */
+/* The same, and sets since when the job is late: from due_ms on it may be sent, but before
+ * late_from_ms the late jobs of its group go first. If the job is READY, or was due at due_ms
+ * before, the earlier late_from_ms counts. Changes nothing of a job that a caller waits for. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
                    int64_t late_from_ms);
 
-/*
- * A caller waits for a measurement that was sent at `from_ms` or later: the job is ready now, or
- * once more when the attempt in flight ends if that was sent before. Nothing happens while the job
- * is spaced out.
- */
+/* A caller waits for a measurement that was sent at `from_ms` or later. An attempt in flight that
+ * was sent in time is enough. Otherwise the job is READY now; if it is in flight, when that attempt
+ * ends. Nothing happens while the job is spaced out. */
 void schedule_demand(struct schedule *schedule, struct job *job, int64_t from_ms, int64_t now_ms);
 bool schedule_is_spaced_out(const struct job *job); /* for tests, too */
 
-/* A job that is READY is IDLE from now on, and no caller waits for it. */
+/* A READY job becomes IDLE, and no caller waits for it any more. */
 void schedule_withdraw(struct schedule *schedule, struct job *job);
 
-/* A job that is spaced out is due now, as after a connection was made again. */
+/* A job that is spaced out is due now, as when its connection is back. */
 void schedule_hasten(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* A job that is spaced out is due so much later. */
+/* A job that is spaced out is due by so much later. */
 void schedule_postpone(struct schedule *schedule, struct job *job, int64_t by_ms);
 
-/* The job that has been due for longest, and is not ready yet, is ready now. False: there is none.
+/* Of the SCHEDULED jobs that are due, the one that was due first becomes READY. False: none is due.
  */
 bool schedule_advance(struct schedule *schedule, int64_t now_ms);
 
-/* The next job that may be sent now, in flight from then on; NULL: none. */
+/* The next job that may be sent now. It is in flight from now on. NULL: none. */
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 
-/* The job is in flight, but only now the source can work on it. */
+/* The source can work on the job, which is in flight, only from now on: it counts as sent now. */
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* A job in flight that has to give up its place; NULL: none, as always where any number may be in
- * flight. It is in flight until it is returned. */
+/* A job in flight that must give up its place. It stays in flight until schedule_end(). NULL: none;
+ * there never is one where any number of jobs may be in flight. */
 struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
 
 void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms);
@@ -136,15 +136,15 @@ int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 /* How many isolated jobs are in flight or ready. */
 size_t schedule_isolated_jobs(const struct schedule *schedule);
 
-/* How long the longest overdue of those that are ready has been waiting for its place; 0: none is,
- * or there is no client. Isolated ones do not count: they wait for each other. */
+/* How long the longest overdue READY job has been waiting for a place; 0: none waits, or there is
+ * no client. Isolated jobs do not count, as they wait for each other. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
 /* The longest delay of the last 10 to 20 seconds. */
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
-/* Which part of the places was in use in the last 10 to 20 seconds, from 0 to 1. Without a limit:
- * for how much of the time anything was. */
+/* Which part of the places was in use in the last 10 to 20 seconds, from 0 to 1. Without a limit of
+ * places: for which part of the time a job was in flight. */
 double schedule_utilization(struct schedule *schedule, int64_t now_ms);
 
 #endif
