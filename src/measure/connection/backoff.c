@@ -3,12 +3,12 @@
 #include <sys/param.h>
 
 enum {
-    /* After seconds of CPU time for a login. */
+    /* The login took seconds of CPU time. */
     COSTLY_BACKOFF_MS = 5 * 60 * 1000,
-    /* A client that lives for so long works: after its end it is replaced at once. A source that
-     * answers and hangs up sooner, as a proxy does that closes what is idle, has a backoff, too;
-     * where it had answered all, one that is less than calls are willing to wait. */
+    /* A client that lives for so long works, and is replaced at once when it ends. */
     STEADY_MS = 10 * 1000,
+    /* A proxy may close what is idle after less than STEADY_MS. Calls are willing to wait for more
+     * than this. */
     MAX_HANG_UP_BACKOFF_MS = 1000,
 };
 

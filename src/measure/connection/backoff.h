@@ -1,21 +1,22 @@
 /*
  * Backoff: when a connection makes its next client, after one that failed.
  *
- *     refused      no client could be made
- *     connected    there is a client, to which the source has not answered yet
- *     answered     the source works
- *     lost         the client has ended: another one may be made at once. If it had answered, the
- *                  failures in a row are over; if it was connected for long, too, so are losses
- *                  and hang-ups
- *     failed       after refused or lost: wait. It counts as a failure or, if this client had
- *                  answered, as a loss
- *     hung up      the same, for a client that was lost with nothing in flight: if it had answered,
- *                  it counts as a hang-up, and the wait is one that callers have time for
+ *     backoff_refused()     no client could be made
+ *     backoff_connected()   there is a client; the source has not answered it yet
+ *     backoff_answered()    the source works
+ *     backoff_lost()        the client has ended, and the next one may be made at once
+ *     backoff_failed()      after refused or lost: the next client waits. Counts a failure or, if
+ *                           the source had answered this client, a loss
+ *     backoff_hung_up()     instead, if nothing was in flight when the client was lost. Counts a
+ *                           hang-up and waits 1 s at most, so that callers can wait for the next
+ *                           client. If the source had not answered this client: a failure
  *
- * The first failure in a row is retried at once, the second after min_ms, and then the wait doubles
- * up to max_ms, each less a quarter at most (jitter). Losses and hang-ups have the same waits, but
- * each are counted separately: a source that closed idle connections for an hour, and then
- * restarts, is reconnected to as soon as any other.
+ * The first of a kind is retried at once, the second after min_ms, and then the wait doubles up to
+ * max_ms: 0, 250, 500 ms ... 5 s by default. Each wait is shortened by up to a quarter (jitter).
+ *
+ * The three kinds are counted separately: a source that closed idle connections for an hour, and
+ * then restarts, is reconnected to as soon as any other. A client that was answered ends the count
+ * of failures when it is lost; one that also lived for 10 s ends those of losses and hang-ups.
  *
  * Threads: as connection.h has it; time is passed in. Owner: its connection, which it is a part of.
  */
@@ -29,17 +30,17 @@
 
 struct backoff_settings {
     int64_t min_ms, max_ms;
-    uint32_t (*jitter)(uint32_t below); /* keeps many replicas of the server apart */
+    uint32_t (*jitter)(uint32_t below); /* so that not all replicas of the server retry at once */
 };
 
 struct backoff {
     int64_t retry_at_ms; /* no client is made sooner */
     int64_t connected_at_ms;
-    unsigned failures; /* since a client that has answered */
-    unsigned losses;   /* clients that had answered were lost, since one that lived for long */
-    unsigned hang_ups; /* the same, of those with nothing in flight */
-    bool has_answered; /* the source has, to this client */
-    bool reconnects;   /* a client has ended, or could not be made, ever */
+    unsigned failures; /* in a row */
+    unsigned losses;   /* in a row */
+    unsigned hang_ups; /* in a row */
+    bool has_answered; /* the source has answered this client */
+    bool reconnects;   /* at any time a client has ended, or could not be made */
 };
 
 void backoff_refused(struct backoff *backoff);
@@ -47,7 +48,7 @@ void backoff_connected(struct backoff *backoff, int64_t now_ms);
 void backoff_answered(struct backoff *backoff);
 void backoff_lost(struct backoff *backoff, int64_t now_ms);
 
-/* Of an ERROR_COSTLY the wait is one of minutes. */
+/* After an ERROR_COSTLY the wait is 5 minutes, whatever failed before. */
 void backoff_failed(struct backoff *backoff, const struct backoff_settings *settings,
                     const struct error *error, int64_t now_ms);
 void backoff_hung_up(struct backoff *backoff, const struct backoff_settings *settings,

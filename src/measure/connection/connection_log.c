@@ -44,7 +44,7 @@ static void log_failure(struct connection_log *log, enum log_line line, const st
     limit->left_out_ms = now_ms;
 }
 
-/* Returns whether it was logged: then its end is, too. */
+/* Returns whether the failure was logged: then its end is logged, too. */
 static bool end_failure(struct connection_log *log, enum log_line line)
 {
     struct log_line_limit *limit = &log->limits[line];
