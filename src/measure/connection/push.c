@@ -44,7 +44,7 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms
         return CLOCK_NEVER;
     if (push->is_notified)
         return 0;
-    if (push->alert_ms > 0) /* and subscribed to again with the next measurement */
+    if (push->alert_ms > 0)
         return push->alert_due_ms;
     if (push->id != 0)
         return CLOCK_NEVER;
@@ -61,15 +61,15 @@ static void plan_next_alert(struct push *push, int64_t now_ms)
     }
     push->alert_due_ms = now_ms + push->alert_ms;
     if (push->subscribe_at_ms < push->alert_due_ms)
-        push->subscribe_at_ms = push->alert_due_ms; /* with that measurement, and not by another */
+        push->subscribe_at_ms = push->alert_due_ms; /* that measurement subscribes: no other does */
     push->is_notified_again = false;
     push->alert_ms = MIN(push->alert_ms * 2, push->idle_interval_ms);
 }
 
 bool push_sent(struct push *push, uint64_t id, int64_t now_ms)
 {
-    /* What was notified of is likely to be active now, and is subscribed to again only if it is
-     * not. */
+    /* A query with a notification is likely to be active now. If it is not, the next measurement
+     * subscribes. */
     bool subscribes = push->idle_interval_ms > 0 && push->can_subscribe && push->id == 0 &&
                       !push->is_notified && push->subscribe_at_ms <= now_ms;
     if (push->is_notified || (push->alert_ms > 0 && push->alert_due_ms <= now_ms))
@@ -83,7 +83,7 @@ bool push_sent(struct push *push, uint64_t id, int64_t now_ms)
 uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, int64_t spacing_ms,
                        int64_t now_ms)
 {
-    if (push->id != id) /* it was notified of, or nobody waits any more */
+    if (push->id != id) /* a notification came, or no stream waits any more */
         return 0;
     if (result == PUSH_SUBSCRIBED || result == PUSH_REFUSED)
         push->resubscribe_ms = 0;
@@ -94,7 +94,7 @@ uint64_t push_measured(struct push *push, uint64_t id, enum push_result result, 
         return 0;
     push->subscribe_at_ms =
         now_ms + (result == PUSH_REFUSED ? PUSH_REFUSED_MS : push->resubscribe_ms);
-    return drop_subscription(push); /* one that timed out may exist */
+    return drop_subscription(push); /* the source may have it all the same, as after a time-out */
 }
 
 void push_notify(struct push *push)

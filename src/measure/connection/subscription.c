@@ -2,8 +2,8 @@
 
 #include "base/memory.h"
 
-/* A measurement of an idle query costs the server some 8 us of CPU: with many of them, no more than
- * a tenth of a core. */
+/* A measurement of an idle query takes some 8 us of CPU. So polling takes no more than a tenth of a
+ * core, however many queries are polled: 10,000 are polled once per second. */
 enum { MAX_MEASUREMENTS_PER_MS = 10 };
 
 static void take_out(struct query *query, uint64_t id)
@@ -14,7 +14,7 @@ static void take_out(struct query *query, uint64_t id)
     query->is_subscribed = false;
 }
 
-/* The scaler does so later, if there is one with this id. */
+/* Queues the id for the scaler, which ends the subscription if there is one with this id. */
 static void end_at_source(struct connection *connection, uint64_t id)
 {
     connection->unsubscribes =
@@ -23,7 +23,7 @@ static void end_at_source(struct connection *connection, uint64_t id)
     connection->unsubscribes[connection->unsubscribes_count++] = id;
 }
 
-/* 0: there is none. */
+/* `id` 0: there is none. */
 static void drop(struct query *query, uint64_t id)
 {
     if (id == 0)
@@ -83,8 +83,8 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
     const struct task *task = &query->task;
     if (task->notifier.id == 0)
         return;
-    /* It was notified of meanwhile, or nobody waits any more. But the scaler may have subscribed
-     * since: Kafka's does when it answers, and all do when a place is free. */
+    /* A notification came, or no stream waits any more. But the scaler may have
+     * subscribed after that: Kafka's does when it answers, and others do when a place is free. */
     if (query->push.id != task->notifier.id) {
         end_at_source(connection, task->notifier.id);
         return;

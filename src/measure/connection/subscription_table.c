@@ -2,8 +2,8 @@
 
 #include "base/memory.h"
 
-/* More places than there can be queries, and more ids than a connection makes in a thousand years.
- */
+/* 16 million places, more than there can be queries; and 2^39 ids, which a connection that makes
+ * 1,000 per second uses up in 17 years. */
 enum { PLACE_BITS = 24 };
 
 static size_t place_of(uint64_t id)

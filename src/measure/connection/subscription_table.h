@@ -1,6 +1,7 @@
 /*
- * Queries by the ids of their subscriptions. An id says where in an array its query is, so that
- * nothing is searched for, and has a number above that which counts up, so that none is used twice.
+ * Queries by the ids of their subscriptions. The low bits of an id are the place of its query in an
+ * array, so that it is found without a search. The bits above are a number that counts up, so that
+ * no id is used twice.
  *
  * Threads: as connection.h has it.
  */
@@ -14,7 +15,7 @@ struct query;
 
 struct subscription_place {
     struct query *query; /* NULL: the place is free */
-    uint64_t id;         /* in a free place: the next free place */
+    uint64_t id;         /* of a free place: the next free place, as `free` of the table */
 };
 
 /* Start from {0}; its owner frees `places`. */
@@ -22,11 +23,11 @@ struct subscription_table {
     struct subscription_place *places;
     size_t count, capacity;
     size_t used;     /* places that are not free */
-    size_t free;     /* the last place that became free, counted from 1; 0: none is */
+    size_t free;     /* the last place that became free, counted from 1; 0: none */
     uint64_t number; /* of the last id */
 };
 
-/* The id that the next query gets; never 0, and below 1 << 63. */
+/* The id that the next query gets; never 0, and below 1 << 63 (AGENT_LOST). */
 uint64_t subscription_table_next_id(const struct subscription_table *table);
 
 /* Adds the query, whose id is subscription_table_next_id(). */
