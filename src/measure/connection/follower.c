@@ -19,8 +19,8 @@ static void give_reading(struct query *query, struct follower *follower)
     follower->on_reading(follower, query->recent);
 }
 
-/* Others get the lock in between: a policy decides for a trigger in some microseconds, and one
- * namespace may have thousands of them on a query. */
+/* With pauses: a policy takes some microseconds, and one namespace may have thousands of triggers
+ * with a policy on one query. */
 void follower_hand_out(struct query *query)
 {
     enum { FOLLOWERS_AT_A_TIME = 50 };
@@ -35,7 +35,7 @@ void follower_hand_out(struct query *query)
     }
 }
 
-/* A reading may have come before anybody wanted samples. */
+/* If the last reading came before any use kept samples, it becomes the first sample. */
 void follower_start(struct query *query, struct follower *follower)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);

@@ -1,9 +1,9 @@
 /*
- * A follower: who gets every reading of a query once, in order, at the moment it arrives, whoever
- * else reads the query.
+ * A follower: the scaling policy of a trigger, which gets every reading of a query once, in order,
+ * when it arrives.
  *
- * Threads: the hooks run with the lock of the query's connection, so they call nothing of the
- * engine and wait for nothing. What they work on belongs to that lock from follower_start() to
+ * Threads: the hooks are called with the lock of the query's connection. So they call nothing of
+ * the engine, and do not block. The lock also guards what they change, from follower_start() to
  * follower_stop(). Those two take the lock.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
@@ -13,28 +13,31 @@
 
 struct query;
 
-/* Owner: the caller, who must end it before freeing it. Start from the hooks and the context. */
+/* Owner: the caller, which calls follower_stop() before it frees the follower. Start from the hooks
+ * and the context. */
 struct follower {
-    /* The last sample is the reading. */
+    /* The reading is the last of the samples. */
     void (*on_reading)(struct follower *follower, const struct recent_samples *recent);
-    /* For query_snapshot_with(), whose `copy` it gets. */
+    /* Fills in the `copy` of query_snapshot_with(). */
     void (*copy)(const struct follower *follower, void *copy);
     void *context;
 
     struct query *query; /* NULL: it follows none */
-    /* The last reading that it got; it stays when another query is followed. */
+    /* at_ms of the last sample that it got. It stays when the follower moves to a query that
+     * inherits the samples, so that it gets no reading twice. */
     int64_t last_reading_ms;
     struct follower *next, *prev;
 };
 
-/* The follower gets each reading of the query from now on, at once the one that is known, if it had
- * none as new. The query was acquired with keeps_recent_samples. */
+/* The follower gets each reading of the query from now on, and the last known one at once, if it is
+ * newer than what the follower got before. The query was acquired with keeps_recent_samples. */
 void follower_start(struct query *query, struct follower *follower);
 void follower_stop(struct follower *follower); /* harmless where it follows none */
 
 /* ---- for query.c ---- */
 
-/* Hands the new sample to all followers. The caller has the lock, which others get in between. */
+/* Gives the new sample to all followers. The caller has the lock; between some of them it is
+ * released for a moment (connection.h). */
 void follower_hand_out(struct query *query);
 
 #endif

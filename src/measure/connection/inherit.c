@@ -10,8 +10,8 @@ void query_remember(struct query *query, struct former_query *ret_former)
     query_copy_known(query, &ret_former->snapshot);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
     ret_former->is_shared = query->uses > 1;
-    /* The connection notes it of each query when it is connected again, of some at a time, and this
-     * one may not be there then. */
+    /* The gap of an outage is noted only when the connection is back (catch_up() in connection.c),
+     * of some queries at a time: of this one perhaps not yet. */
     if (connection->state == CONNECTION_FAILED || connection_is_catching_up(connection))
         recent_samples_add_gap(&ret_former->recent);
 }
@@ -29,7 +29,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     query_set_last_attempt(query, former->known.last_attempt);
     error_done(&known->error);
     snapshot_copy_known(&former->known, known);
-    known->failed_at_ms = 0; /* this one was not tried: the next call has it measured */
+    known->failed_at_ms = 0; /* the new query did not fail itself: the next call has it measured */
     outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms,
                    connection_now_ms(query->connection));
 }
@@ -43,7 +43,6 @@ static void inherit_samples(struct query *query, const struct recent_samples *fo
     query->recent->interval_ms = interval_ms;
 }
 
-/* Who goes on using the former query is to lose nothing. */
 static void inherit_history(struct query *query, const struct former_query *former)
 {
     struct history *history = query->connection->settings->history;

@@ -1,19 +1,22 @@
 /*
- * What a query has from the one whose place it takes: a trigger's credentials were rotated, say,
- * and the same queue is measured on another connection.
+ * What a query inherits from the query whose place it takes. For example a trigger's credentials
+ * were rotated, and the same queue is measured on another connection.
  *
  *     struct former_query former = {0};
  *     query_remember(old, &former);
- *     query_inherit(new, &former);      before this use begins (query_begin_use())
+ *     query_inherit(new, &former);      before query_begin_use(new, ...)
  *     former_query_done(&former);
  *
- * Until it has a reading of its own, the query has what is known of the old one. It gets the recent
- * samples, if it keeps some and has none, and the history, or a copy if others use the old one. A
- * new query has the number of the old one: so who adds up readings while triggers move from one to
- * the other counts them once.
+ * The new query gets:
  *
- * Threads: query_remember() takes the lock of the old query's connection; query_inherit() is called
- * with that of the new one's. The engine's map is locked in between.
+ *     what is known   the reading, its outage and so on, until it has a reading of its own
+ *     samples         the recent samples, if it keeps some and has none
+ *     history         all of it; a copy, if other triggers still use the old query
+ *     number          if it has none yet. So whoever adds up the readings of queries counts the
+ *                     queue once, while some triggers use the old query and some the new one
+ *
+ * Threads: query_remember() takes the lock of the old query's connection. query_inherit() is called
+ * with the lock of the new query's. The engine's map is locked from the one call to the other.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_INHERIT_H
 #define BACKLOG_MEASURE_CONNECTION_INHERIT_H
@@ -23,12 +26,12 @@
 
 struct query;
 
-/* Start from {0}. It borrows the query. */
+/* Start from {0}. Borrows the query. */
 struct former_query {
     struct query *query;
     struct snapshot snapshot;
     struct recent_samples recent;
-    bool is_shared; /* others use it, too */
+    bool is_shared; /* other triggers use it, too */
 };
 
 void query_remember(struct query *query, struct former_query *ret_former);

@@ -1,7 +1,8 @@
 /*
- * The intervals of the users of a query, each as often as it was added.
+ * The intervals of the users of a query. An interval is in the set until it was removed as often as
+ * it was added.
  *
- * Threads: none; a query has some under its connection's lock.
+ * Threads: as connection.h has it.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_INTERVAL_SET_H
 #define BACKLOG_MEASURE_CONNECTION_INTERVAL_SET_H
@@ -22,10 +23,10 @@ struct interval_uses {
 };
 
 void interval_set_add(struct interval_set *set, int64_t interval_ms);
-void interval_set_remove(struct interval_set *set, int64_t interval_ms); /* one that was added */
+void interval_set_remove(struct interval_set *set, int64_t interval_ms);
 void interval_set_done(struct interval_set *set);
 
-/* INT64_MAX: there is none. */
+/* INT64_MAX: the set is empty. */
 static inline int64_t interval_set_shortest_ms(const struct interval_set *set)
 {
     return set->count == 0 ? INT64_MAX : set->intervals[0].interval_ms;

@@ -1,4 +1,3 @@
-/* The queries of a connection: who uses and waits for them, what is known of them. */
 #include "measure/connection/query_internal.h"
 
 #include "base/hash_table.h"
@@ -49,7 +48,6 @@ size_t query_bytes(void)
     return sizeof(struct query);
 }
 
-/* The only way to change it: how many queries of a connection fail is counted with it. */
 void query_set_last_attempt(struct query *query, enum last_attempt attempt)
 {
     uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];
@@ -164,9 +162,9 @@ void query_notify_watchers(struct query *query)
 static void add_sample(struct query *query, const struct reading *reading)
 {
     int64_t last_ms = INT64_MIN;
-    /* Once, unless in a pause all uses with samples end and others begin, without this one. */
+    /* Once, unless in a pause all uses with samples end, and others begin with new samples. */
     while (query->recent != NULL && last_ms < query->job.sent_ms) {
-        query->recent->duration_ms = query->known.duration_ms; /* of the one before */
+        query->recent->duration_ms = query->known.duration_ms; /* of the reading before this one */
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         follower_hand_out(query);
         last_ms = query->recent == NULL ? last_ms : query->recent->last_ms;
@@ -176,7 +174,7 @@ static void add_sample(struct query *query, const struct reading *reading)
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us)
 {
     struct query_known *known = &query->known;
-    add_sample(query, reading); /* first: in a pause no decision is older than the reading */
+    add_sample(query, reading); /* first: no snapshot is newer than what a follower got */
     error_done(&known->error);
     query_set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;

@@ -1,11 +1,10 @@
 /*
- * A query in use (engine.h): what is known of it, and who waits for it. Who watches or follows it
- * is in watcher.h and follower.h. The functions are in query.c; those that copy what is known, in
- * query_view.c.
+ * What a trigger can do with a query that it has acquired (engine.h): demand a measurement, and
+ * read what is known. How to wait for measurements is in watcher.h, how to get each reading once in
+ * follower.h. The functions are in query.c; those that copy what is known are in query_view.c.
  *
- * Threads: any may call. Each function takes the lock of the query's connection, for as long as it
- * runs, and asks the clock of its connection's settings; query_history() and query_get_throughput()
- * take the history's lock only.
+ * Threads: any may call. Each function takes the lock of the query's connection while it runs;
+ * query_history() and query_get_throughput() take only the history's lock.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
 #define BACKLOG_MEASURE_CONNECTION_QUERY_H
@@ -29,42 +28,40 @@ size_t query_bytes(void); /* what a query takes at least, besides its values */
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
-/* The snapshot, and under the same lock what the follower's hook `copy` makes of `copy`. The copy
- * may be one reading ahead: a reading is in a snapshot once all followers have got it. */
+/* Makes a snapshot and, under the same lock, has the follower's hook `copy` fill in `copy`. The
+ * follower may have got one more reading than the snapshot shows, never one less: a new reading is
+ * given to all followers, with pauses in which others get the lock, before a snapshot shows it. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy);
 
 /* A caller waits for a measurement that was sent at `from_ms` or later. The query is measured once
- * for all callers, and even if they leave. While a connection has failed, or the query is spaced
- * out after a time-out, callers hasten nothing. A watcher is not notified of a failure that was
- * there before: whoever waits looks at a snapshot after the demand. */
+ * for all callers, even if they leave meanwhile. A demand hastens nothing while the connection has
+ * failed, or while the query is spaced out after a time-out. Watchers are notified only of attempts
+ * that end after the demand: so the caller looks at a snapshot after it, and may find a failure. */
 void query_demand(struct query *query, int64_t from_ms);
 
-/* Changes the counts of the connection, for metrics: `held` more triggers (fewer, where it is
- * negative) are answered by what was known before measuring failed, and `expired` more were, and
- * are refused now. Logs that triggers of the connection are held, and that none is any more,
- * with the reason `why`; as often as connection_log.h says. */
+/* Adds to COUNT_HELD_TRIGGERS and COUNT_EXPIRED_TRIGGERS of the connection; either number may be
+ * negative. Logs that triggers of the connection are held, and when none is any more, with the
+ * reason `why`, as often as connection_log.h says. */
 void query_count_held(struct query *query, int held, int expired, const char *why);
 
 /* How a query is measured at one moment; for people. */
 struct query_state {
-    /* Of what is measured: it is not used again for anything else. A new query that takes the place
-     * of this one with other credentials, and inherits from it, has the same number. */
+    /* Never used again, but for a new query that inherits from this one (inherit.h). */
     uint64_t number;
     /* `connection "orders"`, or the scaler and the host, which several connections may have. */
     char connection[256];
     uint64_t connection_number; /* engine.h */
     enum client_state client;
-    bool is_isolated;    /* it timed out or was slow: it is measured where it delays no others */
+    bool is_isolated;    /* it timed out or was slow: it takes one of the few isolated places */
     bool is_subscribed;  /* the source notifies us of its next message */
-    int64_t interval_ms; /* 0: when a caller waits */
+    int64_t interval_ms; /* 0: it is measured only when a caller waits */
     int64_t effective_interval_ms;
 };
 
 void query_get_state(const struct query *query, struct query_state *ret_state);
 
-/* What was measured from `from_ms` on, the oldest first; and the throughput. They are as history.h
- * says. */
+/* As history_read() and history_get_throughput() of history.h. */
 size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
 void query_get_throughput(struct query *query, struct history_throughput *ret_throughput);
 

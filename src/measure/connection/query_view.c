@@ -1,4 +1,4 @@
-/* Copies of what is known of a query, of its own and of its connection. */
+/* Copies of what is known of a query and of its connection. */
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
@@ -8,11 +8,16 @@
 #include <sys/param.h>
 
 /*
- * The source has stopped answering, so that it is no use to wait for this query either: the query
- * itself has been in flight for so long, or several others have. (One alone is more likely a query
- * that hangs, as are those that timed out last. What took long takes long again: it counts when it
- * has been in flight for SLOW_TIMES as long as the last time.) The walk ends at the second one that
- * counts, or at the first that was sent lately; in between are at most the scaler's max_tasks.
+ * For how long the source has answered nothing, if waiting for this query is of no use; 0: it may
+ * be answered. Waiting is of no use if nothing was answered for CONNECTION_STUCK_MS while these were
+ * in flight:
+ *
+ *     this query, or
+ *     CONNECTION_STUCK_QUERIES others: a single one may be a query that hangs. A query that timed
+ *     out last does not count. One that took long the last time counts after SLOW_TIMES as long
+ *
+ * The walk is in the order of sending. It ends with the second query that counts, or with one that
+ * was sent less than CONNECTION_STUCK_MS ago: it visits at most the scaler's max_tasks.
  */
 static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
 {
