@@ -11,14 +11,14 @@
 #include <sys/param.h>
 
 enum {
-    WARN_EVERY_MS = 60 * 1000, /* of a source that cannot keep up */
-    /* A query that was in flight each time when so many clients in a row were lost may be what
-     * breaks them: it is spaced out like one that timed out, so that the others are measured. */
+    WARN_EVERY_MS = 60 * 1000, /* that a source cannot keep up */
+    /* A query that was in flight when so many clients in a row were lost may be the cause. It is
+     * spaced out like one that timed out, so that the others are measured. */
     MAX_LOSSES = 2,
     /* After so many time-outs without any answer in between, the client is replaced: only a new one
-     * shows whether the source is dead. (One time-out alone is more likely a query that hangs.) */
+     * shows whether the source is dead. A single time-out is more likely a query that hangs. */
     MAX_TIMEOUTS = 2,
-    /* Queries that are changed before others get the lock: half a millisecond's work. */
+    /* How many queries a walk changes between two pauses: half a millisecond's work. */
     QUERIES_AT_A_TIME = 500,
 };
 
@@ -75,7 +75,7 @@ static void pause_after(struct connection *connection, size_t done)
     connection_pause_after(connection, done, QUERIES_AT_A_TIME);
 }
 
-/* Others may acquire and release queries meanwhile. */
+/* With pauses, in which queries may be acquired and released. */
 static void visit_all(struct connection *connection,
                       void (*visit)(struct query *query, int64_t now_ms), int64_t now_ms)
 {
@@ -91,7 +91,7 @@ static void visit_all(struct connection *connection,
 
 /* ---- connecting ---- */
 
-/* A failed connection is tried again as long as its queries are used, without calls, too. */
+/* If the connection has failed, a client is made even if no query is ready. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
     bool may =
@@ -104,12 +104,12 @@ bool connection_wants_client(struct connection *connection, int64_t now_ms)
 
 void connection_connecting(struct connection *connection)
 {
-    if (connection->state != CONNECTION_FAILED) /* calls meanwhile get the reason why it failed */
+    if (connection->state != CONNECTION_FAILED) /* until then calls get the connection's error */
         connection->state = CONNECTION_CONNECTING;
 }
 
-/* All queries of a failed connection fail, though none is measured. Those who wait are notified;
- * others find it in the next snapshot. So nobody waits any more. */
+/* All queries of a failed connection fail, though none is measured. If a call waits, the watchers
+ * are notified, and the demand is withdrawn. Others find the failure in their next snapshot. */
 static void fail_with_connection(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
@@ -148,24 +148,24 @@ void connection_refused(struct connection *connection, const struct error *error
     set_failed(connection, error, now_ms);
 }
 
-/* All are due at once, also those that only polls have measured, which are behind the others
- * (query_plan()): a connection alone ends no outage, only a reading does, and what ended long ago
- * must not count for the next one. */
+/* The connection is back after an outage. Only a reading ends the outage of a query (outage.h), and
+ * an outage that is over must not count when the next one begins. So all queries are due at once,
+ * even those without an interval, which query_plan() puts behind the others. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct job *job = &query->job;
     int64_t failed_since_ms = connection->failed_since_ms;
-    query_note_gap(query); /* not when it failed: samples may be kept, or inherited, since then */
+    query_note_gap(query); /* now: samples may have been kept, or inherited, during the outage */
     if (query->known.is_measured)
         outage_connected(&query->outage, failed_since_ms);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
-    if (job->is_demanded) /* in a pause of this walk: nobody has waited for longer */
+    if (job->is_demanded) /* by a call in a pause of this walk: it goes first anyway */
         return;
-    /* It has waited since it was due, but not during the outage: what was due at 80, failed at 100
-     * and is back at 200 counts as due since 180, and calls that come now go first. due_ms is 0
-     * where push_due_ms() said "now", and nobody knows since when. */
+    /* What the query had waited before the outage counts, but not the outage, so that calls that
+     * come now go first. Example: due at 80, the connection failed at 100 and is back at 200: the
+     * query counts as due since 180. A due_ms of 0 is the "now" of push_due_ms(): no wait. */
     bool was_due = job->state != JOB_IDLE && job->due_ms > 0;
     int64_t waited_ms = was_due ? MAX(failed_since_ms - job->due_ms, 0) : 0;
     query->due_after_outage_ms = now_ms - waited_ms;
@@ -257,10 +257,10 @@ void connection_query_started(struct query *query, int64_t now_us)
     schedule_started(&query->connection->schedule, &query->job, now_us / 1000);
 }
 
-/* The source has answered: what had failed works again. */
+/* The source has answered. */
 static void set_working(struct connection *connection, int64_t now_us)
 {
-    if (!connection->must_replace_client) /* its replies say nothing of the next one */
+    if (!connection->must_replace_client) /* else the next client shows whether the source works */
         connection_log_answered(&connection->log, now_us / 1000);
     backoff_answered(&connection->backoff);
     error_done(&connection->error);
@@ -268,9 +268,9 @@ static void set_working(struct connection *connection, int64_t now_us)
     connection->timeouts_since_answer = 0;
 }
 
-/* Its client was silent before it, and may have died then: it is sent once more by another client
- * before anything fails. One that timed out last fails already, and is retried after its back-off.
- */
+/* Whether the client may have died before the query was sent, when nothing was measured for
+ * CONNECTION_PAUSE_MS. Then the next client sends the query once more before it fails. A query that
+ * timed out last is not sent once more: it fails already, and is spaced out. */
 static bool may_have_died_before(const struct query *query)
 {
     return !query->was_resent && query->job.timeouts == 0 &&
@@ -340,7 +340,7 @@ static void end_answered(struct query *query, const struct reading *reading,
     schedule_end(&connection->schedule, &query->job, JOB_END_ANSWERED, now_ms);
 }
 
-/* Nobody may use it any more. */
+/* The last use may have ended while the query was in flight. */
 static void plan_or_free(struct query *query, int64_t now_ms)
 {
     if (query->uses == 0)
@@ -389,8 +389,8 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     query->known.is_outdated = true;
     bool was_alert = query->push.alert_ms > 0;
     push_notify(&query->push);
-    /* An attempt in flight was sent before the message came. While the query is alert it is
-     * measured again and again anyway. */
+    /* The attempt in flight was sent before the message came: another one is needed. An alert query
+     * is measured again soon anyway (push.h). */
     if (!was_alert) {
         bool in_flight = query->job.state == JOB_IN_FLIGHT;
         int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
@@ -418,7 +418,7 @@ bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id
 
 /* ---- losing the client ---- */
 
-/* In the pauses queries leave the table, but none is added, and none changes its place there. */
+/* In the pauses subscriptions leave the table, but none is added or moved. */
 static void forget_subscriptions(struct connection *connection, int64_t now_ms)
 {
     size_t done = 0;
@@ -442,14 +442,14 @@ static void fail_lost(struct query *query, const struct error *error, int64_t no
     query->was_resent = false;
     query_set_failed(query, error, now_ms);
     schedule_end(schedule, &query->job, is_spaced_out ? JOB_END_TIMED_OUT : JOB_END_LOST, now_ms);
-    /* Not all at the same time again: queries that did not cause it are to be answered in between.
-     */
+    /* At a random time. Otherwise all queries that were in flight are sent together again, and the
+     * one that breaks the client fails the others again. */
     if (is_spaced_out)
         schedule_postpone(schedule, &query->job,
                           connection->settings->backoff.jitter(SCHEDULE_RETRY_MIN_MS));
 }
 
-/* Of a query that was in flight. Returns whether it is sent once more. */
+/* The query was in flight. Returns whether it is sent once more. */
 static bool resend_or_fail(struct query *query, const struct error *error, int64_t now_ms)
 {
     bool is_resent = error == NULL || may_have_died_before(query);
@@ -463,13 +463,24 @@ static bool resend_or_fail(struct query *query, const struct error *error, int64
     return is_resent;
 }
 
+/*
+ * What becomes of the queries in flight and of the connection; the first row that matches counts:
+ *
+ *     error == NULL                all queries in flight are sent once more, by a client that is
+ *                                  made at once
+ *     may_have_died_before() some  these are sent once more, by a client that is made at once. The
+ *                                  others in flight fail alone, as after any failed attempt
+ *     some are in flight           all of them fail, and the connection is FAILED
+ *     none is in flight            nothing fails. The next client, made after backoff_hung_up(),
+ *                                  shows whether the source works
+ */
 void connection_lost(struct connection *connection, const struct error *error, int64_t now_ms)
 {
     struct schedule *schedule = &connection->schedule;
     struct job *job;
     bool any_resent = false;
     size_t done = 0;
-    connection->state = CONNECTION_DISCONNECTED; /* first: in the pauses nobody sees a client */
+    connection->state = CONNECTION_DISCONNECTED; /* before the first pause: there is no client */
     schedule->served_from_ms = CLOCK_NEVER;
     forget_subscriptions(connection, now_ms);
     while ((job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL) {
@@ -478,18 +489,15 @@ void connection_lost(struct connection *connection, const struct error *error, i
     }
     backoff_lost(&connection->backoff, now_ms);
     connection->must_replace_client = false;
-    if (error == NULL) /* it is replaced, and all that was in flight is sent once more */
+    if (error == NULL)
         return;
     if (any_resent)
-        /* They are sent once more before the connection fails. What did fail beside them is
-         * measured when its next call comes or it is due, as after any failed attempt. */
         connection_log_client(&connection->log, LOG_LINE_PAUSE, error,
                               "the client died in a pause: reconnecting before anything fails",
                               now_ms);
-    else if (done > 0) /* and all of it failed */
+    else if (done > 0)
         set_failed(connection, error, now_ms);
     else {
-        /* What is known stays true, and the next client shows whether the source works. */
         connection_log_client(&connection->log, LOG_LINE_LOSS, error, "reconnecting", now_ms);
         backoff_hung_up(&connection->backoff, &connection->settings->backoff, error, now_ms);
     }

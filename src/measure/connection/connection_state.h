@@ -1,9 +1,12 @@
 /*
- * What a connection and its queries are made of. It is for the parts of this folder, for whoever
- * has a connection in a structure of its own (poller.h) or shows what is in it (the engine), and
- * for tests. All of them may read it. The comment at a field, or above it and those that follow,
- * names the files that write it; where a file is named as a module (schedule.c), others write by
- * calling that. tools/layers.py compares the names with the assignments.
+ * The structs of a connection and of a query. They are for the parts of this folder, the poller
+ * (which has a connection in its own struct), the engine and tests. All of these may read every
+ * field.
+ *
+ * Who writes a field: the files that the comment beside it names, or else the comment above it, to
+ * the next empty line. Such a file may be the module of the field's type: others then write by
+ * calling its functions, as those of schedule.c. tools/layers.py compares the names with the
+ * assignments.
  *
  * Threads: as connection.h has it.
  */
@@ -29,10 +32,9 @@
 #include <pthread.h>
 
 enum {
-    /* A client that was silent for so long may have died unnoticed. */
+    /* A client that measured nothing for so long may have died unnoticed. */
     CONNECTION_PAUSE_MS = 10 * 1000,
-    /* Callers need not wait where the source has answered nothing for CONNECTION_STUCK_MS, with so
-     * many queries in flight all the time. A single one may be a query that hangs. */
+    /* stuck_for_ms() in query_view.c. */
     CONNECTION_STUCK_QUERIES = 2,
     CONNECTION_STUCK_MS = 5 * 1000,
     /* The longest effective interval of a source that cannot keep up. */
@@ -43,39 +45,38 @@ struct connection;
 struct follower;
 struct watcher;
 
-/* What a connection calls of its owner: the first three with the lock. */
+/* What a connection calls of its owner. The lock is held in the first three. */
 struct connection_hooks {
     void (*wake_poller)(struct connection *connection);            /* something is due sooner */
-    void (*watcher_ready)(void *context, struct watcher *watcher); /* there is news for it */
-    /* Much work is left: others get the lock for a moment (connection.h). NULL: there are none. */
-    void (*yield_lock)(struct connection *connection);
+    void (*watcher_ready)(void *context, struct watcher *watcher); /* it has news */
+    void (*yield_lock)(struct connection *connection); /* a pause (connection.h); NULL: no pauses */
     void (*watcher_not_ready)(void *context, struct watcher *watcher); /* it wants no news */
     void *context;
 };
 
 struct connection_settings {
-    int64_t interval_ms; /* where the user sets none */
+    int64_t interval_ms; /* of a stream whose trigger sets none */
     int64_t timeout_ms;  /* of a query whose scaler sets none */
     struct backoff_settings backoff;
     int64_t (*now_us)(void);
     struct connection_hooks hooks;
     struct history *history; /* of the queries; NULL: none is kept */
-    /* How many queries are changed, or followers get a reading, between two pauses (connection.h);
-     * 0: as connection.c and follower.c have it. Tests set 1. */
+    /* How many queries or followers a walk visits between two pauses (connection.h). 0: as many as
+     * the walk has by default; tests set 1. */
     size_t at_a_time;
 };
 
 struct connection {
     /* connection.c */
-    pthread_mutex_t lock; /* guards all of it */
+    pthread_mutex_t lock; /* guards the connection and its queries */
     const struct connection_settings *settings;
     const struct scaler *scaler;
     struct feed *feed;        /* of its tasks; poller.c */
     struct notifier notifier; /* of its subscriptions, but for the id; poller.c */
     struct naming naming;     /* for people; naming.c */
-    uint64_t number;          /* they ascend; engine.c, before there are queries */
+    uint64_t number;          /* ascending; engine.c, before there are queries */
 
-    /* connection.c: the client, and what became of it. */
+    /* connection.c: the client. */
     enum connection_state {
         CONNECTION_DISCONNECTED,
         CONNECTION_CONNECTING,
@@ -85,22 +86,22 @@ struct connection {
     int64_t made_at_ms;      /* intervals are counted from here, so that queries are due together */
     int64_t failed_since_ms; /* when it became FAILED the last time */
     struct backoff backoff;  /* when the next client is made; backoff.c */
-    struct error error;      /* of the last failure; kept while it is failing */
-    bool must_replace_client;
+    struct error error;      /* of the last failure, until a query is answered */
+    bool must_replace_client;       /* no query is taken any more, and the poller ends the client */
     int64_t completed_at_us;        /* when a query was answered last, or the client connected */
-    unsigned timeouts_since_answer; /* of queries that were sent since then */
+    unsigned timeouts_since_answer; /* time-outs of queries that were sent since completed_at_us */
 
     struct schedule schedule;  /* schedule.c; served_from_ms: connection.c */
     struct query *queries;     /* by identity; query.c */
-    struct query *next_walked; /* where a walk over all goes on; connection.c, query.c */
+    struct query *next_walked; /* where a walk over all queries goes on; connection.c, query.c */
     struct bundle *bundles;    /* by text; bundle.c */
     struct query *next_along;  /* where a walk over a bundle goes on; bundle.c */
-    size_t used_queries;       /* those that somebody uses; query.c */
+    size_t used_queries;       /* how many have a use; query.c */
 
     /* subscription.c: which queries are subscribed to. */
-    struct subscription_table subscribed; /* those with a subscription */
-    size_t idle_queries;                  /* those whose first message somebody waits for */
-    uint64_t *unsubscribes;               /* ids that connection_next_unsubscribe() takes from */
+    struct subscription_table subscribed; /* the queries whose push.id is set */
+    size_t idle_queries;                  /* how many a stream waits for the first message of */
+    uint64_t *unsubscribes;               /* ids of subscriptions that the scaler is to end */
     size_t unsubscribes_count;            /* subscription.c; connection.c takes from them */
     size_t unsubscribes_capacity;
     bool has_warned_of_subscribing;
@@ -108,7 +109,7 @@ struct connection {
     /* connection.c: what people see. */
     struct connection_log log; /* connection.c makes it; connection_log.c */
     int64_t warned_of_delay_ms;
-    double round_trip_us; /* of a query, averaged over the last ones; 0: none was answered yet */
+    double round_trip_us;          /* of the last queries, averaged; 0: none was answered yet */
     struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */
 };
 
@@ -116,22 +117,19 @@ struct connection {
 struct bundle {
     char *text;
     struct query *queries;  /* utlist */
-    int64_t taken_along_ms; /* when all of them were, the last time; INT64_MIN: never */
+    int64_t taken_along_ms; /* when bundle_take_along() made them due last; INT64_MIN: never */
     UT_hash_handle hh;
 };
 
-/* A query. It is also the task that its scaler measures and the job of its connection's schedule:
- * these are three views of one thing, so the two others are a part of it.
+/* A query. Its task is what the scaler sees of it, its job is what the schedule sees of it.
  *
- * What each measurement reads and writes comes first, together: with ten thousand queries, fetching
- * this memory takes most of a measurement's time. Therefore fields of several files alternate. */
+ * The fields that each measurement reads or writes come first: with ten thousand queries, fetching
+ * this memory takes most of a measurement's time. So fields of several files alternate. */
 struct query {
-    /* What the scaler sees; first, so that one leads to the other. query.c makes it; connection.c
-     * fills it in when it is sent, subscription.c notifier.id; then task.c and the scaler write it.
-     */
+    /* First: query_of_task() is a cast. query.c makes it; when the query is sent, connection.c
+     * fills it in, and subscription.c its notifier.id; then task.c and the scaler write it. */
     struct task task;
-    /* What the schedule sees. query.c makes it; then schedule.c and its parts write it; bundle.c:
-     * shares_request. */
+    /* query.c makes it; then schedule.c and its parts write it; bundle.c: shares_request. */
     struct job job;
     struct push push;              /* how it is subscribed to; push.c */
     struct connection *connection; /* query.c */
@@ -139,27 +137,31 @@ struct query {
     struct watcher *watchers;      /* utlist; watcher.c */
     /* query.c makes it, follower.c adds samples, inherit.c replaces all; NULL: no use keeps any. */
     struct recent_samples *recent;
-    size_t uses;                   /* by triggers; at 0 it is freed once not in flight; query.c */
-    size_t uses_without_interval;  /* those whose trigger sets no interval; query.c */
+    size_t uses;                   /* by triggers; after the last one it is freed; query.c */
+    size_t uses_without_interval;  /* how many of these triggers set no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
     struct interval_set intervals; /* of its uses; query.c */
     unsigned wants;                /* bits of enum reading_want, of all its uses; query.c */
     unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
-    bool was_resent;               /* its client had died unnoticed; connection.c */
-    bool is_subscribed;     /* the scaler has confirmed the subscription push.id; subscription.c */
-    int64_t notified_at_us; /* the first notification since it was sent; 0: none; connection.c */
-    int64_t sent_us;        /* when it was sent last; connection.c */
-    /* Readings sent before this time are outdated by a notification; connection.c. */
+    /* It was sent again as its client may have died unnoticed, and was not answered and did not
+     * fail since; connection.c. */
+    bool was_resent;
+    bool is_subscribed; /* the scaler has confirmed the subscription push.id; subscription.c */
+    /* When the first notification came, since a reading that no notification has outdated; 0: none
+     * came; connection.c. */
+    int64_t notified_at_us;
+    int64_t sent_us; /* when it was sent last; connection.c */
+    /* A notification outdates readings that were sent before this time; connection.c. */
     int64_t outdated_from_us;
-    /* Since when it is due because its connection is back after an outage, of connection_now_ms():
-     * 0 once it is sent, and where there was no outage; connection.c. */
+    /* Its connection is back after an outage: since when it counts as due, of connection_now_ms().
+     * 0: it was sent since, or there was no outage; connection.c. */
     int64_t due_after_outage_ms;
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. */
     struct query_known known;
     struct history_series series; /* history.c */
 
-    uint64_t number;                      /* query.h; engine.c, inherit.c */
+    uint64_t number;                      /* of struct query_state; engine.c, inherit.c */
     struct option_values *values;         /* query.c */
     struct interval_set sample_intervals; /* of the uses that keep recent samples; query.c */
     uint32_t wanted[READING_WANTS];       /* by how many uses, each enum reading_want; query.c */
@@ -175,14 +177,15 @@ static inline int64_t connection_now_ms(const struct connection *connection)
     return connection->settings->now_us() / 1000;
 }
 
-/* It is connected again after it had failed, and some of its queries have not noted that yet
- * (connection_connected()). */
+/* The connection is back after it had failed, and the walk of connection_connected() has not
+ * visited all queries yet. */
 static inline bool connection_is_catching_up(const struct connection *connection)
 {
     return connection->state == CONNECTION_CONNECTED && connection->next_walked != NULL;
 }
 
-/* `done` so far: others get the lock after each `at_a_time`, where the settings have no number. */
+/* A walk has visited `done` items so far. It pauses after each `at_a_time` items, or after as many
+ * as the settings say. */
 static inline void connection_pause_after(struct connection *connection, size_t done,
                                           size_t at_a_time)
 {
@@ -203,7 +206,7 @@ static inline struct query *query_of_task(struct task *task)
     return (struct query *)task;
 }
 
-/* Locks a query's connection, and returns it: _cleanup_(connection_unlock) unlocks it. */
+/* Locks the query's connection, and returns it. _cleanup_(connection_unlock) unlocks it. */
 static inline struct connection *connection_locked(const struct query *query)
 {
     pthread_mutex_lock(&query->connection->lock);

@@ -9,8 +9,8 @@
 
 /*
  * For how long the source has answered nothing, if waiting for this query is of no use; 0: it may
- * be answered. Waiting is of no use if nothing was answered for CONNECTION_STUCK_MS while these were
- * in flight:
+ * be answered. Waiting is of no use if nothing was answered for CONNECTION_STUCK_MS, in which
+ * these were in flight:
  *
  *     this query, or
  *     CONNECTION_STUCK_QUERIES others: a single one may be a query that hangs. A query that timed
