@@ -94,9 +94,10 @@ static void visit_all(struct connection *connection,
 /* If the connection has failed, a client is made even if no query is ready. */
 bool connection_wants_client(struct connection *connection, int64_t now_ms)
 {
-    bool may =
+    bool may_connect =
         connection->state == CONNECTION_DISCONNECTED || connection->state == CONNECTION_FAILED;
-    if (!may || now_ms < connection->backoff.retry_at_ms || connection_is_unused(connection))
+    if (!may_connect || now_ms < connection->backoff.retry_at_ms ||
+        connection_is_unused(connection))
         return false;
     return connection->state == CONNECTION_FAILED ||
            schedule_next_ms(&connection->schedule, now_ms) <= now_ms;
@@ -271,7 +272,7 @@ static void set_working(struct connection *connection, int64_t now_us)
 /* Whether the client may have died before the query was sent, when nothing was measured for
  * CONNECTION_PAUSE_MS. Then the next client sends the query once more before it fails. A query that
  * timed out last is not sent once more: it fails already, and is spaced out. */
-static bool may_have_died_before(const struct query *query)
+static bool client_may_have_died(const struct query *query)
 {
     return !query->was_resent && query->job.timeouts == 0 &&
            query->job.sent_ms - query->connection->completed_at_us / 1000 >= CONNECTION_PAUSE_MS;
@@ -289,7 +290,7 @@ static void end_timed_out(struct query *query, const struct error *error, int64_
 {
     struct connection *connection = query->connection;
     struct schedule *schedule = &connection->schedule;
-    if (may_have_died_before(query)) {
+    if (client_may_have_died(query)) {
         query->was_resent = true;
         replace_client(connection, LOG_LINE_PAUSE,
                        "the client may have died in a pause: reconnecting before anything fails",
@@ -452,7 +453,7 @@ static void fail_lost(struct query *query, const struct error *error, int64_t no
 /* The query was in flight. Returns whether it is sent once more. */
 static bool resend_or_fail(struct query *query, const struct error *error, int64_t now_ms)
 {
-    bool is_resent = error == NULL || may_have_died_before(query);
+    bool is_resent = error == NULL || client_may_have_died(query);
     query->task.has_ended = true;
     if (is_resent) {
         query->was_resent = query->was_resent || error != NULL;
@@ -468,7 +469,7 @@ static bool resend_or_fail(struct query *query, const struct error *error, int64
  *
  *     error == NULL                all queries in flight are sent once more, by a client that is
  *                                  made at once
- *     may_have_died_before() some  these are sent once more, by a client that is made at once. The
+ *     client_may_have_died() some  these are sent once more, by a client that is made at once. The
  *                                  others in flight fail alone, as after any failed attempt
  *     some are in flight           all of them fail, and the connection is FAILED
  *     none is in flight            nothing fails. The next client, made after backoff_hung_up(),

@@ -38,7 +38,7 @@ void follower_hand_out(struct query *query)
 /* If the last reading came before any use kept samples, it becomes the first sample. */
 void follower_start(struct query *query, struct follower *follower)
 {
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
     follower->query = query;
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
@@ -50,7 +50,7 @@ void follower_stop(struct follower *follower)
 {
     if (follower->query == NULL)
         return;
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(follower->query);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(follower->query);
     struct query *query = TAKE(follower->query);
     if (query->next_followed == follower)
         query->next_followed = follower->next;

@@ -52,7 +52,7 @@ static enum job_class turn_class_of(const struct job *job)
 
 /* ---- ready jobs ---- */
 
-static void add(struct job_groups *groups, struct job *job, int64_t key)
+static void add_ready(struct job_groups *groups, struct job *job, int64_t key)
 {
     struct job_group *group = group_of(groups, job);
     job_heap_add(&group->ready[job->class][job->is_demanded], job, key);
@@ -105,7 +105,7 @@ static void choose_group(struct job_groups *groups, struct job *job)
         int64_t key = job_heap_key(job);
         job_groups_remove_ready(groups, job);
         job->group = group;
-        add(groups, job, key);
+        add_ready(groups, job, key);
         return;
     }
     if (job->state == JOB_IN_FLIGHT)
@@ -178,7 +178,7 @@ void job_groups_add_ready(struct job_groups *groups, struct job *job, int64_t ke
     choose_group(groups, job); /* the group may have grown */
     job->state = JOB_READY;
     job->class = class_of(job);
-    add(groups, job, key);
+    add_ready(groups, job, key);
 }
 
 /* ---- jobs in flight ---- */

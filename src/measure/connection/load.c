@@ -29,9 +29,9 @@ void load_add_delay(struct load *load, int64_t delay_ms, int64_t now_ms)
 
 int64_t load_recent_delay_ms(const struct load *load, int64_t now_ms)
 {
-    struct load now = *load;
-    end_delays(&now, now_ms);
-    return MAX(now.delay_ms, now.last_delay_ms);
+    struct load present = *load;
+    end_delays(&present, now_ms);
+    return MAX(present.delay_ms, present.last_delay_ms);
 }
 
 void load_add_usage(struct load *load, size_t in_use, size_t places, int64_t now_ms)

@@ -4,7 +4,7 @@
 
 #include <sys/param.h>
 
-static void calm_down(struct push *push)
+static void end_alert(struct push *push)
 {
     push->is_notified = false;
     push->is_notified_again = false;
@@ -24,7 +24,7 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     push->idle_interval_ms = interval_ms;
     push->can_subscribe = can_subscribe;
     if (interval_ms == 0) {
-        calm_down(push);
+        end_alert(push);
         return drop_subscription(push);
     }
     if (!was_idle) {
@@ -56,7 +56,7 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms
 static void plan_next_alert(struct push *push, int64_t now_ms)
 {
     if (push->alert_ms >= push->idle_interval_ms && !push->is_notified_again) {
-        calm_down(push);
+        end_alert(push);
         return;
     }
     push->alert_due_ms = now_ms + push->alert_ms;

@@ -70,14 +70,14 @@ void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
 {
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
     query_copy_known(query, ret_snapshot);
 }
 
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy)
 {
-    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
     query_copy_known(query, ret_snapshot);
     follower->copy(follower, copy);
 }

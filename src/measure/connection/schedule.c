@@ -180,7 +180,7 @@ static void make_due_ready(struct schedule *schedule, int64_t now_ms)
 }
 
 /* No job is READY and none has become due, as at most moments. */
-static bool is_quiet(const struct schedule *schedule, int64_t now_ms)
+static bool none_is_due(const struct schedule *schedule, int64_t now_ms)
 {
     return schedule->groups.ready == NULL && job_heap_first_key(&schedule->scheduled) > now_ms;
 }
@@ -195,8 +195,8 @@ static int64_t urgent_key(int64_t now_ms)
 }
 
 /* Without a limit each job has a place, so that groups need no turns. */
-static struct job *next_of(const struct schedule *schedule, enum job_class first,
-                           enum job_class last, int64_t now_ms)
+static struct job *next_of_classes(const struct schedule *schedule, enum job_class first,
+                                   enum job_class last, int64_t now_ms)
 {
     return job_groups_next(&schedule->groups, first, last, schedule->max_tasks != SIZE_MAX,
                            urgent_key(now_ms));
@@ -208,15 +208,15 @@ static struct job *next_prompt(const struct schedule *schedule, int64_t now_ms)
 {
     if (schedule->max_tasks != SIZE_MAX &&
         schedule->groups.in_flight[JOB_CLASS_NEW] >= (schedule->max_tasks + 1) / 2) {
-        struct job *known = next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_KNOWN, now_ms);
+        struct job *known = next_of_classes(schedule, JOB_CLASS_KNOWN, JOB_CLASS_KNOWN, now_ms);
         if (known != NULL && job_heap_key(known) <= urgent_key(now_ms))
             return known;
     }
-    return next_of(schedule, JOB_CLASS_KNOWN, JOB_CLASS_NEW, now_ms);
+    return next_of_classes(schedule, JOB_CLASS_KNOWN, JOB_CLASS_NEW, now_ms);
 }
 
 /* The sum of the two isolated classes. */
-static size_t isolated_of(const size_t *counts)
+static size_t sum_of_isolated(const size_t *counts)
 {
     return counts[JOB_CLASS_SLOW] + counts[JOB_CLASS_TIMED_OUT];
 }
@@ -230,12 +230,12 @@ static size_t isolated_of(const size_t *counts)
  */
 static struct job *next_isolated(const struct schedule *schedule, bool has_prompt, int64_t now_ms)
 {
-    struct job *slow = next_of(schedule, JOB_CLASS_SLOW, JOB_CLASS_SLOW, now_ms);
+    struct job *slow = next_of_classes(schedule, JOB_CLASS_SLOW, JOB_CLASS_SLOW, now_ms);
     struct job *timed_out =
         schedule->groups.in_flight[JOB_CLASS_TIMED_OUT] < schedule->isolated_places
-            ? next_of(schedule, JOB_CLASS_TIMED_OUT, JOB_CLASS_TIMED_OUT, now_ms)
+            ? next_of_classes(schedule, JOB_CLASS_TIMED_OUT, JOB_CLASS_TIMED_OUT, now_ms)
             : NULL;
-    if (isolated_of(schedule->groups.in_flight) >= schedule->isolated_places &&
+    if (sum_of_isolated(schedule->groups.in_flight) >= schedule->isolated_places &&
         (has_prompt || slow == NULL))
         return NULL;
     if (slow == NULL || timed_out == NULL)
@@ -254,7 +254,7 @@ static struct job *next_ready(const struct schedule *schedule, int64_t now_ms)
     if (schedule->groups.ready == NULL || schedule->in_flight_count >= schedule->max_tasks)
         return NULL;
     struct job *prompt = any_prompt(schedule) ? next_prompt(schedule, now_ms) : NULL;
-    struct job *isolated = isolated_of(schedule->groups.ready_count) > 0
+    struct job *isolated = sum_of_isolated(schedule->groups.ready_count) > 0
                                ? next_isolated(schedule, prompt != NULL, now_ms)
                                : NULL;
     if (prompt == NULL || isolated == NULL)
@@ -301,7 +301,7 @@ static int64_t waited_ms(const struct schedule *schedule, const struct job *job,
 
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
 {
-    if (is_quiet(schedule, now_ms))
+    if (none_is_due(schedule, now_ms))
         return NULL;
     make_due_ready(schedule, now_ms);
     struct job *job = next_ready(schedule, now_ms);
@@ -342,7 +342,7 @@ void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms
 /* Without the cancelled ones, which will be returned. */
 static size_t isolated_in_flight(const struct schedule *schedule)
 {
-    return isolated_of(schedule->groups.in_flight) - schedule->cancelled_count;
+    return sum_of_isolated(schedule->groups.in_flight) - schedule->cancelled_count;
 }
 
 /* All places are taken, and a prompt job waits for one. */
@@ -440,7 +440,7 @@ void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, 
 
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms)
 {
-    if (is_quiet(schedule, now_ms))
+    if (none_is_due(schedule, now_ms))
         return job_heap_first_key(&schedule->scheduled);
     make_due_ready(schedule, now_ms);
     if (next_ready(schedule, now_ms) != NULL)
@@ -479,5 +479,6 @@ double schedule_utilization(struct schedule *schedule, int64_t now_ms)
 
 size_t schedule_isolated_jobs(const struct schedule *schedule)
 {
-    return isolated_of(schedule->groups.in_flight) + isolated_of(schedule->groups.ready_count);
+    return sum_of_isolated(schedule->groups.in_flight) +
+           sum_of_isolated(schedule->groups.ready_count);
 }

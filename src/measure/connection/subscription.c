@@ -6,7 +6,7 @@
  * core, however many queries are polled: 10,000 are polled once per second. */
 enum { MAX_MEASUREMENTS_PER_MS = 10 };
 
-static void take_out(struct query *query, uint64_t id)
+static void remove_id(struct query *query, uint64_t id)
 {
     struct connection *connection = query->connection;
     subscription_table_remove(&connection->subscribed, id);
@@ -15,7 +15,7 @@ static void take_out(struct query *query, uint64_t id)
 }
 
 /* Queues the id for the scaler, which ends the subscription if there is one with this id. */
-static void end_at_source(struct connection *connection, uint64_t id)
+static void queue_unsubscribe(struct connection *connection, uint64_t id)
 {
     connection->unsubscribes =
         memory_grow(connection->unsubscribes, &connection->unsubscribes_capacity,
@@ -24,12 +24,12 @@ static void end_at_source(struct connection *connection, uint64_t id)
 }
 
 /* `id` 0: there is none. */
-static void drop(struct query *query, uint64_t id)
+static void end_subscription(struct query *query, uint64_t id)
 {
     if (id == 0)
         return;
-    take_out(query, id);
-    end_at_source(query->connection, id);
+    remove_id(query, id);
+    queue_unsubscribe(query->connection, id);
 }
 
 void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
@@ -42,13 +42,14 @@ void subscription_set_idle(struct query *query, int64_t former_ms, int64_t inter
         interval_set_remove(intervals, former_ms);
     int64_t min_ms = intervals->count == 0 ? 0 : interval_set_shortest_ms(intervals);
     query->connection->idle_queries += (min_ms > 0) - (query->push.idle_interval_ms > 0);
-    drop(query, push_set_idle(&query->push, min_ms, query->connection->scaler->subscribes, now_ms));
+    bool can_subscribe = query->connection->scaler->subscribes;
+    end_subscription(query, push_set_idle(&query->push, min_ms, can_subscribe, now_ms));
 }
 
 void subscription_drop(struct query *query)
 {
     query->connection->idle_queries -= query->push.idle_interval_ms > 0;
-    drop(query, push_set_idle(&query->push, 0, false, 0));
+    end_subscription(query, push_set_idle(&query->push, 0, false, 0));
 }
 
 int64_t subscription_spacing_ms(const struct connection *connection)
@@ -86,13 +87,13 @@ void subscription_measured(struct query *query, enum task_outcome outcome, int64
     /* A notification came, or no stream waits any more. But the scaler may have
      * subscribed after that: Kafka's does when it answers, and others do when a place is free. */
     if (query->push.id != task->notifier.id) {
-        end_at_source(connection, task->notifier.id);
+        queue_unsubscribe(connection, task->notifier.id);
         return;
     }
     enum push_result result = result_of(task, outcome);
     uint64_t ended = push_measured(&query->push, task->notifier.id, result,
                                    subscription_spacing_ms(connection), now_ms);
-    drop(query, ended);
+    end_subscription(query, ended);
     if (ended == 0) {
         query->is_subscribed = true;
         connection->stats.counts[COUNT_SUBSCRIBED_QUERIES]++;
@@ -110,12 +111,12 @@ struct query *subscription_take_ended(struct connection *connection, uint64_t id
 {
     struct query *query = subscription_table_find(&connection->subscribed, id);
     if (query != NULL)
-        take_out(query, id);
+        remove_id(query, id);
     return query;
 }
 
 void subscription_forget(struct query *query, int64_t now_ms)
 {
-    take_out(query, query->push.id);
+    remove_id(query, query->push.id);
     push_forget(&query->push, now_ms);
 }
