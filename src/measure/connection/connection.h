@@ -72,7 +72,7 @@ void connection_connected(struct connection *connection, int64_t now_ms);
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms);
 
 /* Makes all due queries ready, and those of a bundle (bundle_advance()), with pauses. Returns the
- * present time in microseconds, for connection_take(), _cancel() and _next_ms(). Given a later time,
+ * present time in microseconds, for connection_take(), _cancel() and _next_ms(). With a later time
  * these would make ready, without a pause, what became due in between. */
 int64_t connection_advance(struct connection *connection);
 
@@ -91,6 +91,11 @@ void connection_query_ended(struct query *query, enum task_outcome outcome,
 /* A query in flight that must give up its place (feed_next_cancelled()). It stays in flight until
  * connection_query_ended(). NULL: none. */
 struct query *connection_cancel(struct connection *connection, int64_t now_ms);
+
+/* Whether the client may have died before the query was sent, when nothing was measured for
+ * CONNECTION_PAUSE_MS. Then the next client sends the query once more before it fails. A query that
+ * timed out last is not sent once more: it fails already, and is spaced out. */
+bool connection_client_may_have_died(const struct query *query);
 
 /* The client has ended. `error` says why it is of no further use; NULL: it is to be replaced
  * (must_replace_client), or it had to return while queries were in flight. A table in connection.c

@@ -86,7 +86,9 @@ struct connection {
     int64_t made_at_ms;      /* intervals are counted from here, so that queries are due together */
     int64_t failed_since_ms; /* when it became FAILED the last time */
     struct backoff backoff;  /* when the next client is made; backoff.c */
-    struct error error;      /* of the last failure, until a query is answered */
+
+    /* connection.c, connection_attempts.c: whether the client works. */
+    struct error error;             /* of the last failure, until a query is answered */
     bool must_replace_client;       /* no query is taken any more, and the poller ends the client */
     int64_t completed_at_us;        /* when a query was answered last, or the client connected */
     unsigned timeouts_since_answer; /* time-outs of queries that were sent since completed_at_us */
@@ -102,15 +104,17 @@ struct connection {
     struct subscription_table subscribed; /* the queries whose push.id is set */
     size_t idle_queries;                  /* how many a stream waits for the first message of */
     uint64_t *unsubscribes;               /* ids of subscriptions that the scaler is to end */
-    size_t unsubscribes_count;            /* subscription.c; connection.c takes from them */
-    size_t unsubscribes_capacity;
-    bool has_warned_of_subscribing;
+    /* subscription.c; connection_attempts.c takes from them, connection.c drops all. */
+    size_t unsubscribes_count;
+    size_t unsubscribes_capacity;   /* subscription.c */
+    bool has_warned_of_subscribing; /* subscription.c */
 
-    /* connection.c: what people see. */
+    /* connection_attempts.c: what people see. */
     struct connection_log log; /* connection.c makes it; connection_log.c */
     int64_t warned_of_delay_ms;
-    double round_trip_us;          /* of the last queries, averaged; 0: none was answered yet */
-    struct connection_stats stats; /* connection.c, query.c, subscription.c, engine_stats.c */
+    double round_trip_us; /* of the last queries, averaged; 0: none was answered yet */
+    /* connection.c, connection_attempts.c, query.c, subscription.c, engine_stats.c. */
+    struct connection_stats stats;
 };
 
 /* Queries that are cheap to measure together; bundle.c. */
@@ -126,8 +130,9 @@ struct bundle {
  * The fields that each measurement reads or writes come first: with ten thousand queries, fetching
  * this memory takes most of a measurement's time. So fields of several files alternate. */
 struct query {
-    /* First: query_of_task() is a cast. query.c makes it; when the query is sent, connection.c
-     * fills it in, and subscription.c its notifier.id; then task.c and the scaler write it. */
+    /* First: query_of_task() is a cast. query.c makes it; when the query is sent,
+     * connection_attempts.c fills it in, and subscription.c its notifier.id; then task.c and the
+     * scaler write it; connection.c ends it with the client. */
     struct task task;
     /* query.c makes it; then schedule.c and its parts write it; bundle.c: shares_request. */
     struct job job;
@@ -142,22 +147,24 @@ struct query {
     size_t streams;                /* how many watchers are streams; watcher.c */
     struct interval_set intervals; /* of its uses; query.c */
     unsigned wants;                /* bits of enum reading_want, of all its uses; query.c */
-    unsigned losses;               /* clients in a row lost while it was in flight; connection.c */
+    /* Clients in a row that were lost while it was in flight; connection.c,
+     * connection_attempts.c. */
+    unsigned losses;
     /* It was sent again as its client may have died unnoticed, and was not answered and did not
-     * fail since; connection.c. */
+     * fail since; connection.c, connection_attempts.c. */
     bool was_resent;
     bool is_subscribed; /* the scaler has confirmed the subscription push.id; subscription.c */
     /* When the first notification came, since a reading that no notification has outdated; 0: none
-     * came; connection.c. */
+     * came; connection_attempts.c. */
     int64_t notified_at_us;
-    int64_t sent_us; /* when it was sent last; connection.c */
-    /* A notification outdates readings that were sent before this time; connection.c. */
+    int64_t sent_us; /* when it was sent last; connection_attempts.c */
+    /* A notification outdates readings that were sent before this time; connection_attempts.c. */
     int64_t outdated_from_us;
-    /* Its connection is back after an outage: since when it counts as due, of connection_now_ms().
-     * 0: it was sent since, or there was no outage; connection.c. */
+    /* Its connection is back after an outage: since when it counts as due, of connection_now_ms();
+     * connection.c. 0: it was sent since (connection_attempts.c), or there was no outage. */
     int64_t due_after_outage_ms;
     struct outage outage; /* outage.c */
-    /* query.c; is_outdated: connection.c, too; inherit.c replaces all of it. */
+    /* query.c; is_outdated: connection_attempts.c, too; inherit.c replaces all of it. */
     struct query_known known;
     struct history_series series; /* history.c */
 

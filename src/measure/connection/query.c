@@ -106,6 +106,14 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms)
         query_free(query);
 }
 
+void query_plan_or_free(struct query *query, int64_t now_ms)
+{
+    if (query->uses == 0)
+        query_free(query);
+    else
+        query_plan(query, now_ms);
+}
+
 void query_want(struct query *query, unsigned wants)
 {
     for (size_t want = 0; want < READING_WANTS; want++)

@@ -42,5 +42,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
 void query_notify_watchers(struct query *query);
 void query_free(struct query *query);
+/* An attempt has ended: plans the next one. The last use may have ended meanwhile. */
+void query_plan_or_free(struct query *query, int64_t now_ms);
 
 #endif
