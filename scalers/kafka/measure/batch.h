@@ -32,6 +32,7 @@ struct kafka_known_offset {
     rd_kafka_resp_err_t error; /* where it failed */
     unsigned requested_step;   /* the batch's step when it was requested; of a commit, 0 */
     int32_t leader;            /* the broker it was requested from; not of a commit */
+    bool has_old_leader;       /* that leader was known from before the batch: it may have moved */
 };
 
 /* Of a partition. */

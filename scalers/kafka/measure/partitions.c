@@ -96,9 +96,11 @@ void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t pa
     struct kafka_batch *batch = topic->batch;
     struct kafka_ends *ends = &topic->partitions[partition];
     struct kafka_known_offset *offset = is_earliest ? &ends->earliest : &ends->latest;
-    *offset = (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
-                                          .requested_step = kafka_batch_next_step(batch),
-                                          .leader = kafka_topics_leader(topic->known, partition)};
+    *offset =
+        (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
+                                    .requested_step = kafka_batch_next_step(batch),
+                                    .leader = kafka_topics_leader(topic->known, partition),
+                                    .has_old_leader = topic->known->received_ms < batch->began_ms};
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,

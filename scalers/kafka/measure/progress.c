@@ -338,23 +338,21 @@ static const char *reason_of(rd_kafka_resp_err_t error)
 }
 
 /* The leader that was known from before the batch has moved. The topic is outdated, so that the
- * next batch requests its metadata: an error with what that says is the task's. */
-static bool is_of_former_leader(const struct kafka_batch *batch, const struct kafka_topic *known,
-                                rd_kafka_resp_err_t failure)
+ * next batch requests its metadata: an error with what that says is the task's. When the offset was
+ * requested counts: newer metadata may have come since, for another batch. */
+static bool is_of_former_leader(const struct kafka_known_offset *offset)
 {
-    return known->received_ms < batch->began_ms &&
-           (failure == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
-            failure == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
-            failure == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
-            failure == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH);
+    return offset->has_old_leader && (offset->error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                                      offset->error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+                                      offset->error == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+                                      offset->error == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH);
 }
 
 static void fail_partition(struct kafka_batch_task *batch_task, const struct kafka_place *at,
                            const struct kafka_missing *missing, int64_t now_ms)
 {
-    const struct kafka_batch *batch = batch_task->batch;
     rd_kafka_resp_err_t failure = missing->cause->error;
-    if (is_of_former_leader(batch, at->topic->known, failure))
+    if (is_of_former_leader(missing->cause))
         kafka_task_end_return(batch_task, false);
     else if (failure == RD_KAFKA_RESP_ERR__TIMED_OUT)
         kafka_task_end_time_out_leader(batch_task, at, missing->cause, now_ms);

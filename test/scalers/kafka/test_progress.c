@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/measure/partitions.h"
 #include "kafka/memory.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
@@ -83,6 +84,43 @@ static void an_offset_that_the_answer_lacks_fails_its_task(void **state)
                         "the last offset of Kafka topic jobs partition 1 for group workers: the "
                         "answer does not have it");
     rd_kafka_topic_partition_list_destroy(list);
+    kafka_metadata_free(fixture->session.metadata);
+}
+
+/* Another batch has had new metadata of the topic since this one requested the offset. */
+static void an_offset_of_a_former_leader_comes_again_whatever_came_since(void **state)
+{
+    enum { BEGAN_MS = 5, SINCE_MS = 7 };
+    struct one_task *fixture = *state;
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    fixture->session.offsets = kafka_offsets_new(&fixture->session.client);
+    fixture->batch.began_ms = BEGAN_MS;
+    fixture->batch.tasks = &fixture->batch_task;
+    fixture->batch.count = 1;
+    for (int row = 0; row < 2; row++) {
+        const bool is_old = row == 0;
+        static int32_t leaders[ONE_TASK_PARTITIONS] = {1, 1, 1};
+        struct kafka_topic known = {.leaders = leaders,
+                                    .partition_count = ONE_TASK_PARTITIONS,
+                                    .received_ms = is_old ? BEGAN_MS - 1 : BEGAN_MS};
+        fixture->topic.known = &known;
+        fixture->group.open = fixture->batch.open = 2; /* so that its request does not end */
+        fixture->batch_task.task = &fixture->task;
+        fixture->group.stage = KAFKA_GROUP_ANSWERED;
+        fixture->outcome = TASK_ANSWERED;
+        kafka_partitions_request_offset(&fixture->topic, 1, false);
+        known.received_ms = SINCE_MS;
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_t *result = rd_kafka_topic_partition_list_add(list, "jobs", 1);
+        result->opaque = &fixture->topic;
+        result->err = RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+        kafka_progress_offsets(
+            &(struct kafka_offset_answer){.list = list, .owner = &fixture->batch}, SINCE_MS);
+        rd_kafka_topic_partition_list_destroy(list);
+        assert_null(fixture->batch_task.task);
+        assert_int_equal(fixture->outcome, is_old ? TASK_RETURNED : TASK_FAILED);
+    }
+    kafka_offsets_free(fixture->session.offsets);
     kafka_metadata_free(fixture->session.metadata);
 }
 
@@ -509,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_offset_is_a_number_or_an_error),
         TEST(an_offset_that_the_answer_lacks_fails_its_task),
+        TEST(an_offset_of_a_former_leader_comes_again_whatever_came_since),
         OF_CLUSTER(a_task_whose_group_finds_no_space_is_in_no_batch_any_more),
         OF_CLUSTER(topics_that_only_commits_name_are_known_before_they_count),
         OF_CLUSTER(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
