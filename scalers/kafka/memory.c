@@ -4,13 +4,16 @@
 
 #include <math.h>
 
+double kafka_memory_known(double mappable_bytes)
+{
+    enum { ANY_AGENT = KAFKA_MEMORY_OTHERS - KAFKA_MEMORY_FREE }; /* beside its main handle */
+    return isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes;
+}
+
 size_t kafka_memory_max_partitions(double mappable_bytes)
 {
-    enum {
-        ROUND = 100,                                         /* as an error names it */
-        ANY_AGENT = KAFKA_MEMORY_OTHERS - KAFKA_MEMORY_FREE, /* beside its main handle */
-    };
-    double bytes = isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes;
+    enum { ROUND = 100 }; /* as an error names it */
+    double bytes = kafka_memory_known(mappable_bytes);
     double partitions = (bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
     return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS)) / ROUND * ROUND;
 }
@@ -25,7 +28,20 @@ size_t kafka_memory_max_commits(double mappable_bytes)
            (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
 }
 
-bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions)
+bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions, size_t brokers)
 {
-    return mappable_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_FREE;
+    return mappable_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION +
+                                 (double)brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+}
+
+double kafka_memory_of_handle(size_t brokers)
+{
+    return KAFKA_MEMORY_PER_HANDLE + (double)brokers * KAFKA_MEMORY_PER_BROKER;
+}
+
+const char *kafka_memory_advice(double mappable_bytes)
+{
+    return mappable_bytes <= KAFKA_MEMORY_OTHERS
+               ? "a connection of the connections file has memory for more"
+               : "select fewer topics, or distribute the triggers over several connections";
 }

@@ -70,7 +70,8 @@ static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
 static bool has_memory_for_handle(const struct kafka_session *session)
 {
     size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
-    return kafka_memory_has_for_handle(process_mappable_bytes(), partitions);
+    return kafka_memory_has_for_handle(process_mappable_bytes(), partitions,
+                                       session->client.brokers);
 }
 
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)

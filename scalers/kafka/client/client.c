@@ -123,7 +123,7 @@ rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct err
 {
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
     rd_kafka_conf_set_error_cb(settings, on_error);
-    rd_kafka_t *rk = kafka_handles_new_handle(&client->handles, settings, error);
+    rd_kafka_t *rk = kafka_handles_new_handle(&client->handles, settings, 0, error);
     if (rk == NULL)
         return NULL;
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
@@ -176,7 +176,8 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     client->rk = kafka_client_new_main_handle(client, error);
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
-    client->max_partitions = kafka_memory_max_partitions(process_mappable_bytes());
+    client->mappable_bytes = kafka_memory_known(process_mappable_bytes());
+    client->max_partitions = kafka_memory_max_partitions(client->mappable_bytes);
     client->opened_ms = clock_now_ms();
     kafka_client_clear_errors(client); /* as a first address that refused */
     return true;
@@ -247,6 +248,36 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
     rd_kafka_AdminOptions_set_request_timeout(options, LONGEST_TIMEOUT_MS, reason, sizeof(reason));
     rd_kafka_AdminOptions_set_opaque(options, opaque);
     return options;
+}
+
+/* ---- memory ---- */
+
+double kafka_client_free_bytes(const struct kafka_client *client)
+{
+    return client->mappable_bytes - (double)client->partitions * KAFKA_MEMORY_PER_PARTITION -
+           client->handles.bytes;
+}
+
+rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)
+{
+    double bytes = kafka_memory_of_handle(client->brokers);
+    if (kafka_client_free_bytes(client) >= bytes + KAFKA_MEMORY_ANSWERS)
+        return kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings),
+                                        bytes, error);
+    error_unavailable(error,
+                      "no memory for a further connection to each Kafka broker (there are %zu): %s",
+                      client->brokers, kafka_memory_advice(client->mappable_bytes));
+    return NULL;
+}
+
+void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
+{
+    client->brokers = brokers;
+}
+
+void kafka_client_note_partitions(struct kafka_client *client, size_t partitions)
+{
+    client->partitions = partitions;
 }
 
 /* ---- renew and close ---- */

@@ -84,6 +84,9 @@ struct kafka_client {
     int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
+    double mappable_bytes;           /* by the process, when it had this handle and no topic */
+    size_t brokers;                  /* that the last answer with metadata named */
+    size_t partitions;               /* of all topics that the main handle has */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
     /* The library's last error, where nothing else explains a failure; a refusal stays. */
@@ -120,6 +123,18 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 /* Makes a main handle for kafka_client_renew(), which remembers nothing of the old one, and waits
  * for no broker. NULL with an error. */
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
+
+/* What is left of `mappable_bytes` by the figures of memory.h, for topics and further handles. By
+ * figures, as the process keeps most of what it frees, for the next ones. */
+double kafka_client_free_bytes(const struct kafka_client *client);
+
+/* Makes a handle beside the main one, with the same settings, where there is memory for it: the
+ * library would abort the process. NULL with an error. */
+rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);
+
+/* Notes what is known of the cluster, for the memory that it takes. */
+void kafka_client_note_brokers(struct kafka_client *client, size_t brokers);
+void kafka_client_note_partitions(struct kafka_client *client, size_t partitions);
 
 /* Puts the new main handle in the place of the old one, which only those use any more who hold it
  * (handles.h). */

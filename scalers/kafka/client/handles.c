@@ -15,6 +15,7 @@ struct kafka_handle {
     struct kafka_background_call base; /* first: destroys it */
     rd_kafka_t *rk;
     size_t holds;
+    double bytes;
     int64_t ended_ms; /* when it began to be destroyed; CLOCK_NEVER: it did not */
     struct kafka_handle *prev, *next;
 };
@@ -30,7 +31,7 @@ static void destroy(struct kafka_background_call *base)
 }
 
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
-                                     struct error *error)
+                                     double bytes, struct error *error)
 {
     char reason[512] = "";
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
@@ -44,8 +45,10 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     /* An error where no login needs callbacks. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
-    *handle = (struct kafka_handle){.base = {.run = destroy}, .rk = rk, .ended_ms = CLOCK_NEVER};
+    *handle = (struct kafka_handle){
+        .base = {.run = destroy}, .rk = rk, .bytes = bytes, .ended_ms = CLOCK_NEVER};
     DL_APPEND(handles->in_use, handle);
+    handles->bytes += bytes;
     return rk;
 }
 
@@ -117,6 +120,7 @@ void kafka_handles_poll(struct kafka_handles *handles)
          (base = kafka_background_next(handles->closing)) != NULL;) {
         struct kafka_handle *ended = (struct kafka_handle *)base;
         DL_DELETE(handles->endings, ended);
+        handles->bytes -= ended->bytes;
         free(ended);
     }
 }

@@ -22,6 +22,7 @@ struct kafka_handles {
     struct kafka_handle *endings;     /* utlist, those that have ended, the oldest first: held, or
                                          being destroyed */
     struct kafka_background *closing; /* destroys them */
+    double bytes;                     /* that all of them were made with: see memory.h */
 };
 
 /* Each handle that is destroyed makes `event_fd`, an eventfd, readable. The struct was zeroed. */
@@ -31,9 +32,11 @@ void kafka_handles_open(struct kafka_handles *handles, int event_fd);
  * to the end of the process. */
 bool kafka_handles_close(struct kafka_handles *handles);
 
-/* Makes a handle, which takes the settings over, and waits for no broker. NULL with an error. */
+/* Makes a handle, which takes the settings over, and waits for no broker. It counts for so many
+ * bytes until it is destroyed; the main one for none, as memory is measured beside it. NULL with an
+ * error. */
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
-                                     struct error *error);
+                                     double bytes, struct error *error);
 
 /* A thread that is in a call of the handle holds it, and so does who has what came of that, such as
  * a list of partitions: the library's structs in it must not outlive the handle. */

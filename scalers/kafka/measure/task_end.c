@@ -147,12 +147,24 @@ static void describe_coordinator(const struct kafka_session *session, const stru
                                  struct error *error)
 {
     const struct kafka_query *query = task->query;
-    const char *reason =
-        kafka_commits_is_waiting(session->commits, query->consumer_group)
-            ? "they waited for those of other groups, as a reply was longer than 4 MiB, for"
-            : "its coordinator did not answer within";
-    error_unavailable(error, "the commits of Kafka group %s: %s %lld ms", query->consumer_group,
-                      reason, (long long)task->timeout_ms);
+    const struct error *failure = kafka_commits_failure(session->commits);
+    bool is_waiting = kafka_commits_is_waiting(session->commits, query->consumer_group);
+    long long timeout_ms = task->timeout_ms;
+    if (is_waiting && error_is_set(failure))
+        error_unavailable(error,
+                          "the commits of Kafka group %s were not requested within %lld ms, as a "
+                          "reply was longer than 4 MiB: %s",
+                          query->consumer_group, timeout_ms, error_text(failure));
+    else if (is_waiting)
+        error_unavailable(error,
+                          "the commits of Kafka group %s: they waited for those of other groups, "
+                          "as a reply was longer than 4 MiB, for %lld ms",
+                          query->consumer_group, timeout_ms);
+    else
+        error_unavailable(error,
+                          "the commits of Kafka group %s: its coordinator did not answer within "
+                          "%lld ms",
+                          query->consumer_group, timeout_ms);
 }
 
 void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task)

@@ -170,6 +170,11 @@ bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *g
     return request != NULL && kafka_serial_is_waiting(commits->serial, request);
 }
 
+const struct error *kafka_commits_failure(const struct kafka_commits *commits)
+{
+    return kafka_serial_failure(commits->serial);
+}
+
 /* ---- requests ---- */
 
 static void main_add(struct kafka_commits *commits, struct kafka_commits_request *request,

@@ -43,6 +43,9 @@ const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, 
 /* Whether the group's request waits for others on the serial handle, and nothing was sent there. */
 bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *group);
 
+/* Why there is no serial handle for what waits for it. No error: there is. */
+const struct error *kafka_commits_failure(const struct kafka_commits *commits);
+
 /* Takes the next answer, whose event the caller destroys. NULL: there is none. */
 struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commits,
                                                     rd_kafka_event_t **ret_event, int64_t now_ms);

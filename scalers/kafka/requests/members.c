@@ -140,6 +140,15 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 
 /* ---- requests ---- */
 
+static void warn_once(const struct member_group *group, bool *has_warned, const char *reason)
+{
+    if (!*has_warned)
+        log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
+                    "consumers need them",
+                    group->name, reason);
+    *has_warned = true;
+}
+
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
 static void send_on(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
 {
@@ -190,6 +199,8 @@ void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
             continue;
         kafka_serial_cancel(members->serial, each);
         group->sent_ms = 0;
+        if (error_is_set(kafka_serial_failure(members->serial)))
+            warn_once(group, &group->has_warned, error_text(kafka_serial_failure(members->serial)));
     }
     kafka_serial_maintain(members->serial, now_ms);
 }
@@ -220,15 +231,6 @@ static void take_member(struct member_group *group, const rd_kafka_MemberDescrip
             group->assigned, partitions->elems[i].topic, partitions->elems[i].partition);
         assigned->opaque = (void *)(number + 1);
     }
-}
-
-static void warn_once(const struct member_group *group, bool *has_warned, const char *reason)
-{
-    if (!*has_warned)
-        log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
-                    "consumers need them",
-                    group->name, reason);
-    *has_warned = true;
 }
 
 /* While the group rebalances, no member has a partition. Consumers that assign partitions by hand

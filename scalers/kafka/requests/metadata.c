@@ -51,7 +51,6 @@ struct kafka_metadata {
     struct kafka_patterns patterns;
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
-    size_t brokers;
     unsigned failures;           /* in a row, with no answer to anything between them; but for
                                     listings, which may just be too long */
     int64_t unanswered_since_ms; /* when the first of them was sent */
@@ -75,11 +74,6 @@ struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata)
 struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata)
 {
     return &metadata->patterns;
-}
-
-size_t kafka_metadata_brokers(const struct kafka_metadata *metadata)
-{
-    return metadata->brokers;
 }
 
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms)
@@ -282,7 +276,7 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
 {
     const rd_kafka_metadata_t *result = request->result;
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
-    metadata->brokers = (size_t)result->broker_cnt;
+    kafka_client_note_brokers(metadata->client, (size_t)result->broker_cnt);
     if (is_listing)
         kafka_patterns_take(&metadata->patterns, request->number, result, now_ms);
     kafka_topics_take(&metadata->topics, request->number, result, is_listing, now_ms);

@@ -55,9 +55,6 @@ void kafka_metadata_free(struct kafka_metadata *metadata);
 struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata);
 struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata);
 
-/* How many brokers the last answer named. */
-size_t kafka_metadata_brokers(const struct kafka_metadata *metadata);
-
 /* Adds the request to wait for to the need, unless the topic, or pattern, is known well enough. */
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                const struct kafka_topic *topic, int64_t now_ms,

@@ -122,8 +122,7 @@ static void call_send(const struct kafka_second *second, struct second_call *cal
 static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
 {
     struct kafka_client *client = second->client;
-    rd_kafka_t *rk =
-        kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), error);
+    rd_kafka_t *rk = kafka_client_new_side_handle(client, error);
     if (rk == NULL)
         return false;
     close_handle(second, now_ms);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/hash_table.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
@@ -40,7 +39,8 @@ struct kafka_serial {
     struct kafka_serial_request *sent; /* the first of them; NULL: it was cancelled */
     char *sent_group;                  /* NULL: nothing is under way */
     int64_t sent_ms;
-    unsigned round; /* that has begun last */
+    struct error failure; /* of the last attempt to make the handle */
+    unsigned round;       /* that has begun last */
     struct remembered *remembered;
 };
 
@@ -103,6 +103,7 @@ void kafka_serial_free(struct kafka_serial *serial)
 {
     close_handle(serial, clock_now_ms());
     forget_old(serial, CLOCK_NEVER);
+    error_done(&serial->failure);
     free(serial->too_long);
     free(serial);
 }
@@ -165,18 +166,19 @@ rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
 
 static bool open_handle(struct kafka_serial *serial)
 {
-    _cleanup_(error_done) struct error error = {0};
-    struct kafka_client *client = serial->client;
     if (serial->rk != NULL)
         return true;
-    serial->rk =
-        kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), &error);
-    if (serial->rk == NULL) {
-        log_debug("%s", error_text(&error)); /* the tasks run out of time */
+    error_done(&serial->failure);
+    serial->rk = kafka_client_new_side_handle(serial->client, &serial->failure);
+    if (serial->rk == NULL) /* the tasks run out of time, with this reason */
         return false;
-    }
-    serial->answers = kafka_client_new_queue(client, serial->rk);
+    serial->answers = kafka_client_new_queue(serial->client, serial->rk);
     return true;
+}
+
+const struct error *kafka_serial_failure(const struct kafka_serial *serial)
+{
+    return &serial->failure;
 }
 
 static void send_first(struct kafka_serial *serial, int64_t now_ms)

@@ -68,6 +68,10 @@ rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
  * has its turn. */
 void kafka_serial_maintain(struct kafka_serial *serial, int64_t now_ms);
 
+/* Why the last attempt to make the handle failed, so that requests wait here. No error: it did not.
+ */
+const struct error *kafka_serial_failure(const struct kafka_serial *serial);
+
 /* When kafka_serial_maintain() may renew the handle, if no answer comes. */
 int64_t kafka_serial_next_ms(const struct kafka_serial *serial);
 

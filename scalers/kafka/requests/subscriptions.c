@@ -125,6 +125,11 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
     return conf;
 }
 
+static double handle_bytes(size_t brokers)
+{
+    return kafka_memory_of_handle(brokers) + (QUEUED_KIB << 10);
+}
+
 /* One that can take another partition; NULL with an error. */
 static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscriptions,
                                             struct error *error)
@@ -139,10 +144,11 @@ static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscrip
         error_unavailable(error, "cannot subscribe to Kafka: %s", strerror(errno));
         return NULL;
     }
-    rd_kafka_conf_t *conf = fetcher_settings(subscriptions->client, error);
-    rd_kafka_t *rk = conf == NULL
-                         ? NULL
-                         : kafka_handles_new_handle(&subscriptions->client->handles, conf, error);
+    struct kafka_client *client = subscriptions->client;
+    rd_kafka_conf_t *conf = fetcher_settings(client, error);
+    rd_kafka_t *rk = conf == NULL ? NULL
+                                  : kafka_handles_new_handle(&client->handles, conf,
+                                                             handle_bytes(client->brokers), error);
     if (rk == NULL)
         return NULL;
     struct message_fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
@@ -310,12 +316,6 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
     return true;
 }
 
-static double handle_bytes(size_t brokers)
-{
-    return (double)KAFKA_MEMORY_PER_FETCHER + (QUEUED_KIB << 10) +
-           (double)brokers * KAFKA_MEMORY_PER_BROKER;
-}
-
 size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
 {
     double fetchers = (mappable_bytes - KAFKA_MEMORY_FREE) / handle_bytes(brokers) - 1;
@@ -358,7 +358,7 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct kafka_position *positions, size_t count, int64_t now_ms,
                              struct error *error)
 {
-    size_t brokers = kafka_metadata_brokers(subscriptions->metadata);
+    size_t brokers = subscriptions->client->brokers;
     kafka_subscriptions_remove(subscriptions, notifier->id);
     measure_memory(subscriptions, brokers);
     if (!check_places(subscriptions, brokers, positions, count, error))

@@ -1,5 +1,6 @@
 #include "kafka/requests/topics.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -12,8 +13,76 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 /* A handle that has so many more than twice those that are used is to be replaced. */
 enum { SPARE_TOPICS = 100 };
 
+/* A topic that is in the table no more, but still in the main handle. */
+struct former_topic {
+    size_t counted;
+    UT_hash_handle hh;
+    char name[];
+};
+
+/* ---- how many partitions the main handle has ---- */
+
+static void count_partitions(struct kafka_topics *topics, size_t partitions)
+{
+    topics->partitions = partitions;
+    kafka_client_note_partitions(topics->client, partitions);
+}
+
+/* A topic with fewer partitions than before was made again: the library keeps those that it had. */
+static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
+{
+    if (partitions <= topic->counted)
+        return;
+    count_partitions(topics, topics->partitions + partitions - topic->counted);
+    topic->counted = partitions;
+}
+
+static void add_former(struct kafka_topics *topics, const struct kafka_topic *topic)
+{
+    if (topic->counted == 0) /* the library frees it */
+        return;
+    struct former_topic *former = memory_new(sizeof(*former) + strlen(topic->name) + 1);
+    memcpy(former->name, topic->name, strlen(topic->name) + 1);
+    former->counted = topic->counted;
+    HASH_ADD_STR(topics->former, name, former);
+}
+
+static void forget_former(struct kafka_topics *topics, struct former_topic *former)
+{
+    HASH_DEL(topics->former, former);
+    free(former);
+}
+
+/* The topic is used again. False: it was not known to the handle. */
+static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
+{
+    struct former_topic *former;
+    HASH_FIND_STR(topics->former, topic->name, former);
+    if (former == NULL)
+        return false;
+    topic->counted = former->counted;
+    forget_former(topics, former);
+    return true;
+}
+
+/* The handle that has them ends. */
+static void forget_all_former(struct kafka_topics *topics)
+{
+    struct former_topic *former;
+    struct former_topic *next;
+    size_t partitions = 0;
+    HASH_ITER(hh, topics->former, former, next)
+        forget_former(topics, former);
+    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        partitions += topic->counted;
+    count_partitions(topics, partitions);
+}
+
+/* ---- the table ---- */
+
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
+    add_former(topics, topic);
     HASH_DEL(topics->table, topic);
     if (topic->rkt != NULL)
         rd_kafka_topic_destroy(topic->rkt);
@@ -29,6 +98,8 @@ void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms)
     HASH_ITER(hh, topics->table, topic, next)
         if (topic->used_ms < now_ms - KAFKA_FORGET_MS && topic->holds == 0)
             forget_topic(topics, topic);
+    if (now_ms == CLOCK_NEVER)
+        forget_all_former(topics);
 }
 
 struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name)
@@ -45,10 +116,10 @@ struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *na
         rd_kafka_topic_t *handle = rd_kafka_topic_new(topics->client->rk, name, NULL);
         if (handle == NULL)
             return NULL;
-        topics->made++;
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
         topic->rkt = handle;
+        topics->made += !take_former(topics, topic);
         topic->first_request = topics->next_number;
         HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
     }
@@ -95,9 +166,10 @@ void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t
         topic->confirmed_ms = now_ms;
 }
 
-static void take_topic(struct kafka_topic *topic, const rd_kafka_metadata_topic_t *result,
-                       int64_t now_ms)
+static void take_topic(struct kafka_topics *topics, struct kafka_topic *topic,
+                       const rd_kafka_metadata_topic_t *result, int64_t now_ms)
 {
+    count_topic(topics, topic, (size_t)result->partition_cnt);
     topic->received_ms = now_ms;
     topic->error = result->err;
     topic->partition_count = result->partition_cnt;
@@ -128,7 +200,7 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
             continue;
         topic->known_from = number;
         topic->is_outdated = topic->is_outdated && topic->first_request > number;
-        take_topic(topic, &result->topics[i], now_ms);
+        take_topic(topics, topic, &result->topics[i], now_ms);
     }
 }
 
@@ -179,4 +251,7 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
     topics->made = HASH_COUNT(topics->table);
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+        topic->counted = (size_t)topic->partition_count;
+    forget_all_former(topics);
 }

@@ -27,7 +27,8 @@ struct kafka_topic {
 
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
-    size_t holds; /* see kafka_topics_hold() */
+    size_t holds;   /* see kafka_topics_hold() */
+    size_t counted; /* partitions, in `partitions` of the topics; 0: none is known yet */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first one that can answer for it */
@@ -47,7 +48,11 @@ struct kafka_topics {
     struct kafka_client *client;
     struct kafka_topic *table;
     uint64_t next_number; /* of a request; metadata.c counts */
-    size_t made;          /* of the main handle, which frees none of them */
+
+    /* topics.c, of all topics that the main handle was given, as it frees none of them: */
+    size_t made;
+    size_t partitions;           /* of those in the table, and of former ones */
+    struct former_topic *former; /* forgotten since, by name */
 };
 
 /* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
@@ -63,7 +68,8 @@ struct kafka_topic *kafka_topics_hold(struct kafka_topics *topics, const char *n
                                       int64_t now_ms);
 void kafka_topics_release(struct kafka_topic *topic);
 
-/* Forgets those that nobody has used for KAFKA_FORGET_MS, or all where it is CLOCK_NEVER. */
+/* Forgets those that nobody has used for KAFKA_FORGET_MS, or all where it is CLOCK_NEVER: the main
+ * handle ends. */
 void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms);
 
 /* Whether what is known of the topic is new enough, and not outdated. */

@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/memory.h"
 #include "scalers/kafka/peer.h"
 #include "support/listener.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -157,7 +159,7 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client.settings);
     rd_kafka_conf_set(settings, "bootstrap.servers", "127.0.0.1:1", reason, sizeof(reason));
-    rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, &error);
+    rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, 0, &error);
     assert_non_null(other);
     for (int i = 0; i < WITHIN_MS / 10 && rd_kafka_outq_len(other) == 0; i++)
         usleep(10 * 1000);
@@ -166,6 +168,43 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     assert_int_equal(rd_kafka_outq_len(other), 0);
     assert_false(error_is_set(&client.last_error)); /* that is of the main handle */
     kafka_handles_end(&client.handles, other, NULL, clock_now_ms());
+    assert_true(kafka_client_close(&client));
+    kafka_peer_stop(&peer);
+}
+
+/* A handle counts until it is destroyed. */
+static void a_handle_is_made_where_there_is_memory_for_it(void **state)
+{
+    (void)state;
+    enum { BROKERS = 100 };
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {0};
+    struct kafka_client client = {0};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    assert_true(isinf(client.mappable_bytes)); /* a test is no agent */
+    kafka_client_note_brokers(&client, BROKERS);
+    client.mappable_bytes = kafka_memory_of_handle(BROKERS) + KAFKA_MEMORY_ANSWERS;
+    kafka_client_note_partitions(&client, 1);
+    assert_null(kafka_client_new_side_handle(&client, &error));
+    assert_string_equal(error_text(&error),
+                        "no memory for a further connection to each Kafka broker (there are 100): "
+                        "a connection of the connections file has memory for more");
+    kafka_client_note_partitions(&client, 0);
+    rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
+    assert_non_null(side);
+    assert_null(kafka_client_new_side_handle(&client, &error));
+    kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
+    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_ANSWERS, 0);
+    for (int i = 0; i < WITHIN_MS / 10 && kafka_handles_are_ending(&client.handles); i++) {
+        usleep(10 * 1000);
+        kafka_handles_poll(&client.handles);
+    }
+    side = kafka_client_new_side_handle(&client, &error);
+    assert_non_null(side);
+    kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }
@@ -179,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_cluster_without_an_id_is_connected_to),
         cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
+        cmocka_unit_test(a_handle_is_made_where_there_is_memory_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -419,8 +419,8 @@ static void add_endings(struct kafka_client *client, size_t count, int64_t ended
 {
     for (size_t i = 0; i < count; i++) {
         _cleanup_(error_done) struct error error = {0};
-        rd_kafka_t *rk =
-            kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings), &error);
+        rd_kafka_t *rk = kafka_handles_new_handle(&client->handles,
+                                                  rd_kafka_conf_dup(client->settings), 0, &error);
         assert_non_null(rk);
         kafka_mock_allow_threads(false);
         kafka_handles_end(&client->handles, rk, NULL, ended_ms);

@@ -31,7 +31,9 @@ static void without_a_figure_there_is_what_any_agent_has(void **state)
     assert_in_range(kafka_memory_max_partitions(NAN), 8000,
                     kafka_memory_max_partitions(KAFKA_MEMORY_OTHERS - HANDLE));
     assert_int_equal(kafka_memory_max_commits(NAN), kafka_memory_max_commits(1));
-    assert_false(kafka_memory_has_for_handle(NAN, 0));
+    assert_false(kafka_memory_has_for_handle(NAN, 0, 0));
+    assert_true(kafka_memory_known(NAN) < KAFKA_MEMORY_OTHERS - HANDLE);
+    assert_float_equal(kafka_memory_known(1), 1, 0);
 }
 
 static void more_commits_are_requested_where_there_is_more_memory(void **state)
@@ -47,12 +49,32 @@ static void more_commits_are_requested_where_there_is_more_memory(void **state)
 
 static void a_handle_is_renewed_where_there_is_memory_for_two(void **state)
 {
-    enum { FEW = 3000, MANY = 6000 };
+    enum { FEW = 3000, MANY = 6000, BROKERS = 3, MANY_BROKERS = 60 };
     (void)state;
     const double others = KAFKA_MEMORY_OTHERS - HANDLE;
-    assert_true(kafka_memory_has_for_handle(INFINITY, KAFKA_SELECTION_MAX_PARTITIONS));
-    assert_true(kafka_memory_has_for_handle(others - FEW * KAFKA_MEMORY_PER_PARTITION, FEW));
-    assert_false(kafka_memory_has_for_handle(others - MANY * KAFKA_MEMORY_PER_PARTITION, MANY));
+    const double beside_few = others - FEW * KAFKA_MEMORY_PER_PARTITION;
+    assert_true(kafka_memory_has_for_handle(INFINITY, KAFKA_SELECTION_MAX_PARTITIONS, BROKERS));
+    assert_true(kafka_memory_has_for_handle(beside_few, FEW, BROKERS));
+    assert_false(kafka_memory_has_for_handle(beside_few, FEW, MANY_BROKERS));
+    assert_false(
+        kafka_memory_has_for_handle(others - MANY * KAFKA_MEMORY_PER_PARTITION, MANY, BROKERS));
+}
+
+/* As topics leave it free. */
+static void a_usual_cluster_has_another_handle_beside_any_topics(void **state)
+{
+    enum { BROKERS = 8 };
+    (void)state;
+    assert_true(kafka_memory_of_handle(BROKERS) + KAFKA_MEMORY_ANSWERS <= KAFKA_MEMORY_FREE);
+}
+
+static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
+{
+    (void)state;
+    assert_string_equal(kafka_memory_advice(KAFKA_MEMORY_OTHERS - HANDLE),
+                        "a connection of the connections file has memory for more");
+    assert_string_equal(kafka_memory_advice(KAFKA_MEMORY_NAMED - HANDLE),
+                        "select fewer topics, or distribute the triggers over several connections");
 }
 
 int main(void)
@@ -62,6 +84,8 @@ int main(void)
         cmocka_unit_test(without_a_figure_there_is_what_any_agent_has),
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
+        cmocka_unit_test(a_usual_cluster_has_another_handle_beside_any_topics),
+        cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,6 +53,7 @@ static int set_up(void **state)
     struct serial *fixture = memory_new(sizeof(*fixture));
     fixture->client.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fixture->client.settings = rd_kafka_conf_new();
+    fixture->client.mappable_bytes = INFINITY;
     kafka_handles_open(&fixture->client.handles, fixture->client.event_fd);
     fixture->serial = kafka_serial_new(&fixture->client, error_of, "set less");
     for (size_t i = 0; i < REQUESTS; i++) {
@@ -128,6 +130,29 @@ static void one_request_is_under_way_at_a_time(void **state)
     assert_non_null(fixture->client.handles.in_use);
     kafka_serial_maintain(fixture->serial, now_ms);
     assert_null(fixture->client.handles.in_use);
+}
+
+/* Nor is one made that the process would not survive. */
+static void requests_wait_while_there_is_no_memory_for_the_handle(void **state)
+{
+    struct serial *fixture = *state;
+    const int64_t now_ms = clock_now_ms();
+    fixture->client.mappable_bytes = 0;
+    kafka_client_note_brokers(&fixture->client, 25);
+    kafka_serial_add(fixture->serial, &fixture->requests[0].base);
+    assert_false(error_is_set(kafka_serial_failure(fixture->serial)));
+    kafka_serial_maintain(fixture->serial, now_ms);
+    assert_sent(fixture, 0, 0, 0);
+    assert_null(fixture->client.handles.in_use);
+    assert_true(kafka_serial_is_waiting(fixture->serial, &fixture->requests[0].base));
+    assert_string_equal(error_text(kafka_serial_failure(fixture->serial)),
+                        "no memory for a further connection to each Kafka broker (there are 25): "
+                        "a connection of the connections file has memory for more");
+    fixture->client.mappable_bytes = INFINITY;
+    kafka_serial_maintain(fixture->serial, now_ms);
+    assert_sent(fixture, 1, 0, 0);
+    assert_false(error_is_set(kafka_serial_failure(fixture->serial)));
+    receive(fixture, &fixture->requests[0], now_ms);
 }
 
 static void a_request_that_hangs_gives_way_to_the_others(void **state)
@@ -315,6 +340,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(one_request_is_under_way_at_a_time),
+        TEST(requests_wait_while_there_is_no_memory_for_the_handle),
         TEST(a_request_that_hangs_gives_way_to_the_others),
         TEST(an_answer_to_a_request_that_was_cancelled_is_nobodys),
         TEST(a_group_whose_request_was_sent_comes_again),

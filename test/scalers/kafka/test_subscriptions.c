@@ -268,9 +268,8 @@ static void subscriptions_leave_memory_for_measurements(void **state)
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
-    assert_int_equal(
-        kafka_metadata_brokers(((const struct kafka_session *)fixture->client)->metadata),
-        KAFKA_MOCK_BROKERS);
+    assert_int_equal(((const struct kafka_session *)fixture->client)->client.brokers,
+                     KAFKA_MOCK_BROKERS);
 }
 
 /* Or a burst takes all memory of the process, while the loop measures or stops reading: what is not

@@ -8,6 +8,7 @@
 #include "scalers/kafka/one_task.h"
 #include "scalers/kafka/peer.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -292,8 +293,20 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
             usleep(1000);
         }
     }
-    kafka_commits_maintain(commits, now_ms); /* the first is sent */
     fixture->task.timeout_ms = 700;
+    /* None is sent, as there is no memory for that. */
+    kafka_client_note_brokers(&session->client, 3);
+    session->client.mappable_bytes = 0;
+    kafka_commits_maintain(commits, now_ms);
+    kafka_task_end_time_out_waiting(session, &fixture->task);
+    assert_string_equal(error_text(&fixture->error),
+                        "the commits of Kafka group workers were not requested within 700 ms, as "
+                        "a reply was longer than 4 MiB: no memory for a further connection to "
+                        "each Kafka broker (there are 3): a connection of the connections file "
+                        "has memory for more");
+    fixture->task.has_ended = false;
+    session->client.mappable_bytes = INFINITY;
+    kafka_commits_maintain(commits, now_ms); /* the first is sent */
     kafka_task_end_time_out_waiting(session, &fixture->task);
     assert_string_equal(error_text(&fixture->error), words);
     /* Or one that has been sent. It is the last one of its group. */
