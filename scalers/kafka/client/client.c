@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,14 @@ double kafka_client_free_bytes(const struct kafka_client *client)
 {
     return client->mappable_bytes - (double)client->partitions * KAFKA_MEMORY_PER_PARTITION -
            client->handles.bytes;
+}
+
+/* Side handles have what is free; what goes beyond that, as fetchers do, topics do not have. */
+double kafka_client_room(const struct kafka_client *client)
+{
+    double others_bytes = fmax(KAFKA_MEMORY_FREE, client->handles.bytes + KAFKA_MEMORY_ANSWERS);
+    return (client->mappable_bytes - others_bytes) / KAFKA_MEMORY_PER_PARTITION -
+           (double)client->partitions;
 }
 
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)

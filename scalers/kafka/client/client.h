@@ -128,6 +128,9 @@ rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct err
  * figures, as the process keeps most of what it frees, for the next ones. */
 double kafka_client_free_bytes(const struct kafka_client *client);
 
+/* How many more partitions the main handle may have. INFINITY: any number. */
+double kafka_client_room(const struct kafka_client *client);
+
 /* Makes a handle beside the main one, with the same settings, where there is memory for it: the
  * library would abort the process. NULL with an error. */
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);

@@ -18,11 +18,22 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
         return topic;
     topic = memory_new(sizeof(*topic));
     topic->batch = batch;
-    topic->known =
-        kafka_topics_hold(kafka_metadata_topics(batch->session->metadata), name, batch->began_ms);
+    struct kafka_topics *topics = kafka_metadata_topics(batch->session->metadata);
+    topic->lacks_room = !kafka_topics_has_room(topics, name, 0);
+    topic->known = kafka_topics_hold(topics, name, batch->began_ms);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;
+}
+
+void kafka_batch_need_topic(const struct kafka_batch_topic *topic, int64_t now_ms,
+                            struct kafka_metadata_need *need)
+{
+    const struct kafka_metadata *metadata = topic->batch->session->metadata;
+    if (topic->known != NULL)
+        kafka_metadata_need_topic(metadata, topic->known, now_ms, need);
+    else if (topic->lacks_room)
+        kafka_metadata_need_sizes(metadata, need);
 }
 
 struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name)
@@ -124,11 +135,9 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
     struct kafka_metadata *metadata = batch->session->metadata;
     const struct kafka_query *query = batch_task->task->query;
     const struct kafka_selection *selection = &batch_task->selection;
-    for (size_t i = 0; i < selection->count; i++) {
-        const struct kafka_topic *known = kafka_batch_topic_for(batch, selection->names[i])->known;
-        if (known != NULL)
-            kafka_metadata_need_topic(metadata, known, batch->began_ms, &batch->need);
-    }
+    for (size_t i = 0; i < selection->count; i++)
+        kafka_batch_need_topic(kafka_batch_topic_for(batch, selection->names[i]), batch->began_ms,
+                               &batch->need);
     const struct kafka_pattern *pattern =
         selection->kind == KAFKA_SELECTION_OF_PATTERN
             ? kafka_patterns_for(kafka_metadata_patterns(metadata), query->topic, batch->began_ms)

@@ -45,7 +45,8 @@ struct kafka_batch_topic {
     struct kafka_batch *batch;
     char *name;
     struct kafka_topic *known;     /* topics.c's, held until the batch is freed; NULL: the library
-                                      refuses the name */
+                                      refuses the name, or it lacks room */
+    bool lacks_room;               /* see kafka_topics_has_room() */
     struct kafka_ends *partitions; /* one per partition; NULL: no group is on it yet */
     int32_t count;
     UT_hash_handle hh;
@@ -169,6 +170,10 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
  * partitions that the topic has at the first call are those of the batch to its end. */
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
                                                       struct kafka_batch_topic *topic);
+
+/* Adds what is to be known before the batch goes on with the topic. */
+void kafka_batch_need_topic(const struct kafka_batch_topic *topic, int64_t now_ms,
+                            struct kafka_metadata_need *need);
 
 /* Puts a task into its group. */
 void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group);

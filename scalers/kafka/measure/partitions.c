@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/task_end.h"
+#include "kafka/memory.h"
 
 #include <utlist.h>
 
@@ -69,13 +70,38 @@ static bool check_count(struct kafka_batch_task *batch_task, size_t partitions, 
     return reason == NULL;
 }
 
-/* Whether the topic can be measured at all, with those before it; if not, the task has failed. */
+static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
+{
+    struct kafka_session *session = batch_task->batch->session;
+    const struct kafka_client *client = &session->client;
+    kafka_topics_note_refused(kafka_metadata_topics(session->metadata));
+    kafka_task_end_fail(batch_task, now_ms,
+                        "no memory for Kafka topic %s beside the other topics of the connection, "
+                        "which have %zu partitions: %s",
+                        topic, client->partitions, kafka_memory_advice(client->mappable_bytes));
+}
+
+/* Topics of which nothing was known may have turned out to be smaller than they counted: then the
+ * task comes again, and the next batch has one more of them, at least. */
+static void end_without_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
+{
+    struct kafka_metadata *metadata = batch_task->batch->session->metadata;
+    if (kafka_topics_has_room(kafka_metadata_topics(metadata), topic, 0))
+        kafka_task_end_return(batch_task, false);
+    else
+        fail_for_room(batch_task, topic, now_ms);
+}
+
+/* Whether the topic can be measured at all, with those before it; if not, the task has failed, or
+ * was returned. */
 static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic,
                         int64_t now_ms)
 {
     const struct kafka_topic *known = topic->known;
     batch_task->partition_count += known == NULL ? 0 : (size_t)known->partition_count;
-    if (known == NULL)
+    if (known == NULL && topic->lacks_room)
+        end_without_room(batch_task, topic->name, now_ms);
+    else if (known == NULL)
         kafka_task_end_fail(batch_task, now_ms, "%s is no valid name of a Kafka topic",
                             topic->name);
     else if (known->received_ms == 0) /* the answer to a request by name does not have it */
@@ -167,6 +193,10 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     }
     if (!check_count(batch_task, pattern->partition_count, now_ms))
         return false;
+    if (pattern->lacks_room) {
+        fail_for_room(batch_task, query->topic, now_ms);
+        return false;
+    }
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL &&
             !add_named_topic(batch_task, pattern->topics[i]->name, now_ms))

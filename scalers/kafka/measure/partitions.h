@@ -17,12 +17,13 @@ char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t
 
 /* Finds the partitions of a task that names topics, or a pattern. The topics are known, and the
  * task has its group. What is not requested yet is: last offsets with the next
- * kafka_offsets_send(), commits with the group's request. False: the task has failed. */
+ * kafka_offsets_send(), commits with the group's request. False: the task has failed, or was
+ * returned, as its topics have no room yet. */
 bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* The same for a task without a topic, which counts those that its group has committed. The commits
  * have come, and the metadata of all topics that they name. A topic of which a commit could not be
- * read counts, too. The task may fail. */
+ * read counts, too. The task may fail, or be returned. */
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Requests an offset, the last or the first, with the next kafka_offsets_send(). Where the

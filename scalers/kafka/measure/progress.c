@@ -222,9 +222,7 @@ static struct kafka_metadata_need need_of(struct kafka_batch *batch,
         if (!names_topic(result) || (last != NULL && text_equal(last, result->topic)))
             continue;
         last = result->topic;
-        const struct kafka_topic *topic = kafka_batch_topic_for(batch, result->topic)->known;
-        if (topic != NULL)
-            kafka_metadata_need_topic(batch->session->metadata, topic, now_ms, &need);
+        kafka_batch_need_topic(kafka_batch_topic_for(batch, result->topic), now_ms, &need);
     }
     return need;
 }

@@ -166,6 +166,13 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                             number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
 }
 
+void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
+                               struct kafka_metadata_need *need)
+{
+    if (metadata->topics.unsized > 0)
+        need->topics = MAX(need->topics, metadata->topics.next_number);
+}
+
 /* ---- a request ---- */
 
 /* Whether a broker answered, be it with an error of its own. */

@@ -63,6 +63,11 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need);
 
+/* The same for the sizes of all topics, on which it depends whether there is room for another one.
+ */
+void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
+                               struct kafka_metadata_need *need);
+
 /* Whether the pattern with this text, which there may not be yet, needs a listing. */
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
                                   int64_t now_ms);

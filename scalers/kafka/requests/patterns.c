@@ -23,6 +23,7 @@ static void forget_matches(struct kafka_pattern *pattern)
 {
     pattern->received_ms = 0;
     pattern->count = pattern->partition_count = 0;
+    pattern->lacks_room = false;
 }
 
 /* The topics that are pointed to were used when these matched. A pattern that is used again after a
@@ -71,7 +72,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
 bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern)
 {
     return pattern->count <= KAFKA_SELECTION_MAX_TOPICS &&
-           pattern->partition_count <= pattern->max_partitions;
+           pattern->partition_count <= pattern->max_partitions && !pattern->lacks_room;
 }
 
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
@@ -98,7 +99,10 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));
-    pattern->topics[pattern->count - 1] = kafka_topics_for(patterns->topics, topic->topic, now_ms);
+    size_t partitions = (size_t)topic->partition_cnt;
+    pattern->lacks_room =
+        pattern->lacks_room || !kafka_topics_has_room(patterns->topics, topic->topic, partitions);
+    pattern->topics[pattern->count - 1] = kafka_topics_for_listed(patterns->topics, topic, now_ms);
 }
 
 /* A pattern that came after the request was sent waits for the next. */

@@ -17,9 +17,10 @@
 struct kafka_pattern {
     char *text;
     struct regex *regex;
-    struct kafka_topic **topics; /* NULL in it: the library refuses the name */
+    struct kafka_topic **topics; /* NULL in it: the library refuses the name, or it lacks room */
     size_t count;           /* of all that matched; `topics` has them where they are not too many */
     size_t partition_count; /* of those */
+    bool lacks_room;        /* one of them does: see kafka_topics_has_room() */
 
     /* patterns.c and metadata.c: */
     size_t max_partitions; /* `topics` has no more */

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/param.h>
 
@@ -12,6 +13,10 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
 /* A handle that has so many more than twice those that are used is to be replaced. */
 enum { SPARE_TOPICS = 100 };
+
+/* Partitions that a topic counts for until their number is known: as long as none is known, and at
+ * least. */
+enum { UNSIZED_FIRST = 100, UNSIZED_MIN = 8 };
 
 /* A topic that is in the table no more, but still in the main handle. */
 struct former_topic {
@@ -31,8 +36,11 @@ static void count_partitions(struct kafka_topics *topics, size_t partitions)
 /* A topic with fewer partitions than before was made again: the library keeps those that it had. */
 static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
 {
+    topics->unsized -= !topic->is_sized;
+    topic->is_sized = true;
     if (partitions <= topic->counted)
         return;
+    topics->counted += topic->counted == 0;
     count_partitions(topics, topics->partitions + partitions - topic->counted);
     topic->counted = partitions;
 }
@@ -61,6 +69,7 @@ static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
     if (former == NULL)
         return false;
     topic->counted = former->counted;
+    topic->is_sized = true;
     forget_former(topics, former);
     return true;
 }
@@ -73,9 +82,42 @@ static void forget_all_former(struct kafka_topics *topics)
     size_t partitions = 0;
     HASH_ITER(hh, topics->former, former, next)
         forget_former(topics, former);
-    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+    topics->counted = 0;
+    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         partitions += topic->counted;
+        topics->counted += topic->counted > 0;
+    }
     count_partitions(topics, partitions);
+}
+
+static double unsized_partitions(const struct kafka_topics *topics)
+{
+    if (topics->counted == 0)
+        return UNSIZED_FIRST;
+    return fmax(UNSIZED_MIN, 2.0 * (double)topics->partitions / (double)topics->counted);
+}
+
+static bool has_former(const struct kafka_topics *topics, const char *name)
+{
+    const struct former_topic *former;
+    HASH_FIND_STR(topics->former, name, former);
+    return former != NULL;
+}
+
+/* The first one has room in any case, or a limit below UNSIZED_FIRST would refuse all. */
+bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions)
+{
+    if (kafka_topics_find(topics, name) != NULL || has_former(topics, name) ||
+        (topics->counted == 0 && topics->unsized == 0))
+        return true;
+    double each = unsized_partitions(topics);
+    double needed = partitions == 0 ? each : (double)partitions;
+    return kafka_client_room(topics->client) - (double)topics->unsized * each >= needed;
+}
+
+void kafka_topics_note_refused(struct kafka_topics *topics)
+{
+    topics->has_refused = true;
 }
 
 /* ---- the table ---- */
@@ -83,6 +125,7 @@ static void forget_all_former(struct kafka_topics *topics)
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
     add_former(topics, topic);
+    topics->unsized -= !topic->is_sized;
     HASH_DEL(topics->table, topic);
     if (topic->rkt != NULL)
         rd_kafka_topic_destroy(topic->rkt);
@@ -109,21 +152,42 @@ struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const c
     return topic;
 }
 
-struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms)
+/* `partitions` is 0 where their number is not known. */
+static struct kafka_topic *topic_for(struct kafka_topics *topics, const char *name,
+                                     size_t partitions, int64_t now_ms)
 {
     struct kafka_topic *topic = kafka_topics_find(topics, name);
     if (topic == NULL) {
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(topics->client->rk, name, NULL);
+        rd_kafka_topic_t *handle = kafka_topics_has_room(topics, name, partitions)
+                                       ? rd_kafka_topic_new(topics->client->rk, name, NULL)
+                                       : NULL;
         if (handle == NULL)
             return NULL;
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
         topic->rkt = handle;
         topics->made += !take_former(topics, topic);
+        topics->unsized += !topic->is_sized;
         topic->first_request = topics->next_number;
         HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
     }
     topic->used_ms = MAX(topic->used_ms, now_ms);
+    return topic;
+}
+
+struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms)
+{
+    return topic_for(topics, name, 0, now_ms);
+}
+
+/* It counts at once, before the next one of the listing has its turn. */
+struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
+                                            const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
+{
+    size_t partitions = (size_t)listed->partition_cnt;
+    struct kafka_topic *topic = topic_for(topics, listed->topic, partitions, now_ms);
+    if (topic != NULL)
+        count_topic(topics, topic, partitions);
     return topic;
 }
 
@@ -236,7 +300,8 @@ size_t kafka_topics_partitions(const struct kafka_topics *topics)
 
 bool kafka_topics_has_too_many(const struct kafka_topics *topics)
 {
-    return topics->made > (size_t)2 * HASH_COUNT(topics->table) + SPARE_TOPICS;
+    return topics->made > (size_t)2 * HASH_COUNT(topics->table) + SPARE_TOPICS ||
+           (topics->has_refused && topics->former != NULL);
 }
 
 void kafka_topics_close_handle(struct kafka_topics *topics)
@@ -254,4 +319,5 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
         topic->counted = (size_t)topic->partition_count;
     forget_all_former(topics);
+    topics->has_refused = false;
 }

@@ -28,7 +28,8 @@ struct kafka_topic {
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
     size_t holds;   /* see kafka_topics_hold() */
-    size_t counted; /* partitions, in `partitions` of the topics; 0: none is known yet */
+    size_t counted; /* partitions, in `partitions` of the topics */
+    bool is_sized;  /* their number was answered once */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first one that can answer for it */
@@ -52,12 +53,36 @@ struct kafka_topics {
     /* topics.c, of all topics that the main handle was given, as it frees none of them: */
     size_t made;
     size_t partitions;           /* of those in the table, and of former ones */
+    size_t counted;              /* topics that have these */
+    size_t unsized;              /* topics in the table that are not sized yet */
     struct former_topic *former; /* forgotten since, by name */
+    bool has_refused;            /* a topic, since the handle was made: it lacked room */
 };
 
-/* The topic of this name; it is made where there is none, and used now. NULL: the library refuses
- * the name. */
+/* The topic of this name; it is made where there is none, and used now. NULL: there is no room for
+ * it (kafka_topics_has_room()), or the library refuses the name. */
 struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms);
+
+/* The same of a topic of which a listing has the number of partitions. */
+struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
+                                            const rd_kafka_metadata_topic_t *listed,
+                                            int64_t now_ms);
+
+/*
+ * Whether the main handle has the topic, or has room for it, with so many partitions (0: not known).
+ *
+ * How many a topic has is known only once the handle has it. Until then it counts as 100, or, once
+ * others are known, as twice as many as these have on average. So with room for 9,000, and 600 new
+ * topics of 20 partitions:
+ *
+ *     90 are requested, and then have 1,800 partitions; a further topic counts as 40
+ *     180 more are requested, which makes 5,400 partitions; then 90 more, 45, 22 and so on
+ *     151 are refused in the end, as 449 topics have 8,980 partitions
+ */
+bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions);
+
+/* Notes that a task has failed as a topic has no room: a renewal that gives some back is of use. */
+void kafka_topics_note_refused(struct kafka_topics *topics);
 
 /* The topic of this name, which does not count as used. NULL: there is none. */
 struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name);
@@ -113,8 +138,8 @@ size_t kafka_topics_partitions(const struct kafka_topics *topics);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h).
- */
+/* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h),
+ * or to any whose room others need. */
 bool kafka_topics_has_too_many(const struct kafka_topics *topics);
 void kafka_topics_close_handle(struct kafka_topics *topics);
 void kafka_topics_open_handle(struct kafka_topics *topics);

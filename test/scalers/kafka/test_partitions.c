@@ -1,6 +1,8 @@
 #include "kafka/measure/partitions.h"
 
 #include "base/memory.h"
+#include "base/text.h"
+#include "kafka/memory.h"
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/one_task.h"
 
@@ -70,6 +72,52 @@ static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
     kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
 }
 
+/* As many as fit, though nothing is known of any when they come: the others fail. */
+static void topics_share_the_room_of_their_connection(void **state)
+{
+    enum { TOPICS = 8, EACH = 60, ROOM = 400, FIT = 5 };
+    struct kafka_mock *fixture = *state;
+    for (int i = 0; i < TOPICS; i++) {
+        _cleanup_(memory_free) char *name = text_format("jobs-%d", i);
+        kafka_mock_create_topic(fixture, name, EACH, 1);
+        kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", name, 2));
+    }
+    kafka_mock_connect(fixture);
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    client->mappable_bytes = KAFKA_MEMORY_FREE + (double)ROOM * KAFKA_MEMORY_PER_PARTITION;
+    assert_true(kafka_mock_measure(fixture));
+    size_t answered = 0;
+    for (size_t i = 0; i < TOPICS; i++)
+        if (test_feed_task(fixture->feed, i)->ended &&
+            test_feed_task(fixture->feed, i)->outcome == TASK_ANSWERED)
+            answered++;
+        else
+            kafka_mock_assert_failed(fixture, i,
+                                     "beside the other topics of the connection, which have 300 "
+                                     "partitions: a connection of the connections file has memory");
+    assert_int_equal(answered, FIT);
+    assert_int_equal(client->partitions, FIT * EACH);
+}
+
+static void a_pattern_whose_topics_lack_room_fails_alone(void **state)
+{
+    enum { LARGE = 300, ROOM = 400 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_create_topic(fixture, "large-1", LARGE, 1);
+    kafka_mock_create_topic(fixture, "large-2", LARGE, 1);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^large", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "others", "jobs", 1));
+    kafka_mock_connect(fixture);
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    client->mappable_bytes = KAFKA_MEMORY_FREE + (double)ROOM * KAFKA_MEMORY_PER_PARTITION;
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0,
+                             "no memory for Kafka topic ^large beside the other topics");
+    kafka_mock_assert_answered(fixture, 1);
+    assert_in_range(client->partitions, LARGE, ROOM);
+}
+
 static void a_partition_without_a_leader_fails_only_who_counts_it(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -93,6 +141,8 @@ int main(void)
         TEST(a_pattern_without_topics_fails_alone),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
+        TEST(topics_share_the_room_of_their_connection),
+        TEST(a_pattern_whose_topics_lack_room_fails_alone),
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "kafka/requests/topics.h"
 
 #include "base/memory.h"
+#include "kafka/memory.h"
 #include "scalers/kafka/known.h"
 
 #include <setjmp.h>
@@ -96,6 +97,109 @@ static void leaders_are_by_partition_in_whatever_order_they_come(void **state)
         assert_int_equal(kafka_topics_leader(topic, i), leaders[i]);
 }
 
+/* ---- the room of the main handle ---- */
+
+enum { PARTITIONS = 200 };
+
+static void set_room(struct known *fixture, size_t partitions)
+{
+    fixture->client.mappable_bytes =
+        KAFKA_MEMORY_FREE + (double)partitions * KAFKA_MEMORY_PER_PARTITION;
+}
+
+/* The answer that names "jobs", of so many partitions. */
+static void take_partitions(struct known *fixture, int count)
+{
+    static rd_kafka_metadata_partition_t partitions[PARTITIONS];
+    rd_kafka_metadata_topic_t topic = {
+        .topic = jobs, .partition_cnt = count, .partitions = partitions};
+    const rd_kafka_metadata_t result = {.topic_cnt = 1, .topics = &topic};
+    for (int i = 0; i < count; i++)
+        partitions[i].id = i;
+    kafka_topics_take(&fixture->topics, known_send_request(fixture), &result, false, KNOWN_NOW_MS);
+}
+
+static struct kafka_topic *topic_for(struct known *fixture, const char *name)
+{
+    return kafka_topics_for(&fixture->topics, name, KNOWN_NOW_MS);
+}
+
+/* Until its size is known a topic counts as 100 partitions, or as twice as many as others have. */
+static void topics_of_unknown_size_have_room_by_those_that_are_known(void **state)
+{
+    enum { FEW = 20 };
+    struct known *fixture = *state;
+    set_room(fixture, 200);
+    assert_non_null(topic_for(fixture, "jobs"));
+    assert_non_null(topic_for(fixture, "second"));
+    assert_null(topic_for(fixture, "third"));
+    assert_true(kafka_topics_has_room(&fixture->topics, "second", 0)); /* it has it */
+    take_partitions(fixture, FEW);
+    assert_int_equal(fixture->client.partitions, FEW);
+    /* Of 180 the second one has 40. */
+    assert_false(kafka_topics_has_room(&fixture->topics, "listed", 141));
+    assert_true(kafka_topics_has_room(&fixture->topics, "listed", 140));
+    assert_non_null(topic_for(fixture, "third"));
+    assert_non_null(topic_for(fixture, "fourth"));
+    assert_non_null(topic_for(fixture, "fifth"));
+    assert_null(topic_for(fixture, "sixth"));
+}
+
+static void a_topic_that_is_listed_has_room_by_its_size(void **state)
+{
+    struct known *fixture = *state;
+    char more[] = "more";
+    const rd_kafka_metadata_topic_t first = {.topic = jobs, .partition_cnt = 150};
+    const rd_kafka_metadata_topic_t second = {.topic = more, .partition_cnt = 51};
+    set_room(fixture, PARTITIONS);
+    assert_non_null(kafka_topics_for_listed(&fixture->topics, &first, KNOWN_NOW_MS));
+    assert_null(kafka_topics_for_listed(&fixture->topics, &second, KNOWN_NOW_MS));
+    set_room(fixture, PARTITIONS + 1);
+    assert_non_null(kafka_topics_for_listed(&fixture->topics, &second, KNOWN_NOW_MS));
+    assert_int_equal(fixture->client.partitions, PARTITIONS + 1);
+}
+
+/* As fetchers have it. */
+static void what_other_handles_have_is_no_room_for_topics(void **state)
+{
+    struct known *fixture = *state;
+    set_room(fixture, 2 * PARTITIONS);
+    assert_non_null(topic_for(fixture, "jobs"));
+    take_partitions(fixture, 1);
+    assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
+    fixture->client.handles.bytes = KAFKA_MEMORY_FREE - KAFKA_MEMORY_ANSWERS;
+    assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
+    fixture->client.handles.bytes += PARTITIONS * KAFKA_MEMORY_PER_PARTITION;
+    assert_false(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
+    assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS - 1));
+}
+
+/* The library has them until then. */
+static void former_topics_give_their_room_back_with_the_handle(void **state)
+{
+    struct known *fixture = *state;
+    struct kafka_topics *topics = &fixture->topics;
+    const int64_t later_ms = KNOWN_NOW_MS + KAFKA_FORGET_MS + 1;
+    set_room(fixture, 250);
+    for (int i = 0; i < 2; i++) { /* it counts once */
+        assert_non_null(topic_for(fixture, "jobs"));
+        take_partitions(fixture, PARTITIONS);
+        assert_int_equal(fixture->client.partitions, PARTITIONS);
+        kafka_topics_forget_old(topics, later_ms);
+        assert_null(kafka_topics_find(topics, "jobs"));
+        assert_int_equal(fixture->client.partitions, PARTITIONS);
+    }
+    assert_null(topic_for(fixture, "more"));
+    assert_false(kafka_topics_has_too_many(topics)); /* nobody has failed */
+    kafka_topics_note_refused(topics);
+    assert_true(kafka_topics_has_too_many(topics));
+    kafka_topics_close_handle(topics);
+    kafka_topics_open_handle(topics);
+    assert_int_equal(fixture->client.partitions, 0);
+    assert_false(kafka_topics_has_too_many(topics));
+    assert_non_null(topic_for(fixture, "more"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, known_set_up, known_tear_down)
@@ -105,6 +209,10 @@ int main(void)
         TEST(a_topic_outdated_while_a_request_runs_is_so_after_its_answer),
         TEST(a_topic_outdated_while_a_request_runs_stays_known),
         TEST(leaders_are_by_partition_in_whatever_order_they_come),
+        TEST(topics_of_unknown_size_have_room_by_those_that_are_known),
+        TEST(a_topic_that_is_listed_has_room_by_its_size),
+        TEST(what_other_handles_have_is_no_room_for_topics),
+        TEST(former_topics_give_their_room_back_with_the_handle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
