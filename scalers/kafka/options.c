@@ -50,7 +50,7 @@ const struct option kafka_options[] = {
      .doc = "oauthbearer: SASL extensions, as name=value,name2=value2"},
     {.key = "keytab",
      SECRET(keytab),
-     .doc = "gssapi: keytab file, in base64; its first principal is used"},
+     .doc = "gssapi: keytab file, in base64, with keys of username@realm"},
     {.key = "realm", TEXT(realm), .flags = OPTION_PEER, .doc = "gssapi: Kerberos realm"},
     {.key = "kerberosConfig",
      TEXT(kerberos_config),

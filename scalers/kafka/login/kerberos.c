@@ -27,7 +27,8 @@ void kafka_kerberos_check(const struct kafka_connection_options *connection, str
         error_add(mistakes, "sasl \"gssapi\" needs username, keytab, realm and kerberosConfig");
         return;
     }
-    if (!kafka_keytab_read(connection->keytab, &keytab, &why))
+    if (!kafka_keytab_read(connection->keytab, connection->username, connection->realm, &keytab,
+                           &why))
         error_add(mistakes, "%s", error_text(&why));
     free(kafka_kerberos_config(connection->kerberos_config, mistakes));
 }
@@ -54,7 +55,8 @@ bool kafka_kerberos_open(const struct kafka_connection_options *connection,
                          struct kafka_kerberos **ret_kerberos, struct error *error)
 {
     _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
-    if (!kafka_keytab_read(connection->keytab, &keytab, error))
+    if (!kafka_keytab_read(connection->keytab, connection->username, connection->realm, &keytab,
+                           error))
         return false;
     _cleanup_(memory_free) char *config = kafka_kerberos_config(connection->kerberos_config, error);
     if (config == NULL)

@@ -132,6 +132,8 @@ static void a_kerberos_login_that_cannot_be_set_up_fails(void **state)
         const struct kafka_connection_options options = {
             .bootstrap_servers = "127.0.0.1:1",
             .sasl = KAFKA_SASL_GSSAPI,
+            .username = "u",
+            .realm = "EXAMPLE.ORG",
             .keytab = rows[i].keytab,
             .kerberos_config = rows[i].config,
         };

@@ -35,10 +35,11 @@ static bool keytab_is_good(const char *bytes, size_t length, const char *words)
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
     _cleanup_(memory_free) char *base64 = base64_of(bytes, length);
-    bool is_good = kafka_keytab_read(base64, &keytab, &error);
-    if (is_good)
+    bool is_good = kafka_keytab_read(base64, "u", "EXAMPLE.ORG", &keytab, &error);
+    if (is_good) {
+        assert_int_equal(keytab.length, length);
         assert_memory_equal(keytab.bytes, bytes, length);
-    else if (strstr(error_text(&error), words) == NULL)
+    } else if (strstr(error_text(&error), words) == NULL)
         fail_msg("%s", error_text(&error));
     return is_good;
 }
@@ -71,10 +72,67 @@ static void a_keytab_is_entries_and_nothing_else(void **state)
     }
 }
 
+#define KEY                                                                                        \
+    "\0\0\0\1\0\0\0\0\1\0\021\0\020"                                                               \
+    "0123456789abcdef"                                                                             \
+    "\0\0\0\1"
+#define OTHER(name, realm) "\0\0\0\063\0\1\0\013" realm "\0\1" name KEY
+#define MINE "\0\0\0\063" ENTRY
+#define SERVICE "\0\0\0\071\0\2\0\013EXAMPLE.ORG\0\1u\0\4host" KEY
+
+/* The Kerberos library takes the first one. */
+static void only_the_keys_of_the_principal_are_left(void **state)
+{
+    (void)state;
+    static const char all[] =
+        "\5\2" OTHER("v", "EXAMPLE.ORG") MINE OTHER("u", "EXAMPLE.NET") SERVICE MINE;
+    static const char mine[] = "\5\2" MINE MINE;
+    static const char service[] = "\5\2" SERVICE;
+    const struct {
+        const char *username;
+        const char *realm;
+        const char *left;
+        size_t length;
+    } rows[] = {
+        {"u", "EXAMPLE.ORG", mine, sizeof(mine) - 1},
+        {"u/host", "EXAMPLE.ORG", service, sizeof(service) - 1},
+    };
+    _cleanup_(memory_free) char *base64 = base64_of(all, sizeof(all) - 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
+        if (!kafka_keytab_read(base64, rows[i].username, rows[i].realm, &keytab, &error))
+            fail_msg("%s", error_text(&error));
+        assert_int_equal(keytab.length, rows[i].length);
+        assert_memory_equal(keytab.bytes, rows[i].left, rows[i].length);
+    }
+}
+
+static void a_principal_without_keys_is_told_which_there_are(void **state)
+{
+    (void)state;
+    static const char all[] = "\5\2" OTHER("v", "EXAMPLE.ORG") MINE MINE OTHER("u", "EXAMPLE.NET")
+        SERVICE OTHER("w", "EXAMPLE.ORG");
+    static const char *const principals[][2] = {
+        {"sesame", "EXAMPLE.ORG"}, {"u", "example.org"}, {"u@EXAMPLE.ORG", "EXAMPLE.ORG"}};
+    _cleanup_(memory_free) char *base64 = base64_of(all, sizeof(all) - 1);
+    for (size_t i = 0; i < sizeof(principals) / sizeof(principals[0]); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(kafka_keytab_done) struct kafka_keytab keytab = {0};
+        assert_false(
+            kafka_keytab_read(base64, principals[i][0], principals[i][1], &keytab, &error));
+        assert_string_equal(error_text(&error),
+                            "keytab has no keys of username and realm, but of v@EXAMPLE.ORG, "
+                            "u@EXAMPLE.ORG, u@EXAMPLE.NET and others");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_keytab_is_entries_and_nothing_else),
+        cmocka_unit_test(only_the_keys_of_the_principal_are_left),
+        cmocka_unit_test(a_principal_without_keys_is_told_which_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
