@@ -2,13 +2,19 @@
  * Kafka: the lag of a consumer group on a topic, as KEDA's kafka scaler evaluates it, but for what
  * is in DIFFERENCES.
  *
- * Read the folder in this order: options.h, check.h (rules across keys) and selection.h (which
- * topics); memory.h (what limits them); client/client.h (a cluster and its handles, and what works
- * around librdkafka; the others there and login/ help it); requests/ (one file per request, and
- * topics.h and patterns.h, what is known of these); session.h (all of a cluster that outlives a
- * measurement); measure/measure.h (from a task to its reading, which file by which), with batch.h,
- * space.h, partitions.h, progress.h, count.h, lag.h, persistence.h and task_end.h. The tests of a
- * module are in test/scalers/kafka/test_MODULE.c.
+ * Read the folder in this order:
+ *
+ *     options.h, check.h     the keys, and the rules across keys
+ *     selection.h            which topics the key `topic` selects
+ *     memory.h               what limits topics and groups
+ *     client/client.h        a cluster and its handles, and what works around librdkafka. The other
+ *                            files of client/ and login/ help it
+ *     requests/              one file per request; topics.h and patterns.h have what is known
+ *     session.h              all that outlives a measurement, and which handles a cluster has
+ *     measure/measure.h      from a task to its reading, and which file of measure/ does what
+ *
+ * The tests of a module are in test/scalers/kafka/test_MODULE.c. Those of check.h are the rows of
+ * test/keys/test_kafka.c, and those of login/kerberos.h are in test/kerberos.
  */
 #include "measure/scaler.h"
 
