@@ -16,17 +16,17 @@ enum {
     GUESS_MIN = 200,      /* partitions of a group of which nothing is known, at least */
     USUAL_MS = 250,       /* as long as nothing was answered: connecting takes time, too */
     LAST_SHARE = 8,       /* of the last answer in an average */
-    SILENT_USUALS = 4,    /* one that takes so many times as long as usual may hang, */
-    SILENT_MIN_MS = 250,  /* but not before this time, in which a broker may pause, */
-    SILENT_MAX_MS = 1000, /* and after this one in any case */
+    SILENT_USUALS = 4,    /* a group is silent after so many times the usual time, */
+    SILENT_MIN_MS = 250,  /* but not before this time, as a broker may pause, */
+    SILENT_MAX_MS = 1000, /* and after this time in any case */
     WIDEN_MS = 1000,      /* a group that was refused has come again by then */
-    MANY_TASKS = 1 << 16, /* that are all given at once otherwise */
+    MANY_TASKS = 1 << 16, /* a limit above this is lifted */
 };
 
 struct known_group {
     char *name;
     size_t committed; /* 0: not known */
-    size_t silent;    /* the partitions that it took when it was silent; 0: it was answered since */
+    size_t silent; /* partitions that it took when it was last silent; 0: it was answered since */
     int64_t used_ms;
     UT_hash_handle hh;
 };
@@ -132,7 +132,7 @@ static void reserve(struct kafka_space *space, const char *name, size_t partitio
         space->reserved = partitions;
 }
 
-/* Beside what is taken on this side, and so much that is reserved. */
+/* Whether the partitions fit on this side, beside what is taken and so much that is reserved. */
 static bool fits(const struct kafka_space *space, bool is_silent, size_t reserved,
                  size_t partitions)
 {
@@ -218,7 +218,7 @@ static bool is_late(const struct kafka_space *space, const struct kafka_share *s
     return share != NULL && now_ms - share->from_ms >= silent_ms(space);
 }
 
-/* Not one that was answered, and awaits metadata. */
+/* A group that was answered is late as it awaits metadata: its coordinator does not hang. */
 static void remember_silent(struct kafka_space *space, const struct kafka_share *share,
                             int64_t now_ms)
 {
@@ -226,8 +226,8 @@ static void remember_silent(struct kafka_space *space, const struct kafka_share 
         known_for(space, share->group, now_ms)->silent = share->partitions;
 }
 
-/* One that is isolated would come again at once, and never time out: it stays until it does. So
- * does one that was answered, whose commits would be lost. */
+/* An isolated group would come again at once, and never time out: it stays until it does. A group
+ * that was answered stays, too: its commits would be lost. */
 static bool may_yield(const struct kafka_share *share)
 {
     return !share->isolate && !share->is_answered;
@@ -250,7 +250,7 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
         remove_from_side(space, share);
         add(space, share, true);
     }
-    bool finds_no_place = is_late(space, share, now_ms); /* among those that are silent */
+    bool finds_no_place = is_late(space, share, now_ms); /* as the second side is full */
     if (!finds_no_place || !others_wait(space))
         return NULL;
     struct kafka_share *longest = find_yielding(space->sides[true].shares);
@@ -308,6 +308,6 @@ int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)
     int64_t late_ms = oldest == NULL ? CLOCK_NEVER : oldest->from_ms + silent_ms(space);
     int64_t widen_ms =
         is_bounded(space) && is_roomy(space) ? space->roomy_from_ms + WIDEN_MS : CLOCK_NEVER;
-    /* One that is late waits for silent ones to end. */
+    /* A group that is late already waits for the second side: no time is known for that. */
     return MIN(late_ms > now_ms ? late_ms : CLOCK_NEVER, widen_ms);
 }
