@@ -55,7 +55,7 @@ void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
     kafka_subscriptions_forget_old(session->subscriptions, now_ms);
 }
 
-static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
+static void renew_main_handle(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
 {
     kafka_commits_close_handle(session->commits);
     kafka_members_close_handle(session->members);
@@ -66,7 +66,7 @@ static void renew(struct kafka_session *session, rd_kafka_t *rk, int64_t now_ms)
     kafka_metadata_open_handle(session->metadata);
 }
 
-/* A new handle has its own of all partitions before the old one, with too much, has ended. */
+/* The new handle has all partitions, too, before the old one has ended. */
 static bool has_memory_for_handle(const struct kafka_session *session)
 {
     size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
@@ -99,6 +99,6 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     session->has_warned = false;
     if (has_too_many_topics) /* its handles hold on to them, too */
         kafka_subscriptions_drop(session->subscriptions, now_ms);
-    renew(session, rk, now_ms);
+    renew_main_handle(session, rk, now_ms);
     return true;
 }

@@ -1,23 +1,53 @@
 /*
- * All that is kept of one cluster between two measurements.
+ * All that is kept of one cluster between two measurements: its handles, and what is known of it.
  *
- * The main handle (client.h) is renewed when it holds on to what is wrong (workarounds 3 and 6), to
- * too much, or to a call that is old (workaround 1). A module of requests/ that uses it takes part,
- * and renew() in session.c has the list:
+ *     handle     is made                    is ended                        costs (memory.h)
+ *
+ *     main       to connect                 by a renewal, see below         2.4 KB per partition
+ *     second     for the first request      a minute after the last one     1 MiB + 0.2 per broker
+ *     serial     for the first request      with the last one               1 MiB + 0.2 per broker
+ *     fetchers   for 250 partitions each    10 minutes after the last one   2 MiB + 0.2 per broker
+ *
+ * commits.h and members.h each have a serial handle; commits.h has the second one. The way of a
+ * group's request for its commits:
+ *
+ *     MAIN ---(a)---> SECOND ---(b)---> the next SECOND
+ *       |               |
+ *       `-----(c)-------+-------------> SERIAL, where one request is under way at a time
+ *
+ *     (a) There is no answer for a second, or a former coordinator answers. The call on the main
+ *         handle stays: the first answer of the two counts. Requests of isolated tasks begin here.
+ *     (b) A former coordinator answers. The second time the request fails.
+ *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is.
+ *
+ *     who waits       the group's tasks, until their deadlines; then the next ones, as a group has
+ *                     at most one call on a handle
+ *     what ends it    the answer, or the end of its handle: the library cannot cancel a call
+ *     what it costs   the library's copy of the partitions until then, also where nobody waits
+ *
+ * The main handle is renewed when a new one helps: it waits for a former coordinator (workaround 3
+ * of client.h), it has topics that nobody uses (workaround 6), it has too much of calls that nobody
+ * waits for, or a call on it is half an hour old (workaround 1). A module of requests/ that uses
+ * the main handle takes part by three functions; renew_main_handle() in session.c has the list:
  *
  *     _needs_renewal() a new handle would help the module
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules;
  *                      kafka_client_renew() asserts that no queue is left
  *     _open_handle()   makes it again, of the new handle
  *
- * Commits that somebody waits for are requested on the new handle. Requests for members end with
- * the old one, which the library survives (workaround 1): a task that waits for members is answered
- * without them, and the next measurement requests them again. Threads of metadata.c and offsets.c
- * may be in calls of the old handle, which is not destroyed before (kafka_handles_hold()); so
- * offsets take no part. Subscriptions have handles of their own.
+ * Commits that somebody waits for are requested again on the new handle. Requests for members end
+ * with the old one: a task that waits for members is answered without them, and the next
+ * measurement requests them again. Subscriptions take no part, as they have handles of their own.
+ * Nor do offsets: threads that are in calls of the old handle hold it (kafka_handles_hold()), so
+ * that it is destroyed after them.
  *
- * Where no new handle can be had, or there is no memory for two, nothing is closed: calls may run
- * on the old one, and a group has at most one there.
+ * Where no new handle can be made, or there is no memory for two, nothing is closed: calls may run
+ * on the old handle, and a group has at most one there.
+ *
+ * Nothing is renewed while nothing is measured. A call that was left behind does not get an hour
+ * old by that, after which it could end the process (workaround 1): a connection lives as long as
+ * KEDA calls for one of its triggers at least every 10 minutes (--forget), and calls are measured.
+ * With an `interval` or --forget of more than half an hour it may come to that.
  *
  * Threads: the measuring thread. Owner: whoever connected.
  */
@@ -47,19 +77,19 @@ struct kafka_session {
     bool has_warned;       /* that no new main handle could be had */
 };
 
-/* The hooks of struct scaler; `client` is a struct kafka_session. To disconnect may take some
- * seconds, as it waits for calls that are running, and for handles that end. Nobody waits for that:
- * the server kills the agent process. */
+/* The hooks of struct scaler; `client` is a struct kafka_session. Disconnecting may take some
+ * seconds, as it waits for calls that are running, and for handles that end. In an agent nobody
+ * waits for it: the server kills the process. */
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error);
 void kafka_session_disconnect(void *client);
 
-/* Forgets what has not been of use for KAFKA_FORGET_MS. It looks at all that there is, so only once
- * a second. */
+/* Forgets what has not been of use for KAFKA_FORGET_MS. It does so once a second at most, as it
+ * looks at everything. */
 void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms);
 
-/* Renews the main handle where that helps, and not too often. True: it has, and requests for
- * members went with the old handle. */
+/* Renews the main handle where that helps, at most every two seconds. True: it was renewed, and
+ * requests for members have ended with the old handle. */
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

@@ -17,8 +17,8 @@ enum {
 
 enum attempt {
     ATTEMPT_FIRST,
-    ATTEMPT_AWAITS_HANDLE, /* it met a stale coordinator, and is sent again on the next handle */
-    ATTEMPT_LAST,          /* it was, and fails where it meets another one */
+    ATTEMPT_AWAITS_HANDLE, /* misdirected: it is sent again on the next handle */
+    ATTEMPT_LAST,          /* it was sent again, and fails where it is misdirected again */
 };
 
 struct second_call {
@@ -32,10 +32,10 @@ struct kafka_second {
     struct kafka_serial *serial;
     rd_kafka_t *rk;            /* NULL: there is no handle */
     rd_kafka_queue_t *answers; /* NULL with it */
-    bool is_stale;             /* it takes a broker for a coordinator that is none any more */
+    bool is_stale;             /* the handle takes a former coordinator for the present one */
     struct second_call *calls; /* by group */
     size_t waiting;            /* calls with a request */
-    size_t abandoned;          /* what the library has of the others */
+    size_t abandoned;          /* partitions that the library has of the other calls */
     int64_t opened_ms;
     int64_t used_ms;
 };
@@ -105,8 +105,8 @@ static bool may_renew(const struct kafka_second *second, int64_t now_ms)
     return now_ms >= renewable_ms(second);
 }
 
-/* Too much of calls that nobody waits for, or any that may be old: others may use the handle for
- * hours. */
+/* Whether abandoned calls have too many partitions, or may be too old: as long as other groups use
+ * the handle it never becomes idle. */
 static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 {
     return second->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
@@ -118,7 +118,7 @@ static void call_send(const struct kafka_second *second, struct second_call *cal
     kafka_commits_call_send(&call->base, second->rk, second->answers);
 }
 
-/* The groups that still wait for the former one are sent again. */
+/* Calls that still wait on the former handle are sent again on the new one. */
 static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
 {
     struct kafka_client *client = second->client;
@@ -161,7 +161,7 @@ static bool any_awaits_handle(const struct kafka_second *second)
     return call != NULL;
 }
 
-static void renew(struct kafka_second *second, int64_t now_ms)
+static void renew_if_needed(struct kafka_second *second, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     if (may_renew(second, now_ms) &&
@@ -180,10 +180,10 @@ void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
         calls_free(second);
         close_handle(second, now_ms);
     } else
-        renew(second, now_ms);
+        renew_if_needed(second, now_ms);
 }
 
-/* Whether a call waits for the next handle, or a group may that has an old call here. */
+/* Whether a call waits for the next handle, or a group may, as it has an abandoned call here. */
 static bool awaits_renewal(const struct kafka_second *second)
 {
     return HASH_COUNT(second->calls) > second->waiting || any_awaits_handle(second);

@@ -1,11 +1,19 @@
 /*
- * The second handle for the commits of groups: a new one finds a new coordinator at once
- * (workaround 3 of client.h).
+ * The second handle for the commits of groups: a new handle finds a new coordinator at once, and
+ * the main one does not (workaround 3 of client.h). session.h shows how a request comes here.
  *
- * It is made for the first call, and ends once it is idle. It is renewed when a call on it was in
- * vain, or it has too much of calls that nobody waits for, or some that are too old. A group has at
- * most one call on it. A call that met a broker that is no coordinator any more is sent once more
- * on the next second handle, and so is what others still wait for.
+ * The handle is made for the first call, and ends a minute after the last one. A group has at most
+ * one call on it. The states of a call:
+ *
+ *     waiting       its tasks wait for the answer, which ends the call
+ *     abandoned     its tasks have ended: the answer, or the end of the handle, ends the call
+ *     misdirected   a former coordinator has answered: the call waits for the next handle, and is
+ *                   sent once more there. If that meets a former coordinator, too, the call fails
+ *
+ * The handle is renewed, every two seconds at most, when an abandoned call keeps its group from the
+ * next one, when abandoned calls have too many partitions, or when one may be half an hour old. It
+ * is renewed after half a second for a misdirected call. Calls that are waiting are sent again on
+ * the new handle, and abandoned ones end.
  *
  * Threads: the measuring thread. Owner: commits.c.
  */
@@ -16,19 +24,20 @@
 
 struct kafka_second;
 
-/* Requests whose replies cannot be read go on with `serial`, which lives longer. */
+/* Requests whose replies cannot be read go on with `serial`, which the caller frees later. */
 struct kafka_second *kafka_second_new(struct kafka_client *client, struct kafka_serial *serial);
 void kafka_second_free(struct kafka_second *second);
 
-/* Whether a request may be sent now: no call for the group is under way, or one that nobody waits
- * for, and that ends as the handle may be renewed. */
+/* Whether a request may be sent now: the group has no call here, or an abandoned one, which ends as
+ * the handle may be renewed. */
 bool kafka_second_is_free(const struct kafka_second *second, const char *group, int64_t now_ms);
 
-/* Whether requests of other handles may be sent here, too: a cluster that stalls as a whole costs
- * few requests more. */
+/* Whether requests that are under way on the main handle may be sent here, too. At most 16 are, so
+ * that a cluster that stalls as a whole is not sent everything twice. */
 bool kafka_second_has_room(const struct kafka_second *second);
 
-/* Sends a request, which is free to be sent. False with an error: no handle can be had. */
+/* Sends a request, which is free to be sent. False with an error: no handle can be made, as where
+ * memory is short. */
 bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request *request,
                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                        struct error *error);
@@ -36,24 +45,24 @@ bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request
 /* Nobody waits for the request here any more. */
 void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits_request *request);
 
-/* Takes the next answer, which the caller destroys, and the call that it is for. NULL: there is
- * none. The caller has the call go on, or end, with one of the functions below. */
+/* Takes the next answer, which the caller destroys, and its call, which the caller gives to one of
+ * the functions below. NULL: there is none. */
 rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
                                        struct kafka_commits_call **ret_call);
 
+/* Ends the call, and frees it. */
 void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* The call's answer could not be read. True: it goes on, here or with `serial`, whose caller has it
- * then. False: it has failed, or nobody waits for it. */
+/* The call's answer could not be read. True: the call is sent again here, or by `serial`, whose
+ * user owns it from now on (`is_here`). False: it has failed, or is abandoned. */
 bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* The call met a broker that is not the group's coordinator. True: it waits for the next handle.
- * False: it did so before, or nobody waits for it. */
+/* The call was answered by a former coordinator. True: it is misdirected. False: it was before, or
+ * it is abandoned. */
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* Renews the handle for the calls that wait for the next one, or where it has too much of calls
- * that nobody waits for, or some that are too old. Ends it where nobody waits for any call, and it
- * has that, or has been idle. */
+/* Renews the handle where that is needed, or ends it where no call is waiting and it is idle, or
+ * would be renewed. */
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms);
 
 /* When kafka_second_maintain() or kafka_second_is_free() may find something new, if no answer

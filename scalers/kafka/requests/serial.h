@@ -1,17 +1,23 @@
 /*
- * Requests about groups that are sent one at a time, on a handle of their own, and which requests
- * are (workaround 14 of client.h).
+ * Requests about groups that are sent one at a time, on a handle of their own.
  *
- * A reply that is longer than KAFKA_MAX_REPLY_BYTES fails all that is under way to its broker, and
- * whose it was is not known. A request that has failed with it is sent again where it was, but for
- * the first ones, of which one is the reason: they are sent again here, where they can fail for
- * their own reply only (kafka_serial_retry()). The groups that do are remembered: their requests
- * come here until one succeeds, and some minutes apart, so that they disturb others once.
+ * A reply that is longer than KAFKA_MAX_REPLY_BYTES closes the connection to its broker: all
+ * requests that are under way there fail, and which of them has the long reply is not known
+ * (workaround 14 of client.h). The first of these requests come here, as one of them is the reason;
+ * the others are sent again where they were (kafka_serial_retry()). A request here can fail for its
+ * own reply only. A group whose request does so is remembered: its next requests come here, one
+ * every five minutes, until one succeeds. So it disturbs other groups once.
  *
- * The handle is made for the first request, and ends with the last one. Who uses it has one of its
- * own for each kind of request.
+ *     kafka_serial_retry()      puts the request into the queue
+ *     kafka_serial_maintain()   sends the first of the queue. After 2 s without an answer that one
+ *                               goes to the end of the queue, and the handle is renewed
+ *     kafka_serial_receive()    takes the answer, with which the request has left the queue
+ *     kafka_serial_cancel()     takes a request out of the queue that nobody waits for
  *
- * Threads: the measuring thread. Owner: who sends the requests.
+ * The handle is made for the first request, and ends with the last one. Each kind of request
+ * (commits, members) has its own struct kafka_serial.
+ *
+ * Threads: the measuring thread. Owner: the module that sends the requests.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_REQUESTS_SERIAL_H
 #define BACKLOG_SCALERS_KAFKA_REQUESTS_SERIAL_H
@@ -21,51 +27,52 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A request about a group: the first member of what the caller wants to send. While it is here the
- * caller may not free it: until kafka_serial_receive() or kafka_serial_cancel(). */
+/* A request about a group: the first member of what the caller wants to send. While the request is
+ * here, until kafka_serial_receive() or kafka_serial_cancel(), the caller must not free it. */
 struct kafka_serial_request {
-    /* Sends it, any number of times: here, and again where it was. */
+    /* Sends the request on the handle, any number of times. */
     void (*send)(struct kafka_serial_request *request, rd_kafka_t *rk, rd_kafka_queue_t *answers);
     const char *group;
 
     /* serial.c's: */
-    bool is_here;    /* it is sent here, or waits for that; others may read it */
-    unsigned failed; /* so often elsewhere, as a reply could not be read */
-    unsigned round;  /* of failures, before which it was sent elsewhere */
+    bool is_here;    /* it is in the queue, or was sent from it; others may read this field */
+    unsigned failed; /* how often it failed elsewhere, as a reply could not be read */
+    unsigned round;  /* the last round (kafka_serial_retry()) when it was sent elsewhere */
     struct kafka_serial_request *prev, *next;
 };
 
 struct kafka_serial;
 
-/* `error_of` finds the error of an answer; none is where it has what was requested. `advice` is for
- * whoever has a group whose reply is too long: what to do about it. */
+/* `error_of` returns the error of an answer: none if the answer has what was requested. `advice`
+ * tells a user what to do about a group whose reply is too long. */
 struct kafka_serial *kafka_serial_new(struct kafka_client *client,
                                       rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *answer),
                                       const char *advice);
 
-/* Frees all of it. The requests are the caller's again, and their answers do not come any more. */
+/* The requests that are still here are the caller's again: their answers do not come any more. */
 void kafka_serial_free(struct kafka_serial *serial);
 
-/* Sends a request, now or in its turn, with kafka_serial_maintain(). */
+/* Puts the request at the end of the queue: kafka_serial_maintain() sends it in its turn. */
 void kafka_serial_add(struct kafka_serial *serial, struct kafka_serial_request *request);
 
-/* Nobody waits for the request any more. One that is under way goes on, so that it is known whether
- * its reply is too long. */
+/* Takes the request out of the queue, as nobody waits for it any more. If it was sent, its answer
+ * is still awaited, to learn whether the reply is too long. */
 void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request);
 
-/* The first of the requests that are here (utlist). NULL: there is none. */
+/* The queue (utlist). NULL: it is empty. */
 struct kafka_serial_request *kafka_serial_first(const struct kafka_serial *serial);
 
-/* Whether a request that is here waits for others. */
+/* Whether a request that is here was not sent yet. */
 bool kafka_serial_is_waiting(const struct kafka_serial *serial,
                              const struct kafka_serial_request *request);
 
-/* Takes an answer, which the caller destroys. Its request has ended; NULL: it was cancelled. */
+/* Takes an answer, which the caller destroys, and its request, which has left the queue (NULL: it
+ * was cancelled). NULL: there is no answer. */
 rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
                                        struct kafka_serial_request **ret_request, int64_t now_ms);
 
-/* Sends what is to be sent. A handle that has not answered for long is renewed, and another request
- * has its turn. */
+/* Sends the next request. If there was no answer for two seconds the handle is renewed, and another
+ * request has its turn. */
 void kafka_serial_maintain(struct kafka_serial *serial, int64_t now_ms);
 
 /* Why the last attempt to make the handle failed, so that requests wait here. No error: it did not.
@@ -82,19 +89,20 @@ void kafka_serial_note_sent(const struct kafka_serial *serial,
                             struct kafka_serial_request *request);
 
 /*
- * What comes of a request whose answer elsewhere could not be read (kafka_client_is_unreadable()).
- * Each time a connection closes, a round, the first request comes here, and others while few wait
- * here (`is_here`); the rest is sent again where it was, some times. False: so often that it fails.
+ * Decides about a request whose answer elsewhere could not be read (kafka_client_is_unreadable()).
+ * Each close of a connection is a round. The first request that fails in a round comes here, and
+ * further ones do while the queue is short (`is_here`). Others are sent again on `rk`. False: the
+ * request has failed too often.
  */
 bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
                         rd_kafka_t *rk, rd_kafka_queue_t *answers);
 
-/* Whether the group's reply was too long here, or a request about it was sent here that has had no
- * answer: the next one comes here, too. */
+/* Whether the group's next request comes here at once: its reply was too long here, or its request
+ * was sent here and has no answer yet. */
 bool kafka_serial_remembers(const struct kafka_serial *serial, const char *group);
 
-/* Why an answer about the group could not be read: it was too long itself, or others at its broker
- * were. The text is valid as long as `serial`. */
+/* Why an answer about the group could not be read: its own reply is too long, or those of other
+ * groups at its broker are. The text is valid as long as `serial`. */
 const char *kafka_serial_reason_unreadable(const struct kafka_serial *serial, const char *group);
 
 /* Why no request about the group is to be sent now: its reply was too long here some minutes ago.
