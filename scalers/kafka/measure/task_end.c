@@ -7,7 +7,8 @@
 
 /* ---- out of its batch ---- */
 
-/* Others of the topic's partitions may be another task's, which is measured less often. */
+/* Notes the partitions that the task counts: another task may count the topic's other partitions,
+ * less often. */
 static void note_topic(const struct kafka_batch_task *batch_task,
                        const struct kafka_group_topic *group_topic, int64_t now_ms)
 {
@@ -23,9 +24,9 @@ static void note_topic(const struct kafka_batch_task *batch_task,
     }
 }
 
-/* What a task may not have come to: it ended before its topics were known, one of them failed, or
- * the cluster did not list one. The first `done` topics of a selection of names are noted. Without
- * `topic` those are all that the group has committed: there may be others each time. */
+/* Restarts the time of all topics of the task that were not noted: it ended before they were known,
+ * one of them failed, or the cluster did not list one. Of a selection of names the first `done`
+ * topics were noted. Without `topic` the group's other topics are restarted. */
 static void restart_others(const struct kafka_session *session, const struct kafka_query *query,
                            const struct kafka_selection *selection, size_t done, int64_t began_ms)
 {
@@ -47,8 +48,7 @@ static void restart_others(const struct kafka_session *session, const struct kaf
     }
 }
 
-/* What is known of the task's partitions, for excludePersistentLag; of those that are not known the
- * time starts again. */
+/* For excludePersistentLag. The time of partitions of which nothing is known starts again. */
 static void note_persistence(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
@@ -67,8 +67,8 @@ void kafka_task_end_return(struct kafka_batch_task *batch_task, bool isolate)
 
 /* ---- answered ---- */
 
-/* To what comes after the ends that were measured. Of a group whose topics its commits name there
- * may be none yet, and nothing would notify of the first one. */
+/* Subscribes to messages behind the last offsets that were measured. A group whose topics are named
+ * by its commits may have none yet: nothing would notify of its first message. */
 static void subscribe(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -133,7 +133,7 @@ static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_m
     const struct error *failure = kafka_metadata_failure(
         batch->session->metadata, needs_listing ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS);
     long long timeout_ms = batch_task->task->timeout_ms;
-    if (error_is_set(failure)) /* which may be an answer that cannot be read */
+    if (error_is_set(failure)) /* be it that an answer cannot be read */
         error_unavailable(&error, "no metadata of Kafka within %lld ms; the last failure: %s",
                           timeout_ms, error_text(failure));
     else
@@ -142,7 +142,8 @@ static void time_out_metadata(struct kafka_batch_task *batch_task, int64_t now_m
     time_out_with(batch_task, &error, now_ms);
 }
 
-/* While the task is in its group: with the last one the request ends that the words are about. */
+/* The task is still in its group: with its last task the group's request ends, which the text is
+ * about. */
 static void describe_coordinator(const struct kafka_session *session, const struct task *task,
                                  struct error *error)
 {
@@ -226,7 +227,7 @@ find_silent_offset(const struct kafka_batch_task *batch_task, struct kafka_place
     return offset;
 }
 
-/* Those that were sent a request: they may lead the partitions no more. */
+/* Leaders that were sent a request, and are silent, may not lead the partitions any more. */
 static void outdate_silent_leaders(const struct kafka_batch_task *batch_task)
 {
     for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {

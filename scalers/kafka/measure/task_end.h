@@ -1,6 +1,6 @@
 /*
- * How a task ends: what is known of its partitions is noted, for excludePersistentLag, and it
- * leaves its batch.
+ * How a task ends: it is answered, fails, times out or is returned, and leaves its batch. For
+ * excludePersistentLag it first notes what is known of its partitions.
  *
  * Threads: the measuring thread.
  */
@@ -9,23 +9,23 @@
 
 #include "kafka/measure/batch.h"
 
-/* Counts a task of whose partitions nothing is missing (kafka_count_is_complete()), subscribes
- * where that is wanted, and answers it. */
+/* Answers a task that is complete (kafka_count_is_complete()), and subscribes to its partitions
+ * where that is wanted. */
 void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,
                          ...) __attribute__((format(printf, 3, 4)));
 
-/* Returns a task to its feed, which gives it out again at once, with all of its time; or when it is
- * its turn among those that are isolated. Nothing is noted, as it is measured all the same. */
+/* Returns a task to its feed, which gives it out again with all of its time: at once, or, to be
+ * isolated, in its turn. Nothing is noted of its partitions, as it is still to be measured. */
 void kafka_task_end_return(struct kafka_batch_task *batch_task, bool isolate);
 
-/* Ends a task whose deadline has passed. It times out with the name of what it waited for. But one
- * that lacks only the group's members is answered. Topics whose leaders have not answered are
- * outdated: they may have others by now. */
+/* Ends a task whose deadline has passed. The task times out, and the error names what it waited
+ * for. A task that lacks only the group's members is answered. Topics whose leaders have not
+ * answered are outdated, as these may not lead them any more. */
 void kafka_task_end_time_out(struct kafka_batch_task *batch_task, int64_t now_ms);
 
-/* Times out a task that is in no batch yet: its group's earlier call is still under way. */
+/* Times out a task that is in no batch yet, as an earlier call of its group is still under way. */
 void kafka_task_end_time_out_waiting(const struct kafka_session *session, struct task *task);
 
 /* Times the task out, as the library gave up on the group's coordinator, a moment before the

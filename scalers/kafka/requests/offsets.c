@@ -14,11 +14,11 @@
 enum {
     CALL_PARTITIONS = 1000, /* workaround 9 of client.h */
     MAX_THREADS = 32,
-    MAX_TRIES = 5, /* each time another's reply was too long (workaround 14) */
+    MAX_TRIES = 5, /* of a request, as the replies of others are too long (workaround 14) */
 };
 
-/* Partitions of one leader and one owner, all the first or all the last offsets. The library does
- * not see its list, which has nothing of a handle. */
+/* A request for the first, or the last, offsets of partitions of one leader and one owner. Its list
+ * is never given to the library, so that it may outlive a handle. */
 struct offsets_request {
     int32_t leader;
     bool is_earliest;
@@ -26,10 +26,9 @@ struct offsets_request {
     void *owner; /* NULL: nobody waits for it any more */
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t error;
-    unsigned tries;  /* in vain, as another's reply was too long */
-    bool has_shared; /* the call that has ended was others', too, and so may its error be */
-    bool goes_alone; /* it shares no call any more, as it, or what it is a half of, had the error of
-                        a partition */
+    unsigned tries;  /* that failed, as the reply to another request was too long */
+    bool has_shared; /* its call had other requests, too: the error may be theirs */
+    bool goes_alone; /* it shares no call any more: a call with it had the error of a partition */
     struct offsets_request *prev, *next;
 };
 
@@ -39,27 +38,27 @@ struct offsets_target {
     int index;
 };
 
-/* What is requested together. Several requests may have the same partition, which the call has
- * once: a broker refuses one that is named twice. */
+/* A call of the library for several requests. A partition that several of them have is in the call
+ * once: a broker refuses a partition that is named twice. */
 struct offsets_call {
     struct kafka_background_call base; /* first */
     struct leader *leader;
-    rd_kafka_t *rk; /* it holds this handle, of which the list has structs */
+    rd_kafka_t *rk; /* the call holds this handle, as the list has structs of it */
     rd_kafka_topic_partition_list_t *list;
     int64_t deadline_ms;
     rd_kafka_resp_err_t error;
     struct offsets_request *requests; /* utlist */
-    struct offsets_target *targets;   /* of all of them */
+    struct offsets_target *targets;   /* of all requests */
     size_t count;
 };
 
-/* What is to be requested from one broker, as long as there is any. */
+/* A broker, as long as there is a request for it. */
 struct leader {
     int32_t id;
     struct offsets_request *collecting[2]; /* latest, earliest: not full yet */
     struct offsets_request *waiting;       /* utlist */
     struct offsets_call *running;
-    const char *reason_unsent; /* why nothing that waits has a thread; NULL: something had one */
+    const char *reason_unsent; /* why no request has a thread; NULL: one had */
     UT_hash_handle hh;
 };
 
@@ -127,7 +126,8 @@ void kafka_offsets_free(struct kafka_offsets *offsets)
 
 #if RD_KAFKA_VERSION >= 0x020300ff
 
-/* The answer is in the order of the request; what is out of place stays without an offset. */
+/* The answer has the order of the request. A partition that is out of place stays without an
+ * offset. */
 static void take_result(rd_kafka_topic_partition_list_t *list, const rd_kafka_event_t *event)
 {
     size_t count = 0;
@@ -144,7 +144,7 @@ static void take_result(rd_kafka_topic_partition_list_t *list, const rd_kafka_ev
     }
 }
 
-/* Has the error of each partition. */
+/* Each partition has an error of its own. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {
@@ -168,7 +168,8 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #else
 
-/* One partition's error is that of all (workaround 10), and request_split() finds out which. */
+/* One partition's error is the error of the call (workaround 10): request_split() finds out whose
+ * it is. */
 static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                         int left_ms)
 {
@@ -200,7 +201,7 @@ static struct leader *leader_for(struct kafka_offsets *offsets, int32_t id)
     return leader;
 }
 
-/* What was collected waits for a thread. */
+/* The request that was collected waits for a thread from now on. */
 static void leader_flush(struct leader *leader, bool is_earliest)
 {
     struct offsets_request *request = TAKE(leader->collecting[is_earliest]);
@@ -221,7 +222,7 @@ static struct offsets_request *collect_begin(struct leader *leader,
     return request;
 }
 
-/* Returns the request that has it now. */
+/* Returns the request that has the partition now. */
 static struct offsets_request *collect(struct leader *leader,
                                        const struct kafka_offset_request *added)
 {
@@ -260,7 +261,7 @@ static int compare_targets(const void *left, const void *right)
                               ((const struct offsets_target *)right)->partition);
 }
 
-/* Each partition of its requests once. */
+/* The call's list has each partition of its requests once. */
 static void call_fill(struct offsets_call *call, size_t partitions)
 {
     const struct offsets_request *request;
@@ -282,8 +283,8 @@ static void call_fill(struct offsets_call *call, size_t partitions)
 }
 
 /*
- * A call with what waits for the leader, the first of it in any case. Where the leader is slow,
- * many requests come while a call runs: one after the other they would all time out.
+ * Makes a call of the requests that wait for the leader: of the first, and of all that may share
+ * its call. Where the leader is slow many come while a call runs: one by one they would time out.
  */
 static struct offsets_call *call_new(const struct kafka_offsets *offsets, struct leader *leader)
 {
@@ -310,7 +311,7 @@ static struct offsets_call *call_new(const struct kafka_offsets *offsets, struct
     return call;
 }
 
-/* They wait again, before what came later. */
+/* The call's requests wait again, before those that came later. */
 static void call_undo(struct kafka_offsets *offsets, struct offsets_call *call)
 {
     struct offsets_request *requests = TAKE(call->requests);
@@ -319,8 +320,8 @@ static void call_undo(struct kafka_offsets *offsets, struct offsets_call *call)
     call_free(offsets, call);
 }
 
-/* Gives what waits a thread. Without one it stays, and its tasks time out. Leaders have their turns
- * in the order of the table. */
+/* Starts a call on a thread. Without a thread the requests stay, and their tasks time out. Leaders
+ * have their turns in the order of the table. */
 static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
 {
     if (leader->waiting == NULL || leader->running != NULL)
@@ -340,7 +341,7 @@ static void leader_start(struct kafka_offsets *offsets, struct leader *leader)
     offsets->running++;
 }
 
-/* A cluster may name any number of brokers in time. */
+/* Leaders without requests are freed: a cluster may name any number of brokers in time. */
 void kafka_offsets_send(struct kafka_offsets *offsets)
 {
     struct leader *leader;
@@ -363,7 +364,7 @@ const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int
     return found == NULL ? NULL : found->reason_unsent;
 }
 
-/* Only what a thread has goes on, as nobody can stop it. */
+/* Requests that are on a thread go on, as nobody can stop them. */
 static void leader_cancel(struct leader *leader, const void *owner)
 {
     struct offsets_request *request;
@@ -395,7 +396,8 @@ void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner)
 
 /* ---- answers ---- */
 
-/* What the leader has more is behind the others, which may be more than there are threads. */
+/* The leader's next call comes after those of other leaders, as there may be more leaders than
+ * threads. */
 static void leader_end_call(struct kafka_offsets *offsets, struct leader *leader)
 {
     leader->running = NULL;
@@ -404,13 +406,13 @@ static void leader_end_call(struct kafka_offsets *offsets, struct leader *leader
     HASH_ADD(hh, offsets->leaders, id, sizeof(leader->id), leader);
 }
 
-/* A negative code is the library's: the broker did not answer, so parts would not fare better. */
+/* A negative code is the library's: the broker did not answer, and would not answer halves. */
 static bool is_of_a_partition(rd_kafka_resp_err_t error)
 {
     return error > RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* Its requests have ended, with what it found. */
+/* The requests of the call end with what it found. */
 static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
 {
     struct offsets_request *request;
@@ -430,8 +432,8 @@ static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
     call_free(offsets, call);
 }
 
-/* One partition's error is the whole request's: request them again in halves till it stands alone.
- */
+/* One partition's error is that of the whole request: the request is sent again in halves, until
+ * the partition is alone. */
 static void request_split(struct leader *leader, const struct offsets_request *request)
 {
     const rd_kafka_topic_partition_list_t *list = request->list;
@@ -451,8 +453,8 @@ static void request_split(struct leader *leader, const struct offsets_request *r
     leader_flush(leader, request->is_earliest);
 }
 
-/* Where another's reply was too long; from 2.3 on the library has no error for it, and leaves out
- * the offsets. */
+/* Whether the request was not answered, as the reply to another one was too long. From 2.3 on the
+ * library has no error for that, and leaves out the offsets. */
 static bool is_unanswered(const struct offsets_request *request)
 {
     const rd_kafka_topic_partition_list_t *list = request->list;
@@ -463,8 +465,8 @@ static bool is_unanswered(const struct offsets_request *request)
     return is_unanswered;
 }
 
-/* Whether the request has no answer yet: it waits again, or its halves do. Frees what does not go
- * on. */
+/* Whether the request has no answer yet: it waits again, or its halves do. Frees a request that
+ * nobody waits for, and one that was split. */
 static bool goes_on(struct kafka_offsets *offsets, struct offsets_request *request)
 {
     struct leader *leader = leader_for(offsets, request->leader);

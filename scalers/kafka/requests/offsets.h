@@ -1,9 +1,10 @@
 /*
  * The first and last offsets of partitions, requested from the brokers that lead them.
  *
- * Each broker has its own calls, on a thread, one at a time, so that one that hangs delays only
- * what it leads, unless 32 hang, which is how many threads there are. A call has a limit
- * (workaround 9 of client.h). What comes while it runs, of any owner, shares the next one.
+ * Each broker has one call at a time, on a thread of its own: a broker that hangs delays only the
+ * partitions that it leads. There are 32 threads, so that 32 brokers that hang delay the others. A
+ * call is for 1,000 partitions at most (workaround 9 of client.h). Requests of any owner that come
+ * while a call runs share the next one.
  *
  * Threads: the functions are for the measuring thread. Owner: the session.
  */
@@ -19,12 +20,11 @@ struct kafka_offset_request {
     int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
-    void *owner;   /* who requests it: each partition once */
-    void *context; /* given back with the answer */
+    void *owner;   /* requests each partition once */
+    void *context; /* comes back with the answer */
 };
 
-/* The answer for some partitions of one leader and one owner: their offsets, or the error of all of
- * them. */
+/* The answer for partitions of one leader and one owner: their offsets, or the error of all. */
 struct kafka_offset_answer {
     const rd_kafka_topic_partition_list_t *list; /* `opaque` is the context */
     bool is_earliest;
@@ -36,18 +36,18 @@ struct kafka_offsets;
 
 struct kafka_offsets *kafka_offsets_new(struct kafka_client *client);
 
-/* Frees all of it, after waiting for the threads, which end at the deadlines. */
+/* Waits for the threads, which end at the deadlines, and frees everything. */
 void kafka_offsets_free(struct kafka_offsets *offsets);
 
-/* Collects a request; kafka_offsets_send() sends what was collected. */
+/* kafka_offsets_add() collects requests, and kafka_offsets_send() sends them. */
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request);
 void kafka_offsets_send(struct kafka_offsets *offsets);
 
-/* Has the answers to the owner's requests dropped. */
+/* The answers to the owner's requests are dropped from now on. */
 void kafka_offsets_cancel(struct kafka_offsets *offsets, const void *owner);
 
-/* Why nothing of what is still requested from this leader was sent: there was no thread for it, so
- * that the leader may be well. NULL: something was. */
+/* Why none of the requests for this leader was sent: there was no thread, so that the leader is not
+ * to blame. NULL: one was sent. */
 const char *kafka_offsets_reason_unsent(const struct kafka_offsets *offsets, int32_t leader);
 
 /* Takes the next answer, which is valid until the next call. False: there is none. */

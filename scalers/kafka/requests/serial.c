@@ -10,10 +10,10 @@
 #include <utlist.h>
 
 enum {
-    MAX_WAITING = 16,             /* as each may take the time of a broker that is far away */
-    MAX_TRIES = 5,                /* on another handle */
-    HANGS_MS = 2000,              /* the coordinator may be another one by now */
-    SUSPENDED_MS = 5 * 60 * 1000, /* after a reply that was too long */
+    MAX_WAITING = 16,             /* requests in the queue: a broker that is far away is slow */
+    MAX_TRIES = 5,                /* of a request on another handle */
+    HANGS_MS = 2000,              /* without an answer: the coordinator may have moved */
+    SUSPENDED_MS = 5 * 60 * 1000, /* of a group after a reply that was too long */
 };
 
 #define OTHERS_TOO_LONG                                                                            \
@@ -24,23 +24,25 @@ _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "texts name it");
 struct remembered {
     char *group;
     int64_t noted_ms;
-    bool is_too_long; /* its last reply was; false: a request was sent, and may show that it is */
+    bool is_too_long; /* its last reply was too long; false: its request was sent, without an answer
+                         yet */
     UT_hash_handle hh;
 };
 
 struct kafka_serial {
     struct kafka_client *client;
     rd_kafka_resp_err_t (*error_of)(rd_kafka_event_t *);
-    char *too_long;                        /* why a group fails whose reply is */
-    rd_kafka_t *rk;                        /* NULL: there is nothing to send */
-    rd_kafka_queue_t *answers;             /* NULL with it */
-    struct kafka_serial_request *requests; /* utlist: what waits, behind `sent` */
-    size_t count;
-    struct kafka_serial_request *sent; /* the first of them; NULL: it was cancelled */
-    char *sent_group;                  /* NULL: nothing is under way */
+    char *too_long;                        /* why a group fails whose reply is too long */
+    rd_kafka_t *rk;                        /* NULL: there is no handle */
+    rd_kafka_queue_t *answers;             /* NULL: there is no handle */
+    struct kafka_serial_request *requests; /* utlist: the queue; the first may have been sent */
+    size_t count;                          /* of the queue */
+    struct kafka_serial_request
+        *sent;        /* the request under way; NULL: none is, or it was cancelled */
+    char *sent_group; /* NULL: nothing is under way */
     int64_t sent_ms;
     struct error failure; /* of the last attempt to make the handle */
-    unsigned round;       /* that has begun last */
+    unsigned round;       /* the last one: see kafka_serial_retry() */
     struct remembered *remembered;
 };
 
@@ -137,7 +139,7 @@ bool kafka_serial_is_waiting(const struct kafka_serial *serial,
     return request != serial->sent;
 }
 
-/* Only what succeeds says that the reply is not too long: an error has no offsets or members. */
+/* Only a success shows that the reply is not too long: an error has no offsets or members. */
 static void note(struct kafka_serial *serial, const char *group, rd_kafka_resp_err_t error,
                  int64_t now_ms)
 {
@@ -224,15 +226,15 @@ void kafka_serial_note_sent(const struct kafka_serial *serial, struct kafka_seri
 }
 
 /*
- * A broker answers in the order of the requests: the one whose reply it was fails first, or at
- * least among the first, where others have closed the connection of several brokers. So with A and
- * B too long, all sent elsewhere in round 0:
+ * A broker answers requests in their order. So the request with the long reply is the first to
+ * fail, or among the first where the connections of several brokers were closed. For example, the
+ * replies for A and B are too long, and all requests were sent elsewhere in round 0:
  *
- *     A fails     it is of round 0, the last one: it is the first, comes here, and begins round 1
- *     B, C, D     they are of round 0, too, which is not the last any more: they are sent again
- *     fail        where they were, in round 1 (or come here, while few wait)
- *     B fails     it is of round 1, the last one: it comes here, and begins round 2
- *     C, D fail   they are sent again in round 2, and answered
+ *     A fails         it is of the last round, 0: it comes here, and begins round 1
+ *     B, C, D fail    they are of round 0, which is not the last: they are sent again, in round 1
+ *                     (the first of them come here, as long as the queue is short)
+ *     B fails         it is of the last round, 1: it comes here, and begins round 2
+ *     C, D fail       they are sent again, in round 2, and answered
  */
 bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
                         rd_kafka_t *rk, rd_kafka_queue_t *answers)
