@@ -1,6 +1,13 @@
 /*
- * What takes memory in the process of a client, in figures that were measured, and how much there
- * may be of it: librdkafka aborts the process where it gets none.
+ * What takes memory in the process of a connection, in figures that were measured, and what follows
+ * from them: librdkafka aborts the process where it gets no memory.
+ *
+ *     the main handle   is there when the bytes are measured that the process may still map
+ *     its topics        leave 4 MiB of these free, or what other handles take if that is more:
+ *                       kafka_topics_has_room(). In 28 MiB they have about 9,000 partitions
+ *     other handles     leave 1 MiB free: kafka_client_new_side_handle(), and for fetchers
+ *                       kafka_subscriptions_places()
+ *     commits           of so many partitions are requested at a time: measure/space.h
  *
  * Threads: any; pure.
  */
@@ -10,59 +17,59 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What the process of a connection may map beside the program: of one in the connections file, and
- * of any other. */
+/* The bytes that the process of a connection may map beside the program: of a connection in the
+ * connections file, and of any other. */
 enum { KAFKA_MEMORY_NAMED = 96 << 20, KAFKA_MEMORY_OTHERS = 28 << 20 };
 
 enum {
-    /* The library's, of a partition of a topic that is measured, as long as the handle lives
-     * (workaround 6 of client.h). */
+    /* Bytes of the library for a partition of a topic, as long as the handle lives (workaround 6 of
+     * client.h). */
     KAFKA_MEMORY_PER_PARTITION = 2400,
 
-    /* Of a partition of a group, while its commits are requested: our list, the library's, and the
-     * answer. */
+    /* Bytes for a partition of a group while its commits are requested: our list, the library's
+     * list, and the answer. */
     KAFKA_MEMORY_PER_COMMIT = 500,
 
-    /* So many partitions take as much as the request itself, our structs and the library's: 8,000
-     * groups of one partition, whose coordinator hung, ended an agent process. */
+    /* A request for commits takes as much as so many partitions, for our structs and the library's:
+     * 8,000 groups of one partition, whose coordinator hung, ended an agent process. */
     KAFKA_MEMORY_REQUEST = 8,
 
-    /* Of a broker in each handle, most of it the stack of its thread. */
+    /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,
 
-    /* Of a handle beside the main one, without its brokers, and without the messages that a fetcher
-     * (requests/subscriptions.h) queues. */
+    /* Bytes for a handle beside the main one, without its brokers, and without the messages that a
+     * fetcher (requests/subscriptions.h) queues. */
     KAFKA_MEMORY_PER_HANDLE = 1 << 20,
 
-    /* What topics leave free for another handle, as the main one is renewed and requests/commits.h
-     * has a second one, and for answers. */
+    /* Bytes that topics leave free for answers and other handles: the second one, the serial ones,
+     * and the next main one. */
     KAFKA_MEMORY_FREE = 4 << 20,
 
-    /* What other handles leave of that for answers. */
+    /* Bytes that other handles leave free, for answers. */
     KAFKA_MEMORY_ANSWERS = 1 << 20,
 };
 
-/* All of these take the bytes that the process may map beside what it has already, with its main
- * handle. INFINITY: it is no agent. NAN: they are not known; there is what any agent has, and no
- * memory for another main handle. */
+/* `mappable_bytes` is what the process may map beside what it has mapped, its main handle included
+ * (process_mappable_bytes()). INFINITY: the process is no agent. NAN: the bytes are not known, so
+ * that topics may have what any agent has, and there is no memory for another main handle. */
 
-/* NAN is replaced by what any agent has. */
+/* The bytes, or, where they are not known, what any agent has. */
 double kafka_memory_known(double mappable_bytes);
 
 /* How many partitions the topics of a trigger may have. */
 size_t kafka_memory_max_partitions(double mappable_bytes);
 
-/* Of how many partitions of groups commits may be requested at a time. */
+/* The number of partitions of which commits may be requested at a time. */
 size_t kafka_memory_max_commits(double mappable_bytes);
 
-/* Whether another handle may have so many partitions, too, and a thread for each broker: when the
- * main one is renewed. */
+/* Whether there is memory for another main handle with so many partitions. */
 bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions, size_t brokers);
 
-/* What a handle takes that has no partitions. */
+/* The bytes of a handle beside the main one. */
 double kafka_memory_of_handle(size_t brokers);
 
-/* What to do where the bytes, all of which were free once, are not enough. */
+/* What a user can do where these bytes, which were free when the connection began, are not enough.
+ */
 const char *kafka_memory_advice(double mappable_bytes);
 
 #endif

@@ -7,16 +7,17 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* A handle that has not ended after the first never will (workaround 4 of client.h). Closing waits
- * for the second (workaround 5). */
-enum { STUCK_MS = 10 * 1000, CLOSE_MS = 3 * 1000 };
+enum {
+    STUCK_MS = 10 * 1000, /* a handle that is not gone by then never will be (workaround 4) */
+    CLOSE_MS = 3 * 1000,  /* closing waits so long for a handle that may be slow (workaround 5) */
+};
 
 struct kafka_handle {
-    struct kafka_background_call base; /* first: destroys it */
+    struct kafka_background_call base; /* first: destroys the handle */
     rd_kafka_t *rk;
     size_t holds;
     double bytes;
-    int64_t ended_ms; /* when it began to be destroyed; CLOCK_NEVER: it did not */
+    int64_t ended_ms; /* since when it is being destroyed; CLOCK_NEVER: it is not */
     struct kafka_handle *prev, *next;
 };
 
@@ -36,13 +37,13 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     char reason[512] = "";
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
     if (rk == NULL) {
-        /* It may as well be a thread that does not start in time. */
+        /* Otherwise it is a thread that did not start in time, for one. */
         bool is_mistake = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__INVALID_ARG;
         rd_kafka_conf_destroy(settings);
         error_set(error, is_mistake ? ERROR_INVALID : ERROR_UNAVAILABLE, "Kafka: %s", reason);
         return NULL;
     }
-    /* An error where no login needs callbacks. */
+    /* The error where no login needs callbacks is of no interest. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
     *handle = (struct kafka_handle){
@@ -71,7 +72,8 @@ static struct kafka_handle *find(struct kafka_handle *handle, const rd_kafka_t *
     return handle;
 }
 
-/* Without a thread it is left, and counts as stuck: here it could block for ever. */
+/* Where no thread can be started the handle stays, and is stuck: to destroy it here could block for
+ * ever. */
 static void begin_to_destroy(struct kafka_handles *handles, struct kafka_handle *handle,
                              int64_t now_ms)
 {
