@@ -32,7 +32,7 @@ static void check_sasl(const struct kafka_connection_options *connection, struct
 void kafka_check_connection(const void *connection_options, struct error *mistakes)
 {
     const struct kafka_connection_options *connection = connection_options;
-    /* What stands before it is shown, as a host is. */
+    /* Hosts are shown, and with them what stands before an @. */
     if (connection->bootstrap_servers != NULL && strchr(connection->bootstrap_servers, '@') != NULL)
         error_add(mistakes, "bootstrapServers are host:port, without user and password: set "
                             "username and password");
@@ -44,7 +44,7 @@ void kafka_check_connection(const void *connection_options, struct error *mistak
     check_sasl(connection, mistakes);
 }
 
-/* Whether `count` numbers with dots between them are all there is. */
+/* Whether the text is `count` numbers with dots between them. */
 static bool is_dotted(const char *text, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -61,7 +61,7 @@ void kafka_check_apache(const struct options *options, struct error *mistakes)
     const struct kafka_query *query = options->query;
     const struct kafka_target *target = options->target;
     kafka_selection_check(query->topic, mistakes);
-    /* As KEDA's client has it: of old versions, which begin with 0, there were four numbers. */
+    /* As in KEDA's client: old versions, which begin with 0, have four numbers. */
     if (target->version != NULL && !is_dotted(target->version, target->version[0] == '0' ? 4 : 3))
         error_add(mistakes, "version must be one such as 2.8.0");
     if (target->limit_to_partitions_with_lag && target->allow_idle_consumers)

@@ -29,8 +29,8 @@
 
 #include <librdkafka/rdkafka.h>
 
-/* Without a subscription. A measurement of 1,000 idle groups costs 50 ms of a core here and 100 ms
- * of one at the broker; a measurement of a single group costs 0.3 ms. */
+/* How often an idle query without a subscription is measured. To measure 1,000 groups takes 50 ms
+ * of CPU time here and 100 ms at the broker; a single group takes 0.3 ms. */
 enum { IDLE_MS = 500 };
 
 /* auto.commit.interval.ms of most clients. */
@@ -64,8 +64,8 @@ static double even_replicas(double lag, double partitions, double threshold)
     return fewest;
 }
 
-/* More have nothing to do; INFINITY: there is no limit. An even distribution overrides
- * allowIdleConsumers, as in KEDA. */
+/* More replicas than these have nothing to do. INFINITY: there is no limit. An even distribution
+ * overrides allowIdleConsumers, as in KEDA. */
 static double useful_replicas(const struct kafka_target *target, const struct reading *reading)
 {
     if (target->limit_to_partitions_with_lag)
@@ -97,7 +97,7 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
-/* A commit says that a message is done: what is being worked on is part of the lag. */
+/* Messages that are being worked on are not committed yet: they are part of the lag. */
 static unsigned reports(const struct options *options, const char **ret_advice)
 {
     (void)options;
@@ -112,7 +112,7 @@ static enum scaler_in_work in_work(const struct options *options)
     return SCALER_IN_WORK_COUNTED;
 }
 
-/* One request is for all commits of a group. */
+/* One request gets all commits of a group. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
     const struct kafka_query *query = query_options;
@@ -181,6 +181,6 @@ static void libraries(struct text *text)
 
 const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger);
 
-/* KEDA's second scaler for the same: its list of topics is ours, too, and it has fewer rules. */
+/* KEDA's second scaler for Kafka. Its `topic` is a list, as ours is, and it has fewer rules. */
 const struct scaler scaler_apache_kafka =
     SCALER("apache-kafka", apache_kafka_differences, kafka_check_apache);

@@ -12,13 +12,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* So many topics may a trigger have. The library finds a topic by a walk through all that its
- * handle has, when it is made, and in each answer with metadata: to make 5,000 takes 0.2 s of CPU
- * time, and 10,000 1.7 s, which is longer than a request for metadata is waited for. */
+/* How many topics a trigger may have. The library walks through all topics of its handle to find
+ * one, when it makes a topic and in each answer with metadata. Making 5,000 topics takes 0.2 s of
+ * CPU time, and 10,000 take 1.7 s, which is longer than a request for metadata may take. */
 enum { KAFKA_SELECTION_MAX_TOPICS = 5000 };
 
-/* So many partitions may all topics of a trigger have, by what a broker says; fewer where memory is
- * short (kafka_memory_max_partitions()). */
+/* How many partitions all topics of a trigger may have; fewer where memory is short
+ * (kafka_memory_max_partitions()). */
 enum { KAFKA_SELECTION_MAX_PARTITIONS = 25000 };
 
 enum kafka_selection_kind {
@@ -35,16 +35,15 @@ struct kafka_selection {
 
 enum kafka_selection_kind kafka_selection_kind(const char *topic);
 
-/* Reads a value of the key without mistakes (kafka_selection_check()). */
+/* Reads a value of the key that has no mistakes (kafka_selection_check()). */
 void kafka_selection_init(struct kafka_selection *selection, const char *topic);
 void kafka_selection_done(struct kafka_selection *selection);
 
-/* Adds what is wrong with the key's value, but does not show the value: it may be out of a
- * variable. */
+/* Adds the mistakes in the key's value. They do not show the value, which may be a variable's. */
 void kafka_selection_check(const char *topic, struct error *mistakes);
 
-/* The names as KEDA has them in the metric's name, or the pattern. The caller frees the text. NULL:
- * the topics are those of the group. */
+/* Returns the names as in KEDA's name of the metric, or the pattern. The caller frees the text.
+ * NULL: the topics are those that the group has committed. */
 char *kafka_selection_text(const char *topic);
 
 #endif

@@ -21,10 +21,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-/* How long a cluster, all of whose brokers refuse, is tried: a name may have a second address. */
+/* How long a cluster is tried whose brokers are all down: a name may have a second address. */
 enum { REFUSED_MS = 500, POLL_MS = 50 };
 
-enum { LONGEST_TIMEOUT_MS = 3600000 }; /* that the library takes (workaround 1 of client.h) */
+enum { LONGEST_TIMEOUT_MS = 3600000 }; /* the library takes no longer one (workaround 1) */
 
 enum { MAX_BROKERS_LENGTH = 200 }; /* of bootstrapServers, in an error */
 
@@ -53,9 +53,9 @@ static bool log_may_warn(void)
 }
 
 /*
- * On the library's threads. That a broker is down is also the error of some task, and is logged as
- * that, with our secrets hidden: the broker's own words may repeat them. Only what is worse than an
- * error deserves a line of its own.
+ * On the library's threads. The failure of a broker is logged as the error of a task, with our
+ * secrets hidden, as the broker's words may repeat them. So only what is worse than an error is
+ * logged here.
  */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -68,8 +68,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
         log_debug("librdkafka: %s: %s", facility, text);
 }
 
-/* From kafka_client_poll(), so on its thread. "All brokers are down" is less specific than the
- * reason before it, and that a broker is silent than that another one refuses us. */
+/* From kafka_client_poll(), so on its thread. "All brokers are down" does not replace the reason
+ * before it, and a broker that is silent does not replace the refusal of another one. */
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
@@ -96,7 +96,7 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 
 /* ---- open ---- */
 
-/* From the options, for as many handles as there will be. */
+/* What all handles need. */
 static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection_options *options = client->options;
@@ -119,7 +119,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
     return true;
 }
 
-/* Its errors make event_fd readable, too: they would pile up otherwise. */
+/* Errors of the handle make event_fd readable, too, or they would pile up. */
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error)
 {
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
@@ -133,8 +133,8 @@ rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct err
     return rk;
 }
 
-/* The library requests the cluster's id by itself as soon as one broker is there. Where the answer
- * has none, it does not wait for one. */
+/* Whether a broker has answered. The library requests the cluster's ID as soon as one is connected,
+ * and returns early where the answer has no ID. */
 static bool wait_for_id(const struct kafka_client *client, int wait_ms)
 {
     int64_t began_ms = clock_now_ms();
@@ -144,8 +144,8 @@ static bool wait_for_id(const struct kafka_client *client, int wait_ms)
     return has_answered;
 }
 
-/* One broker that refuses us says nothing of the others, which may need longer to answer. Without a
- * token none is even connected to. */
+/* Whether no broker will answer. After a refusal by one broker others may still accept us. Without
+ * a token the library connects to none. */
 static bool is_hopeless(const struct kafka_client *client, int64_t now_ms)
 {
     bool are_down = client->all_down_since_ms != 0;
@@ -259,7 +259,7 @@ double kafka_client_free_bytes(const struct kafka_client *client)
            client->handles.bytes;
 }
 
-/* Side handles have what is free; what goes beyond that, as fetchers do, topics do not have. */
+/* Topics leave KAFKA_MEMORY_FREE for other handles, or what these take, as fetchers take more. */
 double kafka_client_room(const struct kafka_client *client)
 {
     double others_bytes = fmax(KAFKA_MEMORY_FREE, client->handles.bytes + KAFKA_MEMORY_ANSWERS);

@@ -108,8 +108,8 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
 bool kafka_client_close(struct kafka_client *client);
 
 /* Makes a queue of the handle, on which only answers to calls come. An answer makes the client's
- * event_fd readable. The caller ends a queue of the main handle with kafka_client_end_queue(), and that of
- * another handle with the handle. */
+ * event_fd readable. The caller ends a queue of the main handle with kafka_client_end_queue(), and
+ * that of another handle with the handle. */
 rd_kafka_queue_t *kafka_client_new_queue(struct kafka_client *client, rd_kafka_t *rk);
 
 /* Ends a queue of the main handle. */

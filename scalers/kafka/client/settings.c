@@ -5,10 +5,8 @@
 #include "base/text.h"
 #include "shared/tls_key.h"
 
-/*
- * How long the library remembers a group's coordinator to which nothing is sent, and metadata.
- * Above the usual interval, or each measurement would look for the coordinators first.
- */
+/* How long the library remembers metadata, and a group's coordinator to which nothing is sent. It
+ * is longer than the usual interval, or each measurement would look for the coordinators first. */
 enum { REMEMBER_MS = 15000 };
 
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
@@ -35,30 +33,29 @@ static bool set_behaviour(rd_kafka_conf_t *conf, struct error *error)
         /* Never joined (workaround 2 of client.h). */
         {"group.id", "backlog"},
         {"enable.auto.commit", "false"},
-        /* Or requesting a topic's metadata would create it. */
+        /* Or a request for a topic's metadata would create the topic. */
         {"allow.auto.create.topics", "false"},
         /* KEDA counts up to the high watermark. */
         {"isolation.level", "read_uncommitted"},
-        /* A broker that hangs is given up, and its connection closed, within a measurement or two.
-         */
+        /* The connection to a broker that hangs is closed within two measurements. */
         {"socket.timeout.ms", "2000"},
         {"socket.connection.setup.timeout.ms", "2000"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
-        /* Connects to all brokers at once (workaround 11). With one of two addresses dead, every
-         * fourth attempt to connect failed otherwise. */
+        /* The library connects to all brokers at once (workaround 11). Otherwise every fourth
+         * attempt to connect failed where one of two addresses was dead. */
         {"enable.sparse.connections", "false"},
         {"reconnect.backoff.ms", "50"},
         {"reconnect.backoff.max.ms", "1000"},
         {"log.connection.close", "false"},
-        /* The library wants it to be smaller, and at least message.max.bytes. */
+        /* It must be smaller than receive.message.max.bytes, and at least message.max.bytes. */
         {"fetch.max.bytes", "1000000"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(settings); i++)
         if (!kafka_settings_set(conf, settings[i][0], settings[i][1], error))
             return false;
     return set_number(conf, "metadata.max.age.ms", REMEMBER_MS, error) &&
-           /* Or a broker that announces as much has 100 MB per connection (workaround 13). */
+           /* Or a broker can make us allocate 100 MB per connection (workaround 13). */
            set_number(conf, "receive.message.max.bytes", KAFKA_MAX_REPLY_BYTES, error) &&
            set_number(conf, "socket.receive.buffer.bytes", SOCKET_SOURCE_BYTES, error) &&
            set_number(conf, "socket.send.buffer.bytes", SOCKET_SOURCE_BYTES, error);
@@ -76,7 +73,7 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection_options
     _cleanup_(memory_free) char *key = NULL;
     if (!options->tls.enable)
         return true;
-    /* The library reads any kind of key, however long that takes (workaround 13). */
+    /* The library would read any kind of key, however long that takes (workaround 13). */
     if (options->tls.key != NULL && (key = tls_key_plain(&options->tls, error)) == NULL)
         return false;
     return kafka_settings_set(conf, "enable.ssl.certificate.verification",
