@@ -14,9 +14,8 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 /* A handle that has so many more than twice those that are used is to be replaced. */
 enum { SPARE_TOPICS = 100 };
 
-/* Partitions that a topic counts for until their number is known: as long as none is known, and at
- * least. */
-enum { UNSIZED_FIRST = 100, UNSIZED_MIN = 8 };
+/* Partitions that a typical topic has: as long as fewer than two are known, and at least. */
+enum { TYPICAL_FIRST = 50, TYPICAL_MIN = 4 };
 
 /* A topic that is in the table no more, but still in the main handle. */
 struct former_topic {
@@ -41,6 +40,7 @@ static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, 
     if (partitions <= topic->counted)
         return;
     topics->counted += topic->counted == 0;
+    topics->largest = MAX(topics->largest, partitions);
     count_partitions(topics, topics->partitions + partitions - topic->counted);
     topic->counted = partitions;
 }
@@ -82,19 +82,22 @@ static void forget_all_former(struct kafka_topics *topics)
     size_t partitions = 0;
     HASH_ITER(hh, topics->former, former, next)
         forget_former(topics, former);
-    topics->counted = 0;
+    topics->counted = topics->largest = 0;
     for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         partitions += topic->counted;
         topics->counted += topic->counted > 0;
+        topics->largest = MAX(topics->largest, topic->counted);
     }
     count_partitions(topics, partitions);
 }
 
-static double unsized_partitions(const struct kafka_topics *topics)
+/* The largest topic is left out: beside one of thousands of partitions the others may be small. */
+static double typical_partitions(const struct kafka_topics *topics)
 {
-    if (topics->counted == 0)
-        return UNSIZED_FIRST;
-    return fmax(UNSIZED_MIN, 2.0 * (double)topics->partitions / (double)topics->counted);
+    if (topics->counted < 2)
+        return TYPICAL_FIRST;
+    double partitions = (double)(topics->partitions - topics->largest);
+    return fmax(TYPICAL_MIN, partitions / (double)(topics->counted - 1));
 }
 
 static bool has_former(const struct kafka_topics *topics, const char *name)
@@ -104,15 +107,15 @@ static bool has_former(const struct kafka_topics *topics, const char *name)
     return former != NULL;
 }
 
-/* The first one has room in any case, or a limit below UNSIZED_FIRST would refuse all. */
+/* The first topic has room in any case, or a limit below TYPICAL_FIRST would refuse all. */
 bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions)
 {
     if (kafka_topics_find(topics, name) != NULL || has_former(topics, name) ||
         (topics->counted == 0 && topics->unsized == 0))
         return true;
-    double each = unsized_partitions(topics);
-    double needed = partitions == 0 ? each : (double)partitions;
-    return kafka_client_room(topics->client) - (double)topics->unsized * each >= needed;
+    double typical = typical_partitions(topics);
+    double needed = partitions == 0 ? typical : (double)partitions;
+    return kafka_client_room(topics->client) - (double)topics->unsized * 2 * typical >= needed;
 }
 
 void kafka_topics_note_refused(struct kafka_topics *topics)

@@ -54,6 +54,7 @@ struct kafka_topics {
     size_t made;
     size_t partitions;           /* of those in the table, and of former ones */
     size_t counted;              /* topics that have these */
+    size_t largest;              /* how many of them one topic has, at most */
     size_t unsized;              /* topics in the table that are not sized yet */
     struct former_topic *former; /* forgotten since, by name */
     bool has_refused;            /* a topic, since the handle was made: it lacked room */
@@ -69,15 +70,15 @@ struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
                                             int64_t now_ms);
 
 /*
- * Whether the main handle has the topic, or has room for it, with so many partitions (0: not known).
+ * Whether the main handle has the topic, or room for it with so many partitions (0: not known).
  *
- * How many a topic has is known only once the handle has it. Until then it counts as 100, or, once
- * others are known, as twice as many as these have on average. So with room for 9,000, and 600 new
- * topics of 20 partitions:
+ * The number of a topic's partitions is known only once the handle has it. Until then it counts as
+ * 100, or, once other topics are known, as twice their average, the largest one left out. Example
+ * with room for 9,000 partitions, and 600 new topics of 20:
  *
  *     90 are requested, and then have 1,800 partitions; a further topic counts as 40
- *     180 more are requested, which makes 5,400 partitions; then 90 more, 45, 22 and so on
- *     151 are refused in the end, as 449 topics have 8,980 partitions
+ *     180 more are requested, which makes 5,400 partitions; then 90 more, 45, 23 and so on
+ *     150 are refused in the end, as 450 topics have 9,000 partitions
  */
 bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions);
 

@@ -75,7 +75,7 @@ static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
 /* As many as fit, though nothing is known of any when they come: the others fail. */
 static void topics_share_the_room_of_their_connection(void **state)
 {
-    enum { TOPICS = 8, EACH = 60, ROOM = 400, FIT = 5 };
+    enum { TOPICS = 8, EACH = 60, ROOM = 400, FIT = 6 };
     struct kafka_mock *fixture = *state;
     for (int i = 0; i < TOPICS; i++) {
         _cleanup_(memory_free) char *name = text_format("jobs-%d", i);
@@ -93,7 +93,7 @@ static void topics_share_the_room_of_their_connection(void **state)
             answered++;
         else
             kafka_mock_assert_failed(fixture, i,
-                                     "beside the other topics of the connection, which have 300 "
+                                     "beside the other topics of the connection, which have 360 "
                                      "partitions: a connection of the connections file has memory");
     assert_int_equal(answered, FIT);
     assert_int_equal(client->partitions, FIT * EACH);

@@ -2,6 +2,7 @@
 #include "kafka/requests/topics.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/memory.h"
 #include "scalers/kafka/known.h"
 
@@ -124,11 +125,18 @@ static struct kafka_topic *topic_for(struct known *fixture, const char *name)
     return kafka_topics_for(&fixture->topics, name, KNOWN_NOW_MS);
 }
 
+static struct kafka_topic *listed_topic(struct known *fixture, char *name, int partitions)
+{
+    const rd_kafka_metadata_topic_t listed = {.topic = name, .partition_cnt = partitions};
+    return kafka_topics_for_listed(&fixture->topics, &listed, KNOWN_NOW_MS);
+}
+
 /* Until its size is known a topic counts as 100 partitions, or as twice as many as others have. */
 static void topics_of_unknown_size_have_room_by_those_that_are_known(void **state)
 {
     enum { FEW = 20 };
     struct known *fixture = *state;
+    char more[] = "more";
     set_room(fixture, 200);
     assert_non_null(topic_for(fixture, "jobs"));
     assert_non_null(topic_for(fixture, "second"));
@@ -136,26 +144,45 @@ static void topics_of_unknown_size_have_room_by_those_that_are_known(void **stat
     assert_true(kafka_topics_has_room(&fixture->topics, "second", 0)); /* it has it */
     take_partitions(fixture, FEW);
     assert_int_equal(fixture->client.partitions, FEW);
-    /* Of 180 the second one has 40. */
-    assert_false(kafka_topics_has_room(&fixture->topics, "listed", 141));
-    assert_true(kafka_topics_has_room(&fixture->topics, "listed", 140));
+    assert_non_null(listed_topic(fixture, more, FEW));
+    /* Of 160 the second one has 40. */
+    assert_false(kafka_topics_has_room(&fixture->topics, "listed", 121));
+    assert_true(kafka_topics_has_room(&fixture->topics, "listed", 120));
     assert_non_null(topic_for(fixture, "third"));
     assert_non_null(topic_for(fixture, "fourth"));
     assert_non_null(topic_for(fixture, "fifth"));
     assert_null(topic_for(fixture, "sixth"));
 }
 
+static void one_large_topic_leaves_room_for_small_ones(void **state)
+{
+    enum { LARGE = 8000, FEW = 3, SMALL = 10 };
+    struct known *fixture = *state;
+    char large[] = "large";
+    char more[] = "more";
+    set_room(fixture, LARGE + 100);
+    assert_non_null(listed_topic(fixture, large, LARGE));
+    assert_true(kafka_topics_has_room(&fixture->topics, "small", 0));
+    assert_non_null(listed_topic(fixture, more, FEW));
+    /* Of 97 each has 8, and the next one needs 4. */
+    for (int i = 0; i < SMALL; i++) {
+        _cleanup_(memory_free) char *name = text_format("small-%d", i);
+        assert_non_null(topic_for(fixture, name));
+    }
+    for (int i = 0; i < 2; i++)
+        assert_non_null(topic_for(fixture, i == 0 ? "eleventh" : "twelfth"));
+    assert_null(topic_for(fixture, "thirteenth"));
+}
+
 static void a_topic_that_is_listed_has_room_by_its_size(void **state)
 {
     struct known *fixture = *state;
     char more[] = "more";
-    const rd_kafka_metadata_topic_t first = {.topic = jobs, .partition_cnt = 150};
-    const rd_kafka_metadata_topic_t second = {.topic = more, .partition_cnt = 51};
     set_room(fixture, PARTITIONS);
-    assert_non_null(kafka_topics_for_listed(&fixture->topics, &first, KNOWN_NOW_MS));
-    assert_null(kafka_topics_for_listed(&fixture->topics, &second, KNOWN_NOW_MS));
+    assert_non_null(listed_topic(fixture, jobs, 150));
+    assert_null(listed_topic(fixture, more, 51));
     set_room(fixture, PARTITIONS + 1);
-    assert_non_null(kafka_topics_for_listed(&fixture->topics, &second, KNOWN_NOW_MS));
+    assert_non_null(listed_topic(fixture, more, 51));
     assert_int_equal(fixture->client.partitions, PARTITIONS + 1);
 }
 
@@ -180,7 +207,7 @@ static void former_topics_give_their_room_back_with_the_handle(void **state)
     struct known *fixture = *state;
     struct kafka_topics *topics = &fixture->topics;
     const int64_t later_ms = KNOWN_NOW_MS + KAFKA_FORGET_MS + 1;
-    set_room(fixture, 250);
+    set_room(fixture, 240);
     for (int i = 0; i < 2; i++) { /* it counts once */
         assert_non_null(topic_for(fixture, "jobs"));
         take_partitions(fixture, PARTITIONS);
@@ -210,6 +237,7 @@ int main(void)
         TEST(a_topic_outdated_while_a_request_runs_stays_known),
         TEST(leaders_are_by_partition_in_whatever_order_they_come),
         TEST(topics_of_unknown_size_have_room_by_those_that_are_known),
+        TEST(one_large_topic_leaves_room_for_small_ones),
         TEST(a_topic_that_is_listed_has_room_by_its_size),
         TEST(what_other_handles_have_is_no_room_for_topics),
         TEST(former_topics_give_their_room_back_with_the_handle),
