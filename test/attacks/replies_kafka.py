@@ -129,6 +129,20 @@ def kafka_large(partitions):
     return script
 
 
+def kafka_wide(partitions):
+    """Right; each topic has so many partitions."""
+    def script(wire):
+        for api, _, correlation, request in kafka_requests(wire):
+            if api == METADATA:
+                topics = [kafka_topic(name, [kafka_partition(number) for number in range(partitions)])
+                          for name in request.array(request.string)]
+                body = kafka_metadata([kafka_self(wire)], topics)
+            else:
+                body = kafka_good(wire, api, request)
+            wire.send(kafka_reply(correlation, body))
+    return script
+
+
 def kafka_silent(silent):
     """Right, but never to one API."""
     def script(wire):

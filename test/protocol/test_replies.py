@@ -19,7 +19,7 @@ from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_rep
                              postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node,
                              sentinel_trigger)
 from attacks.replies import SOURCES as OTHER_SOURCES
-from attacks.replies_kafka import KAFKA_SOURCES, OFFSET_FETCH, kafka_large, kafka_silent, kafka_trigger
+from attacks.replies_kafka import KAFKA_SOURCES, OFFSET_FETCH, kafka_large, kafka_silent, kafka_trigger, kafka_wide
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
@@ -206,6 +206,17 @@ def test_a_large_kafka_cluster_needs_a_connection_of_the_file(program, transport
             answer = first_that(lambda answer: "MiB" in str(answer), client, {**trigger, "username": "b"})  # not the same connection
             assert ("the kafka agent process died: Aborted (out of its 28 MiB of memory, or an error in its client library): in the "
                     "connections file its connection may use 96 MiB") in str(answer)
+
+
+def test_topics_of_hundreds_of_triggers_end_no_kafka_agent(program, transport):
+    """All of a connection take its memory, though none of the triggers has many: those that do not fit fail alone."""
+    with Peer(kafka_wide(40)) as peer, Server(program=program) as server, Client(server.port) as client:
+        triggers = [{**kafka_trigger(peer.port, number), "consumerGroup": "g", "partitionLimitation": "0"} for number in range(600)]
+        answers = fetch_all(client, triggers)
+        texts = {answer.error for answer in answers}
+        assert sum(answer.value == VALUE for answer in answers) > 100, texts
+        assert any("no memory for Kafka topic" in text and "connections file has memory for more" in text for text in texts), texts
+        assert "died" not in str(texts) + server.log()
 
 
 def test_a_coordinator_that_hangs_for_thousands_of_groups_ends_no_kafka_agent(program, transport):
