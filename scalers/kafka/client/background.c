@@ -55,7 +55,7 @@ void kafka_background_free(struct kafka_background *background)
     free(background);
 }
 
-static void *call_thread(void *argument)
+static void *run_call(void *argument)
 {
     struct background_run *run = argument;
     struct kafka_background *background = run->background;
@@ -81,7 +81,7 @@ bool kafka_background_start(struct kafka_background *background, struct kafka_ba
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&background->lock);
-    bool has_started = pthread_create(&thread, &attributes, call_thread, argument) == 0;
+    bool has_started = pthread_create(&thread, &attributes, run_call, argument) == 0;
     background->running += has_started;
     pthread_mutex_unlock(&background->lock);
     pthread_attr_destroy(&attributes);

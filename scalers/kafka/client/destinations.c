@@ -59,7 +59,7 @@ static bool is_bootstrap(const char *broker)
     return false;
 }
 
-static bool may_connect(const struct sockaddr *address, const char *broker)
+static bool check_destination(const struct sockaddr *address, const char *broker)
 {
     if (!address_is_local(address))
         return true;
@@ -99,7 +99,7 @@ int kafka_destinations_connect(int socket, const struct sockaddr *address, int l
                                const char *broker, void *opaque)
 {
     (void)opaque;
-    if (!may_connect(address, broker))
+    if (!check_destination(address, broker))
         return EACCES;
     bool has_begun = connect(socket, address, (socklen_t)length) == 0 || errno == EINPROGRESS;
     return has_begun ? 0 : errno;

@@ -71,7 +71,7 @@ struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_
 }
 
 /* What is known of the topic's partitions now is what this batch goes by, to its end. */
-static void topic_begin(struct kafka_batch_topic *topic)
+static void topic_set_partitions(struct kafka_batch_topic *topic)
 {
     if (topic->known == NULL || topic->partitions != NULL)
         return;
@@ -86,7 +86,7 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
     struct kafka_group_topic *found = group_topic_find(group, topic);
     if (found != NULL)
         return found;
-    topic_begin(topic);
+    topic_set_partitions(topic);
     found = memory_new(sizeof(*found));
     found->key.group = group;
     found->key.topic = topic;
@@ -106,7 +106,7 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
 }
 
 /* Nobody waits for it any more. */
-static void group_end(struct kafka_batch_group *group)
+static void group_release(struct kafka_batch_group *group)
 {
     struct kafka_session *session = group->batch->session;
     kafka_commits_cancel(session->commits, &group->request);
@@ -118,7 +118,7 @@ struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task)
     struct kafka_batch_group *group = batch_task->group;
     batch_task->batch->open--;
     if (group != NULL && --group->open == 0)
-        group_end(group);
+        group_release(group);
     batch_task->task->data = NULL;
     return TAKE(batch_task->task);
 }
@@ -210,7 +210,7 @@ struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_t
 static void group_free(struct kafka_batch_group *group)
 {
     if (group->open > 0)
-        group_end(group);
+        group_release(group);
     if (group->commits != NULL)
         rd_kafka_topic_partition_list_destroy(group->commits);
     free(group->name);

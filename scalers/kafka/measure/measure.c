@@ -74,7 +74,7 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
 }
 
 /* Another call of its group is not under way. */
-static bool is_free(const struct loop *loop, const struct task *task)
+static bool commits_are_free(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
     return kafka_commits_is_free(loop->session->commits, query->consumer_group, task->isolate,
@@ -85,7 +85,8 @@ static bool is_free(const struct loop *loop, const struct task *task)
 static bool may_begin(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
-    return is_free(loop, task) && kafka_space_is_free(&loop->session->space, query->consumer_group);
+    return commits_are_free(loop, task) &&
+           kafka_space_is_free(&loop->session->space, query->consumer_group);
 }
 
 /* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
@@ -178,7 +179,7 @@ static void try_batches(const struct loop *loop)
         kafka_progress_try(batch, loop->now_ms);
 }
 
-static bool receive(struct loop *loop, struct error *error)
+static bool receive_answers(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
     eventfd_t events;
@@ -207,7 +208,7 @@ static void time_out_waiting(struct loop *loop)
     struct task *task;
     struct task *next;
     DL_FOREACH_SAFE(loop->waiting, task, next)
-        if (is_free(loop, task))
+        if (commits_are_free(loop, task))
             task->deadline_ms = loop->now_ms + task->timeout_ms;
         else if (task->deadline_ms <= loop->now_ms) {
             DL_DELETE(loop->waiting, task);
@@ -215,7 +216,7 @@ static void time_out_waiting(struct loop *loop)
         }
 }
 
-static void time_out_all(struct loop *loop)
+static void time_out_tasks_and_free_batches(struct loop *loop)
 {
     struct kafka_batch *batch;
     struct kafka_batch *next;
@@ -241,7 +242,7 @@ static size_t tasks_in_hand(const struct loop *loop)
 }
 
 /* Groups that hang leave the space to others. */
-static void make_room(const struct loop *loop)
+static void yield_silent_groups(const struct loop *loop)
 {
     struct kafka_share *silent;
     while ((silent = kafka_space_maintain(&loop->session->space, loop->now_ms)) != NULL)
@@ -255,7 +256,7 @@ static bool is_of_group(const struct task *task, const char *group)
 }
 
 /* Whether a task of the group waits here, or in a batch whose topics are not known yet. */
-static bool is_coming(const struct loop *loop, const char *group)
+static bool has_task_without_space(const struct loop *loop, const char *group)
 {
     const struct task *task;
     const struct kafka_batch *batch;
@@ -271,16 +272,16 @@ static bool is_coming(const struct loop *loop, const char *group)
 }
 
 /* The tasks of the group that space is reserved for may have ended without it. */
-static void end_reservation(const struct loop *loop)
+static void end_unused_reservation(const struct loop *loop)
 {
     struct kafka_space *space = &loop->session->space;
     const char *group = kafka_space_reserved_for(space);
-    if (group != NULL && !is_coming(loop, group))
+    if (group != NULL && !has_task_without_space(loop, group))
         kafka_space_end_reservation(space);
 }
 
 /* Tasks of the group that space is reserved for wait here. */
-static void keep_reserved(struct loop *loop)
+static void keep_reserved_tasks(struct loop *loop)
 {
     struct task *task;
     struct task *next;
@@ -301,7 +302,7 @@ static void bound_tasks(struct loop *loop)
     struct task *task;
     struct task *next;
     bool are_refused = loop->refused != NULL;
-    keep_reserved(loop);
+    keep_reserved_tasks(loop);
     if (are_refused)
         kafka_space_narrow(space, tasks_in_hand(loop), loop->now_ms);
     kafka_space_widen(space, loop->now_ms);
@@ -314,7 +315,7 @@ static void bound_tasks(struct loop *loop)
         task_return(task, false);
 }
 
-static int64_t next_ms(const struct loop *loop)
+static int64_t wake_at_ms(const struct loop *loop)
 {
     const struct kafka_session *session = loop->session;
     int64_t next_ms = MIN(kafka_commits_next_ms(session->commits, loop->now_ms),
@@ -340,11 +341,11 @@ static void wait_for_answers(const struct loop *loop)
         {.fd = loop->session->client.event_fd, .events = POLLIN},
         {.fd = kafka_subscriptions_descriptor(loop->session->subscriptions), .events = POLLIN},
     };
-    feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), next_ms(loop));
+    feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), wake_at_ms(loop));
 }
 
 /* Where a task is open the session ends, and what it knows of persistence with it. */
-static void abandon(struct loop *loop)
+static void free_batches(struct loop *loop)
 {
     struct kafka_batch *batch;
     struct kafka_batch *next;
@@ -355,23 +356,24 @@ static void abandon(struct loop *loop)
 }
 
 /* One turn after the other. False: the client is of no use any more. */
-static bool run(struct loop *loop, struct error *error)
+static bool run_turns(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
     while (!feed_is_stopping(loop->feed)) {
         loop->now_ms = clock_now_ms();
 
         /* First: what is answered has not timed out, nor is it given up. */
-        if (!receive(loop, error))
+        if (!receive_answers(loop, error))
             return false;
         loop->now_ms = clock_now_ms(); /* to take a long list of topics takes time */
 
         /* Then what ends, as it leaves its place to what begins. */
-        time_out_all(loop);      /* frees the batches that the answers have ended, too */
+        time_out_tasks_and_free_batches(
+            loop);               /* frees the batches that the answers have ended, too */
         return_cancelled(loop);  /* while each task waits, or is in a batch: none is refused now */
         end_subscriptions(loop); /* new ones may need their places */
-        make_room(loop);         /* once no more space is left without that */
-        end_reservation(loop);   /* once its tasks have ended that will */
+        yield_silent_groups(loop);    /* once no more space is left without that */
+        end_unused_reservation(loop); /* once its tasks have ended that will */
 
         /* Then what begins. */
         take_tasks(loop);    /* some that went back above come again at once */
@@ -401,7 +403,7 @@ static bool run(struct loop *loop, struct error *error)
 bool kafka_measure(void *client, struct feed *feed, struct error *error)
 {
     struct loop loop = {.session = client, .feed = feed};
-    bool is_usable = run(&loop, error);
-    abandon(&loop);
+    bool is_usable = run_turns(&loop, error);
+    free_batches(&loop);
     return is_usable;
 }

@@ -205,7 +205,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
 }
 
 /* partitionLimitation may leave none of them. */
-static bool has_partitions(struct kafka_batch_task *batch_task, int64_t now_ms)
+static bool check_limitation_or_fail(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     struct kafka_place at = KAFKA_PLACE_FIRST;
@@ -223,7 +223,7 @@ bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t
     bool is_used = batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
                        ? use_pattern(batch_task, now_ms)
                        : use_names(batch_task, now_ms);
-    return is_used && has_partitions(batch_task, now_ms);
+    return is_used && check_limitation_or_fail(batch_task, now_ms);
 }
 
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms)

@@ -38,7 +38,7 @@ void kafka_persistence_forget_all(struct kafka_persistence_group **all)
     kafka_persistence_forget_old(all, CLOCK_NEVER);
 }
 
-static void forget_topics(struct kafka_persistence_group *group, int64_t now_ms)
+static void forget_old_topics(struct kafka_persistence_group *group, int64_t now_ms)
 {
     struct kafka_persistence *persistence;
     struct kafka_persistence *next;
@@ -57,7 +57,7 @@ void kafka_persistence_forget_old(struct kafka_persistence_group **all, int64_t 
     struct kafka_persistence_group *group;
     struct kafka_persistence_group *next;
     HASH_ITER(hh, *all, group, next) {
-        forget_topics(group, now_ms);
+        forget_old_topics(group, now_ms);
         if (group->topics != NULL)
             continue;
         HASH_DEL(*all, group);
@@ -110,7 +110,7 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
 }
 
 /* Its time has not begun, or starts again. */
-static bool is_restarted(const struct kafka_persistence *persistence, const struct partition *entry)
+static bool is_stopped(const struct kafka_persistence *persistence, const struct partition *entry)
 {
     return entry->since_ms == 0 || entry->updated_ms < persistence->group->restarted_ms;
 }
@@ -120,7 +120,7 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 {
     struct partition *entry = &persistence->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
-    if (!entry->had_lag || is_restarted(persistence, entry) || entry->committed != committed)
+    if (!entry->had_lag || is_stopped(persistence, entry) || entry->committed != committed)
         entry->since_ms = now_ms;
     entry->had_lag = has_lag;
     entry->committed = committed;
@@ -131,7 +131,7 @@ int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_
                              int64_t now_ms)
 {
     const struct partition *entry = &persistence->partitions[partition];
-    return is_restarted(persistence, entry) ? 0 : now_ms - entry->since_ms;
+    return is_stopped(persistence, entry) ? 0 : now_ms - entry->since_ms;
 }
 
 void kafka_persistence_restart(struct kafka_persistence *persistence, int32_t partition,
@@ -142,8 +142,8 @@ void kafka_persistence_restart(struct kafka_persistence *persistence, int32_t pa
         entry->since_ms = 0;
 }
 
-static void restart_counted(struct kafka_persistence *persistence, const struct kafka_query *query,
-                            int64_t began_ms)
+static void restart_partitions(struct kafka_persistence *persistence,
+                               const struct kafka_query *query, int64_t began_ms)
 {
     for (int32_t i = 0; i < persistence->count; i++)
         if (kafka_query_has_partition(query, i))
@@ -159,11 +159,11 @@ void kafka_persistence_restart_topic(struct kafka_persistence_group *all,
     if (group != NULL)
         HASH_FIND_STR(group->topics, topic, persistence);
     if (persistence != NULL)
-        restart_counted(persistence, query, began_ms);
+        restart_partitions(persistence, query, began_ms);
 }
 
 /* Whether the time of any partition has begun, and is not known to go on. */
-static bool is_behind(const struct kafka_persistence *persistence, int64_t began_ms)
+static bool has_clock_to_restart(const struct kafka_persistence *persistence, int64_t began_ms)
 {
     for (int32_t i = 0; i < persistence->count; i++)
         if (persistence->partitions[i].since_ms != 0 &&
@@ -180,8 +180,8 @@ void kafka_persistence_restart_pattern(struct kafka_persistence_group *all,
     struct kafka_persistence_group *group = find_group(all, query->consumer_group);
     struct kafka_persistence *each = group == NULL ? NULL : group->topics;
     for (; each != NULL; each = each->hh.next)
-        if (is_behind(each, began_ms) && regex_matches(regex, each->topic))
-            restart_counted(each, query, began_ms);
+        if (has_clock_to_restart(each, began_ms) && regex_matches(regex, each->topic))
+            restart_partitions(each, query, began_ms);
 }
 
 void kafka_persistence_restart_group(struct kafka_persistence_group *all, const char *name,

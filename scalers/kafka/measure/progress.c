@@ -54,7 +54,7 @@ static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
 /* ---- 2: each group's commits are requested ---- */
 
 /* Of the commits to request; NULL: all that there are. The caller destroys it. */
-static rd_kafka_topic_partition_list_t *partitions_of(const struct kafka_batch_group *group)
+static rd_kafka_topic_partition_list_t *partitions_to_request(const struct kafka_batch_group *group)
 {
     if (group->wants_all)
         return NULL;
@@ -105,7 +105,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_session *session = group->batch->session;
-    rd_kafka_topic_partition_list_t *partitions = partitions_of(group);
+    rd_kafka_topic_partition_list_t *partitions = partitions_to_request(group);
     if (partitions != NULL)
         kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     if (group->wants_members)
@@ -211,9 +211,9 @@ static void fail_tasks_without_topic(const struct kafka_batch_group *group, cons
 }
 
 /* The metadata that the topics of the commits need, which are the batch's from now on. */
-static struct kafka_metadata_need need_of(struct kafka_batch *batch,
-                                          const rd_kafka_topic_partition_list_t *partitions,
-                                          int64_t now_ms)
+static struct kafka_metadata_need
+add_committed_topics(struct kafka_batch *batch, const rd_kafka_topic_partition_list_t *partitions,
+                     int64_t now_ms)
 {
     struct kafka_metadata_need need = {0};
     const char *last = NULL;
@@ -285,7 +285,8 @@ static void take_commits(struct kafka_batch_group *group,
 
 /* Without the handle's own partitions, which the library's copy of a list holds on to: they are
  * gone once the handle is. */
-static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_list_t *partitions)
+static rd_kafka_topic_partition_list_t *
+copy_partitions(const rd_kafka_topic_partition_list_t *partitions)
 {
     rd_kafka_topic_partition_list_t *copy = rd_kafka_topic_partition_list_new(partitions->cnt);
     for (int i = 0; i < partitions->cnt; i++) {
@@ -300,8 +301,8 @@ static rd_kafka_topic_partition_list_t *copy_of(const rd_kafka_topic_partition_l
 
 /* ---- 4: the offsets come ---- */
 
-static rd_kafka_resp_err_t error_of(const struct kafka_offset_answer *answer,
-                                    const rd_kafka_topic_partition_t *result)
+static rd_kafka_resp_err_t offset_error(const struct kafka_offset_answer *answer,
+                                        const rd_kafka_topic_partition_t *result)
 {
     if (answer->error != RD_KAFKA_RESP_ERR_NO_ERROR)
         return answer->error;
@@ -317,7 +318,7 @@ static void take_offsets(const struct kafka_offset_answer *answer)
         struct kafka_batch_topic *topic = result->opaque;
         struct kafka_ends *ends = &topic->partitions[result->partition];
         struct kafka_known_offset *offset = answer->is_earliest ? &ends->earliest : &ends->latest;
-        rd_kafka_resp_err_t error = error_of(answer, result);
+        rd_kafka_resp_err_t error = offset_error(answer, result);
         offset->state =
             error == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED;
         offset->value = result->offset;
@@ -330,7 +331,7 @@ static void take_offsets(const struct kafka_offset_answer *answer)
 
 /* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
 
-static const char *reason_of(rd_kafka_resp_err_t error)
+static const char *error_reason(rd_kafka_resp_err_t error)
 {
     return error == NOT_ANSWERED ? "the answer does not have it" : rd_kafka_err2str(error);
 }
@@ -357,7 +358,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
     else
         kafka_task_end_fail(
             batch_task, now_ms, "%s of Kafka topic %s partition %d for group %s: %s", missing->what,
-            at->topic->name, at->partition, batch_task->group->name, reason_of(failure));
+            at->topic->name, at->partition, batch_task->group->name, error_reason(failure));
 }
 
 /* Requests what can be requested now. */
@@ -396,7 +397,7 @@ static bool must_wait_for_members(const struct kafka_batch_task *batch_task, int
                                     batch->began_ms, now_ms);
 }
 
-static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
+static void request_or_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
@@ -410,7 +411,7 @@ static void try_to_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 /* A list of all topics that is too long is an answer, which would be the same in the tasks' time:
  * silence would have the client replaced, and the list requested again. All tasks of the batch need
  * it (pick_tasks() in measure.c). */
-static void request_metadata(struct kafka_batch *batch, int64_t now_ms)
+static void request_metadata_or_fail(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
     const char *reason = kafka_metadata_reason_suspended(metadata, &batch->need, now_ms);
@@ -426,20 +427,20 @@ static void request_metadata(struct kafka_batch *batch, int64_t now_ms)
 void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
 {
     if (!kafka_metadata_has(batch->session->metadata, &batch->need))
-        request_metadata(batch, now_ms);
+        request_metadata_or_fail(batch, now_ms);
 }
 
 static void try_group(const struct kafka_batch_group *group, int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
-        try_to_answer(batch_task, now_ms);
+        request_or_answer(batch_task, now_ms);
 }
 
 void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms)
 {
     for (size_t i = 0; i < batch->count; i++)
-        try_to_answer(&batch->tasks[i], now_ms);
+        request_or_answer(&batch->tasks[i], now_ms);
 }
 
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
@@ -460,7 +461,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
     if (batch->open == 0)
         return;
     if (!batch->is_sent)
-        request_metadata(batch, now_ms);
+        request_metadata_or_fail(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
             kafka_metadata_request(batch->session->metadata, &group->need, now_ms);
@@ -468,8 +469,8 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
 
 /* Commits that have come; NULL: of no partition. Where they add topics, the metadata of these comes
  * first. */
-static void use_commits(struct kafka_batch_group *group,
-                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+static void take_commits_or_wait(struct kafka_batch_group *group,
+                                 const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
     struct kafka_metadata *metadata = group->batch->session->metadata;
     bool adds_topics = group->wants_all && partitions != NULL;
@@ -479,14 +480,14 @@ static void use_commits(struct kafka_batch_group *group,
         adds_topics = false;
     }
     if (adds_topics)
-        group->need = need_of(group->batch, partitions, now_ms);
+        group->need = add_committed_topics(group->batch, partitions, now_ms);
     if (!adds_topics || kafka_metadata_has(metadata, &group->need)) {
         take_commits(group, partitions, adds_topics, now_ms);
         try_group(group, now_ms);
         return;
     }
     group->stage = KAFKA_GROUP_AWAITS_METADATA;
-    group->commits = copy_of(partitions);
+    group->commits = copy_partitions(partitions);
     kafka_metadata_request(metadata, &group->need, now_ms);
 }
 
@@ -507,7 +508,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
     else
-        use_commits(group, partitions, now_ms);
+        take_commits_or_wait(group, partitions, now_ms);
     rd_kafka_event_destroy(event);
 }
 

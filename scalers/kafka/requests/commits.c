@@ -19,7 +19,7 @@ enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also s
 struct main_call {
     struct kafka_commits_call base; /* first */
     int64_t sent_ms;
-    bool is_moved;       /* its request is on the second handle, too */
+    bool is_on_second;   /* its request is on the second handle, too */
     bool is_misdirected; /* a stale coordinator answered it: the handle would send the group's next
                             call there, too. It has no request */
     UT_hash_handle hh;
@@ -37,7 +37,7 @@ struct kafka_commits {
     struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
 };
 
-static void main_send(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
+static void main_call_send(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
 {
     kafka_serial_note_sent(commits->serial, &call->base.serial);
     call->sent_ms = now_ms;
@@ -49,7 +49,7 @@ void kafka_commits_open_handle(struct kafka_commits *commits)
     commits->answers = kafka_client_new_queue(commits->client, commits->client->rk);
     commits->is_stale = false;
     for (struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
-        main_send(commits, call, commits->client->opened_ms);
+        main_call_send(commits, call, commits->client->opened_ms);
 }
 
 struct kafka_commits *kafka_commits_new(struct kafka_client *client)
@@ -64,14 +64,14 @@ struct kafka_commits *kafka_commits_new(struct kafka_client *client)
     return commits;
 }
 
-static struct main_call *main_find(const struct kafka_commits *commits, const char *group)
+static struct main_call *main_call_find(const struct kafka_commits *commits, const char *group)
 {
     struct main_call *call;
     HASH_FIND_STR(commits->calls, group, call);
     return call;
 }
 
-static void main_free(struct kafka_commits *commits, struct main_call *call)
+static void main_call_free(struct kafka_commits *commits, struct main_call *call)
 {
     if (call->base.request == NULL)
         commits->abandoned -= call->base.copied;
@@ -80,7 +80,7 @@ static void main_free(struct kafka_commits *commits, struct main_call *call)
     free(call);
 }
 
-static void serial_free(struct kafka_commits_call *call)
+static void serial_call_free(struct kafka_commits_call *call)
 {
     kafka_commits_call_done(call);
     free(call);
@@ -91,8 +91,8 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
     struct main_call *call;
     struct main_call *next;
     HASH_ITER(hh, commits->calls, call, next)
-        if (call->base.request == NULL || call->is_moved)
-            main_free(commits, call);
+        if (call->base.request == NULL || call->is_on_second)
+            main_call_free(commits, call);
     kafka_client_end_queue(commits->client, TAKE(commits->answers));
     commits->has_recovered = false;
 }
@@ -103,12 +103,12 @@ void kafka_commits_free(struct kafka_commits *commits)
     struct main_call *call;
     struct main_call *next;
     HASH_ITER(hh, commits->calls, call, next)
-        main_free(commits, call);
+        main_call_free(commits, call);
     kafka_commits_close_handle(commits);
     kafka_second_free(commits->second);
     while ((request = kafka_serial_first(commits->serial)) != NULL) {
         kafka_serial_cancel(commits->serial, request);
-        serial_free((struct kafka_commits_call *)request);
+        serial_call_free((struct kafka_commits_call *)request);
     }
     kafka_serial_free(commits->serial);
     free(commits);
@@ -117,15 +117,15 @@ void kafka_commits_free(struct kafka_commits *commits)
 /* ---- which handle ---- */
 
 /* A call on the main handle whose answer may never come. */
-static bool main_hangs(const struct main_call *call, int64_t now_ms)
+static bool main_call_hangs(const struct main_call *call, int64_t now_ms)
 {
     return call != NULL && (call->is_misdirected || now_ms - call->sent_ms >= SILENT_MS);
 }
 
-static bool any_hangs(const struct kafka_commits *commits, int64_t now_ms)
+static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now_ms)
 {
     for (const struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
-        if (main_hangs(call, now_ms))
+        if (main_call_hangs(call, now_ms))
             return true;
     return false;
 }
@@ -133,12 +133,12 @@ static bool any_hangs(const struct kafka_commits *commits, int64_t now_ms)
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    return isolate || main_hangs(main_find(commits, group), now_ms);
+    return isolate || main_call_hangs(main_call_find(commits, group), now_ms);
 }
 
 /* NULL: none, where the group may still use the handle, as its reply may be too long. */
-static const struct kafka_serial_request *serial_find(const struct kafka_commits *commits,
-                                                      const char *group)
+static const struct kafka_serial_request *serial_call_find(const struct kafka_commits *commits,
+                                                           const char *group)
 {
     const struct kafka_serial_request *request = kafka_serial_first(commits->serial);
     while (request != NULL && strcmp(request->group, group) != 0)
@@ -149,13 +149,13 @@ static const struct kafka_serial_request *serial_find(const struct kafka_commits
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms)
 {
-    if (serial_find(commits, group) != NULL)
+    if (serial_call_find(commits, group) != NULL)
         return false;
     if (kafka_serial_remembers(commits->serial, group))
         return true;
     return uses_second(commits, group, isolate, now_ms)
                ? kafka_second_is_free(commits->second, group, now_ms)
-               : main_find(commits, group) == NULL;
+               : main_call_find(commits, group) == NULL;
 }
 
 const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, const char *group,
@@ -166,7 +166,7 @@ const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, 
 
 bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *group)
 {
-    const struct kafka_serial_request *request = serial_find(commits, group);
+    const struct kafka_serial_request *request = serial_call_find(commits, group);
     return request != NULL && kafka_serial_is_waiting(commits->serial, request);
 }
 
@@ -177,17 +177,17 @@ const struct error *kafka_commits_failure(const struct kafka_commits *commits)
 
 /* ---- requests ---- */
 
-static void main_add(struct kafka_commits *commits, struct kafka_commits_request *request,
-                     const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
+static void main_call_start(struct kafka_commits *commits, struct kafka_commits_request *request,
+                            const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
     struct main_call *call = memory_new(sizeof(*call));
     kafka_commits_call_init(&call->base, request, partitions);
     HASH_ADD_KEYPTR(hh, commits->calls, call->base.group, strlen(call->base.group), call);
-    main_send(commits, call, now_ms);
+    main_call_send(commits, call, now_ms);
 }
 
-static void serial_add(struct kafka_commits *commits, struct kafka_commits_request *request,
-                       const rd_kafka_topic_partition_list_t *partitions)
+static void serial_call_start(struct kafka_commits *commits, struct kafka_commits_request *request,
+                              const rd_kafka_topic_partition_list_t *partitions)
 {
     struct kafka_commits_call *call = memory_new(sizeof(*call));
     kafka_commits_call_init(call, request, partitions);
@@ -199,18 +199,19 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
                         struct error *error)
 {
     if (kafka_serial_remembers(commits->serial, request->group))
-        serial_add(commits, request, partitions);
+        serial_call_start(commits, request, partitions);
     else if (!uses_second(commits, request->group, request->isolate, now_ms))
-        main_add(commits, request, partitions, now_ms);
+        main_call_start(commits, request, partitions, now_ms);
     else
         return kafka_second_send(commits->second, request, partitions, now_ms, error);
     return true;
 }
 
 /* Nobody waits for the request on the main handle any more. */
-static void main_cancel(struct kafka_commits *commits, const struct kafka_commits_request *request)
+static void main_call_abandon(struct kafka_commits *commits,
+                              const struct kafka_commits_request *request)
 {
-    struct main_call *call = main_find(commits, request->group);
+    struct main_call *call = main_call_find(commits, request->group);
     if (call == NULL || call->base.request != request)
         return;
     commits->abandoned += call->base.copied;
@@ -219,7 +220,7 @@ static void main_cancel(struct kafka_commits *commits, const struct kafka_commit
 
 void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request)
 {
-    main_cancel(commits, request);
+    main_call_abandon(commits, request);
     kafka_second_cancel(commits->second, request);
     struct kafka_serial_request *serial = kafka_serial_first(commits->serial);
     while (serial != NULL && ((struct kafka_commits_call *)serial)->request != request)
@@ -227,16 +228,17 @@ void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_re
     if (serial == NULL)
         return;
     kafka_serial_cancel(commits->serial, serial);
-    serial_free((struct kafka_commits_call *)serial);
+    serial_call_free((struct kafka_commits_call *)serial);
 }
 
 /* On the second handle, too. */
-static void main_move(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
+static void main_call_send_on_second(struct kafka_commits *commits, struct main_call *call,
+                                     int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    call->is_moved = kafka_second_is_free(commits->second, call->base.group, now_ms) &&
-                     kafka_second_send(commits->second, call->base.request, call->base.partitions,
-                                       now_ms, &error);
+    call->is_on_second = kafka_second_is_free(commits->second, call->base.group, now_ms) &&
+                         kafka_second_send(commits->second, call->base.request,
+                                           call->base.partitions, now_ms, &error);
 }
 
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
@@ -245,8 +247,9 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     kafka_second_maintain(commits->second, now_ms);
     for (struct main_call *call = commits->calls;
          call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next)
-        if (call->base.request != NULL && !call->is_moved && kafka_second_has_room(commits->second))
-            main_move(commits, call, now_ms);
+        if (call->base.request != NULL && !call->is_on_second &&
+            kafka_second_has_room(commits->second))
+            main_call_send_on_second(commits, call, now_ms);
 }
 
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)
@@ -266,48 +269,48 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
  *
  *                    on the main handle                    on the second handle
  *
- *     READABLE       it has ended, on the second, too      it has ended, on the main one, too
+ *     FINAL       it has ended, on the second, too      it has ended, on the main one, too
  *     MISDIRECTED    it is on the second one now; it has   it waits for the next second handle; the
  *                    failed where that cannot take it      second time it has failed
  *     UNREADABLE     kafka_serial_retry(), unless it       kafka_serial_retry()
  *                    is on the second one, too
  */
 enum answer {
-    READABLE, /* or an error */
+    FINAL, /* or an error */
     MISDIRECTED,
     UNREADABLE,
 };
 
-static enum answer answer_of(rd_kafka_resp_err_t error)
+static enum answer answer_kind(rd_kafka_resp_err_t error)
 {
     if (kafka_client_is_unreadable(error))
         return UNREADABLE;
-    return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : READABLE;
+    return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : FINAL;
 }
 
 /* These return the request that has ended; NULL: nobody waits for it, or it goes on. */
 
 /* It is moved first, for which the call must have its request. It fails where the second handle
  * cannot take it: no handle can be had, or that one is busy with the group. */
-static struct kafka_commits_request *main_misdirected(struct kafka_commits *commits,
-                                                      struct main_call *call, int64_t now_ms)
+static struct kafka_commits_request *main_call_misdirected(struct kafka_commits *commits,
+                                                           struct main_call *call, int64_t now_ms)
 {
     commits->is_stale = true;
-    if (call->base.request != NULL && !call->is_moved)
-        main_move(commits, call, now_ms);
+    if (call->base.request != NULL && !call->is_on_second)
+        main_call_send_on_second(commits, call, now_ms);
     call->is_misdirected = true;
     struct kafka_commits_request *request = call->base.request;
     if (request == NULL)
         commits->abandoned -= call->base.copied;
     call->base.copied = 0;
     kafka_commits_call_cancel(&call->base);
-    return call->is_moved ? NULL : request;
+    return call->is_on_second ? NULL : request;
 }
 
 /* True: the call goes on, here or on the serial handle. */
-static bool main_retry(struct kafka_commits *commits, struct main_call *call)
+static bool main_call_retry(struct kafka_commits *commits, struct main_call *call)
 {
-    if (call->base.request == NULL || call->is_moved ||
+    if (call->base.request == NULL || call->is_on_second ||
         !kafka_serial_retry(commits->serial, &call->base.serial, commits->client->rk,
                             commits->answers))
         return false;
@@ -316,34 +319,35 @@ static bool main_retry(struct kafka_commits *commits, struct main_call *call)
     return true;
 }
 
-static struct kafka_commits_request *main_end(struct kafka_commits *commits, struct main_call *call,
-                                              rd_kafka_resp_err_t error, int64_t now_ms)
+static struct kafka_commits_request *main_call_answered(struct kafka_commits *commits,
+                                                        struct main_call *call,
+                                                        rd_kafka_resp_err_t error, int64_t now_ms)
 {
     struct kafka_commits_request *request = call->base.request;
-    switch (answer_of(error)) {
+    switch (answer_kind(error)) {
     case MISDIRECTED:
-        return main_misdirected(commits, call, now_ms);
+        return main_call_misdirected(commits, call, now_ms);
     case UNREADABLE:
-        if (main_retry(commits, call))
+        if (main_call_retry(commits, call))
             return NULL;
-        if (call->is_moved)
+        if (call->is_on_second)
             request = NULL;
         break;
-    case READABLE:
+    case FINAL:
         if (request != NULL)
             kafka_second_cancel(commits->second, request);
         break;
     }
-    main_free(commits, call);
+    main_call_free(commits, call);
     return request;
 }
 
-static struct kafka_commits_request *second_end(struct kafka_commits *commits,
-                                                struct kafka_commits_call *call,
-                                                rd_kafka_resp_err_t error, int64_t now_ms)
+static struct kafka_commits_request *second_call_answered(struct kafka_commits *commits,
+                                                          struct kafka_commits_call *call,
+                                                          rd_kafka_resp_err_t error, int64_t now_ms)
 {
     struct kafka_commits_request *request = call->request;
-    switch (answer_of(error)) {
+    switch (answer_kind(error)) {
     case MISDIRECTED:
         if (kafka_second_misdirected(commits->second, call))
             return NULL;
@@ -351,47 +355,49 @@ static struct kafka_commits_request *second_end(struct kafka_commits *commits,
     case UNREADABLE:
         if (kafka_second_retry(commits->second, call)) {
             if (call->serial.is_here)
-                main_cancel(commits, request);
+                main_call_abandon(commits, request);
             return NULL;
         }
         break;
-    case READABLE:
+    case FINAL:
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR &&
-            main_hangs(main_find(commits, call->group), now_ms))
+            main_call_hangs(main_call_find(commits, call->group), now_ms))
             commits->has_recovered = true;
         break;
     }
     if (request != NULL)
-        main_cancel(commits, request);
+        main_call_abandon(commits, request);
     kafka_second_end(commits->second, call);
     return request;
 }
 
-static struct kafka_commits_request *serial_end(struct kafka_serial_request *base)
+static struct kafka_commits_request *serial_call_answered(struct kafka_serial_request *base)
 {
     struct kafka_commits_call *call = (struct kafka_commits_call *)base;
     if (call == NULL)
         return NULL;
     struct kafka_commits_request *request = call->request;
-    serial_free(call);
+    serial_call_free(call);
     return request;
 }
 
 /* The next answer on any handle; NULL: there is none. */
-static rd_kafka_event_t *next_event(struct kafka_commits *commits,
-                                    struct kafka_commits_request **ret_request, int64_t now_ms)
+static rd_kafka_event_t *take_next_answer(struct kafka_commits *commits,
+                                          struct kafka_commits_request **ret_request,
+                                          int64_t now_ms)
 {
     struct kafka_commits_call *second_call;
     struct kafka_serial_request *serial_request;
     rd_kafka_event_t *event = rd_kafka_queue_poll(commits->answers, 0);
     *ret_request = NULL;
     if (event != NULL)
-        *ret_request =
-            main_end(commits, rd_kafka_event_opaque(event), rd_kafka_event_error(event), now_ms);
+        *ret_request = main_call_answered(commits, rd_kafka_event_opaque(event),
+                                          rd_kafka_event_error(event), now_ms);
     else if ((event = kafka_second_receive(commits->second, &second_call)) != NULL)
-        *ret_request = second_end(commits, second_call, rd_kafka_event_error(event), now_ms);
+        *ret_request =
+            second_call_answered(commits, second_call, rd_kafka_event_error(event), now_ms);
     else if ((event = kafka_serial_receive(commits->serial, &serial_request, now_ms)) != NULL)
-        *ret_request = serial_end(serial_request);
+        *ret_request = serial_call_answered(serial_request);
     return event;
 }
 
@@ -400,7 +406,7 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
 {
     rd_kafka_event_t *event;
     struct kafka_commits_request *request;
-    while ((event = next_event(commits, &request, now_ms)) != NULL) {
+    while ((event = take_next_answer(commits, &request, now_ms)) != NULL) {
         if (rd_kafka_event_error(event) >=
             RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
             kafka_client_note_answer(commits->client, now_ms);
@@ -410,7 +416,7 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
         }
         rd_kafka_event_destroy(event);
     }
-    if (commits->has_recovered && !any_hangs(commits, now_ms))
+    if (commits->has_recovered && !any_main_call_hangs(commits, now_ms))
         commits->has_recovered = false;
     return event == NULL ? NULL : request;
 }

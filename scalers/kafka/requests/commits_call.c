@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 /* In its turn on the serial handle, or again. */
-static void send_base(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
+static void send_serial_request(struct kafka_serial_request *base, rd_kafka_t *rk,
+                                rd_kafka_queue_t *answers)
 {
     kafka_commits_call_send((struct kafka_commits_call *)base, rk, answers);
 }
@@ -17,7 +18,7 @@ void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commi
 {
     char *group = text_copy(request->group);
     *call = (struct kafka_commits_call){
-        .serial = {.send = send_base, .group = group},
+        .serial = {.send = send_serial_request, .group = group},
         .request = request,
         .group = group,
         .partitions = partitions == NULL ? NULL : rd_kafka_topic_partition_list_copy(partitions),

@@ -42,7 +42,7 @@ void kafka_members_open_handle(struct kafka_members *members)
 }
 
 /* NULL: the answer is an error as a whole. */
-static const rd_kafka_ConsumerGroupDescription_t *description_of(rd_kafka_event_t *event)
+static const rd_kafka_ConsumerGroupDescription_t *answer_description(rd_kafka_event_t *event)
 {
     size_t count = 0;
     const rd_kafka_DescribeConsumerGroups_result_t *result =
@@ -52,9 +52,9 @@ static const rd_kafka_ConsumerGroupDescription_t *description_of(rd_kafka_event_
     return count == 0 ? NULL : descriptions[0];
 }
 
-static rd_kafka_resp_err_t error_of(rd_kafka_event_t *event)
+static rd_kafka_resp_err_t answer_error(rd_kafka_event_t *event)
 {
-    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
+    const rd_kafka_ConsumerGroupDescription_t *description = answer_description(event);
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     if (description != NULL)
         return rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(description));
@@ -65,12 +65,12 @@ struct kafka_members *kafka_members_new(struct kafka_client *client)
 {
     struct kafka_members *members = memory_new(sizeof(*members));
     members->client = client;
-    members->serial = kafka_serial_new(client, error_of, "set ratePerReplica to a number");
+    members->serial = kafka_serial_new(client, answer_error, "set ratePerReplica to a number");
     kafka_members_open_handle(members);
     return members;
 }
 
-static void set_unknown(struct member_group *group)
+static void forget_members(struct member_group *group)
 {
     if (group->assigned != NULL)
         rd_kafka_topic_partition_list_destroy(TAKE(group->assigned));
@@ -88,7 +88,7 @@ void kafka_members_close_handle(struct kafka_members *members)
 
 /* On the main handle. A request hangs by the time at which it was last wanted: a group whose tasks
  * end, or are isolated as its commits hang, is not requested any more. */
-static bool hangs(const struct member_group *group, int64_t now_ms)
+static bool main_request_hangs(const struct member_group *group, int64_t now_ms)
 {
     return group->sent_ms != 0 && !group->base.is_here &&
            (group->wanted_ms - group->sent_ms >= HANGS_MS ||
@@ -98,7 +98,7 @@ static bool hangs(const struct member_group *group, int64_t now_ms)
 bool kafka_members_needs_renewal(const struct kafka_members *members, int64_t now_ms)
 {
     for (const struct member_group *group = members->groups; group != NULL; group = group->hh.next)
-        if (hangs(group, now_ms))
+        if (main_request_hangs(group, now_ms))
             return true;
     return false;
 }
@@ -106,7 +106,7 @@ bool kafka_members_needs_renewal(const struct kafka_members *members, int64_t no
 static void group_free(struct kafka_members *members, struct member_group *group)
 {
     HASH_DEL(members->groups, group);
-    set_unknown(group);
+    forget_members(group);
     free(group->name);
     free(group);
 }
@@ -150,7 +150,8 @@ static void warn_once(const struct member_group *group, bool *has_warned, const 
 }
 
 /* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
-static void send_on(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
+static void send_request(struct kafka_serial_request *base, rd_kafka_t *rk,
+                         rd_kafka_queue_t *answers)
 {
     const char *name = base->group;
     rd_kafka_AdminOptions_t *options =
@@ -165,7 +166,7 @@ static struct member_group *group_for(struct kafka_members *members, const char 
     if (group != NULL)
         return group;
     group = memory_new(sizeof(*group));
-    group->base.send = send_on;
+    group->base.send = send_request;
     group->members = members;
     group->name = text_copy(name);
     group->base.group = group->name;
@@ -185,7 +186,7 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
         return;
     }
     kafka_serial_note_sent(members->serial, &group->base);
-    send_on(&group->base, members->client->rk, members->answers);
+    send_request(&group->base, members->client->rk, members->answers);
 }
 
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
@@ -262,10 +263,10 @@ static void take_description(struct member_group *group,
 }
 
 /* Why the answer has no description. It lives as long as the answer. */
-static const char *reason_of(const struct member_group *group, rd_kafka_event_t *event)
+static const char *error_reason(const struct member_group *group, rd_kafka_event_t *event)
 {
-    const rd_kafka_ConsumerGroupDescription_t *description = description_of(event);
-    if (kafka_client_is_unreadable(error_of(event)))
+    const rd_kafka_ConsumerGroupDescription_t *description = answer_description(event);
+    if (kafka_client_is_unreadable(answer_error(event)))
         return kafka_serial_reason_unreadable(group->members->serial, group->name);
     if (description != NULL)
         return rd_kafka_error_string(rd_kafka_ConsumerGroupDescription_error(description));
@@ -277,20 +278,20 @@ static const char *reason_of(const struct member_group *group, rd_kafka_event_t 
 /* An answer on either handle, or an error. */
 static void take_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
-    set_unknown(group);
+    forget_members(group);
     group->sent_ms = 0;
     group->received_ms = now_ms;
-    if (error_of(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (answer_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         group->has_warned = false;
-        take_description(group, description_of(event));
+        take_description(group, answer_description(event));
     } else
-        warn_once(group, &group->has_warned, reason_of(group, event));
+        warn_once(group, &group->has_warned, error_reason(group, event));
 }
 
-static void take_main(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
+static void take_main_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
     const struct kafka_members *members = group->members;
-    if (!kafka_client_is_unreadable(error_of(event)) ||
+    if (!kafka_client_is_unreadable(answer_error(event)) ||
         !kafka_serial_retry(members->serial, &group->base, members->client->rk, members->answers))
         take_answer(group, event, now_ms);
     else if (group->base.is_here)
@@ -298,12 +299,12 @@ static void take_main(struct member_group *group, rd_kafka_event_t *event, int64
 }
 
 /* The next answer on either handle; NULL: there is none. */
-static rd_kafka_event_t *next_event(struct kafka_members *members, int64_t now_ms)
+static rd_kafka_event_t *take_next_answer(struct kafka_members *members, int64_t now_ms)
 {
     struct kafka_serial_request *request;
     rd_kafka_event_t *event = rd_kafka_queue_poll(members->answers, 0);
     if (event != NULL) {
-        take_main(rd_kafka_event_opaque(event), event, now_ms);
+        take_main_answer(rd_kafka_event_opaque(event), event, now_ms);
         return event;
     }
     event = kafka_serial_receive(members->serial, &request, now_ms);
@@ -316,7 +317,7 @@ bool kafka_members_receive(struct kafka_members *members, int64_t now_ms)
 {
     bool has_come = false;
     rd_kafka_event_t *event;
-    while ((event = next_event(members, now_ms)) != NULL) {
+    while ((event = take_next_answer(members, now_ms)) != NULL) {
         rd_kafka_event_destroy(event);
         has_come = true;
     }

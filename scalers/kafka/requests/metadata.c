@@ -115,8 +115,8 @@ static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t n
 }
 
 /* A running request answers for what was known when it was sent. */
-static uint64_t number_for(const struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
-                           uint64_t first_request)
+static uint64_t number_to_wait_for(const struct kafka_metadata *metadata,
+                                   enum kafka_metadata_kind kind, uint64_t first_request)
 {
     const struct request *running = metadata->kinds[kind].running;
     bool is_covered = running != NULL && first_request <= running->number;
@@ -131,13 +131,13 @@ void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
         return;
     enum kafka_metadata_kind kind =
         listing_until_ms(metadata, now_ms) > 0 ? KAFKA_METADATA_LISTING : KAFKA_METADATA_TOPICS;
-    need->topics = MAX(need->topics, number_for(metadata, kind, topic->first_request));
+    need->topics = MAX(need->topics, number_to_wait_for(metadata, kind, topic->first_request));
 }
 
 /* A request for those that are known is enough for leaders. */
-static void need_outdated(const struct kafka_metadata *metadata,
-                          const struct kafka_pattern *pattern, int64_t now_ms,
-                          struct kafka_metadata_need *need)
+static void need_outdated_topics(const struct kafka_metadata *metadata,
+                                 const struct kafka_pattern *pattern, int64_t now_ms,
+                                 struct kafka_metadata_need *need)
 {
     if (!kafka_patterns_has_all_topics(pattern))
         return;
@@ -160,10 +160,10 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  struct kafka_metadata_need *need)
 {
     if (kafka_patterns_is_listed(pattern, now_ms))
-        need_outdated(metadata, pattern, now_ms, need);
+        need_outdated_topics(metadata, pattern, now_ms, need);
     else
-        need->listing = MAX(need->listing,
-                            number_for(metadata, KAFKA_METADATA_LISTING, pattern->first_request));
+        need->listing = MAX(need->listing, number_to_wait_for(metadata, KAFKA_METADATA_LISTING,
+                                                              pattern->first_request));
 }
 
 void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
@@ -181,7 +181,7 @@ static bool is_answer(rd_kafka_resp_err_t error)
     return error >= RD_KAFKA_RESP_ERR_NO_ERROR || kafka_client_is_unreadable(error);
 }
 
-static void request_metadata(struct kafka_background_call *base)
+static void run_request(struct kafka_background_call *base)
 {
     struct request *request = (struct request *)base;
     bool is_for_all = request->kind == KAFKA_METADATA_LISTING;
@@ -198,10 +198,8 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
 {
     struct kind_state *state = &metadata->kinds[kind];
     struct request *request = memory_new(sizeof(*request));
-    *request = (struct request){.base = {.run = request_metadata},
-                                .rk = metadata->client->rk,
-                                .kind = kind,
-                                .sent_ms = now_ms};
+    *request = (struct request){
+        .base = {.run = run_request}, .rk = metadata->client->rk, .kind = kind, .sent_ms = now_ms};
     kafka_handles_hold(&metadata->client->handles, request->rk);
     state->is_suspended = false;
     if (!kafka_background_start(metadata->background, &request->base)) {
@@ -222,7 +220,7 @@ static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata
 
 /* A listing goes first, as it answers for the topics, too. With no topic at all their request would
  * be for all of the cluster (workaround 7). */
-static void start(struct kafka_metadata *metadata, int64_t now_ms)
+static void start_due_requests(struct kafka_metadata *metadata, int64_t now_ms)
 {
     struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
     const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
@@ -246,7 +244,7 @@ void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_
     struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
     topics->wanted = MAX(topics->wanted, need->topics);
     listings->wanted = MAX(listings->wanted, need->listing);
-    start(metadata, now_ms);
+    start_due_requests(metadata, now_ms);
 }
 
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
@@ -290,7 +288,8 @@ static void take_result(struct kafka_metadata *metadata, const struct request *r
     kafka_patterns_outdate(&metadata->patterns);
 }
 
-static void succeed(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
+static void take_answer(struct kafka_metadata *metadata, const struct request *request,
+                        int64_t now_ms)
 {
     struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
     struct kind_state *state = &metadata->kinds[request->kind];
@@ -334,7 +333,7 @@ static void back_off(struct kafka_metadata *metadata, const struct request *requ
 
 /* Counts the failure, beginning again where something else was answered since the first. Whether
  * the cluster answers nothing any more. */
-static bool is_lost_after(struct kafka_metadata *metadata, const struct request *request)
+static bool count_failure(struct kafka_metadata *metadata, const struct request *request)
 {
     const struct kafka_client *client = metadata->client;
     if (metadata->failures == 0 || client->answered_ms > metadata->unanswered_since_ms) {
@@ -347,9 +346,9 @@ static bool is_lost_after(struct kafka_metadata *metadata, const struct request 
 }
 
 /* Whoever still waits must request it again. */
-static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
-                                      const struct request *request, int64_t now_ms,
-                                      struct error *error)
+static enum kafka_metadata_event take_failure(struct kafka_metadata *metadata,
+                                              const struct request *request, int64_t now_ms,
+                                              struct error *error)
 {
     struct kind_state *state = &metadata->kinds[request->kind];
     _cleanup_(memory_free) char *what = failure_text(request);
@@ -359,7 +358,7 @@ static enum kafka_metadata_event fail(struct kafka_metadata *metadata,
     if (is_answer(request->error))
         kafka_client_note_answer(metadata->client, now_ms);
     back_off(metadata, request, now_ms);
-    return is_lost_after(metadata, request) ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
+    return count_failure(metadata, request) ? KAFKA_METADATA_LOST : KAFKA_METADATA_FAILED;
 }
 
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
@@ -372,13 +371,13 @@ enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata
         kafka_client_poll(metadata->client);
         event = KAFKA_METADATA_RECEIVED;
         if (request->error == RD_KAFKA_RESP_ERR_NO_ERROR)
-            succeed(metadata, request, now_ms);
+            take_answer(metadata, request, now_ms);
         else
-            event = fail(metadata, request, now_ms, error);
+            event = take_failure(metadata, request, now_ms, error);
         request_free(metadata, request);
     }
     if (event != KAFKA_METADATA_LOST)
-        start(metadata, now_ms);
+        start_due_requests(metadata, now_ms);
     return event;
 }
 

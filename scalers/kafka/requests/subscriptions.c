@@ -131,8 +131,8 @@ static double handle_bytes(size_t brokers)
 }
 
 /* One that can take another partition; NULL with an error. */
-static struct message_fetcher *fetcher_find(struct kafka_subscriptions *subscriptions,
-                                            struct error *error)
+static struct message_fetcher *fetcher_for(struct kafka_subscriptions *subscriptions,
+                                           struct error *error)
 {
     for (size_t i = 0; i < subscriptions->count; i++)
         if (subscriptions->fetchers[i].partition_count < FETCHER_PARTITIONS)
@@ -198,7 +198,7 @@ static bool start_reading(const struct read_topic *topic, const struct kafka_pos
                              rd_kafka_err2str(rd_kafka_last_error()));
 }
 
-static void link_end(struct kafka_subscriptions *subscriptions, struct link *link)
+static void subscription_unlink(struct kafka_subscriptions *subscriptions, struct link *link)
 {
     struct read_partition *partition = link->partition;
     DL_DELETE(partition->links, link);
@@ -214,7 +214,7 @@ static void subscription_end(struct kafka_subscriptions *subscriptions,
                              struct subscription *subscription)
 {
     for (size_t i = 0; i < subscription->count; i++)
-        link_end(subscriptions, &subscription->links[i]);
+        subscription_unlink(subscriptions, &subscription->links[i]);
     HASH_DEL(subscriptions->all, subscription);
     free(subscription->links);
     free(subscription);
@@ -244,8 +244,9 @@ static void partition_end_with(struct kafka_subscriptions *subscriptions,
 /* The partition is read already, perhaps from a later offset than this query needs: then reading
  * starts again from the earlier one, and the others may be notified of what they know. On failure
  * nobody reads it any more: the others lose it, and it is gone. */
-static bool read_from(struct kafka_subscriptions *subscriptions, struct read_partition *partition,
-                      const struct kafka_position *position, struct error *error)
+static bool partition_read_from(struct kafka_subscriptions *subscriptions,
+                                struct read_partition *partition,
+                                const struct kafka_position *position, struct error *error)
 {
     if (position->offset >= partition->offset)
         return true;
@@ -262,7 +263,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
                                             struct error *error)
 {
     const char *name = position->topic;
-    struct message_fetcher *fetcher = fetcher_find(subscriptions, error);
+    struct message_fetcher *fetcher = fetcher_for(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
     struct read_topic *topic = topic_for(fetcher, name);
@@ -297,8 +298,10 @@ static const struct link *last_link(const struct read_partition *partition)
 /* A subscription has at most one link to a partition, or partition_end_with() would go on with a
  * partition that is gone. Of the partition's links, that of the subscription being made is the
  * last. */
-static bool link_to(struct kafka_subscriptions *subscriptions, struct subscription *subscription,
-                    const struct kafka_position *position, int64_t now_ms, struct error *error)
+static bool subscription_link(struct kafka_subscriptions *subscriptions,
+                              struct subscription *subscription,
+                              const struct kafka_position *position, int64_t now_ms,
+                              struct error *error)
 {
     struct read_partition *partition =
         partition_find(subscriptions, position->topic, position->partition);
@@ -306,7 +309,7 @@ static bool link_to(struct kafka_subscriptions *subscriptions, struct subscripti
         partition = partition_new(subscriptions, position, now_ms, error);
     else if (last_link(partition)->subscription == subscription)
         return true;
-    else if (!read_from(subscriptions, partition, position, error))
+    else if (!partition_read_from(subscriptions, partition, position, error))
         partition = NULL;
     if (partition == NULL)
         return false;
@@ -368,7 +371,7 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
     for (size_t i = 0; i < count; i++)
-        if (!link_to(subscriptions, subscription, &positions[i], now_ms, error)) {
+        if (!subscription_link(subscriptions, subscription, &positions[i], now_ms, error)) {
             subscription_end(subscriptions, subscription);
             return false;
         }
@@ -394,8 +397,8 @@ int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptio
 }
 
 /* A message or an error: either way it is time to measure. */
-static void take_message(struct kafka_subscriptions *subscriptions,
-                         const rd_kafka_message_t *message, int64_t now_ms)
+static void message_notify(struct kafka_subscriptions *subscriptions,
+                           const rd_kafka_message_t *message, int64_t now_ms)
 {
     struct read_partition *partition =
         message->rkt == NULL
@@ -419,7 +422,7 @@ static void fetcher_receive(struct kafka_subscriptions *subscriptions,
     for (ssize_t count = MESSAGES_AT_ONCE; count == MESSAGES_AT_ONCE;) {
         count = rd_kafka_consume_batch_queue(fetcher->messages, 0, messages, MESSAGES_AT_ONCE);
         for (ssize_t i = 0; i < count; i++) {
-            take_message(subscriptions, messages[i], now_ms);
+            message_notify(subscriptions, messages[i], now_ms);
             rd_kafka_message_destroy(messages[i]);
         }
     }
