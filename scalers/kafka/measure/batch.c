@@ -70,7 +70,7 @@ struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_
     return topic == NULL ? NULL : group_topic_find(group, topic);
 }
 
-/* What is known of the topic's partitions now is what this batch goes by, to its end. */
+/* The batch goes on with the partitions that the metadata has now. */
 static void topic_set_partitions(struct kafka_batch_topic *topic)
 {
     if (topic->known == NULL || topic->partitions != NULL)
@@ -105,7 +105,6 @@ void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_bat
     group->open++;
 }
 
-/* Nobody waits for it any more. */
 static void group_release(struct kafka_batch_group *group)
 {
     struct kafka_session *session = group->batch->session;

@@ -1,13 +1,21 @@
 /*
- * A batch: tasks that are measured together, sorted by what they share.
+ * A batch: tasks that are measured together, so that they share requests.
  *
- *     batch_task ----> group_topics ---> group   one request for a group's commits on all topics
- *                                `-----> topic   one answer of a partition's offsets for all groups
+ *     batch_task           a task
+ *         |
+ *         | topics         one for each topic that the task counts
+ *         v
+ *     group_topic          a consumer group on a topic, with its commits
+ *         |
+ *         |`---> topic     with its latest and earliest offsets, requested once for all groups
+ *         v
+ *       group              its commits are requested once for all its topics and tasks
  *
- * A task leaves its batch when it ends (task_end.h), and the batch ends with its last one. Answers
- * that come after that are dropped.
+ * A task leaves its batch when it ends (task_end.h). The batch is freed after its last task, and
+ * later answers to its requests are dropped.
  *
- * batch.c makes the structs, and writes their fields but for those that name another file.
+ * batch.c makes the structs and writes their fields, but not those below a comment with the name of
+ * another file.
  *
  * Threads: the measuring thread. Owner: the loop of measure.c.
  */
@@ -25,17 +33,18 @@ enum kafka_offset_state {
     KAFKA_OFFSET_FAILED,
 };
 
-/* Written by progress.c and partitions.c. */
+/* A commit, or the latest or earliest offset of a partition. progress.c and partitions.c write it.
+ */
 struct kafka_known_offset {
     enum kafka_offset_state state;
     int64_t value;             /* of a commit, -1: there is none */
-    rd_kafka_resp_err_t error; /* where it failed */
-    unsigned requested_step;   /* the batch's step when it was requested; of a commit, 0 */
-    int32_t leader;            /* the broker it was requested from; not of a commit */
-    bool has_old_leader;       /* that leader was known from before the batch: it may have moved */
+    rd_kafka_resp_err_t error; /* if it failed */
+    unsigned requested_step;   /* the batch's step when it was requested; always 0 for a commit */
+    int32_t leader;            /* the broker that it was requested from; unused for a commit */
+    bool has_old_leader;       /* the leader was known before the batch: it may have moved */
 };
 
-/* Of a partition. */
+/* Both ends of a partition. */
 struct kafka_ends {
     struct kafka_known_offset latest;
     struct kafka_known_offset earliest;
@@ -44,15 +53,15 @@ struct kafka_ends {
 struct kafka_batch_topic {
     struct kafka_batch *batch;
     char *name;
-    struct kafka_topic *known;     /* topics.c's, held until the batch is freed; NULL: the library
-                                      refuses the name, or it lacks room */
+    struct kafka_topic *known;     /* its metadata, held until the batch is freed; NULL: the library
+                                      refuses the name, or there is no room */
     bool lacks_room;               /* see kafka_topics_has_room() */
-    struct kafka_ends *partitions; /* one per partition; NULL: no group is on it yet */
+    struct kafka_ends *partitions; /* `count` of them; NULL: no group is on the topic yet */
     int32_t count;
     UT_hash_handle hh;
 
     /* partitions.c: */
-    unsigned counted_step; /* that of the last kafka_partitions_count() that counted it */
+    unsigned counted_step; /* the step of the last kafka_partitions_count() that counted it */
 };
 
 /* A consumer group on one topic. */
@@ -62,20 +71,19 @@ struct kafka_group_topic {
         struct kafka_batch_topic *topic;
     } key;
     struct kafka_known_offset *commits; /* one per partition */
-    struct kafka_group_topic *next;     /* of the group */
+    struct kafka_group_topic *next;     /* the group's next topic */
     UT_hash_handle hh;
 
     /* progress.c: */
-    bool is_named; /* by what the group has committed, or by an error in place of that */
+    bool is_named; /* the answer with the commits has one of this topic, or an error */
 };
 
-/* Where the commits of a group are. */
+/* How far the commits of a group are. progress.h shows what leads from one stage to the next. */
 enum kafka_group_stage {
-    KAFKA_GROUP_GATHERING, /* its tasks are found; nothing is requested yet */
-    KAFKA_GROUP_REQUESTED,
-    KAFKA_GROUP_AWAITS_METADATA, /* the commits have come; the metadata of topics that only they
-                                    name is under way */
-    KAFKA_GROUP_ANSWERED,        /* the commits have come, and all of their topics are known */
+    KAFKA_GROUP_GATHERING,       /* nothing is requested yet */
+    KAFKA_GROUP_REQUESTED,       /* the commits are requested */
+    KAFKA_GROUP_AWAITS_METADATA, /* the commits are here; they name topics whose metadata is not */
+    KAFKA_GROUP_ANSWERED,        /* the commits, and the metadata of their topics, are here */
 };
 
 struct kafka_batch_group {
@@ -83,46 +91,45 @@ struct kafka_batch_group {
     struct kafka_batch *batch;
     char *name;
     struct kafka_group_topic *topics;
-    size_t open; /* of its tasks */
-    struct kafka_share share;
+    size_t open;              /* how many of its tasks have not ended */
+    struct kafka_share share; /* its space */
     UT_hash_handle hh;
 
     /* progress.c: */
     enum kafka_group_stage stage;
     struct kafka_batch_task *tasks;
-    bool wants_all; /* a task is for all topics that the group has committed */
+    bool wants_all; /* a task without `topic` counts all topics that the group has committed */
     bool wants_members;
     unsigned answered_step; /* the batch's step when the commits came */
-    /* While KAFKA_GROUP_AWAITS_METADATA: the commits, copied, as the event that they came with must
-     * not outlive the handle; NULL otherwise. And what they wait for. */
+    /* In KAFKA_GROUP_AWAITS_METADATA: a copy of the commits, as their event must not outlive its
+     * handle (in other stages NULL), and the metadata that they need. */
     rd_kafka_topic_partition_list_t *commits;
     struct kafka_metadata_need need;
 };
 
 /*
- * What a task waits for, which follows from these:
+ * A task in a batch. What it waits for is not a field of its own:
  *
- *     metadata of its topics         batch->is_sent is false: it has no group yet
- *     commits                        group->stage is KAFKA_GROUP_REQUESTED
- *     metadata of the topics that    KAFKA_GROUP_AWAITS_METADATA
- *     the commits name
- *     offsets, then members          KAFKA_GROUP_ANSWERED
- *     nothing: it has ended          task is NULL
+ *     metadata of its topics                 `group` is NULL
+ *     commits                                KAFKA_GROUP_REQUESTED
+ *     metadata of topics in the commits      KAFKA_GROUP_AWAITS_METADATA
+ *     offsets, then members                  KAFKA_GROUP_ANSWERED
+ *     nothing, as it has ended               `task` is NULL
  */
 struct kafka_batch_task {
     struct task *task; /* NULL: it has ended */
     struct kafka_batch *batch;
     struct kafka_selection selection;
-    struct kafka_batch_group *group; /* NULL: not known yet */
+    struct kafka_batch_group *group; /* NULL: the metadata of the batch's topics is not here yet */
 
     /* progress.c: */
-    struct kafka_batch_task *next; /* of the group's tasks */
+    struct kafka_batch_task *next; /* the group's next task */
 
     /* partitions.c: */
-    struct kafka_group_topic **topics;
+    struct kafka_group_topic **topics; /* those that it counts */
     size_t count;
     size_t capacity;
-    size_t partition_count; /* of all topics that were checked */
+    size_t partition_count; /* of these topics */
 };
 
 /* Whether the task has not ended yet. */
@@ -135,9 +142,9 @@ struct kafka_batch {
     struct kafka_session *session;
     bool isolate;
     int64_t began_ms;
-    int64_t deadline_ms;             /* of the task with the most time */
-    int64_t next_deadline_ms;        /* no open task's deadline is earlier; progress.c raises it */
-    struct kafka_metadata_need need; /* with it all topics are known */
+    int64_t deadline_ms;      /* the latest deadline of its tasks */
+    int64_t next_deadline_ms; /* no open task has an earlier deadline; progress.c raises it */
+    struct kafka_metadata_need need; /* the metadata of the topics that its tasks name */
     struct kafka_batch_task *tasks;
     size_t count;
     size_t open;
@@ -147,27 +154,25 @@ struct kafka_batch {
     unsigned step; /* see kafka_batch_next_step() */
 
     /* progress.c: */
-    bool is_sent; /* the topics are known, and the requests under way */
+    bool is_sent; /* the metadata is here, and the tasks are in their groups */
 
     /* measure.c: */
     struct kafka_batch *prev, *next;
 };
 
-/* Makes a batch of these tasks (utlist). Their topics are named to metadata.c, so that one request
- * answers for all of them. */
+/* Makes a batch of these tasks (utlist), and collects in `need` the metadata that they lack. */
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
-/* Frees a batch; its open tasks are the feed's again. Answers to what is still requested for it are
- * dropped. */
+/* Frees a batch. Its open tasks are the feed's again, and its requests are cancelled. */
 void kafka_batch_free(struct kafka_batch *batch);
 
-/* The batch's topic, or group, of this name; it is made where there is none. */
+/* Finds or makes the batch's topic, or group, of this name. */
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name);
 struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const char *name);
 
-/* The group on this topic; it is made where there is none. The metadata of the topic is known. The
- * partitions that the topic has at the first call are those of the batch to its end. */
+/* Finds or makes the group's struct of this topic, whose metadata must be known. The batch goes on
+ * with the partitions that the topic has at the first call. */
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
                                                       struct kafka_batch_topic *topic);
 
@@ -178,21 +183,22 @@ void kafka_batch_need_topic(const struct kafka_batch_topic *topic, int64_t now_m
 /* Puts a task into its group. */
 void kafka_batch_set_group(struct kafka_batch_task *batch_task, struct kafka_batch_group *group);
 
-/* Takes an open task out of its batch, and of its group. With its last one the group's request is
- * cancelled, and its space released. */
+/* Takes an open task out of its batch and its group. When a group has no open task left, its
+ * request is cancelled and its space released. */
 struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
 
-/* The next step, which orders what is requested and what comes: each offset that is requested has
- * one, and each group's commits when they come; so has each count of partitions.h, to know what it
- * has counted. The first is 1. */
+/* The next step of the batch: a clock of its events. A request for an offset takes a step, and
+ * commits that come take one. If the latest offset was requested in step 3, and the commits came in
+ * step 5, a commit may be beyond it (count.h). A kafka_partitions_count() takes a step to know
+ * which topics it has counted. The first step is 1. */
 unsigned kafka_batch_next_step(struct kafka_batch *batch);
 
-/* The group on the topic of this name. NULL: the group is not on it. */
+/* Finds the group's struct of the topic of this name. NULL: the group is not on that topic. */
 struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
                                                        const char *name);
 
-/* Goes on to the next of the topic's partitions that the task counts; the first comes after -1.
- * False: there are no more. */
+/* Goes on to the next partition of the topic that the task counts; it begins with -1. False: there
+ * is none. */
 bool kafka_batch_next_of_topic(const struct kafka_batch_task *batch_task,
                                const struct kafka_group_topic *group_topic, int32_t *partition);
 
@@ -201,16 +207,16 @@ struct kafka_place {
     const struct kafka_group_topic *group_topic;
     const struct kafka_batch_topic *topic; /* that of `group_topic` */
     int32_t partition;
-    size_t index; /* the topic's, among those of the task */
+    size_t index; /* of `group_topic` in the task's `topics` */
 };
 
 #define KAFKA_PLACE_FIRST ((struct kafka_place){.partition = -1})
 
-/* The same of all of its topics. */
+/* Goes on to the next partition that the task counts, on any of its topics. */
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
-/* The history of the group's commits on the topic; it is made where there is none. It is valid
- * until the next call that may forget it. */
+/* Finds or makes the history of the group's commits on the topic. It is valid until the next
+ * kafka_persistence_forget_old(). */
 struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic,
                                                       int64_t now_ms);
 

@@ -23,7 +23,8 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
         return (struct kafka_missing){KAFKA_MISSING_FAILED, "the last offset", latest};
     if (commit->state != KAFKA_OFFSET_KNOWN || latest->state != KAFKA_OFFSET_KNOWN)
         return (struct kafka_missing){.kind = KAFKA_MISSING_ANSWER};
-    /* A commit beyond the last offset means something only if that is not the older of the two. */
+    /* Messages may have come between the two requests. Only a latest offset that was requested
+     * after the commit came shows that the commit is beyond it. */
     if (commit->value > latest->value && latest->requested_step < batch_task->group->answered_step)
         return (struct kafka_missing){.kind = KAFKA_MISSING_LATEST};
     if (!kafka_lag_needs_earliest(query, commit->value, latest->value))
@@ -58,7 +59,8 @@ struct topic_name {
     UT_hash_handle hh;
 };
 
-/* Both lists may be long (5,000 topics), so the task's topics are found by a hash table. */
+/* The hash table is for tasks with thousands of topics. A member's partitions follow one another,
+ * so each member counts once. */
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned)
 {
@@ -123,8 +125,8 @@ struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, in
     reading.partitions = reading.partitions_with_lag = 0;
     for (size_t i = 0; i < batch_task->count; i++)
         add_topic(&reading, batch_task, batch_task->topics[i], now_ms);
-    /* Not the sum of the commits: a first one would count all that was before it. A partition that
-     * is empty, and has no commit, may count 1. */
+    /* Not the sum of the commits: a first commit at 1,000,000 would count as so many. An empty
+     * partition without a commit may have a lag of 1: hence the 0. */
     reading.consumed = fmax(0, reading.arrived - reading.waiting_for_activation);
     if (batch_task->task->wants & READING_WANT_CONSUMERS)
         reading.consumers = kafka_count_consumers(

@@ -1,6 +1,6 @@
 /*
- * What is known of a task's partitions: whether anything is missing, and, where nothing is, the
- * reading that it makes. Nothing is requested here, and nothing of the batch changes.
+ * Says what a task lacks, or counts its reading if nothing is missing. It requests nothing, and
+ * changes nothing of the batch.
  *
  * Threads: the measuring thread.
  */
@@ -11,36 +11,35 @@
 
 enum kafka_missing_kind {
     KAFKA_MISSING_NOTHING,
-    KAFKA_MISSING_ANSWER,   /* of a request that is under way */
-    KAFKA_MISSING_LATEST,   /* the commit is beyond the one that is known, which may be older: it is
-                               to be requested again */
-    KAFKA_MISSING_EARLIEST, /* messages are counted from there: it is to be requested */
-    KAFKA_MISSING_FAILED,   /* an offset that failed, and will not come */
+    KAFKA_MISSING_ANSWER,   /* a request is under way */
+    KAFKA_MISSING_LATEST,   /* the commit is beyond the latest offset, which was requested earlier:
+                               the latest offset is to be requested again */
+    KAFKA_MISSING_EARLIEST, /* the earliest offset is to be requested: the lag begins there */
+    KAFKA_MISSING_FAILED,   /* an offset has failed */
 };
 
-/* What it takes to count a partition. */
 struct kafka_missing {
     enum kafka_missing_kind kind;
-    const char *what;                       /* of KAFKA_MISSING_FAILED: "the commit" */
-    const struct kafka_known_offset *cause; /* of KAFKA_MISSING_FAILED: the offset with the error */
+    const char *what;                       /* if it has failed, its name: "the commit" */
+    const struct kafka_known_offset *cause; /* if it has failed, the offset with the error */
 };
 
-/* What is missing of a partition, once the group's commits have come. */
+/* What a task lacks of a partition. The commits of its group have come. */
 struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_task,
                                          const struct kafka_group_topic *group_topic,
                                          int32_t partition);
 
-/* Whether nothing is missing of any partition. */
+/* Whether the task lacks nothing of any partition. */
 bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 
-/* Counts the members of the group that have a partition which the task counts: the others have
- * nothing to do. `assigned` is that of kafka_members_assigned(). NAN: it is not known. The header
- * has it for tests. */
+/* Counts the members with at least one partition that the task counts: other members have nothing
+ * to do. `assigned` is from kafka_members_assigned(). NAN: not known. The header has it for tests.
+ */
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);
 
-/* Makes the reading of a task that is complete, and whose persistence is noted
- * (kafka_task_end_answer()). */
+/* Counts the reading of a task that is complete (kafka_count_is_complete()), after its persistence
+ * was noted (kafka_task_end_answer()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 
 #endif

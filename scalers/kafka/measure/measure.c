@@ -11,26 +11,39 @@
 #include <sys/param.h>
 #include <utlist.h>
 
-/* While a batch so young is under way, new tasks gather: together they need fewer requests. */
+/*
+ * One turn of the loop (run_turns()), and why in this order:
+ *
+ *  1  receive  answers first: a task whose answer has come does not time out
+ *  2  end      tasks that are late or cancelled, subscriptions, groups whose coordinator hangs:
+ *              they leave room for what begins
+ *  3  begin    tasks are taken, and batches begin and send. Tasks whose group found no space go
+ *              back to the server at the end
+ *  4  renew    the main handle, if it needs that: no request is half made now
+ *  5  wait     for an answer, a message, a task, or the next deadline; the loop ends if it has no
+ *              tasks and no subscriptions
+ */
+
+/* New tasks gather while a batch younger than this is under way, to share requests. */
 enum { GATHER_MS = 10 };
 
-/* Handles that do not end (workaround 4 of client.h), each of which costs threads: with so many, a
- * new process is better. It waits for a moment without tasks, which would fail, but only up to the
- * second number: there may be none. */
+/* Handles that do not end (workaround 4 of client.h) keep their threads. With 4 of them the client
+ * is given up, for a new process, at the next moment without tasks, as tasks would fail. With 8 it
+ * is given up at once: such a moment may never come. */
 enum { MAX_STUCK = 4, MAX_STUCK_BUSY = 8 };
 
 struct loop {
     struct kafka_session *session;
     struct feed *feed;
     struct kafka_batch *batches; /* utlist, the oldest first */
-    struct task *waiting;        /* utlist: of groups that must wait (may_begin()) or that space is
-                                    reserved for, or gathering */
-    struct task *refused;        /* utlist: of groups that found no space in this turn */
-    size_t sent_max_tasks;       /* what feed_set_max_tasks() was called with; 0: it was not */
+    struct task *waiting;        /* utlist: tasks in no batch: they gather, or their group must wait
+                                    (may_begin()), or space is reserved for it */
+    struct task *refused;        /* utlist: tasks whose group found no space in this turn */
+    size_t sent_max_tasks;       /* feed_set_max_tasks() was called with this; 0: never called */
     int64_t now_ms;
 };
 
-/* ---- tasks come ---- */
+/* ---- tasks begin and are cancelled ---- */
 
 static void take_tasks(struct loop *loop)
 {
@@ -42,7 +55,8 @@ static void take_tasks(struct loop *loop)
     }
 }
 
-/* They are slow, and others wait for their places. One that is in no batch waits here. */
+/* The feed cancels slow tasks when others need their places. A task that is in no batch is in
+ * `waiting`, as `refused` is empty now. */
 static void return_cancelled(struct loop *loop)
 {
     for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;)
@@ -73,7 +87,6 @@ static bool needs_listing(const struct loop *loop, const struct kafka_query *que
            kafka_metadata_needs_listing(loop->session->metadata, query->topic, loop->now_ms);
 }
 
-/* Another call of its group is not under way. */
 static bool commits_are_free(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
@@ -81,7 +94,8 @@ static bool commits_are_free(const struct loop *loop, const struct task *task)
                                  loop->now_ms);
 }
 
-/* False: its group's call is under way, or others that are silent have the space. */
+/* False: the group's call is under way; or the group is silent, and other silent groups have all
+ * of the space (space.h). */
 static bool may_begin(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
@@ -89,8 +103,8 @@ static bool may_begin(const struct loop *loop, const struct task *task)
            kafka_space_is_free(&loop->session->space, query->consumer_group);
 }
 
-/* Takes the waiting tasks that can be sent now, and go together. Tasks that need a listing are in a
- * batch of their own, so that the others do not wait for it if it fails or takes long. */
+/* Takes the waiting tasks that may begin, for one kind of batch. Tasks that need a listing have a
+ * batch of their own, as a listing may fail or be slow. */
 static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing, size_t *ret_count)
 {
     struct task *picked = NULL;
@@ -106,7 +120,7 @@ static struct task *pick_tasks(struct loop *loop, bool isolate, bool for_listing
         }
         DL_APPEND(picked, task);
         ++*ret_count;
-        task->deadline_ms = loop->now_ms + task->timeout_ms; /* until now it waited for others */
+        task->deadline_ms = loop->now_ms + task->timeout_ms; /* its time begins now */
         if (task->queued_ms < loop->now_ms)
             task_started(task);
     }
@@ -124,7 +138,7 @@ static void begin_batch(struct loop *loop, bool isolate, bool for_listing)
     kafka_progress_begin(batch, loop->now_ms);
 }
 
-/* Where a listing is needed, it comes first: it is for the topics of the others, too. */
+/* Batches that need a listing begin first: its answer has the topics of the other batches, too. */
 static void begin_batches(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
@@ -134,11 +148,11 @@ static void begin_batches(struct loop *loop)
         begin_batch(loop, isolate, true);
         begin_batch(loop, isolate, false);
     }
-    /* Not when answers come: after a pause of the machine all seems old that these are for. */
+    /* Not when answers come: after a pause of the machine all seems old that the answers need. */
     kafka_session_forget_old(session, loop->now_ms);
 }
 
-/* Batches that are new, and those whose topics have come. */
+/* Sends the requests of each batch whose metadata is there. */
 static void send_batches(struct loop *loop)
 {
     struct kafka_batch *batch;
@@ -147,7 +161,7 @@ static void send_batches(struct loop *loop)
     kafka_offsets_send(loop->session->offsets);
 }
 
-/* ---- answers come ---- */
+/* ---- answers are received ---- */
 
 static bool receive_metadata(const struct loop *loop, struct error *error)
 {
@@ -200,9 +214,10 @@ static bool receive_answers(struct loop *loop, struct error *error)
     return true;
 }
 
-/* ---- time passes ---- */
+/* ---- tasks and batches end, and how many tasks there may be ---- */
 
-/* The time of those that wait for other groups only begins when they are sent: see pick_tasks(). */
+/* Time runs only for tasks that wait for an earlier call of their own group. For other tasks the
+ * deadline is moved. */
 static void time_out_waiting(struct loop *loop)
 {
     struct task *task;
@@ -241,7 +256,7 @@ static size_t tasks_in_hand(const struct loop *loop)
     return count;
 }
 
-/* Groups that hang leave the space to others. */
+/* Silent groups yield their space to others. */
 static void yield_silent_groups(const struct loop *loop)
 {
     struct kafka_share *silent;
@@ -255,7 +270,8 @@ static bool is_of_group(const struct task *task, const char *group)
     return text_equal(query->consumer_group, group);
 }
 
-/* Whether a task of the group waits here, or in a batch whose topics are not known yet. */
+/* Whether a task of the group has yet to ask for space: it waits here, or its batch waits for
+ * metadata. */
 static bool has_task_without_space(const struct loop *loop, const char *group)
 {
     const struct task *task;
@@ -271,7 +287,7 @@ static bool has_task_without_space(const struct loop *loop, const char *group)
     return false;
 }
 
-/* The tasks of the group that space is reserved for may have ended without it. */
+/* Ends the reservation of space if no task of its group is left. */
 static void end_unused_reservation(const struct loop *loop)
 {
     struct kafka_space *space = &loop->session->space;
@@ -280,7 +296,7 @@ static void end_unused_reservation(const struct loop *loop)
         kafka_space_end_reservation(space);
 }
 
-/* Tasks of the group that space is reserved for wait here. */
+/* Refused tasks of the group that space is reserved for wait here, and do not go back. */
 static void keep_reserved_tasks(struct loop *loop)
 {
     struct task *task;
@@ -293,8 +309,8 @@ static void keep_reserved_tasks(struct loop *loop)
         }
 }
 
-/* The server gives so many tasks as there is space for, and takes back those that found none: in
- * this order, or it would give them again. */
+/* First tells the server how many tasks there is space for, then returns the refused tasks. In the
+ * other order the server would give the same tasks again. */
 static void bound_tasks(struct loop *loop)
 {
     enum { MAX_ISOLATED = 16, ISOLATED_SHARE = 4 }; /* a quarter */
@@ -344,7 +360,7 @@ static void wait_for_answers(const struct loop *loop)
     feed_wait(loop->feed, descriptors, ARRAY_LENGTH(descriptors), wake_at_ms(loop));
 }
 
-/* Where a task is open the session ends, and what it knows of persistence with it. */
+/* If a task is open, the session ends next: its persistence need not be noted. */
 static void free_batches(struct loop *loop)
 {
     struct kafka_batch *batch;
@@ -355,40 +371,38 @@ static void free_batches(struct loop *loop)
     }
 }
 
-/* One turn after the other. False: the client is of no use any more. */
+/* False: the client is of no use any more. */
 static bool run_turns(struct loop *loop, struct error *error)
 {
     struct kafka_session *session = loop->session;
     while (!feed_is_stopping(loop->feed)) {
         loop->now_ms = clock_now_ms();
 
-        /* First: what is answered has not timed out, nor is it given up. */
+        /* 1 */
         if (!receive_answers(loop, error))
             return false;
-        loop->now_ms = clock_now_ms(); /* to take a long list of topics takes time */
+        loop->now_ms = clock_now_ms(); /* a long list of topics takes time */
 
-        /* Then what ends, as it leaves its place to what begins. */
-        time_out_tasks_and_free_batches(
-            loop);               /* frees the batches that the answers have ended, too */
-        return_cancelled(loop);  /* while each task waits, or is in a batch: none is refused now */
-        end_subscriptions(loop); /* new ones may need their places */
-        yield_silent_groups(loop);    /* once no more space is left without that */
-        end_unused_reservation(loop); /* once its tasks have ended that will */
+        /* 2 */
+        time_out_tasks_and_free_batches(loop);
+        return_cancelled(loop);
+        end_subscriptions(loop);
+        yield_silent_groups(loop);    /* after the ended tasks have released their space */
+        end_unused_reservation(loop); /* after all tasks that end */
 
-        /* Then what begins. */
-        take_tasks(loop);    /* some that went back above come again at once */
-        begin_batches(loop); /* with what came, and what waited for what has ended */
-        send_batches(loop);  /* with the offsets that answers have shown to be missing */
-        bound_tasks(loop);   /* all have been refused that will be */
+        /* 3 */
+        take_tasks(loop); /* also tasks that were just returned */
+        begin_batches(loop);
+        send_batches(loop); /* also the offsets that answers have shown to be missing */
+        bound_tasks(loop);  /* no task is refused after this */
 
-        /* Last, as no request is only half made now: another handle. The members that were
-         * requested on the former one do not come. */
+        /* 4. Requests for members end with the former handle: their tasks are answered without. */
         if (kafka_session_maintain(session, loop->now_ms)) {
             try_batches(loop);
             continue;
         }
 
-        /* With nothing left to do the loop ends: there is no better moment for a new process. */
+        /* 5 */
         bool is_busy = tasks_in_hand(loop) > 0;
         if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))

@@ -1,29 +1,35 @@
 /*
- * Measuring, from a task to its reading:
+ * Measures: the path of a task from the feed to its reading.
  *
- *     tasks come, and gather for 10 ms while others are young: those that  measure.c, batch.c
- *     go together are a batch
- *  1  where topics are not known, their metadata is requested; then each  progress.c, space.c,
- *     group takes space for its partitions, or goes back to the server    partitions.c;
- *     (the one that space is reserved for waits); each task's partitions  ../requests/topics.c,
- *     are found, and their last offsets requested                         patterns.c, metadata.c,
- *                                                                         offsets.c
- *  2  each group's commits are requested, and its members where a task    progress.c;
- *     wants consumers (for its policy)                                    ../requests/commits.c,
- *                                                                         members.c
- *  3  commits come. Where they name topics that no task named, 1 comes    progress.c,
- *     first for these                                                     partitions.c
- *  4  offsets come                                                        progress.c
- *  5  what is missing is found out, which is pure, and requested: a last  progress.c,
- *     offset again where it may be older than the commit, or a first      count.c, lag.c
- *     offset. Where nothing is, the reading is counted, and the task      task_end.c
- *     answered
+ *     phase                                                           files
  *
- * A task fails at once where a part of it does, and times out with the name of what it waited for
- * (task_end.c). Where a leader had moved it comes again instead.
- * A batch ends with its last task, and answers to its requests that come later are dropped. The
- * batches are those of one call of kafka_measure(). What outlives it (handles, topics, histories)
- * is the session's (session.h).
+ *     gather    the task waits, so that tasks share requests: no      measure.c
+ *               batch begins while one is under way that is younger
+ *               than 10 ms. Then all that may be sent are a batch     batch.c
+ *  1  metadata  the batch waits until the partitions and leaders of   progress.c, metadata.c,
+ *               its topics are known                                  topics.c, patterns.c
+ *  2  requests  each consumer group takes space (if there is none,    progress.c, space.c
+ *               its tasks go back to the server). Then these are
+ *               sent: a request per group for its commits             commits.c
+ *               one for its members, if a policy needs consumers      members.c
+ *               one per broker for latest offsets                     partitions.c, offsets.c
+ *  3  commits   an answer has come. If it names topics that no task   progress.c
+ *               of the group named, the group waits for their
+ *               metadata as in phase 1
+ *  4  offsets   an answer has come                                    progress.c
+ *  5  reading   whatever is missing now is requested (back to 4):     progress.c, count.c
+ *               an earliest offset, or again a latest offset that
+ *               may be older than the commit. If nothing is missing   count.c, lag.c
+ *               the lag is counted, and the task is answered          task_end.c
+ *
+ * Example: two triggers, with the groups g and h, count the topic orders: 12 partitions on 3
+ * brokers. Phase 1 is one request for both. Phase 2 is five: two for commits, and three for latest
+ * offsets, which serve both. The answers come in any order. If the coordinator of h hangs, the task
+ * of g is answered nevertheless.
+ *
+ * A task fails as soon as a part of it fails. A task that met a former leader goes back, and is
+ * measured again. What outlives a call of kafka_measure() (handles, topics, histories) is the
+ * session's (session.h).
  *
  * Threads: the measuring thread.
  */

@@ -7,9 +7,9 @@
 
 #include <utlist.h>
 
-/* ---- before anything is made of them ---- */
+/* ---- how many there are ---- */
 
-/* Those that were not counted in this step yet: tasks may name the same topics. */
+/* Skips topics that this step has counted for another task. */
 static size_t count_named(const struct kafka_batch_task *batch_task, unsigned step)
 {
     size_t count = 0;
@@ -23,7 +23,7 @@ static size_t count_named(const struct kafka_batch_task *batch_task, unsigned st
     return count;
 }
 
-/* Tasks of several patterns may share topics. */
+/* Topics that match several patterns count several times: more than there are does no harm. */
 static size_t count_matched(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_query *query = batch_task->task->query;
@@ -46,7 +46,7 @@ size_t kafka_partitions_count(const struct kafka_batch_group *group)
     return count;
 }
 
-/* ---- which a task counts ---- */
+/* ---- the partitions of a task ---- */
 
 char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions)
 {
@@ -104,7 +104,7 @@ static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_
     else if (known == NULL)
         kafka_task_end_fail(batch_task, now_ms, "%s is no valid name of a Kafka topic",
                             topic->name);
-    else if (known->received_ms == 0) /* the answer to a request by name does not have it */
+    else if (known->received_ms == 0) /* the answer to a request by name lacks it */
         kafka_task_end_fail(batch_task, now_ms, "Kafka reports nothing of topic %s", topic->name);
     else if (known->error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         kafka_task_end_fail(batch_task, now_ms, "Kafka topic %s does not exist", topic->name);
@@ -204,7 +204,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     return true;
 }
 
-/* partitionLimitation may leave none of them. */
+/* partitionLimitation may leave no partition. */
 static bool check_limitation_or_fail(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;

@@ -1,5 +1,5 @@
 /*
- * Which partitions a task counts, and the requests for their offsets.
+ * Finds the partitions that a task counts, and requests their offsets.
  *
  * Threads: the measuring thread.
  */
@@ -8,26 +8,25 @@
 
 #include "kafka/measure/batch.h"
 
-/* How many partitions the topics have that the tasks of a group name, as far as they are known:
- * some of them may not be requested. */
+/* Counts the partitions of the topics that the group's tasks name: at least as many as will be
+ * requested. It takes a step (kafka_batch_next_step()). */
 size_t kafka_partitions_count(const struct kafka_batch_group *group);
 
-/* Why no trigger can have topics of so many partitions; the caller frees it. NULL: it can. */
+/* Why a trigger cannot have so many partitions. The caller frees the text. NULL: it can. */
 char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions);
 
-/* Finds the partitions of a task that names topics, or a pattern. The topics are known, and the
- * task has its group. What is not requested yet is: last offsets with the next
- * kafka_offsets_send(), commits with the group's request. False: the task has failed, or was
- * returned, as its topics have no room yet. */
+/* Finds the partitions of a task with `topic`, once it has its group. Collects requests for their
+ * latest offsets, and marks their commits as KAFKA_OFFSET_REQUESTED. False: the task has failed, or
+ * was returned, as its topics have no room yet. */
 bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t now_ms);
 
-/* The same for a task without a topic, which counts those that its group has committed. The commits
- * have come, and the metadata of all topics that they name. A topic of which a commit could not be
- * read counts, too. The task may fail, or be returned. */
+/* Finds the partitions of a task without `topic`, once its group is KAFKA_GROUP_ANSWERED: those of
+ * all topics with a commit, or with an error in its place. Collects requests for their latest
+ * offsets. The task may fail, or be returned. */
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms);
 
-/* Requests an offset, the last or the first, with the next kafka_offsets_send(). Where the
- * partition has no leader, it fails at once. */
+/* Collects a request for the latest or earliest offset. It fails at once if the partition has no
+ * leader. */
 void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t partition,
                                      bool is_earliest);
 

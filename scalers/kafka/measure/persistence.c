@@ -11,9 +11,9 @@
 
 struct partition {
     int64_t committed;
-    int64_t since_ms; /* 0: not known */
-    int64_t updated_ms;
-    bool had_lag; /* when it was updated */
+    int64_t since_ms;   /* the clock counts from here; 0: it does not run */
+    int64_t updated_ms; /* when a measurement last found the partition */
+    bool had_lag;       /* at that time */
 };
 
 struct kafka_persistence {
@@ -25,10 +25,9 @@ struct kafka_persistence {
     UT_hash_handle hh;
 };
 
-/* It is there as long as it has topics. */
 struct kafka_persistence_group {
     char *name;
-    int64_t restarted_ms; /* of a partition that was not updated since then the time starts again */
+    int64_t restarted_ms; /* clocks of partitions that were not updated since then do not run */
     struct kafka_persistence *topics;
     UT_hash_handle hh;
 };
@@ -109,7 +108,7 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
     return persistence;
 }
 
-/* Its time has not begun, or starts again. */
+/* Whether the clock does not run. */
 static bool is_stopped(const struct kafka_persistence *persistence, const struct partition *entry)
 {
     return entry->since_ms == 0 || entry->updated_ms < persistence->group->restarted_ms;
@@ -162,7 +161,7 @@ void kafka_persistence_restart_topic(struct kafka_persistence_group *all,
         restart_partitions(persistence, query, began_ms);
 }
 
-/* Whether the time of any partition has begun, and is not known to go on. */
+/* Whether a clock runs, and the measurement that began at `began_ms` would restart it. */
 static bool has_clock_to_restart(const struct kafka_persistence *persistence, int64_t began_ms)
 {
     for (int32_t i = 0; i < persistence->count; i++)
@@ -172,7 +171,7 @@ static bool has_clock_to_restart(const struct kafka_persistence *persistence, in
     return false;
 }
 
-/* Matching takes long beside the rest: only few topics are behind. */
+/* Matching is slow, so it comes last: most topics have nothing to restart. */
 void kafka_persistence_restart_pattern(struct kafka_persistence_group *all,
                                        const struct kafka_query *query, struct regex *regex,
                                        int64_t began_ms)

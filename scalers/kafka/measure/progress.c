@@ -11,7 +11,7 @@
 #include <sys/param.h>
 #include <utlist.h>
 
-/* The error of an offset that the answer does not have. */
+/* Of an offset that is not in the answer. */
 #define NOT_ANSWERED RD_KAFKA_RESP_ERR__NOENT
 
 static void fail_commits(struct kafka_batch_task *batch_task, const char *group, const char *reason,
@@ -20,7 +20,7 @@ static void fail_commits(struct kafka_batch_task *batch_task, const char *group,
     kafka_task_end_fail(batch_task, now_ms, "the commits of Kafka group %s: %s", group, reason);
 }
 
-/* ---- 1: the topics are known: which partitions each task needs ---- */
+/* ---- 1: the metadata is here ---- */
 
 static void add_to_group(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
                          int64_t now_ms)
@@ -30,7 +30,7 @@ static void add_to_group(struct kafka_batch *batch, struct kafka_batch_task *bat
         kafka_commits_reason_suspended(batch->session->commits, query->consumer_group, now_ms);
     struct kafka_batch_group *group = kafka_batch_group_for(batch, query->consumer_group);
     kafka_batch_set_group(batch_task, group);
-    if (reason != NULL) { /* before anything is requested for it */
+    if (reason != NULL) { /* before it takes space */
         fail_commits(batch_task, query->consumer_group, reason, now_ms);
         return;
     }
@@ -46,14 +46,14 @@ static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
     if (batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP &&
         !kafka_partitions_use_selection(batch_task, now_ms))
         return;
-    /* What is isolated is slow as it is. */
+    /* An isolated task is slow already. */
     if (batch_task->task->wants & READING_WANT_CONSUMERS && !group->request.isolate)
         group->wants_members = true;
 }
 
-/* ---- 2: each group's commits are requested ---- */
+/* ---- 2: requests ---- */
 
-/* Of the commits to request; NULL: all that there are. The caller destroys it. */
+/* NULL: all partitions that the group has committed. The caller destroys the list. */
 static rd_kafka_topic_partition_list_t *partitions_to_request(const struct kafka_batch_group *group)
 {
     if (group->wants_all)
@@ -66,7 +66,8 @@ static rd_kafka_topic_partition_list_t *partitions_to_request(const struct kafka
     return partitions;
 }
 
-/* The library may give up a moment before the tasks' own time is over. */
+/* `is_late`: the library gave up on the coordinator before the deadline. That is a time-out, too.
+ */
 static void group_fail(struct kafka_batch_group *group, const char *reason, bool is_late,
                        int64_t now_ms)
 {
@@ -129,8 +130,8 @@ static void group_begin(struct kafka_batch_group *group, struct task **refused, 
 {
     struct kafka_session *session = group->batch->session;
     struct kafka_batch_task *batch_task;
-    /* Where another batch, which waited for its topics as well, was sooner, the tasks come again:
-     * then they wait (may_begin() in measure.c). */
+    /* may_begin() (measure.c) was true when the batch began, but another batch may have sent a
+     * request for the group since. The tasks come again, and wait. */
     if (!kafka_commits_is_free(session->commits, group->name, group->request.isolate, now_ms) ||
         !kafka_space_is_free(&session->space, group->name)) {
         group_return(group, false);
@@ -160,9 +161,9 @@ void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64
             group_begin(group, refused, now_ms);
 }
 
-/* ---- 3: the commits come, and may name topics that nobody else did ---- */
+/* ---- 3: the commits are here ---- */
 
-/* Not of a partition that the group has committed nothing of. */
+/* False: the group has not committed on this partition. */
 static bool names_topic(const rd_kafka_topic_partition_t *result)
 {
     return result->offset >= 0 || result->err != RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -184,10 +185,10 @@ static size_t count_committed(const rd_kafka_topic_partition_list_t *partitions)
     return count;
 }
 
-/* Why nobody can count all that the group has committed: the library would have the topics, and all
- * of their partitions, for as long as the handle lives, and aborts where it gets no memory. The
- * topics have at least the partitions with a commit. The caller frees the reason; NULL: there is
- * none. */
+/* Why tasks without `topic` cannot be measured; NULL: they can. The caller frees the text. It is
+ * checked before the topics are added, as the library keeps topics, with all partitions, as long as
+ * the handle lives (workaround 6), and aborts without memory. A topic has at least as many
+ * partitions as have commits. */
 static char *reason_too_many(const struct kafka_batch_group *group,
                              const rd_kafka_topic_partition_list_t *partitions)
 {
@@ -199,7 +200,7 @@ static char *reason_too_many(const struct kafka_batch_group *group,
                                             count_committed(partitions));
 }
 
-/* Others of the group, which name topics, go on. */
+/* The group's tasks with `topic` go on. */
 static void fail_tasks_without_topic(const struct kafka_batch_group *group, const char *reason,
                                      int64_t now_ms)
 {
@@ -210,7 +211,7 @@ static void fail_tasks_without_topic(const struct kafka_batch_group *group, cons
             kafka_task_end_fail(batch_task, now_ms, "%s", reason);
 }
 
-/* The metadata that the topics of the commits need, which are the batch's from now on. */
+/* Adds the topics that the commits name to the batch. Returns the metadata that they lack. */
 static struct kafka_metadata_need
 add_committed_topics(struct kafka_batch *batch, const rd_kafka_topic_partition_list_t *partitions,
                      int64_t now_ms)
@@ -251,8 +252,8 @@ static void take_partitions(struct kafka_batch_group *group,
     }
 }
 
-/* If all commits were requested, a missing partition has none; if partitions were named, a missing
- * one is an error. */
+/* A partition that is not in the answer has no commit if all commits were requested. If partitions
+ * were named in the request, it is an error. */
 static void fill_gaps(struct kafka_batch_group *group)
 {
     const struct kafka_known_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};
@@ -264,8 +265,8 @@ static void fill_gaps(struct kafka_batch_group *group)
                 topic->commits[i] = group->wants_all ? none : missing;
 }
 
-/* NULL: of no partition. `adds_topics`: all topics that they name, and that are known, are the
- * group's from now on. */
+/* `partitions` are the commits; NULL: there are none. `adds_topics`: the group has all topics that
+ * they name from now on. */
 static void take_commits(struct kafka_batch_group *group,
                          const rd_kafka_topic_partition_list_t *partitions, bool adds_topics,
                          int64_t now_ms)
@@ -283,8 +284,7 @@ static void take_commits(struct kafka_batch_group *group,
             kafka_partitions_use_committed(batch_task, now_ms);
 }
 
-/* Without the handle's own partitions, which the library's copy of a list holds on to: they are
- * gone once the handle is. */
+/* The library's own copy of a list would hold on to structs of the handle, which end with it. */
 static rd_kafka_topic_partition_list_t *
 copy_partitions(const rd_kafka_topic_partition_list_t *partitions)
 {
@@ -299,7 +299,7 @@ copy_partitions(const rd_kafka_topic_partition_list_t *partitions)
     return copy;
 }
 
-/* ---- 4: the offsets come ---- */
+/* ---- 4: offsets are here ---- */
 
 static rd_kafka_resp_err_t offset_error(const struct kafka_offset_answer *answer,
                                         const rd_kafka_topic_partition_t *result)
@@ -329,7 +329,7 @@ static void take_offsets(const struct kafka_offset_answer *answer)
     }
 }
 
-/* ---- 5: what is still missing is requested; where nothing is, the task is answered ---- */
+/* ---- 5: request what is missing, or answer ---- */
 
 static const char *error_reason(rd_kafka_resp_err_t error)
 {
@@ -361,7 +361,7 @@ static void fail_partition(struct kafka_batch_task *batch_task, const struct kaf
             at->topic->name, at->partition, batch_task->group->name, error_reason(failure));
 }
 
-/* Requests what can be requested now. */
+/* Requests an offset that is missing and not requested yet. Returns what is missing after that. */
 static struct kafka_missing request_missing(const struct kafka_batch_task *batch_task,
                                             const struct kafka_place *at)
 {
@@ -373,8 +373,8 @@ static struct kafka_missing request_missing(const struct kafka_batch_task *batch
     return kafka_count_missing(batch_task, at->group_topic, at->partition);
 }
 
-/* Of all partitions, also after one that waits, so that one call has what they need. True: nothing
- * is missing. False: something is, or the task has failed. */
+/* Goes on after a partition that waits for an answer: so one call has the offsets of all. True:
+ * nothing is missing. False: something is, or the task has failed. */
 static bool request_missing_or_fail(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     bool is_complete = true;
@@ -408,9 +408,9 @@ static void request_or_answer(struct kafka_batch_task *batch_task, int64_t now_m
 
 /* ---- what the loop calls, in the order of time ---- */
 
-/* A list of all topics that is too long is an answer, which would be the same in the tasks' time:
- * silence would have the client replaced, and the list requested again. All tasks of the batch need
- * it (pick_tasks() in measure.c). */
+/* After a listing that was too long the next one would be, too. The tasks fail, and do not time
+ * out: time-outs would have the client replaced. All tasks of the batch need the listing
+ * (pick_tasks() in measure.c). */
 static void request_metadata_or_fail(struct kafka_batch *batch, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
@@ -467,8 +467,8 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
             kafka_metadata_request(batch->session->metadata, &group->need, now_ms);
 }
 
-/* Commits that have come; NULL: of no partition. Where they add topics, the metadata of these comes
- * first. */
+/* `partitions` are the commits; NULL: there are none. If they add topics whose metadata is not
+ * known, they wait for it. */
 static void take_commits_or_wait(struct kafka_batch_group *group,
                                  const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {

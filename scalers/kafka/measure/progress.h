@@ -1,5 +1,26 @@
 /*
- * The steps of a batch from request to reading, 1 to 5 of measure.h.
+ * Takes a batch through phases 1 to 5 of measure.h. The stage of a group, and with it of its tasks:
+ *
+ *     (no group yet)    kafka_progress_begin() requests the metadata that is not known
+ *           |
+ *           |           kafka_progress_send(), once that has come
+ *           v
+ *       GATHERING       the tasks are added to their groups, and each group takes space
+ *           |
+ *           v
+ *       REQUESTED       commits, members and latest offsets are requested
+ *           |
+ *           |           kafka_progress_commits(): the commits have come
+ *           |`-----> AWAITS_METADATA       they name topics whose metadata is not known
+ *           |               |              kafka_progress_metadata(): it has come
+ *           v               |
+ *       ANSWERED <----------'
+ *           |           kafka_progress_offsets(), kafka_progress_try(): once nothing is missing
+ *           v
+ *       the task is answered
+ *
+ * Offsets may come from REQUESTED on. A task may fail or time out at any time. Requests for offsets
+ * are only collected here: kafka_offsets_send() sends them.
  *
  * Threads: the measuring thread.
  */
@@ -8,38 +29,36 @@
 
 #include "kafka/measure/batch.h"
 
-/* Begins a batch: requests the metadata of topics that are not known. Where that is a list of all
- * topics, and it was too long, the tasks fail. */
+/* Begins a batch: requests the metadata that it needs. If that is a listing, and the last one was
+ * too long, the tasks fail (kafka_metadata_reason_suspended()). */
 void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms);
 
-/* Once its topics are known each group takes space, and its commits are requested. The tasks of
- * groups that find no space are appended to `refused` (utlist), and the caller's. Here and in all
- * that follow, offsets are only collected: the requests are sent with the next
- * kafka_offsets_send(). */
+/* Sends the requests of a batch whose metadata is here, once. The tasks of groups that find no
+ * space are appended to `refused` (utlist): they are the caller's. */
 void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64_t now_ms);
 
-/* Goes on with metadata that has come, of topics that commits name. */
+/* Metadata has come. */
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms);
 
-/* Goes on where a request for metadata failed, though brokers answer other requests: it is sent
- * again as long as somebody waits. A list of all topics that was too long fails those who wait. */
+/* A request for metadata has failed. It is sent again if a task of the batch waits for it, or the
+ * task fails as in kafka_progress_begin(). */
 void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms);
 
-/* Goes on with the answer to the group's request, whose event it takes over. */
+/* The answer to the group's request has come. The event is destroyed. */
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,
                             int64_t now_ms);
 
-/* Returns the tasks of a group, to be isolated: others need its space. */
+/* Returns the group's tasks to the server, to be isolated: others need its space. */
 void kafka_progress_yield(struct kafka_batch_group *group);
 
-/* Goes on with offsets that have come. */
+/* Offsets have come. */
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms);
 
-/* Answers the tasks of which nothing is missing any more, and requests what still is of the others:
- * also where members of groups have come, or their requests have gone. */
+/* Answers the tasks of which nothing is missing, and requests what the others lack. To be called
+ * when members have come, or their requests have ended with the handle. */
 void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms);
 
-/* Times out the tasks whose deadlines have passed. */
+/* Ends the tasks whose deadlines have passed. */
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms);
 
 #endif
