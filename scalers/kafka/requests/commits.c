@@ -11,28 +11,25 @@
 
 enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also sent on the second */
 
-/*
- * A call on the main handle. Its request is on the second handle, too, once it has been silent, and
- * nobody waits for it any more once the other call was answered. It is gone with its answer, but
- * for one that is misdirected.
- */
+/* A call on the main handle. It is freed when it is answered, unless it is misdirected: such a call
+ * is kept without a request, so that the group uses the second handle until the main one is
+ * renewed. */
 struct main_call {
     struct kafka_commits_call base; /* first */
     int64_t sent_ms;
     bool is_on_second;   /* its request is on the second handle, too */
-    bool is_misdirected; /* a stale coordinator answered it: the handle would send the group's next
-                            call there, too. It has no request */
+    bool is_misdirected; /* a former coordinator answered it */
     UT_hash_handle hh;
 };
 
 struct kafka_commits {
     struct kafka_client *client;
-    rd_kafka_queue_t *answers; /* of the main handle, which is the client's */
-    struct main_call *calls;   /* on the main handle, by group, the oldest first */
-    size_t abandoned;          /* what the library has of those that nobody waits for */
-    bool is_stale;             /* one of them is misdirected */
-    bool has_recovered;        /* a group was answered on the second handle, whose call on the
-                                    main one hangs */
+    rd_kafka_queue_t *answers; /* of the main handle */
+    struct main_call *calls;   /* by group, the oldest first */
+    size_t abandoned;          /* the sum of `copied` of calls without a request */
+    bool is_stale;             /* a call is misdirected */
+    bool has_recovered;        /* a group was answered on the second handle while its call on the
+                                  main one hangs */
     struct kafka_second *second;
     struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
 };
@@ -116,7 +113,7 @@ void kafka_commits_free(struct kafka_commits *commits)
 
 /* ---- which handle ---- */
 
-/* A call on the main handle whose answer may never come. */
+/* Whether the answer may never come. False for NULL. */
 static bool main_call_hangs(const struct main_call *call, int64_t now_ms)
 {
     return call != NULL && (call->is_misdirected || now_ms - call->sent_ms >= SILENT_MS);
@@ -136,7 +133,6 @@ static bool uses_second(const struct kafka_commits *commits, const char *group, 
     return isolate || main_call_hangs(main_call_find(commits, group), now_ms);
 }
 
-/* NULL: none, where the group may still use the handle, as its reply may be too long. */
 static const struct kafka_serial_request *serial_call_find(const struct kafka_commits *commits,
                                                            const char *group)
 {
@@ -207,7 +203,7 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
     return true;
 }
 
-/* Nobody waits for the request on the main handle any more. */
+/* Abandons the request's call on the main handle, if it has one there. */
 static void main_call_abandon(struct kafka_commits *commits,
                               const struct kafka_commits_request *request)
 {
@@ -231,7 +227,7 @@ void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_re
     serial_call_free((struct kafka_commits_call *)serial);
 }
 
-/* On the second handle, too. */
+/* Sends the call's request on the second handle, too, if that can be. */
 static void main_call_send_on_second(struct kafka_commits *commits, struct main_call *call,
                                      int64_t now_ms)
 {
@@ -267,16 +263,19 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 /*
  * What an answer means for the request of its call:
  *
- *                    on the main handle                    on the second handle
+ *                  on the main handle                     on the second handle
  *
- *     FINAL       it has ended, on the second, too      it has ended, on the main one, too
- *     MISDIRECTED    it is on the second one now; it has   it waits for the next second handle; the
- *                    failed where that cannot take it      second time it has failed
- *     UNREADABLE     kafka_serial_retry(), unless it       kafka_serial_retry()
- *                    is on the second one, too
+ *     FINAL        ends. Its call on the second handle    ends. Its call on the main handle is
+ *                  is abandoned                           abandoned
+ *     MISDIRECTED  goes on on the second handle; fails    first time: is sent again on the next
+ *                  if that cannot take it                 second handle. Second time: fails
+ *     UNREADABLE   kafka_serial_retry(), unless it is     kafka_serial_retry()
+ *                  on the second handle, too
+ *
+ * On the serial handle each answer is final.
  */
 enum answer {
-    FINAL, /* or an error */
+    FINAL, /* the commits, or any other error */
     MISDIRECTED,
     UNREADABLE,
 };
@@ -288,10 +287,9 @@ static enum answer answer_kind(rd_kafka_resp_err_t error)
     return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : FINAL;
 }
 
-/* These return the request that has ended; NULL: nobody waits for it, or it goes on. */
+/* These return the request that has ended. NULL: it goes on, or the call was abandoned. */
 
-/* It is moved first, for which the call must have its request. It fails where the second handle
- * cannot take it: no handle can be had, or that one is busy with the group. */
+/* To send it on the second handle the call must have its request, so that comes first. */
 static struct kafka_commits_request *main_call_misdirected(struct kafka_commits *commits,
                                                            struct main_call *call, int64_t now_ms)
 {
@@ -307,7 +305,7 @@ static struct kafka_commits_request *main_call_misdirected(struct kafka_commits 
     return call->is_on_second ? NULL : request;
 }
 
-/* True: the call goes on, here or on the serial handle. */
+/* True: the request goes on, on the main or the serial handle. */
 static bool main_call_retry(struct kafka_commits *commits, struct main_call *call)
 {
     if (call->base.request == NULL || call->is_on_second ||
@@ -381,7 +379,8 @@ static struct kafka_commits_request *serial_call_answered(struct kafka_serial_re
     return request;
 }
 
-/* The next answer on any handle; NULL: there is none. */
+/* Takes the next answer on any handle. NULL: there is none. `ret_request` is NULL if its request
+ * goes on, or was abandoned. */
 static rd_kafka_event_t *take_next_answer(struct kafka_commits *commits,
                                           struct kafka_commits_request **ret_request,
                                           int64_t now_ms)
@@ -408,7 +407,7 @@ struct kafka_commits_request *kafka_commits_receive(struct kafka_commits *commit
     struct kafka_commits_request *request;
     while ((event = take_next_answer(commits, &request, now_ms)) != NULL) {
         if (rd_kafka_event_error(event) >=
-            RD_KAFKA_RESP_ERR_NO_ERROR) /* others are the library's own */
+            RD_KAFKA_RESP_ERR_NO_ERROR) /* negative errors are the library's own */
             kafka_client_note_answer(commits->client, now_ms);
         if (request != NULL) {
             *ret_event = event;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* In its turn on the serial handle, or again. */
+/* The hook of struct kafka_serial_request. */
 static void send_serial_request(struct kafka_serial_request *base, rd_kafka_t *rk,
                                 rd_kafka_queue_t *answers)
 {

@@ -1,5 +1,5 @@
 /*
- * A request for a group's commits that is under way on a handle, or waits for its turn there.
+ * A call: a request for a group's commits on one handle, sent or waiting for its turn there.
  *
  * Threads: the measuring thread. Owner: commits.c, or second.c.
  */
@@ -9,9 +9,10 @@
 #include "kafka/requests/serial.h"
 
 /*
- * The library copies the partitions of a call, and has them until the answer comes, or the handle
- * ends. A coordinator that hangs leaves calls that nobody waits for any more. If these have more
- * partitions than this on a handle, each call being counted as some, the handle is renewed.
+ * The most partitions of abandoned calls on a handle: with more the handle is renewed. The library
+ * keeps a copy of a call's partitions until the answer comes, or the handle ends, and a coordinator
+ * that hangs leaves such calls. Each call counts as KAFKA_MEMORY_REQUEST partitions more: so 100
+ * calls of 93 partitions are too much.
  */
 enum { KAFKA_COMMITS_MAX_ABANDONED = 10000 };
 
@@ -21,15 +22,15 @@ struct kafka_commits_request {
     bool isolate;
 };
 
-/* It is the first member of what second.c, or commits.c for the main handle, has of a call. On the
- * serial handle it is all that there is. */
+/* The first member of commits.c's struct of a call on the main handle, and of second.c's. On the
+ * serial handle a call has only this. */
 struct kafka_commits_call {
     struct kafka_serial_request serial;    /* first */
-    struct kafka_commits_request *request; /* NULL: nobody waits for the answer any more */
+    struct kafka_commits_request *request; /* NULL: the call is abandoned */
     char *group;
-    rd_kafka_topic_partition_list_t *partitions; /* NULL: all that have a commit; or nobody waits */
-    size_t copied; /* what the library has of it: its partitions, and KAFKA_MEMORY_REQUEST more; 0:
-                      nothing, as it was not sent yet, or was answered */
+    rd_kafka_topic_partition_list_t *partitions; /* NULL: all commits of the group; or abandoned */
+    size_t copied; /* partitions that the library keeps, and KAFKA_MEMORY_REQUEST more; 0: the call
+                      is not sent yet, or answered */
 };
 
 /* Copies the group's name and the partitions. */
@@ -37,10 +38,10 @@ void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commi
                              const rd_kafka_topic_partition_list_t *partitions);
 void kafka_commits_call_done(struct kafka_commits_call *call);
 
-/* Nobody waits for the answer any more: the partitions are freed. */
+/* Abandons the call: nobody waits for its answer any more. Frees the partitions. */
 void kafka_commits_call_cancel(struct kafka_commits_call *call);
 
-/* Sends it; the answer has the call as its opaque. */
+/* Sends the call, which is the `opaque` of the answer. */
 void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,
                              rd_kafka_queue_t *answers);
 

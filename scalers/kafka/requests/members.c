@@ -10,19 +10,20 @@
 #include <utlist.h>
 
 enum {
-    ABANDONED_MS = 1000, /* nobody waits for a request that is so old */
-    SERIAL_MS = 3000,    /* ... on the serial handle, which connects first; it ends then */
-    HANGS_MS = 60 * 1000,
+    ABANDONED_MS = 1000,  /* no task waits for an older request */
+    SERIAL_MS = 3000,     /* an older request on the serial handle is given up; it may connect
+                             first */
+    HANGS_MS = 60 * 1000, /* an older request needs another handle, if it is still wanted */
 };
 
 struct member_group {
     struct kafka_serial_request base; /* first */
     struct kafka_members *members;
     char *name;
-    int64_t wanted_ms;
-    int64_t sent_ms; /* 0: no request is under way */
+    int64_t wanted_ms; /* when a task last wanted it */
+    int64_t sent_ms;   /* 0: no request is under way */
     int64_t received_ms;
-    bool is_known;
+    bool is_known;   /* `assigned` has all consumers */
     bool has_warned; /* of an error */
     bool has_warned_of_none;
     rd_kafka_topic_partition_list_t *assigned;
@@ -41,7 +42,7 @@ void kafka_members_open_handle(struct kafka_members *members)
     members->answers = kafka_client_new_queue(members->client, members->client->rk);
 }
 
-/* NULL: the answer is an error as a whole. */
+/* NULL: the answer has no description, but an error. */
 static const rd_kafka_ConsumerGroupDescription_t *answer_description(rd_kafka_event_t *event)
 {
     size_t count = 0;
@@ -77,7 +78,7 @@ static void forget_members(struct member_group *group)
     group->is_known = false;
 }
 
-/* What has come stays: there is nothing of the handle in it. */
+/* Known members stay: they have nothing of the handle. */
 void kafka_members_close_handle(struct kafka_members *members)
 {
     for (struct member_group *group = members->groups; group != NULL; group = group->hh.next)
@@ -86,8 +87,8 @@ void kafka_members_close_handle(struct kafka_members *members)
     kafka_client_end_queue(members->client, TAKE(members->answers));
 }
 
-/* On the main handle. A request hangs by the time at which it was last wanted: a group whose tasks
- * end, or are isolated as its commits hang, is not requested any more. */
+/* Whether the group's request on the main handle hangs. Only the time until it was last wanted
+ * counts: a group is no longer wanted once its tasks end, or are isolated as its commits hang. */
 static bool main_request_hangs(const struct member_group *group, int64_t now_ms)
 {
     return group->sent_ms != 0 && !group->base.is_here &&
@@ -149,7 +150,7 @@ static void warn_once(const struct member_group *group, bool *has_warned, const 
     *has_warned = true;
 }
 
-/* The group is not forgotten before the answer, or the handle, which takes the answer with it. */
+/* The answer points to the group, which stays until then, or until the handle ends. */
 static void send_request(struct kafka_serial_request *base, rd_kafka_t *rk,
                          rd_kafka_queue_t *answers)
 {
@@ -234,16 +235,13 @@ static void take_member(struct member_group *group, const rd_kafka_MemberDescrip
     }
 }
 
-/* While the group rebalances, no member has a partition. Consumers that assign partitions by hand
- * (Kafka calls such a group simple) are no members. */
 bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple)
 {
     return !is_simple && (state == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE ||
                           state == RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY);
 }
 
-/* A group of Kafka 4's protocol is dead for a client that does not know that protocol (workaround
- * 12). */
+/* A library that does not know Kafka 4's protocol takes its groups for dead (workaround 12). */
 static void take_description(struct member_group *group,
                              const rd_kafka_ConsumerGroupDescription_t *description)
 {
@@ -262,7 +260,7 @@ static void take_description(struct member_group *group,
         take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
 }
 
-/* Why the answer has no description. It lives as long as the answer. */
+/* Why the answer is an error. The text is valid as long as the answer. */
 static const char *error_reason(const struct member_group *group, rd_kafka_event_t *event)
 {
     const rd_kafka_ConsumerGroupDescription_t *description = answer_description(event);
@@ -275,7 +273,7 @@ static const char *error_reason(const struct member_group *group, rd_kafka_event
                : rd_kafka_event_error_string(event);
 }
 
-/* An answer on either handle, or an error. */
+/* The group's request has ended, on either handle. */
 static void take_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
     forget_members(group);
@@ -295,10 +293,10 @@ static void take_main_answer(struct member_group *group, rd_kafka_event_t *event
         !kafka_serial_retry(members->serial, &group->base, members->client->rk, members->answers))
         take_answer(group, event, now_ms);
     else if (group->base.is_here)
-        group->sent_ms = now_ms; /* its time begins there */
+        group->sent_ms = now_ms; /* SERIAL_MS begin now */
 }
 
-/* The next answer on either handle; NULL: there is none. */
+/* The caller destroys the answer. NULL: there is none. */
 static rd_kafka_event_t *take_next_answer(struct kafka_members *members, int64_t now_ms)
 {
     struct kafka_serial_request *request;

@@ -1,15 +1,17 @@
 /*
- * The members of consumer groups and the partitions that they have, for triggers whose policy needs
- * the number of consumers.
+ * The members of consumer groups and their partitions, for triggers whose policy needs the number
+ * of consumers. A request goes to the group's coordinator, and needs the same right as its commits.
  *
- * A request goes to the group's coordinator and needs the same right as its commits. What it finds
- * is useful, but not needed: no task fails for want of it. A task that comes when the coordinator
- * has not answered for a second does not wait for it; one that came before waits until its deadline
- * at most. As for commits (commits.h) no request times out, and a group has at most one. Where one
- * hangs while the commits are answered, as the coordinator moved, the main handle is renewed after
- * a minute; where the commits hang, too, that is theirs to decide, and members are not requested.
- * Where the reply cannot be read the request is sent again on a handle of its own (serial.h), and
- * has three seconds there.
+ * No task fails because members are not known. A group has one request at a time, without a
+ * time-out, as for commits (commits.h):
+ *
+ *     sent less than 1 s ago     tasks wait for the answer; at their deadline they end without it
+ *     sent longer ago            further tasks do not wait
+ *     60 s ago, still wanted     the main handle is renewed, as the coordinator may have moved
+ *     the reply is unreadable    it is sent again on the serial handle (serial.h), for 3 s
+ *
+ * A group whose commits hang, too, is not requested any more: then commits.h decides when the
+ * handle is renewed.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -26,44 +28,44 @@ struct kafka_members;
 struct kafka_members *kafka_members_new(struct kafka_client *client);
 void kafka_members_free(struct kafka_members *members);
 
-/* Sends a request, unless one for the group is under way, or its members were too long of late. */
+/* Sends a request, unless one for the group is under way, or its last reply was too long
+ * (kafka_serial_reason_suspended()). */
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
 
 /* Takes the answers that have come. True: there were some. */
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms);
 
-/* Whether it is worth waiting for an answer that comes at `since_ms` or later: none has come, and a
- * request is under way that was sent less than a second ago (three on the serial handle), be it
- * before `since_ms`. */
+/* Whether tasks should wait: no answer has come since `since_ms`, and a request is under way that
+ * is young enough, even if it was sent before `since_ms`. */
 bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
                               int64_t since_ms, int64_t now_ms);
 
 /*
- * The partitions that the members have, by an answer that came at `since_ms` or later. The list is
- * valid until the next answer. Each member has an `opaque` of its own, and its partitions follow
- * one another. NULL: there is no such answer, the group is being rebalanced, or its consumers are
- * no members of it.
+ * The partitions of the members, from an answer that came at `since_ms` or later. NULL: there is no
+ * such answer, or it does not have all consumers (kafka_members_are_assigned()). The partitions of
+ * a member follow one another, and have the same `opaque`. The list is valid until the next answer.
  */
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);
 
 /* Whether the members of a group in this state are all of its consumers, and have their partitions.
- * The header has it for tests. */
+ * False while the group rebalances, and if consumers assign partitions by hand (is_simple): they
+ * are not members. The header has it for tests. */
 bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple);
 
-/* Sends what waits for the serial handle, and ends that where it is idle. */
+/* Once per turn of the loop: sends requests on the serial handle, or gives them up. */
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
 
 /* When kafka_members_maintain() may find something new, if no answer comes. */
 int64_t kafka_members_next_ms(const struct kafka_members *members);
 
-/* Forgets the groups whose members nobody has requested for KAFKA_FORGET_MS. */
+/* Forgets groups that were not requested for KAFKA_FORGET_MS. */
 void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether a new main handle would help, as a request has hung for long that is still wanted, or so
- * long that it would time out. */
+/* Whether a new main handle would help: a request was sent 60 s ago and is still wanted, or
+ * KAFKA_MAX_CALL_MS ago. */
 bool kafka_members_needs_renewal(const struct kafka_members *members, int64_t now_ms);
 void kafka_members_close_handle(struct kafka_members *members);
 void kafka_members_open_handle(struct kafka_members *members);

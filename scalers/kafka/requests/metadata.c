@@ -8,25 +8,30 @@
 
 #include <sys/param.h>
 
-/* The broker that is tried first may hang (workaround 8). All tries together take less time than a
- * task. */
+/* Each try goes to a random broker, which may hang (workaround 8). All three take less time than a
+ * task has. */
 static const int tries_ms[] = {300, 600, 900};
 
-/* All tries may have met the one that hangs. */
+/* All tries of a request may have met the broker that hangs, but hardly those of two requests. */
 enum { MAX_FAILURES = 2 };
 
+/*
+ * How long after its failure a request is sent again:
+ *
+ *     topics                        at once
+ *     no thread could be started    500 ms
+ *     topics, the reply too long    500 ms
+ *     listing                       500 ms
+ *     listing, the reply too long   30 s: it is suspended until then
+ */
 enum {
-    /* A request that failed is sent again so much later if it had no thread, was a listing, or its
-       answer was too long. */
     AGAIN_MS = 500,
-    /* But so much later if it was a listing that was too long. */
     TOO_LONG_AGAIN_MS = 30 * 1000,
 };
 
-/* A request for metadata, on a thread of its own. */
 struct request {
     struct kafka_background_call base;
-    rd_kafka_t *rk; /* it holds this handle */
+    rd_kafka_t *rk; /* held (kafka_handles_hold()) */
     enum kafka_metadata_kind kind;
     uint64_t number;
     int64_t sent_ms;
@@ -34,15 +39,14 @@ struct request {
     const rd_kafka_metadata_t *result;
 };
 
-/* The state of one kind of requests. Both kinds share one sequence of numbers (topics.h): a listing
- * that counts for topics, too (struct kafka_metadata_need), raises `received` of both. */
+/* One kind of requests. A listing that counts for topics, too, raises `received` of both kinds. */
 struct kind_state {
     struct request *running;
-    uint64_t received;    /* the number of the last one that was answered */
-    uint64_t wanted;      /* the last one that somebody needs */
-    int64_t again_ms;     /* none is sent before */
-    bool is_suspended;    /* until then: the last one, a listing, was too long */
-    struct error failure; /* of the last one; none where it was answered */
+    uint64_t received;    /* the highest number that is answered */
+    uint64_t wanted;      /* the highest number that a batch needs */
+    int64_t again_ms;     /* no request is sent before */
+    bool is_suspended;    /* until again_ms: the last reply, of a listing, was too long */
+    struct error failure; /* of the last request; not set if it was answered */
 };
 
 struct kafka_metadata {
@@ -51,9 +55,8 @@ struct kafka_metadata {
     struct kafka_patterns patterns;
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
-    unsigned failures;           /* in a row, with no answer to anything between them; but for
-                                    listings, which may just be too long */
-    int64_t unanswered_since_ms; /* when the first of them was sent */
+    unsigned failures;           /* of requests for topics, since brokers last answered anything */
+    int64_t unanswered_since_ms; /* when the first request that failed since then was sent */
 };
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
@@ -104,7 +107,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
 
 /* ---- which request to wait for ---- */
 
-/* Until when the topics wait for the listing; 0: for none, or they have waited long enough. */
+/* Until when topics wait for the listing that runs. 0: they do not wait. */
 static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t now_ms)
 {
     const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
@@ -114,7 +117,7 @@ static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t n
     return until_ms > now_ms ? until_ms : 0;
 }
 
-/* A running request answers for what was known when it was sent. */
+/* The request that will answer: the running one, if it can, or the next one. */
 static uint64_t number_to_wait_for(const struct kafka_metadata *metadata,
                                    enum kafka_metadata_kind kind, uint64_t first_request)
 {
@@ -134,7 +137,7 @@ void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
     need->topics = MAX(need->topics, number_to_wait_for(metadata, kind, topic->first_request));
 }
 
-/* A request for those that are known is enough for leaders. */
+/* For the leaders of known topics no listing is needed. */
 static void need_outdated_topics(const struct kafka_metadata *metadata,
                                  const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need)
@@ -175,12 +178,13 @@ void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
 
 /* ---- a request ---- */
 
-/* Whether a broker answered, be it with an error of its own. */
+/* Whether a broker answered, even with an error. */
 static bool is_answer(rd_kafka_resp_err_t error)
 {
     return error >= RD_KAFKA_RESP_ERR_NO_ERROR || kafka_client_is_unreadable(error);
 }
 
+/* On a thread of its own. */
 static void run_request(struct kafka_background_call *base)
 {
     struct request *request = (struct request *)base;
@@ -208,7 +212,7 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
         request_free(metadata, request);
         return;
     }
-    request->number = metadata->topics.next_number++; /* not for the thread */
+    request->number = metadata->topics.next_number++; /* the thread does not read it */
     state->running = request;
 }
 
@@ -218,8 +222,8 @@ static bool is_wanted(const struct kafka_metadata *metadata, enum kafka_metadata
     return state->running == NULL && state->wanted > state->received;
 }
 
-/* A listing goes first, as it answers for the topics, too. With no topic at all their request would
- * be for all of the cluster (workaround 7). */
+/* A listing goes first, as topics may wait for it. If there are no topics, their request would be
+ * for the whole cluster (workaround 7): it is not sent, and counts as answered. */
 static void start_due_requests(struct kafka_metadata *metadata, int64_t now_ms)
 {
     struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
@@ -306,7 +310,6 @@ static void take_answer(struct kafka_metadata *metadata, const struct request *r
     kafka_client_clear_errors(metadata->client);
 }
 
-/* The caller frees it. */
 static char *failure_text(const struct request *request)
 {
     enum { MAX_MIB = KAFKA_MAX_REPLY_BYTES >> 20 };
@@ -320,7 +323,6 @@ static char *failure_text(const struct request *request)
                        rd_kafka_err2str(request->error));
 }
 
-/* When the next one of this kind may be sent. */
 static void back_off(struct kafka_metadata *metadata, const struct request *request, int64_t now_ms)
 {
     bool is_listing = request->kind == KAFKA_METADATA_LISTING;
@@ -331,8 +333,8 @@ static void back_off(struct kafka_metadata *metadata, const struct request *requ
         state->again_ms = now_ms + (state->is_suspended ? TOO_LONG_AGAIN_MS : AGAIN_MS);
 }
 
-/* Counts the failure, beginning again where something else was answered since the first. Whether
- * the cluster answers nothing any more. */
+/* Counts the failure, unless it is of a listing, which may just be too long. True: brokers answer
+ * nothing any more, so the cluster is lost. */
 static bool count_failure(struct kafka_metadata *metadata, const struct request *request)
 {
     const struct kafka_client *client = metadata->client;
@@ -345,7 +347,6 @@ static bool count_failure(struct kafka_metadata *metadata, const struct request 
            (client->all_down_since_ms != 0 || metadata->failures >= MAX_FAILURES);
 }
 
-/* Whoever still waits must request it again. */
 static enum kafka_metadata_event take_failure(struct kafka_metadata *metadata,
                                               const struct request *request, int64_t now_ms,
                                               struct error *error)

@@ -1,19 +1,23 @@
 /*
- * Requests for metadata: which topics there are, and what is to be known of them.
+ * Requests for metadata. There are two kinds, and at most one request of each runs at a time, on a
+ * thread in the background:
  *
- * A request is for all topics in use. Where a pattern is in use it is for all topics of the
- * cluster: a listing, whose answer has the topics in use, too. Requests run in the background, and
- * are numbered (topics.h). A batch collects what it needs in a struct kafka_metadata_need, which
- * holds the numbers of the requests that it must wait for. It is empty if all is known already:
+ *     topics     for all topics in use
+ *     listing    for all topics of the cluster, as patterns need. Its answer has the topics in use,
+ *                too
+ *
+ * A batch collects in a struct kafka_metadata_need the numbers (topics.h) of the requests that it
+ * must wait for. There are none if all is known already:
  *
  *     struct kafka_metadata_need need = {0};
- *     kafka_metadata_need_topic(metadata, topic, now_ms, &need), ... of all that is needed
+ *     kafka_metadata_need_topic(metadata, topic, now_ms, &need);     for each topic
+ *     kafka_metadata_need_pattern(metadata, pattern, now_ms, &need); for each pattern
  *     kafka_metadata_request(metadata, &need, now_ms);
  *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(metadata, &need)
  *
- * A cluster may be too large to be listed, or too slow. So the topics in use wait for a listing for
- * a short time only, and then are requested as well. After a listing that failed they do not wait
- * at all, until one is answered again. There is one request of each kind at a time.
+ * Topics wait for a listing that runs, but only for 300 ms: a cluster may be too large to be
+ * listed. Then they are requested, too. After a listing has failed they do not wait at all, until
+ * one succeeds.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -25,19 +29,20 @@
 #include "kafka/requests/topics.h"
 
 enum kafka_metadata_kind {
-    KAFKA_METADATA_TOPICS, /* a request for all topics in use */
+    KAFKA_METADATA_TOPICS,
     KAFKA_METADATA_LISTING,
     KAFKA_METADATA_KINDS,
 };
 
 /*
- * The numbers of the requests to wait for: this one, or a later one, must be answered. 0: none.
+ * The numbers of the requests to wait for: one of this number or a higher one must be answered. 0:
+ * none.
  *
- *     listing    the answer of a listing counts
- *     topics     the answer of either kind counts, so that this may be the number of a listing
- *                that is running. But a broker leaves out of a listing what does not exist, and
- *                what we have no right to describe: where a topic that somebody holds is left out,
- *                the listing does not count, and the topics are requested by name
+ *     listing    only a listing counts
+ *     topics     both kinds count, so this may be the number of a listing. But a broker leaves out
+ *                of a listing topics that do not exist, and topics that we may not describe. If it
+ *                left out a topic that a batch holds, it does not count, and the topics are
+ *                requested by name, which tells why
  */
 struct kafka_metadata_need {
     uint64_t topics;
@@ -48,14 +53,15 @@ struct kafka_metadata;
 
 struct kafka_metadata *kafka_metadata_new(struct kafka_client *client);
 
-/* Frees all of it, after waiting for a request that is running. Nobody holds a topic any more. */
+/* Waits for requests that run. No topic may be held any more. */
 void kafka_metadata_free(struct kafka_metadata *metadata);
 
-/* What is known. */
+/* What has been answered. */
 struct kafka_topics *kafka_metadata_topics(struct kafka_metadata *metadata);
 struct kafka_patterns *kafka_metadata_patterns(struct kafka_metadata *metadata);
 
-/* Adds the request to wait for to the need, unless the topic, or pattern, is known well enough. */
+/* Adds to the need the request that will answer for the topic, or the pattern, unless it is known
+ * well enough. */
 void kafka_metadata_need_topic(const struct kafka_metadata *metadata,
                                const struct kafka_topic *topic, int64_t now_ms,
                                struct kafka_metadata_need *need);
@@ -63,56 +69,55 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need);
 
-/* The same for the sizes of all topics, on which it depends whether there is room for another one.
- */
+/* Adds to the need the request that will answer for the sizes of all topics, on which
+ * kafka_topics_has_room() depends. */
 void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
                                struct kafka_metadata_need *need);
 
-/* Whether the pattern with this text, which there may not be yet, needs a listing. */
+/* Whether the pattern with this text, which need not exist, needs a listing. */
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
                                   int64_t now_ms);
 
-/* Sees to it that the requests that are needed are sent, each in its time. */
+/* Has the requests sent that are needed, now or as soon as they may be. */
 void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
                             int64_t now_ms);
 
-/* Forgets the topics and patterns that nobody has used for KAFKA_FORGET_MS. */
+/* Forgets topics and patterns that were not used for KAFKA_FORGET_MS. */
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms);
 
-/* Whether all that is needed has been answered. */
+/* Whether all requests of the need are answered. */
 bool kafka_metadata_has(const struct kafka_metadata *metadata,
                         const struct kafka_metadata_need *need);
 
-/* Why what is needed is not even requested now: the last listing was too long, less than half a
- * minute ago. NULL: it is. The text is valid until the next call of kafka_metadata_receive(). */
+/* Why the listing of the need is not sent now: the last one was too long, less than 30 s ago. NULL:
+ * it is sent, or not needed. The text is valid until the next kafka_metadata_receive(). */
 const char *kafka_metadata_reason_suspended(const struct kafka_metadata *metadata,
                                             const struct kafka_metadata_need *need, int64_t now_ms);
 
-/* When kafka_metadata_receive() is to be called at the latest, as a request is to be sent again.
- * CLOCK_NEVER: once event_fd is readable. */
+/* When to call kafka_metadata_receive() even if event_fd is not readable: a request is due then. */
 int64_t kafka_metadata_next_ms(const struct kafka_metadata *metadata, int64_t now_ms);
 
 enum kafka_metadata_event {
     KAFKA_METADATA_NOTHING,
     KAFKA_METADATA_RECEIVED,
-    KAFKA_METADATA_FAILED, /* the error says why; who waits calls kafka_metadata_request() again */
-    KAFKA_METADATA_LOST,   /* the error says why, and no broker has answered anything since */
+    KAFKA_METADATA_FAILED, /* `error` says why; who waits calls kafka_metadata_request() again */
+    KAFKA_METADATA_LOST,   /* `error` says why; brokers answer nothing else either */
 };
-/* Takes an answer, and sends what can be sent now. It is called until there is none. */
+
+/* Takes an answer, and sends the requests that are due. To be called until there is no answer. */
 enum kafka_metadata_event kafka_metadata_receive(struct kafka_metadata *metadata, int64_t now_ms,
                                                  struct error *error);
 
-/* Why the last request of this kind failed; no error: it was answered, or none has ended yet. */
+/* Why the last request of this kind failed. No error is set if it was answered, or is the first. */
 const struct error *kafka_metadata_failure(const struct kafka_metadata *metadata,
                                            enum kafka_metadata_kind kind);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether a new main handle would help, as the library holds on to many topics that nobody measures
- * any more. */
+/* kafka_topics_has_too_many() */
 bool kafka_metadata_needs_renewal(const struct kafka_metadata *metadata);
 
-/* A request that is running goes on with the handle that it has. */
+/* A request that runs goes on with the former handle. */
 void kafka_metadata_close_handle(struct kafka_metadata *metadata);
 void kafka_metadata_open_handle(struct kafka_metadata *metadata);
 

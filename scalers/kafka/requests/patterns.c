@@ -18,7 +18,7 @@ static void forget_pattern(struct kafka_patterns *patterns, struct kafka_pattern
     free(pattern);
 }
 
-/* It has no topics until all of the cluster are listed again. */
+/* It has no topics until the next listing. */
 static void forget_matches(struct kafka_pattern *pattern)
 {
     pattern->received_ms = 0;
@@ -26,8 +26,8 @@ static void forget_matches(struct kafka_pattern *pattern)
     pattern->lacks_room = false;
 }
 
-/* The topics that are pointed to were used when these matched. A pattern that is used again after a
- * long time stays, and they do not. */
+/* Topics that match count as used when the listing comes. So a pattern whose listing is older than
+ * KAFKA_FORGET_MS may point to topics that are forgotten now: it drops them first. */
 void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms)
 {
     int64_t before_ms = now_ms - KAFKA_FORGET_MS;
@@ -81,13 +81,13 @@ bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_m
            now_ms - pattern->received_ms <= KAFKA_TOPICS_FRESH_MS;
 }
 
-/* Kafka's own topics are no work; a consumer's pattern leaves them out, too. */
+/* Kafka's own topics. A consumer's pattern does not match them either. */
 static bool is_internal(const char *name)
 {
     return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
 }
 
-/* Where too many match, those beyond are counted only (workaround 6). */
+/* Topics beyond the limits are counted, but not made (workaround 6). */
 static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic, int64_t now_ms)
 {
@@ -105,13 +105,12 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
     pattern->topics[pattern->count - 1] = kafka_topics_for_listed(patterns->topics, topic, now_ms);
 }
 
-/* A pattern that came after the request was sent waits for the next. */
 static bool is_answered_by(const struct kafka_pattern *pattern, uint64_t number)
 {
     return pattern->first_request <= number;
 }
 
-/* A broker may name a topic twice (workaround 13): its messages would count double. */
+/* A broker may name a topic twice (workaround 13): its messages would count twice. */
 static void match_listed(struct kafka_patterns *patterns, uint64_t number,
                          const rd_kafka_metadata_topic_t *listed, int64_t now_ms)
 {
@@ -140,8 +139,7 @@ void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
         match_listed(patterns, number, &listing->topics[i], now_ms);
 }
 
-/* To leave the topic out at once would count too little where only that broker does not know it
- * yet. */
+/* The topic is not dropped here: if only that broker does not know it yet, its lag must count. */
 void kafka_patterns_outdate(struct kafka_patterns *patterns)
 {
     for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;

@@ -1,8 +1,8 @@
 /*
- * Patterns, and the topics of the cluster that match them.
+ * Patterns: regular expressions as `topic`, and the topics that match them.
  *
- * An answer that lists all topics is matched with all patterns, but for those that came after it
- * was requested: topics.h has the numbers.
+ * A listing, which is a request for all topics of the cluster, is matched with all patterns that
+ * were made before it was sent (topics.h has the numbers).
  *
  * Threads: the measuring thread. Owner: struct kafka_metadata.
  */
@@ -13,23 +13,23 @@
 #include "kafka/requests/topics.h"
 #include "shared/regex.h"
 
-/* A regular expression, and the topics that matched it when all of the cluster were last listed. */
+/* A regular expression, and the topics that matched it in the last listing. */
 struct kafka_pattern {
     char *text;
     struct regex *regex;
-    struct kafka_topic **topics; /* NULL in it: the library refuses the name, or it lacks room */
-    size_t count;           /* of all that matched; `topics` has them where they are not too many */
-    size_t partition_count; /* of those */
-    bool lacks_room;        /* one of them does: see kafka_topics_has_room() */
+    struct kafka_topic **topics; /* if kafka_patterns_has_all_topics(), all that matched. NULL in
+                                    it: the library refuses the name, or there is no room */
+    size_t count;                /* of topics that matched */
+    size_t partition_count;      /* of all these topics */
+    bool lacks_room;             /* for one of them: see kafka_topics_has_room() */
 
     /* patterns.c and metadata.c: */
-    size_t max_partitions; /* `topics` has no more */
+    size_t max_partitions; /* with more, `topics` does not have all */
     size_t capacity;
     int64_t used_ms;
-    int64_t received_ms;    /* 0: never */
-    uint64_t first_request; /* the first one that can answer for it */
-    bool is_outdated; /* a broker does not know one of its topics: only a listing tells whether that
-                         is gone */
+    int64_t received_ms;    /* when the listing came; 0: never */
+    uint64_t first_request; /* the first request that can answer for it */
+    bool is_outdated;       /* a broker does not know one of the topics: list them again */
     UT_hash_handle hh;
 };
 
@@ -38,31 +38,31 @@ struct kafka_patterns {
     struct kafka_pattern *table;
 };
 
-/* The pattern with this text; it is made where there is none, and used now. NULL: it cannot be
- * compiled. */
+/* Finds or makes the pattern with this text, and counts as a use. NULL: it cannot be compiled. */
 struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const char *text,
                                          int64_t now_ms);
 
-/* The pattern with this text, which does not count as used. NULL: there is none. */
+/* Finds the pattern with this text, and does not count as a use. NULL: there is none. */
 const struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns,
                                                 const char *text);
 
-/* Forgets those that nobody has used for KAFKA_FORGET_MS, or all where it is CLOCK_NEVER; before
- * topics are forgotten, which they point to. */
+/* Forgets patterns that were not used for KAFKA_FORGET_MS; CLOCK_NEVER: all. To be called before
+ * kafka_topics_forget_old(), as patterns point to topics. */
 void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms);
 
-/* Whether `topics` has all that matched. If not, the pattern cannot be measured. */
+/* Whether `topics` has all topics that matched. If too many match it has not, and the pattern
+ * cannot be measured. */
 bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern);
 
-/* Whether the last listing is new enough, and nothing has shown since that topics are gone. */
+/* Whether the last listing is new enough, and the pattern is not outdated. */
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms);
 
-/* Matches all topics of the cluster, as the request of this number listed them. Those that match
- * are made where there are none yet; kafka_topics_take() then takes what is known of them. */
+/* Matches the topics in the listing of this number, and makes those that match. To be called before
+ * kafka_topics_take(), which takes their metadata. */
 void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
                          const rd_kafka_metadata_t *listing, int64_t now_ms);
 
-/* Outdates the patterns with a topic that, since it was listed, a broker did not know. */
+/* Outdates the patterns with a topic that may be gone (kafka_topics_is_gone_since_listed()). */
 void kafka_patterns_outdate(struct kafka_patterns *patterns);
 
 #endif

@@ -17,19 +17,16 @@
 #include <utlist.h>
 
 enum {
-    /*
-     * Of one handle: each of its requests names all of them, and a broker looks at them all for
-     * each message, and keeps what it looked at for a thousand requests.
-     */
+    /* Each request of a fetcher names all of its partitions. For each message a broker looks at all
+     * of these, and it keeps what it looked at for a thousand requests. */
     FETCHER_PARTITIONS = 250,
     MAX_FETCHERS = 20, /* of a client; fewer where memory is short */
     MESSAGES_AT_ONCE = 64,
-    DENIED_MS = 50 * 1000, /* then it is tried again: once a minute */
+    DENIED_MS = 50 * 1000, /* less than the minute after which subscribing is tried again */
 };
 
-/* Of the messages of a fetcher that wait to be taken, as long as the loop is busy: where as much
- * is there, its brokers are sent no more requests. The answers under way come on top, one batch per
- * broker. */
+/* So much may wait in a fetcher's queue while the loop is busy. Then its brokers are sent no more
+ * requests; answers under way come on top, one batch of messages per broker. */
 enum { QUEUED_KIB = 1024 };
 
 struct message_fetcher {
@@ -37,10 +34,10 @@ struct message_fetcher {
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
     size_t partition_count;
-    int64_t idle_since_ms; /* when it was first seen without partitions; 0: not since it had some */
+    int64_t idle_since_ms; /* when it was first seen without partitions; 0: it has some */
 };
 
-/* A topic of a fetcher. It stays: the library would have to find its leaders again. */
+/* A topic of a fetcher. It stays without partitions, so that its leaders stay known. */
 struct read_topic {
     struct message_fetcher *fetcher;
     rd_kafka_topic_t *rkt;
@@ -49,23 +46,24 @@ struct read_topic {
     char name[];
 };
 
-/* A partition that is read, as long as somebody is subscribed to it. */
+/* A partition that is read: it has subscriptions. */
 struct read_partition {
     struct read_topic *topic;
     int32_t number;
-    int64_t offset;     /* from which it is read */
-    struct link *links; /* utlist */
+    int64_t offset;     /* where reading has started */
+    struct link *links; /* utlist: one per subscription */
     UT_hash_handle hh;
     char key[]; /* see key_new() */
 };
 
-/* A subscription to one of its partitions. */
+/* Joins a subscription and a partition. */
 struct link {
     struct subscription *subscription;
     struct read_partition *partition;
-    struct link *prev, *next; /* of the partition */
+    struct link *prev, *next; /* the partition's links */
 };
 
+/* Of one query, to all of its partitions. */
 struct subscription {
     struct notifier notifier;
     struct link *links;
@@ -78,9 +76,9 @@ struct kafka_subscriptions {
     struct kafka_metadata *metadata;
     int event_fd; /* -1: none yet */
     struct message_fetcher fetchers[MAX_FETCHERS];
-    size_t count;          /* of the fetchers */
-    double mappable_bytes; /* by the process, before it had one */
-    bool is_provisional;   /* handles were ending, which still had their memory */
+    size_t count;          /* of fetchers */
+    double mappable_bytes; /* that the process could map before the first fetcher */
+    bool is_provisional;   /* it was measured while ending handles still had their memory */
     struct read_partition *partitions;
     struct subscription *all;
 };
@@ -100,20 +98,19 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
     _cleanup_(memory_free) char *queued_kib = text_format("%d", QUEUED_KIB);
     const char *const settings[][2] = {
         {"client.id", "backlog-subscribed"},
-        /* Neither a group nor its commits are touched. */
+        /* It joins no group, and commits nothing. */
         {"group.id", ""},
         {"auto.commit.enable", "false"},
-        /* One request per broker in this time while nothing comes; a new partition waits for its
-           end. */
+        /* While nothing comes, a broker answers a request after this time. A new partition is in
+           the next request. */
         {"fetch.wait.max.ms", "500"},
         {"fetch.error.backoff.ms", "100"},
-        /* A message is only a sign: the fewest bytes that the broker gives, which is one batch. */
+        /* Nobody reads the messages: as few bytes as the broker gives, which is one batch. */
         {"fetch.message.max.bytes", "1"},
-        /* Of all partitions together, as they share a queue: where one of them is reached, none is
-           read for a second. */
+        /* For the queue of all partitions: if it is that full, nothing is read for a second. */
         {"queued.min.messages", "1000"},
         {"queued.max.messages.kbytes", queued_kib},
-        /* A topic that was created again does not have these offsets: that is a change, too. */
+        /* A topic that was created again does not have the offset: the error notifies, too. */
         {"auto.offset.reset", "error"},
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(client->settings);
@@ -130,7 +127,7 @@ static double handle_bytes(size_t brokers)
     return kafka_memory_of_handle(brokers) + (QUEUED_KIB << 10);
 }
 
-/* One that can take another partition; NULL with an error. */
+/* Finds or makes a fetcher that can take another partition. NULL with an error. */
 static struct message_fetcher *fetcher_for(struct kafka_subscriptions *subscriptions,
                                            struct error *error)
 {
@@ -174,7 +171,7 @@ static struct read_topic *topic_for(struct message_fetcher *fetcher, const char 
     return topic;
 }
 
-/* No topic's name has a slash. The caller frees it. */
+/* A topic's name has no slash. The caller frees the key. */
 static char *key_new(const char *topic, int32_t number)
 {
     return text_format("%s/%d", topic, number);
@@ -223,7 +220,7 @@ static void subscription_end(struct kafka_subscriptions *subscriptions,
 /* notifier_notify() or notifier_lose(). */
 typedef void notify_function(const struct notifier *notifier);
 
-/* Notifies first: to stop reading waits for a thread of the library. */
+/* Notifies first, as to stop reading waits for a thread of the library. */
 static void subscription_end_with(struct kafka_subscriptions *subscriptions,
                                   struct subscription *subscription, notify_function *notify)
 {
@@ -231,7 +228,7 @@ static void subscription_end_with(struct kafka_subscriptions *subscriptions,
     subscription_end(subscriptions, subscription);
 }
 
-/* Ends all of its subscriptions. The partition goes with the last one. */
+/* Ends all subscriptions to the partition, which is freed with the last one. */
 static void partition_end_with(struct kafka_subscriptions *subscriptions,
                                struct read_partition *partition, notify_function *notify)
 {
@@ -241,9 +238,9 @@ static void partition_end_with(struct kafka_subscriptions *subscriptions,
     }
 }
 
-/* The partition is read already, perhaps from a later offset than this query needs: then reading
- * starts again from the earlier one, and the others may be notified of what they know. On failure
- * nobody reads it any more: the others lose it, and it is gone. */
+/* For another subscription to a partition that is read already. If that needs an earlier offset,
+ * reading starts again there: the former subscriptions may be notified of a message that they know.
+ * False: reading has failed, the partition is freed, and its former subscriptions are lost. */
 static bool partition_read_from(struct kafka_subscriptions *subscriptions,
                                 struct read_partition *partition,
                                 const struct kafka_position *position, struct error *error)
@@ -295,9 +292,8 @@ static const struct link *last_link(const struct read_partition *partition)
     return partition->links->prev; /* utlist */
 }
 
-/* A subscription has at most one link to a partition, or partition_end_with() would go on with a
- * partition that is gone. Of the partition's links, that of the subscription being made is the
- * last. */
+/* Links the subscription to the partition, at most once: partition_end_with() relies on that. If it
+ * is linked already, its link is the partition's last, as no other subscription is being made. */
 static bool subscription_link(struct kafka_subscriptions *subscriptions,
                               struct subscription *subscription,
                               const struct kafka_position *position, int64_t now_ms,
@@ -327,8 +323,8 @@ size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
     return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;
 }
 
-/* As it was before the first fetcher. It is measured while there is none, and again until no handle
- * was ending. */
+/* Measured while there is no fetcher. If handles were ending then, it is measured again, and the
+ * memory of the fetchers is added. */
 static void measure_memory(struct kafka_subscriptions *subscriptions, size_t brokers)
 {
     if (subscriptions->count > 0 && !subscriptions->is_provisional)
@@ -338,14 +334,14 @@ static void measure_memory(struct kafka_subscriptions *subscriptions, size_t bro
         process_mappable_bytes() + (double)subscriptions->count * handle_bytes(brokers);
 }
 
-/* Before any is read: to stop reading them again would take long; and librdkafka aborts where it
- * gets no memory. */
+/* Whether there are places for all partitions. Checked before any is read, as stopping takes long,
+ * and as the library aborts without memory. */
 static bool check_places(const struct kafka_subscriptions *subscriptions, size_t brokers,
                          const struct kafka_position *positions, size_t count, struct error *error)
 {
     size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes, brokers);
     size_t needed = HASH_COUNT(subscriptions->partitions);
-    if (needed + count <= places) /* even if none of them is read already */
+    if (needed + count <= places) /* even if none is read already */
         return true;
     for (size_t i = 0; i < count; i++)
         needed += partition_find(subscriptions, positions[i].topic, positions[i].partition) == NULL;
@@ -396,7 +392,6 @@ int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptio
     return subscriptions->event_fd;
 }
 
-/* A message or an error: either way it is time to measure. */
 static void message_notify(struct kafka_subscriptions *subscriptions,
                            const rd_kafka_message_t *message, int64_t now_ms)
 {
@@ -411,7 +406,8 @@ static void message_notify(struct kafka_subscriptions *subscriptions,
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_topics_confirm(kafka_metadata_topics(subscriptions->metadata), partition->topic->name,
                              now_ms);
-    /* An error notifies, too: so the measurements that subscribe again are ever further apart. */
+    /* Not notifier_lose() for an error: that would subscribe again at once, again and again. After
+     * notifications without a message the measurements are further and further apart. */
     partition_end_with(subscriptions, partition, notifier_notify);
 }
 
@@ -450,9 +446,9 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
     kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages), now_ms);
 }
 
-/* The last ones only, as topics point to theirs: a partition goes to the first that has a place, so
- * those are idle first. The first one stays: without any, measure_memory() would measure the memory
- * again, of which the process keeps most for the next ones. */
+/* Only the last fetchers end, as topics point to the others in the array. They are idle first, as a
+ * partition goes to the first fetcher with a place. The first one stays: without a fetcher
+ * measure_memory() would measure again, and the process keeps most memory of ended ones. */
 void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {
     for (size_t i = subscriptions->count; i-- > 1;) {

@@ -8,10 +8,11 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* Right after a message confirmed the leader, older metadata is good enough. */
+/* For 100 ms after a message has confirmed a leader, metadata of the last 30 s is fresh. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
-/* A handle that has so many more than twice those that are used is to be replaced. */
+/* The handle is renewed when it has more than twice the topics in use, and so many more. Example:
+ * with 50 in use, when it has 201. */
 enum { SPARE_TOPICS = 100 };
 
 /* Partitions that a typical topic has: as long as fewer than two are known, and at least. */
@@ -252,7 +253,7 @@ static void take_topic(struct kafka_topics *topics, struct kafka_topic *topic,
     }
 }
 
-/* A request that was sent later may have been answered sooner: what is known of it stays. */
+/* Metadata of a later request, which was answered sooner, stays. */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
                        const rd_kafka_metadata_t *result, bool is_listing, int64_t now_ms)
 {

@@ -1,11 +1,16 @@
 /*
- * What is known of topics: which partitions they have, and which brokers lead those. metadata.h
- * requests it.
+ * The metadata of topics: their partitions, and the brokers that lead them. metadata.h requests it.
  *
- * All requests for metadata share one sequence of numbers, from 1 on, in the order in which they
- * are sent. A topic, or a pattern (patterns.h), has the number of the first request that can answer
- * for it: the next one to be sent when it was made, or outdated. Of two answers that of the later
- * request is the newer one, whichever comes first.
+ * All requests for metadata are numbered from 1 on, in the order in which they are sent. A topic,
+ * or a pattern (patterns.h), has the number of the first request that can answer for it. Example:
+ *
+ *     request 7 is sent
+ *     the topic orders is made     its first_request is 8, as request 7 does not name it
+ *     request 7 is answered        who needs orders goes on waiting
+ *     request 8 is answered        orders is known
+ *     a leader of orders moves     orders is outdated, and its first_request is 9
+ *
+ * Answers may come in another order than the requests: the higher number is newer.
  *
  * Threads: the measuring thread. Owner: struct kafka_metadata.
  */
@@ -15,14 +20,14 @@
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
 
-/* A topic that the library requests with all the others, and what is known of it. Only topics.c
- * writes its fields. It stays until kafka_topics_forget_old() frees it: not while somebody holds
- * it, and not before it has been unused for KAFKA_FORGET_MS. */
+/* A topic. The library requests the metadata of all that there are together. Only topics.c writes
+ * its fields. kafka_topics_forget_old() frees it when it is not held, and has not been used for
+ * KAFKA_FORGET_MS. */
 struct kafka_topic {
     char *name;
-    int64_t received_ms;       /* 0: nothing is known */
+    int64_t received_ms;       /* when the metadata came; 0: it is not known */
     rd_kafka_resp_err_t error; /* of the topic as a whole */
-    int32_t *leaders;          /* a broker's id per partition; -1: none */
+    int32_t *leaders;          /* a broker's id per partition; -1: it has no leader */
     int32_t partition_count;
 
     /* topics.c and, to read them, metadata.c: */
@@ -32,39 +37,37 @@ struct kafka_topic {
     bool is_sized;  /* their number was answered once */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
-    uint64_t first_request; /* the first one that can answer for it */
-    uint64_t known_from;    /* the one that what is known comes from; 0: nothing is */
-    uint64_t listing;       /* see kafka_topics_note_listed() */
-    bool is_outdated;       /* what is known turned out wrong, and that was not answered yet */
+    uint64_t first_request; /* the first request that can answer for it */
+    uint64_t known_from;    /* the last request that named it in its answer; 0: none */
+    uint64_t listing;       /* the last listing that named it; 0: none */
+    bool is_outdated;       /* the metadata turned out wrong, and no newer one has come */
     UT_hash_handle hh;
 };
 
-/*
- * A query that is idle and watched is measured several times a second. New partitions and leaders
- * may wait a little longer, as one request is for all topics of the client.
- */
+/* Metadata is used for so long. An idle query may be measured twice a second, and each request is
+ * for all topics of the client. */
 enum { KAFKA_TOPICS_FRESH_MS = 2000 };
 
 struct kafka_topics {
     struct kafka_client *client;
     struct kafka_topic *table;
-    uint64_t next_number; /* of a request; metadata.c counts */
+    uint64_t next_number; /* of the next request; metadata.c writes it */
 
     /* topics.c, of all topics that the main handle was given, as it frees none of them: */
     size_t made;
-    size_t partitions;           /* of those in the table, and of former ones */
-    size_t counted;              /* topics that have these */
+    size_t partitions;           /* of topics in the table, and of former ones */
+    size_t counted;              /* topics that have these partitions */
     size_t largest;              /* how many of them one topic has, at most */
     size_t unsized;              /* topics in the table that are not sized yet */
-    struct former_topic *former; /* forgotten since, by name */
-    bool has_refused;            /* a topic, since the handle was made: it lacked room */
+    struct former_topic *former; /* topics that were forgotten since, by name */
+    bool has_refused;            /* a topic lacked room since the handle was made */
 };
 
-/* The topic of this name; it is made where there is none, and used now. NULL: there is no room for
- * it (kafka_topics_has_room()), or the library refuses the name. */
+/* Finds or makes the topic, and counts as a use. NULL: there is no room for it
+ * (kafka_topics_has_room()), or the library refuses the name. */
 struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
-/* The same of a topic of which a listing has the number of partitions. */
+/* The same for a topic of a listing, which has the number of its partitions. */
 struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
                                             const rd_kafka_metadata_topic_t *listed,
                                             int64_t now_ms);
@@ -82,65 +85,57 @@ struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
  */
 bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions);
 
-/* Notes that a task has failed as a topic has no room: a renewal that gives some back is of use. */
+/* Notes that a task has failed as a topic has no room: now a renewal that frees some is of use. */
 void kafka_topics_note_refused(struct kafka_topics *topics);
 
-/* The topic of this name, which does not count as used. NULL: there is none. */
+/* Finds the topic, and does not count as a use. NULL: there is none. */
 struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name);
 
-/* As kafka_topics_for(), for whoever keeps the topic: it stays until kafka_topics_release(), which
- * takes NULL, too. */
+/* As kafka_topics_for(), but the topic stays until kafka_topics_release(); that takes NULL, too. */
 struct kafka_topic *kafka_topics_hold(struct kafka_topics *topics, const char *name,
                                       int64_t now_ms);
 void kafka_topics_release(struct kafka_topic *topic);
 
-/* Forgets those that nobody has used for KAFKA_FORGET_MS, or all where it is CLOCK_NEVER: the main
- * handle ends. */
+/* Frees topics that were not used for KAFKA_FORGET_MS, and are not held. CLOCK_NEVER: all that are
+ * not held, as the main handle ends. */
 void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms);
 
-/* Whether what is known of the topic is new enough, and not outdated. */
+/* Whether the metadata is new enough, and not outdated. */
 bool kafka_topics_is_fresh(const struct kafka_topic *topic, int64_t now_ms);
 
-/* The id of the broker that leads the partition. -1: none is known. */
+/* The id of the broker that leads the partition. -1: it has no leader. */
 int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition);
 
-/* Notes that what is known of the topic turned out wrong (a leader moved): it is needed again, by a
- * request that is sent from now on. */
+/* Notes that the metadata turned out wrong (a leader moved): only a request that is sent from now
+ * on can answer for the topic. */
 void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic);
 
-/*
- * Notes that a message of the topic has just come from the broker that was taken for its leader:
- * the measurement that this hastens need not request the topic again, unless a long time has
- * passed.
- */
+/* Notes that a message has just come from a broker that we took for the leader. So the measurement
+ * that the message leads to need not request the metadata (CONFIRMED_FRESH_MS). */
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
-/*
- * Takes what the request of this number answered of the topics. Those that it does not name are not
- * known any more, but for a listing: a broker leaves out of it what does not exist, and what we
- * have no right to describe; only a request by name tells the two apart.
- */
+/* Takes the answer of the request of this number. Topics that it does not name are not known any
+ * more. Not so for a listing, which leaves out topics (struct kafka_metadata_need). */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
                        const rd_kafka_metadata_t *result, bool is_listing, int64_t now_ms);
 
-/* Whether the listing of this number, which was taken, left out a topic that is held, and that
- * nothing else has answered for. */
+/* Whether the listing of this number, which was taken, left out a topic that is held and not known
+ * from another answer. */
 bool kafka_topics_lacks_answer(const struct kafka_topics *topics, uint64_t number, int64_t now_ms);
 
-/* Notes that the request of this number, which listed all topics, named this one. False: it did so
- * before. */
+/* Notes that the listing of this number named the topic. False: for the second time. */
 bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 
-/* Whether a broker did not know the topic that an earlier request listed. */
+/* Whether a broker did not know the topic in a request after the last listing that named it. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
 
-/* How many partitions all topics have. */
+/* Counts the partitions of all topics. */
 size_t kafka_topics_partitions(const struct kafka_topics *topics);
 
 /* ---- the main handle is renewed: see session.h ---- */
 
-/* Whether the handle holds on to many topics that nobody uses any more (workaround 6 of client.h),
- * or to any whose room others need. */
+/* Whether the handle has many topics that are not used any more (workaround 6 of client.h), or any
+ * whose room others need. */
 bool kafka_topics_has_too_many(const struct kafka_topics *topics);
 void kafka_topics_close_handle(struct kafka_topics *topics);
 void kafka_topics_open_handle(struct kafka_topics *topics);
