@@ -13,8 +13,8 @@ struct kafka_background {
     int event_fd;
     pthread_mutex_t lock;
     pthread_cond_t has_ended;
-    size_t running;                     /* under the lock */
-    struct kafka_background_call *done; /* under the lock */
+    size_t running;                     /* calls, under the lock */
+    struct kafka_background_call *done; /* calls that were not taken yet, under the lock */
 };
 
 struct background_run {

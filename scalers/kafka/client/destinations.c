@@ -16,17 +16,20 @@ enum { DEFAULT_PORT = 9092, MAX_BROKER_LENGTH = 200 };
 static struct {
     pthread_mutex_t lock;
     char *bootstrap_servers;
-    /* Whether brokers may be at local addresses. One of bootstrapServers is, as was seen when the
-     * library connected to it: so all may be in one place, as beside a proxy. */
-    bool may_be_local;
+    bool may_be_local; /* one of bootstrap_servers was at a local address */
     bool has_warned;
-    char *refused; /* the last broker that was; NULL: none */
+    char *refused; /* the last broker that was refused; NULL: none */
 } cluster = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /*
- * HOST:PORT without brackets. Of bootstrapServers the library takes PROTOCOL://[HOST]:PORT/, too.
- * It has 9092 where there is no port (as in an IPv6 address without brackets) and localhost where
- * there is no host. It names a broker with its port always.
+ * The address as HOST:PORT without brackets, as the library reads it. `has_port`: a port is known
+ * to be there, as in each name of a broker. Of bootstrapServers it may be missing:
+ *
+ *     SSL://kafka:9093/    kafka:9093
+ *     kafka                kafka:9092
+ *     :9093                localhost:9093
+ *     [::1]:9093           ::1:9093
+ *     ::1                  ::1:9092, as an IPv6 address without brackets has no port
  */
 static char *plain_address(const char *text, bool has_port)
 {
@@ -46,7 +49,7 @@ static char *plain_address(const char *text, bool has_port)
     return text_take(&plain);
 }
 
-/* With the lock. The library passes over what is empty between two commas. */
+/* With the lock. The library ignores empty names between commas. */
 static bool is_bootstrap(const char *broker)
 {
     _cleanup_(memory_free) char *sought = plain_address(broker, true);

@@ -1,29 +1,33 @@
 /*
- * Where librdkafka may connect. Brokers name the other brokers of a cluster, and what they name is
- * not trusted (workaround 13 of client.h): it could be our own pod, or the metadata service of a
- * cloud.
+ * Limits where librdkafka may connect. A broker names the addresses of the others, which could be
+ * in our own pod, or the metadata service of a cloud (workaround 13 of client.h). So they may be
+ * local (address_is_local()) only if one of bootstrapServers is:
  *
- * There is one cluster per process, as the scaler runs in an agent process: what is known of it is
- * known of the process, so that nothing has to outlive the library's threads.
+ *     bootstrapServers   a broker names   connects
  *
- * Threads: any; the library's own.
+ *     kafka.prod:9092    10.0.0.7:9092    yes: it is not local
+ *     kafka.prod:9092    127.0.0.1:9093   no
+ *     localhost:9092     127.0.0.1:9093   yes, after localhost:9092: all may be beside a proxy
+ *
+ * The state is static, as it must outlive the library's threads. An agent process has one cluster.
+ *
+ * Threads: any, as the library calls it on its own.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_DESTINATIONS_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_DESTINATIONS_H
 
 #include <librdkafka/rdkafka.h>
 
-/* Connections of this configuration go to a local address (address.h) only once one of these
- * brokers was found at such an address itself. */
+/* Limits the handles with this configuration, and begins again: no bootstrap server is known to be
+ * local, and none was refused. */
 void kafka_destinations_limit(rd_kafka_conf_t *conf, const char *bootstrap_servers);
 
-/* Connects, as the library's connect_cb: `broker` is HOST:PORT. Returns 0 or an errno. The header
- * has it for tests. */
+/* The library's connect_cb: `broker` is HOST:PORT. Returns 0 or an errno. The header has it for
+ * tests. */
 int kafka_destinations_connect(int socket, const struct sockaddr *address, int length,
                                const char *broker, void *opaque);
 
-/* Names the last broker that was refused, since kafka_destinations_limit() and
- * kafka_destinations_forget_refused(). The caller frees the name. NULL: none was. */
+/* The last broker that was refused. NULL: none was. The caller frees the name. */
 char *kafka_destinations_refused(void);
 void kafka_destinations_forget_refused(void);
 
