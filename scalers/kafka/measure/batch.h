@@ -176,7 +176,7 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
                                                       struct kafka_batch_topic *topic);
 
-/* Adds what is to be known before the batch goes on with the topic. */
+/* Adds to the need the metadata that the batch waits for before it uses the topic. */
 void kafka_batch_need_topic(const struct kafka_batch_topic *topic, int64_t now_ms,
                             struct kafka_metadata_need *need);
 

@@ -81,8 +81,8 @@ static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic
                         topic, client->partitions, kafka_memory_advice(client->mappable_bytes));
 }
 
-/* Topics of which nothing was known may have turned out to be smaller than they counted: then the
- * task comes again, and the next batch has one more of them, at least. */
+/* Returns the task if the topic has room now: topics of unknown size may have turned out smaller
+ * than they counted. The next batch has at least one more topic, so this comes to an end. */
 static void end_without_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
 {
     struct kafka_metadata *metadata = batch_task->batch->session->metadata;
@@ -92,8 +92,8 @@ static void end_without_room(struct kafka_batch_task *batch_task, const char *to
         fail_for_room(batch_task, topic, now_ms);
 }
 
-/* Whether the topic can be measured at all, with those before it; if not, the task has failed, or
- * was returned. */
+/* Adds the topic's partitions to those of the task. False: the task has failed, as the topic cannot
+ * be measured, or the task has too many partitions now; or it was returned. */
 static bool check_topic(struct kafka_batch_task *batch_task, const struct kafka_batch_topic *topic,
                         int64_t now_ms)
 {

@@ -336,9 +336,10 @@ static const char *error_reason(rd_kafka_resp_err_t error)
     return error == NOT_ANSWERED ? "the answer does not have it" : rd_kafka_err2str(error);
 }
 
-/* The leader that was known from before the batch has moved. The topic is outdated, so that the
- * next batch requests its metadata: an error with what that says is the task's. When the offset was
- * requested counts: newer metadata may have come since, for another batch. */
+/* Whether the error may be due to metadata of before the batch. If so the task is measured again.
+ * The topic is outdated by now, so the next batch requests its metadata, and there the same error
+ * fails the task. The metadata counts that the request was sent by: newer metadata may have come
+ * since, for another batch. */
 static bool is_of_former_leader(const struct kafka_known_offset *offset)
 {
     return offset->has_old_leader && (offset->error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||

@@ -15,10 +15,10 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
  * with 50 in use, when it has 201. */
 enum { SPARE_TOPICS = 100 };
 
-/* Partitions that a typical topic has: as long as fewer than two are known, and at least. */
+/* Partitions of a typical topic: as long as fewer than two topics are known, and at least. */
 enum { TYPICAL_FIRST = 50, TYPICAL_MIN = 4 };
 
-/* A topic that is in the table no more, but still in the main handle. */
+/* A topic that is no longer in the table, but still in the main handle. */
 struct former_topic {
     size_t counted;
     UT_hash_handle hh;
@@ -33,7 +33,8 @@ static void count_partitions(struct kafka_topics *topics, size_t partitions)
     kafka_client_note_partitions(topics->client, partitions);
 }
 
-/* A topic with fewer partitions than before was made again: the library keeps those that it had. */
+/* Counts the topic's partitions. A topic that has fewer than before was created again: the library
+ * keeps the former ones. */
 static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
 {
     topics->unsized -= !topic->is_sized;
@@ -62,7 +63,7 @@ static void forget_former(struct kafka_topics *topics, struct former_topic *form
     free(former);
 }
 
-/* The topic is used again. False: it was not known to the handle. */
+/* The topic is used again. False: the handle does not have it. */
 static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
 {
     struct former_topic *former;
@@ -75,7 +76,7 @@ static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
     return true;
 }
 
-/* The handle that has them ends. */
+/* The former topics end with the handle. */
 static void forget_all_former(struct kafka_topics *topics)
 {
     struct former_topic *former;
@@ -156,7 +157,7 @@ struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const c
     return topic;
 }
 
-/* `partitions` is 0 where their number is not known. */
+/* `partitions`: see kafka_topics_has_room(). */
 static struct kafka_topic *topic_for(struct kafka_topics *topics, const char *name,
                                      size_t partitions, int64_t now_ms)
 {
