@@ -1,8 +1,8 @@
 /*
  * The commits of consumer groups: one request per group, to its coordinator.
  *
- * A request is a call (commits_call.h) on one of three handles, or on the first two at once. A
- * group has at most one call on each:
+ * A request is a call (commits_call.h) on one of three handles, or on the first two at once.
+ * session.h shows its way. A group has at most one call on each handle:
  *
  *     handle   is for                                                     is renewed by
  *
@@ -11,13 +11,13 @@
  *              waited for a second, or met a former coordinator
  *     serial   groups whose replies cannot be read                        serial.h
  *
- * Why a second handle: if the coordinator moves, a call waits for the former one, and only a new
- * handle finds the new one (workaround 3 of client.h). When a group was answered on the second
- * handle whose call on the main one hangs, the main handle is renewed. A group uses the main handle
- * again once its call there is answered, or has ended with the former main handle.
+ * The main handle is renewed when a group was answered on the second handle while its call on the
+ * main one hangs. A group uses the main handle again once its call there is answered, or has ended
+ * with the former main handle.
  *
- * A call never times out in practice: that would be after an hour (workaround 1). If its task ends
- * before, the call is abandoned: it stays until it is answered, or its handle ends.
+ * If its task ends before it is answered, a call is abandoned: it stays until then, or until its
+ * handle ends. It does not time out in practice: that would be after an hour (workaround 1 of
+ * client.h).
  *
  * Threads: the measuring thread. Owner: the session.
  */
