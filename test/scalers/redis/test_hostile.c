@@ -167,7 +167,7 @@ static void arrays_in_arrays_have_a_limit(void **state)
     redis_peer_start(&peer, SCRIPT({"PING", "+PONG\r\n"}));
     redis_server_init(&server, &(struct redis_login){0}, NULL);
     redis_server_set_address(&server, "127.0.0.1", peer.port);
-    struct redis_link *link = redis_link_open(&server, NULL, clock_now_ms() + 20 * 1000,
+    struct redis_link *link = redis_link_open(&server, NULL, clock_now_ms() + INT64_C(20) * 1000,
                                               &(struct redis_link_owner){0}, &error);
     assert_non_null(link);
 
