@@ -105,6 +105,7 @@ static void an_offset_of_a_former_leader_comes_again_whatever_came_since(void **
                                     .received_ms = is_old ? BEGAN_MS - 1 : BEGAN_MS};
         fixture->topic.known = &known;
         fixture->group.open = fixture->batch.open = 2; /* so that its request does not end */
+        fixture->task.has_ended = false;
         fixture->batch_task.task = &fixture->task;
         fixture->group.stage = KAFKA_GROUP_ANSWERED;
         fixture->outcome = TASK_ANSWERED;
