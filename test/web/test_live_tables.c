@@ -318,7 +318,7 @@ static void the_hello_of_a_reader_says_whether_it_can_log_out(void **state)
 }
 
 /* By that a page knows a server of many triggers, which rests for long after an update, from one
- * that is stuck. What others of the server's thread take is in the time between two updates, too. */
+ * that is stuck. The time between two updates includes what others of the server's thread take. */
 static void the_hello_of_a_reader_says_when_figures_are_late(void **state)
 {
     (void)state;
