@@ -75,6 +75,82 @@ static void an_heir_that_is_idle_is_not_late(void **state)
     watcher_stop(&of_heir);
 }
 
+static bool is_outdated(const struct query *query)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    query_snapshot(query, &snapshot);
+    return snapshot.known.is_outdated;
+}
+
+/* Measures the query as idle, subscribes to it, and notifies it. */
+static void notify(struct query *query)
+{
+    struct watcher watcher = {0};
+    measure(query, 0);
+    watcher_start(&watcher, query, true);
+    watcher_set_idle_interval(&watcher, 200);
+    now_ms += PUSH_GATHER_MS;
+    assert_ptr_equal(take(), query);
+    task_subscribed(&query->task);
+    answer(query, 0);
+    now_ms += 100;
+    connection_notify(&connection, query->push.id, now_ms * 1000);
+    watcher_stop(&watcher);
+    assert_true(is_outdated(query));
+}
+
+/* As after a rotation, just when the first message comes. */
+static void a_notification_outdates_what_the_heir_has_in_flight(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
+    demand(heir);
+    connect_now();
+    assert_ptr_equal(take(), heir);
+    notify(query);
+    query_remember(query, &former);
+    query_inherit(heir, &former);
+    assert_true(is_outdated(heir));
+    answer(heir, 0);
+    assert_true(is_outdated(heir));
+    measure(query, 1);
+    measure(heir, 1);
+    assert_false(is_outdated(heir));
+}
+
+static void a_notification_outdates_an_earlier_reading_of_the_heir(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
+    measure(heir, 0);
+    notify(query);
+    query_remember(query, &former);
+    query_inherit(heir, &former);
+    assert_true(is_outdated(heir));
+    measure(query, 1);
+    measure(heir, 1);
+    query_inherit(heir, &former);
+    assert_false(is_outdated(heir));
+}
+
+static void a_notification_outdates_no_later_reading_of_the_heir(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
+    notify(query);
+    measure(query, 1);
+    assert_false(is_outdated(query));
+    query_remember(query, &former);
+    query_inherit(heir, &former);
+    assert_false(is_outdated(heir));
+}
+
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -82,6 +158,9 @@ int main(void)
         TEST(an_inherited_reading_is_used_until_there_is_a_newer_one),
         TEST(an_heir_of_a_failed_connection_is_measured_by_the_next_call),
         TEST(an_heir_that_is_idle_is_not_late),
+        TEST(a_notification_outdates_what_the_heir_has_in_flight),
+        TEST(a_notification_outdates_an_earlier_reading_of_the_heir),
+        TEST(a_notification_outdates_no_later_reading_of_the_heir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

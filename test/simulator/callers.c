@@ -76,7 +76,6 @@ static void model_inherit(struct model *model, const struct client *former_clien
     model->failing_since_ms = model_useless_since_ms(former_client, former);
     model->connection_failed_ms = no_reading_since_ms(model, former);
     model->duration_ms = model->former_duration_ms = former->duration_ms;
-    model->notified_us = former->notified_us;
 }
 
 /* Triggers with one query are of several. */
@@ -96,6 +95,8 @@ static void hold(struct user *user, const struct former_query *former,
     user->query = query_for_values(&client->connection, item_of(user)->values, NULL);
     if (former != NULL && former->snapshot.known.is_measured && !user->query->known.is_measured)
         model_inherit(model, former_client, former_model);
+    if (former != NULL)
+        model->notified_us = max_of(model->notified_us, former_model->notified_us);
     policy_keep_recent_samples(user);
     if (former != NULL)
         query_inherit(user->query, former);

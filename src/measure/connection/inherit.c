@@ -9,6 +9,7 @@ void query_remember(struct query *query, struct former_query *ret_former)
     ret_former->query = query;
     query_copy_known(query, &ret_former->snapshot);
     ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+    ret_former->outdated_from_us = query->outdated_from_us;
     ret_former->is_shared = query->uses > 1;
     /* The gap of an outage is noted only when the connection is back (catch_up() in connection.c),
      * of some queries at a time: of this one perhaps not yet. */
@@ -19,6 +20,17 @@ void query_remember(struct query *query, struct former_query *ret_former)
 void former_query_done(struct former_query *former)
 {
     snapshot_done(&former->snapshot);
+}
+
+/* The heir may have been measured before the notification, or be in flight since then. */
+static void inherit_notification(struct query *query, int64_t outdated_from_us)
+{
+    struct query_known *known = &query->known;
+    if (outdated_from_us <= query->outdated_from_us)
+        return;
+    query->outdated_from_us = outdated_from_us;
+    if (known->is_measured && known->sent_ms * 1000 < outdated_from_us)
+        known->is_outdated = true;
 }
 
 static void inherit_known(struct query *query, const struct snapshot *former)
@@ -56,6 +68,7 @@ void query_inherit(struct query *query, const struct former_query *former)
 {
     if (query->number == 0)
         query->number = former->query->number;
+    inherit_notification(query, former->outdated_from_us);
     inherit_known(query, &former->snapshot);
     inherit_samples(query, &former->recent);
     inherit_history(query, former);
