@@ -39,7 +39,7 @@ def main():
                 call(client)
             broker.start()
             work(broker, client, [150] + [-3] * 40 + [-1] * 20 + [1] * 15)
-            browser.open(server, "/#/trigger/shop/orders", width=1440, height=700)
+            browser.open(server, "/#/trigger/shop/orders?range=5m", width=1000, height=945)
             browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
             work(broker, client, [1] * 5)
             browser.screenshot("dashboard")
