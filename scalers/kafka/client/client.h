@@ -53,6 +53,9 @@
  *     (kafka_client_is_unreadable()). They are sent again: requests about groups by
  *     requests/serial.h, so that the one with the long reply fails alone; offsets by
  *     requests/offsets.c; metadata by requests/metadata.c.
+ * 15  From 2.3: a call for offsets whose broker does not answer, or not in time, may have no error.
+ *     The answer leaves out that broker's offsets. They count as not answered:
+ *     requests/offsets.c.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H

@@ -178,13 +178,31 @@ static rd_kafka_resp_err_t list_offsets(rd_kafka_t *rk, rd_kafka_topic_partition
 
 #endif
 
-/* On a thread of its own. */
+/* Whether the answer has neither an offset of the partition nor an error. */
+static bool is_left_out(const rd_kafka_topic_partition_t *partition)
+{
+    return partition->offset < 0 && partition->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static bool are_left_out(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (!is_left_out(&list->elems[i]))
+            return false;
+    return true;
+}
+
+/* On a thread of its own. The library's time-out may come just before ours, and then has no error
+ * (workaround 15). */
 static void call_run(struct kafka_background_call *base)
 {
     struct offsets_call *call = (struct offsets_call *)base;
     int left_ms = clock_left_ms(call->deadline_ms, INT32_MAX);
     call->error =
         left_ms == 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT : list_offsets(call->rk, call->list, left_ms);
+    if (call->error == RD_KAFKA_RESP_ERR_NO_ERROR && are_left_out(call->list) &&
+        clock_left_ms(call->deadline_ms, 1) == 0)
+        call->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
 /* ---- what is requested ---- */
@@ -454,14 +472,13 @@ static void request_split(struct leader *leader, const struct offsets_request *r
 }
 
 /* Whether the request was not answered, as the reply to another one was too long. From 2.3 on the
- * library has no error for that, and leaves out the offsets. */
+ * library has no error for that, nor for a broker that went away (workaround 15). */
 static bool is_unanswered(const struct offsets_request *request)
 {
     const rd_kafka_topic_partition_list_t *list = request->list;
     bool is_unanswered = kafka_client_is_unreadable(request->error);
     for (int i = 0; request->error == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
-        is_unanswered = is_unanswered || (list->elems[i].offset < 0 &&
-                                          list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR);
+        is_unanswered = is_unanswered || is_left_out(&list->elems[i]);
     return is_unanswered;
 }
 
@@ -486,12 +503,19 @@ static bool goes_on(struct kafka_offsets *offsets, struct offsets_request *reque
     return true;
 }
 
+/* Whether a broker has answered the call, be it with an error. */
+static bool call_is_answered(const struct offsets_call *call)
+{
+    return is_of_a_partition(call->error) ||
+           (call->error == RD_KAFKA_RESP_ERR_NO_ERROR && !are_left_out(call->list));
+}
+
 /* A request that has ended. NULL: there is none. */
 static struct offsets_request *next_ended(struct kafka_offsets *offsets, int64_t now_ms)
 {
     struct kafka_background_call *base;
     if (offsets->ended == NULL && (base = kafka_background_next(offsets->background)) != NULL) {
-        if (((struct offsets_call *)base)->error >= RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (call_is_answered((struct offsets_call *)base))
             kafka_client_note_answer(offsets->client, now_ms);
         call_end(offsets, (struct offsets_call *)base);
     }

@@ -118,9 +118,12 @@ static void a_handle_with_too_much_that_nobody_waits_for_is_renewed(void **state
         assert_true(clock_now_ms() < now_ms + KAFKA_MOCK_WITHIN_MS);
     rd_kafka_event_destroy(event);
     /* The former handle ends with the call that has it. */
-    while (!kafka_offsets_receive(session->offsets, &answer, now_ms))
+    while (!kafka_offsets_receive(session->offsets, &answer, now_ms)) {
         assert_non_null(handles->endings);
+        assert_true(clock_now_ms() < now_ms + KAFKA_MOCK_WITHIN_MS);
+    }
     assert_ptr_equal(answer.owner, fixture);
+    assert_int_equal(answer.error, RD_KAFKA_RESP_ERR__TIMED_OUT);
     assert_false(kafka_offsets_receive(session->offsets, &answer, now_ms));
     while (handles->endings != NULL) {
         assert_true(clock_now_ms() < now_ms + KAFKA_MOCK_WITHIN_MS);
