@@ -1,5 +1,6 @@
 /* Work on all queries of a connection, in whose pauses others have the lock. */
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
@@ -150,6 +151,34 @@ static void many_queries_of_one_bundle_do_not_keep_the_lock(void **state)
     connection.scaler = &connection_scaler;
 }
 
+static void let_a_second_pass(void)
+{
+    now_ms += 1000;
+}
+
+static void what_a_bundle_takes_along_is_due_since_its_first_query_was_taken(void **state)
+{
+    (void)state;
+    struct scaler listing = connection_scaler;
+    listing.bundle = bundle_all;
+    connection.scaler = &listing;
+    struct query *first = acquire("a");
+    const struct query *others[] = {acquire("b"), acquire("c")};
+    demand(first);
+    connect_now();
+    assert_ptr_equal(take(), first);
+    int64_t taken_ms = now_ms;
+    pause_after_each();
+    on_pause = let_a_second_pass;
+    connection_advance(&connection);
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++) {
+        assert_int_equal(others[i]->job.state, JOB_READY);
+        assert_int_equal(others[i]->job.due_ms, taken_ms);
+    }
+    answer(first, 1);
+    connection.scaler = &connection_scaler;
+}
+
 static struct query *due_meanwhile;
 
 static void make_another_due(void)
@@ -293,6 +322,7 @@ int main(void)
         TEST(many_queries_that_are_lost_do_not_keep_the_lock),
         TEST(many_queries_that_are_due_together_do_not_keep_the_lock),
         TEST(many_queries_of_one_bundle_do_not_keep_the_lock),
+        TEST(what_a_bundle_takes_along_is_due_since_its_first_query_was_taken),
         TEST(what_becomes_due_in_a_pause_is_ready_after_it),
         TEST(queries_of_a_bundle_that_are_released_meanwhile_end_no_walk),
         TEST(queries_that_are_released_meanwhile_end_no_walk),

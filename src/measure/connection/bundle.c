@@ -67,17 +67,19 @@ void bundle_take_along(const struct query *first, int64_t now_ms)
     first->connection->next_along = bundle->queries;
 }
 
-/* With bundle_costs_the_same fresh queries are due, too: then the next request is due later. */
-bool bundle_advance(struct connection *connection, int64_t now_ms)
+/* With bundle_costs_the_same fresh queries are due, too: then the next request is due later. All
+ * count as due since the first one was taken, however long the pauses of the walk are. */
+bool bundle_advance(struct connection *connection)
 {
     struct query *query = connection->next_along;
     if (query == NULL)
         return false;
     connection->next_along = query->next_bundled;
+    int64_t due_ms = query->bundle->taken_along_ms;
     int64_t max_age_ms =
         connection->scaler->bundle_costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
-    bool is_fresh = query->job.sent_ms != INT64_MIN && now_ms - query->job.sent_ms < max_age_ms;
+    bool is_fresh = query->job.sent_ms != INT64_MIN && due_ms - query->job.sent_ms < max_age_ms;
     if (!is_fresh && query->uses > 0)
-        schedule_set_due(&connection->schedule, &query->job, now_ms);
+        schedule_set_due(&connection->schedule, &query->job, due_ms);
     return true;
 }

@@ -18,6 +18,6 @@ void bundle_take_along(const struct query *first, int64_t now_ms);
 
 /* The next query of that bundle is due, unless its reading is fresh. False: there is no further
  * query. */
-bool bundle_advance(struct connection *connection, int64_t now_ms);
+bool bundle_advance(struct connection *connection);
 
 #endif

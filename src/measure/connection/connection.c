@@ -277,8 +277,7 @@ int64_t connection_advance(struct connection *connection)
 {
     size_t done = 0;
     int64_t now_us = connection->settings->now_us();
-    while (bundle_advance(connection, now_us / 1000) ||
-           schedule_advance(&connection->schedule, now_us / 1000)) {
+    while (bundle_advance(connection) || schedule_advance(&connection->schedule, now_us / 1000)) {
         pause_after(connection, ++done);
         now_us = connection->settings->now_us();
     }
