@@ -159,8 +159,9 @@ static void nor_is_it_by_an_isolated_query(void **state)
     assert_waiting(world.feed, 1, 2);
 }
 
-/* After a stall a second connection is kept for the next one. The former server has closed the first
- * one; what hangs at the new server is isolated there, and the task behind it is read there, too. */
+/* After a stall a second connection is kept for the next one. The former server has closed the
+ * first one; what hangs at the new server is isolated there, and the task behind it is read there,
+ * too. */
 static void nor_is_it_after_a_stall(void **state)
 {
     (void)state;
