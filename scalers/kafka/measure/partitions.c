@@ -53,8 +53,7 @@ char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t
     size_t max = client->max_partitions;
     const char *advice = max == KAFKA_SELECTION_MAX_PARTITIONS
                              ? "select fewer with topic, or use several triggers"
-                             : "a connection of the connections file has memory for more; or "
-                               "select fewer with topic";
+                             : kafka_memory_advice(client->mappable_bytes);
     return partitions <= max
                ? NULL
                : text_format("the Kafka topics have more than %zu partitions: %s", max, advice);

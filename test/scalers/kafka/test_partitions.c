@@ -72,6 +72,18 @@ static void a_pattern_with_too_many_partitions_fails_each_time(void **state)
     kafka_mock_assert_failed(fixture, 0, "more than 25000 partitions");
 }
 
+/* The advice is not to do what was done already. */
+static void a_connection_of_the_connections_file_is_not_advised_to_be_one(void **state)
+{
+    (void)state;
+    const struct kafka_client named = {.max_partitions = 20000, .mappable_bytes = 52 << 20};
+    _cleanup_(memory_free) char *reason = kafka_partitions_reason_too_many(&named, 20001);
+    assert_string_equal(reason,
+                        "the Kafka topics have more than 20000 partitions: select fewer topics, "
+                        "or distribute the triggers over several connections");
+    assert_null(kafka_partitions_reason_too_many(&named, 20000));
+}
+
 /* As many as fit, though nothing is known of any when they come: the others fail. */
 static void topics_share_the_room_of_their_connection(void **state)
 {
@@ -138,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_topic_that_two_tasks_name_is_counted_once_each_time,
                                         one_task_set_up, one_task_tear_down),
+        cmocka_unit_test(a_connection_of_the_connections_file_is_not_advised_to_be_one),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),

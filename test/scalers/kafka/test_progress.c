@@ -286,9 +286,9 @@ static void more_partitions_of_a_group_than_there_is_memory_for_are_refused(void
 {
     enum { MAX_PARTITIONS = 100 };
     (void)state;
-    assert_refused(MAX_PARTITIONS + 1, MAX_PARTITIONS,
-                   "the Kafka topics have more than 100 partitions: a connection of the "
-                   "connections file has memory for more; or select fewer with topic");
+    assert_refused(
+        MAX_PARTITIONS + 1, MAX_PARTITIONS,
+        "the Kafka topics have more than 100 partitions: select fewer topics, or distribute");
 }
 
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
