@@ -64,7 +64,7 @@ struct kafka_topics {
 };
 
 /* Finds or makes the topic, and counts as a use. NULL: there is no room for it
- * (kafka_topics_has_room()), or the library refuses the name. */
+ * (kafka_topics_has_room()), or the library refuses the name. The header has it for tests. */
 struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
 /* The same for a topic of a listing, which has the number of its partitions. */
