@@ -5,8 +5,9 @@
  *     the main handle   is there when the bytes are measured that the process may still map
  *     its topics        leave 4 MiB of these free, or what other handles take if that is more:
  *                       kafka_topics_has_room(). In 28 MiB they have about 9,000 partitions
- *     other handles     leave 1 MiB free: kafka_client_new_side_handle(), and for fetchers
- *                       kafka_subscriptions_places()
+ *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
+ *                       partitions of its topics, too: requests/subscriptions.c
+ *     other handles     leave 1 MiB free: kafka_client_new_side_handle()
  *     commits           of so many partitions are requested at a time: measure/space.h
  *
  * Threads: any; pure.
@@ -22,8 +23,8 @@
 enum { KAFKA_MEMORY_NAMED = 96 << 20, KAFKA_MEMORY_OTHERS = 28 << 20 };
 
 enum {
-    /* Bytes of the library for a partition of a topic, as long as the handle lives (workaround 6 of
-     * client.h). */
+    /* Bytes of the library for a partition of a topic in a handle, as long as the handle lives
+     * (workaround 6 of client.h). */
     KAFKA_MEMORY_PER_PARTITION = 2400,
 
     /* Bytes for a partition of a group while its commits are requested: our list, the library's
@@ -37,8 +38,8 @@ enum {
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,
 
-    /* Bytes for a handle beside the main one, without its brokers, and without the messages that a
-     * fetcher (requests/subscriptions.h) queues. */
+    /* Bytes for a handle beside the main one, without its brokers, and without the topics of a
+     * fetcher (requests/subscriptions.h) and the messages that it queues. */
     KAFKA_MEMORY_PER_HANDLE = 1 << 20,
 
     /* Bytes that topics leave free for answers and other handles: the second one, the serial ones,

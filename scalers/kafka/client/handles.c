@@ -81,6 +81,12 @@ static void begin_to_destroy(struct kafka_handles *handles, struct kafka_handle 
     kafka_background_start(handles->closing, &handle->base);
 }
 
+void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes)
+{
+    find(handles->in_use, rk)->bytes += bytes;
+    handles->bytes += bytes;
+}
+
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)
 {
     find(handles->in_use, rk)->holds++;

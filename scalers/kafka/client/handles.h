@@ -42,6 +42,9 @@ bool kafka_handles_close(struct kafka_handles *handles);
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      double bytes, struct error *error);
 
+/* The handle, which has not ended, takes so many bytes more. */
+void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes);
+
 /* A thread that is in a call of the handle holds it. So does whoever has the result of such a call:
  * a list of partitions, for one, has structs of the library that must not outlive the handle. */
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk);
@@ -59,7 +62,7 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
  * somebody takes it. Notes which handles are gone. */
 void kafka_handles_poll(struct kafka_handles *handles);
 
-/* Whether a handle has ended that is not gone: it still has its memory. */
+/* Whether a handle has ended that is not gone: it still has its memory. In the header for tests. */
 bool kafka_handles_are_ending(const struct kafka_handles *handles);
 
 /* Counts the handles that are stuck: their threads run for ever. */

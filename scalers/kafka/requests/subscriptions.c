@@ -2,14 +2,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/system/process.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
 #include "kafka/memory.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +18,7 @@ enum {
      * of these, and it keeps what it looked at for a thousand requests. */
     FETCHER_PARTITIONS = 250,
     MAX_FETCHERS = 20, /* of a client; fewer where memory is short */
+    MAX_UNREAD = 500,  /* partitions of old topics, which take 1.2 MB: see fetcher_is_old() */
     MESSAGES_AT_ONCE = 64,
     DENIED_MS = 50 * 1000, /* less than the minute after which subscribing is tried again */
 };
@@ -33,15 +31,18 @@ struct message_fetcher {
     rd_kafka_t *rk;
     rd_kafka_queue_t *messages;
     struct read_topic *topics;
-    size_t partition_count;
-    int64_t idle_since_ms; /* when it was first seen without partitions; 0: it has some */
+    size_t partition_count; /* that it reads */
+    struct message_fetcher *prev, *next;
 };
 
-/* A topic of a fetcher. It stays without partitions, so that its leaders stay known. */
+/* A topic of a fetcher, which has it until the fetcher ends (workaround 6 of client.h). */
 struct read_topic {
     struct message_fetcher *fetcher;
     rd_kafka_topic_t *rkt;
-    int64_t denied_at_ms; /* when we had no right to read it; 0: never */
+    size_t counted;          /* partitions, read or not, that count in the bytes of the handle */
+    size_t partition_count;  /* that are read */
+    int64_t unread_since_ms; /* when it was first seen with none of these; 0: it has some */
+    int64_t denied_at_ms;    /* when we had no right to read it; 0: never */
     UT_hash_handle hh;
     char name[];
 };
@@ -74,11 +75,8 @@ struct subscription {
 struct kafka_subscriptions {
     struct kafka_client *client;
     struct kafka_metadata *metadata;
-    int event_fd; /* -1: none yet */
-    struct message_fetcher fetchers[MAX_FETCHERS];
-    size_t count;          /* of fetchers */
-    double mappable_bytes; /* that the process could map before the first fetcher */
-    bool is_provisional;   /* it was measured while ending handles still had their memory */
+    int event_fd;                     /* -1: none yet */
+    struct message_fetcher *fetchers; /* utlist */
     struct read_partition *partitions;
     struct subscription *all;
 };
@@ -127,14 +125,15 @@ static double handle_bytes(size_t brokers)
     return kafka_memory_of_handle(brokers) + (QUEUED_KIB << 10);
 }
 
-/* Finds or makes a fetcher that can take another partition. NULL with an error. */
+/* Finds or makes a fetcher that can take another partition. check_room() has found that there is
+ * memory for it. NULL with an error. */
 static struct message_fetcher *fetcher_for(struct kafka_subscriptions *subscriptions,
                                            struct error *error)
 {
-    for (size_t i = 0; i < subscriptions->count; i++)
-        if (subscriptions->fetchers[i].partition_count < FETCHER_PARTITIONS)
-            return &subscriptions->fetchers[i];
-    assert(subscriptions->count < MAX_FETCHERS); /* check_places() */
+    struct message_fetcher *fetcher;
+    DL_FOREACH(subscriptions->fetchers, fetcher)
+        if (fetcher->partition_count < FETCHER_PARTITIONS)
+            return fetcher;
     if (subscriptions->event_fd < 0)
         subscriptions->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (subscriptions->event_fd < 0) {
@@ -148,26 +147,58 @@ static struct message_fetcher *fetcher_for(struct kafka_subscriptions *subscript
                                                              handle_bytes(client->brokers), error);
     if (rk == NULL)
         return NULL;
-    struct message_fetcher *fetcher = &subscriptions->fetchers[subscriptions->count++];
+    fetcher = memory_new(sizeof(*fetcher));
     *fetcher = (struct message_fetcher){.rk = rk, .messages = rd_kafka_queue_new(rk)};
+    DL_APPEND(subscriptions->fetchers, fetcher);
     kafka_handles_signal(fetcher->messages, subscriptions->event_fd);
     return fetcher;
 }
 
-static struct read_topic *topic_for(struct message_fetcher *fetcher, const char *name)
+static struct read_topic *topic_find(const struct message_fetcher *fetcher, const char *name)
 {
     struct read_topic *topic;
     HASH_FIND_STR(fetcher->topics, name, topic);
-    if (topic != NULL)
-        return topic;
+    return topic;
+}
+
+/* How many partitions of the topic of this name do not count in a fetcher yet. The topic is NULL if
+ * the fetcher does not have it. */
+static size_t uncounted(const struct kafka_subscriptions *subscriptions,
+                        const struct read_topic *topic, const char *name)
+{
+    const struct kafka_topic *known =
+        kafka_topics_find(kafka_metadata_topics(subscriptions->metadata), name);
+    size_t partitions = known == NULL ? 0 : (size_t)known->partition_count;
+    size_t counted = topic == NULL ? 0 : topic->counted;
+    return partitions > counted ? partitions - counted : 0;
+}
+
+static struct read_topic *topic_new(struct message_fetcher *fetcher, const char *name)
+{
     rd_kafka_topic_t *handle = rd_kafka_topic_new(fetcher->rk, name, NULL);
     if (handle == NULL)
         return NULL;
-    topic = memory_new(sizeof(*topic) + strlen(name) + 1);
+    struct read_topic *topic = memory_new(sizeof(*topic) + strlen(name) + 1);
     memcpy(topic->name, name, strlen(name) + 1);
     topic->fetcher = fetcher;
     topic->rkt = handle;
     HASH_ADD_STR(fetcher->topics, name, topic);
+    return topic;
+}
+
+/* Finds or makes the topic, and counts its partitions, as it may have got more. */
+static struct read_topic *topic_for(struct kafka_subscriptions *subscriptions,
+                                    struct message_fetcher *fetcher, const char *name)
+{
+    struct read_topic *topic = topic_find(fetcher, name);
+    if (topic == NULL)
+        topic = topic_new(fetcher, name);
+    if (topic == NULL)
+        return NULL;
+    size_t more = uncounted(subscriptions, topic, name);
+    topic->counted += more;
+    kafka_handles_add_bytes(&subscriptions->client->handles, fetcher->rk,
+                            (double)more * KAFKA_MEMORY_PER_PARTITION);
     return topic;
 }
 
@@ -202,6 +233,7 @@ static void subscription_unlink(struct kafka_subscriptions *subscriptions, struc
     if (partition->links != NULL)
         return;
     rd_kafka_consume_stop(partition->topic->rkt, partition->number);
+    partition->topic->partition_count--;
     partition->topic->fetcher->partition_count--;
     HASH_DEL(subscriptions->partitions, partition);
     free(partition);
@@ -263,7 +295,7 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     struct message_fetcher *fetcher = fetcher_for(subscriptions, error);
     if (fetcher == NULL)
         return NULL;
-    struct read_topic *topic = topic_for(fetcher, name);
+    struct read_topic *topic = topic_for(subscriptions, fetcher, name);
     if (topic != NULL && topic->denied_at_ms > 0 && now_ms < topic->denied_at_ms + DENIED_MS) {
         error_set(error, ERROR_DENIED, "subscribing needs READ of Kafka topic %s", name);
         return NULL;
@@ -283,7 +315,8 @@ static struct read_partition *partition_new(struct kafka_subscriptions *subscrip
     partition->offset = position->offset;
     HASH_ADD_STR(subscriptions->partitions, key, partition);
     fetcher->partition_count++;
-    fetcher->idle_since_ms = 0;
+    topic->partition_count++;
+    topic->unread_since_ms = 0;
     return partition;
 }
 
@@ -315,41 +348,58 @@ static bool subscription_link(struct kafka_subscriptions *subscriptions,
     return true;
 }
 
-size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers)
+/* What partitions take that are not read yet. */
+struct subscribing_need {
+    size_t fetchers;   /* that would be made */
+    size_t partitions; /* of topics, that would count in fetchers */
+};
+
+/* Goes through the fetchers in the order of fetcher_for(). A topic takes memory once in each. */
+static struct subscribing_need find_need(const struct kafka_subscriptions *subscriptions,
+                                         const struct kafka_position *positions, size_t count)
 {
-    double fetchers = (mappable_bytes - KAFKA_MEMORY_FREE) / handle_bytes(brokers) - 1;
-    if (isnan(mappable_bytes))
-        return 0;
-    return (size_t)fmax(0, fmin(fetchers, MAX_FETCHERS)) * FETCHER_PARTITIONS;
+    struct subscribing_need need = {0};
+    const struct message_fetcher *fetcher = subscriptions->fetchers; /* NULL: it would be made */
+    size_t places = fetcher == NULL ? 0 : FETCHER_PARTITIONS - fetcher->partition_count;
+    const char *former = NULL; /* the last topic in the same fetcher */
+    for (size_t i = 0; i < count; i++) {
+        const char *name = positions[i].topic;
+        if (partition_find(subscriptions, name, positions[i].partition) != NULL)
+            continue;
+        for (; places == 0; former = NULL) {
+            fetcher = fetcher == NULL ? NULL : fetcher->next;
+            need.fetchers += fetcher == NULL;
+            places = FETCHER_PARTITIONS - (fetcher == NULL ? 0 : fetcher->partition_count);
+        }
+        if (former == NULL || strcmp(former, name) != 0)
+            need.partitions +=
+                uncounted(subscriptions, fetcher == NULL ? NULL : topic_find(fetcher, name), name);
+        former = name;
+        places--;
+    }
+    return need;
 }
 
-/* Measured while there is no fetcher. If handles were ending then, it is measured again, and the
- * memory of the fetchers is added. */
-static void measure_memory(struct kafka_subscriptions *subscriptions, size_t brokers)
+/* Whether all of the partitions can be read. Checked before any is, as stopping takes long, and as
+ * the library aborts without memory. Fetchers leave memory for measurements: what topics leave, and
+ * a handle, which with many brokers takes more than that. */
+static bool check_room(const struct kafka_subscriptions *subscriptions,
+                       const struct kafka_position *positions, size_t count, struct error *error)
 {
-    if (subscriptions->count > 0 && !subscriptions->is_provisional)
-        return;
-    subscriptions->is_provisional = kafka_handles_are_ending(&subscriptions->client->handles);
-    subscriptions->mappable_bytes =
-        process_mappable_bytes() + (double)subscriptions->count * handle_bytes(brokers);
-}
-
-/* Whether there are places for all partitions. Checked before any is read, as stopping takes long,
- * and as the library aborts without memory. */
-static bool check_places(const struct kafka_subscriptions *subscriptions, size_t brokers,
-                         const struct kafka_position *positions, size_t count, struct error *error)
-{
-    size_t places = kafka_subscriptions_places(subscriptions->mappable_bytes, brokers);
-    size_t needed = HASH_COUNT(subscriptions->partitions);
-    if (needed + count <= places) /* even if none is read already */
-        return true;
-    for (size_t i = 0; i < count; i++)
-        needed += partition_find(subscriptions, positions[i].topic, positions[i].partition) == NULL;
-    return needed <= places ||
-           error_set(error, ERROR_LIMIT, "at most %zu Kafka partitions are subscribed to%s", places,
-                     places < (size_t)MAX_FETCHERS * FETCHER_PARTITIONS
-                         ? ", as each 250 take memory for each broker"
-                         : "");
+    const struct kafka_client *client = subscriptions->client;
+    const struct subscribing_need need = find_need(subscriptions, positions, count);
+    const struct message_fetcher *fetcher;
+    size_t fetchers;
+    DL_COUNT(subscriptions->fetchers, fetcher, fetchers);
+    if (fetchers + need.fetchers > MAX_FETCHERS)
+        return error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
+                         MAX_FETCHERS * FETCHER_PARTITIONS);
+    double bytes = (double)need.fetchers * handle_bytes(client->brokers) +
+                   (double)need.partitions * KAFKA_MEMORY_PER_PARTITION;
+    double spare_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(client->brokers);
+    return bytes == 0 || kafka_client_free_bytes(client) >= bytes + spare_bytes ||
+           error_set(error, ERROR_LIMIT, "no memory to subscribe to Kafka topic %s: %s",
+                     positions[0].topic, kafka_memory_advice(client->mappable_bytes));
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
@@ -357,10 +407,8 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
                              const struct kafka_position *positions, size_t count, int64_t now_ms,
                              struct error *error)
 {
-    size_t brokers = subscriptions->client->brokers;
     kafka_subscriptions_remove(subscriptions, notifier->id);
-    measure_memory(subscriptions, brokers);
-    if (!check_places(subscriptions, brokers, positions, count, error))
+    if (!check_room(subscriptions, positions, count, error))
         return false;
     struct subscription *subscription = memory_new(sizeof(*subscription));
     subscription->notifier = *notifier;
@@ -429,13 +477,26 @@ void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int6
     eventfd_t events;
     if (subscriptions->event_fd < 0 || eventfd_read(subscriptions->event_fd, &events) != 0)
         return;
-    for (size_t i = 0; i < subscriptions->count; i++)
-        fetcher_receive(subscriptions, &subscriptions->fetchers[i], now_ms);
+    const struct message_fetcher *fetcher;
+    DL_FOREACH(subscriptions->fetchers, fetcher)
+        fetcher_receive(subscriptions, fetcher, now_ms);
 }
 
-static void fetcher_end(struct kafka_client *client, struct message_fetcher *fetcher,
+static struct read_partition *fetcher_partition(const struct kafka_subscriptions *subscriptions,
+                                                const struct message_fetcher *fetcher)
+{
+    struct read_partition *partition = subscriptions->partitions;
+    while (partition != NULL && partition->topic->fetcher != fetcher)
+        partition = partition->hh.next;
+    return partition;
+}
+
+static void fetcher_end(struct kafka_subscriptions *subscriptions, struct message_fetcher *fetcher,
                         int64_t now_ms)
 {
+    for (struct read_partition *partition;
+         (partition = fetcher_partition(subscriptions, fetcher)) != NULL;)
+        partition_end_with(subscriptions, partition, notifier_lose);
     struct read_topic *topic;
     struct read_topic *next;
     HASH_ITER(hh, fetcher->topics, topic, next) {
@@ -443,34 +504,42 @@ static void fetcher_end(struct kafka_client *client, struct message_fetcher *fet
         rd_kafka_topic_destroy(topic->rkt);
         free(topic);
     }
-    kafka_handles_end(&client->handles, TAKE(fetcher->rk), TAKE(fetcher->messages), now_ms);
+    DL_DELETE(subscriptions->fetchers, fetcher);
+    kafka_handles_end(&subscriptions->client->handles, fetcher->rk, fetcher->messages, now_ms);
+    free(fetcher);
 }
 
-/* Only the last fetchers end, as topics point to the others in the array. They are idle first, as a
- * partition goes to the first fetcher with a place. The first one stays: without a fetcher
- * measure_memory() would measure again, and the process keeps most memory of ended ones. */
+/* A topic is old when no partition of it was read for KAFKA_FORGET_MS. A fetcher is old when all of
+ * its topics are, or when the old ones have more than MAX_UNREAD partitions. Example: of 100 topics
+ * of 60 partitions, of which few are idle at a time, one fetcher would have all in the end. */
+static bool fetcher_is_old(const struct message_fetcher *fetcher, int64_t now_ms)
+{
+    bool is_used = false;
+    size_t old_partitions = 0;
+    for (struct read_topic *topic = fetcher->topics; topic != NULL; topic = topic->hh.next) {
+        if (topic->partition_count == 0 && topic->unread_since_ms == 0)
+            topic->unread_since_ms = now_ms;
+        bool is_old =
+            topic->partition_count == 0 && now_ms - topic->unread_since_ms >= KAFKA_FORGET_MS;
+        is_used |= !is_old;
+        old_partitions += is_old ? topic->counted : 0;
+    }
+    return !is_used || old_partitions > MAX_UNREAD;
+}
+
 void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {
-    for (size_t i = subscriptions->count; i-- > 1;) {
-        struct message_fetcher *fetcher = &subscriptions->fetchers[i];
-        if (fetcher->partition_count > 0)
-            continue;
-        if (fetcher->idle_since_ms == 0)
-            fetcher->idle_since_ms = now_ms;
-        if (now_ms - fetcher->idle_since_ms < KAFKA_FORGET_MS || i + 1 < subscriptions->count)
-            continue;
-        fetcher_end(subscriptions->client, fetcher, now_ms);
-        subscriptions->count--;
-    }
+    struct message_fetcher *fetcher;
+    struct message_fetcher *next;
+    DL_FOREACH_SAFE(subscriptions->fetchers, fetcher, next)
+        if (fetcher_is_old(fetcher, now_ms))
+            fetcher_end(subscriptions, fetcher, now_ms);
 }
 
 void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t now_ms)
 {
-    while (subscriptions->all != NULL)
-        subscription_end_with(subscriptions, subscriptions->all, notifier_lose);
-    for (size_t i = 0; i < subscriptions->count; i++)
-        fetcher_end(subscriptions->client, &subscriptions->fetchers[i], now_ms);
-    subscriptions->count = 0;
+    while (subscriptions->fetchers != NULL)
+        fetcher_end(subscriptions, subscriptions->fetchers, now_ms);
 }
 
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions)

@@ -10,7 +10,9 @@
  * Fetchers read: each is a handle of its own, for at most 250 partitions. A broker answers the
  * requests of a connection in order, and a request for messages waits for some, so on the main
  * handle it would delay measurements. A fetcher is in no group; brokers see it as
- * "backlog-subscribed". Memory limits how many there are (memory.h).
+ * "backlog-subscribed". A fetcher has a thread and a connection for each broker, and memory for all
+ * partitions of its topics, read or not. Where there is none (memory.h) nothing is subscribed to:
+ * the query is polled.
  *
  * Threads: the measuring thread. Owner: the session.
  */
@@ -48,12 +50,8 @@ bool kafka_subscriptions_is_empty(const struct kafka_subscriptions *subscription
 int kafka_subscriptions_descriptor(const struct kafka_subscriptions *subscriptions);
 void kafka_subscriptions_receive(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
-/* How many partitions can be subscribed to, if the process could map so many bytes before the first
- * subscription. A fetcher has a thread and a connection for each broker. The header has it for
- * tests. */
-size_t kafka_subscriptions_places(double mappable_bytes, size_t brokers);
-
-/* Ends fetchers that have had no partition for KAFKA_FORGET_MS, but not the first one. */
+/* Ends a fetcher when none of its topics was read for KAFKA_FORGET_MS, or when those that were not
+ * take much memory: then subscriptions to its other topics end with notifier_lose(). */
 void kafka_subscriptions_forget_old(struct kafka_subscriptions *subscriptions, int64_t now_ms);
 
 /* Ends all fetchers, as they have too many topics, and all subscriptions with notifier_lose(). */

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "kafka/memory.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
@@ -244,6 +246,40 @@ static void of_too_many_partitions_none_is_read(void **state)
     assert_int_equal(kafka_subscriptions_descriptor(subscriptions), -1);
 }
 
+/* Subscribes to the first partitions of the topic. */
+static bool subscribe(struct kafka_session *session, uint64_t id, const char *topic, size_t count,
+                      struct error *error)
+{
+    static uint64_t notified;
+    const struct notifier notifier = {on_notification, &notified, id, on_loss};
+    _cleanup_(memory_free) struct kafka_position *positions =
+        memory_array(count, sizeof(*positions));
+    for (size_t i = 0; i < count; i++)
+        positions[i] = (struct kafka_position){topic, (int32_t)i, KAFKA_MOCK_MESSAGES};
+    return kafka_subscriptions_add(session->subscriptions, &notifier, positions, count,
+                                   clock_now_ms(), error);
+}
+
+static void assert_no_memory(struct kafka_session *session, const char *topic, size_t count)
+{
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *words =
+        text_format("no memory to subscribe to Kafka topic %s: ", topic);
+    assert_false(subscribe(session, 9, topic, count, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_non_null(strstr(error_text(&error), words));
+}
+
+static void wait_until_gone(struct kafka_handles *handles)
+{
+    for (int i = 0; handles->endings != NULL && i < KAFKA_MOCK_WITHIN_MS / 10; i++) {
+        usleep(10 * 1000);
+        kafka_handles_poll(handles);
+    }
+    assert_null(handles->endings);
+}
+
+/* As they do beside topics that are small. */
 static void subscriptions_leave_memory_for_measurements(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -252,24 +288,104 @@ static void subscriptions_leave_memory_for_measurements(void **state)
         size_t brokers;
         size_t places;
     } rows[] = {
-        {INFINITY, 500, 5000},
-        {93, 3, 5000},
-        {90, 25, 2750},
-        {25, 3, 1750},
-        {22, 25, 250},
-        {7, 130, 0}, /* as they leave of 28 MiB */
+        {90, 25, 2750}, {25, 3, 1750}, {22, 25, 250}, {7, 130, 0}, /* as they leave of 28 MiB */
         {-1, 3, 0},
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        assert_int_equal(
-            kafka_subscriptions_places(rows[i].mappable_mib * (1 << 20), rows[i].brokers),
-            rows[i].places);
+    _cleanup_(error_done) struct error error = {0};
     kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        session->client.mappable_bytes = rows[i].mappable_mib * (1 << 20);
+        kafka_client_note_brokers(&session->client, rows[i].brokers);
+        assert_no_memory(session, "jobs", rows[i].places + 1);
+        assert_null(session->client.handles.endings);
+        assert_float_equal(session->client.handles.bytes, 0, 0);
+        if (rows[i].places > 0)
+            assert_true(subscribe(session, 7, "jobs", rows[i].places, &error));
+        kafka_subscriptions_drop(session->subscriptions, clock_now_ms());
+        wait_until_gone(&session->client.handles);
+    }
+}
+
+/* Connects, and measures the topics, so that the numbers of their partitions are known. */
+static struct kafka_session *measure_topics(struct kafka_mock *fixture, const char *topics)
+{
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", topics, 2));
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
-    assert_int_equal(((const struct kafka_session *)fixture->client)->client.brokers,
-                     KAFKA_MOCK_BROKERS);
+    struct kafka_session *session = fixture->client;
+    assert_true(session->client.partitions > 0);
+    return session;
+}
+
+/* The library keeps all partitions of a topic in each handle that has the topic. */
+static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
+{
+    enum { LARGE = 1000, OF_ONE_HANDLE = 250, HANDLES = 3 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_create_topic(fixture, "large", LARGE, 1);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    struct kafka_session *session = measure_topics(fixture, "large,jobs");
+    struct kafka_client *client = &session->client;
+    const double others_bytes = client->handles.bytes;
+    /* What 28 MiB leave beside the main handle has room for three. */
+    client->mappable_bytes = others_bytes + (25 << 20);
+    assert_no_memory(session, "large", HANDLES * OF_ONE_HANDLE + 1);
+    assert_float_equal(client->handles.bytes, others_bytes, 0);
+    assert_true(subscribe(session, 7, "large", HANDLES * OF_ONE_HANDLE - 1, &error));
+    const double bytes = client->handles.bytes;
+    assert_float_equal(bytes - others_bytes,
+                       HANDLES * (kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + (1 << 20) +
+                                  LARGE * KAFKA_MEMORY_PER_PARTITION),
+                       0);
+    /* A further partition of a topic that the handle has takes no more, and another topic does. */
+    kafka_client_note_partitions(client, client->partitions + 12 * LARGE);
+    assert_no_memory(session, "jobs", 1);
+    assert_true(subscribe(session, 8, "large", HANDLES * OF_ONE_HANDLE, &error));
+    assert_float_equal(client->handles.bytes, bytes, 0);
+}
+
+/* Topics have the memory that former subscriptions left: a further handle would end the process. */
+static void subscriptions_leave_the_memory_of_topics_that_came_later(void **state)
+{
+    enum { OF_ONE_HANDLE = 250 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_create_topic(fixture, "jobs", OF_ONE_HANDLE + 1, 1);
+    struct kafka_session *session = measure_topics(fixture, "jobs");
+    session->client.mappable_bytes = 25 << 20;
+    assert_true(subscribe(session, 7, "jobs", OF_ONE_HANDLE, &error));
+    kafka_client_note_partitions(&session->client, 8000);
+    assert_no_memory(session, "jobs", OF_ONE_HANDLE + 1);
+}
+
+/* One of its topics is read all the time, so it would have memory for the others for ever. */
+static void a_handle_with_large_topics_that_it_does_not_read_ends(void **state)
+{
+    enum { MUCH = 501 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    lost = 0;
+    kafka_mock_create_topic(fixture, "large", MUCH, 1);
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    struct kafka_session *session = measure_topics(fixture, "large,jobs");
+    const struct kafka_handles *handles = &session->client.handles;
+    const size_t ended = kafka_handles_stuck(handles, CLOCK_NEVER); /* all there are */
+    const int64_t now_ms = clock_now_ms();
+    assert_true(subscribe(session, 7, "jobs", 1, &error));
+    assert_true(subscribe(session, 8, "large", 1, &error));
+    kafka_subscriptions_remove(session->subscriptions, 8);
+    kafka_subscriptions_forget_old(session->subscriptions, now_ms);
+    kafka_subscriptions_forget_old(session->subscriptions, now_ms + KAFKA_FORGET_MS - 1);
+    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), ended);
+    assert_int_equal(lost, 0);
+    kafka_subscriptions_forget_old(session->subscriptions, now_ms + KAFKA_FORGET_MS);
+    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), ended + 1);
+    assert_int_equal(lost, 7);
+    assert_true(kafka_subscriptions_is_empty(session->subscriptions));
 }
 
 /* Or a burst takes all memory of the process, while the loop measures or stops reading: what is not
@@ -348,11 +464,11 @@ static void a_handle_that_reads_nothing_any_more_ends(void **state)
     kafka_mock_produce(fixture, "jobs", 1);
     receive_until(subscriptions, &notified, clock_now_ms());
     assert_int_equal(notified, other.id);
-    /* One stays. */
+    /* So does the first one. */
     kafka_subscriptions_remove(subscriptions, first.id);
-    for (int i = 0; i < 3; i++, now_ms += KAFKA_FORGET_MS)
+    for (int i = 0; i < 2; i++, now_ms += KAFKA_FORGET_MS)
         kafka_subscriptions_forget_old(subscriptions, now_ms);
-    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), 2);
+    assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), 3);
 }
 
 static void an_ended_subscription_does_not_notify(void **state)
@@ -385,6 +501,9 @@ int main(void)
         TEST(a_subscription_whose_partition_is_not_read_any_more_is_lost),
         TEST(of_too_many_partitions_none_is_read),
         TEST(subscriptions_leave_memory_for_measurements),
+        TEST(a_handle_has_memory_for_all_partitions_of_its_topics),
+        TEST(subscriptions_leave_the_memory_of_topics_that_came_later),
+        TEST(a_handle_with_large_topics_that_it_does_not_read_ends),
         TEST(messages_that_nobody_takes_are_not_read_on),
         TEST(a_handle_that_reads_nothing_any_more_ends),
         TEST(an_ended_subscription_does_not_notify),
