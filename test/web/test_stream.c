@@ -71,6 +71,59 @@ static void count_forgotten(void *context)
     counting->forgotten++;
 }
 
+/* The update of a busy server, after a first one that is over at once: while it waits, nothing is
+ * sent. */
+struct blocking {
+    atomic_int updates;
+    atomic_bool is_over;
+};
+
+static int64_t block_update(void *context)
+{
+    enum { REST_MS = 4000, MAX_MS = 20000, MOMENT_US = 1000 };
+    struct blocking *blocking = context;
+    int64_t until_ms = clock_now_ms() + MAX_MS;
+    if (blocking->updates++ > 0)
+        while (!blocking->is_over && clock_now_ms() < until_ms)
+            usleep(MOMENT_US);
+    return REST_MS;
+}
+
+static void *open_blocked(void *context, bool has_session)
+{
+    (void)context;
+    (void)has_session;
+    return memory_new(sizeof(bool));
+}
+
+static void close_blocked(void *context, void *reader)
+{
+    (void)context;
+    free(reader);
+}
+
+/* Greets a reader; the updates have no news. */
+static bool write_blocked(void *context, void *reader, struct text *piece)
+{
+    bool *is_greeted = reader;
+    (void)context;
+    if (!*is_greeted)
+        text_add(piece, "<hello>");
+    *is_greeted = true;
+    return false;
+}
+
+static void forget_blocked(void *context)
+{
+    (void)context;
+}
+
+static const struct web_stream_hooks blocking_stream = {.opened = open_blocked,
+                                                        .closed = close_blocked,
+                                                        .update = block_update,
+                                                        .write = write_blocked,
+                                                        .forget = forget_blocked};
+
 static const struct web_stream_hooks counting_stream = {.opened = open_count,
                                                         .closed = close_count,
                                                         .update = count_update,
@@ -80,11 +133,13 @@ static const struct web_stream_hooks counting_stream = {.opened = open_count,
 static struct counting slow_source = {.wait_ms = 3600000};
 static struct counting fast_source = {.wait_ms = 10};
 static struct counting costly_source = {.wait_ms = 10, .write_us = 10000};
+static struct blocking busy_source;
 
 static const struct web_page pages[] = {
     {"/stream", .stream = &silent_stream},
     {"/slow", .context = &slow_source, .stream = &counting_stream},
     {"/fast", .context = &fast_source, .stream = &counting_stream},
+    {"/busy", .context = &busy_source, .stream = &blocking_stream},
     {"/costly", .context = &costly_source, .stream = &counting_stream},
     {"/greeting", write_greeting, (char[]){"hello"}},
     {0},
@@ -94,6 +149,8 @@ static int setup(void **state)
 {
     slow_source.updates = fast_source.updates = costly_source.updates = 0;
     slow_source.forgotten = fast_source.forgotten = costly_source.forgotten = 0;
+    busy_source.updates = 0;
+    busy_source.is_over = false;
     return set_up_port(state, pages, 0);
 }
 
@@ -269,6 +326,40 @@ static void a_reader_of_a_stream_without_news_is_told_that_it_goes_on(void **sta
     close(reader);
 }
 
+/* Each reader that comes is sent what is there, which is not to put off what the first one is sent:
+ * the next update is in an hour. */
+static void readers_that_come_keep_no_sign_of_life_from_others(void **state)
+{
+    const struct timeval second = {1, 0};
+    char buffer[4096];
+    int reader = follow(*state, GET("/slow"));
+    wait_for(reader, "<1>");
+    const int64_t until_ms = clock_now_ms() + WEB_STREAM_MAX_SILENCE_MS;
+    assert_int_equal(setsockopt(reader, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)), 0);
+    while (recv(reader, buffer, sizeof(buffer), 0) < 0) {
+        assert_true(clock_now_ms() < until_ms);
+        int other = follow(*state, GET("/slow"));
+        wait_for(other, "<1>");
+        close(other);
+    }
+    assert_int_equal(slow_source.updates, 1);
+    close(reader);
+}
+
+/* Its first update is over, the next one begins after 4 s, when no `alive` would be due. */
+static void a_reader_is_told_that_a_stream_goes_on_before_an_update_that_takes_long(void **state)
+{
+    const struct timeval patience = {WEB_STREAM_MAX_SILENCE_MS / 1000, 0};
+    int reader = follow(*state, GET("/busy"));
+    wait_for(reader, "<hello>");
+    assert_int_equal(setsockopt(reader, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    wait_for(reader, "event: alive\ndata: {}\n\n");
+    wait_until_is(&busy_source.updates, 2);
+    assert_false(busy_source.is_over);
+    busy_source.is_over = true;
+    close(reader);
+}
+
 /* nginx keeps back what it is sent otherwise. */
 static void proxies_pass_a_stream_on_at_once(void **state)
 {
@@ -370,6 +461,8 @@ int main(void)
         TEST(a_source_forgets_when_its_next_update_would_be_due),
         TEST(a_stream_keeps_its_own_time),
         TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
+        TEST(readers_that_come_keep_no_sign_of_life_from_others),
+        TEST(a_reader_is_told_that_a_stream_goes_on_before_an_update_that_takes_long),
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_updates_less_often),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),

@@ -19,10 +19,11 @@
 
 enum {
     BUSY_SHARE = WEB_STREAM_BUSY_SHARE,
-    /* `alive` is written when a source wakes, which an update of about 3 s (trigger_walk.h) may
-     * delay: 5 + 2 + 3 s are WEB_STREAM_MAX_SILENCE_MS. */
-    ALIVE_AFTER_MS = 5000,
+    /* A source wakes at least this often, so `alive` is written after 5 to 7 s. */
     WAKE_MS = 2000,
+    ALIVE_AFTER_MS = 5000,
+    /* Nothing is sent during an update, which may wait for seconds (trigger_walk.h). */
+    ALIVE_BEFORE_UPDATE_MS = 2000,
     /* Of the CPU time of pieces between two updates so much counts: 30 s of rest. */
     MAX_BETWEEN_US = WEB_STREAM_TIMEOUT_MS * 1000 / BUSY_SHARE,
 };
@@ -130,12 +131,26 @@ static void send_piece(struct web_stream_reader *reader)
         send_bytes(reader, piece.bytes, piece.length);
 }
 
-/* An event, as a browser's EventSource does not tell its page of comments. */
-static void send_alive(struct web_stream_reader *reader, int64_t now_ms)
+/* Tells a reader that was sent nothing for `after_ms` that the stream goes on. True: it did.
+ * `alive` is an event, as a browser's EventSource does not tell its page of comments. */
+static bool send_alive(struct web_stream_reader *reader, int64_t now_ms, int64_t after_ms)
 {
     static const char alive[] = "event: alive\ndata: {}\n\n";
-    if (!reader->is_sending && now_ms - reader->sent_at_ms >= ALIVE_AFTER_MS)
-        send_bytes(reader, alive, strlen(alive));
+    if (reader->is_sending || now_ms - reader->sent_at_ms < after_ms)
+        return false;
+    send_bytes(reader, alive, strlen(alive));
+    return true;
+}
+
+/* True: it told a reader, and the loop is to send that before the update. */
+static bool send_alive_before_update(const struct stream_source *source, int64_t now_ms)
+{
+    struct web_stream_reader *reader;
+    bool is_sent = false;
+    TAILQ_FOREACH(reader, &source->streams->readers, all)
+        if (reader->source == source)
+            is_sent |= send_alive(reader, now_ms, ALIVE_BEFORE_UPDATE_MS);
+    return is_sent;
 }
 
 /* Frees the connection, which ends the reader (web_streams_closed()). shutdown() is not enough: no
@@ -172,7 +187,7 @@ static void serve_readers(const struct stream_source *source, bool has_news)
         }
         if (has_news)
             send_piece(reader);
-        send_alive(reader, now_ms);
+        send_alive(reader, now_ms, ALIVE_AFTER_MS);
     }
 }
 
@@ -182,9 +197,15 @@ static void wake(evutil_socket_t fd, short what, void *argument)
     (void)what;
     struct stream_source *source = argument;
     int64_t began_us = thread_cpu_us();
-    bool is_due = clock_now_ms() >= source->update_at_ms;
+    int64_t woken_ms = clock_now_ms();
+    bool is_due = woken_ms >= source->update_at_ms;
     if (is_due && source->readers == 0) {
         source->hooks->forget(source->context);
+        return;
+    }
+    if (is_due && send_alive_before_update(source, woken_ms)) {
+        source->between_us += thread_cpu_us() - began_us;
+        plan_wake(source, woken_ms);
         return;
     }
     int64_t wait_ms = is_due ? source->hooks->update(source->context) : 0;
@@ -285,7 +306,10 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     reader->source->readers++;
     /* What the last update left: the next update may be far away. */
     send_between(reader);
-    plan_wake(reader->source, clock_now_ms());
+    /* A wake that is pending comes in time for this reader, too. If each reader put it off, readers
+     * that come one after another would keep `alive` from those that are here. */
+    if (!evtimer_pending(reader->source->wake, NULL))
+        plan_wake(reader->source, clock_now_ms());
     return reader;
 }
 

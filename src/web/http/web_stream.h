@@ -8,13 +8,18 @@
  *     opened -> piece is being sent <-> all is sent -> closed
  *
  *     a piece is written     when the reader has taken all of the piece before, and there is more
- *     `alive` is written     when all is sent, and nothing was written for 5 s: a reader that is
- *                            sent nothing for WEB_STREAM_MAX_SILENCE_MS has lost its connection,
- *                            which TCP does not report
+ *     `alive` is written     when all is sent, and nothing was written for 5 s, or for 2 s before
+ *                            an update. A reader takes long silence for a lost connection, which
+ *                            TCP does not report
  *     the reader is closed   when it has taken nothing of a piece for 30 s, when its session ends,
  *                            or for a reader of another address (web_streams_admit())
  *
  * So a slow reader costs one piece of memory, and skips states that it has no time for.
+ *
+ * A reader that takes what it is sent is sent something at least every WEB_STREAM_MAX_SILENCE_MS,
+ * where an update takes at most 8 s (2 + 8), and other pages take at most 3 s of the HTTP server's
+ * thread (7 + 3). Both may take longer where the server's loop is busy (trigger_walk.h): a reader
+ * does better to wait for 30 s, as the dashboard does.
  *
  * A source takes at most a twentieth of a core: after each update it rests for
  *
@@ -61,7 +66,7 @@ struct web_stream_hooks {
     void (*closed)(void *context, void *reader);
     /* Looks whether something has changed, while there are readers. Returns how many milliseconds
      * the source is to rest, without the CPU time of this thread (above). The hook itself adds
-     * WEB_STREAM_BUSY_SHARE times the CPU time of other threads that worked for it. */
+     * WEB_STREAM_BUSY_SHARE times the time for which other threads worked for it. */
     int64_t (*update)(void *context);
     /* Adds what is new for this reader. True: there is more. */
     bool (*write)(void *context, void *reader, struct text *piece);

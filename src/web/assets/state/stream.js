@@ -16,8 +16,8 @@ import { updates } from "./updates.js";
 // A browser has six connections to a server, for all its tabs: a tab that nobody sees gives its own back.
 const HIDDEN_MS = 5000;
 const RETRY_MS = 5000;
-// A browser may never learn that the server's node died. The server sends something at least every 10 s (web_stream.h):
-// a connection that has been silent for longer than this is lost.
+// A browser may never learn that the server's node died. The server sends something every 10 s, or some seconds later
+// where its loop is busy (web_stream.h): a connection that has been silent for longer than this is lost.
 const MAX_SILENCE_MS = 30000;
 // Figures that are older are not live. With many triggers the server updates more rarely: maxSilenceMs of its hello is
 // twice its period, and is the limit where it is longer.
