@@ -197,6 +197,31 @@ def test_the_triggers_of_one_object_are_not_mixed_up(browser, server, client, re
     is_clean(browser)
 
 
+def test_a_history_is_requested_alone_only_where_that_has_more_of_it(browser, server, client, redis):
+    """Otherwise the same rows would come again each 5 s."""
+    for name in ("orders", "emails"):
+        push(redis, name, 3)
+        client.metrics(queue(name), metric_name="", name="worker")
+    full, cut = (trigger["id"] for trigger in get(server, "/api/history/shop/worker").json()["triggers"])
+    browser.open(server, "/#/")
+    browser.wait_for_text("worker", "tbody")
+    browser.evaluate(f"""(() => {{
+        const {{ fetch }} = window;
+        window.alone = [];  // whose history was requested
+        window.fetch = async (path, options) => {{
+            const response = await fetch(path, options);
+            if (!path.startsWith('/api/history/')) return response;
+            if (path.includes('trigger=')) alone.push(path.split('trigger=')[1]);
+            const page = await response.json();
+            for (const trigger of page.triggers) Object.assign(trigger, {{ hasMore: true, hasMoreAlone: trigger.id === {cut} }});
+            return new Response(JSON.stringify(page), {{ headers: response.headers }});
+        }};
+        location.hash = '#/trigger/shop/worker';
+    }})()""")
+    browser.wait("alone.length >= 2")
+    assert set(browser.evaluate("alone")) == {str(cut)} and full != cut
+
+
 class OfPrometheus(http.server.BaseHTTPRequestHandler):
     """Whatever is asked, the result is 500."""
 

@@ -218,5 +218,7 @@ def test_a_source_that_flaps_makes_no_page_that_takes_all_the_memory():
         assert sum(len(trigger["rows"]) for trigger in triggers) == 4000
         assert all(len(trigger["rows"]) <= 1500 for trigger in triggers)
         assert all(trigger["hasMore"] for trigger in triggers if not trigger["rows"])
+        alone = [trigger["hasMoreAlone"] for trigger in triggers]  # what the limit of the page has cut, and not that of a trigger
+        assert alone == sorted(alone) and 80 < sum(alone) < 90 and not any(trigger["hasMore"] for trigger in triggers if not trigger["hasMoreAlone"])
         for stream in streams:
             stream.cancel()

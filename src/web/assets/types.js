@@ -179,8 +179,14 @@
  */
 
 /**
- * One trigger of /api/history. rows: a list of values for each time, in the order of `columns`.
- * @typedef {{id: number, target: number, columns: string[], rows: any[][], hasMore: boolean}} History
+ * One trigger of /api/history.
+ * @typedef {object} History
+ * @property {number} id
+ * @property {number} target
+ * @property {string[]} columns
+ * @property {any[][]} rows a list of values for each time, in the order of `columns`
+ * @property {boolean} hasMore older rows are missing
+ * @property {boolean} hasMoreAlone a request of this trigger alone has more of them
  */
 
 /**

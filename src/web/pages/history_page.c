@@ -23,7 +23,8 @@ struct series {
     json_t *head;                 /* the members before its rows; NULL: the trigger is not wanted */
     struct trigger_figures *rows; /* what each sample means for the trigger */
     size_t count;
-    bool has_more; /* older rows are beyond the limit of the page or of the trigger */
+    bool has_more;       /* older rows are beyond the limit of the page or of the trigger */
+    bool has_more_alone; /* beyond that of the page only: a request of the trigger alone has more */
 };
 
 struct history_search {
@@ -69,6 +70,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
         return;
     size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
     series->count = trigger_replay(trigger, &now, max_rows, &series->rows, &series->has_more);
+    series->has_more_alone = series->has_more && max_rows < MAX_ROWS_PER_TRIGGER;
     search->rows += series->count;
 }
 
@@ -100,6 +102,7 @@ static void add_row(const struct trigger_figures *row, double unix_offset_ms, st
 static void write_series(const struct series *series, double offset_ms, struct text *body)
 {
     web_json_set(series->head, "hasMore", json_boolean(series->has_more));
+    web_json_set(series->head, "hasMoreAlone", json_boolean(series->has_more_alone));
     web_json_set(series->head, "columns", columns_json());
     web_json_add(body, json_incref(series->head),
                  JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(WEB_JSON_DIGITS));

@@ -2,11 +2,13 @@
  * The readings of the last hour of the triggers of one ScaledObject:
  *
  *     /api/history/shop/videos                          as JSON; with "hasMore" older rows of a
- *                                                       trigger are missing: request it alone
+ *                                                       trigger are missing, with "hasMoreAlone" a
+ *                                                       request of it alone has more of them
  *     /api/history/shop/videos?trigger=7                as JSON, of the trigger with this id
  *     /api/history/shop/videos?format=csv&trigger=7     as CSV: a trace for `backlog simulate`
  *
- * Threads: the HTTP server's.
+ * Threads: the HTTP server's. What is read of triggers is read by visits, on the thread of the
+ * server's loop (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_HISTORY_PAGE_H
 #define BACKLOG_WEB_PAGES_HISTORY_PAGE_H

@@ -61,9 +61,8 @@ export function makeObjectPanels({ namespace, name, samples, onChoose, onExplain
     const page = await getJson(`/api/history/${path}`, signal);
     for (const part of page.triggers) {
       // A trigger that KEDA no longer calls for may be gone by now: the others are drawn all the same.
-      const isCut = part.hasMore && page.triggers.length > 1; // the history of one trigger alone may be longer
       const alone = `/api/history/${path}?trigger=${part.id}`;
-      const whole = isCut ? await getJson(alone, signal).catch(() => null) : null;
+      const whole = part.hasMoreAlone ? await getJson(alone, signal).catch(() => null) : null;
       signal.throwIfAborted();
       const trigger = whole?.triggers[0] ?? part;
       made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id));
