@@ -4,7 +4,7 @@ import json
 import time
 
 from support.pages.shop import is_clean
-from support.pages.stub import ALL, put_lines
+from support.pages.stub import ALL, FIGURES, put_lines
 from support.process import wait_until
 
 WAIT_SECONDS = 60
@@ -86,6 +86,25 @@ def test_lines_of_another_day_have_their_day_and_all_are_in_columns(browser, stu
     days = browser.evaluate("[...document.querySelectorAll('.lines time')].map(({ innerText }) => /^[0-9]+ [A-Z][a-z]+, /.test(innerText))")
     assert days == [False, True, True]
     assert browser.evaluate("new Set([...document.querySelectorAll('.lines span')].map((span) => span.getBoundingClientRect().left)).size") == 1
+    is_clean(browser)
+
+
+def test_lines_have_their_day_when_it_is_over_though_no_other_line_comes(browser, stub):
+    browser.evaluate("""(() => {
+        const { toDateString, toLocaleDateString } = Date.prototype;
+        window.isNextDay = false;  // now; what is older is of the day before
+        const dayOf = (date) => (isNextDay && Date.now() - date < 500 ? new Date(+date + 864e5) : date);
+        Date.prototype.toDateString = function () { return toDateString.call(dayOf(this)); };
+        Date.prototype.toLocaleDateString = function (...how) { return toLocaleDateString.apply(dayOf(this), how); };
+    })()""")
+    line = json.dumps([{"number": 1, "time": time.time() - 2, "level": "info", "text": "shop/orders: late"}])
+    stub.readers[0].put(f"event: log\ndata: {line}\n\n")
+    for page in ("#/log", "#/trigger/shop/orders"):
+        browser.evaluate(f"isNextDay = false; location.hash = '{page}'")
+        browser.wait("/^[0-9:]{8}$/.test(document.querySelector('.lines time')?.innerText)")
+        browser.evaluate("isNextDay = true")
+        stub.readers[0].put(FIGURES)
+        browser.wait("/^[0-9]+ [A-Z][a-z]+, [0-9:]{8}$/.test(document.querySelector('.lines time').innerText)")
     is_clean(browser)
 
 

@@ -4,7 +4,7 @@ import { parameters, setParameters } from "../base/address.js";
 import { announceOnly, el, setText } from "../base/dom.js";
 import { number, plural, zone } from "../base/format.js";
 import { filterButtons } from "../parts/filter_buttons.js";
-import { drawLines } from "../parts/log_lines.js";
+import { drawLines, today } from "../parts/log_lines.js";
 import { searchBox, wordsOf } from "../parts/search_box.js";
 import { store } from "../state/store.js";
 
@@ -32,7 +32,7 @@ export function logPage() {
       change();
     },
   });
-  let seen = null; // the version of the log that is drawn
+  let seen = null; // the version of the log that is drawn, and on which day
   const buttons = filterButtons("Show", levels, () => chosen.level, (key) => {
     chosen.level = key;
     change();
@@ -45,8 +45,9 @@ export function logPage() {
 
   // Most changes of the store are not of the log.
   function draw(isForced = false) {
-    if (!isForced && seen === store.version.log) return;
-    seen = store.version.log;
+    const version = `${store.version.log} ${today()}`;
+    if (!isForced && seen === version) return;
+    seen = version;
     const words = wordsOf(chosen.text);
     const lines = store.log.filter(({ level, text }) =>
       rank[level] >= rank[chosen.level] && words.every((word) => text.toLowerCase().includes(word)));

@@ -5,7 +5,7 @@ import { addressOf, objectPath, setParameters } from "../base/address.js";
 import { el } from "../base/dom.js";
 import { clock, zone } from "../base/format.js";
 import { choiceButton, filterButtons } from "../parts/filter_buttons.js";
-import { drawLines, linesAbout } from "../parts/log_lines.js";
+import { drawLines, linesAbout, today } from "../parts/log_lines.js";
 import { chosenRange, ranges, spanOf, USUAL_RANGE } from "../parts/range.js";
 import { poll } from "../state/poll.js";
 import { store } from "../state/store.js";
@@ -33,7 +33,7 @@ export function objectPage(namespace, name) {
     buttons.focus(); // the button that had the focus is hidden now
   });
   const buttons = filterButtons("Range", ranges, chosenRange, choose);
-  let logSeen = null; // the version of the log, and the names, that the lines shown are of
+  let logSeen = null; // the version of the log that is drawn, for which names, and on which day
 
   function choose(range) {
     setParameters({ range: range === USUAL_RANGE ? "" : range });
@@ -50,7 +50,7 @@ export function objectPage(namespace, name) {
   // Most changes of the store are not of the log.
   function drawLog() {
     const names = [...new Set([object, ...panels.connections()].filter(Boolean))];
-    const seen = JSON.stringify([store.version.log, names]);
+    const seen = JSON.stringify([store.version.log, names, today()]);
     if (seen === logSeen) return;
     logSeen = seen;
     const newest = linesAbout(names).slice(-MAX_LINES).reverse();

@@ -25,13 +25,16 @@ function drawLine({ time, level, text }) {
 
 const drawn = new WeakMap(); // element of the list -> its items, by keyOf()
 
+// moment() writes lines of other days with their day: all lines are drawn again when the day changes.
+export const today = () => new Date().toDateString();
+
 // Items of lines that stay are not made again: a selection and the reader's place stay when lines come. The key of a
-// line has its time, as a server that is started again numbers its lines from 1; and today's date, as moment() writes
-// lines of other days with their day. none: the text if there are no lines.
+// line has its time, as a server that is started again numbers its lines from 1. It also has the day on which the line
+// is drawn (today()). none: the text if there are no lines.
 export function drawLines(list, lines, none) {
-  const today = new Date().toDateString();
+  const day = today();
   const before = drawn.get(list) ?? new Map();
-  const keyOf = ({ time, number }) => `${today} ${time} ${number}`;
+  const keyOf = ({ time, number }) => `${day} ${time} ${number}`;
   const items = new Map(lines.map((line) => [keyOf(line), before.get(keyOf(line)) ?? drawLine(line)]));
   if (items.size === 0) items.set(none, before.get(none) ?? el("li", { class: "empty" }, none));
   drawn.set(list, items);
