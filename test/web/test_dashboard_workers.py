@@ -51,6 +51,27 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
     assert browser.evaluate("location.hash") == "#/workers?sort=-memory"  # as of other pages
 
 
+def test_workers_that_are_read_at_last_are_no_longer_unknown(browser, server):
+    browser.open(server)
+    browser.wait_for_text("No triggers yet")
+    browser.evaluate("""(async () => {
+        const { store } = await import('/assets/state/store.js');
+        const { fetch } = window;
+        const reading = { namespace: 'shop', name: 'orders', secondsAgo: null, error: null, hasMore: false, workers: [] };
+        window.isBusy = true;
+        window.fetch = async (path, options) => {
+            if (!path.startsWith('/api/workers')) return fetch(path, options);
+            return window.isBusy ? new Response('{"error": "busy"}', { status: 503 })
+                : new Response(JSON.stringify({ objects: [reading], hasMore: false }), { headers: { 'Backlog-Instance': store.hello.instance } });
+        };
+        store.hello = { ...store.hello, hasWorkers: true };
+        location.hash = '#/workers';
+    })()""")
+    browser.wait_for_text("The workers are not known.", "tbody")
+    browser.evaluate("window.isBusy = false")
+    browser.wait_for_text("Loading the workers …", "tbody")
+
+
 def test_the_log_of_a_worker_closes_where_its_page_ends(browser, stub):
     """A rehearsal that is started again numbers its workers from 1 again: the log would be of another worker."""
     for instance in ("a", "b"):

@@ -13,6 +13,7 @@ import { poll } from "../state/poll.js";
 import { getJson } from "../state/requests.js";
 
 const EVERY_MS = 2000;
+const LOADING = "Loading the workers …";
 const kinds = { Running: "ok", Pending: "held", Succeeded: "none", Terminating: "idle", Failed: "error" };
 
 function kindOf({ state, reason, ready }) {
@@ -94,7 +95,7 @@ export function workersPage(namespace, name) {
   const count = el("p", { class: "count" });
   const notes = el("ul", { class: "notes" });
   let rows = new Map();
-  let empty = "Loading the workers …";
+  let empty = LOADING;
   let log = null; // the dialog
   function open({ object, namespace: of, pod, state, reason }) {
     log = openLog(`${object}, ${pod}`, `/api/workers/${objectPath(of, pod)}/log`, reason && `${state}: ${reason}`);
@@ -113,7 +114,7 @@ export function workersPage(namespace, name) {
     const isRead = objects.every(({ secondsAgo, error }) => secondsAgo != null || error);
     if (objects.length === 0)
       empty = "KEDA has called for no ScaledObject or ScaledJob of the namespaces in --workers.";
-    else if (isRead) empty = "There is no worker now.";
+    else empty = isRead ? "There is no worker now." : LOADING;
     const waiting = [...rows.values()].filter(({ state }) => state === "Pending").length;
     setText(count, plural(rows.size, "worker") + (waiting > 0 ? `, ${number(waiting)} pending` : ""));
     setChildren(notes, notesOf(objects, hasMore), (texts) => texts.map((text) => el("li", {}, text)));
