@@ -87,7 +87,7 @@
  *
  * /metrics and the pages of workers are in daemon/ (http_port.h), a rehearsal's pages in lab/.
  *
- * Threads: the port has a thread of its own, which writes all pages, one at a time.
+ * Threads: the port has a thread of its own, which writes all pages, one at a time (http/page.h).
  */
 #ifndef BACKLOG_WEB_WEB_H
 #define BACKLOG_WEB_WEB_H

@@ -4,7 +4,7 @@
 const systemIsDark = window.matchMedia("(prefers-color-scheme: dark)");
 let chosen = stored((storage) => storage.getItem("theme")) || null; // "light" or "dark"
 
-// use(localStorage), or undefined where the browser forbids it: then the choice ends with the page.
+// use(localStorage), or null where the browser forbids it: then the choice ends with the page.
 function stored(use) {
   try {
     return use(localStorage);

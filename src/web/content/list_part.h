@@ -7,7 +7,8 @@
  * So no row is left out or repeated where other rows go between two requests. A part ends at its
  * limit or after 1 MiB.
  *
- * Threads: the HTTP server's.
+ * Threads: the HTTP server's. Rows are also added by visits of a walk, on the thread of the
+ * server's loop, while the HTTP server's waits for the walk (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_CONTENT_LIST_PART_H
 #define BACKLOG_WEB_CONTENT_LIST_PART_H

@@ -28,7 +28,8 @@
  *                 Its next walk is for what has changed after version 5: row 1, row 700 once more,
  *                 and the figures of version 7. It was never sent row 700 as of version 6.
  *
- * Threads: the HTTP server's.
+ * Threads: the HTTP server's. Rows are also given by visits of a walk, on the thread of the
+ * server's loop, while the HTTP server's waits for the walk (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_CONTENT_LIVE_TABLES_H
 #define BACKLOG_WEB_CONTENT_LIVE_TABLES_H

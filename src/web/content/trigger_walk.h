@@ -6,10 +6,18 @@
  *     of all triggers     up to 500 triggers or about 0.5 ms
  *     of an object        one trigger, as its page says much about each
  *
- * Other pages wait for the whole walk. It fails where its pieces wait too long for the turn lock in
- * sum: 3 s, and 2 ms for each piece. 10,000 triggers in 20 pieces may wait for 3.04 s.
+ * Other pages wait for the whole walk. It fails in two cases:
  *
- * Threads: the HTTP server's, one walk at a time: the table keeps its place (triggers_next()).
+ *     run() returns false                   in the server: one piece has waited for 1 s (probes.c)
+ *     all pieces have waited for too long   3 s, and 2 ms for each piece: 20 pieces for 10,000
+ *                                           triggers may wait for 3.04 s in sum
+ *
+ * The last piece may exceed the sum, so that a walk waits for about 4 s at most.
+ *
+ * Threads: the HTTP server's begins a walk and waits for its end, one walk at a time, as the table
+ * keeps the walk's place (triggers_next()). The visits run on the thread of the server's loop,
+ * which answers KEDA: a visit must not block. It may use what belongs to the HTTP server's thread,
+ * which waits meanwhile.
  */
 #ifndef BACKLOG_WEB_CONTENT_TRIGGER_WALK_H
 #define BACKLOG_WEB_CONTENT_TRIGGER_WALK_H
@@ -22,16 +30,18 @@ struct page_response;
 
 struct trigger_walk {
     struct triggers *triggers;
-    /* Runs `call` under the turn lock. False: the lock could not be had in time. */
+    /* Has the server's loop run `call` under the turn lock, and waits until it has. False: the loop
+     * did not begin it in time. */
     bool (*run)(void *context, void (*call)(void *call_context), void *call_context);
     void *run_context;
-    int64_t visited_us; /* the time of all visits of all walks */
+    int64_t visited_us; /* the time of all visits of all walks, by the clock: KEDA's calls waited */
 };
 
 /* What a walk waits for the turn lock at most, beyond what each piece usually waits. */
 enum { TRIGGER_WALK_MAX_WAIT_MS = 3000, TRIGGER_WALK_USUAL_WAIT_MS = 2 };
 
-/* Visits a trigger under the turn lock; the trigger may be gone afterwards. */
+/* Visits a trigger under the turn lock, on the thread of the server's loop. The trigger may be gone
+ * afterwards. */
 typedef void trigger_walk_visit(void *context, struct trigger *trigger, int64_t now_ms);
 
 /* Visits all triggers by ascending ids. False: the walk did not finish, as the server's loop is

@@ -16,7 +16,8 @@
  * A page writes plain text itself, JSON with web/content/web_json.h, and lists with
  * web/content/list_part.h.
  *
- * Threads: a page is written on the HTTP server's, one at a time.
+ * Threads: a page is written on the HTTP server's, one at a time. What it reads of triggers is read
+ * on the thread of the server's loop, for which it waits (content/trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_HTTP_PAGE_H
 #define BACKLOG_WEB_HTTP_PAGE_H

@@ -2,7 +2,7 @@
  * Which process of the server responds. Pods number their triggers differently, and have histories
  * of their own: a page cannot show responses of two pods together. So each response has the
  * instance as a header, as the hello of the dashboard's stream has it. The page refuses responses
- * of another instance than that of its hello (assets/instance.js).
+ * of another instance than that of its hello (assets/state/instance.js).
  *
  * Threads: any; it does not change while the process runs.
  */

@@ -56,7 +56,8 @@ static bool update_tables(struct dashboard *dashboard, struct live_tables *table
     return true;
 }
 
-/* The thread of the server's loop visits the triggers: its time is added here (web_stream.h). */
+/* The thread of the server's loop visits the triggers: its time is added here (web_stream.h). It is
+ * the time by the clock, during which calls of KEDA wait, also where the thread is preempted. */
 static int64_t update(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;

@@ -11,7 +11,8 @@
  * For the trend figures are added up every 15 s, also while nobody reads the stream. Secrets and
  * values from variables are hidden, and of URLs all but scheme and host.
  *
- * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
+ * Threads: the HTTP server's. What is read of triggers is read by visits, on the thread of the
+ * server's loop (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_DASHBOARD_H
 #define BACKLOG_WEB_PAGES_DASHBOARD_H

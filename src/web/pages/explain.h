@@ -11,7 +11,8 @@
  *
  * Secrets and values from variables are hidden, and of URLs all but scheme and host.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
+ * Threads: the HTTP server's. What is read of triggers is read by visits, on the thread of the
+ * server's loop (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_EXPLAIN_H
 #define BACKLOG_WEB_PAGES_EXPLAIN_H

@@ -2,7 +2,8 @@
  * Metrics of single triggers (--metrics-per-trigger): the last answer of each, and its target.
  * Users make triggers, so there is a limit, and a counter of triggers that are left out.
  *
- * Threads: the HTTP server's; what it reads is under the turn lock (trigger_walk.h).
+ * Threads: the HTTP server's. What is read of triggers is read by visits, on the thread of the
+ * server's loop (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_TRIGGER_METRICS_H
 #define BACKLOG_WEB_PAGES_TRIGGER_METRICS_H

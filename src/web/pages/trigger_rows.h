@@ -1,7 +1,8 @@
 /*
  * The dashboard's rows of triggers, and sums over them.
  *
- * Threads: the HTTP server's; triggers are read under the turn lock, some at a time.
+ * Threads: the HTTP server's. What is read of triggers is read by visits, on the thread of the
+ * server's loop (trigger_walk.h).
  */
 #ifndef BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
 #define BACKLOG_WEB_PAGES_TRIGGER_ROWS_H
