@@ -72,7 +72,7 @@
  *       the page requests those that it lacks (server_figures.h).
  *   [4] What the server has read 15 s ago or earlier (on the card: 30 s), or could not read, is
  *       shown with its age (workers.js, cards.js, kubernetes/workers/worker_monitor.h).
- *   [5] At first 60 s, where somebody else has read the log before.
+ *   [5] At first up to 60 s: the server keeps the log for so long after somebody has read it.
  *   [6] While a stream has readers, the sums are those of its last update.
  *
  * The page notices these by the next hello or response:

@@ -37,6 +37,12 @@ enum { MIN_TAKEN_BYTES = 64 << 10 };
 static const struct timeval eviction_delay = {0, 1000};
 static const struct timeval retry_delay = {0, 100000};
 
+/* A connection is freed:
+ *
+ *     before its request    when its deadline is over, or at once when it is evicted
+ *     after its request     when evhttp calls connection_closed(): the client has gone, the
+ *                           response is sent, or the deadline, an eviction or the stream ended it
+ */
 struct web_connection {
     struct web_connections *owner;
     /* A reference of ours: the descriptor stays open as long as we use it. */
@@ -164,7 +170,7 @@ static void evict(evutil_socket_t fd, short what, void *argument)
     const struct web_connections *connections = argument;
     size_t waiting = count_waiting(connections);
     size_t wanted = waiting > MAX_EVICTED ? MAX_EVICTED : waiting;
-    bool is_full = connections->count > MAX_CONNECTIONS;
+    bool is_full = connections->count > MAX_CONNECTIONS; /* otherwise those that wait have places */
     while (is_full && connections->count + wanted > MAX_CONNECTIONS) {
         struct web_connection *victim = find_victim(connections);
         stop_counting(victim);
@@ -270,7 +276,8 @@ bool web_connection_reserve_bytes(struct web_connection *connection, size_t byte
         of_all += each->pending_bytes;
         of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
     }
-    /* Alone it is sent however large it is: it would be too large the next time, too. */
+    /* Where no other response is unread, this one is sent however large it is: it would be too
+     * large the next time, too. */
     if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
     connection->pending_bytes = connection->left_bytes = bytes;

@@ -141,7 +141,7 @@ static int64_t session_end(const struct web_login *login, const char *value, siz
     char expected[DIGEST_TEXT_BYTES], end[24];
     size_t digits = strspn(value, "0123456789");
     if (digits == 0 || digits >= sizeof(end) || value[digits] != '.' ||
-        length != digits + DIGEST_TEXT_BYTES)
+        length != digits + 1 + (DIGEST_TEXT_BYTES - 1)) /* no NUL is in a cookie */
         return 0;
     snprintf(end, sizeof(end), "%.*s", (int)digits, value);
     digest(login->token, end, expected);

@@ -159,8 +159,8 @@ static void count_wrong_token(struct web_login *login, struct evhttp_request *ev
     web_login_fail(login, &address, clock_now_ms());
 }
 
-/* Until when the request may read the page; 0: not at all. A page that is not there (NULL) is not
- * open either: without a login nobody learns which pages there are. */
+/* Until when the request may read the page; 0: not at all. A path without a page (NULL) needs a
+ * login, too: without one nobody learns which pages there are. */
 static int64_t permitted_until(const struct web_login *login, const struct web_page *page,
                                struct evhttp_request *evhttp_request)
 {

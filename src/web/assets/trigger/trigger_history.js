@@ -27,6 +27,7 @@ export function outagesOf({ times, state }, stateNow, holdSeconds) {
     if (isFailing(one) && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
   });
   const last = outages.at(-1);
+  // Before the end of the last outage is set: it has none where it still goes on.
   const isHeldNow = last?.to == null && last?.kind === HELD && stateNow === HELD;
   if (last && last.to == null) last.to = isFailing(stateNow) ? serverNow() : times.at(-1);
   return outages.flatMap((one) => {
