@@ -141,7 +141,7 @@ static void respond(struct evhttp_request *evhttp_request, void *argument)
 
 /* ---- the server ---- */
 
-static void stop(evutil_socket_t fd, short what, void *argument)
+static void stop_serving(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
@@ -167,7 +167,7 @@ static void web_free(struct web *web)
     free(web);
 }
 
-static void tick(evutil_socket_t fd, short what, void *argument)
+static void tick_each_second(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
@@ -205,10 +205,10 @@ static void make_http(struct web *web, int fd)
                            fd),
         web->settings.connection_ms);
     if (web->settings.login != NULL || web->settings.tick != NULL) {
-        web->tick = event_new(web->base, -1, EV_PERSIST, tick, web);
+        web->tick = event_new(web->base, -1, EV_PERSIST, tick_each_second, web);
         event_add(web->tick, &second);
     }
-    web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop, web->base);
+    web->stopping = event_new(web->base, web->stop_fd, EV_READ, stop_serving, web->base);
     event_add(web->stopping, NULL);
 }
 

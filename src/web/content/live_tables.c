@@ -41,10 +41,11 @@ struct live_tables_reader {
     uint64_t to;   /* the version when its walk began; 0: there is no walk */
     int table;     /* where the walk is */
     size_t row;
-    char *server;            /* the figures that close the walk; NULL: the reader has them */
-    uint64_t server_version; /* of `server`, or of the figures that the reader has */
-    uint64_t log;            /* the number of the last line that the reader has */
-    bool has_session;        /* which the reader can end */
+    char *server; /* the figures that close the walk; NULL: the reader has them */
+    uint64_t
+        server_version; /* of `server`; where that is NULL, of the figures that were sent last */
+    uint64_t log;       /* the number of the last line that the reader has */
+    bool has_session;   /* which the reader can end */
     bool is_greeted;
     bool is_ready;
     struct live_tables_reader *next, *prev;
@@ -63,7 +64,7 @@ struct live_tables {
 
 /* ---- tables ---- */
 
-static void clear(struct live_tables *tables)
+static void clear_tables(struct live_tables *tables)
 {
     for (int t = 0; t < LIVE_TABLES; t++) {
         struct table *table = &tables->tables[t];
@@ -93,7 +94,7 @@ void live_tables_free(struct live_tables *tables)
 {
     if (tables == NULL)
         return;
-    clear(tables);
+    clear_tables(tables);
     free(tables);
 }
 
@@ -210,7 +211,7 @@ void live_tables_server(struct live_tables *tables, const char *json)
 
 /* ---- readers ---- */
 
-static void *opened(void *context, bool has_session)
+static void *reader_opened(void *context, bool has_session)
 {
     struct live_tables *tables = context;
     struct live_tables_reader *reader = memory_new(sizeof(*reader));
@@ -219,7 +220,7 @@ static void *opened(void *context, bool has_session)
     return reader;
 }
 
-static void closed(void *context, void *argument)
+static void reader_closed(void *context, void *argument)
 {
     struct live_tables *tables = context;
     struct live_tables_reader *reader = argument;
@@ -228,16 +229,16 @@ static void closed(void *context, void *argument)
     free(reader);
 }
 
-static void forget(void *context)
+static void forget_tables(void *context)
 {
     struct live_tables *tables = context;
-    clear(tables);
+    clear_tables(tables);
     tables->updated_at_ms = 0;
 }
 
 /* The period of the first update is what is known of it: its own time and its rest. Later ones have
  * it measured, with what writing to the readers adds to the rest (web_stream.h). */
-static int64_t update(void *context)
+static int64_t renew_tables(void *context)
 {
     struct live_tables *tables = context;
     int64_t began_ms = clock_now_ms();
@@ -375,9 +376,9 @@ static bool write_news(void *context, void *argument, struct text *piece)
 }
 
 const struct web_stream_hooks live_tables_stream = {
-    .opened = opened,
-    .closed = closed,
-    .update = update,
+    .opened = reader_opened,
+    .closed = reader_closed,
+    .update = renew_tables,
     .write = write_news,
-    .forget = forget,
+    .forget = forget_tables,
 };

@@ -155,7 +155,7 @@ static bool send_alive_before_update(const struct stream_source *source, int64_t
 
 /* Frees the connection, which ends the reader (web_streams_closed()). shutdown() is not enough: no
  * event reports it of a reader that is sent nothing, and has sent more than is read. */
-static void disconnect(const struct web_stream_reader *reader)
+static void disconnect_reader(const struct web_stream_reader *reader)
 {
     evhttp_connection_free(evhttp_request_get_connection(reader->evhttp_request));
 }
@@ -182,7 +182,7 @@ static void serve_readers(const struct stream_source *source, bool has_news)
                         web_stream_is_stuck(&reader->progress,
                                             web_stream_bytes_left(reader->bufferevent), now_ms);
         if (now_s >= reader->ends_s || is_stuck) {
-            disconnect(reader);
+            disconnect_reader(reader);
             continue;
         }
         if (has_news)
@@ -191,7 +191,7 @@ static void serve_readers(const struct stream_source *source, bool has_news)
     }
 }
 
-static void wake(evutil_socket_t fd, short what, void *argument)
+static void wake_source(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd;
     (void)what;
@@ -253,7 +253,7 @@ static struct stream_source *source_for(struct web_streams *streams,
     source->streams = streams;
     source->hooks = hooks;
     source->context = context;
-    source->wake = evtimer_new(streams->base, wake, source);
+    source->wake = evtimer_new(streams->base, wake_source, source);
     TAILQ_INSERT_TAIL(&streams->sources, source, all);
     return source;
 }
@@ -278,7 +278,7 @@ bool web_streams_admit(struct web_streams *streams, struct evhttp_connection *ne
     if (web_address_count(addresses, count, &addresses[victim]) <
         web_address_count(addresses, count, &own) + 2)
         return false;
-    disconnect(readers[victim]);
+    disconnect_reader(readers[victim]);
     return true;
 }
 
@@ -317,7 +317,7 @@ void web_streams_disconnect(struct web_streams *streams)
 {
     const struct web_stream_reader *reader;
     while ((reader = TAILQ_FIRST(&streams->readers)) != NULL)
-        disconnect(reader);
+        disconnect_reader(reader);
 }
 
 /* The connection frees its request, except after it has failed. */

@@ -58,7 +58,7 @@ static bool update_tables(struct dashboard *dashboard, struct live_tables *table
 
 /* The thread of the server's loop visits the triggers: its time is added here (web_stream.h). It is
  * the time by the clock, during which calls of KEDA wait, also where the thread is preempted. */
-static int64_t update(void *context, struct live_tables *tables)
+static int64_t update_dashboard(void *context, struct live_tables *tables)
 {
     struct dashboard *dashboard = context;
     const struct trigger_walk *walk = dashboard->settings.walk;
@@ -72,7 +72,7 @@ struct dashboard *dashboard_new(const struct dashboard_settings *settings)
     struct dashboard *dashboard = memory_new(sizeof(*dashboard));
     dashboard->settings = *settings;
     dashboard->tables = live_tables_new(&(struct live_tables_settings){
-        .hello = settings->hello, .update = update, .context = dashboard});
+        .hello = settings->hello, .update = update_dashboard, .context = dashboard});
     dashboard->rows = trigger_rows_new(dashboard->tables);
     dashboard->figures =
         server_figures_new(settings->engine, settings->count_calls, settings->context);
@@ -96,7 +96,7 @@ struct live_tables *dashboard_tables(struct dashboard *dashboard)
 
 /* Makes totals available: those of the last update of the tables, or new ones where the tables have
  * no reader, or their update did not finish. */
-static bool count(const struct dashboard *dashboard)
+static bool provide_totals(const struct dashboard *dashboard)
 {
     bool is_updated =
         live_tables_has_readers(dashboard->tables) && trigger_rows_totals(dashboard->rows) != NULL;
@@ -109,7 +109,7 @@ void dashboard_tick(void *context)
     int64_t now_ms = clock_now_ms();
     if (!server_figures_is_point_due(dashboard->figures, now_ms))
         return;
-    if (count(dashboard))
+    if (provide_totals(dashboard))
         server_figures_add_point(dashboard->figures, trigger_rows_totals(dashboard->rows), now_ms);
     else /* the 15 s begin after the time that was waited for */
         server_figures_skip_point(dashboard->figures, clock_now_ms());
@@ -131,7 +131,8 @@ void dashboard_server(void *context, const struct page_request *request,
 {
     struct dashboard *dashboard = context;
     (void)request;
-    _cleanup_(json_done) json_t *server = count(dashboard) ? make_figures(dashboard) : NULL;
+    _cleanup_(json_done) json_t *server =
+        provide_totals(dashboard) ? make_figures(dashboard) : NULL;
     if (server != NULL)
         web_json_respond(response, server);
     else

@@ -223,7 +223,7 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
 
 /* Short: without metadata, and with names that are cut. Errors are whole: each has at most 2 KiB
  * (TRIGGER_MAX_MISTAKES), and is why somebody reads the page. */
-static json_t *explain(const struct trigger *trigger, int64_t now_ms, bool is_short)
+static json_t *explain_trigger(const struct trigger *trigger, int64_t now_ms, bool is_short)
 {
     web_json_make_text *make_text = is_short ? web_json_short : web_json_text;
     _cleanup_(trigger_report_done) struct trigger_report report;
@@ -267,7 +267,7 @@ static void add_to_page(void *context, struct trigger *trigger, int64_t now_ms)
     struct object_page *page = context;
     bool is_short = page->body->length >= LIST_PART_BYTES;
     text_add(page->body, page->count++ > 0 ? ",\n" : "[");
-    web_json_add(page->body, explain(trigger, now_ms, is_short),
+    web_json_add(page->body, explain_trigger(trigger, now_ms, is_short),
                  JSON_INDENT(2) | JSON_REAL_PRECISION(WEB_JSON_DIGITS));
 }
 

@@ -47,8 +47,8 @@ static void search_free(struct history_search **search)
 
 /* ---- the rows ---- */
 
-static void describe(struct series *series, const struct trigger *trigger,
-                     const struct trigger_report *now)
+static void describe_series(struct series *series, const struct trigger *trigger,
+                            const struct trigger_report *now)
 {
     series->head = json_object();
     web_json_set(series->head, "id", json_integer((json_int_t)trigger->id));
@@ -56,7 +56,7 @@ static void describe(struct series *series, const struct trigger *trigger,
     web_json_set(series->head, "superseded", json_boolean(now->is_superseded));
 }
 
-static void visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit_for_history(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct history_search *search = context;
     struct series *series = &search->items[search->count++];
@@ -65,7 +65,7 @@ static void visit(void *context, struct trigger *trigger, int64_t now_ms)
         return;
     _cleanup_(trigger_report_done) struct trigger_report now;
     trigger_report_with_changes(trigger, now_ms, &now);
-    describe(series, trigger, &now);
+    describe_series(series, trigger, &now);
     if (trigger->bound.query == NULL)
         return;
     size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
@@ -205,7 +205,7 @@ void history_page(void *context, const struct page_request *request, struct page
     search->name = request->below[1];
     if (id != NULL && (!page_request_parse_number(id, &search->only) || search->only == 0))
         search->only = UINT64_MAX; /* nobody's */
-    if (!trigger_walk_object(context, search->namespace, search->name, visit, search))
+    if (!trigger_walk_object(context, search->namespace, search->name, visit_for_history, search))
         trigger_walk_refuse_busy(response);
     else if (search->count == 0)
         trigger_walk_refuse_unknown_object(response);

@@ -52,7 +52,7 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
 }
 
 /* The triggers that came first have a place; superseded ones need none. */
-static void visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit_for_metrics(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
     if (trigger_objects_superseded(trigger))
@@ -105,7 +105,7 @@ bool trigger_metrics_write(struct trigger_metrics *metrics, struct text *page)
     if (metrics->max == 0)
         return true;
     _cleanup_(free_samples) struct samples all = {.max = metrics->max};
-    if (!trigger_walk_all(metrics->walk, visit, &all))
+    if (!trigger_walk_all(metrics->walk, visit_for_metrics, &all))
         return false;
     leave_out(&all);
     metrics->omitted += all.omitted;

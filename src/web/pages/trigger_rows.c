@@ -55,8 +55,8 @@ static int by_key(const void *left, const void *right)
 }
 
 /* A superseded trigger does not count: KEDA no longer calls for it. */
-static void count(struct trigger_rows *rows, const struct trigger *trigger,
-                  const struct trigger_report *report)
+static void count_trigger(struct trigger_rows *rows, const struct trigger *trigger,
+                          const struct trigger_report *report)
 {
     struct trigger_totals *totals = &rows->totals;
     const struct answer *answer = &report->answer;
@@ -78,7 +78,7 @@ static void count(struct trigger_rows *rows, const struct trigger *trigger,
                                       .in_flight = report->snapshot.known.reading.in_flight});
 }
 
-static void sort(struct visited_list *list)
+static void sort_by_key(struct visited_list *list)
 {
     if (list->count > 0)
         qsort(list->items, list->count, sizeof(*list->items), by_key);
@@ -87,7 +87,7 @@ static void sort(struct visited_list *list)
 /* A query of several triggers counts once. */
 static void add_up_queries(struct visited_list *queries, struct trigger_totals *totals)
 {
-    sort(queries);
+    sort_by_key(queries);
     for (size_t i = 0; i < queries->count; i++) {
         const struct visited *visited = &queries->items[i];
         if (i > 0 && visited->key == visited[-1].key)
@@ -102,7 +102,7 @@ static void add_up_queries(struct visited_list *queries, struct trigger_totals *
 /* KEDA takes the largest of an object's triggers. */
 static void add_up_objects(struct visited_list *objects, struct trigger_totals *totals)
 {
-    sort(objects);
+    sort_by_key(objects);
     totals->has_replicas = totals->triggers == 0 || objects->count > 0;
     for (size_t i = 0; i < objects->count;) {
         double replicas = 0;
@@ -191,14 +191,14 @@ static void write_fixed(const struct trigger *trigger, struct text *fixed)
 
 /* ---- the walk ---- */
 
-static void visit(void *context, struct trigger *trigger, int64_t now_ms)
+static void visit_for_row(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct trigger_rows *rows = context;
     _cleanup_(trigger_report_done) struct trigger_report report;
     _cleanup_(text_done) struct text fixed = {0};
     _cleanup_(text_done) struct text live = {0};
     trigger_report(trigger, now_ms, &report);
-    count(rows, trigger, &report);
+    count_trigger(rows, trigger, &report);
     if (rows->is_counting)
         return;
     write_live(trigger, &report, rows->date_offset_ms, &live);
@@ -237,7 +237,7 @@ static bool visit_all(struct trigger_rows *rows, bool is_counting, struct trigge
     rows->has_totals = false;
     rows->queries.count = rows->objects.count = 0;
     rows->is_counting = is_counting;
-    return trigger_walk_all(walk, visit, rows);
+    return trigger_walk_all(walk, visit_for_row, rows);
 }
 
 bool trigger_rows_count(struct trigger_rows *rows, struct trigger_walk *walk)
