@@ -67,9 +67,9 @@ def test_workers_that_are_read_at_last_are_no_longer_unknown(browser, server):
         store.hello = { ...store.hello, hasWorkers: true };
         location.hash = '#/workers';
     })()""")
-    browser.wait_for_text("The workers are not known.", "tbody")
+    browser.wait_for_text("The workers are not known.")
     browser.evaluate("window.isBusy = false")
-    browser.wait_for_text("Loading the workers …", "tbody")
+    browser.wait_for_text("Loading the workers …")
 
 
 def test_the_log_of_a_worker_closes_where_its_page_ends(browser, stub):
