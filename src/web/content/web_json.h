@@ -1,5 +1,9 @@
 /*
- * JSON as the pages write it: what is unknown is null. Most respond with an object.
+ * JSON as the pages write it: what is unknown is null. There are three ways:
+ *
+ *     an object of jansson                most pages (web_json_respond())
+ *     an object's members, and text       where the object has thousands of rows (history_page.c)
+ *     text                                under the turn lock (trigger_rows.c)
  *
  * Threads: any. Owner: the caller owns what is returned.
  */

@@ -26,10 +26,16 @@ void server_figures_free(struct server_figures *figures);
  * are taken again after 0.9 s: those of 10.0 s are also shown with totals of 10.8 s. */
 json_t *server_figures_json(struct server_figures *figures, const struct trigger_totals *totals);
 
-/* Whether a point of the trend is due, 15 s after the last one was added or skipped. now_ms is when
- * it was due. The time of a point is that of its totals. Where the totals are still those of the
- * last point, nothing is added, and a point stays due: with many triggers, totals are renewed more
- * rarely than every 15 s. A point that is skipped is missing. */
+/* A point of the trend is due 15 s after the last one was added or skipped. Then the owner looks
+ * for totals (dashboard_tick()):
+ *
+ *     it has newer ones than those of the last point   add_point() adds a point, with their time
+ *     it has only those of the last point              add_point() adds nothing: a point stays due.
+ *                                                      With many triggers an update, and with it
+ *                                                      the totals, may come every 20 s only
+ *     it could not count in time                       skip_point(): this point will be missing
+ *
+ * now_ms is when the point was due, and of a point that is skipped when the owner gave up. */
 bool server_figures_is_point_due(const struct server_figures *figures, int64_t now_ms);
 void server_figures_add_point(struct server_figures *figures, const struct trigger_totals *totals,
                               int64_t now_ms);
