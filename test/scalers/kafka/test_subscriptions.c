@@ -331,20 +331,21 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
     struct kafka_session *session = measure_topics(fixture, "large,jobs");
     struct kafka_client *client = &session->client;
     const double others_bytes = client->handles.bytes;
+    const size_t places = (size_t)HANDLES * OF_ONE_HANDLE;
     /* What 28 MiB leave beside the main handle has room for three. */
     client->mappable_bytes = others_bytes + (25 << 20);
-    assert_no_memory(session, "large", HANDLES * OF_ONE_HANDLE + 1);
+    assert_no_memory(session, "large", places + 1);
     assert_float_equal(client->handles.bytes, others_bytes, 0);
-    assert_true(subscribe(session, 7, "large", HANDLES * OF_ONE_HANDLE - 1, &error));
+    assert_true(subscribe(session, 7, "large", places - 1, &error));
     const double bytes = client->handles.bytes;
     assert_float_equal(bytes - others_bytes,
                        HANDLES * (kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + (1 << 20) +
                                   LARGE * KAFKA_MEMORY_PER_PARTITION),
                        0);
     /* A further partition of a topic that the handle has takes no more, and another topic does. */
-    kafka_client_note_partitions(client, client->partitions + 12 * LARGE);
+    kafka_client_note_partitions(client, client->partitions + (size_t)12 * LARGE);
     assert_no_memory(session, "jobs", 1);
-    assert_true(subscribe(session, 8, "large", HANDLES * OF_ONE_HANDLE, &error));
+    assert_true(subscribe(session, 8, "large", places, &error));
     assert_float_equal(client->handles.bytes, bytes, 0);
 }
 

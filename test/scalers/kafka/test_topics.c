@@ -190,7 +190,7 @@ static void a_topic_that_is_listed_has_room_by_its_size(void **state)
 static void what_other_handles_have_is_no_room_for_topics(void **state)
 {
     struct known *fixture = *state;
-    set_room(fixture, 2 * PARTITIONS);
+    set_room(fixture, (size_t)2 * PARTITIONS);
     assert_non_null(topic_for(fixture, "jobs"));
     take_partitions(fixture, 1);
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
