@@ -317,6 +317,13 @@ static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_a
     h2_client_done(&client);
 }
 
+static bool is_begun(const void *stream)
+{
+    return ((const struct h2_stream *)stream)->http_status[0] != '\0';
+}
+
+/* The first calls one by one: a message that waits for its turn counts beside its answer, so that
+ * of calls that come together it is not always the first ones that have room. */
 static void answers_that_are_not_read_count_as_held_and_leave_half_to_others(void **state)
 {
     enum { BYTES = 1000, CALLS = 30, HALF = 5 };
@@ -333,6 +340,8 @@ static void answers_that_are_not_read_count_as_held_and_leave_half_to_others(voi
     for (size_t i = 0; i < CALLS; i++) {
         streams[i] = (struct h2_stream){.body = message, .body_length = sizeof(message)};
         h2_client_open(&greedy, &streams[i], "/test/Echo", NULL);
+        if (i < HALF)
+            assert_true(h2_client_run(&greedy, is_begun, &streams[i]));
     }
     for (size_t i = HALF; i < CALLS; i++) {
         h2_client_finish(&greedy, &streams[i]);
