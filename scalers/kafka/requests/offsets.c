@@ -240,9 +240,7 @@ static struct offsets_request *collect_begin(struct leader *leader,
     return request;
 }
 
-/* Returns the request that has the partition now. */
-static struct offsets_request *collect(struct leader *leader,
-                                       const struct kafka_offset_request *added)
+static void collect(struct leader *leader, const struct kafka_offset_request *added)
 {
     struct offsets_request *request = leader->collecting[added->is_earliest];
     if (request != NULL && request->owner != added->owner) {
@@ -255,7 +253,6 @@ static struct offsets_request *collect(struct leader *leader,
         added->context;
     if (request->list->cnt == CALL_PARTITIONS)
         leader_flush(leader, added->is_earliest);
-    return request;
 }
 
 void kafka_offsets_add(struct kafka_offsets *offsets, const struct kafka_offset_request *request)
@@ -450,25 +447,37 @@ static void call_end(struct kafka_offsets *offsets, struct offsets_call *call)
     call_free(offsets, call);
 }
 
-/* One partition's error is that of the whole request: the request is sent again in halves, until
- * the partition is alone. */
+/* A request for some of the partitions, from `first` on, which shares no call. */
+static struct offsets_request *part_new(const struct offsets_request *request, int first, int count)
+{
+    struct offsets_request *part = memory_new(sizeof(*part));
+    *part = (struct offsets_request){.leader = request->leader,
+                                     .is_earliest = request->is_earliest,
+                                     .deadline_ms = request->deadline_ms,
+                                     .owner = request->owner,
+                                     .list = rd_kafka_topic_partition_list_new(count),
+                                     .goes_alone = true};
+    for (int i = first; i < first + count; i++) {
+        const rd_kafka_topic_partition_t *partition = &request->list->elems[i];
+        rd_kafka_topic_partition_list_add(part->list, partition->topic, partition->partition)
+            ->opaque = partition->opaque;
+    }
+    return part;
+}
+
+/*
+ * One partition's error is that of the whole request: the request is sent again in halves, until
+ * the partition is alone. The first half is the next one, so that a partition with an error is
+ * found after a few calls, and fails its task: all 1,000 partitions may have one. The second half
+ * waits behind what other tasks need, and behind larger halves, whose partitions may all be well.
+ */
 static void request_split(struct leader *leader, const struct offsets_request *request)
 {
-    const rd_kafka_topic_partition_list_t *list = request->list;
-    leader_flush(leader, request->is_earliest);
-    for (int i = 0; i < list->cnt; i++) {
-        const rd_kafka_topic_partition_t *partition = &list->elems[i];
-        if (i == list->cnt / 2)
-            leader_flush(leader, request->is_earliest);
-        const struct kafka_offset_request added = {.topic = partition->topic,
-                                                   .partition = partition->partition,
-                                                   .is_earliest = request->is_earliest,
-                                                   .deadline_ms = request->deadline_ms,
-                                                   .owner = request->owner,
-                                                   .context = partition->opaque};
-        collect(leader, &added)->goes_alone = true;
-    }
-    leader_flush(leader, request->is_earliest);
+    const int half = request->list->cnt / 2;
+    struct offsets_request *next = part_new(request, 0, half);
+    struct offsets_request *last = part_new(request, half, request->list->cnt - half);
+    DL_PREPEND(leader->waiting, next);
+    DL_APPEND(leader->waiting, last);
 }
 
 /* Whether the request was not answered, as the reply to another one was too long. From 2.3 on the

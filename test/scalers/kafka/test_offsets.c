@@ -97,8 +97,19 @@ static void a_call_has_at_most_a_thousand_partitions(void **state)
 
 #if RD_KAFKA_VERSION < 0x020300ff
 
-/* Workaround 10. The broker refuses all of the first call, of its first half, of the second one,
- * and of the first partition. */
+/* As requested with `contexts`, of which each partition has one. */
+static void assert_answered_with(const struct kafka_offset_answer *answer, int32_t first, int count,
+                                 const char *contexts)
+{
+    assert_ptr_equal(answer->owner, &first_owner);
+    assert_false(answer->is_earliest);
+    assert_answered(answer, first, count);
+    for (int i = 0; i < count; i++)
+        assert_ptr_equal(answer->list->elems[i].opaque, &contexts[first + i]);
+}
+
+/* Workaround 10. The broker refuses all of the first call, of its first half, and of the first
+ * partition. */
 static void an_error_of_a_call_is_that_of_the_partition_that_stands_alone(void **state)
 {
     enum { PARTITIONS = 4 };
@@ -107,20 +118,44 @@ static void an_error_of_a_call_is_that_of_the_partition_that_stands_alone(void *
     struct kafka_offsets *offsets = offsets_of(fixture, PARTITIONS);
     struct kafka_offset_answer answer;
     char contexts[PARTITIONS];
-    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 4, denied, denied, denied,
-                                      denied);
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, 3, denied, denied, denied);
     for (int32_t i = 0; i < PARTITIONS; i++)
         add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, &contexts[i]);
-    for (int32_t i = 0; i < PARTITIONS; i++) {
-        assert_true(receive(offsets, &answer));
-        assert_ptr_equal(answer.owner, &first_owner);
-        assert_false(answer.is_earliest);
-        assert_ptr_equal(answer.list->elems[0].opaque, &contexts[i]);
-        if (i > 0)
-            assert_answered(&answer, i, 1);
-        else
-            assert_int_equal(answer.error, denied);
-    }
+    assert_true(receive(offsets, &answer));
+    assert_int_equal(answer.error, denied);
+    assert_int_equal(answer.list->cnt, 1);
+    assert_ptr_equal(answer.list->elems[0].opaque, &contexts[0]);
+    /* The larger half does not wait for the rest of the first one. */
+    assert_true(receive(offsets, &answer));
+    assert_answered_with(&answer, 2, 2, contexts);
+    assert_true(receive(offsets, &answer));
+    assert_answered_with(&answer, 1, 1, contexts);
+    assert_false(receive(offsets, &answer));
+}
+
+/* All partitions of a topic that was deleted have it. Their task fails with the first one, and
+ * others wait for few calls. */
+static void a_partition_with_an_error_is_found_after_few_calls(void **state)
+{
+    enum { PARTITIONS = 64, CALLS = 7 }; /* with 64, 32, 16, 8, 4, 2, and 1 */
+    const rd_kafka_resp_err_t denied = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    struct kafka_mock *fixture = *state;
+    struct kafka_offsets *offsets = offsets_of(fixture, PARTITIONS + 1);
+    struct kafka_offset_answer answer;
+    rd_kafka_mock_push_request_errors(fixture->cluster, LIST_OFFSETS, CALLS, denied, denied, denied,
+                                      denied, denied, denied, denied);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        add(offsets, i, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
+    kafka_offsets_send(offsets); /* it runs */
+    add(offsets, PARTITIONS, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    assert_true(receive(offsets, &answer));
+    assert_ptr_equal(answer.owner, &first_owner);
+    assert_int_equal(answer.error, denied);
+    assert_int_equal(answer.list->cnt, 1);
+    assert_true(receive(offsets, &answer));
+    assert_ptr_equal(answer.owner, &second_owner);
+    assert_answered(&answer, PARTITIONS, 1);
+    kafka_offsets_cancel(offsets, &first_owner);
     assert_false(receive(offsets, &answer));
 }
 
@@ -360,6 +395,7 @@ int main(void)
         TEST(a_call_has_at_most_a_thousand_partitions),
 #if RD_KAFKA_VERSION < 0x020300ff
         TEST(an_error_of_a_call_is_that_of_the_partition_that_stands_alone),
+        TEST(a_partition_with_an_error_is_found_after_few_calls),
         TEST(an_error_of_a_call_splits_it_in_halves),
 #endif
         TEST(a_call_that_times_out_is_not_split),
