@@ -28,10 +28,10 @@ size_t kafka_memory_max_commits(double mappable_bytes)
            (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
 }
 
-bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions, size_t brokers)
+bool kafka_memory_has_for_handle(double free_bytes, size_t partitions, size_t brokers)
 {
-    return mappable_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION +
-                                 (double)brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+    return free_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION +
+                             (double)brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
 }
 
 double kafka_memory_of_handle(size_t brokers)

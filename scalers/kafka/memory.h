@@ -2,12 +2,16 @@
  * What takes memory in the process of a connection, in figures that were measured, and what follows
  * from them: librdkafka aborts the process where it gets no memory.
  *
- *     the main handle   is there when the bytes are measured that the process may still map
+ *     the main handle   is there when the bytes are measured that the process may still map. From
+ *                       then on only these figures count (kafka_client_free_bytes())
  *     its topics        leave 4 MiB of these free, or what other handles take if that is more:
  *                       kafka_topics_has_room(). In 28 MiB they have about 9,000 partitions
  *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
  *                       partitions of its topics, too: requests/subscriptions.c
  *     other handles     leave 1 MiB free: kafka_client_new_side_handle()
+ *     renewals          need memory for a second main handle with all topics in use, and leave
+ *                       4 MiB free: kafka_client_has_for_main_handle(). The old one counts until
+ *                       it is gone
  *     commits           of so many partitions are requested at a time: measure/space.h
  *
  * Threads: any; pure.
@@ -52,7 +56,7 @@ enum {
 
 /* `mappable_bytes` is what the process may map beside what it has mapped, its main handle included
  * (process_mappable_bytes()). INFINITY: the process is no agent. NAN: the bytes are not known, so
- * that topics may have what any agent has, and there is no memory for another main handle. */
+ * that topics and handles may have what any agent has. */
 
 /* The bytes, or, where they are not known, what any agent has. */
 double kafka_memory_known(double mappable_bytes);
@@ -63,8 +67,9 @@ size_t kafka_memory_max_partitions(double mappable_bytes);
 /* The number of partitions of which commits may be requested at a time. */
 size_t kafka_memory_max_commits(double mappable_bytes);
 
-/* Whether there is memory for another main handle with so many partitions. */
-bool kafka_memory_has_for_handle(double mappable_bytes, size_t partitions, size_t brokers);
+/* Whether so many bytes, which are free, are enough for another main handle with so many
+ * partitions. */
+bool kafka_memory_has_for_handle(double free_bytes, size_t partitions, size_t brokers);
 
 /* The bytes of a handle beside the main one. */
 double kafka_memory_of_handle(size_t brokers);

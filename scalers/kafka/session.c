@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/system/process.h"
 #include "kafka/memory.h"
 
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
@@ -23,7 +22,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
-    kafka_space_init(&session->space, kafka_memory_max_commits(process_mappable_bytes()));
+    kafka_space_init(&session->space, kafka_memory_max_commits(client->mappable_bytes));
     *ret_client = session;
     return true;
 }
@@ -61,17 +60,16 @@ static void renew_main_handle(struct kafka_session *session, rd_kafka_t *rk, int
     kafka_members_close_handle(session->members);
     kafka_metadata_close_handle(session->metadata);
     kafka_client_renew(&session->client, rk, now_ms);
+    kafka_metadata_open_handle(session->metadata); /* first: it notes the partitions */
     kafka_commits_open_handle(session->commits);
     kafka_members_open_handle(session->members);
-    kafka_metadata_open_handle(session->metadata);
 }
 
 /* The new handle has all partitions, too, before the old one has ended. */
 static bool has_memory_for_handle(const struct kafka_session *session)
 {
     size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
-    return kafka_memory_has_for_handle(process_mappable_bytes(), partitions,
-                                       session->client.brokers);
+    return kafka_client_has_for_main_handle(&session->client, partitions);
 }
 
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)

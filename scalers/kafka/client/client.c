@@ -267,6 +267,12 @@ double kafka_client_room(const struct kafka_client *client)
            (double)client->partitions;
 }
 
+bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t partitions)
+{
+    return kafka_memory_has_for_handle(kafka_client_free_bytes(client), partitions,
+                                       client->brokers);
+}
+
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)
 {
     double bytes = kafka_memory_of_handle(client->brokers);
@@ -300,6 +306,10 @@ static void end_main_handle(struct kafka_client *client, int64_t now_ms)
 
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms)
 {
+    /* From now on the new handle is the one that `mappable_bytes` leaves out. */
+    kafka_handles_add_bytes(&client->handles, client->rk,
+                            kafka_memory_of_handle(client->brokers) +
+                                (double)client->partitions * KAFKA_MEMORY_PER_PARTITION);
     end_main_handle(client, now_ms);
     client->rk = rk;
     client->opened_ms = now_ms;

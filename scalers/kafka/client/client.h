@@ -123,12 +123,15 @@ void kafka_client_end_queue(struct kafka_client *client, rd_kafka_queue_t *queue
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
                                                        rd_kafka_admin_op_t operation, void *opaque);
 
+/* Whether there is memory for another main handle with so many partitions, beside this one. */
+bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t partitions);
+
 /* Makes a main handle for kafka_client_renew(), and waits for no broker. NULL with an error. */
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
-/* What is left of `mappable_bytes` for topics and handles, by the figures of memory.h. What the
- * process may still map says less: it keeps most of the memory of a former handle for the next one.
- */
+/* What is left of `mappable_bytes` for topics and handles, by the figures of memory.h. A main
+ * handle that was renewed counts with its topics until it is gone. What the process may still map
+ * says less: it keeps most of the memory of a former handle for the next one. */
 double kafka_client_free_bytes(const struct kafka_client *client);
 
 /* How many more partitions the main handle may have. INFINITY: any number. */
@@ -143,7 +146,7 @@ void kafka_client_note_brokers(struct kafka_client *client, size_t brokers);
 void kafka_client_note_partitions(struct kafka_client *client, size_t partitions);
 
 /* Puts the new main handle in the place of the old one, which is destroyed as soon as nobody holds
- * it (handles.h). */
+ * it (handles.h). The caller notes the partitions of the new one afterwards. */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms);
 
 /* Takes the library's errors, without waiting. */

@@ -37,8 +37,8 @@ void kafka_handles_open(struct kafka_handles *handles, int event_fd);
 bool kafka_handles_close(struct kafka_handles *handles);
 
 /* Makes a handle, which takes the settings over, and waits for no broker. It counts for so many
- * bytes until it is gone; the main handle counts for none, as memory is measured beside it. NULL
- * with an error. */
+ * bytes until it is gone; the main handle counts for none before it ends, as memory is measured
+ * beside it. NULL with an error. */
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      double bytes, struct error *error);
 

@@ -174,6 +174,14 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     kafka_peer_stop(&peer);
 }
 
+static void wait_for_endings(struct kafka_client *client)
+{
+    for (int i = 0; i < WITHIN_MS / 10 && kafka_handles_are_ending(&client->handles); i++) {
+        usleep(10 * 1000);
+        kafka_handles_poll(&client->handles);
+    }
+}
+
 /* A handle counts until it is destroyed. */
 static void a_handle_is_made_where_there_is_memory_for_it(void **state)
 {
@@ -200,13 +208,46 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     assert_null(kafka_client_new_side_handle(&client, &error));
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
     assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_ANSWERS, 0);
-    for (int i = 0; i < WITHIN_MS / 10 && kafka_handles_are_ending(&client.handles); i++) {
-        usleep(10 * 1000);
-        kafka_handles_poll(&client.handles);
-    }
+    wait_for_endings(&client);
     side = kafka_client_new_side_handle(&client, &error);
     assert_non_null(side);
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
+    assert_true(kafka_client_close(&client));
+    kafka_peer_stop(&peer);
+}
+
+/* Somebody holds it: a call of it that a broker does not answer. */
+static void a_former_main_handle_has_its_memory_until_it_is_gone(void **state)
+{
+    (void)state;
+    enum { BROKERS = 100, USED = 3000, FORMER = 2000 };
+    const double bytes_of_all =
+        kafka_memory_of_handle(BROKERS) + (USED + FORMER) * KAFKA_MEMORY_PER_PARTITION;
+    const double bytes_of_used = (double)USED * KAFKA_MEMORY_PER_PARTITION;
+    const double mappable_bytes = KAFKA_MEMORY_NAMED;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {0};
+    struct kafka_client client = {0};
+    kafka_peer_start(&peer);
+    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
+    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
+    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    client.mappable_bytes = mappable_bytes;
+    kafka_client_note_brokers(&client, BROKERS);
+    kafka_client_note_partitions(&client, USED + FORMER);
+    rd_kafka_t *former = client.rk;
+    rd_kafka_t *next = kafka_client_new_main_handle(&client, &error);
+    assert_non_null(next);
+    kafka_handles_hold(&client.handles, former);
+    kafka_client_renew(&client, next, clock_now_ms());
+    kafka_client_note_partitions(&client, USED);
+    assert_float_equal(kafka_client_free_bytes(&client),
+                       mappable_bytes - bytes_of_used - bytes_of_all, 1);
+    assert_float_equal(kafka_client_room(&client) * KAFKA_MEMORY_PER_PARTITION,
+                       mappable_bytes - bytes_of_used - bytes_of_all - KAFKA_MEMORY_ANSWERS, 1);
+    kafka_handles_release(&client.handles, former);
+    wait_for_endings(&client);
+    assert_float_equal(kafka_client_free_bytes(&client), mappable_bytes - bytes_of_used, 1);
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }
@@ -221,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
         cmocka_unit_test(a_handle_is_made_where_there_is_memory_for_it),
+        cmocka_unit_test(a_former_main_handle_has_its_memory_until_it_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

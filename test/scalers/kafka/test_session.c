@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "kafka/memory.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 
@@ -159,6 +160,38 @@ static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **stat
     assert_false(kafka_metadata_needs_renewal(session->metadata));
 }
 
+/* By the same figures as all else. The former handle still has its memory after a renewal. */
+static void a_handle_is_renewed_where_there_is_memory_for_another(void **state)
+{
+    enum { TOO_MANY = 1000, LATER_MS = 10000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    struct kafka_client *client = &session->client;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    const double next_bytes = KAFKA_MEMORY_PER_PARTITION +
+                              KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+    int64_t now_ms = clock_now_ms();
+    assert_int_equal(client->partitions, 1);
+    client->mappable_bytes = KAFKA_MEMORY_PER_PARTITION + next_bytes - 1;
+    topics->made = TOO_MANY;
+    assert_false(kafka_session_maintain(session, now_ms += LATER_MS));
+    client->mappable_bytes++;
+    assert_true(kafka_session_maintain(session, now_ms += LATER_MS));
+
+    topics->made = TOO_MANY;
+    assert_true(kafka_handles_are_ending(&client->handles));
+    assert_false(kafka_session_maintain(session, now_ms += LATER_MS));
+    while (kafka_handles_are_ending(&client->handles)) {
+        assert_true(clock_now_ms() < now_ms);
+        kafka_handles_poll(&client->handles);
+    }
+    assert_true(kafka_session_maintain(session, now_ms + LATER_MS));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -166,6 +199,7 @@ int main(void)
         TEST(calls_go_on_where_no_new_handle_can_be_had),
         TEST(a_handle_with_too_much_that_nobody_waits_for_is_renewed),
         TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
+        TEST(a_handle_is_renewed_where_there_is_memory_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
