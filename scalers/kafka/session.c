@@ -72,11 +72,21 @@ static bool has_memory_for_handle(const struct kafka_session *session)
     return kafka_client_has_for_main_handle(&session->client, partitions);
 }
 
+/* Whether topics that nobody uses have the memory that another handle needs. Where a handle is just
+ * being destroyed the next attempt may have its memory. */
+static bool is_full_of_unused_topics(const struct kafka_session *session, int64_t now_ms)
+{
+    const struct kafka_handles *handles = &session->client.handles;
+    return kafka_metadata_needs_renewal(session->metadata) && !has_memory_for_handle(session) &&
+           (!kafka_handles_are_ending(handles) || kafka_handles_stuck(handles, now_ms) > 0);
+}
+
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_client *client = &session->client;
     bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
+    session->is_full = session->is_full && has_too_many_topics;
     kafka_commits_maintain(session->commits, now_ms);
     kafka_members_maintain(session->members, now_ms);
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits, now_ms) ||
@@ -85,6 +95,7 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;
     session->renewal_at_ms = now_ms;
+    session->is_full = is_full_of_unused_topics(session, now_ms);
     if (!has_memory_for_handle(session))
         return false;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);

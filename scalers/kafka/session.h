@@ -44,7 +44,10 @@
  * that it is destroyed after them.
  *
  * Where no new handle can be made, or there is no memory for two, nothing is closed: calls may run
- * on the old handle, and a group has at most one there.
+ * on the old handle, and a group has at most one there. If there is no memory because of topics
+ * that nobody uses (`is_full`), the client is given up at the next moment without tasks: a new
+ * process has only the topics in use. Example: with 28 MiB 2,000 partitions are in use, and 7,000
+ * are not.
  *
  * Nothing is renewed while nothing is measured. A call that was left behind does not get an hour
  * old by that, after which it could end the process (workaround 1): a connection lives as long as
@@ -77,6 +80,7 @@ struct kafka_session {
     int64_t forgot_ms;     /* when kafka_session_forget_old() last looked */
     int64_t renewal_at_ms; /* when a new main handle was last tried; 0: never */
     bool has_warned;       /* that no new main handle could be had */
+    bool is_full;          /* of topics that nobody uses: there is no memory for a renewal */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. Disconnecting may take some

@@ -62,7 +62,7 @@ void kafka_handles_end(struct kafka_handles *handles, rd_kafka_t *rk, rd_kafka_q
  * somebody takes it. Notes which handles are gone. */
 void kafka_handles_poll(struct kafka_handles *handles);
 
-/* Whether a handle has ended that is not gone: it still has its memory. In the header for tests. */
+/* Whether a handle has ended that is not gone: it still has its memory. */
 bool kafka_handles_are_ending(const struct kafka_handles *handles);
 
 /* Counts the handles that are stuck: their threads run for ever. */

@@ -471,6 +471,52 @@ static void a_client_with_connections_that_do_not_end_is_given_up(void **state)
     end_endings(&client->handles);
 }
 
+/* A trigger needed a topic that has no room beside them. There is no memory for a second handle,
+ * either, or a renewal would give their room back. */
+static void a_client_that_unused_topics_fill_is_given_up(void **state)
+{
+    enum { FORMER = 1000, EARLIER_MS = 10000 };
+    static char former[] = "former";
+    static const struct {
+        double missing_bytes;
+        bool is_ending, is_usable;
+    } rows[] = {{1, true, true}, {1, false, false}, {0, false, true}};
+    const rd_kafka_metadata_topic_t listed = {.topic = former, .partition_cnt = FORMER};
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    struct kafka_client *client = &session->client;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    assert_non_null(kafka_topics_for_listed(topics, &listed, 1));
+    kafka_metadata_forget_old(session->metadata, KAFKA_FORGET_MS + 2);
+    kafka_topics_note_refused(topics);
+    assert_int_equal(client->partitions, FORMER + 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        if (rows[i].is_ending)
+            add_endings(client, 1, clock_now_ms() + KAFKA_MOCK_HANG_MS);
+        client->opened_ms -= EARLIER_MS;
+        session->renewal_at_ms = 0;
+        client->mappable_bytes = (FORMER + 2) * KAFKA_MEMORY_PER_PARTITION +
+                                 KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE -
+                                 rows[i].missing_bytes;
+        test_feed_again(fixture->feed);
+        test_feed_stay(fixture->feed, 100); /* as the server calls again at once */
+        assert_int_equal(
+            test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, &error),
+            rows[i].is_usable);
+        kafka_mock_assert_answered(fixture, 0);
+        if (!rows[i].is_usable)
+            assert_non_null(strstr(error_text(&error),
+                                   ": topics that no trigger uses any more take its memory"));
+        end_endings(&client->handles);
+    }
+    assert_int_equal(client->partitions, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -493,6 +539,7 @@ int main(void)
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
+        TEST(a_client_that_unused_topics_fill_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
