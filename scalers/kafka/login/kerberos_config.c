@@ -18,7 +18,8 @@ enum verdict {
 
 /* What a value looks like; none is the path of a file. */
 enum shape {
-    NAME, /* a realm, a host, a domain */
+    NAME,          /* a realm, a host, a domain */
+    NAME_OR_EMPTY, /* "" */
     FLAG,
     NUMBER, /* or a time */
     WORDS,  /* names with spaces or commas between them */
@@ -61,7 +62,7 @@ static const struct rule libdefaults[] = {
     {.name = "permitted_enctypes", .verdict = TAKEN, .shape = WORDS},
     {.name = "preferred_preauth_types", .verdict = TAKEN, .shape = WORDS},
     {.name = "proxiable", .verdict = TAKEN, .shape = FLAG},
-    {.name = "qualify_shortname", .verdict = TAKEN},
+    {.name = "qualify_shortname", .verdict = TAKEN, .shape = NAME_OR_EMPTY},
     {.name = "rdns", .verdict = TAKEN, .shape = FLAG},
     {.name = "realm_try_domains", .verdict = TAKEN, .shape = NUMBER},
     {.name = "renew_lifetime", .verdict = TAKEN, .shape = NUMBER},
@@ -173,6 +174,8 @@ static bool is_value(enum shape shape, const char *text)
     switch (shape) {
     case NAME:
         return is_name(text);
+    case NAME_OR_EMPTY:
+        return text[0] == '\0' || is_name(text);
     case FLAG:
         return is_flag(text);
     case NUMBER:
@@ -190,6 +193,7 @@ static bool is_value(enum shape shape, const char *text)
 
 static const char *const shape_words[] = {
     [NAME] = "must be a name",
+    [NAME_OR_EMPTY] = "must be a name, or \"\"",
     [FLAG] = "must be true or false",
     [NUMBER] = "must be a number or a time",
     [WORDS] = "must be names, with spaces or commas between them",
@@ -279,8 +283,9 @@ static void read_value(struct config_parser *parser, const char *key, const char
         mistake(parser, key, "is not where it belongs: realms and capaths have NAME = { }");
     else if (!is_value(rule->shape, value))
         mistake(parser, key, shape_words[rule->shape]);
-    else
-        text_addf(&parser->result, "%s = %s\n", rule->name == NULL ? key : rule->name, value);
+    else /* without the quotes the library takes the next line for a group */
+        text_addf(&parser->result, "%s = %s\n", rule->name == NULL ? key : rule->name,
+                  value[0] == '\0' ? "\"\"" : value);
 }
 
 /* `"a b"` is a b. */

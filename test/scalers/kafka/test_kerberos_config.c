@@ -29,6 +29,7 @@ static void usual_settings_are_accepted(void **state)
                                "    pkinit_anchors = FILE:/etc/pki/tls/certs/ca-bundle.crt\n"
                                "    permitted_enctypes = aes256-cts-hmac-sha1-96, aes128-cts\n"
                                "    kdc_timesync = \"1\"\n"
+                               "    qualify_shortname = \"\"\n"
                                "[realms]\n"
                                "  EXAMPLE.ORG = {\n"
                                "     kdc = kdc.example.org:88\n"
@@ -59,6 +60,7 @@ static void usual_settings_are_accepted(void **state)
                                    "default_realm = EXAMPLE.ORG\n"
                                    "permitted_enctypes = aes256-cts-hmac-sha1-96, aes128-cts\n"
                                    "kdc_timesync = 1\n"
+                                   "qualify_shortname = \"\"\n"
                                    "[realms]\n"
                                    "EXAMPLE.ORG = {\n"
                                    "kdc = kdc.example.org:88\n"
@@ -123,6 +125,8 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[appdefaults]\n a = {\n module = b:/tmp/evil.so\n }\n", "module is not allowed here"},
         {"[logging]\n includedir = {\n a = b\n }\n", "includedir cannot have braces"},
         {"[appdefaults]\n include /etc/passwd\n", "include is not allowed"},
+        {"[libdefaults]\n default_realm = \"\"\n", "default_realm must be a name"},
+        {"[libdefaults]\n qualify_shortname = /etc\n", "qualify_shortname must be a name, or \"\""},
         {"[libdefaults]\n rdns = perhaps\n", "rdns must be true or false"},
         {"[libdefaults]\n clockskew = soon\n", "clockskew must be a number or a time"},
         {"[libdefaults]\n ticket_lifetime =\n", "ticket_lifetime must be a number or a time"},
