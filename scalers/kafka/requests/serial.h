@@ -98,7 +98,8 @@ bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request
                         rd_kafka_t *rk, rd_kafka_queue_t *answers);
 
 /* Whether the group's next request comes here at once: its reply was too long here, or its request
- * was sent here and has no answer yet. */
+ * was sent here and was not answered, or only with an error, which does not show how long a reply
+ * with offsets or members is. */
 bool kafka_serial_remembers(const struct kafka_serial *serial, const char *group);
 
 /* Why an answer about the group could not be read: its own reply is too long, or those of other
