@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <linux/filter.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -394,6 +395,39 @@ static void a_reader_is_stuck_only_where_it_takes_nothing(void **state)
     }
     assert_false(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS));
     assert_true(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS + 1));
+    assert_false(web_stream_is_stuck(&progress, 0, now_ms + TIMEOUT_MS + 1));
+    assert_false(web_stream_is_stuck(&progress, 0, now_ms + 3 * TIMEOUT_MS));
+    assert_false(web_stream_is_stuck(&progress, 1, now_ms + 4 * TIMEOUT_MS));
+    assert_true(web_stream_is_stuck(&progress, 1, now_ms + 4 * TIMEOUT_MS + 1));
+}
+
+/* As a computer whose network is gone: TCP is told nothing, and no segment is acknowledged. */
+static void leave_without_a_word(int fd)
+{
+    struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog program = {ARRAY_LENGTH(drop_all), drop_all};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+}
+
+/* It is sent only `alive`, which our kernel takes; the other reader is sent the same. */
+static void a_reader_that_is_gone_without_a_word_is_closed(void **state)
+{
+    enum { PATIENCE_MS = WEB_STREAM_TIMEOUT_MS + WEB_STREAM_MAX_SILENCE_MS, MOMENT_US = 100000 };
+    int gone = follow(*state, GET("/slow"));
+    int other = follow(*state, GET("/slow"));
+    wait_for(gone, "<1>");
+    wait_for(other, "<1>");
+    leave_without_a_word(gone);
+    const int64_t gone_ms = clock_now_ms();
+    while (slow_source.readers == 2) {
+        assert_true(clock_now_ms() < gone_ms + PATIENCE_MS);
+        usleep(MOMENT_US);
+    }
+    assert_true(clock_now_ms() >= gone_ms + WEB_STREAM_TIMEOUT_MS);
+    assert_int_equal(slow_source.readers, 1);
+    assert_false(is_at_end(other, false));
+    close(gone);
+    close(other);
 }
 
 /* ---- sessions ---- */
@@ -466,6 +500,7 @@ int main(void)
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_updates_less_often),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
+        TEST(a_reader_that_is_gone_without_a_word_is_closed),
         cmocka_unit_test(a_stream_ends_with_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

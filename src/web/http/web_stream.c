@@ -55,7 +55,7 @@ struct web_stream_reader {
     struct evhttp_request *evhttp_request;
     struct bufferevent *bufferevent;
     int64_t ends_s;     /* its session; INT64_MAX: it has none */
-    bool is_sending;    /* the reader has not taken all of its last piece */
+    bool is_sending;    /* our kernel has not taken all of its last piece */
     int64_t sent_at_ms; /* when its last piece was written; before that, when it came */
     struct web_stream_progress progress;
     TAILQ_ENTRY(web_stream_reader) all;
@@ -81,9 +81,15 @@ size_t web_stream_bytes_left(struct bufferevent *bufferevent)
 
 bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms)
 {
-    if (left_bytes < progress->left_bytes)
+    if (left_bytes < progress->left_bytes || left_bytes == 0)
         *progress = (struct web_stream_progress){left_bytes, now_ms};
     return now_ms - progress->taken_at_ms > WEB_STREAM_TIMEOUT_MS;
+}
+
+static bool is_stuck(struct web_stream_reader *reader, int64_t now_ms)
+{
+    return web_stream_is_stuck(&reader->progress, web_stream_bytes_left(reader->bufferevent),
+                               now_ms);
 }
 
 static void send_piece(struct web_stream_reader *reader);
@@ -96,6 +102,7 @@ static void send_between(struct web_stream_reader *reader)
     reader->source->between_us += thread_cpu_us() - began_us;
 }
 
+/* Our kernel has all of the piece, which says nothing about the reader. */
 static void piece_taken(struct evhttp_connection *connection, void *argument)
 {
     struct web_stream_reader *reader = argument;
@@ -104,16 +111,17 @@ static void piece_taken(struct evhttp_connection *connection, void *argument)
     send_between(reader);
 }
 
+/* The reader's time goes on where something was on its way to it already. */
 static void send_bytes(struct web_stream_reader *reader, const char *bytes, size_t length)
 {
     struct evbuffer *buffer = evbuffer_new();
     evbuffer_add(buffer, bytes, length);
     reader->is_sending = true;
     reader->sent_at_ms = clock_now_ms();
+    is_stuck(reader, reader->sent_at_ms);
     evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
     evbuffer_free(buffer);
-    reader->progress = (struct web_stream_progress){web_stream_bytes_left(reader->bufferevent),
-                                                    reader->sent_at_ms};
+    reader->progress.left_bytes = web_stream_bytes_left(reader->bufferevent);
 }
 
 /* Does nothing where the piece before is still being sent: piece_taken() sends the next one. When
@@ -178,10 +186,7 @@ static void serve_readers(const struct stream_source *source, bool has_news)
         next = TAILQ_NEXT(reader, all);
         if (reader->source != source)
             continue;
-        bool is_stuck = reader->is_sending &&
-                        web_stream_is_stuck(&reader->progress,
-                                            web_stream_bytes_left(reader->bufferevent), now_ms);
-        if (now_s >= reader->ends_s || is_stuck) {
+        if (now_s >= reader->ends_s || is_stuck(reader, now_ms)) {
             disconnect_reader(reader);
             continue;
         }
@@ -292,7 +297,7 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
     reader->own = hooks->opened(context, ends_s != INT64_MAX);
     reader->evhttp_request = evhttp_request;
     reader->ends_s = ends_s;
-    reader->sent_at_ms = clock_now_ms();
+    reader->sent_at_ms = reader->progress.taken_at_ms = clock_now_ms();
     reader->bufferevent =
         evhttp_connection_get_bufferevent(evhttp_request_get_connection(evhttp_request));
     /* Otherwise the kernel would take megabytes, and a reader that takes nothing would be noticed

@@ -7,14 +7,17 @@
  *
  *     opened -> piece is being sent <-> all is sent -> closed
  *
- *     a piece is written     when the reader has taken all of the piece before, and there is more
+ *     a piece is written     when our kernel has all of the piece before, and there is more
  *     `alive` is written     when all is sent, and nothing was written for 5 s, or for 2 s before
  *                            an update. A reader takes long silence for a lost connection, which
  *                            TCP does not report
- *     the reader is closed   when it has taken nothing of a piece for 30 s, when its session ends,
- *                            or for a reader of another address (web_streams_admit())
+ *     the reader is closed   when something was on its way to it for 30 s, and its kernel has
+ *                            acknowledged nothing; when its session ends; or for a reader of
+ *                            another address (web_streams_admit())
  *
- * So a slow reader costs one piece of memory, and skips states that it has no time for.
+ * So a slow reader costs one piece of memory and what our kernel keeps, and skips states that it
+ * has no time for. One that is gone without a word acknowledges nothing, not even `alive`; one that
+ * reads nothing does so once the buffer of its own kernel is full.
  *
  * A reader that takes what it is sent is sent something at least every WEB_STREAM_MAX_SILENCE_MS,
  * where an update takes at most 8 s (2 + 8), and other pages take at most 3 s of the HTTP server's
@@ -55,7 +58,7 @@ enum {
     WEB_STREAM_PIECE_BYTES = 64 * 1024, /* a hook stops adding when a piece is this large */
     WEB_STREAM_BUSY_SHARE = 20,         /* a source takes a twentieth of a core */
     WEB_STREAM_MAX_SILENCE_MS = 10 * 1000,
-    WEB_STREAM_TIMEOUT_MS = 30 * 1000, /* of a reader that takes nothing of its piece */
+    WEB_STREAM_TIMEOUT_MS = 30 * 1000, /* of a reader that takes nothing of what it is sent */
 };
 
 /* The hooks of a page that is a stream. */
@@ -98,18 +101,18 @@ struct web_stream_reader *web_streams_open(struct web_streams *streams,
 /* Closes all readers, as the token that permitted them is replaced. */
 void web_streams_disconnect(struct web_streams *streams);
 
-/* What a reader takes of its piece. */
+/* What a reader takes of what it is sent. */
 struct web_stream_progress {
-    size_t left_bytes;   /* of the piece, when the reader took something last */
-    int64_t taken_at_ms; /* when that was; before that, when the piece was written */
+    size_t left_bytes;   /* on their way to it, when it took something last or was sent more */
+    int64_t taken_at_ms; /* when it took something last, or nothing was on its way */
 };
 
 /* What the client of a connection has not taken of what it is sent: what we have, and what our
  * kernel has. */
 size_t web_stream_bytes_left(struct bufferevent *bufferevent);
 
-/* Notes that so much of the piece is left now. True: the reader has taken nothing for
- * WEB_STREAM_TIMEOUT_MS. Public for tests. */
+/* Notes that so much is on its way to the reader now, of what was before. True: it has taken
+ * nothing of that for WEB_STREAM_TIMEOUT_MS. Public for tests. */
 bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms);
 
 /* Frees the reader, whose connection is ending. */
