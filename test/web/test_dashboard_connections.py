@@ -41,6 +41,30 @@ def test_connections_of_one_name_are_not_mixed_up(browser, stub):
     browser.wait_for_text("2 triggers")
 
 
+def test_a_chosen_connection_stays_chosen_where_its_name_changes(browser, stub):
+    """A trigger that names its connection came to it. An id of another process is another connection's here."""
+    before, after, other = "redis at redis.shop:6379", 'connection "orders"', "nats at nats.shop:4222"
+
+    def put(name):
+        triggers = [{"namespace": "shop", "name": of, "connection": connection, "connectionId": number}
+                    for of, connection, number in (("jobs", name, 1), ("mails", other, 2))]
+        stub.readers[0].put(rows("triggers", *triggers) + rows("connections", {"name": name, "state": "failed", "error": "no route"}, {"name": other, "state": "connected"}) + FIGURES)
+
+    put(before)
+    browser.evaluate("location.hash = '#/connections'")
+    browser.wait_for_text(before)
+    link = "[...document.querySelectorAll('tbody tr:not(.space) td:first-child a')].find((link) => link.innerText === %s)"
+    browser.evaluate(link % json.dumps(before) + ".click()")
+    browser.wait_for_text("1 of 2 triggers")
+    put(after)
+    browser.wait_for_text(after)
+    assert "1 of 2 triggers" in browser.text() and "shop/jobs" in browser.text()
+    assert "no route" in browser.text(".about")
+    browser.evaluate(f"location.hash = '#/?' + new URLSearchParams({{ connection: {json.dumps(other)}, id: 1, instance: 'other' }})")
+    browser.wait_for_text("shop/mails")
+    assert "shop/jobs" not in browser.text()
+
+
 def test_why_a_connection_failed_can_be_read_without_a_mouse(browser, stub):
     """In a narrow window only a tooltip had the error."""
     error = "cannot connect to Redis at redis.shop:6379: " + "the certificate of the server is not that of its name, " * 5

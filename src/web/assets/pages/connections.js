@@ -21,7 +21,10 @@ function names() {
 }
 
 // The page of its triggers shows errors and settings whole; here they are cut off.
-const triggersHref = ({ id, name }) => `#/?${new URLSearchParams({ connection: name, id })}`;
+function triggersHref({ id, name }) {
+  const { instance = "" } = store.hello; // of which process the id is
+  return `#/?${new URLSearchParams({ connection: name, id, ...(instance && { instance }) })}`;
+}
 
 /** @returns {Column<ConnectionRow>[]} */
 const columnsWith = (labelOf) => [

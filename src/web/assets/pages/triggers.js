@@ -162,7 +162,7 @@ export function triggersPage() {
     change();
   } });
   const ofConnection = connectionFilter({
-    name: given.get("connection") ?? "", id: Number(given.get("id")),
+    name: given.get("connection") ?? "", id: Number(given.get("id")), instance: given.get("instance") ?? "",
     ended: () => {
       search.input.focus(); // the button that had the focus is hidden now
       change();

@@ -16,16 +16,16 @@ export const settingsOf = (row) => Object.entries(row.settings ?? {})
   .filter(([, value]) => value !== "(hidden)" && value !== "" && value !== "false")
   .map(([key, value]) => `${key}: ${value}`).join(", ");
 
-// The rows of the chosen name; only those that have the id, too, if there are any. An id is valid in one process of the
-// server: in a link from another process it belongs to another connection, whose name differs.
-function find(rows, isNamed, isExact) {
-  const named = rows.filter(isNamed);
-  const exact = named.filter(isExact);
-  return exact.length > 0 ? exact : named;
+// The rows of the chosen id; those of the name where there are none, or the id is of another process.
+function find(rows, isExact, isNamed) {
+  const exact = rows.filter(isExact);
+  return exact.length > 0 ? exact : rows.filter(isNamed);
 }
 
-// name, id: of the connection; name "": none is chosen. ended(): the reader ended the filter.
-export function connectionFilter({ name, id, ended }) {
+// name, id: of the connection; name "": none is chosen. A name changes with the connection's users, and several can
+// have it. An id is valid in one process of the server, `instance`: in another one it may be another connection's.
+// ended(): the reader ended the filter.
+export function connectionFilter({ name, id, instance, ended }) {
   let isChosen = name !== "";
   const button = choiceButton("show all connections", () => {
     isChosen = false;
@@ -37,9 +37,11 @@ export function connectionFilter({ name, id, ended }) {
   const about = el("div", { class: "about" }, note, error);
   let label = name; // what the triggers call the connection
 
+  const isOfId = (one) => one === id && instance === (store.hello.instance ?? "");
+
   function rowOfChosen() {
     if (!isChosen) return null;
-    const rows = find([...store.tables.connections.values()], (row) => row.name === name, (row) => row.id === id);
+    const rows = find([...store.tables.connections.values()], (row) => isOfId(row.id), (row) => row.name === name);
     return rows.length === 1 ? rows[0] : null; // of several it is not known which one
   }
 
@@ -56,11 +58,11 @@ export function connectionFilter({ name, id, ended }) {
     button: button.element,
     about,
     draw,
-    parameters: () => (isChosen ? { connection: name, id } : { connection: "", id: "" }),
+    parameters: () => (isChosen ? { connection: name, id, instance } : { connection: "", id: "", instance: "" }),
     /** @param {TriggerRow[]} rows */
     select(rows) {
       if (!isChosen) return rows;
-      const found = find(rows, ({ connection }) => connection === name, ({ connectionId }) => connectionId === id);
+      const found = find(rows, ({ connectionId }) => isOfId(connectionId), ({ connection }) => connection === name);
       label = found.length > 0 ? connectionOf(found[0]) : name;
       return found;
     },
