@@ -9,7 +9,7 @@ import pytest
 from support.brokers.redis import Redis
 from support.pages.page import get
 from support.pages.shop import POLICIES, fill_shop, is_clean, push, queue
-from support.pages.stub import figures, rows
+from support.pages.stub import figures, put_figures, rows
 from support.process import wait_until
 
 MANY = 5000
@@ -213,6 +213,23 @@ def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(brows
     browser.wait("window.refused === 2 && store.trend[0].time < Date.now() / 1000 - 900")
     # The server does not know the workers of then.
     assert browser.evaluate("store.trend[1].time === before && store.trend[1].workers.running === 7")
+
+
+def test_a_point_of_a_curve_has_the_time_of_its_figures(browser, stub):
+    """Beside those of the server, which have it. Figures that come late had the time at which they came."""
+    seen = "import('/assets/state/store.js').then(({ store }) => [store.trend.map(({ time }) => time), store.server.time])"
+    put_figures(browser, stub, 20)
+    times, time_of_figures = browser.evaluate(seen)
+    assert times == [time_of_figures]
+    put_figures(browser, stub, 3)
+    times, time_of_figures = browser.evaluate(seen)
+    assert len(times) == 2 and times[1] == time_of_figures
+    stub.readers[0].put(f'event: server\ndata: {json.dumps({"triggers": 7, "time": time_of_figures})}\n\n')  # again
+    browser.wait("import('/assets/state/store.js').then(({ store }) => store.server.triggers === 7)")
+    assert browser.evaluate(seen) == [times, time_of_figures]
+    put_figures(browser, stub, 2 * 3600)  # of a server that hung
+    assert browser.evaluate(seen.replace("store.server.time", "0")) == [[], 0]
+    is_clean(browser)
 
 
 def test_a_value_between_two_gaps_of_a_curve_is_a_dot(browser, stub):

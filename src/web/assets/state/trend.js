@@ -13,13 +13,16 @@ const POINTS = 240; // about so many at most: in a trend of an hour they are 15 
 const RETRY_MS = 15000;
 let asking = null; // the poll for the server's points, until they have come
 
+// A point has the time of its figures, which may come late; those of the last point may come again after a connection.
 // Where the last two points are too close to each other, the new one replaces the last one.
 export function addPoint() {
   const { trend } = store;
+  const time = store.server.time ?? serverNow();
+  while (trend.at(-1)?.time >= time) trend.pop();
   const apart = trend.length > 1 ? Math.max(1, (serverNow() - trend[0].time) / POINTS) : 0;
   if (trend.length > 1 && trend.at(-1).time - trend.at(-2).time < apart) trend.pop();
-  trend.push({ ...store.server, time: serverNow() });
-  while (trend[0].time < serverNow() - SECONDS) trend.shift();
+  trend.push({ ...store.server, time });
+  while (trend[0]?.time < serverNow() - SECONDS) trend.shift();
 }
 
 /**
