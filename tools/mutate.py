@@ -7,8 +7,8 @@ PATH is a folder or a C file. SEED chooses COUNT (200) mutants that compile, and
 
 The code is built without optimization in build/mutation. There each test runs once and notes which lines it reaches
 (reached.c). A mutant costs one compilation. Then only the tests that reach its line are linked and run, until one fails;
-those of more than SLOW_SECONDS run only where no other test reaches the line. A mutant that passes is tested again under
-the sanitizers of build/asan, by the SANITIZED quickest of its tests.
+those of more than SLOW_SECONDS run only if they have the name of the file, or where no other test reaches the line. A
+mutant that passes is tested again under the sanitizers of build/asan, by the SANITIZED quickest of its tests.
 
 build/mutation/PATH.jsonl has one line per mutant. A run that was stopped, or that ended after SECONDS, continues there.
 "noticed" is one of:
@@ -362,13 +362,17 @@ class Reach:
 
     def tests_of(self, mutant):
         """A line without code continues a line above, or is of a table, which each test of the file may read. The tests
-        that noticed most mutants of the file come first."""
+        that noticed most mutants of the file come first, then those that have its name in theirs."""
         text, line = mutant.original.split("\n"), mutant.line
         while (mutant.file, line) not in self.lines and text[line - 1].startswith(" "):
             line -= 1
         tests = self.tests.get((mutant.file, line) if (mutant.file, line) in self.lines else mutant.file, ())
-        tests = sorted(tests, key=lambda test: (-self.noticed[mutant.file, test.name], self.build.seconds[test.name], test.name))
-        return [test for test in tests if self.build.seconds[test.name] <= SLOW_SECONDS] or tests
+        name = f"_{pathlib.Path(mutant.file).stem}_"
+        named = {test for test in tests if name in f"_{re.sub(r'[/-]', '_', test.name)}_"}
+        slow = {test for test in tests if self.build.seconds[test.name] > SLOW_SECONDS}
+        tests = sorted(tests, key=lambda test: (test in slow, -self.noticed[mutant.file, test.name], test not in named,
+                                                self.build.seconds[test.name], test.name))
+        return [test for test in tests if test in named or test not in slow] or tests
 
 
 def notice(mutant, reach, sanitized):
