@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 16, UNKNOWN_TOPIC = 3, REFUSED = 58 };
+enum { CONNECTIONS = 16, UNKNOWN_TOPIC = 3, DENIED = 29, REFUSED = 58 };
 enum { SASL_HANDSHAKE = 17, API_VERSIONS = 18, SASL_AUTHENTICATE = 36 };
 
 static void put(struct text *reply, int64_t number, size_t bytes)
@@ -167,6 +167,18 @@ static void put_all_commits(struct text *reply, int topics)
     }
 }
 
+/* Of partition 0 of a. */
+static void put_denied_commit(struct text *reply)
+{
+    put(reply, 1, 4);
+    put_string(reply, "a");
+    put(reply, 1, 4);
+    put(reply, 0, 4);
+    put(reply, -1, 8);
+    put_string(reply, "");
+    put(reply, DENIED, 2);
+}
+
 /* All partitions that the request is for: their last offsets, or commits. */
 static void put_partitions(struct text *reply, const unsigned char *at, bool is_commit)
 {
@@ -242,10 +254,12 @@ static bool put_group(struct text *reply, struct kafka_peer *peer, const unsigne
         return false;
     if (is_for_members)
         put_members(reply, group);
-    else if (at[0] == UINT8_MAX || memcmp(at, "\0\0\0\0", 4) == 0) /* no topic is named */
-        put_all_commits(reply, peer->committed_topics);
-    else
+    else if (at[0] != UINT8_MAX && memcmp(at, "\0\0\0\0", 4) != 0) /* topics are named */
         put_partitions(reply, at, true);
+    else if (peer->denies_commits)
+        put_denied_commit(reply);
+    else
+        put_all_commits(reply, peer->committed_topics);
     return true;
 }
 

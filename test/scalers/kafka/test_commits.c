@@ -172,6 +172,22 @@ static void a_group_that_answers_again_needs_no_renewal(void **state)
     kafka_commits_cancel(commits, &hanging);
 }
 
+/* If its coordinator hangs, the group's other tasks do not wait for it. */
+static void an_isolated_request_leaves_the_main_handle_free(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request isolated = {.group = "workers", .isolate = true};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_commits *commits = ((struct kafka_session *)fixture->client)->commits;
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &isolated, NULL, now_ms, &error));
+    assert_true(kafka_commits_is_free(commits, "workers", false, now_ms));
+    kafka_commits_cancel(commits, &isolated);
+}
+
 static void an_isolated_task_is_answered_like_any_other(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -556,6 +572,7 @@ int main(void)
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(a_group_that_is_not_silent_needs_no_renewal),
         TEST(a_group_that_answers_again_needs_no_renewal),
+        TEST(an_isolated_request_leaves_the_main_handle_free),
         TEST(an_isolated_task_is_answered_like_any_other),
         TEST(a_group_has_one_call_at_a_time),
         TEST(a_group_that_hangs_again_delays_no_other_group),

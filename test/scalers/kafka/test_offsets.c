@@ -52,6 +52,20 @@ static void add(struct kafka_offsets *offsets, int32_t partition, int64_t within
     add_of(offsets, LEADER, partition, within_ms, owner, context);
 }
 
+/* The first offset instead of the last one. */
+static void add_earliest(struct kafka_offsets *offsets, int32_t leader, int32_t partition,
+                         void *owner)
+{
+    kafka_offsets_add(offsets, &(struct kafka_offset_request){
+                                   .topic = "jobs",
+                                   .partition = partition,
+                                   .leader = leader,
+                                   .is_earliest = true,
+                                   .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
+                                   .owner = owner,
+                               });
+}
+
 /* As measure.c does. False: nothing is running any more. */
 static bool receive(struct kafka_offsets *offsets, struct kafka_offset_answer *ret_answer)
 {
@@ -203,6 +217,7 @@ static void a_waiting_call_that_is_cancelled_is_not_sent(void **state)
     add(offsets, 1, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
     kafka_offsets_send(offsets); /* the first one runs */
     add(offsets, 2, KAFKA_MOCK_WITHIN_MS, &second_owner, NULL);
+    add_earliest(offsets, LEADER, 2, &second_owner);
     add(offsets, 3, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
     kafka_offsets_cancel(offsets, &second_owner);
     assert_true(receive(offsets, &answer));
@@ -273,13 +288,7 @@ static void first_and_last_offsets_share_no_call(void **state)
     struct kafka_offsets *offsets = offsets_of(*state, 1);
     struct kafka_offset_answer answer;
     add(offsets, 0, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
-    kafka_offsets_add(offsets, &(struct kafka_offset_request){
-                                   .topic = "jobs",
-                                   .leader = LEADER,
-                                   .is_earliest = true,
-                                   .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
-                                   .owner = &second_owner,
-                               });
+    add_earliest(offsets, LEADER, 0, &second_owner);
     assert_true(receive(offsets, &answer));
     assert_int_equal(answer.list->elems[0].offset, KAFKA_MOCK_MESSAGES);
     assert_true(receive(offsets, &answer));
@@ -321,14 +330,7 @@ static void a_leader_that_has_more_waits_behind_the_others(void **state)
     struct kafka_offset_answer answer;
     for (int32_t leader = 1; leader <= LAST; leader++) {
         add_of(offsets, leader, leader - 1, KAFKA_MOCK_WITHIN_MS, &first_owner, NULL);
-        kafka_offsets_add(offsets, &(struct kafka_offset_request){
-                                       .topic = "jobs",
-                                       .partition = leader - 1,
-                                       .leader = leader,
-                                       .is_earliest = true, /* in another call */
-                                       .deadline_ms = clock_now_ms() + KAFKA_MOCK_WITHIN_MS,
-                                       .owner = &first_owner,
-                                   });
+        add_earliest(offsets, leader, leader - 1, &first_owner); /* in another call */
     }
     kafka_offsets_send(offsets);
     assert_string_equal(kafka_offsets_reason_unsent(offsets, LAST),

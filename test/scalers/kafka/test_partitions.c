@@ -1,5 +1,6 @@
 #include "kafka/measure/partitions.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/memory.h"
@@ -28,6 +29,21 @@ static void a_topic_that_two_tasks_name_is_counted_once_each_time(void **state)
         assert_int_equal(kafka_partitions_count(&fixture->group), ONE_TASK_PARTITIONS);
 }
 
+/* It would count as a topic without messages. */
+static void a_topic_that_the_answer_lacks_fails_its_task(void **state)
+{
+    struct one_task *fixture = *state;
+    static char jobs[] = "jobs";
+    static char *names[] = {jobs};
+    struct kafka_topic known = {.partition_count = 0};
+    fixture->topic.known = &known;
+    fixture->batch_task.selection =
+        (struct kafka_selection){.kind = KAFKA_SELECTION_OF_NAMES, .names = names, .count = 1};
+    assert_false(kafka_partitions_use_selection(&fixture->batch_task, 1));
+    assert_int_equal(fixture->outcome, TASK_FAILED);
+    assert_string_equal(error_text(&fixture->error), "Kafka reports nothing of topic jobs");
+}
+
 static void a_pattern_without_topics_fails_alone(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -38,6 +54,25 @@ static void a_pattern_without_topics_fails_alone(void **state)
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_assert_failed(fixture, 0, "no Kafka topic matches ^mails");
     kafka_mock_assert_answered(fixture, 1);
+}
+
+static void a_pattern_of_too_many_topics_fails_alone(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    int64_t now_ms = clock_now_ms();
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(metadata), "^jobs", now_ms);
+    pattern->received_ms = now_ms + KAFKA_MOCK_WITHIN_MS; /* no listing is requested */
+    pattern->count = KAFKA_SELECTION_MAX_TOPICS + 1;
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_failed(fixture, 0, "5001 Kafka topics match ^jobs, which is more than 5000");
+    kafka_mock_assert_answered(fixture, 1);
+    pattern->count = 0; /* it has none of them */
 }
 
 /* Each takes memory, whatever a broker says of how many there are. */
@@ -151,7 +186,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_topic_that_two_tasks_name_is_counted_once_each_time,
                                         one_task_set_up, one_task_tear_down),
         cmocka_unit_test(a_connection_of_the_connections_file_is_not_advised_to_be_one),
+        cmocka_unit_test_setup_teardown(a_topic_that_the_answer_lacks_fails_its_task,
+                                        one_task_set_up, one_task_tear_down),
         TEST(a_pattern_without_topics_fails_alone),
+        TEST(a_pattern_of_too_many_topics_fails_alone),
         TEST(topics_of_too_many_partitions_are_refused),
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(topics_share_the_room_of_their_connection),

@@ -291,6 +291,30 @@ static void more_partitions_of_a_group_than_there_is_memory_for_are_refused(void
         "the Kafka topics have more than 100 partitions: select fewer topics, or distribute");
 }
 
+/* The first time the topic is not known yet: the commits wait for its metadata. */
+static void a_commit_that_is_refused_fails_a_task_without_topic(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.denies_commits = true};
+    kafka_peer_start(&peer);
+    struct trigger trigger = trigger_of(
+        &scaler_kafka, PAIRS("bootstrapServers", peer.brokers, "consumerGroup", "workers"));
+    struct test_feed *feed = test_feed_new(&scaler_kafka);
+    test_feed_set_timeout(feed, KAFKA_MOCK_WITHIN_MS);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    for (size_t i = 0; i < 2; i++) {
+        test_feed_add(feed, trigger.options.query, (struct notifier){0});
+        if (!test_feed_run(feed, session, KAFKA_MOCK_WITHIN_MS, &error))
+            fail_msg("%s", error_text(&error));
+        assert_ended_with(feed, i, TASK_FAILED, "Topic authorization failed");
+    }
+    kafka_session_disconnect(session);
+    test_feed_free(feed);
+    trigger_done(&trigger);
+    kafka_peer_stop(&peer);
+}
+
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -556,6 +580,7 @@ int main(void)
         OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
+        cmocka_unit_test(a_commit_that_is_refused_fails_a_task_without_topic),
         cmocka_unit_test(more_than_5000_topics_of_a_group_are_refused),
         cmocka_unit_test(more_partitions_of_a_group_than_there_is_memory_for_are_refused),
         OF_GROUPS(members_that_are_too_long_fail_nobody),

@@ -472,6 +472,25 @@ static void a_handle_that_reads_nothing_any_more_ends(void **state)
     assert_int_equal(kafka_handles_stuck(handles, CLOCK_NEVER), 3);
 }
 
+static void a_subscription_that_is_made_again_replaces_the_former_one(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    uint64_t notified = 0;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_subscriptions *subscriptions =
+        ((struct kafka_session *)fixture->client)->subscriptions;
+    const struct notifier notifier = {.notify = on_notification, .context = &notified, .id = 7};
+    const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
+    for (int i = 0; i < 2; i++)
+        assert_true(
+            kafka_subscriptions_add(subscriptions, &notifier, &end, 1, clock_now_ms(), &error));
+    kafka_subscriptions_remove(subscriptions, notifier.id);
+    assert_true(kafka_subscriptions_is_empty(subscriptions));
+}
+
 static void an_ended_subscription_does_not_notify(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -507,6 +526,7 @@ int main(void)
         TEST(a_handle_with_large_topics_that_it_does_not_read_ends),
         TEST(messages_that_nobody_takes_are_not_read_on),
         TEST(a_handle_that_reads_nothing_any_more_ends),
+        TEST(a_subscription_that_is_made_again_replaces_the_former_one),
         TEST(an_ended_subscription_does_not_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
