@@ -17,6 +17,7 @@ extern const char __executable_start[], etext[];
 void __sanitizer_cov_trace_pc(void);
 
 static unsigned char *reached;
+static size_t size; /* of it; 0: nothing is noted */
 
 __attribute__((constructor(101))) static void map_reached(void)
 {
@@ -29,17 +30,22 @@ __attribute__((constructor(101))) static void map_reached(void)
     int file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0)
         return;
-    size_t size = (size_t)(etext - __executable_start) / 4 + 1;
-    if (ftruncate(file, (off_t)size) == 0) {
-        void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-        if (mapped != MAP_FAILED)
+    size_t needed = (size_t)(etext - __executable_start) / 4 + 1;
+    if (ftruncate(file, (off_t)needed) == 0) {
+        void *mapped = mmap(NULL, needed, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+        if (mapped != MAP_FAILED) {
             reached = mapped;
+            size = needed;
+        }
     }
     close(file);
 }
 
+/* Where the code is optimized, as the simulator is, a function may end with this call: then it
+ * returns to the function's caller, which may be a library. */
 void __sanitizer_cov_trace_pc(void)
 {
-    if (reached != NULL)
-        reached[((const char *)__builtin_return_address(0) - __executable_start) / 4] = 1;
+    size_t offset = (size_t)((const char *)__builtin_return_address(0) - __executable_start);
+    if (offset / 4 < size)
+        reached[offset / 4] = 1;
 }
