@@ -177,6 +177,31 @@ static void connections_that_do_not_end_are_the_cost_of_their_namespace(void **s
     WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == MAX);
 }
 
+/* Though their number leaves room for two that have not ended. */
+static void a_namespace_can_replace_all_of_its_connections_at_a_time(void **state)
+{
+    (void)state;
+    enum { MAX = 4 };
+    struct engine_settings settings = ENGINE_DEFAULTS;
+    struct query *queries[MAX];
+    settings.max_connections = MAX;
+    restart_engine(&settings);
+    fake_set_stuck(true);
+    for (int i = 0; i < 2 * MAX; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(memory_free) char *source = text_format("s%d", i);
+        struct query *former = i < MAX ? NULL : queries[i - MAX];
+        if (!try_to_acquire_of("shop", &fake_scaler, source, "1", former, &queries[i % MAX],
+                               &error))
+            fail_msg("%s: %s", source, error_text(&error));
+        WAIT_UNTIL(fake_counts().connects > i);
+        if (former != NULL)
+            release_of("shop", former);
+    }
+    fake_set_stuck(false);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == MAX);
+}
+
 /* No thread is left, but its own is there: it is used again, and takes its own place. */
 static void a_connection_that_has_not_ended_needs_no_other_thread(void **state)
 {
@@ -301,6 +326,7 @@ int main(void)
         TEST(a_connection_in_use_takes_one_more_trigger_at_the_limit),
         TEST(a_replaced_connection_that_stays_in_use_counts_again_after_a_minute),
         TEST(connections_that_do_not_end_are_the_cost_of_their_namespace),
+        TEST(a_namespace_can_replace_all_of_its_connections_at_a_time),
         TEST(a_connection_that_has_not_ended_needs_no_other_thread),
         TEST(connections_of_two_namespaces_are_of_one_of_them),
         TEST(a_connection_is_of_those_who_hold_it_now),

@@ -75,7 +75,8 @@ static void jobs_that_time_out_have_a_share_of_the_places(void **state)
         schedule_end(schedule, &jobs[i], JOB_END_TIMED_OUT, 1000);
     for (int i = 0; i < 2; i++)
         assert_non_null(schedule_take(schedule, 60000));
-    assert_null(schedule_take(schedule, 60000)); /* even where nobody else waits */
+    assert_null(schedule_take(schedule, 60000));           /* even where nobody else waits */
+    assert_int_equal(schedule_isolated_jobs(schedule), 8); /* two of them in flight */
     schedule_set_due(schedule, &jobs[20], 60000);
     assert_ptr_equal(schedule_take(schedule, 60000), &jobs[20]);
 }
