@@ -44,7 +44,7 @@ import zlib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "mutation"
 
-SLOW_SECONDS = 10
+SLOW_SECONDS = 40
 SANITIZED = 8
 
 # The quickest tests of the whole server that look at values.
