@@ -102,6 +102,20 @@ static void observations_are_of_some_time_and_of_some_messages(void **state)
     }
 }
 
+/* The first is of ten seconds, and begins after the gap. */
+static void an_observation_is_of_no_time_before_a_gap(void **state)
+{
+    (void)state;
+    struct flow_rate rate = {0};
+    struct recent_samples recent = {.interval_ms = 5000};
+    while (recent.count < 6) {
+        add_sample(&recent, 100, 0, NAN, 10);
+        recent.samples[recent.count - 1].is_after_gap = recent.count == 3;
+        flow_rate_update(&rate, &recent);
+        assert_int_equal(rate.count, recent.count == 6);
+    }
+}
+
 /* Not one that lacks its counterpart: messages that nobody saw arrive are consumed. */
 static void where_one_rate_cannot_be_known_there_is_none(void **state)
 {
@@ -595,6 +609,7 @@ int main(void)
         TEST(consumers_are_busy_where_they_have_enough_for_a_second),
         TEST(one_rate_follows_from_the_other_and_from_what_is_there),
         TEST(observations_are_of_some_time_and_of_some_messages),
+        TEST(an_observation_is_of_no_time_before_a_gap),
         TEST(where_one_rate_cannot_be_known_there_is_none),
         TEST(a_spread_is_of_all_observations),
         TEST(a_rate_is_kept_when_idle),

@@ -166,6 +166,12 @@ static void an_unusable_connection_does_not_hide_the_other_mistakes(void **state
                    ERROR_INVALID, "connection \"other\" is one of scaler isolated, not of fake");
 }
 
+static void a_policy_needs_what_the_source_reports(void **state)
+{
+    (void)state;
+    assert_mistake(FIND(GOOD, "maxWait", "60s"), ERROR_INVALID, "which fake does not report here");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +188,7 @@ int main(void)
         TEST(inline_connections_can_be_denied),
         TEST(a_named_connection_is_for_its_namespaces),
         TEST(an_unusable_connection_does_not_hide_the_other_mistakes),
+        TEST(a_policy_needs_what_the_source_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

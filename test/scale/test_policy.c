@@ -55,6 +55,21 @@ static void all_go_when_it_was_idle_for_so_long(void **state)
     assert_int_equal(measure(0, 0), 1); /* and it begins again */
 }
 
+static void the_last_replica_stays_until_it_was_idle_for_so_long(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    waiting(5);
+    assert_int_equal(measure(0, 0), 1);
+    waiting(0);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(measure(0, 0), 1); /* idle for 0 to 25 s */
+        assert_true(world.result.active);
+    }
+    assert_int_equal(measure(0, 0), 0);
+    assert_false(world.result.active);
+}
+
 /* Whatever was needed until then. */
 static void all_go_then_where_the_objective_would_keep_them(void **state)
 {
@@ -238,6 +253,18 @@ static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
     assert_false(world.result.active);
     waiting(5);
     assert_int_equal(measure(0, 0), 1);
+}
+
+static void a_single_replica_that_others_asked_for_stays_until_all_is_idle(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 10000;
+    world.state.peak.of_peers = 1;
+    world.state.peak.peers_until_ms = INT64_MAX;
+    waiting(0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(measure(0, 0), 1);
+    assert_int_equal(measure(0, 0), 0);
 }
 
 static void unknown_messages_in_flight_are_an_error(void **state)
@@ -545,6 +572,7 @@ int main(void)
         TEST(no_replica_goes_while_there_is_work),
         TEST(after_a_restart_an_idle_source_needs_no_replica),
         TEST(all_go_when_it_was_idle_for_so_long),
+        TEST(the_last_replica_stays_until_it_was_idle_for_so_long),
         TEST(all_go_then_where_the_objective_would_keep_them),
         TEST(a_policy_needs_what_its_settings_count),
         TEST(no_number_is_idle_where_the_scaler_takes_it_for_0),
@@ -557,6 +585,7 @@ int main(void)
         TEST(a_former_source_may_still_be_worked_for),
         TEST(what_other_replicas_asked_for_counts_for_a_while),
         TEST(what_other_replicas_asked_for_ends_when_all_is_idle),
+        TEST(a_single_replica_that_others_asked_for_stays_until_all_is_idle),
         TEST(unknown_messages_in_flight_are_an_error),
         TEST(never_fewer_than_are_in_flight),
         TEST(beside_a_threshold_a_level_is_a_floor),

@@ -18,6 +18,9 @@ static void a_trigger_that_is_no_longer_called_is_superseded_by_a_later_one(void
         find_in(namespace, 20000, newest_pairs);
         assert_true(trigger_objects_superseded(former));
         assert_false(trigger_objects_superseded(newest));
+        triggers_pin(triggers, former); /* a stream is a call all the time */
+        assert_false(trigger_objects_superseded(former));
+        triggers_unpin(triggers, former, 20000);
         triggers_expire(triggers, INT64_MAX / 2);
     }
 }
