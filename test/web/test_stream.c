@@ -396,9 +396,9 @@ static void a_reader_is_stuck_only_where_it_takes_nothing(void **state)
     assert_false(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS));
     assert_true(web_stream_is_stuck(&progress, 1, now_ms + TIMEOUT_MS + 1));
     assert_false(web_stream_is_stuck(&progress, 0, now_ms + TIMEOUT_MS + 1));
-    assert_false(web_stream_is_stuck(&progress, 0, now_ms + 3 * TIMEOUT_MS));
-    assert_false(web_stream_is_stuck(&progress, 1, now_ms + 4 * TIMEOUT_MS));
-    assert_true(web_stream_is_stuck(&progress, 1, now_ms + 4 * TIMEOUT_MS + 1));
+    assert_false(web_stream_is_stuck(&progress, 0, now_ms + INT64_C(3) * TIMEOUT_MS));
+    assert_false(web_stream_is_stuck(&progress, 1, now_ms + INT64_C(4) * TIMEOUT_MS));
+    assert_true(web_stream_is_stuck(&progress, 1, now_ms + INT64_C(4) * TIMEOUT_MS + 1));
 }
 
 /* As a computer whose network is gone: TCP is told nothing, and no segment is acknowledged. */
