@@ -181,6 +181,18 @@ bool text_ends_with(const char *string, const char *suffix)
     return length >= end && memcmp(string + length - end, suffix, end) == 0;
 }
 
+/* A byte of a UTF-8 character that is not its first. */
+static bool is_continuation(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* How many bytes a UTF-8 character has that begins with this one. */
+static size_t character_size(unsigned char first)
+{
+    return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+}
+
 /* RFC 3629, table in section 4. */
 size_t text_character(const char *string, size_t length)
 {
@@ -189,11 +201,11 @@ size_t text_character(const char *string, size_t length)
     if (first < 0x80)
         return first == 0 ? 0 : 1;
 
-    size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    size_t size = character_size(first);
     if (first < 0xc2 || first > 0xf4 || size > length)
         return 0;
     for (size_t i = 1; i < size; i++)
-        if ((bytes[i] & 0xc0) != 0x80)
+        if (!is_continuation(string[i]))
             return 0;
 
     bool overlong = (first == 0xe0 && bytes[1] < 0xa0) || (first == 0xf0 && bytes[1] < 0x90);
@@ -253,12 +265,6 @@ void text_make_utf8(char *string)
     }
 }
 
-/* A byte of a UTF-8 character that is not its first. */
-static bool is_continuation(char byte)
-{
-    return ((unsigned char)byte & 0xc0) == 0x80;
-}
-
 size_t text_cut(const char *string, size_t limit)
 {
     size_t length = strnlen(string, limit + 1);
@@ -277,11 +283,10 @@ void text_whole_characters(const char **bytes, size_t *length)
         (*length)--;
     }
     for (size_t part = 1; part <= LONGEST_PART && part <= *length; part++) {
-        unsigned char first = (unsigned char)(*bytes)[*length - part];
-        if (is_continuation((char)first))
+        char first = (*bytes)[*length - part];
+        if (is_continuation(first))
             continue;
-        size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-        *length -= size > part ? part : 0;
+        *length -= character_size((unsigned char)first) > part ? part : 0;
         return;
     }
 }
