@@ -3,10 +3,10 @@
  * (which has a connection in its own struct), the engine and tests. All of these may read every
  * field.
  *
- * Who writes a field: the files that the comment beside it names, or else the comment above it, to
- * the next empty line. Such a file may be the module of the field's type: others then write by
- * calling its functions, as those of schedule.c. tools/layers.py compares the names with the
- * assignments.
+ * Which files write a field is in the comment on its line or, if that has no files, in the comment
+ * above it: this one is for all fields to the next empty line, or the next comment above a field. A
+ * file may be the module of the field's type: others then write by calling its functions, as those
+ * of schedule.c. tools/layers.py compares the files with the assignments.
  *
  * Threads: as connection.h has it.
  */
@@ -121,7 +121,7 @@ struct connection {
 struct bundle {
     char *text;
     struct query *queries;  /* utlist */
-    int64_t taken_along_ms; /* when bundle_take_along() made them due last; INT64_MIN: never */
+    int64_t taken_along_ms; /* of the last bundle_take_along(); INT64_MIN: none yet */
     UT_hash_handle hh;
 };
 
