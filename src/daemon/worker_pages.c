@@ -269,9 +269,10 @@ static json_t *count_json(const struct worker_count *count)
     return json;
 }
 
-/* Finds the objects that count, where the last search is no longer recent. A search that fails has
- * waited for seconds: so the next one is not before RECENT_MS either. Where nothing was found, the
- * first object counts at once. False: no search has finished yet. */
+/* Finds the objects that count, if the last search is no longer recent, whether that one finished
+ * or not: if not, it has waited for seconds. Each call searches until the first search has finished
+ * and, so that the first object counts at once, after a search that found none. False: no search
+ * has finished yet. */
 static bool update_counted(struct worker_pages *workers)
 {
     enum { RECENT_MS = 3000 };
