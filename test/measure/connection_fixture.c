@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/recent_log.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -122,6 +123,22 @@ struct query *hold_each(const char *item, int64_t interval_ms)
 struct query *acquire(const char *item)
 {
     return hold_each(item, 0);
+}
+
+static char *one_text(const void *connection_options, const void *query_options)
+{
+    (void)connection_options;
+    (void)query_options;
+    return text_copy("all");
+}
+
+void bundle_all(bool costs_the_same)
+{
+    static struct scaler listing;
+    listing = connection_scaler;
+    listing.bundle = one_text;
+    listing.bundle_costs_the_same = costs_the_same;
+    connection.scaler = &listing;
 }
 
 void demand(struct query *query)

@@ -35,6 +35,9 @@ int tear_down(void **state);
 struct query *hold_each(const char *item, int64_t interval_ms);
 struct query *acquire(const char *item);
 
+/* The queries that are acquired from now on are in one bundle. */
+void bundle_all(bool costs_the_same);
+
 void demand(struct query *query);
 void connect_now(void);
 

@@ -1,7 +1,6 @@
 /* Work on all queries of a connection, in whose pauses others have the lock. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "measure/connection/inherit.h"
 #include "measure/connection_fixture.h"
 
@@ -122,24 +121,22 @@ static void count_due_since(void)
     due_before = due;
 }
 
-static char *bundle_all(const void *connection_options, const void *query_options)
+/* Of a bundle of MANY, none of which is fresh. */
+static struct query *take_one_of_bundle(void)
 {
-    (void)connection_options;
-    (void)query_options;
-    return text_copy("all");
+    bundle_all(false);
+    hold_many();
+    now_ms += HOUR_MS;
+    struct query *first = connection.queries;
+    demand(first);
+    assert_ptr_equal(take(), first);
+    return first;
 }
 
 static void many_queries_of_one_bundle_do_not_keep_the_lock(void **state)
 {
     (void)state;
-    struct scaler listing = connection_scaler;
-    listing.bundle = bundle_all;
-    connection.scaler = &listing;
-    hold_many();
-    now_ms += HOUR_MS; /* none is fresh */
-    struct query *first = connection.queries;
-    demand(first);
-    assert_ptr_equal(take(), first);
+    struct query *first = take_one_of_bundle();
     due_before = most_became_due = 0;
     count_due_since();
     on_pause = count_due_since;
@@ -148,7 +145,6 @@ static void many_queries_of_one_bundle_do_not_keep_the_lock(void **state)
     assert_int_equal(count_ready(), MANY - 1);
     assert_int_equal(most_became_due, AT_MOST_AT_A_TIME);
     answer(first, 1);
-    connection.scaler = &connection_scaler;
 }
 
 static void let_a_second_pass(void)
@@ -159,9 +155,7 @@ static void let_a_second_pass(void)
 static void what_a_bundle_takes_along_is_due_since_its_first_query_was_taken(void **state)
 {
     (void)state;
-    struct scaler listing = connection_scaler;
-    listing.bundle = bundle_all;
-    connection.scaler = &listing;
+    bundle_all(false);
     struct query *first = acquire("a");
     const struct query *others[] = {acquire("b"), acquire("c")};
     demand(first);
@@ -176,7 +170,6 @@ static void what_a_bundle_takes_along_is_due_since_its_first_query_was_taken(voi
         assert_int_equal(others[i]->job.due_ms, taken_ms);
     }
     answer(first, 1);
-    connection.scaler = &connection_scaler;
 }
 
 static struct query *due_meanwhile;
@@ -213,21 +206,13 @@ static void release_the_next_along(void)
 static void queries_of_a_bundle_that_are_released_meanwhile_end_no_walk(void **state)
 {
     (void)state;
-    struct scaler listing = connection_scaler;
-    listing.bundle = bundle_all;
-    connection.scaler = &listing;
-    hold_many();
-    now_ms += HOUR_MS;
-    struct query *first = connection.queries;
-    demand(first);
-    assert_ptr_equal(take(), first);
+    struct query *first = take_one_of_bundle();
     on_pause = release_the_next_along;
     connection_advance(&connection);
     size_t left = HASH_COUNT(connection.queries);
     assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
     assert_int_equal(count_ready(), left - 1);
     answer(first, 1);
-    connection.scaler = &connection_scaler;
 }
 
 static void release_the_next(void)

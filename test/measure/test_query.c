@@ -1,7 +1,6 @@
 /* What a query promises: when it is measured, and who is notified. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "measure/connection_fixture.h"
 
 #include <math.h>
@@ -34,21 +33,11 @@ static void without_a_stream_queries_are_measured_when_a_call_comes(void **state
     assert_null(take());
 }
 
-static char *bundle_all(const void *connection_options, const void *query_options)
-{
-    (void)connection_options;
-    (void)query_options;
-    return text_copy("all");
-}
-
 static void queries_of_one_listing_are_measured_together_from_then_on(void **state)
 {
     (void)state;
     enum { DURATION_MS = 100, SPREAD_MS = 700 }; /* a reading is fresh for 1,000 */
-    struct scaler listing = connection_scaler;
-    listing.bundle = bundle_all;
-    listing.bundle_costs_the_same = true;
-    connection.scaler = &listing;
+    bundle_all(true);
     struct query *query = acquire("a");
     demand(query);
     connect_now();
@@ -68,17 +57,14 @@ static void queries_of_one_listing_are_measured_together_from_then_on(void **sta
     assert_ptr_equal(take(), query);
     assert_null(take()); /* so soon the other is not needed */
     answer(query, 1);
-    connection.scaler = &connection_scaler;
 }
 
 static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **state)
 {
     (void)state;
-    struct scaler listing = connection_scaler;
-    listing.bundle = bundle_all;
-    connection.scaler = &listing;
+    bundle_all(false);
     struct query *alone = acquire("alone");
-    listing.bundle_costs_the_same = true;
+    bundle_all(true);
     struct query *listed = acquire("listed");
     demand(alone);
     connect_now();
@@ -96,7 +82,6 @@ static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **stat
     assert_true(alone->task.isolate);
     answer(alone, 1);
     answer(listed, 1);
-    connection.scaler = &connection_scaler;
 }
 
 static void an_interval_that_a_user_set_is_measured_at(void **state)
