@@ -107,14 +107,21 @@ static void a_client_that_is_lost_after_it_answered_all_costs_no_reading(void **
     assert_true(value_of(query) == 1);
 }
 
-static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void **state)
+/* The query is in flight, on a client that may have died before. */
+static struct query *send_after_pause(void)
 {
-    (void)state;
     struct query *query = acquire("a");
     measure(query, 1);
     now_ms += CONNECTION_PAUSE_MS;
     demand(query);
     assert_ptr_equal(take(), query);
+    return query;
+}
+
+static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void **state)
+{
+    (void)state;
+    struct query *query = send_after_pause();
     now_ms += 2000;
     end_with(query, TASK_TIMED_OUT, "no answer");
     assert_true(value_of(query) == 1);
@@ -130,11 +137,7 @@ static void a_client_that_died_in_a_pause_is_replaced_before_anything_fails(void
 static void a_query_is_resent_only_once(void **state)
 {
     (void)state;
-    struct query *query = acquire("a");
-    measure(query, 1);
-    now_ms += CONNECTION_PAUSE_MS;
-    demand(query);
-    assert_ptr_equal(take(), query);
+    struct query *query = send_after_pause();
     lose("broken pipe");
     assert_true(value_of(query) == 1);
     connect_now();
@@ -147,11 +150,7 @@ static void a_query_is_resent_only_once(void **state)
 static void a_query_that_failed_after_it_was_resent_may_be_resent_again(void **state)
 {
     (void)state;
-    struct query *query = acquire("a");
-    measure(query, 1);
-    now_ms += CONNECTION_PAUSE_MS;
-    demand(query);
-    assert_ptr_equal(take(), query);
+    struct query *query = send_after_pause();
     lose("broken pipe");
     connect_now();
     assert_ptr_equal(take(), query);

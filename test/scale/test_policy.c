@@ -240,17 +240,23 @@ static void what_other_replicas_asked_for_counts_for_a_while(void **state)
     assert_int_equal(measure(0, 0), 10);
 }
 
-static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
+/* So many were asked for by other replicas of the server. */
+static void assert_peers_count_until_idle(int replicas)
 {
-    (void)state;
     world.settings.idle_ms = 10000;
-    world.state.peak.of_peers = 9;
+    world.state.peak.of_peers = replicas;
     world.state.peak.peers_until_ms = INT64_MAX;
     waiting(0);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(measure(0, 0), 9);
+        assert_int_equal(measure(0, 0), replicas);
     assert_int_equal(measure(0, 0), 0);
     assert_false(world.result.active);
+}
+
+static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
+{
+    (void)state;
+    assert_peers_count_until_idle(9);
     waiting(5);
     assert_int_equal(measure(0, 0), 1);
 }
@@ -258,13 +264,7 @@ static void what_other_replicas_asked_for_ends_when_all_is_idle(void **state)
 static void a_single_replica_that_others_asked_for_stays_until_all_is_idle(void **state)
 {
     (void)state;
-    world.settings.idle_ms = 10000;
-    world.state.peak.of_peers = 1;
-    world.state.peak.peers_until_ms = INT64_MAX;
-    waiting(0);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(measure(0, 0), 1);
-    assert_int_equal(measure(0, 0), 0);
+    assert_peers_count_until_idle(1);
 }
 
 static void unknown_messages_in_flight_are_an_error(void **state)
