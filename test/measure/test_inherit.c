@@ -143,12 +143,16 @@ static void a_notification_outdates_no_later_reading_of_the_heir(void **state)
     _cleanup_(former_query_done) struct former_query former = {0};
     struct query *query = acquire("a");
     struct query *heir = acquire("b");
+    struct query *measured = acquire("c");
     notify(query);
     measure(query, 1);
+    measure(measured, 1);
     assert_false(is_outdated(query));
     query_remember(query, &former);
     query_inherit(heir, &former);
-    assert_false(is_outdated(heir));
+    assert_false(is_outdated(heir)); /* with the reading of the former query */
+    query_inherit(measured, &former);
+    assert_false(is_outdated(measured));
 }
 
 int main(void)
