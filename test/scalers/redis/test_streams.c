@@ -134,108 +134,107 @@ static void before_there_is_a_group_all_entries_wait(void **state)
 
 #define LAG_OF(lag) "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n" lag "\r\n"
 
+enum { MAX_STREAMS = 3, CONNECT_MS = 2000, LONG_MS = 20 * 1000 };
+
+/* A client of a server with a script, and tasks for the lag of a group of each of these streams. */
+struct world {
+    struct redis_peer peer;
+    struct trigger triggers[MAX_STREAMS];
+    size_t count; /* of the streams */
+    struct test_feed *feed;
+    void *client;
+    struct error error;
+};
+
+/* With so many tasks for each stream, in turns. */
+static void world_start(struct world *world, const struct redis_line *script,
+                        const char *const *streams, size_t tasks_each, int connect_ms)
+{
+    *world = (struct world){0};
+    redis_peer_start(&world->peer, script);
+    world->feed = test_feed_new(&scaler_redis_streams);
+    for (; streams[world->count] != NULL; world->count++) {
+        assert_true(world->count < MAX_STREAMS);
+        world->triggers[world->count] =
+            trigger_of(&scaler_redis_streams,
+                       PAIRS("address", world->peer.address, "stream", streams[world->count],
+                             "consumerGroup", "workers", "lagCount", "5"));
+    }
+    for (size_t i = 0; i < world->count * tasks_each; i++)
+        test_feed_add(world->feed, world->triggers[i % world->count].options.query,
+                      (struct notifier){0});
+    assert_true(scaler_redis_streams.connect(world->triggers[0].options.connection,
+                                             clock_now_ms() + connect_ms, &world->client,
+                                             &world->error));
+}
+
+static void world_run(struct world *world)
+{
+    assert_true(test_feed_run(world->feed, world->client, LONG_MS, &world->error));
+}
+
+static void world_stop(struct world *world)
+{
+    test_feed_free(world->feed);
+    scaler_redis_streams.disconnect(world->client);
+    redis_peer_stop(&world->peer);
+    for (size_t i = 0; i < world->count; i++)
+        trigger_done(&world->triggers[i]);
+    error_done(&world->error);
+}
+
 /* One command has the groups of a stream, for all of its tasks and no others. */
 static void each_stream_has_its_own_groups(void **state)
 {
     enum { STREAMS = 3, EACH = 20 };
     (void)state;
-    static const char *const names[STREAMS] = {"orders", "mails", "videos"};
-    struct redis_peer peer;
-    struct trigger triggers[STREAMS];
-    _cleanup_(error_done) struct error error = {0};
-    void *client = NULL;
-    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS orders", LAG_OF(":3")},
-                                   {"XINFO GROUPS mails", LAG_OF(":5")},
-                                   {"XINFO GROUPS videos", LAG_OF(":7")}));
-    for (size_t i = 0; i < STREAMS; i++)
-        triggers[i] =
-            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
-                                                    "consumerGroup", "workers", "lagCount", "5"));
-    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    struct world world;
+    world_start(&world,
+                SCRIPT({"XINFO GROUPS orders", LAG_OF(":3")}, {"XINFO GROUPS mails", LAG_OF(":5")},
+                       {"XINFO GROUPS videos", LAG_OF(":7")}),
+                PAIRS("orders", "mails", "videos"), EACH, CONNECT_MS);
+    world_run(&world);
     for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
-        test_feed_add(feed, triggers[i % STREAMS].options.query, (struct notifier){0});
-    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
-                                             &client, &error));
-    assert_true(test_feed_run(feed, client, 20000, &error));
-    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++) {
-        const struct test_task *task = test_feed_task(feed, i);
-        assert_true(task->ended && task->outcome == TASK_ANSWERED);
-        assert_true(task->reading.waiting == (double)(3 + 2 * (i % STREAMS)));
-    }
+        assert_waiting(world.feed, i, (double)(3 + 2 * (i % STREAMS)));
     for (size_t i = 0; i < STREAMS; i++)
-        assert_int_equal(redis_peer_used(&peer, i), 1);
-    test_feed_free(feed);
-    scaler_redis_streams.disconnect(client);
-    redis_peer_stop(&peer);
-    for (size_t i = 0; i < STREAMS; i++)
-        trigger_done(&triggers[i]);
+        assert_int_equal(redis_peer_used(&world.peer, i), 1);
+    world_stop(&world);
 }
 
 /* Few commands are sent then at a time, but not for few tasks each. */
 static void the_groups_of_a_stream_are_read_together_after_a_stall(void **state)
 {
     enum { STREAMS = 3, EACH = 20, HANGS_LINE = 0 };
-    static const char *const names[STREAMS] = {"hangs", "mails", "videos"};
     (void)state;
-    struct redis_peer peer;
-    struct trigger triggers[STREAMS];
-    _cleanup_(error_done) struct error error = {0};
-    void *client = NULL;
-    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS hangs", "", .connection = 1},
-                                   {"XINFO GROUPS", LAG_OF(":5")}, {"XLEN", ":1\r\n"}));
-    for (size_t i = 0; i < STREAMS; i++)
-        triggers[i] =
-            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
-                                                    "consumerGroup", "workers", "lagCount", "5"));
-    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
+    struct world world;
+    world_start(&world,
+                SCRIPT({"XINFO GROUPS hangs", "", .connection = 1}, {"XINFO GROUPS", LAG_OF(":5")},
+                       {"XLEN", ":1\r\n"}),
+                PAIRS("hangs", "mails", "videos"), EACH, CONNECT_MS);
+    world_run(&world);
     for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
-        test_feed_add(feed, triggers[i % STREAMS].options.query, (struct notifier){0});
-    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
-                                             &client, &error));
-    assert_true(test_feed_run(feed, client, 20000, &error));
-    for (size_t i = 0; i < (size_t)STREAMS * EACH; i++)
-        assert_waiting(feed, i, 5);
-    assert_int_equal(redis_peer_used(&peer, HANGS_LINE), 1);
+        assert_waiting(world.feed, i, 5);
+    assert_int_equal(redis_peer_used(&world.peer, HANGS_LINE), 1);
     /* Twice, of which the first is behind the stall, and once where it is isolated. */
-    assert_in_range(redis_peer_used(&peer, HANGS_LINE + 1), 3, 5);
-    test_feed_free(feed);
-    scaler_redis_streams.disconnect(client);
-    redis_peer_stop(&peer);
-    for (size_t i = 0; i < STREAMS; i++)
-        trigger_done(&triggers[i]);
+    assert_in_range(redis_peer_used(&world.peer, HANGS_LINE + 1), 3, 5);
+    world_stop(&world);
 }
 
 /* A stream before it, whose group is missing, is replied to each time, and read again with it. */
 static void a_stream_that_breaks_each_connection_keeps_none_behind_it_waiting(void **state)
 {
-    enum { STREAMS = 3 };
-    static const char *const names[STREAMS] = {"audits", "breaks", "videos"};
     (void)state;
-    struct redis_peer peer;
-    struct trigger triggers[STREAMS];
-    _cleanup_(error_done) struct error error = {0};
-    void *client = NULL;
-    redis_peer_start(&peer, SCRIPT({"XINFO GROUPS audits", "*0\r\n"}, {"XINFO GROUPS breaks", NULL},
-                                   {"XINFO GROUPS", LAG_OF(":5")}, {"XLEN", ":9\r\n"}));
-    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
-    for (size_t i = 0; i < STREAMS; i++) {
-        triggers[i] =
-            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
-                                                    "consumerGroup", "workers", "lagCount", "5"));
-        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
-    }
-    test_feed_set_timeout(feed, 20000);
-    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 20000,
-                                             &client, &error));
-    assert_true(test_feed_run(feed, client, 20000, &error));
-    assert_waiting(feed, 0, 9);
-    assert_ended_with(feed, 1, TASK_FAILED, "broke");
-    assert_waiting(feed, 2, 5);
-    test_feed_free(feed);
-    scaler_redis_streams.disconnect(client);
-    redis_peer_stop(&peer);
-    for (size_t i = 0; i < STREAMS; i++)
-        trigger_done(&triggers[i]);
+    struct world world;
+    world_start(&world,
+                SCRIPT({"XINFO GROUPS audits", "*0\r\n"}, {"XINFO GROUPS breaks", NULL},
+                       {"XINFO GROUPS", LAG_OF(":5")}, {"XLEN", ":9\r\n"}),
+                PAIRS("audits", "breaks", "videos"), 1, LONG_MS);
+    test_feed_set_timeout(world.feed, LONG_MS);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 9);
+    assert_ended_with(world.feed, 1, TASK_FAILED, "broke");
+    assert_waiting(world.feed, 2, 5);
+    world_stop(&world);
 }
 
 #define CONSUMER(pending, idle)                                                                    \
@@ -260,7 +259,7 @@ static void consumers_that_were_seen_lately_count(void **state)
         {"*2\r\n" CONSUMER(":0", ":0") "*2\r\n$4\r\nname\r\n$1\r\nc\r\n", NAN},
         {"*3\r\n" CONSUMER(":0", ":0") CONSUMER(":0", ":16000") CONSUMER(":2", ":20000"), 2},
     };
-    static const char group[] = "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n";
+    static const char group[] = LAG_OF(":3");
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         const struct redis_line *script =
             SCRIPT({"XINFO CONSUMERS", rows[i].consumers}, {"XINFO", group});
@@ -281,27 +280,17 @@ static void groups_whose_consumers_are_not_known_are_named(void **state)
 {
     enum { STREAMS = 2, ROUNDS = 3, MAX_LINES = 20 };
     (void)state;
-    static const char *const names[STREAMS] = {"mails", "orders"};
-    struct redis_peer peer;
-    struct trigger triggers[STREAMS];
+    static const char *const names[STREAMS + 1] = {"mails", "orders"};
+    struct world world;
     struct recent_line lines[MAX_LINES];
-    _cleanup_(error_done) struct error error = {0};
-    void *client = NULL;
     recent_log_start();
-    redis_peer_start(&peer, SCRIPT({"XINFO CONSUMERS", "-NOPERM no\r\n"}, {"XINFO", LAG_OF(":3")}));
-    struct test_feed *feed = test_feed_new(&scaler_redis_streams);
-    for (size_t i = 0; i < STREAMS; i++) {
-        triggers[i] =
-            trigger_of(&scaler_redis_streams, PAIRS("address", peer.address, "stream", names[i],
-                                                    "consumerGroup", "workers", "lagCount", "5"));
-        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
-        test_feed_task(feed, i)->task.wants = READING_WANT_CONSUMERS;
-    }
-    assert_true(scaler_redis_streams.connect(triggers[0].options.connection, clock_now_ms() + 2000,
-                                             &client, &error));
+    world_start(&world, SCRIPT({"XINFO CONSUMERS", "-NOPERM no\r\n"}, {"XINFO", LAG_OF(":3")}),
+                names, 1, CONNECT_MS);
+    for (size_t i = 0; i < STREAMS; i++)
+        test_feed_task(world.feed, i)->task.wants = READING_WANT_CONSUMERS;
     for (size_t i = 0; i < ROUNDS; i++) {
-        test_feed_again(feed);
-        assert_true(test_feed_run(feed, client, 20000, &error));
+        test_feed_again(world.feed);
+        world_run(&world);
     }
     assert_int_equal(recent_log_read(0, lines, MAX_LINES), STREAMS);
     for (size_t i = 0; i < STREAMS; i++) {
@@ -309,11 +298,7 @@ static void groups_whose_consumers_are_not_known_are_named(void **state)
         assert_non_null(strstr(lines[i].text, "the server replied NOPERM"));
         recent_line_done(&lines[i]);
     }
-    test_feed_free(feed);
-    scaler_redis_streams.disconnect(client);
-    redis_peer_stop(&peer);
-    for (size_t i = 0; i < STREAMS; i++)
-        trigger_done(&triggers[i]);
+    world_stop(&world);
 }
 
 /* Of Redis 7.2, which has 8 elements each: more than fit into a reply are not requested. */
@@ -408,9 +393,7 @@ static void assert_warning(const char *error, const char *words)
     assert_true(standard_error >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
     struct outcome outcome =
         measure_with(READING_WANT_CONSUMERS, &scaler_redis_streams,
-                     SCRIPT({"XINFO CONSUMERS", error},
-                            {"XINFO", "*1\r\n*10\r\n" GROUP_OF_7 "$3\r\nlag\r\n:3\r\n"}),
-                     ONE_LAG, 1, 2000);
+                     SCRIPT({"XINFO CONSUMERS", error}, {"XINFO", LAG_OF(":3")}), ONE_LAG, 1, 2000);
     dup2(standard_error, STDERR_FILENO);
     close(standard_error);
     assert_true(pread(fileno(file), log, sizeof(log) - 1, 0) > 0);
