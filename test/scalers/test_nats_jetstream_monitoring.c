@@ -5,6 +5,7 @@
 #include "measure/scaler.h"
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
+#include "scalers/feed_limits.h"
 #include "scalers/trigger.h"
 #include "support/black_hole.h"
 #include "support/feed.h"
@@ -330,6 +331,23 @@ static void a_task_of_less_time_times_out_before_the_listing(void **state)
     world_stop(&world);
 }
 
+/* It keeps them between measurements, and another process may have to be told. */
+static void the_feed_gets_its_limits_once(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    struct feed_limits limits;
+    feed_limits_note(&limits, world.feed);
+    for (int i = 0; i < 3; i++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_answered(&world);
+    }
+    assert_int_equal(limits.set_count, 1);
+    world_stop(&world);
+}
+
 static struct world *current;
 static const struct feed_hooks *original;
 
@@ -338,35 +356,6 @@ static struct task *take_last_later(struct feed *feed)
 {
     bool is_next = test_feed_task(current->feed, CONSUMERS - 2)->given > 0;
     return is_next && current->port.listings == 0 ? NULL : original->take(feed);
-}
-
-static size_t limits_set;
-
-static void count_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
-{
-    limits_set++;
-    original->set_max_tasks(feed, max_tasks, isolated);
-}
-
-/* It keeps them between measurements, and another process may have to be told. */
-static void the_feed_gets_its_limits_once(void **state)
-{
-    (void)state;
-    struct world world;
-    world_start(&world);
-    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
-    original = feed->hooks;
-    struct feed_hooks hooks = *original;
-    hooks.set_max_tasks = count_max_tasks;
-    feed->hooks = &hooks;
-    limits_set = 0;
-    for (int i = 0; i < 3; i++) {
-        test_feed_again(world.feed);
-        world_run(&world);
-        assert_answered(&world);
-    }
-    assert_int_equal(limits_set, 1);
-    world_stop(&world);
 }
 
 static int64_t next_soon(struct feed *feed)

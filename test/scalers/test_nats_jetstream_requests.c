@@ -3,10 +3,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler.h"
-#include "measure/task_internal.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
+#include "scalers/feed_limits.h"
 #include "scalers/nats_world.h"
 
 #include <setjmp.h>
@@ -134,17 +134,6 @@ static void requests_in_flight_are_few(void **state)
     }
 }
 
-static struct feed_hooks original;
-static size_t most_isolated;
-static size_t limits_set;
-
-static void note_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
-{
-    most_isolated = isolated > most_isolated ? isolated : most_isolated;
-    limits_set++;
-    original.set_max_tasks(feed, max_tasks, isolated);
-}
-
 /* All are replied to once, and may be sent again; the last needs a place of one of them. */
 static void a_request_in_doubt_keeps_no_place(void **state)
 {
@@ -158,15 +147,11 @@ static void a_request_in_doubt_keeps_no_place(void **state)
     struct nats_query *queries = add_many(&world, NATS_MAX_TASKS - 1);
     nats_world_add_task(&world, "activationLagThreshold", "0");
     test_feed_task(world.feed, 0)->task.isolate = true;
-    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
-    original = *feed->hooks;
-    struct feed_hooks hooks = original;
-    hooks.set_max_tasks = note_max_tasks;
-    feed->hooks = &hooks;
-    most_isolated = 0;
+    struct feed_limits limits;
+    feed_limits_note(&limits, world.feed);
     world.usable = test_feed_run(world.feed, world.client, SHORT_MS, &world.error);
     assert_waiting(world.feed, NATS_MAX_TASKS, 1);
-    assert_int_equal(most_isolated, NATS_MAX_ISOLATED + 1);
+    assert_int_equal(limits.max_isolated, NATS_MAX_ISOLATED + 1);
     nats_world_stop(&world);
     free_many(queries, NATS_MAX_TASKS - 1);
 }
@@ -177,18 +162,14 @@ static void the_feed_gets_its_limits_once(void **state)
     (void)state;
     struct nats_world world;
     nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
-    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
-    original = *feed->hooks;
-    struct feed_hooks hooks = original;
-    hooks.set_max_tasks = note_max_tasks;
-    feed->hooks = &hooks;
-    limits_set = 0;
+    struct feed_limits limits;
+    feed_limits_note(&limits, world.feed);
     for (int i = 0; i < 3; i++) {
         test_feed_again(world.feed);
         nats_world_run(&world);
         assert_waiting(world.feed, 0, 1);
     }
-    assert_int_equal(limits_set, 1);
+    assert_int_equal(limits.set_count, 1);
     nats_world_stop(&world);
 }
 

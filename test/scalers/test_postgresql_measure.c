@@ -1,10 +1,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/task_internal.h"
 #include "postgresql/dispatch.h"
 #include "postgresql/options.h"
 #include "scalers/ended.h"
+#include "scalers/feed_limits.h"
 #include "scalers/postgresql_peer.h"
 #include "support/feed.h"
 
@@ -83,15 +83,6 @@ static void quick_queries_are_sent_many_at_a_time(void **state)
     end(&setting);
 }
 
-static const struct feed_hooks *original;
-static size_t limits_set;
-
-static void count_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
-{
-    limits_set++;
-    original->set_max_tasks(feed, max_tasks, isolated);
-}
-
 /* It keeps them between measurements, and another process may have to be told. */
 static void the_feed_gets_its_limits_once(void **state)
 {
@@ -99,18 +90,14 @@ static void the_feed_gets_its_limits_once(void **state)
     struct setting setting = {0};
     begin(&setting);
     add(&setting, "SELECT 7", 1);
-    struct feed *feed = test_feed_task(setting.feed, 0)->task.feed;
-    original = feed->hooks;
-    struct feed_hooks hooks = *original;
-    hooks.set_max_tasks = count_max_tasks;
-    feed->hooks = &hooks;
-    limits_set = 0;
+    struct feed_limits limits;
+    feed_limits_note(&limits, setting.feed);
     for (int i = 0; i < 3; i++) {
         test_feed_again(setting.feed);
         measure_all(&setting);
         assert_all_ended(setting.feed, 0, 1, TASK_ANSWERED);
     }
-    assert_int_equal(limits_set, 1);
+    assert_int_equal(limits.set_count, 1);
     end(&setting);
 }
 
