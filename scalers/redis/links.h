@@ -20,7 +20,7 @@
  *   3. The standby gets no reply: the server replies to nobody. All wait until the time of the
  *      oldest command is over. Then the client has failed.
  *
- * For 5 s after a stall 50 ms without a reply are enough, and a standby is kept open.
+ * For 5 s after a stall 50 ms (or four round trips) are enough, and a standby is kept open.
  *
  * A window. Where many commands stall the shared link, or break it, what is behind would be sent
  * again each time. So after a stall, a second loss or a reply that is too large one command is in
