@@ -479,19 +479,13 @@ static void abandon(struct nats_monitoring *monitoring)
     monitoring->is_pinging = false;
 }
 
-/* One listing is for all tasks, however many they are. */
-static void set_max_tasks(struct nats_monitoring *monitoring, struct feed *feed)
-{
-    if (!monitoring->has_set_max_tasks)
-        feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
-    monitoring->has_set_max_tasks = true;
-}
-
 bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *feed,
                              struct error *error)
 {
     bool usable = true;
-    set_max_tasks(monitoring, feed);
+    if (!monitoring->has_set_max_tasks) /* one listing is for all tasks, however many they are */
+        feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
+    monitoring->has_set_max_tasks = true;
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
