@@ -31,6 +31,13 @@ struct redis_line {
 /* The reply to ROLE. */
 #define MASTER "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"
 
+/* Of a server that can be subscribed to. */
+#define SUBSCRIBED "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"
+#define SUBSCRIBABLE {"SUBSCRIBE", SUBSCRIBED}, {"CLIENT ID", ":7\r\n"}
+
+/* The message that a key has changed: CHANGED("4\r\njobs"). */
+#define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
+
 enum { REDIS_PEER_CONNECTIONS = 64 };
 
 struct redis_peer {

@@ -202,20 +202,13 @@ static void subscribe(void)
     assert_true(task->subscribed);
 }
 
-#define SUBSCRIBABLE                                                                               \
-    {"SUBSCRIBE", "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"},               \
-        {"CLIENT ID", ":7\r\n"}
-
 /* Messages of the former one say nothing of what is read, and the new one does not know the
  * connection to which it is to send its own. */
 static void changes_are_reported_by_the_new_server(void **state)
 {
     (void)state;
     world_start(SCRIPT(SUBSCRIBABLE, {"LLEN other", NULL}, {"LLEN", ":0\r\n"}),
-                SCRIPT(SUBSCRIBABLE,
-                       {"LLEN change", ":0\r\n",
-                        .push = "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"
-                                "*1\r\n$4\r\njobs\r\n"},
+                SCRIPT(SUBSCRIBABLE, {"LLEN change", ":0\r\n", .push = CHANGED("4\r\njobs")},
                        {"LLEN", ":0\r\n"}),
                 PAIRS("jobs"));
     subscribe();

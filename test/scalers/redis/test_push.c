@@ -26,14 +26,6 @@ static void on_lose(void *context, uint64_t id)
     world->lost++;
 }
 
-#define CHANGED(key) "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$" key "\r\n"
-#define SUBSCRIBED "*3\r\n$9\r\nsubscribe\r\n$20\r\n__redis__:invalidate\r\n:1\r\n"
-#define SUBSCRIBABLE                                                                               \
-    {"CLIENT ID", ":7\r\n"},                                                                       \
-    {                                                                                              \
-        "SUBSCRIBE", SUBSCRIBED                                                                    \
-    }
-
 /* It takes a few measurements: none waits for the subscriber's connection. */
 static void subscribe(struct world *world, size_t index)
 {
