@@ -1,5 +1,6 @@
 // The shapes that modules hand to each other, for readers and editors: it has no code, and only comments import it.
-// docs/api.md says what the server's fields mean. A field in [brackets] may be missing, or null where it is unknown.
+// docs/api.md says what the server's fields mean; those that no module reads are left out. A field in [brackets] may be
+// missing, or null where it is unknown.
 // Times are in seconds since 1970, by the server's clock.
 
 /**
@@ -123,7 +124,7 @@
  * @property {string} object NAMESPACE/NAME
  * @property {string} pod
  * @property {string} [job]
- * @property {"Running" | "Pending" | "Succeeded" | "Terminating" | "Failed"} state
+ * @property {"Running" | "Pending" | "Succeeded" | "Terminating" | "Failed" | "Unknown"} state
  * @property {string} [reason]
  * @property {boolean} [ready]
  * @property {number} [restarts]
@@ -161,7 +162,7 @@
  * @property {number} id
  * @property {string} [scaler]
  * @property {string} metricName
- * @property {number} [target]
+ * @property {number} target
  * @property {boolean} superseded
  * @property {{state: State, value?: number, replicas?: number, active?: boolean, error?: string}} now
  * @property {{ageSeconds: number, waiting?: number, inFlight?: number, value?: number}} [reading]
