@@ -314,8 +314,8 @@ static void a_stream_keeps_its_own_time(void **state)
     close(slow);
 }
 
-/* The next update is in an hour. TCP does not tell a reader that its server is gone. */
-static void a_reader_of_a_stream_without_news_is_told_that_it_goes_on(void **state)
+/* The next update is in an hour. TCP does not report a server that is gone. */
+static void a_reader_of_a_stream_without_news_is_sent_alive(void **state)
 {
     const struct timeval patience = {WEB_STREAM_MAX_SILENCE_MS / 1000, 0};
     int reader = follow(*state, GET("/slow"));
@@ -348,7 +348,7 @@ static void readers_that_come_keep_no_sign_of_life_from_others(void **state)
 }
 
 /* Its first update is over, the next one begins after 4 s, when no `alive` would be due. */
-static void a_reader_is_told_that_a_stream_goes_on_before_an_update_that_takes_long(void **state)
+static void a_reader_is_sent_alive_before_an_update_that_takes_long(void **state)
 {
     const struct timeval patience = {WEB_STREAM_MAX_SILENCE_MS / 1000, 0};
     int reader = follow(*state, GET("/busy"));
@@ -401,8 +401,9 @@ static void a_reader_is_stuck_only_where_it_takes_nothing(void **state)
     assert_true(web_stream_is_stuck(&progress, 1, now_ms + INT64_C(4) * TIMEOUT_MS + 1));
 }
 
-/* As a computer whose network is gone: TCP is told nothing, and no segment is acknowledged. */
-static void leave_without_a_word(int fd)
+/* The kernel of this client drops each segment, as if its network failed: it acknowledges nothing,
+ * and closes nothing. */
+static void lose_network(int fd)
 {
     struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
     const struct sock_fprog program = {ARRAY_LENGTH(drop_all), drop_all};
@@ -410,14 +411,14 @@ static void leave_without_a_word(int fd)
 }
 
 /* It is sent only `alive`, which our kernel takes; the other reader is sent the same. */
-static void a_reader_that_is_gone_without_a_word_is_closed(void **state)
+static void a_reader_that_has_lost_its_network_is_closed(void **state)
 {
     enum { PATIENCE_MS = WEB_STREAM_TIMEOUT_MS + WEB_STREAM_MAX_SILENCE_MS, MOMENT_US = 100000 };
     int gone = follow(*state, GET("/slow"));
     int other = follow(*state, GET("/slow"));
     wait_for(gone, "<1>");
     wait_for(other, "<1>");
-    leave_without_a_word(gone);
+    lose_network(gone);
     const int64_t gone_ms = clock_now_ms();
     while (slow_source.readers == 2) {
         assert_true(clock_now_ms() < gone_ms + PATIENCE_MS);
@@ -494,13 +495,13 @@ int main(void)
         TEST(readers_that_come_and_leave_in_turn_have_no_updates_of_their_own),
         TEST(a_source_forgets_when_its_next_update_would_be_due),
         TEST(a_stream_keeps_its_own_time),
-        TEST(a_reader_of_a_stream_without_news_is_told_that_it_goes_on),
+        TEST(a_reader_of_a_stream_without_news_is_sent_alive),
         TEST(readers_that_come_keep_no_sign_of_life_from_others),
-        TEST(a_reader_is_told_that_a_stream_goes_on_before_an_update_that_takes_long),
+        TEST(a_reader_is_sent_alive_before_an_update_that_takes_long),
         TEST(proxies_pass_a_stream_on_at_once),
         TEST(a_stream_that_takes_long_to_write_updates_less_often),
         cmocka_unit_test(a_reader_is_stuck_only_where_it_takes_nothing),
-        TEST(a_reader_that_is_gone_without_a_word_is_closed),
+        TEST(a_reader_that_has_lost_its_network_is_closed),
         cmocka_unit_test(a_stream_ends_with_its_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

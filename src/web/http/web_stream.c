@@ -139,8 +139,8 @@ static void send_piece(struct web_stream_reader *reader)
         send_bytes(reader, piece.bytes, piece.length);
 }
 
-/* Tells a reader that was sent nothing for `after_ms` that the stream goes on. True: it did.
- * `alive` is an event, as a browser's EventSource does not tell its page of comments. */
+/* Sends `alive` to a reader that was sent nothing for `after_ms`. True: it did. `alive` is an
+ * event, as a browser's EventSource does not pass comments on to its page. */
 static bool send_alive(struct web_stream_reader *reader, int64_t now_ms, int64_t after_ms)
 {
     static const char alive[] = "event: alive\ndata: {}\n\n";
@@ -150,7 +150,7 @@ static bool send_alive(struct web_stream_reader *reader, int64_t now_ms, int64_t
     return true;
 }
 
-/* True: it told a reader, and the loop is to send that before the update. */
+/* True: a reader is sent `alive`, which the loop is to send before the update. */
 static bool send_alive_before_update(const struct stream_source *source, int64_t now_ms)
 {
     struct web_stream_reader *reader;

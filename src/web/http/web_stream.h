@@ -16,8 +16,8 @@
  *                            another address (web_streams_admit())
  *
  * So a slow reader costs one piece of memory and what our kernel keeps, and skips states that it
- * has no time for. One that is gone without a word acknowledges nothing, not even `alive`; one that
- * reads nothing does so once the buffer of its own kernel is full.
+ * has no time for. One whose network failed acknowledges nothing, not even `alive`; one that reads
+ * nothing does so once the buffer of its own kernel is full.
  *
  * A reader that takes what it is sent is sent something at least every WEB_STREAM_MAX_SILENCE_MS,
  * where an update takes at most 8 s (2 + 8), and other pages take at most 3 s of the HTTP server's
