@@ -99,10 +99,11 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
         return;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));
-    size_t partitions = (size_t)topic->partition_cnt;
-    pattern->lacks_room =
-        pattern->lacks_room || !kafka_topics_has_room(patterns->topics, topic->topic, partitions);
-    pattern->topics[pattern->count - 1] = kafka_topics_for_listed(patterns->topics, topic, now_ms);
+    struct kafka_topic *known = kafka_topics_for_listed(patterns->topics, topic, now_ms);
+    pattern->topics[pattern->count - 1] = known;
+    if (known == NULL &&
+        !kafka_topics_has_room(patterns->topics, topic->topic, (size_t)topic->partition_cnt))
+        pattern->lacks_room = true;
 }
 
 static bool is_answered_by(const struct kafka_pattern *pattern, uint64_t number)
