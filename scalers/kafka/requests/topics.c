@@ -318,11 +318,11 @@ void kafka_topics_close_handle(struct kafka_topics *topics)
 
 void kafka_topics_open_handle(struct kafka_topics *topics)
 {
-    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
-    topics->made = HASH_COUNT(topics->table);
-    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
         topic->counted = (size_t)topic->partition_count;
+    }
+    topics->made = HASH_COUNT(topics->table);
     forget_all_former(topics);
     topics->has_refused = false;
 }
