@@ -103,10 +103,9 @@ static void a_cluster_without_an_id_is_connected_to(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {.has_no_id = true};
     kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
     double began_cpu = cpu_seconds();
     int64_t began_ms = clock_now_ms();
-    if (!open_at(brokers, KAFKA_SASL_NONE, &error))
+    if (!open_at(peer.brokers, KAFKA_SASL_NONE, &error))
         fail_msg("%s, %.1f s of CPU", error_text(&error), cpu_seconds() - began_cpu);
     assert_true(clock_now_ms() - began_ms < WITHIN_MS / 2);
     kafka_peer_stop(&peer);
@@ -147,6 +146,14 @@ static void a_kerberos_login_that_cannot_be_set_up_fails(void **state)
 
 /* ---- handles ---- */
 
+/* Starts the peer, too. */
+static void open_client(struct kafka_client *client, struct kafka_peer *peer)
+{
+    _cleanup_(error_done) struct error error = {0};
+    kafka_peer_start(peer);
+    assert_true(kafka_client_open(client, &peer->options, clock_now_ms() + WITHIN_MS, &error));
+}
+
 /* The library keeps an error at least every 30 s for as long as a broker is away. */
 static void errors_of_other_handles_do_not_pile_up(void **state)
 {
@@ -155,10 +162,7 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     char reason[256];
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
-    kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
-    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
-    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    open_client(&client, &peer);
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client.settings);
     rd_kafka_conf_set(settings, "bootstrap.servers", "127.0.0.1:1", reason, sizeof(reason));
     rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, 0, &error);
@@ -190,10 +194,7 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
-    kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
-    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
-    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    open_client(&client, &peer);
     assert_true(isinf(client.mappable_bytes)); /* a test is no agent */
     kafka_client_note_brokers(&client, BROKERS);
     client.mappable_bytes = kafka_memory_of_handle(BROKERS) + KAFKA_MEMORY_ANSWERS;
@@ -228,10 +229,7 @@ static void a_former_main_handle_has_its_memory_until_it_is_gone(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
-    kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
-    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
-    assert_true(kafka_client_open(&client, &options, clock_now_ms() + WITHIN_MS, &error));
+    open_client(&client, &peer);
     client.mappable_bytes = mappable_bytes;
     kafka_client_note_brokers(&client, BROKERS);
     kafka_client_note_partitions(&client, USED + FORMER);

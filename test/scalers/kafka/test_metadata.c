@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
@@ -135,10 +134,8 @@ static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
-    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
     struct kafka_client client = {0};
-    if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+    if (!kafka_client_open(&client, &peer.options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     struct kafka_topics *topics = kafka_metadata_topics(metadata);

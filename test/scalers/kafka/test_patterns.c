@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "kafka/session.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/known.h"
@@ -145,13 +144,11 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     kafka_peer_start(&peer);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", peer.port);
-    const struct kafka_connection_options options = {.bootstrap_servers = brokers};
     static const char *const texts[] = {"^[ab]", "^a", "^b"};
     const struct kafka_pattern *patterns[ARRAY_LENGTH(texts)];
     struct kafka_client client = {0};
     struct kafka_metadata_need need = {0};
-    if (!kafka_client_open(&client, &options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
+    if (!kafka_client_open(&client, &peer.options, clock_now_ms() + KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
     struct kafka_metadata *metadata = kafka_metadata_new(&client);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {

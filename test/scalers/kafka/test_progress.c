@@ -446,11 +446,11 @@ static int groups_set_up(void **state)
     kafka_peer_start(&groups->peer);
     groups->feed = test_feed_new(&scaler_kafka);
     test_feed_set_timeout(groups->feed, KAFKA_MOCK_WITHIN_MS);
-    _cleanup_(memory_free) char *brokers = text_format("127.0.0.1:%d", groups->peer.port);
     for (int i = 0; i < GROUPS; i++) {
         const char name[] = {(char)('0' + i), '\0'};
-        groups->triggers[i] = trigger_of(
-            &scaler_kafka, PAIRS("bootstrapServers", brokers, "consumerGroup", name, "topic", "a"));
+        groups->triggers[i] =
+            trigger_of(&scaler_kafka, PAIRS("bootstrapServers", groups->peer.brokers,
+                                            "consumerGroup", name, "topic", "a"));
         assert_true(groups->triggers[i].good);
         test_feed_add(groups->feed, groups->triggers[i].options.query, (struct notifier){0});
         test_feed_task(groups->feed, (size_t)i)->task.wants = READING_WANT_CONSUMERS;

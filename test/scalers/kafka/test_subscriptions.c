@@ -40,6 +40,14 @@ static void receive_until(struct kafka_subscriptions *subscriptions, const uint6
     }
 }
 
+static struct kafka_session *connect_with_jobs(struct kafka_mock *fixture)
+{
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    return fixture->client;
+}
+
 static void a_message_notifies_while_a_group_hangs(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -131,10 +139,7 @@ static void a_subscription_from_an_earlier_end_is_notified(void **state)
     uint64_t early = 0;
     uint64_t late = 0;
     _cleanup_(error_done) struct error error = {0};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_connect(fixture);
-    struct kafka_session *session = fixture->client;
+    struct kafka_session *session = connect_with_jobs(fixture);
     const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
     const struct kafka_position before = {"jobs", 0, KAFKA_MOCK_MESSAGES - 1};
     assert_true(kafka_subscriptions_add(session->subscriptions,
@@ -161,11 +166,7 @@ static void a_partition_that_is_named_twice_notifies_once(void **state)
     static uint64_t notified;
     notified = 0;
     _cleanup_(error_done) struct error error = {0};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_connect(fixture);
-    struct kafka_subscriptions *subscriptions =
-        ((struct kafka_session *)fixture->client)->subscriptions;
+    struct kafka_subscriptions *subscriptions = connect_with_jobs(fixture)->subscriptions;
     const struct kafka_position twice[] = {{"jobs", 0, KAFKA_MOCK_MESSAGES},
                                            {"jobs", 0, KAFKA_MOCK_MESSAGES}};
     assert_true(kafka_subscriptions_add(subscriptions,
@@ -232,11 +233,7 @@ static void of_too_many_partitions_none_is_read(void **state)
     static struct kafka_position positions[TOO_MANY];
     for (int32_t i = 0; i < TOO_MANY; i++)
         positions[i] = (struct kafka_position){"jobs", i, 0};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_connect(fixture);
-    struct kafka_subscriptions *subscriptions =
-        ((struct kafka_session *)fixture->client)->subscriptions;
+    struct kafka_subscriptions *subscriptions = connect_with_jobs(fixture)->subscriptions;
     assert_false(kafka_subscriptions_add(subscriptions,
                                          &(struct notifier){on_notification, &notified, 7},
                                          positions, TOO_MANY, clock_now_ms(), &error));
@@ -292,10 +289,7 @@ static void subscriptions_leave_memory_for_measurements(void **state)
         {-1, 3, 0},
     };
     _cleanup_(error_done) struct error error = {0};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_connect(fixture);
-    struct kafka_session *session = fixture->client;
+    struct kafka_session *session = connect_with_jobs(fixture);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         session->client.mappable_bytes = rows[i].mappable_mib * (1 << 20);
         kafka_client_note_brokers(&session->client, rows[i].brokers);
@@ -477,11 +471,7 @@ static void a_subscription_that_is_made_again_replaces_the_former_one(void **sta
     struct kafka_mock *fixture = *state;
     uint64_t notified = 0;
     _cleanup_(error_done) struct error error = {0};
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_query(fixture, "workers", "jobs", 2);
-    kafka_mock_connect(fixture);
-    struct kafka_subscriptions *subscriptions =
-        ((struct kafka_session *)fixture->client)->subscriptions;
+    struct kafka_subscriptions *subscriptions = connect_with_jobs(fixture)->subscriptions;
     const struct notifier notifier = {.notify = on_notification, .context = &notified, .id = 7};
     const struct kafka_position end = {"jobs", 0, KAFKA_MOCK_MESSAGES};
     for (int i = 0; i < 2; i++)
