@@ -340,12 +340,14 @@ static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 
 /* ---- leaders ---- */
 
-/* However busy the machine is. */
+/* However busy the machine is: for longer than metadata usually is. */
 static void keep_fresh(struct kafka_mock *fixture, const char *topic)
 {
-    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_session *session = fixture->client;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
     int64_t now_ms = clock_now_ms();
-    kafka_topics_for(kafka_metadata_topics(metadata), topic, now_ms)->received_ms = now_ms;
+    kafka_topics_for(topics, topic, now_ms)->received_ms = now_ms;
+    kafka_topics_confirm(topics, topic, now_ms + KAFKA_MOCK_WITHIN_MS);
 }
 
 /* What is known of it is new enough to go by, but of before it moved. */
