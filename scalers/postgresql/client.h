@@ -67,7 +67,6 @@ struct postgresql_client {
      * one, few again once one was slow. */
     size_t max_unknown;
     bool watches_client; /* the server can see that we have closed a session while a query runs */
-    size_t max_tasks;    /* as the feed knows it */
 };
 
 /* The hook of struct scaler. */

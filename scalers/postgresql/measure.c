@@ -29,9 +29,6 @@ static void set_max_tasks(struct postgresql_client *client, struct feed *feed)
     size_t max_tasks =
         has_capacity(client) ? POSTGRESQL_PIPELINE * client->max_sessions : count_tasks(client);
     size_t isolated = client->max_sessions / POSTGRESQL_ISOLATED_SHARE;
-    if (max_tasks == client->max_tasks)
-        return;
-    client->max_tasks = max_tasks;
     feed_set_max_tasks(feed, max_tasks, isolated > 0 ? isolated : 1);
 }
 

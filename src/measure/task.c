@@ -110,6 +110,11 @@ bool feed_is_stopping(struct feed *feed)
 
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated)
 {
+    if (feed->has_limits && max_tasks == feed->max_tasks && isolated == feed->isolated)
+        return;
+    feed->has_limits = true;
+    feed->max_tasks = max_tasks;
+    feed->isolated = isolated;
     feed->hooks->set_max_tasks(feed, max_tasks, isolated);
 }
 

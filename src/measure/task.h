@@ -135,7 +135,8 @@ bool feed_is_stopping(struct feed *feed);
 /*
  * Sets how many tasks may be in flight at a time, and how many of these may be isolated: with
  * `isolate`, or without a reply for a second while others wait. The numbers replace max_tasks and
- * isolated of the scaler's struct, in later calls of `measure`, too.
+ * isolated of the scaler's struct, in later calls of `measure`, too. Numbers that are set already
+ * cost nothing.
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 

@@ -39,7 +39,6 @@ struct loop {
     struct task *waiting;        /* utlist: tasks in no batch: they gather, or their group must wait
                                     (may_begin()), or space is reserved for it */
     struct task *refused;        /* utlist: tasks whose group found no space in this turn */
-    size_t sent_max_tasks;       /* feed_set_max_tasks() was called with this; 0: never called */
     int64_t now_ms;
 };
 
@@ -323,9 +322,7 @@ static void bound_tasks(struct loop *loop)
         kafka_space_narrow(space, tasks_in_hand(loop), loop->now_ms);
     kafka_space_widen(space, loop->now_ms);
     size_t max_tasks = kafka_space_max_tasks(space);
-    if (max_tasks != loop->sent_max_tasks)
-        feed_set_max_tasks(loop->feed, max_tasks, MIN(max_tasks / ISOLATED_SHARE, MAX_ISOLATED));
-    loop->sent_max_tasks = max_tasks;
+    feed_set_max_tasks(loop->feed, max_tasks, MIN(max_tasks / ISOLATED_SHARE, MAX_ISOLATED));
     struct task *refused = TAKE(loop->refused);
     DL_FOREACH_SAFE(refused, task, next)
         task_return(task, false);

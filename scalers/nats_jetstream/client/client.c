@@ -27,8 +27,6 @@ struct nats_client {
     struct nats_leaders leaders;
     bool has_unsettled; /* requests whose reply has defaults, of which more is known now */
     bool has_due;       /* requests that are to be sent again, and have no place */
-    size_t max_tasks;   /* as the feed knows them; 0: it does not */
-    size_t max_isolated;
 };
 
 struct nats_client *nats_client_connect(const struct nats_connection_options *options,
@@ -462,12 +460,7 @@ static void set_max_tasks(struct nats_client *client, struct feed *feed)
         isolated += subscribers->delayed_isolated;
     }
     size_t max_tasks = NATS_MAX_TASKS + (client->has_due ? 0 : MIN(delayed, NATS_MAX_DELAYED));
-    size_t max_isolated = NATS_MAX_ISOLATED + MIN(isolated, NATS_MAX_DELAYED);
-    if (max_tasks == client->max_tasks && max_isolated == client->max_isolated)
-        return;
-    client->max_tasks = max_tasks;
-    client->max_isolated = max_isolated;
-    feed_set_max_tasks(feed, max_tasks, max_isolated);
+    feed_set_max_tasks(feed, max_tasks, NATS_MAX_ISOLATED + MIN(isolated, NATS_MAX_DELAYED));
 }
 
 /* Takes what there is before anything counts as late, and waits. */

@@ -57,7 +57,6 @@ struct nats_monitoring {
     struct nats_leaders leaders;
     struct nats_silent_nodes silent_nodes;
     bool is_pinging;
-    bool has_set_max_tasks;
     int64_t answered_ms;
 };
 
@@ -483,9 +482,8 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
                              struct error *error)
 {
     bool usable = true;
-    if (!monitoring->has_set_max_tasks) /* one listing is for all tasks, however many they are */
-        feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
-    monitoring->has_set_max_tasks = true;
+    /* One listing is for all tasks, however many they are. */
+    feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
