@@ -428,9 +428,11 @@ static void add_endings(struct kafka_client *client, size_t count, int64_t ended
     }
 }
 
-/* A handle is the call that destroys it. */
+/* A handle is the call that destroys it, which runs once: first all that have a thread end. */
 static void end_endings(struct kafka_handles *handles)
 {
+    kafka_background_wait(handles->closing, CLOCK_NEVER);
+    kafka_handles_poll(handles);
     while (handles->endings != NULL) {
         assert_true(kafka_background_start(handles->closing,
                                            (struct kafka_background_call *)handles->endings));
