@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -237,11 +238,18 @@ class NatsClient:
         self.run(publish())
 
     def fetch(self, stream, consumer, count):
-        """Takes messages without acknowledging them."""
+        """Takes messages without acknowledging them. A consumer is made before the node that leads it listens."""
+        from nats.js.errors import ServiceUnavailableError
+
         key = (stream, consumer)
         if key not in self.pulls:
             self.pulls[key] = self.run(self.jetstream.pull_subscribe_bind(consumer, stream))
-        return self.run(self.pulls[key].fetch(count, timeout=5))
+
+        def fetched():
+            with contextlib.suppress(ServiceUnavailableError):  # nobody got the request
+                return self.run(self.pulls[key].fetch(count, timeout=5))
+
+        return wait_until(fetched, CALL_SECONDS, f"a node that leads consumer {consumer}")
 
     def acknowledge(self, messages):
         """Returns once the server has taken note."""
