@@ -101,7 +101,7 @@ make_schemas() {
     mkdir -p "$build/schemas"
     while read -r module version sum folder; do
         [[ $module != \#* ]] || continue
-        found=$(cd "$build/schemas" && GOFLAGS=-mod=mod "$go" mod download -json "$module@$version") || die "$module@$version: $(sed -n 's/^\t"Error": "\(.*\)",$/\1/p' <<<"$found")"
+        found=$(cd "$build/schemas" && GOTOOLCHAIN=auto GOFLAGS=-mod=mod "$go" mod download -json "$module@$version") || die "$module@$version: $(sed -n 's/^\t"Error": "\(.*\)",$/\1/p' <<<"$found")"
         [ "$(sed -n 's/^\t"Sum": "\(.*\)",$/\1/p' <<<"$found")" = "$sum" ] || die "$module@$version is not what test/charts/schemas.txt says"
         cp -r --no-preserve=mode "$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found")/$folder" "$build/schemas/$(basename "${module%/v[0-9]*}")"
     done <test/charts/schemas.txt
