@@ -67,27 +67,41 @@ void text_addf(struct text *text, const char *format, ...)
     va_end(arguments);
 }
 
+/* It may be kept for long, and counts by its length (text_heap_bytes()). glibc would keep what is cut
+ * off a short text for requests of that very size. So a short text is copied, and only a long one is
+ * cut. */
+static char *without_unused(char *bytes, size_t length, size_t capacity)
+{
+    enum { SHORT = 4096 };
+    if (memory_heap_bytes(length + 1) == memory_heap_bytes(capacity))
+        return bytes;
+    if (capacity > SHORT)
+        return memory_resize(bytes, length + 1);
+    char *copy = text_copy_bytes(bytes, length);
+    free(bytes);
+    return copy;
+}
+
 char *text_take(struct text *text)
 {
-    if (text->bytes == NULL)
-        text_add_bytes(text, "", 0);
-    size_t capacity = text->length + 1;
-    /* It may be kept for long, and counts by its length (text_heap_bytes()). */
-    if (memory_heap_bytes(capacity) < memory_heap_bytes(text->capacity))
-        text->bytes = memory_resize(text->bytes, capacity);
-    char *taken = TAKE(text->bytes);
+    struct text taken = *text;
     *text = (struct text){0};
-    return taken;
+    return taken.bytes == NULL ? text_copy("")
+                               : without_unused(taken.bytes, taken.length, taken.capacity);
 }
 
 char *text_format(const char *format, ...)
 {
-    struct text text = {0};
     va_list arguments;
     va_start(arguments, format);
-    text_addv(&text, format, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    return text_take(&text);
+    size_t size = (size_t)MAX(length, 0) + 1;
+    char *formatted = memory_new(size);
+    va_start(arguments, format);
+    vsnprintf(formatted, size, format, arguments);
+    va_end(arguments);
+    return formatted;
 }
 
 size_t text_heap_bytes(const char *string)
