@@ -97,21 +97,16 @@ const struct option *option_find(const struct option *table, const char *key,
     return find_plain(table, plain, origin);
 }
 
-static const char *entry_value(const struct option_entry *entries, size_t count, const char *key)
+/* Of the key `name` and `suffix` are together. */
+static const char *entry_value(const struct option_entry *entries, size_t count, const char *name,
+                               const char *suffix)
 {
-    for (size_t i = 0; key != NULL && i < count; i++)
-        if (text_equal(entries[i].key, key) && !text_is_blank(entries[i].value))
+    size_t length = name == NULL ? 0 : strlen(name);
+    for (size_t i = 0; name != NULL && i < count; i++)
+        if (strncmp(entries[i].key, name, length) == 0 &&
+            text_equal(entries[i].key + length, suffix) && !text_is_blank(entries[i].value))
             return entries[i].value;
     return NULL;
-}
-
-static const char *entry_value_from_env(const struct option_entry *entries, size_t count,
-                                        const char *key)
-{
-    if (key == NULL)
-        return NULL;
-    _cleanup_(memory_free) char *name = text_format("%s" OPTION_VARIABLE_SUFFIX, key);
-    return entry_value(entries, count, name);
 }
 
 /* KEDA's order: the metadata under every name of the key, then the variable. Empty counts as
@@ -122,18 +117,18 @@ static struct found_text look_up(const struct option *row, const struct option_i
     size_t count = input->count;
     enum option_origin origin = input->origin;
     const char *alias = alias_of(row, origin);
-    const char *value = entry_value(entries, count, row->key);
+    const char *value = entry_value(entries, count, row->key, "");
     if (value == NULL)
-        value = entry_value(entries, count, alias);
+        value = entry_value(entries, count, alias, "");
     bool show = !(row->flags & OPTION_NEVER_SHOWN) && row->type != OPTION_UNSUPPORTED;
     if (origin == OPTION_FROM_CREDENTIALS)
         return (struct found_text){value, value == NULL && show};
     if (value != NULL || origin == OPTION_FROM_FILE)
         return (struct found_text){value, show};
 
-    value = entry_value_from_env(entries, count, row->key);
+    value = entry_value(entries, count, row->key, OPTION_VARIABLE_SUFFIX);
     if (value == NULL)
-        value = entry_value_from_env(entries, count, alias);
+        value = entry_value(entries, count, alias, OPTION_VARIABLE_SUFFIX);
     return (struct found_text){value, value == NULL && show};
 }
 
@@ -275,28 +270,32 @@ static bool has_mark(const struct option *row, const char *value)
     return row->flags & OPTION_NEVER_SHOWN || strlen(value) > LONGEST_IN_IDENTITY;
 }
 
-/* "key=length:value", so that no value can look like the next key, nor like a mark. */
-static void add_identity(struct text *identity, const struct option *row, const char *value,
-                         const char *mark)
+/* To hash a text takes long: `known`, or NULL, has some of the same texts. */
+static void add_mark(struct option_values *values, size_t row, const struct option_values *known)
 {
-    if (mark != NULL)
-        text_addf(identity, "%s=%s\n", row->key, mark);
-    else
-        text_addf(identity, "%s=%zu:%s\n", row->key, strlen(value), value);
+    if (values->marks == NULL) {
+        values->marks = memory_array(values->options, sizeof(*values->marks));
+        values->bytes += memory_heap_bytes(values->options * sizeof(*values->marks));
+    }
+    values->marks[row] = known != NULL && known->given >> row & 1 ? text_copy(known->marks[row])
+                                                                  : mark_of(values->texts[row]);
+    values->bytes += text_heap_bytes(values->marks[row]);
 }
 
-/* To hash a text takes long: `known`, or NULL, has some of the same texts. */
 static void add_to_identity(struct option_values *values, size_t row,
                             const struct option_values *known, struct text *identity)
 {
+    const struct option *option = &values->table[row];
     const char *text = values->texts[row];
-    if (values->table[row].flags & OPTION_NO_IDENTITY)
+    if (option->flags & OPTION_NO_IDENTITY)
         return;
-    if (has_mark(&values->table[row], text))
-        values->marks[row] =
-            known != NULL && known->given >> row & 1 ? text_copy(known->marks[row]) : mark_of(text);
-    add_identity(identity, &values->table[row], text, values->marks[row]);
-    values->bytes += text_heap_bytes(values->marks[row]);
+    /* "key=length:value", so that no value can look like the next key, nor like a mark. */
+    if (has_mark(option, text)) {
+        add_mark(values, row, known);
+        text_addf(identity, "%s=%s\n", option->key, values->marks[row]);
+    } else {
+        text_addf(identity, "%s=%zu:%s\n", option->key, strlen(text), text);
+    }
 }
 
 static struct option_values *values_new(const struct option *table, size_t size,
@@ -310,9 +309,8 @@ static struct option_values *values_new(const struct option *table, size_t size,
     values->options = option_count(table);
     values->data = memory_new(size);
     values->texts = memory_array(values->options, sizeof(*values->texts));
-    values->marks = memory_array(values->options, sizeof(*values->marks));
     values->bytes = memory_heap_bytes(sizeof(*values)) + memory_heap_bytes(size) +
-                    2 * memory_heap_bytes(values->options * sizeof(*values->texts));
+                    memory_heap_bytes(values->options * sizeof(*values->texts));
 
     for (size_t i = 0; i < values->options; i++) {
         if (table[i].scope != scope || texts[i] == NULL)
@@ -353,7 +351,8 @@ void option_values_free(struct option_values *values)
             continue;
         value_free(&values->table[i], (char *)values->data + values->table[i].offset);
         free(values->texts[i]);
-        free(values->marks[i]);
+        if (values->marks != NULL)
+            free(values->marks[i]);
     }
     free(values->texts);
     free(values->marks);

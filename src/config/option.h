@@ -44,7 +44,8 @@ struct option_values {
     void *data;     /* the scaler's struct */
     char **texts;   /* one for each row of the table: trimmed, defaults filled in; NULL when absent
                         or of another scope */
-    char **marks;   /* ... of those that are in the identity as a hash: this; NULL of the others */
+    char **marks;   /* ... of those that are in the identity as a hash: this; NULL of the others,
+                        and NULL where there are none */
     char *identity; /* equal texts have equal identities; secrets and long texts are in it as a
                         keyed hash */
     size_t bytes;   /* of memory, everything above included */
