@@ -10,7 +10,8 @@ from ..server.server import REPOSITORY
 
 MODULES = os.path.join(REPOSITORY, "build", "browser")
 SCREENSHOTS = os.path.join(REPOSITORY, "build", "screenshots")
-NODE = os.path.join(MODULES, "node_modules", ".bin", "node")  # Debian 12's is too old for playwright-core
+# npm installs that of the processor. Debian 12's is too old for playwright-core.
+NODE = [os.path.join(MODULES, "node_modules", f"node-linux-{processor}", "bin", "node") for processor in ("arm64", "x64")]
 
 
 def of_page(script):
@@ -30,7 +31,7 @@ class Browser:
         if not os.path.isdir(os.path.join(MODULES, "node_modules", "playwright-core")):
             raise Unavailable(f"{MODULES} does not have playwright-core (./dev test web fetches it)")
         shutil.copy(os.path.join(REPOSITORY, "test", "web", "js", "browser.mjs"), MODULES)
-        self.child = subprocess.Popen([need(NODE, "node"), "browser.mjs", program], cwd=MODULES, stdin=subprocess.PIPE,
+        self.child = subprocess.Popen([need(*NODE, "node"), "browser.mjs", program], cwd=MODULES, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def __enter__(self):

@@ -15,6 +15,6 @@ FLAGS = ("--experimental-detect-module", "--no-warnings", "--input-type=module")
 def run_in_node(script):
     """What the script returns: the body of an async function, which imports "./state/clock.js"."""
     code = f"const value = await (async () => {{ {script} }})(); process.stdout.write(JSON.stringify(value ?? null));"
-    done = subprocess.run([need(NODE, "node"), *FLAGS, "--eval", code], cwd=ASSETS, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([need(*NODE, "node"), *FLAGS, "--eval", code], cwd=ASSETS, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
