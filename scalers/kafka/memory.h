@@ -4,6 +4,9 @@
  *
  *     the main handle   is there when the bytes are measured that the process may still map. From
  *                       then on only these figures count (kafka_client_free_bytes())
+ *     brokers that      take memory in every handle, of what is left free: the library makes a
+ *     join later        thread for each of them. With 4 MiB free, beside no other handle, about 20
+ *                       may join. Topics and handles that come then find less
  *     its topics        leave 4 MiB of these free, or what other handles take if that is more:
  *                       kafka_topics_has_room(). In 28 MiB they have about 9,000 partitions
  *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all

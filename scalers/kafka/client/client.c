@@ -253,18 +253,25 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 /* ---- memory ---- */
 
+/* What the main handle takes of `mappable_bytes`: its topics, and brokers that joined later. */
+static double main_handle_bytes(const struct kafka_client *client)
+{
+    double joined = fmax(0, (double)client->brokers - (double)client->first_brokers);
+    return (double)client->partitions * KAFKA_MEMORY_PER_PARTITION +
+           joined * KAFKA_MEMORY_PER_BROKER;
+}
+
 double kafka_client_free_bytes(const struct kafka_client *client)
 {
-    return client->mappable_bytes - (double)client->partitions * KAFKA_MEMORY_PER_PARTITION -
-           client->handles.bytes;
+    return client->mappable_bytes - main_handle_bytes(client) - client->handles.bytes;
 }
 
 /* Topics leave KAFKA_MEMORY_FREE for other handles, or what these take, as fetchers take more. */
 double kafka_client_room(const struct kafka_client *client)
 {
     double others_bytes = fmax(KAFKA_MEMORY_FREE, client->handles.bytes + KAFKA_MEMORY_ANSWERS);
-    return (client->mappable_bytes - others_bytes) / KAFKA_MEMORY_PER_PARTITION -
-           (double)client->partitions;
+    return (client->mappable_bytes - main_handle_bytes(client) - others_bytes) /
+           KAFKA_MEMORY_PER_PARTITION;
 }
 
 bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t partitions)
@@ -287,7 +294,12 @@ rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct err
 
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
 {
+    double joined = (double)brokers - (double)client->brokers;
+    kafka_handles_add_bytes_to_others(&client->handles, client->rk,
+                                      joined * KAFKA_MEMORY_PER_BROKER);
     client->brokers = brokers;
+    if (client->first_brokers == 0)
+        client->first_brokers = brokers;
 }
 
 void kafka_client_note_partitions(struct kafka_client *client, size_t partitions)

@@ -88,6 +88,8 @@ struct kafka_client {
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
     double mappable_bytes;           /* what the process could map when there was no topic yet */
     size_t brokers;                  /* that the last answer with metadata named */
+    size_t first_brokers;            /* that the first one named: the main handle had their threads
+                                        when `mappable_bytes` was measured */
     size_t partitions;               /* of all topics that the main handle has */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
@@ -141,7 +143,8 @@ double kafka_client_room(const struct kafka_client *client);
  * memory for it the library would abort the process. */
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);
 
-/* Notes what is known of the cluster, for the memory that it takes. */
+/* Notes what is known of the cluster, for the memory that it takes. Each handle in use has a thread
+ * for each broker that joins. */
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers);
 void kafka_client_note_partitions(struct kafka_client *client, size_t partitions);
 

@@ -87,6 +87,15 @@ void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk
     handles->bytes += bytes;
 }
 
+void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
+                                       double bytes)
+{
+    const struct kafka_handle *handle;
+    DL_FOREACH(handles->in_use, handle)
+        if (handle->rk != rk)
+            kafka_handles_add_bytes(handles, handle->rk, bytes);
+}
+
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)
 {
     find(handles->in_use, rk)->holds++;

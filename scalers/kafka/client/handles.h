@@ -42,8 +42,11 @@ bool kafka_handles_close(struct kafka_handles *handles);
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      double bytes, struct error *error);
 
-/* The handle, which has not ended, takes so many bytes more. */
+/* The handle, which has not ended, takes so many bytes more; or all others that have not ended do,
+ * each as many. */
 void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes);
+void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
+                                       double bytes);
 
 /* A thread that is in a call of the handle holds it. So does whoever has the result of such a call:
  * a list of partitions, for one, has structs of the library that must not outlive the handle. */

@@ -217,6 +217,41 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* The library starts a thread for each of them in every handle. */
+static void brokers_that_join_later_count_in_each_handle(void **state)
+{
+    (void)state;
+    enum { FIRST = 3, JOINED = 7, MAIN_AND_SIDE = 2 };
+    const double bytes_of_joined = (double)JOINED * KAFKA_MEMORY_PER_BROKER;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {0};
+    struct kafka_client client = {0};
+    open_client(&client, &peer);
+    client.mappable_bytes = KAFKA_MEMORY_OTHERS;
+    kafka_client_note_brokers(&client, FIRST); /* the main handle has them already */
+    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_OTHERS, 0);
+    rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
+    assert_non_null(side);
+    const double free_bytes = kafka_client_free_bytes(&client);
+    const double room = kafka_client_room(&client);
+    kafka_client_note_brokers(&client, FIRST + JOINED);
+    assert_float_equal(kafka_client_free_bytes(&client),
+                       free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
+    /* What the side handle takes is of the part that topics leave free. */
+    assert_true(client.handles.bytes + KAFKA_MEMORY_ANSWERS < KAFKA_MEMORY_FREE);
+    assert_float_equal((room - kafka_client_room(&client)) * KAFKA_MEMORY_PER_PARTITION,
+                       bytes_of_joined, 1);
+    /* A new main handle has them, too, and the former one until it is gone. */
+    rd_kafka_t *next = kafka_client_new_main_handle(&client, &error);
+    assert_non_null(next);
+    kafka_client_renew(&client, next, clock_now_ms());
+    kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
+    wait_for_endings(&client);
+    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_OTHERS - bytes_of_joined, 0);
+    assert_true(kafka_client_close(&client));
+    kafka_peer_stop(&peer);
+}
+
 /* Somebody holds it: a call of it that a broker does not answer. */
 static void a_former_main_handle_has_its_memory_until_it_is_gone(void **state)
 {
@@ -260,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
         cmocka_unit_test(a_handle_is_made_where_there_is_memory_for_it),
+        cmocka_unit_test(brokers_that_join_later_count_in_each_handle),
         cmocka_unit_test(a_former_main_handle_has_its_memory_until_it_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
