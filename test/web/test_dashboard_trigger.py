@@ -308,6 +308,31 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
     assert seen == [[True, True], [False, False], [True, True]]
 
 
+def test_a_drag_in_a_plot_chooses_the_range_once(browser, server, client, redis):
+    """All plots show what is selected. When each of them chose the range, an object of 10 triggers was drawn 900 times."""
+    push(redis, "orders", 12)
+    client.metrics(queue("orders"), metric_name="", name="orders")
+    browser.open(server, "/#/trigger/shop/orders")
+    browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
+    browser.evaluate("""(() => {
+        const { replaceState } = history;
+        window.ranges = [];
+        history.replaceState = function (state, title, address) {
+            ranges.push(address);
+            replaceState.call(history, state, title, address);
+        };
+    })()""")
+    browser.call("drag", selector=".plot:nth-child(2) .u-over", **{"from": 0.25, "to": 0.75})
+    browser.wait("!document.querySelector('.bar > button').hidden", seconds=10)
+    (address,) = browser.evaluate("ranges")
+    first, last = (int(end) for end in address.partition("range=")[2].split("-"))
+    assert first < last <= time.time() + 1
+    assert set(browser.evaluate("[...document.querySelectorAll('.u-select')].map(({ style }) => style.width)")) == {"0px"}
+    browser.call("drag", selector=".plot:nth-child(1) .u-over", **{"from": 0.5, "to": 0.503})  # the hand shook
+    assert browser.evaluate("ranges.length") == 1
+    is_clean(browser)
+
+
 def test_a_plot_says_the_peak_of_its_range(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -94,6 +94,17 @@ const commands = {
     const { readFile } = await import("node:fs/promises");
     return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
   },
+  // From one share of the element's width to another, in the middle of its height.
+  async drag({ selector, from, to }) {
+    const element = page.locator(selector);
+    await element.scrollIntoViewIfNeeded();
+    const box = await element.boundingBox();
+    const y = box.y + box.height / 2;
+    await page.mouse.move(box.x + box.width * from, y);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * to, y, { steps: 5 });
+    await page.mouse.up();
+  },
   async fill({ selector, text }) {
     await page.fill(selector, text);
   },

@@ -107,10 +107,11 @@ export function makePlot({ title, unit, summary, series, isWhole, onChoose }) {
     return `${orUnknown(first[last])} at the end, at most ${orUnknown(peak)}`;
   }
 
+  // A drag selects in all plots, as they share a cursor. The plot under the pointer chooses: the others have no event.
   function select(self) {
     const { left, width } = self.select;
-    if (width < 8) return;
     self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (!self.cursor.event || width < 8) return;
     onChoose(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
   }
 
