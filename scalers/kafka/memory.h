@@ -78,7 +78,7 @@ bool kafka_memory_has_for_handle(double free_bytes, size_t partitions, size_t br
 double kafka_memory_of_handle(size_t brokers);
 
 /* What a user can do where these bytes, which were free when the connection began, are not enough.
- */
-const char *kafka_memory_advice(double mappable_bytes);
+ * `first_brokers` says what the main handle had taken before. */
+const char *kafka_memory_advice(double mappable_bytes, size_t first_brokers);
 
 #endif

@@ -286,9 +286,9 @@ rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct err
     if (kafka_client_free_bytes(client) >= bytes + KAFKA_MEMORY_ANSWERS)
         return kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings),
                                         bytes, error);
-    error_unavailable(error,
-                      "no memory for a further connection to each Kafka broker (there are %zu): %s",
-                      client->brokers, kafka_memory_advice(client->mappable_bytes));
+    error_unavailable(
+        error, "no memory for a further connection to each Kafka broker (there are %zu): %s",
+        client->brokers, kafka_memory_advice(client->mappable_bytes, client->first_brokers));
     return NULL;
 }
 

@@ -53,7 +53,7 @@ char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t
     size_t max = client->max_partitions;
     const char *advice = max == KAFKA_SELECTION_MAX_PARTITIONS
                              ? "select fewer with topic, or use several triggers"
-                             : kafka_memory_advice(client->mappable_bytes);
+                             : kafka_memory_advice(client->mappable_bytes, client->first_brokers);
     return partitions <= max
                ? NULL
                : text_format("the Kafka topics have more than %zu partitions: %s", max, advice);
@@ -77,7 +77,8 @@ static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic
     kafka_task_end_fail(batch_task, now_ms,
                         "no memory for Kafka topic %s beside the other topics of the connection, "
                         "which have %zu partitions: %s",
-                        topic, client->partitions, kafka_memory_advice(client->mappable_bytes));
+                        topic, client->partitions,
+                        kafka_memory_advice(client->mappable_bytes, client->first_brokers));
 }
 
 /* Returns the task if the topic has room now: topics of unknown size may have turned out smaller

@@ -401,7 +401,8 @@ static bool check_room(const struct kafka_subscriptions *subscriptions,
     double spare_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(client->brokers);
     return bytes == 0 || kafka_client_free_bytes(client) >= bytes + spare_bytes ||
            error_set(error, ERROR_LIMIT, "no memory to subscribe to Kafka topic %s: %s",
-                     positions[0].topic, kafka_memory_advice(client->mappable_bytes));
+                     positions[0].topic,
+                     kafka_memory_advice(client->mappable_bytes, client->first_brokers));
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,

@@ -1,5 +1,6 @@
 #include "kafka/memory.h"
 
+#include "base/memory.h"
 #include "kafka/selection.h"
 
 #include <math.h>
@@ -71,10 +72,24 @@ static void a_usual_cluster_has_another_handle_beside_any_topics(void **state)
 static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
 {
     (void)state;
-    assert_string_equal(kafka_memory_advice(KAFKA_MEMORY_OTHERS - HANDLE),
-                        "a connection of the connections file has memory for more");
-    assert_string_equal(kafka_memory_advice(KAFKA_MEMORY_NAMED - HANDLE),
-                        "select fewer topics, or distribute the triggers over several connections");
+    enum { FEW = 3, MANY = 130, VERY_MANY = 450 };
+    static const struct {
+        size_t bytes;
+        size_t brokers;
+        bool is_named;
+    } rows[] = {
+        {KAFKA_MEMORY_OTHERS, FEW, false},
+        {KAFKA_MEMORY_OTHERS, MANY, false},
+        {KAFKA_MEMORY_NAMED, FEW, true},
+        {KAFKA_MEMORY_NAMED, VERY_MANY, true}, /* less is left than others have at first */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        assert_string_equal(
+            kafka_memory_advice((double)rows[i].bytes - kafka_memory_of_handle(rows[i].brokers),
+                                rows[i].brokers),
+            rows[i].is_named
+                ? "select fewer topics, or distribute the triggers over several connections"
+                : "a connection of the connections file has memory for more");
 }
 
 int main(void)
