@@ -86,10 +86,15 @@ static void close_handle(struct kafka_second *second, int64_t now_ms)
                           now_ms);
 }
 
-void kafka_second_free(struct kafka_second *second)
+static void end_handle(struct kafka_second *second, int64_t now_ms)
 {
     calls_free(second);
-    close_handle(second, clock_now_ms());
+    close_handle(second, now_ms);
+}
+
+void kafka_second_free(struct kafka_second *second)
+{
+    end_handle(second, clock_now_ms());
     free(second);
 }
 
@@ -118,13 +123,18 @@ static void call_send(const struct kafka_second *second, struct second_call *cal
     kafka_commits_call_send(&call->base, second->rk, second->answers);
 }
 
-/* Calls that still wait on the former handle are sent again on the new one. */
+/* Calls that still wait on the former handle are sent again on the new one. Where there is no
+ * memory for both, a former handle that no call waits for ends: the next request finds its memory.
+ */
 static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
 {
     struct kafka_client *client = second->client;
     rd_kafka_t *rk = kafka_client_new_side_handle(client, error);
-    if (rk == NULL)
+    if (rk == NULL) {
+        if (second->waiting == 0)
+            end_handle(second, now_ms);
         return false;
+    }
     close_handle(second, now_ms);
     second->rk = rk;
     second->answers = kafka_client_new_queue(client, rk);
@@ -176,10 +186,9 @@ void kafka_second_maintain(struct kafka_second *second, int64_t now_ms)
                    (has_too_much(second, now_ms) || now_ms - second->used_ms >= IDLE_MS);
     if (second->rk == NULL)
         return;
-    if (is_idle) {
-        calls_free(second);
-        close_handle(second, now_ms);
-    } else
+    if (is_idle)
+        end_handle(second, now_ms);
+    else
         renew_if_needed(second, now_ms);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kafka/memory.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -171,6 +172,34 @@ static void a_request_fails_where_there_is_no_memory_for_the_handle(void **state
     send_hanging(fixture, &request, now_ms);
 }
 
+/* The former handle is of no use to the group, whose call hangs there. */
+static void a_handle_that_leaves_no_memory_for_the_next_one_ends(void **state)
+{
+    struct second *fixture = *state;
+    struct kafka_second *second = fixture->second;
+    struct kafka_handles *handles = &fixture->client.handles;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_commits_request others = {.group = "others"};
+    const int64_t now_ms = clock_now_ms();
+    const int64_t later_ms = now_ms + RENEW_MS;
+    fixture->client.mappable_bytes = kafka_memory_of_handle(0) + KAFKA_MEMORY_ANSWERS;
+    send_hanging(fixture, &request, now_ms);
+    send_hanging(fixture, &others, now_ms);
+    kafka_second_cancel(second, &request);
+    assert_false(kafka_second_send(second, &request, NULL, later_ms, &error));
+    assert_non_null(handles->in_use); /* the other group waits */
+    kafka_second_cancel(second, &others);
+    error_done(&error);
+    assert_false(kafka_second_send(second, &request, NULL, later_ms, &error));
+    assert_null(handles->in_use);
+    for (int i = 0; kafka_handles_are_ending(handles) && i < WITHIN_MS; i++) {
+        usleep(1000);
+        kafka_handles_poll(handles);
+    }
+    send_hanging(fixture, &request, later_ms);
+}
+
 static void a_call_that_met_a_former_coordinator_is_sent_once_more(void **state)
 {
     struct second *fixture = *state;
@@ -229,6 +258,7 @@ int main(void)
         TEST(a_group_has_one_call_on_a_handle),
         TEST(few_requests_of_other_handles_have_room),
         TEST(a_request_fails_where_there_is_no_memory_for_the_handle),
+        TEST(a_handle_that_leaves_no_memory_for_the_next_one_ends),
         TEST(a_call_that_met_a_former_coordinator_is_sent_once_more),
         TEST(a_call_that_nobody_waits_for_is_not_sent_again),
         TEST(a_call_whose_reply_cannot_be_read_goes_on_with_the_serial_handle),
