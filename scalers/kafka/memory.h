@@ -7,8 +7,9 @@
  *     brokers that      take memory in every handle, of what is left free: the library makes a
  *     join later        thread for each of them. With 4 MiB free, beside no other handle, about 20
  *                       may join. Topics and handles that come then find less
- *     its topics        leave 4 MiB of these free, or what other handles take if that is more:
- *                       kafka_topics_has_room(). In 28 MiB they have about 9,000 partitions
+ *     its topics        leave 4 MiB of these free, or what other handles take if that is more. With
+ *                       11 brokers or more they leave what one of these would take, and 1 MiB:
+ *                       kafka_client_room(). In 28 MiB they have about 9,000 partitions
  *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
  *                       partitions of its topics, too: requests/subscriptions.c
  *     other handles     leave 1 MiB free: kafka_client_new_side_handle()
@@ -49,8 +50,8 @@ enum {
      * fetcher (requests/subscriptions.h) and the messages that it queues. */
     KAFKA_MEMORY_PER_HANDLE = 1 << 20,
 
-    /* Bytes that topics leave free for answers and other handles: the second one, the serial ones,
-     * and the next main one. */
+    /* Bytes that topics leave free for answers and other handles: the second one and the serial
+     * ones. They are enough for one of these with up to 10 brokers. */
     KAFKA_MEMORY_FREE = 4 << 20,
 
     /* Bytes that other handles leave free, for answers. */

@@ -266,10 +266,12 @@ double kafka_client_free_bytes(const struct kafka_client *client)
     return client->mappable_bytes - main_handle_bytes(client) - client->handles.bytes;
 }
 
-/* Topics leave KAFKA_MEMORY_FREE for other handles, or what these take, as fetchers take more. */
+/* Topics leave KAFKA_MEMORY_FREE for other handles, or what these take, as fetchers take more. With
+ * 11 brokers or more one of the other handles needs more than that. */
 double kafka_client_room(const struct kafka_client *client)
 {
-    double others_bytes = fmax(KAFKA_MEMORY_FREE, client->handles.bytes + KAFKA_MEMORY_ANSWERS);
+    double taken_bytes = fmax(client->handles.bytes, kafka_memory_of_handle(client->brokers));
+    double others_bytes = fmax(KAFKA_MEMORY_FREE, taken_bytes + KAFKA_MEMORY_ANSWERS);
     return (client->mappable_bytes - main_handle_bytes(client) - others_bytes) /
            KAFKA_MEMORY_PER_PARTITION;
 }

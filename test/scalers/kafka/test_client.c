@@ -217,6 +217,20 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     kafka_peer_stop(&peer);
 }
 
+static void topics_leave_memory_for_another_handle(void **state)
+{
+    (void)state;
+    static const size_t brokers[] = {3, 10, 11, 60};
+    for (size_t i = 0; i < ARRAY_LENGTH(brokers); i++) {
+        struct kafka_client client = {.mappable_bytes = KAFKA_MEMORY_OTHERS,
+                                      .brokers = brokers[i],
+                                      .first_brokers = brokers[i]};
+        kafka_client_note_partitions(&client, (size_t)kafka_client_room(&client));
+        assert_true(kafka_client_free_bytes(&client) >=
+                    kafka_memory_of_handle(brokers[i]) + KAFKA_MEMORY_ANSWERS);
+    }
+}
+
 /* The library starts a thread for each of them in every handle. */
 static void brokers_that_join_later_count_in_each_handle(void **state)
 {
@@ -295,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
         cmocka_unit_test(a_handle_is_made_where_there_is_memory_for_it),
+        cmocka_unit_test(topics_leave_memory_for_another_handle),
         cmocka_unit_test(brokers_that_join_later_count_in_each_handle),
         cmocka_unit_test(a_former_main_handle_has_its_memory_until_it_is_gone),
     };
