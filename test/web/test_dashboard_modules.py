@@ -81,6 +81,20 @@ def test_an_outage_goes_on_after_its_hold():
                        [["held", -190, -130], ["refused", -130, -100]]]
 
 
+def test_waiting_does_not_fall_where_partitions_go_away():
+    """As of a topic that is deleted. The server derives no arrivals from these two readings."""
+    seen = run_in_node("""
+        const { columnsOf } = await import('./trigger/trigger_history.js');
+        const columns = ['time', 'waiting', 'arrivals', 'arrivalRate', 'consumptionRate', 'boundBy'];
+        const of = (...rates) => columnsOf({ columns, rows: [
+          [0, 500, 0, ...rates, null], [5, 490, null, ...rates, null], [10, 40, 2, ...rates, null], [15, 50, null, ...rates, null],
+        ] });
+        return [[null, null], [3, null], [3, 4]].map((rates) => of(...rates)).map(({ consumption, isFall, isGrowth }) => [consumption, isFall, isGrowth]);
+    """)
+    falls = [2, None, 0, None]
+    assert seen == [[falls, True, True], [falls, True, False], [[4] * 4, False, False]]
+
+
 def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
     """It is not the beginning of the outage."""
     changes = run_in_node("""

@@ -63,7 +63,10 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.wait_for_text("Shaded: measuring failed.")
     labels = "[...document.querySelectorAll('.plot-area')].map((plot) => plot.getAttribute('aria-label'))"
     browser.wait(f"{labels}[0].startsWith('Work, waiting: unknown at the end, at most 96')")  # and not what it was before
-    assert "target of a replica 5" in browser.text(".plots") and "fall of waiting" in browser.text(".plots") and "consumed" not in browser.text(".plots") and "wanted 20" in browser.text(".plots")
+    assert "target of a replica 5" in browser.text(".plots") and "wanted 20" in browser.text(".plots")
+    assert "growth of waiting" in browser.text(".plots") and "fall of waiting" in browser.text(".plots")  # Redis reports no rates
+    assert "arrivals" not in browser.text(".plots") and "consumed" not in browser.text(".plots")
+    assert browser.evaluate(f"{labels}[2]").startswith("Rates, growth of waiting: ")
     assert "Consumed/s" in browser.text(".panel") and "– /s" not in browser.text(".panel")  # a unit of nothing
     browser.screenshot("trigger-outage")
     is_clean(browser)

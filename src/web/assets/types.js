@@ -198,13 +198,14 @@
  * @property {(number | null)[]} waiting the source's value, where it does not count waiting work (hasWaiting)
  * @property {(number | null)[]} inFlight
  * @property {(number | null)[]} replicas
- * @property {(number | null)[]} arrivals
+ * @property {(number | null)[]} arrivals what `waiting` grew by, where the source reports no rates (isGrowth)
  * @property {(number | null)[]} consumption what `waiting` fell by, where the source reports no rate (isFall)
  * @property {(boolean | null)[]} active
  * @property {(string | null)[]} status
  * @property {(string | null)[]} boundBy
  * @property {boolean} hasWaiting
  * @property {boolean} isFall
+ * @property {boolean} isGrowth
  */
 
 /** @typedef {[time: number, replicas: number | null]} Sample How many replicas there were; null: it was not known. */

@@ -56,16 +56,17 @@ export function stepsAt(times, samples, maxAgeSeconds) {
 export const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
 
 // Where the source reports no rate of consumption: by how much waiting fell until the next reading, per second. That is
-// less than the rate, as new work came meanwhile.
-function fallOf(times, waiting) {
+// less than the rate, as new work came meanwhile. The server derives no arrivals where the next reading is of other
+// partitions: their work is not consumed work.
+function fallOf(times, waiting, arrivals) {
   return waiting.map((value, i) => {
-    if (value == null || waiting[i + 1] == null) return null;
+    if (value == null || waiting[i + 1] == null || arrivals[i] == null) return null;
     return Math.max(0, value - waiting[i + 1]) / (times[i + 1] - times[i]);
   });
 }
 
-// Columns that no page shows, on purpose. `value` of a policy is its replicas, and `arrivals` has the arrivalRate.
-export const UNSHOWN_COLUMNS = ["value", "arrivalRate"];
+// Columns that no page shows, on purpose. `value` of a policy is its replicas.
+export const UNSHOWN_COLUMNS = ["value"];
 
 /**
  * Where the source does not count waiting work, `waiting` has the source's value. (`value` would not do: with a policy
@@ -79,17 +80,20 @@ export function columnsOf({ columns, rows }) {
   const hasWaiting = column("waiting").some((value) => value != null);
   const waiting = hasWaiting ? column("waiting") : column("sourceValue");
   const times = column("time");
+  const arrivals = column("arrivals");
   const reported = column("consumptionRate");
   const boundBy = column("boundBy");
-  const isFall = hasWaiting && reported.every((rate) => rate == null);
-  const consumption = isFall ? fallOf(times, waiting) : reported;
+  const isUnknown = (rates) => rates.every((rate) => rate == null);
+  const isFall = hasWaiting && isUnknown(reported);
+  const isGrowth = isUnknown(column("arrivalRate")) && isFall;
+  const consumption = isFall ? fallOf(times, waiting, arrivals) : reported;
   // A policy chooses the replicas by more than the reading: they are known in rows that have its decision.
   const replicas = hasPolicy({ boundBy })
     ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value))
     : column("replicas");
   return {
-    hasWaiting, isFall, times, waiting, inFlight: column("inFlight"), replicas, arrivals: column("arrivals"),
-    consumption, active: column("active"), state: column("state"), status: column("status"), boundBy,
+    hasWaiting, isFall, isGrowth, times, waiting, inFlight: column("inFlight"), replicas, arrivals, consumption,
+    active: column("active"), state: column("state"), status: column("status"), boundBy,
   };
 }
 

@@ -61,7 +61,7 @@ export function makeTriggerPlots(samples, onChoose) {
     if (rates.element.hidden) return;
     rates.draw({
       ...common, times: toNext(data.times), columns: [toNext(data.arrivals), toNext(data.consumption)],
-      ...(data.isFall ? { labels: ["arrivals", "fall of waiting"] } : {}),
+      labels: [data.isGrowth ? "growth of waiting" : "arrivals", data.isFall ? "fall of waiting" : "consumed"],
     });
   }
 
