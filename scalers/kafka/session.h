@@ -23,7 +23,7 @@
  *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is.
  *
  *     who waits       the group's tasks, until their deadlines; then the next ones, as a group has
- *                     at most one call on a handle
+ *                     at most one call on the main handle, and one on the second
  *     what ends it    the answer, or the end of its handle: the library cannot cancel a call
  *     what it costs   the library's copy of the partitions until then, also where nobody waits
  *

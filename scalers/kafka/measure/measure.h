@@ -27,7 +27,8 @@
  * offsets, which serve both. The answers come in any order. If the coordinator of h hangs, the task
  * of g is answered nevertheless.
  *
- * A task fails as soon as a part of it fails. A task that met a former leader goes back, and is
+ * A task fails as soon as a part of it fails, but for an offset: its error is found once the
+ * commits are here. A task that met a former leader goes back, and is
  * measured again. What outlives a call of kafka_measure() (handles, topics, histories) is the
  * session's (session.h).
  *

@@ -253,7 +253,8 @@ static void take_partitions(struct kafka_batch_group *group,
 }
 
 /* A partition that is not in the answer has no commit if all commits were requested. If partitions
- * were named in the request, it is an error. */
+ * were named in the request, it is an error. Partitions that were not named become errors, too: no
+ * task counts them. */
 static void fill_gaps(struct kafka_batch_group *group)
 {
     const struct kafka_known_offset none = {.state = KAFKA_OFFSET_KNOWN, .value = -1};

@@ -132,7 +132,8 @@ static void reserve(struct kafka_space *space, const char *name, size_t partitio
         space->reserved = partitions;
 }
 
-/* Whether the partitions fit on this side, beside what is taken and so much that is reserved. */
+/* Whether the partitions fit on this side, beside what is taken and so much that is reserved. On an
+ * empty side any number fits: a group with more than the limit has its side to itself. */
 static bool fits(const struct kafka_space *space, bool is_silent, size_t reserved,
                  size_t partitions)
 {

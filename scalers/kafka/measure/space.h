@@ -8,8 +8,8 @@
  * partitions as soon as its topics are known. It releases the space when its commits are taken, or
  * when its last task has ended.
  *
- * The space has two sides with the same limit. A group that has more partitions than the limit has
- * its side to itself. The second side is for silent groups: a coordinator that hangs fills only
+ * The space has two sides with the same limit. A group that has more partitions than the limit may
+ * take a side where nothing is taken or reserved, and has it to itself. The second side is for silent groups: a coordinator that hangs fills only
  * that one.
  *
  *     a group is   its partitions count   its next tasks               until

@@ -2,7 +2,7 @@
  * The commits of consumer groups: one request per group, to its coordinator.
  *
  * A request is a call (commits_call.h) on one of three handles, or on the first two at once.
- * session.h shows its way. A group has at most one call on each handle:
+ * session.h shows its way. A group has at most one call on the main handle, and one on the second:
  *
  *     handle   is for                                                     is renewed by
  *
@@ -10,6 +10,10 @@
  *     second   isolated tasks; groups whose call on the main handle has   second.h
  *              waited for a second, or met a former coordinator
  *     serial   groups whose replies cannot be read                        serial.h
+ *
+ * The serial handle has one call of a group, too, or two if the group had requests of two batches:
+ * one on the main handle, the isolated one on the second, and neither reply could be read. Each is
+ * sent in its turn, as the reply to other partitions may be short enough.
  *
  * The main handle is renewed when a group was answered on the second handle while its call on the
  * main one hangs. A group uses the main handle again once its call there is answered, or has ended
@@ -48,7 +52,8 @@ void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_re
 const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, const char *group,
                                            int64_t now_ms);
 
-/* Whether the group's request waits on the serial handle for requests of other groups. */
+/* Whether the group's request waits on the serial handle for requests of other groups. If it has
+ * two requests there, the first one counts. */
 bool kafka_commits_is_waiting(const struct kafka_commits *commits, const char *group);
 
 /* Why there is no serial handle for what waits for it. No error is set if there is one. */

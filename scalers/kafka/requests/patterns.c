@@ -140,7 +140,10 @@ void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
         match_listed(patterns, number, &listing->topics[i], now_ms);
 }
 
-/* The topic is not dropped here: if only that broker does not know it yet, its lag must count. */
+/* The topic is not dropped here: if only that broker does not know it yet, its lag must count. So a
+ * task whose pattern matched a topic that was deleted fails up to two times before the next listing
+ * leaves the topic out: its offsets are not found, and then, requested by name, the topic itself.
+ */
 void kafka_patterns_outdate(struct kafka_patterns *patterns)
 {
     for (struct kafka_pattern *pattern = patterns->table; pattern != NULL;
