@@ -129,7 +129,9 @@ struct scaler {
      */
     bool (*measure)(void *client, struct feed *feed, struct error *error);
 
-    /* Frees the client at once, without waiting for the source. All subscriptions end with it. */
+    /* Frees the client at once, without waiting for the source. All subscriptions end with it. Only
+     * a scaler with `in_agent` may wait some seconds, for its library's threads: the server does
+     * not wait for an agent, but kills it. */
     void (*disconnect)(void *client);
 
     /*
