@@ -114,6 +114,27 @@ def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
     ]
 
 
+def test_the_changes_of_a_trigger_go_on_after_a_measurement_that_failed():
+    """A policy decides nothing while measuring fails, and a refused trigger has no value."""
+    changes = run_in_node("""
+        const { changesOf } = await import('./trigger/trigger_history.js');
+        return changesOf({
+          times: [0, 1, 2, 3, 4],
+          state: ['answered', 'held', 'answered', 'refused', 'answered'],
+          active: [true, true, true, null, false],
+          replicas: [3, null, 8, null, 0],
+          status: ['OK', null, 'WARN', null, 'WARN'],
+          boundBy: [null, null, 'waiting', null, 'idle'],
+        });
+    """)
+    assert changes[::-1] == [
+        [1, "measuring failed: the last value is held"],
+        [2, "measured again, consumers OK → WARN, 3 → 8 replicas"],
+        [3, "measuring failed"],
+        [4, "measured again, became inactive, bound by idle, 8 → 0 replicas"],
+    ]
+
+
 def test_a_group_is_folded_alone_whatever_its_namespace_is_called():
     """Names come with calls. One that was called "*" folded every group, and "!" those that fail."""
     namespaces = ["shop", "team-a", "*", "!", "-", "-shop", "-*", "a,b", "", "%", "%2C", "%-shop", "Größe"]

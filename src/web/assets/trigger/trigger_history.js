@@ -105,21 +105,28 @@ function stateChange(before, now) {
 }
 
 /**
- * The last changes, the newest first.
+ * The last changes, the newest first. A value is compared with the last one that is known: of 3 replicas, a measurement
+ * that failed, and 8 replicas, "3 → 8 replicas" is a change at the last time.
  * @param {Columns} columns
  * @returns {[time: number, text: string][]}
  */
 export function changesOf({ times, replicas, active, state, status, boundBy }) {
   const changes = [];
-  for (let i = 1; i < times.length; i++) {
+  let before = {};
+  times.forEach((time, i) => {
+    const now = {
+      state: state[i], active: active[i] ?? before.active, status: status[i] ?? before.status,
+      boundBy: boundBy[i] ?? before.boundBy, replicas: replicas[i] ?? before.replicas,
+    };
     const what = [];
-    const hasChanged = (column) => column[i] != null && column[i - 1] != null && column[i] !== column[i - 1];
-    if (state[i] !== state[i - 1]) what.push(stateChange(state[i - 1], state[i]));
-    if (hasChanged(active)) what.push(active[i] ? "became active" : "became inactive");
-    if (hasChanged(status)) what.push(`consumers ${status[i - 1]} → ${status[i]}`);
-    if (hasChanged(boundBy)) what.push(`bound by ${boundBy[i]}`);
-    if (hasChanged(replicas)) what.push(`${number(replicas[i - 1])} → ${number(replicas[i])} replicas`);
-    if (what.length > 0) changes.push([times[i], what.join(", ")]);
-  }
+    const hasChanged = (key) => before[key] != null && now[key] !== before[key];
+    if (hasChanged("state")) what.push(stateChange(before.state, now.state));
+    if (hasChanged("active")) what.push(now.active ? "became active" : "became inactive");
+    if (hasChanged("status")) what.push(`consumers ${before.status} → ${now.status}`);
+    if (hasChanged("boundBy")) what.push(`bound by ${now.boundBy}`);
+    if (hasChanged("replicas")) what.push(`${number(before.replicas)} → ${number(now.replicas)} replicas`);
+    if (what.length > 0) changes.push([time, what.join(", ")]);
+    before = now;
+  });
   return changes.slice(-MAX_CHANGES).reverse();
 }
