@@ -297,7 +297,7 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
         const now = Date.now() / 1000;
         const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: true, state: 'held',
             replicas: 2, consumptionRate: null, status: null, boundBy: null };
-        const panel = makeTriggerPanel('shop/orders', [], () => {});
+        const panel = makeTriggerPanel({ namespace: 'shop', name: 'größe' }, [], () => {});
         document.querySelector('main').replaceChildren(panel.element);
         const shown = (rows) => {
             panel.history({ id: 1, target: 1, columns: Object.keys(measured), rows }, { now: { state: 'held' }, holdSeconds: 60 });
@@ -306,9 +306,9 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
         };
         const seen = [[Object.values(measured)], [], [Object.values(measured)]].map(shown);
         panel.close();
-        return seen;
+        return [seen, panel.element.querySelector('a[download]').download];
     })()""")
-    assert seen == [[True, True], [False, False], [True, True]]
+    assert seen == [[[True, True], [False, False], [True, True]], "shop-größe-1.csv"]  # and the file has the name as text
 
 
 def test_a_drag_in_a_plot_chooses_the_range_once(browser, server, client, redis):

@@ -32,7 +32,8 @@ export function makeObjectPanels({ namespace, name, samples, onChoose, onExplain
   }
 
   function makePanels() {
-    for (const { id } of triggers) if (!made.has(id)) made.set(id, makeTriggerPanel(path, samples, onChoose));
+    for (const { id } of triggers)
+      if (!made.has(id)) made.set(id, makeTriggerPanel({ namespace, name }, samples, onChoose));
     for (const [id, panel] of made) {
       if (triggers.some((trigger) => trigger.id === id)) continue;
       panel.close();

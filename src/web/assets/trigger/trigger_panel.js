@@ -3,7 +3,7 @@
 
 /** @import { Explanation, History, Sample } from "../types.js" */
 
-import { addressOf } from "../base/address.js";
+import { addressOf, objectPath } from "../base/address.js";
 import { el, setChildren, setText } from "../base/dom.js";
 import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "../base/format.js";
 import { downloadLink } from "../parts/download_link.js";
@@ -71,11 +71,12 @@ function changeItem([at, text]) {
 }
 
 /**
- * @param {string} path of the object, in addresses of the server
+ * @param {{namespace: string, name: string}} object
  * @param {Sample[]} samples
  * @param {(from: number, to: number) => void} onChoose the reader has drawn a span in a plot
  */
-export function makeTriggerPanel(path, samples, onChoose) {
+export function makeTriggerPanel({ namespace, name }, samples, onChoose) {
+  const path = objectPath(namespace, name);
   const figures = el("dl", { class: "figures" });
   const why = el("p", { class: "why" });
   const former = el("p", { hidden: true },
@@ -120,7 +121,7 @@ export function makeTriggerPanel(path, samples, onChoose) {
     },
     /** @param {History} trigger @param {Explanation} [explained] */
     history(trigger, explained) {
-      csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${path.replace("/", "-")}-${trigger.id}.csv`);
+      csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${namespace}-${name}-${trigger.id}.csv`);
       const { now, holdSeconds } = explained ?? {};
       last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
       redraw();
