@@ -9,8 +9,8 @@
  * when its last task has ended.
  *
  * The space has two sides with the same limit. A group that has more partitions than the limit may
- * take a side where nothing is taken or reserved, and has it to itself. The second side is for silent groups: a coordinator that hangs fills only
- * that one.
+ * take a side where nothing is taken or reserved, and has it to itself. The second side is for
+ * silent groups: a coordinator that hangs fills only that one.
  *
  *     a group is   its partitions count   its next tasks               until
  *
