@@ -119,7 +119,8 @@ static void give_figures(const struct rehearsal_http *http, json_t *server)
     json_t *all = json_copy(http->snapshot->figures);
     if (server != NULL)
         json_object_update(all, server);
-    json_object_del(all, "sent"); /* to us: ours are sent later */
+    json_object_del(all, "sent"); /* to us: ours are sent later, and at another rate */
+    json_object_del(all, "maxAgeMs");
     _cleanup_(memory_free) char *text = web_json_compact(all, WEB_JSON_STREAM_DIGITS);
     live_tables_server(http->tables, text);
 }

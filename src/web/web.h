@@ -65,7 +65,7 @@
  *
  *   [1] A period is 1 s and 20 times the cost of an update (web_stream.h): 7 s where an update
  *       costs 0.3 s. After an update that failed it is at least 5 s. "Not live since" is shown
- *       after 10 s, or after two periods where these are longer (maxSilenceMs in live_tables.h).
+ *       after 10 s, or after two periods where these are longer (maxAgeMs in live_tables.h).
  *   [2] A held trigger counts with its last reading, for its holdSeconds. How many triggers are
  *       held is beside each sum (cards.js).
  *   [3] The page adds a point with each update (trend.js). The server adds one each 15 s, of which

@@ -253,20 +253,18 @@ def test_who_types_keeps_the_focus_where_the_page_is_made_again(browser, stub):
     assert browser.evaluate("document.activeElement === document.body")  # nobody asked for another page
 
 
-READY = "event: ready\ndata: {}\n\n"
-
-
 def test_a_server_that_renews_rarely_says_how_old_live_values_may_be(browser, stub):
     """As one of 10,000 triggers, which rests for long after each update: it was not live every time."""
-    stub.readers[0].put(hello(maxSilenceMs=40000) + FIGURES + READY)
-    put_figures(browser, stub, 25)
-    assert browser.text("#status") == "Live"
-    put_figures(browser, stub, 60)
-    assert browser.text("#status").startswith("Not live since ")
-    stub.readers[0].put(hello(maxSilenceMs=2000) + FIGURES + READY)  # of few triggers: some seconds more are no outage
-    put_figures(browser, stub, 6)
-    assert browser.text("#status") == "Live"
-    stub.readers[0].put(hello() + FIGURES + READY)  # of a version that does not say it
-    put_figures(browser, stub, 25)
-    assert browser.text("#status").startswith("Not live since ")
+    def status_of(age, **more):
+        now = time.time()
+        stub.readers[0].put(f'event: server\ndata: {json.dumps({"time": now - age, "sent": now, **more})}\n\n')
+        browser.wait(f"import('/assets/state/store.js').then(({{ store }}) => store.server.sent === {now})")
+        time.sleep(1.5)  # it looks each second
+        return browser.text("#status")
+
+    assert status_of(25, maxAgeMs=40000) == "Live"
+    assert status_of(60, maxAgeMs=40000).startswith("Not live since ")
+    assert status_of(60, maxAgeMs=80000) == "Live"  # the server has grown
+    assert status_of(6, maxAgeMs=2000) == "Live"  # of few triggers: some seconds more are no outage
+    assert status_of(25).startswith("Not live since ")  # of a version that does not say it
     is_clean(browser)

@@ -7,7 +7,6 @@
  * The event `hello`: which server it is, and what it has. A server of another version may lack any field but `mode`.
  * @typedef {object} Hello
  * @property {"serve" | "rehearse"} mode
- * @property {number} [maxSilenceMs] figures that are older are late
  * @property {string} [instance] the process; another one has other ids
  * @property {string} [pod]
  * @property {string} [version]
@@ -23,6 +22,7 @@
  * @typedef {object} Figures
  * @property {number} time when they were taken
  * @property {number} [sent] when they were sent; not in a point
+ * @property {number} [maxAgeMs] when they are older they are late; not in a point
  * @property {number} [triggers] how many; of these active, held, failing (refused) and unmeasured (waiting)
  * @property {number} [active]
  * @property {number} [held]

@@ -15,7 +15,7 @@ enum { MAX_GONE = 1000, LOG_LINES_AT_A_TIME = 50 };
 
 /* Figures that are older than so many periods are late: the next update may take longer than the
  * last one, and the number of triggers may grow while a reader stays for days. */
-enum { SILENT_PERIODS = 2 };
+enum { LATE_PERIODS = 2 };
 
 const char *const live_table_names[LIVE_TABLES] = {
     [LIVE_TRIGGERS] = "triggers", [LIVE_CONNECTIONS] = "connections", [LIVE_WORKERS] = "workers"};
@@ -335,14 +335,16 @@ static bool write_log(struct live_tables_reader *reader, struct text *piece)
     return json_array_size(lines) == LOG_LINES_AT_A_TIME;
 }
 
-/* Adds "sent" before the last brace of the figures. */
-static void write_server(struct live_tables_reader *reader, struct text *piece)
+/* Adds "maxAgeMs" and "sent" before the last brace of the figures. */
+static void write_server(const struct live_tables *tables, struct live_tables_reader *reader,
+                         struct text *piece)
 {
     if (reader->server == NULL)
         return;
     text_add(piece, "event: server\ndata: ");
     text_add_bytes(piece, reader->server, strlen(reader->server) - 1);
-    text_addf(piece, ",\"sent\":%.3f}\n\n", clock_unix_s(clock_now_ms()));
+    text_addf(piece, ",\"maxAgeMs\":%" PRId64 ",\"sent\":%.3f}\n\n",
+              LATE_PERIODS * tables->period_ms, clock_unix_s(clock_now_ms()));
     free(TAKE(reader->server));
 }
 
@@ -353,9 +355,9 @@ static void write_hello(const struct live_tables *tables, struct live_tables_rea
     const char *members = tables->settings.hello + 1;
     if (reader->is_greeted)
         return;
-    text_addf(piece, "retry: 2000\nevent: hello\ndata: {%s\"maxSilenceMs\":%" PRId64 "%s%s\n\n",
-              reader->has_session ? "\"hasSession\":true," : "", SILENT_PERIODS * tables->period_ms,
-              *members == '}' ? "" : ",", members);
+    text_addf(piece, "retry: 2000\nevent: hello\ndata: {%s%s%s\n\n",
+              reader->has_session ? "\"hasSession\":true" : "",
+              reader->has_session && *members != '}' ? "," : "", members);
     reader->is_greeted = true;
 }
 
@@ -368,7 +370,7 @@ static bool write_news(void *context, void *argument, struct text *piece)
     write_hello(tables, reader, piece);
     if (reader->from < tables->version && walk_tables(tables, reader, piece))
         return true;
-    write_server(reader, piece);
+    write_server(tables, reader, piece);
     if (!reader->is_ready)
         text_add(piece, "event: ready\ndata: {}\n\n");
     reader->is_ready = true;

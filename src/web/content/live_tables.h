@@ -1,19 +1,19 @@
 /*
  * Live tables: tables of rows that change, sent to readers as server-sent events.
  *
- *     event: hello    {"hasSession": true, "maxSilenceMs": 2004, "mode": "serve", ...}
+ *     event: hello    {"hasSession": true, "mode": "serve", ...}
  *     event: rows     {"table": "triggers",
  *                      "rows": [{"id": 1, "fixed": {...}, "live": {...}}, ...], "gone": [2, ...]}
- *     event: server   {"time": 1790000000.1, ..., "sent": 1790000000.123}
+ *     event: server   {"time": 1790000000.1, ..., "maxAgeMs": 2004, "sent": 1790000000.123}
  *     event: log      [{"number": 1, "time": 1790000000.123, "level": "info", "text": "..."}, ...]
  *     event: ready    {}
  *
  *     hello    the reader forgets everything: what follows is all. "hasSession" is there for one
- *              who can log out. Figures are late where they are older than "maxSilenceMs": twice
- *              the time between two updates
+ *              who can log out
  *     rows     rows that have changed, and the ids of rows that are gone
- *     server   the figures, which close an update. "sent" is when this event was written: by it the
- *              reader knows the clock of the server
+ *     server   the figures, which close an update. They are late where they are older than
+ *              "maxAgeMs": twice the time between the last two updates. "sent" is when this event
+ *              was written: by it the reader knows the clock of the server
  *     ready    follows the first figures: all has been sent once
  *
  * No row that a reader has is older than the last figures that it has: it shows their age as that

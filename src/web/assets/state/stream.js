@@ -19,7 +19,7 @@ const RETRY_MS = 5000;
 // A browser may never learn that the server's node died. The server sends something every 10 s, or some seconds later
 // where its loop is busy (web_stream.h): a connection that has been silent for longer than this is lost.
 const MAX_SILENCE_MS = 30000;
-// Figures that are older are not live. With many triggers the server updates more rarely: maxSilenceMs of its hello is
+// Figures that are older are not live. With many triggers the server updates more rarely: maxAgeMs of its figures is
 // twice its period, and is the limit where it is longer.
 const MAX_AGE_MS = 10000;
 
@@ -31,7 +31,7 @@ let heardAt = 0; // when its last event came
 
 // By the date: unlike the clock of timers, it goes on while a computer sleeps. It may also jump back.
 const isLongAgo = (time, limit) => Math.abs(Date.now() - time) > limit;
-const maxAgeMs = () => Math.max(MAX_AGE_MS, store.hello.maxSilenceMs ?? 0);
+const maxAgeMs = () => Math.max(MAX_AGE_MS, store.server.maxAgeMs ?? 0);
 const isSilent = () => isLongAgo(heardAt, MAX_SILENCE_MS);
 const isOld = () => isLongAgo(beganAt, maxAgeMs()) && isLongAgo(store.renewedAt ?? 0, maxAgeMs());
 const isClosed = () => source === null || source.readyState === EventSource.CLOSED;
