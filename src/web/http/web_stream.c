@@ -79,17 +79,21 @@ size_t web_stream_bytes_left(struct bufferevent *bufferevent)
     return evbuffer_get_length(bufferevent_get_output(bufferevent)) + (size_t)in_kernel;
 }
 
-bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms)
+void web_stream_note_progress(struct web_stream_progress *progress, size_t left_bytes,
+                              int64_t now_ms)
 {
     if (left_bytes < progress->left_bytes || left_bytes == 0)
         *progress = (struct web_stream_progress){left_bytes, now_ms};
+}
+
+bool web_stream_is_stuck(const struct web_stream_progress *progress, int64_t now_ms)
+{
     return now_ms - progress->taken_at_ms > WEB_STREAM_TIMEOUT_MS;
 }
 
-static bool is_stuck(struct web_stream_reader *reader, int64_t now_ms)
+static void note_progress(struct web_stream_reader *reader, int64_t now_ms)
 {
-    return web_stream_is_stuck(&reader->progress, web_stream_bytes_left(reader->bufferevent),
-                               now_ms);
+    web_stream_note_progress(&reader->progress, web_stream_bytes_left(reader->bufferevent), now_ms);
 }
 
 static void send_piece(struct web_stream_reader *reader);
@@ -118,7 +122,7 @@ static void send_bytes(struct web_stream_reader *reader, const char *bytes, size
     evbuffer_add(buffer, bytes, length);
     reader->is_sending = true;
     reader->sent_at_ms = clock_now_ms();
-    is_stuck(reader, reader->sent_at_ms);
+    note_progress(reader, reader->sent_at_ms);
     evhttp_send_reply_chunk_with_cb(reader->evhttp_request, buffer, piece_taken, reader);
     evbuffer_free(buffer);
     reader->progress.left_bytes = web_stream_bytes_left(reader->bufferevent);
@@ -186,7 +190,8 @@ static void serve_readers(const struct stream_source *source, bool has_news)
         next = TAILQ_NEXT(reader, all);
         if (reader->source != source)
             continue;
-        if (now_s >= reader->ends_s || is_stuck(reader, now_ms)) {
+        note_progress(reader, now_ms);
+        if (now_s >= reader->ends_s || web_stream_is_stuck(&reader->progress, now_ms)) {
             disconnect_reader(reader);
             continue;
         }

@@ -111,9 +111,13 @@ struct web_stream_progress {
  * kernel has. */
 size_t web_stream_bytes_left(struct bufferevent *bufferevent);
 
-/* Notes that so much is on its way to the reader now, of what was before. True: it has taken
- * nothing of that for WEB_STREAM_TIMEOUT_MS. Public for tests. */
-bool web_stream_is_stuck(struct web_stream_progress *progress, size_t left_bytes, int64_t now_ms);
+/* Notes how much of what was sent before is on its way to the reader now. Public for tests. */
+void web_stream_note_progress(struct web_stream_progress *progress, size_t left_bytes,
+                              int64_t now_ms);
+
+/* Whether the reader has taken nothing for WEB_STREAM_TIMEOUT_MS, as was noted. Public for tests.
+ */
+bool web_stream_is_stuck(const struct web_stream_progress *progress, int64_t now_ms);
 
 /* Frees the reader, whose connection is ending. */
 void web_streams_closed(struct web_stream_reader *reader);
