@@ -17,10 +17,11 @@
  *
  *     blocks of all connections + blocks of its own address + its own block <= 16 MiB
  *
- * and gets 503 otherwise. So an address that has n MiB leaves n MiB to the others. Example with
- * responses of 5 MiB: address A gets two (5 + 5 + 5 = 15), but no third (10 + 10 + 5 = 25). B gets
- * one then (10 + 0 + 5 = 15). Where no other block is there, a response may have any size: the
- * metrics of 100,000 triggers are larger than the limit.
+ * and gets 503 otherwise. Example with responses of 5 MiB: address A gets two (5 + 5 + 5 = 15), but
+ * no third (10 + 10 + 5 = 25). B gets one then (10 + 0 + 5 = 15). Where no other block is there, a
+ * response may have any size: the metrics of 100,000 triggers are larger than the limit. Until the
+ * client has taken such a response, all others of more than 16 KiB get 503. A slow client may need
+ * long: 64 KiB per 5 s are 21 minutes for 16 MiB.
  *
  * Threads: the HTTP server's.
  */
