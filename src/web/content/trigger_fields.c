@@ -6,7 +6,12 @@
 #include <math.h>
 #include <stdio.h>
 
-#define OF(member) .offset = offsetof(struct trigger_figures, member)
+/* Of a double, and of a word: the offset of a member of another type does not compile. */
+#define CHECKED(member, type)                                                                      \
+    .offset = offsetof(struct trigger_figures, member) +                                           \
+              _Generic(((struct trigger_figures *)NULL)->member, type: 0)
+#define OF(member) CHECKED(member, double)
+#define OF_WORD(member) CHECKED(member, const char *), .kind = FIELD_WORD
 
 static const struct trigger_field fields[] = {
     {OF(arrivals), .views = VIEW_RATES | VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "arrivals",
@@ -36,16 +41,16 @@ static const struct trigger_field fields[] = {
      .help = "Age of the reading behind the trigger's last value."},
     {OF(active), .kind = FIELD_BOOLEAN, .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV,
      .key = "active", .column = "active"},
-    {OF(state), .kind = FIELD_WORD, .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "state",
+    {OF_WORD(state), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "state",
      .column = "state"},
     {OF(reading.arrival_rate), .views = VIEW_READING | VIEW_HISTORY | VIEW_CSV,
      .key = "arrivalRate", .column = "arrival_rate"},
     {OF(reading.consumption_rate), .views = VIEW_READING | VIEW_HISTORY | VIEW_CSV,
      .key = "consumptionRate", .column = "consumption_rate"},
-    {OF(status), .kind = FIELD_WORD, .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "status",
+    {OF_WORD(status), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "status",
      .column = "status"},
-    {OF(bound_by), .kind = FIELD_WORD, .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV,
-     .key = "boundBy", .column = "bound_by"},
+    {OF_WORD(bound_by), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "boundBy",
+     .column = "bound_by"},
 };
 
 const struct trigger_field *trigger_field_next(const struct trigger_field *field,
