@@ -50,7 +50,7 @@ void web_json_add(struct text *text, json_t *value, size_t flags);
 /* Makes one line of the value, which it takes; the caller frees the line. Of NULL: NULL. */
 char *web_json_compact(json_t *value, int digits);
 
-/* Responds with `json`, which is borrowed. */
+/* Responds with `json`, which stays the caller's: the other functions take their value. */
 void web_json_respond(struct page_response *response, json_t *json);
 
 /* Responds with the status `code` and {"error": why}. What the page has written is dropped. */
