@@ -147,8 +147,8 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
             call_free(second, call);
             continue;
         }
-        /* A call that a renewal moves again begins at ATTEMPT_FIRST, also after ATTEMPT_LAST. The deadline of
-         * its tasks ends that: it is abandoned then. */
+        /* A call that a renewal moves again begins at ATTEMPT_FIRST, also after ATTEMPT_LAST. The
+         * deadline of its tasks ends that: it is abandoned then. */
         call->attempt = call->attempt == ATTEMPT_AWAITS_HANDLE ? ATTEMPT_LAST : ATTEMPT_FIRST;
         call_send(second, call);
     }
