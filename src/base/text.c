@@ -67,9 +67,9 @@ void text_addf(struct text *text, const char *format, ...)
     va_end(arguments);
 }
 
-/* It may be kept for long, and counts by its length (text_heap_bytes()). glibc would keep what is cut
- * off a short text for requests of that very size. So a short text is copied, and only a long one is
- * cut. */
+/* It may be kept for long, and counts by its length (text_heap_bytes()). glibc would keep what is
+ * cut off a short text for requests of that very size. So a short text is copied, and only a long
+ * one is cut. */
 static char *without_unused(char *bytes, size_t length, size_t capacity)
 {
     enum { SHORT = 4096 };
