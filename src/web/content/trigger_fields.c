@@ -7,11 +7,13 @@
 #include <stdio.h>
 
 /* Of a double, and of a word: the offset of a member of another type does not compile. */
-#define CHECKED(member, type)                                                                      \
-    .offset = offsetof(struct trigger_figures, member) +                                           \
-              _Generic(((struct trigger_figures *)NULL)->member, type: 0)
-#define OF(member) CHECKED(member, double)
-#define OF_WORD(member) CHECKED(member, const char *), .kind = FIELD_WORD
+#define MEMBER(member) (((struct trigger_figures *)NULL)->member)
+#define OF(member)                                                                                 \
+    .offset = offsetof(struct trigger_figures, member) + _Generic(MEMBER(member), double: 0)
+#define OF_WORD(member)                                                                            \
+    .offset =                                                                                      \
+        offsetof(struct trigger_figures, member) + _Generic(MEMBER(member), const char *: 0),      \
+    .kind = FIELD_WORD
 
 static const struct trigger_field fields[] = {
     {OF(arrivals), .views = VIEW_RATES | VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "arrivals",
