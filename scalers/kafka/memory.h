@@ -7,8 +7,9 @@
  *     brokers that      take memory in every handle, of what is left free: the library makes a
  *     join later        thread for each of them. With 4 MiB free, beside no other handle, about 20
  *                       may join. Topics and handles that come then find less
- *     its topics        leave 4 MiB of these free, or what other handles take if that is more. With
- *                       11 brokers or more they leave what one of these would take, and 1 MiB:
+ *     its topics        leave 4 MiB of these free, or what other handles take, fetchers among them,
+ *                       if that is more. With 11 brokers or more they leave what one of these
+ *                       would take, and 1 MiB:
  *                       kafka_client_room(). In 28 MiB they have about 9,000 partitions
  *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
  *                       partitions of its topics, too: requests/subscriptions.c

@@ -5,7 +5,10 @@
 #include "kafka/memory.h"
 
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
-enum { MAIN_RENEW_MS = 2000 };
+enum {
+    MAIN_RENEW_MS = 2000,
+    YOUNG_MS = 60 * 1000, /* a client is not given up again and again where brokers disagree */
+};
 
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,
                            struct error *error)
@@ -72,13 +75,21 @@ static bool has_memory_for_handle(const struct kafka_session *session)
     return kafka_client_has_for_main_handle(&session->client, partitions);
 }
 
-/* Whether topics that nobody uses have the memory that another handle needs. Where a handle is just
- * being destroyed the next attempt may have its memory. */
-static bool is_full_of_unused_topics(const struct kafka_session *session, int64_t now_ms)
+/* Why only a new process helps, as there is no memory for a renewal (session.h). NULL: there is
+ * memory, or the next attempt may have that of a handle that is just being destroyed. */
+static const char *why_useless(const struct kafka_session *session, int64_t now_ms)
 {
     const struct kafka_handles *handles = &session->client.handles;
-    return kafka_metadata_needs_renewal(session->metadata) && !has_memory_for_handle(session) &&
-           (!kafka_handles_are_ending(handles) || kafka_handles_stuck(handles, now_ms) > 0);
+    bool may_have_memory_soon =
+        kafka_handles_are_ending(handles) && kafka_handles_stuck(handles, now_ms) == 0;
+    if (may_have_memory_soon || has_memory_for_handle(session))
+        return NULL;
+    if (kafka_metadata_needs_renewal(session->metadata))
+        return "topics that no trigger uses any more take its memory";
+    if (kafka_commits_has_no_coordinator(session->commits) &&
+        now_ms - session->client.opened_ms >= YOUNG_MS)
+        return "a coordinator has moved, and no memory is left to ask the new one";
+    return NULL;
 }
 
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
@@ -86,7 +97,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_client *client = &session->client;
     bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
-    session->is_full = session->is_full && has_too_many_topics;
+    if (session->useless != NULL)
+        session->useless = why_useless(session, now_ms);
     kafka_commits_maintain(session->commits, now_ms);
     kafka_members_maintain(session->members, now_ms);
     if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits, now_ms) ||
@@ -95,7 +107,7 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;
     session->renewal_at_ms = now_ms;
-    session->is_full = is_full_of_unused_topics(session, now_ms);
+    session->useless = why_useless(session, now_ms);
     if (!has_memory_for_handle(session))
         return false;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);

@@ -44,10 +44,15 @@
  * that it is destroyed after them.
  *
  * Where no new handle can be made, or there is no memory for two, nothing is closed: calls may run
- * on the old handle, and a group has at most one there. If there is no memory because of topics
- * that nobody uses (`is_full`), the client is given up at the next moment without tasks: a new
- * process has only the topics in use. Example: with 28 MiB 2,000 partitions are in use, and 7,000
- * are not.
+ * on the old handle, and a group has at most one there. The client is given up at the next moment
+ * without tasks (`useless`) if only a new process helps where that memory is missing:
+ *
+ *     topics that nobody uses    have it. A new process has only the topics in use. Example: with
+ *                                28 MiB 2,000 partitions are in use, and 7,000 are not
+ *     a coordinator has moved    and there is no memory for the second handle either: fetchers or
+ *                                brokers that joined later have it. The main handle of a new
+ *                                process finds the coordinator. In its first minute no client is
+ *                                given up for this, and the tasks of the group fail
  *
  * Nothing is renewed while nothing is measured. A call that was left behind does not get an hour
  * old by that, after which it could end the process (workaround 1): a connection lives as long as
@@ -80,7 +85,7 @@ struct kafka_session {
     int64_t forgot_ms;     /* when kafka_session_forget_old() last looked */
     int64_t renewal_at_ms; /* when a new main handle was last tried; 0: never */
     bool has_warned;       /* that no new main handle could be had */
-    bool is_full;          /* of topics that nobody uses: there is no memory for a renewal */
+    const char *useless;   /* why only a new process helps; NULL: the client is of use */
 };
 
 /* The hooks of struct scaler; `client` is a struct kafka_session. Disconnecting may take some

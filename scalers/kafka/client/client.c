@@ -282,12 +282,17 @@ bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t 
                                        client->brokers);
 }
 
+bool kafka_client_has_for_side_handle(const struct kafka_client *client)
+{
+    return kafka_client_free_bytes(client) >=
+           kafka_memory_of_handle(client->brokers) + KAFKA_MEMORY_ANSWERS;
+}
+
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)
 {
-    double bytes = kafka_memory_of_handle(client->brokers);
-    if (kafka_client_free_bytes(client) >= bytes + KAFKA_MEMORY_ANSWERS)
+    if (kafka_client_has_for_side_handle(client))
         return kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings),
-                                        bytes, error);
+                                        kafka_memory_of_handle(client->brokers), error);
     error_unavailable(
         error, "no memory for a further connection to each Kafka broker (there are %zu): %s",
         client->brokers, kafka_memory_advice(client->mappable_bytes, client->first_brokers));

@@ -139,6 +139,8 @@ double kafka_client_free_bytes(const struct kafka_client *client);
 /* How many more partitions the main handle may have. INFINITY: any number. */
 double kafka_client_room(const struct kafka_client *client);
 
+bool kafka_client_has_for_side_handle(const struct kafka_client *client);
+
 /* Makes a handle beside the main one, with the same settings. NULL with an error: where there is no
  * memory for it the library would abort the process. */
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);

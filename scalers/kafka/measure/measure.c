@@ -404,9 +404,8 @@ static bool run_turns(struct loop *loop, struct error *error)
         if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))
             return kafka_client_fail(&session->client, error, "old connections do not end");
-        if (!is_busy && session->is_full)
-            return kafka_client_fail(&session->client, error,
-                                     "topics that no trigger uses any more take its memory");
+        if (!is_busy && session->useless != NULL)
+            return kafka_client_fail(&session->client, error, session->useless);
         if (!is_busy && kafka_subscriptions_is_empty(session->subscriptions))
             return true;
         wait_for_answers(loop);

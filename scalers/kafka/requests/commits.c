@@ -456,3 +456,9 @@ bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t no
            commits->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
            (oldest != NULL && now_ms - oldest->sent_ms >= KAFKA_MAX_CALL_MS);
 }
+
+bool kafka_commits_has_no_coordinator(const struct kafka_commits *commits)
+{
+    return commits->is_stale && !kafka_second_is_open(commits->second) &&
+           !kafka_client_has_for_side_handle(commits->client);
+}

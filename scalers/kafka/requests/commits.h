@@ -86,6 +86,10 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
  * abandoned calls (KAFKA_COMMITS_MAX_ABANDONED), or has an old one (KAFKA_MAX_CALL_MS). Calls that
  * are only on the main handle are sent again on the new one. */
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t now_ms);
+
+/* Whether the main handle uses a former coordinator, and there is no second handle, nor memory for
+ * one: only another main handle can request commits of the group. */
+bool kafka_commits_has_no_coordinator(const struct kafka_commits *commits);
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);
 

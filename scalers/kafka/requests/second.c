@@ -100,6 +100,11 @@ void kafka_second_free(struct kafka_second *second)
 
 /* ---- the handle ---- */
 
+bool kafka_second_is_open(const struct kafka_second *second)
+{
+    return second->rk != NULL;
+}
+
 static int64_t renewable_ms(const struct kafka_second *second)
 {
     return second->opened_ms + (second->is_stale ? STALE_MS : RENEW_MS);

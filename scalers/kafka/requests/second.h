@@ -61,6 +61,9 @@ bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *
  * it is abandoned. */
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call);
 
+/* Whether there is a handle now. */
+bool kafka_second_is_open(const struct kafka_second *second);
+
 /* Renews the handle where that is needed, or ends it where no call is waiting and it is idle, or
  * would be renewed. */
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms);

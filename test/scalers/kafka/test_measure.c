@@ -519,6 +519,50 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
     assert_int_equal(client->partitions, 1);
 }
 
+/* Measures once after the coordinator has moved, so long after the client was opened, with so much
+ * memory for another handle. */
+static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, double free_bytes,
+                          struct error *error)
+{
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    client->opened_ms -= opened_for_ms;
+    client->mappable_bytes = KAFKA_MEMORY_PER_PARTITION + free_bytes;
+    kafka_mock_make_stale(fixture, 1);
+    test_feed_again(fixture->feed);
+    return test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, error);
+}
+
+static void a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_mock *fixture = *state;
+    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
+    assert_true(measure_moved(fixture, 60000, needed_bytes, &error));
+    kafka_mock_assert_answered(fixture, 0);
+}
+
+/* Fetchers, for one, have the memory that another handle needs. A new process has none at first. */
+static void a_client_that_cannot_ask_a_moved_coordinator_is_given_up(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
+    assert_false(measure_moved(*state, 60000, needed_bytes - 1, &error));
+    assert_non_null(strstr(error_text(&error), ": a coordinator has moved, and no memory is left"));
+}
+
+static void a_young_client_that_cannot_ask_a_moved_coordinator_is_kept(void **state)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_mock *fixture = *state;
+    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
+    assert_true(measure_moved(fixture, 30000, needed_bytes - 1, &error));
+    kafka_mock_assert_failed(fixture, 0, "oordinator");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -542,6 +586,9 @@ int main(void)
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
         TEST(a_client_that_unused_topics_fill_is_given_up),
+        TEST(a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle),
+        TEST(a_client_that_cannot_ask_a_moved_coordinator_is_given_up),
+        TEST(a_young_client_that_cannot_ask_a_moved_coordinator_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
