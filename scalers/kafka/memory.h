@@ -9,8 +9,8 @@
  *                       may join. Topics and handles that come then find less
  *     its topics        leave 4 MiB of these free, or what other handles take, fetchers among them,
  *                       if that is more. With 11 brokers or more they leave what one of these
- *                       would take, and 1 MiB:
- *                       kafka_client_room(). In 28 MiB they have about 9,000 partitions
+ *                       would take, and 1 MiB: kafka_client_room(). In 28 MiB they have about
+ *                       9,000 partitions
  *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
  *                       partitions of its topics, too: requests/subscriptions.c
  *     other handles     leave 1 MiB free: kafka_client_new_side_handle()
