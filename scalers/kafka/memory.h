@@ -18,6 +18,9 @@
  *                       4 MiB free: kafka_client_has_for_main_handle(). The old one counts until
  *                       it is gone
  *     commits           of so many partitions are requested at a time: measure/space.h
+ *     threads of ours   are in no figure: background.c starts up to one per broker while latest
+ *                       offsets are requested, 128 KiB each. Where one finds no memory its call is
+ *                       refused, and the library is not concerned
  *
  * Threads: any; pure.
  */

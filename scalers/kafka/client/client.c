@@ -256,9 +256,9 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 /* What the main handle takes of `mappable_bytes`: its topics, and brokers that joined later. */
 static double main_handle_bytes(const struct kafka_client *client)
 {
-    double joined = fmax(0, (double)client->brokers - (double)client->first_brokers);
+    size_t joined = client->brokers - client->first_brokers;
     return (double)client->partitions * KAFKA_MEMORY_PER_PARTITION +
-           joined * KAFKA_MEMORY_PER_BROKER;
+           (double)joined * KAFKA_MEMORY_PER_BROKER;
 }
 
 double kafka_client_free_bytes(const struct kafka_client *client)
@@ -301,9 +301,11 @@ rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct err
 
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
 {
-    double joined = (double)brokers - (double)client->brokers;
+    if (brokers <= client->brokers)
+        return;
     kafka_handles_add_bytes_to_others(&client->handles, client->rk,
-                                      joined * KAFKA_MEMORY_PER_BROKER);
+                                      (double)(brokers - client->brokers) *
+                                          KAFKA_MEMORY_PER_BROKER);
     client->brokers = brokers;
     if (client->first_brokers == 0)
         client->first_brokers = brokers;

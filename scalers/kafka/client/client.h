@@ -87,7 +87,7 @@ struct kafka_client {
     int event_fd;                    /* readable when something has come, on any handle or thread */
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
     double mappable_bytes;           /* what the process could map when there was no topic yet */
-    size_t brokers;                  /* that the last answer with metadata named */
+    size_t brokers;                  /* the most that an answer with metadata named */
     size_t first_brokers;            /* that the first one named: the main handle had their threads
                                         when `mappable_bytes` was measured */
     size_t partitions;               /* of all topics that the main handle has */
@@ -146,7 +146,9 @@ bool kafka_client_has_for_side_handle(const struct kafka_client *client);
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);
 
 /* Notes what is known of the cluster, for the memory that it takes. Each handle in use has a thread
- * for each broker that joins. */
+ * for each broker that joins. The library keeps that of one that leaves (until 2.10.0), so the
+ * number does not fall. Example: a node pool is replaced, and metadata names 30 brokers, then 60,
+ * then 30. What it does not see: brokers that are replaced one by one under new ids. */
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers);
 void kafka_client_note_partitions(struct kafka_client *client, size_t partitions);
 

@@ -11,9 +11,25 @@
 
 enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also sent on the second */
 
-/* A call on the main handle. It is freed when it is answered, unless it is misdirected: such a call
+/*
+ * A call on the main handle. It is freed when it is answered, unless it is misdirected: such a call
  * is kept without a request, so that the group uses the second handle until the main one is
- * renewed. */
+ * renewed. Where the group's request is, by the fields of its calls:
+ *
+ *     base.request  is_on_second  is_misdirected   the request
+ *
+ *     set           false         false            waits here
+ *     set           true          false            waits here and on the second handle: the first
+ *                                                  answer counts
+ *     NULL          any           false            is gone (abandoned): the library has the call
+ *     NULL          true          true             waits on the second handle only, or was
+ *                                                  answered there
+ *     NULL          false         true             has failed: nothing waits
+ *
+ *     no call here, one of the second handle       waits there: isolated, or after a renewal
+ *     base.serial.is_here                          waits on the serial handle, which owns the call;
+ *                                                  the table of main calls has it no more
+ */
 struct main_call {
     struct kafka_commits_call base; /* first */
     int64_t sent_ms;

@@ -84,7 +84,8 @@ bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_m
 /* Kafka's own topics. A consumer's pattern does not match them either. */
 static bool is_internal(const char *name)
 {
-    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state");
+    return text_equal(name, "__consumer_offsets") || text_equal(name, "__transaction_state") ||
+           text_equal(name, "__share_group_state");
 }
 
 /* Topics beyond the limits are counted, but not made (workaround 6). */

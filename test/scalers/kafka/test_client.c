@@ -251,6 +251,9 @@ static void brokers_that_join_later_count_in_each_handle(void **state)
     kafka_client_note_brokers(&client, FIRST + JOINED);
     assert_float_equal(kafka_client_free_bytes(&client),
                        free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
+    kafka_client_note_brokers(&client, FIRST); /* the library keeps the threads */
+    assert_float_equal(kafka_client_free_bytes(&client),
+                       free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
     /* What the side handle takes is of the part that topics leave free. */
     assert_true(client.handles.bytes + KAFKA_MEMORY_ANSWERS < KAFKA_MEMORY_FREE);
     assert_float_equal((room - kafka_client_room(&client)) * KAFKA_MEMORY_PER_PARTITION,

@@ -193,6 +193,20 @@ static void a_patterns_topic_that_a_broker_does_not_know_is_listed_again(void **
     assert_false(kafka_metadata_needs_listing(metadata, "^jobs-", 0));
 }
 
+static void topics_of_kafka_itself_match_no_pattern(void **state)
+{
+    static const char *const own[] = {"__consumer_offsets", "__transaction_state",
+                                      "__share_group_state"};
+    struct kafka_mock *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(own); i++)
+        kafka_mock_add_topic(fixture, own[i], 1);
+    kafka_mock_add_topic(fixture, "__jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^_", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, known_set_up, known_tear_down)
@@ -207,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         OF_CLUSTER(a_patterns_topic_that_a_broker_does_not_know_is_listed_again),
+        OF_CLUSTER(topics_of_kafka_itself_match_no_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

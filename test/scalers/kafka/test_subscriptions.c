@@ -292,8 +292,7 @@ static void subscriptions_leave_memory_for_measurements(void **state)
     struct kafka_session *session = connect_with_jobs(fixture);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         session->client.mappable_bytes = rows[i].mappable_mib * (1 << 20);
-        kafka_client_note_brokers(&session->client, rows[i].brokers);
-        session->client.first_brokers = rows[i].brokers; /* none joined later */
+        session->client.brokers = session->client.first_brokers = rows[i].brokers;
         assert_no_memory(session, "jobs", rows[i].places + 1);
         assert_null(session->client.handles.endings);
         assert_float_equal(session->client.handles.bytes, 0, 0);
