@@ -20,7 +20,7 @@
  *     commits           of so many partitions are requested at a time: measure/space.h
  *     threads of ours   are in no figure: background.c starts up to one per broker while latest
  *                       offsets are requested, 128 KiB each. Where one finds no memory its call is
- *                       refused, and the library is not concerned
+ *                       refused; what they have taken the library may lack
  *
  * Threads: any; pure.
  */
