@@ -139,6 +139,7 @@ double kafka_client_free_bytes(const struct kafka_client *client);
 /* How many more partitions the main handle may have. INFINITY: any number. */
 double kafka_client_room(const struct kafka_client *client);
 
+/* Whether there is memory for a handle beside the main one. */
 bool kafka_client_has_for_side_handle(const struct kafka_client *client);
 
 /* Makes a handle beside the main one, with the same settings. NULL with an error: where there is no

@@ -90,10 +90,12 @@ void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk
 void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
                                        double bytes)
 {
-    const struct kafka_handle *handle;
+    struct kafka_handle *handle;
     DL_FOREACH(handles->in_use, handle)
-        if (handle->rk != rk)
-            kafka_handles_add_bytes(handles, handle->rk, bytes);
+        if (handle->rk != rk) {
+            handle->bytes += bytes;
+            handles->bytes += bytes;
+        }
 }
 
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)

@@ -28,9 +28,8 @@
  * of g is answered nevertheless.
  *
  * A task fails as soon as a part of it fails, but for an offset: its error is found once the
- * commits are here. A task that met a former leader goes back, and is
- * measured again. What outlives a call of kafka_measure() (handles, topics, histories) is the
- * session's (session.h).
+ * commits are here. A task that met a former leader goes back, and is measured again. What outlives
+ * a call of kafka_measure() (handles, topics, histories) is the session's (session.h).
  *
  * Threads: the measuring thread.
  */

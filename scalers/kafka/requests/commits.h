@@ -90,6 +90,7 @@ bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t no
 /* Whether the main handle uses a former coordinator, and there is no second handle, nor memory for
  * one: only another main handle can request commits of the group. */
 bool kafka_commits_has_no_coordinator(const struct kafka_commits *commits);
+
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);
 
