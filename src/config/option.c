@@ -97,12 +97,14 @@ const struct option *option_find(const struct option *table, const char *key,
     return find_plain(table, plain, origin);
 }
 
-/* Of the key `name` and `suffix` are together. */
+/* The value of the key that is `name`, followed by `suffix`. NULL: there is none, or no `name`. */
 static const char *entry_value(const struct option_entry *entries, size_t count, const char *name,
                                const char *suffix)
 {
-    size_t length = name == NULL ? 0 : strlen(name);
-    for (size_t i = 0; name != NULL && i < count; i++)
+    if (name == NULL)
+        return NULL;
+    size_t length = strlen(name);
+    for (size_t i = 0; i < count; i++)
         if (strncmp(entries[i].key, name, length) == 0 &&
             text_equal(entries[i].key + length, suffix) && !text_is_blank(entries[i].value))
             return entries[i].value;
