@@ -561,6 +561,10 @@ static void a_young_client_that_cannot_ask_a_moved_coordinator_is_kept(void **st
     double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
     assert_true(measure_moved(fixture, 30000, needed_bytes - 1, &error));
     kafka_mock_assert_failed(fixture, 0, "oordinator");
+    struct kafka_session *session = fixture->client;
+    assert_true(kafka_commits_has_no_coordinator(session->commits));
+    session->client.mappable_bytes += 1; /* the second handle can be made */
+    assert_false(kafka_commits_has_no_coordinator(session->commits));
 }
 
 int main(void)
