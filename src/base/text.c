@@ -92,16 +92,12 @@ char *text_take(struct text *text)
 
 char *text_format(const char *format, ...)
 {
+    struct text text = {0};
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    text_addv(&text, format, arguments);
     va_end(arguments);
-    size_t size = (size_t)MAX(length, 0) + 1;
-    char *formatted = memory_new(size);
-    va_start(arguments, format);
-    vsnprintf(formatted, size, format, arguments);
-    va_end(arguments);
-    return formatted;
+    return text_take(&text);
 }
 
 size_t text_heap_bytes(const char *string)
