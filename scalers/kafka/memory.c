@@ -20,9 +20,12 @@ size_t kafka_memory_max_partitions(double mappable_bytes)
 
 size_t kafka_memory_max_commits(double mappable_bytes)
 {
-    /* 5 MB, for which any process has enough; and where there is more, three times what a partition
-     * needs: other things grow, too. */
-    enum { ALWAYS = 10000, PER_COMMIT = 3 * KAFKA_MEMORY_PER_COMMIT };
+    /* 2.5 MB. A coordinator that hangs costs much more than that: both sides of space.h are full,
+     * two handles have abandoned calls, and former ones are not gone yet. 8,000 groups of one
+     * partition took up to 22 of 28 MiB beside the program; with twice as much here up to 27 MiB,
+     * or they ended the process. Where there is more memory, three times what a partition needs:
+     * other things grow, too. */
+    enum { ALWAYS = 5000, PER_COMMIT = 3 * KAFKA_MEMORY_PER_COMMIT };
     double more_bytes = mappable_bytes - KAFKA_MEMORY_OTHERS;
     return ALWAYS +
            (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);

@@ -144,7 +144,7 @@ static void new_tasks_are_taken_while_a_group_hangs(void **state)
 
 /* ---- groups whose partitions are so many that few are measured at a time (space.h) ---- */
 
-enum { LIMIT = 10000, GUESS = 200 };
+enum { LIMIT = 5000, GUESS = 200 };
 
 /* A group without `topic`, that has committed nothing. */
 static void add_large_group(struct kafka_mock *fixture, const char *group, int32_t coordinator)
