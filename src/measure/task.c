@@ -103,6 +103,11 @@ bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
     return feed->hooks->next_unsubscribe(feed, ret_id);
 }
 
+size_t feed_queries(const struct feed *feed)
+{
+    return feed->queries;
+}
+
 bool feed_is_stopping(struct feed *feed)
 {
     return feed->hooks->is_stopping(feed);

@@ -122,11 +122,13 @@ static void add_query(struct agent *agent, const Agent__Query *message)
     query->number = message->query;
     query->values = agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
     HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
+    agent->feed.queries++;
 }
 
 static void free_query(struct agent *agent, struct received_query *query)
 {
     HASH_DEL(agent->queries, query);
+    agent->feed.queries--;
     option_values_free(query->values);
     free(query);
 }
