@@ -3,53 +3,147 @@
 #include "kafka/selection.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <sys/param.h>
 
-double kafka_memory_known(double mappable_bytes)
+void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes)
 {
-    enum { ANY_AGENT = KAFKA_MEMORY_OTHERS - KAFKA_MEMORY_FREE }; /* beside its main handle */
-    return isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes;
+    enum { MAIN_HANDLE = 4 << 20, ANY_AGENT = KAFKA_MEMORY_OTHERS - MAIN_HANDLE };
+    *memory =
+        (struct kafka_memory){.mappable_bytes = isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes};
 }
 
-size_t kafka_memory_max_partitions(double mappable_bytes)
+static double tasks_bytes(const struct kafka_memory *memory)
+{
+    return memory->batches_bytes + (double)memory->waiting * KAFKA_MEMORY_PER_TASK;
+}
+
+void kafka_memory_note_tasks(struct kafka_memory *memory, size_t queries, size_t waiting)
+{
+    memory->queries = queries;
+    memory->waiting = waiting;
+    memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
+}
+
+/* What brokers that joined later take in the main handle, queries, and abandoned requests. */
+static double used_bytes(const struct kafka_memory *memory)
+{
+    return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
+           (double)memory->queries * KAFKA_MEMORY_PER_QUERY +
+           (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
+}
+
+double kafka_memory_free_bytes(const struct kafka_memory *memory)
+{
+    return memory->mappable_bytes - (double)memory->partitions * KAFKA_MEMORY_PER_PARTITION -
+           used_bytes(memory) - tasks_bytes(memory) - memory->others_bytes - memory->fetchers_bytes;
+}
+
+double kafka_memory_of_handle(const struct kafka_memory *memory)
+{
+    return KAFKA_MEMORY_PER_HANDLE + (double)memory->brokers * KAFKA_MEMORY_PER_BROKER;
+}
+
+double kafka_memory_kept(const struct kafka_memory *memory)
+{
+    size_t threads = MIN(memory->brokers, KAFKA_MEMORY_THREADS);
+    return KAFKA_MEMORY_ANSWERS + (double)threads * KAFKA_MEMORY_PER_THREAD;
+}
+
+/* ---- topics ---- */
+
+enum { PER_TOPIC_PARTITION = KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT };
+
+size_t kafka_memory_max_partitions(const struct kafka_memory *memory)
 {
     enum { ROUND = 100 }; /* as an error names it */
-    double bytes = kafka_memory_known(mappable_bytes);
-    double partitions = (bytes - KAFKA_MEMORY_FREE) / KAFKA_MEMORY_PER_PARTITION;
+    double partitions = (memory->mappable_bytes - KAFKA_MEMORY_FREE) / PER_TOPIC_PARTITION;
     return (size_t)fmax(0, fmin(partitions, KAFKA_SELECTION_MAX_PARTITIONS)) / ROUND * ROUND;
 }
 
-size_t kafka_memory_max_commits(double mappable_bytes)
+/* Topics leave KAFKA_MEMORY_FREE. They leave more where fetchers, another handle (there now, or
+ * not) and what is kept need that: from 10 brokers on they do without any fetcher. */
+double kafka_memory_room(const struct kafka_memory *memory)
 {
-    /* 2.5 MB. A coordinator that hangs costs much more than that: both sides of space.h are full,
-     * two handles have abandoned calls, and former ones are not gone yet. 8,000 groups of one
-     * partition took up to 22 of 28 MiB beside the program; with twice as much here up to 27 MiB,
-     * or they ended the process. Where there is more memory, three times what a partition needs:
-     * other things grow, too. */
+    double side_bytes = fmax(memory->others_bytes, kafka_memory_of_handle(memory));
+    double left_bytes =
+        fmax(KAFKA_MEMORY_FREE, memory->fetchers_bytes + side_bytes + kafka_memory_kept(memory));
+    return (memory->mappable_bytes - used_bytes(memory) -
+            fmax(memory->most_tasks_bytes, tasks_bytes(memory)) - left_bytes) /
+               PER_TOPIC_PARTITION -
+           (double)memory->partitions;
+}
+
+/* ---- handles ---- */
+
+bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions)
+{
+    return kafka_memory_free_bytes(memory) >=
+           (double)partitions * KAFKA_MEMORY_PER_PARTITION +
+               (double)memory->brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+}
+
+bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory)
+{
+    return kafka_memory_free_bytes(memory) >=
+           kafka_memory_of_handle(memory) + kafka_memory_kept(memory);
+}
+
+bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes)
+{
+    return kafka_memory_free_bytes(memory) >=
+           bytes + KAFKA_MEMORY_FREE + kafka_memory_of_handle(memory);
+}
+
+/* ---- commits ---- */
+
+/* 2.5 MB in 28 MiB. Where there is more memory, three times what a partition needs: other things
+ * grow, too. */
+size_t kafka_memory_most_commits(const struct kafka_memory *memory)
+{
     enum { ALWAYS = 5000, PER_COMMIT = 3 * KAFKA_MEMORY_PER_COMMIT };
-    double more_bytes = mappable_bytes - KAFKA_MEMORY_OTHERS;
+    double more_bytes = memory->mappable_bytes - KAFKA_MEMORY_OTHERS;
     return ALWAYS +
            (isfinite(more_bytes) && more_bytes > 0 ? (size_t)(more_bytes / PER_COMMIT) : 0);
 }
 
-bool kafka_memory_has_for_handle(double free_bytes, size_t partitions, size_t brokers)
+enum {
+    LEAST_COMMITS = 1000,
+    PER_COMMIT_OF_SIDES = 2 * KAFKA_MEMORY_PER_COMMIT,
+};
+
+size_t kafka_memory_max_commits(const struct kafka_memory *memory, bool has_second_handle)
 {
-    return free_bytes >= (double)partitions * KAFKA_MEMORY_PER_PARTITION +
-                             (double)brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+    double bytes = kafka_memory_free_bytes(memory) - kafka_memory_kept(memory) -
+                   KAFKA_MEMORY_HOLES - (has_second_handle ? 0 : kafka_memory_of_handle(memory));
+    return (size_t)fmin(fmax(bytes / PER_COMMIT_OF_SIDES, LEAST_COMMITS),
+                        (double)kafka_memory_most_commits(memory));
 }
 
-double kafka_memory_of_handle(size_t brokers)
+/* ---- tasks ---- */
+
+size_t kafka_memory_max_more_tasks(const struct kafka_memory *memory)
 {
-    return KAFKA_MEMORY_PER_HANDLE + (double)brokers * KAFKA_MEMORY_PER_BROKER;
+    enum { SHARE = 10 };
+    double bytes = kafka_memory_free_bytes(memory) - kafka_memory_kept(memory) -
+                   KAFKA_MEMORY_HOLES - kafka_memory_of_handle(memory) -
+                   (double)LEAST_COMMITS * PER_COMMIT_OF_SIDES;
+    bytes = fmin(bytes, memory->mappable_bytes / SHARE);
+    return isinf(bytes) ? SIZE_MAX : (size_t)fmax(bytes / KAFKA_MEMORY_PER_BEGUN_TASK, 0);
 }
+
+/* ---- advice ---- */
 
 /* The process does not know its own limit, and what the main handle took is an estimate. So "named"
  * is what is well above KAFKA_MEMORY_OTHERS. For example, with 350 brokers a named connection has
  * 27 MiB left, and its main handle took 69 MiB. */
-const char *kafka_memory_advice(double mappable_bytes, size_t first_brokers)
+const char *kafka_memory_advice(const struct kafka_memory *memory)
 {
     enum { NAMED_FROM = KAFKA_MEMORY_NAMED / 2 };
     _Static_assert(NAMED_FROM > KAFKA_MEMORY_OTHERS * 3 / 2, "the estimate may be half too large");
-    return mappable_bytes + kafka_memory_of_handle(first_brokers) < NAMED_FROM
+    double main_handle_bytes =
+        KAFKA_MEMORY_PER_HANDLE + (double)memory->first_brokers * KAFKA_MEMORY_PER_BROKER;
+    return memory->mappable_bytes + main_handle_bytes < NAMED_FROM
                ? "a connection of the connections file has memory for more"
                : "select fewer topics, or distribute the triggers over several connections";
 }

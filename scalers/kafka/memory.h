@@ -1,28 +1,43 @@
 /*
- * What takes memory in the process of a connection, in figures that were measured, and what follows
- * from them: librdkafka aborts the process where it gets no memory.
+ * What takes memory in the process of a connection, in figures that were measured, and whether
+ * there is some for more: librdkafka aborts the process where it gets no memory.
  *
- *     the main handle   is there when the bytes are measured that the process may still map. From
- *                       then on only these figures count (kafka_client_free_bytes())
- *     brokers that      take memory in every handle, of what is left free: the library makes a
- *     join later        thread for each of them. With 4 MiB free, beside no other handle, about 20
- *                       may join. Topics and handles that come then find less
- *     its topics        leave 4 MiB of these free, or what other handles take, fetchers among them,
- *                       if that is more. With 11 brokers or more they leave what one of these
- *                       would take, and 1 MiB: kafka_client_room(). In 28 MiB they have about
- *                       9,000 partitions
- *     fetchers          leave 4 MiB and what one of the other handles takes free. Each has all
- *                       partitions of its topics, too: requests/subscriptions.c
- *     other handles     leave 1 MiB free: kafka_client_new_side_handle()
- *     renewals          need memory for a second main handle with all topics in use, and leave
- *                       4 MiB free: kafka_client_has_for_main_handle(). The old one counts until
- *                       it is gone
- *     commits           of so many partitions are requested at a time: measure/space.h
- *     threads of ours   are in no figure: background.c starts up to one per broker while latest
- *                       offsets are requested, 128 KiB each. Where one finds no memory its call is
- *                       refused; what they have taken the library may lack
+ * All comes out of the bytes that the process could still map once its main handle was there
+ * (`mappable_bytes`). What follows is in the order in which it takes them:
  *
- * Threads: any; pure.
+ *                     takes                          and leaves
+ *
+ *     topics          1,900 bytes for a partition,   500 bytes for each of their partitions, for a
+ *                     and 2 partitions more each     request for commits; and 5 MiB, or what fetchers
+ *                                                    and another handle need, if that is more
+ *     queries         1,200 bytes each
+ *     tasks and       what measure/batch.c counts,   what is kept, holes, another handle, and 1,000
+ *     batches         about 1,400 bytes a task       commits: kafka_memory_max_more_tasks()
+ *     brokers that    200 KiB in each handle: the
+ *     join later      library makes a thread for
+ *                     each of them
+ *     fetchers        a handle, and their topics     5 MiB and another handle
+ *     other handles   1 MiB, and 200 KiB for each    what is kept: 1 MiB for answers, and the stacks
+ *                     broker                         of the threads that request offsets
+ *     renewals        a second main handle, until    5 MiB
+ *                     the former one is gone
+ *     commits         500 bytes for a partition,     what is kept, holes, and another handle:
+ *                     and 8 partitions more for a    kafka_memory_max_commits()
+ *                     request
+ *     abandoned       300 bytes for a partition of   nothing: a handle with 5,000 such partitions
+ *     requests        a request for commits that     takes no request (requests/commits.h)
+ *                     nobody waits for
+ *
+ * For example, 28 MiB with 3 brokers, of which the main handle took 1.6 MiB. Topics leave 5 MiB:
+ * there may be 40 of 225 partitions, which count as 9,080. They take 16.5 MiB, so that 9.9 MiB are
+ * free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle. Requests
+ * for commits may take the other 4.9 MiB: 5,000 partitions at a time on each of the two sides of
+ * measure/space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with 4,000 or
+ * more triggers 1,000 partitions, and 500 tasks at a time.
+ *
+ * Not in any figure: the clocks of excludePersistentLag, 32 bytes for each partition of a group.
+ *
+ * Threads: the measuring thread. Owner: the client.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEMORY_H
 #define BACKLOG_SCALERS_KAFKA_MEMORY_H
@@ -36,8 +51,12 @@ enum { KAFKA_MEMORY_NAMED = 96 << 20, KAFKA_MEMORY_OTHERS = 28 << 20 };
 
 enum {
     /* Bytes of the library for a partition of a topic in a handle, as long as the handle lives
-     * (workaround 6 of client.h). */
-    KAFKA_MEMORY_PER_PARTITION = 2400,
+     * (workaround 6 of client.h). 2.0.2 takes 1,500 of them, and 2.8.0 1,700. */
+    KAFKA_MEMORY_PER_PARTITION = 1900,
+
+    /* A topic takes as much as so many partitions more: 4,400 bytes of 2.8.0, and some of ours.
+     * 9,000 topics of one partition ended an agent process. */
+    KAFKA_MEMORY_TOPIC = 2,
 
     /* Bytes for a partition of a group while its commits are requested: our list, the library's
      * list, and the answer. */
@@ -47,6 +66,16 @@ enum {
      * 8,000 groups of one partition, whose coordinator hung, ended an agent process. */
     KAFKA_MEMORY_REQUEST = 8,
 
+    /* Bytes for a partition of a request for commits that nobody waits for any more: the library's
+     * list. With KAFKA_MEMORY_REQUEST: 2,400 bytes for a request, as were measured. */
+    KAFKA_MEMORY_PER_ABANDONED = 300,
+
+    /* Bytes for a query that the process keeps (feed_queries()), with what is remembered of its
+     * group; for a task; and for one that begins, with a partition. */
+    KAFKA_MEMORY_PER_QUERY = 1200,
+    KAFKA_MEMORY_PER_TASK = 300,
+    KAFKA_MEMORY_PER_BEGUN_TASK = 1400,
+
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,
 
@@ -54,36 +83,79 @@ enum {
      * fetcher (requests/subscriptions.h) and the messages that it queues. */
     KAFKA_MEMORY_PER_HANDLE = 1 << 20,
 
-    /* Bytes that topics leave free for answers and other handles: the second one and the serial
-     * ones. They are enough for one of these with up to 10 brokers. */
-    KAFKA_MEMORY_FREE = 4 << 20,
+    /* Bytes that topics leave free for what is kept, for another handle with up to 9 brokers, and
+     * for more requests. */
+    KAFKA_MEMORY_FREE = 5 << 20,
 
-    /* Bytes that other handles leave free, for answers. */
+    /* Bytes that are kept for answers, and for a thread (client/background.h) of each broker, of 32
+     * at most, while offsets are requested: the stack of an agent's thread, and its guard. */
     KAFKA_MEMORY_ANSWERS = 1 << 20,
+    KAFKA_MEMORY_PER_THREAD = 132 << 10,
+    KAFKA_MEMORY_THREADS = 32,
+
+    /* Bytes that requests for commits and tasks leave beside what is kept: they come and go in all
+     * sizes, and what is free between them is in pieces that are too small for others. */
+    KAFKA_MEMORY_HOLES = 2 << 20,
 };
 
-/* `mappable_bytes` is what the process may map beside what it has mapped, its main handle included
- * (process_mappable_bytes()). INFINITY: the process is no agent. NAN: the bytes are not known, so
- * that topics and handles may have what any agent has. */
+struct kafka_memory {
+    /* What the process could map when there was no topic yet, beside its main handle
+     * (process_mappable_bytes()). INFINITY: the process is no agent. */
+    double mappable_bytes;
+    size_t brokers;          /* the most that an answer with metadata named */
+    size_t first_brokers;    /* that the first one named: the main handle had their threads when
+                             `mappable_bytes` was measured */
+    size_t partitions;       /* of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for
+                             each topic */
+    size_t queries;          /* feed_queries() */
+    size_t waiting;          /* tasks in no batch */
+    double batches_bytes;    /* of batches with their tasks (measure/batch.c) */
+    double most_tasks_bytes; /* the most that tasks and batches took in the last minute: they will
+                                take it again */
+    size_t abandoned;    /* partitions of requests for commits, with KAFKA_MEMORY_REQUEST for each,
+                              that nobody waits for, on handles that have not ended */
+    double others_bytes; /* of handles beside the main one that are not gone, without fetchers */
+    double fetchers_bytes; /* of fetchers that are not gone */
+};
 
-/* The bytes, or, where they are not known, what any agent has. */
-double kafka_memory_known(double mappable_bytes);
+/* `mappable_bytes`: NAN where the process does not know it, so that it counts as any agent. */
+void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes);
 
-/* How many partitions the topics of a trigger may have. */
-size_t kafka_memory_max_partitions(double mappable_bytes);
+/* What is left. */
+double kafka_memory_free_bytes(const struct kafka_memory *memory);
 
-/* The number of partitions of which commits may be requested at a time. */
-size_t kafka_memory_max_commits(double mappable_bytes);
+/* The bytes of a handle beside the main one, and what is kept free. */
+double kafka_memory_of_handle(const struct kafka_memory *memory);
+double kafka_memory_kept(const struct kafka_memory *memory);
 
-/* Whether so many bytes, which are free, are enough for another main handle with so many
- * partitions. */
-bool kafka_memory_has_for_handle(double free_bytes, size_t partitions, size_t brokers);
+/* How many partitions the topics of one trigger may have. */
+size_t kafka_memory_max_partitions(const struct kafka_memory *memory);
 
-/* The bytes of a handle beside the main one. */
-double kafka_memory_of_handle(size_t brokers);
+/* How many more partitions the main handle may have. INFINITY: any number. */
+double kafka_memory_room(const struct kafka_memory *memory);
 
-/* What a user can do where these bytes, which were free when the connection began, are not enough.
- * `first_brokers` says what the main handle had taken before. */
-const char *kafka_memory_advice(double mappable_bytes, size_t first_brokers);
+/* Whether there is memory for another main handle with so many partitions, beside this one. */
+bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions);
+
+/* Whether there is memory for another handle, which is no main one and no fetcher. */
+bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory);
+
+/* Whether there is memory for fetchers that take so many bytes. */
+bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes);
+
+/* Notes how many queries there are, and tasks in no batch. */
+void kafka_memory_note_tasks(struct kafka_memory *memory, size_t queries, size_t waiting);
+
+/* How many tasks more there may be now, in a batch. SIZE_MAX: any number. */
+size_t kafka_memory_max_more_tasks(const struct kafka_memory *memory);
+
+/* The number of partitions of which commits may be requested at a time, on each side of
+ * measure/space.h, and the most that there ever may be. At least 1,000, for which there is memory
+ * in any case. */
+size_t kafka_memory_max_commits(const struct kafka_memory *memory, bool has_second_handle);
+size_t kafka_memory_most_commits(const struct kafka_memory *memory);
+
+/* What a user can do where memory is not enough. */
+const char *kafka_memory_advice(const struct kafka_memory *memory);
 
 #endif

@@ -25,7 +25,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->members = kafka_members_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
-    kafka_space_init(&session->space, kafka_memory_max_commits(client->mappable_bytes));
+    kafka_space_init(&session->space, kafka_memory_most_commits(&client->memory));
     *ret_client = session;
     return true;
 }
@@ -46,10 +46,11 @@ void kafka_session_disconnect(void *client)
 
 void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
 {
-    enum { EACH_MS = 1000 };
+    enum { EACH_MS = 1000, TASKS_SHARE = 60 };
     if (now_ms - session->forgot_ms < EACH_MS)
         return;
     session->forgot_ms = now_ms;
+    session->client.memory.most_tasks_bytes *= 1 - 1.0 / TASKS_SHARE;
     kafka_metadata_forget_old(session->metadata, now_ms);
     kafka_persistence_forget_old(&session->persistence, now_ms);
     kafka_space_forget_old(&session->space, now_ms);
@@ -72,7 +73,7 @@ static void renew_main_handle(struct kafka_session *session, rd_kafka_t *rk, int
 static bool has_memory_for_handle(const struct kafka_session *session)
 {
     size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
-    return kafka_client_has_for_main_handle(&session->client, partitions);
+    return kafka_memory_has_for_main_handle(&session->client.memory, partitions);
 }
 
 /* Why only a new process helps, as there is no memory for a renewal (session.h). NULL: there is
@@ -86,9 +87,9 @@ static const char *why_useless(const struct kafka_session *session, int64_t now_
         return NULL;
     if (kafka_metadata_needs_renewal(session->metadata))
         return "topics that no trigger uses any more take its memory";
-    if (kafka_commits_has_no_coordinator(session->commits) &&
+    if (kafka_commits_has_no_handle(session->commits) &&
         now_ms - session->client.opened_ms >= YOUNG_MS)
-        return "a coordinator has moved, and no memory is left to ask the new one";
+        return "coordinators have moved or hang, and no memory is left to ask others";
     return NULL;
 }
 

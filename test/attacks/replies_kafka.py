@@ -129,17 +129,31 @@ def kafka_large(partitions):
     return script
 
 
+def kafka_topics_of(partitions):
+    """kafka_good(), but each topic has so many partitions."""
+    def body(wire, api, request):
+        if api != METADATA:
+            return kafka_good(wire, api, request)
+        topics = [kafka_topic(name, [kafka_partition(number) for number in range(partitions)])
+                  for name in request.array(request.string)]
+        return kafka_metadata([kafka_self(wire)], topics)
+    return body
+
+
 def kafka_wide(partitions):
     """Right; each topic has so many partitions."""
+    return kafka_half_silent(partitions, lambda group: False)
+
+
+def kafka_half_silent(partitions, is_silent):
+    """As kafka_wide(), but it never says what some groups have committed."""
     def script(wire):
+        wide = kafka_topics_of(partitions)
         for api, _, correlation, request in kafka_requests(wire):
-            if api == METADATA:
-                topics = [kafka_topic(name, [kafka_partition(number) for number in range(partitions)])
-                          for name in request.array(request.string)]
-                body = kafka_metadata([kafka_self(wire)], topics)
-            else:
-                body = kafka_good(wire, api, request)
-            wire.send(kafka_reply(correlation, body))
+            group = KafkaReader(request.data[request.at:]).string() if api == OFFSET_FETCH else None
+            body = wide(wire, api, request)
+            if group is None or not is_silent(group):
+                wire.send(kafka_reply(correlation, body))
     return script
 
 

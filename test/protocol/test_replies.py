@@ -19,12 +19,13 @@ from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_rep
                              postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node,
                              sentinel_trigger)
 from attacks.replies import SOURCES as OTHER_SOURCES
-from attacks.replies_kafka import KAFKA_SOURCES, OFFSET_FETCH, kafka_large, kafka_silent, kafka_trigger, kafka_wide
+from attacks.replies_kafka import (KAFKA_SOURCES, OFFSET_FETCH, kafka_half_silent, kafka_large, kafka_silent, kafka_trigger,
+                                   kafka_wide)
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
 from support.certificates import Authority
 from support.clients.grpc_client import Client, refusal
-from support.clients.rounds import fetch_all
+from support.clients.rounds import fetch_all, rounds
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
@@ -231,6 +232,36 @@ def test_a_coordinator_that_hangs_for_thousands_of_groups_ends_no_kafka_agent(pr
         texts = {answer.error for answer in fetch_all(client, triggers)}
         assert any("its coordinator did not answer" in text for text in texts), texts
         assert deaths(texts, server) == []
+
+
+def small_topics(port, topics, groups):
+    """Triggers: of each topic so many groups. The topics' names are as long as usual ones."""
+    return [{**kafka_trigger(port, 0), "topic": f"orders-of-a-shop-in-the-region-{topic}", "consumerGroup": f"workers-{topic}-{group}"}
+            for group in range(groups) for topic in range(topics)]
+
+
+def test_a_topic_of_one_partition_takes_memory_for_itself(program, transport):
+    """Those that do not fit fail alone, and where all fit none fails at first."""
+    with Peer(kafka_wide(1)) as peer, Server(program=program) as server, Client(server.port) as client:
+        texts = {answer.error for answer in fetch_all(client, small_topics(peer.port, 1500, 1))}
+        assert not any("memory" in text for text in texts), texts
+    with Peer(kafka_wide(1)) as peer, Server(program=program) as server, Client(server.port) as client:
+        for answers in rounds(client, small_topics(peer.port, 9000, 1), 3, 0):
+            texts = {answer.error for answer in answers}
+            assert deaths(texts, server) == []
+        assert sum(answer.value == VALUE for answer in answers) > 1500, texts
+        assert any("no memory for Kafka topic" in text for text in texts), texts
+
+
+def test_coordinators_that_hang_beside_many_topics_end_no_kafka_agent(program, transport):
+    """There is no memory to renew the connection, on which requests that nobody waits for take more and more."""
+    with Peer(kafka_half_silent(10, lambda group: group[-1:] in b"13579")) as peer:
+        with Server(program=program) as server, Client(server.port) as client:
+            for answers in rounds(client, small_topics(peer.port, 900, 8), 2, 0):
+                texts = {answer.error for answer in answers}
+                assert deaths(texts, server) == []
+            assert sum(answer.value is not None for answer in answers) > 500, texts
+            assert any("its coordinator did not answer" in text for text in texts), texts
 
 
 def test_a_reply_may_begin_with_a_blank(program, transport):

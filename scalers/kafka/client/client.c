@@ -13,7 +13,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +101,7 @@ static bool prepare(struct kafka_client *client, struct error *error)
     const struct kafka_connection_options *options = client->options;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int reason = errno;
-    kafka_handles_open(&client->handles, client->event_fd);
+    kafka_handles_open(&client->handles, &client->memory, client->event_fd);
     if (client->event_fd < 0)
         return error_unavailable(error, "Kafka: no eventfd: %s", strerror(reason));
     if (options->sasl == KAFKA_SASL_GSSAPI &&
@@ -124,7 +123,7 @@ rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct err
 {
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client->settings);
     rd_kafka_conf_set_error_cb(settings, on_error);
-    rd_kafka_t *rk = kafka_handles_new_handle(&client->handles, settings, 0, error);
+    rd_kafka_t *rk = kafka_handles_new_handle(&client->handles, settings, false, 0, error);
     if (rk == NULL)
         return NULL;
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(rk);
@@ -177,8 +176,8 @@ bool kafka_client_open(struct kafka_client *client, const struct kafka_connectio
     client->rk = kafka_client_new_main_handle(client, error);
     if (client->rk == NULL || !wait_for_cluster(client, deadline_ms, error))
         return false;
-    client->mappable_bytes = kafka_memory_known(process_mappable_bytes());
-    client->max_partitions = kafka_memory_max_partitions(client->mappable_bytes);
+    kafka_memory_init(&client->memory, process_mappable_bytes());
+    client->max_partitions = kafka_memory_max_partitions(&client->memory);
     client->opened_ms = clock_now_ms();
     kafka_client_clear_errors(client); /* as a first address that refused */
     return true;
@@ -253,67 +252,27 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 /* ---- memory ---- */
 
-/* What the main handle takes of `mappable_bytes`: its topics, and brokers that joined later. */
-static double main_handle_bytes(const struct kafka_client *client)
-{
-    size_t joined = client->brokers - client->first_brokers;
-    return (double)client->partitions * KAFKA_MEMORY_PER_PARTITION +
-           (double)joined * KAFKA_MEMORY_PER_BROKER;
-}
-
-double kafka_client_free_bytes(const struct kafka_client *client)
-{
-    return client->mappable_bytes - main_handle_bytes(client) - client->handles.bytes;
-}
-
-/* Topics leave KAFKA_MEMORY_FREE for other handles, or what these take, as fetchers take more. With
- * 11 brokers or more one of the other handles needs more than that. */
-double kafka_client_room(const struct kafka_client *client)
-{
-    double taken_bytes = fmax(client->handles.bytes, kafka_memory_of_handle(client->brokers));
-    double others_bytes = fmax(KAFKA_MEMORY_FREE, taken_bytes + KAFKA_MEMORY_ANSWERS);
-    return (client->mappable_bytes - main_handle_bytes(client) - others_bytes) /
-           KAFKA_MEMORY_PER_PARTITION;
-}
-
-bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t partitions)
-{
-    return kafka_memory_has_for_handle(kafka_client_free_bytes(client), partitions,
-                                       client->brokers);
-}
-
-bool kafka_client_has_for_side_handle(const struct kafka_client *client)
-{
-    return kafka_client_free_bytes(client) >=
-           kafka_memory_of_handle(client->brokers) + KAFKA_MEMORY_ANSWERS;
-}
-
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)
 {
-    if (kafka_client_has_for_side_handle(client))
+    if (kafka_memory_has_for_side_handle(&client->memory))
         return kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings),
-                                        kafka_memory_of_handle(client->brokers), error);
-    error_unavailable(
-        error, "no memory for a further connection to each Kafka broker (there are %zu): %s",
-        client->brokers, kafka_memory_advice(client->mappable_bytes, client->first_brokers));
+                                        false, kafka_memory_of_handle(&client->memory), error);
+    error_unavailable(error,
+                      "no memory for a further connection to each Kafka broker (there are %zu): %s",
+                      client->memory.brokers, kafka_memory_advice(&client->memory));
     return NULL;
 }
 
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
 {
-    if (brokers <= client->brokers)
+    if (brokers <= client->memory.brokers)
         return;
     kafka_handles_add_bytes_to_others(&client->handles, client->rk,
-                                      (double)(brokers - client->brokers) *
+                                      (double)(brokers - client->memory.brokers) *
                                           KAFKA_MEMORY_PER_BROKER);
-    client->brokers = brokers;
-    if (client->first_brokers == 0)
-        client->first_brokers = brokers;
-}
-
-void kafka_client_note_partitions(struct kafka_client *client, size_t partitions)
-{
-    client->partitions = partitions;
+    client->memory.brokers = brokers;
+    if (client->memory.first_brokers == 0)
+        client->memory.first_brokers = brokers;
 }
 
 /* ---- renew and close ---- */
@@ -329,8 +288,8 @@ void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now
 {
     /* From now on the new handle is the one that `mappable_bytes` leaves out. */
     kafka_handles_add_bytes(&client->handles, client->rk,
-                            kafka_memory_of_handle(client->brokers) +
-                                (double)client->partitions * KAFKA_MEMORY_PER_PARTITION);
+                            kafka_memory_of_handle(&client->memory) +
+                                (double)client->memory.partitions * KAFKA_MEMORY_PER_PARTITION);
     end_main_handle(client, now_ms);
     client->rk = rk;
     client->opened_ms = now_ms;

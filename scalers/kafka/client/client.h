@@ -2,7 +2,8 @@
  * A cluster: how to log in, librdkafka's last error, the main handle, and what there is memory for.
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
- * files read the fields of the client; only client.c writes them, and handles.c those of `handles`.
+ * files read the fields of the client; only client.c writes them, handles.c those of `handles`, and
+ * of `memory` each one the figures of what it has.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
  * what works around it. A comment at each place names the number: "workaround 3" is the third one
@@ -86,11 +87,7 @@ struct kafka_client {
     int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
-    double mappable_bytes;           /* what the process could map when there was no topic yet */
-    size_t brokers;                  /* the most that an answer with metadata named */
-    size_t first_brokers;            /* that the first one named: the main handle had their threads
-                                        when `mappable_bytes` was measured */
-    size_t partitions;               /* of all topics that the main handle has */
+    struct kafka_memory memory;      /* modules of requests/ count what they have in it */
     int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
 
     /* The library's last error, for failures that nothing else explains. A refusal is not replaced
@@ -125,36 +122,21 @@ void kafka_client_end_queue(struct kafka_client *client, rd_kafka_queue_t *queue
 rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
                                                        rd_kafka_admin_op_t operation, void *opaque);
 
-/* Whether there is memory for another main handle with so many partitions, beside this one. */
-bool kafka_client_has_for_main_handle(const struct kafka_client *client, size_t partitions);
-
 /* Makes a main handle for kafka_client_renew(), and waits for no broker. NULL with an error. */
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
-/* What is left of `mappable_bytes` for topics and handles, by the figures of memory.h. A main
- * handle that was renewed counts with its topics until it is gone. What the process may still map
- * says less: it keeps most of the memory of a former handle for the next one. */
-double kafka_client_free_bytes(const struct kafka_client *client);
-
-/* How many more partitions the main handle may have. INFINITY: any number. */
-double kafka_client_room(const struct kafka_client *client);
-
-/* Whether there is memory for a handle beside the main one. */
-bool kafka_client_has_for_side_handle(const struct kafka_client *client);
-
-/* Makes a handle beside the main one, with the same settings. NULL with an error: where there is no
- * memory for it the library would abort the process. */
+/* Makes a handle beside the main one, with the same settings. NULL with an error, as where there is
+ * no memory for it. */
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);
 
-/* Notes what is known of the cluster, for the memory that it takes. Each handle in use has a thread
- * for each broker that joins. The library keeps that of one that leaves (until 2.10.0), so the
- * number does not fall. Example: a node pool is replaced, and metadata names 30 brokers, then 60,
- * then 30. What it does not see: brokers that are replaced one by one under new ids. */
+/* Notes how many brokers an answer has named, for the memory that they take. Each handle in use has
+ * a thread for each broker that joins. The library keeps that of one that leaves (until 2.10.0), so
+ * the number does not fall. Example: a node pool is replaced, and metadata names 30 brokers, then
+ * 60, then 30. What it does not see: brokers that are replaced one by one under new ids. */
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers);
-void kafka_client_note_partitions(struct kafka_client *client, size_t partitions);
 
 /* Puts the new main handle in the place of the old one, which is destroyed as soon as nobody holds
- * it (handles.h). The caller notes the partitions of the new one afterwards. */
+ * it (handles.h). The caller counts the partitions of the new one afterwards. */
 void kafka_client_renew(struct kafka_client *client, rd_kafka_t *rk, int64_t now_ms);
 
 /* Takes the library's errors, without waiting. */

@@ -17,12 +17,14 @@ struct kafka_handle {
     rd_kafka_t *rk;
     size_t holds;
     double bytes;
+    double *sum;      /* the figure of memory.h that has the bytes */
     int64_t ended_ms; /* since when it is being destroyed; CLOCK_NEVER: it is not */
     struct kafka_handle *prev, *next;
 };
 
-void kafka_handles_open(struct kafka_handles *handles, int event_fd)
+void kafka_handles_open(struct kafka_handles *handles, struct kafka_memory *memory, int event_fd)
 {
+    handles->memory = memory;
     handles->closing = kafka_background_new(event_fd);
 }
 
@@ -31,8 +33,14 @@ static void destroy(struct kafka_background_call *base)
     rd_kafka_destroy_flags(((struct kafka_handle *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
+static void add_bytes(struct kafka_handle *handle, double bytes)
+{
+    handle->bytes += bytes;
+    *handle->sum += bytes;
+}
+
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
-                                     double bytes, struct error *error)
+                                     bool is_fetcher, double bytes, struct error *error)
 {
     char reason[512] = "";
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, settings, reason, sizeof(reason));
@@ -46,10 +54,15 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     /* The error where no login needs callbacks is of no interest. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
+    struct kafka_memory *memory = handles->memory;
     *handle = (struct kafka_handle){
-        .base = {.run = destroy}, .rk = rk, .bytes = bytes, .ended_ms = CLOCK_NEVER};
+        .base = {.run = destroy},
+        .rk = rk,
+        .sum = is_fetcher ? &memory->fetchers_bytes : &memory->others_bytes,
+        .ended_ms = CLOCK_NEVER,
+    };
     DL_APPEND(handles->in_use, handle);
-    handles->bytes += bytes;
+    add_bytes(handle, bytes);
     return rk;
 }
 
@@ -83,8 +96,7 @@ static void begin_to_destroy(struct kafka_handles *handles, struct kafka_handle 
 
 void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes)
 {
-    find(handles->in_use, rk)->bytes += bytes;
-    handles->bytes += bytes;
+    add_bytes(find(handles->in_use, rk), bytes);
 }
 
 void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
@@ -92,10 +104,8 @@ void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_k
 {
     struct kafka_handle *handle;
     DL_FOREACH(handles->in_use, handle)
-        if (handle->rk != rk) {
-            handle->bytes += bytes;
-            handles->bytes += bytes;
-        }
+        if (handle->rk != rk)
+            add_bytes(handle, bytes);
 }
 
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)
@@ -139,7 +149,7 @@ void kafka_handles_poll(struct kafka_handles *handles)
          (base = kafka_background_next(handles->closing)) != NULL;) {
         struct kafka_handle *ended = (struct kafka_handle *)base;
         DL_DELETE(handles->endings, ended);
-        handles->bytes -= ended->bytes;
+        *ended->sum -= ended->bytes;
         free(ended);
     }
 }

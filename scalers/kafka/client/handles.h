@@ -16,6 +16,7 @@
 #define BACKLOG_SCALERS_KAFKA_CLIENT_HANDLES_H
 
 #include "base/error.h"
+#include "kafka/memory.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -26,11 +27,11 @@ struct kafka_handles {
     struct kafka_handle *in_use;      /* utlist */
     struct kafka_handle *endings;     /* utlist, the oldest first: ended, or being destroyed */
     struct kafka_background *closing; /* has the threads that destroy handles */
-    double bytes;                     /* of all handles that are not gone: see memory.h */
+    struct kafka_memory *memory;      /* has the bytes of handles that are not gone */
 };
 
 /* Each handle that is destroyed makes `event_fd`, an eventfd, readable. The struct was zeroed. */
-void kafka_handles_open(struct kafka_handles *handles, int event_fd);
+void kafka_handles_open(struct kafka_handles *handles, struct kafka_memory *memory, int event_fd);
 
 /* Waits for the handles that are ending. False: one has not ended within some seconds, and is left
  * to the end of the process. */
@@ -40,7 +41,7 @@ bool kafka_handles_close(struct kafka_handles *handles);
  * bytes until it is gone; the main handle counts for none before it ends, as memory is measured
  * beside it. NULL with an error. */
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
-                                     double bytes, struct error *error);
+                                     bool is_fetcher, double bytes, struct error *error);
 
 /* The handle, which has not ended, takes so many bytes more; or all others that have not ended do,
  * each as many. */

@@ -8,6 +8,15 @@
 #include <string.h>
 #include <utlist.h>
 
+enum { PER_STRUCT = 100 }; /* bytes for its name, and what malloc() and a hash table add */
+
+/* What the batch takes counts in memory.h until it is freed. */
+static void count_bytes(struct kafka_batch *batch, size_t bytes)
+{
+    batch->bytes += (double)bytes;
+    batch->session->client.memory.batches_bytes += (double)bytes;
+}
+
 /* ---- topics and groups ---- */
 
 struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const char *name)
@@ -17,6 +26,7 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
     if (topic != NULL)
         return topic;
     topic = memory_new(sizeof(*topic));
+    count_bytes(batch, sizeof(*topic) + PER_STRUCT);
     topic->batch = batch;
     struct kafka_topics *topics = kafka_metadata_topics(batch->session->metadata);
     topic->known = kafka_topics_hold(topics, name, batch->began_ms);
@@ -43,6 +53,7 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
     if (group != NULL)
         return group;
     group = memory_new(sizeof(*group));
+    count_bytes(batch, sizeof(*group) + PER_STRUCT);
     group->batch = batch;
     group->name = text_copy(name);
     group->request =
@@ -77,6 +88,7 @@ static void topic_set_partitions(struct kafka_batch_topic *topic)
         return;
     topic->count = topic->known->partition_count;
     topic->partitions = memory_array((size_t)topic->count + 1, sizeof(*topic->partitions));
+    count_bytes(topic->batch, (size_t)topic->count * sizeof(*topic->partitions));
 }
 
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
@@ -91,6 +103,8 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
     found->key.group = group;
     found->key.topic = topic;
     found->commits = memory_array((size_t)topic->count + 1, sizeof(*found->commits));
+    count_bytes(batch,
+                sizeof(*found) + (size_t)topic->count * sizeof(*found->commits) + PER_STRUCT);
     found->next = group->topics;
     group->topics = found;
     HASH_ADD(hh, batch->group_topics, key, sizeof(found->key), found);
@@ -156,6 +170,7 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
                                   .count = count,
                                   .open = count};
     batch->tasks = memory_array(count, sizeof(*batch->tasks));
+    count_bytes(batch, count * (sizeof(*batch->tasks) + KAFKA_MEMORY_PER_TASK));
     struct kafka_batch_task *batch_task = batch->tasks;
     struct task *task;
     DL_FOREACH(tasks, task) {
@@ -246,5 +261,6 @@ void kafka_batch_free(struct kafka_batch *batch)
         free(batch->tasks[i].topics);
     }
     free(batch->tasks);
+    batch->session->client.memory.batches_bytes -= batch->bytes;
     free(batch);
 }

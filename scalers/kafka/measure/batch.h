@@ -151,6 +151,7 @@ struct kafka_batch {
     struct kafka_batch_topic *topics;
     struct kafka_batch_group *groups;
     struct kafka_group_topic *group_topics;
+    double bytes;  /* what it takes */
     unsigned step; /* see kafka_batch_next_step() */
 
     /* progress.c: */

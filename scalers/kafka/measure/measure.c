@@ -38,7 +38,8 @@ struct loop {
     struct kafka_batch *batches; /* utlist, the oldest first */
     struct task *waiting;        /* utlist: tasks in no batch: they gather, or their group must wait
                                     (may_begin()), or space is reserved for it */
-    struct task *refused;        /* utlist: tasks whose group found no space in this turn */
+    struct task *refused; /* utlist: tasks that found no memory, or whose group found no space,
+                                    in this turn */
     int64_t now_ms;
 };
 
@@ -244,15 +245,43 @@ static void time_out_tasks_and_free_batches(struct loop *loop)
     }
 }
 
-static size_t tasks_in_hand(const struct loop *loop)
+static size_t waiting_tasks(const struct loop *loop)
 {
     size_t count;
     const struct task *task;
-    const struct kafka_batch *batch;
     DL_COUNT(loop->waiting, task, count);
+    return count;
+}
+
+static size_t tasks_in_hand(const struct loop *loop)
+{
+    size_t count = waiting_tasks(loop);
+    const struct kafka_batch *batch;
     DL_FOREACH(loop->batches, batch)
         count += batch->open;
     return count;
+}
+
+/* Tasks for which there is no memory go back to the server, the newest first. Then sets what space
+ * there is for the others. */
+static void limit_by_memory(struct loop *loop)
+{
+    enum { LEAST = 500 };
+    struct kafka_session *session = loop->session;
+    struct kafka_memory *memory = &session->client.memory;
+    size_t waiting = waiting_tasks(loop);
+    size_t in_hand = tasks_in_hand(loop);
+    kafka_memory_note_tasks(memory, feed_queries(loop->feed), 0);
+    const size_t more = kafka_memory_max_more_tasks(memory);
+    for (; waiting > more && in_hand > LEAST; waiting--, in_hand--) {
+        struct task *newest = loop->waiting->prev;
+        DL_DELETE(loop->waiting, newest);
+        DL_APPEND(loop->refused, newest);
+    }
+    kafka_memory_note_tasks(memory, feed_queries(loop->feed), waiting);
+    kafka_space_set_limit(
+        &session->space,
+        kafka_memory_max_commits(memory, kafka_commits_has_second_handle(session->commits)));
 }
 
 /* Silent groups yield their space to others. */
@@ -389,6 +418,7 @@ static bool run_turns(struct loop *loop, struct error *error)
 
         /* 3 */
         take_tasks(loop); /* also tasks that were just returned */
+        limit_by_memory(loop);
         begin_batches(loop);
         send_batches(loop); /* also the offsets that answers have shown to be missing */
         bound_tasks(loop);  /* no task is refused after this */

@@ -53,7 +53,7 @@ char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t
     size_t max = client->max_partitions;
     const char *advice = max == KAFKA_SELECTION_MAX_PARTITIONS
                              ? "select fewer with topic, or use several triggers"
-                             : kafka_memory_advice(client->mappable_bytes, client->first_brokers);
+                             : kafka_memory_advice(&client->memory);
     return partitions <= max
                ? NULL
                : text_format("the Kafka topics have more than %zu partitions: %s", max, advice);
@@ -72,21 +72,23 @@ static bool check_count(struct kafka_batch_task *batch_task, size_t partitions, 
 static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
 {
     struct kafka_session *session = batch_task->batch->session;
-    const struct kafka_client *client = &session->client;
-    kafka_topics_note_refused(kafka_metadata_topics(session->metadata));
-    kafka_task_end_fail(batch_task, now_ms,
-                        "no memory for Kafka topic %s beside the other topics of the connection, "
-                        "which have %zu partitions: %s",
-                        topic, client->partitions,
-                        kafka_memory_advice(client->mappable_bytes, client->first_brokers));
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    kafka_topics_note_refused(topics);
+    kafka_task_end_fail(
+        batch_task, now_ms,
+        "no memory for Kafka topic %s beside the %zu other topics of the connection, "
+        "which have %zu partitions: %s",
+        topic, topics->counted, topics->partitions - topics->counted * KAFKA_MEMORY_TOPIC,
+        kafka_memory_advice(&session->client.memory));
 }
 
 /* Returns the task if the topic has room now: topics of unknown size may have turned out smaller
- * than they counted. The next batch has at least one more topic, so this comes to an end. */
+ * than they counted. The next batch has at least one more topic, so this comes to an end. Where
+ * topics of another batch have no size yet the task is returned, too, and waits for that. */
 static void end_without_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
 {
-    struct kafka_metadata *metadata = batch_task->batch->session->metadata;
-    if (kafka_topics_has_room(kafka_metadata_topics(metadata), topic, 0))
+    const struct kafka_topics *topics = kafka_metadata_topics(batch_task->batch->session->metadata);
+    if (kafka_topics_await_sizes(topics) || kafka_topics_has_room(topics, topic, 0))
         kafka_task_end_return(batch_task, false);
     else
         fail_for_room(batch_task, topic, now_ms);

@@ -43,6 +43,11 @@ void kafka_space_done(struct kafka_space *space)
     kafka_space_end_reservation(space);
 }
 
+void kafka_space_set_limit(struct kafka_space *space, size_t limit)
+{
+    space->limit = limit;
+}
+
 /* ---- what is remembered of groups ---- */
 
 static struct known_group *find(const struct kafka_space *space, const char *name)

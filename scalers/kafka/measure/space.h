@@ -34,6 +34,9 @@
  * as many may come each time that half of the first side has been free for a second. Tasks that
  * come meanwhile gather until half of the first side is free, or as much as is reserved.
  *
+ * The limit follows the memory that is free (kafka_memory_max_commits()). With less, what is taken
+ * stays, and nothing is taken until there is space.
+ *
  * For example, with a limit of 10,000 partitions and 100 groups of 192 partitions, each with one
  * task: 50 groups take 50 * (192 + 8) = 10,000. The 51st is reserved, and 49 tasks go back. The
  * server may give 51 at a time; when 25 groups have been answered, the 51st takes its space.
@@ -66,7 +69,7 @@ struct kafka_share {
 };
 
 struct kafka_space {
-    size_t limit; /* partitions, on each side */
+    size_t limit; /* partitions, on each side: see kafka_space_set_limit() */
     struct space_side {
         struct kafka_share *shares; /* utlist: the share that took space first is the first */
         size_t partitions;          /* of all shares */
@@ -83,6 +86,9 @@ struct kafka_space {
 
 void kafka_space_init(struct kafka_space *space, size_t limit);
 void kafka_space_done(struct kafka_space *space);
+
+/* The memory that is free has changed. What is taken stays, also where that is more. */
+void kafka_space_set_limit(struct kafka_space *space, size_t limit);
 
 /* Whether the group may come now. False: it is silent, and the second side is full. */
 bool kafka_space_is_free(const struct kafka_space *space, const char *group);

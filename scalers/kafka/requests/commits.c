@@ -42,9 +42,9 @@ struct kafka_commits {
     struct kafka_client *client;
     rd_kafka_queue_t *answers; /* of the main handle */
     struct main_call *calls;   /* by group, the oldest first */
-    size_t abandoned;          /* the sum of `copied` of calls without a request */
-    bool is_stale;             /* a call is misdirected */
-    bool has_recovered;        /* a group was answered on the second handle while its call on the
+    struct kafka_abandoned abandoned;
+    bool is_stale;      /* a call is misdirected */
+    bool has_recovered; /* a group was answered on the second handle while its call on the
                                   main one hangs */
     struct kafka_second *second;
     struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
@@ -69,6 +69,7 @@ struct kafka_commits *kafka_commits_new(struct kafka_client *client)
 {
     struct kafka_commits *commits = memory_new(sizeof(*commits));
     commits->client = client;
+    commits->abandoned.memory = &client->memory;
     commits->serial = kafka_serial_new(client, rd_kafka_event_error,
                                        "its consumers must commit less metadata with their "
                                        "offsets; retrying every 5 minutes");
@@ -87,7 +88,7 @@ static struct main_call *main_call_find(const struct kafka_commits *commits, con
 static void main_call_free(struct kafka_commits *commits, struct main_call *call)
 {
     if (call->base.request == NULL)
-        commits->abandoned -= call->base.copied;
+        kafka_abandoned_remove(&commits->abandoned, &call->base);
     HASH_DEL(commits->calls, call);
     kafka_commits_call_done(&call->base);
     free(call);
@@ -99,13 +100,19 @@ static void serial_call_free(struct kafka_commits_call *call)
     free(call);
 }
 
+/* The library keeps its copies until the handle is gone. */
 void kafka_commits_close_handle(struct kafka_commits *commits)
 {
+    size_t copied = 0;
     struct main_call *call;
     struct main_call *next;
-    HASH_ITER(hh, commits->calls, call, next)
+    HASH_ITER(hh, commits->calls, call, next) {
+        copied += call->base.copied;
         if (call->base.request == NULL || call->is_on_second)
             main_call_free(commits, call);
+    }
+    kafka_handles_add_bytes(&commits->client->handles, commits->client->rk,
+                            (double)copied * KAFKA_MEMORY_PER_ABANDONED);
     kafka_client_end_queue(commits->client, TAKE(commits->answers));
     commits->has_recovered = false;
 }
@@ -146,7 +153,8 @@ static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    return isolate || main_call_hangs(main_call_find(commits, group), now_ms);
+    return isolate || kafka_abandoned_is_too_much(&commits->abandoned) ||
+           main_call_hangs(main_call_find(commits, group), now_ms);
 }
 
 static const struct kafka_serial_request *serial_call_find(const struct kafka_commits *commits,
@@ -226,7 +234,7 @@ static void main_call_abandon(struct kafka_commits *commits,
     struct main_call *call = main_call_find(commits, request->group);
     if (call == NULL || call->base.request != request)
         return;
-    commits->abandoned += call->base.copied;
+    kafka_abandoned_add(&commits->abandoned, &call->base);
     kafka_commits_call_cancel(&call->base);
 }
 
@@ -315,7 +323,7 @@ static struct kafka_commits_request *main_call_misdirected(struct kafka_commits 
     call->is_misdirected = true;
     struct kafka_commits_request *request = call->base.request;
     if (request == NULL)
-        commits->abandoned -= call->base.copied;
+        kafka_abandoned_remove(&commits->abandoned, &call->base);
     call->base.copied = 0;
     kafka_commits_call_cancel(&call->base);
     return call->is_on_second ? NULL : request;
@@ -469,12 +477,18 @@ bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t no
 {
     const struct main_call *oldest = commits->calls;
     return commits->is_stale || (commits->has_recovered && oldest != NULL) ||
-           commits->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
+           kafka_abandoned_is_too_much(&commits->abandoned) ||
            (oldest != NULL && now_ms - oldest->sent_ms >= KAFKA_MAX_CALL_MS);
 }
 
-bool kafka_commits_has_no_coordinator(const struct kafka_commits *commits)
+bool kafka_commits_has_no_handle(const struct kafka_commits *commits)
 {
-    return commits->is_stale && !kafka_second_is_open(commits->second) &&
-           !kafka_client_has_for_side_handle(commits->client);
+    bool needs_second = commits->is_stale || kafka_abandoned_is_too_much(&commits->abandoned);
+    return needs_second && !kafka_second_is_open(commits->second) &&
+           !kafka_memory_has_for_side_handle(&commits->client->memory);
+}
+
+bool kafka_commits_has_second_handle(const struct kafka_commits *commits)
+{
+    return kafka_second_is_open(commits->second);
 }

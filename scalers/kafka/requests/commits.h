@@ -8,7 +8,10 @@
  *
  *     main     tasks that are not isolated                                session.h
  *     second   isolated tasks; groups whose call on the main handle has   second.h
- *              waited for a second, or met a former coordinator
+ *              waited for a second, or met a former coordinator; all
+ *              groups while the main handle has too much of abandoned
+ *              calls (KAFKA_COMMITS_MAX_ABANDONED), as where there is no
+ *              memory to renew it
  *     serial   groups whose replies cannot be read                        serial.h
  *
  * The serial handle has one call of a group, too, or two if the group had requests of two batches:
@@ -87,9 +90,13 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
  * are only on the main handle are sent again on the new one. */
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t now_ms);
 
-/* Whether the main handle uses a former coordinator, and there is no second handle, nor memory for
- * one: only another main handle can request commits of the group. */
-bool kafka_commits_has_no_coordinator(const struct kafka_commits *commits);
+/* Whether the main handle uses a former coordinator, or has too much of abandoned calls, and there
+ * is no second handle, nor memory for one: only another main handle can request commits of some
+ * groups, or of any. */
+bool kafka_commits_has_no_handle(const struct kafka_commits *commits);
+
+/* Whether there is a second handle now. */
+bool kafka_commits_has_second_handle(const struct kafka_commits *commits);
 
 void kafka_commits_close_handle(struct kafka_commits *commits);
 void kafka_commits_open_handle(struct kafka_commits *commits);

@@ -38,6 +38,24 @@ void kafka_commits_call_done(struct kafka_commits_call *call)
     free(call->group);
 }
 
+void kafka_abandoned_add(struct kafka_abandoned *abandoned, const struct kafka_commits_call *call)
+{
+    abandoned->partitions += call->copied;
+    abandoned->memory->abandoned += call->copied;
+}
+
+void kafka_abandoned_remove(struct kafka_abandoned *abandoned,
+                            const struct kafka_commits_call *call)
+{
+    abandoned->partitions -= call->copied;
+    abandoned->memory->abandoned -= call->copied;
+}
+
+bool kafka_abandoned_is_too_much(const struct kafka_abandoned *abandoned)
+{
+    return abandoned->partitions > KAFKA_COMMITS_MAX_ABANDONED;
+}
+
 void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,
                              rd_kafka_queue_t *answers)
 {

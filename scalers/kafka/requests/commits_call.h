@@ -9,12 +9,12 @@
 #include "kafka/requests/serial.h"
 
 /*
- * The most partitions of abandoned calls on a handle: with more the handle is renewed. The library
- * keeps a copy of a call's partitions until the answer comes, or the handle ends, and a coordinator
- * that hangs leaves such calls. Each call counts as KAFKA_MEMORY_REQUEST partitions more: so 100
- * calls of 93 partitions are too much.
+ * The most partitions of abandoned calls on a handle: with more it takes no request, and is renewed
+ * as soon as that may be. The library keeps a copy of a call's partitions until the answer comes,
+ * or the handle ends, and a coordinator that hangs leaves such calls. Each call counts as
+ * KAFKA_MEMORY_REQUEST partitions more: so 50 calls of 93 partitions are too much.
  */
-enum { KAFKA_COMMITS_MAX_ABANDONED = 10000 };
+enum { KAFKA_COMMITS_MAX_ABANDONED = 5000 };
 
 /* A request for a group's commits. It is a member of the struct of whoever waits for them. */
 struct kafka_commits_request {
@@ -40,6 +40,18 @@ void kafka_commits_call_done(struct kafka_commits_call *call);
 
 /* Abandons the call: nobody waits for its answer any more. Frees the partitions. */
 void kafka_commits_call_cancel(struct kafka_commits_call *call);
+
+/* The partitions of all abandoned calls on a handle, which is counted in memory.h, too. */
+struct kafka_abandoned {
+    struct kafka_memory *memory;
+    size_t partitions;
+};
+
+/* The call, which has no request, is abandoned from now on; or it is answered, or ends. */
+void kafka_abandoned_add(struct kafka_abandoned *abandoned, const struct kafka_commits_call *call);
+void kafka_abandoned_remove(struct kafka_abandoned *abandoned,
+                            const struct kafka_commits_call *call);
+bool kafka_abandoned_is_too_much(const struct kafka_abandoned *abandoned);
 
 /* Sends the call, which is the `opaque` of the answer. */
 void kafka_commits_call_send(struct kafka_commits_call *call, rd_kafka_t *rk,

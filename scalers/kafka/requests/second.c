@@ -35,7 +35,7 @@ struct kafka_second {
     bool is_stale;             /* the handle takes a former coordinator for the present one */
     struct second_call *calls; /* by group */
     size_t waiting;            /* calls with a request */
-    size_t abandoned;          /* partitions that the library has of the other calls */
+    struct kafka_abandoned abandoned;
     int64_t opened_ms;
     int64_t used_ms;
 };
@@ -45,6 +45,7 @@ struct kafka_second *kafka_second_new(struct kafka_client *client, struct kafka_
     struct kafka_second *second = memory_new(sizeof(*second));
     second->client = client;
     second->serial = serial;
+    second->abandoned.memory = &client->memory;
     return second;
 }
 
@@ -60,7 +61,7 @@ static void call_remove(struct kafka_second *second, struct second_call *call)
     if (call->base.request != NULL)
         second->waiting--;
     else
-        second->abandoned -= call->base.copied;
+        kafka_abandoned_remove(&second->abandoned, &call->base);
     HASH_DEL(second->calls, call);
 }
 
@@ -79,17 +80,23 @@ static void calls_free(struct kafka_second *second)
         call_free(second, call);
 }
 
+/* The library keeps its copies of the calls until the handle is gone. */
 static void close_handle(struct kafka_second *second, int64_t now_ms)
 {
-    if (second->rk != NULL)
-        kafka_handles_end(&second->client->handles, TAKE(second->rk), TAKE(second->answers),
-                          now_ms);
+    size_t copied = 0;
+    struct kafka_handles *handles = &second->client->handles;
+    if (second->rk == NULL)
+        return;
+    for (const struct second_call *call = second->calls; call != NULL; call = call->hh.next)
+        copied += call->base.copied;
+    kafka_handles_add_bytes(handles, second->rk, (double)copied * KAFKA_MEMORY_PER_ABANDONED);
+    kafka_handles_end(handles, TAKE(second->rk), TAKE(second->answers), now_ms);
 }
 
 static void end_handle(struct kafka_second *second, int64_t now_ms)
 {
-    calls_free(second);
     close_handle(second, now_ms);
+    calls_free(second);
 }
 
 void kafka_second_free(struct kafka_second *second)
@@ -119,8 +126,8 @@ static bool may_renew(const struct kafka_second *second, int64_t now_ms)
  * the handle it never becomes idle. */
 static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 {
-    return second->abandoned > KAFKA_COMMITS_MAX_ABANDONED ||
-           (second->abandoned > 0 && now_ms - second->opened_ms >= KAFKA_MAX_CALL_MS);
+    return kafka_abandoned_is_too_much(&second->abandoned) ||
+           (second->abandoned.partitions > 0 && now_ms - second->opened_ms >= KAFKA_MAX_CALL_MS);
 }
 
 static void call_send(const struct kafka_second *second, struct second_call *call)
@@ -216,7 +223,9 @@ int64_t kafka_second_next_ms(const struct kafka_second *second, int64_t now_ms)
 bool kafka_second_is_free(const struct kafka_second *second, const char *group, int64_t now_ms)
 {
     const struct second_call *call = find(second, group);
-    return call == NULL || (call->base.request == NULL && may_renew(second, now_ms));
+    return may_renew(second, now_ms)
+               ? call == NULL || call->base.request == NULL
+               : call == NULL && !kafka_abandoned_is_too_much(&second->abandoned);
 }
 
 bool kafka_second_has_room(const struct kafka_second *second)
@@ -246,7 +255,7 @@ void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits
     if (call == NULL || call->base.request != request)
         return;
     second->waiting--;
-    second->abandoned += call->base.copied;
+    kafka_abandoned_add(&second->abandoned, &call->base);
     kafka_commits_call_cancel(&call->base);
 }
 

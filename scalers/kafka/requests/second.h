@@ -28,8 +28,8 @@ struct kafka_second;
 struct kafka_second *kafka_second_new(struct kafka_client *client, struct kafka_serial *serial);
 void kafka_second_free(struct kafka_second *second);
 
-/* Whether a request may be sent now: the group has no call here, or an abandoned one, which ends as
- * the handle may be renewed. */
+/* Whether a request may be sent now: the group has no call here, and there is not too much of
+ * abandoned ones; or these end, as the handle may be renewed. */
 bool kafka_second_is_free(const struct kafka_second *second, const char *group, int64_t now_ms);
 
 /* Whether requests that are under way on the main handle may be sent here, too. At most 16 are, so

@@ -120,9 +120,9 @@ static rd_kafka_conf_t *fetcher_settings(const struct kafka_client *client, stru
     return conf;
 }
 
-static double handle_bytes(size_t brokers)
+static double handle_bytes(const struct kafka_client *client)
 {
-    return kafka_memory_of_handle(brokers) + (QUEUED_KIB << 10);
+    return kafka_memory_of_handle(&client->memory) + (QUEUED_KIB << 10);
 }
 
 /* Finds or makes a fetcher that can take another partition. check_room() has found that there is
@@ -143,8 +143,8 @@ static struct message_fetcher *fetcher_for(struct kafka_subscriptions *subscript
     struct kafka_client *client = subscriptions->client;
     rd_kafka_conf_t *conf = fetcher_settings(client, error);
     rd_kafka_t *rk = conf == NULL ? NULL
-                                  : kafka_handles_new_handle(&client->handles, conf,
-                                                             handle_bytes(client->brokers), error);
+                                  : kafka_handles_new_handle(&client->handles, conf, true,
+                                                             handle_bytes(client), error);
     if (rk == NULL)
         return NULL;
     fetcher = memory_new(sizeof(*fetcher));
@@ -161,14 +161,14 @@ static struct read_topic *topic_find(const struct message_fetcher *fetcher, cons
     return topic;
 }
 
-/* How many partitions of the topic of this name do not count in a fetcher yet. The topic is NULL if
- * the fetcher does not have it. */
+/* How many partitions of the topic of this name, with KAFKA_MEMORY_TOPIC for itself, do not count in
+ * a fetcher yet. The topic is NULL if the fetcher does not have it. */
 static size_t uncounted(const struct kafka_subscriptions *subscriptions,
                         const struct read_topic *topic, const char *name)
 {
     const struct kafka_topic *known =
         kafka_topics_find(kafka_metadata_topics(subscriptions->metadata), name);
-    size_t partitions = known == NULL ? 0 : (size_t)known->partition_count;
+    size_t partitions = known == NULL ? 0 : (size_t)known->partition_count + KAFKA_MEMORY_TOPIC;
     size_t counted = topic == NULL ? 0 : topic->counted;
     return partitions > counted ? partitions - counted : 0;
 }
@@ -383,8 +383,7 @@ static struct subscribing_need find_need(const struct kafka_subscriptions *subsc
 }
 
 /* Whether all of the partitions can be read. Checked before any is, as stopping takes long, and as
- * the library aborts without memory. Fetchers leave memory for measurements: what topics leave, and
- * a handle, which with many brokers takes more than that. */
+ * the library aborts without memory. */
 static bool check_room(const struct kafka_subscriptions *subscriptions,
                        const struct kafka_position *positions, size_t count, struct error *error)
 {
@@ -396,13 +395,11 @@ static bool check_room(const struct kafka_subscriptions *subscriptions,
     if (fetchers + need.fetchers > MAX_FETCHERS)
         return error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
                          MAX_FETCHERS * FETCHER_PARTITIONS);
-    double bytes = (double)need.fetchers * handle_bytes(client->brokers) +
+    double bytes = (double)need.fetchers * handle_bytes(client) +
                    (double)need.partitions * KAFKA_MEMORY_PER_PARTITION;
-    double spare_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(client->brokers);
-    return bytes == 0 || kafka_client_free_bytes(client) >= bytes + spare_bytes ||
+    return bytes == 0 || kafka_memory_has_for_fetchers(&client->memory, bytes) ||
            error_set(error, ERROR_LIMIT, "no memory to subscribe to Kafka topic %s: %s",
-                     positions[0].topic,
-                     kafka_memory_advice(client->mappable_bytes, client->first_brokers));
+                     positions[0].topic, kafka_memory_advice(&client->memory));
 }
 
 bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,

@@ -15,7 +15,7 @@ enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
  * with 50 in use, when it has 201. */
 enum { SPARE_TOPICS = 100 };
 
-/* Partitions of a typical topic: as long as fewer than two topics are known, and at least. */
+/* What a typical topic counts for: as long as fewer than two topics are known, and at least. */
 enum { TYPICAL_FIRST = 50, TYPICAL_MIN = 4 };
 
 /* A topic that is no longer in the table, but still in the main handle. */
@@ -30,21 +30,28 @@ struct former_topic {
 static void count_partitions(struct kafka_topics *topics, size_t partitions)
 {
     topics->partitions = partitions;
-    kafka_client_note_partitions(topics->client, partitions);
+    topics->client->memory.partitions = partitions;
+}
+
+/* What a topic with so many partitions counts for. The library frees a topic without any. */
+static size_t weight(size_t partitions)
+{
+    return partitions == 0 ? 0 : partitions + KAFKA_MEMORY_TOPIC;
 }
 
 /* Counts the topic's partitions. A topic that has fewer than before was created again: the library
  * keeps the former ones. */
 static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
 {
+    size_t counted = weight(partitions);
     topics->unsized -= !topic->is_sized;
     topic->is_sized = true;
-    if (partitions <= topic->counted)
+    if (counted <= topic->counted)
         return;
     topics->counted += topic->counted == 0;
-    topics->largest = MAX(topics->largest, partitions);
-    count_partitions(topics, topics->partitions + partitions - topic->counted);
-    topic->counted = partitions;
+    topics->largest = MAX(topics->largest, counted);
+    count_partitions(topics, topics->partitions + counted - topic->counted);
+    topic->counted = counted;
 }
 
 static void add_former(struct kafka_topics *topics, const struct kafka_topic *topic)
@@ -116,8 +123,14 @@ bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, 
         (topics->counted == 0 && topics->unsized == 0))
         return true;
     double typical = typical_partitions(topics);
-    double needed = partitions == 0 ? typical : (double)partitions;
-    return kafka_client_room(topics->client) - (double)topics->unsized * 2 * typical >= needed;
+    double needed = partitions == 0 ? typical : (double)weight(partitions);
+    return kafka_memory_room(&topics->client->memory) - (double)topics->unsized * 2 * typical >=
+           needed;
+}
+
+bool kafka_topics_await_sizes(const struct kafka_topics *topics)
+{
+    return topics->unsized > 0;
 }
 
 void kafka_topics_note_refused(struct kafka_topics *topics)
@@ -299,7 +312,7 @@ size_t kafka_topics_partitions(const struct kafka_topics *topics)
 {
     size_t count = 0;
     for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        count += (size_t)topic->partition_count;
+        count += weight((size_t)topic->partition_count);
     return count;
 }
 
@@ -320,7 +333,7 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
-        topic->counted = (size_t)topic->partition_count;
+        topic->counted = weight((size_t)topic->partition_count);
     }
     topics->made = HASH_COUNT(topics->table);
     forget_all_former(topics);

@@ -33,7 +33,7 @@ struct kafka_topic {
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
     size_t holds;   /* see kafka_topics_hold() */
-    size_t counted; /* partitions that count in `partitions` of struct kafka_topics */
+    size_t counted; /* what it counts for in `partitions` of struct kafka_topics */
     bool is_sized;  /* the number of partitions was answered once */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
@@ -55,9 +55,10 @@ struct kafka_topics {
 
     /* topics.c, of all topics that the main handle was given, as it frees none of them: */
     size_t made;
-    size_t partitions;           /* of topics in the table, and of former ones */
+    size_t partitions;           /* of topics in the table, and of former ones, with
+                                    KAFKA_MEMORY_TOPIC for each of these */
     size_t counted;              /* topics that have these partitions */
-    size_t largest;              /* how many of them one topic has, at most */
+    size_t largest;              /* what one topic counts for, at most */
     size_t unsized;              /* topics in the table that are not sized yet */
     struct former_topic *former; /* topics that were forgotten since, by name */
     bool has_refused;            /* a topic lacked room since the handle was made */
@@ -75,15 +76,19 @@ struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
 /*
  * Whether the main handle has the topic, or room for it with so many partitions (0: not known).
  *
- * The number of a topic's partitions is known only once the handle has it. Until then it counts as
- * 100, or, once other topics are known, as twice their average, the largest one left out. Example
- * with room for 9,000 partitions, and 600 new topics of 20:
+ * A topic counts for its partitions and KAFKA_MEMORY_TOPIC. Their number is known only once the
+ * handle has the topic. Until then it counts for 100, or, once other topics are known, for twice
+ * their average, the largest one left out. Example with room for 9,000 partitions, and 600 new
+ * topics of 18, which count for 20:
  *
- *     90 are requested, and then have 1,800 partitions; a further topic counts as 40
- *     180 more are requested, which makes 5,400 partitions; then 90 more, 45, 23 and so on
- *     150 are refused in the end, as 450 topics have 9,000 partitions
+ *     90 are requested, and then count for 1,800; a further topic counts for 40
+ *     180 more are requested, which makes 5,400; then 90 more, 45, 23 and so on
+ *     150 are refused in the end, as 450 topics count for 9,000
  */
 bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions);
+
+/* Whether a topic's number of partitions is still to be answered. */
+bool kafka_topics_await_sizes(const struct kafka_topics *topics);
 
 /* Notes that a task has failed as a topic has no room: now a renewal that frees some is of use. */
 void kafka_topics_note_refused(struct kafka_topics *topics);
@@ -129,7 +134,7 @@ bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 /* Whether a broker did not know the topic in a request after the last listing that named it. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
 
-/* Counts the partitions of all topics. */
+/* Counts the partitions of all topics in use, with KAFKA_MEMORY_TOPIC for each topic. */
 size_t kafka_topics_partitions(const struct kafka_topics *topics);
 
 /* ---- the main handle is renewed: see session.h ---- */

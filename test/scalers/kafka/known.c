@@ -19,7 +19,7 @@ int known_set_up(void **state)
         rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), reason, sizeof(reason));
     assert_non_null(fixture->client.rk);
     fixture->client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
-    fixture->client.mappable_bytes = INFINITY;
+    fixture->client.memory.mappable_bytes = INFINITY;
     fixture->topics = (struct kafka_topics){.client = &fixture->client, .next_number = 1};
     fixture->patterns.topics = &fixture->topics;
     *state = fixture;

@@ -255,3 +255,10 @@ void kafka_mock_allow_threads(bool does)
     pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
 }
+
+double kafka_mock_taken(const struct kafka_client *client)
+{
+    struct kafka_memory memory = client->memory;
+    memory.mappable_bytes = 0;
+    return -kafka_memory_free_bytes(&memory);
+}

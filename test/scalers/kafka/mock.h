@@ -82,4 +82,7 @@ void kafka_mock_receive_metadata(struct kafka_metadata *metadata, const struct k
 /* Or no thread can be started from now on: none has the memory for such a stack. */
 void kafka_mock_allow_threads(bool does);
 
+/* What the client's memory is short of `mappable_bytes` (kafka_memory_free_bytes()). */
+double kafka_mock_taken(const struct kafka_client *client);
+
 #endif

@@ -165,7 +165,7 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     open_client(&client, &peer);
     rd_kafka_conf_t *settings = rd_kafka_conf_dup(client.settings);
     rd_kafka_conf_set(settings, "bootstrap.servers", "127.0.0.1:1", reason, sizeof(reason));
-    rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, 0, &error);
+    rd_kafka_t *other = kafka_handles_new_handle(&client.handles, settings, false, 0, &error);
     assert_non_null(other);
     for (int i = 0; i < WITHIN_MS / 10 && rd_kafka_outq_len(other) == 0; i++)
         usleep(10 * 1000);
@@ -177,6 +177,8 @@ static void errors_of_other_handles_do_not_pile_up(void **state)
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }
+
+enum { PER_ROOM = KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT };
 
 static void wait_for_endings(struct kafka_client *client)
 {
@@ -195,20 +197,22 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
     open_client(&client, &peer);
-    assert_true(isinf(client.mappable_bytes)); /* a test is no agent */
+    assert_true(isinf(client.memory.mappable_bytes)); /* a test is no agent */
     kafka_client_note_brokers(&client, BROKERS);
-    client.mappable_bytes = kafka_memory_of_handle(BROKERS) + KAFKA_MEMORY_ANSWERS;
-    kafka_client_note_partitions(&client, 1);
+    client.memory.mappable_bytes =
+        kafka_memory_of_handle(&client.memory) + kafka_memory_kept(&client.memory);
+    client.memory.partitions = 1;
     assert_null(kafka_client_new_side_handle(&client, &error));
     assert_string_equal(error_text(&error),
                         "no memory for a further connection to each Kafka broker (there are 100): "
                         "a connection of the connections file has memory for more");
-    kafka_client_note_partitions(&client, 0);
+    client.memory.partitions = 0;
     rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
     assert_non_null(side);
     assert_null(kafka_client_new_side_handle(&client, &error));
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
-    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_ANSWERS, 0);
+    assert_float_equal(kafka_memory_free_bytes(&client.memory), kafka_memory_kept(&client.memory),
+                       0);
     wait_for_endings(&client);
     side = kafka_client_new_side_handle(&client, &error);
     assert_non_null(side);
@@ -217,54 +221,40 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     kafka_peer_stop(&peer);
 }
 
-static void topics_leave_memory_for_another_handle(void **state)
-{
-    (void)state;
-    static const size_t brokers[] = {3, 10, 11, 60};
-    for (size_t i = 0; i < ARRAY_LENGTH(brokers); i++) {
-        struct kafka_client client = {.mappable_bytes = KAFKA_MEMORY_OTHERS,
-                                      .brokers = brokers[i],
-                                      .first_brokers = brokers[i]};
-        kafka_client_note_partitions(&client, (size_t)kafka_client_room(&client));
-        assert_true(kafka_client_free_bytes(&client) >=
-                    kafka_memory_of_handle(brokers[i]) + KAFKA_MEMORY_ANSWERS);
-    }
-}
-
 /* The library starts a thread for each of them in every handle. */
 static void brokers_that_join_later_count_in_each_handle(void **state)
 {
     (void)state;
-    enum { FIRST = 3, JOINED = 7, MAIN_AND_SIDE = 2 };
+    enum { FIRST = 3, JOINED = 6, MAIN_AND_SIDE = 2 };
     const double bytes_of_joined = (double)JOINED * KAFKA_MEMORY_PER_BROKER;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
     open_client(&client, &peer);
-    client.mappable_bytes = KAFKA_MEMORY_OTHERS;
+    client.memory.mappable_bytes = KAFKA_MEMORY_OTHERS;
     kafka_client_note_brokers(&client, FIRST); /* the main handle has them already */
-    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_OTHERS, 0);
+    assert_float_equal(kafka_memory_free_bytes(&client.memory), KAFKA_MEMORY_OTHERS, 0);
     rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
     assert_non_null(side);
-    const double free_bytes = kafka_client_free_bytes(&client);
-    const double room = kafka_client_room(&client);
+    const double free_bytes = kafka_memory_free_bytes(&client.memory);
+    const double room = kafka_memory_room(&client.memory);
     kafka_client_note_brokers(&client, FIRST + JOINED);
-    assert_float_equal(kafka_client_free_bytes(&client),
+    assert_float_equal(kafka_memory_free_bytes(&client.memory),
                        free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
     kafka_client_note_brokers(&client, FIRST); /* the library keeps the threads */
-    assert_float_equal(kafka_client_free_bytes(&client),
+    assert_float_equal(kafka_memory_free_bytes(&client.memory),
                        free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
     /* What the side handle takes is of the part that topics leave free. */
-    assert_true(client.handles.bytes + KAFKA_MEMORY_ANSWERS < KAFKA_MEMORY_FREE);
-    assert_float_equal((room - kafka_client_room(&client)) * KAFKA_MEMORY_PER_PARTITION,
-                       bytes_of_joined, 1);
+    assert_true(client.memory.others_bytes + KAFKA_MEMORY_ANSWERS < KAFKA_MEMORY_FREE);
+    assert_float_equal((room - kafka_memory_room(&client.memory)) * PER_ROOM, bytes_of_joined, 1);
     /* A new main handle has them, too, and the former one until it is gone. */
     rd_kafka_t *next = kafka_client_new_main_handle(&client, &error);
     assert_non_null(next);
     kafka_client_renew(&client, next, clock_now_ms());
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
     wait_for_endings(&client);
-    assert_float_equal(kafka_client_free_bytes(&client), KAFKA_MEMORY_OTHERS - bytes_of_joined, 0);
+    assert_float_equal(kafka_memory_free_bytes(&client.memory),
+                       KAFKA_MEMORY_OTHERS - bytes_of_joined, 0);
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }
@@ -274,30 +264,32 @@ static void a_former_main_handle_has_its_memory_until_it_is_gone(void **state)
 {
     (void)state;
     enum { BROKERS = 100, USED = 3000, FORMER = 2000 };
+    const struct kafka_memory brokers = {.brokers = BROKERS};
     const double bytes_of_all =
-        kafka_memory_of_handle(BROKERS) + (USED + FORMER) * KAFKA_MEMORY_PER_PARTITION;
+        kafka_memory_of_handle(&brokers) + (USED + FORMER) * KAFKA_MEMORY_PER_PARTITION;
     const double bytes_of_used = (double)USED * KAFKA_MEMORY_PER_PARTITION;
     const double mappable_bytes = KAFKA_MEMORY_NAMED;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {0};
     struct kafka_client client = {0};
     open_client(&client, &peer);
-    client.mappable_bytes = mappable_bytes;
+    client.memory.mappable_bytes = mappable_bytes;
     kafka_client_note_brokers(&client, BROKERS);
-    kafka_client_note_partitions(&client, USED + FORMER);
+    client.memory.partitions = USED + FORMER;
     rd_kafka_t *former = client.rk;
     rd_kafka_t *next = kafka_client_new_main_handle(&client, &error);
     assert_non_null(next);
     kafka_handles_hold(&client.handles, former);
     kafka_client_renew(&client, next, clock_now_ms());
-    kafka_client_note_partitions(&client, USED);
-    assert_float_equal(kafka_client_free_bytes(&client),
+    client.memory.partitions = USED;
+    assert_float_equal(kafka_memory_free_bytes(&client.memory),
                        mappable_bytes - bytes_of_used - bytes_of_all, 1);
-    assert_float_equal(kafka_client_room(&client) * KAFKA_MEMORY_PER_PARTITION,
-                       mappable_bytes - bytes_of_used - bytes_of_all - KAFKA_MEMORY_ANSWERS, 1);
+    assert_float_equal(
+        kafka_memory_room(&client.memory) * PER_ROOM,
+        mappable_bytes - (double)USED * PER_ROOM - bytes_of_all - kafka_memory_kept(&brokers), 1);
     kafka_handles_release(&client.handles, former);
     wait_for_endings(&client);
-    assert_float_equal(kafka_client_free_bytes(&client), mappable_bytes - bytes_of_used, 1);
+    assert_float_equal(kafka_memory_free_bytes(&client.memory), mappable_bytes - bytes_of_used, 1);
     assert_true(kafka_client_close(&client));
     kafka_peer_stop(&peer);
 }
@@ -312,7 +304,6 @@ int main(void)
         cmocka_unit_test(a_kerberos_login_that_cannot_be_set_up_fails),
         cmocka_unit_test(errors_of_other_handles_do_not_pile_up),
         cmocka_unit_test(a_handle_is_made_where_there_is_memory_for_it),
-        cmocka_unit_test(topics_leave_memory_for_another_handle),
         cmocka_unit_test(brokers_that_join_later_count_in_each_handle),
         cmocka_unit_test(a_former_main_handle_has_its_memory_until_it_is_gone),
     };

@@ -279,6 +279,40 @@ static const struct kafka_session *connect_to_hanging_coordinators(struct kafka_
     return fixture->client;
 }
 
+/* There may be no memory to renew it: then other groups go on all the same. */
+static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(void **state)
+{
+    enum { WHOLE = KAFKA_COMMITS_MAX_ABANDONED + KAFKA_MEMORY_REQUEST };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request silent = {.group = "silent"};
+    struct kafka_commits_request workers = {.group = "workers"};
+    const struct kafka_session *session = connect_to_hanging_coordinators(fixture);
+    const struct kafka_memory *memory = &session->client.memory;
+    struct kafka_commits *commits = session->commits;
+    const int64_t now_ms = clock_now_ms();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+    for (int32_t i = 0; i < KAFKA_COMMITS_MAX_ABANDONED; i++)
+        rd_kafka_topic_partition_list_add(list, "jobs", i);
+    assert_true(kafka_commits_send(commits, &silent, list, now_ms, &error));
+    assert_false(kafka_commits_has_second_handle(commits));
+    kafka_commits_cancel(commits, &silent);
+    assert_int_equal(memory->abandoned, WHOLE);
+    list->cnt = 1; /* the rest is freed below */
+    assert_true(kafka_commits_send(commits, &workers, list, now_ms, &error));
+    list->cnt = KAFKA_COMMITS_MAX_ABANDONED;
+    rd_kafka_topic_partition_list_destroy(list);
+    assert_true(kafka_commits_has_second_handle(commits));
+    kafka_mock_hang(fixture, 2, false);
+    assert_next_answer(commits, &workers, now_ms);
+    /* What it has is the former handle's once it is renewed. */
+    const double others_bytes = memory->others_bytes;
+    kafka_commits_close_handle(commits);
+    assert_int_equal(memory->abandoned, 0);
+    assert_float_equal(memory->others_bytes - others_bytes, WHOLE * KAFKA_MEMORY_PER_ABANDONED, 0);
+    kafka_commits_open_handle(commits);
+}
+
 /* The library would have them until the handle ends. */
 static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **state)
 {
@@ -577,6 +611,7 @@ int main(void)
         TEST(a_group_has_one_call_at_a_time),
         TEST(a_group_that_hangs_again_delays_no_other_group),
         TEST(a_late_answer_is_nobodys),
+        TEST(a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request),
         TEST(the_second_handle_has_not_too_much_that_nobody_waits_for),
         TEST(the_main_handle_is_renewed_before_a_call_is_an_hour_old),
         TEST(the_second_handle_is_renewed_before_a_call_is_an_hour_old),

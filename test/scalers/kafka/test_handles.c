@@ -18,6 +18,7 @@ enum { WITHIN_MS = 15000, STUCK_MS = 10 * 1000 };
 
 struct fixture {
     int event_fd;
+    struct kafka_memory memory;
     struct kafka_handles handles;
 };
 
@@ -25,7 +26,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = memory_new(sizeof(*fixture));
     fixture->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    kafka_handles_open(&fixture->handles, fixture->event_fd);
+    kafka_handles_open(&fixture->handles, &fixture->memory, fixture->event_fd);
     *state = fixture;
     return 0;
 }
@@ -39,13 +40,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-static rd_kafka_t *handle_new(struct fixture *fixture, double bytes)
+static rd_kafka_t *handle_of(struct fixture *fixture, bool is_fetcher, double bytes)
 {
     _cleanup_(error_done) struct error error = {0};
     rd_kafka_t *rk =
-        kafka_handles_new_handle(&fixture->handles, rd_kafka_conf_new(), bytes, &error);
+        kafka_handles_new_handle(&fixture->handles, rd_kafka_conf_new(), is_fetcher, bytes, &error);
     assert_non_null(rk);
     return rk;
+}
+
+static rd_kafka_t *handle_new(struct fixture *fixture, double bytes)
+{
+    return handle_of(fixture, false, bytes);
 }
 
 static void end(struct fixture *fixture, rd_kafka_t *rk)
@@ -110,16 +116,23 @@ static void a_handle_that_was_released_stays_until_it_is_ended(void **state)
 static void a_handle_counts_until_it_is_destroyed(void **state)
 {
     struct fixture *fixture = *state;
+    const struct kafka_memory *memory = &fixture->memory;
     rd_kafka_t *first = handle_new(fixture, 5);
     rd_kafka_t *second = handle_new(fixture, 7);
-    assert_true(fixture->handles.bytes == 12);
-    end(fixture, first);
-    assert_true(fixture->handles.bytes == 12);
+    rd_kafka_t *fetcher = handle_of(fixture, true, 3);
+    kafka_handles_add_bytes(&fixture->handles, fetcher, 1);
+    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 4);
+    end(fixture, fetcher);
+    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 4);
     wait_until_destroyed(fixture);
-    assert_true(fixture->handles.bytes == 7);
+    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 0);
+    end(fixture, first);
+    assert_true(memory->others_bytes == 12);
+    wait_until_destroyed(fixture);
+    assert_true(memory->others_bytes == 7);
     end(fixture, second);
     wait_until_destroyed(fixture);
-    assert_true(fixture->handles.bytes == 0);
+    assert_true(memory->others_bytes == 0);
 }
 
 static void a_handle_that_is_not_destroyed_in_time_is_stuck(void **state)
@@ -143,11 +156,11 @@ static void settings_that_exclude_each_other_are_a_mistake(void **state)
     rd_kafka_conf_t *settings = rd_kafka_conf_new();
     rd_kafka_conf_set(settings, "fetch.max.bytes", "1", reason, sizeof(reason));
     assert_string_equal(reason, "");
-    assert_null(kafka_handles_new_handle(&fixture->handles, settings, 5, &error));
+    assert_null(kafka_handles_new_handle(&fixture->handles, settings, false, 5, &error));
     assert_int_equal(error.code, ERROR_INVALID);
     assert_non_null(strstr(error_text(&error), "fetch.max.bytes"));
     assert_null(fixture->handles.in_use);
-    assert_true(fixture->handles.bytes == 0);
+    assert_true(fixture->memory.others_bytes == 0);
 }
 
 /* For no group at all, which the library refuses. */

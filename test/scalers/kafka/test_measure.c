@@ -419,8 +419,8 @@ static void add_endings(struct kafka_client *client, size_t count, int64_t ended
 {
     for (size_t i = 0; i < count; i++) {
         _cleanup_(error_done) struct error error = {0};
-        rd_kafka_t *rk = kafka_handles_new_handle(&client->handles,
-                                                  rd_kafka_conf_dup(client->settings), 0, &error);
+        rd_kafka_t *rk = kafka_handles_new_handle(
+            &client->handles, rd_kafka_conf_dup(client->settings), false, 0, &error);
         assert_non_null(rk);
         kafka_mock_allow_threads(false);
         kafka_handles_end(&client->handles, rk, NULL, ended_ms);
@@ -473,6 +473,8 @@ static void a_client_with_connections_that_do_not_end_is_given_up(void **state)
     end_endings(&client->handles);
 }
 
+enum { TASK_BYTES = 10000 }; /* more than a task and its batch take */
+
 /* A trigger needed a topic that has no room beside them. There is no memory for a second handle,
  * either, or a renewal would give their room back. */
 static void a_client_that_unused_topics_fill_is_given_up(void **state)
@@ -482,7 +484,7 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
     static const struct {
         double missing_bytes;
         bool is_ending, is_usable;
-    } rows[] = {{1, true, true}, {1, false, false}, {0, false, true}};
+    } rows[] = {{2 * TASK_BYTES, true, true}, {2 * TASK_BYTES, false, false}, {0, false, true}};
     const rd_kafka_metadata_topic_t listed = {.topic = former, .partition_cnt = FORMER};
     struct kafka_mock *fixture = *state;
     kafka_mock_add_topic(fixture, "jobs", 1);
@@ -495,16 +497,17 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
     assert_non_null(kafka_topics_for_listed(topics, &listed, 1));
     kafka_metadata_forget_old(session->metadata, KAFKA_FORGET_MS + 2);
     kafka_topics_note_refused(topics);
-    assert_int_equal(client->partitions, FORMER + 1);
+    assert_int_equal(client->memory.partitions, FORMER + 1 + 2 * KAFKA_MEMORY_TOPIC);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(error_done) struct error error = {0};
         if (rows[i].is_ending)
             add_endings(client, 1, clock_now_ms() + KAFKA_MOCK_HANG_MS);
         client->opened_ms -= EARLIER_MS;
         session->renewal_at_ms = 0;
-        client->mappable_bytes = (FORMER + 2) * KAFKA_MEMORY_PER_PARTITION +
-                                 KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE -
-                                 rows[i].missing_bytes;
+        client->memory.mappable_bytes = kafka_mock_taken(client) +
+                                        (1 + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION +
+                                        KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER +
+                                        KAFKA_MEMORY_FREE + TASK_BYTES - rows[i].missing_bytes;
         test_feed_again(fixture->feed);
         test_feed_stay(fixture->feed, 100); /* as the server calls again at once */
         assert_int_equal(
@@ -516,12 +519,12 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
                                    ": topics that no trigger uses any more take its memory"));
         end_endings(&client->handles);
     }
-    assert_int_equal(client->partitions, 1);
+    assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
 }
 
-/* Measures once after the coordinator has moved, so long after the client was opened, with so much
- * memory for another handle. */
-static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, double free_bytes,
+/* Measures once after the coordinator has moved, so long after the client was opened, where so many
+ * bytes are missing for another handle. */
+static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, double missing_bytes,
                           struct error *error)
 {
     kafka_mock_add_topic(fixture, "jobs", 1);
@@ -530,7 +533,9 @@ static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, dou
     assert_true(kafka_mock_measure(fixture));
     struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
     client->opened_ms -= opened_for_ms;
-    client->mappable_bytes = KAFKA_MEMORY_PER_PARTITION + free_bytes;
+    client->memory.mappable_bytes = kafka_mock_taken(client) +
+                                    kafka_memory_of_handle(&client->memory) +
+                                    kafka_memory_kept(&client->memory) + TASK_BYTES - missing_bytes;
     kafka_mock_make_stale(fixture, 1);
     test_feed_again(fixture->feed);
     return test_feed_run(fixture->feed, fixture->client, KAFKA_MOCK_WITHIN_MS, error);
@@ -540,8 +545,7 @@ static void a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle(vo
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_mock *fixture = *state;
-    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
-    assert_true(measure_moved(fixture, 60000, needed_bytes, &error));
+    assert_true(measure_moved(fixture, 60000, 0, &error));
     kafka_mock_assert_answered(fixture, 0);
 }
 
@@ -549,22 +553,21 @@ static void a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle(vo
 static void a_client_that_cannot_ask_a_moved_coordinator_is_given_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
-    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
-    assert_false(measure_moved(*state, 60000, needed_bytes - 1, &error));
-    assert_non_null(strstr(error_text(&error), ": a coordinator has moved, and no memory is left"));
+    assert_false(measure_moved(*state, 60000, 2 * TASK_BYTES, &error));
+    assert_non_null(
+        strstr(error_text(&error), ": coordinators have moved or hang, and no memory is left"));
 }
 
 static void a_young_client_that_cannot_ask_a_moved_coordinator_is_kept(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_mock *fixture = *state;
-    double needed_bytes = kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + KAFKA_MEMORY_ANSWERS;
-    assert_true(measure_moved(fixture, 30000, needed_bytes - 1, &error));
+    assert_true(measure_moved(fixture, 30000, 2 * TASK_BYTES, &error));
     kafka_mock_assert_failed(fixture, 0, "oordinator");
     struct kafka_session *session = fixture->client;
-    assert_true(kafka_commits_has_no_coordinator(session->commits));
-    session->client.mappable_bytes += 1; /* the second handle can be made */
-    assert_false(kafka_commits_has_no_coordinator(session->commits));
+    assert_true(kafka_commits_has_no_handle(session->commits));
+    session->client.memory.mappable_bytes += 2 * TASK_BYTES; /* the second handle can be made */
+    assert_false(kafka_commits_has_no_handle(session->commits));
 }
 
 int main(void)

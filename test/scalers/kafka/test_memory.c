@@ -1,3 +1,4 @@
+/* That what may be in a process at a time fits into its memory, and what users are told of it. */
 #include "kafka/memory.h"
 
 #include "base/memory.h"
@@ -8,65 +9,213 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 /* Half of what the main handle takes is its threads'. */
 enum { HANDLE = 2 << 20 };
 
+static struct kafka_memory memory_of(double mappable_bytes, size_t brokers)
+{
+    struct kafka_memory memory;
+    kafka_memory_init(&memory, mappable_bytes);
+    memory.brokers = memory.first_brokers = brokers;
+    return memory;
+}
+
+static size_t max_partitions(double mappable_bytes)
+{
+    const struct kafka_memory memory = memory_of(mappable_bytes, 3);
+    return kafka_memory_max_partitions(&memory);
+}
+
 static void a_trigger_has_as_many_partitions_as_there_is_memory_for(void **state)
 {
     (void)state;
-    assert_int_equal(kafka_memory_max_partitions(INFINITY), KAFKA_SELECTION_MAX_PARTITIONS);
-    assert_int_equal(kafka_memory_max_partitions(KAFKA_MEMORY_NAMED - HANDLE),
-                     KAFKA_SELECTION_MAX_PARTITIONS);
-    size_t partitions = kafka_memory_max_partitions(KAFKA_MEMORY_OTHERS - HANDLE);
+    assert_int_equal(max_partitions(INFINITY), KAFKA_SELECTION_MAX_PARTITIONS);
+    assert_int_equal(max_partitions(KAFKA_MEMORY_NAMED - HANDLE), KAFKA_SELECTION_MAX_PARTITIONS);
+    size_t partitions = max_partitions(KAFKA_MEMORY_OTHERS - HANDLE);
     assert_in_range(partitions, 8000, 11000); /* as docs/kafka.md has it */
     assert_true(partitions * KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_FREE + HANDLE <=
                 KAFKA_MEMORY_OTHERS);
-    assert_int_equal(kafka_memory_max_partitions(KAFKA_MEMORY_FREE - 1), 0);
+    assert_int_equal(max_partitions(KAFKA_MEMORY_FREE - 1), 0);
 }
 
 static void without_a_figure_there_is_what_any_agent_has(void **state)
 {
     (void)state;
-    assert_in_range(kafka_memory_max_partitions(NAN), 8000,
-                    kafka_memory_max_partitions(KAFKA_MEMORY_OTHERS - HANDLE));
-    assert_int_equal(kafka_memory_max_commits(NAN), kafka_memory_max_commits(1));
-    assert_false(kafka_memory_has_for_handle(NAN, 0, 0));
-    assert_true(kafka_memory_known(NAN) < KAFKA_MEMORY_OTHERS - HANDLE);
-    assert_float_equal(kafka_memory_known(1), 1, 0);
+    const struct kafka_memory unknown = memory_of(NAN, 3);
+    assert_in_range(max_partitions(NAN), 8000, max_partitions(KAFKA_MEMORY_OTHERS - HANDLE));
+    assert_true(unknown.mappable_bytes < KAFKA_MEMORY_OTHERS - HANDLE);
+    assert_int_equal(kafka_memory_most_commits(&unknown), 5000);
+}
+
+/* ---- a process that is full ---- */
+
+static const struct {
+    size_t bytes;
+    size_t brokers;
+} processes[] = {
+    {KAFKA_MEMORY_OTHERS, 1},  {KAFKA_MEMORY_OTHERS, 3},  {KAFKA_MEMORY_OTHERS, 9},
+    {KAFKA_MEMORY_OTHERS, 10}, {KAFKA_MEMORY_OTHERS, 40}, {KAFKA_MEMORY_NAMED, 3},
+    {KAFKA_MEMORY_NAMED, 40},
+};
+
+/* With as many topics as have room. */
+static struct kafka_memory full_of_topics(size_t process)
+{
+    struct kafka_memory memory =
+        memory_of((double)processes[process].bytes - HANDLE, processes[process].brokers);
+    memory.partitions = (size_t)kafka_memory_room(&memory);
+    assert_float_equal(kafka_memory_room(&memory), 0, 1);
+    return memory;
+}
+
+static void topics_leave_memory_for_another_handle(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(processes); i++) {
+        const struct kafka_memory memory = full_of_topics(i);
+        assert_true(kafka_memory_has_for_side_handle(&memory));
+    }
+}
+
+/* All partitions are in one group, or each in some. */
+static void topics_leave_memory_for_requests_of_their_commits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(processes); i++) {
+        struct kafka_memory memory = full_of_topics(i);
+        const double commits_bytes = (double)memory.partitions * KAFKA_MEMORY_PER_COMMIT;
+        memory.others_bytes = kafka_memory_of_handle(&memory); /* there is a second handle */
+        assert_true(kafka_memory_free_bytes(&memory) - commits_bytes >= kafka_memory_kept(&memory));
+    }
+}
+
+/* Both sides are full of requests, and then each of these is abandoned. */
+static void requests_take_what_is_free_and_no_more(void **state)
+{
+    enum { SIDES = 2 };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(processes); i++) {
+        struct kafka_memory memory = full_of_topics(i);
+        memory.others_bytes = kafka_memory_of_handle(&memory);
+        size_t limit = 0;
+        size_t more = kafka_memory_max_commits(&memory, true);
+        for (int round = 0; round < 100 && more != limit; round++) {
+            limit = more;
+            double bytes = (double)limit * SIDES * KAFKA_MEMORY_PER_COMMIT;
+            assert_true(kafka_memory_free_bytes(&memory) - bytes >= kafka_memory_kept(&memory));
+            memory.abandoned += limit / 8;
+            more = kafka_memory_max_commits(&memory, true);
+            assert_true(more <= limit);
+        }
+    }
+}
+
+static void a_second_handle_that_comes_has_its_memory_before_requests(void **state)
+{
+    (void)state;
+    struct kafka_memory memory = memory_of(8 << 20, 3);
+    size_t without = kafka_memory_max_commits(&memory, false);
+    memory.others_bytes = kafka_memory_of_handle(&memory);
+    assert_int_equal(kafka_memory_max_commits(&memory, true), without);
+    assert_true(without < kafka_memory_most_commits(&memory));
+}
+
+/* At least one group of a thousand partitions, or a hundred of one. */
+static void some_commits_are_requested_in_any_case(void **state)
+{
+    (void)state;
+    struct kafka_memory memory = memory_of(1, 3);
+    assert_int_equal(kafka_memory_max_commits(&memory, true), 1000);
+    assert_int_equal(kafka_memory_max_more_tasks(&memory), 0);
 }
 
 static void more_commits_are_requested_where_there_is_more_memory(void **state)
 {
     enum { ALWAYS = 5000, NAMED = 50000 };
     (void)state;
-    assert_int_equal(kafka_memory_max_commits(INFINITY), ALWAYS);
-    assert_int_equal(kafka_memory_max_commits(1), ALWAYS);
-    assert_int_equal(kafka_memory_max_commits(KAFKA_MEMORY_OTHERS), ALWAYS);
-    assert_true(ALWAYS * KAFKA_MEMORY_PER_COMMIT < KAFKA_MEMORY_OTHERS / 8);
-    assert_in_range(kafka_memory_max_commits(KAFKA_MEMORY_NAMED - HANDLE), NAMED, NAMED * 6 / 5);
+    static const struct {
+        double bytes;
+        size_t least, most;
+    } rows[] = {
+        {INFINITY, ALWAYS, ALWAYS},
+        {KAFKA_MEMORY_OTHERS, ALWAYS, ALWAYS},
+        {KAFKA_MEMORY_NAMED - HANDLE, NAMED * 4 / 5, NAMED * 6 / 5},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        const struct kafka_memory memory = memory_of(rows[i].bytes, 3);
+        assert_in_range(kafka_memory_most_commits(&memory), rows[i].least, rows[i].most);
+        assert_int_equal(kafka_memory_max_commits(&memory, false),
+                         kafka_memory_most_commits(&memory));
+    }
+}
+
+/* Queries stay, with what is remembered of their groups; tasks and batches come again. */
+static void queries_and_tasks_take_room_from_topics(void **state)
+{
+    enum { QUERIES = 5000, WAITING = 1000, BATCHES_BYTES = 1 << 20 };
+    enum { PER_ROOM = KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT };
+    (void)state;
+    struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
+    const double room = kafka_memory_room(&memory);
+    const double free_bytes = kafka_memory_free_bytes(&memory);
+    const double queries_bytes = (double)QUERIES * KAFKA_MEMORY_PER_QUERY;
+    memory.batches_bytes = BATCHES_BYTES;
+    kafka_memory_note_tasks(&memory, QUERIES, WAITING);
+    const double tasks_bytes = BATCHES_BYTES + (double)WAITING * KAFKA_MEMORY_PER_TASK;
+    assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes + tasks_bytes,
+                       1);
+    memory.batches_bytes = 0;
+    kafka_memory_note_tasks(&memory, QUERIES, 0);
+    assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes, 1);
+    assert_float_equal((room - kafka_memory_room(&memory)) * PER_ROOM, queries_bytes + tasks_bytes,
+                       1);
+}
+
+/* What is in no agent has no limit. */
+static void tasks_are_limited_where_memory_is(void **state)
+{
+    (void)state;
+    const struct kafka_memory none = memory_of(INFINITY, 3);
+    struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
+    assert_true(kafka_memory_max_more_tasks(&none) == SIZE_MAX);
+    size_t few = kafka_memory_max_more_tasks(&memory);
+    assert_in_range(few, 1500, 2500);
+    memory.partitions = (size_t)kafka_memory_room(&memory);
+    memory.abandoned = 10000;
+    assert_true(kafka_memory_max_more_tasks(&memory) < few);
+}
+
+static void fetchers_leave_what_topics_leave_and_a_handle(void **state)
+{
+    (void)state;
+    struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
+    const double most = memory.mappable_bytes - KAFKA_MEMORY_FREE - kafka_memory_of_handle(&memory);
+    assert_true(kafka_memory_has_for_fetchers(&memory, most));
+    assert_false(kafka_memory_has_for_fetchers(&memory, most + 1));
+    /* The room of topics is beside them, and another handle has its memory in any case. */
+    memory.fetchers_bytes = most;
+    memory.partitions = (size_t)fmax(kafka_memory_room(&memory), 0);
+    assert_true(kafka_memory_has_for_side_handle(&memory));
 }
 
 static void a_handle_is_renewed_where_there_is_memory_for_two(void **state)
 {
     enum { FEW = 3000, MANY = 6000, BROKERS = 3, MANY_BROKERS = 60 };
     (void)state;
-    const double others = KAFKA_MEMORY_OTHERS - HANDLE;
-    const double beside_few = others - FEW * KAFKA_MEMORY_PER_PARTITION;
-    assert_true(kafka_memory_has_for_handle(INFINITY, KAFKA_SELECTION_MAX_PARTITIONS, BROKERS));
-    assert_true(kafka_memory_has_for_handle(beside_few, FEW, BROKERS));
-    assert_false(kafka_memory_has_for_handle(beside_few, FEW, MANY_BROKERS));
-    assert_false(
-        kafka_memory_has_for_handle(others - MANY * KAFKA_MEMORY_PER_PARTITION, MANY, BROKERS));
-}
-
-/* As topics leave it free. */
-static void a_usual_cluster_has_another_handle_beside_any_topics(void **state)
-{
-    enum { BROKERS = 8 };
-    (void)state;
-    assert_true(kafka_memory_of_handle(BROKERS) + KAFKA_MEMORY_ANSWERS <= KAFKA_MEMORY_FREE);
+    struct kafka_memory memory = memory_of(INFINITY, BROKERS);
+    assert_true(kafka_memory_has_for_main_handle(&memory, KAFKA_SELECTION_MAX_PARTITIONS));
+    memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, BROKERS);
+    memory.partitions = FEW;
+    assert_true(kafka_memory_has_for_main_handle(&memory, FEW));
+    memory.brokers = memory.first_brokers = MANY_BROKERS;
+    assert_false(kafka_memory_has_for_main_handle(&memory, FEW));
+    memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, BROKERS);
+    memory.partitions = MANY;
+    assert_false(kafka_memory_has_for_main_handle(&memory, MANY));
 }
 
 static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
@@ -83,13 +232,15 @@ static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
         {KAFKA_MEMORY_NAMED, FEW, true},
         {KAFKA_MEMORY_NAMED, VERY_MANY, true}, /* less is left than others have at first */
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct kafka_memory memory = memory_of((double)rows[i].bytes, rows[i].brokers);
+        memory.mappable_bytes -= kafka_memory_of_handle(&memory);
         assert_string_equal(
-            kafka_memory_advice((double)rows[i].bytes - kafka_memory_of_handle(rows[i].brokers),
-                                rows[i].brokers),
+            kafka_memory_advice(&memory),
             rows[i].is_named
                 ? "select fewer topics, or distribute the triggers over several connections"
                 : "a connection of the connections file has memory for more");
+    }
 }
 
 int main(void)
@@ -97,9 +248,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_trigger_has_as_many_partitions_as_there_is_memory_for),
         cmocka_unit_test(without_a_figure_there_is_what_any_agent_has),
+        cmocka_unit_test(topics_leave_memory_for_another_handle),
+        cmocka_unit_test(topics_leave_memory_for_requests_of_their_commits),
+        cmocka_unit_test(requests_take_what_is_free_and_no_more),
+        cmocka_unit_test(a_second_handle_that_comes_has_its_memory_before_requests),
+        cmocka_unit_test(some_commits_are_requested_in_any_case),
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
+        cmocka_unit_test(queries_and_tasks_take_room_from_topics),
+        cmocka_unit_test(tasks_are_limited_where_memory_is),
+        cmocka_unit_test(fetchers_leave_what_topics_leave_and_a_handle),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
-        cmocka_unit_test(a_usual_cluster_has_another_handle_beside_any_topics),
         cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

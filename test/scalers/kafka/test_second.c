@@ -36,8 +36,8 @@ static int set_up(void **state)
     struct kafka_client *client = &fixture->client;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     client->settings = rd_kafka_conf_new();
-    client->mappable_bytes = INFINITY;
-    kafka_handles_open(&client->handles, client->event_fd);
+    client->memory.mappable_bytes = INFINITY;
+    kafka_handles_open(&client->handles, &client->memory, client->event_fd);
     fixture->serial = kafka_serial_new(client, rd_kafka_event_error, "commit less");
     fixture->second = kafka_second_new(client, fixture->serial);
     fixture->refused = rd_kafka_topic_partition_list_new(0);
@@ -136,6 +136,36 @@ static void a_group_has_one_call_on_a_handle(void **state)
     assert_false(kafka_second_is_free(second, "workers", later_ms + RENEW_MS));
 }
 
+/* With more of them the process could lack memory for the next handle. */
+static void a_handle_with_too_many_abandoned_partitions_takes_no_request(void **state)
+{
+    enum { WHOLE = KAFKA_COMMITS_MAX_ABANDONED + KAFKA_MEMORY_REQUEST };
+    struct second *fixture = *state;
+    struct kafka_second *second = fixture->second;
+    const struct kafka_memory *memory = &fixture->client.memory;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_commits_request others = {.group = "others"};
+    const int64_t now_ms = clock_now_ms();
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
+    for (int32_t i = 0; i < KAFKA_COMMITS_MAX_ABANDONED; i++)
+        rd_kafka_topic_partition_list_add(list, "jobs", i);
+    assert_true(kafka_second_send(second, &request, list, now_ms, &error));
+    rd_kafka_topic_partition_list_destroy(list);
+    assert_true(kafka_second_is_free(second, "others", now_ms));
+    assert_int_equal(memory->abandoned, 0);
+    kafka_second_cancel(second, &request);
+    assert_int_equal(memory->abandoned, WHOLE);
+    assert_false(kafka_second_is_free(second, "others", now_ms + RENEW_MS - 1));
+    assert_true(kafka_second_is_free(second, "others", now_ms + RENEW_MS));
+    /* They are the former handle's until it is gone. */
+    const double handles_bytes = memory->others_bytes;
+    send_hanging(fixture, &others, now_ms + RENEW_MS);
+    assert_int_equal(memory->abandoned, 0);
+    assert_float_equal(memory->others_bytes, 2 * handles_bytes + WHOLE * KAFKA_MEMORY_PER_ABANDONED,
+                       0);
+}
+
 static void few_requests_of_other_handles_have_room(void **state)
 {
     struct second *fixture = *state;
@@ -160,7 +190,7 @@ static void a_request_fails_where_there_is_no_memory_for_the_handle(void **state
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits_request request = {.group = "workers"};
     const int64_t now_ms = clock_now_ms();
-    fixture->client.mappable_bytes = 0;
+    fixture->client.memory.mappable_bytes = 0;
     kafka_client_note_brokers(&fixture->client, 25);
     assert_false(kafka_second_send(fixture->second, &request, NULL, now_ms, &error));
     assert_string_equal(error_text(&error),
@@ -168,7 +198,7 @@ static void a_request_fails_where_there_is_no_memory_for_the_handle(void **state
                         "a connection of the connections file has memory for more");
     assert_null(fixture->client.handles.in_use);
     assert_true(kafka_second_is_free(fixture->second, "workers", now_ms));
-    fixture->client.mappable_bytes = INFINITY;
+    fixture->client.memory.mappable_bytes = INFINITY;
     send_hanging(fixture, &request, now_ms);
 }
 
@@ -183,7 +213,11 @@ static void a_handle_that_leaves_no_memory_for_the_next_one_ends(void **state)
     struct kafka_commits_request others = {.group = "others"};
     const int64_t now_ms = clock_now_ms();
     const int64_t later_ms = now_ms + RENEW_MS;
-    fixture->client.mappable_bytes = kafka_memory_of_handle(0) + KAFKA_MEMORY_ANSWERS;
+    const struct kafka_memory *memory = &fixture->client.memory;
+    /* With what the copies of the two calls take. */
+    fixture->client.memory.mappable_bytes = kafka_memory_of_handle(memory) +
+                                            kafka_memory_kept(memory) +
+                                            2 * KAFKA_MEMORY_REQUEST * KAFKA_MEMORY_PER_ABANDONED;
     send_hanging(fixture, &request, now_ms);
     send_hanging(fixture, &others, now_ms);
     kafka_second_cancel(second, &request);
@@ -256,6 +290,7 @@ int main(void)
         TEST(the_handle_is_there_from_the_first_call_until_it_is_idle),
         TEST(a_handle_that_somebody_waits_for_is_not_idle),
         TEST(a_group_has_one_call_on_a_handle),
+        TEST(a_handle_with_too_many_abandoned_partitions_takes_no_request),
         TEST(few_requests_of_other_handles_have_room),
         TEST(a_request_fails_where_there_is_no_memory_for_the_handle),
         TEST(a_handle_that_leaves_no_memory_for_the_next_one_ends),

@@ -53,8 +53,8 @@ static int set_up(void **state)
     struct serial *fixture = memory_new(sizeof(*fixture));
     fixture->client.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     fixture->client.settings = rd_kafka_conf_new();
-    fixture->client.mappable_bytes = INFINITY;
-    kafka_handles_open(&fixture->client.handles, fixture->client.event_fd);
+    fixture->client.memory.mappable_bytes = INFINITY;
+    kafka_handles_open(&fixture->client.handles, &fixture->client.memory, fixture->client.event_fd);
     fixture->serial = kafka_serial_new(&fixture->client, error_of, "set less");
     for (size_t i = 0; i < REQUESTS; i++) {
         fixture->requests[i].base.send = send_refused;
@@ -137,7 +137,7 @@ static void requests_wait_while_there_is_no_memory_for_the_handle(void **state)
 {
     struct serial *fixture = *state;
     const int64_t now_ms = clock_now_ms();
-    fixture->client.mappable_bytes = 0;
+    fixture->client.memory.mappable_bytes = 0;
     kafka_client_note_brokers(&fixture->client, 25);
     kafka_serial_add(fixture->serial, &fixture->requests[0].base);
     assert_false(error_is_set(kafka_serial_failure(fixture->serial)));
@@ -148,7 +148,7 @@ static void requests_wait_while_there_is_no_memory_for_the_handle(void **state)
     assert_string_equal(error_text(kafka_serial_failure(fixture->serial)),
                         "no memory for a further connection to each Kafka broker (there are 25): "
                         "a connection of the connections file has memory for more");
-    fixture->client.mappable_bytes = INFINITY;
+    fixture->client.memory.mappable_bytes = INFINITY;
     kafka_serial_maintain(fixture->serial, now_ms);
     assert_sent(fixture, 1, 0, 0);
     assert_false(error_is_set(kafka_serial_failure(fixture->serial)));

@@ -172,14 +172,14 @@ static void a_handle_is_renewed_where_there_is_memory_for_another(void **state)
     struct kafka_session *session = fixture->client;
     struct kafka_client *client = &session->client;
     struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
-    const double next_bytes = KAFKA_MEMORY_PER_PARTITION +
+    const double next_bytes = (1 + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION +
                               KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
     int64_t now_ms = clock_now_ms();
-    assert_int_equal(client->partitions, 1);
-    client->mappable_bytes = KAFKA_MEMORY_PER_PARTITION + next_bytes - 1;
+    assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
+    client->memory.mappable_bytes = kafka_mock_taken(client) + next_bytes - 1;
     topics->made = TOO_MANY;
     assert_false(kafka_session_maintain(session, now_ms += LATER_MS));
-    client->mappable_bytes++;
+    client->memory.mappable_bytes++;
     assert_true(kafka_session_maintain(session, now_ms += LATER_MS));
 
     topics->made = TOO_MANY;

@@ -291,11 +291,11 @@ static void subscriptions_leave_memory_for_measurements(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct kafka_session *session = connect_with_jobs(fixture);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        session->client.mappable_bytes = rows[i].mappable_mib * (1 << 20);
-        session->client.brokers = session->client.first_brokers = rows[i].brokers;
+        session->client.memory.mappable_bytes = rows[i].mappable_mib * (1 << 20);
+        session->client.memory.brokers = session->client.memory.first_brokers = rows[i].brokers;
         assert_no_memory(session, "jobs", rows[i].places + 1);
         assert_null(session->client.handles.endings);
-        assert_float_equal(session->client.handles.bytes, 0, 0);
+        assert_float_equal(session->client.memory.fetchers_bytes, 0, 0);
         if (rows[i].places > 0)
             assert_true(subscribe(session, 7, "jobs", rows[i].places, &error));
         kafka_subscriptions_drop(session->subscriptions, clock_now_ms());
@@ -310,7 +310,7 @@ static struct kafka_session *measure_topics(struct kafka_mock *fixture, const ch
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
     struct kafka_session *session = fixture->client;
-    assert_true(session->client.partitions > 0);
+    assert_true(session->client.memory.partitions > 0);
     return session;
 }
 
@@ -324,23 +324,23 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
     kafka_mock_add_topic(fixture, "jobs", 1);
     struct kafka_session *session = measure_topics(fixture, "large,jobs");
     struct kafka_client *client = &session->client;
-    const double others_bytes = client->handles.bytes;
+    const double others_bytes = client->memory.fetchers_bytes;
     const size_t places = (size_t)HANDLES * OF_ONE_HANDLE;
     /* What 28 MiB leave beside the main handle has room for three. */
-    client->mappable_bytes = others_bytes + (25 << 20);
+    client->memory.mappable_bytes = others_bytes + (25 << 20);
     assert_no_memory(session, "large", places + 1);
-    assert_float_equal(client->handles.bytes, others_bytes, 0);
+    assert_float_equal(client->memory.fetchers_bytes, others_bytes, 0);
     assert_true(subscribe(session, 7, "large", places - 1, &error));
-    const double bytes = client->handles.bytes;
+    const double bytes = client->memory.fetchers_bytes;
     assert_float_equal(bytes - others_bytes,
-                       HANDLES * (kafka_memory_of_handle(KAFKA_MOCK_BROKERS) + (1 << 20) +
-                                  LARGE * KAFKA_MEMORY_PER_PARTITION),
+                       HANDLES * (kafka_memory_of_handle(&client->memory) + (1 << 20) +
+                                  (LARGE + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION),
                        0);
     /* A further partition of a topic that the handle has takes no more, and another topic does. */
-    kafka_client_note_partitions(client, client->partitions + (size_t)12 * LARGE);
+    client->memory.partitions += (size_t)12 * LARGE;
     assert_no_memory(session, "jobs", 1);
     assert_true(subscribe(session, 8, "large", places, &error));
-    assert_float_equal(client->handles.bytes, bytes, 0);
+    assert_float_equal(client->memory.fetchers_bytes, bytes, 0);
 }
 
 /* Topics have the memory that former subscriptions left: a further handle would end the process. */
@@ -351,9 +351,9 @@ static void subscriptions_leave_the_memory_of_topics_that_came_later(void **stat
     _cleanup_(error_done) struct error error = {0};
     kafka_mock_create_topic(fixture, "jobs", OF_ONE_HANDLE + 1, 1);
     struct kafka_session *session = measure_topics(fixture, "jobs");
-    session->client.mappable_bytes = 25 << 20;
+    session->client.memory.mappable_bytes = 25 << 20;
     assert_true(subscribe(session, 7, "jobs", OF_ONE_HANDLE, &error));
-    kafka_client_note_partitions(&session->client, 8000);
+    session->client.memory.partitions = 8000;
     assert_no_memory(session, "jobs", OF_ONE_HANDLE + 1);
 }
 

@@ -25,7 +25,7 @@ static int set_up(void **state)
     struct kafka_client *client = &session->client;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     client->settings = rd_kafka_conf_new();
-    kafka_handles_open(&client->handles, client->event_fd);
+    kafka_handles_open(&client->handles, &client->memory, client->event_fd);
     client->rk = kafka_client_new_main_handle(client, &error);
     session->commits = kafka_commits_new(client);
     return 0;
@@ -296,7 +296,7 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
     fixture->task.timeout_ms = 700;
     /* None is sent, as there is no memory for that. */
     kafka_client_note_brokers(&session->client, 3);
-    session->client.mappable_bytes = 0;
+    session->client.memory.mappable_bytes = 0;
     kafka_commits_maintain(commits, now_ms);
     kafka_task_end_time_out_waiting(session, &fixture->task);
     assert_string_equal(error_text(&fixture->error),
@@ -305,7 +305,7 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
                         "each Kafka broker (there are 3): a connection of the connections file "
                         "has memory for more");
     fixture->task.has_ended = false;
-    session->client.mappable_bytes = INFINITY;
+    session->client.memory.mappable_bytes = INFINITY;
     kafka_commits_maintain(commits, now_ms); /* the first is sent */
     kafka_task_end_time_out_waiting(session, &fixture->task);
     assert_string_equal(error_text(&fixture->error), words);

@@ -104,8 +104,9 @@ enum { PARTITIONS = 200 };
 
 static void set_room(struct known *fixture, size_t partitions)
 {
-    fixture->client.mappable_bytes =
-        KAFKA_MEMORY_FREE + (double)partitions * KAFKA_MEMORY_PER_PARTITION;
+    fixture->client.memory.mappable_bytes =
+        KAFKA_MEMORY_FREE +
+        (double)partitions * (KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT);
 }
 
 /* The answer that names "jobs", of so many partitions. */
@@ -131,7 +132,8 @@ static struct kafka_topic *listed_topic(struct known *fixture, char *name, int p
     return kafka_topics_for_listed(&fixture->topics, &listed, KNOWN_NOW_MS);
 }
 
-/* Until its size is known a topic counts as 100 partitions, or as twice as many as others have. */
+/* Until its size is known a topic counts as 100 partitions, or as twice as many as others count for:
+ * these are of 18, and 2 for the topic itself. */
 static void topics_of_unknown_size_have_room_by_those_that_are_known(void **state)
 {
     enum { FEW = 20 };
@@ -142,12 +144,12 @@ static void topics_of_unknown_size_have_room_by_those_that_are_known(void **stat
     assert_non_null(topic_for(fixture, "second"));
     assert_null(topic_for(fixture, "third"));
     assert_true(kafka_topics_has_room(&fixture->topics, "second", 0)); /* it has it */
-    take_partitions(fixture, FEW);
-    assert_int_equal(fixture->client.partitions, FEW);
-    assert_non_null(listed_topic(fixture, more, FEW));
+    take_partitions(fixture, FEW - KAFKA_MEMORY_TOPIC);
+    assert_int_equal(fixture->client.memory.partitions, FEW);
+    assert_non_null(listed_topic(fixture, more, FEW - KAFKA_MEMORY_TOPIC));
     /* Of 160 the second one has 40. */
-    assert_false(kafka_topics_has_room(&fixture->topics, "listed", 121));
-    assert_true(kafka_topics_has_room(&fixture->topics, "listed", 120));
+    assert_false(kafka_topics_has_room(&fixture->topics, "listed", 121 - KAFKA_MEMORY_TOPIC));
+    assert_true(kafka_topics_has_room(&fixture->topics, "listed", 120 - KAFKA_MEMORY_TOPIC));
     assert_non_null(topic_for(fixture, "third"));
     assert_non_null(topic_for(fixture, "fourth"));
     assert_non_null(topic_for(fixture, "fifth"));
@@ -156,15 +158,15 @@ static void topics_of_unknown_size_have_room_by_those_that_are_known(void **stat
 
 static void one_large_topic_leaves_room_for_small_ones(void **state)
 {
-    enum { LARGE = 8000, FEW = 3, SMALL = 10 };
+    enum { LARGE = 8000, FEW = 2, SMALL = 10 };
     struct known *fixture = *state;
     char large[] = "large";
     char more[] = "more";
-    set_room(fixture, LARGE + 100);
+    set_room(fixture, LARGE + KAFKA_MEMORY_TOPIC + 100);
     assert_non_null(listed_topic(fixture, large, LARGE));
     assert_true(kafka_topics_has_room(&fixture->topics, "small", 0));
     assert_non_null(listed_topic(fixture, more, FEW));
-    /* Of 97 each has 8, and the next one needs 4. */
+    /* Of 96 each has 8, and the next one needs 4. */
     for (int i = 0; i < SMALL; i++) {
         _cleanup_(memory_free) char *name = text_format("small-%d", i);
         assert_non_null(topic_for(fixture, name));
@@ -178,25 +180,26 @@ static void a_topic_that_is_listed_has_room_by_its_size(void **state)
 {
     struct known *fixture = *state;
     char more[] = "more";
-    set_room(fixture, PARTITIONS);
+    set_room(fixture, PARTITIONS + 2 * KAFKA_MEMORY_TOPIC);
     assert_non_null(listed_topic(fixture, jobs, 150));
     assert_null(listed_topic(fixture, more, 51));
-    set_room(fixture, PARTITIONS + 1);
+    set_room(fixture, PARTITIONS + 1 + 2 * KAFKA_MEMORY_TOPIC);
     assert_non_null(listed_topic(fixture, more, 51));
-    assert_int_equal(fixture->client.partitions, PARTITIONS + 1);
+    assert_int_equal(fixture->client.memory.partitions, PARTITIONS + 1 + 2 * KAFKA_MEMORY_TOPIC);
 }
 
 /* As fetchers have it. */
 static void what_other_handles_have_is_no_room_for_topics(void **state)
 {
     struct known *fixture = *state;
-    set_room(fixture, (size_t)2 * PARTITIONS);
+    set_room(fixture, 2 * (PARTITIONS + KAFKA_MEMORY_TOPIC));
     assert_non_null(topic_for(fixture, "jobs"));
     take_partitions(fixture, 1);
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
-    fixture->client.handles.bytes = KAFKA_MEMORY_FREE - KAFKA_MEMORY_ANSWERS;
+    fixture->client.memory.others_bytes = KAFKA_MEMORY_FREE - KAFKA_MEMORY_ANSWERS;
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
-    fixture->client.handles.bytes += PARTITIONS * KAFKA_MEMORY_PER_PARTITION;
+    fixture->client.memory.others_bytes +=
+        PARTITIONS * (KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT);
     assert_false(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS - 1));
 }
@@ -211,10 +214,10 @@ static void former_topics_give_their_room_back_with_the_handle(void **state)
     for (int i = 0; i < 2; i++) { /* it counts once */
         assert_non_null(topic_for(fixture, "jobs"));
         take_partitions(fixture, PARTITIONS);
-        assert_int_equal(fixture->client.partitions, PARTITIONS);
+        assert_int_equal(fixture->client.memory.partitions, PARTITIONS + KAFKA_MEMORY_TOPIC);
         kafka_topics_forget_old(topics, later_ms);
         assert_null(kafka_topics_find(topics, "jobs"));
-        assert_int_equal(fixture->client.partitions, PARTITIONS);
+        assert_int_equal(fixture->client.memory.partitions, PARTITIONS + KAFKA_MEMORY_TOPIC);
     }
     assert_null(topic_for(fixture, "more"));
     assert_false(kafka_topics_has_too_many(topics)); /* nobody has failed */
@@ -222,7 +225,7 @@ static void former_topics_give_their_room_back_with_the_handle(void **state)
     assert_true(kafka_topics_has_too_many(topics));
     kafka_topics_close_handle(topics);
     kafka_topics_open_handle(topics);
-    assert_int_equal(fixture->client.partitions, 0);
+    assert_int_equal(fixture->client.memory.partitions, 0);
     assert_false(kafka_topics_has_too_many(topics));
     assert_non_null(topic_for(fixture, "more"));
 }
