@@ -8,8 +8,9 @@
  *                     takes                          and leaves
  *
  *     topics          1,900 bytes for a partition,   500 bytes for each of their partitions, for a
- *                     and 2 partitions more each     request for commits; and 5 MiB, or what fetchers
- *                                                    and another handle need, if that is more
+ *                     and 2 partitions more each     request for commits; and 5 MiB, or what
+ *                                                    fetchers and another handle need, if that is
+ *                                                    more
  *     queries         1,200 bytes each
  *     tasks and       what measure/batch.c counts,   what is kept, holes, another handle, and 1,000
  *     batches         about 1,400 bytes a task       commits: kafka_memory_max_more_tasks()
@@ -17,8 +18,8 @@
  *     join later      library makes a thread for
  *                     each of them
  *     fetchers        a handle, and their topics     5 MiB and another handle
- *     other handles   1 MiB, and 200 KiB for each    what is kept: 1 MiB for answers, and the stacks
- *                     broker                         of the threads that request offsets
+ *     other handles   1 MiB, and 200 KiB for each    what is kept: 1 MiB for answers, and the
+ *                     broker                         stacks of the threads that request offsets
  *     renewals        a second main handle, until    5 MiB
  *                     the former one is gone
  *     commits         500 bytes for a partition,     what is kept, holes, and another handle:
@@ -30,10 +31,10 @@
  *
  * For example, 28 MiB with 3 brokers, of which the main handle took 1.6 MiB. Topics leave 5 MiB:
  * there may be 40 of 225 partitions, which count as 9,080. They take 16.5 MiB, so that 9.9 MiB are
- * free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle. Requests
- * for commits may take the other 4.9 MiB: 5,000 partitions at a time on each of the two sides of
- * measure/space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with 4,000 or
- * more triggers 1,000 partitions, and 500 tasks at a time.
+ * free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle.
+ * Requests for commits may take the other 4.9 MiB: 5,000 partitions at a time on each of the two
+ * sides of measure/space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with
+ * 4,000 or more triggers 1,000 partitions, and 500 tasks at a time.
  *
  * Not in any figure: the clocks of excludePersistentLag, 32 bytes for each partition of a group.
  *
@@ -121,11 +122,13 @@ struct kafka_memory {
 /* `mappable_bytes`: NAN where the process does not know it, so that it counts as any agent. */
 void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes);
 
-/* What is left. */
+/* What is left. The header has it for tests. */
 double kafka_memory_free_bytes(const struct kafka_memory *memory);
 
-/* The bytes of a handle beside the main one, and what is kept free. */
+/* The bytes of a handle beside the main one. */
 double kafka_memory_of_handle(const struct kafka_memory *memory);
+
+/* The bytes that are kept for answers and threads. The header has it for tests. */
 double kafka_memory_kept(const struct kafka_memory *memory);
 
 /* How many partitions the topics of one trigger may have. */

@@ -129,8 +129,8 @@ struct task *feed_next_cancelled(struct feed *feed);
  * over, and the same id may come twice. */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 
-/* How many queries an agent process keeps, for tasks that come again: they take memory of its limit.
- * 0: the process is no agent. */
+/* How many queries an agent process keeps, for tasks that come again: they take of the memory that
+ * it may map. 0: the process is no agent. */
 size_t feed_queries(const struct feed *feed);
 
 /* Whether `measure` must end or abandon its tasks, and return. */

@@ -262,23 +262,35 @@ static size_t tasks_in_hand(const struct loop *loop)
     return count;
 }
 
-/* Tasks for which there is no memory go back to the server, the newest first. Then sets what space
- * there is for the others. */
+/* Tasks for which there is no memory go back to the server, the newest ones: so many may be in no
+ * batch, and more as long as there are few in all. Returns how many are left. */
+static size_t refuse_tasks_beyond(struct loop *loop, size_t max_waiting)
+{
+    enum { FEW = 500 };
+    const size_t in_batches = tasks_in_hand(loop) - waiting_tasks(loop);
+    const size_t max = MAX(max_waiting, FEW - MIN(in_batches, FEW));
+    size_t kept = 0;
+    struct task *task;
+    struct task *next;
+    DL_FOREACH_SAFE(loop->waiting, task, next)
+        if (kept < max)
+            kept++;
+        else {
+            DL_DELETE(loop->waiting, task);
+            DL_APPEND(loop->refused, task);
+        }
+    return kept;
+}
+
+/* Refuses tasks, and sets what space there is for the others. */
 static void limit_by_memory(struct loop *loop)
 {
-    enum { LEAST = 500 };
     struct kafka_session *session = loop->session;
     struct kafka_memory *memory = &session->client.memory;
-    size_t waiting = waiting_tasks(loop);
-    size_t in_hand = tasks_in_hand(loop);
-    kafka_memory_note_tasks(memory, feed_queries(loop->feed), 0);
-    const size_t more = kafka_memory_max_more_tasks(memory);
-    for (; waiting > more && in_hand > LEAST; waiting--, in_hand--) {
-        struct task *newest = loop->waiting->prev;
-        DL_DELETE(loop->waiting, newest);
-        DL_APPEND(loop->refused, newest);
-    }
-    kafka_memory_note_tasks(memory, feed_queries(loop->feed), waiting);
+    const size_t queries = feed_queries(loop->feed);
+    kafka_memory_note_tasks(memory, queries, 0);
+    kafka_memory_note_tasks(memory, queries,
+                            refuse_tasks_beyond(loop, kafka_memory_max_more_tasks(memory)));
     kafka_space_set_limit(
         &session->space,
         kafka_memory_max_commits(memory, kafka_commits_has_second_handle(session->commits)));

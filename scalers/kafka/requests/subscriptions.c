@@ -161,8 +161,8 @@ static struct read_topic *topic_find(const struct message_fetcher *fetcher, cons
     return topic;
 }
 
-/* How many partitions of the topic of this name, with KAFKA_MEMORY_TOPIC for itself, do not count in
- * a fetcher yet. The topic is NULL if the fetcher does not have it. */
+/* How many partitions of the topic of this name, with KAFKA_MEMORY_TOPIC for itself, do not count
+ * in a fetcher yet. The topic is NULL if the fetcher does not have it. */
 static size_t uncounted(const struct kafka_subscriptions *subscriptions,
                         const struct read_topic *topic, const char *name)
 {

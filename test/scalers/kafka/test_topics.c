@@ -132,8 +132,8 @@ static struct kafka_topic *listed_topic(struct known *fixture, char *name, int p
     return kafka_topics_for_listed(&fixture->topics, &listed, KNOWN_NOW_MS);
 }
 
-/* Until its size is known a topic counts as 100 partitions, or as twice as many as others count for:
- * these are of 18, and 2 for the topic itself. */
+/* Until its size is known a topic counts as 100 partitions, or as twice as many as others count
+ * for: these have 18, and 2 for the topic itself. */
 static void topics_of_unknown_size_have_room_by_those_that_are_known(void **state)
 {
     enum { FEW = 20 };
@@ -192,7 +192,7 @@ static void a_topic_that_is_listed_has_room_by_its_size(void **state)
 static void what_other_handles_have_is_no_room_for_topics(void **state)
 {
     struct known *fixture = *state;
-    set_room(fixture, 2 * (PARTITIONS + KAFKA_MEMORY_TOPIC));
+    set_room(fixture, (size_t)2 * (PARTITIONS + KAFKA_MEMORY_TOPIC));
     assert_non_null(topic_for(fixture, "jobs"));
     take_partitions(fixture, 1);
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
