@@ -174,6 +174,10 @@ bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size
         reserve(space, share->group, partitions);
         return false;
     }
+    if (is_silent && !fits(space, true, 0, partitions)) { /* it has more than when it was silent */
+        known_for(space, share->group, now_ms)->silent = partitions;
+        return false;
+    }
     if (is_reserved)
         kafka_space_end_reservation(space);
     share->partitions = partitions;
@@ -239,11 +243,23 @@ static bool may_yield(const struct kafka_share *share)
     return !share->isolate && !share->is_answered;
 }
 
-static struct kafka_share *find_yielding(struct kafka_share *share)
+/* Of those that may yield, the one that has waited for longest. The second side is not in this
+ * order: a group that was silent before is there at once, others come later. */
+static struct kafka_share *find_yielding(const struct kafka_space *space)
 {
-    while (share != NULL && !may_yield(share))
-        share = share->next;
-    return share;
+    struct kafka_share *share;
+    struct kafka_share *longest = NULL;
+    for (int is_silent = 1; is_silent >= 0 && longest == NULL; is_silent--)
+        DL_FOREACH(space->sides[is_silent].shares, share)
+            if (may_yield(share) && (longest == NULL || share->from_ms < longest->from_ms))
+                longest = share;
+    return longest;
+}
+
+/* Whether a group is late that finds no place on the second side, while others need its space. */
+static bool needs_yielding(const struct kafka_space *space, int64_t now_ms)
+{
+    return others_wait(space) && is_late(space, space->sides[false].shares, now_ms);
 }
 
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms)
@@ -256,12 +272,7 @@ struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_
         remove_from_side(space, share);
         add(space, share, true);
     }
-    bool finds_no_place = is_late(space, share, now_ms); /* as the second side is full */
-    if (!finds_no_place || !others_wait(space))
-        return NULL;
-    struct kafka_share *longest = find_yielding(space->sides[true].shares);
-    if (longest == NULL)
-        longest = find_yielding(space->sides[false].shares);
+    struct kafka_share *longest = needs_yielding(space, now_ms) ? find_yielding(space) : NULL;
     return is_late(space, longest, now_ms) ? longest : NULL;
 }
 
@@ -310,10 +321,11 @@ size_t kafka_space_max_tasks(const struct kafka_space *space)
 
 int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)
 {
-    const struct kafka_share *oldest = space->sides[false].shares;
-    int64_t late_ms = oldest == NULL ? CLOCK_NEVER : oldest->from_ms + silent_ms(space);
+    /* A group that is late already waits for the second side, or for a group that yields. */
+    const struct kafka_share *next =
+        needs_yielding(space, now_ms) ? find_yielding(space) : space->sides[false].shares;
+    int64_t late_ms = next == NULL ? CLOCK_NEVER : next->from_ms + silent_ms(space);
     int64_t widen_ms =
         is_bounded(space) && is_roomy(space) ? space->roomy_from_ms + WIDEN_MS : CLOCK_NEVER;
-    /* A group that is late already waits for the second side: no time is known for that. */
     return MIN(late_ms > now_ms ? late_ms : CLOCK_NEVER, widen_ms);
 }

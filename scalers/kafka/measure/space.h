@@ -94,7 +94,8 @@ void kafka_space_set_limit(struct kafka_space *space, size_t limit);
 bool kafka_space_is_free(const struct kafka_space *space, const char *group);
 
 /* Takes space for the partitions, at least 1, for a group that may come now. False: there is no
- * space, and if no space was reserved yet, some is reserved for this group from now on. */
+ * space, and if no space was reserved yet, some is reserved for this group from now on, unless it
+ * is silent. */
 bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
                       int64_t now_ms);
 

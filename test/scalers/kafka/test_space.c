@@ -381,6 +381,79 @@ static void tasks_gather_until_half_of_the_space_is_free(void **state)
     assert_false(kafka_space_must_gather(&fixture->space));
 }
 
+/* Groups that were silent before are on the second side at once, before those that are moved there. */
+static void the_group_that_has_waited_for_longest_yields_wherever_it_is(void **state)
+{
+    enum { A, B, C, D, FEW = 18, MOST = 6000, REST = 4000, NEXT_MS = 100 };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    const int64_t began_ms = LATER_MS + SILENT_MS;
+    assert_true(take(fixture, D, FEW));
+    assert_null(kafka_space_maintain(space, LATER_MS));
+    release(fixture, D);
+    assert_true(take_at(fixture, A, MOST, began_ms));
+    assert_true(take_at(fixture, B, REST, began_ms + NEXT_MS));
+    assert_false(take_at(fixture, C, REST, began_ms + NEXT_MS)); /* so others wait */
+    assert_true(take_at(fixture, D, FEW, began_ms + SILENT_MS - 1));
+    assert_null(kafka_space_maintain(space, began_ms + SILENT_MS));
+    assert_true(fixture->shares[A].is_silent && fixture->shares[D].is_silent);
+    assert_ptr_equal(kafka_space_maintain(space, began_ms + NEXT_MS + SILENT_MS),
+                     &fixture->shares[A]);
+    release(fixture, A);
+}
+
+/* Then a time is known. */
+static void a_group_is_waited_for_that_will_yield(void **state)
+{
+    enum { A, B, C, MOST = 9000, FEW = 2000 };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    const int64_t began_ms = LATER_MS + SILENT_MS;
+    assert_true(take(fixture, A, MOST));
+    assert_null(kafka_space_maintain(space, LATER_MS));
+    release(fixture, A);
+    assert_true(take_at(fixture, B, MOST, began_ms));
+    assert_false(take_at(fixture, C, FEW, began_ms));
+    assert_true(take_at(fixture, A, MOST, began_ms + SILENT_MS - 1)); /* on the second side */
+    assert_null(kafka_space_maintain(space, began_ms + SILENT_MS));
+    assert_int_equal(kafka_space_next_ms(space, began_ms + SILENT_MS),
+                     began_ms + 2 * SILENT_MS - 1);
+    assert_ptr_equal(kafka_space_maintain(space, began_ms + 2 * SILENT_MS - 1),
+                     &fixture->shares[A]);
+    release(fixture, A);
+}
+
+static void a_silent_group_that_has_more_than_before_waits_for_its_side(void **state)
+{
+    enum { A, B, MOST = 9000, FEW = 100 };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    assert_true(take(fixture, A, FEW));
+    assert_true(take(fixture, B, MOST));
+    assert_null(kafka_space_maintain(space, LATER_MS));
+    assert_true(fixture->shares[A].is_silent && fixture->shares[B].is_silent);
+    release(fixture, A);
+    assert_true(kafka_space_is_free(space, fixture->shares[A].group));
+    assert_false(take_at(fixture, A, MOST, LATER_MS));
+    assert_null(kafka_space_reserved_for(space));
+    assert_false(kafka_space_is_free(space, fixture->shares[A].group));
+    release(fixture, B);
+    assert_true(take_at(fixture, A, MOST, LATER_MS));
+}
+
+static void with_a_lower_limit_nothing_is_taken_until_there_is_space(void **state)
+{
+    enum { A, B, C };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    assert_true(take(fixture, A, LIMIT / 2));
+    assert_true(take(fixture, B, LIMIT / 4));
+    kafka_space_set_limit(space, LIMIT / 2);
+    assert_false(take(fixture, C, 1));
+    release(fixture, A);
+    assert_true(take(fixture, C, LIMIT / 4));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -406,6 +479,10 @@ int main(void)
         TEST(tasks_of_silent_groups_take_no_places_of_others),
         TEST(more_tasks_may_come_when_half_of_the_space_has_been_free_for_long),
         TEST(tasks_gather_until_half_of_the_space_is_free),
+        TEST(the_group_that_has_waited_for_longest_yields_wherever_it_is),
+        TEST(a_group_is_waited_for_that_will_yield),
+        TEST(a_silent_group_that_has_more_than_before_waits_for_its_side),
+        TEST(with_a_lower_limit_nothing_is_taken_until_there_is_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
