@@ -90,14 +90,7 @@ static void main_call_free(struct kafka_commits *commits, struct main_call *call
     if (call->base.request == NULL)
         kafka_abandoned_remove(&commits->abandoned, &call->base);
     HASH_DEL(commits->calls, call);
-    kafka_commits_call_done(&call->base);
-    free(call);
-}
-
-static void serial_call_free(struct kafka_commits_call *call)
-{
-    kafka_commits_call_done(call);
-    free(call);
+    kafka_commits_call_free(&call->base);
 }
 
 /* The library keeps its copies until the handle is gone. */
@@ -128,7 +121,7 @@ void kafka_commits_free(struct kafka_commits *commits)
     kafka_second_free(commits->second);
     while ((request = kafka_serial_first(commits->serial)) != NULL) {
         kafka_serial_cancel(commits->serial, request);
-        serial_call_free((struct kafka_commits_call *)request);
+        kafka_commits_call_free((struct kafka_commits_call *)request);
     }
     kafka_serial_free(commits->serial);
     free(commits);
@@ -248,7 +241,7 @@ void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_re
     if (serial == NULL)
         return;
     kafka_serial_cancel(commits->serial, serial);
-    serial_call_free((struct kafka_commits_call *)serial);
+    kafka_commits_call_free((struct kafka_commits_call *)serial);
 }
 
 /* Sends the call's request on the second handle, too, if that can be. */
@@ -399,7 +392,7 @@ static struct kafka_commits_request *serial_call_answered(struct kafka_serial_re
     if (call == NULL)
         return NULL;
     struct kafka_commits_request *request = call->request;
-    serial_call_free(call);
+    kafka_commits_call_free(call);
     return request;
 }
 

@@ -32,10 +32,11 @@ void kafka_commits_call_cancel(struct kafka_commits_call *call)
         rd_kafka_topic_partition_list_destroy(TAKE(call->partitions));
 }
 
-void kafka_commits_call_done(struct kafka_commits_call *call)
+void kafka_commits_call_free(struct kafka_commits_call *call)
 {
     kafka_commits_call_cancel(call);
     free(call->group);
+    free(call);
 }
 
 void kafka_abandoned_add(struct kafka_abandoned *abandoned, const struct kafka_commits_call *call)

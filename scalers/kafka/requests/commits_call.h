@@ -36,7 +36,10 @@ struct kafka_commits_call {
 /* Copies the group's name and the partitions. */
 void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,
                              const rd_kafka_topic_partition_list_t *partitions);
-void kafka_commits_call_done(struct kafka_commits_call *call);
+
+/* Frees the call, with the struct that it is the first member of: whoever has it last does not know
+ * which one that is. */
+void kafka_commits_call_free(struct kafka_commits_call *call);
 
 /* Abandons the call: nobody waits for its answer any more. Frees the partitions. */
 void kafka_commits_call_cancel(struct kafka_commits_call *call);

@@ -68,8 +68,7 @@ static void call_remove(struct kafka_second *second, struct second_call *call)
 static void call_free(struct kafka_second *second, struct second_call *call)
 {
     call_remove(second, call);
-    kafka_commits_call_done(&call->base);
-    free(call);
+    kafka_commits_call_free(&call->base);
 }
 
 static void calls_free(struct kafka_second *second)

@@ -279,8 +279,7 @@ static void a_call_whose_reply_cannot_be_read_goes_on_with_the_serial_handle(voi
     assert_ptr_equal(kafka_serial_first(fixture->serial), &call->serial);
     assert_true(kafka_second_is_free(fixture->second, "workers", now_ms));
     kafka_serial_cancel(fixture->serial, &call->serial); /* it is the test's now */
-    kafka_commits_call_done(call);
-    free(call);
+    kafka_commits_call_free(call);
 }
 
 int main(void)
