@@ -409,6 +409,13 @@ static void free_batches(struct loop *loop)
     }
 }
 
+/* The library's last error is not the reason. */
+static bool give_up(struct kafka_client *client, const char *why, struct error *error)
+{
+    kafka_client_clear_errors(client);
+    return kafka_client_fail(client, error, why);
+}
+
 /* False: the client is of no use any more. */
 static bool run_turns(struct loop *loop, struct error *error)
 {
@@ -445,9 +452,9 @@ static bool run_turns(struct loop *loop, struct error *error)
         bool is_busy = tasks_in_hand(loop) > 0;
         if (kafka_handles_stuck(&session->client.handles, loop->now_ms) >=
             (is_busy ? MAX_STUCK_BUSY : MAX_STUCK))
-            return kafka_client_fail(&session->client, error, "old connections do not end");
+            return give_up(&session->client, "old connections do not end", error);
         if (!is_busy && session->useless != NULL)
-            return kafka_client_fail(&session->client, error, session->useless);
+            return give_up(&session->client, session->useless, error);
         if (!is_busy && kafka_subscriptions_is_empty(session->subscriptions))
             return true;
         wait_for_answers(loop);
