@@ -123,6 +123,8 @@ static void group_release(struct kafka_batch_group *group)
 {
     struct kafka_session *session = group->batch->session;
     kafka_commits_cancel(session->commits, &group->request);
+    if (group->has_members)
+        kafka_members_release(session->members, group->name);
     kafka_space_release(&session->space, &group->share);
 }
 

@@ -100,6 +100,7 @@ struct kafka_batch_group {
     struct kafka_batch_task *tasks;
     bool wants_all; /* a task without `topic` counts all topics that the group has committed */
     bool wants_members;
+    bool has_members;       /* they are requested; released when the last task ends */
     unsigned answered_step; /* the batch's step when the commits came */
     /* In KAFKA_GROUP_AWAITS_METADATA: a copy of the commits, as their event must not outlive its
      * handle (in other stages NULL), and the metadata that they need. */

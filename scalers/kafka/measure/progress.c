@@ -111,6 +111,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     if (group->wants_members)
         kafka_members_request(session->members, group->name, now_ms);
+    group->has_members = group->wants_members;
     group->stage = KAFKA_GROUP_REQUESTED;
     if (!kafka_commits_send(session->commits, &group->request, partitions, now_ms, &error))
         group_fail(group, error_text(&error), false, now_ms);

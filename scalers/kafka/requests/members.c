@@ -21,6 +21,7 @@ struct member_group {
     struct kafka_members *members;
     char *name;
     int64_t wanted_ms; /* when a task last wanted it */
+    size_t users;      /* requests that are not released */
     int64_t sent_ms;   /* 0: no request is under way */
     int64_t received_ms;
     bool is_known;   /* `assigned` has all consumers */
@@ -135,7 +136,8 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
     struct member_group *group;
     struct member_group *next;
     HASH_ITER(hh, members->groups, group, next)
-        if (group->sent_ms == 0 && now_ms - group->wanted_ms >= KAFKA_FORGET_MS)
+        if (group->sent_ms == 0 && group->users == 0 &&
+            now_ms - group->wanted_ms >= KAFKA_FORGET_MS)
             group_free(members, group);
 }
 
@@ -179,6 +181,7 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
 {
     struct member_group *group = group_for(members, name);
     group->wanted_ms = now_ms;
+    group->users++;
     if (group->sent_ms != 0 || kafka_serial_reason_suspended(members->serial, name, now_ms) != NULL)
         return;
     group->sent_ms = now_ms;
@@ -188,6 +191,13 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
     }
     kafka_serial_note_sent(members->serial, &group->base);
     send_request(&group->base, members->client->rk, members->answers);
+}
+
+void kafka_members_release(struct kafka_members *members, const char *name)
+{
+    struct member_group *group = group_find(members, name);
+    if (--group->users == 0)
+        forget_members(group);
 }
 
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
@@ -251,7 +261,8 @@ static void take_description(struct member_group *group,
                   "it never had any, or they have group.protocol=consumer, and cannot be seen: "
                   "set ratePerReplica to a number");
     if (!kafka_members_are_assigned(
-            state, rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description)))
+            state, rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description)) ||
+        group->users == 0)
         return;
     group->is_known = true;
     group->assigned = rd_kafka_topic_partition_list_new(0);

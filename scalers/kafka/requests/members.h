@@ -29,8 +29,10 @@ struct kafka_members *kafka_members_new(struct kafka_client *client);
 void kafka_members_free(struct kafka_members *members);
 
 /* Sends a request, unless one for the group is under way, or its last reply was too long
- * (kafka_serial_reason_suspended()). */
+ * (kafka_serial_reason_suspended()). The members are kept until kafka_members_release(), which the
+ * caller owes: those of a thousand groups would take the memory of the process. */
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
+void kafka_members_release(struct kafka_members *members, const char *group);
 
 /* Takes the answers that have come. True: there were some. */
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms);
@@ -43,7 +45,8 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *g
 /*
  * The partitions of the members, from an answer that came at `since_ms` or later. NULL: there is no
  * such answer, or it does not have all consumers (kafka_members_are_assigned()). The partitions of
- * a member follow one another, and have the same `opaque`. The list is valid until the next answer.
+ * a member follow one another, and have the same `opaque`. The list is valid until the next answer,
+ * or the release.
  */
 const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka_members *members,
                                                               const char *group, int64_t since_ms);

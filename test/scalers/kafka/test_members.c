@@ -184,6 +184,30 @@ static void partitions_are_those_of_members_that_have_some(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* Those of a thousand groups would take the memory of a process. */
+static void members_are_kept_until_nobody_uses_them(void **state)
+{
+    (void)state;
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_members *members = session->members;
+    const int64_t now_ms = clock_now_ms();
+    assert_non_null(request(members, now_ms));
+    assert_non_null(request(members, now_ms + 1)); /* of another batch */
+    kafka_members_release(members, GROUP);
+    assert_non_null(kafka_members_assigned(members, GROUP, now_ms));
+    kafka_members_release(members, GROUP);
+    assert_null(kafka_members_assigned(members, GROUP, now_ms));
+    /* Nor are those of an answer that comes later. */
+    kafka_members_request(members, GROUP, now_ms + 2);
+    kafka_members_release(members, GROUP);
+    receive_all(members, now_ms + 2);
+    assert_null(kafka_members_assigned(members, GROUP, now_ms + 2));
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 /* The task that they were requested for may still wait for something else. */
 static void members_that_have_come_outlive_their_handle(void **state)
 {
@@ -273,6 +297,7 @@ int main(void)
         TEST(nobody_waits_who_has_an_answer),
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         cmocka_unit_test(partitions_are_those_of_members_that_have_some),
+        cmocka_unit_test(members_are_kept_until_nobody_uses_them),
         cmocka_unit_test(members_that_have_come_outlive_their_handle),
         cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(members_are_known_though_their_connection_was_closed),
