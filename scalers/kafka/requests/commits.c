@@ -12,29 +12,21 @@
 enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also sent on the second */
 
 /*
- * A call on the main handle. It is freed when it is answered, unless it is misdirected: such a call
- * is kept without a request, so that the group uses the second handle until the main one is
- * renewed. Where the group's request is, by the fields of its calls:
+ * A call on the main handle, and where the group's request is:
  *
- *     base.request  is_on_second  is_misdirected   the request
- *
- *     set           false         false            waits here
- *     set           true          false            waits here and on the second handle: the first
- *                                                  answer counts
- *     NULL          any           false            is gone (abandoned): the library has the call
- *     NULL          true          true             waits on the second handle only, or was
- *                                                  answered there
- *     NULL          false         true             has failed: nothing waits
- *
- *     no call here, one of the second handle       waits there: isolated, or after a renewal
- *     base.serial.is_here                          waits on the serial handle, which owns the call;
- *                                                  the table of main calls has it no more
+ *     CALL_WAITS         here
+ *     CALL_ON_BOTH       here and on the second handle: the first answer counts
+ *     CALL_ABANDONED     gone. The library has the call until it is answered, or the handle ends
+ *     CALL_MISDIRECTED   a former coordinator answered: the request waits on the second handle, was
+ *                        answered there, or has failed. The call is kept, so that the group uses
+ *                        the second handle until this one is renewed
+ *     no call here       on the second handle: it was isolated, or was there when this one was
+ *                        renewed; or on the serial handle, which owns the call then
  */
 struct main_call {
-    struct kafka_commits_call base; /* first */
+    struct kafka_commits_call base; /* first; has the request in the first two states */
+    enum main_state { CALL_WAITS, CALL_ON_BOTH, CALL_ABANDONED, CALL_MISDIRECTED } state;
     int64_t sent_ms;
-    bool is_on_second;   /* its request is on the second handle, too */
-    bool is_misdirected; /* a former coordinator answered it */
     UT_hash_handle hh;
 };
 
@@ -87,7 +79,7 @@ static struct main_call *main_call_find(const struct kafka_commits *commits, con
 
 static void main_call_free(struct kafka_commits *commits, struct main_call *call)
 {
-    if (call->base.request == NULL)
+    if (call->state == CALL_ABANDONED)
         kafka_abandoned_remove(&commits->abandoned, &call->base);
     HASH_DEL(commits->calls, call);
     kafka_commits_call_free(&call->base);
@@ -101,7 +93,7 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
     struct main_call *next;
     HASH_ITER(hh, commits->calls, call, next) {
         copied += call->base.copied;
-        if (call->base.request == NULL || call->is_on_second)
+        if (call->state != CALL_WAITS)
             main_call_free(commits, call);
     }
     kafka_handles_add_bytes(&commits->client->handles, commits->client->rk,
@@ -132,7 +124,7 @@ void kafka_commits_free(struct kafka_commits *commits)
 /* Whether the answer may never come. False for NULL. */
 static bool main_call_hangs(const struct main_call *call, int64_t now_ms)
 {
-    return call != NULL && (call->is_misdirected || now_ms - call->sent_ms >= SILENT_MS);
+    return call != NULL && (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
 }
 
 static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now_ms)
@@ -227,6 +219,7 @@ static void main_call_abandon(struct kafka_commits *commits,
     struct main_call *call = main_call_find(commits, request->group);
     if (call == NULL || call->base.request != request)
         return;
+    call->state = CALL_ABANDONED;
     kafka_abandoned_add(&commits->abandoned, &call->base);
     kafka_commits_call_cancel(&call->base);
 }
@@ -249,9 +242,10 @@ static void main_call_send_on_second(struct kafka_commits *commits, struct main_
                                      int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    call->is_on_second = kafka_second_is_free(commits->second, call->base.group, now_ms) &&
-                         kafka_second_send(commits->second, call->base.request,
-                                           call->base.partitions, now_ms, &error);
+    if (kafka_second_is_free(commits->second, call->base.group, now_ms) &&
+        kafka_second_send(commits->second, call->base.request, call->base.partitions, now_ms,
+                          &error))
+        call->state = CALL_ON_BOTH;
 }
 
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
@@ -260,8 +254,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     kafka_second_maintain(commits->second, now_ms);
     for (struct main_call *call = commits->calls;
          call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next)
-        if (call->base.request != NULL && !call->is_on_second &&
-            kafka_second_has_room(commits->second))
+        if (call->state == CALL_WAITS && kafka_second_has_room(commits->second))
             main_call_send_on_second(commits, call, now_ms);
 }
 
@@ -306,28 +299,26 @@ static enum answer answer_kind(rd_kafka_resp_err_t error)
 
 /* These return the request that has ended. NULL: it goes on, or the call was abandoned. */
 
-/* To send it on the second handle the call must have its request, so that comes first. */
 static struct kafka_commits_request *main_call_misdirected(struct kafka_commits *commits,
                                                            struct main_call *call, int64_t now_ms)
 {
     commits->is_stale = true;
-    if (call->base.request != NULL && !call->is_on_second)
+    if (call->state == CALL_WAITS)
         main_call_send_on_second(commits, call, now_ms);
-    call->is_misdirected = true;
-    struct kafka_commits_request *request = call->base.request;
-    if (request == NULL)
+    if (call->state == CALL_ABANDONED)
         kafka_abandoned_remove(&commits->abandoned, &call->base);
+    struct kafka_commits_request *request = call->state == CALL_WAITS ? call->base.request : NULL;
+    call->state = CALL_MISDIRECTED;
     call->base.copied = 0;
     kafka_commits_call_cancel(&call->base);
-    return call->is_on_second ? NULL : request;
+    return request;
 }
 
 /* True: the request goes on, on the main or the serial handle. */
 static bool main_call_retry(struct kafka_commits *commits, struct main_call *call)
 {
-    if (call->base.request == NULL || call->is_on_second ||
-        !kafka_serial_retry(commits->serial, &call->base.serial, commits->client->rk,
-                            commits->answers))
+    if (call->state != CALL_WAITS || !kafka_serial_retry(commits->serial, &call->base.serial,
+                                                         commits->client->rk, commits->answers))
         return false;
     if (call->base.serial.is_here)
         HASH_DEL(commits->calls, call);
@@ -345,7 +336,7 @@ static struct kafka_commits_request *main_call_answered(struct kafka_commits *co
     case UNREADABLE:
         if (main_call_retry(commits, call))
             return NULL;
-        if (call->is_on_second)
+        if (call->state == CALL_ON_BOTH)
             request = NULL;
         break;
     case FINAL:
