@@ -275,6 +275,7 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
         if (!is_listing && topic->first_request <= number && topic->known_from <= number) {
             topic->received_ms = 0;
             topic->is_outdated = false;
+            count_topic(topics, topic, 0); /* unless it is named below: nobody waits for its size */
         }
     for (int i = 0; i < result->topic_cnt; i++) {
         struct kafka_topic *topic = kafka_topics_find(topics, result->topics[i].topic);

@@ -144,16 +144,29 @@ static void topics_of_unknown_size_have_room_by_those_that_are_known(void **stat
     assert_non_null(topic_for(fixture, "second"));
     assert_null(topic_for(fixture, "third"));
     assert_true(kafka_topics_has_room(&fixture->topics, "second", 0)); /* it has it */
-    take_partitions(fixture, FEW - KAFKA_MEMORY_TOPIC);
+    take_partitions(fixture, FEW - KAFKA_MEMORY_TOPIC); /* there is no second one */
     assert_int_equal(fixture->client.memory.partitions, FEW);
     assert_non_null(listed_topic(fixture, more, FEW - KAFKA_MEMORY_TOPIC));
-    /* Of 160 the second one has 40. */
+    assert_non_null(topic_for(fixture, "unknown"));
+    /* Of 160 the unknown one has 40. */
     assert_false(kafka_topics_has_room(&fixture->topics, "listed", 121 - KAFKA_MEMORY_TOPIC));
     assert_true(kafka_topics_has_room(&fixture->topics, "listed", 120 - KAFKA_MEMORY_TOPIC));
     assert_non_null(topic_for(fixture, "third"));
     assert_non_null(topic_for(fixture, "fourth"));
     assert_non_null(topic_for(fixture, "fifth"));
     assert_null(topic_for(fixture, "sixth"));
+}
+
+/* Tasks would wait for its size for ever. */
+static void a_topic_that_the_answer_leaves_out_has_no_size(void **state)
+{
+    struct known *fixture = *state;
+    set_room(fixture, (size_t)2 * PARTITIONS);
+    assert_non_null(topic_for(fixture, "missing"));
+    assert_non_null(topic_for(fixture, "jobs"));
+    assert_true(kafka_topics_await_sizes(&fixture->topics));
+    take_partitions(fixture, 1);
+    assert_false(kafka_topics_await_sizes(&fixture->topics));
 }
 
 static void one_large_topic_leaves_room_for_small_ones(void **state)
@@ -240,6 +253,7 @@ int main(void)
         TEST(a_topic_outdated_while_a_request_runs_stays_known),
         TEST(leaders_are_by_partition_in_whatever_order_they_come),
         TEST(topics_of_unknown_size_have_room_by_those_that_are_known),
+        TEST(a_topic_that_the_answer_leaves_out_has_no_size),
         TEST(one_large_topic_leaves_room_for_small_ones),
         TEST(a_topic_that_is_listed_has_room_by_its_size),
         TEST(what_other_handles_have_is_no_room_for_topics),
