@@ -76,17 +76,21 @@ double kafka_memory_room(const struct kafka_memory *memory)
 
 /* ---- handles ---- */
 
-bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions)
+static bool has_beside_commits(const struct kafka_memory *memory, double bytes)
 {
     return kafka_memory_free_bytes(memory) >=
-           (double)partitions * KAFKA_MEMORY_PER_PARTITION +
-               (double)memory->brokers * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+           bytes + (double)memory->commits * KAFKA_MEMORY_PER_COMMIT;
+}
+
+bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions)
+{
+    return has_beside_commits(memory, (double)partitions * KAFKA_MEMORY_PER_PARTITION +
+                                          kafka_memory_of_handle(memory) + KAFKA_MEMORY_FREE);
 }
 
 bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory)
 {
-    return kafka_memory_free_bytes(memory) >=
-           kafka_memory_of_handle(memory) + kafka_memory_kept(memory);
+    return has_beside_commits(memory, kafka_memory_of_handle(memory) + kafka_memory_kept(memory));
 }
 
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes)

@@ -263,8 +263,8 @@ static size_t tasks_in_hand(const struct loop *loop)
 }
 
 /* Tasks for which there is no memory go back to the server, the newest ones: so many may be in no
- * batch, and more as long as there are few in all. Returns how many are left. */
-static size_t refuse_tasks_beyond(struct loop *loop, size_t max_waiting)
+ * batch, and more as long as there are few in all. */
+static void refuse_tasks_beyond(struct loop *loop, size_t max_waiting)
 {
     enum { FEW = 500 };
     const size_t in_batches = tasks_in_hand(loop) - waiting_tasks(loop);
@@ -279,21 +279,27 @@ static size_t refuse_tasks_beyond(struct loop *loop, size_t max_waiting)
             DL_DELETE(loop->waiting, task);
             DL_APPEND(loop->refused, task);
         }
-    return kept;
 }
 
-/* Refuses tasks, and sets what space there is for the others. */
+/* Refuses tasks, and sets what space there is for the others. Tasks that begin now count in their
+ * batches, and those that stay by note_memory(). */
 static void limit_by_memory(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
     struct kafka_memory *memory = &session->client.memory;
-    const size_t queries = feed_queries(loop->feed);
-    kafka_memory_note_tasks(memory, queries, 0);
-    kafka_memory_note_tasks(memory, queries,
-                            refuse_tasks_beyond(loop, kafka_memory_max_more_tasks(memory)));
+    kafka_memory_note_tasks(memory, feed_queries(loop->feed), 0);
+    refuse_tasks_beyond(loop, kafka_memory_max_more_tasks(memory));
     kafka_space_set_limit(
         &session->space,
         kafka_memory_max_commits(memory, kafka_commits_has_second_handle(session->commits)));
+}
+
+static void note_memory(const struct loop *loop)
+{
+    const struct kafka_space *space = &loop->session->space;
+    struct kafka_memory *memory = &loop->session->client.memory;
+    kafka_memory_note_tasks(memory, feed_queries(loop->feed), waiting_tasks(loop));
+    memory->commits = space->sides[false].partitions + space->sides[true].partitions;
 }
 
 /* Silent groups yield their space to others. */
@@ -441,6 +447,7 @@ static bool run_turns(struct loop *loop, struct error *error)
         begin_batches(loop);
         send_batches(loop); /* also the offsets that answers have shown to be missing */
         bound_tasks(loop);  /* no task is refused after this */
+        note_memory(loop);
 
         /* 4. Requests for members end with the former handle: their tasks are answered without. */
         if (kafka_session_maintain(session, loop->now_ms)) {

@@ -508,7 +508,7 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
         session->renewal_at_ms = 0;
         client->memory.mappable_bytes = kafka_mock_taken(client) +
                                         (1 + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION +
-                                        KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER +
+                                        kafka_memory_of_handle(&client->memory) +
                                         KAFKA_MEMORY_FREE + TASK_BYTES - rows[i].missing_bytes;
         test_feed_again(fixture->feed);
         test_feed_stay(fixture->feed, 100); /* as the server calls again at once */

@@ -218,6 +218,26 @@ static void a_handle_is_renewed_where_there_is_memory_for_two(void **state)
     assert_false(kafka_memory_has_for_main_handle(&memory, MANY));
 }
 
+/* Their copies are in the handle that is renewed, and the answers are still to come. */
+static void handles_leave_the_memory_of_commits_under_way(void **state)
+{
+    enum { COMMITS = 2000 };
+    (void)state;
+    struct kafka_memory memory = memory_of(0, 3);
+    memory.commits = COMMITS;
+    const double commits_bytes = (double)COMMITS * KAFKA_MEMORY_PER_COMMIT;
+    const double handle_bytes = kafka_memory_of_handle(&memory);
+    memory.mappable_bytes = commits_bytes + handle_bytes + kafka_memory_kept(&memory);
+    assert_true(kafka_memory_has_for_side_handle(&memory));
+    memory.mappable_bytes--;
+    assert_false(kafka_memory_has_for_side_handle(&memory));
+    memory.mappable_bytes =
+        commits_bytes + handle_bytes + KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_FREE;
+    assert_true(kafka_memory_has_for_main_handle(&memory, 1));
+    memory.mappable_bytes--;
+    assert_false(kafka_memory_has_for_main_handle(&memory, 1));
+}
+
 static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
 {
     (void)state;
@@ -258,6 +278,7 @@ int main(void)
         cmocka_unit_test(tasks_are_limited_where_memory_is),
         cmocka_unit_test(fetchers_leave_what_topics_leave_and_a_handle),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
+        cmocka_unit_test(handles_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static void a_handle_is_renewed_where_there_is_memory_for_another(void **state)
     struct kafka_client *client = &session->client;
     struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
     const double next_bytes = (1 + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION +
-                              KAFKA_MOCK_BROKERS * KAFKA_MEMORY_PER_BROKER + KAFKA_MEMORY_FREE;
+                              kafka_memory_of_handle(&client->memory) + KAFKA_MEMORY_FREE;
     int64_t now_ms = clock_now_ms();
     assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
     client->memory.mappable_bytes = kafka_mock_taken(client) + next_bytes - 1;
