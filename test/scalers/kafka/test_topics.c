@@ -144,7 +144,7 @@ static void topics_of_unknown_size_have_room_by_those_that_are_known(void **stat
     assert_non_null(topic_for(fixture, "second"));
     assert_null(topic_for(fixture, "third"));
     assert_true(kafka_topics_has_room(&fixture->topics, "second", 0)); /* it has it */
-    take_partitions(fixture, FEW - KAFKA_MEMORY_TOPIC); /* there is no second one */
+    take_partitions(fixture, FEW - KAFKA_MEMORY_TOPIC);                /* there is no second one */
     assert_int_equal(fixture->client.memory.partitions, FEW);
     assert_non_null(listed_topic(fixture, more, FEW - KAFKA_MEMORY_TOPIC));
     assert_non_null(topic_for(fixture, "unknown"));
