@@ -38,8 +38,8 @@
  * 4,000 or more triggers 1,000 partitions, and 500 tasks at a time.
  *
  * The figures are of librdkafka 2.8.0, beside 2.0.2: mallinfo2() before and after, in a program
- * with one handle. That they are enough shows in test/protocol/test_replies.py, which fills agents of a
- * release build: with another version of the library run `./dev test attacks`.
+ * with one handle. That they are enough shows in test/protocol/test_replies.py, which fills agents
+ * of a release build: with another version of the library run `./dev test attacks`.
  *
  * Not in any figure: the clocks of excludePersistentLag, 32 bytes for each partition of a group.
  *
