@@ -3,11 +3,11 @@
  *
  *     handle     is made                    is ended                        costs (memory.h)
  *
- *     main       to connect                 by a renewal, see below         2.4 KB per partition
+ *     main       to connect                 by a renewal, see below         1.9 KB per partition
  *     second     for the first request      a minute after the last one     1 MiB + 0.2 per broker
  *     serial     for the first request      with the last one               1 MiB + 0.2 per broker
  *     fetchers   for 250 partitions each    10 minutes after the last one   2 MiB + 0.2 per broker
- *                                                                           + 2.4 KB per partition
+ *                                                                           + 1.9 KB per partition
  *                                                                           of their topics
  *
  * commits.h and members.h each have a serial handle; commits.h has the second one. The way of a

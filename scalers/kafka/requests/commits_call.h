@@ -22,8 +22,8 @@ struct kafka_commits_request {
     bool isolate;
 };
 
-/* The first member of commits.c's struct of a call on the main handle, and of second.c's. On the
- * serial handle a call has only this. */
+/* The first member of commits.c's struct of a call on the main handle, and of second.c's. A call
+ * that begins on the serial handle has only this. */
 struct kafka_commits_call {
     struct kafka_serial_request serial;    /* first */
     struct kafka_commits_request *request; /* NULL: the call is abandoned */

@@ -20,7 +20,7 @@ struct kafka_offset_request {
     int32_t leader;
     bool is_earliest;
     int64_t deadline_ms;
-    void *owner;   /* requests each partition once */
+    void *owner;   /* one that requests a partition again does so after the answer */
     void *context; /* comes back with the answer */
 };
 

@@ -56,8 +56,10 @@ static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, 
 
 static void add_former(struct kafka_topics *topics, const struct kafka_topic *topic)
 {
-    if (topic->counted == 0) /* the library frees it */
+    if (topic->counted == 0) { /* the library frees it, if it did not just get partitions */
+        topics->made -= topic->is_sized;
         return;
+    }
     struct former_topic *former = memory_new(sizeof(*former) + strlen(topic->name) + 1);
     memcpy(former->name, topic->name, strlen(topic->name) + 1);
     former->counted = topic->counted;

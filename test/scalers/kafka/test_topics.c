@@ -217,6 +217,23 @@ static void what_other_handles_have_is_no_room_for_topics(void **state)
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS - 1));
 }
 
+/* The library frees those that were answered without partitions: a new handle has no fewer. */
+static void topics_that_do_not_exist_need_no_renewal(void **state)
+{
+    enum { MISSING = 300 };
+    struct known *fixture = *state;
+    for (int i = 0; i < MISSING; i++) {
+        _cleanup_(memory_free) char *name = text_format("missing-%d", i);
+        assert_non_null(topic_for(fixture, name));
+    }
+    assert_non_null(topic_for(fixture, "jobs"));
+    take_partitions(fixture, 1);
+    assert_false(kafka_topics_has_too_many(&fixture->topics));
+    kafka_topics_forget_old(&fixture->topics, KNOWN_NOW_MS + KAFKA_FORGET_MS + 1);
+    assert_null(fixture->topics.table);
+    assert_false(kafka_topics_has_too_many(&fixture->topics));
+}
+
 /* The library has them until then. */
 static void former_topics_give_their_room_back_with_the_handle(void **state)
 {
@@ -257,6 +274,7 @@ int main(void)
         TEST(one_large_topic_leaves_room_for_small_ones),
         TEST(a_topic_that_is_listed_has_room_by_its_size),
         TEST(what_other_handles_have_is_no_room_for_topics),
+        TEST(topics_that_do_not_exist_need_no_renewal),
         TEST(former_topics_give_their_room_back_with_the_handle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
