@@ -104,26 +104,37 @@ enum {
     KAFKA_MEMORY_HOLES = 2 << 20,
 };
 
+/* Each figure has one file that writes it. What it counts is gone when its owner is freed, which
+ * the assertions there check. */
 struct kafka_memory {
     /* What the process could map when there was no topic yet, beside its main handle
      * (process_mappable_bytes()). INFINITY: the process is no agent. */
     double mappable_bytes;
-    size_t brokers;          /* the most that an answer with metadata named */
-    size_t first_brokers;    /* that the first one named: the main handle had their threads when
-                             `mappable_bytes` was measured */
-    size_t partitions;       /* of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for
-                             each topic */
+
+    /* client/client.c: the most brokers that an answer with metadata named; and how many the first
+     * one named, whose threads the main handle had when `mappable_bytes` was measured. */
+    size_t brokers, first_brokers;
+
+    /* client/handles.c: of handles that are not gone, beside the main one */
+    double others_bytes; /* without fetchers */
+    double fetchers_bytes;
+
+    /* requests/topics.c: of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for each */
+    size_t partitions;
+
+    /* requests/commits_call.c: of requests for commits that nobody waits for, with
+     * KAFKA_MEMORY_REQUEST for each, on handles that have not ended */
+    size_t abandoned;
+
+    /* measure/batch.c: of batches with their tasks */
+    double batches_bytes;
+
+    /* measure/measure.c */
+    size_t commits;          /* partitions that both sides of measure/space.h have */
     size_t queries;          /* feed_queries() */
     size_t waiting;          /* tasks in no batch */
-    double batches_bytes;    /* of batches with their tasks (measure/batch.c) */
     double most_tasks_bytes; /* the most that tasks and batches took in the last minute: they will
-                                take it again */
-    size_t commits;          /* partitions of requests for commits that somebody waits for, as
-                            `abandoned` has the others: of both sides of measure/space.h */
-    size_t abandoned;    /* partitions of requests for commits, with KAFKA_MEMORY_REQUEST for each,
-                              that nobody waits for, on handles that have not ended */
-    double others_bytes; /* of handles beside the main one that are not gone, without fetchers */
-    double fetchers_bytes; /* of fetchers that are not gone */
+                                take it again; session.c lets it fall */
 };
 
 /* `mappable_bytes`: NAN where the process does not know it, so that it counts as any agent. */

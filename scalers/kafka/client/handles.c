@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "kafka/client/background.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -174,6 +175,8 @@ bool kafka_handles_close(struct kafka_handles *handles)
     kafka_handles_poll(handles);
     if (kafka_handles_are_ending(handles))
         return false;
+    assert(handles->in_use != NULL ||
+           (handles->memory->others_bytes == 0 && handles->memory->fetchers_bytes == 0));
     kafka_background_free(handles->closing);
     return true;
 }

@@ -101,7 +101,8 @@ struct kafka_batch_group {
     bool wants_all; /* a task without `topic` counts all topics that the group has committed */
     bool wants_members;
     bool has_members;       /* they are requested; released when the last task ends */
-    unsigned answered_step; /* the batch's step when the commits came */
+    unsigned answered_step; /* the batch's step when the commits, and the metadata that they need,
+                               were here */
     /* In KAFKA_GROUP_AWAITS_METADATA: a copy of the commits, as their event must not outlive its
      * handle (in other stages NULL), and the metadata that they need. */
     rd_kafka_topic_partition_list_t *commits;

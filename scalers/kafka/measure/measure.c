@@ -7,6 +7,7 @@
 #include "kafka/measure/progress.h"
 #include "kafka/measure/task_end.h"
 
+#include <assert.h>
 #include <sys/eventfd.h>
 #include <sys/param.h>
 #include <utlist.h>
@@ -413,6 +414,7 @@ static void free_batches(struct loop *loop)
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }
+    assert(loop->session->client.memory.batches_bytes == 0);
 }
 
 /* The library's last error is not the reason. */

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "kafka/requests/second.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -116,6 +117,7 @@ void kafka_commits_free(struct kafka_commits *commits)
         kafka_commits_call_free((struct kafka_commits_call *)request);
     }
     kafka_serial_free(commits->serial);
+    assert(commits->client->memory.abandoned == 0);
     free(commits);
 }
 

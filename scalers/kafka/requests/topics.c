@@ -311,11 +311,18 @@ bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic)
            topic->known_from > topic->listing;
 }
 
+/* What the topic will count for in a new handle. A former topic that is used again, without an
+ * answer yet, had so many. */
+static size_t known_weight(const struct kafka_topic *topic)
+{
+    return topic->known_from == 0 ? topic->counted : weight((size_t)topic->partition_count);
+}
+
 size_t kafka_topics_partitions(const struct kafka_topics *topics)
 {
-    size_t count = 0;
+    size_t count = (size_t)ceil((double)topics->unsized * 2 * typical_partitions(topics));
     for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        count += weight((size_t)topic->partition_count);
+        count += known_weight(topic);
     return count;
 }
 
@@ -336,7 +343,7 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
-        topic->counted = weight((size_t)topic->partition_count);
+        topic->counted = known_weight(topic);
     }
     topics->made = HASH_COUNT(topics->table);
     forget_all_former(topics);

@@ -134,7 +134,7 @@ bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 /* Whether a broker did not know the topic in a request after the last listing that named it. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
 
-/* Counts the partitions of all topics in use, with KAFKA_MEMORY_TOPIC for each topic. */
+/* What all topics in use count for in a new handle; those of unknown size as long as that is so. */
 size_t kafka_topics_partitions(const struct kafka_topics *topics);
 
 /* ---- the main handle is renewed: see session.h ---- */

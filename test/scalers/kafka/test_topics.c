@@ -217,6 +217,27 @@ static void what_other_handles_have_is_no_room_for_topics(void **state)
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS - 1));
 }
 
+/* A renewal must have memory for them, too. */
+static void topics_without_an_answer_count_in_a_new_handle(void **state)
+{
+    enum { TYPICAL = 50 };
+    struct known *fixture = *state;
+    struct kafka_topics *topics = &fixture->topics;
+    set_room(fixture, (size_t)4 * PARTITIONS);
+    assert_non_null(topic_for(fixture, "jobs"));
+    take_partitions(fixture, PARTITIONS);
+    kafka_topics_forget_old(topics, KNOWN_NOW_MS + KAFKA_FORGET_MS + 1);
+    assert_int_equal(kafka_topics_partitions(topics), 0);
+    assert_non_null(topic_for(fixture, "jobs")); /* the former one */
+    assert_int_equal(kafka_topics_partitions(topics), PARTITIONS + KAFKA_MEMORY_TOPIC);
+    assert_non_null(topic_for(fixture, "new"));
+    assert_int_equal(kafka_topics_partitions(topics),
+                     PARTITIONS + KAFKA_MEMORY_TOPIC + 2 * TYPICAL);
+    kafka_topics_close_handle(topics);
+    kafka_topics_open_handle(topics);
+    assert_int_equal(fixture->client.memory.partitions, PARTITIONS + KAFKA_MEMORY_TOPIC);
+}
+
 /* The library frees those that were answered without partitions: a new handle has no fewer. */
 static void topics_that_do_not_exist_need_no_renewal(void **state)
 {
@@ -274,6 +295,7 @@ int main(void)
         TEST(one_large_topic_leaves_room_for_small_ones),
         TEST(a_topic_that_is_listed_has_room_by_its_size),
         TEST(what_other_handles_have_is_no_room_for_topics),
+        TEST(topics_without_an_answer_count_in_a_new_handle),
         TEST(topics_that_do_not_exist_need_no_renewal),
         TEST(former_topics_give_their_room_back_with_the_handle),
     };
