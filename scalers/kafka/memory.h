@@ -119,7 +119,8 @@ struct kafka_memory {
     double others_bytes; /* without fetchers */
     double fetchers_bytes;
 
-    /* requests/topics.c: of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for each */
+    /* requests/topics.c: of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for
+     * each */
     size_t partitions;
 
     /* requests/commits_call.c: of requests for commits that nobody waits for, with
