@@ -3,7 +3,6 @@
 #include "kafka/selection.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <sys/param.h>
 
 void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes)
@@ -18,9 +17,9 @@ static double tasks_bytes(const struct kafka_memory *memory)
     return memory->batches_bytes + (double)memory->waiting * KAFKA_MEMORY_PER_TASK;
 }
 
-void kafka_memory_note_tasks(struct kafka_memory *memory, size_t queries, size_t waiting)
+void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, size_t waiting)
 {
-    memory->queries = queries;
+    memory->queries_bytes = (double)query_bytes;
     memory->waiting = waiting;
     memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
 }
@@ -29,8 +28,7 @@ void kafka_memory_note_tasks(struct kafka_memory *memory, size_t queries, size_t
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
-           (double)memory->queries * KAFKA_MEMORY_PER_QUERY +
-           (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
+           memory->queries_bytes + (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
 }
 
 double kafka_memory_free_bytes(const struct kafka_memory *memory)
@@ -126,14 +124,14 @@ size_t kafka_memory_max_commits(const struct kafka_memory *memory, bool has_seco
 
 /* ---- tasks ---- */
 
-size_t kafka_memory_max_more_tasks(const struct kafka_memory *memory)
+double kafka_memory_for_tasks(const struct kafka_memory *memory)
 {
-    enum { SHARE = 10 };
+    enum { SHARE = 10, FEW = 500 };
     double bytes = kafka_memory_free_bytes(memory) - kafka_memory_kept(memory) -
                    KAFKA_MEMORY_HOLES - kafka_memory_of_handle(memory) -
                    (double)LEAST_COMMITS * PER_COMMIT_OF_SIDES;
-    bytes = fmin(bytes, memory->mappable_bytes / SHARE);
-    return isinf(bytes) ? SIZE_MAX : (size_t)fmax(bytes / KAFKA_MEMORY_PER_BEGUN_TASK, 0);
+    double few_bytes = (double)FEW * KAFKA_MEMORY_PER_BEGUN_TASK - memory->batches_bytes;
+    return fmax(fmin(bytes, memory->mappable_bytes / SHARE), few_bytes);
 }
 
 /* ---- advice ---- */

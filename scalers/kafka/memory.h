@@ -11,9 +11,10 @@
  *                     and 2 partitions more each     request for commits; and 5 MiB, or what
  *                                                    fetchers and another handle need, if that is
  *                                                    more
- *     queries         1,200 bytes each
+ *     queries         feed_query_bytes(), about
+ *                     1,200 bytes each
  *     tasks and       what measure/batch.c counts,   what is kept, holes, another handle, and 1,000
- *     batches         about 1,400 bytes a task       commits: kafka_memory_max_more_tasks()
+ *     batches         about 1,400 bytes a task       commits: kafka_memory_for_tasks()
  *     brokers that    200 KiB in each handle: the
  *     join later      library makes a thread for
  *                     each of them
@@ -76,9 +77,7 @@ enum {
      * list. With KAFKA_MEMORY_REQUEST: 2,400 bytes for a request, as were measured. */
     KAFKA_MEMORY_PER_ABANDONED = 300,
 
-    /* Bytes for a query that the process keeps (feed_queries()), with what is remembered of its
-     * group; for a task; and for one that begins, with a partition. */
-    KAFKA_MEMORY_PER_QUERY = 1200,
+    /* Bytes for a task; and for one that begins, with a partition, without its selection. */
     KAFKA_MEMORY_PER_TASK = 300,
     KAFKA_MEMORY_PER_BEGUN_TASK = 1400,
 
@@ -132,7 +131,7 @@ struct kafka_memory {
 
     /* measure/measure.c */
     size_t commits;          /* partitions that both sides of measure/space.h have */
-    size_t queries;          /* feed_queries() */
+    double queries_bytes;    /* feed_query_bytes() */
     size_t waiting;          /* tasks in no batch */
     double most_tasks_bytes; /* the most that tasks and batches took in the last minute: they will
                                 take it again; session.c lets it fall */
@@ -165,11 +164,11 @@ bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory);
 /* Whether there is memory for fetchers that take so many bytes. */
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes);
 
-/* Notes how many queries there are, and tasks in no batch. Those in batches count there. */
-void kafka_memory_note_tasks(struct kafka_memory *memory, size_t queries, size_t waiting);
+/* Notes what queries take, and how many tasks are in no batch. Those in batches count there. */
+void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, size_t waiting);
 
-/* How many tasks more there may be now, in a batch. SIZE_MAX: any number. */
-size_t kafka_memory_max_more_tasks(const struct kafka_memory *memory);
+/* The bytes that more tasks may take now, in a batch. */
+double kafka_memory_for_tasks(const struct kafka_memory *memory);
 
 /* The number of partitions of which commits may be requested at a time, on each side of
  * measure/space.h, and the most that there ever may be. At least 1,000, for which there is memory

@@ -49,6 +49,14 @@ void kafka_selection_done(struct kafka_selection *selection)
     free(selection->names);
 }
 
+size_t kafka_selection_bytes(const char *topic)
+{
+    enum { PER_NAME = sizeof(char *) + 32 }; /* what malloc() adds, and rounds up */
+    return kafka_selection_kind(topic) == KAFKA_SELECTION_OF_NAMES
+               ? strlen(topic) + text_count_pieces(topic, separator) * PER_NAME
+               : 0;
+}
+
 char *kafka_selection_text(const char *topic)
 {
     if (kafka_selection_kind(topic) != KAFKA_SELECTION_OF_NAMES)

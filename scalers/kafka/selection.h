@@ -39,6 +39,9 @@ enum kafka_selection_kind kafka_selection_kind(const char *topic);
 void kafka_selection_init(struct kafka_selection *selection, const char *topic);
 void kafka_selection_done(struct kafka_selection *selection);
 
+/* About how many bytes it takes. */
+size_t kafka_selection_bytes(const char *topic);
+
 /* Adds the mistakes in the key's value. They do not show the value, which may be a variable's. */
 void kafka_selection_check(const char *topic, struct error *mistakes);
 

@@ -103,9 +103,9 @@ bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
     return feed->hooks->next_unsubscribe(feed, ret_id);
 }
 
-size_t feed_queries(const struct feed *feed)
+size_t feed_query_bytes(const struct feed *feed)
 {
-    return feed->queries;
+    return feed->query_bytes;
 }
 
 bool feed_is_stopping(struct feed *feed)

@@ -129,9 +129,9 @@ struct task *feed_next_cancelled(struct feed *feed);
  * over, and the same id may come twice. */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
 
-/* How many queries an agent process keeps, for tasks that come again: they take of the memory that
- * it may map. 0: the process is no agent. */
-size_t feed_queries(const struct feed *feed);
+/* About how many bytes the queries take that an agent process keeps, for tasks that come again.
+ * They are of the memory that it may map. 0: the process is no agent. */
+size_t feed_query_bytes(const struct feed *feed);
 
 /* Whether `measure` must end or abandon its tasks, and return. */
 bool feed_is_stopping(struct feed *feed);

@@ -33,7 +33,7 @@ struct feed_hooks {
 /* Each feed begins with this member. */
 struct feed {
     const struct feed_hooks *hooks;
-    size_t queries; /* see feed_queries() */
+    size_t query_bytes; /* see feed_query_bytes() */
     /* Of feed_set_max_tasks() alone: the hook has been called with these. */
     bool has_limits;
     size_t max_tasks, isolated;

@@ -177,6 +177,7 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
     struct task *task;
     DL_FOREACH(tasks, task) {
         const struct kafka_query *query = task->query;
+        count_bytes(batch, kafka_selection_bytes(query->topic));
         batch_task->task = task;
         task->data = batch_task;
         batch_task->batch = batch;

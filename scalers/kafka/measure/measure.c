@@ -263,23 +263,21 @@ static size_t tasks_in_hand(const struct loop *loop)
     return count;
 }
 
-/* Tasks for which there is no memory go back to the server, the newest ones: so many may be in no
- * batch, and more as long as there are few in all. */
-static void refuse_tasks_beyond(struct loop *loop, size_t max_waiting)
+/* Tasks that would take more bytes than these go back to the server. One begins in any case. */
+static void refuse_tasks_beyond(struct loop *loop, double bytes)
 {
-    enum { FEW = 500 };
-    const size_t in_batches = tasks_in_hand(loop) - waiting_tasks(loop);
-    const size_t max = MAX(max_waiting, FEW - MIN(in_batches, FEW));
-    size_t kept = 0;
+    bool is_first = loop->batches == NULL;
     struct task *task;
     struct task *next;
-    DL_FOREACH_SAFE(loop->waiting, task, next)
-        if (kept < max)
-            kept++;
-        else {
+    DL_FOREACH_SAFE(loop->waiting, task, next) {
+        const struct kafka_query *query = task->query;
+        bytes -= (double)(KAFKA_MEMORY_PER_BEGUN_TASK + kafka_selection_bytes(query->topic));
+        if (bytes < 0 && !is_first) {
             DL_DELETE(loop->waiting, task);
             DL_APPEND(loop->refused, task);
         }
+        is_first = false;
+    }
 }
 
 /* Refuses tasks, and sets what space there is for the others. Tasks that begin now count in their
@@ -288,8 +286,8 @@ static void limit_by_memory(struct loop *loop)
 {
     struct kafka_session *session = loop->session;
     struct kafka_memory *memory = &session->client.memory;
-    kafka_memory_note_tasks(memory, feed_queries(loop->feed), 0);
-    refuse_tasks_beyond(loop, kafka_memory_max_more_tasks(memory));
+    kafka_memory_note_tasks(memory, feed_query_bytes(loop->feed), 0);
+    refuse_tasks_beyond(loop, kafka_memory_for_tasks(memory));
     kafka_space_set_limit(
         &session->space,
         kafka_memory_max_commits(memory, kafka_commits_has_second_handle(session->commits)));
@@ -299,7 +297,7 @@ static void note_memory(const struct loop *loop)
 {
     const struct kafka_space *space = &loop->session->space;
     struct kafka_memory *memory = &loop->session->client.memory;
-    kafka_memory_note_tasks(memory, feed_queries(loop->feed), waiting_tasks(loop));
+    kafka_memory_note_tasks(memory, feed_query_bytes(loop->feed), waiting_tasks(loop));
     memory->commits = space->sides[false].partitions + space->sides[true].partitions;
 }
 

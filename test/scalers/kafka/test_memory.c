@@ -128,9 +128,12 @@ static void a_second_handle_that_comes_has_its_memory_before_requests(void **sta
 static void some_commits_are_requested_in_any_case(void **state)
 {
     (void)state;
+    enum { FEW_BYTES = 500 * KAFKA_MEMORY_PER_BEGUN_TASK };
     struct kafka_memory memory = memory_of(1, 3);
     assert_int_equal(kafka_memory_max_commits(&memory, true), 1000);
-    assert_int_equal(kafka_memory_max_more_tasks(&memory), 0);
+    assert_float_equal(kafka_memory_for_tasks(&memory), FEW_BYTES, 0);
+    memory.batches_bytes = FEW_BYTES; /* there are some already */
+    assert_float_equal(kafka_memory_for_tasks(&memory), 0, 0);
 }
 
 static void more_commits_are_requested_where_there_is_more_memory(void **state)
@@ -156,20 +159,20 @@ static void more_commits_are_requested_where_there_is_more_memory(void **state)
 /* Queries stay, with what is remembered of their groups; tasks and batches come again. */
 static void queries_and_tasks_take_room_from_topics(void **state)
 {
-    enum { QUERIES = 5000, WAITING = 1000, BATCHES_BYTES = 1 << 20 };
+    enum { QUERIES_BYTES = 6 << 20, WAITING = 1000, BATCHES_BYTES = 1 << 20 };
     enum { PER_ROOM = KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT };
     (void)state;
     struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
     const double room = kafka_memory_room(&memory);
     const double free_bytes = kafka_memory_free_bytes(&memory);
-    const double queries_bytes = (double)QUERIES * KAFKA_MEMORY_PER_QUERY;
+    const double queries_bytes = QUERIES_BYTES;
     memory.batches_bytes = BATCHES_BYTES;
-    kafka_memory_note_tasks(&memory, QUERIES, WAITING);
+    kafka_memory_note_tasks(&memory, QUERIES_BYTES, WAITING);
     const double tasks_bytes = BATCHES_BYTES + (double)WAITING * KAFKA_MEMORY_PER_TASK;
     assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes + tasks_bytes,
                        1);
     memory.batches_bytes = 0;
-    kafka_memory_note_tasks(&memory, QUERIES, 0);
+    kafka_memory_note_tasks(&memory, QUERIES_BYTES, 0);
     assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes, 1);
     assert_float_equal((room - kafka_memory_room(&memory)) * PER_ROOM, queries_bytes + tasks_bytes,
                        1);
@@ -181,12 +184,12 @@ static void tasks_are_limited_where_memory_is(void **state)
     (void)state;
     const struct kafka_memory none = memory_of(INFINITY, 3);
     struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
-    assert_true(kafka_memory_max_more_tasks(&none) == SIZE_MAX);
-    size_t few = kafka_memory_max_more_tasks(&memory);
-    assert_in_range(few, 1500, 2500);
+    assert_true(isinf(kafka_memory_for_tasks(&none)));
+    double bytes = kafka_memory_for_tasks(&memory);
+    assert_float_equal(bytes, memory.mappable_bytes / 10, 1);
     memory.partitions = (size_t)kafka_memory_room(&memory);
     memory.abandoned = 10000;
-    assert_true(kafka_memory_max_more_tasks(&memory) < few);
+    assert_true(kafka_memory_for_tasks(&memory) < bytes);
 }
 
 static void fetchers_leave_what_topics_leave_and_a_handle(void **state)
