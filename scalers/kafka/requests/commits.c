@@ -36,9 +36,9 @@ struct kafka_commits {
     rd_kafka_queue_t *answers; /* of the main handle */
     struct main_call *calls;   /* by group, the oldest first */
     struct kafka_abandoned abandoned;
-    bool is_stale;      /* a call is misdirected */
-    bool has_recovered; /* a group was answered on the second handle while its call on the
-                                  main one hangs */
+    bool is_stale; /* a call is misdirected */
+    /* A group was answered on the second handle while its call on the main one hangs. */
+    bool has_recovered;
     struct kafka_second *second;
     struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
 };
@@ -140,8 +140,9 @@ static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    return isolate || kafka_abandoned_is_too_much(&commits->abandoned) ||
-           main_call_hangs(main_call_find(commits, group), now_ms);
+    const struct main_call *call = main_call_find(commits, group);
+    return isolate || (call == NULL ? kafka_abandoned_is_too_much(&commits->abandoned)
+                                    : main_call_hangs(call, now_ms));
 }
 
 static const struct kafka_serial_request *serial_call_find(const struct kafka_commits *commits,

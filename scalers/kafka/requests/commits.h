@@ -8,8 +8,8 @@
  *
  *     main     tasks that are not isolated                                session.h
  *     second   isolated tasks; groups whose call on the main handle has   second.h
- *              waited for a second, or met a former coordinator; all
- *              groups while the main handle has too much of abandoned
+ *              waited for a second, or met a former coordinator; groups
+ *              without one while the main handle has too much of abandoned
  *              calls (KAFKA_COMMITS_MAX_ABANDONED), as where there is no
  *              memory to renew it
  *     serial   groups whose replies cannot be read                        serial.h

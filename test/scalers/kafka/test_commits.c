@@ -286,6 +286,7 @@ static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(v
     struct kafka_mock *fixture = *state;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_commits_request silent = {.group = "silent"};
+    struct kafka_commits_request young = {.group = "young"};
     struct kafka_commits_request workers = {.group = "workers"};
     const struct kafka_session *session = connect_to_hanging_coordinators(fixture);
     const struct kafka_memory *memory = &session->client.memory;
@@ -294,10 +295,12 @@ static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(v
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(0);
     for (int32_t i = 0; i < KAFKA_COMMITS_MAX_ABANDONED; i++)
         rd_kafka_topic_partition_list_add(list, "jobs", i);
+    assert_true(kafka_commits_send(commits, &young, NULL, now_ms, &error));
     assert_true(kafka_commits_send(commits, &silent, list, now_ms, &error));
     assert_false(kafka_commits_has_second_handle(commits));
     kafka_commits_cancel(commits, &silent);
     assert_int_equal(memory->abandoned, WHOLE);
+    assert_false(kafka_commits_is_free(commits, "young", false, now_ms)); /* it has its call */
     list->cnt = 1; /* the rest is freed below */
     assert_true(kafka_commits_send(commits, &workers, list, now_ms, &error));
     list->cnt = KAFKA_COMMITS_MAX_ABANDONED;
@@ -309,8 +312,10 @@ static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(v
     const double others_bytes = memory->others_bytes;
     kafka_commits_close_handle(commits);
     assert_int_equal(memory->abandoned, 0);
-    assert_float_equal(memory->others_bytes - others_bytes, WHOLE * KAFKA_MEMORY_PER_ABANDONED, 0);
+    assert_float_equal(memory->others_bytes - others_bytes,
+                       (WHOLE + KAFKA_MEMORY_REQUEST) * KAFKA_MEMORY_PER_ABANDONED, 0);
     kafka_commits_open_handle(commits);
+    kafka_commits_cancel(commits, &young);
 }
 
 /* The library would have them until the handle ends. */
