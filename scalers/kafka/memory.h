@@ -3,7 +3,7 @@
  * there is some for more: librdkafka aborts the process where it gets no memory.
  *
  * All comes out of the bytes that the process could still map once its main handle was there
- * (`mappable_bytes`). What follows is in the order in which it takes them:
+ * (`mappable_bytes`):
  *
  *                     takes                          and leaves
  *
@@ -103,8 +103,8 @@ enum {
     KAFKA_MEMORY_HOLES = 2 << 20,
 };
 
-/* Each figure has one file that writes it. What it counts is gone when its owner is freed, which
- * the assertions there check. */
+/* Each figure has one file that writes it, named above it. What handles, abandoned requests and
+ * batches count is gone when these are freed, which assertions check. */
 struct kafka_memory {
     /* What the process could map when there was no topic yet, beside its main handle
      * (process_mappable_bytes()). INFINITY: the process is no agent. */

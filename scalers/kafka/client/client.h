@@ -3,7 +3,7 @@
  *
  * Threads: the measuring thread, but for the library's own callbacks. Owner: the session. Other
  * files read the fields of the client; only client.c writes them, handles.c those of `handles`, and
- * of `memory` each one the figures of what it has.
+ * those of `memory` the files that memory.h names.
  *
  * What librdkafka does, in 2.0.2 (Debian 12) and 2.8.0 (Debian 13) where nothing else is said, and
  * what works around it. A comment at each place names the number: "workaround 3" is the third one
@@ -87,8 +87,8 @@ struct kafka_client {
     int64_t opened_ms;               /* when the main handle was made */
     int event_fd;                    /* readable when something has come, on any handle or thread */
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
-    struct kafka_memory memory;      /* modules of requests/ count what they have in it */
-    int64_t answered_ms;             /* see kafka_client_note_answer(); 0: never */
+    struct kafka_memory memory;
+    int64_t answered_ms; /* see kafka_client_note_answer(); 0: never */
 
     /* The library's last error, for failures that nothing else explains. A refusal is not replaced
      * by other errors. */

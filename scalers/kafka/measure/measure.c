@@ -39,8 +39,7 @@ struct loop {
     struct kafka_batch *batches; /* utlist, the oldest first */
     struct task *waiting;        /* utlist: tasks in no batch: they gather, or their group must wait
                                     (may_begin()), or space is reserved for it */
-    struct task *refused; /* utlist: tasks that found no memory, or whose group found no space,
-                                    in this turn */
+    struct task *refused;        /* utlist: tasks without memory, or space, in this turn */
     int64_t now_ms;
 };
 

@@ -13,7 +13,7 @@
 
 enum {
     CALL_PARTITIONS = 1000, /* workaround 9 of client.h */
-    MAX_THREADS = 32,
+    MAX_THREADS = KAFKA_MEMORY_THREADS,
     MAX_TRIES = 5, /* of a request, as the replies of others are too long (workaround 14) */
 };
 

@@ -1,4 +1,4 @@
-/* That what may be in a process at a time fits into its memory, and what users are told of it. */
+/* All that a process may have at a time fits into its memory; and the advice to users. */
 #include "kafka/memory.h"
 
 #include "base/memory.h"
