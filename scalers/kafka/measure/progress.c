@@ -132,14 +132,19 @@ static void group_begin(struct kafka_batch_group *group, struct task **refused, 
     struct kafka_session *session = group->batch->session;
     struct kafka_batch_task *batch_task;
     /* may_begin() (measure.c) was true when the batch began, but another batch may have sent a
-     * request for the group since. The tasks come again, and wait. */
-    if (!kafka_commits_is_free(session->commits, group->name, group->request.isolate, now_ms) ||
-        !kafka_space_is_free(&session->space, group->name)) {
+     * request since, or taken the space. Tasks that are returned come again, and wait. */
+    if (!kafka_commits_is_free(session->commits, group->name, group->request.isolate, now_ms)) {
         group_return(group, false);
         return;
     }
-    if (!kafka_space_take(&session->space, &group->share, space_needed(group), now_ms)) {
+    switch (kafka_space_take(&session->space, &group->share, space_needed(group), now_ms)) {
+    case KAFKA_SPACE_TAKEN:
+        break;
+    case KAFKA_SPACE_REFUSED:
         group_refuse(group, refused);
+        return;
+    case KAFKA_SPACE_MUST_WAIT:
+        group_return(group, false);
         return;
     }
     LL_FOREACH(group->tasks, batch_task)

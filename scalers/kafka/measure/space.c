@@ -26,7 +26,7 @@ enum {
 struct known_group {
     char *name;
     size_t committed; /* 0: not known */
-    size_t silent; /* partitions that it took when it was last silent; 0: it was answered since */
+    size_t silent;    /* partitions that it last asked for as a silent group; 0: it was answered */
     int64_t used_ms;
     UT_hash_handle hh;
 };
@@ -165,26 +165,26 @@ static void remove_from_side(struct kafka_space *space, struct kafka_share *shar
     DL_DELETE(space->sides[share->is_silent].shares, share);
 }
 
-bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
-                      int64_t now_ms)
+enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafka_share *share,
+                                          size_t partitions, int64_t now_ms)
 {
     bool is_silent = silent_partitions(space, share->group) > 0;
     bool is_reserved = is_reserved_for(space, share->group);
+    if (is_silent && !fits(space, true, 0, partitions)) {
+        known_for(space, share->group, now_ms)->silent = partitions;
+        return KAFKA_SPACE_MUST_WAIT;
+    }
     if (!is_silent && !fits(space, false, is_reserved ? 0 : space->reserved, partitions)) {
         reserve(space, share->group, partitions);
-        return false;
-    }
-    if (is_silent && !fits(space, true, 0, partitions)) { /* it has more than when it was silent */
-        known_for(space, share->group, now_ms)->silent = partitions;
-        return false;
+        return KAFKA_SPACE_REFUSED;
     }
     if (is_reserved)
         kafka_space_end_reservation(space);
-    share->partitions = partitions;
+    share->partitions = share->asked = partitions;
     share->from_ms = now_ms;
     share->is_answered = false;
     add(space, share, is_silent);
-    return true;
+    return KAFKA_SPACE_TAKEN;
 }
 
 void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions)
@@ -233,7 +233,7 @@ static void remember_silent(struct kafka_space *space, const struct kafka_share 
                             int64_t now_ms)
 {
     if (!share->is_answered)
-        known_for(space, share->group, now_ms)->silent = share->partitions;
+        known_for(space, share->group, now_ms)->silent = share->asked;
 }
 
 /* An isolated group would come again at once, and never time out: it stays until it does. A group

@@ -62,6 +62,7 @@ struct kafka_share {
 
     /* space.c: */
     size_t partitions; /* that the group has taken space for; 0: it has no space */
+    size_t asked;      /* partitions that it asked for; kafka_space_correct() leaves that */
     int64_t from_ms;   /* when it took the space */
     bool is_answered;  /* the coordinator has answered: the group waits for metadata */
     bool is_silent;    /* the group is on the second side */
@@ -90,14 +91,19 @@ void kafka_space_done(struct kafka_space *space);
 /* The memory that is free has changed. What is taken stays, also where that is more. */
 void kafka_space_set_limit(struct kafka_space *space, size_t limit);
 
-/* Whether the group may come now. False: it is silent, and the second side is full. */
+/* Whether the group may come now. False: it is silent, and the second side has no space for what it
+ * last asked for. */
 bool kafka_space_is_free(const struct kafka_space *space, const char *group);
 
-/* Takes space for the partitions, at least 1, for a group that may come now. False: there is no
- * space, and if no space was reserved yet, some is reserved for this group from now on, unless it
- * is silent. */
-bool kafka_space_take(struct kafka_space *space, struct kafka_share *share, size_t partitions,
-                      int64_t now_ms);
+enum kafka_space_outcome {
+    KAFKA_SPACE_TAKEN,
+    KAFKA_SPACE_REFUSED,   /* space is reserved for the group now, if none was for another one */
+    KAFKA_SPACE_MUST_WAIT, /* the second side is full: kafka_space_is_free() is false now */
+};
+
+/* Takes space for the partitions, at least 1, of a group that has none. */
+enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafka_share *share,
+                                          size_t partitions, int64_t now_ms);
 
 /* Corrects how many partitions, at least 1, the group has space for. Harmless where it has none. */
 void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, size_t partitions);

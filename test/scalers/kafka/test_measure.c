@@ -356,6 +356,31 @@ static void what_fails_at_once_or_is_not_requested_takes_no_space(void **state)
     }
 }
 
+/* The first side has space for others. It asks for all of its topic, and requests one partition. */
+static void a_silent_group_that_waits_for_others_limits_no_tasks(void **state)
+{
+    enum { WIDE = 1000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_create_topic(fixture, "wide", WIDE, 1);
+    add_large_group(fixture, "hanging", 3);
+    kafka_mock_add(fixture, kafka_mock_query_of(fixture, "limited", "wide", "0", 3));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_space *space = &((struct kafka_session *)fixture->client)->space;
+    space->usual_ms = 1; /* both are soon silent */
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    for (size_t i = 0; i < 2; i++) {
+        bool is_full = i == 1;
+        note_large_groups(fixture, is_full ? LIMIT - WIDE : LIMIT / 2);
+        kafka_mock_run_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group hanging");
+        assert_ended_with(fixture->feed, 1, TASK_TIMED_OUT, "Kafka group limited");
+        assert_int_equal(test_feed_task(fixture->feed, 1)->returned, is_full);
+    }
+    assert_int_equal(kafka_space_max_tasks(space), SIZE_MAX);
+}
+
 static void a_task_that_is_cancelled_goes_back(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -590,6 +615,7 @@ int main(void)
         TEST(large_groups_that_hang_delay_another_for_a_short_time),
         TEST(a_group_with_more_partitions_than_there_is_space_for_waits),
         TEST(what_fails_at_once_or_is_not_requested_takes_no_space),
+        TEST(a_silent_group_that_waits_for_others_limits_no_tasks),
         TEST(a_task_that_is_cancelled_goes_back),
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),

@@ -137,7 +137,8 @@ static void a_task_whose_group_finds_no_space_is_in_no_batch_any_more(void **sta
     struct task *task = &test_feed_task(fixture->feed, 0)->task;
     const size_t none = 0;
     struct kafka_share all = {.group = "others", .tasks = &none};
-    assert_true(kafka_space_take(&session->space, &all, session->space.limit, now_ms));
+    assert_int_equal(kafka_space_take(&session->space, &all, session->space.limit, now_ms),
+                     KAFKA_SPACE_TAKEN);
     task->query = fixture->triggers[0].options.query;
     task->prev = task;
     struct kafka_batch *batch = kafka_batch_new(session, task, 1, false, now_ms);
@@ -202,8 +203,9 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
     group->wants_all = true;
-    assert_true(
-        kafka_space_take(&session->space, &group->share, ARRAY_LENGTH(rows), clock_now_ms()));
+    assert_int_equal(
+        kafka_space_take(&session->space, &group->share, ARRAY_LENGTH(rows), clock_now_ms()),
+        KAFKA_SPACE_TAKEN);
 
     kafka_progress_commits(group, fetch_commits(session, group, partitions), clock_now_ms());
     assert_int_equal(group->stage, KAFKA_GROUP_AWAITS_METADATA);

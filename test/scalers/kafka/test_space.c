@@ -49,7 +49,8 @@ static int tear_down(void **state)
 
 static bool take_at(struct fixture *fixture, size_t group, size_t partitions, int64_t now_ms)
 {
-    return kafka_space_take(&fixture->space, &fixture->shares[group], partitions, now_ms);
+    return kafka_space_take(&fixture->space, &fixture->shares[group], partitions, now_ms) ==
+           KAFKA_SPACE_TAKEN;
 }
 
 static bool take(struct fixture *fixture, size_t group, size_t partitions)
@@ -434,10 +435,29 @@ static void a_silent_group_that_has_more_than_before_waits_for_its_side(void **s
     assert_true(fixture->shares[A].is_silent && fixture->shares[B].is_silent);
     release(fixture, A);
     assert_true(kafka_space_is_free(space, fixture->shares[A].group));
-    assert_false(take_at(fixture, A, MOST, LATER_MS));
+    assert_int_equal(kafka_space_take(space, &fixture->shares[A], MOST, LATER_MS),
+                     KAFKA_SPACE_MUST_WAIT);
     assert_null(kafka_space_reserved_for(space));
     assert_false(kafka_space_is_free(space, fixture->shares[A].group));
     release(fixture, B);
+    assert_true(take_at(fixture, A, MOST, LATER_MS));
+}
+
+/* It asks for as much again, whatever of that was requested. */
+static void a_silent_group_waits_for_as_much_as_it_asks_for(void **state)
+{
+    enum { A, B, MOST = 9000, FEW = 100 };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    assert_true(take(fixture, A, MOST));
+    kafka_space_correct(space, &fixture->shares[A], FEW);
+    assert_true(take(fixture, B, LIMIT - FEW));
+    assert_null(kafka_space_maintain(space, LATER_MS));
+    assert_true(fixture->shares[A].is_silent && fixture->shares[B].is_silent);
+    release(fixture, A);
+    assert_false(kafka_space_is_free(space, fixture->shares[A].group));
+    release(fixture, B);
+    assert_true(kafka_space_is_free(space, fixture->shares[A].group));
     assert_true(take_at(fixture, A, MOST, LATER_MS));
 }
 
@@ -482,6 +502,7 @@ int main(void)
         TEST(the_group_that_has_waited_for_longest_yields_wherever_it_is),
         TEST(a_group_is_waited_for_that_will_yield),
         TEST(a_silent_group_that_has_more_than_before_waits_for_its_side),
+        TEST(a_silent_group_waits_for_as_much_as_it_asks_for),
         TEST(with_a_lower_limit_nothing_is_taken_until_there_is_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
