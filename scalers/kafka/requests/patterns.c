@@ -137,6 +137,7 @@ void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
             pattern->is_outdated = false;
             pattern->received_ms = now_ms;
         }
+    kafka_topics_count_listed(patterns->topics, number, listing);
     for (int i = 0; i < listing->topic_cnt; i++)
         match_listed(patterns, number, &listing->topics[i], now_ms);
 }

@@ -57,8 +57,9 @@ bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern);
 /* Whether the last listing is new enough, and the pattern is not outdated. */
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms);
 
-/* Matches the topics in the listing of this number, and makes those that match. To be called before
- * kafka_topics_take(), which takes their metadata. */
+/* Matches the topics in the listing of this number, and makes those that match. Topics that were
+ * there before have their sizes by then. To be called before kafka_topics_take(), which takes the
+ * metadata of all. */
 void kafka_patterns_take(struct kafka_patterns *patterns, uint64_t number,
                          const rd_kafka_metadata_t *listing, int64_t now_ms);
 

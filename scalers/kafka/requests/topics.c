@@ -269,6 +269,25 @@ static void take_topic(struct kafka_topics *topics, struct kafka_topic *topic,
     }
 }
 
+/* Finds the topic in the table. NULL: it is not there, or a later request was answered sooner. */
+static struct kafka_topic *find_older(const struct kafka_topics *topics, const char *name,
+                                      uint64_t number)
+{
+    struct kafka_topic *topic = kafka_topics_find(topics, name);
+    return topic == NULL || topic->known_from > number ? NULL : topic;
+}
+
+void kafka_topics_count_listed(struct kafka_topics *topics, uint64_t number,
+                               const rd_kafka_metadata_t *listing)
+{
+    for (int i = 0; i < listing->topic_cnt; i++) {
+        const rd_kafka_metadata_topic_t *listed = &listing->topics[i];
+        struct kafka_topic *topic = find_older(topics, listed->topic, number);
+        if (topic != NULL)
+            count_topic(topics, topic, (size_t)listed->partition_cnt);
+    }
+}
+
 /* Metadata of a later request, which was answered sooner, stays. */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
                        const rd_kafka_metadata_t *result, bool is_listing, int64_t now_ms)
@@ -280,8 +299,8 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
             count_topic(topics, topic, 0); /* unless it is named below: nobody waits for its size */
         }
     for (int i = 0; i < result->topic_cnt; i++) {
-        struct kafka_topic *topic = kafka_topics_find(topics, result->topics[i].topic);
-        if (topic == NULL || topic->known_from > number)
+        struct kafka_topic *topic = find_older(topics, result->topics[i].topic, number);
+        if (topic == NULL)
             continue;
         topic->known_from = number;
         topic->is_outdated = topic->is_outdated && topic->first_request > number;

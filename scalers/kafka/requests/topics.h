@@ -119,6 +119,11 @@ void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic 
  * that the message leads to need not request the metadata (CONFIRMED_FRESH_MS). */
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
+/* Counts the partitions of topics in the table that the listing of this number names. So patterns
+ * match beside topics of known size (kafka_topics_has_room()). */
+void kafka_topics_count_listed(struct kafka_topics *topics, uint64_t number,
+                               const rd_kafka_metadata_t *listing);
+
 /* Takes the answer of the request of this number. Topics that it does not name are not known any
  * more. Not so for a listing, which leaves out topics (struct kafka_metadata_need). */
 void kafka_topics_take(struct kafka_topics *topics, uint64_t number,

@@ -120,6 +120,50 @@ static void a_listed_topic_with_an_error_outdates_no_pattern(void **state)
     assert_true(is_listed(pattern));
 }
 
+/* ---- the room of the main handle ---- */
+
+enum { NAMES = 4, MATCHES = 2, LARGE = 100, ROOM = 590 };
+
+static char names[NAMES][8] = {"a", "b", "c", "d"};
+
+/* Room for all topics, but not for what names count for as long as their sizes are not known. */
+static const struct kafka_pattern *make_names_and_a_pattern(struct known *fixture)
+{
+    fixture->client.memory.mappable_bytes =
+        KAFKA_MEMORY_FREE + (double)ROOM * (KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT);
+    for (size_t i = 0; i < NAMES; i++)
+        assert_non_null(kafka_topics_for(&fixture->topics, names[i], KNOWN_NOW_MS));
+    return kafka_patterns_for(&fixture->patterns, "^large-", KNOWN_NOW_MS);
+}
+
+/* The listing names the large topics, and then the others, or leaves them out. */
+static void take_large(struct known *fixture, bool names_all)
+{
+    static char large[MATCHES][8] = {"large-1", "large-2"};
+    static rd_kafka_metadata_partition_t partitions[LARGE];
+    rd_kafka_metadata_topic_t topics[MATCHES + NAMES];
+    for (size_t i = 0; i < MATCHES + NAMES; i++)
+        topics[i] = (rd_kafka_metadata_topic_t){
+            .topic = i < MATCHES ? large[i] : names[i - MATCHES],
+            .partition_cnt = i < MATCHES ? LARGE : 1,
+            .partitions = partitions,
+        };
+    const rd_kafka_metadata_t listing = {.topic_cnt = MATCHES + (names_all ? NAMES : 0),
+                                         .topics = topics};
+    kafka_patterns_take(&fixture->patterns, known_send_request(fixture), &listing, KNOWN_NOW_MS);
+}
+
+/* As where all triggers of a connection are due at once. */
+static void the_sizes_in_a_listing_count_before_its_topics_match(void **state)
+{
+    struct known *fixture = *state;
+    const struct kafka_pattern *pattern = make_names_and_a_pattern(fixture);
+    take_large(fixture, true);
+    assert_false(pattern->lacks_room);
+    assert_int_equal(fixture->topics.partitions,
+                     NAMES + MATCHES * LARGE + (NAMES + MATCHES) * KAFKA_MEMORY_TOPIC);
+}
+
 static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
 {
     struct kafka_client client = {0};
@@ -218,6 +262,7 @@ int main(void)
         TEST(an_earlier_request_outdates_no_pattern),
         TEST(a_pattern_outdated_while_a_listing_runs_is_so_after_its_answer),
         TEST(a_listed_topic_with_an_error_outdates_no_pattern),
+        TEST(the_sizes_in_a_listing_count_before_its_topics_match),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         OF_CLUSTER(a_patterns_topic_that_a_broker_does_not_know_is_listed_again),
