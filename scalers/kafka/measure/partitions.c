@@ -195,6 +195,10 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     }
     if (!check_count(batch_task, pattern->partition_count, now_ms))
         return false;
+    if (kafka_patterns_awaits_room(pattern)) {
+        kafka_task_end_return(batch_task, false);
+        return false;
+    }
     if (pattern->lacks_room) {
         fail_for_room(batch_task, query->topic, now_ms);
         return false;

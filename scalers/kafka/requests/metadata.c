@@ -162,6 +162,8 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  const struct kafka_pattern *pattern, int64_t now_ms,
                                  struct kafka_metadata_need *need)
 {
+    if (kafka_patterns_awaits_room(pattern))
+        kafka_metadata_need_sizes(metadata, need);
     if (kafka_patterns_is_listed(pattern, now_ms))
         need_outdated_topics(metadata, pattern, now_ms, need);
     else

@@ -75,6 +75,11 @@ bool kafka_patterns_has_all_topics(const struct kafka_pattern *pattern)
            pattern->partition_count <= pattern->max_partitions && !pattern->lacks_room;
 }
 
+bool kafka_patterns_awaits_room(const struct kafka_pattern *pattern)
+{
+    return pattern->lacks_room && pattern->is_outdated;
+}
+
 bool kafka_patterns_is_listed(const struct kafka_pattern *pattern, int64_t now_ms)
 {
     return pattern->received_ms > 0 && !pattern->is_outdated &&
@@ -103,8 +108,10 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
     struct kafka_topic *known = kafka_topics_for_listed(patterns->topics, topic, now_ms);
     pattern->topics[pattern->count - 1] = known;
     if (known == NULL &&
-        !kafka_topics_has_room(patterns->topics, topic->topic, (size_t)topic->partition_cnt))
+        !kafka_topics_has_room(patterns->topics, topic->topic, (size_t)topic->partition_cnt)) {
         pattern->lacks_room = true;
+        pattern->is_outdated = kafka_topics_await_sizes(patterns->topics);
+    }
 }
 
 static bool is_answered_by(const struct kafka_pattern *pattern, uint64_t number)

@@ -29,7 +29,8 @@ struct kafka_pattern {
     int64_t used_ms;
     int64_t received_ms;    /* when the listing came; 0: never */
     uint64_t first_request; /* the first request that can answer for it */
-    bool is_outdated;       /* a broker does not know one of the topics: list them again */
+    bool is_outdated;       /* list the topics again: a broker does not know one of them, or one
+                               lacked room beside topics of unknown size */
     UT_hash_handle hh;
 };
 
@@ -49,6 +50,9 @@ const struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *pat
 /* Forgets patterns that were not used for KAFKA_FORGET_MS; CLOCK_NEVER: all. To be called before
  * kafka_topics_forget_old(), as patterns point to topics. */
 void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms);
+
+/* Whether a topic lacks room only by an estimate: the next listing shows whether it does. */
+bool kafka_patterns_awaits_room(const struct kafka_pattern *pattern);
 
 /* Whether `topics` has all topics that matched. If too many match it has not, and the pattern
  * cannot be measured. */

@@ -173,6 +173,40 @@ static void a_pattern_whose_topics_lack_room_fails_alone(void **state)
     assert_in_range(client->memory.partitions, LARGE, ROOM);
 }
 
+/* Other topics may turn out smaller than they count, which the next listing shows. */
+static void a_pattern_that_may_have_room_is_listed_again(void **state)
+{
+    struct one_task *fixture = *state;
+    struct kafka_session *session = &fixture->session;
+    session->metadata = kafka_metadata_new(&session->client);
+    session->client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(session->metadata), "^large", 1);
+    struct kafka_metadata_need need = {0};
+    fixture->query.topic = "^large";
+    fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_PATTERN;
+    pattern->count = 1;
+    pattern->received_ms = 1;
+    pattern->lacks_room = true;
+    for (int i = 0; i < 2; i++) {
+        bool may_have_room = i == 0;
+        fixture->task.has_ended = false;
+        fixture->batch_task.task = &fixture->task;
+        fixture->batch.open = fixture->group.open = 2; /* the group is not released */
+        pattern->is_outdated = may_have_room;
+        assert_false(kafka_partitions_use_selection(&fixture->batch_task, 1));
+        assert_int_equal(fixture->outcome, may_have_room ? TASK_RETURNED : TASK_FAILED);
+        assert_int_equal(topics->has_refused, !may_have_room);
+    }
+    topics->unsized = 1;
+    pattern->is_outdated = true;
+    kafka_metadata_need_pattern(session->metadata, pattern, 1, &need);
+    assert_int_equal(need.listing, topics->next_number);
+    assert_int_equal(need.topics, topics->next_number); /* or it would be listed in vain */
+    kafka_metadata_free(session->metadata);
+}
+
 static void a_partition_without_a_leader_fails_only_who_counts_it(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -202,6 +236,8 @@ int main(void)
         TEST(a_pattern_with_too_many_partitions_fails_each_time),
         TEST(topics_share_the_room_of_their_connection),
         TEST(a_pattern_whose_topics_lack_room_fails_alone),
+        cmocka_unit_test_setup_teardown(a_pattern_that_may_have_room_is_listed_again,
+                                        one_task_set_up, one_task_tear_down),
         TEST(a_partition_without_a_leader_fails_only_who_counts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

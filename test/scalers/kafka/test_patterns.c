@@ -164,6 +164,25 @@ static void the_sizes_in_a_listing_count_before_its_topics_match(void **state)
                      NAMES + MATCHES * LARGE + (NAMES + MATCHES) * KAFKA_MEMORY_TOPIC);
 }
 
+static void a_pattern_that_lacks_room_beside_unknown_sizes_is_listed_again(void **state)
+{
+    struct known *fixture = *state;
+    const struct kafka_pattern *pattern = make_names_and_a_pattern(fixture);
+    take_large(fixture, false);
+    assert_true(pattern->lacks_room);
+    assert_false(is_listed(pattern));
+    take_known(fixture, known_send_request(fixture), false); /* none of them exists */
+    take_large(fixture, false);
+    assert_false(pattern->lacks_room);
+    assert_true(is_listed(pattern));
+    /* Where all sizes are known there is nothing to wait for. */
+    fixture->client.memory.mappable_bytes = KAFKA_MEMORY_FREE;
+    kafka_topics_forget_old(&fixture->topics, CLOCK_NEVER);
+    take_large(fixture, false);
+    assert_true(pattern->lacks_room);
+    assert_true(is_listed(pattern));
+}
+
 static void a_pattern_that_is_looked_for_is_neither_made_nor_used(void **state)
 {
     struct kafka_client client = {0};
@@ -263,6 +282,7 @@ int main(void)
         TEST(a_pattern_outdated_while_a_listing_runs_is_so_after_its_answer),
         TEST(a_listed_topic_with_an_error_outdates_no_pattern),
         TEST(the_sizes_in_a_listing_count_before_its_topics_match),
+        TEST(a_pattern_that_lacks_room_beside_unknown_sizes_is_listed_again),
         cmocka_unit_test(a_pattern_that_is_looked_for_is_neither_made_nor_used),
         cmocka_unit_test(a_topic_that_is_listed_twice_matches_once),
         OF_CLUSTER(a_patterns_topic_that_a_broker_does_not_know_is_listed_again),
