@@ -123,7 +123,8 @@ struct kafka_memory {
     size_t partitions;
 
     /* requests/commits_call.c: of requests for commits that nobody waits for, with
-     * KAFKA_MEMORY_REQUEST for each, on handles that have not ended */
+     * KAFKA_MEMORY_REQUEST for each, on the main and the second handle. The serial handle, and
+     * handles that have ended, count for theirs in `others_bytes` */
     size_t abandoned;
 
     /* measure/batch.c: of batches with their tasks */

@@ -43,8 +43,8 @@ bool kafka_handles_close(struct kafka_handles *handles);
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
                                      bool is_fetcher, double bytes, struct error *error);
 
-/* The handle, which has not ended, takes so many bytes more; or all others that have not ended do,
- * each as many. */
+/* The handle, which has not ended, takes so many bytes more, or fewer where they are negative; or
+ * all others that have not ended do, each as many. */
 void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes);
 void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
                                        double bytes);

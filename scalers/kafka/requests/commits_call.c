@@ -7,10 +7,12 @@
 #include <stdlib.h>
 
 /* The hook of struct kafka_serial_request. */
-static void send_serial_request(struct kafka_serial_request *base, rd_kafka_t *rk,
-                                rd_kafka_queue_t *answers)
+static double send_serial_request(struct kafka_serial_request *base, rd_kafka_t *rk,
+                                  rd_kafka_queue_t *answers)
 {
-    kafka_commits_call_send((struct kafka_commits_call *)base, rk, answers);
+    struct kafka_commits_call *call = (struct kafka_commits_call *)base;
+    kafka_commits_call_send(call, rk, answers);
+    return (double)call->copied * KAFKA_MEMORY_PER_ABANDONED;
 }
 
 void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,

@@ -152,15 +152,17 @@ static void warn_once(const struct member_group *group, bool *has_warned, const 
     *has_warned = true;
 }
 
-/* The answer points to the group, which stays until then, or until the handle ends. */
-static void send_request(struct kafka_serial_request *base, rd_kafka_t *rk,
-                         rd_kafka_queue_t *answers)
+/* The answer points to the group, which stays until then, or until the handle ends. The library
+ * copies nothing but its name. */
+static double send_request(struct kafka_serial_request *base, rd_kafka_t *rk,
+                           rd_kafka_queue_t *answers)
 {
     const char *name = base->group;
     rd_kafka_AdminOptions_t *options =
         kafka_client_new_call_options(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, base);
     rd_kafka_DescribeConsumerGroups(rk, &name, 1, options, answers);
     rd_kafka_AdminOptions_destroy(options);
+    return 0;
 }
 
 static struct member_group *group_for(struct kafka_members *members, const char *name)

@@ -41,6 +41,7 @@ struct kafka_serial {
         *sent;        /* the request under way; NULL: none is, or it was cancelled */
     char *sent_group; /* NULL: nothing is under way */
     int64_t sent_ms;
+    double sent_bytes;    /* of the library's copy of it */
     struct error failure; /* of the last attempt to make the handle */
     unsigned round;       /* the last one: see kafka_serial_retry() */
     struct remembered *remembered;
@@ -92,10 +93,23 @@ static void forget_old(struct kafka_serial *serial, int64_t now_ms)
             forget(serial, remembered);
 }
 
+static void count_bytes(const struct kafka_serial *serial, double bytes)
+{
+    kafka_handles_add_bytes(&serial->client->handles, serial->rk, bytes);
+}
+
+/* Nobody waits on this handle any more for what is under way. */
+static void abandon(struct kafka_serial *serial)
+{
+    if (serial->sent != NULL)
+        count_bytes(serial, serial->sent_bytes);
+    serial->sent = NULL;
+}
+
 static void close_handle(struct kafka_serial *serial, int64_t now_ms)
 {
+    abandon(serial);
     free(TAKE(serial->sent_group));
-    serial->sent = NULL;
     if (serial->rk != NULL)
         kafka_handles_end(&serial->client->handles, TAKE(serial->rk), TAKE(serial->answers),
                           now_ms);
@@ -119,13 +133,18 @@ void kafka_serial_add(struct kafka_serial *serial, struct kafka_serial_request *
     request->is_here = true;
 }
 
-void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request)
+static void leave_queue(struct kafka_serial *serial, struct kafka_serial_request *request)
 {
     DL_DELETE(serial->requests, request);
     serial->count--;
     request->is_here = false;
+}
+
+void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request)
+{
+    leave_queue(serial, request);
     if (request == serial->sent)
-        serial->sent = NULL;
+        abandon(serial);
 }
 
 struct kafka_serial_request *kafka_serial_first(const struct kafka_serial *serial)
@@ -160,9 +179,11 @@ rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
         return NULL;
     _cleanup_(memory_free) char *group = TAKE(serial->sent_group);
     note(serial, group, serial->error_of(event), now_ms);
-    *ret_request = serial->sent;
     if (serial->sent != NULL)
-        kafka_serial_cancel(serial, serial->sent);
+        leave_queue(serial, serial->sent);
+    else
+        count_bytes(serial, -serial->sent_bytes);
+    *ret_request = TAKE(serial->sent);
     return event;
 }
 
@@ -187,7 +208,7 @@ static void send_first(struct kafka_serial *serial, int64_t now_ms)
 {
     struct kafka_serial_request *first = serial->requests;
     remember(serial, first->group, now_ms);
-    first->send(first, serial->rk, serial->answers);
+    serial->sent_bytes = first->send(first, serial->rk, serial->answers);
     serial->sent = first;
     serial->sent_group = text_copy(first->group);
     serial->sent_ms = now_ms;

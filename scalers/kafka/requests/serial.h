@@ -30,8 +30,9 @@
 /* A request about a group: the first member of what the caller wants to send. While the request is
  * here, until kafka_serial_receive() or kafka_serial_cancel(), the caller must not free it. */
 struct kafka_serial_request {
-    /* Sends the request on the handle, any number of times. */
-    void (*send)(struct kafka_serial_request *request, rd_kafka_t *rk, rd_kafka_queue_t *answers);
+    /* Sends the request on the handle, any number of times. Returns the bytes of the library's copy,
+     * which it has until the answer comes, or the handle is gone. */
+    double (*send)(struct kafka_serial_request *request, rd_kafka_t *rk, rd_kafka_queue_t *answers);
     const char *group;
 
     /* serial.c's: */
@@ -56,7 +57,8 @@ void kafka_serial_free(struct kafka_serial *serial);
 void kafka_serial_add(struct kafka_serial *serial, struct kafka_serial_request *request);
 
 /* Takes the request out of the queue, as nobody waits for it any more. If it was sent, its answer
- * is still awaited, to learn whether the reply is too long. */
+ * is still awaited, to learn whether the reply is too long, and the handle counts for the library's
+ * copy. */
 void kafka_serial_cancel(struct kafka_serial *serial, struct kafka_serial_request *request);
 
 /* The queue (utlist). NULL: it is empty. */

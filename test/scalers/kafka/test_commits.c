@@ -570,6 +570,48 @@ static void a_group_whose_task_has_ended_is_found_to_be_too_long(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* The library has its copy of them until the answer comes, or the handle is gone. */
+static void partitions_count_that_nobody_waits_for_on_the_serial_handle(void **state)
+{
+    (void)state;
+    enum { HANGS_MS = 2000, COPY_BYTES = (1 + KAFKA_MEMORY_REQUEST) * KAFKA_MEMORY_PER_ABANDONED };
+    _cleanup_(error_done) struct error error = {0};
+    const char *reason;
+    rd_kafka_event_t *event;
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_peer peer = {.too_long_commits = "workers"};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    const struct kafka_client *client = &session->client;
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_topic_partition_list_t *list = partition();
+    int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    assert_ptr_equal(receive(commits, now_ms, &reason), &request);
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error)); /* remembered */
+    kafka_commits_maintain(commits, now_ms);
+    double bytes = kafka_mock_taken(client);
+    kafka_commits_cancel(commits, &request);
+    assert_float_equal(kafka_mock_taken(client), bytes + COPY_BYTES, 0);
+    for (int i = 0; kafka_mock_taken(client) > bytes && i < KAFKA_MOCK_WITHIN_MS; i++) {
+        usleep(1000);
+        assert_null(kafka_commits_receive(commits, &event, now_ms));
+    }
+    assert_float_equal(kafka_mock_taken(client), bytes, 0);
+    /* Two handles end without an answer: somebody waits for that of the first one. */
+    assert_true(kafka_commits_send(commits, &request, list, now_ms, &error));
+    kafka_commits_maintain(commits, now_ms);
+    kafka_commits_maintain(commits, now_ms += HANGS_MS);
+    bytes += COPY_BYTES + kafka_memory_of_handle(&client->memory);
+    assert_float_equal(kafka_mock_taken(client), bytes, 0);
+    kafka_commits_cancel(commits, &request);
+    kafka_commits_maintain(commits, now_ms + HANGS_MS);
+    assert_float_equal(kafka_mock_taken(client), bytes + COPY_BYTES, 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 static void a_request_on_the_serial_handle_can_be_cancelled(void **state)
 {
     (void)state;
@@ -624,6 +666,7 @@ int main(void)
         cmocka_unit_test(one_of_many_groups_fails_alone),
         cmocka_unit_test(two_of_many_groups_fail_alone),
         cmocka_unit_test(a_group_whose_task_has_ended_is_found_to_be_too_long),
+        cmocka_unit_test(partitions_count_that_nobody_waits_for_on_the_serial_handle),
         cmocka_unit_test(a_request_on_the_serial_handle_can_be_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

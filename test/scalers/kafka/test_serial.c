@@ -32,13 +32,14 @@ struct serial {
 };
 
 /* For no group at all, which the library refuses. */
-static void send_refused(struct kafka_serial_request *base, rd_kafka_t *rk,
-                         rd_kafka_queue_t *answers)
+static double send_refused(struct kafka_serial_request *base, rd_kafka_t *rk,
+                           rd_kafka_queue_t *answers)
 {
     struct request *request = (struct request *)base;
     request->sent++;
     if (!request->hangs)
         rd_kafka_DescribeConsumerGroups(rk, NULL, 0, NULL, answers);
+    return 0;
 }
 
 static rd_kafka_resp_err_t error_of(rd_kafka_event_t *answer)
@@ -223,11 +224,13 @@ static void a_group_whose_request_was_sent_comes_again(void **state)
 
 /* ---- which requests ---- */
 
-static void count_sent(struct kafka_serial_request *base, rd_kafka_t *rk, rd_kafka_queue_t *answers)
+static double count_sent(struct kafka_serial_request *base, rd_kafka_t *rk,
+                         rd_kafka_queue_t *answers)
 {
     (void)rk;
     (void)answers;
     ((struct request *)base)->sent++;
+    return 0;
 }
 
 /* That are sent elsewhere. The caller frees them. */
