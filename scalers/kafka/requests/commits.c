@@ -256,9 +256,13 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     kafka_serial_maintain(commits->serial, now_ms);
     kafka_second_maintain(commits->second, now_ms);
     for (struct main_call *call = commits->calls;
-         call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next)
-        if (call->state == CALL_WAITS && kafka_second_has_room(commits->second))
-            main_call_send_on_second(commits, call, now_ms);
+         call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next) {
+        if (call->state != CALL_WAITS || !kafka_second_has_room(commits->second))
+            continue;
+        main_call_send_on_second(commits, call, now_ms);
+        if (!kafka_second_is_open(commits->second))
+            return; /* no handle can be made now: each further attempt would take time */
+    }
 }
 
 int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_ms)

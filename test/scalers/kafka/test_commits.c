@@ -349,6 +349,45 @@ static void the_second_handle_has_not_too_much_that_nobody_waits_for(void **stat
     assert_next_answer(commits, &workers, now_ms + RENEW_MS);
 }
 
+/* Counts the attempts to make a handle, each of which has a copy of the settings. */
+static rd_kafka_resp_err_t count_copy(rd_kafka_conf_t *copy, const rd_kafka_conf_t *settings,
+                                      size_t filter_count, const char **filter, void *opaque)
+{
+    (void)copy;
+    (void)settings;
+    (void)filter_count;
+    (void)filter;
+    ++*(size_t *)opaque;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* Each attempt takes time, and none of the same turn is more successful than another. */
+static void a_turn_tries_to_make_the_second_handle_once(void **state)
+{
+    enum { SILENT_MS = 1000 };
+    struct kafka_mock *fixture = *state;
+    char reason[256];
+    size_t attempts = 0;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request silent = {.group = "silent"};
+    struct kafka_commits_request workers = {.group = "workers"};
+    const struct kafka_session *session = connect_to_hanging_coordinators(fixture);
+    struct kafka_commits *commits = session->commits;
+    rd_kafka_conf_t *settings = session->client.settings;
+    rd_kafka_conf_set(settings, "security.protocol", "ssl", reason, sizeof(reason));
+    rd_kafka_conf_set(settings, "ssl.ca.location", "/missing", reason, sizeof(reason));
+    rd_kafka_conf_interceptor_add_on_conf_dup(settings, "test", count_copy, &attempts);
+    const int64_t now_ms = clock_now_ms();
+    assert_true(kafka_commits_send(commits, &silent, NULL, now_ms, &error));
+    assert_true(kafka_commits_send(commits, &workers, NULL, now_ms, &error));
+    for (size_t turn = 1; turn <= 2; turn++) {
+        kafka_commits_maintain(commits, now_ms + SILENT_MS);
+        assert_int_equal(attempts, turn);
+    }
+    kafka_commits_cancel(commits, &silent);
+    kafka_commits_cancel(commits, &workers);
+}
+
 /* Though nothing else is wrong with it: a call that times out may end the process. */
 static void the_main_handle_is_renewed_before_a_call_is_an_hour_old(void **state)
 {
@@ -660,6 +699,7 @@ int main(void)
         TEST(a_late_answer_is_nobodys),
         TEST(a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request),
         TEST(the_second_handle_has_not_too_much_that_nobody_waits_for),
+        TEST(a_turn_tries_to_make_the_second_handle_once),
         TEST(the_main_handle_is_renewed_before_a_call_is_an_hour_old),
         TEST(the_second_handle_is_renewed_before_a_call_is_an_hour_old),
         cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),
