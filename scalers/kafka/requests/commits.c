@@ -321,15 +321,16 @@ static struct kafka_commits_request *main_call_misdirected(struct kafka_commits 
     return request;
 }
 
-/* True: the request goes on, on the main or the serial handle. */
-static bool main_call_retry(struct kafka_commits *commits, struct main_call *call)
+static enum kafka_serial_outcome main_call_retry(struct kafka_commits *commits,
+                                                 struct main_call *call)
 {
-    if (call->state != CALL_WAITS || !kafka_serial_retry(commits->serial, &call->base.serial,
-                                                         commits->client->rk, commits->answers))
-        return false;
-    if (call->base.serial.is_here)
+    if (call->state != CALL_WAITS)
+        return KAFKA_SERIAL_FAILED;
+    enum kafka_serial_outcome outcome = kafka_serial_retry(commits->serial, &call->base.serial,
+                                                           commits->client->rk, commits->answers);
+    if (outcome == KAFKA_SERIAL_MOVED) /* the queue has it: see serial_call_answered() */
         HASH_DEL(commits->calls, call);
-    return true;
+    return outcome;
 }
 
 static struct kafka_commits_request *main_call_answered(struct kafka_commits *commits,
@@ -341,7 +342,7 @@ static struct kafka_commits_request *main_call_answered(struct kafka_commits *co
     case MISDIRECTED:
         return main_call_misdirected(commits, call, now_ms);
     case UNREADABLE:
-        if (main_call_retry(commits, call))
+        if (main_call_retry(commits, call) != KAFKA_SERIAL_FAILED)
             return NULL;
         if (call->state == CALL_ON_BOTH)
             request = NULL;
@@ -366,10 +367,14 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
             return NULL;
         break;
     case UNREADABLE:
-        if (kafka_second_retry(commits->second, call)) {
-            if (call->serial.is_here)
-                main_call_abandon(commits, request);
+        switch (kafka_second_retry(commits->second, call)) {
+        case KAFKA_SERIAL_MOVED: /* the queue has it: see serial_call_answered() */
+            main_call_abandon(commits, request);
             return NULL;
+        case KAFKA_SERIAL_SENT_AGAIN:
+            return NULL;
+        case KAFKA_SERIAL_FAILED:
+            break;
         }
         break;
     case FINAL:

@@ -302,11 +302,21 @@ static void take_answer(struct member_group *group, rd_kafka_event_t *event, int
 static void take_main_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
     const struct kafka_members *members = group->members;
-    if (!kafka_client_is_unreadable(answer_error(event)) ||
-        !kafka_serial_retry(members->serial, &group->base, members->client->rk, members->answers))
+    if (!kafka_client_is_unreadable(answer_error(event))) {
         take_answer(group, event, now_ms);
-    else if (group->base.is_here)
+        return;
+    }
+    rd_kafka_t *rk = members->client->rk;
+    switch (kafka_serial_retry(members->serial, &group->base, rk, members->answers)) {
+    case KAFKA_SERIAL_MOVED:
         group->sent_ms = now_ms; /* SERIAL_MS begin now */
+        break;
+    case KAFKA_SERIAL_SENT_AGAIN:
+        break;
+    case KAFKA_SERIAL_FAILED:
+        take_answer(group, event, now_ms);
+        break;
+    }
 }
 
 /* The caller destroys the answer. NULL: there is none. */

@@ -272,14 +272,16 @@ void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *ca
     call_free(second, (struct second_call *)call);
 }
 
-bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *call)
+enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
+                                             struct kafka_commits_call *call)
 {
-    if (call->request == NULL ||
-        !kafka_serial_retry(second->serial, &call->serial, second->rk, second->answers))
-        return false;
-    if (call->serial.is_here)
+    if (call->request == NULL)
+        return KAFKA_SERIAL_FAILED;
+    enum kafka_serial_outcome outcome =
+        kafka_serial_retry(second->serial, &call->serial, second->rk, second->answers);
+    if (outcome == KAFKA_SERIAL_MOVED)
         call_remove(second, (struct second_call *)call);
-    return true;
+    return outcome;
 }
 
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *base)

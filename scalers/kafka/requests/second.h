@@ -53,9 +53,10 @@ rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
 /* Ends the call, and frees it. */
 void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* The call's answer could not be read. True: the call is sent again here, or by `serial`, whose
- * user owns it from now on (`is_here`). False: it has failed, or is abandoned. */
-bool kafka_second_retry(struct kafka_second *second, struct kafka_commits_call *call);
+/* The call's answer could not be read. KAFKA_SERIAL_MOVED: it is not here any more, and the caller
+ * frees it once it has left the queue of `serial`. An abandoned call has failed. */
+enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
+                                             struct kafka_commits_call *call);
 
 /* The call was answered by a former coordinator. True: it is misdirected. False: it was before, or
  * it is abandoned. */

@@ -257,20 +257,21 @@ void kafka_serial_note_sent(const struct kafka_serial *serial, struct kafka_seri
  *     B fails         it is of the last round, 1: it comes here, and begins round 2
  *     C, D fail       they are sent again, in round 2, and answered
  */
-bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
-                        rd_kafka_t *rk, rd_kafka_queue_t *answers)
+enum kafka_serial_outcome kafka_serial_retry(struct kafka_serial *serial,
+                                             struct kafka_serial_request *request, rd_kafka_t *rk,
+                                             rd_kafka_queue_t *answers)
 {
     bool is_first = request->round == serial->round;
     serial->round += is_first;
     request->round = serial->round;
     if (is_first || serial->count < MAX_WAITING) {
         kafka_serial_add(serial, request);
-        return true;
+        return KAFKA_SERIAL_MOVED;
     }
     if (++request->failed >= MAX_TRIES)
-        return false;
+        return KAFKA_SERIAL_FAILED;
     request->send(request, rk, answers);
-    return true;
+    return KAFKA_SERIAL_SENT_AGAIN;
 }
 
 bool kafka_serial_remembers(const struct kafka_serial *serial, const char *group)

@@ -90,14 +90,20 @@ int64_t kafka_serial_next_ms(const struct kafka_serial *serial);
 void kafka_serial_note_sent(const struct kafka_serial *serial,
                             struct kafka_serial_request *request);
 
+enum kafka_serial_outcome {
+    KAFKA_SERIAL_MOVED,      /* into the queue here, which has it from now on */
+    KAFKA_SERIAL_SENT_AGAIN, /* on the handle where it was */
+    KAFKA_SERIAL_FAILED,     /* too often */
+};
+
 /*
  * Decides about a request whose answer elsewhere could not be read (kafka_client_is_unreadable()).
  * Each close of a connection is a round. The first request that fails in a round comes here, and
- * further ones do while the queue is short (`is_here`). Others are sent again on `rk`. False: the
- * request has failed too often.
+ * further ones do while the queue is short. Others are sent again on `rk`.
  */
-bool kafka_serial_retry(struct kafka_serial *serial, struct kafka_serial_request *request,
-                        rd_kafka_t *rk, rd_kafka_queue_t *answers);
+enum kafka_serial_outcome kafka_serial_retry(struct kafka_serial *serial,
+                                             struct kafka_serial_request *request, rd_kafka_t *rk,
+                                             rd_kafka_queue_t *answers);
 
 /* Whether the group's next request comes here at once: its reply was too long here, or its request
  * was sent here and was not answered, or only with an error, which does not show how long a reply

@@ -244,7 +244,7 @@ static struct request *elsewhere_new(const struct serial *fixture, size_t count)
     return requests;
 }
 
-static bool retry(struct serial *fixture, struct request *request)
+static enum kafka_serial_outcome retry(struct serial *fixture, struct request *request)
 {
     return kafka_serial_retry(fixture->serial, &request->base, NULL, NULL);
 }
@@ -258,7 +258,8 @@ static void few_requests_come_each_time_a_connection_closes(void **state)
     for (int round = 1; round <= 2; round++)
         for (size_t i = round == 1 ? 0 : MAX_WAITING; i < ALL; i++) {
             bool is_here = i < MAX_WAITING || (round == 2 && i == MAX_WAITING);
-            assert_true(retry(fixture, &requests[i]));
+            assert_int_equal(retry(fixture, &requests[i]),
+                             is_here ? KAFKA_SERIAL_MOVED : KAFKA_SERIAL_SENT_AGAIN);
             assert_int_equal(requests[i].base.is_here, is_here);
             assert_int_equal(requests[i].sent, is_here ? round - 1 : round);
         }
@@ -275,9 +276,10 @@ static void a_request_that_always_meets_others_fails(void **state)
     for (int round = 1; round <= TRIES; round++) {
         size_t here = first;
         for (size_t i = first; i < ALL; i++) {
-            bool goes_on = retry(fixture, &requests[i]);
-            here += requests[i].base.is_here;
-            assert_int_equal(goes_on, requests[i].base.is_here || round < TRIES);
+            enum kafka_serial_outcome outcome = retry(fixture, &requests[i]);
+            here += outcome == KAFKA_SERIAL_MOVED;
+            assert_int_equal(outcome == KAFKA_SERIAL_FAILED,
+                             !requests[i].base.is_here && round == TRIES);
         }
         first = here;
     }
