@@ -7,7 +7,8 @@
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
 enum {
     MAIN_RENEW_MS = 2000,
-    YOUNG_MS = 60 * 1000, /* a client is not given up again and again where brokers disagree */
+    YOUNG_MS = 60 * 1000, /* of a main handle: a client is not given up again and again where
+                             brokers disagree */
 };
 
 bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, void **ret_client,

@@ -51,8 +51,9 @@
  *                                28 MiB 2,000 partitions are in use, and 7,000 are not
  *     a coordinator has moved    and there is no memory for the second handle either: fetchers or
  *                                brokers that joined later have it. The main handle of a new
- *                                process finds the coordinator. In its first minute no client is
- *                                given up for this, and the tasks of the group fail
+ *                                process finds the coordinator. In the first minute of a main
+ *                                handle no client is given up for this, and the tasks of the group
+ *                                fail
  *
  * Nothing is renewed while nothing is measured. A call that was left behind does not get an hour
  * old by that, after which it could end the process (workaround 1): a connection lives as long as
