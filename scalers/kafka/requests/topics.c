@@ -20,7 +20,7 @@ enum { TYPICAL_FIRST = 50, TYPICAL_MIN = 4 };
 
 /* A topic that is no longer in the table, but still in the main handle. */
 struct former_topic {
-    size_t counted;
+    size_t weight;
     UT_hash_handle hh;
     char name[];
 };
@@ -34,7 +34,7 @@ static void count_partitions(struct kafka_topics *topics, size_t partitions)
 }
 
 /* What a topic with so many partitions counts for. The library frees a topic without any. */
-static size_t weight(size_t partitions)
+static size_t weight_of(size_t partitions)
 {
     return partitions == 0 ? 0 : partitions + KAFKA_MEMORY_TOPIC;
 }
@@ -43,26 +43,26 @@ static size_t weight(size_t partitions)
  * keeps the former ones. */
 static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
 {
-    size_t counted = weight(partitions);
+    size_t weight = weight_of(partitions);
     topics->unsized -= !topic->is_sized;
     topic->is_sized = true;
-    if (counted <= topic->counted)
+    if (weight <= topic->weight)
         return;
-    topics->counted += topic->counted == 0;
-    topics->largest = MAX(topics->largest, counted);
-    count_partitions(topics, topics->partitions + counted - topic->counted);
-    topic->counted = counted;
+    topics->counted += topic->weight == 0;
+    topics->largest = MAX(topics->largest, weight);
+    count_partitions(topics, topics->partitions + weight - topic->weight);
+    topic->weight = weight;
 }
 
 static void add_former(struct kafka_topics *topics, const struct kafka_topic *topic)
 {
-    if (topic->counted == 0) { /* the library frees it, if it did not just get partitions */
+    if (topic->weight == 0) { /* the library frees it, if it did not just get partitions */
         topics->made -= topic->is_sized;
         return;
     }
     struct former_topic *former = memory_new(sizeof(*former) + strlen(topic->name) + 1);
     memcpy(former->name, topic->name, strlen(topic->name) + 1);
-    former->counted = topic->counted;
+    former->weight = topic->weight;
     HASH_ADD_STR(topics->former, name, former);
 }
 
@@ -79,7 +79,7 @@ static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
     HASH_FIND_STR(topics->former, topic->name, former);
     if (former == NULL)
         return false;
-    topic->counted = former->counted;
+    topic->weight = former->weight;
     topic->is_sized = true;
     forget_former(topics, former);
     return true;
@@ -95,9 +95,9 @@ static void forget_all_former(struct kafka_topics *topics)
         forget_former(topics, former);
     topics->counted = topics->largest = 0;
     for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
-        partitions += topic->counted;
-        topics->counted += topic->counted > 0;
-        topics->largest = MAX(topics->largest, topic->counted);
+        partitions += topic->weight;
+        topics->counted += topic->weight > 0;
+        topics->largest = MAX(topics->largest, topic->weight);
     }
     count_partitions(topics, partitions);
 }
@@ -125,7 +125,7 @@ bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, 
         (topics->counted == 0 && topics->unsized == 0))
         return true;
     double typical = typical_partitions(topics);
-    double needed = partitions == 0 ? typical : (double)weight(partitions);
+    double needed = partitions == 0 ? typical : (double)weight_of(partitions);
     return kafka_memory_room(&topics->client->memory) - (double)topics->unsized * 2 * typical >=
            needed;
 }
@@ -334,7 +334,7 @@ bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic)
  * answer yet, had so many. */
 static size_t known_weight(const struct kafka_topic *topic)
 {
-    return topic->known_from == 0 ? topic->counted : weight((size_t)topic->partition_count);
+    return topic->known_from == 0 ? topic->weight : weight_of((size_t)topic->partition_count);
 }
 
 size_t kafka_topics_partitions(const struct kafka_topics *topics)
@@ -362,7 +362,7 @@ void kafka_topics_open_handle(struct kafka_topics *topics)
 {
     for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
-        topic->counted = known_weight(topic);
+        topic->weight = known_weight(topic);
     }
     topics->made = HASH_COUNT(topics->table);
     forget_all_former(topics);

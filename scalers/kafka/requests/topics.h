@@ -32,9 +32,9 @@ struct kafka_topic {
 
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
-    size_t holds;   /* see kafka_topics_hold() */
-    size_t counted; /* what it counts for in `partitions` of struct kafka_topics */
-    bool is_sized;  /* the number of partitions was answered once */
+    size_t holds;  /* see kafka_topics_hold() */
+    size_t weight; /* what it counts for in `partitions` of struct kafka_topics */
+    bool is_sized; /* the number of partitions was answered once */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first request that can answer for it */
