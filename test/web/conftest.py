@@ -57,7 +57,7 @@ def stub(browser):
         stub.readers[0].put(ALL)
         browser.wait_for_text("Live", "#status")
         yield stub
-        browser.evaluate("location.assign('about:blank')")
+        browser.leave()
         stub.is_over.set()
         for reader in stub.readers:
             reader.put(None)

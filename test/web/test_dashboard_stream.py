@@ -24,7 +24,7 @@ def test_the_time_is_that_at_which_figures_are_sent(browser):
         browser.wait_for_text("Not live since ", "#status")  # of the figures, though they have just come
         age = browser.evaluate("import('/assets/state/store.js').then(({ store }) => (Date.now() - store.renewedAt) / 1000)")
         assert 590 < age < 660
-        browser.evaluate("location.assign('about:blank')")
+        browser.leave()
         server.has_ended.set()
         server.shutdown()
 

@@ -61,6 +61,10 @@ class Browser:
         """width, height, scheme ("light", "dark"), contrast (a theme that forces colours), hidden (a tab in the background), beside (the page of before stays open)"""
         self.call("open", url=f"http://127.0.0.1:{server.http_port}{path}", **argument)
 
+    def leave(self):
+        """To a page that is no server's: what the one before has under way ends."""
+        self.call("leave")
+
     def evaluate(self, script):
         return self.call("evaluate", script=of_page(script))
 

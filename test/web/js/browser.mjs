@@ -72,6 +72,10 @@ async function axe() {
 const commands = {
   open,
   axe,
+  // Waits for it: a window that is closed while its page is being left often never closes.
+  async leave() {
+    await page.goto("about:blank");
+  },
   async evaluate({ script }) {
     return page.evaluate(script);
   },
