@@ -49,7 +49,7 @@ static void a_broker_that_refuses_does_not_keep_us_from_the_others(void **state)
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer refusing = {.refuses = true};
-    struct kafka_peer slow = {.delay_ms = 200};
+    struct kafka_peer slow = {.delay_ms = 50};
     kafka_peer_start(&refusing);
     kafka_peer_start(&slow);
     _cleanup_(memory_free) char *brokers =

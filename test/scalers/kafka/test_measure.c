@@ -117,6 +117,7 @@ static void a_leader_without_a_thread_is_not_blamed(void **state)
                       "partition 0 of Kafka topic jobs: no thread can be started, so that broker 1 "
                       "was sent nothing within 600 ms");
     assert_false(jobs->is_outdated);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS);
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
 }
