@@ -253,7 +253,7 @@ static void each_query_has_its_field(void **state)
 }
 
 /* The difference of two counters, of which one began again. */
-static void a_negative_count_is_unknown(void **state)
+static void only_a_negative_count_is_unknown(void **state)
 {
     (void)state;
     static const char all[] = SERIES("query", "-1") "," SERIES("inFlightQuery", "-40") "," SERIES(
@@ -263,6 +263,12 @@ static void a_negative_count_is_unknown(void **state)
     assert_true(parses_parts(all, &reading, &error));
     assert_true(reading.value == -1 && reading.consumption_rate == 4);
     assert_true(isnan(reading.in_flight) && isnan(reading.arrival_rate));
+
+    static const char small[] = SERIES("query", "5") "," SERIES("inFlightQuery", "0") "," SERIES(
+        "arrivalQuery", "0.5") "," SERIES("consumptionQuery", "0");
+    assert_true(parses_parts(small, &reading, &error));
+    assert_true(reading.in_flight == 0);
+    assert_true(reading.arrival_rate == 0.5 && reading.consumption_rate == 0);
 }
 
 /* What only the others found is no value; and where the server warns, the query may have one. */
@@ -411,7 +417,7 @@ int main(void)
         cmocka_unit_test(numbers_are_answers),
         cmocka_unit_test(each_of_several_queries_returns_one_series),
         cmocka_unit_test(each_query_has_its_field),
-        cmocka_unit_test(a_negative_count_is_unknown),
+        cmocka_unit_test(only_a_negative_count_is_unknown),
         cmocka_unit_test(of_several_queries_the_first_may_find_nothing),
         cmocka_unit_test(a_value_that_is_no_number_is_an_error),
         cmocka_unit_test(no_data_is_0_or_an_error_as_the_trigger_says),
