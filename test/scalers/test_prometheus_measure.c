@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "prometheus/client.h"
 #include "scalers/ended.h"
+#include "scalers/feed_limits.h"
 #include "scalers/http_peer.h"
 #include "support/feed.h"
 
@@ -321,6 +322,39 @@ static void few_queries_do_not_raise_max_tasks(void **state)
     end(&setting);
 }
 
+/* The feed keeps its limits when a client ends. The next client begins with few tasks, and says so.
+ * So does a client that has needed few for long. */
+static void the_feed_has_the_limits_of_its_client(void **state)
+{
+    enum { LONG_MS = 60 * 1000 };
+    (void)state;
+    struct setting setting;
+    begin(&setting, 0);
+    add(&setting, "7", 1);
+    struct feed_limits limits;
+    feed_limits_note(&limits, setting.feed);
+    struct prometheus_client *client = setting.client;
+    prometheus_client_set_max_tasks(client, PROMETHEUS_MAX_TASKS);
+    client->busy_ms = clock_now_ms();
+    measure_all(&setting);
+    assert_int_equal(limits.set_count, 1);
+    assert_int_equal(limits.max_isolated, PROMETHEUS_MAX_TASKS / PROMETHEUS_ISOLATED_SHARE);
+
+    scaler_prometheus.disconnect(client);
+    connect_client(&setting);
+    client = setting.client;
+    test_feed_again(setting.feed);
+    measure_all(&setting);
+    assert_int_equal(limits.set_count, 2);
+
+    prometheus_client_set_max_tasks(client, PROMETHEUS_MAX_TASKS);
+    client->busy_ms = clock_now_ms() - LONG_MS;
+    test_feed_again(setting.feed);
+    measure_all(&setting);
+    assert_int_equal(client->max_tasks, PROMETHEUS_DEFAULT_TASKS);
+    end(&setting);
+}
+
 static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **state)
 {
     (void)state;
@@ -334,6 +368,7 @@ static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **sta
     assert_all_ended(setting.feed, 0, 4, TASK_ANSWERED);
     assert_int_equal(task->returned, 1);
     assert_int_equal(task->given, 2);
+    assert_true(task->returned_turn > 0); /* until then it waited for the feed */
     assert_true(task->task.isolate);
     assert_in_range(task->task.last_duration_ms, 290,
                     ENOUGH_MS); /* not what was left of the first request */
@@ -357,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_request_has_the_headers_and_the_credentials),
         cmocka_unit_test(max_tasks_grows_while_queries_wait),
         cmocka_unit_test(few_queries_do_not_raise_max_tasks),
+        cmocka_unit_test(the_feed_has_the_limits_of_its_client),
         cmocka_unit_test(a_cancelled_query_is_returned_and_its_late_answer_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
