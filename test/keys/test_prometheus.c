@@ -21,6 +21,7 @@ static const struct key_case cases[] = {
     TAKES("timeout", "0"),
     TAKES("timeout", "1m30s"),
     TAKES("customHeaders", "X-Scope-OrgID=sesame,X-Empty="),
+    TAKES("customHeaders", "a=1,b=sesame"),
     REFUSES(NO_PAIR, "customHeaders", "sesame"),
     REFUSES(NO_PAIR, "customHeaders", "a=1,sesame"),
     REFUSES(NO_PAIR, "customHeaders", "a=1=sesame"),
