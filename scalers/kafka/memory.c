@@ -24,11 +24,13 @@ void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, si
     memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
 }
 
-/* What brokers that joined later take in the main handle, queries, and abandoned requests. */
+/* What brokers that joined later take in the main handle, queries, subscriptions, and abandoned
+ * requests. */
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
-           memory->queries_bytes + (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
+           memory->queries_bytes + memory->subscriptions_bytes +
+           (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
 }
 
 double kafka_memory_free_bytes(const struct kafka_memory *memory)

@@ -19,6 +19,7 @@
  *     join later      library makes a thread for
  *                     each of them
  *     fetchers        a handle, and their topics     5 MiB and another handle
+ *     subscriptions   32 bytes for a partition       the same
  *     other handles   1 MiB, and 200 KiB for each    what is kept beside the commits under way: 1
  *                     broker                         MiB for answers, and the stacks of the threads
  *                                                    that request offsets
@@ -103,8 +104,8 @@ enum {
     KAFKA_MEMORY_HOLES = 2 << 20,
 };
 
-/* Each figure has one file that writes it, named above it. What handles, abandoned requests and
- * batches count is gone when these are freed, which assertions check. */
+/* Each figure has one file that writes it, named above it. What handles, subscriptions,
+ * abandoned requests and batches count is gone when these are freed, which assertions check. */
 struct kafka_memory {
     /* What the process could map when there was no topic yet, beside its main handle
      * (process_mappable_bytes()). INFINITY: the process is no agent. */
@@ -117,6 +118,9 @@ struct kafka_memory {
     /* client/handles.c: of handles that are not gone, beside the main one */
     double others_bytes; /* without fetchers */
     double fetchers_bytes;
+
+    /* requests/subscriptions.c */
+    double subscriptions_bytes;
 
     /* requests/topics.c: of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for
      * each */
@@ -162,7 +166,7 @@ bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t 
 /* Whether there is memory for another handle, which is no main one and no fetcher. */
 bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory);
 
-/* Whether there is memory for fetchers that take so many bytes. */
+/* Whether there is memory for fetchers and subscriptions that take so many bytes. */
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes);
 
 /* Notes what queries take, and how many tasks are in no batch. Those in batches count there. */

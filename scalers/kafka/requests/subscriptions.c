@@ -6,6 +6,7 @@
 #include "kafka/client/settings.h"
 #include "kafka/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,7 @@ struct subscription {
     struct notifier notifier;
     struct link *links;
     size_t count;
+    double bytes;      /* what it takes */
     UT_hash_handle hh; /* by the notifier's id */
 };
 
@@ -245,6 +247,7 @@ static void subscription_end(struct kafka_subscriptions *subscriptions,
     for (size_t i = 0; i < subscription->count; i++)
         subscription_unlink(subscriptions, &subscription->links[i]);
     HASH_DEL(subscriptions->all, subscription);
+    subscriptions->client->memory.subscriptions_bytes -= subscription->bytes;
     free(subscription->links);
     free(subscription);
 }
@@ -350,6 +353,11 @@ static bool subscription_link(struct kafka_subscriptions *subscriptions,
     return true;
 }
 
+static double subscription_bytes(size_t count)
+{
+    return (double)(sizeof(struct subscription) + (count + 1) * sizeof(struct link));
+}
+
 /* What partitions take that are not read yet. */
 struct subscribing_need {
     size_t fetchers;   /* that would be made */
@@ -382,7 +390,7 @@ static struct subscribing_need find_need(const struct kafka_subscriptions *subsc
     return need;
 }
 
-/* Whether all of the partitions can be read. Checked before any is, as stopping takes long, and as
+/* Whether all of the partitions can be subscribed to. Checked before any is, as stopping takes long, and as
  * the library aborts without memory. */
 static bool check_room(const struct kafka_subscriptions *subscriptions,
                        const struct kafka_position *positions, size_t count, struct error *error)
@@ -396,8 +404,8 @@ static bool check_room(const struct kafka_subscriptions *subscriptions,
         return error_set(error, ERROR_LIMIT, "at most %d Kafka partitions are subscribed to",
                          MAX_FETCHERS * FETCHER_PARTITIONS);
     double bytes = (double)need.fetchers * handle_bytes(client) +
-                   (double)need.partitions * KAFKA_MEMORY_PER_PARTITION;
-    return bytes == 0 || kafka_memory_has_for_fetchers(&client->memory, bytes) ||
+                   (double)need.partitions * KAFKA_MEMORY_PER_PARTITION + subscription_bytes(count);
+    return kafka_memory_has_for_fetchers(&client->memory, bytes) ||
            error_set(error, ERROR_LIMIT, "no memory to subscribe to Kafka topic %s: %s",
                      positions[0].topic, kafka_memory_advice(&client->memory));
 }
@@ -413,6 +421,8 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
     struct subscription *subscription = memory_new(sizeof(*subscription));
     subscription->notifier = *notifier;
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
+    subscription->bytes = subscription_bytes(count);
+    subscriptions->client->memory.subscriptions_bytes += subscription->bytes;
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
     for (size_t i = 0; i < count; i++)
         if (!subscription_link(subscriptions, subscription, &positions[i], now_ms, error)) {
@@ -545,6 +555,7 @@ void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions)
 {
     kafka_subscriptions_drop(subscriptions, clock_now_ms());
+    assert(subscriptions->client->memory.subscriptions_bytes == 0);
     if (subscriptions->event_fd >= 0)
         close(subscriptions->event_fd);
     free(subscriptions);

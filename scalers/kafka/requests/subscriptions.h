@@ -11,8 +11,8 @@
  * requests of a connection in order, and a request for messages waits for some, so on the main
  * handle it would delay measurements. A fetcher is in no group; brokers see it as
  * "backlog-subscribed". A fetcher has a thread and a connection for each broker, and memory for all
- * partitions of its topics, read or not. Where there is none (memory.h) nothing is subscribed to:
- * the query is polled.
+ * partitions of its topics, read or not; and each subscription takes some for its partitions. Where
+ * there is none (memory.h) nothing is subscribed to: the query is polled.
  *
  * Threads: the measuring thread. Owner: the session.
  */

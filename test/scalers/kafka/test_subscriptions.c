@@ -337,10 +337,40 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
                                   (LARGE + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION),
                        0);
     /* A further partition of a topic that the handle has takes no more, and another topic does. */
-    client->memory.partitions += (size_t)12 * LARGE;
+    client->memory.mappable_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(&client->memory) +
+                                    KAFKA_MEMORY_PER_PARTITION + kafka_mock_taken(client);
     assert_no_memory(session, "jobs", 1);
-    assert_true(subscribe(session, 8, "large", places, &error));
+    const struct notifier other = {.notify = on_notification, .id = 8, .lose = on_loss};
+    const struct kafka_position further = {"large", (int32_t)places - 1, 0};
+    assert_true(kafka_subscriptions_add(session->subscriptions, &other, &further, 1, clock_now_ms(),
+                                        &error));
     assert_float_equal(client->memory.fetchers_bytes, bytes, 0);
+}
+
+/* Many groups may be idle on a large topic. */
+static void subscriptions_to_the_same_partitions_take_memory_each(void **state)
+{
+    enum { PARTITIONS = 200, EACH = PARTITIONS * 32, FIT = 3 };
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    kafka_mock_create_topic(fixture, "jobs", PARTITIONS, 1);
+    struct kafka_session *session = measure_topics(fixture, "jobs");
+    struct kafka_client *client = &session->client;
+    const double without = kafka_mock_taken(client);
+    assert_true(subscribe(session, 1, "jobs", PARTITIONS, &error));
+    const double fetchers = client->memory.fetchers_bytes;
+    assert_true(kafka_mock_taken(client) - without - fetchers >= EACH);
+    client->memory.mappable_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(&client->memory) +
+                                    kafka_mock_taken(client) + FIT * EACH + EACH / 2;
+    for (int i = 0; i < FIT; i++)
+        assert_true(subscribe(session, 2 + (uint64_t)i, "jobs", PARTITIONS, &error));
+    assert_no_memory(session, "jobs", PARTITIONS);
+    assert_float_equal(client->memory.fetchers_bytes, fetchers, 0);
+    for (int i = 0; i < 2; i++) /* in place of the former one */
+        assert_true(subscribe(session, 2, "jobs", PARTITIONS, &error));
+    for (uint64_t id = 1; id <= 1 + FIT; id++)
+        kafka_subscriptions_remove(session->subscriptions, id);
+    assert_float_equal(kafka_mock_taken(client), without + fetchers, 0);
 }
 
 /* Topics have the memory that former subscriptions left: a further handle would end the process. */
@@ -512,6 +542,7 @@ int main(void)
         TEST(of_too_many_partitions_none_is_read),
         TEST(subscriptions_leave_memory_for_measurements),
         TEST(a_handle_has_memory_for_all_partitions_of_its_topics),
+        TEST(subscriptions_to_the_same_partitions_take_memory_each),
         TEST(subscriptions_leave_the_memory_of_topics_that_came_later),
         TEST(a_handle_with_large_topics_that_it_does_not_read_ends),
         TEST(messages_that_nobody_takes_are_not_read_on),
