@@ -95,8 +95,9 @@ bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory)
 
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes)
 {
-    return kafka_memory_free_bytes(memory) >=
-           bytes + KAFKA_MEMORY_FREE + kafka_memory_of_handle(memory);
+    double taken_bytes = bytes + kafka_memory_of_handle(memory);
+    return kafka_memory_free_bytes(memory) >= taken_bytes + KAFKA_MEMORY_FREE &&
+           has_beside_commits(memory, taken_bytes + kafka_memory_kept(memory));
 }
 
 /* ---- commits ---- */

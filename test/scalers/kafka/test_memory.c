@@ -241,6 +241,24 @@ static void handles_leave_the_memory_of_commits_under_way(void **state)
     assert_false(kafka_memory_has_for_main_handle(&memory, 1));
 }
 
+/* They have what topics leave; a connection of the connections file may have more of them. */
+static void fetchers_leave_the_memory_of_commits_under_way(void **state)
+{
+    enum { FEW = 2000, MANY = 20000 };
+    (void)state;
+    struct kafka_memory memory = memory_of(0, 3);
+    const double others_bytes = 1 + kafka_memory_of_handle(&memory);
+    const double many_bytes = (double)MANY * KAFKA_MEMORY_PER_COMMIT + kafka_memory_kept(&memory);
+    assert_true(many_bytes > KAFKA_MEMORY_FREE);
+    for (int i = 0; i < 2; i++) {
+        memory.commits = i == 0 ? FEW : MANY;
+        memory.mappable_bytes = others_bytes + (i == 0 ? KAFKA_MEMORY_FREE : many_bytes);
+        assert_true(kafka_memory_has_for_fetchers(&memory, 1));
+        memory.mappable_bytes--;
+        assert_false(kafka_memory_has_for_fetchers(&memory, 1));
+    }
+}
+
 static void a_connection_of_a_trigger_is_advised_to_have_a_name(void **state)
 {
     (void)state;
@@ -282,6 +300,7 @@ int main(void)
         cmocka_unit_test(fetchers_leave_what_topics_leave_and_a_handle),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
         cmocka_unit_test(handles_leave_the_memory_of_commits_under_way),
+        cmocka_unit_test(fetchers_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
