@@ -24,12 +24,12 @@ void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, si
     memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
 }
 
-/* What brokers that joined later take in the main handle, queries, subscriptions, and abandoned
- * requests. */
+/* What brokers that joined later take in the main handle, queries, clocks, subscriptions, and
+ * abandoned requests. */
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
-           memory->queries_bytes + memory->subscriptions_bytes +
+           memory->queries_bytes + memory->clocks_bytes + memory->subscriptions_bytes +
            (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
 }
 
@@ -72,6 +72,11 @@ double kafka_memory_room(const struct kafka_memory *memory)
             fmax(memory->most_tasks_bytes, tasks_bytes(memory)) - left_bytes) /
                PER_TOPIC_PARTITION -
            (double)memory->partitions;
+}
+
+bool kafka_memory_has_for_clocks(const struct kafka_memory *memory, double bytes)
+{
+    return kafka_memory_room(memory) * PER_TOPIC_PARTITION >= bytes;
 }
 
 /* ---- handles ---- */

@@ -11,6 +11,8 @@
  *                     and 2 partitions more each     request for commits; and 5 MiB, or what
  *                                                    fetchers and another handle need, if that is
  *                                                    more
+ *     clocks          32 bytes for a partition of    what topics leave
+ *                     a group
  *     queries         feed_query_bytes(), about
  *                     1,200 bytes each
  *     tasks and       what measure/batch.c counts,   what is kept, holes, another handle, and 1,000
@@ -34,8 +36,8 @@
  *                     nobody waits for
  *
  * For example, 28 MiB with 3 brokers, of which the main handle took 1.6 MiB. Topics leave 5 MiB:
- * there may be 40 of 225 partitions, which count as 9,080. They take 16.5 MiB, so that 9.9 MiB are
- * free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle.
+ * there may be 41 of 225 partitions. 40 of these count as 9,080 and take 16.5 MiB, so that 9.9 MiB
+ * are free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle.
  * Requests for commits may take the other 4.9 MiB: 5,000 partitions at a time on each of the two
  * sides of measure/space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with
  * 4,000 or more triggers 1,000 partitions, and 500 tasks at a time.
@@ -43,8 +45,6 @@
  * The figures are of librdkafka 2.8.0, beside 2.0.2: mallinfo2() before and after, in a program
  * with one handle. That they are enough shows in test/protocol/test_replies.py, which fills agents
  * of a release build: with another version of the library run `./dev test attacks`.
- *
- * Not in any figure: the clocks of excludePersistentLag, 32 bytes for each partition of a group.
  *
  * Threads: the measuring thread. Owner: the client.
  */
@@ -106,7 +106,8 @@ enum {
 };
 
 /* Each figure has one file that writes it, named above it. What handles, subscriptions,
- * abandoned requests and batches count is gone when these are freed, which assertions check. */
+ * abandoned requests, clocks and batches count is gone when these are freed, which assertions
+ * check. */
 struct kafka_memory {
     /* What the process could map when there was no topic yet, beside its main handle
      * (process_mappable_bytes()). INFINITY: the process is no agent. */
@@ -131,6 +132,9 @@ struct kafka_memory {
      * KAFKA_MEMORY_REQUEST for each, on the main and the second handle. The serial handle, and
      * handles that have ended, count for theirs in `others_bytes` */
     size_t abandoned;
+
+    /* measure/persistence.c: for excludePersistentLag */
+    double clocks_bytes;
 
     /* measure/batch.c: of batches with their tasks */
     double batches_bytes;
@@ -160,6 +164,9 @@ size_t kafka_memory_max_partitions(const struct kafka_memory *memory);
 
 /* How many more partitions the main handle may have. INFINITY: any number. */
 double kafka_memory_room(const struct kafka_memory *memory);
+
+/* Whether there is memory for clocks that take so many bytes. */
+bool kafka_memory_has_for_clocks(const struct kafka_memory *memory, double bytes);
 
 /* Whether there is memory for another main handle with so many partitions, beside this one. */
 bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions);

@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "kafka/memory.h"
 
+#include <assert.h>
+
 /* While brokers disagree on who coordinates a group, each new handle soon needs a renewal, too. */
 enum {
     MAIN_RENEW_MS = 2000,
@@ -40,6 +42,7 @@ void kafka_session_disconnect(void *client)
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_persistence_forget_all(&session->persistence);
+    assert(session->client.memory.clocks_bytes == 0);
     kafka_space_done(&session->space);
     if (kafka_client_close(&session->client))
         free(session);

@@ -218,8 +218,9 @@ struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_t
 {
     const struct kafka_batch_group *group = group_topic->key.group;
     const struct kafka_batch_topic *topic = group_topic->key.topic;
-    return kafka_persistence_for(&group->batch->session->persistence, group->name, topic->name,
-                                 topic->count, now_ms);
+    struct kafka_session *session = group->batch->session;
+    return kafka_persistence_for(&session->persistence, &session->client.memory, group->name,
+                                 topic->name, topic->count, now_ms);
 }
 
 /* ---- end ---- */

@@ -218,8 +218,8 @@ struct kafka_place {
 /* Goes on to the next partition that the task counts, on any of its topics. */
 bool kafka_batch_next_partition(const struct kafka_batch_task *batch_task, struct kafka_place *at);
 
-/* Finds or makes the history of the group's commits on the topic. It is valid until the next
- * kafka_persistence_forget_old(). */
+/* Finds or makes the history of the group's commits on the topic (kafka_persistence_for()). NULL:
+ * there is no memory for it. */
 struct kafka_persistence *kafka_batch_persistence_for(const struct kafka_group_topic *group_topic,
                                                       int64_t now_ms);
 

@@ -26,6 +26,7 @@ struct kafka_persistence {
 };
 
 struct kafka_persistence_group {
+    struct kafka_memory *memory; /* in which its histories count */
     char *name;
     int64_t restarted_ms; /* clocks of partitions that were not updated since then do not run */
     struct kafka_persistence *topics;
@@ -37,18 +38,29 @@ void kafka_persistence_forget_all(struct kafka_persistence_group **all)
     kafka_persistence_forget_old(all, CLOCK_NEVER);
 }
 
+static double history_bytes(const char *topic, int32_t partitions)
+{
+    return (double)(sizeof(struct kafka_persistence) + strlen(topic) +
+                    ((size_t)partitions + 1) * sizeof(struct partition));
+}
+
+static void forget_topic(struct kafka_persistence_group *group,
+                         struct kafka_persistence *persistence)
+{
+    group->memory->clocks_bytes -= history_bytes(persistence->topic, persistence->count);
+    HASH_DEL(group->topics, persistence);
+    free(persistence->partitions);
+    free(persistence->topic);
+    free(persistence);
+}
+
 static void forget_old_topics(struct kafka_persistence_group *group, int64_t now_ms)
 {
     struct kafka_persistence *persistence;
     struct kafka_persistence *next;
-    HASH_ITER(hh, group->topics, persistence, next) {
-        if (now_ms - persistence->used_ms <= KAFKA_FORGET_MS)
-            continue;
-        HASH_DEL(group->topics, persistence);
-        free(persistence->partitions);
-        free(persistence->topic);
-        free(persistence);
-    }
+    HASH_ITER(hh, group->topics, persistence, next)
+        if (now_ms - persistence->used_ms > KAFKA_FORGET_MS)
+            forget_topic(group, persistence);
 }
 
 void kafka_persistence_forget_old(struct kafka_persistence_group **all, int64_t now_ms)
@@ -74,37 +86,50 @@ static struct kafka_persistence_group *find_group(struct kafka_persistence_group
 }
 
 static struct kafka_persistence_group *group_for(struct kafka_persistence_group **all,
-                                                 const char *name)
+                                                 struct kafka_memory *memory, const char *name)
 {
     struct kafka_persistence_group *group = find_group(*all, name);
     if (group != NULL)
         return group;
     group = memory_new(sizeof(*group));
+    group->memory = memory;
     group->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, *all, group->name, strlen(group->name), group);
     return group;
 }
 
-struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
-                                                const char *group_name, const char *topic,
-                                                int32_t partitions, int64_t now_ms)
+/* NULL: there is no memory for it. */
+static struct kafka_persistence *make(struct kafka_persistence_group *group, const char *topic,
+                                      int32_t partitions)
 {
-    struct kafka_persistence_group *group = group_for(all, group_name);
+    double bytes = history_bytes(topic, partitions);
+    if (!kafka_memory_has_for_clocks(group->memory, bytes))
+        return NULL;
+    group->memory->clocks_bytes += bytes;
+    struct kafka_persistence *persistence = memory_new(sizeof(*persistence));
+    persistence->group = group;
+    persistence->topic = text_copy(topic);
+    persistence->partitions =
+        memory_array((size_t)partitions + 1, sizeof(*persistence->partitions));
+    persistence->count = partitions;
+    HASH_ADD_KEYPTR(hh, group->topics, persistence->topic, strlen(topic), persistence);
+    return persistence;
+}
+
+struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
+                                                struct kafka_memory *memory, const char *group_name,
+                                                const char *topic, int32_t partitions,
+                                                int64_t now_ms)
+{
+    struct kafka_persistence_group *group = group_for(all, memory, group_name);
     struct kafka_persistence *persistence;
     HASH_FIND_STR(group->topics, topic, persistence);
-    if (persistence == NULL) {
-        persistence = memory_new(sizeof(*persistence));
-        persistence->group = group;
-        persistence->topic = text_copy(topic);
-        HASH_ADD_KEYPTR(hh, group->topics, persistence->topic, strlen(topic), persistence);
-    }
-    if (persistence->partitions == NULL || persistence->count != partitions) {
-        free(persistence->partitions);
-        persistence->partitions =
-            memory_array((size_t)partitions + 1, sizeof(*persistence->partitions));
-        persistence->count = partitions;
-    }
-    persistence->used_ms = now_ms;
+    if (persistence != NULL && persistence->count != partitions)
+        forget_topic(group, TAKE(persistence));
+    if (persistence == NULL)
+        persistence = make(group, topic, partitions);
+    if (persistence != NULL)
+        persistence->used_ms = now_ms;
     return persistence;
 }
 

@@ -13,11 +13,13 @@
  * measurement has seen it stuck.
  *
  * Threads: the measuring thread. Owner: whoever has the pointer to all groups, NULL at first. A
- * history is valid until the next kafka_persistence_forget_old().
+ * history is valid until the next kafka_persistence_forget_old(), or kafka_persistence_for() with
+ * another number of partitions.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 #define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
 
+#include "kafka/memory.h"
 #include "kafka/options.h"
 #include "shared/regex.h"
 
@@ -27,10 +29,11 @@ struct kafka_persistence;       /* the history of a group on a topic */
 struct kafka_persistence_group; /* the histories of a group on all of its topics */
 
 /* Finds or makes the history of the group on the topic. All its clocks begin again if the number of
- * partitions has changed. */
+ * partitions has changed. NULL: there is no memory for them. */
 struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group **all,
-                                                const char *group, const char *topic,
-                                                int32_t partitions, int64_t now_ms);
+                                                struct kafka_memory *memory, const char *group,
+                                                const char *topic, int32_t partitions,
+                                                int64_t now_ms);
 
 /* Notes what a measurement has found. Several tasks of a measurement may do so. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,

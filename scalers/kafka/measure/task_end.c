@@ -8,12 +8,14 @@
 /* ---- out of its batch ---- */
 
 /* Notes the partitions that the task counts: another task may count the topic's other partitions,
- * less often. */
-static void note_topic(const struct kafka_batch_task *batch_task,
+ * less often. False: there is no memory for them. */
+static bool note_topic(const struct kafka_batch_task *batch_task,
                        const struct kafka_group_topic *group_topic, int64_t now_ms)
 {
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic, now_ms);
+    if (persistence == NULL)
+        return false;
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         const struct kafka_known_offset *commit = &group_topic->commits[i];
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
@@ -22,6 +24,7 @@ static void note_topic(const struct kafka_batch_task *batch_task,
         else
             kafka_persistence_restart(persistence, i, batch_task->batch->began_ms);
     }
+    return true;
 }
 
 /* Restarts the time of all topics of the task that were not noted: it ended before they were known,
@@ -48,16 +51,19 @@ static void restart_others(const struct kafka_session *session, const struct kaf
     }
 }
 
-/* For excludePersistentLag. The time of partitions of which nothing is known starts again. */
-static void note_persistence(const struct kafka_batch_task *batch_task, int64_t now_ms)
+/* For excludePersistentLag. The time of partitions of which nothing is known starts again. False:
+ * there is no memory for some. */
+static bool note_persistence(const struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
+    bool has_memory = true;
     if (!query->exclude_persistent_lag)
-        return;
+        return true;
     for (size_t i = 0; i < batch_task->count; i++)
-        note_topic(batch_task, batch_task->topics[i], now_ms);
+        has_memory &= note_topic(batch_task, batch_task->topics[i], now_ms);
     restart_others(batch_task->batch->session, query, &batch_task->selection, batch_task->count,
                    batch_task->batch->began_ms);
+    return has_memory;
 }
 
 void kafka_task_end_return(struct kafka_batch_task *batch_task, bool isolate)
@@ -95,7 +101,13 @@ static void subscribe(const struct kafka_batch_task *batch_task, int64_t now_ms)
 
 void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    note_persistence(batch_task, now_ms);
+    if (!note_persistence(batch_task, now_ms)) {
+        kafka_task_end_fail(batch_task, now_ms,
+                            "no memory for excludePersistentLag of Kafka group %s: %s",
+                            batch_task->group->name,
+                            kafka_memory_advice(&batch_task->batch->session->client.memory));
+        return;
+    }
     const struct reading reading = kafka_count_reading(batch_task, now_ms);
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task, now_ms);

@@ -10,7 +10,7 @@
 #include "kafka/measure/batch.h"
 
 /* Answers a task that is complete (kafka_count_is_complete()), and subscribes to its partitions
- * where that is wanted. */
+ * where that is wanted. It fails where there is no memory for what excludePersistentLag notes. */
 void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, const char *format,

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ int one_task_set_up(void **state)
     struct kafka_batch_topic *topic = &fixture->topic;
     struct kafka_group_topic *group_topic = &fixture->group_topic;
     batch->session = &fixture->session;
+    fixture->session.client.memory.mappable_bytes = INFINITY;
     *topic = (struct kafka_batch_topic){
         .batch = batch, .name = jobs, .partitions = fixture->ends, .count = ONE_TASK_PARTITIONS};
     fixture->group = (struct kafka_batch_group){

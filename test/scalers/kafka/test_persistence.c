@@ -4,11 +4,14 @@
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/trigger.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+static struct kafka_memory memory = {.mappable_bytes = INFINITY};
 
 static int64_t updated(struct kafka_persistence *persistence, int64_t committed, int64_t latest,
                        int64_t now_ms)
@@ -22,14 +25,16 @@ static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **stat
     (void)state;
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
-        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
     assert_int_equal(updated(persistence, 4, 9, 1000), 0);
     assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
     assert_int_equal(updated(persistence, 4, 12, 3000), 2000);
     assert_int_equal(updated(persistence, 5, 12, 4000), 0);
     assert_int_equal(updated(persistence, 5, 12, 9000), 5000);
-    assert_ptr_equal(kafka_persistence_for(&all, "workers", "videoJob", 1, 1000), persistence);
+    assert_ptr_equal(kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000),
+                     persistence);
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
     assert_null(all);
 }
 
@@ -38,12 +43,13 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
     (void)state;
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
-        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
     updated(persistence, 9, 9, 1000);
     assert_int_equal(updated(persistence, 9, 9, 60000), 0);
     assert_int_equal(updated(persistence, 9, 10, 120000), 0);
     assert_int_equal(updated(persistence, 9, 10, 121000), 1000);
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
 }
 
 static void unmeasured_partitions_are_not_stuck(void **state)
@@ -51,16 +57,17 @@ static void unmeasured_partitions_are_not_stuck(void **state)
     (void)state;
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
-        kafka_persistence_for(&all, "workers", "videoJob", 1, 1000);
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
     updated(persistence, 4, 9, 1000);
     kafka_persistence_restart(persistence, 0, 1000);
     assert_int_equal(updated(persistence, 4, 9, 2000), 1000);
     kafka_persistence_restart(persistence, 0, 2500);
     assert_int_equal(updated(persistence, 4, 9, 3000), 0);
     /* More partitions: perhaps the topic was made again. */
-    persistence = kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
+    persistence = kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
     assert_int_equal(updated(persistence, 4, 9, 4000), 0);
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
 }
 
 static void excluded_partitions_go_on(void **state)
@@ -68,13 +75,14 @@ static void excluded_partitions_go_on(void **state)
     (void)state;
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
-        kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
     kafka_persistence_update(persistence, 0, 4, 9, 1000);
     kafka_persistence_update(persistence, 1, 4, 9, 1000);
     kafka_persistence_restart(persistence, 1, 2500);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
 }
 
 static void a_group_starts_again_with_all_of_its_topics(void **state)
@@ -85,17 +93,18 @@ static void a_group_starts_again_with_all_of_its_topics(void **state)
     static const char *const topics[] = {"videoJob", "mailJob", "videoJob"};
     static const bool is_stuck[] = {true, false, true};
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++)
-        updated(kafka_persistence_for(&all, groups[i], topics[i], 1, 1000), 4, 9, 1000);
-    updated(kafka_persistence_for(&all, "workers", "videoJob", 1, 1000), 4, 9, 1500);
+        updated(kafka_persistence_for(&all, &memory, groups[i], topics[i], 1, 1000), 4, 9, 1000);
+    updated(kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000), 4, 9, 1500);
     kafka_persistence_restart_group(all, "workers", 1500);
     kafka_persistence_restart_group(all, "workers", 1200); /* it began earlier */
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
         struct kafka_persistence *persistence =
-            kafka_persistence_for(&all, groups[i], topics[i], 1, 1000);
+            kafka_persistence_for(&all, &memory, groups[i], topics[i], 1, 1000);
         assert_int_equal(kafka_persistence_ms(persistence, 0, 2500), is_stuck[i] ? 1500 : 0);
         assert_int_equal(updated(persistence, 4, 9, 3000), is_stuck[i] ? 2000 : 0);
     }
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
     assert_null(all);
 }
 
@@ -105,7 +114,7 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
     TRIGGER(trigger, {"partitionLimitation", "1"});
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
-        kafka_persistence_for(&all, "workers", "videoJob", 2, 1000);
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
     for (int32_t i = 0; i < 2; i++)
         kafka_persistence_update(persistence, i, 4, 9, 1000);
     kafka_persistence_restart_topic(all, trigger.options.query, "videoJob", 2000);
@@ -113,6 +122,35 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.clocks_bytes, 0, 0);
+}
+
+/* ---- memory ---- */
+
+static void clocks_have_what_topics_leave(void **state)
+{
+    enum { PARTITIONS = 1000, EACH = PARTITIONS * 32 };
+    (void)state;
+    struct kafka_persistence_group *all = NULL;
+    struct kafka_memory few = {.mappable_bytes = KAFKA_MEMORY_FREE + 2 * EACH + EACH / 2};
+    static const char *const groups[] = {"workers", "others", "more"};
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+        const struct kafka_persistence *persistence =
+            kafka_persistence_for(&all, &few, groups[i], "jobs", PARTITIONS, 1000);
+        assert_int_equal(persistence != NULL, i < 2);
+    }
+    assert_in_range(few.clocks_bytes, 2 * EACH, 2 * EACH + EACH / 2);
+    /* They take no more when they are found again. With other partitions they count anew. */
+    const double bytes = few.clocks_bytes;
+    assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS, 1000));
+    assert_float_equal(few.clocks_bytes, bytes, 0);
+    assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS / 2, 1000));
+    assert_float_equal(bytes - few.clocks_bytes, EACH / 2, 0);
+    assert_null(kafka_persistence_for(&all, &few, "others", "jobs", 3 * PARTITIONS, 1000));
+    assert_non_null(kafka_persistence_for(&all, &few, "more", "jobs", PARTITIONS, 1000));
+    kafka_persistence_forget_old(&all, 1001 + KAFKA_FORGET_MS);
+    assert_float_equal(few.clocks_bytes, 0, 0);
+    assert_null(all);
 }
 
 /* ---- measured ---- */
@@ -163,6 +201,7 @@ int main(void)
         cmocka_unit_test(excluded_partitions_go_on),
         cmocka_unit_test(a_group_starts_again_with_all_of_its_topics),
         cmocka_unit_test(a_topic_starts_again_where_the_query_counts_it),
+        cmocka_unit_test(clocks_have_what_topics_leave),
         TEST(lag_is_persistent_from_persistent_lag_time_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,6 +179,27 @@ static void lag_of_topics_that_a_pattern_did_not_find_is_not_persistent(void **s
     kafka_metadata_free(fixture->session.metadata);
 }
 
+/* Or they would end the process. */
+static void a_task_fails_where_there_is_no_memory_for_its_clocks(void **state)
+{
+    struct one_task *fixture = *state;
+    be_stuck(fixture);
+    kafka_persistence_forget_all(&fixture->session.persistence);
+    fixture->session.client.memory.mappable_bytes = KAFKA_MEMORY_FREE;
+    fixture->batch_task.count = 1;
+    fixture->task.has_ended = false;
+    kafka_task_end_answer(&fixture->batch_task, clock_now_ms());
+    assert_int_equal(fixture->outcome, TASK_FAILED);
+    assert_string_equal(error_text(&fixture->error),
+                        "no memory for excludePersistentLag of Kafka group workers: "
+                        "a connection of the connections file has memory for more");
+    fixture->session.client.memory.mappable_bytes = INFINITY;
+    fixture->batch.open = fixture->group.open = 1;
+    fixture->task.has_ended = false;
+    assert_true(waiting_next(fixture) == 3 * 7);
+    assert_int_equal(fixture->outcome, TASK_ANSWERED);
+}
+
 /* The group's call is under way from before, and so the task is never sent. Nobody could commit
  * meanwhile, either; of a topic that the task was not for nothing is said. */
 static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
@@ -198,11 +219,11 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
     bool has_waited = false;
     for (int i = 0; i < TRIES && !has_waited; i++) {
         int64_t began_ms = clock_now_ms();
-        struct kafka_persistence *persistence =
-            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, began_ms);
+        struct kafka_persistence *persistence = kafka_persistence_for(
+            &session->persistence, &session->client.memory, "silent", "jobs", 1, began_ms);
         kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
-        struct kafka_persistence *others =
-            kafka_persistence_for(&session->persistence, "silent", "mails", 1, began_ms);
+        struct kafka_persistence *others = kafka_persistence_for(
+            &session->persistence, &session->client.memory, "silent", "mails", 1, began_ms);
         kafka_persistence_update(others, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
         const struct test_task *task = test_feed_task(fixture->feed, 0);
         size_t started = task->started;
@@ -211,10 +232,11 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
         kafka_mock_run_again(fixture);
         assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT,
                           "Kafka group silent: its coordinator did not answer within 600 ms");
-        persistence =
-            kafka_persistence_for(&session->persistence, "silent", "jobs", 1, clock_now_ms());
+        persistence = kafka_persistence_for(&session->persistence, &session->client.memory,
+                                            "silent", "jobs", 1, clock_now_ms());
         assert_int_equal(kafka_persistence_ms(persistence, 0, clock_now_ms()), 0);
-        others = kafka_persistence_for(&session->persistence, "silent", "mails", 1, clock_now_ms());
+        others = kafka_persistence_for(&session->persistence, &session->client.memory, "silent",
+                                       "mails", 1, clock_now_ms());
         assert_true(kafka_persistence_ms(others, 0, clock_now_ms()) >= STUCK_MS);
         has_waited = must_wait && task->started == started;
     }
@@ -331,6 +353,7 @@ int main(void)
         TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
         TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
         TEST(lag_of_a_partition_that_is_not_known_is_not_persistent),
+        TEST(a_task_fails_where_there_is_no_memory_for_its_clocks),
         TEST(other_topics_of_a_group_stay_persistent),
         TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
         OF_CLUSTER(lag_is_not_persistent_after_a_wait_for_a_coordinator),
