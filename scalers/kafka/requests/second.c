@@ -166,14 +166,20 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
     return true;
 }
 
+/* A stale handle serves groups whose coordinators have not moved: it will do where there is no
+ * memory for the next one. */
 static bool prepare(struct kafka_second *second, const char *group, int64_t now_ms,
                     struct error *error)
 {
-    bool is_useless =
-        second->is_stale || has_too_much(second, now_ms) || find(second, group) != NULL;
-    if (second->rk != NULL && !(is_useless && may_renew(second, now_ms)))
+    bool is_useless = has_too_much(second, now_ms) || find(second, group) != NULL;
+    if (second->rk != NULL && !((is_useless || second->is_stale) && may_renew(second, now_ms)))
         return true;
-    return open_handle(second, now_ms, error);
+    if (open_handle(second, now_ms, error))
+        return true;
+    if (second->rk == NULL || is_useless)
+        return false;
+    error_done(error);
+    return true;
 }
 
 static bool any_awaits_handle(const struct kafka_second *second)

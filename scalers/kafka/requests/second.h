@@ -36,8 +36,8 @@ bool kafka_second_is_free(const struct kafka_second *second, const char *group, 
  * that a cluster that stalls as a whole is not sent everything twice. */
 bool kafka_second_has_room(const struct kafka_second *second);
 
-/* Sends a request, which is free to be sent. False with an error: no handle can be made, as where
- * memory is short. A former handle ends then, if no call is waiting on it. */
+/* Sends a request, which is free to be sent. False with an error: no handle can be made that it
+ * needs, as where memory is short. A former handle ends then, if no call is waiting on it. */
 bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request *request,
                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                        struct error *error);

@@ -255,6 +255,26 @@ static void a_call_that_met_a_former_coordinator_is_sent_once_more(void **state)
     assert_true(kafka_second_is_free(second, "workers", later_ms));
 }
 
+/* It takes a former coordinator of one group for the present one, and knows those of others. */
+static void a_stale_handle_serves_other_groups_where_there_is_no_memory_for_the_next(void **state)
+{
+    struct second *fixture = *state;
+    struct kafka_second *second = fixture->second;
+    const struct kafka_handles *handles = &fixture->client.handles;
+    struct kafka_commits_request request = {.group = "workers"};
+    struct kafka_commits_request others = {.group = "others"};
+    struct kafka_commits_request more = {.group = "more"};
+    const int64_t now_ms = clock_now_ms();
+    send_refused(fixture, &request, now_ms);
+    assert_true(kafka_second_misdirected(second, receive(fixture)));
+    fixture->client.memory.mappable_bytes = 0;
+    send_hanging(fixture, &others, now_ms + STALE_MS);
+    assert_null(handles->endings);
+    fixture->client.memory.mappable_bytes = INFINITY;
+    send_hanging(fixture, &more, now_ms + STALE_MS);
+    assert_non_null(handles->endings);
+}
+
 static void a_call_that_nobody_waits_for_is_not_sent_again(void **state)
 {
     struct second *fixture = *state;
@@ -294,6 +314,7 @@ int main(void)
         TEST(a_request_fails_where_there_is_no_memory_for_the_handle),
         TEST(a_handle_that_leaves_no_memory_for_the_next_one_ends),
         TEST(a_call_that_met_a_former_coordinator_is_sent_once_more),
+        TEST(a_stale_handle_serves_other_groups_where_there_is_no_memory_for_the_next),
         TEST(a_call_that_nobody_waits_for_is_not_sent_again),
         TEST(a_call_whose_reply_cannot_be_read_goes_on_with_the_serial_handle),
     };
