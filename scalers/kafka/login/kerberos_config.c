@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The Kerberos library takes what is behind 2,047 bytes for a line of its own. */
-enum { MAX_LINE = 1000, MAX_DEPTH = 4, MAX_MISTAKES_LENGTH = 1024 };
+enum { MAX_LINE = 1000, MAX_DEPTH = 4, MAX_SHOWN = 40, MAX_MISTAKES_LENGTH = 1024 };
 
 enum verdict {
     REFUSED,
@@ -114,13 +114,14 @@ struct config_parser {
     bool has_failed;
 };
 
-/* Names no value: it may be a secret that went astray. */
+/* Shows no value, and no name that is longer than any key: it may be a secret that went astray. */
 static void mistake(struct config_parser *parser, const char *name, const char *words)
 {
     parser->has_failed = true;
+    const char *shown = strlen(name) > MAX_SHOWN ? "it" : name;
     if (strlen(error_text(parser->mistakes)) < MAX_MISTAKES_LENGTH)
-        error_add(parser->mistakes, "kerberosConfig: line %zu: %.*s%s%s", parser->line,
-                  (int)text_cut(name, 64), name, name[0] == '\0' ? "" : " ", words);
+        error_add(parser->mistakes, "kerberosConfig: line %zu: %s%s%s", parser->line, shown,
+                  name[0] == '\0' ? "" : " ", words);
 }
 
 static const struct rule *find(const struct rule *rules, const char *name)
@@ -144,6 +145,14 @@ static bool has_only(const char *text, const char *others)
 static bool is_directive(const char *key)
 {
     return text_equal(key, "include") || text_equal(key, "includedir") || text_equal(key, "module");
+}
+
+/* How a mistake names a line where no key belongs. Its first word may be the keytab's. */
+static const char *shown_word(const char *word)
+{
+    bool is_known =
+        is_directive(word) || find(libdefaults, word) != &refused || find(realms, word) != &refused;
+    return is_known ? word : "it";
 }
 
 /* A realm, a host, a key. */
@@ -304,7 +313,8 @@ static void read_relation(struct config_parser *parser, char *line)
     size_t word = strcspn(line, " \t=");
     if (equals == NULL || line + word + strspn(line + word, " \t") != equals) {
         line[word] = '\0';
-        mistake(parser, line, "is not allowed: a line is [section], key = value or a comment");
+        mistake(parser, shown_word(line),
+                "is not allowed: a line is [section], key = value or a comment");
         return;
     }
     line[word] = '\0';
@@ -312,7 +322,7 @@ static void read_relation(struct config_parser *parser, char *line)
         line[word - 1] = '\0';
     char *value = equals + 1 + strspn(equals + 1, " \t");
     if (parser->section == NULL)
-        mistake(parser, line, "is outside of a section");
+        mistake(parser, shown_word(line), "is outside of a section");
     else if (text_equal(value, "{"))
         open_group(parser, line);
     else

@@ -142,7 +142,7 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[realms]\n }\n", "} closes nothing"},
         {"[libdefaults\n", "a section is [name]"},
         {"[", "a section is [name]"},
-        {"*", "line 1: * is not allowed"},
+        {"*", "line 1: it is not allowed"},
         {"= x", "is outside of a section"},
         {"[libdefaults]\n=x\n", "line 2: is not allowed here"},
         {"[libdefaults]\nrdns\n", "rdns is not allowed: a line is"},
@@ -153,6 +153,27 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         _cleanup_(memory_free) char *result = kafka_kerberos_config(cases[i].text, &mistakes);
         if (result != NULL || strstr(error_text(&mistakes), cases[i].words) == NULL)
             fail_msg("%s: %s", cases[i].text, error_text(&mistakes));
+    }
+}
+
+/* As where kerberosConfig and keytab, or a password, are swapped. */
+static void a_mistake_shows_nothing_of_a_line_that_is_no_setting(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "BQIAAABHAAIAC0VYQU1QTEUuT1JHAAVrYWZrYQ\n",
+        "BQIAAABHAAIAC0VYQU1QTEUuT1JHAAVrYWZrYQ==\n",
+        "BQIAAABHAAIAC0VYQU1QTEUuT1JHAAVrYWZrYQ = x\n",
+        "[libdefaults]\nBQIAAABH/AAIAC0VYQU1QTEUuT1JHAAVrYWZrYQ+AAIAC0VYQU1QTEUuT1JHAAVrYWZrYQ==",
+        "[libdefaults]\nBQIhunter2",
+        "BQI horse battery staple",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        _cleanup_(error_done) struct error mistakes = {0};
+        assert_null(kafka_kerberos_config(texts[i], &mistakes));
+        if (strstr(error_text(&mistakes), ": it is ") == NULL ||
+            strstr(error_text(&mistakes), "BQI") != NULL)
+            fail_msg("%s: %s", texts[i], error_text(&mistakes));
     }
 }
 
@@ -227,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_settings_are_accepted),
         cmocka_unit_test(settings_that_read_files_or_load_code_are_refused),
+        cmocka_unit_test(a_mistake_shows_nothing_of_a_line_that_is_no_setting),
         cmocka_unit_test(many_mistakes_are_cut),
         cmocka_unit_test(a_long_line_never_becomes_another),
     };
