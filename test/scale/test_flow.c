@@ -3,6 +3,7 @@
 #include "scale/policy_fixture.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- rates ---- */
 
@@ -475,6 +476,7 @@ static void long_jobs_are_not_stuck(void **state)
     world.settings.on_stall = POLICY_STALL_HOLD;
     give_objective(1.0 / 60);
     world.reading.consumers = 1;
+    world.reading.in_flight = 10; /* it fetched them, and works on one */
     waiting(5);
     measure_for(12, 0, 0);
     assert_int_not_equal(world.result.status, FLOW_STALL);
@@ -567,6 +569,9 @@ static void consumed_messages_that_wait_again_are_a_rewind(void **state)
     world.reading.consumers = 2;
     waiting(5);
     measure_for(6, 10, 10);
+    world.reading.consumed -= 1000; /* the source counts from 0 again */
+    measure(10, 10);
+    assert_int_equal(world.result.status, FLOW_OK);
     world.reading.consumed -= 1000;
     waiting(1005);
     measure(10, 10);
@@ -583,6 +588,7 @@ static void one_partition_with_all_that_waits_is_not_scaled_for(void **state)
     measure_for(12, 15, 10);
     assert_int_equal(world.result.status, FLOW_SKEW);
     assert_int_equal(world.result.replicas, 2); /* for what arrives, on all partitions */
+    assert_non_null(strstr(world.words.bytes, "; one partition alone has what waits (SKEW)"));
 }
 
 static void a_skew_is_one_of_all_of_the_last_readings(void **state)
