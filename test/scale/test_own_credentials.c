@@ -447,6 +447,28 @@ static void what_takes_the_place_of_others_needs_the_difference(void **state)
     }
 }
 
+/* The connection of another namespace is larger in the new file. */
+static void what_is_no_larger_takes_its_place_where_a_reload_took_all_memory(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 << 20, LARGE = 14 << 20 };
+    _cleanup_(memory_free) char *source = memory_new(LARGE + 1);
+    memset(source, 'x', LARGE);
+    _cleanup_(memory_free) char *yaml = text_format(
+        "connections: {orders: {scaler: fake, source: %s, namespaces: [billing-eu]}}", source);
+    struct trigger *trigger = FIND("scaler", "fake", "queueName", "1");
+    find_in("billing-eu", 0, (const char *const[]){ORDERS, NULL});
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(triggers_set_credentials(triggers, trigger->identity.bytes,
+                                             trigger->identity.length, large_credentials(BYTES),
+                                             &HPA_FACTS_UNKNOWN, 0));
+        set_connections(yaml);
+    }
+    assert_false(triggers_set_credentials(triggers, trigger->identity.bytes,
+                                          trigger->identity.length, large_credentials(BYTES + 1024),
+                                          &HPA_FACTS_UNKNOWN, 0));
+}
+
 static size_t refreshes_at(struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -599,6 +621,7 @@ int main(void)
         OWN_TEST(who_waits_is_told_which_limit_is_reached),
         OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_takes_the_place_of_others_needs_the_difference),
+        OWN_TEST(what_is_no_larger_takes_its_place_where_a_reload_took_all_memory),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_has_them_read_less_and_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),

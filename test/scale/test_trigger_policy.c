@@ -123,6 +123,8 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         assert_int_equal(copy.effective.has_decided, is_known);
         assert_true(!is_known || copy.evaluated.evaluation.value == 30);
     }
+    trigger_policy_forget(policy); /* with the error */
+    assert_false(error_is_set(&policy->evaluated.error));
     trigger_policy_free(policy);
 }
 
