@@ -6,6 +6,7 @@
 #include "scale/trigger/trigger_answers.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,6 +47,40 @@ static void pages_have_all_that_stay_while_others_come(void **state)
     for (size_t i = 0; i < COUNT; i++)
         assert_true(seen[i]);
     assert_in_range(pages, COUNT / PEER_VALUES_LISTED, 500);
+    peer_values_free(values);
+}
+
+enum { OF_EACH = 5000 };
+
+struct replica {
+    struct peer_values *values;
+    int first;
+};
+
+static void *add_many(void *argument)
+{
+    const struct replica *replica = argument;
+    for (int i = 0; i < OF_EACH; i++)
+        add(replica->values, replica->first + i, NOW_MS);
+    return NULL;
+}
+
+static void threads_may_add_at_the_same_time(void **state)
+{
+    (void)state;
+    struct peer_values *values = peer_values_new();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, add_many, &(struct replica){values, OF_EACH}),
+                     0);
+    add_many(&(struct replica){values, 0});
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 2 * OF_EACH; i++) {
+        uint8_t digest[PEER_DIGEST_BYTES] = {0};
+        memcpy(digest, &i, sizeof(i));
+        struct peer_value *taken = peer_values_take(values, digest);
+        assert_non_null(taken);
+        free(taken);
+    }
     peer_values_free(values);
 }
 
@@ -207,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_have_all_that_stay_while_others_come),
+        cmocka_unit_test(threads_may_add_at_the_same_time),
         cmocka_unit_test(what_is_too_old_goes),
         cmocka_unit_test(what_has_no_age_is_too_old_on_a_machine_that_was_just_started),
         cmocka_unit_test(of_earlier_values_those_that_are_sound_and_in_order_are_taken),
