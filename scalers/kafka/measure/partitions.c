@@ -210,17 +210,22 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     return true;
 }
 
-/* partitionLimitation may leave no partition. */
+/* partitionLimitation may leave no partition; or a pattern's topics have names that the library
+ * refuses. */
 static bool check_limitation_or_fail(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     struct kafka_place at = KAFKA_PLACE_FIRST;
     if (kafka_batch_next_partition(batch_task, &at))
         return true;
-    kafka_task_end_fail(
-        batch_task, now_ms,
-        "Kafka topic %s has %zu partitions, and none of them is in partitionLimitation",
-        query->topic, batch_task->partition_count);
+    if (query->partition_limitation.count > 0)
+        kafka_task_end_fail(
+            batch_task, now_ms,
+            "topic %s selects %zu Kafka partitions, and none of them is in partitionLimitation",
+            query->topic, batch_task->partition_count);
+    else
+        kafka_task_end_fail(batch_task, now_ms, "topic %s selects no Kafka partition",
+                            query->topic);
     return false;
 }
 

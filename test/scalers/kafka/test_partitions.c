@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 static void a_topic_that_two_tasks_name_is_counted_once_each_time(void **state)
@@ -42,6 +43,43 @@ static void a_topic_that_the_answer_lacks_fails_its_task(void **state)
     assert_false(kafka_partitions_use_selection(&fixture->batch_task, 1));
     assert_int_equal(fixture->outcome, TASK_FAILED);
     assert_string_equal(error_text(&fixture->error), "Kafka reports nothing of topic jobs");
+}
+
+static void a_task_without_partitions_says_why(void **state)
+{
+    struct one_task *fixture = *state;
+    static char jobs[] = "jobs";
+    static char *names[] = {jobs};
+    static const struct {
+        int32_t partitions;
+        bool is_limited;
+        const char *words;
+    } rows[] = {
+        {ONE_TASK_PARTITIONS, true,
+         "topic jobs,jobs selects 3 Kafka partitions, and none of them is in partitionLimitation"},
+        {0, false, "topic jobs,jobs selects no Kafka partition"},
+    };
+    fixture->session.client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
+    fixture->query.topic = "jobs,jobs";
+    fixture->batch_task.selection =
+        (struct kafka_selection){.kind = KAFKA_SELECTION_OF_NAMES, .names = names, .count = 1};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct kafka_topic known = {.partition_count = rows[i].partitions, .received_ms = 1};
+        fixture->topic.known = &known;
+        fixture->topic.count = rows[i].partitions;
+        fixture->batch_task.task = &fixture->task;
+        fixture->batch_task.count = fixture->batch_task.partition_count = 0;
+        fixture->batch_task.topics = NULL;
+        fixture->task.has_ended = false;
+        fixture->batch.open = fixture->group.open = 2; /* the group is not released */
+        one_task_limit_to(fixture, ONE_TASK_PARTITIONS);
+        fixture->query.partition_limitation.count = rows[i].is_limited;
+        assert_false(kafka_partitions_use_selection(&fixture->batch_task, 1));
+        assert_int_equal(fixture->outcome, TASK_FAILED);
+        assert_string_equal(error_text(&fixture->error), rows[i].words);
+        free(fixture->batch_task.topics);
+        fixture->batch_task.capacity = 0;
+    }
 }
 
 static void a_pattern_without_topics_fails_alone(void **state)
@@ -230,6 +268,8 @@ int main(void)
         cmocka_unit_test(a_connection_of_the_connections_file_is_not_advised_to_be_one),
         cmocka_unit_test_setup_teardown(a_topic_that_the_answer_lacks_fails_its_task,
                                         one_task_set_up, one_task_tear_down),
+        cmocka_unit_test_setup_teardown(a_task_without_partitions_says_why, one_task_set_up,
+                                        one_task_tear_down),
         TEST(a_pattern_without_topics_fails_alone),
         TEST(a_pattern_of_too_many_topics_fails_alone),
         TEST(topics_of_too_many_partitions_are_refused),
