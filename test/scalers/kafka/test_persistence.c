@@ -129,23 +129,23 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
 
 static void clocks_have_what_topics_leave(void **state)
 {
-    enum { PARTITIONS = 1000, EACH = PARTITIONS * 32 };
+    enum { PARTITIONS = 1000, EACH = PARTITIONS * 32, HALF = EACH / 2 };
     (void)state;
     struct kafka_persistence_group *all = NULL;
-    struct kafka_memory few = {.mappable_bytes = KAFKA_MEMORY_FREE + 2 * EACH + EACH / 2};
+    struct kafka_memory few = {.mappable_bytes = KAFKA_MEMORY_FREE + 2 * EACH + HALF};
     static const char *const groups[] = {"workers", "others", "more"};
     for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
         const struct kafka_persistence *persistence =
             kafka_persistence_for(&all, &few, groups[i], "jobs", PARTITIONS, 1000);
         assert_int_equal(persistence != NULL, i < 2);
     }
-    assert_in_range(few.clocks_bytes, 2 * EACH, 2 * EACH + EACH / 2);
+    assert_in_range(few.clocks_bytes, 2 * EACH, 2 * EACH + HALF);
     /* They take no more when they are found again. With other partitions they count anew. */
     const double bytes = few.clocks_bytes;
     assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS, 1000));
     assert_float_equal(few.clocks_bytes, bytes, 0);
     assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS / 2, 1000));
-    assert_float_equal(bytes - few.clocks_bytes, EACH / 2, 0);
+    assert_float_equal(bytes - few.clocks_bytes, HALF, 0);
     assert_null(kafka_persistence_for(&all, &few, "others", "jobs", 3 * PARTITIONS, 1000));
     assert_non_null(kafka_persistence_for(&all, &few, "more", "jobs", PARTITIONS, 1000));
     kafka_persistence_forget_old(&all, 1001 + KAFKA_FORGET_MS);

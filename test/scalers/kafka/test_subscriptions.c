@@ -350,7 +350,7 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
 /* Many groups may be idle on a large topic. */
 static void subscriptions_to_the_same_partitions_take_memory_each(void **state)
 {
-    enum { PARTITIONS = 200, EACH = PARTITIONS * 32, FIT = 3 };
+    enum { PARTITIONS = 200, EACH = PARTITIONS * 32, HALF = EACH / 2, FIT = 3 };
     struct kafka_mock *fixture = *state;
     _cleanup_(error_done) struct error error = {0};
     kafka_mock_create_topic(fixture, "jobs", PARTITIONS, 1);
@@ -361,7 +361,7 @@ static void subscriptions_to_the_same_partitions_take_memory_each(void **state)
     const double fetchers = client->memory.fetchers_bytes;
     assert_true(kafka_mock_taken(client) - without - fetchers >= EACH);
     client->memory.mappable_bytes = KAFKA_MEMORY_FREE + kafka_memory_of_handle(&client->memory) +
-                                    kafka_mock_taken(client) + FIT * EACH + EACH / 2;
+                                    kafka_mock_taken(client) + FIT * EACH + HALF;
     for (int i = 0; i < FIT; i++)
         assert_true(subscribe(session, 2 + (uint64_t)i, "jobs", PARTITIONS, &error));
     assert_no_memory(session, "jobs", PARTITIONS);
