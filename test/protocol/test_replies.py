@@ -234,6 +234,18 @@ def test_a_coordinator_that_hangs_for_thousands_of_groups_ends_no_kafka_agent(pr
         assert deaths(texts, server) == []
 
 
+def test_clocks_of_hundreds_of_groups_end_no_kafka_agent(program, transport):
+    """excludePersistentLag remembers each partition of each group: those that do not fit fail alone."""
+    with Peer(kafka_wide(500)) as peer, Server(program=program) as server, Client(server.port) as client:
+        triggers = [{**kafka_trigger(peer.port, 0), "consumerGroup": f"group-{number}", "excludePersistentLag": "true"}
+                    for number in range(1800)]
+        for answers in rounds(client, triggers, 3, 0):
+            texts = {answer.error for answer in answers}
+            assert deaths(texts, server) == []
+        assert sum(answer.value is not None for answer in answers) > 500, texts
+        assert any("no memory for excludePersistentLag of Kafka group" in text for text in texts), texts
+
+
 def small_topics(port, topics, groups):
     """Triggers: of each topic so many groups. The topics' names are as long as usual ones."""
     return [{**kafka_trigger(port, 0), "topic": f"orders-of-a-shop-in-the-region-{topic}", "consumerGroup": f"workers-{topic}-{group}"}
