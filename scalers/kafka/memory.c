@@ -50,6 +50,12 @@ double kafka_memory_kept(const struct kafka_memory *memory)
     return KAFKA_MEMORY_ANSWERS + (double)threads * KAFKA_MEMORY_PER_THREAD;
 }
 
+/* Of handles beside the main one and the fetchers: one has memory, whether it is there or not. */
+static double side_bytes(const struct kafka_memory *memory)
+{
+    return fmax(memory->others_bytes, kafka_memory_of_handle(memory));
+}
+
 /* ---- topics ---- */
 
 enum { PER_TOPIC_PARTITION = KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT };
@@ -65,9 +71,8 @@ size_t kafka_memory_max_partitions(const struct kafka_memory *memory)
  * not) and what is kept need that: from 10 brokers on they do without any fetcher. */
 double kafka_memory_room(const struct kafka_memory *memory)
 {
-    double side_bytes = fmax(memory->others_bytes, kafka_memory_of_handle(memory));
-    double left_bytes =
-        fmax(KAFKA_MEMORY_FREE, memory->fetchers_bytes + side_bytes + kafka_memory_kept(memory));
+    double left_bytes = fmax(KAFKA_MEMORY_FREE, memory->fetchers_bytes + side_bytes(memory) +
+                                                    kafka_memory_kept(memory));
     return (memory->mappable_bytes - used_bytes(memory) -
             fmax(memory->most_tasks_bytes, tasks_bytes(memory)) - left_bytes) /
                PER_TOPIC_PARTITION -
@@ -98,11 +103,13 @@ bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory)
     return has_beside_commits(memory, kafka_memory_of_handle(memory) + kafka_memory_kept(memory));
 }
 
+/* Another handle, which may be there now or not, has memory in any case. */
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes)
 {
-    double taken_bytes = bytes + kafka_memory_of_handle(memory);
-    return kafka_memory_free_bytes(memory) >= taken_bytes + KAFKA_MEMORY_FREE &&
-           has_beside_commits(memory, taken_bytes + kafka_memory_kept(memory));
+    double left_bytes = side_bytes(memory) + kafka_memory_kept(memory) +
+                        (double)memory->commits * KAFKA_MEMORY_PER_COMMIT;
+    return kafka_memory_free_bytes(memory) + memory->others_bytes >=
+           bytes + fmax(KAFKA_MEMORY_FREE, left_bytes);
 }
 
 /* ---- commits ---- */

@@ -20,8 +20,8 @@
  *     brokers that    200 KiB in each handle: the
  *     join later      library makes a thread for
  *                     each of them
- *     fetchers        a handle, and their topics     another handle, and 5 MiB, or what that
- *                                                    leaves, if it is more
+ *     fetchers        a handle, and their topics     5 MiB, or another handle and what that leaves,
+ *                                                    if it is more
  *     subscriptions   32 bytes for a partition       the same
  *     other handles   1 MiB, and 200 KiB for each    what is kept beside the commits under way: 1
  *                     broker                         MiB for answers, and the stacks of the threads

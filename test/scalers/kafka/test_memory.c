@@ -192,17 +192,42 @@ static void tasks_are_limited_where_memory_is(void **state)
     assert_true(kafka_memory_for_tasks(&memory) < bytes);
 }
 
-static void fetchers_leave_what_topics_leave_and_a_handle(void **state)
+static void fetchers_leave_what_topics_leave(void **state)
 {
     (void)state;
     struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
-    const double most = memory.mappable_bytes - KAFKA_MEMORY_FREE - kafka_memory_of_handle(&memory);
+    const double most = memory.mappable_bytes - KAFKA_MEMORY_FREE;
     assert_true(kafka_memory_has_for_fetchers(&memory, most));
     assert_false(kafka_memory_has_for_fetchers(&memory, most + 1));
+    memory.others_bytes =
+        kafka_memory_of_handle(&memory); /* has its memory, where it is there, too */
+    assert_true(kafka_memory_has_for_fetchers(&memory, most));
+    memory.others_bytes = 0;
     /* The room of topics is beside them, and another handle has its memory in any case. */
     memory.fetchers_bytes = most;
     memory.partitions = (size_t)fmax(kafka_memory_room(&memory), 0);
     assert_true(kafka_memory_has_for_side_handle(&memory));
+}
+
+/* As bench/push has them, each with a trigger. */
+static void a_thousand_idle_topics_of_one_partition_are_read(void **state)
+{
+    enum {
+        TOPICS = 1000,
+        OF_FETCHER = 250,
+        QUERY_BYTES = 1200,
+        PARTITIONS = 1 + KAFKA_MEMORY_TOPIC
+    };
+    (void)state;
+    struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 1);
+    const double fetcher_bytes = 2.0 * KAFKA_MEMORY_PER_HANDLE + KAFKA_MEMORY_PER_BROKER +
+                                 (double)OF_FETCHER * PARTITIONS * KAFKA_MEMORY_PER_PARTITION;
+    memory.partitions = (size_t)TOPICS * PARTITIONS;
+    kafka_memory_note_tasks(&memory, (size_t)TOPICS * QUERY_BYTES, 0);
+    for (int i = 0; i < TOPICS / OF_FETCHER; i++) {
+        assert_true(kafka_memory_has_for_fetchers(&memory, fetcher_bytes));
+        memory.fetchers_bytes += fetcher_bytes;
+    }
 }
 
 static void a_handle_is_renewed_where_there_is_memory_for_two(void **state)
@@ -247,12 +272,12 @@ static void fetchers_leave_the_memory_of_commits_under_way(void **state)
     enum { FEW = 2000, MANY = 20000 };
     (void)state;
     struct kafka_memory memory = memory_of(0, 3);
-    const double others_bytes = 1 + kafka_memory_of_handle(&memory);
-    const double many_bytes = (double)MANY * KAFKA_MEMORY_PER_COMMIT + kafka_memory_kept(&memory);
+    const double many_bytes = (double)MANY * KAFKA_MEMORY_PER_COMMIT + kafka_memory_kept(&memory) +
+                              kafka_memory_of_handle(&memory);
     assert_true(many_bytes > KAFKA_MEMORY_FREE);
     for (int i = 0; i < 2; i++) {
         memory.commits = i == 0 ? FEW : MANY;
-        memory.mappable_bytes = others_bytes + (i == 0 ? KAFKA_MEMORY_FREE : many_bytes);
+        memory.mappable_bytes = 1 + (i == 0 ? KAFKA_MEMORY_FREE : many_bytes);
         assert_true(kafka_memory_has_for_fetchers(&memory, 1));
         memory.mappable_bytes--;
         assert_false(kafka_memory_has_for_fetchers(&memory, 1));
@@ -297,7 +322,8 @@ int main(void)
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
         cmocka_unit_test(queries_and_tasks_take_room_from_topics),
         cmocka_unit_test(tasks_are_limited_where_memory_is),
-        cmocka_unit_test(fetchers_leave_what_topics_leave_and_a_handle),
+        cmocka_unit_test(fetchers_leave_what_topics_leave),
+        cmocka_unit_test(a_thousand_idle_topics_of_one_partition_are_read),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
         cmocka_unit_test(handles_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(fetchers_leave_the_memory_of_commits_under_way),

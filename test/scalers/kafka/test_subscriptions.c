@@ -326,7 +326,7 @@ static struct kafka_session *measure_topics(struct kafka_mock *fixture, const ch
 /* The library keeps all partitions of a topic in each handle that has the topic. */
 static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
 {
-    enum { LARGE = 1000, OF_ONE_HANDLE = 250, HANDLES = 3 };
+    enum { LARGE = 1000, OF_ONE_HANDLE = 250, HANDLES = 4 };
     struct kafka_mock *fixture = *state;
     _cleanup_(error_done) struct error error = {0};
     kafka_mock_create_topic(fixture, "large", LARGE, 1);
@@ -335,7 +335,7 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
     struct kafka_client *client = &session->client;
     const double others_bytes = client->memory.fetchers_bytes;
     const size_t places = (size_t)HANDLES * OF_ONE_HANDLE;
-    /* What 28 MiB leave beside the main handle has room for three. */
+    /* What 28 MiB leave beside the main handle has room for four. */
     client->memory.mappable_bytes = others_bytes + (25 << 20);
     assert_no_memory(session, "large", places + 1);
     assert_float_equal(client->memory.fetchers_bytes, others_bytes, 0);
