@@ -33,6 +33,7 @@ class Push:
         time.sleep(0.5)
         return self.requests() - before < 10
 
+    config = None       # the connections file that its triggers need
     is_notified = True  # False: it is polled again and again
     settle_seconds = 0.0  # from when the server reports a subscription until the broker has it
 
@@ -322,9 +323,14 @@ class KafkaPartition(Push):
         self.broker.create_topic(self.topic, partitions=count)
         self.producer.list_topics(self.topic, 10)
 
+    @property
+    def config(self):
+        """In 28 MiB no more than 1,000 partitions of one topic can be subscribed to (docs/kafka.md)."""
+        return f"connections: {{kafka: {{scaler: kafka, bootstrapServers: '{self.broker.bootstrap}'}}}}\n"
+
     def trigger(self, number, port=None, **metadata):
-        return {"scaler": "kafka", "bootstrapServers": self.broker.bootstrap, "consumerGroup": "workers",
-                "topic": self.topic, "partitionLimitation": str(number), "offsetResetPolicy": "earliest", **metadata}
+        return {"scaler": "kafka", "connectionName": "kafka", "consumerGroup": "workers", "topic": self.topic,
+                "partitionLimitation": str(number), "offsetResetPolicy": "earliest", **metadata}
 
     def requests(self):
         return sum(sum(self.broker.requests(client).values()) for client in ("backlog", "backlog-subscribed"))
