@@ -30,8 +30,8 @@
 /* A request about a group: the first member of what the caller wants to send. While the request is
  * here, until kafka_serial_receive() or kafka_serial_cancel(), the caller must not free it. */
 struct kafka_serial_request {
-    /* Sends the request on the handle, any number of times. Returns the bytes of the library's copy,
-     * which it has until the answer comes, or the handle is gone. */
+    /* Sends the request on the handle, any number of times. Returns the bytes of the copy that the
+     * library keeps until the answer comes, or the handle is gone. */
     double (*send)(struct kafka_serial_request *request, rd_kafka_t *rk, rd_kafka_queue_t *answers);
     const char *group;
 

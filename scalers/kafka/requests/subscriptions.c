@@ -390,8 +390,8 @@ static struct subscribing_need find_need(const struct kafka_subscriptions *subsc
     return need;
 }
 
-/* Whether all of the partitions can be subscribed to. Checked before any is, as stopping takes long, and as
- * the library aborts without memory. */
+/* Whether all of the partitions can be subscribed to. Checked before any is, as stopping takes
+ * long, and as the library aborts without memory. */
 static bool check_room(const struct kafka_subscriptions *subscriptions,
                        const struct kafka_position *positions, size_t count, struct error *error)
 {
