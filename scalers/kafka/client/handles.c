@@ -5,6 +5,7 @@
 #include "kafka/client/background.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -14,7 +15,7 @@ enum {
 };
 
 struct kafka_handle {
-    struct kafka_background_call base; /* first: destroys the handle */
+    struct kafka_background_call base; /* destroys the handle */
     rd_kafka_t *rk;
     size_t holds;
     double bytes;
@@ -22,6 +23,7 @@ struct kafka_handle {
     int64_t ended_ms; /* since when it is being destroyed; CLOCK_NEVER: it is not */
     struct kafka_handle *prev, *next;
 };
+_Static_assert(offsetof(struct kafka_handle, base) == 0, "a pointer to it is one to the struct");
 
 void kafka_handles_open(struct kafka_handles *handles, struct kafka_memory *memory, int event_fd)
 {

@@ -26,6 +26,8 @@
 #include "kafka/session.h"
 #include "measure/task.h"
 
+#include <stddef.h>
+
 enum kafka_offset_state {
     KAFKA_OFFSET_UNKNOWN,
     KAFKA_OFFSET_REQUESTED,
@@ -87,7 +89,7 @@ enum kafka_group_stage {
 };
 
 struct kafka_batch_group {
-    struct kafka_commits_request request; /* first */
+    struct kafka_commits_request request;
     struct kafka_batch *batch;
     char *name;
     struct kafka_group_topic *topics;
@@ -108,6 +110,8 @@ struct kafka_batch_group {
     rd_kafka_topic_partition_list_t *commits;
     struct kafka_metadata_need need;
 };
+_Static_assert(offsetof(struct kafka_batch_group, request) == 0,
+               "a pointer to it is one to the struct");
 
 /*
  * A task in a batch. What it waits for is not a field of its own:

@@ -6,6 +6,7 @@
 #include "kafka/requests/second.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -25,11 +26,12 @@ enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also s
  *                        renewed; or on the serial handle, which owns the call then
  */
 struct main_call {
-    struct kafka_commits_call base; /* first; has the request in the first two states */
+    struct kafka_commits_call base; /* has the request in the first two states */
     enum main_state { CALL_WAITS, CALL_ON_BOTH, CALL_ABANDONED, CALL_MISDIRECTED } state;
     int64_t sent_ms;
     UT_hash_handle hh;
 };
+_Static_assert(offsetof(struct main_call, base) == 0, "a pointer to it is one to the struct");
 
 struct kafka_commits {
     struct kafka_client *client;

@@ -8,6 +8,8 @@
 
 #include "kafka/requests/serial.h"
 
+#include <stddef.h>
+
 /*
  * The most partitions of abandoned calls on a handle: with more it takes no request, and is renewed
  * as soon as that may be. The library keeps a copy of a call's partitions until the answer comes,
@@ -26,13 +28,15 @@ struct kafka_commits_request {
  * that begins on the serial handle has only this. Whoever has the call in its table frees it; after
  * KAFKA_SERIAL_MOVED it is in no table, and commits.c frees it when it leaves the queue. */
 struct kafka_commits_call {
-    struct kafka_serial_request serial;    /* first */
+    struct kafka_serial_request serial;
     struct kafka_commits_request *request; /* NULL: the call is abandoned */
     char *group;
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all commits of the group; or abandoned */
     size_t copied; /* partitions that the library keeps, and KAFKA_MEMORY_REQUEST more; 0: the call
                       is not sent yet, or answered */
 };
+_Static_assert(offsetof(struct kafka_commits_call, serial) == 0,
+               "a pointer to it is one to the struct");
 
 /* Copies the group's name and the partitions. */
 void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "kafka/requests/serial.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -17,7 +18,7 @@ enum {
 };
 
 struct member_group {
-    struct kafka_serial_request base; /* first */
+    struct kafka_serial_request base;
     struct kafka_members *members;
     char *name;
     int64_t wanted_ms; /* when a task last wanted it */
@@ -30,6 +31,7 @@ struct member_group {
     rd_kafka_topic_partition_list_t *assigned;
     UT_hash_handle hh;
 };
+_Static_assert(offsetof(struct member_group, base) == 0, "a pointer to it is one to the struct");
 
 struct kafka_members {
     struct kafka_client *client;

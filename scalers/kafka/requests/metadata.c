@@ -6,6 +6,7 @@
 #include "kafka/client/background.h"
 #include "kafka/client/settings.h"
 
+#include <stddef.h>
 #include <sys/param.h>
 
 /* Each try goes to a random broker, which may hang (workaround 8). All three take less time than a
@@ -38,6 +39,7 @@ struct request {
     rd_kafka_resp_err_t error;
     const rd_kafka_metadata_t *result;
 };
+_Static_assert(offsetof(struct request, base) == 0, "a pointer to it is one to the struct");
 
 /* One kind of requests. A listing that counts for topics, too, raises `received` of both kinds. */
 struct kind_state {

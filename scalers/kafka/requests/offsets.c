@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "kafka/client/background.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -41,7 +42,7 @@ struct offsets_target {
 /* A call of the library for several requests. A partition that several of them have is in the call
  * once: a broker refuses a partition that is named twice. */
 struct offsets_call {
-    struct kafka_background_call base; /* first */
+    struct kafka_background_call base;
     struct leader *leader;
     rd_kafka_t *rk; /* the call holds this handle, as the list has structs of it */
     rd_kafka_topic_partition_list_t *list;
@@ -51,6 +52,7 @@ struct offsets_call {
     struct offsets_target *targets;   /* of all requests */
     size_t count;
 };
+_Static_assert(offsetof(struct offsets_call, base) == 0, "a pointer to it is one to the struct");
 
 /* A broker, as long as there is a request for it. */
 struct leader {

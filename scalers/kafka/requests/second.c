@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,11 @@ enum attempt {
 };
 
 struct second_call {
-    struct kafka_commits_call base; /* first */
+    struct kafka_commits_call base;
     enum attempt attempt;
     UT_hash_handle hh;
 };
+_Static_assert(offsetof(struct second_call, base) == 0, "a pointer to it is one to the struct");
 
 struct kafka_second {
     struct kafka_client *client;
