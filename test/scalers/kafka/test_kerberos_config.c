@@ -111,6 +111,7 @@ static void settings_that_read_files_or_load_code_are_refused(void **state)
         {"[realms]\n A = {\n kdc = /run/kdc.socket\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = /[x\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = unix:/run/kdc\n }\n", "kdc must be an address"},
+        {"[realms]\n A = {\n kdc = FILE:/etc/x\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = \" /run/kdc\"\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = \" FILE:/etc/x\"\n }\n", "kdc must be an address"},
         {"[realms]\n A = {\n kdc = %{libdir}\n }\n", "kdc must be an address"},

@@ -241,6 +241,23 @@ static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
     assert_waiting(fixture->feed, 1, 0);
 }
 
+/* Whoever it waits for may take that long. */
+static void a_task_that_waits_for_space_has_its_time_afterwards(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    add_large_group(fixture, "first", 3);
+    add_large_group(fixture, "second", 2);
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    note_large_groups(fixture, LIMIT);
+    ((struct kafka_session *)fixture->client)->space.usual_ms = KAFKA_MOCK_TIMEOUT_MS;
+    kafka_mock_hang(fixture, 3, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group first");
+    assert_waiting(fixture->feed, 1, 0);
+}
+
 /* What was reserved for it is the others'. */
 static void a_task_that_waits_for_space_can_be_cancelled(void **state)
 {
@@ -550,6 +567,21 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
     assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
 }
 
+/* It is no time-out, which would be the coordinator's fault. */
+static void an_isolated_task_fails_where_there_is_no_memory_for_a_handle(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
+    client->memory.mappable_bytes = kafka_mock_taken(client) + TASK_BYTES;
+    test_feed_task(fixture->feed, 0)->task.isolate = true;
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_failed(fixture, 0, "no memory for a further connection to each Kafka broker");
+}
+
 /* Measures once after the coordinator has moved, so long after the client was opened, where so many
  * bytes are missing for another handle. */
 static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, double missing_bytes,
@@ -611,6 +643,7 @@ int main(void)
         TEST(large_groups_are_measured_one_after_the_other),
         TEST(a_large_group_is_measured_while_small_ones_come_and_go),
         TEST(space_is_used_in_the_turn_in_which_it_is_left),
+        TEST(a_task_that_waits_for_space_has_its_time_afterwards),
         TEST(a_task_that_waits_for_space_can_be_cancelled),
         TEST(a_large_group_that_hangs_does_not_fail_the_others),
         TEST(large_groups_that_hang_delay_another_for_a_short_time),
@@ -622,6 +655,7 @@ int main(void)
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
         TEST(a_client_that_unused_topics_fill_is_given_up),
+        TEST(an_isolated_task_fails_where_there_is_no_memory_for_a_handle),
         TEST(a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle),
         TEST(a_client_that_cannot_ask_a_moved_coordinator_is_given_up),
         TEST(a_young_client_that_cannot_ask_a_moved_coordinator_is_kept),

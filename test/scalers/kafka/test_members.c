@@ -195,6 +195,7 @@ static void members_are_kept_until_nobody_uses_them(void **state)
     const int64_t now_ms = clock_now_ms();
     assert_non_null(request(members, now_ms));
     assert_non_null(request(members, now_ms + 1)); /* of another batch */
+    kafka_members_forget_old(members, now_ms + 1 + KAFKA_FORGET_MS);
     kafka_members_release(members, GROUP);
     assert_non_null(kafka_members_assigned(members, GROUP, now_ms));
     kafka_members_release(members, GROUP);
@@ -283,6 +284,7 @@ static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state
     assert_int_equal(kafka_members_next_ms(members), now_ms + 2000);
     kafka_members_maintain(members, clock_now_ms() + 3000);
     assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER); /* it is not sent again */
     kafka_session_disconnect(session);
     kafka_peer_stop(&peer);
 }

@@ -192,6 +192,24 @@ static void tasks_are_limited_where_memory_is(void **state)
     assert_true(kafka_memory_for_tasks(&memory) < bytes);
 }
 
+/* Some of each side, beside a second handle that comes. */
+static void tasks_leave_the_memory_of_some_commits(void **state)
+{
+    enum {
+        FEW_BYTES = 500 * KAFKA_MEMORY_PER_BEGUN_TASK,
+        COMMITS = 1000,
+        SIDES = 2,
+        MORE = 100000
+    };
+    (void)state;
+    struct kafka_memory memory = memory_of(0, 3);
+    memory.batches_bytes = FEW_BYTES;
+    memory.mappable_bytes = MORE + FEW_BYTES + kafka_memory_kept(&memory) + KAFKA_MEMORY_HOLES +
+                            kafka_memory_of_handle(&memory) +
+                            (double)COMMITS * SIDES * KAFKA_MEMORY_PER_COMMIT;
+    assert_float_equal(kafka_memory_for_tasks(&memory), MORE, 0);
+}
+
 static void fetchers_leave_what_topics_leave(void **state)
 {
     (void)state;
@@ -322,6 +340,7 @@ int main(void)
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
         cmocka_unit_test(queries_and_tasks_take_room_from_topics),
         cmocka_unit_test(tasks_are_limited_where_memory_is),
+        cmocka_unit_test(tasks_leave_the_memory_of_some_commits),
         cmocka_unit_test(fetchers_leave_what_topics_leave),
         cmocka_unit_test(a_thousand_idle_topics_of_one_partition_are_read),
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),

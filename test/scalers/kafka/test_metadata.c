@@ -73,6 +73,23 @@ static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state
     assert_true(more.topics > jobs.topics);
 }
 
+/* A request for no topics is not sent, and counts as answered: a topic that comes then does not. */
+static void a_topic_that_comes_after_a_request_for_none_gets_one_of_its_own(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    struct kafka_metadata_need jobs = {0};
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
+    struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    const struct kafka_metadata_need none = {.topics = topics->next_number};
+    const int64_t now_ms = clock_now_ms();
+    kafka_metadata_request(metadata, &none, now_ms);
+    assert_true(kafka_metadata_has(metadata, &none));
+    kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &jobs);
+    assert_false(kafka_metadata_has(metadata, &jobs));
+}
+
 /* Or a pattern that went with tasks without a listing would have them wait for one. */
 static void a_pattern_needs_a_listing_at_one_time_for_all(void **state)
 {
@@ -181,11 +198,13 @@ static void a_request_whose_connection_was_closed_is_sent_again(void **state)
         kafka_patterns_for(kafka_metadata_patterns(metadata), "^a", now_ms);
     kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
     peer.too_long_left[KAFKA_PEER_METADATA] = 1;
+    session->client.all_down_since_ms = now_ms; /* as after an outage */
     kafka_metadata_request(metadata, &need, now_ms);
     enum kafka_metadata_event event;
     while ((event = kafka_metadata_receive(metadata, now_ms, &error)) == KAFKA_METADATA_NOTHING)
         usleep(1000);
     assert_int_equal(event, KAFKA_METADATA_RECEIVED);
+    assert_int_equal(session->client.all_down_since_ms, 0);
     assert_int_equal(peer.too_long_count, 1);
     assert_int_equal(pattern->count, 1);
     kafka_session_disconnect(session);
@@ -338,12 +357,14 @@ static void a_listing_that_is_too_long_is_no_silence(void **state)
     create_large_topic(fixture);
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs", 2));
     kafka_mock_connect(fixture);
-    struct kafka_metadata *metadata = ((struct kafka_session *)fixture->client)->metadata;
-    const struct kafka_topics *topics = kafka_metadata_topics(metadata);
+    const struct kafka_session *session = fixture->client;
+    const struct kafka_metadata *metadata = session->metadata;
+    const struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
     test_feed_set_timeout(fixture->feed, 6000);
     assert_true(kafka_mock_measure(fixture));
     const int64_t failed_ms = clock_now_ms();
     assert_too_long(fixture, 0);
+    assert_int_not_equal(session->client.answered_ms, 0);
     /* The next task has it at once, and nothing is sent for it. */
     const uint64_t next_number = topics->next_number;
     kafka_mock_run_again(fixture);
@@ -422,6 +443,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_pattern_that_comes_during_a_listing_gets_one_of_its_own),
         TEST(a_topic_that_comes_during_a_request_gets_one_of_its_own),
+        TEST(a_topic_that_comes_after_a_request_for_none_gets_one_of_its_own),
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(a_listing_that_takes_long_is_not_waited_for),
         cmocka_unit_test(a_topic_that_a_listing_leaves_out_is_requested_by_name),

@@ -25,6 +25,16 @@ static void thresholds_do_not_split_a_query(void **state)
     assert_string_equal(one.values[OPTION_QUERY]->identity, other.values[OPTION_QUERY]->identity);
 }
 
+/* KEDA's default. */
+static void the_first_message_may_activate(void **state)
+{
+    (void)state;
+    TRIGGER(zero, {"activationLagThreshold", "0"});
+    TRIGGER(below, {"activationLagThreshold", "-1"});
+    assert_true(zero.good);
+    assert_false(below.good);
+}
+
 static void persistent_lag_time_is_a_duration(void **state)
 {
     (void)state;
@@ -59,6 +69,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_does_not_split_a_connection),
         cmocka_unit_test(thresholds_do_not_split_a_query),
+        cmocka_unit_test(the_first_message_may_activate),
         cmocka_unit_test(persistent_lag_time_is_a_duration),
         cmocka_unit_test(only_the_wanted_partitions_count),
         cmocka_unit_test(without_a_topic_no_partition_is_left_out),

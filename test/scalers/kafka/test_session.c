@@ -192,6 +192,23 @@ static void a_handle_is_renewed_where_there_is_memory_for_another(void **state)
     assert_true(kafka_session_maintain(session, now_ms + LATER_MS));
 }
 
+static void clocks_of_groups_that_are_not_measured_any_more_are_forgotten(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    kafka_mock_query(fixture, "workers", "jobs", 2);
+    kafka_mock_connect(fixture);
+    struct kafka_session *session = fixture->client;
+    struct kafka_memory *memory = &session->client.memory;
+    const int64_t now_ms = clock_now_ms();
+    assert_non_null(
+        kafka_persistence_for(&session->persistence, memory, "workers", "jobs", 1, now_ms));
+    kafka_session_forget_old(session, now_ms + KAFKA_FORGET_MS);
+    assert_non_null(session->persistence);
+    kafka_session_forget_old(session, now_ms + INT64_C(2) * KAFKA_FORGET_MS);
+    assert_null(session->persistence);
+    assert_float_equal(memory->clocks_bytes, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
@@ -200,6 +217,7 @@ int main(void)
         TEST(a_handle_with_too_much_that_nobody_waits_for_is_renewed),
         TEST(a_handle_with_many_former_topics_of_a_pattern_is_renewed),
         TEST(a_handle_is_renewed_where_there_is_memory_for_another),
+        TEST(clocks_of_groups_that_are_not_measured_any_more_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,7 @@ static void a_topic_that_the_answer_leaves_out_has_no_size(void **state)
     struct known *fixture = *state;
     set_room(fixture, (size_t)2 * PARTITIONS);
     assert_non_null(topic_for(fixture, "missing"));
+    assert_true(kafka_topics_await_sizes(&fixture->topics));
     assert_non_null(topic_for(fixture, "jobs"));
     assert_true(kafka_topics_await_sizes(&fixture->topics));
     take_partitions(fixture, 1);
@@ -279,6 +280,10 @@ static void former_topics_give_their_room_back_with_the_handle(void **state)
     assert_int_equal(fixture->client.memory.partitions, 0);
     assert_false(kafka_topics_has_too_many(topics));
     assert_non_null(topic_for(fixture, "more"));
+    assert_non_null(topic_for(fixture, "jobs"));
+    take_partitions(fixture, 1);
+    kafka_topics_forget_old(topics, later_ms);
+    assert_false(kafka_topics_has_too_many(topics)); /* nobody has failed since */
 }
 
 int main(void)
