@@ -8,6 +8,7 @@
 
 #define REDIS_32 "{prefixprefixprefixprefixprefix}"
 #define REDIS_256 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32 REDIS_32
+#define REDIS_1024 REDIS_256 REDIS_256 REDIS_256 REDIS_256
 
 /* Together they would be more names than one trigger has; the keys are empty ones. */
 #define REFUSES_KEYS_AND_LIBRARY(keys)                                                             \
@@ -16,11 +17,16 @@
 
 /* Of what is measured. */
 #define REDIS_LIST_CASES                                                                           \
-    TAKES("listName", "jobs:{1} of/all"), REFUSES("listName is missing", "listName", ""),          \
+    TAKES("listName", "jobs:{1} of/all"), TAKES("listName", REDIS_1024),                           \
+        REFUSES("listName has 1025 bytes: at most 1024", "listName", REDIS_1024 "l"),              \
+        REFUSES("listName is missing", "listName", ""),                                            \
         TAKES("keys", "{q}a, {q}b", "listName", ""),                                               \
         TAKES("keys", "{celery},{celery}\006\0263", "listName", ""),                               \
         REFUSES("set one of listName and keys", "keys", "a"),                                      \
+        REFUSES("keys: number 1 is empty", "keys", ",a", "listName", ""),                          \
         REFUSES("keys: number 2 is empty", "keys", "a,", "listName", ""),                          \
+        REFUSES("one of keys has 1025 bytes: at most 1024", "keys", REDIS_1024 "k", "listName",    \
+                ""),                                                                               \
         REFUSES("keys: number 3 is number 1 again", "keys", "a,b,a", "listName", ""),              \
         REFUSES_KEYS_AND_LIBRARY(",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"),   \
         REFUSES_KEYS_AND_LIBRARY(",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"),  \
@@ -33,6 +39,8 @@
         REFUSES("set one of listName and library", "library", "rq", "queueName", "q"),             \
         TAKES("queueName", "videos", "library", "rq", "prefix", "{rq}", "listName", ""),           \
         REFUSES("queueName needs library", "queueName", "videos"),                                 \
+        REFUSES("queueName has 1025 bytes: at most 1024", "queueName", REDIS_1024 "q", "library",  \
+                "rq", "listName", ""),                                                             \
         TAKES("prefix", "{jobs}", "library", "bullmq", "queueName", "videos", "listName", ""),     \
         TAKES("prefix", REDIS_256, "library", "bullmq", "queueName", "videos", "listName", ""),    \
         REFUSES("prefix has 257 bytes: at most 256", "prefix", REDIS_256 "p", "library", "bullmq", \
@@ -43,7 +51,10 @@
         DEFAULT("activationListLength", "0")
 
 #define REDIS_STREAM_CASES                                                                         \
-    TAKES("stream", "orders:{1}"), TAKES("consumerGroup", "workers"),                              \
+    TAKES("stream", "orders:{1}"),                                                                 \
+        REFUSES("stream has 1025 bytes: at most 1024", "stream", REDIS_1024 "s"),                  \
+        TAKES("consumerGroup", "workers"),                                                         \
+        REFUSES("consumerGroup has 1025 bytes: at most 1024", "consumerGroup", REDIS_1024 "g"),    \
         TAKES("lagCount", "0", "consumerGroup", "workers"),                                        \
         TAKES("lagCount", "1", "consumerGroup", "workers"),                                        \
         TAKES("lagCount", "1"), /* without a group it does not count, as in KEDA */                \

@@ -78,6 +78,60 @@ static void a_doubt_has_the_map_read_without_another_task(void **state)
     world_stop(&world);
 }
 
+/* Its node goes on for others, and no node has a map to say whose the key is. */
+static void a_key_without_an_owner_fails_where_no_map_can_be_read(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots_of_others(&world, 0, 1);
+    add_line(&world, 0, LINE("CLUSTER SLOTS", "-ERR no map\r\n"));
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    _cleanup_(trigger_done) struct trigger videos = trigger_of(
+        &scaler_redis_cluster, PAIRS("address", world.peers[0].address, "listName", "videos"));
+    test_feed_add(world.feed, videos.options.query, (struct notifier){0});
+    world_run(&world);
+    assert_true(world.usable);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "no node of the Redis Cluster answers");
+    assert_waiting(world.feed, 1, 3);
+    world_stop(&world);
+}
+
+/* A map in which the first node has the slots up to `last`, and the second one that of "jobs", and
+ * those behind it. */
+static void add_slots_of_both(struct world *world, size_t node, int last, int times)
+{
+    _cleanup_(memory_free) char *slots =
+        text_format("*2\r\n*3\r\n:0\r\n:%d\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$1\r\nx\r\n"
+                    "*3\r\n:9631\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:%s\r\n$1\r\ny\r\n",
+                    last, port_of(world, 0), port_of(world, 1));
+    add_line(world, node, (struct redis_line){"CLUSTER SLOTS", slots, .times = times});
+}
+
+static void a_node_that_keeps_its_slots_keeps_its_connections(void **state)
+{
+    enum { SLOTS_LINE = 0, ROLE_LINE = 4 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots_of_both(&world, 0, 9630, 1);
+    add_slots_of_both(&world, 0, 9629, 0);
+    add_slots_of_both(&world, 1, 9629, 0);
+    add_line(&world, 1, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n", .times = 1));
+    add_line(&world, 1, LINE("LLEN", ":6\r\n"));
+    assert_true(world_connect(&world));
+    test_feed_stay(world.feed, TIMEOUT_MS / 2);
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
+    assert_true(redis_peer_used(&world.peers[1], SLOTS_LINE) > 0);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 6);
+    assert_int_equal(redis_peer_used(&world.peers[1], ROLE_LINE), 1); /* of one to measure */
+    world_stop(&world);
+}
+
 /* It was taken out of the cluster, or has lost its configuration. */
 static void a_node_that_knows_no_slots_is_passed_over(void **state)
 {
@@ -265,6 +319,8 @@ int main(void)
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_slot_that_gets_an_owner_is_read),
         cmocka_unit_test(a_doubt_has_the_map_read_without_another_task),
+        cmocka_unit_test(a_key_without_an_owner_fails_where_no_map_can_be_read),
+        cmocka_unit_test(a_node_that_keeps_its_slots_keeps_its_connections),
         cmocka_unit_test(a_node_that_knows_no_slots_is_passed_over),
         cmocka_unit_test(a_node_that_forgets_all_slots_is_not_believed),
         cmocka_unit_test(where_a_map_leads_nowhere_another_node_is_asked),

@@ -171,6 +171,19 @@ static void a_server_that_breaks_each_connection_is_of_no_use(void **state)
     world_stop(&world);
 }
 
+/* It is no connection that the server just closed: nothing is sent again. */
+static void a_server_that_speaks_another_protocol_is_of_no_use(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT({"LLEN", "HTTP/1.1 400 Bad Request\r\n"}), PAIRS("a"));
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "Protocol error"));
+    assert_int_equal(redis_peer_connections(&world.peer), 1);
+    world_stop(&world);
+}
+
 /* More of them than links may be lost in a row, and none waits for one to be opened. */
 static void a_reply_that_is_too_large_fails_its_query_alone(void **state)
 {
@@ -378,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_was_closed_while_idle_fails_no_query),
         cmocka_unit_test(a_query_that_breaks_each_connection_fails_alone),
         cmocka_unit_test(a_server_that_breaks_each_connection_is_of_no_use),
+        cmocka_unit_test(a_server_that_speaks_another_protocol_is_of_no_use),
         cmocka_unit_test(a_reply_that_is_too_large_fails_its_query_alone),
         cmocka_unit_test(a_reply_that_is_too_large_costs_other_queries_nothing_again),
         cmocka_unit_test(a_key_that_was_slow_delays_no_other_again),

@@ -120,6 +120,34 @@ static void the_kind_of_each_key_is_read(void **state)
     redis_peer_stop(&peer);
 }
 
+/* As many as a trigger may list. */
+static void the_kinds_of_many_keys_are_read(void **state)
+{
+    enum { MANY = OPTION_MAX_PIECES };
+    (void)state;
+    _cleanup_(text_done) struct text keys = {0};
+    _cleanup_(text_done) struct text wrong = {0};
+    _cleanup_(text_done) struct text types = {0};
+    _cleanup_(text_done) struct text lengths = {0};
+    text_add(&keys, "0");
+    text_addf(&wrong, "*%d\r\n-WRONGTYPE x\r\n", MANY);
+    text_addf(&types, "*%d\r\n+set\r\n", MANY);
+    text_addf(&lengths, "*%d\r\n:1\r\n", MANY);
+    for (int i = 1; i < MANY; i++) {
+        text_addf(&keys, ",%d", i);
+        text_add(&wrong, ":1\r\n");
+        text_add(&types, "+set\r\n");
+        text_add(&lengths, ":1\r\n");
+    }
+    struct outcome outcome =
+        measure(&scaler_redis,
+                SCRIPT({"EXEC", wrong.bytes, .times = 1}, {"EXEC", types.bytes, .times = 1},
+                       {"EXEC", lengths.bytes}),
+                PAIRS("keys", keys.bytes), 1, 2000);
+    assert_int_equal(outcome.answers, 1);
+    assert_true(outcome.reading.waiting == MANY);
+}
+
 static void an_error_within_a_transaction_is_named(void **state)
 {
     (void)state;
@@ -162,6 +190,7 @@ int main(void)
         cmocka_unit_test(the_lengths_of_keys_are_added),
         cmocka_unit_test(each_key_is_read),
         cmocka_unit_test(the_kind_of_each_key_is_read),
+        cmocka_unit_test(the_kinds_of_many_keys_are_read),
         cmocka_unit_test(an_error_within_a_transaction_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

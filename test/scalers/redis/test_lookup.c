@@ -18,13 +18,15 @@
 /* A resolver that hangs as long as it is locked, as one whose DNS server does not answer. */
 static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
 
+#define NAME_OF_IPV6 "six.backlog.test" /* it is known at once */
+
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **ret_found)
 {
-    (void)host;
-    (void)service;
-    (void)hints;
-    (void)ret_found;
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (text_equal(host, NAME_OF_IPV6))
+        return hints->ai_family == AF_INET ? EAI_NONAME : real("::1", service, hints, ret_found);
     pthread_mutex_lock(&resolver);
     pthread_mutex_unlock(&resolver);
     return EAI_AGAIN;
@@ -91,6 +93,21 @@ static void a_tenant_has_half_of_what_others_leave(void **state)
     end_all();
 }
 
+/* As in a cluster of IPv6 alone. */
+static void a_name_without_ipv4_has_its_addresses_of_ipv6(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct redis_lookup *lookup = redis_lookup_start(NAME_OF_IPV6, &error);
+    assert_non_null(lookup);
+    struct pollfd done = {.fd = redis_lookup_descriptor(lookup), .events = POLLIN};
+    assert_int_equal(poll(&done, 1, 10000), 1);
+    assert_true(redis_lookup_is_done(lookup));
+    assert_int_equal(redis_lookup_count(lookup), 1);
+    assert_string_equal(redis_lookup_address(lookup, 0), "::1");
+    redis_lookup_release(lookup);
+}
+
 static void a_machine_without_a_thread_left_is_named(void **state)
 {
     (void)state;
@@ -107,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_without_a_thread_left_is_named),
         cmocka_unit_test(a_tenant_has_half_of_what_others_leave),
+        cmocka_unit_test(a_name_without_ipv4_has_its_addresses_of_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

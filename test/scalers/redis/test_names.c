@@ -37,6 +37,10 @@ static const char *const at_first[] = {FIRST, NULL};
 static const char *const at_second[] = {SECOND, NULL};
 static const char *const at_both[] = {SECOND, FIRST, NULL};
 
+/* There is no way to the last one. */
+#define UNREACHABLE "255.255.255.255"
+static const char *const at_last_nowhere[] = {SECOND, UNREACHABLE, NULL};
+
 /* ---- another server ---- */
 
 /* The name leads to the first server when the client connects. There is a task for each key. */
@@ -377,6 +381,38 @@ static void a_name_without_an_address_is_an_error_that_says_so(void **state)
                         "cannot connect to Redis at " NAME ":6379: Name or service not known");
 }
 
+/* It fails before there is a connection to wait for. */
+static void an_address_without_a_way_to_it_is_not_connected_to(void **state)
+{
+    (void)state;
+    static const char address[] = UNREACHABLE ":6379";
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    void *client = NULL;
+    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
+                                      &error));
+    assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " UNREACHABLE ":6379:"));
+}
+
+static void the_last_address_of_a_name_says_why_it_cannot_be_connected_to(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct black_hole hole;
+    black_hole_open(&hole, SECOND, 0);
+    names_set(NAME, at_last_nowhere);
+    _cleanup_(memory_free) char *address = text_format(NAME ":%d", hole.port);
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    void *client = NULL;
+    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + TIMEOUT_MS,
+                                      &client, &error));
+    assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " NAME ":"));
+    assert_null(strstr(error_text(&error), "no answer in time"));
+    black_hole_close(&hole);
+}
+
 static void all_that_are_silent_end_the_attempt_in_time(void **state)
 {
     (void)state;
@@ -410,6 +446,8 @@ int main(void)
         cmocka_unit_test(nor_does_one_of_a_cluster),
         cmocka_unit_test(a_refusal_has_the_next_address_tried_at_once),
         cmocka_unit_test(a_name_without_an_address_is_an_error_that_says_so),
+        cmocka_unit_test(an_address_without_a_way_to_it_is_not_connected_to),
+        cmocka_unit_test(the_last_address_of_a_name_says_why_it_cannot_be_connected_to),
         cmocka_unit_test(all_that_are_silent_end_the_attempt_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

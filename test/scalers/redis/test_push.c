@@ -200,17 +200,25 @@ static void a_ping_whose_reply_nobody_was_here_to_read_fails_no_query(void **sta
 /* Where it is read, on a connection of its own. */
 static void a_query_that_is_isolated_is_subscribed_to(void **state)
 {
-    enum { MIN_CONNECTIONS = 3 }; /* with the shared one and the subscriber's */
+    enum {
+        MIN_CONNECTIONS = 3, /* with the shared one and the subscriber's */
+        UNUSED_MS = 2000,    /* without subscriptions it is closed by then */
+        STAY_MS = 100,
+    };
     (void)state;
     struct world world;
     world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN", ":0\r\n"}), PAIRS("jobs"));
     test_feed_task(world.feed, 0)->task.isolate = true;
     subscribe(&world, 0);
     assert_true(redis_peer_connections(&world.peer) >= MIN_CONNECTIONS);
+    ((struct redis_client *)world.client)->links.isolated->replied_ms -= UNUSED_MS;
+    test_feed_stay(world.feed, STAY_MS);
+    world_run(&world);
+    assert_int_equal(world.lost, 0);
     redis_peer_push(&world.peer, CHANGED("4\r\njobs"));
     test_feed_again(world.feed);
     test_feed_task(world.feed, 0)->task.notifier.id = 0;
-    test_feed_stay(world.feed, 100);
+    test_feed_stay(world.feed, STAY_MS);
     world_run(&world);
     assert_int_equal(world.notified, 1);
     assert_int_equal(world.lost, 0);
@@ -319,11 +327,61 @@ static void a_subscriber_that_works_is_kept_over_pauses(void **state)
     world_stop(&world);
 }
 
-static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
+/* It is found by the second ping; nobody says that the connection is gone. */
+static void subscriptions_of_a_subscriber_that_replies_to_no_ping_are_lost(void **state)
 {
+    enum { PAUSE_MS = 15 * 1000, STAY_MS = 100 };
     (void)state;
     struct world world;
-    world_start(&world, SCRIPT({"CLIENT ID", "-NOPERM no such right\r\n"}, {"LLEN", ":3\r\n"}),
+    world_start(
+        &world,
+        SCRIPT(SUBSCRIBABLE, {"PING", "+PONG\r\n", .times = 2}, {"PING", ""}, {"LLEN", ":0\r\n"}),
+        PAIRS("jobs"));
+    subscribe(&world, 0);
+    test_feed_task(world.feed, 0)->task.notifier.id = 0;
+    for (size_t lost = 0; lost <= 1; lost++) {
+        age_subscriber(&world, PAUSE_MS);
+        test_feed_stay(world.feed, STAY_MS);
+        world_run(&world);
+        assert_true(world.usable);
+        assert_int_equal(world.lost, lost);
+    }
+    assert_int_equal(world.notified, 0);
+    world_stop(&world);
+}
+
+/* Its next job falls due in years. */
+static void a_queue_does_not_notify_before_a_job_falls_due(void **state)
+{
+    enum { STAY_MS = 100 };
+    static const char parts[] = "*7\r\n*2\r\n$10\r\n1000000000\r\n$1\r\n0\r\n"
+                                ":1\r\n:2\r\n:3\r\n:4\r\n:0\r\n"
+                                "*2\r\n$1\r\n7\r\n$16\r\n7782400000000000\r\n";
+    (void)state;
+    struct world world;
+    world_start(&world, SCRIPT(SUBSCRIBABLE, {"LLEN jobs", ":0\r\n"}, {"EXEC", parts}),
+                PAIRS("jobs"));
+    struct trigger *videos = &world.triggers[world.count++];
+    *videos = trigger_of(&scaler_redis, PAIRS("address", world.peer.address, "library", "bullmq",
+                                              "queueName", "videos"));
+    test_feed_add(world.feed, videos->options.query, (struct notifier){0});
+    subscribe(&world, 1);
+    test_feed_stay(world.feed, STAY_MS);
+    world_run(&world);
+    assert_int_equal(world.notified, 0);
+    assert_int_equal(world.lost, 0);
+    world_stop(&world);
+}
+
+/* Nothing that a proxy may not know is sent where it is measured. */
+static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
+{
+    enum { CACHING_LINE = 1 };
+    (void)state;
+    struct world world;
+    world_start(&world,
+                SCRIPT({"CLIENT ID", "-NOPERM no such right\r\n"}, {"CLIENT CACHING", NULL},
+                       {"LLEN", ":3\r\n"}),
                 PAIRS("jobs"));
     struct test_task *task = test_feed_task(world.feed, 0);
     task->task.notifier = (struct notifier){on_notify, &world, 1};
@@ -335,6 +393,7 @@ static void a_query_that_cannot_be_subscribed_to_is_measured(void **state)
         assert_true(task->reading.waiting == 3);
     }
     assert_non_null(strstr(error_text(&task->subscribe_error), "NOPERM no such right"));
+    assert_int_equal(redis_peer_used(&world.peer, CACHING_LINE), 0);
     assert_false(task->subscribed);
     assert_int_equal(world.notified, 0);
     world_stop(&world);
@@ -354,6 +413,8 @@ int main(void)
         cmocka_unit_test(subscriptions_that_the_server_closes_are_made_again_soon),
         cmocka_unit_test(an_ended_subscription_does_not_notify),
         cmocka_unit_test(a_subscriber_that_works_is_kept_over_pauses),
+        cmocka_unit_test(subscriptions_of_a_subscriber_that_replies_to_no_ping_are_lost),
+        cmocka_unit_test(a_queue_does_not_notify_before_a_job_falls_due),
         cmocka_unit_test(a_query_that_cannot_be_subscribed_to_is_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,8 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "redis/sentinel.h"
 #include "scalers/ended.h"
 #include "scalers/redis/sentinel_world.h"
 
@@ -211,6 +213,21 @@ static void sentinels_that_are_all_gone_are_believed(void **state)
     world_stop(&world);
 }
 
+/* ---- how many ---- */
+
+static void as_many_as_may_be_listed_are_freed(void **state)
+{
+    (void)state;
+    _cleanup_(text_done) struct text addresses = {0};
+    for (int i = 0; i < REDIS_MAX_SENTINELS; i++)
+        text_addf(&addresses, "%ssentinel%d:26379", i == 0 ? "" : ",", i);
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis_sentinel, PAIRS("addresses", addresses.bytes, "sentinelMaster",
+                                                 "shop", "listName", "jobs"));
+    assert_true(trigger.good);
+    redis_sentinels_free(redis_sentinels_new(trigger.options.connection, NULL));
+}
+
 /* ---- whether it still works ---- */
 
 static void a_sentinel_that_replies_to_no_ping_is_connected_to_again(void **state)
@@ -259,6 +276,7 @@ int main(void)
         cmocka_unit_test(nothing_is_held_up_while_a_sentinel_is_asked_once_per_minute),
         cmocka_unit_test(a_sentinel_that_is_gone_for_minutes_no_longer_outvotes_the_others),
         cmocka_unit_test(sentinels_that_are_all_gone_are_believed),
+        cmocka_unit_test(as_many_as_may_be_listed_are_freed),
         cmocka_unit_test(a_sentinel_that_replies_to_no_ping_is_connected_to_again),
         cmocka_unit_test(a_sentinel_that_cannot_be_connected_to_is_tried_each_second),
     };

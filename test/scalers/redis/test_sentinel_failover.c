@@ -1,6 +1,7 @@
 /* Redis's Sentinels: their master changes (+switch-master) or fails. */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "redis/client.h"
 #include "scalers/ended.h"
 #include "scalers/redis/sentinel_world.h"
 
@@ -56,6 +57,22 @@ static void nothing_is_sent_to_the_former_master_while_the_sentinel_is_asked_aga
     assert_true(measure(&world) == 2);
     assert_int_equal(clock_now_ms() - start_ms, SLOW_MS);
     assert_int_equal(redis_peer_used(&world.masters[0], 1), 0);
+    world_stop(&world);
+}
+
+/* As though they had been elsewhere when the client connected. */
+static void a_master_may_be_at_this_machine_where_its_sentinels_are_by_now(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    names_master(&world, 0, 1, 1, 0);
+    names_master(&world, 0, 2, 2, 1);
+    connect_client(&world);
+    ((struct redis_client *)world.client)->server.may_be_local = false;
+    fast_time_pass(RETRY_MS);
+    push(&world, 0, SWITCH);
+    assert_true(measure(&world) == 2);
     world_stop(&world);
 }
 
@@ -289,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sentinel_is_asked_again_after_a_failover_of_its_master),
         cmocka_unit_test(nothing_is_sent_to_the_former_master_while_the_sentinel_is_asked_again),
+        cmocka_unit_test(a_master_may_be_at_this_machine_where_its_sentinels_are_by_now),
         cmocka_unit_test(the_former_master_is_measured_where_the_sentinel_does_not_answer_again),
         cmocka_unit_test(a_failover_right_behind_the_reply_to_subscribe_is_noticed),
         cmocka_unit_test(what_is_in_flight_at_the_former_master_is_sent_to_the_new_one),
