@@ -77,6 +77,8 @@ static const struct key_case cases[] = {
             "SELECT 'pg_sleep(' || pg_catalog . PG_Terminate_Backend /* soon */ -- 'now'\n (1)"),
     REFUSES("query must not call pg_cancel_backend()", "query",
             "SELECT $a$ ' $a$, E'\\'', \"pg_cancel_backend\"(1)"),
+    REFUSES("query must not call pg_cancel_backend()", "query",
+            "SELECT $\u00c01$ ' $\u00c01$, pg_cancel_backend(1), ''"),
     REFUSES("query must not call pg_reload_conf()", "query", "CALL pg_reload_conf()"),
     REFUSES("query must not call dblink_exec()", "query", "SELECT dblink_exec('DELETE FROM jobs')"),
     REFUSES("query must not call ts_rewrite()", "query",

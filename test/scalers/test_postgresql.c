@@ -138,6 +138,33 @@ static void a_connection_string_names_no_file_of_the_server(void **state)
     assert_non_null(strstr(postgresql_parameter(&parameters, "passfile"), "nonexistent"));
 }
 
+static void variables_of_libpq_are_forgotten(void **state)
+{
+    (void)state;
+    setenv("PGPASSWORD", "word", 1);
+    setenv("PGSERVICE", "ours", 1);
+    setenv("MY_PGPASSWORD", "word", 1);
+    scaler_postgresql.prepare();
+    assert_null(getenv("PGPASSWORD"));
+    assert_null(getenv("PGSERVICE"));
+    assert_string_equal(getenv("MY_PGPASSWORD"), "word");
+    unsetenv("MY_PGPASSWORD");
+}
+
+/* In others a letter may end with the byte of a quote or a backslash, and hide the end of a string
+ * from the rules for queries. */
+static void the_encoding_is_ours(void **state)
+{
+    (void)state;
+    static const char *const strings[] = {"host=db", "host=db client_encoding=SJIS"};
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        assert_true(makes(strings[i], &parameters, &error));
+        assert_parameter(&parameters, "client_encoding", "UTF8");
+    }
+}
+
 /* As of the other scalers: a bundle may have its private key. */
 static void authorities_are_not_shown(void **state)
 {
@@ -377,6 +404,8 @@ int main(void)
         cmocka_unit_test(urls_and_pairs_are_understood),
         cmocka_unit_test(parts_are_taken_as_they_are),
         cmocka_unit_test(a_connection_string_names_no_file_of_the_server),
+        cmocka_unit_test(variables_of_libpq_are_forgotten),
+        cmocka_unit_test(the_encoding_is_ours),
         cmocka_unit_test(authorities_are_not_shown),
         cmocka_unit_test(every_other_keyword_is_refused),
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),

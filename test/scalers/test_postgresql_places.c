@@ -24,6 +24,10 @@ enum { ENOUGH_MS = 3000 };
 
 static const char *const two_addresses[] = {"127.0.0.2", "127.0.0.1", NULL};
 static const char *const no_addresses[] = {NULL};
+static const char *const many_addresses[] = {
+    "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3",
+    "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3",
+    "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.1", NULL};
 
 /* Two servers on 127.0.0.1; a host without packets, also at the first one's port of 127.0.0.2; one
  * that accepts connections and says nothing; and a port where nobody listens. */
@@ -43,6 +47,7 @@ static void world_start(struct world *world)
 {
     names_set("two", two_addresses);
     names_set("none", no_addresses);
+    names_set("many", many_addresses);
     *world = (struct world){.primary = {.version = 150000},
                             .standby = {.version = 150000, .is_standby = true}};
     postgresql_peer_start(&world->primary);
@@ -158,6 +163,9 @@ static void a_silent_address_does_not_hide_the_next_of_its_host(void **state)
     assert_int_equal(CONNECT(&world, "host=127.0.0.1,two port=%d,%d", world.closed_port, primary),
                      primary);
     assert_int_equal(CONNECT(&world, "host=none,two port=%d", primary), primary);
+    /* libpq comes to the last one, too, which is not among those that have a share of the time. */
+    assert_int_equal(CONNECT(&world, "host=127.0.0.1,many port=%d,%d", world.closed_port, primary),
+                     primary);
     world_stop(&world);
 }
 
@@ -219,6 +227,14 @@ static void an_error_names_those_that_are_silent(void **state)
 
     assert_int_equal(CONNECT(&world, "host=none port=%d", world.closed_port), 0);
     assert_non_null(strstr(error_text(&world.error), "could not translate host name \"none\""));
+    assert_null(strstr(error_text(&world.error), "no answer in time"));
+
+    /* The look-up has taken all of the time. */
+    void *client = NULL;
+    error_done(&world.error);
+    world.options.connection = "host=none port=5432 user=me";
+    assert_false(scaler_postgresql.connect(&world.options, clock_now_ms(), &client, &world.error));
+    assert_non_null(strstr(error_text(&world.error), "cannot look up none: "));
     world_stop(&world);
 }
 
