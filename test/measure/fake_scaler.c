@@ -375,6 +375,7 @@ static bool answer(struct client *client, struct task *task)
     pthread_mutex_lock(&fake.lock);
     fake.counts.tasks++;
     fake.counts.tenant = scaler_tenant();
+    fake.counts.wants = task->wants;
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
     if (fake.partitions > 0)
         reading.partitions = fake.partitions;

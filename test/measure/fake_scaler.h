@@ -40,6 +40,7 @@ struct fake_counts {
     int subscribes;   /* in all */
     int unsubscribes; /* of subscriptions that were there */
     uint64_t tenant;  /* of the last task */
+    unsigned wants;   /* of the last task */
 };
 
 /* Forgets the queues and the counts; the source is up. */

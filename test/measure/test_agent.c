@@ -306,6 +306,10 @@ static void an_agent_that_cannot_start_is_no_refusal_of_the_source(void **state)
     WAIT_UNTIL(fails(query, "cannot start the isolated agent process"));
     assert_int_equal(stats().counts[COUNT_FAILED_CONNECTIONS], 1);
     assert_int_equal(stats().counts[COUNT_FAILED_CONNECTS], 0);
+    start_engine_with("/bin/true"); /* which ends at once */
+    acquire_of(&fake_agent_scaler, "a", "1");
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] == 1);
+    assert_int_equal(stats().counts[COUNT_FAILED_CONNECTS], 0);
 }
 
 /* It fails only as long as that is so. */

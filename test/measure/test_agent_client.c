@@ -251,6 +251,39 @@ static void an_agent_gets_all_that_a_task_says(void **state)
     fake_values_done(&values);
 }
 
+/* Otherwise it would be in flight for ever, and its query would never be measured again. */
+static void a_task_that_an_agent_returns_is_given_again(void **state)
+{
+    (void)state;
+    static const enum task_outcome outcomes[] = {TASK_ISOLATED, TASK_RETURNED};
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values = fake_values("a", "7");
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    scaler.measure = measure_in_agent;
+    struct test_feed *feed = test_feed_new(&scaler);
+    for (size_t i = 0; i < ARRAY_LENGTH(outcomes); i++) {
+        Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+        Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+        test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
+        test_feed_task(feed, i)->task.values = values.scopes[OPTION_QUERY];
+        message.ended = &ended;
+        ended.task = i + 1;
+        ended.outcome = outcomes[i];
+        assert_true(frame_write(end, &message.base, clock_now_ms() + 1000, &error));
+    }
+    assert_true(test_feed_run(feed, client, 50, &error)); /* the second time nobody answers */
+    for (size_t i = 0; i < ARRAY_LENGTH(outcomes); i++) {
+        assert_int_equal(test_feed_task(feed, i)->returned, 1);
+        assert_int_equal(test_feed_task(feed, i)->task.isolate, outcomes[i] == TASK_ISOLATED);
+    }
+    agent_client_close(client);
+    close(end);
+    test_feed_free(feed);
+    fake_values_done(&values);
+}
+
 static void an_agent_forgets_queries_that_are_used_no_more(void **state)
 {
     (void)state;
@@ -369,6 +402,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
         cmocka_unit_test(an_agent_is_that_of_the_tenant_it_measures_for),
         cmocka_unit_test(an_agent_gets_all_that_a_task_says),
+        cmocka_unit_test(a_task_that_an_agent_returns_is_given_again),
         cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
         cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),

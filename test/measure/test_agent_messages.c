@@ -128,6 +128,7 @@ static void a_long_text_of_an_error_is_cut(void **state)
     error_unavailable(&error, "%0*d", 2 * AGENT_MAX_ERROR_BYTES, 0);
     assert_ptr_equal(agent_error_write(&error, &message), &message);
     assert_true(strlen(message.text) <= AGENT_MAX_ERROR_BYTES);
+    assert_int_equal(message.code, ERROR_UNAVAILABLE);
     error_done(&error);
 }
 

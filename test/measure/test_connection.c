@@ -36,6 +36,8 @@ static void a_task_that_begins_late_was_sent_then(void **state)
     now_ms += 300;
     connection_query_started(query, now_ms * 1000);
     assert_int_equal(query->job.sent_ms, now_ms);
+    answer(query, 1);
+    assert_int_equal(query->known.began_at_us, now_ms * 1000);
 }
 
 /* An old reading would be usable for longer, as if the source could not keep up. */

@@ -47,6 +47,60 @@ static void many_queries_are_sent_together(void **state)
     WAIT_UNTIL(fake_counts().largest_chunk == 200);
 }
 
+static atomic_int measure_calls;
+
+/* As most scalers do, it returns if nothing is in flight. */
+static bool measure_and_return(void *client, struct feed *feed, struct error *error)
+{
+    (void)client;
+    (void)error;
+    struct reading reading = READING_UNKNOWN;
+    reading.waiting = 1;
+    measure_calls++;
+    for (struct task *task; (task = feed_take(feed)) != NULL;)
+        task_answer(task, &reading);
+    return true;
+}
+
+/* Otherwise its thread would use a whole CPU. */
+static void a_scaler_is_not_called_while_nothing_is_due(void **state)
+{
+    (void)state;
+    enum { DEMANDS = 20 };
+    static struct scaler quick;
+    quick = fake_scaler;
+    quick.measure = measure_and_return;
+    start_calm_engine();
+    measure_calls = 0;
+    struct query *query = acquire_of(&quick, "a", "1");
+    for (int i = 0; i < DEMANDS; i++) {
+        uint64_t answered = stats().counts[COUNT_ANSWERED];
+        query_demand(query, clock_now_ms());
+        WAIT_UNTIL(stats().counts[COUNT_ANSWERED] > answered);
+    }
+    assert_true((uint64_t)measure_calls <= 2 * stats().counts[COUNT_ANSWERED]);
+}
+
+/* The source would have the cost of such a field for as long as the query lives. */
+static void a_field_is_measured_while_a_use_wants_it(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(fake_values_done) struct fake_values values = fake_values("a", "1");
+    const struct query_request request = {
+        .scaler = &fake_scaler,
+        .connection_values = values.scopes[OPTION_CONNECTION],
+        .query_values = values.scopes[OPTION_QUERY],
+        .use = {.interval_ms = INTERVAL_MS, .wants = READING_WANT_RATES},
+    };
+    struct query *query = NULL;
+    acquire("1");
+    assert_true(engine_acquire(engine, &request, &query, &error));
+    WAIT_UNTIL(fake_counts().wants == READING_WANT_RATES);
+    engine_release(query, &request.use);
+    WAIT_UNTIL(fake_counts().wants == 0);
+}
+
 static void a_watcher_is_notified_of_each_attempt(void **state)
 {
     (void)state;
@@ -339,6 +393,8 @@ int main(void)
         TEST(a_query_is_measured_and_measured_again),
         TEST(equal_triggers_share_a_query_and_equal_sources_a_connection),
         TEST(many_queries_are_sent_together),
+        TEST(a_scaler_is_not_called_while_nothing_is_due),
+        TEST(a_field_is_measured_while_a_use_wants_it),
         TEST(a_watcher_is_notified_of_each_attempt),
         TEST(a_query_that_fails_fails_alone),
         TEST(what_ended_does_not_end_again),

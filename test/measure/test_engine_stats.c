@@ -41,6 +41,14 @@ static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state
     engine_remove_user(query, &inline_user);
 }
 
+static uint64_t measured(const struct histogram *histogram)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(histogram->counts); i++)
+        count += histogram->counts[i];
+    return count;
+}
+
 /* Each time what was counted is moved, while the thread of the connection counts. */
 static void no_count_is_lost_where_a_name_comes_and_goes(void **state)
 {
@@ -55,7 +63,23 @@ static void no_count_is_lost_where_a_name_comes_and_goes(void **state)
         engine_remove_user(query, &named);
     }
     WAIT_UNTIL(stats().counts[COUNT_ANSWERED] == (uint64_t)fake_counts().tasks);
+    const struct connection_stats now = stats();
+    assert_int_equal(measured(&now.measurement_seconds), now.counts[COUNT_ANSWERED]);
     engine_remove_user(query, &inline_user);
+}
+
+/* Although none of them was measured. */
+static void all_queries_of_a_failed_connection_fail(void **state)
+{
+    (void)state;
+    struct query *query = acquire_of(&fake_scaler, "down", "1");
+    acquire_of(&fake_scaler, "down", "2");
+    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] == 1);
+    assert_int_equal(stats().counts[COUNT_FAILING_QUERIES], 2);
+    query_count_held(query, 1, 0, "");
+    assert_int_equal(stats().counts[COUNT_HELD_CONNECTIONS], 1);
+    query_count_held(query, -1, 0, "");
+    assert_int_equal(stats().counts[COUNT_HELD_CONNECTIONS], 0);
 }
 
 /* One query waits for the only place, which another one has until it times out. */
@@ -112,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(counters_of_a_connection_stay_with_the_name_that_it_had),
         TEST(no_count_is_lost_where_a_name_comes_and_goes),
+        TEST(all_queries_of_a_failed_connection_fail),
         TEST(the_delay_of_a_source_is_in_seconds),
         TEST(connections_are_shown_without_their_locks),
     };

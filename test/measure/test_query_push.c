@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+static char refused[] = "refused"; /* so that a copy that is not freed is a leak */
+static const struct error refusal = {.code = ERROR_UNAVAILABLE, .text = refused};
+
 /* In flight, and to be subscribed to. */
 static struct query *send_idle(struct watcher *watcher)
 {
@@ -88,16 +91,15 @@ static void subscriptions_end_with_their_client_and_are_made_again(void **state)
 static void a_refused_subscription_is_counted_each_time_and_logged_once(void **state)
 {
     (void)state;
-    static const struct error refusal = {.code = ERROR_UNAVAILABLE};
     const uint64_t *failed = &connection.stats.counts[COUNT_FAILED_SUBSCRIPTIONS];
     struct watcher watcher = {0};
     log_set_level(LOG_LEVEL_WARNING);
     recent_log_start();
     struct query *query = send_idle(&watcher);
-    for (uint64_t refused = 1; refused < 3; refused++) {
+    for (uint64_t times = 1; times < 3; times++) {
         task_cannot_subscribe(&query->task, &refusal);
         answer(query, 0);
-        assert_int_equal(*failed, refused);
+        assert_int_equal(*failed, times);
         now_ms += PUSH_REFUSED_MS;
         assert_ptr_equal(take(), query);
         assert_true(task_wants_subscription(&query->task));
@@ -123,8 +125,11 @@ static void a_notification_has_its_query_measured_at_once(void **state)
     query_snapshot(query, &snapshot);
     assert_true(snapshot.known.is_outdated);
     assert_int_equal(connection.stats.counts[COUNT_NOTIFICATIONS], 1);
+    int64_t notified_ms = now_ms;
+    now_ms += 3;
     assert_ptr_equal(take(), query);
     answer(query, 1);
+    assert_int_equal(query->known.began_at_us, notified_ms * 1000);
     watcher_stop(&watcher);
 }
 
@@ -171,7 +176,6 @@ static void a_task_that_is_given_back_subscribes_the_next_time(void **state)
 
 static void measure_idle(size_t count)
 {
-    static const struct error refusal = {.code = ERROR_UNAVAILABLE};
     for (size_t i = 0; i < count; i++) {
         struct query *query = take();
         assert_non_null(query);

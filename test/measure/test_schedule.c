@@ -327,6 +327,9 @@ static void delays_and_utilization_are_those_of_the_last_seconds(void **state)
                      1000); /* reading it prolongs nothing */
     assert_int_equal(schedule_recent_delay_ms(schedule, 25000), 0);
     assert_true(schedule_utilization(schedule, 50000) < 0.5);
+    schedule_set_due(schedule, &jobs[2], 60000);
+    assert_ptr_equal(schedule_take(schedule, 60000), &jobs[2]);
+    assert_true(schedule_utilization(schedule, 60000) == 0); /* nothing was in flight until now */
 }
 
 static void the_delay_is_that_of_the_longest_overdue_though_another_goes_first(void **state)

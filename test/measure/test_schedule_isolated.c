@@ -317,9 +317,11 @@ static void isolated_jobs_are_not_late(void **state)
     (void)state;
     BENCH(1, 1);
     bench_measure(schedule, &jobs[1], 0, 1500); /* slow */
-    schedule_demand(schedule, &jobs[0], 2000, 2000);
-    assert_ptr_equal(schedule_take(schedule, 2000), &jobs[0]);
-    schedule_demand(schedule, &jobs[1], 2000, 2000);
+    bench_measure(schedule, &jobs[2], 1500, 3000);
+    schedule_demand(schedule, &jobs[0], 3000, 3000);
+    assert_ptr_equal(schedule_take(schedule, 3000), &jobs[0]);
+    schedule_demand(schedule, &jobs[1], 3000, 3000); /* and another one without a caller */
+    schedule_set_due(schedule, &jobs[2], 3000);
     assert_null(schedule_take(schedule, 9000));
     assert_int_equal(schedule_delay_ms(schedule, 9000), 0);
 }
