@@ -128,7 +128,7 @@ static void a_copy_has_the_bytes_of_its_entries(void **state)
     assert_true(identity_prepare(&ref, &identity, &error));
     identity_write(&identity, &ref);
     size_t least = identity.length + sizeof(entries);
-    assert_in_range(identity_copy_bytes(&identity), least + 1, least + 2 * (MANY + 2) * 32);
+    assert_in_range(identity_copy_bytes(&identity), least + 1, least + 2 * ((size_t)MANY + 2) * 32);
     identity_done(&identity);
     empty(entries, MANY);
 }
