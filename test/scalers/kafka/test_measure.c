@@ -218,10 +218,8 @@ static void a_large_group_is_measured_while_small_ones_come_and_go(void **state)
     assert_int_equal(test_feed_task(fixture->feed, BEFORE)->order, BEFORE + 1);
 }
 
-/* The one that it is reserved for begins in the same turn: there may be no other one for long. */
-static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
+static void hang_the_first_of_two_large_groups(struct kafka_mock *fixture)
 {
-    struct kafka_mock *fixture = *state;
     add_large_group(fixture, "first", 3);
     add_large_group(fixture, "second", 2);
     kafka_mock_connect(fixture);
@@ -230,6 +228,13 @@ static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
     ((struct kafka_session *)fixture->client)->space.usual_ms = KAFKA_MOCK_TIMEOUT_MS;
     kafka_mock_hang(fixture, 3, true);
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+}
+
+/* The one that it is reserved for begins in the same turn: there may be no other one for long. */
+static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    hang_the_first_of_two_large_groups(fixture);
     test_feed_cancel_after(fixture->feed, 0, 20);
     kafka_mock_run_again(fixture);
     const struct test_task *first = test_feed_task(fixture->feed, 0);
@@ -245,14 +250,7 @@ static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
 static void a_task_that_waits_for_space_has_its_time_afterwards(void **state)
 {
     struct kafka_mock *fixture = *state;
-    add_large_group(fixture, "first", 3);
-    add_large_group(fixture, "second", 2);
-    kafka_mock_connect(fixture);
-    assert_true(kafka_mock_measure(fixture));
-    note_large_groups(fixture, LIMIT);
-    ((struct kafka_session *)fixture->client)->space.usual_ms = KAFKA_MOCK_TIMEOUT_MS;
-    kafka_mock_hang(fixture, 3, true);
-    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    hang_the_first_of_two_large_groups(fixture);
     kafka_mock_run_again(fixture);
     assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group first");
     assert_waiting(fixture->feed, 1, 0);

@@ -140,7 +140,7 @@ static void clocks_have_what_topics_leave(void **state)
         assert_int_equal(persistence != NULL, i < 2);
     }
     assert_in_range(few.clocks_bytes, 2 * EACH, 2 * EACH + HALF);
-    /* They take no more when they are found again. With other partitions they count anew. */
+    /* They take no more when they are found again, and less with fewer partitions. */
     const double bytes = few.clocks_bytes;
     assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS, 1000));
     assert_float_equal(few.clocks_bytes, bytes, 0);

@@ -381,17 +381,21 @@ static void a_name_without_an_address_is_an_error_that_says_so(void **state)
                         "cannot connect to Redis at " NAME ":6379: Name or service not known");
 }
 
+static void assert_not_connected(const char *address, int64_t within_ms, struct error *error)
+{
+    void *client = NULL;
+    _cleanup_(trigger_done) struct trigger trigger =
+        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
+    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + within_ms,
+                                      &client, error));
+}
+
 /* It fails before there is a connection to wait for. */
 static void an_address_without_a_way_to_it_is_not_connected_to(void **state)
 {
     (void)state;
-    static const char address[] = UNREACHABLE ":6379";
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(trigger_done) struct trigger trigger =
-        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
-    void *client = NULL;
-    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + LONG_MS, &client,
-                                      &error));
+    assert_not_connected(UNREACHABLE ":6379", LONG_MS, &error);
     assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " UNREACHABLE ":6379:"));
 }
 
@@ -403,11 +407,7 @@ static void the_last_address_of_a_name_says_why_it_cannot_be_connected_to(void *
     black_hole_open(&hole, SECOND, 0);
     names_set(NAME, at_last_nowhere);
     _cleanup_(memory_free) char *address = text_format(NAME ":%d", hole.port);
-    _cleanup_(trigger_done) struct trigger trigger =
-        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
-    void *client = NULL;
-    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + TIMEOUT_MS,
-                                      &client, &error));
+    assert_not_connected(address, TIMEOUT_MS, &error);
     assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " NAME ":"));
     assert_null(strstr(error_text(&error), "no answer in time"));
     black_hole_close(&hole);
@@ -422,11 +422,7 @@ static void all_that_are_silent_end_the_attempt_in_time(void **state)
     black_hole_open(&holes[1], SECOND, holes[0].port);
     names_set(NAME, at_both);
     _cleanup_(memory_free) char *address = text_format(NAME ":%d", holes[0].port);
-    _cleanup_(trigger_done) struct trigger trigger =
-        trigger_of(&scaler_redis, PAIRS("address", address, "listName", "jobs"));
-    void *client = NULL;
-    assert_false(scaler_redis.connect(trigger.options.connection, clock_now_ms() + TIMEOUT_MS,
-                                      &client, &error));
+    assert_not_connected(address, TIMEOUT_MS, &error);
     assert_non_null(strstr(error_text(&error), "cannot connect to Redis at " NAME ":"));
     assert_non_null(strstr(error_text(&error), "no answer in time"));
     black_hole_close(&holes[0]);
