@@ -2,6 +2,7 @@
 
 #include "kafka/selection.h"
 
+#include <assert.h>
 #include <math.h>
 #include <sys/param.h>
 
@@ -12,9 +13,15 @@ void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes)
         (struct kafka_memory){.mappable_bytes = isnan(mappable_bytes) ? ANY_AGENT : mappable_bytes};
 }
 
+void kafka_memory_add(struct kafka_memory *memory, enum kafka_memory_account account, double bytes)
+{
+    memory->bytes[account] += bytes;
+    assert(memory->bytes[account] >= 0);
+}
+
 static double tasks_bytes(const struct kafka_memory *memory)
 {
-    return memory->batches_bytes + (double)memory->waiting * KAFKA_MEMORY_PER_TASK;
+    return memory->bytes[KAFKA_ACCOUNT_BATCHES] + (double)memory->waiting * KAFKA_MEMORY_PER_TASK;
 }
 
 void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, size_t waiting)
@@ -24,19 +31,43 @@ void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, si
     memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
 }
 
+void kafka_memory_forget_tasks(struct kafka_memory *memory)
+{
+    enum { SECONDS = 60 };
+    memory->most_tasks_bytes *= 1 - 1.0 / SECONDS;
+}
+
+void kafka_memory_note_brokers(struct kafka_memory *memory, size_t brokers)
+{
+    memory->brokers = MAX(memory->brokers, brokers);
+    if (memory->first_brokers == 0)
+        memory->first_brokers = brokers;
+}
+
+void kafka_memory_note_partitions(struct kafka_memory *memory, size_t partitions)
+{
+    memory->partitions = partitions;
+}
+
+void kafka_memory_note_commits(struct kafka_memory *memory, size_t partitions)
+{
+    memory->commits = partitions;
+}
+
 /* What brokers that joined later take in the main handle, queries, clocks, subscriptions, and
  * abandoned requests. */
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
-           memory->queries_bytes + memory->clocks_bytes + memory->subscriptions_bytes +
-           (double)memory->abandoned * KAFKA_MEMORY_PER_ABANDONED;
+           memory->queries_bytes + memory->bytes[KAFKA_ACCOUNT_CLOCKS] +
+           memory->bytes[KAFKA_ACCOUNT_SUBSCRIPTIONS] + memory->bytes[KAFKA_ACCOUNT_ABANDONED];
 }
 
 double kafka_memory_free_bytes(const struct kafka_memory *memory)
 {
     return memory->mappable_bytes - (double)memory->partitions * KAFKA_MEMORY_PER_PARTITION -
-           used_bytes(memory) - tasks_bytes(memory) - memory->others_bytes - memory->fetchers_bytes;
+           used_bytes(memory) - tasks_bytes(memory) - memory->bytes[KAFKA_ACCOUNT_HANDLES] -
+           memory->bytes[KAFKA_ACCOUNT_FETCHERS];
 }
 
 double kafka_memory_of_handle(const struct kafka_memory *memory)
@@ -53,7 +84,7 @@ double kafka_memory_kept(const struct kafka_memory *memory)
 /* Of handles beside the main one and the fetchers: one has memory, whether it is there or not. */
 static double side_bytes(const struct kafka_memory *memory)
 {
-    return fmax(memory->others_bytes, kafka_memory_of_handle(memory));
+    return fmax(memory->bytes[KAFKA_ACCOUNT_HANDLES], kafka_memory_of_handle(memory));
 }
 
 /* ---- topics ---- */
@@ -71,8 +102,8 @@ size_t kafka_memory_max_partitions(const struct kafka_memory *memory)
  * not) and what is kept need that: from 10 brokers on they do without any fetcher. */
 double kafka_memory_room(const struct kafka_memory *memory)
 {
-    double left_bytes = fmax(KAFKA_MEMORY_FREE, memory->fetchers_bytes + side_bytes(memory) +
-                                                    kafka_memory_kept(memory));
+    double left_bytes = fmax(KAFKA_MEMORY_FREE, memory->bytes[KAFKA_ACCOUNT_FETCHERS] +
+                                                    side_bytes(memory) + kafka_memory_kept(memory));
     return (memory->mappable_bytes - used_bytes(memory) -
             fmax(memory->most_tasks_bytes, tasks_bytes(memory)) - left_bytes) /
                PER_TOPIC_PARTITION -
@@ -108,7 +139,7 @@ bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double byt
 {
     double left_bytes = side_bytes(memory) + kafka_memory_kept(memory) +
                         (double)memory->commits * KAFKA_MEMORY_PER_COMMIT;
-    return kafka_memory_free_bytes(memory) + memory->others_bytes >=
+    return kafka_memory_free_bytes(memory) + memory->bytes[KAFKA_ACCOUNT_HANDLES] >=
            bytes + fmax(KAFKA_MEMORY_FREE, left_bytes);
 }
 
@@ -145,7 +176,8 @@ double kafka_memory_for_tasks(const struct kafka_memory *memory)
     double bytes = kafka_memory_free_bytes(memory) - kafka_memory_kept(memory) -
                    KAFKA_MEMORY_HOLES - kafka_memory_of_handle(memory) -
                    (double)LEAST_COMMITS * PER_COMMIT_OF_SIDES;
-    double few_bytes = (double)FEW * KAFKA_MEMORY_PER_BEGUN_TASK - memory->batches_bytes;
+    double few_bytes =
+        (double)FEW * KAFKA_MEMORY_PER_BEGUN_TASK - memory->bytes[KAFKA_ACCOUNT_BATCHES];
     return fmax(fmin(bytes, memory->mappable_bytes / SHARE), few_bytes);
 }
 

@@ -3,7 +3,8 @@
  * there is some for more: librdkafka aborts the process where it gets no memory.
  *
  * All comes out of the bytes that the process could still map once its main handle was there
- * (`mappable_bytes`):
+ * (`mappable_bytes`). Things that come and go have an account each (enum kafka_memory_account), and
+ * the rest is noted as it is (kafka_memory_note_tasks(), for one):
  *
  *                     takes                          and leaves
  *
@@ -39,7 +40,7 @@
  * there may be 41 of 225 partitions. 40 of these count as 9,080 and take 16.5 MiB, so that 9.9 MiB
  * are free. 1.4 MiB of them are kept, 2 MiB may be holes, and 1.6 MiB are for the second handle.
  * Requests for commits may take the other 4.9 MiB: 5,000 partitions at a time on each of the two
- * sides of measure/space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with
+ * sides of space.h. With 1,000 triggers of these topics it is 4,000 partitions, and with
  * 4,000 or more triggers 1,000 partitions, and 500 tasks at a time.
  *
  * The figures are of librdkafka 2.8.0, beside 2.0.2: mallinfo2() before and after, in a program
@@ -105,50 +106,58 @@ enum {
     KAFKA_MEMORY_HOLES = 2 << 20,
 };
 
-/* Each figure has one file that writes it, named above it. What handles, subscriptions,
- * abandoned requests, clocks and batches count is gone when these are freed, which assertions
- * check. */
+/* Each account has the bytes of things that come and go, and one module that adds and removes them:
+ * kafka_memory_add(). It is empty when all of them are freed. */
+enum kafka_memory_account {
+    KAFKA_ACCOUNT_HANDLES,  /* client/handles.c: that are not gone, but the main one and fetchers */
+    KAFKA_ACCOUNT_FETCHERS, /* client/handles.c */
+    KAFKA_ACCOUNT_SUBSCRIPTIONS, /* requests/subscriptions.c */
+
+    /* requests/commits_call.c: requests for commits that nobody waits for, on the main and the
+     * second handle. The serial handle, and handles that have ended, count theirs with handles. */
+    KAFKA_ACCOUNT_ABANDONED,
+
+    KAFKA_ACCOUNT_CLOCKS,  /* persistence.c: for excludePersistentLag */
+    KAFKA_ACCOUNT_BATCHES, /* measure/batch.c: with their tasks */
+    KAFKA_ACCOUNTS,
+};
+
+/* Others read the fields; memory.c writes them. Bytes are double, so that some are INFINITY. */
 struct kafka_memory {
     /* What the process could map when there was no topic yet, beside its main handle
      * (process_mappable_bytes()). INFINITY: the process is no agent. */
     double mappable_bytes;
 
-    /* client/client.c: the most brokers that an answer with metadata named; and how many the first
-     * one named, whose threads the main handle had when `mappable_bytes` was measured. */
+    double bytes[KAFKA_ACCOUNTS];
+    double queries_bytes; /* feed_query_bytes() */
+    size_t waiting;       /* tasks in no batch */
+
+    /* The most that tasks and batches took in the last minute: they will take it again. */
+    double most_tasks_bytes;
+
+    /* The most brokers that an answer with metadata named; and how many the first one named, whose
+     * threads the main handle had when `mappable_bytes` was measured. */
     size_t brokers, first_brokers;
 
-    /* client/handles.c: of handles that are not gone, beside the main one */
-    double others_bytes; /* without fetchers */
-    double fetchers_bytes;
-
-    /* requests/subscriptions.c */
-    double subscriptions_bytes;
-
-    /* requests/topics.c: of all topics that the main handle has, with KAFKA_MEMORY_TOPIC for
-     * each */
-    size_t partitions;
-
-    /* requests/commits_call.c: of requests for commits that nobody waits for, with
-     * KAFKA_MEMORY_REQUEST for each, on the main and the second handle. The serial handle, and
-     * handles that have ended, count for theirs in `others_bytes` */
-    size_t abandoned;
-
-    /* measure/persistence.c: for excludePersistentLag */
-    double clocks_bytes;
-
-    /* measure/batch.c: of batches with their tasks */
-    double batches_bytes;
-
-    /* measure/measure.c */
-    size_t commits;          /* partitions that both sides of measure/space.h have */
-    double queries_bytes;    /* feed_query_bytes() */
-    size_t waiting;          /* tasks in no batch */
-    double most_tasks_bytes; /* the most that tasks and batches took in the last minute: they will
-                                take it again; session.c lets it fall */
+    size_t partitions; /* of all topics of the main handle, with KAFKA_MEMORY_TOPIC for each */
+    size_t commits;    /* partitions that both sides of space.h have */
 };
 
 /* `mappable_bytes`: NAN where the process does not know it, so that it counts as any agent. */
 void kafka_memory_init(struct kafka_memory *memory, double mappable_bytes);
+
+/* The account has so many bytes more, or fewer where they are negative. */
+void kafka_memory_add(struct kafka_memory *memory, enum kafka_memory_account account, double bytes);
+
+/* These note a figure as it is now. `query_bytes` is what queries take, and `waiting` the tasks in
+ * no batch: those in batches count there. */
+void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, size_t waiting);
+void kafka_memory_note_brokers(struct kafka_memory *memory, size_t brokers);
+void kafka_memory_note_partitions(struct kafka_memory *memory, size_t partitions);
+void kafka_memory_note_commits(struct kafka_memory *memory, size_t partitions);
+
+/* Once a second: what many tasks took some time ago is left to others again. */
+void kafka_memory_forget_tasks(struct kafka_memory *memory);
 
 /* What is left. The header has it for tests. */
 double kafka_memory_free_bytes(const struct kafka_memory *memory);
@@ -177,14 +186,11 @@ bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory);
 /* Whether there is memory for fetchers and subscriptions that take so many bytes. */
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes);
 
-/* Notes what queries take, and how many tasks are in no batch. Those in batches count there. */
-void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, size_t waiting);
-
 /* The bytes that more tasks may take now, in a batch. */
 double kafka_memory_for_tasks(const struct kafka_memory *memory);
 
 /* The number of partitions of which commits may be requested at a time, on each side of
- * measure/space.h, and the most that there ever may be. At least 1,000, for which there is memory
+ * space.h, and the most that there ever may be. At least 1,000, for which there is memory
  * in any case. */
 size_t kafka_memory_max_commits(const struct kafka_memory *memory, bool has_second_handle);
 size_t kafka_memory_most_commits(const struct kafka_memory *memory);

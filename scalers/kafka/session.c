@@ -42,7 +42,7 @@ void kafka_session_disconnect(void *client)
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
     kafka_persistence_forget_all(&session->persistence);
-    assert(session->client.memory.clocks_bytes == 0);
+    assert(session->client.memory.bytes[KAFKA_ACCOUNT_CLOCKS] == 0);
     kafka_space_done(&session->space);
     if (kafka_client_close(&session->client))
         free(session);
@@ -50,11 +50,11 @@ void kafka_session_disconnect(void *client)
 
 void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
 {
-    enum { EACH_MS = 1000, TASKS_SHARE = 60 };
+    enum { EACH_MS = 1000 };
     if (now_ms - session->forgot_ms < EACH_MS)
         return;
     session->forgot_ms = now_ms;
-    session->client.memory.most_tasks_bytes *= 1 - 1.0 / TASKS_SHARE;
+    kafka_memory_forget_tasks(&session->client.memory);
     kafka_metadata_forget_old(session->metadata, now_ms);
     kafka_persistence_forget_old(&session->persistence, now_ms);
     kafka_space_forget_old(&session->space, now_ms);

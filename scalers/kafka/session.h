@@ -10,22 +10,8 @@
  *                                                                           + 1.9 KB per partition
  *                                                                           of their topics
  *
- * commits.h and members.h each have a serial handle; commits.h has the second one. The way of a
- * group's request for its commits:
- *
- *     MAIN ---(a)---> SECOND ---(b)---> the next SECOND
- *       |               |
- *       `-----(c)-------+-------------> SERIAL, where one request is under way at a time
- *
- *     (a) There is no answer for a second, or a former coordinator answers. The call on the main
- *         handle stays: the first answer of the two counts. Requests of isolated tasks begin here.
- *     (b) A former coordinator answers. The second time the request fails.
- *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is.
- *
- *     who waits       the group's tasks, until their deadlines; then the next ones, as a group has
- *                     at most one call on the main handle, and one on the second
- *     what ends it    the answer, or the end of its handle: the library cannot cancel a call
- *     what it costs   the library's copy of the partitions until then, also where nobody waits
+ * commits.h and members.h each have a serial handle; commits.h has the second one, and shows the
+ * way of a request over all three.
  *
  * The main handle is renewed when a new one helps: it waits for a former coordinator (workaround 3
  * of client.h), it has topics that nobody uses (workaround 6), it has too much of calls that nobody

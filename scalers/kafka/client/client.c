@@ -270,9 +270,7 @@ void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
     kafka_handles_add_bytes_to_others(&client->handles, client->rk,
                                       (double)(brokers - client->memory.brokers) *
                                           KAFKA_MEMORY_PER_BROKER);
-    client->memory.brokers = brokers;
-    if (client->memory.first_brokers == 0)
-        client->memory.first_brokers = brokers;
+    kafka_memory_note_brokers(&client->memory, brokers);
 }
 
 /* ---- renew and close ---- */

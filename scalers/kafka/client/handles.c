@@ -18,8 +18,8 @@ struct kafka_handle {
     struct kafka_background_call base; /* destroys the handle */
     rd_kafka_t *rk;
     size_t holds;
-    double bytes;
-    double *sum;      /* the figure of memory.h that has the bytes */
+    enum kafka_memory_account account;
+    double bytes;     /* what it has in the account */
     int64_t ended_ms; /* since when it is being destroyed; CLOCK_NEVER: it is not */
     struct kafka_handle *prev, *next;
 };
@@ -36,10 +36,10 @@ static void destroy(struct kafka_background_call *base)
     rd_kafka_destroy_flags(((struct kafka_handle *)base)->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
-static void add_bytes(struct kafka_handle *handle, double bytes)
+static void add_bytes(struct kafka_handles *handles, struct kafka_handle *handle, double bytes)
 {
     handle->bytes += bytes;
-    *handle->sum += bytes;
+    kafka_memory_add(handles->memory, handle->account, bytes);
 }
 
 rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_conf_t *settings,
@@ -57,15 +57,14 @@ rd_kafka_t *kafka_handles_new_handle(struct kafka_handles *handles, rd_kafka_con
     /* The error where no login needs callbacks is of no interest. */
     rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     struct kafka_handle *handle = memory_new(sizeof(*handle));
-    struct kafka_memory *memory = handles->memory;
     *handle = (struct kafka_handle){
         .base = {.run = destroy},
         .rk = rk,
-        .sum = is_fetcher ? &memory->fetchers_bytes : &memory->others_bytes,
+        .account = is_fetcher ? KAFKA_ACCOUNT_FETCHERS : KAFKA_ACCOUNT_HANDLES,
         .ended_ms = CLOCK_NEVER,
     };
     DL_APPEND(handles->in_use, handle);
-    add_bytes(handle, bytes);
+    add_bytes(handles, handle, bytes);
     return rk;
 }
 
@@ -99,7 +98,7 @@ static void begin_to_destroy(struct kafka_handles *handles, struct kafka_handle 
 
 void kafka_handles_add_bytes(struct kafka_handles *handles, const rd_kafka_t *rk, double bytes)
 {
-    add_bytes(find(handles->in_use, rk), bytes);
+    add_bytes(handles, find(handles->in_use, rk), bytes);
 }
 
 void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_kafka_t *rk,
@@ -108,7 +107,7 @@ void kafka_handles_add_bytes_to_others(struct kafka_handles *handles, const rd_k
     struct kafka_handle *handle;
     DL_FOREACH(handles->in_use, handle)
         if (handle->rk != rk)
-            add_bytes(handle, bytes);
+            add_bytes(handles, handle, bytes);
 }
 
 void kafka_handles_hold(struct kafka_handles *handles, const rd_kafka_t *rk)
@@ -152,7 +151,7 @@ void kafka_handles_poll(struct kafka_handles *handles)
          (base = kafka_background_next(handles->closing)) != NULL;) {
         struct kafka_handle *ended = (struct kafka_handle *)base;
         DL_DELETE(handles->endings, ended);
-        *ended->sum -= ended->bytes;
+        add_bytes(handles, ended, -ended->bytes);
         free(ended);
     }
 }
@@ -177,8 +176,8 @@ bool kafka_handles_close(struct kafka_handles *handles)
     kafka_handles_poll(handles);
     if (kafka_handles_are_ending(handles))
         return false;
-    assert(handles->in_use != NULL ||
-           (handles->memory->others_bytes == 0 && handles->memory->fetchers_bytes == 0));
+    assert(handles->in_use == NULL && handles->memory->bytes[KAFKA_ACCOUNT_HANDLES] == 0 &&
+           handles->memory->bytes[KAFKA_ACCOUNT_FETCHERS] == 0);
     kafka_background_free(handles->closing);
     return true;
 }

@@ -14,7 +14,7 @@ enum { PER_STRUCT = 100 }; /* bytes for its name, and what malloc() and a hash t
 static void count_bytes(struct kafka_batch *batch, size_t bytes)
 {
     batch->bytes += (double)bytes;
-    batch->session->client.memory.batches_bytes += (double)bytes;
+    kafka_memory_add(&batch->session->client.memory, KAFKA_ACCOUNT_BATCHES, (double)bytes);
 }
 
 /* ---- topics and groups ---- */
@@ -265,6 +265,6 @@ void kafka_batch_free(struct kafka_batch *batch)
         free(batch->tasks[i].topics);
     }
     free(batch->tasks);
-    batch->session->client.memory.batches_bytes -= batch->bytes;
+    kafka_memory_add(&batch->session->client.memory, KAFKA_ACCOUNT_BATCHES, -batch->bytes);
     free(batch);
 }

@@ -294,10 +294,9 @@ static void limit_by_memory(struct loop *loop)
 
 static void note_memory(const struct loop *loop)
 {
-    const struct kafka_space *space = &loop->session->space;
     struct kafka_memory *memory = &loop->session->client.memory;
     kafka_memory_note_tasks(memory, feed_query_bytes(loop->feed), waiting_tasks(loop));
-    memory->commits = space->sides[false].partitions + space->sides[true].partitions;
+    kafka_memory_note_commits(memory, kafka_space_partitions(&loop->session->space));
 }
 
 /* Silent groups yield their space to others. */
@@ -411,7 +410,7 @@ static void free_batches(struct loop *loop)
         DL_DELETE(loop->batches, batch);
         kafka_batch_free(batch);
     }
-    assert(loop->session->client.memory.batches_bytes == 0);
+    assert(loop->session->client.memory.bytes[KAFKA_ACCOUNT_BATCHES] == 0);
 }
 
 /* The library's last error is not the reason. */

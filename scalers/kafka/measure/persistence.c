@@ -47,7 +47,8 @@ static double history_bytes(const char *topic, int32_t partitions)
 static void forget_topic(struct kafka_persistence_group *group,
                          struct kafka_persistence *persistence)
 {
-    group->memory->clocks_bytes -= history_bytes(persistence->topic, persistence->count);
+    kafka_memory_add(group->memory, KAFKA_ACCOUNT_CLOCKS,
+                     -history_bytes(persistence->topic, persistence->count));
     HASH_DEL(group->topics, persistence);
     free(persistence->partitions);
     free(persistence->topic);
@@ -105,7 +106,7 @@ static struct kafka_persistence *make(struct kafka_persistence_group *group, con
     double bytes = history_bytes(topic, partitions);
     if (!kafka_memory_has_for_clocks(group->memory, bytes))
         return NULL;
-    group->memory->clocks_bytes += bytes;
+    kafka_memory_add(group->memory, KAFKA_ACCOUNT_CLOCKS, bytes);
     struct kafka_persistence *persistence = memory_new(sizeof(*persistence));
     persistence->group = group;
     persistence->topic = text_copy(topic);

@@ -139,30 +139,35 @@ static void reserve(struct kafka_space *space, const char *name, size_t partitio
 
 /* Whether the partitions fit on this side, beside what is taken and so much that is reserved. On an
  * empty side any number fits: a group with more than the limit has its side to itself. */
-static bool fits(const struct kafka_space *space, bool is_silent, size_t reserved,
+static bool fits(const struct kafka_space *space, enum kafka_space_side side, size_t reserved,
                  size_t partitions)
 {
-    size_t taken = space->sides[is_silent].partitions + reserved;
+    size_t taken = space->sides[side].partitions + reserved;
     return taken == 0 || taken + partitions <= space->limit;
 }
 
 bool kafka_space_is_free(const struct kafka_space *space, const char *name)
 {
     size_t silent = silent_partitions(space, name);
-    return silent == 0 || fits(space, true, 0, silent);
+    return silent == 0 || fits(space, KAFKA_SPACE_SILENT, 0, silent);
 }
 
-static void add(struct kafka_space *space, struct kafka_share *share, bool is_silent)
+static void add(struct kafka_space *space, struct kafka_share *share, enum kafka_space_side side)
 {
-    share->is_silent = is_silent;
-    space->sides[is_silent].partitions += share->partitions;
-    DL_APPEND(space->sides[is_silent].shares, share);
+    share->side = side;
+    space->sides[side].partitions += share->partitions;
+    DL_APPEND(space->sides[side].shares, share);
 }
 
 static void remove_from_side(struct kafka_space *space, struct kafka_share *share)
 {
-    space->sides[share->is_silent].partitions -= share->partitions;
-    DL_DELETE(space->sides[share->is_silent].shares, share);
+    space->sides[share->side].partitions -= share->partitions;
+    DL_DELETE(space->sides[share->side].shares, share);
+}
+
+size_t kafka_space_partitions(const struct kafka_space *space)
+{
+    return space->sides[KAFKA_SPACE_USUAL].partitions + space->sides[KAFKA_SPACE_SILENT].partitions;
 }
 
 enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafka_share *share,
@@ -170,11 +175,12 @@ enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafk
 {
     bool is_silent = silent_partitions(space, share->group) > 0;
     bool is_reserved = is_reserved_for(space, share->group);
-    if (is_silent && !fits(space, true, 0, partitions)) {
+    if (is_silent && !fits(space, KAFKA_SPACE_SILENT, 0, partitions)) {
         known_for(space, share->group, now_ms)->silent = partitions;
         return KAFKA_SPACE_MUST_WAIT;
     }
-    if (!is_silent && !fits(space, false, is_reserved ? 0 : space->reserved, partitions)) {
+    if (!is_silent &&
+        !fits(space, KAFKA_SPACE_USUAL, is_reserved ? 0 : space->reserved, partitions)) {
         reserve(space, share->group, partitions);
         return KAFKA_SPACE_REFUSED;
     }
@@ -183,7 +189,7 @@ enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafk
     share->partitions = share->asked = partitions;
     share->from_ms = now_ms;
     share->is_answered = false;
-    add(space, share, is_silent);
+    add(space, share, is_silent ? KAFKA_SPACE_SILENT : KAFKA_SPACE_USUAL);
     return KAFKA_SPACE_TAKEN;
 }
 
@@ -193,7 +199,7 @@ void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, s
     if (before == 0)
         return;
     share->partitions = partitions;
-    space->sides[share->is_silent].partitions -= before - share->partitions;
+    space->sides[share->side].partitions -= before - share->partitions;
 }
 
 void kafka_space_release(struct kafka_space *space, struct kafka_share *share)
@@ -243,34 +249,40 @@ static bool may_yield(const struct kafka_share *share)
     return !share->isolate && !share->is_answered;
 }
 
-/* Of those that may yield, the one that has waited for longest. The second side is not in this
- * order: a group that was silent before is there at once, others come later. */
-static struct kafka_share *find_yielding(const struct kafka_space *space)
+/* Of those that may yield. The second side is not in this order: a group that was silent before is
+ * there at once, others come later. */
+static struct kafka_share *longest_waiting(struct kafka_share *shares)
 {
     struct kafka_share *share;
     struct kafka_share *longest = NULL;
-    for (int is_silent = 1; is_silent >= 0 && longest == NULL; is_silent--)
-        DL_FOREACH(space->sides[is_silent].shares, share)
-            if (may_yield(share) && (longest == NULL || share->from_ms < longest->from_ms))
-                longest = share;
+    DL_FOREACH(shares, share)
+        if (may_yield(share) && (longest == NULL || share->from_ms < longest->from_ms))
+            longest = share;
     return longest;
+}
+
+/* A silent group yields before a usual one. */
+static struct kafka_share *find_yielding(const struct kafka_space *space)
+{
+    struct kafka_share *silent = longest_waiting(space->sides[KAFKA_SPACE_SILENT].shares);
+    return silent != NULL ? silent : longest_waiting(space->sides[KAFKA_SPACE_USUAL].shares);
 }
 
 /* Whether a group is late that finds no place on the second side, while others need its space. */
 static bool needs_yielding(const struct kafka_space *space, int64_t now_ms)
 {
-    return others_wait(space) && is_late(space, space->sides[false].shares, now_ms);
+    return others_wait(space) && is_late(space, space->sides[KAFKA_SPACE_USUAL].shares, now_ms);
 }
 
 struct kafka_share *kafka_space_maintain(struct kafka_space *space, int64_t now_ms)
 {
     struct kafka_share *share;
-    while (is_late(space, share = space->sides[false].shares, now_ms)) {
+    while (is_late(space, share = space->sides[KAFKA_SPACE_USUAL].shares, now_ms)) {
         remember_silent(space, share, now_ms);
-        if (!fits(space, true, 0, share->partitions))
+        if (!fits(space, KAFKA_SPACE_SILENT, 0, share->partitions))
             break;
         remove_from_side(space, share);
-        add(space, share, true);
+        add(space, share, KAFKA_SPACE_SILENT);
     }
     struct kafka_share *longest = needs_yielding(space, now_ms) ? find_yielding(space) : NULL;
     return is_late(space, longest, now_ms) ? longest : NULL;
@@ -282,14 +294,14 @@ static size_t silent_tasks(const struct kafka_space *space)
 {
     size_t count = 0;
     const struct kafka_share *share;
-    DL_FOREACH(space->sides[true].shares, share)
+    DL_FOREACH(space->sides[KAFKA_SPACE_SILENT].shares, share)
         count += *share->tasks;
     return count;
 }
 
 static bool is_roomy(const struct kafka_space *space)
 {
-    return space->sides[false].partitions <= space->limit / 2;
+    return space->sides[KAFKA_SPACE_USUAL].partitions <= space->limit / 2;
 }
 
 void kafka_space_narrow(struct kafka_space *space, size_t tasks, int64_t now_ms)
@@ -311,7 +323,8 @@ void kafka_space_widen(struct kafka_space *space, int64_t now_ms)
 
 bool kafka_space_must_gather(const struct kafka_space *space)
 {
-    return others_wait(space) && !fits(space, false, 0, MAX(space->limit / 2, space->reserved));
+    return others_wait(space) &&
+           !fits(space, KAFKA_SPACE_USUAL, 0, MAX(space->limit / 2, space->reserved));
 }
 
 size_t kafka_space_max_tasks(const struct kafka_space *space)
@@ -322,8 +335,9 @@ size_t kafka_space_max_tasks(const struct kafka_space *space)
 int64_t kafka_space_next_ms(const struct kafka_space *space, int64_t now_ms)
 {
     /* A group that is late already waits for the second side, or for a group that yields. */
-    const struct kafka_share *next =
-        needs_yielding(space, now_ms) ? find_yielding(space) : space->sides[false].shares;
+    const struct kafka_share *next = needs_yielding(space, now_ms)
+                                         ? find_yielding(space)
+                                         : space->sides[KAFKA_SPACE_USUAL].shares;
     int64_t late_ms = next == NULL ? CLOCK_NEVER : next->from_ms + silent_ms(space);
     int64_t widen_ms =
         is_bounded(space) && is_roomy(space) ? space->roomy_from_ms + WIDEN_MS : CLOCK_NEVER;

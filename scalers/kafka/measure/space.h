@@ -52,6 +52,9 @@
 
 struct known_group;
 
+/* The sides of the space. */
+enum kafka_space_side { KAFKA_SPACE_USUAL, KAFKA_SPACE_SILENT, KAFKA_SPACE_SIDES };
+
 /* The space of a group: a member of whoever requests its commits. */
 struct kafka_share {
     /* The owner sets these once: */
@@ -62,10 +65,10 @@ struct kafka_share {
 
     /* space.c: */
     size_t partitions; /* that the group has taken space for; 0: it has no space */
-    size_t asked;      /* partitions that it asked for; kafka_space_correct() leaves that */
-    int64_t from_ms;   /* when it took the space */
-    bool is_answered;  /* the coordinator has answered: the group waits for metadata */
-    bool is_silent;    /* the group is on the second side */
+    enum kafka_space_side side;
+    size_t asked;     /* partitions that it asked for; kafka_space_correct() leaves that */
+    int64_t from_ms;  /* when it took the space */
+    bool is_answered; /* the coordinator has answered: the group waits for metadata */
     struct kafka_share *prev, *next;
 };
 
@@ -74,7 +77,7 @@ struct kafka_space {
     struct space_side {
         struct kafka_share *shares; /* utlist: the share that took space first is the first */
         size_t partitions;          /* of all shares */
-    } sides[2];                     /* usual, silent */
+    } sides[KAFKA_SPACE_SIDES];
     struct known_group *known;
     char *reserved_for;    /* a group; NULL: nothing is reserved */
     size_t reserved;       /* partitions */
@@ -110,6 +113,9 @@ void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, s
 
 /* Releases the space of the group. Harmless where it has none. */
 void kafka_space_release(struct kafka_space *space, struct kafka_share *share);
+
+/* The partitions that both sides have. */
+size_t kafka_space_partitions(const struct kafka_space *space);
 
 /* The group that space is reserved for. NULL: none. Where all tasks of the group end before it
  * takes the space, the caller ends the reservation. */

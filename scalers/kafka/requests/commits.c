@@ -119,7 +119,7 @@ void kafka_commits_free(struct kafka_commits *commits)
         kafka_commits_call_free((struct kafka_commits_call *)request);
     }
     kafka_serial_free(commits->serial);
-    assert(commits->client->memory.abandoned == 0);
+    assert(commits->client->memory.bytes[KAFKA_ACCOUNT_ABANDONED] == 0);
     free(commits);
 }
 

@@ -1,30 +1,41 @@
 /*
  * The commits of consumer groups: one request per group, to its coordinator.
  *
- * A request is a call (commits_call.h) on one of three handles, or on the first two at once.
- * session.h shows its way. A group has at most one call on the main handle, and one on the second:
+ * A request is a call (commits_call.h) on one of three handles, or on the first two at once:
  *
- *     handle   is for                                                     is renewed by
+ *     MAIN ---(a)---> SECOND ---(b)---> the next SECOND
+ *       |               |
+ *       `-----(c)-------+-------------> SERIAL, where one call is under way at a time
  *
- *     main     tasks that are not isolated                                session.h
- *     second   isolated tasks; groups whose call on the main handle has   second.h
- *              waited for a second, or met a former coordinator; groups
- *              without one while the main handle has too much of abandoned
- *              calls (KAFKA_COMMITS_MAX_ABANDONED), as where there is no
- *              memory to renew it
- *     serial   groups whose replies cannot be read                        serial.h
+ *     (a) There is no answer for a second, or a former coordinator answers. The call on the main
+ *         handle stays, and the first answer of the two counts. Requests of isolated tasks begin on
+ *         the second handle; so do those of groups without a call on the main one while that has
+ *         too much of abandoned calls (KAFKA_COMMITS_MAX_ABANDONED).
+ *     (b) A former coordinator answers. The second time the request fails.
+ *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is. Groups
+ *         with such a reply begin on the serial handle from then on.
  *
- * The serial handle has one call of a group, too, or two if the group had requests of two batches:
- * one on the main handle, the isolated one on the second, and neither reply could be read. Each is
- * sent in its turn, as the reply to other partitions may be short enough.
+ *     on        calls of a group    whose table      what ends a call
  *
- * The main handle is renewed when a group was answered on the second handle while its call on the
- * main one hangs. A group uses the main handle again once its call there is answered, or has ended
- * with the former main handle.
+ *     main      one                 commits.c        the answer; or if nobody waits the end of the
+ *                                                    handle. Others are sent again on the next one
+ *     second    one                 second.c         the same
+ *     serial    one, or two that    serial.c; then   the answer, or that nobody waits
+ *               came by (c)         commits.c frees
+ *                                   them
  *
- * If its task ends before it is answered, a call is abandoned: it stays until then, or until its
+ * Two calls of a group are on the serial handle if it had requests of two batches, a usual and an
+ * isolated one, and neither reply could be read. Each has its turn, as the reply to other
+ * partitions may be short.
+ *
+ * A call on the main or the second handle is abandoned if its task ends before it is answered. The
+ * library cannot cancel it, and keeps a copy of its partitions until the answer comes, or the
  * handle ends. It does not time out in practice: that would be after an hour (workaround 1 of
- * client.h).
+ * client.h). Until then the next tasks of the group wait, or use the other handle.
+ *
+ * The main handle is renewed (session.h) when a group was answered on the second handle while its
+ * call on the main one hangs. A group uses the main handle again once its call there is answered,
+ * or has ended with the former main handle. second.h says when the second handle is renewed.
  *
  * Threads: the measuring thread. Owner: the session.
  */

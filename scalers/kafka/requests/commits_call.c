@@ -6,13 +6,18 @@
 
 #include <stdlib.h>
 
+static double copied_bytes(const struct kafka_commits_call *call)
+{
+    return (double)call->copied * KAFKA_MEMORY_PER_ABANDONED;
+}
+
 /* The hook of struct kafka_serial_request. */
 static double send_serial_request(struct kafka_serial_request *base, rd_kafka_t *rk,
                                   rd_kafka_queue_t *answers)
 {
     struct kafka_commits_call *call = (struct kafka_commits_call *)base;
     kafka_commits_call_send(call, rk, answers);
-    return (double)call->copied * KAFKA_MEMORY_PER_ABANDONED;
+    return copied_bytes(call);
 }
 
 void kafka_commits_call_init(struct kafka_commits_call *call, struct kafka_commits_request *request,
@@ -44,14 +49,14 @@ void kafka_commits_call_free(struct kafka_commits_call *call)
 void kafka_abandoned_add(struct kafka_abandoned *abandoned, const struct kafka_commits_call *call)
 {
     abandoned->partitions += call->copied;
-    abandoned->memory->abandoned += call->copied;
+    kafka_memory_add(abandoned->memory, KAFKA_ACCOUNT_ABANDONED, copied_bytes(call));
 }
 
 void kafka_abandoned_remove(struct kafka_abandoned *abandoned,
                             const struct kafka_commits_call *call)
 {
     abandoned->partitions -= call->copied;
-    abandoned->memory->abandoned -= call->copied;
+    kafka_memory_add(abandoned->memory, KAFKA_ACCOUNT_ABANDONED, -copied_bytes(call));
 }
 
 bool kafka_abandoned_is_too_much(const struct kafka_abandoned *abandoned)

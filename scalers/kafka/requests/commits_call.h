@@ -25,8 +25,7 @@ struct kafka_commits_request {
 };
 
 /* The first member of commits.c's struct of a call on the main handle, and of second.c's. A call
- * that begins on the serial handle has only this. Whoever has the call in its table frees it; after
- * KAFKA_SERIAL_MOVED it is in no table, and commits.c frees it when it leaves the queue. */
+ * that begins on the serial handle has only this. commits.h says in whose table a call is. */
 struct kafka_commits_call {
     struct kafka_serial_request serial;
     struct kafka_commits_request *request; /* NULL: the call is abandoned */

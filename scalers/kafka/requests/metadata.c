@@ -176,7 +176,7 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
 void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
                                struct kafka_metadata_need *need)
 {
-    if (metadata->topics.unsized > 0)
+    if (kafka_topics_await_sizes(&metadata->topics))
         need->topics = MAX(need->topics, metadata->topics.next_number);
 }
 

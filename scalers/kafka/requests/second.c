@@ -133,6 +133,7 @@ static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 
 static void call_send(const struct kafka_second *second, struct second_call *call)
 {
+    kafka_serial_note_sent(second->serial, &call->base.serial);
     kafka_commits_call_send(&call->base, second->rk, second->answers);
 }
 
@@ -248,7 +249,6 @@ bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request
         return false;
     struct second_call *call = memory_new(sizeof(*call));
     kafka_commits_call_init(&call->base, request, partitions);
-    kafka_serial_note_sent(second->serial, &call->base.serial);
     HASH_ADD_KEYPTR(hh, second->calls, call->base.group, strlen(call->base.group), call);
     second->used_ms = now_ms;
     second->waiting++;

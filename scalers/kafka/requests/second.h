@@ -1,9 +1,8 @@
 /*
  * The second handle for the commits of groups: a new handle finds a new coordinator at once, and
- * the main one does not (workaround 3 of client.h). session.h shows how a request comes here.
+ * the main one does not (workaround 3 of client.h). commits.h shows how a request comes here.
  *
- * The handle is made for the first call, and ends a minute after the last one. A group has at most
- * one call on it. The states of a call:
+ * The handle is made for the first call, and ends a minute after the last one. States of a call:
  *
  *     waiting       its tasks wait for the answer, which ends the call
  *     abandoned     its tasks have ended: the answer, or the end of the handle, ends the call

@@ -86,7 +86,7 @@ int64_t kafka_serial_next_ms(const struct kafka_serial *serial);
 
 /* ---- which requests ---- */
 
-/* Notes that a request is about to be sent elsewhere, for the first time. */
+/* Notes that a request is about to be sent elsewhere, for the first time on a handle. */
 void kafka_serial_note_sent(const struct kafka_serial *serial,
                             struct kafka_serial_request *request);
 

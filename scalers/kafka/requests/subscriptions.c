@@ -241,13 +241,18 @@ static void subscription_unlink(struct kafka_subscriptions *subscriptions, struc
     free(partition);
 }
 
+static void count_bytes(const struct kafka_subscriptions *subscriptions, double bytes)
+{
+    kafka_memory_add(&subscriptions->client->memory, KAFKA_ACCOUNT_SUBSCRIPTIONS, bytes);
+}
+
 static void subscription_end(struct kafka_subscriptions *subscriptions,
                              struct subscription *subscription)
 {
     for (size_t i = 0; i < subscription->count; i++)
         subscription_unlink(subscriptions, &subscription->links[i]);
     HASH_DEL(subscriptions->all, subscription);
-    subscriptions->client->memory.subscriptions_bytes -= subscription->bytes;
+    count_bytes(subscriptions, -subscription->bytes);
     free(subscription->links);
     free(subscription);
 }
@@ -422,7 +427,7 @@ bool kafka_subscriptions_add(struct kafka_subscriptions *subscriptions,
     subscription->notifier = *notifier;
     subscription->links = memory_array(count + 1, sizeof(*subscription->links));
     subscription->bytes = subscription_bytes(count);
-    subscriptions->client->memory.subscriptions_bytes += subscription->bytes;
+    count_bytes(subscriptions, subscription->bytes);
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(subscription->notifier.id), subscription);
     for (size_t i = 0; i < count; i++)
         if (!subscription_link(subscriptions, subscription, &positions[i], now_ms, error)) {
@@ -555,7 +560,7 @@ void kafka_subscriptions_drop(struct kafka_subscriptions *subscriptions, int64_t
 void kafka_subscriptions_free(struct kafka_subscriptions *subscriptions)
 {
     kafka_subscriptions_drop(subscriptions, clock_now_ms());
-    assert(subscriptions->client->memory.subscriptions_bytes == 0);
+    assert(subscriptions->client->memory.bytes[KAFKA_ACCOUNT_SUBSCRIPTIONS] == 0);
     if (subscriptions->event_fd >= 0)
         close(subscriptions->event_fd);
     free(subscriptions);

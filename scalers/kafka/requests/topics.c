@@ -30,7 +30,7 @@ struct former_topic {
 static void count_partitions(struct kafka_topics *topics, size_t partitions)
 {
     topics->partitions = partitions;
-    topics->client->memory.partitions = partitions;
+    kafka_memory_note_partitions(&topics->client->memory, partitions);
 }
 
 /* What a topic with so many partitions counts for. The library frees a topic without any. */

@@ -53,8 +53,21 @@ struct kafka_topics {
     struct kafka_topic *table;
     uint64_t next_number; /* of the next request; metadata.c writes it */
 
-    /* topics.c, of all topics that the main handle was given, as it frees none of them: */
-    size_t made;
+    /*
+     * topics.c: what the main handle has, as it frees no topic that has partitions.
+     *
+     *     event                      the topic                here
+     *
+     *     made                       unsized, weighs nothing  made + 1, unsized + 1
+     *     made, and is a former one  sized, as heavy as that  former - 1
+     *     its size is answered       sized, and heavier, but  unsized - 1; partitions, counted
+     *                                never lighter            and largest may grow
+     *     forgotten with partitions  freed                    former + 1
+     *     forgotten without          freed                    sized: made - 1, as the library frees
+     *                                                         it, too. Unsized: unsized - 1
+     *     the handle is renewed                               former 0; the others are counted anew
+     */
+    size_t made;                 /* topics that were given to the handle */
     size_t partitions;           /* of topics in the table, and of former ones, with
                                     KAFKA_MEMORY_TOPIC for each of these */
     size_t counted;              /* topics that have these partitions */
@@ -78,8 +91,9 @@ struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
  *
  * A topic counts for its partitions and KAFKA_MEMORY_TOPIC. Their number is known only once the
  * handle has the topic. Until then it counts for 100, or, once other topics are known, for twice
- * their average, the largest one left out. Example with room for 9,000 partitions, and 600 new
- * topics of 18, which count for 20:
+ * their average, the largest one left out. So a new topic that is far larger than others may not
+ * fit in fact. Example with room for 9,000 partitions, and 600 new topics of 18, which count for
+ * 20:
  *
  *     90 are requested, and then count for 1,800; a further topic counts for 40
  *     180 more are requested, which makes 5,400; then 90 more, 45, 23 and so on

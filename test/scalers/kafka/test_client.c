@@ -245,7 +245,8 @@ static void brokers_that_join_later_count_in_each_handle(void **state)
     assert_float_equal(kafka_memory_free_bytes(&client.memory),
                        free_bytes - MAIN_AND_SIDE * bytes_of_joined, 0);
     /* What the side handle takes is of the part that topics leave free. */
-    assert_true(client.memory.others_bytes + KAFKA_MEMORY_ANSWERS < KAFKA_MEMORY_FREE);
+    assert_true(client.memory.bytes[KAFKA_ACCOUNT_HANDLES] + KAFKA_MEMORY_ANSWERS <
+                KAFKA_MEMORY_FREE);
     assert_float_equal((room - kafka_memory_room(&client.memory)) * PER_ROOM, bytes_of_joined, 1);
     /* A new main handle has them, too, and the former one until it is gone. */
     rd_kafka_t *next = kafka_client_new_main_handle(&client, &error);

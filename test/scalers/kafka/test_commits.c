@@ -299,7 +299,8 @@ static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(v
     assert_true(kafka_commits_send(commits, &silent, list, now_ms, &error));
     assert_false(kafka_commits_has_second_handle(commits));
     kafka_commits_cancel(commits, &silent);
-    assert_int_equal(memory->abandoned, WHOLE);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_ABANDONED], WHOLE * KAFKA_MEMORY_PER_ABANDONED,
+                       0);
     assert_false(kafka_commits_is_free(commits, "young", false, now_ms)); /* it has its call */
     list->cnt = 1; /* the rest is freed below */
     assert_true(kafka_commits_send(commits, &workers, list, now_ms, &error));
@@ -309,10 +310,10 @@ static void a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request(v
     kafka_mock_hang(fixture, 2, false);
     assert_next_answer(commits, &workers, now_ms);
     /* What it has is the former handle's once it is renewed. */
-    const double others_bytes = memory->others_bytes;
+    const double others_bytes = memory->bytes[KAFKA_ACCOUNT_HANDLES];
     kafka_commits_close_handle(commits);
-    assert_int_equal(memory->abandoned, 0);
-    assert_float_equal(memory->others_bytes - others_bytes,
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_ABANDONED], 0, 0);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_HANDLES] - others_bytes,
                        (WHOLE + KAFKA_MEMORY_REQUEST) * KAFKA_MEMORY_PER_ABANDONED, 0);
     kafka_commits_open_handle(commits);
     kafka_commits_cancel(commits, &young);

@@ -121,18 +121,21 @@ static void a_handle_counts_until_it_is_destroyed(void **state)
     rd_kafka_t *second = handle_new(fixture, 7);
     rd_kafka_t *fetcher = handle_of(fixture, true, 3);
     kafka_handles_add_bytes(&fixture->handles, fetcher, 1);
-    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 4);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 12 &&
+                memory->bytes[KAFKA_ACCOUNT_FETCHERS] == 4);
     end(fixture, fetcher);
-    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 4);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 12 &&
+                memory->bytes[KAFKA_ACCOUNT_FETCHERS] == 4);
     wait_until_destroyed(fixture);
-    assert_true(memory->others_bytes == 12 && memory->fetchers_bytes == 0);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 12 &&
+                memory->bytes[KAFKA_ACCOUNT_FETCHERS] == 0);
     end(fixture, first);
-    assert_true(memory->others_bytes == 12);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 12);
     wait_until_destroyed(fixture);
-    assert_true(memory->others_bytes == 7);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 7);
     end(fixture, second);
     wait_until_destroyed(fixture);
-    assert_true(memory->others_bytes == 0);
+    assert_true(memory->bytes[KAFKA_ACCOUNT_HANDLES] == 0);
 }
 
 static void a_handle_that_is_not_destroyed_in_time_is_stuck(void **state)
@@ -160,7 +163,7 @@ static void settings_that_exclude_each_other_are_a_mistake(void **state)
     assert_int_equal(error.code, ERROR_INVALID);
     assert_non_null(strstr(error_text(&error), "fetch.max.bytes"));
     assert_null(fixture->handles.in_use);
-    assert_true(fixture->memory.others_bytes == 0);
+    assert_true(fixture->memory.bytes[KAFKA_ACCOUNT_HANDLES] == 0);
 }
 
 /* For no group at all, which the library refuses. */

@@ -88,7 +88,8 @@ static void topics_leave_memory_for_requests_of_their_commits(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(processes); i++) {
         struct kafka_memory memory = full_of_topics(i);
         const double commits_bytes = (double)memory.partitions * KAFKA_MEMORY_PER_COMMIT;
-        memory.others_bytes = kafka_memory_of_handle(&memory); /* there is a second handle */
+        memory.bytes[KAFKA_ACCOUNT_HANDLES] =
+            kafka_memory_of_handle(&memory); /* there is a second handle */
         assert_true(kafka_memory_free_bytes(&memory) - commits_bytes >= kafka_memory_kept(&memory));
     }
 }
@@ -100,14 +101,15 @@ static void requests_take_what_is_free_and_no_more(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(processes); i++) {
         struct kafka_memory memory = full_of_topics(i);
-        memory.others_bytes = kafka_memory_of_handle(&memory);
+        memory.bytes[KAFKA_ACCOUNT_HANDLES] = kafka_memory_of_handle(&memory);
         size_t limit = 0;
         size_t more = kafka_memory_max_commits(&memory, true);
         for (int round = 0; round < 100 && more != limit; round++) {
             limit = more;
             double bytes = (double)limit * SIDES * KAFKA_MEMORY_PER_COMMIT;
             assert_true(kafka_memory_free_bytes(&memory) - bytes >= kafka_memory_kept(&memory));
-            memory.abandoned += limit / 8;
+            memory.bytes[KAFKA_ACCOUNT_ABANDONED] +=
+                (double)(limit / 8) * KAFKA_MEMORY_PER_ABANDONED;
             more = kafka_memory_max_commits(&memory, true);
             assert_true(more <= limit);
         }
@@ -119,7 +121,7 @@ static void a_second_handle_that_comes_has_its_memory_before_requests(void **sta
     (void)state;
     struct kafka_memory memory = memory_of(8 << 20, 3);
     size_t without = kafka_memory_max_commits(&memory, false);
-    memory.others_bytes = kafka_memory_of_handle(&memory);
+    memory.bytes[KAFKA_ACCOUNT_HANDLES] = kafka_memory_of_handle(&memory);
     assert_int_equal(kafka_memory_max_commits(&memory, true), without);
     assert_true(without < kafka_memory_most_commits(&memory));
 }
@@ -132,7 +134,7 @@ static void some_commits_are_requested_in_any_case(void **state)
     struct kafka_memory memory = memory_of(1, 3);
     assert_int_equal(kafka_memory_max_commits(&memory, true), 1000);
     assert_float_equal(kafka_memory_for_tasks(&memory), FEW_BYTES, 0);
-    memory.batches_bytes = FEW_BYTES; /* there are some already */
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = FEW_BYTES; /* there are some already */
     assert_float_equal(kafka_memory_for_tasks(&memory), 0, 0);
 }
 
@@ -166,12 +168,12 @@ static void queries_and_tasks_take_room_from_topics(void **state)
     const double room = kafka_memory_room(&memory);
     const double free_bytes = kafka_memory_free_bytes(&memory);
     const double queries_bytes = QUERIES_BYTES;
-    memory.batches_bytes = BATCHES_BYTES;
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = BATCHES_BYTES;
     kafka_memory_note_tasks(&memory, QUERIES_BYTES, WAITING);
     const double tasks_bytes = BATCHES_BYTES + (double)WAITING * KAFKA_MEMORY_PER_TASK;
     assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes + tasks_bytes,
                        1);
-    memory.batches_bytes = 0;
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = 0;
     kafka_memory_note_tasks(&memory, QUERIES_BYTES, 0);
     assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes, 1);
     assert_float_equal((room - kafka_memory_room(&memory)) * PER_ROOM, queries_bytes + tasks_bytes,
@@ -188,7 +190,7 @@ static void tasks_are_limited_where_memory_is(void **state)
     double bytes = kafka_memory_for_tasks(&memory);
     assert_float_equal(bytes, memory.mappable_bytes / 10, 1);
     memory.partitions = (size_t)kafka_memory_room(&memory);
-    memory.abandoned = 10000;
+    memory.bytes[KAFKA_ACCOUNT_ABANDONED] = 10000.0 * KAFKA_MEMORY_PER_ABANDONED;
     assert_true(kafka_memory_for_tasks(&memory) < bytes);
 }
 
@@ -203,7 +205,7 @@ static void tasks_leave_the_memory_of_some_commits(void **state)
     };
     (void)state;
     struct kafka_memory memory = memory_of(0, 3);
-    memory.batches_bytes = FEW_BYTES;
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = FEW_BYTES;
     memory.mappable_bytes = MORE + FEW_BYTES + kafka_memory_kept(&memory) + KAFKA_MEMORY_HOLES +
                             kafka_memory_of_handle(&memory) +
                             (double)COMMITS * SIDES * KAFKA_MEMORY_PER_COMMIT;
@@ -217,12 +219,12 @@ static void fetchers_leave_what_topics_leave(void **state)
     const double most = memory.mappable_bytes - KAFKA_MEMORY_FREE;
     assert_true(kafka_memory_has_for_fetchers(&memory, most));
     assert_false(kafka_memory_has_for_fetchers(&memory, most + 1));
-    memory.others_bytes =
+    memory.bytes[KAFKA_ACCOUNT_HANDLES] =
         kafka_memory_of_handle(&memory); /* has its memory, where it is there, too */
     assert_true(kafka_memory_has_for_fetchers(&memory, most));
-    memory.others_bytes = 0;
+    memory.bytes[KAFKA_ACCOUNT_HANDLES] = 0;
     /* The room of topics is beside them, and another handle has its memory in any case. */
-    memory.fetchers_bytes = most;
+    memory.bytes[KAFKA_ACCOUNT_FETCHERS] = most;
     memory.partitions = (size_t)fmax(kafka_memory_room(&memory), 0);
     assert_true(kafka_memory_has_for_side_handle(&memory));
 }
@@ -244,7 +246,7 @@ static void a_thousand_idle_topics_of_one_partition_are_read(void **state)
     kafka_memory_note_tasks(&memory, (size_t)TOPICS * QUERY_BYTES, 0);
     for (int i = 0; i < TOPICS / OF_FETCHER; i++) {
         assert_true(kafka_memory_has_for_fetchers(&memory, fetcher_bytes));
-        memory.fetchers_bytes += fetcher_bytes;
+        memory.bytes[KAFKA_ACCOUNT_FETCHERS] += fetcher_bytes;
     }
 }
 

@@ -34,7 +34,7 @@ static void a_commit_is_stuck_for_as_long_as_it_was_not_seen_to_move(void **stat
     assert_ptr_equal(kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000),
                      persistence);
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
     assert_null(all);
 }
 
@@ -49,7 +49,7 @@ static void a_partition_that_was_idle_is_not_stuck(void **state)
     assert_int_equal(updated(persistence, 9, 10, 120000), 0);
     assert_int_equal(updated(persistence, 9, 10, 121000), 1000);
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
 static void unmeasured_partitions_are_not_stuck(void **state)
@@ -67,7 +67,7 @@ static void unmeasured_partitions_are_not_stuck(void **state)
     persistence = kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
     assert_int_equal(updated(persistence, 4, 9, 4000), 0);
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
 static void excluded_partitions_go_on(void **state)
@@ -82,7 +82,7 @@ static void excluded_partitions_go_on(void **state)
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
 static void a_group_starts_again_with_all_of_its_topics(void **state)
@@ -104,7 +104,7 @@ static void a_group_starts_again_with_all_of_its_topics(void **state)
         assert_int_equal(updated(persistence, 4, 9, 3000), is_stuck[i] ? 2000 : 0);
     }
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
     assert_null(all);
 }
 
@@ -122,7 +122,7 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
     kafka_persistence_forget_all(&all);
-    assert_float_equal(memory.clocks_bytes, 0, 0);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
 /* ---- memory ---- */
@@ -139,17 +139,17 @@ static void clocks_have_what_topics_leave(void **state)
             kafka_persistence_for(&all, &few, groups[i], "jobs", PARTITIONS, 1000);
         assert_int_equal(persistence != NULL, i < 2);
     }
-    assert_in_range(few.clocks_bytes, 2 * EACH, 2 * EACH + HALF);
+    assert_in_range(few.bytes[KAFKA_ACCOUNT_CLOCKS], 2 * EACH, 2 * EACH + HALF);
     /* They take no more when they are found again, and less with fewer partitions. */
-    const double bytes = few.clocks_bytes;
+    const double bytes = few.bytes[KAFKA_ACCOUNT_CLOCKS];
     assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS, 1000));
-    assert_float_equal(few.clocks_bytes, bytes, 0);
+    assert_float_equal(few.bytes[KAFKA_ACCOUNT_CLOCKS], bytes, 0);
     assert_non_null(kafka_persistence_for(&all, &few, "others", "jobs", PARTITIONS / 2, 1000));
-    assert_float_equal(bytes - few.clocks_bytes, HALF, 0);
+    assert_float_equal(bytes - few.bytes[KAFKA_ACCOUNT_CLOCKS], HALF, 0);
     assert_null(kafka_persistence_for(&all, &few, "others", "jobs", 3 * PARTITIONS, 1000));
     assert_non_null(kafka_persistence_for(&all, &few, "more", "jobs", PARTITIONS, 1000));
     kafka_persistence_forget_old(&all, 1001 + KAFKA_FORGET_MS);
-    assert_float_equal(few.clocks_bytes, 0, 0);
+    assert_float_equal(few.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
     assert_null(all);
 }
 

@@ -153,17 +153,18 @@ static void a_handle_with_too_many_abandoned_partitions_takes_no_request(void **
     assert_true(kafka_second_send(second, &request, list, now_ms, &error));
     rd_kafka_topic_partition_list_destroy(list);
     assert_true(kafka_second_is_free(second, "others", now_ms));
-    assert_int_equal(memory->abandoned, 0);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_ABANDONED], 0, 0);
     kafka_second_cancel(second, &request);
-    assert_int_equal(memory->abandoned, WHOLE);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_ABANDONED], WHOLE * KAFKA_MEMORY_PER_ABANDONED,
+                       0);
     assert_false(kafka_second_is_free(second, "others", now_ms + RENEW_MS - 1));
     assert_true(kafka_second_is_free(second, "others", now_ms + RENEW_MS));
     /* They are the former handle's until it is gone. */
-    const double handles_bytes = memory->others_bytes;
+    const double handles_bytes = memory->bytes[KAFKA_ACCOUNT_HANDLES];
     send_hanging(fixture, &others, now_ms + RENEW_MS);
-    assert_int_equal(memory->abandoned, 0);
-    assert_float_equal(memory->others_bytes, 2 * handles_bytes + WHOLE * KAFKA_MEMORY_PER_ABANDONED,
-                       0);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_ABANDONED], 0, 0);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_HANDLES],
+                       2 * handles_bytes + WHOLE * KAFKA_MEMORY_PER_ABANDONED, 0);
 }
 
 static void few_requests_of_other_handles_have_room(void **state)

@@ -206,7 +206,7 @@ static void clocks_of_groups_that_are_not_measured_any_more_are_forgotten(void *
     assert_non_null(session->persistence);
     kafka_session_forget_old(session, now_ms + INT64_C(2) * KAFKA_FORGET_MS);
     assert_null(session->persistence);
-    assert_float_equal(memory->clocks_bytes, 0, 0);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
 int main(void)

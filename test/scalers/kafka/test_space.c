@@ -37,10 +37,9 @@ static int tear_down(void **state)
     struct fixture *fixture = *state;
     for (size_t i = 0; i < GROUPS; i++)
         kafka_space_release(&fixture->space, &fixture->shares[i]);
-    for (int is_silent = 0; is_silent < 2; is_silent++) {
-        assert_null(fixture->space.sides[is_silent].shares);
-        assert_int_equal(fixture->space.sides[is_silent].partitions, 0);
-    }
+    assert_null(fixture->space.sides[KAFKA_SPACE_USUAL].shares);
+    assert_null(fixture->space.sides[KAFKA_SPACE_SILENT].shares);
+    assert_int_equal(kafka_space_partitions(&fixture->space), 0);
     kafka_space_done(&fixture->space);
     assert_null(fixture->space.known);
     free(fixture);
@@ -397,7 +396,8 @@ static void the_group_that_has_waited_for_longest_yields_wherever_it_is(void **s
     assert_false(take_at(fixture, C, REST, began_ms + NEXT_MS)); /* so others wait */
     assert_true(take_at(fixture, D, FEW, began_ms + SILENT_MS - 1));
     assert_null(kafka_space_maintain(space, began_ms + SILENT_MS));
-    assert_true(fixture->shares[A].is_silent && fixture->shares[D].is_silent);
+    assert_int_equal(fixture->shares[A].side, KAFKA_SPACE_SILENT);
+    assert_int_equal(fixture->shares[D].side, KAFKA_SPACE_SILENT);
     assert_ptr_equal(kafka_space_maintain(space, began_ms + NEXT_MS + SILENT_MS),
                      &fixture->shares[A]);
     release(fixture, A);
@@ -432,7 +432,8 @@ static void a_silent_group_that_has_more_than_before_waits_for_its_side(void **s
     assert_true(take(fixture, A, FEW));
     assert_true(take(fixture, B, MOST));
     assert_null(kafka_space_maintain(space, LATER_MS));
-    assert_true(fixture->shares[A].is_silent && fixture->shares[B].is_silent);
+    assert_int_equal(fixture->shares[A].side, KAFKA_SPACE_SILENT);
+    assert_int_equal(fixture->shares[B].side, KAFKA_SPACE_SILENT);
     release(fixture, A);
     assert_true(kafka_space_is_free(space, fixture->shares[A].group));
     assert_int_equal(kafka_space_take(space, &fixture->shares[A], MOST, LATER_MS),
@@ -453,7 +454,8 @@ static void a_silent_group_waits_for_as_much_as_it_asks_for(void **state)
     kafka_space_correct(space, &fixture->shares[A], FEW);
     assert_true(take(fixture, B, LIMIT - FEW));
     assert_null(kafka_space_maintain(space, LATER_MS));
-    assert_true(fixture->shares[A].is_silent && fixture->shares[B].is_silent);
+    assert_int_equal(fixture->shares[A].side, KAFKA_SPACE_SILENT);
+    assert_int_equal(fixture->shares[B].side, KAFKA_SPACE_SILENT);
     release(fixture, A);
     assert_false(kafka_space_is_free(space, fixture->shares[A].group));
     release(fixture, B);

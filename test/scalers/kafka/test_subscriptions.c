@@ -304,7 +304,7 @@ static void subscriptions_leave_memory_for_measurements(void **state)
         session->client.memory.brokers = session->client.memory.first_brokers = rows[i].brokers;
         assert_no_memory(session, "jobs", rows[i].places + 1);
         assert_null(session->client.handles.endings);
-        assert_float_equal(session->client.memory.fetchers_bytes, 0, 0);
+        assert_float_equal(session->client.memory.bytes[KAFKA_ACCOUNT_FETCHERS], 0, 0);
         if (rows[i].places > 0)
             assert_true(subscribe(session, 7, "jobs", rows[i].places, &error));
         kafka_subscriptions_drop(session->subscriptions, clock_now_ms());
@@ -333,14 +333,14 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
     kafka_mock_add_topic(fixture, "jobs", 1);
     struct kafka_session *session = measure_topics(fixture, "large,jobs");
     struct kafka_client *client = &session->client;
-    const double others_bytes = client->memory.fetchers_bytes;
+    const double others_bytes = client->memory.bytes[KAFKA_ACCOUNT_FETCHERS];
     const size_t places = (size_t)HANDLES * OF_ONE_HANDLE;
     /* What 28 MiB leave beside the main handle has room for four. */
     client->memory.mappable_bytes = others_bytes + (25 << 20);
     assert_no_memory(session, "large", places + 1);
-    assert_float_equal(client->memory.fetchers_bytes, others_bytes, 0);
+    assert_float_equal(client->memory.bytes[KAFKA_ACCOUNT_FETCHERS], others_bytes, 0);
     assert_true(subscribe(session, 7, "large", places - 1, &error));
-    const double bytes = client->memory.fetchers_bytes;
+    const double bytes = client->memory.bytes[KAFKA_ACCOUNT_FETCHERS];
     assert_float_equal(bytes - others_bytes,
                        HANDLES * (kafka_memory_of_handle(&client->memory) + (1 << 20) +
                                   (LARGE + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION),
@@ -352,7 +352,7 @@ static void a_handle_has_memory_for_all_partitions_of_its_topics(void **state)
     const struct kafka_position further = {"large", (int32_t)places - 1, 0};
     assert_true(kafka_subscriptions_add(session->subscriptions, &other, &further, 1, clock_now_ms(),
                                         &error));
-    assert_float_equal(client->memory.fetchers_bytes, bytes, 0);
+    assert_float_equal(client->memory.bytes[KAFKA_ACCOUNT_FETCHERS], bytes, 0);
 }
 
 /* Many groups may be idle on a large topic. */
@@ -366,13 +366,13 @@ static void subscriptions_to_the_same_partitions_take_memory_each(void **state)
     struct kafka_client *client = &session->client;
     const double without = kafka_mock_taken(client);
     assert_true(subscribe(session, 1, "jobs", PARTITIONS, &error));
-    const double fetchers = client->memory.fetchers_bytes;
+    const double fetchers = client->memory.bytes[KAFKA_ACCOUNT_FETCHERS];
     assert_true(kafka_mock_taken(client) - without - fetchers >= EACH);
     leave_memory_for(client, FIT * EACH + HALF);
     for (int i = 0; i < FIT; i++)
         assert_true(subscribe(session, 2 + (uint64_t)i, "jobs", PARTITIONS, &error));
     assert_no_memory(session, "jobs", PARTITIONS);
-    assert_float_equal(client->memory.fetchers_bytes, fetchers, 0);
+    assert_float_equal(client->memory.bytes[KAFKA_ACCOUNT_FETCHERS], fetchers, 0);
     for (int i = 0; i < 2; i++) /* in place of the former one */
         assert_true(subscribe(session, 2, "jobs", PARTITIONS, &error));
     for (uint64_t id = 1; id <= 1 + FIT; id++)

@@ -210,9 +210,9 @@ static void what_other_handles_have_is_no_room_for_topics(void **state)
     assert_non_null(topic_for(fixture, "jobs"));
     take_partitions(fixture, 1);
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
-    fixture->client.memory.others_bytes = KAFKA_MEMORY_FREE - KAFKA_MEMORY_ANSWERS;
+    fixture->client.memory.bytes[KAFKA_ACCOUNT_HANDLES] = KAFKA_MEMORY_FREE - KAFKA_MEMORY_ANSWERS;
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
-    fixture->client.memory.others_bytes +=
+    fixture->client.memory.bytes[KAFKA_ACCOUNT_HANDLES] +=
         PARTITIONS * (KAFKA_MEMORY_PER_PARTITION + KAFKA_MEMORY_PER_COMMIT);
     assert_false(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS));
     assert_true(kafka_topics_has_room(&fixture->topics, "more", PARTITIONS - 1));
