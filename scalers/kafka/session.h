@@ -52,13 +52,13 @@
 #define BACKLOG_SCALERS_KAFKA_SESSION_H
 
 #include "kafka/client/client.h"
-#include "kafka/measure/persistence.h"
-#include "kafka/measure/space.h"
+#include "kafka/persistence.h"
 #include "kafka/requests/commits.h"
 #include "kafka/requests/members.h"
 #include "kafka/requests/metadata.h"
 #include "kafka/requests/offsets.h"
 #include "kafka/requests/subscriptions.h"
+#include "kafka/space.h"
 
 struct kafka_session {
     struct kafka_client client;

@@ -1,5 +1,5 @@
 /* Groups that take space: who finds some, who leaves it, and how many tasks there may be. */
-#include "kafka/measure/space.h"
+#include "kafka/space.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

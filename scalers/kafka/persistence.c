@@ -1,4 +1,4 @@
-#include "kafka/measure/persistence.h"
+#include "kafka/persistence.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"

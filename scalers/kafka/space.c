@@ -1,4 +1,4 @@
-#include "kafka/measure/space.h"
+#include "kafka/space.h"
 
 #include "base/clock.h"
 #include "base/hash_table.h"

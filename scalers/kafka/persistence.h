@@ -16,8 +16,8 @@
  * history is valid until the next kafka_persistence_forget_old(), or kafka_persistence_for() with
  * another number of partitions.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_PERSISTENCE_H
+#ifndef BACKLOG_SCALERS_KAFKA_PERSISTENCE_H
+#define BACKLOG_SCALERS_KAFKA_PERSISTENCE_H
 
 #include "kafka/memory.h"
 #include "kafka/options.h"

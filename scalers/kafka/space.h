@@ -43,8 +43,8 @@
  *
  * Threads: the measuring thread. Owner: the session.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_SPACE_H
+#ifndef BACKLOG_SCALERS_KAFKA_SPACE_H
+#define BACKLOG_SCALERS_KAFKA_SPACE_H
 
 #include <stdbool.h>
 #include <stddef.h>
