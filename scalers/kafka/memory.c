@@ -31,10 +31,10 @@ void kafka_memory_note_tasks(struct kafka_memory *memory, size_t query_bytes, si
     memory->most_tasks_bytes = fmax(memory->most_tasks_bytes, tasks_bytes(memory));
 }
 
-void kafka_memory_forget_tasks(struct kafka_memory *memory)
+void kafka_memory_fade_tasks(struct kafka_memory *memory, int64_t passed_ms)
 {
-    enum { SECONDS = 60 };
-    memory->most_tasks_bytes *= 1 - 1.0 / SECONDS;
+    enum { FADE_MS = 60 * 1000 };
+    memory->most_tasks_bytes *= exp(-(double)passed_ms / FADE_MS);
 }
 
 void kafka_memory_note_brokers(struct kafka_memory *memory, size_t brokers)

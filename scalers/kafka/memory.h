@@ -54,6 +54,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The bytes that the process of a connection may map beside the program: of a connection in the
  * connections file, and of any other. */
@@ -132,7 +133,8 @@ struct kafka_memory {
     double queries_bytes; /* feed_query_bytes() */
     size_t waiting;       /* tasks in no batch */
 
-    /* The most that tasks and batches took in the last minute: they will take it again. */
+    /* The most that tasks and batches took, as they will take it again. It fades: a third of it is
+     * left after a minute. */
     double most_tasks_bytes;
 
     /* The most brokers that an answer with metadata named; and how many the first one named, whose
@@ -156,8 +158,8 @@ void kafka_memory_note_brokers(struct kafka_memory *memory, size_t brokers);
 void kafka_memory_note_partitions(struct kafka_memory *memory, size_t partitions);
 void kafka_memory_note_commits(struct kafka_memory *memory, size_t partitions);
 
-/* Once a second: what many tasks took some time ago is left to others again. */
-void kafka_memory_forget_tasks(struct kafka_memory *memory);
+/* So much time has passed: what many tasks took is left to others again. */
+void kafka_memory_fade_tasks(struct kafka_memory *memory, int64_t passed_ms);
 
 /* What is left. The header has it for tests. */
 double kafka_memory_free_bytes(const struct kafka_memory *memory);

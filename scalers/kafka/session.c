@@ -53,8 +53,8 @@ void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
     enum { EACH_MS = 1000 };
     if (now_ms - session->forgot_ms < EACH_MS)
         return;
+    kafka_memory_fade_tasks(&session->client.memory, now_ms - session->forgot_ms);
     session->forgot_ms = now_ms;
-    kafka_memory_forget_tasks(&session->client.memory);
     kafka_metadata_forget_old(session->metadata, now_ms);
     kafka_persistence_forget_old(&session->persistence, now_ms);
     kafka_space_forget_old(&session->space, now_ms);
@@ -76,8 +76,9 @@ static void renew_main_handle(struct kafka_session *session, rd_kafka_t *rk, int
 /* The new handle has all partitions, too, before the old one has ended. */
 static bool has_memory_for_handle(const struct kafka_session *session)
 {
-    size_t partitions = kafka_topics_partitions(kafka_metadata_topics(session->metadata));
-    return kafka_memory_has_for_main_handle(&session->client.memory, partitions);
+    const struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    return kafka_memory_has_for_main_handle(&session->client.memory,
+                                            kafka_handle_topics_of_renewed(&topics->in_handle));
 }
 
 /* Why only a new process helps, as there is no memory for a renewal (session.h). NULL: there is

@@ -83,6 +83,14 @@ void kafka_space_note_committed(struct kafka_space *space, const char *name, siz
     space->guess = MAX(guess, GUESS_MIN);
 }
 
+/* A group whose coordinator does not answer is of use, too. */
+static void note_use(const struct kafka_space *space, const char *name, int64_t now_ms)
+{
+    struct known_group *known = find(space, name);
+    if (known != NULL)
+        known->used_ms = now_ms;
+}
+
 static size_t silent_partitions(const struct kafka_space *space, const char *name)
 {
     const struct known_group *known = find(space, name);
@@ -186,6 +194,7 @@ enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafk
     }
     if (is_reserved)
         kafka_space_end_reservation(space);
+    note_use(space, share->group, now_ms);
     share->partitions = share->asked = partitions;
     share->from_ms = now_ms;
     share->is_answered = false;
@@ -199,7 +208,8 @@ void kafka_space_correct(struct kafka_space *space, struct kafka_share *share, s
     if (before == 0)
         return;
     share->partitions = partitions;
-    space->sides[share->side].partitions -= before - share->partitions;
+    space->sides[share->side].partitions += partitions;
+    space->sides[share->side].partitions -= before;
 }
 
 void kafka_space_release(struct kafka_space *space, struct kafka_share *share)

@@ -74,7 +74,8 @@ def kafka_partition(number, leader=1, replicas=(1,)):
 
 
 def kafka_topic(name, partitions):
-    return b"\0\0" + kafka_string(name) + b"\0" + kafka_array(partitions)
+    """A topic without partitions does not exist."""
+    return (b"\0\0" if partitions else b"\0\3") + kafka_string(name) + b"\0" + kafka_array(partitions)
 
 
 def kafka_metadata(brokers, topics):

@@ -265,6 +265,16 @@ def test_a_topic_of_one_partition_takes_memory_for_itself(program, transport):
         assert any("no memory for Kafka topic" in text for text in texts), texts
 
 
+def test_topics_that_do_not_exist_end_no_kafka_agent(program, transport):
+    """The library keeps each name that it was given, also without partitions."""
+    with Peer(kafka_wide(0)) as peer, Server(program=program) as server, Client(server.port) as client:
+        for answers in rounds(client, small_topics(peer.port, 9000, 1), 3, 0):
+            texts = {answer.error for answer in answers}
+            assert deaths(texts, server) == []
+        assert any("does not exist" in text for text in texts), texts
+        assert any("no memory for Kafka topic" in text for text in texts), texts
+
+
 def test_coordinators_that_hang_beside_many_topics_end_no_kafka_agent(program, transport):
     """There is no memory to renew the connection, on which requests that nobody waits for take more and more."""
     with Peer(kafka_half_silent(10, lambda group: group[-1:] in b"13579")) as peer:

@@ -28,10 +28,10 @@
  *     background: handles.c. When several do not end the process is replaced: measure/measure.c.
  *  5  2.8: destroying a handle takes a second now and then, as one of its threads sleeps so long.
  *     Closing waits longer: handles.c.
- *  6  A topic with partitions is never freed, and is in each request for metadata, even after it
- *     was destroyed. A pattern, or a group without `topic`, gives only topics that can be measured
- *     to the library: requests/patterns.c, measure/progress.c. A handle with many more topics than
- *     are used is renewed: requests/topics.c, session.h.
+ *  6  A topic is never freed, and is in each request for metadata, even after it was destroyed, and
+ *     if it does not exist: requests/handle_topics.h. A pattern, or a group without `topic`, gives
+ *     only topics that can be measured to the library: requests/patterns.c, measure/progress.c. A
+ *     handle with many more topics than are used is renewed: session.h.
  *  7  A request for the metadata of no topic is one for all topics of the cluster. It is not sent:
  *     requests/metadata.c.
  *  8  A request for metadata blocks, and goes to one broker at random, which may hang. It runs in

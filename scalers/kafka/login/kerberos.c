@@ -37,8 +37,11 @@ void kafka_kerberos_check(const struct kafka_connection_options *connection, str
 static int memory_file(const char *name, const void *bytes, size_t length, struct error *error)
 {
     int file = memfd_create(name, MFD_CLOEXEC);
-    if (file >= 0 && write(file, bytes, length) == (ssize_t)length)
+    ssize_t written = file < 0 ? -1 : write(file, bytes, length);
+    if (written == (ssize_t)length)
         return file;
+    if (written >= 0)
+        errno = ENOSPC;
     error_unavailable(error, "cannot keep the %s in memory: %s", name, strerror(errno));
     if (file >= 0)
         close(file);

@@ -30,7 +30,8 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
     topic->batch = batch;
     struct kafka_topics *topics = kafka_metadata_topics(batch->session->metadata);
     topic->known = kafka_topics_hold(topics, name, batch->began_ms);
-    topic->lacks_room = topic->known == NULL && !kafka_topics_has_room(topics, name, 0);
+    topic->lacks_room =
+        topic->known == NULL && !kafka_handle_topics_has_room(&topics->in_handle, name, 0);
     topic->name = text_copy(name);
     HASH_ADD_KEYPTR(hh, batch->topics, topic->name, strlen(topic->name), topic);
     return topic;

@@ -57,7 +57,7 @@ struct kafka_batch_topic {
     char *name;
     struct kafka_topic *known;     /* its metadata, held until the batch is freed; NULL: the library
                                       refuses the name, or there is no room */
-    bool lacks_room;               /* see kafka_topics_has_room() */
+    bool lacks_room;               /* see kafka_handle_topics_has_room() */
     struct kafka_ends *partitions; /* `count` of them; NULL: no group is on the topic yet */
     int32_t count;
     UT_hash_handle hh;
@@ -82,7 +82,7 @@ struct kafka_group_topic {
 
 /* How far the commits of a group are. progress.h shows what leads from one stage to the next. */
 enum kafka_group_stage {
-    KAFKA_GROUP_GATHERING,       /* nothing is requested yet */
+    KAFKA_GROUP_NEW,             /* nothing is requested yet */
     KAFKA_GROUP_REQUESTED,       /* the commits are requested */
     KAFKA_GROUP_AWAITS_METADATA, /* the commits are here; they name topics whose metadata is not */
     KAFKA_GROUP_ANSWERED,        /* the commits, and the metadata of their topics, are here */

@@ -78,7 +78,7 @@ static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic
         batch_task, now_ms,
         "no memory for Kafka topic %s beside the %zu other topics of the connection, "
         "which have %zu partitions: %s",
-        topic, topics->counted, topics->partitions - topics->counted * KAFKA_MEMORY_TOPIC,
+        topic, (size_t)HASH_COUNT(topics->in_handle.all), topics->in_handle.partitions,
         kafka_memory_advice(&session->client.memory));
 }
 
@@ -88,7 +88,8 @@ static void fail_for_room(struct kafka_batch_task *batch_task, const char *topic
 static void end_without_room(struct kafka_batch_task *batch_task, const char *topic, int64_t now_ms)
 {
     const struct kafka_topics *topics = kafka_metadata_topics(batch_task->batch->session->metadata);
-    if (kafka_topics_await_sizes(topics) || kafka_topics_has_room(topics, topic, 0))
+    if (kafka_topics_await_sizes(topics) ||
+        kafka_handle_topics_has_room(&topics->in_handle, topic, 0))
         kafka_task_end_return(batch_task, false);
     else
         fail_for_room(batch_task, topic, now_ms);
@@ -162,20 +163,27 @@ static void add_group_topic(struct kafka_batch_task *batch_task,
     }
 }
 
-static bool add_named_topic(struct kafka_batch_task *batch_task, const char *name, int64_t now_ms)
+/* All topics are checked before the first is added: a task that fails requests nothing. */
+
+static bool check_named_topic(struct kafka_batch_task *batch_task, const char *name, int64_t now_ms)
+{
+    return check_topic(batch_task, kafka_batch_topic_for(batch_task->batch, name), now_ms);
+}
+
+static void add_named_topic(struct kafka_batch_task *batch_task, const char *name)
 {
     struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
-    if (!check_topic(batch_task, topic, now_ms))
-        return false;
     add_group_topic(batch_task, kafka_batch_group_topic_for(batch_task->group, topic));
-    return true;
 }
 
 static bool use_names(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    for (size_t i = 0; i < batch_task->selection.count; i++)
-        if (!add_named_topic(batch_task, batch_task->selection.names[i], now_ms))
+    const struct kafka_selection *selection = &batch_task->selection;
+    for (size_t i = 0; i < selection->count; i++)
+        if (!check_named_topic(batch_task, selection->names[i], now_ms))
             return false;
+    for (size_t i = 0; i < selection->count; i++)
+        add_named_topic(batch_task, selection->names[i]);
     return true;
 }
 
@@ -205,8 +213,11 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     }
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL &&
-            !add_named_topic(batch_task, pattern->topics[i]->name, now_ms))
+            !check_named_topic(batch_task, pattern->topics[i]->name, now_ms))
             return false;
+    for (size_t i = 0; i < pattern->count; i++)
+        if (pattern->topics[i] != NULL)
+            add_named_topic(batch_task, pattern->topics[i]->name);
     return true;
 }
 
@@ -240,13 +251,13 @@ bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
-    for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
-         topic = topic->next)
-        if (topic->is_named) {
-            if (!check_topic(batch_task, topic->key.topic, now_ms))
-                return;
+    struct kafka_group_topic *topic;
+    for (topic = batch_task->group->topics; topic != NULL; topic = topic->next)
+        if (topic->is_named && !check_topic(batch_task, topic->key.topic, now_ms))
+            return;
+    for (topic = batch_task->group->topics; topic != NULL; topic = topic->next)
+        if (topic->is_named)
             add_group_topic(batch_task, topic);
-        }
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
         kafka_task_end_fail(
             batch_task, now_ms,

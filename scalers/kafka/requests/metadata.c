@@ -65,7 +65,8 @@ struct kafka_metadata *kafka_metadata_new(struct kafka_client *client)
 {
     struct kafka_metadata *metadata = memory_new(sizeof(*metadata));
     metadata->client = client;
-    metadata->topics = (struct kafka_topics){.client = client, .next_number = 1};
+    metadata->topics = (struct kafka_topics){
+        .client = client, .next_number = 1, .in_handle.memory = &client->memory};
     metadata->patterns.topics = &metadata->topics;
     metadata->background = kafka_background_new(client->event_fd);
     return metadata;

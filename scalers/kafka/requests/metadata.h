@@ -70,7 +70,7 @@ void kafka_metadata_need_pattern(const struct kafka_metadata *metadata,
                                  struct kafka_metadata_need *need);
 
 /* Adds to the need the request that will answer for the sizes of all topics, on which
- * kafka_topics_has_room() depends. */
+ * kafka_handle_topics_has_room() depends. */
 void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
                                struct kafka_metadata_need *need);
 

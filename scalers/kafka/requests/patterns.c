@@ -107,8 +107,8 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
                                   sizeof(struct kafka_topic *));
     struct kafka_topic *known = kafka_topics_for_listed(patterns->topics, topic, now_ms);
     pattern->topics[pattern->count - 1] = known;
-    if (known == NULL &&
-        !kafka_topics_has_room(patterns->topics, topic->topic, (size_t)topic->partition_cnt)) {
+    if (known == NULL && !kafka_handle_topics_has_room(&patterns->topics->in_handle, topic->topic,
+                                                       (size_t)topic->partition_cnt)) {
         pattern->lacks_room = true;
         pattern->is_outdated = kafka_topics_await_sizes(patterns->topics);
     }

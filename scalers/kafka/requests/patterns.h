@@ -21,7 +21,7 @@ struct kafka_pattern {
                                     it: the library refuses the name, or there is no room */
     size_t count;                /* of topics that matched */
     size_t partition_count;      /* of all these topics */
-    bool lacks_room;             /* for one of them: see kafka_topics_has_room() */
+    bool lacks_room;             /* for one of them: see kafka_handle_topics_has_room() */
 
     /* patterns.c and metadata.c: */
     size_t max_partitions; /* with more, `topics` does not have all */

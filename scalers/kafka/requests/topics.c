@@ -11,128 +11,9 @@
 /* For 100 ms after a message has confirmed a leader, metadata of the last 30 s is fresh. */
 enum { CONFIRMED_MS = 100, CONFIRMED_FRESH_MS = 30 * 1000 };
 
-/* The handle is renewed when it has more than twice the topics in use, and so many more. Example:
- * with 50 in use, when it has 201. */
-enum { SPARE_TOPICS = 100 };
-
-/* What a typical topic counts for: as long as fewer than two topics are known, and at least. */
-enum { TYPICAL_FIRST = 50, TYPICAL_MIN = 4 };
-
-/* A topic that is no longer in the table, but still in the main handle. */
-struct former_topic {
-    size_t weight;
-    UT_hash_handle hh;
-    char name[];
-};
-
-/* ---- how many partitions the main handle has ---- */
-
-static void count_partitions(struct kafka_topics *topics, size_t partitions)
-{
-    topics->partitions = partitions;
-    kafka_memory_note_partitions(&topics->client->memory, partitions);
-}
-
-/* What a topic with so many partitions counts for. The library frees a topic without any. */
-static size_t weight_of(size_t partitions)
-{
-    return partitions == 0 ? 0 : partitions + KAFKA_MEMORY_TOPIC;
-}
-
-/* Counts the topic's partitions. A topic that has fewer than before was created again: the library
- * keeps the former ones. */
-static void count_topic(struct kafka_topics *topics, struct kafka_topic *topic, size_t partitions)
-{
-    size_t weight = weight_of(partitions);
-    topics->unsized -= !topic->is_sized;
-    topic->is_sized = true;
-    if (weight <= topic->weight)
-        return;
-    topics->counted += topic->weight == 0;
-    topics->largest = MAX(topics->largest, weight);
-    count_partitions(topics, topics->partitions + weight - topic->weight);
-    topic->weight = weight;
-}
-
-static void add_former(struct kafka_topics *topics, const struct kafka_topic *topic)
-{
-    if (topic->weight == 0) { /* the library frees it, if it did not just get partitions */
-        topics->made -= topic->is_sized;
-        return;
-    }
-    struct former_topic *former = memory_new(sizeof(*former) + strlen(topic->name) + 1);
-    memcpy(former->name, topic->name, strlen(topic->name) + 1);
-    former->weight = topic->weight;
-    HASH_ADD_STR(topics->former, name, former);
-}
-
-static void forget_former(struct kafka_topics *topics, struct former_topic *former)
-{
-    HASH_DEL(topics->former, former);
-    free(former);
-}
-
-/* The topic is used again. False: the handle does not have it. */
-static bool take_former(struct kafka_topics *topics, struct kafka_topic *topic)
-{
-    struct former_topic *former;
-    HASH_FIND_STR(topics->former, topic->name, former);
-    if (former == NULL)
-        return false;
-    topic->weight = former->weight;
-    topic->is_sized = true;
-    forget_former(topics, former);
-    return true;
-}
-
-/* The former topics end with the handle. */
-static void forget_all_former(struct kafka_topics *topics)
-{
-    struct former_topic *former;
-    struct former_topic *next;
-    size_t partitions = 0;
-    HASH_ITER(hh, topics->former, former, next)
-        forget_former(topics, former);
-    topics->counted = topics->largest = 0;
-    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
-        partitions += topic->weight;
-        topics->counted += topic->weight > 0;
-        topics->largest = MAX(topics->largest, topic->weight);
-    }
-    count_partitions(topics, partitions);
-}
-
-/* The largest topic is left out: beside one of thousands of partitions the others may be small. */
-static double typical_partitions(const struct kafka_topics *topics)
-{
-    if (topics->counted < 2)
-        return TYPICAL_FIRST;
-    double partitions = (double)(topics->partitions - topics->largest);
-    return fmax(TYPICAL_MIN, partitions / (double)(topics->counted - 1));
-}
-
-static bool has_former(const struct kafka_topics *topics, const char *name)
-{
-    const struct former_topic *former;
-    HASH_FIND_STR(topics->former, name, former);
-    return former != NULL;
-}
-
-/* The first topic has room in any case, or a limit below TYPICAL_FIRST would refuse all. */
-bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions)
-{
-    if (kafka_topics_find(topics, name) != NULL || has_former(topics, name) ||
-        (topics->counted == 0 && topics->unsized == 0))
-        return true;
-    double typical = typical_partitions(topics);
-    double needed = partitions == 0 ? typical : (double)weight_of(partitions);
-    return kafka_memory_room(&topics->client->memory) - (double)topics->unsized * 2 * typical >=
-           needed;
-}
-
 bool kafka_topics_await_sizes(const struct kafka_topics *topics)
 {
-    return topics->unsized > 0;
+    return topics->in_handle.unsized > 0;
 }
 
 void kafka_topics_note_refused(struct kafka_topics *topics)
@@ -144,8 +25,7 @@ void kafka_topics_note_refused(struct kafka_topics *topics)
 
 static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
 {
-    add_former(topics, topic);
-    topics->unsized -= !topic->is_sized;
+    kafka_handle_topics_leave(&topics->in_handle, topic->in_handle);
     HASH_DEL(topics->table, topic);
     if (topic->rkt != NULL)
         rd_kafka_topic_destroy(topic->rkt);
@@ -162,7 +42,7 @@ void kafka_topics_forget_old(struct kafka_topics *topics, int64_t now_ms)
         if (topic->used_ms < now_ms - KAFKA_FORGET_MS && topic->holds == 0)
             forget_topic(topics, topic);
     if (now_ms == CLOCK_NEVER)
-        forget_all_former(topics);
+        kafka_handle_topics_renew(&topics->in_handle);
 }
 
 struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const char *name)
@@ -172,22 +52,21 @@ struct kafka_topic *kafka_topics_find(const struct kafka_topics *topics, const c
     return topic;
 }
 
-/* `partitions`: see kafka_topics_has_room(). */
+/* `partitions`: see kafka_handle_topics_has_room(). */
 static struct kafka_topic *topic_for(struct kafka_topics *topics, const char *name,
                                      size_t partitions, int64_t now_ms)
 {
     struct kafka_topic *topic = kafka_topics_find(topics, name);
     if (topic == NULL) {
-        rd_kafka_topic_t *handle = kafka_topics_has_room(topics, name, partitions)
-                                       ? rd_kafka_topic_new(topics->client->rk, name, NULL)
-                                       : NULL;
-        if (handle == NULL)
+        rd_kafka_topic_t *rkt = kafka_handle_topics_has_room(&topics->in_handle, name, partitions)
+                                    ? rd_kafka_topic_new(topics->client->rk, name, NULL)
+                                    : NULL;
+        if (rkt == NULL)
             return NULL;
         topic = memory_new(sizeof(*topic));
         topic->name = text_copy(name);
-        topic->rkt = handle;
-        topics->made += !take_former(topics, topic);
-        topics->unsized += !topic->is_sized;
+        topic->rkt = rkt;
+        topic->in_handle = kafka_handle_topics_use(&topics->in_handle, name);
         topic->first_request = topics->next_number;
         HASH_ADD_KEYPTR(hh, topics->table, topic->name, strlen(topic->name), topic);
     }
@@ -207,7 +86,7 @@ struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
     size_t partitions = (size_t)listed->partition_cnt;
     struct kafka_topic *topic = topic_for(topics, listed->topic, partitions, now_ms);
     if (topic != NULL)
-        count_topic(topics, topic, partitions);
+        kafka_handle_topics_size(&topics->in_handle, topic->in_handle, partitions);
     return topic;
 }
 
@@ -253,7 +132,7 @@ void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t
 static void take_topic(struct kafka_topics *topics, struct kafka_topic *topic,
                        const rd_kafka_metadata_topic_t *result, int64_t now_ms)
 {
-    count_topic(topics, topic, (size_t)result->partition_cnt);
+    kafka_handle_topics_size(&topics->in_handle, topic->in_handle, (size_t)result->partition_cnt);
     topic->received_ms = now_ms;
     topic->error = result->err;
     topic->partition_count = result->partition_cnt;
@@ -284,7 +163,8 @@ void kafka_topics_count_listed(struct kafka_topics *topics, uint64_t number,
         const rd_kafka_metadata_topic_t *listed = &listing->topics[i];
         struct kafka_topic *topic = find_older(topics, listed->topic, number);
         if (topic != NULL)
-            count_topic(topics, topic, (size_t)listed->partition_cnt);
+            kafka_handle_topics_size(&topics->in_handle, topic->in_handle,
+                                     (size_t)listed->partition_cnt);
     }
 }
 
@@ -296,7 +176,8 @@ void kafka_topics_take(struct kafka_topics *topics, uint64_t number,
         if (!is_listing && topic->first_request <= number && topic->known_from <= number) {
             topic->received_ms = 0;
             topic->is_outdated = false;
-            count_topic(topics, topic, 0); /* unless it is named below: nobody waits for its size */
+            /* Unless it is named below: nobody is to wait for its size. */
+            kafka_handle_topics_size(&topics->in_handle, topic->in_handle, 0);
         }
     for (int i = 0; i < result->topic_cnt; i++) {
         struct kafka_topic *topic = find_older(topics, result->topics[i].topic, number);
@@ -330,25 +211,11 @@ bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic)
            topic->known_from > topic->listing;
 }
 
-/* What the topic will count for in a new handle. A former topic that is used again, without an
- * answer yet, had so many. */
-static size_t known_weight(const struct kafka_topic *topic)
-{
-    return topic->known_from == 0 ? topic->weight : weight_of((size_t)topic->partition_count);
-}
-
-size_t kafka_topics_partitions(const struct kafka_topics *topics)
-{
-    size_t count = (size_t)ceil((double)topics->unsized * 2 * typical_partitions(topics));
-    for (const struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
-        count += known_weight(topic);
-    return count;
-}
-
 bool kafka_topics_has_too_many(const struct kafka_topics *topics)
 {
-    return topics->made > (size_t)2 * HASH_COUNT(topics->table) + SPARE_TOPICS ||
-           (topics->has_refused && topics->former != NULL);
+    const struct kafka_handle_topics *in_handle = &topics->in_handle;
+    return kafka_handle_topics_has_too_many(in_handle) ||
+           (topics->has_refused && HASH_COUNT(in_handle->all) > in_handle->used);
 }
 
 void kafka_topics_close_handle(struct kafka_topics *topics)
@@ -360,11 +227,8 @@ void kafka_topics_close_handle(struct kafka_topics *topics)
 
 void kafka_topics_open_handle(struct kafka_topics *topics)
 {
-    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next) {
+    for (struct kafka_topic *topic = topics->table; topic != NULL; topic = topic->hh.next)
         topic->rkt = rd_kafka_topic_new(topics->client->rk, topic->name, NULL);
-        topic->weight = known_weight(topic);
-    }
-    topics->made = HASH_COUNT(topics->table);
-    forget_all_former(topics);
+    kafka_handle_topics_renew(&topics->in_handle);
     topics->has_refused = false;
 }

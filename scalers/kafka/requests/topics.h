@@ -19,6 +19,7 @@
 
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
+#include "kafka/requests/handle_topics.h"
 
 /* A topic. The library requests the metadata of all that there are together. Only topics.c writes
  * its fields. kafka_topics_forget_old() frees it when it is not held, and has not been used for
@@ -32,9 +33,8 @@ struct kafka_topic {
 
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
-    size_t holds;  /* see kafka_topics_hold() */
-    size_t weight; /* what it counts for in `partitions` of struct kafka_topics */
-    bool is_sized; /* the number of partitions was answered once */
+    struct kafka_handle_topic *in_handle;
+    size_t holds; /* see kafka_topics_hold() */
     int64_t used_ms;
     int64_t confirmed_ms;   /* see kafka_topics_confirm() */
     uint64_t first_request; /* the first request that can answer for it */
@@ -53,53 +53,19 @@ struct kafka_topics {
     struct kafka_topic *table;
     uint64_t next_number; /* of the next request; metadata.c writes it */
 
-    /*
-     * topics.c: what the main handle has, as it frees no topic that has partitions.
-     *
-     *     event                      the topic                here
-     *
-     *     made                       unsized, weighs nothing  made + 1, unsized + 1
-     *     made, and is a former one  sized, as heavy as that  former - 1
-     *     its size is answered       sized, and heavier, but  unsized - 1; partitions, counted
-     *                                never lighter            and largest may grow
-     *     forgotten with partitions  freed                    former + 1
-     *     forgotten without          freed                    sized: made - 1, as the library frees
-     *                                                         it, too. Unsized: unsized - 1
-     *     the handle is renewed                               former 0; the others are counted anew
-     */
-    size_t made;                 /* topics that were given to the handle */
-    size_t partitions;           /* of topics in the table, and of former ones, with
-                                    KAFKA_MEMORY_TOPIC for each of these */
-    size_t counted;              /* topics that have these partitions */
-    size_t largest;              /* what one topic counts for, at most */
-    size_t unsized;              /* topics in the table that are not sized yet */
-    struct former_topic *former; /* topics that were forgotten since, by name */
-    bool has_refused;            /* a topic lacked room since the handle was made */
+    struct kafka_handle_topics in_handle; /* those in the table, and those that were */
+    bool has_refused;                     /* a topic lacked room since the handle was made */
 };
 
 /* Finds or makes the topic, and counts as a use. NULL: there is no room for it
- * (kafka_topics_has_room()), or the library refuses the name. The header has it for tests. */
+ * (kafka_handle_topics_has_room()), or the library refuses the name. The header has it for tests.
+ */
 struct kafka_topic *kafka_topics_for(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
 /* The same for a topic of a listing, which has the number of its partitions. */
 struct kafka_topic *kafka_topics_for_listed(struct kafka_topics *topics,
                                             const rd_kafka_metadata_topic_t *listed,
                                             int64_t now_ms);
-
-/*
- * Whether the main handle has the topic, or room for it with so many partitions (0: not known).
- *
- * A topic counts for its partitions and KAFKA_MEMORY_TOPIC. Their number is known only once the
- * handle has the topic. Until then it counts for 100, or, once other topics are known, for twice
- * their average, the largest one left out. So a new topic that is far larger than others may not
- * fit in fact. Example with room for 9,000 partitions, and 600 new topics of 18, which count for
- * 20:
- *
- *     90 are requested, and then count for 1,800; a further topic counts for 40
- *     180 more are requested, which makes 5,400; then 90 more, 45, 23 and so on
- *     150 are refused in the end, as 450 topics count for 9,000
- */
-bool kafka_topics_has_room(const struct kafka_topics *topics, const char *name, size_t partitions);
 
 /* Whether a topic's number of partitions is still to be answered. */
 bool kafka_topics_await_sizes(const struct kafka_topics *topics);
@@ -134,7 +100,7 @@ void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic 
 void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t now_ms);
 
 /* Counts the partitions of topics in the table that the listing of this number names. So patterns
- * match beside topics of known size (kafka_topics_has_room()). */
+ * match beside topics of known size (kafka_handle_topics_has_room()). */
 void kafka_topics_count_listed(struct kafka_topics *topics, uint64_t number,
                                const rd_kafka_metadata_t *listing);
 
@@ -152,9 +118,6 @@ bool kafka_topics_note_listed(struct kafka_topic *topic, uint64_t number);
 
 /* Whether a broker did not know the topic in a request after the last listing that named it. */
 bool kafka_topics_is_gone_since_listed(const struct kafka_topic *topic);
-
-/* What all topics in use count for in a new handle; those of unknown size as long as that is so. */
-size_t kafka_topics_partitions(const struct kafka_topics *topics);
 
 /* ---- the main handle is renewed: see session.h ---- */
 

@@ -20,7 +20,8 @@ int known_set_up(void **state)
     assert_non_null(fixture->client.rk);
     fixture->client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
     fixture->client.memory.mappable_bytes = INFINITY;
-    fixture->topics = (struct kafka_topics){.client = &fixture->client, .next_number = 1};
+    fixture->topics = (struct kafka_topics){
+        .client = &fixture->client, .next_number = 1, .in_handle.memory = &fixture->client.memory};
     fixture->patterns.topics = &fixture->topics;
     *state = fixture;
     return 0;

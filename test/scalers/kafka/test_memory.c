@@ -108,8 +108,7 @@ static void requests_take_what_is_free_and_no_more(void **state)
             limit = more;
             double bytes = (double)limit * SIDES * KAFKA_MEMORY_PER_COMMIT;
             assert_true(kafka_memory_free_bytes(&memory) - bytes >= kafka_memory_kept(&memory));
-            memory.bytes[KAFKA_ACCOUNT_ABANDONED] +=
-                (double)(limit / 8) * KAFKA_MEMORY_PER_ABANDONED;
+            memory.bytes[KAFKA_ACCOUNT_ABANDONED] += (double)limit / 8 * KAFKA_MEMORY_PER_ABANDONED;
             more = kafka_memory_max_commits(&memory, true);
             assert_true(more <= limit);
         }
@@ -178,6 +177,24 @@ static void queries_and_tasks_take_room_from_topics(void **state)
     assert_float_equal(free_bytes - kafka_memory_free_bytes(&memory), queries_bytes, 1);
     assert_float_equal((room - kafka_memory_room(&memory)) * PER_ROOM, queries_bytes + tasks_bytes,
                        1);
+}
+
+static void what_tasks_took_fades_with_the_time_that_passes(void **state)
+{
+    enum { BATCHES_BYTES = 1 << 20, MINUTE_MS = 60 * 1000, STEPS = 60 };
+    (void)state;
+    struct kafka_memory memory = memory_of(KAFKA_MEMORY_OTHERS - HANDLE, 3);
+    const double room = kafka_memory_room(&memory);
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = BATCHES_BYTES;
+    kafka_memory_note_tasks(&memory, 0, 0);
+    memory.bytes[KAFKA_ACCOUNT_BATCHES] = 0;
+    struct kafka_memory often = memory;
+    const double taken = room - kafka_memory_room(&memory);
+    kafka_memory_fade_tasks(&memory, MINUTE_MS);
+    assert_float_equal((room - kafka_memory_room(&memory)) / taken, 0.37, 0.01);
+    for (int i = 0; i < STEPS; i++)
+        kafka_memory_fade_tasks(&often, MINUTE_MS / STEPS);
+    assert_float_equal(kafka_memory_room(&often), kafka_memory_room(&memory), 0.01);
 }
 
 /* What is in no agent has no limit. */
@@ -341,6 +358,7 @@ int main(void)
         cmocka_unit_test(some_commits_are_requested_in_any_case),
         cmocka_unit_test(more_commits_are_requested_where_there_is_more_memory),
         cmocka_unit_test(queries_and_tasks_take_room_from_topics),
+        cmocka_unit_test(what_tasks_took_fades_with_the_time_that_passes),
         cmocka_unit_test(tasks_are_limited_where_memory_is),
         cmocka_unit_test(tasks_leave_the_memory_of_some_commits),
         cmocka_unit_test(fetchers_leave_what_topics_leave),

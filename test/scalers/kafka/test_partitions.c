@@ -237,7 +237,7 @@ static void a_pattern_that_may_have_room_is_listed_again(void **state)
         assert_int_equal(fixture->outcome, may_have_room ? TASK_RETURNED : TASK_FAILED);
         assert_int_equal(topics->has_refused, !may_have_room);
     }
-    topics->unsized = 1;
+    topics->in_handle.unsized = 1;
     pattern->is_outdated = true;
     kafka_metadata_need_pattern(session->metadata, pattern, 1, &need);
     assert_int_equal(need.listing, topics->next_number);

@@ -160,7 +160,7 @@ static void the_sizes_in_a_listing_count_before_its_topics_match(void **state)
     const struct kafka_pattern *pattern = make_names_and_a_pattern(fixture);
     take_large(fixture, true);
     assert_false(pattern->lacks_room);
-    assert_int_equal(fixture->topics.partitions,
+    assert_int_equal(fixture->client.memory.partitions,
                      NAMES + MATCHES * LARGE + (NAMES + MATCHES) * KAFKA_MEMORY_TOPIC);
 }
 

@@ -7,6 +7,7 @@
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,6 +135,17 @@ static void a_handle_with_too_much_that_nobody_waits_for_is_renewed(void **state
     rd_kafka_topic_partition_list_destroy(one);
 }
 
+/* Gives the main handle topics that nobody uses any more. */
+static void give_former_topics(const struct kafka_session *session, size_t count)
+{
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(memory_free) char *name = text_format("former-%zu", i);
+        kafka_topics_for(topics, name, 1);
+    }
+    kafka_topics_forget_old(topics, KAFKA_FORGET_MS + 2);
+}
+
 /* Topics come and go all day, and there is no request for those in use, which would show them. (The
  * mock cluster makes the former ones, so that the pattern must not match them.) */
 static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **state)
@@ -144,13 +156,8 @@ static void a_handle_with_many_former_topics_of_a_pattern_is_renewed(void **stat
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "^jobs-", 2));
     kafka_mock_connect(fixture);
     struct kafka_session *session = fixture->client;
-    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
     const rd_kafka_t *handle = session->client.rk;
-    for (int i = 0; i < FORMER; i++) {
-        _cleanup_(memory_free) char *name = text_format("former-%d", i);
-        kafka_topics_for(topics, name, 1);
-    }
-    kafka_metadata_forget_old(session->metadata, CLOCK_NEVER);
+    give_former_topics(session, FORMER);
     session->client.opened_ms -= EARLIER_MS;
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_assert_answered(fixture, 0);
@@ -171,18 +178,20 @@ static void a_handle_is_renewed_where_there_is_memory_for_another(void **state)
     assert_true(kafka_mock_measure(fixture));
     struct kafka_session *session = fixture->client;
     struct kafka_client *client = &session->client;
-    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    give_former_topics(session, TOO_MANY);
     const double next_bytes = (1 + KAFKA_MEMORY_TOPIC) * KAFKA_MEMORY_PER_PARTITION +
                               kafka_memory_of_handle(&client->memory) + KAFKA_MEMORY_FREE;
     int64_t now_ms = clock_now_ms();
-    assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
+    assert_int_equal(client->memory.partitions, 1 + (TOO_MANY + 1) * KAFKA_MEMORY_TOPIC);
     client->memory.mappable_bytes = kafka_mock_taken(client) + next_bytes - 1;
-    topics->made = TOO_MANY;
     assert_false(kafka_session_maintain(session, now_ms += LATER_MS));
     client->memory.mappable_bytes++;
     assert_true(kafka_session_maintain(session, now_ms += LATER_MS));
 
-    topics->made = TOO_MANY;
+    client->memory.mappable_bytes = INFINITY;
+    give_former_topics(session, TOO_MANY);
+    client->memory.mappable_bytes =
+        kafka_mock_taken(client) - client->memory.bytes[KAFKA_ACCOUNT_HANDLES] + next_bytes;
     assert_true(kafka_handles_are_ending(&client->handles));
     assert_false(kafka_session_maintain(session, now_ms += LATER_MS));
     while (kafka_handles_are_ending(&client->handles)) {
