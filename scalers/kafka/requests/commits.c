@@ -6,57 +6,36 @@
 #include "kafka/requests/second.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 
 enum { SILENT_MS = 1000 }; /* a call on the main handle that is so old is also sent on the second */
 
-/*
- * A call on the main handle, and where the group's request is:
- *
- *     CALL_WAITS         here
- *     CALL_ON_BOTH       here and on the second handle: the first answer counts
- *     CALL_ABANDONED     gone. The library has the call until it is answered, or the handle ends
- *     CALL_MISDIRECTED   a former coordinator answered: the request waits on the second handle, was
- *                        answered there, or has failed. The call is kept, so that the group uses
- *                        the second handle until this one is renewed
- *     no call here       on the second handle: it was isolated, or was there when this one was
- *                        renewed; or on the serial handle, which owns the call then
- */
-struct main_call {
-    struct kafka_commits_call base; /* has the request in the first two states */
-    enum main_state { CALL_WAITS, CALL_ON_BOTH, CALL_ABANDONED, CALL_MISDIRECTED } state;
-    int64_t sent_ms;
-    UT_hash_handle hh;
-};
-_Static_assert(offsetof(struct main_call, base) == 0, "a pointer to it is one to the struct");
-
 struct kafka_commits {
     struct kafka_client *client;
-    rd_kafka_queue_t *answers; /* of the main handle */
-    struct main_call *calls;   /* by group, the oldest first */
+    rd_kafka_queue_t *answers;        /* of the main handle */
+    struct kafka_commits_call *calls; /* of the main handle, the oldest first */
     struct kafka_abandoned abandoned;
     bool is_stale; /* a call is misdirected */
     /* A group was answered on the second handle while its call on the main one hangs. */
     bool has_recovered;
     struct kafka_second *second;
-    struct kafka_serial *serial; /* its requests are struct kafka_commits_call */
+    struct kafka_serial *serial;
 };
 
-static void main_call_send(struct kafka_commits *commits, struct main_call *call, int64_t now_ms)
+static void main_call_send(struct kafka_commits *commits, struct kafka_commits_call *call,
+                           int64_t now_ms)
 {
-    kafka_serial_note_sent(commits->serial, &call->base.serial);
     call->sent_ms = now_ms;
-    kafka_commits_call_send(&call->base, commits->client->rk, commits->answers);
+    kafka_commits_call_send(call, commits->serial, commits->client->rk, commits->answers);
 }
 
 void kafka_commits_open_handle(struct kafka_commits *commits)
 {
     commits->answers = kafka_client_new_queue(commits->client, commits->client->rk);
     commits->is_stale = false;
-    for (struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
+    for (struct kafka_commits_call *call = commits->calls; call != NULL; call = call->hh.next)
         main_call_send(commits, call, commits->client->opened_ms);
 }
 
@@ -73,30 +52,30 @@ struct kafka_commits *kafka_commits_new(struct kafka_client *client)
     return commits;
 }
 
-static struct main_call *main_call_find(const struct kafka_commits *commits, const char *group)
+static struct kafka_commits_call *main_call_find(const struct kafka_commits *commits,
+                                                 const char *group)
 {
-    struct main_call *call;
+    struct kafka_commits_call *call;
     HASH_FIND_STR(commits->calls, group, call);
     return call;
 }
 
-static void main_call_free(struct kafka_commits *commits, struct main_call *call)
+static void main_call_free(struct kafka_commits *commits, struct kafka_commits_call *call)
 {
-    if (call->state == CALL_ABANDONED)
-        kafka_abandoned_remove(&commits->abandoned, &call->base);
+    kafka_abandoned_remove(&commits->abandoned, call);
     HASH_DEL(commits->calls, call);
-    kafka_commits_call_free(&call->base);
+    kafka_commits_call_free(call);
 }
 
 /* The library keeps its copies until the handle is gone. */
 void kafka_commits_close_handle(struct kafka_commits *commits)
 {
     size_t copied = 0;
-    struct main_call *call;
-    struct main_call *next;
+    struct kafka_commits_call *call;
+    struct kafka_commits_call *next;
     HASH_ITER(hh, commits->calls, call, next) {
-        copied += call->base.copied;
-        if (call->state != CALL_WAITS)
+        copied += call->copied;
+        if (call->state != KAFKA_CALL_WAITING)
             main_call_free(commits, call);
     }
     kafka_handles_add_bytes(&commits->client->handles, commits->client->rk,
@@ -108,15 +87,15 @@ void kafka_commits_close_handle(struct kafka_commits *commits)
 void kafka_commits_free(struct kafka_commits *commits)
 {
     struct kafka_serial_request *request;
-    struct main_call *call;
-    struct main_call *next;
+    struct kafka_commits_call *call;
+    struct kafka_commits_call *next;
     HASH_ITER(hh, commits->calls, call, next)
         main_call_free(commits, call);
     kafka_commits_close_handle(commits);
     kafka_second_free(commits->second);
     while ((request = kafka_serial_first(commits->serial)) != NULL) {
         kafka_serial_cancel(commits->serial, request);
-        kafka_commits_call_free((struct kafka_commits_call *)request);
+        kafka_commits_call_free(kafka_commits_call_of(request));
     }
     kafka_serial_free(commits->serial);
     assert(commits->client->memory.bytes[KAFKA_ACCOUNT_ABANDONED] == 0);
@@ -126,14 +105,15 @@ void kafka_commits_free(struct kafka_commits *commits)
 /* ---- which handle ---- */
 
 /* Whether the answer may never come. False for NULL. */
-static bool main_call_hangs(const struct main_call *call, int64_t now_ms)
+static bool main_call_hangs(const struct kafka_commits_call *call, int64_t now_ms)
 {
-    return call != NULL && (call->state == CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
+    return call != NULL &&
+           (call->state == KAFKA_CALL_MISDIRECTED || now_ms - call->sent_ms >= SILENT_MS);
 }
 
 static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now_ms)
 {
-    for (const struct main_call *call = commits->calls; call != NULL; call = call->hh.next)
+    for (const struct kafka_commits_call *call = commits->calls; call != NULL; call = call->hh.next)
         if (main_call_hangs(call, now_ms))
             return true;
     return false;
@@ -142,7 +122,7 @@ static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
-    const struct main_call *call = main_call_find(commits, group);
+    const struct kafka_commits_call *call = main_call_find(commits, group);
     return isolate || (call == NULL ? kafka_abandoned_is_too_much(&commits->abandoned)
                                     : main_call_hangs(call, now_ms));
 }
@@ -190,17 +170,16 @@ const struct error *kafka_commits_failure(const struct kafka_commits *commits)
 static void main_call_start(struct kafka_commits *commits, struct kafka_commits_request *request,
                             const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
-    struct main_call *call = memory_new(sizeof(*call));
-    kafka_commits_call_init(&call->base, request, partitions);
-    HASH_ADD_KEYPTR(hh, commits->calls, call->base.group, strlen(call->base.group), call);
+    struct kafka_commits_call *call = kafka_commits_call_new(KAFKA_CALL_MAIN, request, partitions);
+    HASH_ADD_KEYPTR(hh, commits->calls, call->group, strlen(call->group), call);
     main_call_send(commits, call, now_ms);
 }
 
 static void serial_call_start(struct kafka_commits *commits, struct kafka_commits_request *request,
                               const rd_kafka_topic_partition_list_t *partitions)
 {
-    struct kafka_commits_call *call = memory_new(sizeof(*call));
-    kafka_commits_call_init(call, request, partitions);
+    struct kafka_commits_call *call =
+        kafka_commits_call_new(KAFKA_CALL_SERIAL, request, partitions);
     kafka_serial_add(commits->serial, &call->serial);
 }
 
@@ -221,12 +200,9 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
 static void main_call_abandon(struct kafka_commits *commits,
                               const struct kafka_commits_request *request)
 {
-    struct main_call *call = main_call_find(commits, request->group);
-    if (call == NULL || call->base.request != request)
-        return;
-    call->state = CALL_ABANDONED;
-    kafka_abandoned_add(&commits->abandoned, &call->base);
-    kafka_commits_call_cancel(&call->base);
+    struct kafka_commits_call *call = main_call_find(commits, request->group);
+    if (call != NULL && call->request == request)
+        kafka_commits_call_abandon(call, &commits->abandoned);
 }
 
 void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_request *request)
@@ -234,32 +210,31 @@ void kafka_commits_cancel(struct kafka_commits *commits, struct kafka_commits_re
     main_call_abandon(commits, request);
     kafka_second_cancel(commits->second, request);
     struct kafka_serial_request *serial = kafka_serial_first(commits->serial);
-    while (serial != NULL && ((struct kafka_commits_call *)serial)->request != request)
+    while (serial != NULL && kafka_commits_call_of(serial)->request != request)
         serial = serial->next;
     if (serial == NULL)
         return;
     kafka_serial_cancel(commits->serial, serial);
-    kafka_commits_call_free((struct kafka_commits_call *)serial);
+    kafka_commits_call_free(kafka_commits_call_of(serial));
 }
 
 /* Sends the call's request on the second handle, too, if that can be. */
-static void main_call_send_on_second(struct kafka_commits *commits, struct main_call *call,
+static void main_call_send_on_second(struct kafka_commits *commits, struct kafka_commits_call *call,
                                      int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    if (kafka_second_is_free(commits->second, call->base.group, now_ms) &&
-        kafka_second_send(commits->second, call->base.request, call->base.partitions, now_ms,
-                          &error))
-        call->state = CALL_ON_BOTH;
+    if (kafka_second_is_free(commits->second, call->group, now_ms) &&
+        kafka_second_send(commits->second, call->request, call->partitions, now_ms, &error))
+        call->state = KAFKA_CALL_ON_BOTH;
 }
 
 void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
 {
     kafka_serial_maintain(commits->serial, now_ms);
     kafka_second_maintain(commits->second, now_ms);
-    for (struct main_call *call = commits->calls;
+    for (struct kafka_commits_call *call = commits->calls;
          call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next) {
-        if (call->state != CALL_WAITS || !kafka_second_has_room(commits->second))
+        if (call->state != KAFKA_CALL_WAITING || !kafka_second_has_room(commits->second))
             continue;
         main_call_send_on_second(commits, call, now_ms);
         if (!kafka_second_is_open(commits->second))
@@ -271,7 +246,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 {
     int64_t next_ms =
         MIN(kafka_serial_next_ms(commits->serial), kafka_second_next_ms(commits->second, now_ms));
-    const struct main_call *call = commits->calls;
+    const struct kafka_commits_call *call = commits->calls;
     while (call != NULL && now_ms - call->sent_ms >= SILENT_MS)
         call = call->hh.next;
     return call == NULL ? next_ms : MIN(next_ms, call->sent_ms + SILENT_MS);
@@ -279,20 +254,7 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* ---- answers ---- */
 
-/*
- * What an answer means for the request of its call:
- *
- *                  on the main handle                     on the second handle
- *
- *     FINAL        ends. Its call on the second handle    ends. Its call on the main handle is
- *                  is abandoned                           abandoned
- *     MISDIRECTED  goes on on the second handle; fails    first time: is sent again on the next
- *                  if that cannot take it                 second handle. Second time: fails
- *     UNREADABLE   kafka_serial_retry(), unless it is     kafka_serial_retry()
- *                  on the second handle, too
- *
- * On the serial handle each answer is final.
- */
+/* On the main or the second handle: commits.h says what becomes of the request. */
 enum answer {
     FINAL, /* the commits, or any other error */
     MISDIRECTED,
@@ -309,44 +271,35 @@ static enum answer answer_kind(rd_kafka_resp_err_t error)
 /* These return the request that has ended. NULL: it goes on, or the call was abandoned. */
 
 static struct kafka_commits_request *main_call_misdirected(struct kafka_commits *commits,
-                                                           struct main_call *call, int64_t now_ms)
+                                                           struct kafka_commits_call *call,
+                                                           int64_t now_ms)
 {
     commits->is_stale = true;
-    if (call->state == CALL_WAITS)
+    if (call->state == KAFKA_CALL_WAITING)
         main_call_send_on_second(commits, call, now_ms);
-    if (call->state == CALL_ABANDONED)
-        kafka_abandoned_remove(&commits->abandoned, &call->base);
-    struct kafka_commits_request *request = call->state == CALL_WAITS ? call->base.request : NULL;
-    call->state = CALL_MISDIRECTED;
-    call->base.copied = 0;
-    kafka_commits_call_cancel(&call->base);
+    kafka_abandoned_remove(&commits->abandoned, call);
+    struct kafka_commits_request *request =
+        call->state == KAFKA_CALL_WAITING ? call->request : NULL;
+    call->state = KAFKA_CALL_MISDIRECTED;
+    call->copied = 0;
+    kafka_commits_call_cancel(call);
     return request;
 }
 
-static enum kafka_serial_outcome main_call_retry(struct kafka_commits *commits,
-                                                 struct main_call *call)
-{
-    if (call->state != CALL_WAITS)
-        return KAFKA_SERIAL_FAILED;
-    enum kafka_serial_outcome outcome = kafka_serial_retry(commits->serial, &call->base.serial,
-                                                           commits->client->rk, commits->answers);
-    if (outcome == KAFKA_SERIAL_MOVED) /* the queue has it: see serial_call_answered() */
-        HASH_DEL(commits->calls, call);
-    return outcome;
-}
-
 static struct kafka_commits_request *main_call_answered(struct kafka_commits *commits,
-                                                        struct main_call *call,
+                                                        struct kafka_commits_call *call,
                                                         rd_kafka_resp_err_t error, int64_t now_ms)
 {
-    struct kafka_commits_request *request = call->base.request;
+    assert(call->place == KAFKA_CALL_MAIN);
+    struct kafka_commits_request *request = call->request;
     switch (answer_kind(error)) {
     case MISDIRECTED:
         return main_call_misdirected(commits, call, now_ms);
     case UNREADABLE:
-        if (main_call_retry(commits, call) != KAFKA_SERIAL_FAILED)
+        if (kafka_commits_call_retry(call, &commits->calls, commits->serial, commits->client->rk,
+                                     commits->answers) != KAFKA_SERIAL_FAILED)
             return NULL;
-        if (call->state == CALL_ON_BOTH)
+        if (call->state == KAFKA_CALL_ON_BOTH)
             request = NULL;
         break;
     case FINAL:
@@ -362,6 +315,7 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
                                                           struct kafka_commits_call *call,
                                                           rd_kafka_resp_err_t error, int64_t now_ms)
 {
+    enum kafka_serial_outcome outcome;
     struct kafka_commits_request *request = call->request;
     switch (answer_kind(error)) {
     case MISDIRECTED:
@@ -369,15 +323,11 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
             return NULL;
         break;
     case UNREADABLE:
-        switch (kafka_second_retry(commits->second, call)) {
-        case KAFKA_SERIAL_MOVED: /* the queue has it: see serial_call_answered() */
+        outcome = kafka_second_retry(commits->second, call);
+        if (outcome == KAFKA_SERIAL_MOVED)
             main_call_abandon(commits, request);
+        if (outcome != KAFKA_SERIAL_FAILED)
             return NULL;
-        case KAFKA_SERIAL_SENT_AGAIN:
-            return NULL;
-        case KAFKA_SERIAL_FAILED:
-            break;
-        }
         break;
     case FINAL:
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR &&
@@ -391,11 +341,11 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
     return request;
 }
 
-static struct kafka_commits_request *serial_call_answered(struct kafka_serial_request *base)
+static struct kafka_commits_request *serial_call_answered(struct kafka_commits_call *call)
 {
-    struct kafka_commits_call *call = (struct kafka_commits_call *)base;
     if (call == NULL)
         return NULL;
+    assert(call->place == KAFKA_CALL_SERIAL);
     struct kafka_commits_request *request = call->request;
     kafka_commits_call_free(call);
     return request;
@@ -418,7 +368,7 @@ static rd_kafka_event_t *take_next_answer(struct kafka_commits *commits,
         *ret_request =
             second_call_answered(commits, second_call, rd_kafka_event_error(event), now_ms);
     else if ((event = kafka_serial_receive(commits->serial, &serial_request, now_ms)) != NULL)
-        *ret_request = serial_call_answered(serial_request);
+        *ret_request = serial_call_answered(kafka_commits_call_of(serial_request));
     return event;
 }
 
@@ -473,7 +423,7 @@ const rd_kafka_topic_partition_list_t *kafka_commits_result(const struct kafka_c
 
 bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t now_ms)
 {
-    const struct main_call *oldest = commits->calls;
+    const struct kafka_commits_call *oldest = commits->calls;
     return commits->is_stale || (commits->has_recovered && oldest != NULL) ||
            kafka_abandoned_is_too_much(&commits->abandoned) ||
            (oldest != NULL && now_ms - oldest->sent_ms >= KAFKA_MAX_CALL_MS);

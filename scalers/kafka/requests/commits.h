@@ -7,26 +7,22 @@
  *       |               |
  *       `-----(c)-------+-------------> SERIAL, where one call is under way at a time
  *
- *     (a) There is no answer for a second, or a former coordinator answers. The call on the main
- *         handle stays, and the first answer of the two counts. Requests of isolated tasks begin on
+ *     (a) There is no answer for a second: the call on the main handle stays, the first answer of
+ *         the two counts, and the other call is abandoned. Or a former coordinator answers: the
+ *         request fails if the second handle cannot take it. Requests of isolated tasks begin on
  *         the second handle; so do those of groups without a call on the main one while that has
  *         too much of abandoned calls (KAFKA_COMMITS_MAX_ABANDONED).
  *     (b) A former coordinator answers. The second time the request fails.
- *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is. Groups
+ *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is: serial.h
+ *         says which calls move, and which are sent again. Of a request on both handles only the
+ *         call on the second one can move, and the one on the main handle is abandoned then. Groups
  *         with such a reply begin on the serial handle from then on.
  *
- *     on        calls of a group    whose table      what ends a call
+ * Any other answer ends the request, and so does each answer on the serial handle.
  *
- *     main      one                 commits.c        the answer; or if nobody waits the end of the
- *                                                    handle. Others are sent again on the next one
- *     second    one                 second.c         the same
- *     serial    one, or two that    serial.c; then   the answer, or that nobody waits
- *               came by (c)         commits.c frees
- *                                   them
- *
- * Two calls of a group are on the serial handle if it had requests of two batches, a usual and an
- * isolated one, and neither reply could be read. Each has its turn, as the reply to other
- * partitions may be short.
+ * A group has one call at most on the main handle, and one on the second. On the serial handle it
+ * has two if it had requests of two batches, a usual and an isolated one, and neither reply could
+ * be read. Each has its turn, as the reply to other partitions may be short.
  *
  * A call on the main or the second handle is abandoned if its task ends before it is answered. The
  * library cannot cancel it, and keeps a copy of its partitions until the answer comes, or the

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,27 +16,14 @@ enum {
     MAX_MOVED = 16,
 };
 
-enum attempt {
-    ATTEMPT_FIRST,
-    ATTEMPT_AWAITS_HANDLE, /* misdirected: it is sent again on the next handle */
-    ATTEMPT_LAST,          /* it was sent again, and fails where it is misdirected again */
-};
-
-struct second_call {
-    struct kafka_commits_call base;
-    enum attempt attempt;
-    UT_hash_handle hh;
-};
-_Static_assert(offsetof(struct second_call, base) == 0, "a pointer to it is one to the struct");
-
 struct kafka_second {
     struct kafka_client *client;
     struct kafka_serial *serial;
     rd_kafka_t *rk;            /* NULL: there is no handle */
     rd_kafka_queue_t *answers; /* NULL with it */
     bool is_stale;             /* the handle takes a former coordinator for the present one */
-    struct second_call *calls; /* by group */
-    size_t waiting;            /* calls with a request */
+    struct kafka_commits_call *calls;
+    size_t waiting; /* calls with a request */
     struct kafka_abandoned abandoned;
     int64_t opened_ms;
     int64_t used_ms;
@@ -51,34 +38,19 @@ struct kafka_second *kafka_second_new(struct kafka_client *client, struct kafka_
     return second;
 }
 
-static struct second_call *find(const struct kafka_second *second, const char *group)
+static struct kafka_commits_call *find(const struct kafka_second *second, const char *group)
 {
-    struct second_call *call;
+    struct kafka_commits_call *call;
     HASH_FIND_STR(second->calls, group, call);
     return call;
 }
 
-static void call_remove(struct kafka_second *second, struct second_call *call)
+void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call)
 {
-    if (call->base.request != NULL)
-        second->waiting--;
-    else
-        kafka_abandoned_remove(&second->abandoned, &call->base);
+    second->waiting -= call->request != NULL;
+    kafka_abandoned_remove(&second->abandoned, call);
     HASH_DEL(second->calls, call);
-}
-
-static void call_free(struct kafka_second *second, struct second_call *call)
-{
-    call_remove(second, call);
-    kafka_commits_call_free(&call->base);
-}
-
-static void calls_free(struct kafka_second *second)
-{
-    struct second_call *call;
-    struct second_call *next;
-    HASH_ITER(hh, second->calls, call, next)
-        call_free(second, call);
+    kafka_commits_call_free(call);
 }
 
 /* The library keeps its copies of the calls until the handle is gone. */
@@ -88,16 +60,19 @@ static void close_handle(struct kafka_second *second, int64_t now_ms)
     struct kafka_handles *handles = &second->client->handles;
     if (second->rk == NULL)
         return;
-    for (const struct second_call *call = second->calls; call != NULL; call = call->hh.next)
-        copied += call->base.copied;
+    for (const struct kafka_commits_call *call = second->calls; call != NULL; call = call->hh.next)
+        copied += call->copied;
     kafka_handles_add_bytes(handles, second->rk, (double)copied * KAFKA_MEMORY_PER_ABANDONED);
     kafka_handles_end(handles, TAKE(second->rk), TAKE(second->answers), now_ms);
 }
 
 static void end_handle(struct kafka_second *second, int64_t now_ms)
 {
+    struct kafka_commits_call *call;
+    struct kafka_commits_call *next;
     close_handle(second, now_ms);
-    calls_free(second);
+    HASH_ITER(hh, second->calls, call, next)
+        kafka_second_end(second, call);
 }
 
 void kafka_second_free(struct kafka_second *second)
@@ -131,12 +106,6 @@ static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
            (second->abandoned.partitions > 0 && now_ms - second->opened_ms >= KAFKA_MAX_CALL_MS);
 }
 
-static void call_send(const struct kafka_second *second, struct second_call *call)
-{
-    kafka_serial_note_sent(second->serial, &call->base.serial);
-    kafka_commits_call_send(&call->base, second->rk, second->answers);
-}
-
 /* Calls that still wait on the former handle are sent again on the new one. Where there is no
  * memory for both, a former handle that no call waits for ends: the next request finds its memory.
  */
@@ -154,17 +123,18 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
     second->answers = kafka_client_new_queue(client, rk);
     second->is_stale = false;
     second->opened_ms = second->used_ms = now_ms;
-    struct second_call *call;
-    struct second_call *next;
+    struct kafka_commits_call *call;
+    struct kafka_commits_call *next;
     HASH_ITER(hh, second->calls, call, next) {
-        if (call->base.request == NULL) {
-            call_free(second, call);
+        if (call->state == KAFKA_CALL_ABANDONED) {
+            kafka_second_end(second, call);
             continue;
         }
-        /* A call that a renewal moves again begins at ATTEMPT_FIRST, also after ATTEMPT_LAST. The
-         * deadline of its tasks ends that: it is abandoned then. */
-        call->attempt = call->attempt == ATTEMPT_AWAITS_HANDLE ? ATTEMPT_LAST : ATTEMPT_FIRST;
-        call_send(second, call);
+        /* A call on its last try is WAITING again on the next handle. That ends at the deadline of
+         * its tasks, which abandons the call. */
+        call->state =
+            call->state == KAFKA_CALL_AWAITS_HANDLE ? KAFKA_CALL_LAST_TRY : KAFKA_CALL_WAITING;
+        kafka_commits_call_send(call, second->serial, rk, second->answers);
     }
     return true;
 }
@@ -187,8 +157,8 @@ static bool prepare(struct kafka_second *second, const char *group, int64_t now_
 
 static bool any_awaits_handle(const struct kafka_second *second)
 {
-    const struct second_call *call = second->calls;
-    while (call != NULL && (call->base.request == NULL || call->attempt != ATTEMPT_AWAITS_HANDLE))
+    const struct kafka_commits_call *call = second->calls;
+    while (call != NULL && call->state != KAFKA_CALL_AWAITS_HANDLE)
         call = call->hh.next;
     return call != NULL;
 }
@@ -230,9 +200,9 @@ int64_t kafka_second_next_ms(const struct kafka_second *second, int64_t now_ms)
 
 bool kafka_second_is_free(const struct kafka_second *second, const char *group, int64_t now_ms)
 {
-    const struct second_call *call = find(second, group);
+    const struct kafka_commits_call *call = find(second, group);
     return may_renew(second, now_ms)
-               ? call == NULL || call->base.request == NULL
+               ? call == NULL || call->state == KAFKA_CALL_ABANDONED
                : call == NULL && !kafka_abandoned_is_too_much(&second->abandoned);
 }
 
@@ -247,58 +217,51 @@ bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request
 {
     if (!prepare(second, request->group, now_ms, error))
         return false;
-    struct second_call *call = memory_new(sizeof(*call));
-    kafka_commits_call_init(&call->base, request, partitions);
-    HASH_ADD_KEYPTR(hh, second->calls, call->base.group, strlen(call->base.group), call);
+    assert(find(second, request->group) == NULL);
+    struct kafka_commits_call *call =
+        kafka_commits_call_new(KAFKA_CALL_SECOND, request, partitions);
+    HASH_ADD_KEYPTR(hh, second->calls, call->group, strlen(call->group), call);
     second->used_ms = now_ms;
     second->waiting++;
-    call_send(second, call);
+    kafka_commits_call_send(call, second->serial, second->rk, second->answers);
     return true;
 }
 
 void kafka_second_cancel(struct kafka_second *second, const struct kafka_commits_request *request)
 {
-    struct second_call *call = find(second, request->group);
-    if (call == NULL || call->base.request != request)
+    struct kafka_commits_call *call = find(second, request->group);
+    if (call == NULL || call->request != request)
         return;
     second->waiting--;
-    kafka_abandoned_add(&second->abandoned, &call->base);
-    kafka_commits_call_cancel(&call->base);
+    kafka_commits_call_abandon(call, &second->abandoned);
 }
 
 rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
                                        struct kafka_commits_call **ret_call)
 {
     rd_kafka_event_t *event = second->rk == NULL ? NULL : rd_kafka_queue_poll(second->answers, 0);
-    if (event != NULL)
-        *ret_call = rd_kafka_event_opaque(event);
+    if (event == NULL)
+        return NULL;
+    *ret_call = rd_kafka_event_opaque(event);
+    assert((*ret_call)->place == KAFKA_CALL_SECOND);
     return event;
-}
-
-void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call)
-{
-    call_free(second, (struct second_call *)call);
 }
 
 enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
                                              struct kafka_commits_call *call)
 {
-    if (call->request == NULL)
-        return KAFKA_SERIAL_FAILED;
     enum kafka_serial_outcome outcome =
-        kafka_serial_retry(second->serial, &call->serial, second->rk, second->answers);
-    if (outcome == KAFKA_SERIAL_MOVED)
-        call_remove(second, (struct second_call *)call);
+        kafka_commits_call_retry(call, &second->calls, second->serial, second->rk, second->answers);
+    second->waiting -= outcome == KAFKA_SERIAL_MOVED;
     return outcome;
 }
 
-bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *base)
+bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call)
 {
-    struct second_call *call = (struct second_call *)base;
     second->is_stale = true;
-    if (base->request == NULL || call->attempt != ATTEMPT_FIRST)
+    if (call->state != KAFKA_CALL_WAITING)
         return false;
-    base->copied = 0;
-    call->attempt = ATTEMPT_AWAITS_HANDLE;
+    call->copied = 0;
+    call->state = KAFKA_CALL_AWAITS_HANDLE;
     return true;
 }

@@ -2,17 +2,11 @@
  * The second handle for the commits of groups: a new handle finds a new coordinator at once, and
  * the main one does not (workaround 3 of client.h). commits.h shows how a request comes here.
  *
- * The handle is made for the first call, and ends a minute after the last one. States of a call:
- *
- *     waiting       its tasks wait for the answer, which ends the call
- *     abandoned     its tasks have ended: the answer, or the end of the handle, ends the call
- *     misdirected   a former coordinator has answered: the call waits for the next handle, and is
- *                   sent once more there. If that meets a former coordinator, too, the call fails
- *
- * The handle is renewed, every two seconds at most, when an abandoned call keeps its group from the
- * next one, when abandoned calls have too many partitions, or when one may be half an hour old. It
- * is renewed after half a second for a misdirected call. Calls that are waiting are sent again on
- * the new handle, and abandoned ones end.
+ * The handle is made for the first call, and ends a minute after the last one. It is renewed, every
+ * two seconds at most, when an abandoned call keeps its group from the next one, when abandoned
+ * calls have too many partitions, or when one may be half an hour old. It is renewed after half a
+ * second for a call that a former coordinator has answered. Calls with a request are sent again on
+ * the new handle, and abandoned ones end. commits_call.h has the states of a call.
  *
  * Threads: the measuring thread. Owner: commits.c.
  */
@@ -35,8 +29,9 @@ bool kafka_second_is_free(const struct kafka_second *second, const char *group, 
  * that a cluster that stalls as a whole is not sent everything twice. */
 bool kafka_second_has_room(const struct kafka_second *second);
 
-/* Sends a request, which is free to be sent. False with an error: no handle can be made that it
- * needs, as where memory is short. A former handle ends then, if no call is waiting on it. */
+/* Sends a request that kafka_second_is_free() allows. False with an error: no handle can be made
+ * that it needs, as where memory is short. A former handle ends then, if no call is waiting on it.
+ */
 bool kafka_second_send(struct kafka_second *second, struct kafka_commits_request *request,
                        const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                        struct error *error);
@@ -52,13 +47,12 @@ rd_kafka_event_t *kafka_second_receive(struct kafka_second *second,
 /* Ends the call, and frees it. */
 void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *call);
 
-/* The call's answer could not be read. KAFKA_SERIAL_MOVED: it is not here any more, and the caller
- * frees it once it has left the queue of `serial`. An abandoned call has failed. */
+/* The call's answer could not be read: see kafka_commits_call_retry(). */
 enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
                                              struct kafka_commits_call *call);
 
-/* The call was answered by a former coordinator. True: it is misdirected. False: it was before, or
- * it is abandoned. */
+/* A former coordinator answered the call. True: the call waits for the next handle. False: it has
+ * done so before, or is abandoned. */
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call);
 
 /* Whether there is a handle now. */

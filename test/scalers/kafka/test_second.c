@@ -297,6 +297,7 @@ static void a_call_whose_reply_cannot_be_read_goes_on_with_the_serial_handle(voi
     send_refused(fixture, &request, now_ms);
     struct kafka_commits_call *call = receive(fixture);
     assert_int_equal(kafka_second_retry(fixture->second, call), KAFKA_SERIAL_MOVED);
+    assert_int_equal(call->place, KAFKA_CALL_SERIAL);
     assert_ptr_equal(kafka_serial_first(fixture->serial), &call->serial);
     assert_true(kafka_second_is_free(fixture->second, "workers", now_ms));
     kafka_serial_cancel(fixture->serial, &call->serial); /* it is the test's now */
