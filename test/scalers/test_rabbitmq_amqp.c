@@ -14,8 +14,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 extern const struct scaler scaler_rabbitmq;
@@ -625,32 +623,6 @@ static void answers_that_came_during_a_pause_are_in_time(void **state)
     stop(&fixture);
 }
 
-/* ---- heartbeats ---- */
-
-static void the_next_heartbeat_is_known_where_something_was_unsent(void **state)
-{
-    (void)state;
-    int pair[2];
-    int64_t next_ms;
-    struct error error = {0};
-    int64_t now_ms = clock_now_ms();
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    struct rabbitmq_amqp_connection connection = {
-        .socket.fd = pair[0], .heartbeat_ms = 1000, .bytes_ms = now_ms, .sent_ms = now_ms};
-    text_add(&connection.output, "unsent");
-    assert_true(rabbitmq_amqp_connection_flush(&connection, &next_ms, &error));
-    assert_int_equal(connection.output.length, 0);
-    assert_in_range(next_ms, now_ms + 500, clock_now_ms() + 500);
-
-    connection.sent_ms = now_ms - 500; /* one is due, and sent at once */
-    char sent[32];
-    assert_true(rabbitmq_amqp_connection_flush(&connection, &next_ms, &error));
-    assert_int_equal(recv(pair[1], sent, sizeof(sent), 0), (int)strlen("unsent") + 8);
-    text_done(&connection.output);
-    close(pair[0]);
-    close(pair[1]);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -678,7 +650,6 @@ int main(void)
         cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
         cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),
         cmocka_unit_test(answers_that_came_during_a_pause_are_in_time),
-        cmocka_unit_test(the_next_heartbeat_is_known_where_something_was_unsent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
