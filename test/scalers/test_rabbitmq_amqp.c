@@ -229,17 +229,21 @@ static void a_missing_queue_fails_alone(void **state)
     add_queues(&fixture, 1, 4);
     add_queue(&fixture, "missing");
     add_queues(&fixture, 5, 9);
+    add_queue(&fixture, "missing2");
     for (int round = 0; round < 3; round++) {
         run_well(&fixture);
         assert_failed(&fixture, 4, "queue 'missing': NOT_FOUND - no queue 'missing'");
+        assert_failed(&fixture, 10, "queue 'missing2': NOT_FOUND - no queue 'missing2'");
         for (size_t i = 0; i < 4; i++)
             assert_waiting(fixture.feed, i, (double)i + 1);
         for (size_t i = 5; i < 10; i++)
             assert_waiting(fixture.feed, i, (double)i);
         test_feed_again(fixture.feed);
     }
-    /* Behind it once; then it was quarantined. */
+    /* Behind it once; then each of the missing ones was quarantined, alone on its channel. */
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "missing"), 3);
     assert_int_equal(amqp_peer_declares(&fixture.peer, "q9"), 4);
+    assert_int_equal(amqp_peer_declares(&fixture.peer, "missing2"), 4);
     stop(&fixture);
 }
 
