@@ -174,7 +174,8 @@ static void answer_declare(struct amqp_call *call, uint16_t channel, const unsig
     if (text_starts_with(name, "missing"))
         close_channel(call, channel, name);
     else
-        queue_method(call, channel, QUEUE_DECLARE_OK, fields, named + 8);
+        queue_method(call, script->answers_on > 0 ? script->answers_on : channel, QUEUE_DECLARE_OK,
+                     fields, named + 8);
 }
 
 static void answer_opening(struct amqp_call *call, uint16_t channel)

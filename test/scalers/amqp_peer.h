@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { AMQP_DELAYS = 6, AMQP_QUEUES = 128, AMQP_NAME_BYTES = 256 };
 
@@ -26,6 +27,7 @@ struct amqp_script {
     int hanging_ms;      /* a hanging queue, and what is behind it on its channel; 0: for ever */
     int freeze_after;    /* nothing is answered after so many declares; 0: never */
     size_t lost_opening; /* the opening of this number is never answered; 0: none */
+    uint16_t answers_on; /* the channel on which declares are answered; 0: each on its own */
     int channel_max;     /* 0: 100 */
     bool has_no_limits;  /* of channels and of frames, which it says by zeros */
 };

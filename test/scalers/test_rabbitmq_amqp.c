@@ -524,6 +524,34 @@ static void a_queue_whose_channel_is_not_opened_times_out(void **state)
     stop(&fixture);
 }
 
+/* Its queue went to the channel of the other one, once that was answered. */
+static void a_channel_that_is_not_opened_keeps_no_queue_from_another(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.lost_opening = 2});
+    add_queues(&fixture, 1, 2);
+    for (size_t i = 0; i < 2; i++)
+        test_feed_task(fixture.feed, i)->task.isolate = true;
+    run_well(&fixture);
+    assert_waiting(fixture.feed, 0, 1);
+    assert_waiting(fixture.feed, 1, 2);
+    assert_int_equal(fixture.peer.openings, 2);
+    stop(&fixture);
+}
+
+static void an_answer_on_a_channel_that_was_never_opened_loses_the_connection(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.answers_on = 9});
+    add_queue(&fixture, "q1");
+    assert_false(measure_all(&fixture));
+    assert_non_null(strstr(error_text(&fixture.error), "unexpected frame"));
+    assert_false(task(&fixture, 0)->ended);
+    stop(&fixture);
+}
+
 static void a_single_queue_that_hangs_is_no_lost_connection(void **state)
 {
     (void)state;
@@ -651,6 +679,8 @@ int main(void)
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
         cmocka_unit_test(a_broker_that_answers_no_opening_is_lost),
         cmocka_unit_test(a_queue_whose_channel_is_not_opened_times_out),
+        cmocka_unit_test(a_channel_that_is_not_opened_keeps_no_queue_from_another),
+        cmocka_unit_test(an_answer_on_a_channel_that_was_never_opened_loses_the_connection),
         cmocka_unit_test(a_single_queue_that_hangs_is_no_lost_connection),
         cmocka_unit_test(a_new_task_does_not_wait_for_a_hanging_one),
         cmocka_unit_test(answers_that_came_during_a_pause_are_in_time),
