@@ -35,6 +35,7 @@ extern const struct scaler scaler_rabbitmq;
 #define LACKING "to be asked of the statistics"
 #define MISSING "NOT_FOUND"
 #define INCOMPLETE "the management API does not report its messages_ready"
+#define RATELESS "the management API does not report its rates"
 #define UNSETTLED "not known yet whether it is empty"
 #define UNLISTED "RabbitMQ's management API lists "
 #define DOUBTED "may have just started"
@@ -49,7 +50,8 @@ struct row {
     } pages[MAX_PAGES];
     const char *error; /* words of it; NULL: none, and so many: */
     double messages;
-    size_t unlisted; /* queues that match, and are on no page */
+    size_t unlisted;     /* queues that match, and are on no page */
+    bool keeps_no_rates; /* the broker, of any queue */
 };
 
 static void take_one(const struct row *row, struct rabbitmq_lookup *lookup,
@@ -96,7 +98,7 @@ static bool take_answers(void *client, struct feed *feed, struct error *error)
     (void)error;
     const struct row *row = client;
     char name[] = "/";
-    struct rabbitmq_vhost vhost = {.name = name, .keeps_rates = true};
+    struct rabbitmq_vhost vhost = {.name = name, .keeps_rates = !row->keeps_no_rates};
     struct rabbitmq_lookup *list = NULL;
     struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(feed_take(feed), row->source);
     bool is_pattern = lookup->query->use_regex;
@@ -172,6 +174,15 @@ static void rates_are_doubted_too(void **state)
             assert_row(&rows[i], "MessageRate", is_pattern == 1);
 }
 
+static void rates_that_the_broker_does_not_keep_are_unknown(void **state)
+{
+    (void)state;
+    static const struct row row = {
+        STATISTICS, {{BELIEVED, CLASSIC("3")}}, RATELESS, 0, .keeps_no_rates = true};
+    for (int is_pattern = 0; is_pattern <= 1; is_pattern++)
+        assert_row(&row, "MessageRate", is_pattern == 1);
+}
+
 static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
 {
     (void)state;
@@ -200,6 +211,12 @@ static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
         {TOTALS, {{BELIEVED, CLASSIC("0")}}, LACKING, 0, .unlisted = 1},
         {STATISTICS, {{BELIEVED, ""}}, UNLISTED "0 of the 5", 0, .unlisted = 5},
         {STATISTICS, {{BELIEVED, CLASSIC("0")}}, UNLISTED "1 of the 2", 0, .unlisted = 1},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}}, UNLISTED "1 of the 10000", 0, .unlisted = 9999},
+        {STATISTICS,
+         {{BELIEVED, CLASSIC("3")}},
+         "10001 queues: at most 10000",
+         0,
+         .unlisted = 10000},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         assert_row(&rows[i], "QueueLength", true);
@@ -210,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_is_answered_by_what_is_known_of_its_zeros),
         cmocka_unit_test(rates_are_doubted_too),
+        cmocka_unit_test(rates_that_the_broker_does_not_keep_are_unknown),
         cmocka_unit_test(a_pattern_is_answered_by_the_worst_of_its_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
