@@ -82,6 +82,12 @@ static void a_queue_that_cannot_be_read_fails_no_other(void **state)
     management_stop(&fixture);
 }
 
+static void fill(struct source_memory *memory)
+{
+    while (source_memory_set(memory, memory->used + 4096))
+        continue;
+}
+
 static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
 {
     (void)state;
@@ -90,8 +96,7 @@ static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
     management_start(&fixture, "5s", &(struct management_script){.queues = 800}); /* 64 KB */
     management_add_queues(&fixture, "q", 40, "QueueLength");
     scaler_set_tenant(1, false);
-    while (source_memory_set(&others, others.used + 4096))
-        continue;
+    fill(&others);
     management_measure(&fixture);
     management_assert_answered(&fixture, 0, 20); /* one by one, beside the second listing */
     assert_all_ended(fixture.feed, 20, 20, TASK_FAILED);
@@ -104,6 +109,45 @@ static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
     assert_int_equal(fixture.peer.statistics, 1);
     assert_int_equal(fixture.peer.singles, 20);
     scaler_set_tenant(0, false);
+    management_stop(&fixture);
+}
+
+static void a_reply_that_was_taken_uses_no_memory(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    struct source_memory others = {0};
+    scaler_set_tenant(1, false);
+    fill(&others);
+    size_t all = others.used;
+    assert_true(source_memory_set(&others, 0));
+    management_start(&fixture, "5s", &(struct management_script){.queues = 800});
+    management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
+    management_measure(&fixture);
+    management_assert_answered_from(&fixture, 0, 1, 40);
+    management_stop(&fixture);
+    assert_true(source_memory_set(&others, all));
+    assert_true(source_memory_set(&others, 0));
+    scaler_set_tenant(0, false);
+}
+
+/* More than 8 MB. */
+static void where_a_listing_is_too_large_each_queue_has_a_get(void **state)
+{
+    (void)state;
+    enum { QUEUES = 110 * 1000 };
+    struct management_fixture fixture;
+    management_start(&fixture, "60s",
+                     &(struct management_script){.queues = QUEUES, .queues_of_broker = QUEUES});
+    management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
+        management_measure(&fixture);
+        management_assert_answered_from(&fixture, 0, 1, 40);
+        assert_int_equal(fixture.peer.singles, 40 * round);
+        test_feed_again(fixture.feed);
+    }
+    assert_int_equal(fixture.peer.totals, 1); /* and not again for minutes */
+    assert_int_equal(fixture.peer.statistics, 0);
     management_stop(&fixture);
 }
 
@@ -387,6 +431,8 @@ int main(void)
         cmocka_unit_test(a_name_with_a_nul_disturbs_no_other_queue),
         cmocka_unit_test(a_queue_that_cannot_be_read_fails_no_other),
         cmocka_unit_test(no_memory_for_now_is_no_listing_that_is_too_large),
+        cmocka_unit_test(a_reply_that_was_taken_uses_no_memory),
+        cmocka_unit_test(where_a_listing_is_too_large_each_queue_has_a_get),
         cmocka_unit_test(where_listings_are_refused_each_queue_has_a_get),
         cmocka_unit_test(a_queue_whose_get_is_refused_fails_alone),
         cmocka_unit_test(a_listing_that_is_forbidden_or_limited_is_no_reason_for_gets),
