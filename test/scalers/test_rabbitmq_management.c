@@ -1,7 +1,9 @@
 /* Listings and single requests of the management API. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/scaler_internal.h"
+#include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/management_fixture.h"
 #include "shared/source_memory.h"
@@ -286,6 +288,43 @@ static void a_listing_that_hangs_delays_no_other_queue(void **state)
     management_stop(&fixture);
 }
 
+static struct management_fixture *current;
+static struct feed_hooks hooks;
+static const struct feed_hooks *original;
+
+/* The second one comes when the peer has the listing for the first. */
+static struct task *take_second_later(struct feed *feed)
+{
+    bool is_given = management_task(current, 0)->given > 0;
+    return is_given && current->peer.totals == 0 ? NULL : original->take(feed);
+}
+
+static int64_t next_soon(struct feed *feed)
+{
+    (void)feed;
+    return clock_now_ms() + 10;
+}
+
+static void a_task_that_comes_during_a_listing_begins_no_other(void **state)
+{
+    (void)state;
+    struct management_fixture fixture;
+    management_start(&fixture, "20s",
+                     &(struct management_script){.queues = 40, .totals_hang = true});
+    management_add_queues_from(&fixture, "q", 7, 2, "QueueLength");
+    struct feed *feed = test_feed_task(fixture.feed, 0)->task.feed;
+    current = &fixture;
+    original = feed->hooks;
+    hooks = *feed->hooks;
+    hooks.take = take_second_later;
+    hooks.next_ms = next_soon;
+    feed->hooks = &hooks;
+    management_measure(&fixture);
+    management_assert_answered_from(&fixture, 0, 7, 2);
+    assert_int_equal(fixture.peer.totals, 1); /* it hangs, which is known of them by then */
+    management_stop(&fixture);
+}
+
 static void requests_that_hang_give_up_their_places_to_others(void **state)
 {
     (void)state;
@@ -400,7 +439,7 @@ static void what_no_task_wants_is_unknown(void **state)
         double messages;
     } table[] = {
         {"", "", "^q", 1, 0},
-        {QUEUE("q1", "0", ""), QUEUE("q1", "0", RATES), "^q", 1, 0},
+        {QUEUE("q1", "0", ""), QUEUE("q1", "7", RATES), "^q", 1, 0}, /* as it was 5 s ago */
         {QUEUE("q1", "3", ""), "", "^q", 1, 3},
         {"{\"name\":\"q1\"}", QUEUE("q1", "3", RATES), "^q", 1, 3},
         {QUEUE("q1", "3", ""), "", "q1", 1, 3},
@@ -440,6 +479,7 @@ int main(void)
         cmocka_unit_test(totals_that_hung_are_soon_tried_again_where_statistics_lack_counts),
         cmocka_unit_test(a_listing_of_many_queues_has_more_time),
         cmocka_unit_test(a_listing_that_hangs_delays_no_other_queue),
+        cmocka_unit_test(a_task_that_comes_during_a_listing_begins_no_other),
         cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
         cmocka_unit_test(requests_that_hang_have_their_whole_time_where_none_waits),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
