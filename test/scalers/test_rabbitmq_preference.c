@@ -1,0 +1,45 @@
+/* When a source that was given up is requested again. */
+#include "rabbitmq/management/preference.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+enum { NOW_MS = 1000 * 1000, SECOND_MS = 1000, QUEUES = 40 };
+
+static void a_listing_that_was_too_large_rests_for_five_minutes(void **state)
+{
+    (void)state;
+    struct rabbitmq_preference preference = {0};
+    int64_t end_ms = NOW_MS + 300 * SECOND_MS;
+    rabbitmq_preference_note_too_large(&preference, NOW_MS);
+    for (int64_t now_ms = NOW_MS; now_ms < end_ms; now_ms += SECOND_MS) {
+        assert_false(rabbitmq_preference_lists_totals(&preference, QUEUES, now_ms));
+        assert_false(rabbitmq_preference_lists_statistics(&preference, QUEUES, now_ms));
+    }
+    assert_true(rabbitmq_preference_lists_totals(&preference, QUEUES, end_ms));
+    assert_true(rabbitmq_preference_lists_statistics(&preference, QUEUES, end_ms));
+}
+
+static void what_statistics_lack_meanwhile_does_not_put_totals_off(void **state)
+{
+    (void)state;
+    struct rabbitmq_preference preference = {0};
+    rabbitmq_preference_note_timeout(&preference, RABBITMQ_SOURCE_TOTALS, NOW_MS, NOW_MS);
+    for (int64_t seconds = 0; seconds < 5; seconds++) {
+        int64_t now_ms = NOW_MS + seconds * SECOND_MS;
+        assert_true(rabbitmq_preference_totals_rest(&preference, now_ms));
+        rabbitmq_preference_note_uncounted(&preference, now_ms);
+    }
+    assert_false(rabbitmq_preference_totals_rest(&preference, NOW_MS + 5 * SECOND_MS));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_listing_that_was_too_large_rests_for_five_minutes),
+        cmocka_unit_test(what_statistics_lack_meanwhile_does_not_put_totals_off),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
