@@ -130,6 +130,19 @@ static void nothing_is_sent_with_a_token_that_has_expired(void **state)
     stop(&fixture);
 }
 
+/* Or none would ever be used, where each takes longer to come than it is valid. */
+static void a_token_that_came_after_its_end_is_used(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, "ggh");
+    assert_true(renew(&fixture, AFTER_END_MS));
+    await_renewal(&fixture);
+    assert_true(renew(&fixture, AFTER_END_MS + (int64_t)AFTER_END_MS));
+    assert_int_equal(get(&fixture), 2);
+    stop(&fixture);
+}
+
 static void a_renewal_that_failed_is_tried_again_later(void **state)
 {
     (void)state;
@@ -165,6 +178,7 @@ int main(void)
         cmocka_unit_test(requests_go_on_while_the_token_is_renewed),
         cmocka_unit_test(a_renewed_token_is_used),
         cmocka_unit_test(nothing_is_sent_with_a_token_that_has_expired),
+        cmocka_unit_test(a_token_that_came_after_its_end_is_used),
         cmocka_unit_test(a_renewal_that_failed_is_tried_again_later),
         cmocka_unit_test(without_a_valid_token_the_reason_is_reported),
     };
