@@ -1,8 +1,10 @@
 #include "base/clock.h"
 #include "measure/scaler.h"
 #include "rabbitmq/management/http.h"
+#include "scalers/ended.h"
 #include "scalers/management_peer.h"
 #include "scalers/trigger.h"
+#include "support/feed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +23,24 @@ enum {
     AFTER_END_MS = 200 * 1000,
 };
 
+/* How much later it is than by the machine's clock. */
+static _Atomic int64_t later_ms;
+
+int64_t __real_clock_now_ms(void);
+int64_t __wrap_clock_now_ms(void);
+int64_t __wrap_clock_now_ms(void)
+{
+    return __real_clock_now_ms() + later_ms;
+}
+
+int __real_clock_left_ms(int64_t deadline_ms, int max_ms);
+int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms);
+int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms)
+{
+    return __real_clock_left_ms(deadline_ms == CLOCK_NEVER ? CLOCK_NEVER : deadline_ms - later_ms,
+                                max_ms);
+}
+
 /* A management API with a token endpoint, and what sends its GETs. Times are given; only waiting
  * for an answer takes time. */
 struct fixture {
@@ -37,16 +57,22 @@ static bool renew(struct fixture *fixture, int64_t after_ms)
     return rabbitmq_http_renew_token(fixture->http, fixture->start_ms + after_ms, &fixture->error);
 }
 
-static void start(struct fixture *fixture, const char *tokens)
+static void start_peer(struct fixture *fixture, const char *tokens)
 {
     *fixture = (struct fixture){.start_ms = clock_now_ms()};
-    management_peer_start(&fixture->peer, &(struct management_script){.tokens = tokens});
+    management_peer_start(&fixture->peer,
+                          &(struct management_script){.queues = 2, .tokens = tokens});
     fixture->trigger =
         trigger_of(&scaler_rabbitmq,
-                   PAIRS("host", fixture->peer.host, "queueName", "q", "oauthTokenURI",
+                   PAIRS("host", fixture->peer.host, "queueName", "q1", "oauthTokenURI",
                          fixture->peer.token_uri, "clientID", "backlog", "clientSecret", "secret"));
     if (!fixture->trigger.good)
         fail_msg("%s", error_text(&fixture->trigger.error));
+}
+
+static void start(struct fixture *fixture, const char *tokens)
+{
+    start_peer(fixture, tokens);
     const struct rabbitmq_connection_options *options = fixture->trigger.options.connection;
     assert_true(rabbitmq_url_parse(options, &fixture->url, &fixture->error));
     fixture->http = rabbitmq_http_new(options, &fixture->url);
@@ -172,6 +198,28 @@ static void without_a_valid_token_the_reason_is_reported(void **state)
     stop(&fixture);
 }
 
+static void a_client_renews_its_token(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    void *client;
+    start_peer(&fixture, "gg");
+    struct test_feed *feed = test_feed_new(&scaler_rabbitmq);
+    test_feed_add(feed, fixture.trigger.options.query, (struct notifier){0});
+    assert_true(scaler_rabbitmq.connect(fixture.trigger.options.connection,
+                                        clock_now_ms() + WITHIN_MS, &client, &fixture.error));
+    for (size_t token = 1; token <= 2; token++) {
+        assert_true(test_feed_run(feed, client, WITHIN_MS, &fixture.error));
+        assert_waiting(feed, 0, 1);
+        assert_int_equal(fixture.peer.token_shown, token);
+        test_feed_again(feed);
+        later_ms += AFTER_END_MS;
+    }
+    scaler_rabbitmq.disconnect(client);
+    test_feed_free(feed);
+    stop(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_token_that_came_after_its_end_is_used),
         cmocka_unit_test(a_renewal_that_failed_is_tried_again_later),
         cmocka_unit_test(without_a_valid_token_the_reason_is_reported),
+        cmocka_unit_test(a_client_renews_its_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
