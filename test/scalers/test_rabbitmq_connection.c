@@ -163,6 +163,32 @@ static void output_that_the_kernel_takes_in_parts_arrives_whole(void **state)
     stop_link(&link);
 }
 
+static void start_tls(struct link *link)
+{
+    struct rabbitmq_socket *socket = &link->connection.socket;
+    socket->context = tls_context_new(&(struct tls_options){.unsafe = true}, &link->error);
+    assert_non_null(socket->context);
+    socket->tls = tls_socket_new(socket->context, "127.0.0.1", socket->fd);
+    assert_int_equal(tls_socket_handshake(socket->tls), TLS_WAITING);
+}
+
+/* Else poll() returns at once for as long as tasks wait. */
+static void a_broker_that_hangs_up_loses_the_connection(void **state)
+{
+    (void)state;
+    for (int has_tls = 0; has_tls <= 1; has_tls++) {
+        struct link link;
+        start_link(&link);
+        if (has_tls == 1)
+            start_tls(&link);
+        assert_true(rabbitmq_amqp_connection_read(&link.connection, &link.error));
+        shutdown(link.broker, SHUT_WR);
+        assert_false(rabbitmq_amqp_connection_read(&link.connection, &link.error));
+        assert_non_null(strstr(error_text(&link.error), "closed the connection"));
+        stop_link(&link);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_broker_without_heartbeats_is_sent_none),
         cmocka_unit_test(heartbeats_are_no_frames_until_there_are_too_many),
         cmocka_unit_test(output_that_the_kernel_takes_in_parts_arrives_whole),
+        cmocka_unit_test(a_broker_that_hangs_up_loses_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
