@@ -314,6 +314,7 @@ static void deep_brackets_are_refused_at_once(void **state)
     static const struct {
         const char *unit;
         const char *part;
+        const char *first_line;
     } shapes[] = {
         {"[", "lists and maps are nested more than 64 deep"},
         {"[\n", "lists and maps are nested more than 64 deep"},
@@ -322,11 +323,13 @@ static void deep_brackets_are_refused_at_once(void **state)
         {"{a: ", "lists and maps are nested more than 64 deep"},
         {"{? ", "lists and maps are nested more than 64 deep"},
         {"? ", "t.yaml:1: more than 1000 lists and maps begin in one line"},
+        {"? ", "t.yaml:2: more than 1000 lists and maps begin in one line", "x:\n"},
         {"-\t- : ", "t.yaml:1: more than 1000 lists and maps begin in one line"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(shapes); i++) {
         _cleanup_(text_done) struct text deep = {0};
         clock_t began = clock();
+        text_add(&deep, shapes[i].first_line == NULL ? "" : shapes[i].first_line);
         while (deep.length < (size_t)300 * 1000)
             text_add(&deep, shapes[i].unit);
         assert_refused(&deep, shapes[i].part);
