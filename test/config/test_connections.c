@@ -223,6 +223,20 @@ static void the_values_of_a_teams_connection_have_a_limit(void **state)
     text_done(&yaml);
 }
 
+/* A team's Secret has a limit of what it takes. */
+static void what_connections_take_has_their_problems_in_it(void **state)
+{
+    enum { LENGTH = 1000 };
+    (void)state;
+    _cleanup_(memory_free) char *words = text_format("%0*d", LENGTH, 0);
+    struct connections *connections = connections_new();
+    assert_true(connections_add_problem(connections, "a", "c.yaml", false, "b"));
+    size_t before = connections_bytes(connections);
+    assert_true(connections_add_problem(connections, words, words, false, words));
+    assert_in_range(connections_bytes(connections) - before, 3 * LENGTH, 4 * LENGTH);
+    connections_free(connections);
+}
+
 static void a_list_of_aliases_has_an_end(void **state)
 {
     (void)state;
@@ -426,6 +440,7 @@ int main(void)
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(a_file_may_have_no_connections),
         cmocka_unit_test(the_values_of_a_teams_connection_have_a_limit),
+        cmocka_unit_test(what_connections_take_has_their_problems_in_it),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
         cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
         cmocka_unit_test(a_text_that_fails_has_added_nothing),
