@@ -267,6 +267,20 @@ static void more_connections_than_allowed_leave_the_first_ones(void **state)
     text_done(&yaml);
 }
 
+static void a_folder_may_have_so_many_files_and_no_more(void **state)
+{
+    enum { MAX_FILES = 1024 };
+    struct folder *folder = *state;
+    for (int i = 0; i < MAX_FILES; i++) {
+        _cleanup_(memory_free) char *name = text_format("%d.yaml", i);
+        write_file(folder, name, "connections: {}\n");
+    }
+    assert_true(load(folder, ""));
+    write_file(folder, "more.yaml", "connections: {}\n");
+    assert_false(load(folder, ""));
+    assert_non_null(strstr(error_text(&folder->error), "has more than 1024 files"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -281,6 +295,7 @@ int main(void)
         TEST(a_folder_without_any_good_file_fails_and_an_empty_one_has_none),
         TEST(an_entry_that_is_no_connection_refuses_the_file),
         TEST(more_connections_than_allowed_leave_the_first_ones),
+        TEST(a_folder_may_have_so_many_files_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
