@@ -576,6 +576,8 @@ static const struct {
     {"timeout", "0.5", false},
     {"timeout", "10d", false},
     {"timeout", "1.2.3s", false},
+    {"timeout", "1..5s", false},
+    {"timeout", "1.", false},
     {"timeout", "s", false},
     {"timeout", "-1", false},
     {"pause", "5s", true},
