@@ -144,8 +144,11 @@ static void handle(struct call *call, const char *line)
         pthread_mutex_unlock(&call->peer->lock);
         return;
     }
-    if (strncmp(line, "PING", 4) == 0)
+    if (strncmp(line, "PING", 4) == 0) {
+        call->peer->pings++;
         send_text(call->socket, "PONG\r\n");
+    } else if (text_starts_with(line, "CONNECT "))
+        snprintf(call->peer->connect, sizeof(call->peer->connect), "%s", line);
     else if (sscanf(line, "SUB %599s %599s", first, second) == 2)
         subscribe(call, first, second);
     else if (sscanf(line, "PUB %599s %599s 0", first, second) == 2)

@@ -48,7 +48,9 @@ struct nats_peer {
     } *subscriptions;
     size_t subscriptions_count;
     size_t subscriptions_capacity;
-    int used[16]; /* of each line */
+    int used[16];                     /* of each line */
+    char connect[NATS_PEER_MAX_WORD]; /* the last CONNECT */
+    size_t pings;
 };
 
 void nats_peer_start(struct nats_peer *peer, const struct nats_line *script);

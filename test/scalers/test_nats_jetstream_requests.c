@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void a_request_that_is_not_replied_to_times_out_alone(void **state)
@@ -31,23 +33,24 @@ static void a_request_that_is_not_replied_to_times_out_alone(void **state)
     nats_world_stop(&world);
 }
 
-static void no_responders_and_a_missing_right_end_their_own_request_at_once(void **state)
+static void no_responders_and_refusals_end_their_own_request_at_once(void **state)
 {
     (void)state;
     struct nats_world world;
     nats_world_start(&world,
                      SCRIPT({OF("nobody"), .has_no_responders = true},
                             {OF("denied"), .is_denied = true}, {OF("too"), .is_denied = true},
-                            {OF("a"), INFO("1")}),
-                     PAIRS("hang", "nobody", "denied", "too", "a"));
+                            {OF("gone"), "{\"error\":{\"err_code\":10014}}"}, {OF("a"), INFO("1")}),
+                     PAIRS("hang", "nobody", "denied", "too", "a", "gone"));
     nats_world_run(&world);
     assert_true(world.usable);
     assert_ended_with(world.feed, 0, TASK_TIMED_OUT, "");
-    assert_int_equal(test_feed_task(world.feed, 0)->order, 5);
+    assert_int_equal(test_feed_task(world.feed, 0)->order, 6);
     assert_ended_with(world.feed, 1, TASK_FAILED, "no JetStream answers");
     assert_ended_with(world.feed, 2, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.denied");
     assert_ended_with(world.feed, 3, TASK_FAILED, "$JS.API.CONSUMER.INFO.orders.too");
     assert_waiting(world.feed, 4, 1);
+    assert_ended_with(world.feed, 5, TASK_FAILED, "does not exist");
     nats_world_stop(&world);
 }
 
@@ -173,6 +176,20 @@ static void the_feed_gets_its_limits_once(void **state)
     nats_world_stop(&world);
 }
 
+static void measuring_ends_where_nothing_is_in_flight(void **state)
+{
+    (void)state;
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
+    nats_world_run(&world);
+    assert_waiting(world.feed, 0, 1);
+    struct feed *feed = test_feed_task(world.feed, 0)->task.feed;
+    test_feed_stay(world.feed, LONG_MS);
+    assert_true(scaler_nats_jetstream.measure(world.client, feed, &world.error));
+    assert_false(feed_is_stopping(feed));
+    nats_world_stop(&world);
+}
+
 static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
 {
     enum { MANY = 2500 };
@@ -269,6 +286,52 @@ static void a_server_without_tls_is_refused_where_tls_is_required(void **state)
     nats_peer_stop(&peer);
 }
 
+/* `user`: of the address, with an @ behind it. */
+static char *sent_to_connect(const char *user, const char *const *pairs)
+{
+    enum { MAX_PAIRS = 12 };
+    const char *all[MAX_PAIRS + 1] = {"stream", "orders", "consumer", "a", "servers"};
+    size_t count = 5;
+    struct nats_peer peer = {0};
+    void *client = NULL;
+    nats_peer_start(&peer, SCRIPT({OF("a"), INFO("1")}));
+    _cleanup_(memory_free) char *address = text_format("nats://%s%s", user, peer.address);
+    all[count++] = address;
+    while (*pairs != NULL && count < MAX_PAIRS)
+        all[count++] = *pairs++;
+    _cleanup_(trigger_done) struct trigger trigger = trigger_of(&scaler_nats_jetstream, all);
+    if (!trigger.good ||
+        !scaler_nats_jetstream.connect(trigger.options.connection, clock_now_ms() + LONG_MS,
+                                       &client, &trigger.error))
+        fail_msg("%s", error_text(&trigger.error));
+    scaler_nats_jetstream.disconnect(client);
+    nats_peer_stop(&peer);
+    return text_copy(peer.connect);
+}
+
+/* The keys override the user of an address. */
+static void the_credentials_are_sent_to_the_server(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *user;
+        const char *pairs[5];
+        const char *sent[3];
+    } rows[] = {
+        {"", {"user", "u", "password", "p"}, {"\"user\":\"u\"", "\"pass\":\"p\""}},
+        {"", {"token", "t"}, {"\"auth_token\":\"t\""}},
+        {"v:q@", {NULL}, {"\"user\":\"v\"", "\"pass\":\"q\""}},
+        {"v:q@", {"user", "u", "password", "p"}, {"\"user\":\"u\"", "\"pass\":\"p\""}},
+        {"v:q@", {"token", "t"}, {"\"auth_token\":\"t\""}},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *line = sent_to_connect(rows[i].user, rows[i].pairs);
+        for (const char *const *sent = rows[i].sent; *sent != NULL; sent++)
+            if (strstr(line, *sent) == NULL)
+                fail_msg("row %zu: no %s in %s", i, *sent, line);
+    }
+}
+
 static void a_late_reply_is_not_taken_for_that_of_another_request(void **state)
 {
     (void)state;
@@ -300,6 +363,45 @@ static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
     nats_world_stop(&world);
 }
 
+/* The engine connects again: it notifies whoever was subscribed. */
+static void a_connection_that_is_closed_is_not_made_again_behind_the_engine(void **state)
+{
+    (void)state;
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
+    test_feed_set_timeout(world.feed, LONG_MS);
+    nats_world_run(&world);
+    assert_waiting(world.feed, 0, 1);
+    shutdown(world.peer.sockets[0], SHUT_RDWR);
+    test_feed_again(world.feed);
+    nats_world_run(&world);
+    assert_false(world.usable);
+    assert_int_equal(world.peer.connections, 1);
+    nats_world_stop(&world);
+}
+
+static size_t count_pings(struct nats_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    size_t pings = peer->pings;
+    pthread_mutex_unlock(&peer->lock);
+    return pings;
+}
+
+/* Or subscribers learn only minutes later that their server has gone. */
+static void a_connection_without_requests_is_pinged(void **state)
+{
+    (void)state;
+    struct nats_world world;
+    nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
+    size_t before = count_pings(&world.peer);
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
+    while (count_pings(&world.peer) == before && clock_now_ms() < deadline_ms)
+        usleep(1000);
+    assert_true(count_pings(&world.peer) > before);
+    nats_world_stop(&world);
+}
+
 /* As a hostile server delivers them; those of a real one begin with the inbox. */
 static void a_message_on_another_subject_is_no_reply(void **state)
 {
@@ -322,19 +424,23 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
-        cmocka_unit_test(no_responders_and_a_missing_right_end_their_own_request_at_once),
+        cmocka_unit_test(no_responders_and_refusals_end_their_own_request_at_once),
         cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),
         cmocka_unit_test(requests_in_flight_are_few),
         cmocka_unit_test(a_request_in_doubt_keeps_no_place),
         cmocka_unit_test(the_feed_gets_its_limits_once),
+        cmocka_unit_test(measuring_ends_where_nothing_is_in_flight),
         cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
         cmocka_unit_test(a_request_that_hangs_gives_up_its_place),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
         cmocka_unit_test(errors_behind_that_which_closes_the_connection_are_ignored),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),
+        cmocka_unit_test(the_credentials_are_sent_to_the_server),
         cmocka_unit_test(a_late_reply_is_not_taken_for_that_of_another_request),
         cmocka_unit_test(a_server_that_does_not_reply_is_a_lost_connection),
+        cmocka_unit_test(a_connection_that_is_closed_is_not_made_again_behind_the_engine),
+        cmocka_unit_test(a_connection_without_requests_is_pinged),
         cmocka_unit_test(a_message_on_another_subject_is_no_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
