@@ -40,6 +40,14 @@ static bool is_refused(const struct test_task *task)
     return error_is_set(&task->subscribe_error);
 }
 
+static void add_consumer(struct nats_world *world, const char *consumer)
+{
+    struct trigger *trigger = &world->triggers[world->count++];
+    *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world->peer.address, "stream",
+                                                        "orders", "consumer", consumer));
+    test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
+}
+
 static void assert_notified_while_another_hangs(size_t message_bytes)
 {
     struct nats_world world;
@@ -50,10 +58,7 @@ static void assert_notified_while_another_hangs(size_t message_bytes)
         PAIRS("a"));
     measure_until(&world, is_subscribed);
     assert_int_equal(nats_world_notifications(&world), 0);
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world.peer.address, "stream",
-                                                        "orders", "consumer", "hang"));
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
+    add_consumer(&world, "hang");
     nats_world_run(&world);
     assert_waiting(world.feed, 1, 0);
     test_feed_again(world.feed);
@@ -204,6 +209,39 @@ static void messages_of_other_streams_are_not_subscribed_to(void **state)
     }
 }
 
+/* So many subscriptions of the first consumer, at a time. */
+static void subscribe_many(struct nats_world *world, uint64_t count)
+{
+    measure_until(world, is_subscribed);
+    for (uint64_t id = 2; id <= count; id++)
+        test_feed_add(world->feed, world->triggers[0].options.query,
+                      (struct notifier){nats_world_on_notify, world, id});
+    test_feed_again(world->feed);
+    test_feed_task(world->feed, 0)->task.notifier.id = 0;
+    nats_world_run(world);
+    assert_true(world->usable);
+}
+
+/* The script may have a message for it. Nobody subscribes. */
+static void measure_last(struct nats_world *world)
+{
+    size_t count = test_feed_count(world->feed);
+    test_feed_again(world->feed);
+    for (size_t i = 0; i < count; i++)
+        test_feed_task(world->feed, i)->task.notifier.id = 0;
+    add_consumer(world, "last");
+    nats_world_run(world);
+    assert_waiting(world->feed, count, 0);
+}
+
+static void await_notifications(struct nats_world *world, size_t count)
+{
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
+    while (nats_world_notifications(world) < count && clock_now_ms() < deadline_ms)
+        usleep(1000);
+    assert_int_equal(nats_world_notifications(world), count);
+}
+
 /* From time to time those that have ended are freed, and no others. */
 static void many_subscriptions_are_notified_each(void **state)
 {
@@ -215,29 +253,12 @@ static void many_subscriptions_are_notified_each(void **state)
                             {OF("last"), INFO("0"), .message_on = "new", .times = 1}),
                      PAIRS("a"));
     test_feed_set_timeout(world.feed, ENOUGH_MS);
-    measure_until(&world, is_subscribed);
-    const void *query = world.triggers[0].options.query;
-    for (uint64_t id = 2; id <= MANY; id++)
-        test_feed_add(world.feed, query, (struct notifier){nats_world_on_notify, &world, id});
-    test_feed_again(world.feed);
-    test_feed_task(world.feed, 0)->task.notifier.id = 0;
-    nats_world_run(&world);
+    subscribe_many(&world, MANY);
     for (size_t i = 1; i < MANY; i++)
         assert_true(test_feed_task(world.feed, i)->subscribed);
 
-    struct trigger *trigger = &world.triggers[world.count++];
-    *trigger = trigger_of(&scaler_nats_jetstream, PAIRS("servers", world.peer.address, "stream",
-                                                        "orders", "consumer", "last"));
-    test_feed_again(world.feed);
-    for (size_t i = 0; i < MANY; i++)
-        test_feed_task(world.feed, i)->task.notifier.id = 0;
-    test_feed_add(world.feed, trigger->options.query, (struct notifier){0});
-    nats_world_run(&world);
-    assert_waiting(world.feed, MANY, 0);
-    int64_t deadline_ms = clock_now_ms() + ENOUGH_MS;
-    while (nats_world_notifications(&world) < MANY && clock_now_ms() < deadline_ms)
-        usleep(1000);
-    assert_int_equal(nats_world_notifications(&world), MANY);
+    measure_last(&world);
+    await_notifications(&world, MANY);
     nats_world_stop(&world);
 }
 
@@ -249,7 +270,8 @@ static size_t count_subscribed(const struct nats_world *world)
     return count;
 }
 
-/* An agent that gets no memory ends, and with it all subscriptions of the connection. */
+/* An agent that gets no memory ends, and with it all subscriptions of the connection. Those that
+ * are over leave theirs to others. */
 static void subscriptions_beyond_their_memory_are_refused(void **state)
 {
     enum { SUBJECTS_OF_STREAM = 64, MANY = 150, EXPECTED = 118, ENDED = 20, ENOUGH_MS = 60000 };
@@ -260,21 +282,16 @@ static void subscriptions_beyond_their_memory_are_refused(void **state)
         text_addf(&stream, "%s\"jobs.%d\"", i == 0 ? "{\"config\":{\"subjects\":[" : ",", i);
     text_add(&stream, "]}}");
     nats_world_start(&world,
-                     SCRIPT({"$JS.API.STREAM.INFO.orders", stream.bytes}, {OF("a"), CONSUMER}),
+                     SCRIPT({"$JS.API.STREAM.INFO.orders", stream.bytes}, {OF("a"), CONSUMER},
+                            {OF("last"), INFO("0"), .message_on = "jobs.0", .times = 1},
+                            {OF("last"), INFO("0")}),
                      PAIRS("a"));
     test_feed_set_timeout(world.feed, ENOUGH_MS);
-    measure_until(&world, is_subscribed);
-    const void *query = world.triggers[0].options.query;
-    for (uint64_t id = 2; id <= MANY; id++)
-        test_feed_add(world.feed, query, (struct notifier){nats_world_on_notify, &world, id});
-    test_feed_again(world.feed);
-    test_feed_task(world.feed, 0)->task.notifier.id = 0;
-    test_feed_stay(world.feed, 1);
-    nats_world_run(&world);
-    assert_true(world.usable);
+    subscribe_many(&world, MANY);
     for (size_t i = 0; i < MANY; i++)
         assert_waiting(world.feed, i, 0);
-    assert_in_range(count_subscribed(&world), EXPECTED * 9 / 10, EXPECTED * 11 / 10);
+    size_t subscribed = count_subscribed(&world);
+    assert_in_range(subscribed, EXPECTED * 9 / 10, EXPECTED * 11 / 10);
     struct test_task *last = test_feed_task(world.feed, MANY - 1);
     assert_false(last->subscribed);
     assert_non_null(strstr(error_text(&last->subscribe_error), "take at most 10 MiB"));
@@ -287,6 +304,10 @@ static void subscriptions_beyond_their_memory_are_refused(void **state)
     nats_world_run(&world);
     for (size_t i = MANY - ENDED; i < MANY; i++)
         assert_true(test_feed_task(world.feed, i)->subscribed);
+
+    measure_last(&world); /* all have their message, and are over: also one from before */
+    await_notifications(&world, subscribed + 1);
+    measure_until(&world, is_subscribed);
     nats_world_stop(&world);
     text_done(&stream);
 }
