@@ -78,6 +78,57 @@ static void a_doubt_has_the_map_read_without_another_task(void **state)
     world_stop(&world);
 }
 
+/* The task has ended: the client measures nothing, and reads maps. */
+static void run_until_used(struct world *world, size_t node, size_t line, int times)
+{
+    enum { TURN_MS = 10 };
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
+    while (redis_peer_used(&world->peers[node], line) < times && clock_now_ms() < deadline_ms) {
+        test_feed_stay(world->feed, TURN_MS);
+        world_run(world);
+    }
+    assert_true(redis_peer_used(&world->peers[node], line) >= times);
+}
+
+/* The map may be from before it, where it is the same as the last one. */
+static void a_doubt_while_the_map_is_read_has_it_read_again(void **state)
+{
+    enum { SLOTS_LINE = 1, SLOW_MS = 400 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 0, 1);
+    add_slots(&world, 0, 0, 0);
+    world.lines[0][SLOTS_LINE].wait_ms = SLOW_MS;
+    add_line(&world, 0, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n"));
+    assert_true(world_connect(&world));
+    for (int times = 1; times <= 2; times++) {
+        test_feed_again(world.feed);
+        world_run(&world);
+        assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
+        run_until_used(&world, 0, SLOTS_LINE, times);
+    }
+    world_stop(&world);
+}
+
+/* After the first node has failed; what it said is freed. */
+static void a_client_may_end_while_the_map_is_read(void **state)
+{
+    enum { SLOTS_LINE = 1 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_slots(&world, 0, 0, 1);
+    add_line(&world, 0, LINE("CLUSTER SLOTS", ""));
+    add_line(&world, 0, LINE("LLEN", "-CLUSTERDOWN Hash slot not served\r\n"));
+    add_line(&world, 1, LINE("CLUSTER SLOTS", "-ERR no map\r\n"));
+    assert_true(world_connect_to_both(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
+    run_until_used(&world, 0, SLOTS_LINE, 1);
+    world_stop(&world);
+}
+
 /* Its node goes on for others, and no node has a map to say whose the key is. */
 static void a_key_without_an_owner_fails_where_no_map_can_be_read(void **state)
 {
@@ -319,6 +370,8 @@ int main(void)
         cmocka_unit_test(a_slot_without_an_owner_is_an_error_and_no_request),
         cmocka_unit_test(a_slot_that_gets_an_owner_is_read),
         cmocka_unit_test(a_doubt_has_the_map_read_without_another_task),
+        cmocka_unit_test(a_doubt_while_the_map_is_read_has_it_read_again),
+        cmocka_unit_test(a_client_may_end_while_the_map_is_read),
         cmocka_unit_test(a_key_without_an_owner_fails_where_no_map_can_be_read),
         cmocka_unit_test(a_node_that_keeps_its_slots_keeps_its_connections),
         cmocka_unit_test(a_node_that_knows_no_slots_is_passed_over),
