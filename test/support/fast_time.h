@@ -1,7 +1,8 @@
 /*
  * Time for tests of what waits: it stands still while something computes, and passes at once while
  * all wait for a descriptor, once what their sockets have sent has arrived. So nothing is late
- * because the machine is busy, and nobody sleeps.
+ * because the machine is busy, and nobody sleeps. Who polls again and again without waiting would
+ * do so for ever: the test is aborted.
  * Who uses it is linked with --wrap of clock_now_ms, clock_left_ms and poll (CMakeLists.txt).
  *
  * Threads: one, and the peer of the program under test works on it, too.
