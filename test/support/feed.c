@@ -10,6 +10,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+enum { MAX_CANCELLED = 2 };
+
 struct test_feed {
     struct feed feed;
     const struct scaler *scaler;
@@ -26,11 +28,10 @@ struct test_feed {
     int64_t begun_ms;
     int64_t stop_at_ms;
     int64_t stay_ms;
+    struct test_task *cancelled[MAX_CANCELLED];
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
-    struct task *cancelled;
-    int64_t cancel_after_ms;
     size_t turns; /* of the scaler, that ended with feed_wait() */
     int timer;    /* never readable: the feed has nothing but what it has at once */
 };
@@ -125,16 +126,25 @@ static struct task *take(struct feed *base)
 }
 
 /* When it is to be given as cancelled; CLOCK_NEVER: none. */
-static int64_t cancel_ms(const struct test_feed *feed)
+static int64_t cancel_ms(const struct test_task *task)
 {
-    const struct test_task *task = (const struct test_task *)feed->cancelled;
-    return task != NULL && task->in_flight ? task->sent_ms + feed->cancel_after_ms : CLOCK_NEVER;
+    return task != NULL && task->in_flight ? task->sent_ms + task->cancel_after_ms : CLOCK_NEVER;
+}
+
+/* The one that is first. */
+static struct test_task **find_cancelled(struct test_feed *feed)
+{
+    struct test_task **first = &feed->cancelled[0];
+    for (size_t i = 1; i < MAX_CANCELLED; i++)
+        if (cancel_ms(feed->cancelled[i]) < cancel_ms(*first))
+            first = &feed->cancelled[i];
+    return first;
 }
 
 static struct task *next_cancelled(struct feed *base)
 {
-    struct test_feed *feed = of(base);
-    return cancel_ms(feed) <= clock_now_ms() ? TAKE(feed->cancelled) : NULL;
+    struct test_task **first = find_cancelled(of(base));
+    return cancel_ms(*first) <= clock_now_ms() ? &TAKE(*first)->task : NULL;
 }
 
 static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)
@@ -165,7 +175,7 @@ static int64_t next_ms(struct feed *base)
     if (next_to_give(feed) != NULL)
         return clock_now_ms();
     int64_t stop_ms = feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
-    int64_t cancelled_ms = cancel_ms(feed);
+    int64_t cancelled_ms = cancel_ms(*find_cancelled(feed));
     return cancelled_ms < stop_ms ? cancelled_ms : stop_ms;
 }
 
@@ -292,8 +302,12 @@ void test_feed_cancel(struct test_feed *feed, size_t index)
 
 void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms)
 {
-    feed->cancelled = &feed->tasks[index]->task;
-    feed->cancel_after_ms = ms;
+    size_t place = 0;
+    while (feed->cancelled[place] != NULL)
+        if (++place == MAX_CANCELLED)
+            abort();
+    feed->cancelled[place] = feed->tasks[index];
+    feed->cancelled[place]->cancel_after_ms = ms;
 }
 
 void test_feed_stay(struct test_feed *feed, int64_t ms)
@@ -320,8 +334,9 @@ bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, stru
 {
     feed->begun_ms = clock_now_ms();
     feed->stop_at_ms = feed->begun_ms + within_ms;
+    size_t abandoned = feed->in_flight; /* by earlier runs */
     bool usable = true;
-    while (usable && !is_stopping(&feed->feed))
+    while (usable && feed->in_flight == abandoned && !is_stopping(&feed->feed))
         usable = feed->scaler->measure(client, &feed->feed, error);
     for (size_t i = 0; i < feed->count; i++)
         take_query_back(feed, feed->tasks[i]); /* of those that were abandoned */

@@ -30,10 +30,11 @@ struct test_task {
     size_t returned;      /* ... and returned so often, */
     size_t returned_turn; /* the last time when the scaler had waited so often (feed_wait()) */
     bool in_flight;
-    size_t started;      /* task_started() was called so often, */
-    size_t started_turn; /* the last time when the scaler had waited so often */
-    int64_t sent_ms;     /* when it was given, or started */
-    size_t order;        /* the how-manyeth it was to end, from 1 */
+    size_t started;          /* task_started() was called so often, */
+    size_t started_turn;     /* the last time when the scaler had waited so often */
+    int64_t sent_ms;         /* when it was given, or started */
+    int64_t cancel_after_ms; /* of one to cancel */
+    size_t order;            /* the how-manyeth it was to end, from 1 */
 };
 
 struct test_feed;
@@ -52,7 +53,8 @@ void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 /* Subscriptions to end from the next call of measure on. */
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
 
-/* A task to cancel once it is in flight, of a scaler whose number of tasks is limited. */
+/* A task to cancel once it is in flight, of a scaler whose number of tasks is limited. At most two
+ * are cancelled at a time. */
 void test_feed_cancel(struct test_feed *feed, size_t index);
 
 /* Once it has been in flight for so long, since it was given or started. */
@@ -65,7 +67,8 @@ void test_feed_stay(struct test_feed *feed, int64_t ms);
 /* Starts over: the tasks are given again with the next run. */
 void test_feed_again(struct test_feed *feed);
 
-/* Calls measure until all tasks have ended, it returns false, or the time is over. */
+/* Calls measure until all tasks have ended, it returns false or has abandoned some, or the time is
+ * over. */
 bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, struct error *error);
 
 #endif
