@@ -6,6 +6,8 @@
 #include "support/listener.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -36,6 +38,7 @@ struct peer_session {
     int limit_ms;
     int64_t busy_until_ms; /* 0: not */
     bool is_logging_in;
+    bool is_beginning;
     bool is_stopped; /* at its limit */
     bool is_dying;
     bool is_exiting;
@@ -201,18 +204,50 @@ static void execute_query(struct postgresql_peer *peer, struct peer_session *ses
         session->is_stopped = slow_ms > session->limit_ms;
         session->busy_until_ms =
             clock_now_ms() + (session->is_stopped ? session->limit_ms : slow_ms);
+    } else {
+        const char *comment = strstr(query, " --");
+        size_t length = comment == NULL ? strlen(query) : (size_t)(comment - query);
+        _cleanup_(memory_free) char *value = text_copy_bytes(query, length);
+        add_row(session, value);
+    }
+}
+
+static void complete_begin(struct peer_session *session)
+{
+    session->is_beginning = false;
+    session->in_transaction = true;
+    add_message(&session->reply, 'C', "BEGIN", 6);
+}
+
+static void end_session(struct peer_session *session)
+{
+    add_error(session, "FATAL", "57P01");
+    flush(session);
+    shutdown(session->socket, SHUT_RDWR);
+}
+
+static void begin(const struct postgresql_peer *peer, struct peer_session *session)
+{
+    if (peer->ends_others && session != &peer->table[0])
+        end_session(session);
+    else if (peer->begin_ms > 0) {
+        session->is_beginning = true;
+        session->busy_until_ms = clock_now_ms() + peer->begin_ms;
     } else
-        add_row(session, query);
+        complete_begin(session);
 }
 
 static void execute(struct postgresql_peer *peer, struct peer_session *session)
 {
     const char *statement = session->statement;
-    if (text_starts_with(statement, "BEGIN") || text_starts_with(statement, "ROLLBACK")) {
-        session->in_transaction = statement[0] == 'B';
-        add_message(&session->reply, 'C', statement[0] == 'B' ? "BEGIN" : "ROLLBACK",
-                    statement[0] == 'B' ? 6 : 9);
-    } else if (strstr(statement, "client_connection_check") != NULL && peer->refuses_watch)
+    bool is_watch = strstr(statement, "client_connection_check") != NULL;
+    peer->watches += is_watch;
+    if (text_starts_with(statement, "BEGIN"))
+        begin(peer, session);
+    else if (text_starts_with(statement, "ROLLBACK")) {
+        session->in_transaction = false;
+        add_message(&session->reply, 'C', "ROLLBACK", 9);
+    } else if (is_watch && peer->refuses_watch)
         add_error(session, "ERROR", "22023");
     else if (strstr(statement, "pg_catalog") != NULL)
         add_row(session, "");
@@ -273,20 +308,18 @@ static void take_message(struct postgresql_peer *peer, struct peer_session *sess
         execute(peer, session);
 }
 
-static bool is_served(struct postgresql_peer *peer, struct peer_session *sessions,
-                      struct peer_session *session)
+static bool is_served(const struct postgresql_peer *peer, struct peer_session *session)
 {
     size_t served = 0;
     for (size_t i = 0; i < MAX_SESSIONS; i++)
-        served += sessions[i].is_served;
+        served += peer->table[i].is_served;
     if (!session->is_served && (peer->begins == 0 || served < peer->begins))
         session->is_served = true;
     return session->is_served;
 }
 
 /* Works on what was received, up to a query that takes its time. */
-static void work(struct postgresql_peer *peer, struct peer_session *sessions,
-                 struct peer_session *session)
+static void work(struct postgresql_peer *peer, struct peer_session *session)
 {
     size_t at = 0;
     for (;;) {
@@ -294,8 +327,8 @@ static void work(struct postgresql_peer *peer, struct peer_session *sessions,
         const char *bytes = session->received.bytes + at;
         size_t left = session->received.length - at;
         if (session->busy_until_ms != 0 || left < header ||
-            (peer->serves_first && session != &sessions[0]) ||
-            (session->is_started && !is_served(peer, sessions, session)))
+            (peer->serves_first && session != &peer->table[0]) ||
+            (session->is_started && !is_served(peer, session)))
             break;
         size_t length = number_at(bytes + header - 4) + header - 4;
         if (left < length)
@@ -312,11 +345,12 @@ static void work(struct postgresql_peer *peer, struct peer_session *sessions,
     session->received.length -= at;
 }
 
-static int end_queries(struct postgresql_peer *peer, struct peer_session *sessions)
+/* Returns when the next one ends. */
+static int64_t end_queries(struct postgresql_peer *peer)
 {
     int64_t next_ms = CLOCK_NEVER;
     for (size_t i = 0; i < MAX_SESSIONS; i++) {
-        struct peer_session *session = &sessions[i];
+        struct peer_session *session = &peer->table[i];
         if (session->busy_until_ms == 0)
             continue;
         if (session->busy_until_ms > clock_now_ms()) {
@@ -330,6 +364,8 @@ static int end_queries(struct postgresql_peer *peer, struct peer_session *sessio
         }
         if (session->is_logging_in)
             let_in(peer, session);
+        else if (session->is_beginning)
+            complete_begin(session);
         else if (session->is_dying)
             shutdown(session->socket, SHUT_RDWR);
         else if (session->is_stopped)
@@ -337,35 +373,41 @@ static int end_queries(struct postgresql_peer *peer, struct peer_session *sessio
         else
             add_row(session, "3");
         session->busy_until_ms = 0;
-        work(peer, sessions, session);
+        work(peer, session);
         i--; /* it may be busy again */
     }
-    return next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX);
+    return next_ms;
 }
 
-static void receive(struct postgresql_peer *peer, struct peer_session *sessions,
-                    struct peer_session *session)
+/* False: nothing has come. */
+static bool receive(struct postgresql_peer *peer, struct peer_session *session)
 {
     char bytes[65536];
-    ssize_t length = read(session->socket, bytes, sizeof(bytes));
+    ssize_t length = recv(session->socket, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (length < 0 && errno == EAGAIN)
+        return false;
     if (length <= 0) {
         hang_up(peer, session);
-        return;
+        return true;
     }
     text_add_bytes(&session->received, bytes, (size_t)length);
-    work(peer, sessions, session);
+    work(peer, session);
+    return true;
 }
 
-static void accept_one(struct postgresql_peer *peer, struct peer_session *sessions)
+/* False: nobody has come. */
+static bool accept_one(struct postgresql_peer *peer)
 {
-    int socket = accept(peer->listener, NULL, NULL);
+    int socket = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (socket < 0)
+        return false;
     for (size_t i = 0; i < MAX_SESSIONS; i++)
-        if (sessions[i].socket == 0) {
-            sessions[i].socket = socket;
+        if (peer->table[i].socket == 0) {
+            peer->table[i].socket = socket;
             peer->opened++;
             if (++peer->sessions > peer->max_sessions)
                 peer->max_sessions = peer->sessions;
-            return;
+            return true;
         }
     abort();
 }
@@ -373,40 +415,67 @@ static void accept_one(struct postgresql_peer *peer, struct peer_session *sessio
 static void *serve(void *opaque)
 {
     struct postgresql_peer *peer = opaque;
-    struct peer_session *sessions = memory_array(MAX_SESSIONS, sizeof(*sessions));
     for (;;) {
-        int wait_ms = end_queries(peer, sessions);
+        int64_t next_ms = end_queries(peer);
         if (peer->has_exited)
             break;
         struct pollfd sockets[MAX_SESSIONS + 2] = {{peer->stop[0], POLLIN, 0},
                                                    {peer->listener, POLLIN, 0}};
         for (size_t i = 0; i < MAX_SESSIONS; i++)
             sockets[i + 2] = (struct pollfd){
-                .fd = sessions[i].socket == 0 ? -1 : sessions[i].socket, .events = POLLIN};
-        poll(sockets, MAX_SESSIONS + 2, wait_ms);
+                .fd = peer->table[i].socket == 0 ? -1 : peer->table[i].socket, .events = POLLIN};
+        poll(sockets, MAX_SESSIONS + 2, clock_left_ms(next_ms, INT_MAX));
         if (sockets[0].revents != 0)
             break;
         for (size_t i = 0; i < MAX_SESSIONS; i++)
             if (sockets[i + 2].revents != 0)
-                receive(peer, sessions, &sessions[i]);
+                receive(peer, &peer->table[i]);
         if (sockets[1].revents != 0)
-            accept_one(peer, sessions);
+            accept_one(peer);
     }
+    postgresql_peer_close(peer);
+    return NULL;
+}
+
+void postgresql_peer_open(struct postgresql_peer *peer)
+{
+    peer->listener = listener_open(MAX_SESSIONS, &peer->port);
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
+    peer->table = memory_array(MAX_SESSIONS, sizeof(*peer->table));
+    snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
+             peer->port);
+}
+
+void postgresql_peer_close(struct postgresql_peer *peer)
+{
     close(peer->listener);
     for (size_t i = 0; i < MAX_SESSIONS; i++)
-        if (sessions[i].socket != 0)
-            hang_up(peer, &sessions[i]);
-    free(sessions);
-    return NULL;
+        if (peer->table[i].socket != 0)
+            hang_up(peer, &peer->table[i]);
+    free(peer->table);
+}
+
+int64_t postgresql_peer_work(void *opaque)
+{
+    struct postgresql_peer *peer = opaque;
+    for (size_t i = 0; i < MAX_SESSIONS; i++)
+        while (peer->table[i].socket != 0 && receive(peer, &peer->table[i]))
+            continue;
+    while (accept_one(peer))
+        continue;
+    int64_t next_ms = end_queries(peer);
+    bool settled = true;
+    for (size_t i = 0; i < MAX_SESSIONS; i++)
+        if (peer->table[i].socket != 0)
+            settled = socket_is_settled(peer->table[i].socket) && settled;
+    return settled ? next_ms : clock_now_ms();
 }
 
 void postgresql_peer_start(struct postgresql_peer *peer)
 {
-    peer->listener = listener_open(MAX_SESSIONS, &peer->port);
+    postgresql_peer_open(peer);
     if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
         abort();
-    snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
-             peer->port);
 }
 
 void postgresql_peer_stop(struct postgresql_peer *peer)

@@ -2,11 +2,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "postgresql/dispatch.h"
-#include "postgresql/options.h"
 #include "scalers/ended.h"
 #include "scalers/feed_limits.h"
-#include "scalers/postgresql_peer.h"
-#include "support/feed.h"
+#include "scalers/postgresql_setting.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,31 +13,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-extern const struct scaler scaler_postgresql;
-
-enum { ENOUGH_MS = 30000 };
-
-/* A client of a peer, and a feed. */
-struct setting {
-    struct postgresql_peer peer;
-    struct postgresql_connection_options options;
-    struct postgresql_query queries[1024];
-    struct test_feed *feed;
-    size_t count;
-    void *client;
-};
-
 static void begin_with(struct setting *setting, int max_sessions)
 {
-    _cleanup_(error_done) struct error error = {0};
     setting->peer.version = 150000;
     postgresql_peer_start(&setting->peer);
-    setting->options = (struct postgresql_connection_options){.connection = setting->peer.url,
-                                                              .max_sessions = max_sessions};
-    setting->feed = test_feed_new(&scaler_postgresql);
-    if (!scaler_postgresql.connect(&setting->options, clock_now_ms() + ENOUGH_MS, &setting->client,
-                                   &error))
-        fail_msg("%s", error_text(&error));
+    setting_connect(setting, max_sessions);
 }
 
 static void begin(struct setting *setting)
@@ -47,25 +25,9 @@ static void begin(struct setting *setting)
     begin_with(setting, 4);
 }
 
-static void add(struct setting *setting, const char *query, size_t times)
-{
-    for (size_t i = 0; i < times; i++) {
-        setting->queries[setting->count].query = query;
-        test_feed_add(setting->feed, &setting->queries[setting->count++], (struct notifier){0});
-    }
-}
-
-static void measure_all(struct setting *setting)
-{
-    _cleanup_(error_done) struct error error = {0};
-    if (!test_feed_run(setting->feed, setting->client, ENOUGH_MS, &error))
-        fail_msg("%s", error_text(&error));
-}
-
 static void end(struct setting *setting)
 {
-    test_feed_free(setting->feed);
-    scaler_postgresql.disconnect(setting->client);
+    setting_disconnect(setting);
     postgresql_peer_stop(&setting->peer);
 }
 
@@ -394,8 +356,7 @@ static void a_server_that_is_gone_is_of_no_further_use(void **state)
     assert_non_null(strstr(error_text(&error), "PostgreSQL at 127.0.0.1:"));
     for (size_t i = 0; i < 20; i++)
         assert_false(test_feed_task(setting.feed, i)->ended);
-    test_feed_free(setting.feed);
-    scaler_postgresql.disconnect(setting.client);
+    setting_disconnect(&setting);
 }
 
 static void assert_one_line(const char *text)
@@ -444,9 +405,8 @@ static void nor_is_it_by_queries_that_run_beside_each_other(void **state)
     (void)state;
     struct setting setting = {0};
     begin(&setting);
-    add(&setting, "SELECT slow 1000", SESSIONS); /* none ends before all sessions are open */
-    for (size_t i = 0; i < SESSIONS; i++)
-        test_feed_task(setting.feed, i)->task.last_duration_ms = 1000;
+    /* None ends before all sessions are open. */
+    add_known(&setting, "SELECT slow 1000", SESSIONS, 1000);
     measure_all(&setting);
     assert_int_equal(setting.peer.sessions, SESSIONS); /* which stay open for a while */
     setting.peer.refuses_watch = true;
