@@ -10,8 +10,8 @@
  *     client/client.h        a cluster and its handles, and what works around librdkafka. The other
  *                            files of client/ and login/ help it
  *     requests/              one file per request; topics.h and patterns.h have what is known
- *     session.h              all that outlives a measurement, and which handles a cluster has;
- *                            space.h and persistence.h are parts of it
+ *     session.h              all that outlives a measurement, and which handles a cluster has.
+ *                            space.h, known_groups.h and persistence.h are parts of it
  *     measure/measure.h      from a task to its reading, and which file of measure/ does what
  *
  * The tests of a module are in test/scalers/kafka/test_MODULE.c. Those of check.h are the rows of

@@ -57,7 +57,7 @@ void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
     session->forgot_ms = now_ms;
     kafka_metadata_forget_old(session->metadata, now_ms);
     kafka_persistence_forget_old(&session->persistence, now_ms);
-    kafka_space_forget_old(&session->space, now_ms);
+    kafka_known_groups_forget_old(&session->space.groups, now_ms);
     kafka_members_forget_old(session->members, now_ms);
     kafka_subscriptions_forget_old(session->subscriptions, now_ms);
 }

@@ -13,7 +13,6 @@
 
 enum {
     FIRST_SHARE = 8,      /* of the limit, for a group as long as nothing is known of any */
-    GUESS_MIN = 200,      /* partitions of a group of which nothing is known, at least */
     USUAL_MS = 250,       /* as long as nothing was answered: connecting takes time, too */
     LAST_SHARE = 8,       /* of the last answer in an average */
     SILENT_USUALS = 4,    /* a group is silent after so many times the usual time, */
@@ -23,23 +22,15 @@ enum {
     MANY_TASKS = 1 << 16, /* a limit above this is lifted */
 };
 
-struct known_group {
-    char *name;
-    size_t committed; /* 0: not known */
-    size_t silent;    /* partitions that it last asked for as a silent group; 0: it was answered */
-    int64_t used_ms;
-    UT_hash_handle hh;
-};
-
 void kafka_space_init(struct kafka_space *space, size_t limit)
 {
     *space = (struct kafka_space){.limit = limit, .max_answering = SIZE_MAX, .usual_ms = USUAL_MS};
-    space->guess = space->limit / FIRST_SHARE;
+    kafka_known_groups_init(&space->groups, limit / FIRST_SHARE);
 }
 
 void kafka_space_done(struct kafka_space *space)
 {
-    kafka_space_forget_old(space, CLOCK_NEVER);
+    kafka_known_groups_forget_old(&space->groups, CLOCK_NEVER);
     kafka_space_end_reservation(space);
 }
 
@@ -48,75 +39,11 @@ void kafka_space_set_limit(struct kafka_space *space, size_t limit)
     space->limit = limit;
 }
 
-/* ---- what is remembered of groups ---- */
-
-static struct known_group *find(const struct kafka_space *space, const char *name)
-{
-    struct known_group *known;
-    HASH_FIND_STR(space->known, name, known);
-    return known;
-}
-
-static struct known_group *known_for(struct kafka_space *space, const char *name, int64_t now_ms)
-{
-    struct known_group *known = find(space, name);
-    if (known == NULL) {
-        known = memory_new(sizeof(*known));
-        known->name = text_copy(name);
-        HASH_ADD_KEYPTR(hh, space->known, known->name, strlen(known->name), known);
-    }
-    known->used_ms = now_ms;
-    return known;
-}
-
-size_t kafka_space_committed(const struct kafka_space *space, const char *name)
-{
-    const struct known_group *known = find(space, name);
-    return known == NULL || known->committed == 0 ? space->guess : known->committed;
-}
-
-void kafka_space_note_committed(struct kafka_space *space, const char *name, size_t partitions,
-                                int64_t now_ms)
-{
-    known_for(space, name, now_ms)->committed = MAX(partitions, 1);
-    size_t guess = space->guess - space->guess / LAST_SHARE + 2 * partitions / LAST_SHARE;
-    space->guess = MAX(guess, GUESS_MIN);
-}
-
-/* A group whose coordinator does not answer is of use, too. */
-static void note_use(const struct kafka_space *space, const char *name, int64_t now_ms)
-{
-    struct known_group *known = find(space, name);
-    if (known != NULL)
-        known->used_ms = now_ms;
-}
-
-static size_t silent_partitions(const struct kafka_space *space, const char *name)
-{
-    const struct known_group *known = find(space, name);
-    return known == NULL ? 0 : known->silent;
-}
-
 void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share, int64_t now_ms)
 {
-    struct known_group *known = find(space, share->group);
     share->is_answered = true;
     space->usual_ms += (now_ms - share->from_ms - space->usual_ms) / LAST_SHARE;
-    if (known != NULL)
-        known->silent = 0;
-}
-
-void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms)
-{
-    struct known_group *known;
-    struct known_group *next;
-    HASH_ITER(hh, space->known, known, next) {
-        if (now_ms - known->used_ms < KAFKA_FORGET_MS)
-            continue;
-        HASH_DEL(space->known, known);
-        free(known->name);
-        free(known);
-    }
+    kafka_known_groups_note_answer(&space->groups, share->group);
 }
 
 /* ---- take and release ---- */
@@ -156,7 +83,7 @@ static bool fits(const struct kafka_space *space, enum kafka_space_side side, si
 
 bool kafka_space_is_free(const struct kafka_space *space, const char *name)
 {
-    size_t silent = silent_partitions(space, name);
+    size_t silent = kafka_known_groups_silent(&space->groups, name);
     return silent == 0 || fits(space, KAFKA_SPACE_SILENT, 0, silent);
 }
 
@@ -181,10 +108,10 @@ size_t kafka_space_partitions(const struct kafka_space *space)
 enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafka_share *share,
                                           size_t partitions, int64_t now_ms)
 {
-    bool is_silent = silent_partitions(space, share->group) > 0;
+    bool is_silent = kafka_known_groups_silent(&space->groups, share->group) > 0;
     bool is_reserved = is_reserved_for(space, share->group);
     if (is_silent && !fits(space, KAFKA_SPACE_SILENT, 0, partitions)) {
-        known_for(space, share->group, now_ms)->silent = partitions;
+        kafka_known_groups_note_silent(&space->groups, share->group, partitions, now_ms);
         return KAFKA_SPACE_MUST_WAIT;
     }
     if (!is_silent &&
@@ -194,7 +121,7 @@ enum kafka_space_outcome kafka_space_take(struct kafka_space *space, struct kafk
     }
     if (is_reserved)
         kafka_space_end_reservation(space);
-    note_use(space, share->group, now_ms);
+    kafka_known_groups_note_use(&space->groups, share->group, now_ms);
     share->partitions = share->asked = partitions;
     share->from_ms = now_ms;
     share->is_answered = false;
@@ -244,12 +171,16 @@ static bool is_late(const struct kafka_space *space, const struct kafka_share *s
     return share != NULL && now_ms - share->from_ms >= silent_ms(space);
 }
 
-/* A group that was answered is late as it awaits metadata: its coordinator does not hang. */
+/* A group that was answered is late as it awaits metadata: its coordinator does not hang. What is
+ * reserved for a further request of a silent group is on the side that it does not come to. */
 static void remember_silent(struct kafka_space *space, const struct kafka_share *share,
                             int64_t now_ms)
 {
-    if (!share->is_answered)
-        known_for(space, share->group, now_ms)->silent = share->asked;
+    if (share->is_answered)
+        return;
+    kafka_known_groups_note_silent(&space->groups, share->group, share->asked, now_ms);
+    if (is_reserved_for(space, share->group))
+        kafka_space_end_reservation(space);
 }
 
 /* An isolated group would come again at once, and never time out: it stays until it does. A group

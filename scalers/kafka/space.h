@@ -18,9 +18,9 @@
  *     silent       on the second side     wait in measure.c while      its coordinator answers
  *                                         that side is full
  *     refused      nowhere                go back to the server        it finds space
- *     reserved     nowhere, but are       wait in measure.c            it takes the space, or its
- *                  kept free on the                                    tasks have ended
- *                  first side
+ *     reserved     nowhere, but are       wait in measure.c            it takes the space, is
+ *                  kept free on the                                    silent, or its tasks have
+ *                  first side                                          ended
  *
  * Silent: a usual group becomes silent once it has waited four times as long as answers take on
  * average, but at least 0.25 s and at most 1 s. Its next requests are on the second side at once,
@@ -46,11 +46,11 @@
 #ifndef BACKLOG_SCALERS_KAFKA_SPACE_H
 #define BACKLOG_SCALERS_KAFKA_SPACE_H
 
+#include "kafka/known_groups.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct known_group;
 
 /* The sides of the space. */
 enum kafka_space_side { KAFKA_SPACE_USUAL, KAFKA_SPACE_SILENT, KAFKA_SPACE_SIDES };
@@ -78,14 +78,13 @@ struct kafka_space {
         struct kafka_share *shares; /* utlist: the share that took space first is the first */
         size_t partitions;          /* of all shares */
     } sides[KAFKA_SPACE_SIDES];
-    struct known_group *known;
+    struct kafka_known_groups groups;
     char *reserved_for;    /* a group; NULL: nothing is reserved */
     size_t reserved;       /* partitions */
     size_t max_answering;  /* tasks of usual groups; SIZE_MAX: any number */
     int64_t roomy_from_ms; /* since when half of the first side has been free, or when the number of
                               tasks last changed */
     int64_t usual_ms;      /* how long answers take: the average of the last ones */
-    size_t guess;          /* partitions of an unknown group: twice the average of the last ones */
 };
 
 void kafka_space_init(struct kafka_space *space, size_t limit);
@@ -122,19 +121,8 @@ size_t kafka_space_partitions(const struct kafka_space *space);
 const char *kafka_space_reserved_for(const struct kafka_space *space);
 void kafka_space_end_reservation(struct kafka_space *space);
 
-/* ---- what is remembered of groups ---- */
-
-/* How many partitions the group had committed when all of its commits were last requested, or a
- * guess. */
-size_t kafka_space_committed(const struct kafka_space *space, const char *group);
-void kafka_space_note_committed(struct kafka_space *space, const char *group, size_t partitions,
-                                int64_t now_ms);
-
 /* Notes that the group's coordinator has answered: the group's next request is a usual one. */
 void kafka_space_note_answer(struct kafka_space *space, struct kafka_share *share, int64_t now_ms);
-
-/* Forgets the groups that have not been of use for KAFKA_FORGET_MS. */
-void kafka_space_forget_old(struct kafka_space *space, int64_t now_ms);
 
 /* ---- once per turn of the loop ---- */
 

@@ -123,7 +123,9 @@ static size_t space_needed(const struct kafka_batch_group *group)
 {
     size_t named = kafka_partitions_count(group);
     size_t committed =
-        group->wants_all ? kafka_space_committed(&group->batch->session->space, group->name) : 0;
+        group->wants_all
+            ? kafka_known_groups_committed(&group->batch->session->space.groups, group->name)
+            : 0;
     return space_for(MAX(named, committed));
 }
 
@@ -510,7 +512,8 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     if (failure >= RD_KAFKA_RESP_ERR_NO_ERROR)
         kafka_space_note_answer(&session->space, &group->share, now_ms);
     if (group->wants_all && partitions != NULL) {
-        kafka_space_note_committed(&session->space, group->name, (size_t)partitions->cnt, now_ms);
+        kafka_known_groups_note_committed(&session->space.groups, group->name,
+                                          (size_t)partitions->cnt, now_ms);
         kafka_space_correct(&session->space, &group->share, space_for((size_t)partitions->cnt));
     }
     if (reason != NULL)

@@ -5,7 +5,7 @@
  *           |
  *           |           kafka_progress_send(), once that has come
  *           v
- *       GATHERING       the tasks are added to their groups, and each group takes space
+ *          NEW          the tasks are added to their groups, and each group takes space
  *           |
  *           v
  *       REQUESTED       commits, members and latest offsets are requested

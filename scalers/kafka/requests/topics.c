@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-#include <math.h>
 #include <string.h>
 #include <sys/param.h>
 

@@ -160,8 +160,8 @@ static void note_large_groups(struct kafka_mock *fixture, size_t partitions)
     for (size_t i = 0; i < fixture->count; i++) {
         const struct kafka_query *query = fixture->triggers[i].options.query;
         if (query->topic == NULL)
-            kafka_space_note_committed(&session->space, query->consumer_group,
-                                       partitions - KAFKA_MEMORY_REQUEST, clock_now_ms());
+            kafka_known_groups_note_committed(&session->space.groups, query->consumer_group,
+                                              partitions - KAFKA_MEMORY_REQUEST, clock_now_ms());
     }
 }
 
@@ -207,7 +207,7 @@ static void a_large_group_is_measured_while_small_ones_come_and_go(void **state)
     assert_true(kafka_mock_measure(fixture));
     note_large_groups(fixture, LIMIT / BEFORE);
     struct kafka_space *space = &((struct kafka_session *)fixture->client)->space;
-    kafka_space_note_committed(space, "large", LIMIT * 3 / 4 + 1, clock_now_ms());
+    kafka_known_groups_note_committed(&space->groups, "large", LIMIT * 3 / 4 + 1, clock_now_ms());
     space->usual_ms = KAFKA_MOCK_TIMEOUT_MS; /* none of them is silent */
     kafka_mock_set_rtt(fixture, 2, 100);
     kafka_mock_set_rtt(fixture, 3, 150);

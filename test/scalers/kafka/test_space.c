@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-enum { LIMIT = 10000, GUESS_MIN = 200, SILENT_MS = 250, WIDEN_MS = 1000, NOW_MS = 5000 };
+enum { LIMIT = 10000, SILENT_MS = 250, WIDEN_MS = 1000, NOW_MS = 5000 };
 enum { LATER_MS = NOW_MS + SILENT_MS, GROUPS = 4 };
 
 struct fixture {
@@ -41,7 +41,7 @@ static int tear_down(void **state)
     assert_null(fixture->space.sides[KAFKA_SPACE_SILENT].shares);
     assert_int_equal(kafka_space_partitions(&fixture->space), 0);
     kafka_space_done(&fixture->space);
-    assert_null(fixture->space.known);
+    assert_null(fixture->space.groups.all);
     free(fixture);
     return 0;
 }
@@ -176,30 +176,6 @@ static void what_is_not_requested_is_left_to_others(void **state)
     kafka_space_correct(&fixture->space, &fixture->shares[0], 10);
     assert_true(take(fixture, 1, LIMIT - 10));
     assert_false(take(fixture, 2, 1));
-}
-
-static void what_a_group_has_committed_is_remembered_for_a_time(void **state)
-{
-    struct kafka_space *space = &((struct fixture *)*state)->space;
-    kafka_space_note_committed(space, "group", 7000, NOW_MS);
-    kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS - 1);
-    assert_int_equal(kafka_space_committed(space, "group"), 7000);
-    kafka_space_forget_old(space, NOW_MS + KAFKA_FORGET_MS);
-    assert_int_not_equal(kafka_space_committed(space, "group"), 7000);
-}
-
-/* With 200 for each, groups of thousands would have been requested by the dozen at first. */
-static void a_group_of_which_nothing_is_known_takes_twice_what_others_had(void **state)
-{
-    enum { AFTER = 50, LARGE = 3000 };
-    struct kafka_space *space = &((struct fixture *)*state)->space;
-    assert_int_equal(kafka_space_committed(space, "group"), LIMIT / 8);
-    for (int i = 0; i < AFTER; i++)
-        kafka_space_note_committed(space, "small", 10, NOW_MS);
-    assert_int_equal(kafka_space_committed(space, "group"), GUESS_MIN);
-    for (int i = 0; i < AFTER; i++)
-        kafka_space_note_committed(space, "large", LARGE, NOW_MS);
-    assert_in_range(kafka_space_committed(space, "group"), 2 * LARGE - 100, 2 * LARGE);
 }
 
 /* ---- silent groups ---- */
@@ -424,6 +400,23 @@ static void a_group_is_waited_for_that_will_yield(void **state)
     release(fixture, A);
 }
 
+/* The second one will come to the other side. */
+static void a_group_that_turns_silent_has_nothing_reserved_for_its_second_request(void **state)
+{
+    enum { A, AGAIN, OTHER, MOST = 6000 };
+    struct fixture *fixture = *state;
+    struct kafka_space *space = &fixture->space;
+    fixture->shares[AGAIN].group = fixture->shares[A].group;
+    assert_true(take(fixture, A, MOST));
+    assert_false(take(fixture, AGAIN, MOST));
+    assert_string_equal(kafka_space_reserved_for(space), fixture->shares[A].group);
+    assert_null(kafka_space_maintain(space, LATER_MS));
+    assert_int_equal(fixture->shares[A].side, KAFKA_SPACE_SILENT);
+    assert_null(kafka_space_reserved_for(space));
+    assert_false(kafka_space_is_free(space, fixture->shares[A].group));
+    assert_true(take_at(fixture, OTHER, LIMIT, LATER_MS));
+}
+
 static void a_silent_group_that_has_more_than_before_waits_for_its_side(void **state)
 {
     enum { A, B, MOST = 9000, FEW = 100 };
@@ -488,8 +481,6 @@ int main(void)
         TEST(a_silent_group_leaves_its_space_to_the_one_it_is_reserved_for),
         TEST(a_group_with_more_partitions_than_the_limit_is_alone),
         TEST(what_is_not_requested_is_left_to_others),
-        TEST(what_a_group_has_committed_is_remembered_for_a_time),
-        TEST(a_group_of_which_nothing_is_known_takes_twice_what_others_had),
         TEST(a_silent_group_leaves_its_space_to_others),
         TEST(a_group_is_not_silent_that_takes_a_little_longer_than_others),
         TEST(the_group_that_was_silent_for_longest_leaves_its_space),
@@ -503,6 +494,7 @@ int main(void)
         TEST(tasks_gather_until_half_of_the_space_is_free),
         TEST(the_group_that_has_waited_for_longest_yields_wherever_it_is),
         TEST(a_group_is_waited_for_that_will_yield),
+        TEST(a_group_that_turns_silent_has_nothing_reserved_for_its_second_request),
         TEST(a_silent_group_that_has_more_than_before_waits_for_its_side),
         TEST(a_silent_group_waits_for_as_much_as_it_asks_for),
         TEST(with_a_lower_limit_nothing_is_taken_until_there_is_space),
