@@ -1,5 +1,6 @@
 #include "kafka/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka/memory.h"
@@ -29,6 +30,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
     kafka_space_init(&session->space, kafka_memory_most_commits(&client->memory));
+    session->forgot_ms = clock_now_ms();
     *ret_client = session;
     return true;
 }

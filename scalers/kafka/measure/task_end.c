@@ -1,9 +1,12 @@
 #include "kafka/measure/task_end.h"
 
 #include "base/memory.h"
+#include "kafka/client/settings.h"
 #include "kafka/measure/count.h"
 
 #include <stdarg.h>
+
+_Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "texts name it");
 
 /* ---- out of its batch ---- */
 

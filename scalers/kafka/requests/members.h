@@ -59,7 +59,7 @@ bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_s
 /* Once per turn of the loop: sends requests on the serial handle, or gives them up. */
 void kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
 
-/* When kafka_members_maintain() may find something new, if no answer comes. */
+/* When a request on the serial handle has its turn, if no answer comes. */
 int64_t kafka_members_next_ms(const struct kafka_members *members);
 
 /* Forgets groups that were not requested for KAFKA_FORGET_MS. */

@@ -62,8 +62,8 @@ bool kafka_second_is_open(const struct kafka_second *second);
  * would be renewed. */
 void kafka_second_maintain(struct kafka_second *second, int64_t now_ms);
 
-/* When kafka_second_maintain() or kafka_second_is_free() may find something new, if no answer
- * comes. */
+/* When the handle may be renewed for a call or a group that waits for that, if no answer comes. An
+ * idle handle ends in the next turn of the loop that there is. */
 int64_t kafka_second_next_ms(const struct kafka_second *second, int64_t now_ms);
 
 #endif
