@@ -54,13 +54,14 @@ void kafka_memory_note_commits(struct kafka_memory *memory, size_t partitions)
     memory->commits = partitions;
 }
 
-/* What brokers that joined later take in the main handle, queries, clocks, subscriptions, and
- * abandoned requests. */
+/* What brokers that joined later take in the main handle, queries, clocks, patterns, subscriptions,
+ * and abandoned requests. */
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
            memory->queries_bytes + memory->bytes[KAFKA_ACCOUNT_CLOCKS] +
-           memory->bytes[KAFKA_ACCOUNT_SUBSCRIPTIONS] + memory->bytes[KAFKA_ACCOUNT_ABANDONED];
+           memory->bytes[KAFKA_ACCOUNT_PATTERNS] + memory->bytes[KAFKA_ACCOUNT_SUBSCRIPTIONS] +
+           memory->bytes[KAFKA_ACCOUNT_ABANDONED];
 }
 
 double kafka_memory_free_bytes(const struct kafka_memory *memory)
@@ -110,7 +111,7 @@ double kafka_memory_room(const struct kafka_memory *memory)
            (double)memory->partitions;
 }
 
-bool kafka_memory_has_for_clocks(const struct kafka_memory *memory, double bytes)
+bool kafka_memory_has_beside_topics(const struct kafka_memory *memory, double bytes)
 {
     return kafka_memory_room(memory) * PER_TOPIC_PARTITION >= bytes;
 }

@@ -14,6 +14,8 @@
  *                                                    more
  *     clocks          32 bytes for a partition of    what topics leave
  *                     a group
+ *     patterns        8 to 16 bytes for a topic      the same
+ *                     that matches
  *     queries         feed_query_bytes(), about
  *                     1,200 bytes each
  *     tasks and       what measure/batch.c counts,   what is kept, holes, another handle, and 1,000
@@ -118,8 +120,9 @@ enum kafka_memory_account {
      * second handle. The serial handle, and handles that have ended, count theirs with handles. */
     KAFKA_ACCOUNT_ABANDONED,
 
-    KAFKA_ACCOUNT_CLOCKS,  /* persistence.c: for excludePersistentLag */
-    KAFKA_ACCOUNT_BATCHES, /* measure/batch.c: with their tasks */
+    KAFKA_ACCOUNT_CLOCKS,   /* persistence.c: for excludePersistentLag */
+    KAFKA_ACCOUNT_PATTERNS, /* requests/patterns.c: which topics match */
+    KAFKA_ACCOUNT_BATCHES,  /* measure/batch.c: with their tasks */
     KAFKA_ACCOUNTS,
 };
 
@@ -176,8 +179,8 @@ size_t kafka_memory_max_partitions(const struct kafka_memory *memory);
 /* How many more partitions the main handle may have. INFINITY: any number. */
 double kafka_memory_room(const struct kafka_memory *memory);
 
-/* Whether there is memory for clocks that take so many bytes. */
-bool kafka_memory_has_for_clocks(const struct kafka_memory *memory, double bytes);
+/* Whether there is memory for clocks, or the topics of a pattern, that take so many bytes. */
+bool kafka_memory_has_beside_topics(const struct kafka_memory *memory, double bytes);
 
 /* Whether there is memory for another main handle with so many partitions, beside this one. */
 bool kafka_memory_has_for_main_handle(const struct kafka_memory *memory, size_t partitions);

@@ -104,7 +104,7 @@ static struct kafka_persistence *make(struct kafka_persistence_group *group, con
                                       int32_t partitions)
 {
     double bytes = history_bytes(topic, partitions);
-    if (!kafka_memory_has_for_clocks(group->memory, bytes))
+    if (!kafka_memory_has_beside_topics(group->memory, bytes))
         return NULL;
     kafka_memory_add(group->memory, KAFKA_ACCOUNT_CLOCKS, bytes);
     struct kafka_persistence *persistence = memory_new(sizeof(*persistence));

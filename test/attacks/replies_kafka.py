@@ -146,6 +146,18 @@ def kafka_wide(partitions):
     return kafka_half_silent(partitions, lambda group: False)
 
 
+def kafka_listed(topics):
+    """Right; the cluster has so many topics of one partition."""
+    listed = [kafka_topic(f"t{number}".encode(), [kafka_partition(0)]) for number in range(topics)]
+
+    def script(wire):
+        for api, _, correlation, request in kafka_requests(wire):
+            is_listing = api == METADATA and KafkaReader(request.data[request.at:]).number("i") <= 0
+            body = kafka_metadata([kafka_self(wire)], listed) if is_listing else kafka_good(wire, api, request)
+            wire.send(kafka_reply(correlation, body))
+    return script
+
+
 def kafka_half_silent(partitions, is_silent):
     """As kafka_wide(), but it never says what some groups have committed."""
     def script(wire):

@@ -19,7 +19,7 @@ from attacks.replies import (HELD, REDIS_NODES, VALUE, cluster_trigger, http_rep
                              postgresql_trigger, prometheus_body, prometheus_trigger, redis_failing_over, redis_node,
                              sentinel_trigger)
 from attacks.replies import SOURCES as OTHER_SOURCES
-from attacks.replies_kafka import (KAFKA_SOURCES, OFFSET_FETCH, kafka_half_silent, kafka_large, kafka_silent, kafka_trigger,
+from attacks.replies_kafka import (KAFKA_SOURCES, OFFSET_FETCH, kafka_half_silent, kafka_large, kafka_listed, kafka_silent, kafka_trigger,
                                    kafka_wide)
 from attacks.suffering import HEALTHY, MIB, PATIENCE_SECONDS, Memory, Peer, Witness, attacked, held, own_peak, played, silenced
 from attacks.tls import TLS_SOURCES
@@ -273,6 +273,16 @@ def test_topics_that_do_not_exist_end_no_kafka_agent(program, transport):
             assert deaths(texts, server) == []
         assert any("does not exist" in text for text in texts), texts
         assert any("no memory for Kafka topic" in text for text in texts), texts
+
+
+def test_patterns_of_hundreds_of_triggers_end_no_kafka_agent(program, transport):
+    """Each trigger has a list of the topics that match."""
+    with Peer(kafka_listed(2400)) as peer, Server(program=program) as server, Client(server.port) as client:
+        triggers = [{**kafka_trigger(peer.port, 0), "topic": "^t", "partitionLimitation": f"0,{number}"} for number in range(1, 600)]
+        for answers in rounds(client, triggers, 3, 0):
+            texts = {answer.error for answer in answers}
+            assert deaths(texts, server) == []
+        assert any(answer.value == 2400 * VALUE for answer in answers), texts
 
 
 def test_coordinators_that_hang_beside_many_topics_end_no_kafka_agent(program, transport):

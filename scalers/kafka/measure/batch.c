@@ -10,8 +10,7 @@
 
 enum { PER_STRUCT = 100 }; /* bytes for its name, and what malloc() and a hash table add */
 
-/* What the batch takes counts in memory.h until it is freed. */
-static void count_bytes(struct kafka_batch *batch, size_t bytes)
+void kafka_batch_count_bytes(struct kafka_batch *batch, size_t bytes)
 {
     batch->bytes += (double)bytes;
     kafka_memory_add(&batch->session->client.memory, KAFKA_ACCOUNT_BATCHES, (double)bytes);
@@ -26,7 +25,7 @@ struct kafka_batch_topic *kafka_batch_topic_for(struct kafka_batch *batch, const
     if (topic != NULL)
         return topic;
     topic = memory_new(sizeof(*topic));
-    count_bytes(batch, sizeof(*topic) + PER_STRUCT);
+    kafka_batch_count_bytes(batch, sizeof(*topic) + PER_STRUCT);
     topic->batch = batch;
     struct kafka_topics *topics = kafka_metadata_topics(batch->session->metadata);
     topic->known = kafka_topics_hold(topics, name, batch->began_ms);
@@ -54,7 +53,7 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
     if (group != NULL)
         return group;
     group = memory_new(sizeof(*group));
-    count_bytes(batch, sizeof(*group) + PER_STRUCT);
+    kafka_batch_count_bytes(batch, sizeof(*group) + PER_STRUCT);
     group->batch = batch;
     group->name = text_copy(name);
     group->request =
@@ -89,7 +88,7 @@ static void topic_set_partitions(struct kafka_batch_topic *topic)
         return;
     topic->count = topic->known->partition_count;
     topic->partitions = memory_array((size_t)topic->count + 1, sizeof(*topic->partitions));
-    count_bytes(topic->batch, (size_t)topic->count * sizeof(*topic->partitions));
+    kafka_batch_count_bytes(topic->batch, (size_t)topic->count * sizeof(*topic->partitions));
 }
 
 struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *group,
@@ -104,8 +103,8 @@ struct kafka_group_topic *kafka_batch_group_topic_for(struct kafka_batch_group *
     found->key.group = group;
     found->key.topic = topic;
     found->commits = memory_array((size_t)topic->count + 1, sizeof(*found->commits));
-    count_bytes(batch,
-                sizeof(*found) + (size_t)topic->count * sizeof(*found->commits) + PER_STRUCT);
+    kafka_batch_count_bytes(batch, sizeof(*found) + (size_t)topic->count * sizeof(*found->commits) +
+                                       PER_STRUCT);
     found->next = group->topics;
     group->topics = found;
     HASH_ADD(hh, batch->group_topics, key, sizeof(found->key), found);
@@ -173,12 +172,12 @@ struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *
                                   .count = count,
                                   .open = count};
     batch->tasks = memory_array(count, sizeof(*batch->tasks));
-    count_bytes(batch, count * (sizeof(*batch->tasks) + KAFKA_MEMORY_PER_TASK));
+    kafka_batch_count_bytes(batch, count * (sizeof(*batch->tasks) + KAFKA_MEMORY_PER_TASK));
     struct kafka_batch_task *batch_task = batch->tasks;
     struct task *task;
     DL_FOREACH(tasks, task) {
         const struct kafka_query *query = task->query;
-        count_bytes(batch, kafka_selection_bytes(query->topic));
+        kafka_batch_count_bytes(batch, kafka_selection_bytes(query->topic));
         batch_task->task = task;
         task->data = batch_task;
         batch_task->batch = batch;

@@ -171,6 +171,9 @@ struct kafka_batch {
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,
                                     bool isolate, int64_t now_ms);
 
+/* The batch takes so many bytes more, in memory.h, until it is freed. */
+void kafka_batch_count_bytes(struct kafka_batch *batch, size_t bytes);
+
 /* Frees a batch. Its open tasks are the feed's again, and its requests are cancelled. */
 void kafka_batch_free(struct kafka_batch *batch);
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/batch.h"
+#include "kafka/measure/partitions.h"
 #include "kafka/measure/progress.h"
 #include "kafka/measure/task_end.h"
 
@@ -262,6 +263,17 @@ static size_t tasks_in_hand(const struct loop *loop)
     return count;
 }
 
+/* What a task takes that begins, as far as its pattern is known. */
+static size_t begun_bytes(const struct loop *loop, const struct kafka_query *query)
+{
+    const struct kafka_pattern *pattern =
+        kafka_selection_kind(query->topic) == KAFKA_SELECTION_OF_PATTERN
+            ? kafka_patterns_find(kafka_metadata_patterns(loop->session->metadata), query->topic)
+            : NULL;
+    return KAFKA_MEMORY_PER_BEGUN_TASK + kafka_selection_bytes(query->topic) +
+           (pattern == NULL ? 0 : kafka_partitions_pattern_bytes(pattern));
+}
+
 /* Tasks that would take more bytes than these go back to the server. One begins in any case. */
 static void refuse_tasks_beyond(struct loop *loop, double bytes)
 {
@@ -269,8 +281,7 @@ static void refuse_tasks_beyond(struct loop *loop, double bytes)
     struct task *task;
     struct task *next;
     DL_FOREACH_SAFE(loop->waiting, task, next) {
-        const struct kafka_query *query = task->query;
-        bytes -= (double)(KAFKA_MEMORY_PER_BEGUN_TASK + kafka_selection_bytes(query->topic));
+        bytes -= (double)begun_bytes(loop, task->query);
         if (bytes < 0 && !is_first) {
             DL_DELETE(loop->waiting, task);
             DL_APPEND(loop->refused, task);

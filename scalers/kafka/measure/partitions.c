@@ -5,6 +5,7 @@
 #include "kafka/measure/task_end.h"
 #include "kafka/memory.h"
 
+#include <sys/param.h>
 #include <utlist.h>
 
 /* ---- how many there are ---- */
@@ -23,26 +24,38 @@ static size_t count_named(const struct kafka_batch_task *batch_task, unsigned st
     return count;
 }
 
-/* Topics that match several patterns count several times: more than there are does no harm. */
-static size_t count_matched(const struct kafka_batch_task *batch_task)
+/* Each pattern counts once; topics that match several patterns of a group count several times. */
+static size_t count_matched(const struct kafka_batch_task *batch_task,
+                            struct kafka_patterns *patterns)
 {
     const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_pattern *pattern = kafka_patterns_find(
-        kafka_metadata_patterns(batch_task->batch->session->metadata), query->topic);
-    return pattern == NULL || !kafka_patterns_has_all_topics(pattern) ? 0 /* it fails */
-                                                                      : pattern->partition_count;
+    struct kafka_pattern *pattern = kafka_patterns_find(patterns, query->topic);
+    if (pattern == NULL || pattern->counting == patterns->counting ||
+        !kafka_patterns_has_all_topics(pattern)) /* it fails */
+        return 0;
+    pattern->counting = patterns->counting;
+    return pattern->partition_count;
 }
 
 size_t kafka_partitions_count(const struct kafka_batch_group *group)
 {
     size_t count = 0;
     const unsigned step = kafka_batch_next_step(group->batch);
+    struct kafka_patterns *patterns = NULL; /* of no use to most groups */
     const struct kafka_batch_task *batch_task;
-    LL_FOREACH(group->tasks, batch_task)
-        if (kafka_batch_task_is_open(batch_task))
-            count += batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
-                         ? count_matched(batch_task)
-                         : count_named(batch_task, step);
+    LL_FOREACH(group->tasks, batch_task) {
+        if (!kafka_batch_task_is_open(batch_task))
+            continue;
+        if (batch_task->selection.kind != KAFKA_SELECTION_OF_PATTERN) {
+            count += count_named(batch_task, step);
+            continue;
+        }
+        if (patterns == NULL) {
+            patterns = kafka_metadata_patterns(group->batch->session->metadata);
+            patterns->counting++;
+        }
+        count += count_matched(batch_task, patterns);
+    }
     return count;
 }
 
@@ -152,8 +165,11 @@ static void add_group_topic(struct kafka_batch_task *batch_task,
                             struct kafka_group_topic *group_topic)
 {
     struct kafka_batch_topic *topic = group_topic->key.topic;
+    const size_t before = batch_task->capacity;
     batch_task->topics = memory_grow(batch_task->topics, &batch_task->capacity,
                                      batch_task->count + 1, sizeof(struct kafka_group_topic *));
+    kafka_batch_count_bytes(batch_task->batch,
+                            (batch_task->capacity - before) * sizeof(struct kafka_group_topic *));
     batch_task->topics[batch_task->count++] = group_topic;
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         if (group_topic->commits[i].state == KAFKA_OFFSET_UNKNOWN)
@@ -187,6 +203,26 @@ static bool use_names(struct kafka_batch_task *batch_task, int64_t now_ms)
     return true;
 }
 
+size_t kafka_partitions_pattern_bytes(const struct kafka_pattern *pattern)
+{
+    const size_t topics = MIN(pattern->count, KAFKA_SELECTION_MAX_TOPICS); /* or it fails */
+    return 2 * topics * sizeof(struct kafka_group_topic *);                /* as an array grows */
+}
+
+/* False: the task has failed. This is for tasks that began before their pattern was listed. */
+static bool check_memory(struct kafka_batch_task *batch_task, const struct kafka_pattern *pattern,
+                         int64_t now_ms)
+{
+    const struct kafka_memory *memory = &batch_task->batch->session->client.memory;
+    if (kafka_memory_for_tasks(memory) >= (double)kafka_partitions_pattern_bytes(pattern))
+        return true;
+    kafka_task_end_fail(batch_task, now_ms,
+                        "no memory for the %zu Kafka topics that match %s beside those of other "
+                        "triggers: %s",
+                        pattern->count, pattern->text, kafka_memory_advice(memory));
+    return false;
+}
+
 static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
@@ -211,6 +247,8 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
         fail_for_room(batch_task, query->topic, now_ms);
         return false;
     }
+    if (!check_memory(batch_task, pattern, now_ms))
+        return false;
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL &&
             !check_named_topic(batch_task, pattern->topics[i]->name, now_ms))

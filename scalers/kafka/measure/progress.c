@@ -426,7 +426,7 @@ static void request_metadata_or_fail(struct kafka_batch *batch, int64_t now_ms)
     struct kafka_metadata *metadata = batch->session->metadata;
     const char *reason = kafka_metadata_reason_suspended(metadata, &batch->need, now_ms);
     if (reason == NULL) {
-        kafka_metadata_request(metadata, &batch->need, now_ms);
+        kafka_metadata_request(metadata, &batch->need, batch->deadline_ms, now_ms);
         return;
     }
     for (size_t i = 0; i < batch->count; i++)
@@ -474,7 +474,8 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
         request_metadata_or_fail(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
         if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
-            kafka_metadata_request(batch->session->metadata, &group->need, now_ms);
+            kafka_metadata_request(batch->session->metadata, &group->need, batch->deadline_ms,
+                                   now_ms);
 }
 
 /* `partitions` are the commits; NULL: there are none. If they add topics whose metadata is not
@@ -498,7 +499,7 @@ static void take_commits_or_wait(struct kafka_batch_group *group,
     }
     group->stage = KAFKA_GROUP_AWAITS_METADATA;
     group->commits = copy_partitions(partitions);
-    kafka_metadata_request(metadata, &group->need, now_ms);
+    kafka_metadata_request(metadata, &group->need, group->batch->deadline_ms, now_ms);
 }
 
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,

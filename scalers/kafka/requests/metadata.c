@@ -6,12 +6,20 @@
 #include "kafka/client/background.h"
 #include "kafka/client/settings.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <sys/param.h>
 
-/* Each try goes to a random broker, which may hang (workaround 8). All three take less time than a
- * task has. */
-static const int tries_ms[] = {300, 600, 900};
+/* Each try goes to a random broker, which may hang (workaround 8). The last one takes half of the
+ * time that those who wait have left, as all brokers may be slow, but not much more: others wait for
+ * the same request. With the default of --measure-timeout the tries take 0.3, 0.6 and 1 s. */
+enum {
+    TRIES = 3,
+    FIRST_TRY_MS = 300,
+    SECOND_TRY_MS = 600,
+    LAST_TRY_MIN_MS = 900,
+    LAST_TRY_MAX_MS = 5000,
+};
 
 /* All tries of a request may have met the broker that hangs, but hardly those of two requests. */
 enum { MAX_FAILURES = 2 };
@@ -36,6 +44,7 @@ struct request {
     enum kafka_metadata_kind kind;
     uint64_t number;
     int64_t sent_ms;
+    int tries_ms[TRIES];
     rd_kafka_resp_err_t error;
     const rd_kafka_metadata_t *result;
 };
@@ -57,6 +66,7 @@ struct kafka_metadata {
     struct kafka_patterns patterns;
     struct kafka_background *background;
     struct kind_state kinds[KAFKA_METADATA_KINDS];
+    int64_t deadline_ms;         /* of the last one of all who have waited */
     unsigned failures;           /* of requests for topics, since brokers last answered anything */
     int64_t unanswered_since_ms; /* when the first request that failed since then was sent */
 };
@@ -105,6 +115,7 @@ void kafka_metadata_free(struct kafka_metadata *metadata)
         error_done(&metadata->kinds[i].failure);
     }
     kafka_metadata_forget_old(metadata, CLOCK_NEVER);
+    assert(metadata->client->memory.bytes[KAFKA_ACCOUNT_PATTERNS] == 0);
     free(metadata);
 }
 
@@ -116,7 +127,7 @@ static int64_t listing_until_ms(const struct kafka_metadata *metadata, int64_t n
     const struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
     if (listings->running == NULL || error_is_set(&listings->failure))
         return 0;
-    int64_t until_ms = listings->running->sent_ms + tries_ms[0];
+    int64_t until_ms = listings->running->sent_ms + FIRST_TRY_MS;
     return until_ms > now_ms ? until_ms : 0;
 }
 
@@ -195,11 +206,17 @@ static void run_request(struct kafka_background_call *base)
     struct request *request = (struct request *)base;
     bool is_for_all = request->kind == KAFKA_METADATA_LISTING;
     bool has_answer = false;
-    for (size_t i = 0; i < ARRAY_LENGTH(tries_ms) && !has_answer; i++) {
-        request->error =
-            rd_kafka_metadata(request->rk, is_for_all, NULL, &request->result, tries_ms[i]);
+    for (size_t i = 0; i < TRIES && !has_answer; i++) {
+        request->error = rd_kafka_metadata(request->rk, is_for_all, NULL, &request->result,
+                                           request->tries_ms[i]);
         has_answer = is_answer(request->error) && !kafka_client_is_unreadable(request->error);
     }
+}
+
+static int last_try_ms(const struct kafka_metadata *metadata, int64_t now_ms)
+{
+    int64_t half_ms = (metadata->deadline_ms - now_ms) / 2;
+    return (int)MIN(MAX(half_ms, LAST_TRY_MIN_MS), LAST_TRY_MAX_MS);
 }
 
 static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_kind kind,
@@ -208,7 +225,12 @@ static void start_request(struct kafka_metadata *metadata, enum kafka_metadata_k
     struct kind_state *state = &metadata->kinds[kind];
     struct request *request = memory_new(sizeof(*request));
     *request = (struct request){
-        .base = {.run = run_request}, .rk = metadata->client->rk, .kind = kind, .sent_ms = now_ms};
+        .base = {.run = run_request},
+        .rk = metadata->client->rk,
+        .kind = kind,
+        .sent_ms = now_ms,
+        .tries_ms = {FIRST_TRY_MS, SECOND_TRY_MS, last_try_ms(metadata, now_ms)},
+    };
     kafka_handles_hold(&metadata->client->handles, request->rk);
     state->is_suspended = false;
     if (!kafka_background_start(metadata->background, &request->base)) {
@@ -247,12 +269,13 @@ static void start_due_requests(struct kafka_metadata *metadata, int64_t now_ms)
 }
 
 void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
-                            int64_t now_ms)
+                            int64_t deadline_ms, int64_t now_ms)
 {
     struct kind_state *topics = &metadata->kinds[KAFKA_METADATA_TOPICS];
     struct kind_state *listings = &metadata->kinds[KAFKA_METADATA_LISTING];
     topics->wanted = MAX(topics->wanted, need->topics);
     listings->wanted = MAX(listings->wanted, need->listing);
+    metadata->deadline_ms = MAX(metadata->deadline_ms, deadline_ms);
     start_due_requests(metadata, now_ms);
 }
 

@@ -78,9 +78,10 @@ void kafka_metadata_need_sizes(const struct kafka_metadata *metadata,
 bool kafka_metadata_needs_listing(const struct kafka_metadata *metadata, const char *text,
                                   int64_t now_ms);
 
-/* Has the requests sent that are needed, now or as soon as they may be. */
+/* Has the requests sent that are needed, now or as soon as they may be. `deadline_ms`: of the last
+ * task that waits for them. */
 void kafka_metadata_request(struct kafka_metadata *metadata, const struct kafka_metadata_need *need,
-                            int64_t now_ms);
+                            int64_t deadline_ms, int64_t now_ms);
 
 /* Forgets topics and patterns that were not used for KAFKA_FORGET_MS. */
 void kafka_metadata_forget_old(struct kafka_metadata *metadata, int64_t now_ms);

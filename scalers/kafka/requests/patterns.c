@@ -7,12 +7,18 @@
 #include <string.h>
 #include <sys/param.h>
 
+static void count_bytes(const struct kafka_patterns *patterns, double bytes)
+{
+    kafka_memory_add(&patterns->topics->client->memory, KAFKA_ACCOUNT_PATTERNS, bytes);
+}
+
 static void forget_pattern(struct kafka_patterns *patterns, struct kafka_pattern *pattern)
 {
     /* The analyzer takes two elements of the table for the same.
      * NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     HASH_DEL(patterns->table, pattern);
     regex_free(&pattern->regex);
+    count_bytes(patterns, -(double)(pattern->capacity * sizeof(struct kafka_topic *)));
     free(pattern->topics);
     free(pattern->text);
     free(pattern);
@@ -23,7 +29,7 @@ static void forget_matches(struct kafka_pattern *pattern)
 {
     pattern->received_ms = 0;
     pattern->count = pattern->partition_count = 0;
-    pattern->lacks_room = false;
+    pattern->lacks_room = pattern->has_no_memory = false;
 }
 
 /* Topics that match count as used when the listing comes. So a pattern whose listing is older than
@@ -40,10 +46,9 @@ void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms)
             forget_matches(pattern);
 }
 
-const struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns,
-                                                const char *text)
+struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns, const char *text)
 {
-    const struct kafka_pattern *pattern;
+    struct kafka_pattern *pattern;
     HASH_FIND_STR(patterns->table, text, pattern);
     return pattern;
 }
@@ -93,6 +98,20 @@ static bool is_internal(const char *name)
            text_equal(name, "__share_group_state");
 }
 
+/* False: there is no memory. */
+static bool make_place(const struct kafka_patterns *patterns, struct kafka_pattern *pattern)
+{
+    const size_t before = pattern->capacity;
+    const double most_bytes = (double)(2 * pattern->count * sizeof(struct kafka_topic *));
+    if (pattern->count > before &&
+        !kafka_memory_has_beside_topics(&patterns->topics->client->memory, most_bytes))
+        return false;
+    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
+                                  sizeof(struct kafka_topic *));
+    count_bytes(patterns, (double)((pattern->capacity - before) * sizeof(struct kafka_topic *)));
+    return true;
+}
+
 /* Topics beyond the limits are counted, but not made (workaround 6). */
 static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern *pattern,
                           const rd_kafka_metadata_topic_t *topic, int64_t now_ms)
@@ -103,8 +122,10 @@ static void pattern_match(struct kafka_patterns *patterns, struct kafka_pattern 
     if (pattern->count++ >= KAFKA_SELECTION_MAX_TOPICS ||
         pattern->partition_count > pattern->max_partitions)
         return;
-    pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
-                                  sizeof(struct kafka_topic *));
+    if (pattern->has_no_memory || !make_place(patterns, pattern)) {
+        pattern->has_no_memory = pattern->lacks_room = true;
+        return;
+    }
     struct kafka_topic *known = kafka_topics_for_listed(patterns->topics, topic, now_ms);
     pattern->topics[pattern->count - 1] = known;
     if (known == NULL && !kafka_handle_topics_has_room(&patterns->topics->in_handle, topic->topic,

@@ -22,10 +22,12 @@ struct kafka_pattern {
     size_t count;                /* of topics that matched */
     size_t partition_count;      /* of all these topics */
     bool lacks_room;             /* for one of them: see kafka_handle_topics_has_room() */
+    uint64_t counting;           /* the last kafka_partitions_count() that counted it */
 
     /* patterns.c and metadata.c: */
     size_t max_partitions; /* with more, `topics` does not have all */
     size_t capacity;
+    bool has_no_memory; /* for a longer `topics` */
     int64_t used_ms;
     int64_t received_ms;    /* when the listing came; 0: never */
     uint64_t first_request; /* the first request that can answer for it */
@@ -37,6 +39,7 @@ struct kafka_pattern {
 struct kafka_patterns {
     struct kafka_topics *topics;
     struct kafka_pattern *table;
+    uint64_t counting; /* see kafka_partitions_count() */
 };
 
 /* Finds or makes the pattern with this text, and counts as a use. NULL: it cannot be compiled. */
@@ -44,8 +47,7 @@ struct kafka_pattern *kafka_patterns_for(struct kafka_patterns *patterns, const 
                                          int64_t now_ms);
 
 /* Finds the pattern with this text, and does not count as a use. NULL: there is none. */
-const struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns,
-                                                const char *text);
+struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns, const char *text);
 
 /* Forgets patterns that were not used for KAFKA_FORGET_MS; CLOCK_NEVER: all. To be called before
  * kafka_topics_forget_old(), as patterns point to topics. */

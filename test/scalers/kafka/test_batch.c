@@ -41,7 +41,7 @@ static void a_topic_of_an_open_batch_is_not_forgotten(void **state)
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_topic *known = kafka_batch_topic_for(batch, "jobs")->known;
     kafka_metadata_need_topic(metadata, known, clock_now_ms(), &need);
-    kafka_metadata_request(metadata, &need, clock_now_ms());
+    kafka_metadata_request(metadata, &need, 0, clock_now_ms());
     kafka_mock_receive_metadata(metadata, &session->client, &need);
     const int64_t later_ms = clock_now_ms() + KAFKA_FORGET_MS + 1;
     kafka_metadata_forget_old(metadata, later_ms);

@@ -36,7 +36,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
     const struct kafka_pattern *alpha =
         kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &first);
-    kafka_metadata_request(metadata, &first, clock_now_ms());
+    kafka_metadata_request(metadata, &first, 0, clock_now_ms());
     assert_true(kafka_handles_is_held(&client.handles, client.rk)); /* until it is received */
     kafka_metadata_need_pattern(metadata, alpha, clock_now_ms(), &same);
     assert_memory_equal(&same, &first, sizeof(first));
@@ -44,7 +44,7 @@ static void a_pattern_that_comes_during_a_listing_gets_one_of_its_own(void **sta
         kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", clock_now_ms());
     kafka_metadata_need_pattern(metadata, beta, clock_now_ms(), &second);
     assert_true(second.listing > first.listing);
-    kafka_metadata_request(metadata, &second, clock_now_ms());
+    kafka_metadata_request(metadata, &second, 0, clock_now_ms());
     kafka_mock_receive_metadata(metadata, &client, &second);
     assert_int_equal(alpha->count, 1);
     assert_int_equal(beta->count, 1);
@@ -66,7 +66,7 @@ static void a_topic_that_comes_during_a_request_gets_one_of_its_own(void **state
     struct kafka_topics *topics = kafka_metadata_topics(metadata);
     const int64_t now_ms = clock_now_ms();
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &jobs);
-    kafka_metadata_request(metadata, &jobs, now_ms); /* it is running until it is received */
+    kafka_metadata_request(metadata, &jobs, 0, now_ms); /* it is running until it is received */
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &same);
     assert_memory_equal(&same, &jobs, sizeof(jobs));
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "more", now_ms), now_ms, &more);
@@ -84,7 +84,7 @@ static void a_topic_that_comes_after_a_request_for_none_gets_one_of_its_own(void
     struct kafka_topics *topics = kafka_metadata_topics(metadata);
     const struct kafka_metadata_need none = {.topics = topics->next_number};
     const int64_t now_ms = clock_now_ms();
-    kafka_metadata_request(metadata, &none, now_ms);
+    kafka_metadata_request(metadata, &none, 0, now_ms);
     assert_true(kafka_metadata_has(metadata, &none));
     kafka_metadata_need_topic(metadata, kafka_topics_for(topics, "jobs", now_ms), now_ms, &jobs);
     assert_false(kafka_metadata_has(metadata, &jobs));
@@ -128,11 +128,11 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
     kafka_metadata_need_pattern(
         metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^alpha-", now_ms), now_ms,
         &listing);
-    kafka_metadata_request(metadata, &listing, now_ms);
+    kafka_metadata_request(metadata, &listing, 0, now_ms);
     kafka_metadata_need_topic(metadata,
                               kafka_topics_for(kafka_metadata_topics(metadata), "jobs", now_ms),
                               now_ms, &topic);
-    kafka_metadata_request(metadata, &topic, now_ms);
+    kafka_metadata_request(metadata, &topic, 0, now_ms);
     int64_t next_ms = kafka_metadata_next_ms(metadata, now_ms);
     assert_true(next_ms > now_ms && next_ms < now_ms + KAFKA_MOCK_WITHIN_MS);
     assert_int_equal(kafka_metadata_receive(metadata, next_ms, &error), KAFKA_METADATA_NOTHING);
@@ -141,6 +141,21 @@ static void a_listing_that_takes_long_is_not_waited_for(void **state)
         metadata, kafka_patterns_for(kafka_metadata_patterns(metadata), "^beta-", next_ms), next_ms,
         &later);
     assert_int_equal(later.listing, 3);
+}
+
+/* As over a slow link, where triggers have a time-out for that. */
+static void brokers_may_be_slow_where_tasks_have_time(void **state)
+{
+    enum { SLOW_MS = 1000 };
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_WITHIN_MS);
+    kafka_mock_connect(fixture);
+    for (int32_t broker = 1; broker <= KAFKA_MOCK_BROKERS; broker++)
+        kafka_mock_set_rtt(fixture, broker, SLOW_MS);
+    assert_true(kafka_mock_measure(fixture));
+    kafka_mock_assert_answered(fixture, 0);
 }
 
 /* What a broker leaves out of a listing may not exist, or be no topic that we may describe: only a
@@ -164,10 +179,10 @@ static void a_topic_that_a_listing_leaves_out_is_requested_by_name(void **state)
                                 now_ms, &pattern);
     struct kafka_topic *held = kafka_topics_hold(topics, "missing", now_ms);
     const struct kafka_topic *unused = kafka_topics_for(topics, "former", now_ms);
-    kafka_metadata_request(metadata, &pattern, now_ms);
+    kafka_metadata_request(metadata, &pattern, 0, now_ms);
     kafka_metadata_need_topic(metadata, held, now_ms, &missing);
     assert_int_equal(missing.topics, pattern.listing);
-    kafka_metadata_request(metadata, &missing, now_ms);
+    kafka_metadata_request(metadata, &missing, 0, now_ms);
     kafka_mock_receive_metadata(metadata, &client, &pattern); /* which has what it waits for */
     kafka_mock_receive_metadata(metadata, &client, &missing);
     assert_int_equal(held->error, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
@@ -199,7 +214,7 @@ static void a_request_whose_connection_was_closed_is_sent_again(void **state)
     kafka_metadata_need_pattern(metadata, pattern, now_ms, &need);
     peer.too_long_left[KAFKA_PEER_METADATA] = 1;
     session->client.all_down_since_ms = now_ms; /* as after an outage */
-    kafka_metadata_request(metadata, &need, now_ms);
+    kafka_metadata_request(metadata, &need, 0, now_ms);
     enum kafka_metadata_event event;
     while ((event = kafka_metadata_receive(metadata, now_ms, &error)) == KAFKA_METADATA_NOTHING)
         usleep(1000);
@@ -406,7 +421,7 @@ static void a_cluster_that_answered_once_between_is_lost_as_any_other(void **sta
     for (int i = 0; i < 4 && event != KAFKA_METADATA_LOST; i++) {
         struct kafka_metadata_need need = {0};
         kafka_metadata_need_topic(metadata, jobs, clock_now_ms(), &need);
-        kafka_metadata_request(metadata, &need, clock_now_ms());
+        kafka_metadata_request(metadata, &need, 0, clock_now_ms());
         if (i == 0) {
             usleep(10 * 1000); /* later than the request */
             kafka_client_note_answer(&session->client, clock_now_ms());
@@ -446,6 +461,7 @@ int main(void)
         TEST(a_topic_that_comes_after_a_request_for_none_gets_one_of_its_own),
         cmocka_unit_test(a_pattern_needs_a_listing_at_one_time_for_all),
         TEST(a_listing_that_takes_long_is_not_waited_for),
+        TEST(brokers_may_be_slow_where_tasks_have_time),
         cmocka_unit_test(a_topic_that_a_listing_leaves_out_is_requested_by_name),
         cmocka_unit_test(a_request_whose_connection_was_closed_is_sent_again),
         TEST(a_request_for_metadata_that_fails_is_sent_again),

@@ -219,7 +219,7 @@ static void a_topic_that_is_listed_twice_matches_once(void **state)
             kafka_patterns_for(kafka_metadata_patterns(metadata), texts[i], clock_now_ms());
         kafka_metadata_need_pattern(metadata, patterns[i], clock_now_ms(), &need);
     }
-    kafka_metadata_request(metadata, &need, clock_now_ms());
+    kafka_metadata_request(metadata, &need, 0, clock_now_ms());
     kafka_mock_receive_metadata(metadata, &client, &need);
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_int_equal(patterns[i]->count, i == 0 ? 2 : 1);

@@ -198,7 +198,7 @@ static void topics_that_only_commits_name_are_known_before_they_count(void **sta
         session->metadata,
         kafka_topics_for(kafka_metadata_topics(session->metadata), "alpha", clock_now_ms()),
         clock_now_ms(), &first);
-    kafka_metadata_request(session->metadata, &first, clock_now_ms());
+    kafka_metadata_request(session->metadata, &first, 0, clock_now_ms());
     kafka_mock_receive_metadata(session->metadata, &session->client, &first);
     struct kafka_batch *batch = kafka_batch_new(session, NULL, 0, false, clock_now_ms());
     struct kafka_batch_group *group = kafka_batch_group_for(batch, "workers");
