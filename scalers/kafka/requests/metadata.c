@@ -11,8 +11,8 @@
 #include <sys/param.h>
 
 /* Each try goes to a random broker, which may hang (workaround 8). The last one takes half of the
- * time that those who wait have left, as all brokers may be slow, but not much more: others wait for
- * the same request. With the default of --measure-timeout the tries take 0.3, 0.6 and 1 s. */
+ * time that those who wait have left, as all brokers may be slow; but not much more, as others wait
+ * for the same request. With the default of --measure-timeout the tries take 0.3, 0.6 and 1 s. */
 enum {
     TRIES = 3,
     FIRST_TRY_MS = 300,
