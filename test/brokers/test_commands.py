@@ -629,6 +629,10 @@ def test_watch_once(called):
     assert backlog("watch", "--server-http", f"127.0.0.1:{free_port()}", "--once").returncode == 1
 
 
+# A program whose terminal is gone while the sanitizer looks for leaks never ends.
+THEN_ENDED = "; echo ended $((40 + 2))"
+
+
 class Terminal:
     """A terminal of tmux, with a shell in it."""
 
@@ -666,7 +670,7 @@ def terminal(tmp_path):
 
 
 def test_watch_redraws_sorts_and_filters(called, redis, terminal):
-    terminal.type(f"{binary()} watch --server-http {called} --interval 300ms", "Enter")
+    terminal.type(f"{binary()} watch --server-http {called} --interval 300ms{THEN_ENDED}", "Enter")
     terminal.shows("SCALEDOBJECT", "shop/jobs", "shop/broken", "q quit")
     first = [line for line in terminal.screen().splitlines() if line.startswith("shop/")]
     assert first[0].startswith("shop/broken") and first[1].startswith("shop/jobs")
@@ -688,6 +692,7 @@ def test_watch_redraws_sorts_and_filters(called, redis, terminal):
     terminal.shows("shop/jobs", "backlog http://")
     assert all(len(line) <= 60 for line in terminal.screen().splitlines())
     terminal.type("q")
+    terminal.shows("ended 42")
     terminal.shows_no("SCALEDOBJECT")
 
 
@@ -712,10 +717,11 @@ def test_watch_lives_while_the_server_does_not(terminal, redis, tmp_path):
     with Server(http=True) as server:
         address = f"127.0.0.1:{server.http_port}"
         backlog("ask", "-f", manifest(tmp_path, redis), "--server", f"127.0.0.1:{server.port}")
-        terminal.type(f"{binary()} watch --server-http {address} --interval 300ms", "Enter")
+        terminal.type(f"{binary()} watch --server-http {address} --interval 300ms{THEN_ENDED}", "Enter")
         terminal.shows("shop/jobs")
     terminal.shows("onnect to", "shop/jobs")
     terminal.type("q")
+    terminal.shows("ended 42")
     terminal.shows_no("SCALEDOBJECT")
 
 
