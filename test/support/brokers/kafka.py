@@ -169,6 +169,11 @@ class Kafka:
     def admin(self):
         return admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
+    def groups(self):
+        """The consumer groups. A client may wait for its first answer in vain, so another one asks again."""
+        groups = wait_until(lambda: self.admin().list_consumer_groups(request_timeout=10).result(15), 60, "the consumer groups")
+        return {group.group_id for group in groups.valid}
+
     def create_topic(self, *names, partitions=3):
         client = self.admin()
 
