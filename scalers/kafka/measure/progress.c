@@ -399,12 +399,12 @@ static bool request_missing_or_fail(struct kafka_batch_task *batch_task, int64_t
     return is_complete;
 }
 
-static bool must_wait_for_members(const struct kafka_batch_task *batch_task, int64_t now_ms)
+static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_batch *batch = batch_task->batch;
     return batch_task->task->wants & READING_WANT_CONSUMERS && !batch->isolate &&
            kafka_members_is_pending(batch->session->members, batch_task->group->name,
-                                    batch->began_ms, now_ms);
+                                    batch->began_ms);
 }
 
 static void request_or_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
@@ -412,7 +412,7 @@ static void request_or_answer(struct kafka_batch_task *batch_task, int64_t now_m
     if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
         batch_task->group->stage != KAFKA_GROUP_ANSWERED)
         return;
-    if (request_missing_or_fail(batch_task, now_ms) && !must_wait_for_members(batch_task, now_ms))
+    if (request_missing_or_fail(batch_task, now_ms) && !must_wait_for_members(batch_task))
         kafka_task_end_answer(batch_task, now_ms);
 }
 

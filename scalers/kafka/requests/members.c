@@ -227,11 +227,11 @@ int64_t kafka_members_next_ms(const struct kafka_members *members)
 }
 
 bool kafka_members_is_pending(const struct kafka_members *members, const char *name,
-                              int64_t since_ms, int64_t now_ms)
+                              int64_t since_ms)
 {
     const struct member_group *group = group_find(members, name);
     return group != NULL && group->sent_ms != 0 && group->received_ms < since_ms &&
-           now_ms - group->sent_ms < (group->base.is_here ? SERIAL_MS : ABANDONED_MS);
+           since_ms - group->sent_ms < (group->base.is_here ? SERIAL_MS : ABANDONED_MS);
 }
 
 /* ---- answers ---- */

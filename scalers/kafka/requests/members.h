@@ -5,8 +5,9 @@
  * No task fails because members are not known. A group has one request at a time, without a
  * time-out, as for commits (commits.h):
  *
- *     sent less than 1 s ago     tasks wait for the answer; at their deadline they end without it
- *     sent longer ago            further tasks do not wait
+ *     sent less than 1 s ago     tasks that begin wait for the answer; at their deadline they end
+ *                                without it
+ *     sent longer ago            tasks that begin do not wait
  *     60 s ago, still wanted     the main handle is renewed, as the coordinator may have moved
  *     the reply is unreadable    it is sent again on the serial handle (serial.h), for 3 s
  *
@@ -37,10 +38,10 @@ void kafka_members_release(struct kafka_members *members, const char *group);
 /* Takes the answers that have come. True: there were some. */
 bool kafka_members_receive(struct kafka_members *members, int64_t now_ms);
 
-/* Whether tasks should wait: no answer has come since `since_ms`, and a request is under way that
- * is young enough, even if it was sent before `since_ms`. */
+/* Whether tasks that began at `since_ms` should wait: no answer has come since then, and a request
+ * is under way that was young enough then. */
 bool kafka_members_is_pending(const struct kafka_members *members, const char *group,
-                              int64_t since_ms, int64_t now_ms);
+                              int64_t since_ms);
 
 /*
  * The partitions of the members, from an answer that came at `since_ms` or later. NULL: there is no

@@ -51,16 +51,16 @@ static void a_request_is_waited_for_a_second(void **state)
     struct kafka_members *members = connect_members(fixture);
     refuse_coordinators(fixture);
     const int64_t now_ms = clock_now_ms();
-    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms));
     kafka_members_request(members, GROUP, now_ms);
-    assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 999));
-    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 1000));
-    assert_false(kafka_members_is_pending(members, "others", now_ms, now_ms));
+    assert_true(kafka_members_is_pending(members, GROUP, now_ms + 999));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms + 1000));
+    assert_false(kafka_members_is_pending(members, "others", now_ms));
     /* It is still under way: nobody waits longer because somebody else came. */
     kafka_members_request(members, GROUP, now_ms + 900);
-    assert_false(kafka_members_is_pending(members, GROUP, now_ms + 900, now_ms + 1000));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms + 1000));
     kafka_members_forget_old(members, now_ms + 900 + KAFKA_FORGET_MS); /* its answer may come */
-    assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 999));
+    assert_true(kafka_members_is_pending(members, GROUP, now_ms + 999));
     receive(members);
 }
 
@@ -79,7 +79,7 @@ static void a_request_that_hangs_alone_needs_another_handle(void **state)
     assert_true(kafka_members_needs_renewal(members, now_ms + 60000));
     assert_true(kafka_session_maintain(fixture->client, now_ms + 60000));
     assert_false(kafka_members_needs_renewal(members, now_ms + 60000));
-    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms));
     /* The next one is lost with its handle, too. */
     kafka_members_request(members, GROUP, now_ms + 60000);
     scaler_kafka.disconnect(TAKE(fixture->client));
@@ -110,18 +110,18 @@ static void nobody_waits_who_has_an_answer(void **state)
     const int64_t began_ms = clock_now_ms();
     kafka_members_request(members, GROUP, began_ms);
     receive(members);
-    assert_false(kafka_members_is_pending(members, GROUP, began_ms, began_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, began_ms));
     assert_null(kafka_members_assigned(members, GROUP, began_ms)); /* they are not known */
     /* It is not forgotten yet. The next request is of another batch, which began later. */
     kafka_members_forget_old(members, began_ms + KAFKA_FORGET_MS - 1);
     refuse_coordinators(fixture);
     const int64_t later_ms = clock_now_ms() + 1;
     kafka_members_request(members, GROUP, later_ms);
-    assert_false(kafka_members_is_pending(members, GROUP, began_ms, later_ms));
-    assert_true(kafka_members_is_pending(members, GROUP, later_ms, later_ms));
-    assert_false(kafka_members_is_pending(members, GROUP, later_ms, later_ms + 1000));
+    assert_false(kafka_members_is_pending(members, GROUP, began_ms));
+    assert_true(kafka_members_is_pending(members, GROUP, later_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, later_ms + 1000));
     receive(members);
-    assert_false(kafka_members_is_pending(members, GROUP, later_ms, later_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, later_ms));
 }
 
 /* While a group rebalances its consumers are not known, which is not the same as none. */
@@ -151,7 +151,7 @@ static void members_are_known_of_a_group_that_is_stable_or_empty(void **state)
 static void receive_all(struct kafka_members *members, int64_t now_ms)
 {
     kafka_members_maintain(members, now_ms);
-    while (kafka_members_is_pending(members, GROUP, now_ms, now_ms)) {
+    while (kafka_members_is_pending(members, GROUP, now_ms)) {
         usleep(1000);
         kafka_members_receive(members, now_ms);
         kafka_members_maintain(members, now_ms);
@@ -221,7 +221,7 @@ static void members_that_have_come_outlive_their_handle(void **state)
     assert_non_null(request(members, now_ms));
     kafka_members_request(members, "others", now_ms);
     assert_true(kafka_session_maintain(session, now_ms + KAFKA_MAX_CALL_MS));
-    assert_false(kafka_members_is_pending(members, "others", now_ms, now_ms));
+    assert_false(kafka_members_is_pending(members, "others", now_ms));
     const rd_kafka_topic_partition_list_t *list = kafka_members_assigned(members, GROUP, now_ms);
     assert_non_null(list);
     assert_string_equal(list->elems[0].topic, "a");
@@ -278,12 +278,12 @@ static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state
     const int64_t now_ms = clock_now_ms();
     kafka_members_request(members, GROUP, now_ms);
     receive(members); /* what waits for the serial handle now */
-    assert_true(kafka_members_is_pending(members, GROUP, now_ms, now_ms + 2999));
+    assert_true(kafka_members_is_pending(members, GROUP, now_ms + 2999));
     assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER);
     kafka_members_maintain(members, now_ms); /* it is sent */
     assert_int_equal(kafka_members_next_ms(members), now_ms + 2000);
     kafka_members_maintain(members, clock_now_ms() + 3000);
-    assert_false(kafka_members_is_pending(members, GROUP, now_ms, now_ms));
+    assert_false(kafka_members_is_pending(members, GROUP, now_ms));
     assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER); /* it is not sent again */
     kafka_session_disconnect(session);
     kafka_peer_stop(&peer);
