@@ -28,8 +28,33 @@
  * of g is answered nevertheless.
  *
  * A task fails as soon as a part of it fails, but for an offset: its error is found once the
- * commits are here. A task that met a former leader goes back, and is measured again. What outlives
- * a call of kafka_measure() (handles, topics, histories) is the session's (session.h).
+ * commits are here. What outlives a call of kafka_measure() (handles, topics, histories) is the
+ * session's (session.h).
+ *
+ * A task that cannot go on now waits here, or is returned to the server, which gives it out again.
+ * What keeps it from coming round for ever is in the last column:
+ *
+ *     phase   why                                 the task              until
+ *
+ *     gather  its group has a call under way      waits                 the answer, or its deadline
+ *     gather  its group is silent, and silent     waits; its time       one of these groups is
+ *             groups have all of their space      begins later          answered, or times out
+ *     gather  no memory for more tasks            is returned, and the  memory: of all tasks one
+ *                                                 server gives fewer    begins in any case
+ *       2     no space for its group              the same; it waits    space: it is reserved for
+ *                                                 where it is reserved  the first group
+ *       2     another batch has sent a request    is returned           it waits, as above
+ *             for its group, or a silent group
+ *             has taken the space
+ *       2     the room of topics is an estimate   is returned           sizes: one topic more is
+ *                                                                       known each time
+ *       2     its topics have no room             fails                 a renewal (session.h)
+ *       3     its group turned silent, and        is returned, to be    its deadline: an isolated
+ *             others need the space               isolated              group does not yield
+ *      4, 5   a former leader was asked           is returned           newer metadata: with that
+ *                                                                       it fails
+ *      any    the server wants its place          is returned, to be    its turn there
+ *                                                 isolated
  *
  * Threads: the measuring thread.
  */
