@@ -100,18 +100,28 @@ static const char *why_useless(const struct kafka_session *session, int64_t now_
     return NULL;
 }
 
+/* NULL: a new main handle would not help. */
+static const char *why_renew(const struct kafka_session *session, int64_t now_ms)
+{
+    if (kafka_metadata_needs_renewal(session->metadata))
+        return "it has topics that nobody uses";
+    if (kafka_commits_needs_renewal(session->commits, now_ms))
+        return "a coordinator has moved, or does not answer";
+    if (kafka_members_needs_renewal(session->members, now_ms))
+        return "a coordinator does not answer for members";
+    return NULL;
+}
+
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
     struct kafka_client *client = &session->client;
-    bool has_too_many_topics = kafka_metadata_needs_renewal(session->metadata);
     if (session->useless != NULL)
         session->useless = why_useless(session, now_ms);
     kafka_commits_maintain(session->commits, now_ms);
     kafka_members_maintain(session->members, now_ms);
-    if (!(has_too_many_topics || kafka_commits_needs_renewal(session->commits, now_ms) ||
-          kafka_members_needs_renewal(session->members, now_ms)) ||
-        now_ms - client->opened_ms < MAIN_RENEW_MS ||
+    const char *why = why_renew(session, now_ms);
+    if (why == NULL || now_ms - client->opened_ms < MAIN_RENEW_MS ||
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
         return false;
     session->renewal_at_ms = now_ms;
@@ -126,7 +136,8 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
         return false;
     }
     session->has_warned = false;
-    if (has_too_many_topics) /* its handles hold on to them, too */
+    log_debug("the connection to Kafka is renewed: %s", why);
+    if (kafka_metadata_needs_renewal(session->metadata)) /* fetchers hold on to topics, too */
         kafka_subscriptions_drop(session->subscriptions, now_ms);
     renew_main_handle(session, rk, now_ms);
     return true;

@@ -118,6 +118,8 @@ static bool open_handle(struct kafka_second *second, int64_t now_ms, struct erro
             end_handle(second, now_ms);
         return false;
     }
+    log_debug("another connection to Kafka requests commits%s",
+              second->rk == NULL ? "" : ", in place of the last one");
     close_handle(second, now_ms);
     second->rk = rk;
     second->answers = kafka_client_new_queue(client, rk);

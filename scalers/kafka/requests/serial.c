@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hash_table.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/settings.h"
@@ -165,6 +166,7 @@ static void note(struct kafka_serial *serial, const char *group, rd_kafka_resp_e
     struct remembered *remembered = find(serial, group);
     if (kafka_client_is_unreadable(error)) {
         remembered = remember(serial, group, now_ms);
+        log_debug("the replies about Kafka group %s: %s", group, serial->too_long);
         remembered->is_too_long = true;
         remembered->noted_ms = now_ms;
     } else if (error == RD_KAFKA_RESP_ERR_NO_ERROR && remembered != NULL)
