@@ -145,7 +145,7 @@ unsigned kafka_batch_next_step(struct kafka_batch *batch)
 
 /* ---- begin ---- */
 
-static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task *batch_task)
+static void name_topics(struct kafka_batch *batch, struct kafka_batch_task *batch_task)
 {
     struct kafka_metadata *metadata = batch->session->metadata;
     const struct kafka_query *query = batch_task->task->query;
@@ -157,8 +157,11 @@ static void name_topics(struct kafka_batch *batch, const struct kafka_batch_task
         selection->kind == KAFKA_SELECTION_OF_PATTERN
             ? kafka_patterns_for(kafka_metadata_patterns(metadata), query->topic, batch->began_ms)
             : NULL;
-    if (pattern != NULL)
+    if (pattern != NULL) {
+        batch_task->topics_bytes = kafka_patterns_list_bytes(pattern);
+        kafka_batch_count_bytes(batch, batch_task->topics_bytes);
         kafka_metadata_need_pattern(metadata, pattern, batch->began_ms, &batch->need);
+    }
 }
 
 struct kafka_batch *kafka_batch_new(struct kafka_session *session, struct task *tasks, size_t count,

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/measure/batch.h"
-#include "kafka/measure/partitions.h"
 #include "kafka/measure/progress.h"
 #include "kafka/measure/task_end.h"
 
@@ -271,7 +270,7 @@ static size_t begun_bytes(const struct loop *loop, const struct kafka_query *que
             ? kafka_patterns_find(kafka_metadata_patterns(loop->session->metadata), query->topic)
             : NULL;
     return KAFKA_MEMORY_PER_BEGUN_TASK + kafka_selection_bytes(query->topic) +
-           (pattern == NULL ? 0 : kafka_partitions_pattern_bytes(pattern));
+           (pattern == NULL ? 0 : kafka_patterns_list_bytes(pattern));
 }
 
 /* Tasks that would take more bytes than these go back to the server. One begins in any case. */

@@ -48,6 +48,8 @@
  *             has taken the space
  *       2     the room of topics is an estimate   is returned           sizes: one topic more is
  *                                                                       known each time
+ *       2     no memory for what its pattern      is returned           memory, which it waits for
+ *             matches, as that is new                                   once the pattern is known
  *       2     its topics have no room             fails                 a renewal (session.h)
  *       3     its group turned silent, and        is returned, to be    its deadline: an isolated
  *             others need the space               isolated              group does not yield

@@ -5,7 +5,6 @@
 #include "kafka/measure/task_end.h"
 #include "kafka/memory.h"
 
-#include <sys/param.h>
 #include <utlist.h>
 
 /* ---- how many there are ---- */
@@ -164,13 +163,29 @@ void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t pa
 static void add_group_topic(struct kafka_batch_task *batch_task,
                             struct kafka_group_topic *group_topic)
 {
-    struct kafka_batch_topic *topic = group_topic->key.topic;
-    const size_t before = batch_task->capacity;
     batch_task->topics = memory_grow(batch_task->topics, &batch_task->capacity,
                                      batch_task->count + 1, sizeof(struct kafka_group_topic *));
-    kafka_batch_count_bytes(batch_task->batch,
-                            (batch_task->capacity - before) * sizeof(struct kafka_group_topic *));
+    const size_t bytes = batch_task->capacity * sizeof(struct kafka_group_topic *);
+    if (bytes > batch_task->topics_bytes) {
+        kafka_batch_count_bytes(batch_task->batch, bytes - batch_task->topics_bytes);
+        batch_task->topics_bytes = bytes;
+    }
     batch_task->topics[batch_task->count++] = group_topic;
+}
+
+static bool add_named_topic(struct kafka_batch_task *batch_task, const char *name, int64_t now_ms)
+{
+    struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
+    if (!check_topic(batch_task, topic, now_ms))
+        return false;
+    add_group_topic(batch_task, kafka_batch_group_topic_for(batch_task->group, topic));
+    return true;
+}
+
+static void request_latest(const struct kafka_batch_task *batch_task,
+                           const struct kafka_group_topic *group_topic)
+{
+    struct kafka_batch_topic *topic = group_topic->key.topic;
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);) {
         if (group_topic->commits[i].state == KAFKA_OFFSET_UNKNOWN)
             group_topic->commits[i].state = KAFKA_OFFSET_REQUESTED;
@@ -179,48 +194,29 @@ static void add_group_topic(struct kafka_batch_task *batch_task,
     }
 }
 
-/* All topics are checked before the first is added: a task that fails requests nothing. */
-
-static bool check_named_topic(struct kafka_batch_task *batch_task, const char *name, int64_t now_ms)
+/* Once all topics are added: a task that fails by one of them requests nothing. */
+static void request_all_latest(const struct kafka_batch_task *batch_task)
 {
-    return check_topic(batch_task, kafka_batch_topic_for(batch_task->batch, name), now_ms);
-}
-
-static void add_named_topic(struct kafka_batch_task *batch_task, const char *name)
-{
-    struct kafka_batch_topic *topic = kafka_batch_topic_for(batch_task->batch, name);
-    add_group_topic(batch_task, kafka_batch_group_topic_for(batch_task->group, topic));
+    for (size_t i = 0; i < batch_task->count; i++)
+        request_latest(batch_task, batch_task->topics[i]);
 }
 
 static bool use_names(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    const struct kafka_selection *selection = &batch_task->selection;
-    for (size_t i = 0; i < selection->count; i++)
-        if (!check_named_topic(batch_task, selection->names[i], now_ms))
+    for (size_t i = 0; i < batch_task->selection.count; i++)
+        if (!add_named_topic(batch_task, batch_task->selection.names[i], now_ms))
             return false;
-    for (size_t i = 0; i < selection->count; i++)
-        add_named_topic(batch_task, selection->names[i]);
     return true;
 }
 
-size_t kafka_partitions_pattern_bytes(const struct kafka_pattern *pattern)
+/* False: the pattern was not known when the task began, and there is no memory for what matches. It
+ * is known when the task begins again, where it waits for that memory. */
+static bool has_memory(const struct kafka_batch_task *batch_task,
+                       const struct kafka_pattern *pattern)
 {
-    const size_t topics = MIN(pattern->count, KAFKA_SELECTION_MAX_TOPICS); /* or it fails */
-    return 2 * topics * sizeof(struct kafka_group_topic *);                /* as an array grows */
-}
-
-/* False: the task has failed. This is for tasks that began before their pattern was listed. */
-static bool check_memory(struct kafka_batch_task *batch_task, const struct kafka_pattern *pattern,
-                         int64_t now_ms)
-{
-    const struct kafka_memory *memory = &batch_task->batch->session->client.memory;
-    if (kafka_memory_for_tasks(memory) >= (double)kafka_partitions_pattern_bytes(pattern))
-        return true;
-    kafka_task_end_fail(batch_task, now_ms,
-                        "no memory for the %zu Kafka topics that match %s beside those of other "
-                        "triggers: %s",
-                        pattern->count, pattern->text, kafka_memory_advice(memory));
-    return false;
+    const size_t bytes = kafka_patterns_list_bytes(pattern);
+    return bytes <= batch_task->topics_bytes ||
+           kafka_memory_for_tasks(&batch_task->batch->session->client.memory) >= (double)bytes;
 }
 
 static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
@@ -239,7 +235,7 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
     }
     if (!check_count(batch_task, pattern->partition_count, now_ms))
         return false;
-    if (kafka_patterns_awaits_room(pattern)) {
+    if (kafka_patterns_awaits_room(pattern) || !has_memory(batch_task, pattern)) {
         kafka_task_end_return(batch_task, false);
         return false;
     }
@@ -247,15 +243,10 @@ static bool use_pattern(struct kafka_batch_task *batch_task, int64_t now_ms)
         fail_for_room(batch_task, query->topic, now_ms);
         return false;
     }
-    if (!check_memory(batch_task, pattern, now_ms))
-        return false;
     for (size_t i = 0; i < pattern->count; i++)
         if (pattern->topics[i] != NULL &&
-            !check_named_topic(batch_task, pattern->topics[i]->name, now_ms))
+            !add_named_topic(batch_task, pattern->topics[i]->name, now_ms))
             return false;
-    for (size_t i = 0; i < pattern->count; i++)
-        if (pattern->topics[i] != NULL)
-            add_named_topic(batch_task, pattern->topics[i]->name);
     return true;
 }
 
@@ -283,19 +274,23 @@ bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t
     bool is_used = batch_task->selection.kind == KAFKA_SELECTION_OF_PATTERN
                        ? use_pattern(batch_task, now_ms)
                        : use_names(batch_task, now_ms);
-    return is_used && check_limitation_or_fail(batch_task, now_ms);
+    if (!is_used || !check_limitation_or_fail(batch_task, now_ms))
+        return false;
+    request_all_latest(batch_task);
+    return true;
 }
 
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
-    struct kafka_group_topic *topic;
-    for (topic = batch_task->group->topics; topic != NULL; topic = topic->next)
-        if (topic->is_named && !check_topic(batch_task, topic->key.topic, now_ms))
-            return;
-    for (topic = batch_task->group->topics; topic != NULL; topic = topic->next)
-        if (topic->is_named)
+    for (struct kafka_group_topic *topic = batch_task->group->topics; topic != NULL;
+         topic = topic->next)
+        if (topic->is_named) {
+            if (!check_topic(batch_task, topic->key.topic, now_ms))
+                return;
             add_group_topic(batch_task, topic);
+        }
+    request_all_latest(batch_task);
     if (batch_task->count == 0 && !query->scale_to_zero_on_invalid_offset)
         kafka_task_end_fail(
             batch_task, now_ms,

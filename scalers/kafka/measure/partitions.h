@@ -12,9 +12,6 @@
  * requested. It takes a step (kafka_batch_next_step()). */
 size_t kafka_partitions_count(const struct kafka_batch_group *group);
 
-/* The bytes of a task for the topics that match its pattern, at most. */
-size_t kafka_partitions_pattern_bytes(const struct kafka_pattern *pattern);
-
 /* Why a trigger cannot have so many partitions. The caller frees the text. NULL: it can. */
 char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions);
 

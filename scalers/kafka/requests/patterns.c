@@ -98,13 +98,18 @@ static bool is_internal(const char *name)
            text_equal(name, "__share_group_state");
 }
 
+size_t kafka_patterns_list_bytes(const struct kafka_pattern *pattern)
+{
+    return 2 * MIN(pattern->count, KAFKA_SELECTION_MAX_TOPICS) * sizeof(struct kafka_topic *);
+}
+
 /* False: there is no memory. */
 static bool make_place(const struct kafka_patterns *patterns, struct kafka_pattern *pattern)
 {
     const size_t before = pattern->capacity;
-    const double most_bytes = (double)(2 * pattern->count * sizeof(struct kafka_topic *));
     if (pattern->count > before &&
-        !kafka_memory_has_beside_topics(&patterns->topics->client->memory, most_bytes))
+        !kafka_memory_has_beside_topics(&patterns->topics->client->memory,
+                                        (double)kafka_patterns_list_bytes(pattern)))
         return false;
     pattern->topics = memory_grow(pattern->topics, &pattern->capacity, pattern->count,
                                   sizeof(struct kafka_topic *));

@@ -53,6 +53,10 @@ struct kafka_pattern *kafka_patterns_find(const struct kafka_patterns *patterns,
  * kafka_topics_forget_old(), as patterns point to topics. */
 void kafka_patterns_forget_old(struct kafka_patterns *patterns, int64_t now_ms);
 
+/* The bytes of a list of the topics that match, at most: it has a pointer for each, and grows to
+ * twice its length. With more topics than may be measured there is no list of them. */
+size_t kafka_patterns_list_bytes(const struct kafka_pattern *pattern);
+
 /* Whether a topic lacks room only by an estimate: the next listing shows whether it does. */
 bool kafka_patterns_awaits_room(const struct kafka_pattern *pattern);
 

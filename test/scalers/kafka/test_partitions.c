@@ -30,6 +30,29 @@ static void a_topic_that_two_tasks_name_is_counted_once_each_time(void **state)
         assert_int_equal(kafka_partitions_count(&fixture->group), ONE_TASK_PARTITIONS);
 }
 
+/* Or the group would ask for several times the space that it needs. */
+static void a_pattern_of_two_tasks_is_counted_once_each_time(void **state)
+{
+    enum { MATCHED = 7 };
+    struct one_task *fixture = *state;
+    struct kafka_session *session = &fixture->session;
+    session->metadata = kafka_metadata_new(&session->client);
+    session->client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
+    struct kafka_pattern *pattern =
+        kafka_patterns_for(kafka_metadata_patterns(session->metadata), "^jobs", 1);
+    struct kafka_batch_task *first = &fixture->batch_task;
+    fixture->query.topic = "^jobs";
+    pattern->count = 1;
+    pattern->partition_count = MATCHED;
+    first->selection.kind = KAFKA_SELECTION_OF_PATTERN;
+    struct kafka_batch_task second = *first;
+    first->next = &second;
+    fixture->group.tasks = first;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(kafka_partitions_count(&fixture->group), MATCHED);
+    kafka_metadata_free(session->metadata);
+}
+
 /* It would count as a topic without messages. */
 static void a_topic_that_the_answer_lacks_fails_its_task(void **state)
 {
@@ -264,6 +287,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kafka_mock_set_up, kafka_mock_tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_topic_that_two_tasks_name_is_counted_once_each_time,
+                                        one_task_set_up, one_task_tear_down),
+        cmocka_unit_test_setup_teardown(a_pattern_of_two_tasks_is_counted_once_each_time,
                                         one_task_set_up, one_task_tear_down),
         cmocka_unit_test(a_connection_of_the_connections_file_is_not_advised_to_be_one),
         cmocka_unit_test_setup_teardown(a_topic_that_the_answer_lacks_fails_its_task,
