@@ -22,8 +22,7 @@ def client():
 def six_orders_of_which_two_are_fetched(cluster):
     """Replicated on three nodes; returns the leader of the consumer."""
     with cluster.nodes[0].connect() as jetstream:
-        # The nodes know each other; that the leader knows how much room each has takes longer on a slow machine.
-        wait_until(lambda: jetstream.create_stream("orders", num_replicas=3) or True, 20, "a place on each node")
+        cluster.create_stream(jetstream, "orders")
         jetstream.create_consumer("orders", "workers")
         jetstream.publish("orders", 6)
         jetstream.fetch("orders", "workers", 2)

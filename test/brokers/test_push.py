@@ -166,7 +166,7 @@ def test_a_mirrored_stream_is_polled_because_its_messages_are_not_received():
 
 def test_a_replicated_stream_counts_its_message_after_it_was_received():
     with NatsCluster(3) as cluster, cluster.nodes[0].connect() as client:
-        wait_until(lambda: client.create_stream("jobs", num_replicas=3) or True, 30, "three nodes have room for the stream")
+        cluster.create_stream(client, "jobs")
         client.create_consumer("jobs", "workers", num_replicas=3)
         trigger = {"scaler": "nats-jetstream", "servers": cluster.nodes[1].url, "stream": "jobs",
                    "consumer": "workers"}

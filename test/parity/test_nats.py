@@ -161,7 +161,7 @@ def test_over_the_client_protocol(case, keda, client, places):
 @pytest.fixture(scope="module")
 def cluster():
     with NatsCluster(3, as_pods=True) as cluster, cluster.nodes[0].connect() as client:
-        client.create_stream("orders", num_replicas=3)
+        cluster.create_stream(client, "orders")
         client.create_consumer("orders", "worker")
         client.publish("orders", MESSAGES)
         client.fetch("orders", "worker", 4)
