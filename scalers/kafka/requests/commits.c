@@ -119,6 +119,13 @@ static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now
     return false;
 }
 
+/* Whether the main handle takes a request of the group. */
+static bool main_is_usable(const struct kafka_commits *commits, const char *group)
+{
+    return main_call_find(commits, group) == NULL &&
+           !kafka_abandoned_is_too_much(&commits->abandoned);
+}
+
 static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
                         int64_t now_ms)
 {
@@ -191,8 +198,12 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
         serial_call_start(commits, request, partitions);
     else if (!uses_second(commits, request->group, request->isolate, now_ms))
         main_call_start(commits, request, partitions, now_ms);
-    else
-        return kafka_second_send(commits->second, request, partitions, now_ms, error);
+    else if (!kafka_second_send(commits->second, request, partitions, now_ms, error)) {
+        if (!main_is_usable(commits, request->group))
+            return false;
+        error_done(error);
+        main_call_start(commits, request, partitions, now_ms);
+    }
     return true;
 }
 

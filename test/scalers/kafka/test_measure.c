@@ -565,8 +565,7 @@ static void a_client_that_unused_topics_fill_is_given_up(void **state)
     assert_int_equal(client->memory.partitions, 1 + KAFKA_MEMORY_TOPIC);
 }
 
-/* It is no time-out, which would be the coordinator's fault. */
-static void an_isolated_task_fails_where_there_is_no_memory_for_a_handle(void **state)
+static void an_isolated_task_does_with_the_main_handle_where_there_is_no_memory(void **state)
 {
     struct kafka_mock *fixture = *state;
     kafka_mock_add_topic(fixture, "jobs", 1);
@@ -575,7 +574,15 @@ static void an_isolated_task_fails_where_there_is_no_memory_for_a_handle(void **
     assert_true(kafka_mock_measure(fixture));
     struct kafka_client *client = &((struct kafka_session *)fixture->client)->client;
     client->memory.mappable_bytes = kafka_mock_taken(client) + TASK_BYTES;
-    test_feed_task(fixture->feed, 0)->task.isolate = true;
+    struct task *task = &test_feed_task(fixture->feed, 0)->task;
+    task->isolate = true;
+    kafka_mock_run_again(fixture);
+    kafka_mock_assert_answered(fixture, 0);
+    /* Its call hangs there. The next task fails: a time-out would be the coordinator's fault. */
+    kafka_mock_hang(fixture, 2, true);
+    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
+    kafka_mock_run_again(fixture);
+    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group workers");
     kafka_mock_run_again(fixture);
     kafka_mock_assert_failed(fixture, 0, "no memory for a further connection to each Kafka broker");
 }
@@ -653,7 +660,7 @@ int main(void)
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
         TEST(a_client_that_unused_topics_fill_is_given_up),
-        TEST(an_isolated_task_fails_where_there_is_no_memory_for_a_handle),
+        TEST(an_isolated_task_does_with_the_main_handle_where_there_is_no_memory),
         TEST(a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle),
         TEST(a_client_that_cannot_ask_a_moved_coordinator_is_given_up),
         TEST(a_young_client_that_cannot_ask_a_moved_coordinator_is_kept),

@@ -68,6 +68,39 @@ static void a_topic_that_the_answer_lacks_fails_its_task(void **state)
     assert_string_equal(error_text(&fixture->error), "Kafka reports nothing of topic jobs");
 }
 
+/* Nobody would wait for the answers. */
+static void a_task_whose_last_topic_fails_requests_nothing(void **state)
+{
+    struct one_task *fixture = *state;
+    static char jobs[] = "jobs";
+    static char missing[] = "missing";
+    static char *names[] = {jobs, missing};
+    struct kafka_topic known = {.partition_count = ONE_TASK_PARTITIONS, .received_ms = 1};
+    struct kafka_topic unknown = {.partition_count = 0};
+    struct kafka_batch_topic last = {
+        .batch = &fixture->batch, .name = missing, .known = &unknown};
+    HASH_ADD_KEYPTR(hh, fixture->batch.topics, last.name, strlen(last.name), &last);
+    fixture->batch.open = fixture->group.open = 2; /* the group is not released */
+    fixture->batch_task.topics = NULL;
+    fixture->batch_task.count = 0;
+    fixture->session.client.max_partitions = KAFKA_SELECTION_MAX_PARTITIONS;
+    fixture->topic.known = &known;
+    fixture->batch_task.selection =
+        (struct kafka_selection){.kind = KAFKA_SELECTION_OF_NAMES, .names = names, .count = 2};
+    for (size_t i = 0; i < ONE_TASK_PARTITIONS; i++) {
+        fixture->ends[i] = (struct kafka_ends){0};
+        fixture->commits[i] = (struct kafka_known_offset){0};
+    }
+    assert_false(kafka_partitions_use_selection(&fixture->batch_task, 1));
+    assert_string_equal(error_text(&fixture->error), "Kafka reports nothing of topic missing");
+    for (size_t i = 0; i < ONE_TASK_PARTITIONS; i++) {
+        assert_int_equal(fixture->ends[i].latest.state, KAFKA_OFFSET_UNKNOWN);
+        assert_int_equal(fixture->commits[i].state, KAFKA_OFFSET_UNKNOWN);
+    }
+    free(fixture->batch_task.topics);
+    HASH_DEL(fixture->batch.topics, &last);
+}
+
 static void a_task_without_partitions_says_why(void **state)
 {
     struct one_task *fixture = *state;
@@ -292,6 +325,8 @@ int main(void)
                                         one_task_set_up, one_task_tear_down),
         cmocka_unit_test(a_connection_of_the_connections_file_is_not_advised_to_be_one),
         cmocka_unit_test_setup_teardown(a_topic_that_the_answer_lacks_fails_its_task,
+                                        one_task_set_up, one_task_tear_down),
+        cmocka_unit_test_setup_teardown(a_task_whose_last_topic_fails_requests_nothing,
                                         one_task_set_up, one_task_tear_down),
         cmocka_unit_test_setup_teardown(a_task_without_partitions_says_why, one_task_set_up,
                                         one_task_tear_down),
