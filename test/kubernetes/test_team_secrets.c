@@ -176,11 +176,49 @@ static void a_failure_that_could_not_be_handed_over_is_handed_over_again(void **
     team_secrets_free(secrets);
 }
 
+/* Without a watch it is read every few seconds: its mistakes would be logged each time. */
+static void a_secret_that_has_not_changed_is_handed_over_once(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error failure = {0};
+    struct informer informer = {0};
+    struct known known = {0};
+    struct api_object object = {.revision = (char *)"1"};
+    struct team_secrets *secrets = follow_shop(&informer, &known);
+
+    for (int64_t read_ms = 1000; read_ms < 4000; read_ms += 1000) {
+        read_secret(&informer, &object, read_ms);
+        assert_int_equal(known.count, 1);
+        connections_free(TAKE(object.connections));
+    }
+    object.revision = (char *)"2";
+    read_secret(&informer, &object, 4000);
+    assert_int_equal(known.count, 2);
+    error_unavailable(&failure, "the API is away");
+    informer.view.failure = &failure;
+    informer.handler.changed(informer.handler.context, informer.user);
+    assert_true(known.is_failing);
+    read_secret(&informer, &object, 5000);
+    assert_int_equal(known.count, 4);
+    assert_false(known.is_failing);
+
+    for (int64_t read_ms = 6000; read_ms < 8000; read_ms += 1000) { /* it is deleted */
+        informer.view = (struct informer_view){.is_read = true, .read_ms = read_ms};
+        informer.handler.changed(informer.handler.context, informer.user);
+        assert_int_equal(known.count, 5);
+        assert_false(known.has_connections);
+    }
+
+    informer.handler.end(informer.handler.context);
+    team_secrets_free(secrets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_that_could_not_be_handed_over_is_still_there),
         cmocka_unit_test(a_failure_that_could_not_be_handed_over_is_handed_over_again),
+        cmocka_unit_test(a_secret_that_has_not_changed_is_handed_over_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,8 @@ struct team {
     char *namespace;
     struct informer_link secret;
     int64_t taken_ms; /* the version of this time was taken to be handed over; 0: none */
+    char *revision;   /* of the last that was handed over, "": there is none; NULL: unknown, or a
+                         failure was handed over since */
     int64_t retry_ms; /* CLOCK_NEVER: what is known was handed over */
     int64_t backoff_ms;
     struct team *next, *prev;
@@ -29,6 +31,11 @@ struct team_secrets {
     struct message_queue messages; /* the key is a namespace */
     struct team *teams;            /* the informer's thread's */
 };
+
+static const char *revision_of(const struct api_object *object)
+{
+    return object == NULL ? "" : object->revision;
+}
 
 /* Hands over what was read, once, or else why it cannot be. What is not taken is tried again. */
 static void deliver_team(void *context, void *user)
@@ -43,12 +50,16 @@ static void deliver_team(void *context, void *user)
     bool is_new = view.is_read && view.read_ms != team->taken_ms;
     if (!is_new && view.failure == NULL)
         return;
-    struct connections *connections =
-        is_new && view.object != NULL ? TAKE(view.object->connections) : NULL;
     if (is_new)
         team->taken_ms = view.read_ms;
+    if (is_new && team->revision != NULL && text_equal(team->revision, revision_of(view.object)))
+        return; /* it is in use, with its mistakes */
+    struct connections *connections =
+        is_new && view.object != NULL ? TAKE(view.object->connections) : NULL;
+    free(TAKE(team->revision));
     if (settings->changed(settings->context, team->namespace, connections,
                           is_new ? &none : view.failure)) {
+        team->revision = is_new ? text_copy(revision_of(view.object)) : NULL;
         team->retry_ms = CLOCK_NEVER;
         team->backoff_ms = FIRST_BACKOFF_MS;
         return;
@@ -62,6 +73,7 @@ static void drop_team(struct team_secrets *secrets, struct team *team)
     informer_unlink(secrets->settings.informer, &team->secret);
     DL_DELETE(secrets->teams, team);
     free(team->namespace);
+    free(team->revision);
     free(team);
 }
 
