@@ -106,12 +106,36 @@ static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
     }
 }
 
+/* As a Secret that was too large: its pause may have grown to a minute. */
+static void a_change_hastens_what_could_not_be_read(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        struct watched watched;
+        begin(&watched, kinds[i]);
+        watched.entry->is_read = false;
+        watched.entry->backoff_ms = MINUTE_MS;
+        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
+        informer_entries_set_due(&watched.reader.entries, watched.entry,
+                                 clock_now_ms() + MINUTE_MS);
+        const struct api_watch_owner *owner = &watched.watch->watch.owner;
+        owner->changed(owner->context, &(struct api_watch_event){.kind = API_WATCH_CHANGE,
+                                                                 .namespace = (char *)"shop",
+                                                                 .name = (char *)"orders",
+                                                                 .revision = (char *)"2"});
+        assert_true(watched.entry->due_ms <= clock_now_ms() + INFORMER_MIN_INTERVAL_MS);
+        assert_true(watched.entry->backoff_ms < MINUTE_MS);
+        end(&watched);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_watched_is_read_again_after_an_hour),
         cmocka_unit_test(a_watch_that_resumes_leaves_what_fails_to_be_read_soon),
         cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
+        cmocka_unit_test(a_change_hastens_what_could_not_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -621,16 +621,19 @@ def test_what_is_known_goes_on_while_the_api_is_away(folder, api, redis, trouble
         assert value(client, metadata) == 7
 
 
-def test_an_object_that_the_api_cannot_read_stops_no_other(folder, api, redis):
-    """As a Secret whose encryption key is lost: a 500 each time, of it alone."""
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_object_that_the_api_cannot_read_stops_no_other(folder, api, redis, lost):
+    """As a Secret whose encryption key is lost: a 500 each time. Several of them are not the whole API either."""
     metadata = shop(api, redis.address)
-    api.authentication("lost", "lost", "password")
-    api.scaled((metadata, {"name": "lost"}), name="broken")
-    api.refused[path_of("Secret", "lost")] = 500
-    api.refused_watches.add("lost")
+    for number in range(lost):
+        api.authentication(f"lost-{number}", f"lost-{number}", "password")
+        api.scaled((metadata, {"name": f"lost-{number}"}), name=f"broken-{number}")
+        api.refused[path_of("Secret", f"lost-{number}")] = 500
+        api.refused_watches.add(f"lost-{number}")
     with pod(folder, api) as server, Client(server.port) as client:
-        refusal(client.metrics, metadata, "", name="broken")
-        time.sleep(1)
+        for number in range(lost):
+            refusal(client.metrics, metadata, "", name=f"broken-{number}")
+        time.sleep(1 if lost == 1 else 8)  # from then on two are due in turn whenever the API is tried
 
         for number in range(3):
             api.scaled((metadata, {"name": "redis"}), name=f"other-{number}")
@@ -639,13 +642,61 @@ def test_an_object_that_the_api_cannot_read_stops_no_other(folder, api, redis):
             api.scaled((metadata, {"name": "redis"}), name=f"other-{number}")
             assert value(client, metadata, name=f"other-{number}") == 7
             time.sleep(0.5)
-        _code, text = refusal(client.metrics, metadata, "", name="broken")
-        assert "Secret shop/lost cannot be read: the Kubernetes API: 500" in text, text
+        for number in range(lost):
+            _code, text = refusal(client.metrics, metadata, "", name=f"broken-{number}")
+            assert f"Secret shop/lost-{number} cannot be read: the Kubernetes API: 500" in text, text
 
 
-def is_answered(client, metadata, name):
+def test_secrets_that_are_lost_later_stop_no_other_object(folder, api, redis):
+    """All that are read again are refused: what is not due shows that the API answers."""
+    metadata = trigger(redis.address)
+    names = [f"lost-{number}" for number in range(4)]
+    api.is_forbidden = lambda path: "watch=1" in path and "/secrets?" in path
+    for name in names:
+        api.secret(name, password=PASSWORD)
+        api.authentication(name, name, "password")
+        api.scaled((metadata, {"name": name}), name=name)
+    with pod(folder, api) as server, Client(server.port) as client:
+        for name in names:
+            assert value(client, metadata, name=name) == 7
+        for name in names:
+            api.refused[path_of("Secret", name)] = 500
+        time.sleep(25)
+        api.scaled((metadata, None), name="plain", namespace="other")
+        until(lambda: is_read(client, metadata, "plain"))
+
+
+def is_read(client, metadata, name):
+    """Its password is missing: the object was read."""
+    _code, text = refusal(client.metrics, metadata, "", name=name, namespace="other")
+    return "Kubernetes API" not in text and "has not been read" not in text
+
+
+def test_what_is_read_again_leaves_room_for_what_never_was(folder, unwatched, redis):
+    """More objects than can be read in their interval, as the API is slow."""
+    namespaces, count = [f"team-{number}" for number in range(4)], 40
+    metadata = trigger(redis.address)
+    for namespace in namespaces:
+        for number in range(count):
+            unwatched.secret(f"redis-{number}", namespace, password=PASSWORD)
+            unwatched.authentication(f"redis-{number}", f"redis-{number}", "password", namespace=namespace)
+        unwatched.scaled(*(({**metadata, "listLength": str(number + 1)}, {"name": f"redis-{number}"})
+                           for number in range(count)), namespace=namespace)
+    with pod(folder, unwatched) as server, Client(server.port) as client:
+        for namespace in namespaces:
+            for number in range(count):
+                assert value(client, {**metadata, "listLength": str(number + 1)}, namespace=namespace) == 7
+        unwatched.delay = 1
+        time.sleep(10)
+        unwatched.secret("redis", "quiet", password=PASSWORD)
+        unwatched.authentication("redis", "redis", "password", namespace="quiet")
+        unwatched.scaled((metadata, {"name": "redis"}), name="new", namespace="quiet")
+        until(lambda: is_answered(client, metadata, "new", "quiet"))
+
+
+def is_answered(client, metadata, name, namespace="shop"):
     try:
-        return value(client, metadata, name=name) == 7
+        return value(client, metadata, name=name, namespace=namespace) == 7
     except grpc.RpcError:
         return False
 

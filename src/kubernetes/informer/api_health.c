@@ -70,10 +70,3 @@ int64_t api_health_forbidden_ms(size_t forbidden)
     int64_t all_ms = (int64_t)forbidden * FORBIDDEN_MS_EACH;
     return all_ms < FORBIDDEN_MS ? FORBIDDEN_MS : all_ms;
 }
-
-size_t api_health_max_requests(const struct api_health *health, size_t max, int64_t now_ms)
-{
-    if (!api_health_is_failing(health))
-        return max;
-    return now_ms < health->resume_ms ? 0 : 1;
-}

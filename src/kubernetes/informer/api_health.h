@@ -38,9 +38,6 @@ bool api_health_fail(struct api_health *health, const struct error *error, int64
 bool api_health_is_refused_alone(const struct api_health *health, int64_t *refused_ms,
                                  int64_t now_ms);
 
-/* How many requests may be in progress, of `max` while it answers. */
-size_t api_health_max_requests(const struct api_health *health, size_t max, int64_t now_ms);
-
 /* Until an object is requested again for which a right is missing, as for `forbidden` objects of
  * its kind: soon where they are few, for whoever has just given the right, but 50 requests per
  * second of a kind at most, however many objects there are. */

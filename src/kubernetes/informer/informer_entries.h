@@ -24,6 +24,7 @@ struct informer_entry {
 
     /* What is known: object_reader.c. */
     struct api_request request; /* in progress, or none */
+    bool is_first;              /* ... and there was none before */
     struct api_object *object;
     bool is_read;
     int64_t read_ms, sent_ms, backoff_ms;
@@ -79,7 +80,7 @@ void informer_entries_end_scan(struct informer_entries *entries, int64_t due_ms)
 enum { INFORMER_MIN_INTERVAL_MS = 1000 };
 void informer_entries_want_fresh(struct informer_entries *entries, struct informer_entry *entry);
 
-/* What is due, behind all others from now on. */
+/* Behind all others from now on. */
 void informer_entries_put_last(struct informer_entries *entries, struct informer_entry *entry);
 
 void informer_entries_set_failing(struct informer_entries *entries, struct informer_entry *entry,

@@ -24,8 +24,7 @@ enum {
     FIRST_BACKOFF_MS = 1000,
     LONGEST_ENTRY_BACKOFF_MS = 30 * 1000,
     LARGEST_REPLY = 2 << 20,
-    MAX_UNREAD = OBJECT_READER_MAX_REQUESTS -
-                 NAMESPACE_SHARE_MAX_REQUESTS, /* some room is left for what is read again */
+    MAX_ALIKE = OBJECT_READER_MAX_REQUESTS - NAMESPACE_SHARE_MAX_REQUESTS, /* has_room() */
     IDLE_MS = 60 * 1000,
     SCAN_INTERVAL_MS = 20, /* tens of thousands of entries are looked at each time */
 };
@@ -93,7 +92,11 @@ static void take_watch_event(void *context, enum api_object_kind kind,
     if (entry->request.curl != NULL) { /* its reply may be older */
         free(entry->seen);
         entry->seen = text_copy(revision);
-    } else if (entry->is_read && !is_as_seen(entry, revision))
+        return;
+    }
+    if (entry->is_failing) /* perhaps it can be read now: its pause is over */
+        entry->backoff_ms = FIRST_BACKOFF_MS;
+    if (entry->is_failing || (entry->is_read && !is_as_seen(entry, revision)))
         informer_entries_want_fresh(&reader->entries, entry);
 }
 
@@ -174,19 +177,12 @@ static void end_request(struct object_reader *reader, struct informer_entry *ent
         return;
     api_request_end(&entry->request, reader->multi);
     entry->turn.share->requests--;
+    reader->first_requests -= entry->is_first;
     size_t place = 0;
     while (reader->sent[place] != entry)
         place++;
     reader->sent[place] = reader->sent[--reader->requests];
     informer_entries_scan_soon(&reader->entries); /* another one may begin */
-}
-
-/* The API has refused it: whether it refuses all, another object is to show. */
-static void try_last(struct object_reader *reader, struct informer_entry *entry)
-{
-    informer_entries_put_last(&reader->entries, entry);
-    informer_entries_set_due(&reader->entries, entry,
-                             reader->health.resume_ms + INFORMER_MIN_INTERVAL_MS);
 }
 
 static void fail_entry(struct object_reader *reader, struct informer_entry *entry,
@@ -271,7 +267,8 @@ static void end_entry(struct object_reader *reader, struct informer_entry *entry
     if (is_refused &&
         !api_health_is_refused_alone(&reader->health, &entry->refused_ms, clock_now_ms())) {
         fail_api(reader, &error, retry_after_ms);
-        try_last(reader, entry);
+        informer_entries_set_due(&reader->entries, entry,
+                                 reader->health.resume_ms + INFORMER_MIN_INTERVAL_MS);
         return;
     }
     if (!is_refused)
@@ -299,10 +296,13 @@ void object_reader_take_replies(struct object_reader *reader)
 
 /* ---- its beginning ---- */
 
+/* It is behind all others from then on: what was requested longest ago comes first. */
 static void begin(struct object_reader *reader, struct informer_entry *entry)
 {
     _cleanup_(error_done) struct error error = {0};
+    entry->is_first = entry->turn.is_unread;
     namespace_shares_end_unread(&reader->entries.shares, &entry->turn);
+    informer_entries_put_last(&reader->entries, entry);
     entry->sent_ms = clock_now_ms();
     const struct api_request_settings get = {
         .path = entry->path, .timeout_ms = REQUEST_TIMEOUT_MS, .max_bytes = LARGEST_REPLY};
@@ -314,27 +314,36 @@ static void begin(struct object_reader *reader, struct informer_entry *entry)
     entry->request.budgets[1] = &entry->turn.share->replies;
     entry->turn.share->requests++;
     reader->sent[reader->requests++] = entry;
+    reader->first_requests += entry->is_first;
 }
 
-/* Begins what is due of one kind of objects, as far as the budget goes. False: it goes no further.
- */
-static bool begin_entries(struct object_reader *reader, bool are_scaled, int64_t now_ms,
+/* First requests, and those of what was requested before, leave each other some room. */
+static bool has_room(const struct object_reader *reader, bool is_first)
+{
+    size_t alike = is_first ? reader->first_requests : reader->requests - reader->first_requests;
+    return alike < MAX_ALIKE && reader->requests < OBJECT_READER_MAX_REQUESTS &&
+           !api_health_is_failing(&reader->health);
+}
+
+/* Begins what is due: for the first time what objects name, or all that was requested before. When
+ * there is no room, the end of a request is the next occasion. */
+static void begin_entries(struct object_reader *reader, bool is_first, int64_t now_ms,
                           int64_t *next_ms)
 {
-    for (struct informer_entry *entry = reader->entries.by_key; entry != NULL;
-         entry = entry->hh.next) {
-        bool has_turn = are_scaled && entry->turn.is_unread; /* begin_unread() */
-        if (entry->request.curl != NULL || is_scaled(entry->kind) != are_scaled || has_turn)
+    struct informer_entry *entry;
+    struct informer_entry *next;
+    for (entry = reader->entries.by_key; entry != NULL; entry = next) {
+        next = entry->hh.next;
+        bool has_turn = entry->turn.is_unread && is_scaled(entry->kind); /* begin_unread() */
+        if (entry->request.curl != NULL || entry->turn.is_unread != is_first || has_turn)
             continue;
         if (entry->due_ms > now_ms)
             *next_ms = clock_earlier(*next_ms, entry->due_ms);
-        else if (reader->requests >=
-                 api_health_max_requests(&reader->health, OBJECT_READER_MAX_REQUESTS, now_ms))
-            return false; /* the end of a request is the next occasion */
+        else if (!has_room(reader, is_first))
+            return;
         else if (entry->turn.share->requests < NAMESPACE_SHARE_MAX_REQUESTS)
             begin(reader, entry);
     }
-    return true;
 }
 
 static struct informer_entry *entry_of(struct share_turn *turn)
@@ -342,14 +351,29 @@ static struct informer_entry *entry_of(struct share_turn *turn)
     return (struct informer_entry *)((char *)turn - offsetof(struct informer_entry, turn));
 }
 
-static void begin_unread(struct object_reader *reader, int64_t now_ms)
+static void begin_unread(struct object_reader *reader)
 {
     struct share_turn *turn;
-    while (reader->requests <
-               api_health_max_requests(&reader->health, OBJECT_READER_MAX_REQUESTS, now_ms) &&
-           reader->requests < MAX_UNREAD &&
+    while (has_room(reader, true) &&
            (turn = namespace_shares_next_unread(&reader->entries.shares)) != NULL)
         begin(reader, entry_of(turn));
+}
+
+/* While the API fails one request at a time shows whether it answers again, for an object that is
+ * due or not, but was not refused yet: others may be refused for ever, though the API answers
+ * (api_health_is_refused_alone()). Returns when to look again. */
+static int64_t begin_trial(struct object_reader *reader, int64_t now_ms)
+{
+    struct informer_entry *entry = reader->entries.by_key;
+    if (now_ms < reader->health.resume_ms)
+        return reader->health.resume_ms;
+    while (entry != NULL && entry->refused_ms != 0)
+        entry = entry->hh.next;
+    if (entry == NULL)
+        entry = reader->entries.by_key;
+    if (entry != NULL && reader->requests == 0)
+        begin(reader, entry);
+    return reader->health.resume_ms > now_ms ? reader->health.resume_ms : now_ms + IDLE_MS;
 }
 
 /* Returns when to look again. What objects name comes first, so that the first of many triggers
@@ -358,8 +382,8 @@ static int64_t begin_due(struct object_reader *reader)
 {
     int64_t now_ms = clock_now_ms();
     int64_t next_ms = now_ms + IDLE_MS;
-    if (api_health_is_failing(&reader->health) && reader->health.resume_ms > now_ms)
-        return clock_earlier(next_ms, reader->health.resume_ms);
+    if (api_health_is_failing(&reader->health))
+        return begin_trial(reader, now_ms);
     if (reader->entries.by_key != NULL) {
         if (now_ms >= reader->health.answered_ms + QUIET_MS)
             informer_entries_want_fresh(&reader->entries, reader->entries.by_key);
@@ -373,10 +397,9 @@ static int64_t begin_due(struct object_reader *reader)
         return reader->scanned_ms + SCAN_INTERVAL_MS;
     reader->scanned_ms = now_ms;
     informer_entries_begin_scan(&reader->entries);
-    if (begin_entries(reader, false, now_ms, &next_ms)) {
-        begin_unread(reader, now_ms);
-        begin_entries(reader, true, now_ms, &next_ms);
-    }
+    begin_entries(reader, true, now_ms, &next_ms);
+    begin_unread(reader);
+    begin_entries(reader, false, now_ms, &next_ms);
     informer_entries_end_scan(&reader->entries, next_ms);
     return informer_entries_next_scan_ms(&reader->entries);
 }

@@ -25,7 +25,7 @@ struct object_reader {
     struct api_health health;
     struct api_request_budget replies;
     struct informer_entry *sent[OBJECT_READER_MAX_REQUESTS]; /* those with a request */
-    size_t requests;
+    size_t requests, first_requests;
     int64_t scanned_ms; /* the entries were looked at last */
 };
 
