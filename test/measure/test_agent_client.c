@@ -66,8 +66,7 @@ static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
     assert_true(agent_client_open(&fake_agent_scaler, values.scopes[OPTION_CONNECTION],
                                   &(struct agent_origin){.program = "/proc/self/exe"}, 10000,
                                   &client, &error));
-    agent_queries_number(&client->queries, values.scopes[OPTION_QUERY]->identity, clock_now_ms(),
-                         &is_new);
+    agent_queries_begin_task(&client->queries, values.scopes[OPTION_QUERY], &is_new);
     assert_true(is_new);
     struct test_feed *feed = test_feed_new(&scaler);
     test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
@@ -287,7 +286,7 @@ static void a_task_that_an_agent_returns_is_given_again(void **state)
 static void an_agent_forgets_queries_that_are_used_no_more(void **state)
 {
     (void)state;
-    enum { COUNT = 2000, HOUR_MS = 3600 * 1000 };
+    enum { COUNT = 300, MAX_NUMBERS = 256, HOUR_MS = 3600 * 1000 };
     _cleanup_(error_done) struct error error = {0};
     int end;
     struct agent_client *client = client_of_test(&end);
@@ -298,18 +297,89 @@ static void an_agent_forgets_queries_that_are_used_no_more(void **state)
     assert_int_equal(client->outbox.length, 0);
 
     for (int i = 0; i < COUNT; i++) {
-        _cleanup_(memory_free) char *identity = text_format("query %d", i);
+        _cleanup_(memory_free) char *queue = text_format("%d", i);
+        struct fake_values values = fake_values("a", queue);
         bool is_new = false;
-        agent_queries_number(&client->queries, identity, clock_now_ms() - HOUR_MS, &is_new);
+        struct agent_query *query =
+            agent_queries_begin_task(&client->queries, values.scopes[OPTION_QUERY], &is_new);
+        agent_queries_end_task(&client->queries, query, clock_now_ms() - HOUR_MS);
+        fake_values_done(&values);
     }
     assert_true(agent_client_send_tasks(client, feed, &error));
     assert_true(agent_client_flush(client, &error));
-    Agent__ToAgent *message = read_message(end);
-    assert_int_equal(message->n_forgotten_queries, COUNT);
-    agent__to_agent__free_unpacked(message, NULL);
+    for (size_t left = COUNT; left > 0;) {
+        Agent__ToAgent *message = read_message(end);
+        assert_int_equal(message->n_forgotten_queries, left < MAX_NUMBERS ? left : MAX_NUMBERS);
+        left -= message->n_forgotten_queries;
+        agent__to_agent__free_unpacked(message, NULL);
+    }
     agent_client_close(client);
     close(end);
     test_feed_free(empty);
+}
+
+/* Answers the tasks from this number on, before the client has sent them. */
+static void answer_tasks(int end, uint64_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(error_done) struct error error = {0};
+        Agent__Reading reading = AGENT__READING__INIT;
+        Agent__FromAgent__Ended ended = AGENT__FROM_AGENT__ENDED__INIT;
+        Agent__FromAgent message = AGENT__FROM_AGENT__INIT;
+        message.ended = &ended;
+        ended.task = first + i;
+        ended.outcome = TASK_ANSWERED;
+        ended.reading = &reading;
+        assert_true(frame_write(end, &message.base, clock_now_ms() + 1000, &error));
+    }
+}
+
+/* Otherwise it would abort without memory, and again as soon as all are sent to the next one. */
+static void an_agent_has_the_queries_that_its_memory_has_room_for(void **state)
+{
+    (void)state;
+    enum { COUNT = 40, LENGTH = 1000, MAX_BYTES = 30000, SHARE = 18000, ROUNDS = 2 };
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values[COUNT];
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    struct test_feed *feed = test_feed_new(&scaler);
+    scaler.measure = measure_in_agent;
+    client->process.max_bytes = MAX_BYTES;
+    for (int i = 0; i < COUNT; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%0*d", LENGTH, i);
+        values[i] = fake_values("a", queue);
+        test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
+        test_feed_task(feed, (size_t)i)->task.values = values[i].scopes[OPTION_QUERY];
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        answer_tasks(end, 1 + (uint64_t)round * COUNT, COUNT);
+        test_feed_again(feed);
+        assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+        for (size_t i = 0; i < COUNT; i++)
+            assert_int_equal(test_feed_task(feed, i)->outcome, TASK_ANSWERED);
+    }
+
+    Agent__ToAgent *message = read_message(end);
+    assert_int_equal(message->n_tasks, COUNT);
+    assert_int_equal(message->n_queries, COUNT);
+    agent__to_agent__free_unpacked(message, NULL);
+    message = read_message(end);
+    size_t forgotten = message->n_forgotten_queries;
+    assert_in_range((COUNT - forgotten) * LENGTH, SHARE / 2, SHARE);
+    for (size_t i = 0; i < forgotten; i++)
+        assert_int_equal(message->forgotten_queries[i], 1 + i);
+    agent__to_agent__free_unpacked(message, NULL);
+    message = read_message(end);
+    assert_int_equal(message->n_tasks, COUNT);
+    assert_int_equal(message->n_queries, forgotten); /* sent again */
+    agent__to_agent__free_unpacked(message, NULL);
+    agent_client_close(client);
+    close(end);
+    test_feed_free(feed);
+    for (int i = 0; i < COUNT; i++)
+        fake_values_done(&values[i]);
 }
 
 /* As of thousands of tasks at once, for an agent that computes. */
@@ -404,6 +474,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_agent_gets_all_that_a_task_says),
         cmocka_unit_test(a_task_that_an_agent_returns_is_given_again),
         cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
+        cmocka_unit_test(an_agent_has_the_queries_that_its_memory_has_room_for),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
         cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };

@@ -61,15 +61,22 @@ static void end_sent(struct task *task, const Agent__FromAgent__Ended *ended)
         task_failf(task, "unexpected message of the agent process");
 }
 
+static void remove_sent(struct agent_client *client, struct sent_task *sent)
+{
+    HASH_DEL(client->tasks, sent);
+    agent_queries_end_task(&client->queries, sent->query, clock_now_ms());
+    free(sent);
+}
+
 static void take_message(struct agent_client *client, struct feed *feed,
                          const Agent__FromAgent *message)
 {
     if (message->ended != NULL) {
         struct sent_task *sent = find_sent(client, message->ended->task);
         if (sent != NULL) {
-            HASH_DEL(client->tasks, sent);
-            end_sent(sent->task, message->ended);
-            free(sent);
+            struct task *task = sent->task;
+            remove_sent(client, sent);
+            end_sent(task, message->ended);
         }
     }
     if (message->started != 0) {
@@ -149,10 +156,8 @@ static void drop_tasks(struct agent_client *client)
 {
     struct sent_task *sent;
     struct sent_task *next;
-    HASH_ITER(hh, client->tasks, sent, next) {
-        HASH_DEL(client->tasks, sent);
-        free(sent);
-    }
+    HASH_ITER(hh, client->tasks, sent, next)
+        remove_sent(client, sent);
 }
 
 static bool exchange_messages(struct agent_client *client, struct feed *feed, struct error *error)
@@ -296,8 +301,8 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
 
 void agent_client_close(struct agent_client *client)
 {
-    agent_queries_done(&client->queries);
     drop_tasks(client);
+    agent_queries_done(&client->queries);
     if (client->socket >= 0)
         close(client->socket);
     if (client->notifications >= 0)

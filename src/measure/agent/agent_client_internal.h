@@ -17,6 +17,7 @@
 struct sent_task {
     uint64_t number;
     struct task *task;
+    struct agent_query *query;
     UT_hash_handle hh;
 };
 

@@ -85,32 +85,52 @@ static bool add_message(struct agent_client *client, struct feed *feed, Agent__T
     return frame_add(&client->outbox, &message->base, error);
 }
 
-/* Has the agent forget queries that are no longer measured. */
-static bool expire_queries(struct agent_client *client, struct feed *feed, int64_t now_ms,
-                           struct error *error)
+/* What queries may take of the memory that the agent may map: the client library needs the rest. If
+ * triggers have more queries, as those of several namespaces that share a connection, the agent has
+ * some of them at a time, and gets others again for each measurement. */
+static size_t max_query_bytes(const struct agent_client *client)
 {
-    Agent__ToAgent message = AGENT__TO_AGENT__INIT;
-    _cleanup_(memory_free) uint64_t *numbers =
-        agent_queries_expire(&client->queries, now_ms, &message.n_forgotten_queries);
-    message.forgotten_queries = numbers;
-    return numbers == NULL || add_message(client, feed, &message, error);
+    enum { PERCENT = 60 };
+    size_t max_bytes = client->process.max_bytes;
+    return max_bytes == 0 ? SIZE_MAX : max_bytes / 100 * PERCENT;
 }
 
-/* Returns the query's number. Its options go along if the agent does not have them. */
-static uint64_t name_query(struct agent_client *client, const struct task *task,
-                           struct outgoing *outgoing, int64_t now_ms)
+/* Has the agent forget queries for which it has no memory, or that are no longer measured. */
+static bool forget_queries(struct agent_client *client, struct feed *feed, int64_t now_ms,
+                           struct error *error)
+{
+    enum { NUMBERS_PER_MESSAGE = 256 };
+    uint64_t numbers[NUMBERS_PER_MESSAGE];
+    size_t max_bytes = max_query_bytes(client);
+    size_t count;
+    do {
+        Agent__ToAgent message = AGENT__TO_AGENT__INIT;
+        count = 0;
+        while (count < NUMBERS_PER_MESSAGE &&
+               agent_queries_next_forgotten(&client->queries, max_bytes, now_ms, &numbers[count]))
+            count++;
+        message.forgotten_queries = numbers;
+        message.n_forgotten_queries = count;
+        if (count > 0 && !add_message(client, feed, &message, error))
+            return false;
+    } while (count == NUMBERS_PER_MESSAGE);
+    return true;
+}
+
+/* The query's options go along if the agent does not have them. */
+static struct agent_query *add_query(struct agent_client *client, const struct task *task,
+                                     struct outgoing *outgoing)
 {
     bool is_new = false;
-    uint64_t number =
-        agent_queries_number(&client->queries, task->values->identity, now_ms, &is_new);
+    struct agent_query *query = agent_queries_begin_task(&client->queries, task->values, &is_new);
     if (is_new) {
         Agent__Query *message = &outgoing->queries[outgoing->message.n_queries];
         agent__query__init(message);
-        message->query = number;
+        message->query = agent_query_number(query);
         message->options = agent_options(task->values, &message->n_options);
         outgoing->query_pointers[outgoing->message.n_queries++] = message;
     }
-    return number;
+    return query;
 }
 
 static void add_task(struct agent_client *client, struct task *task, struct outgoing *outgoing,
@@ -119,6 +139,7 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     struct sent_task *sent = memory_new(sizeof(*sent));
     sent->number = ++client->last_task;
     sent->task = task;
+    sent->query = add_query(client, task, outgoing);
     task->data = sent;
     if (client->tasks == NULL) {
         client->pinged_at_ms = now_ms;
@@ -131,7 +152,7 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
     Agent__Task *message = &outgoing->tasks[outgoing->message.n_tasks];
     agent__task__init(message);
     message->task = sent->number;
-    message->query = name_query(client, task, outgoing, now_ms);
+    message->query = agent_query_number(sent->query);
     message->notifier = task->notifier.id;
     message->timeout_ms = task->timeout_ms;
     message->last_duration_ms = task->last_duration_ms;
@@ -144,19 +165,18 @@ static void add_task(struct agent_client *client, struct task *task, struct outg
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error)
 {
     int64_t now_ms = clock_now_ms();
-    if (!expire_queries(client, feed, now_ms, error))
-        return false;
-    struct task *task = feed_take(feed);
-    while (task != NULL) {
+    bool good = forget_queries(client, feed, now_ms, error);
+    struct task *task = good ? feed_take(feed) : NULL;
+    while (good && task != NULL) {
         _cleanup_(outgoing_free) struct outgoing *outgoing = outgoing_new();
         do {
             add_task(client, task, outgoing, now_ms);
             task = feed_take(feed);
         } while (task != NULL && outgoing->message.n_tasks < TASKS_PER_MESSAGE);
-        if (!add_message(client, feed, &outgoing->message, error))
-            return false;
+        good = add_message(client, feed, &outgoing->message, error) &&
+               forget_queries(client, feed, now_ms, error);
     }
-    return true;
+    return good;
 }
 
 bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error)

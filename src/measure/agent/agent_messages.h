@@ -18,6 +18,9 @@ Agent__Option **agent_options(const struct option_values *values, size_t *ret_co
 struct option_values *agent_values(const struct scaler *scaler, enum option_scope scope,
                                    Agent__Option *const *options, size_t count);
 
+/* About how many bytes a query with these options takes in an agent. Both ends count the same. */
+size_t agent_query_bytes(const struct option_values *values);
+
 /* More partitions or consumers than this are taken for an error: their number is unknown. */
 enum { AGENT_MAX_PARTS = 10000000 };
 
