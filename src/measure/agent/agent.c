@@ -114,13 +114,6 @@ static struct received_query *find_query(const struct agent *agent, uint64_t num
     return query;
 }
 
-/* A kilobyte, and all texts twice: once as values, and once as the scaler reads them. */
-static size_t query_bytes(const struct received_query *query)
-{
-    enum { WITHOUT_TEXTS = 1000 };
-    return WITHOUT_TEXTS + 2 * strlen(query->values->identity);
-}
-
 static void add_query(struct agent *agent, const Agent__Query *message)
 {
     if (find_query(agent, message->query) != NULL)
@@ -129,13 +122,13 @@ static void add_query(struct agent *agent, const Agent__Query *message)
     query->number = message->query;
     query->values = agent_values(agent->scaler, OPTION_QUERY, message->options, message->n_options);
     HASH_ADD(hh, agent->queries, number, sizeof(query->number), query);
-    agent->feed.query_bytes += query_bytes(query);
+    agent->feed.query_bytes += agent_query_bytes(query->values);
 }
 
 static void free_query(struct agent *agent, struct received_query *query)
 {
     HASH_DEL(agent->queries, query);
-    agent->feed.query_bytes -= query_bytes(query);
+    agent->feed.query_bytes -= agent_query_bytes(query->values);
     option_values_free(query->values);
     free(query);
 }
