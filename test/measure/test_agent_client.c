@@ -382,6 +382,50 @@ static void an_agent_has_the_queries_that_its_memory_has_room_for(void **state)
         fake_values_done(&values[i]);
 }
 
+static bool send_alone(void *client, struct feed *feed, struct error *error)
+{
+    return agent_client_send_tasks(client, feed, error);
+}
+
+/* The agent has a message twice while it reads it. */
+static void long_queries_come_in_several_messages(void **state)
+{
+    (void)state;
+    enum { COUNT = 10, LENGTH = 100 << 10, PER_MESSAGE = 3 };
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values values[COUNT];
+    int end;
+    struct agent_client *client = client_of_test(&end);
+    struct test_feed *feed = test_feed_new(&scaler);
+    scaler.measure = send_alone;
+    for (int i = 0; i < COUNT; i++) {
+        _cleanup_(memory_free) char *queue = text_format("%0*d", LENGTH, i);
+        values[i] = fake_values("a", queue);
+        test_feed_add(feed, values[i].scopes[OPTION_QUERY]->data, (struct notifier){0});
+        test_feed_task(feed, (size_t)i)->task.values = values[i].scopes[OPTION_QUERY];
+    }
+    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+    const char *frame = client->outbox.bytes;
+    for (size_t left = COUNT; left > 0;) {
+        uint32_t length = 0;
+        memcpy(&length, frame, sizeof(length));
+        frame += sizeof(length);
+        Agent__ToAgent *message = agent__to_agent__unpack(NULL, length, (const uint8_t *)frame);
+        frame += length;
+        assert_int_equal(message->n_queries, left < PER_MESSAGE ? left : PER_MESSAGE);
+        assert_int_equal(message->n_tasks, message->n_queries);
+        left -= message->n_tasks;
+        agent__to_agent__free_unpacked(message, NULL);
+    }
+    assert_ptr_equal(frame, client->outbox.bytes + client->outbox.length);
+    agent_client_close(client);
+    close(end);
+    test_feed_free(feed);
+    for (int i = 0; i < COUNT; i++)
+        fake_values_done(&values[i]);
+}
+
 /* As of thousands of tasks at once, for an agent that computes. */
 static void what_a_full_socket_does_not_take_is_sent_later(void **state)
 {
@@ -475,6 +519,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_task_that_an_agent_returns_is_given_again),
         cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),
         cmocka_unit_test(an_agent_has_the_queries_that_its_memory_has_room_for),
+        cmocka_unit_test(long_queries_come_in_several_messages),
         cmocka_unit_test(what_a_full_socket_does_not_take_is_sent_later),
         cmocka_unit_test(an_agent_that_writes_slowly_keeps_nobody),
     };

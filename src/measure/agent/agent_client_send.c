@@ -12,7 +12,11 @@
 #include <sys/param.h>
 #include <sys/socket.h>
 
-enum { TASKS_PER_MESSAGE = 256 };
+enum {
+    TASKS_PER_MESSAGE = 256,
+    /* Of new queries. While the agent reads a message it has it twice, beside the queries. */
+    QUERY_BYTES_PER_MESSAGE = 256 << 10,
+};
 
 bool agent_client_flush(struct agent_client *client, struct error *error)
 {
@@ -55,6 +59,7 @@ struct outgoing {
     Agent__ToAgent message;
     Agent__Query queries[TASKS_PER_MESSAGE];
     Agent__Query *query_pointers[TASKS_PER_MESSAGE];
+    size_t query_bytes;
     Agent__Task tasks[TASKS_PER_MESSAGE];
     Agent__Task *task_pointers[TASKS_PER_MESSAGE];
 };
@@ -129,6 +134,7 @@ static struct agent_query *add_query(struct agent_client *client, const struct t
         message->query = agent_query_number(query);
         message->options = agent_options(task->values, &message->n_options);
         outgoing->query_pointers[outgoing->message.n_queries++] = message;
+        outgoing->query_bytes += agent_query_bytes(task->values);
     }
     return query;
 }
@@ -172,7 +178,8 @@ bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, str
         do {
             add_task(client, task, outgoing, now_ms);
             task = feed_take(feed);
-        } while (task != NULL && outgoing->message.n_tasks < TASKS_PER_MESSAGE);
+        } while (task != NULL && outgoing->message.n_tasks < TASKS_PER_MESSAGE &&
+                 outgoing->query_bytes < QUERY_BYTES_PER_MESSAGE);
         good = add_message(client, feed, &outgoing->message, error) &&
                forget_queries(client, feed, now_ms, error);
     }
