@@ -21,8 +21,8 @@ enum {
     POSTGRESQL_ISOLATED_SHARE = 4, /* a quarter of the sessions */
 
     /* What an agent may map. 16 sessions over TLS take 20 MiB, and up to 1 MiB each for what is in
-     * flight; each query that is known 0.7 KiB and its text, which --trigger-memory limits. Only
-     * the connections file has maxSessions, and connections of many namespaces. */
+     * flight; queries at most 60 % (agent_client_send.c), or those in flight: 1,024 of 16 KiB. Only
+     * the connections file has maxSessions. */
     POSTGRESQL_AGENT_BYTES = 27 << 20,
     POSTGRESQL_AGENT_BYTES_NAMED = 96 << 20,
 

@@ -241,22 +241,26 @@ connections:
             assert len(seen) == 1  # and it was never replaced
 
 
-def test_long_queries_of_a_large_connection_fit_its_agent(broker):
-    """Of a release build, where the agent has its limit: more than the 27 MiB of a trigger's own connection."""
+@pytest.mark.parametrize("connection", ["named", "inline"])
+def test_long_queries_of_a_large_connection_fit_its_agent(broker, connection):
+    """Of a release build, where the agent has its limit: more than the 27 MiB of a trigger's own connection. That one has some of
+    them at a time, and gets others again for each measurement."""
     config = f"""
 connections:
   jobs: {{scaler: postgresql, host: 127.0.0.1, port: "{broker.port}", userName: {USER}, dbName: {USER}, sslmode: disable,
          password: {PASSWORD}}}
 """
     comment = "-" * 12000
+    where = {"connectionName": "jobs"} if connection == "named" else parts(broker)
     with Server(program=os.environ.get("BACKLOG_RELEASE"), interval="2s", config=config,
                 arguments=["--trigger-memory", "512"]) as server, Client(server.port) as client:
-        requested = [{"scaler": "postgresql", "connectionName": "jobs", "query": f"SELECT {i} --{comment}", "targetQueryValue": "5"}
+        requested = [{"scaler": "postgresql", **where, "query": f"SELECT {i} --{comment}", "targetQueryValue": "5"}
                      for i in range(2500)]
         for answers in rounds(client, requested, 2, every_seconds=3):
             assert not errors(answers)
             assert [answer.value for answer in answers] == list(range(len(requested)))
         assert "agent process died" not in server.log()
+        assert "connection failed" not in server.log()
 
 
 @pytest.mark.first
