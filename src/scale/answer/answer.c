@@ -139,6 +139,9 @@ static bool is_fresh(const struct decision *decision)
     if (decision->call->is_stream) {
         int64_t max_age_ms =
             MAX(decision->facts->rules->interval_ms, snapshot->effective_interval_ms);
+        /* When a reading comes it is as old as its measurement took. That may be longer than the
+         * interval, and a stream would find none of them fresh. */
+        max_age_ms += MAX(snapshot->known.duration_ms, 0);
         max_age_ms = MAX(max_age_ms, freshness_ms(decision->facts->rules, snapshot));
         return decision->now_ms - snapshot->known.sent_ms <= max_age_ms;
     }
