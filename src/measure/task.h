@@ -141,6 +141,9 @@ bool feed_is_stopping(struct feed *feed);
  * `isolate`, or without a reply for a second while others wait. The numbers replace max_tasks and
  * isolated of the scaler's struct, in later calls of `measure`, too. Numbers that are set already
  * cost nothing.
+ *
+ * The feed of an agent process may have got more tasks before. feed_take() returns them; but once
+ * the scaler has max_tasks, which is not 0, feed_wait() does not end for them.
  */
 void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 

@@ -53,6 +53,8 @@ struct client {
     bool reconnects;      /* scaler_reconnects() */
     const char *awaited;  /* the queue that the timer is for */
     struct task *hanging; /* utlist */
+    bool is_full;         /* it takes no tasks */
+    size_t full_turns;    /* in which it has waited since */
 };
 
 struct subscription {
@@ -210,7 +212,7 @@ static int messages_of(const char *queue)
     for (size_t i = 0; i < ARRAY_LENGTH(empty); i++)
         if (strcmp(queue, empty[i]) == 0)
             return 0;
-    if (strcmp(queue, "delay") == 0)
+    if (strcmp(queue, "delay") == 0 || strcmp(queue, "full") == 0)
         return FAKE_HANGS;
     return strncmp(queue, "hang", 4) == 0 ? FAKE_HANGS
            : strcmp(queue, "break") == 0  ? FAKE_BREAKS
@@ -391,6 +393,7 @@ static bool answer(struct client *client, struct task *task)
     if (messages == FAKE_HANGS) {
         task->deadline_ms = clock_now_ms() + task->timeout_ms;
         DL_APPEND(client->hanging, task);
+        client->is_full = strcmp(queue, "full") == 0;
     } else if (messages == FAKE_MISSING)
         task_failf(task, "no such queue: %s", queue);
     else
@@ -403,9 +406,11 @@ static bool answer(struct client *client, struct task *task)
 static bool take_all(struct client *client, struct feed *feed)
 {
     int chunk = 0;
-    for (struct task *task; (task = feed_take(feed)) != NULL; chunk++)
+    for (struct task *task; !client->is_full && (task = feed_take(feed)) != NULL; chunk++)
         if (!answer(client, task))
             return false;
+    if (client->is_full)
+        feed_set_max_tasks(feed, 1, 1);
     pthread_mutex_lock(&fake.lock);
     fake.counts.chunks += chunk > 0;
     if (chunk > fake.counts.largest_chunk)
@@ -424,15 +429,21 @@ static void end_overdue(struct client *client)
     }
 }
 
-/* That of "delay" is answered, by what the feed says of the tasks that wait. */
-static void end_cancelled(struct feed *feed, struct task *task)
+/* That of "delay" is answered, by what the feed says of the tasks that wait, and that of "full". */
+static void end_cancelled(struct client *client, struct feed *feed, struct task *task)
 {
+    const char *queue = ((const struct query *)task->query)->queue;
     struct reading reading = READING_UNKNOWN;
-    if (strcmp(((const struct query *)task->query)->queue, "delay") != 0) {
+    if (strcmp(queue, "delay") == 0)
+        reading.waiting = (double)feed_delay_ms(feed);
+    else if (strcmp(queue, "full") == 0) {
+        reading.waiting = (double)client->full_turns;
+        client->is_full = false;
+        feed_set_max_tasks(feed, SIZE_MAX, 1);
+    } else {
         task_return(task, true);
         return;
     }
-    reading.waiting = (double)feed_delay_ms(feed);
     task_answer(task, &reading);
 }
 
@@ -446,11 +457,12 @@ static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
             unsubscribe(client, id);
         for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
             DL_DELETE(client->hanging, task);
-            end_cancelled(feed, task);
+            end_cancelled(client, feed, task);
         }
         if (!take_all(client, feed))
             return error_unavailable(error, "the fake connection broke");
         end_overdue(client);
+        client->full_turns += client->is_full;
         struct pollfd timer = {.fd = client->timer, .events = POLLIN};
         if (feed_wait(feed, &timer, 1,
                       client->hanging == NULL ? CLOCK_NEVER : client->hanging->deadline_ms))

@@ -9,6 +9,9 @@
  *     "crowd"  loses FAKE_CROWD subscriptions, and answers 0
  *     "twice"  answers 0, and fails
  *     "again"  answers 1 of a client that reconnects, else 0
+ *     "delay"  when it is cancelled answers feed_delay_ms()
+ *     "full"   has no capacity for others until it is cancelled, and then answers how many turns
+ *              it has waited
  *
  * Source "down" refuses at once, and "silent" when the deadline has passed.
  *

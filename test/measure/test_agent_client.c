@@ -53,6 +53,43 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
         fake_values_done(&values[i]);
 }
 
+/* Those that the server had sent before wait in the agent, and would have it turn without a pause.
+ * One of them is cancelled there. */
+static void a_scaler_without_capacity_waits_while_the_agent_has_tasks(void **state)
+{
+    (void)state;
+    enum { WAITING = 3, CANCEL_MS = 100, FULL_MS = 200, MAX_TURNS = 10 };
+    _cleanup_(error_done) struct error error = {0};
+    struct scaler scaler = fake_agent_scaler;
+    struct fake_values full = fake_values("a", "full");
+    struct fake_values other = fake_values("a", "7");
+    struct agent_client *client = NULL;
+    scaler.measure = measure_in_agent;
+    assert_true(agent_client_open(&fake_agent_scaler, full.scopes[OPTION_CONNECTION],
+                                  &(struct agent_origin){.program = "/proc/self/exe"}, PATIENCE_MS,
+                                  &client, &error));
+    struct test_feed *feed = test_feed_new(&scaler);
+    for (size_t i = 0; i <= WAITING; i++) { /* all of them in one message */
+        const struct option_values *values = (i == 0 ? &full : &other)->scopes[OPTION_QUERY];
+        test_feed_add(feed, values->data, (struct notifier){0});
+        test_feed_task(feed, i)->task.values = values;
+    }
+    test_feed_set_timeout(feed, PATIENCE_MS);
+    test_feed_cancel_after(feed, 0, FULL_MS);
+    test_feed_cancel_after(feed, WAITING, CANCEL_MS);
+    assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
+    assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
+    assert_in_range((size_t)test_feed_task(feed, 0)->reading.waiting, 1, MAX_TURNS);
+    for (size_t i = 1; i <= WAITING; i++) {
+        assert_true(test_feed_task(feed, i)->reading.waiting == 7);
+        assert_int_equal(test_feed_task(feed, i)->returned, i == WAITING);
+    }
+    agent_client_close(client);
+    test_feed_free(feed);
+    fake_values_done(&full);
+    fake_values_done(&other);
+}
+
 /* The server takes the query for one that it has sent already. */
 static void an_agent_fails_a_task_whose_query_it_lacks(void **state)
 {
@@ -511,6 +548,7 @@ int main(int argc, char **argv)
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_knows_how_long_tasks_wait_after_any_message),
+        cmocka_unit_test(a_scaler_without_capacity_waits_while_the_agent_has_tasks),
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(an_agent_frees_its_queries),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),

@@ -50,6 +50,7 @@ struct agent {
     struct received_query *queries;
     struct agent_task *tasks;
     struct agent_task *waiting;   /* utlist: the scaler has not taken them yet */
+    size_t taken;                 /* tasks that the scaler has */
     struct agent_task *cancelled; /* utlist: feed_next_cancelled() has not returned them yet */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
@@ -226,6 +227,7 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
 
     if (task->is_cancelled)
         LL_DELETE2(agent->cancelled, task, next_cancelled);
+    agent->taken -= task->is_taken;
     HASH_DEL(agent->tasks, task);
     task->query->tasks--;
     free_query_if_unused(agent, task->query);
@@ -316,6 +318,7 @@ static struct task *agent_feed_take(struct feed *feed)
         return NULL;
     DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
     task->is_taken = true;
+    agent->taken++;
     return &task->task;
 }
 
@@ -353,10 +356,18 @@ static int agent_feed_descriptor(const struct feed *feed)
     return AGENT_SOCKET;
 }
 
+/* Tasks that the server had sent before it knew the limit are there for a scaler that takes them.
+ * They wake none that has as many tasks as it wants: it would turn without a pause. */
+static bool has_task_within_limit(const struct agent *agent)
+{
+    const struct feed *feed = &agent->feed;
+    return agent->waiting != NULL && (!feed->has_limits || agent->taken < feed->max_tasks);
+}
+
 static int64_t agent_feed_next_ms(struct feed *feed)
 {
     const struct agent *agent = agent_of(feed);
-    bool has_something = agent->waiting != NULL || agent->cancelled != NULL ||
+    bool has_something = has_task_within_limit(agent) || agent->cancelled != NULL ||
                          agent->unsubscribes_count > 0 || agent->is_over;
     return has_something ? 0 : CLOCK_NEVER;
 }
