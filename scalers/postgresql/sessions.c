@@ -45,14 +45,17 @@ static int64_t waiting_since_ms(const struct postgresql_client *client)
     return clock_earlier(quick_ms, slow_ms);
 }
 
-/* One at a time. */
+/* One at a time. In place of the only one, too, not before a task waits: a session that nobody goes
+ * on to open keeps a server from shutting down. */
 static bool needs_another(const struct postgresql_client *client, struct feed *feed, int64_t now_ms)
 {
     size_t ready = postgresql_client_count(client, POSTGRESQL_READY);
     if (count_open(client) > ready || (ready > 0 && now_ms < client->retry_ms))
         return false;
     int64_t since_ms = waiting_since_ms(client);
-    return ready == 0 || (since_ms != CLOCK_NEVER && now_ms - since_ms >= NEED_MS) ||
+    if (ready == 0)
+        return since_ms != CLOCK_NEVER;
+    return (since_ms != CLOCK_NEVER && now_ms - since_ms >= NEED_MS) ||
            (ready < client->max_sessions && feed_delay_ms(feed) > NEED_MS);
 }
 
@@ -82,7 +85,7 @@ bool postgresql_sessions_adjust(struct postgresql_client *client, struct feed *f
 bool postgresql_sessions_are_idle(const struct postgresql_client *client)
 {
     for (size_t i = 0; i < client->max_sessions; i++)
-        if (client->sessions[i].count > 0)
+        if (client->sessions[i].count > 0 || client->sessions[i].state == POSTGRESQL_CONNECTING)
             return false;
     return count_open(client) <= 1;
 }

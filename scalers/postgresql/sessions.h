@@ -13,12 +13,13 @@
 
 #include <stdbool.h>
 
-/* Opens one more where it is needed, closes those that have been idle for a while. False: there is
- * none, and none can be opened. */
+/* Opens one more where it is needed, closes those that have been idle for a while. There is none
+ * where the last one broke and no task waits. False: there is none, and none can be opened. */
 bool postgresql_sessions_adjust(struct postgresql_client *client, struct feed *feed,
                                 struct error *error);
 
-/* Nothing is in flight, and no more than one is open. */
+/* Nothing is in flight, no more than one is open, and none is being opened. One that is begun is
+ * opened, or late, even if the task that needed it was cancelled meanwhile. */
 bool postgresql_sessions_are_idle(const struct postgresql_client *client);
 
 /* Sends what was written to them, waits until something happens, and takes what was received.

@@ -1,7 +1,9 @@
 """KEDA's questions about what a query answers, to the server, with a real PostgreSQL behind it."""
 
+import concurrent.futures
 import contextlib
 import os
+import signal
 import time
 
 import grpc
@@ -331,6 +333,23 @@ def test_a_session_that_an_administrator_ends_is_replaced(broker, client):
         assert value(client, requested) == 21  # held, and then measured again
         time.sleep(INTERVAL_SECONDS)
     assert len(broker.sessions()) == 1
+
+
+def test_a_server_that_ends_the_only_session_shuts_down_at_once():
+    """Another is opened when it is needed: PostgreSQL waits up to a minute for one that sends nothing."""
+    sleeping = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep%' "
+                "AND application_name = 'backlog'")
+    with PostgreSQL() as broker, Server() as server, Client(server.port) as client, \
+            concurrent.futures.ThreadPoolExecutor(1) as pool:
+        slow = trigger(broker, "SELECT 7 FROM pg_sleep(0.9)")
+        call = pool.submit(client.metrics, slow)
+        wait_until(lambda: broker.sql(sleeping) == [["1"]], 10, "the query")
+        broker.signal(signal.SIGINT)
+        broker.child.wait(20)
+        concurrent.futures.wait([call])
+        broker.start()
+        wait_for_value(client, slow, 7, 20)
+        assert "no answer in time" not in server.log()
 
 
 def test_a_wrong_password_is_reported_without_it(broker, server, client):

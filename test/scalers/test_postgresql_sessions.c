@@ -294,6 +294,68 @@ static void a_client_whose_sessions_are_all_closed_soon_opens_another(void **sta
     end(&setting);
 }
 
+/* One call of measure, which may go on without tasks. */
+static bool measure_once(struct setting *setting, struct error *error)
+{
+    struct feed *feed = test_feed_task(setting->feed, 0)->task.feed;
+    test_feed_stay(setting->feed, LONG_MS);
+    bool is_usable = scaler_postgresql.measure(setting->client, feed, error);
+    test_feed_stay(setting->feed, 0);
+    return is_usable;
+}
+
+/* Nobody would wait for it to be open: the server would, even to shut down. */
+static void no_session_is_opened_in_place_of_the_only_one_while_no_query_waits(void **state)
+{
+    (void)state;
+    struct setting setting = {0};
+    _cleanup_(error_done) struct error error = {0};
+    begin_with(&setting, 4);
+    add(&setting, "SELECT 7", 1);
+    measure_all(&setting);
+    add(&setting, "SELECT die", 1);
+    assert_true(measure_once(&setting, &error));
+    assert_ended_with(setting.feed, 1, TASK_FAILED, "PostgreSQL at 127.0.0.1:");
+    assert_int_equal(postgresql_client_count(setting.client, POSTGRESQL_CLOSED), 4);
+
+    add(&setting, "SELECT 7", 1);
+    measure_all(&setting);
+    assert_answered(&setting, 2, 1);
+    assert_int_equal(setting.peer.opened, 2);
+    end(&setting);
+}
+
+/* As for a task that is cancelled meanwhile. */
+static void open_again(struct setting *setting, int login_ms)
+{
+    _cleanup_(error_done) struct error error = {0};
+    struct postgresql_client *client = setting->client;
+    postgresql_session_close(&client->sessions[0], 0);
+    setting->peer.login_ms = login_ms;
+    assert_true(postgresql_client_open(client, &client->sessions[0], &error));
+}
+
+static void a_session_that_is_being_opened_is_not_left_so(void **state)
+{
+    enum { LOGIN_MS = 1000, CONNECT_MS = 3000 /* of sessions.c */ };
+    (void)state;
+    struct setting setting = {0};
+    _cleanup_(error_done) struct error error = {0};
+    begin_with(&setting, 1);
+    add(&setting, "SELECT 7", 1);
+    measure_all(&setting);
+    open_again(&setting, LOGIN_MS);
+    assert_true(measure_once(&setting, &error));
+    assert_int_equal(postgresql_client_count(setting.client, POSTGRESQL_READY), 1);
+
+    open_again(&setting, LONG_MS);
+    int64_t start_ms = clock_now_ms();
+    assert_false(measure_once(&setting, &error));
+    assert_non_null(strstr(error_text(&error), "no answer in time"));
+    assert_int_equal(clock_now_ms() - start_ms, CONNECT_MS);
+    end(&setting);
+}
+
 static void a_session_that_a_pooler_ends_costs_no_query_anything(void **state)
 {
     (void)state;
@@ -397,6 +459,8 @@ int main(void)
         cmocka_unit_test(a_cancelled_query_is_slow_and_its_session_lingers),
         cmocka_unit_test(a_cancelled_query_that_waits_behind_another_is_not_slow),
         cmocka_unit_test(a_client_whose_sessions_are_all_closed_soon_opens_another),
+        cmocka_unit_test(no_session_is_opened_in_place_of_the_only_one_while_no_query_waits),
+        cmocka_unit_test(a_session_that_is_being_opened_is_not_left_so),
         cmocka_unit_test(a_session_that_a_pooler_ends_costs_no_query_anything),
         cmocka_unit_test(a_session_that_does_not_begin_returns_all_queries),
         cmocka_unit_test(a_server_watches_its_client_from_version_14_on),
