@@ -10,8 +10,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
-enum { BUFFER_BYTES = 1 << 10 /* of each transfer: libcurl reads 100 of them at a time */ };
+enum {
+    BUFFER_BYTES = 1 << 10,     /* of each transfer: libcurl reads 100 of them at a time */
+    BODY_STEP_BYTES = 64 << 10, /* that a body grows by at most, once it is that large */
+};
 
 enum {
     LINE_BYTES = 96, /* what libcurl takes for a line beside its text */
@@ -58,16 +62,42 @@ static size_t head_bytes(const struct fetcher *fetcher)
     return fetcher->head.bytes + fetcher->head.lines * LINE_BYTES;
 }
 
-/* Of the body; what was reserved for more of a head than has come is enough for most. */
-static bool count_body(struct fetcher *fetcher, size_t length)
+/* More for the body; what was reserved for more of a head than has come is enough for most. */
+static bool count_body(struct fetcher *fetcher, size_t bytes)
 {
-    struct source_memory *memory = &fetcher->budget->memory;
+    struct fetch_budget *budget = fetcher->budget;
+    struct source_memory *memory = &budget->memory;
     size_t needed = fetcher->request_bytes + head_bytes(fetcher);
     if (needed > fetcher->reserved)
         needed = fetcher->reserved;
-    if (!source_memory_set(memory, memory->used - fetcher->reserved + needed + length))
+    if ((budget->max > 0 && budget->used + bytes > budget->max) ||
+        !source_memory_set(memory, memory->used - fetcher->reserved + needed + bytes))
         return false;
     fetcher->reserved = needed;
+    budget->used += bytes;
+    return true;
+}
+
+/* What the body takes, without its NUL, as the limits have it. */
+static size_t body_bytes(const struct text *body)
+{
+    return body->capacity == 0 ? 0 : body->capacity - 1;
+}
+
+/* Makes the body large enough, and never larger than it may become: text_add_bytes() doubles, and
+ * an agent has no memory for twice the largest. False: others have the memory. */
+static bool grow_body(struct fetcher *fetcher, size_t length)
+{
+    struct text *body = &fetcher->body;
+    size_t bytes = body_bytes(body);
+    if (length < body->capacity)
+        return true;
+    size_t grown = MAX(length, bytes + MIN(bytes, BODY_STEP_BYTES));
+    grown = MIN(grown, fetcher->source.max_body_bytes);
+    if (fetcher->budget != NULL && !count_body(fetcher, grown - bytes))
+        return false;
+    body->capacity = grown + 1;
+    body->bytes = memory_resize(body->bytes, body->capacity);
     return true;
 }
 
@@ -88,17 +118,13 @@ bool fetch_is_worn(const struct fetcher *fetcher)
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct fetcher *fetcher = context;
-    struct fetch_budget *budget = fetcher->budget;
     size_t length = size * count;
     if (fetcher->body.length + length > fetcher->source.max_body_bytes)
         fetcher->limit = fetcher->source.max_body_bytes;
-    else if (budget != NULL && ((budget->max > 0 && budget->used + length > budget->max) ||
-                                !count_body(fetcher, length)))
+    else if (!grow_body(fetcher, fetcher->body.length + length))
         fetcher->is_refused = true;
     if (fetcher->limit > 0 || fetcher->is_refused)
         return 0;
-    if (budget != NULL)
-        budget->used += length;
     text_add_bytes(&fetcher->body, bytes, length);
     return length;
 }
@@ -107,8 +133,8 @@ static struct text take_text(struct fetcher *fetcher, struct source_memory *ret_
 {
     struct text body = fetcher->body;
     if (fetcher->budget != NULL) {
-        fetcher->budget->used -= body.length;
-        source_memory_move(&fetcher->budget->memory, body.length, ret_memory);
+        fetcher->budget->used -= body_bytes(&body);
+        source_memory_move(&fetcher->budget->memory, body_bytes(&body), ret_memory);
     }
     fetcher->body = (struct text){0};
     return body;

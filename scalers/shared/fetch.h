@@ -31,7 +31,8 @@ struct fetch_source {
     const char *password;
     struct curl_slist *headers; /* or NULL */
     size_t max_body_bytes;
-    size_t max_bodies_bytes; /* of all of a pool that are there at a time; 0: only that of each */
+    size_t max_bodies_bytes; /* of all of a pool that are there at a time, and up to 64 KiB more of
+                              * each that may come; 0: only that of each */
     size_t max_tree_bytes;   /* of the JSON, as json_text_tree() has it; 0: no tree is made */
     int64_t timeout_ms;      /* of one GET; 0: none but its deadline */
     bool follows; /* of a pool: it names other servers. At local addresses none is connected to
@@ -65,7 +66,7 @@ struct fetch_answer {
 
 /* What the replies of several fetchers take. */
 struct fetch_budget {
-    size_t used;
+    size_t used; /* by bodies */
     size_t max; /* 0: no limit */
     struct source_memory memory;
 };

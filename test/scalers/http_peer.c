@@ -1,6 +1,8 @@
 #include "scalers/http_peer.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
 #include "support/listener.h"
 
 #include <arpa/inet.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,15 +39,19 @@ static void answer(struct http_connection *connection)
         return;
     }
     int status = 200;
+    int padded_size = 0;
     sscanf(connection->word, "status%d", &status);
+    sscanf(connection->word, "size%d", &padded_size);
     char body[256];
-    int length = snprintf(body, sizeof(body),
-                          "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":"
-                          "[1,\"%d\"]}}",
-                          atoi(connection->word));
-    char reply[512];
-    int size = snprintf(reply, sizeof(reply), "HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%s",
-                        status, length, body);
+    snprintf(body, sizeof(body),
+             "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":"
+             "[1,\"%d\"]}}",
+             atoi(connection->word));
+    int length = MAX((int)strlen(body), padded_size);
+    _cleanup_(memory_free) char *reply =
+        text_format("HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status, length,
+                    padded_size, body);
+    ssize_t size = (ssize_t)strlen(reply);
     connection->in_flight = false;
     if (send(connection->socket, reply, (size_t)size, MSG_NOSIGNAL) != size)
         hang_up(connection);

@@ -281,6 +281,68 @@ static void a_pool_that_follows_connects_to_no_local_address(void **state)
     }
 }
 
+/* An agent has no memory for twice the largest reply. */
+static void a_reply_takes_what_is_counted_and_no_more_than_the_largest(void **state)
+{
+    enum { MAX_BYTES = 1 << 20, STEP_BYTES = 64 << 10, NUL_BYTES = 1 };
+    (void)state;
+    static const struct {
+        size_t bytes;
+        enum fetch_outcome outcome;
+    } rows[] = {
+        {MAX_BYTES + 1, FETCH_TOO_LARGE},
+        {MAX_BYTES, FETCH_ANSWERED},
+        {MAX_BYTES - 1, FETCH_ANSWERED},
+        {MAX_BYTES / 2 + 1, FETCH_ANSWERED},
+        {1000, FETCH_ANSWERED},
+    };
+    struct setting setting;
+    begin(&setting);
+    fetch_pool_free(setting.pool);
+    const struct fetch_source source = {.name = "the peer",
+                                        .tls = &setting.tls,
+                                        .max_body_bytes = MAX_BYTES,
+                                        .max_bodies_bytes = MAX_BYTES};
+    setting.pool = fetch_pool_new(&source, GETS);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct fetch_ended ended;
+        _cleanup_(memory_free) char *query = text_format("size%zu", rows[i].bytes);
+        get(&setting, query, 1, ENOUGH_MS);
+        assert_true(fetch_pool_wait_one(setting.pool, &ended));
+        assert_int_equal(ended.outcome, rows[i].outcome);
+        const struct fetch_answer *answer = &ended.answer;
+        if (rows[i].outcome == FETCH_ANSWERED) {
+            assert_int_equal(answer->body.length, rows[i].bytes);
+            assert_in_range(answer->body.capacity, 0, answer->body.length + STEP_BYTES);
+            assert_in_range(answer->body.capacity, 0, MAX_BYTES + NUL_BYTES);
+            assert_int_equal(answer->memory.used + NUL_BYTES, answer->body.capacity);
+        }
+        note(&setting, &ended);
+    }
+    end(&setting);
+}
+
+/* Each has half of it, less what it may grow by. */
+static void replies_that_come_side_by_side_share_their_limit(void **state)
+{
+    enum { MAX_BYTES = 1 << 20, ROUNDS = 3 };
+    (void)state;
+    struct setting setting;
+    begin(&setting);
+    fetch_pool_free(setting.pool);
+    const struct fetch_source source = {.name = "the peer",
+                                        .tls = &setting.tls,
+                                        .max_body_bytes = MAX_BYTES,
+                                        .max_bodies_bytes = MAX_BYTES};
+    setting.pool = fetch_pool_new(&source, GETS);
+    for (size_t i = 1; i <= ROUNDS; i++) {
+        get(&setting, "size458752", 2, ENOUGH_MS);
+        end_all(&setting);
+        assert_int_equal(setting.ended_as[FETCH_ANSWERED], 2 * i);
+    }
+    end(&setting);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +353,8 @@ int main(void)
         cmocka_unit_test(there_is_one_link_while_others_have_the_memory),
         cmocka_unit_test(a_url_is_made_when_its_get_begins),
         cmocka_unit_test(a_silent_address_does_not_hide_the_next),
+        cmocka_unit_test(a_reply_takes_what_is_counted_and_no_more_than_the_largest),
+        cmocka_unit_test(replies_that_come_side_by_side_share_their_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
