@@ -25,6 +25,7 @@ enum {
      * images. */
     STACK_BYTES = 128 * 1024,
     BELOW_SERVER = 5, /* added to the nice value */
+    LARGE_BYTES = 128 * 1024,
 };
 
 /* Sets the kernel's highest value, for which a process needs no privilege. */
@@ -69,6 +70,10 @@ void agent_limits_prepare(void)
     process_hide_memory();
     ignore_signals();
     mallopt(M_ARENA_MAX, 1); /* each arena maps 64 MiB */
+
+    /* What is large counts for the limit as long as it is used, and once: by default glibc keeps
+     * what was freed in a heap with holes, and copies there what grows. */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     limit_stacks();
 }
 

@@ -12,7 +12,8 @@
 
 #include <stddef.h>
 
-/* Signals, priority, memory dumps, and which process the kernel kills first. */
+/* Signals, priority, memory dumps, what freed memory is kept, and which process the kernel kills
+ * first. */
 void agent_limits_prepare(void);
 
 /* From now on the process can map at most so many bytes more: further allocations fail. 0: any
