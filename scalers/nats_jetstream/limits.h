@@ -41,11 +41,19 @@ enum {
     NATS_LEADERS_BYTES = NATS_MAX_QUERIES * NATS_LEADER_BYTES,
 };
 
-/* Inline connections have fewer queries. A monitoring port's reply of 16 MiB, instead, fits too. */
+/* Of a client of a monitoring port, instead of what servers and users choose. */
+enum {
+    NATS_LISTINGS_BYTES = 16 << 20, /* of all replies at a time: 1,000 consumers are 1 MB */
+    NATS_INDEX_BYTES = 6 << 20,     /* of the one that is read, and to sort it: jsz.h */
+};
+
+/* Inline connections have fewer queries. */
 enum { NATS_AGENT_BYTES = 26 << 20, NATS_AGENT_BYTES_NAMED = 48 << 20 };
 
 _Static_assert(NATS_CHOSEN_BYTES + NATS_MAX_QUERIES * NATS_QUERY_BYTES <= NATS_AGENT_BYTES_NAMED,
                "an agent for the connections file");
 _Static_assert(NATS_CHOSEN_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES, "any agent");
+_Static_assert(NATS_LISTINGS_BYTES + NATS_INDEX_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES,
+               "any agent of a monitoring port");
 
 #endif

@@ -1,7 +1,10 @@
 """nats-jetstream against a real nats-server, through the server and KEDA's calls."""
 
 import concurrent.futures
+import contextlib
 import http.server
+import json
+import os
 import queue
 import subprocess
 import threading
@@ -466,6 +469,87 @@ def test_a_monitoring_port_that_refuses_the_user_says_so(nats, client):
         refused = monitored(nats, natsServerMonitoringEndpoint=f"127.0.0.1:{proxy.server_port}")
         assert "authentication failed: check user and password" in unavailable(client, refused)
         proxy.shutdown()
+
+
+class Listing(http.server.BaseHTTPRequestHandler):
+    """A monitoring port whose server has an account with consumers c0, c1 ... of 5 pending messages each."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        is_listing = "consumers=true" in self.path
+        body = self.server.listing if is_listing else b'{"account_details":[]}'
+        if is_listing:
+            self.server.count += 1
+        with contextlib.suppress(OSError):  # the client may give up
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if is_listing:
+                self.wfile.write(body[:-1])
+                self.server.before_end()
+                body = body[-1:]
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def consumer_of_five(name, padding):
+    counts = {"consumer_seq": 0, "stream_seq": 0}
+    return json.dumps({"stream_name": "s", "name": name, "num_pending": 5, "num_ack_pending": 0, "delivered": counts,
+                       "ack_floor": counts, "description": "x" * padding})
+
+
+@contextlib.contextmanager
+def listing_port(consumers, padding=0, size=None):
+    """It has these many consumers, as far as the reply is not longer than `size`; then it is as long."""
+    begin = '{"account_details":[{"name":"$G","id":"$G","stream_detail":[{"name":"s","consumer_detail":['
+    end = "]}]}]}"
+    if size is not None:
+        consumers = (size - len(begin) - len(end)) // (len(consumer_of_five(f"c{consumers}", padding)) + 1)
+    listing = begin + ",".join(consumer_of_five(f"c{i}", padding) for i in range(consumers)) + end
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listing) as port:
+        port.listing = listing.ljust(size or 0).encode()
+        port.count = 0
+        port.before_end = lambda: None
+        threading.Thread(target=port.serve_forever, daemon=True).start()
+        yield port
+        port.shutdown()
+
+
+def of_listing(port, number):
+    return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{port.server_port}", "account": "$G",
+            "stream": "s", "consumer": f"c{number}"}
+
+
+def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():
+    """In a release: with a sanitizer memory has no limit."""
+    largest = 16 << 20  # of one, or of two together
+    program = os.environ.get("BACKLOG_RELEASE")
+    patience = ["--measure-timeout", "9s", "--call-timeout", "9s"]
+
+    with listing_port(100000, 300, largest) as port:
+        with Server(program=program, interval="1s", arguments=patience) as server, Client(server.port) as client:
+            for i in range(4):  # two listings at a time would exceed the limit
+                wait_until(lambda: value(client, of_listing(port, i)) == 5, 20, "a reading")
+            assert "process died" not in server.log()
+
+    with listing_port(100000, 300, largest // 2 - (64 << 10)) as port:
+        with Server(program=program, interval="1s", arguments=patience) as server, Client(server.port) as client:
+            first_is_there, both_are_there = threading.Event(), threading.Barrier(2)
+
+            def meet():
+                first_is_there.set()
+                both_are_there.wait(5)
+
+            port.before_end = meet
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                first = pool.submit(value, client, of_listing(port, 1))
+                assert first_is_there.wait(10)
+                second = pool.submit(value, client, of_listing(port, 2))
+                assert (first.result(), second.result()) == (5, 5)
+            assert "process died" not in server.log()
 
 
 def test_a_monitoring_port_with_tls(certificates, client):

@@ -16,7 +16,6 @@
 #include <utlist.h>
 
 enum {
-    MAX_BODY_BYTES = 16 << 20, /* 1,000 consumers are 1 MB; of all that arrive at a time */
     LISTINGS = 2, /* at a time: who comes while the first is slow does not wait for it */
     GETS = LISTINGS + 1,
 };
@@ -101,8 +100,8 @@ static struct nats_monitoring *monitoring_new(const struct nats_connection_optio
         .tls = &options->tls,
         .user = options->user == NULL ? monitoring->address.user : options->user,
         .password = password == NULL ? "" : password,
-        .max_body_bytes = MAX_BODY_BYTES,
-        .max_bodies_bytes = MAX_BODY_BYTES,
+        .max_body_bytes = NATS_LISTINGS_BYTES,
+        .max_bodies_bytes = NATS_LISTINGS_BYTES,
         .follows = true,
     };
     monitoring->follows = source.user == NULL;
