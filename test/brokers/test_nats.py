@@ -9,6 +9,7 @@ import queue
 import subprocess
 import threading
 import time
+import urllib.request
 
 import grpc
 import pytest
@@ -521,6 +522,29 @@ def listing_port(consumers, padding=0, size=None):
 def of_listing(port, number):
     return {"scaler": "nats-jetstream", "natsServerMonitoringEndpoint": f"127.0.0.1:{port.server_port}", "account": "$G",
             "stream": "s", "consumer": f"c{number}"}
+
+
+def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
+    isolated = 125  # as many requests to a server may time out at a time; a listing is one
+
+    def failing(server):
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/api/connections") as page:
+            [connection] = json.load(page)["connections"]
+            return connection["failing"]
+
+    with listing_port(16 * isolated) as port, Server(interval="1s", hold="0s", http=True) as server, Client(server.port) as client:
+        requested = [of_listing(port, i) for i in range(16 * isolated)]
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(lambda metadata: value(client, metadata), requested)) == {5}
+        time.sleep(3)  # no reading is fresh any more: the next listing is for all
+        answers_again = threading.Event()
+        port.before_end = lambda: answers_again.wait(60)
+        wait_until(lambda: refusal(client.metrics, requested[0]), 30, "a time-out")
+        wait_until(lambda: failing(server) == len(requested), 20, "time-outs of all")
+        before = port.count
+        answers_again.set()
+        wait_until(lambda: failing(server) == 0, 60, "readings of all")
+        assert port.count - before <= 8  # some timed out later than others
 
 
 def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():

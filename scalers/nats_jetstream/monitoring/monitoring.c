@@ -481,8 +481,8 @@ bool nats_monitoring_measure(struct nats_monitoring *monitoring, struct feed *fe
                              struct error *error)
 {
     bool usable = true;
-    /* One listing is for all tasks, however many they are. */
-    feed_set_max_tasks(feed, SIZE_MAX, NATS_MAX_ISOLATED);
+    /* One listing is for all tasks, however many they are, and whether they timed out or not. */
+    feed_set_max_tasks(feed, SIZE_MAX, SIZE_MAX);
     while (usable && !feed_is_stopping(feed)) {
         uint64_t ignored = 0;
         while (feed_next_unsubscribe(feed, &ignored))
