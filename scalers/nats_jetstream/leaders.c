@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "nats_jetstream/limits.h"
 
-#include <stdbool.h>
+#include <math.h>
 #include <stdlib.h>
 
 enum { DOUBT_MS = 500 }; /* the leader has counted by then, or leads no longer */
@@ -16,7 +16,7 @@ struct nats_leader {
     uint64_t leader;
     int64_t since_ms;   /* its first reply */
     int64_t doubted_ms; /* the first of its last replies, which all are in doubt; CLOCK_NEVER */
-    double messages;    /* of the last reply that counted, of any leader */
+    double messages;    /* of the last reply that counted, of any leader; INFINITY: unknown */
 };
 
 /* With what malloc() has around it, and its part of the table. */
@@ -47,10 +47,13 @@ static struct nats_leader *find_or_add(struct nats_leaders *leaders, uint64_t co
     if (known != NULL)
         HASH_DELETE(hh, leaders->by_consumer, known); /* it becomes the last */
     else {
-        if (HASH_COUNT(leaders->by_consumer) >= NATS_LEADERS_BYTES / LEADER_BYTES)
+        if (HASH_COUNT(leaders->by_consumer) >= NATS_LEADERS_BYTES / LEADER_BYTES) {
             forget(leaders, leaders->by_consumer);
+            leaders->follows_another = false; /* who is unknown may have been in doubt already */
+        }
         known = memory_new(sizeof(*known));
         known->consumer = consumer;
+        known->messages = leaders->follows_another ? (double)INFINITY : 0;
     }
     HASH_ADD(hh, leaders->by_consumer, consumer, sizeof(known->consumer), known);
     return known;

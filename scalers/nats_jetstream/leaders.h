@@ -12,7 +12,9 @@
  * leader has been in doubt for half a second: the next request is sent then.
  *
  * On a new connection all leaders are new: a node of the cluster that is lost takes both its
- * connections and its leaders along.
+ * connections and its leaders along. How many messages there were before is forgotten with the
+ * connection. So after another connection any first reply of a leader may have fewer, and is in
+ * doubt as such.
  *
  * Threads: one at a time. Times are of clock_now_ms().
  */
@@ -22,10 +24,13 @@
 #include "measure/reading.h"
 #include "nats_jetstream/consumer_info.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
+/* {0} of a first connection. */
 struct nats_leaders {
     struct nats_leader *by_consumer;
+    bool follows_another; /* there was another connection before this one */
 };
 
 void nats_leaders_done(struct nats_leaders *leaders);

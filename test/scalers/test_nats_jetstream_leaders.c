@@ -1,7 +1,7 @@
 /* NATS JetStream: whose counts are in a reply, and whether they count. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "measure/scaler.h"
+#include "measure/scaler_internal.h"
 #include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
 #include "scalers/ended.h"
@@ -49,6 +49,18 @@ static void take_step(struct nats_leaders *leaders, const struct step *step, siz
         fail_msg("row %zu, at %lld ms: %lld", row, (long long)step->sent_ms, (long long)again_ms);
 }
 
+/* Each row is of other leaders. */
+static void take_steps(const struct step (*rows)[MAX_STEPS], size_t count, bool follows_another)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct nats_leaders leaders = {.follows_another = follows_another};
+        for (size_t j = 0; j < MAX_STEPS; j++)
+            if (rows[i][j].again_ms != 0 || rows[i][j].leader == LOST)
+                take_step(&leaders, &rows[i][j], i);
+        nats_leaders_done(&leaders);
+    }
+}
+
 static void a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader(void **state)
 {
     (void)state;
@@ -85,13 +97,32 @@ static void a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader(void 
         {{0, A, 5, 0, COUNTS}, {600, LOST}, {900, A, 4, 0, 1400}, {1400, A, 6, 0, COUNTS}},
         {{0, 0, 5, 0, COUNTS}, {1, 0, 0, 0, COUNTS, .is_partial = true}},
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        struct nats_leaders leaders = {0};
-        for (size_t j = 0; j < MAX_STEPS; j++)
-            if (rows[i][j].again_ms != 0 || rows[i][j].leader == LOST)
-                take_step(&leaders, &rows[i][j], i);
-        nats_leaders_done(&leaders);
-    }
+    take_steps(rows, ARRAY_LENGTH(rows), false);
+}
+
+/* It may have been elected as the node of the other connection was lost, and have led before. */
+static void after_another_connection_a_leaders_first_reply_is_in_doubt(void **state)
+{
+    (void)state;
+    static const struct step rows[][MAX_STEPS] = {
+        {{0, A, 3, 0, 500}, {499, A, 3, 0, 500}, {500, A, 2, 0, COUNTS}, {501, A, 1, 0, COUNTS}},
+        {{0, A, 3, 0, 590, .received_ms = 90}, {589, A, 5, 0, 590}, {590, A, 5, 0, COUNTS}},
+        /* Another one is elected, or the same again. */
+        {{0, A, 3, 0, 500}, {400, B, 3, 0, 900}, {500, B, 3, 0, 900}, {900, B, 3, 0, COUNTS}},
+        {{0, A, 3, 0, 500}, {400, LOST}, {450, A, 3, 0, 950}, {950, A, 3, 0, COUNTS}},
+        {{0, LOST}, {0, A, 3, 0, 500}, {500, A, 3, 0, COUNTS}},
+        /* Once a reply has counted it is as on a first connection. */
+        {{0, A, 3, 0, 500},
+         {500, A, 5, 0, COUNTS},
+         {900, B, 5, 0, COUNTS},
+         {910, B, 4, 0, 1410},
+         {1410, B, 4, 0, COUNTS}},
+        /* No messages: no longer than otherwise. */
+        {{0, A, 0, 0, 500}, {500, A, 0, 0, COUNTS}, {510, A, 0, 0, COUNTS}},
+        /* In no cluster. */
+        {{0, 0, 3, 0, COUNTS}, {1, 0, 0, 0, COUNTS}},
+    };
+    take_steps(rows, ARRAY_LENGTH(rows), true);
 }
 
 static int64_t take_messages(struct nats_leaders *leaders, uint64_t consumer, double messages)
@@ -117,6 +148,20 @@ static void leaders_that_are_known_take_a_bounded_memory(void **state)
                      AGAIN_MS); /* the first of the others */
     assert_int_equal(take_messages(&leaders, ALL - KNOWN + 1, 4), CLOCK_NEVER);
     assert_int_equal(take_messages(&leaders, STAYS + 1, 4), CLOCK_NEVER);
+    nats_leaders_done(&leaders);
+}
+
+/* One that was forgotten would be in doubt, and its request sent again, at each measurement. */
+static void once_leaders_are_forgotten_none_is_in_doubt_for_another_connection(void **state)
+{
+    enum { KNOWN = NATS_MAX_QUERIES, AGAIN_MS = 500 };
+    (void)state;
+    struct nats_leaders leaders = {.follows_another = true};
+    for (uint64_t consumer = 1; consumer <= KNOWN; consumer++)
+        assert_int_equal(take_messages(&leaders, consumer, 5), AGAIN_MS);
+    assert_int_equal(take_messages(&leaders, KNOWN + 1, 5), CLOCK_NEVER);
+    assert_int_equal(take_messages(&leaders, 1, 5), CLOCK_NEVER); /* it was forgotten */
+    assert_int_equal(take_messages(&leaders, KNOWN, 5), AGAIN_MS);
     nats_leaders_done(&leaders);
 }
 
@@ -195,6 +240,40 @@ static void the_zero_of_a_leader_on_a_new_connection_is_requested_again(void **s
     nats_world_run(&world);
     assert_true(test_feed_task(world.feed, 0)->reading.in_flight == 7);
     nats_world_stop(&world);
+}
+
+/* It has led before. Where the client's connection was the first, or there is no cluster, replies
+ * count at once. */
+static void fewer_messages_on_a_new_connection_are_requested_again(void **state)
+{
+    (void)state;
+    static const struct {
+        struct nats_line first, second;
+        bool reconnects;
+        double waiting;
+    } rows[] = {
+        {{OF("a"), LED_BY("nats-2", "3")}, {OF("a"), LED_BY("nats-2", "5000")}, true, 5000},
+        {{OF("a"), LED_BY("nats-2", "3")}, {OF("a"), LED_BY("nats-2", "3")}, true, 3},
+        {{OF("a"), LED_BY("nats-2", "3")}, {OF("a"), LED_BY("nats-2", "5000")}, false, 3},
+        {{OF("a"), INFO("3")}, {OF("a"), INFO("5000")}, true, 3},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_world world;
+        struct nats_line script[] = {
+            {OF("a"), LED_BY("nats-1", "5000"), .times = 1}, rows[i].first, rows[i].second, {0}};
+        script[1].times = 1;
+        nats_world_start(&world, script, PAIRS("a"));
+        test_feed_set_timeout(world.feed, LONG_MS);
+        nats_world_run(&world);
+        assert_waiting(world.feed, 0, 5000);
+        scaler_set_reconnects(rows[i].reconnects); /* as the engine does then */
+        nats_world_reconnect(&world);
+        scaler_set_reconnects(false);
+        test_feed_again(world.feed);
+        nats_world_run(&world);
+        assert_waiting(world.feed, 0, rows[i].waiting);
+        nats_world_stop(&world);
+    }
 }
 
 /* Who replies after a time without a leader may have just been elected, were it the same node. */
@@ -339,10 +418,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reply_in_doubt_counts_after_half_a_second_of_the_same_leader),
+        cmocka_unit_test(after_another_connection_a_leaders_first_reply_is_in_doubt),
         cmocka_unit_test(leaders_that_are_known_take_a_bounded_memory),
+        cmocka_unit_test(once_leaders_are_forgotten_none_is_in_doubt_for_another_connection),
         cmocka_unit_test(the_zero_of_a_new_leader_is_requested_again),
         cmocka_unit_test(a_doubt_that_does_not_end_times_out),
         cmocka_unit_test(the_zero_of_a_leader_on_a_new_connection_is_requested_again),
+        cmocka_unit_test(fewer_messages_on_a_new_connection_are_requested_again),
         cmocka_unit_test(fewer_messages_are_requested_again_where_no_leader_replied_before),
         cmocka_unit_test(any_other_reply_counts_at_once),
         cmocka_unit_test(a_node_without_its_replica_is_not_believed),

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler.h"
+#include "measure/scaler_internal.h"
 #include "measure/task_internal.h"
 #include "scalers/ended.h"
 #include "scalers/feed_limits.h"
@@ -163,6 +163,13 @@ struct world {
     bool usable;
 };
 
+static void world_connect(struct world *world)
+{
+    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
+                                       clock_now_ms() + ENOUGH_MS, &world->client, &world->error))
+        fail_msg("%s", error_text(&world->error));
+}
+
 /* `user` is that of the endpoint, with an @ at its end. */
 static void world_start_with(struct world *world, const char *user)
 {
@@ -180,9 +187,7 @@ static void world_start_with(struct world *world, const char *user)
         test_feed_add(world->feed, trigger->options.query, (struct notifier){0});
     }
     test_feed_set_timeout(world->feed, TIMEOUT_MS);
-    if (!scaler_nats_jetstream.connect(world->triggers[0].options.connection,
-                                       clock_now_ms() + ENOUGH_MS, &world->client, &world->error))
-        fail_msg("%s", error_text(&world->error));
+    world_connect(world);
 }
 
 static void world_start(struct world *world)
@@ -430,6 +435,30 @@ static void the_zero_of_a_new_leader_is_listed_again(void **state)
     }
 }
 
+/* Elected as the port's former node was lost, it may have led before. */
+static void the_first_reply_after_another_connection_is_listed_again(void **state)
+{
+    (void)state;
+    static const char *const listed[] = {LISTED("nats-1", "5000", "0", "nats-2"),
+                                         LISTED("nats-2", "3", "0", "nats-1"),
+                                         LISTED("nats-2", "5000", "0", "nats-1"), NULL};
+    struct world world;
+    world_start(&world);
+    world.port.listed = listed;
+    test_feed_set_timeout(world.feed, ENOUGH_MS);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 5000);
+    scaler_nats_jetstream.disconnect(world.client);
+    scaler_set_reconnects(true); /* as the engine does then */
+    world_connect(&world);
+    scaler_set_reconnects(false);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_waiting(world.feed, 0, 5000);
+    assert_int_equal(world.port.listings, 3);
+    world_stop(&world);
+}
+
 /* Nobody knows who led it meanwhile. */
 static void after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new(void **state)
 {
@@ -604,6 +633,7 @@ int main(void)
         cmocka_unit_test(a_task_of_less_time_times_out_before_the_listing),
         cmocka_unit_test(a_task_that_comes_later_has_a_listing_beside_the_first),
         cmocka_unit_test(the_zero_of_a_new_leader_is_listed_again),
+        cmocka_unit_test(the_first_reply_after_another_connection_is_listed_again),
         cmocka_unit_test(after_a_time_out_of_its_own_the_leader_of_a_consumer_is_new),
         cmocka_unit_test(a_consumer_is_counted_by_the_node_that_leads_it),
         cmocka_unit_test(a_server_of_another_cluster_or_of_none_is_not_believed),

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 #include "nats_jetstream/client/configs.h"
 #include "nats_jetstream/client/connection.h"
 #include "nats_jetstream/client/subscriber.h"
@@ -38,6 +39,7 @@ struct nats_client *nats_client_connect(const struct nats_connection_options *op
         return NULL;
     struct nats_client *client = memory_new(sizeof(*client));
     client->connection = connection;
+    client->leaders.follows_another = scaler_reconnects();
     client->configs = nats_configs_new(connection);
     client->subscriber.options = options;
     client->subscriber.configs = client->configs;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "measure/scaler.h"
 #include "nats_jetstream/consumer_info.h"
 #include "nats_jetstream/leaders.h"
 #include "nats_jetstream/limits.h"
@@ -152,6 +153,7 @@ bool nats_monitoring_connect(const struct nats_connection_options *options, int6
         return false;
     }
     monitoring->is_clustered = jsz.is_clustered;
+    monitoring->leaders.follows_another = scaler_reconnects();
     *ret_monitoring = monitoring;
     return true;
 }
