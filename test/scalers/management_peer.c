@@ -178,10 +178,21 @@ static void hang_up(struct management_peer *peer, struct call *call)
     *call = (struct call){.socket = -1};
 }
 
+/* Of the next request. */
+static int take_fate(struct management_peer *peer)
+{
+    int fate = peer->fate;
+    if (fate != 0 && peer->fated > 0 && --peer->fated == 0)
+        peer->fate = 0;
+    return fate;
+}
+
 static void take_request(struct management_peer *peer, struct call *call, const char *request)
 {
     call->due_ms = clock_now_ms();
-    int fate = peer->fate;
+    int fate = take_fate(peer);
+    if (fate == 'p')
+        call->due_ms += peer->script.proxy_ms;
     if (fate != 0)
         call->body = fate == 'p' ? text_copy("502") : NULL;
     else if (text_starts_with(request, "POST /token"))

@@ -29,6 +29,7 @@ struct management_script {
     size_t go_at_once;        /* ... so many after each */
     size_t refuse_page;       /* answered with 503; 0: none */
     int refuse_lists;         /* with this status, all listings and pages; 0: none */
+    int proxy_ms;             /* the fate 'p' takes so long */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
      * 'h' never answered. */
@@ -55,6 +56,7 @@ struct management_peer {
     /* Of each request: 0 it is answered; 'h' never; 'c' its connection is closed; 'p' with 502, as
      * by a proxy. */
     atomic_int fate;
+    atomic_size_t fated; /* so many requests have it, and then it is 0; 0: until it is changed */
     atomic_size_t in_flight;
     atomic_size_t max_in_flight;
 };

@@ -28,6 +28,7 @@ struct test_feed {
     int64_t begun_ms;
     int64_t stop_at_ms;
     int64_t stay_ms;
+    bool lets_return; /* it does not stop before */
     struct test_task *cancelled[MAX_CANCELLED];
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
@@ -156,11 +157,16 @@ static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)
     return true;
 }
 
+static bool is_over(const struct test_feed *feed)
+{
+    int64_t now_ms = clock_now_ms();
+    return now_ms >= feed->stop_at_ms || (feed->ended == feed->count && now_ms >= feed->stay_ms);
+}
+
 static bool is_stopping(struct feed *base)
 {
     const struct test_feed *feed = of(base);
-    int64_t now_ms = clock_now_ms();
-    return now_ms >= feed->stop_at_ms || (feed->ended == feed->count && now_ms >= feed->stay_ms);
+    return feed->lets_return ? clock_now_ms() >= feed->stop_at_ms : is_over(feed);
 }
 
 static int descriptor(const struct feed *base)
@@ -174,7 +180,8 @@ static int64_t next_ms(struct feed *base)
     feed->turns++;
     if (next_to_give(feed) != NULL)
         return clock_now_ms();
-    int64_t stop_ms = feed->ended == feed->count ? feed->stay_ms : feed->stop_at_ms;
+    bool stays = feed->ended < feed->count || feed->lets_return;
+    int64_t stop_ms = stays ? feed->stop_at_ms : feed->stay_ms;
     int64_t cancelled_ms = cancel_ms(*find_cancelled(feed));
     return cancelled_ms < stop_ms ? cancelled_ms : stop_ms;
 }
@@ -315,6 +322,11 @@ void test_feed_stay(struct test_feed *feed, int64_t ms)
     feed->stay_ms = clock_now_ms() + ms;
 }
 
+void test_feed_let_return(struct test_feed *feed)
+{
+    feed->lets_return = true;
+}
+
 void test_feed_again(struct test_feed *feed)
 {
     for (size_t i = 0; i < feed->count; i++) {
@@ -336,7 +348,7 @@ bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, stru
     feed->stop_at_ms = feed->begun_ms + within_ms;
     size_t abandoned = feed->in_flight; /* by earlier runs */
     bool usable = true;
-    while (usable && feed->in_flight == abandoned && !is_stopping(&feed->feed))
+    while (usable && feed->in_flight == abandoned && !is_over(feed))
         usable = feed->scaler->measure(client, &feed->feed, error);
     for (size_t i = 0; i < feed->count; i++)
         take_query_back(feed, feed->tasks[i]); /* of those that were abandoned */

@@ -64,6 +64,9 @@ void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms);
  * notifications. */
 void test_feed_stay(struct test_feed *feed, int64_t ms);
 
+/* From now on it does not stop when all tasks have ended: measure returns once it is done. */
+void test_feed_let_return(struct test_feed *feed);
+
 /* Starts over: the tasks are given again with the next run. */
 void test_feed_again(struct test_feed *feed);
 

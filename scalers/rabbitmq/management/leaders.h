@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* reconnects: the broker was lost before (scaler_reconnects()). */
+/* reconnects: the broker was lost before (scaler_reconnects()), or it may have restarted. */
 struct rabbitmq_leaders *rabbitmq_leaders_new(bool reconnects, int64_t now_ms);
 void rabbitmq_leaders_free(struct rabbitmq_leaders *leaders);
 

@@ -24,27 +24,38 @@ static void release_client(struct rabbitmq_management **client)
         rabbitmq_management_disconnect(*client);
 }
 
-/* Whether a broker that answers keeps rates: with statistics disabled, or with rates_mode none, it
- * has none for any queue. */
+static void request_overview(struct rabbitmq_management *client, int64_t deadline_ms)
+{
+    rabbitmq_http_get(client->http,
+                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", client,
+                      deadline_ms);
+}
+
+/* Whether the broker keeps rates: with statistics disabled, or with rates_mode none, it has none
+ * for any queue. */
+static void take_overview(struct rabbitmq_management *client, const json_t *overview)
+{
+    const char *mode = json_string_value(json_object_get(overview, "rates_mode"));
+    client->vhost.keeps_rates = mode != NULL && !text_equal(mode, "none") &&
+                                !json_is_true(json_object_get(overview, "disable_stats"));
+    json_int_t queues =
+        json_integer_value(json_object_get(json_object_get(overview, "object_totals"), "queues"));
+    client->queues = queues > 0 ? (size_t)queues : 0;
+}
+
+/* Of a broker that answers. */
 static bool get_overview(struct rabbitmq_management *client, int64_t deadline_ms,
                          struct error *error)
 {
     _cleanup_(rabbitmq_http_answer_done) struct rabbitmq_http_answer answer = {0};
     int64_t timeout_ms = clock_now_ms() + client->timeout_ms;
-    rabbitmq_http_get(client->http,
-                      "/api/overview?columns=rates_mode,disable_stats,object_totals.queues", NULL,
-                      timeout_ms < deadline_ms ? timeout_ms : deadline_ms);
+    request_overview(client, clock_earlier(timeout_ms, deadline_ms));
     rabbitmq_http_wait_one(client->http, &answer);
     if (answer.outcome != RABBITMQ_HTTP_GOT) {
         error_move(error, &answer.error);
         return false;
     }
-    const char *mode = json_string_value(json_object_get(answer.json, "rates_mode"));
-    client->vhost.keeps_rates = mode != NULL && !text_equal(mode, "none") &&
-                                !json_is_true(json_object_get(answer.json, "disable_stats"));
-    json_int_t queues = json_integer_value(
-        json_object_get(json_object_get(answer.json, "object_totals"), "queues"));
-    client->queues = queues > 0 ? (size_t)queues : 0;
+    take_overview(client, answer.json);
     return true;
 }
 
@@ -79,6 +90,22 @@ void rabbitmq_management_disconnect(struct rabbitmq_management *client)
 }
 
 /* ---- answers ---- */
+
+/* The broker may have just started: what is known of its leaders is of before. */
+static void note_restart(struct rabbitmq_management *client)
+{
+    int64_t now_ms = clock_now_ms();
+    rabbitmq_preference_note_restart(&client->preference, now_ms);
+    rabbitmq_leaders_free(client->vhost.leaders);
+    client->vhost.leaders = rabbitmq_leaders_new(true, now_ms);
+}
+
+/* The broker answered; before the answer is taken. */
+static void note_reached(struct rabbitmq_management *client)
+{
+    if (rabbitmq_preference_may_have_restarted(&client->preference, clock_now_ms()))
+        note_restart(client);
+}
 
 static void use_statistics(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
@@ -118,8 +145,10 @@ static void give_up_listing(struct rabbitmq_management *client, struct rabbitmq_
 {
     bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
     bool is_too_large = answer->outcome == RABBITMQ_HTTP_TOO_LARGE;
-    bool is_refused =
-        answer->outcome == RABBITMQ_HTTP_BROKEN || answer->outcome == RABBITMQ_HTTP_NO_BROKER;
+    bool is_unreached = answer->outcome == RABBITMQ_HTTP_NO_BROKER;
+    bool is_refused = answer->outcome == RABBITMQ_HTTP_BROKEN || is_unreached;
+    if (is_unreached)
+        rabbitmq_preference_note_unreached(&client->preference, listing->sent_ms);
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, listing->source, listing->sent_ms,
                                          clock_now_ms());
@@ -173,6 +202,7 @@ static bool take_listing_answer(struct rabbitmq_management *client,
         give_up_listing(client, listing, answer);
         return true;
     }
+    note_reached(client);
     const struct json_text queues = {answer->list.bytes, answer->list.length};
     if (!rabbitmq_listing_take(listing, queues, &client->vhost, &client->preference))
         return error_unavailable(error, "%s: unexpected reply: no list of queues",
@@ -200,9 +230,8 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
 static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup,
                        const struct rabbitmq_http_answer *answer)
 {
-    /* That of a pattern may be too much for a proxy or the plugin. */
-    if (answer->outcome == RABBITMQ_HTTP_NO_BROKER && !lookup->query->use_regex)
-        error_copy(&client->unreached, &answer->error);
+    if (answer->outcome == RABBITMQ_HTTP_NO_BROKER)
+        rabbitmq_preference_note_unreached(&client->preference, lookup->request_ms);
     bool is_late = answer->outcome == RABBITMQ_HTTP_TIMED_OUT;
     if (is_late)
         rabbitmq_preference_note_timeout(&client->preference, lookup->source, lookup->request_ms,
@@ -224,6 +253,20 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
     rabbitmq_lookup_drop(lookup);
 }
 
+/* Of a client that was unreached: the broker is there, or it is back. */
+static bool take_overview_answer(struct rabbitmq_management *client,
+                                 struct rabbitmq_http_answer *answer, struct error *error)
+{
+    if (answer->outcome == RABBITMQ_HTTP_GOT)
+        take_overview(client, answer->json);
+    else if (answer->outcome != RABBITMQ_HTTP_NO_MEMORY) {
+        error_move(error, &answer->error);
+        return false;
+    }
+    note_restart(client);
+    return true;
+}
+
 /* Returns false where the client is of no further use. */
 static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http_answer *answer,
                         struct error *error)
@@ -231,6 +274,8 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++)
         if (answer->owner == &client->listings[i])
             return take_listing_answer(client, &client->listings[i], answer, error);
+    if (answer->owner == client)
+        return take_overview_answer(client, answer, error);
 
     struct rabbitmq_lookup *lookup = answer->owner;
     bool is_pattern = lookup->query->use_regex;
@@ -239,6 +284,8 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
         return fail_client(client, answer, error);
     bool is_answer =
         answer->outcome == RABBITMQ_HTTP_GOT || answer->outcome == RABBITMQ_HTTP_NOT_FOUND;
+    if (is_answer)
+        note_reached(client);
     enum rabbitmq_doubt doubt =
         is_answer ? rabbitmq_preference_note_answer(&client->preference, lookup->source,
                                                     lookup->request_ms, clock_now_ms())
@@ -333,19 +380,29 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
     }
 }
 
-/* False: nothing was answered since then, and a proxy reached no broker: it may come back with
- * zeros, as after any loss of it. One that answers anything fails for some queues only. */
-static bool was_reached(struct rabbitmq_management *client, int64_t since_ms, struct error *error)
+/*
+ * Nothing is in flight any more. Where a proxy reached no broker, and nothing was answered since
+ * the measurement began, or for long, the overview is requested: without a broker the client is
+ * lost. Where it is answered, those requests may be too much for a proxy or the plugin, or the
+ * broker is back, with zeros as after any loss of it. One that answered meanwhile fails for some
+ * queues only. False: nothing was requested.
+ */
+static bool check_reached(struct rabbitmq_management *client, int64_t since_ms)
 {
-    if (!error_is_set(&client->unreached) || client->preference.answered_ms >= since_ms)
+    struct rabbitmq_preference *preference = &client->preference;
+    int64_t now_ms = clock_now_ms();
+    if (preference->unreached_since_ms > 0 &&
+        (preference->answered_ms < since_ms ||
+         rabbitmq_preference_may_have_restarted(preference, now_ms))) {
+        request_overview(client, now_ms + client->timeout_ms);
         return true;
-    error_move(error, &client->unreached);
+    }
+    preference->unreached_since_ms = 0;
     return false;
 }
 
 static void abandon(struct rabbitmq_management *client)
 {
-    error_done(&client->unreached);
     rabbitmq_http_stop(client->http);
     rabbitmq_lookup_drop_all(&client->waiting);
     rabbitmq_lookup_drop_all(&client->requested);
@@ -369,7 +426,7 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         if (!usable)
             break;
         rabbitmq_management_request(client);
-        if (rabbitmq_http_is_idle(client->http))
+        if (rabbitmq_http_is_idle(client->http) && !check_reached(client, since_ms))
             break;
         int64_t now_ms = clock_now_ms();
         int64_t next_ms = CLOCK_NEVER;
@@ -378,7 +435,6 @@ bool rabbitmq_management_measure(struct rabbitmq_management *client, struct feed
         rabbitmq_http_wait(client->http, feed, next_ms);
         usable = take_answers(client, error);
     }
-    usable = usable && was_reached(client, since_ms, error);
     abandon(client);
     return usable;
 }

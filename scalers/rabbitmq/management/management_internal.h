@@ -24,7 +24,6 @@ struct rabbitmq_management {
     struct rabbitmq_lookup *waiting;   /* to be requested alone: the others wait in `listings` */
     struct rabbitmq_lookup *requested; /* one by one, and pages */
     struct rabbitmq_listing listings[RABBITMQ_SOURCES];
-    struct error unreached; /* the last RABBITMQ_HTTP_NO_BROKER of a queue */
 };
 
 /* Lets a lookup wait for its next request. */

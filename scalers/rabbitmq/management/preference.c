@@ -11,6 +11,7 @@ enum {
     CUT_MS = 1000,                /* what the broker waits for the next queue of the totals */
     DOUBT_MS = 6 * 1000,          /* a queue reports its statistics every 5 s */
     RESTART_MS = 10 * 1000, /* one that is down and up again in less is noticed, as requests fail */
+    UNREACHED_MS = 1000,    /* a restart takes longer */
 };
 
 bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preference, size_t queues,
@@ -78,8 +79,24 @@ void rabbitmq_preference_note_silence(struct rabbitmq_preference *preference, in
     preference->is_silent = preference->is_silent || sent_ms >= preference->answered_ms;
 }
 
+void rabbitmq_preference_note_unreached(struct rabbitmq_preference *preference, int64_t sent_ms)
+{
+    if (preference->unreached_since_ms == 0 && sent_ms >= preference->answered_ms)
+        preference->unreached_since_ms = sent_ms;
+}
+
+bool rabbitmq_preference_may_have_restarted(const struct rabbitmq_preference *preference,
+                                            int64_t now_ms)
+{
+    int64_t unreached_since_ms = preference->unreached_since_ms;
+    return preference->is_silent ||
+           (unreached_since_ms > 0 && now_ms - unreached_since_ms >= UNREACHED_MS);
+}
+
 void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms)
 {
+    preference->is_silent = false;
+    preference->unreached_since_ms = 0;
     preference->doubted_until_ms = now_ms + DOUBT_MS;
 }
 
@@ -91,9 +108,7 @@ enum rabbitmq_doubt rabbitmq_preference_note_answer(struct rabbitmq_preference *
     if (preference->answered_ms == 0 || now_ms - preference->answered_ms >= RESTART_MS)
         preference->up_since_ms = now_ms;
     preference->answered_ms = now_ms;
-    if (preference->is_silent)
-        rabbitmq_preference_note_restart(preference, now_ms);
-    preference->is_silent = false;
+    preference->unreached_since_ms = 0;
     if (source == RABBITMQ_SOURCE_STATISTICS)
         return sent_ms < preference->doubted_until_ms /* it may be as old as its request */
                    ? RABBITMQ_ZEROS_DOUBTED

@@ -26,6 +26,8 @@ struct rabbitmq_preference {
     int64_t answered_ms;           /* the last answer of either */
     int64_t up_since_ms;           /* ... the first of those that came one soon after the other */
     bool is_silent;                /* statistics timed out, and nothing was answered since */
+    int64_t unreached_since_ms;    /* the first request after the last answer that a proxy reached
+                                      no broker with; 0: none */
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
@@ -72,10 +74,21 @@ enum rabbitmq_doubt rabbitmq_preference_note_answer(struct rabbitmq_preference *
                                                     int64_t now_ms);
 
 /* Nothing may have been answered since `sent_ms`, when the statistics were requested that timed
- * out: the broker may have restarted unnoticed. From its next answer on, zeros are doubted. */
+ * out: the broker may have restarted unnoticed. */
 void rabbitmq_preference_note_silence(struct rabbitmq_preference *preference, int64_t sent_ms);
 
-/* A client was made after failures: the broker may have just started. */
+/* A proxy reached no broker with a request of `sent_ms`. If nothing is answered for a second from
+ * then on, the broker may have restarted. An answer that comes sooner is of one that was there: the
+ * proxy refuses some requests only. */
+void rabbitmq_preference_note_unreached(struct rabbitmq_preference *preference, int64_t sent_ms);
+
+/* Whether a broker that answers now may have restarted since it last did, by silences and by what a
+ * proxy did not reach. For an answer this comes before rabbitmq_preference_note_answer(). */
+bool rabbitmq_preference_may_have_restarted(const struct rabbitmq_preference *preference,
+                                            int64_t now_ms);
+
+/* The broker may have just started, as behind a silence, or where a client was made after failures.
+ */
 void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms);
 
 /* The source hung with a request of `sent_ms`: the other one may do better. */
