@@ -449,8 +449,8 @@ def amqp_start(table=b""):
 OPEN_OK = amqp_method(0, 10, 41, b"\x00")
 
 
-def amqp_tune(frame_max=131072):
-    return amqp_method(0, 10, 30, struct.pack(">HIH", 2047, frame_max, 60))
+def amqp_tune(frame_max=131072, channel_max=2047):
+    return amqp_method(0, 10, 30, struct.pack(">HIH", channel_max, frame_max, 60))
 
 
 def declare_ok(channel, fields):
@@ -467,12 +467,18 @@ def amqp_until_open(wire, tune=None):
             return
 
 
-def amqp(wire):
-    amqp_until_open(wire)
+def amqp(wire, tune=None, hangs=lambda queue: False):
+    """A queue that hangs holds up its channel, also the closing of it."""
+    amqp_until_open(wire, tune)
     wire.send(OPEN_OK)
+    hanging = set()
     for channel, of, method, fields in amqp_frames(wire):
         if (of, method) == (20, 10):
             wire.send(amqp_method(channel, 20, 11, long_string(b"")))
+        elif (of, method) == (50, 10) and hangs(fields[3:3 + fields[2]]):
+            hanging.add(channel)
+        elif channel in hanging:
+            continue
         elif (of, method) == (50, 10):
             wire.send(declare_ok(channel, fields))
         elif (of, method) == (20, 40):
@@ -528,6 +534,7 @@ AMQP_HOSTILE = [
     amqp_opened("messages without end", CONTENT),
     amqp_opened("tables without end", amqp_start(VOIDS)),
     amqp_opened("channel.open-ok without end", amqp_method(1, 20, 11, long_string(b"x" * 130000))),
+    named("queues that hang, on as many channels as wanted", lambda wire: amqp(wire, amqp_tune(channel_max=0), lambda queue: queue != b"q0")),
 ]
 
 

@@ -31,6 +31,7 @@ enum {
     CONNECTION_START = 10 << 16 | 10,
     CONNECTION_START_OK = 10 << 16 | 11,
     CONNECTION_TUNE = 10 << 16 | 30,
+    CONNECTION_TUNE_OK = 10 << 16 | 31,
     CONNECTION_OPEN = 10 << 16 | 40,
     CONNECTION_OPEN_OK = 10 << 16 | 41,
     CHANNEL_OPEN = 20 << 16 | 10,
@@ -204,6 +205,9 @@ static void answer(struct amqp_call *call, uint16_t channel, const unsigned char
     switch (method) {
     case CONNECTION_START_OK:
         queue_method(call, 0, CONNECTION_TUNE, tuned, sizeof(limits));
+        break;
+    case CONNECTION_TUNE_OK:
+        call->peer->channel_max = (uint16_t)(number(body + sizeof(method)) >> 16);
         break;
     case CONNECTION_OPEN:
         queue_method(call, 0, CONNECTION_OPEN_OK, "", 1);

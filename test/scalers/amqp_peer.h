@@ -43,7 +43,8 @@ struct amqp_peer {
         size_t declares;
     } queues[AMQP_QUEUES];
     size_t queues_count;
-    size_t openings; /* of channels */
+    size_t openings;      /* of channels */
+    uint16_t channel_max; /* that the client asks for */
 };
 
 /* Time is fast from now on. Both are borrowed. */

@@ -19,6 +19,7 @@
 extern const struct scaler scaler_rabbitmq;
 
 enum { MAX_QUEUES = 100, WITHIN_MS = 10000, TIMEOUT_MS = 800 };
+enum { MAX_CHANNELS = 128 }; /* of a connection, even where the broker allows more */
 
 /* Queues of a peer, and the client that measures them. */
 struct fixture {
@@ -460,6 +461,23 @@ static void a_broker_without_limits_has_ours(void **state)
     run_well(&fixture);
     for (size_t i = 0; i < 3; i++)
         assert_waiting(fixture.feed, i, (double)i + 1);
+    assert_int_equal(fixture.peer.channel_max, MAX_CHANNELS);
+    stop(&fixture);
+}
+
+/* Each takes memory. */
+static void queues_that_hang_take_no_more_channels_than_ours(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){.has_no_limits = true});
+    test_feed_set_timeout(fixture.feed, 200);
+    add_queue(&fixture, "hanging");
+    add_queue(&fixture, "q1");
+    for (size_t rounds = 0; rounds <= MAX_CHANNELS && measure_all(&fixture); rounds++)
+        test_feed_again(fixture.feed);
+    assert_non_null(strstr(error_text(&fixture.error), "no channels were left"));
+    assert_int_equal(fixture.peer.openings, MAX_CHANNELS);
     stop(&fixture);
 }
 
@@ -676,6 +694,7 @@ int main(void)
         cmocka_unit_test(a_group_has_channels_while_one_of_its_slots_does),
         cmocka_unit_test(few_channels_are_used_by_all_groups),
         cmocka_unit_test(a_broker_without_limits_has_ours),
+        cmocka_unit_test(queues_that_hang_take_no_more_channels_than_ours),
         cmocka_unit_test(a_broker_that_answers_nothing_is_lost),
         cmocka_unit_test(a_broker_that_answers_no_opening_is_lost),
         cmocka_unit_test(a_queue_whose_channel_is_not_opened_times_out),

@@ -10,6 +10,10 @@ enum {
     MIN_FRAME_BYTES = 4096,     /* that any peer takes (AMQP 0-9-1, frame-min-size) */
     MAX_FRAME_BYTES = 8 * 1024, /* the least that RabbitMQ takes; what is received has 600 bytes */
     REFUSED = 403,              /* AMQP's ACCESS_REFUSED */
+
+    /* RABBITMQ_SLOTS, and those of queues that hang, which may never be freed. Each takes 9 KiB:
+     * librabbitmq keeps a page of 8 KiB for one that has ever received a frame. */
+    MAX_CHANNELS = 128,
 };
 
 struct login {
@@ -157,7 +161,7 @@ static bool tune(const struct login *login)
     if (theirs == NULL)
         return false;
     amqp_connection_tune_ok_t ok = {
-        .channel_max = (uint16_t)smaller(UINT16_MAX, theirs->channel_max),
+        .channel_max = (uint16_t)smaller(MAX_CHANNELS, theirs->channel_max),
         .frame_max = smaller(MAX_FRAME_BYTES, theirs->frame_max),
         .heartbeat = (uint16_t)smaller(RABBITMQ_HEARTBEAT_SECONDS, theirs->heartbeat),
     };
