@@ -67,7 +67,7 @@ struct fetch_answer {
 /* What the replies of several fetchers take. */
 struct fetch_budget {
     size_t used; /* by bodies */
-    size_t max; /* 0: no limit */
+    size_t max;  /* 0: no limit */
     struct source_memory memory;
 };
 

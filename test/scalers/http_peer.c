@@ -48,9 +48,8 @@ static void answer(struct http_connection *connection)
              "[1,\"%d\"]}}",
              atoi(connection->word));
     int length = MAX((int)strlen(body), padded_size);
-    _cleanup_(memory_free) char *reply =
-        text_format("HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status, length,
-                    padded_size, body);
+    _cleanup_(memory_free) char *reply = text_format(
+        "HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status, length, padded_size, body);
     ssize_t size = (ssize_t)strlen(reply);
     connection->in_flight = false;
     if (send(connection->socket, reply, (size_t)size, MSG_NOSIGNAL) != size)

@@ -290,10 +290,8 @@ static void a_reply_takes_what_is_counted_and_no_more_than_the_largest(void **st
         size_t bytes;
         enum fetch_outcome outcome;
     } rows[] = {
-        {MAX_BYTES + 1, FETCH_TOO_LARGE},
-        {MAX_BYTES, FETCH_ANSWERED},
-        {MAX_BYTES - 1, FETCH_ANSWERED},
-        {MAX_BYTES / 2 + 1, FETCH_ANSWERED},
+        {MAX_BYTES + 1, FETCH_TOO_LARGE}, {MAX_BYTES, FETCH_ANSWERED},
+        {MAX_BYTES - 1, FETCH_ANSWERED},  {MAX_BYTES / 2 + 1, FETCH_ANSWERED},
         {1000, FETCH_ANSWERED},
     };
     struct setting setting;

@@ -77,8 +77,7 @@ static void a_task_whose_last_topic_fails_requests_nothing(void **state)
     static char *names[] = {jobs, missing};
     struct kafka_topic known = {.partition_count = ONE_TASK_PARTITIONS, .received_ms = 1};
     struct kafka_topic unknown = {.partition_count = 0};
-    struct kafka_batch_topic last = {
-        .batch = &fixture->batch, .name = missing, .known = &unknown};
+    struct kafka_batch_topic last = {.batch = &fixture->batch, .name = missing, .known = &unknown};
     HASH_ADD_KEYPTR(hh, fixture->batch.topics, last.name, strlen(last.name), &last);
     fixture->batch.open = fixture->group.open = 2; /* the group is not released */
     fixture->batch_task.topics = NULL;
