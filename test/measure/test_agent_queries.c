@@ -78,7 +78,7 @@ static void a_query_without_a_task_for_20_minutes_is_forgotten(void **state)
     struct agent_queries queries = {0};
     measure(&queries, "former", true, 0);
     measure(&queries, "jobs", true, 0);
-    measure(&queries, "jobs", false, 5 * MINUTE_MS);
+    measure(&queries, "jobs", false, 5 * (int64_t)MINUTE_MS);
     assert_none_forgotten(&queries, SIZE_MAX, EXPIRE_MS - 1);
     assert_forgotten(&queries, SIZE_MAX, EXPIRE_MS, 1);
     assert_none_forgotten(&queries, SIZE_MAX, EXPIRE_MS + 5 * MINUTE_MS - 1);
@@ -98,13 +98,13 @@ static void queries_of_former_triggers_do_not_stay(void **state)
         _cleanup_(memory_free) char *queue = text_format("%d", i);
         measure(&queries, queue, true, i / TRIGGERS * (int64_t)EVERY_MS);
     }
-    for (int64_t now_ms = VERSIONS * EVERY_MS; now_ms <= EXPIRE_MS + VERSIONS * EVERY_MS;
-         now_ms += EVERY_MS) {
+    const int64_t edited_ms = VERSIONS * (int64_t)EVERY_MS;
+    for (int64_t now_ms = edited_ms; now_ms <= EXPIRE_MS + edited_ms; now_ms += EVERY_MS) {
         uint64_t number;
         for (int i = (VERSIONS - 1) * TRIGGERS; i < VERSIONS * TRIGGERS; i++) {
             _cleanup_(memory_free) char *queue = text_format("%d", i);
             measure(&queries, queue, false, now_ms);
-            known += now_ms == VERSIONS * EVERY_MS ? bytes_of(queue) : 0;
+            known += now_ms == edited_ms ? bytes_of(queue) : 0;
         }
         while (agent_queries_next_forgotten(&queries, SIZE_MAX, now_ms, &number))
             forgotten++;

@@ -182,7 +182,10 @@ static void hang_up(struct management_peer *peer, struct call *call)
 static int take_fate(struct management_peer *peer)
 {
     int fate = peer->fate;
-    if (fate != 0 && peer->fated > 0 && --peer->fated == 0)
+    if (fate == 0 || peer->fated == 0)
+        return fate;
+    peer->fated--;
+    if (peer->fated == 0)
         peer->fate = 0;
     return fate;
 }
