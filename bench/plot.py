@@ -5,7 +5,7 @@ import dataclasses
 import svg
 from svg import text
 
-COLOURS = ("#94a3b8", "#0f766e")
+COLOURS = ("#94a3b8", "#d97706", "#0f766e")
 WIDTH, HEIGHT, COLUMNS = 300, 210, 3
 LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT = 16, 44, 268, 120
 HEAD = 64
@@ -49,7 +49,7 @@ def write_svg(path, title, panels):
     width, height = WIDTH * COLUMNS + 16, HEAD + rows * HEIGHT + 12
     elements = []
     for place, (name, colour) in enumerate(zip(panels[0].series, COLOURS)):
-        left = width - 220 + 100 * place
+        left = width - 20 - 110 * (len(panels[0].series) - place)
         elements += [f'<rect x="{left}" y="20" width="12" height="12" fill="{colour}"/>', text(left + 18, 31, name, 13, "start")]
     for index, panel in enumerate(panels):
         elements += draw(panel, 8 + WIDTH * (index % COLUMNS), HEAD + HEIGHT * (index // COLUMNS))
