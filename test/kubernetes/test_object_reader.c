@@ -106,6 +106,20 @@ static void a_watch_that_is_lost_hastens_nothing_that_fails(void **state)
     }
 }
 
+static void change(const struct watched *watched, const char *revision)
+{
+    const struct api_watch_owner *owner = &watched->watch->watch.owner;
+    owner->changed(owner->context, &(struct api_watch_event){.kind = API_WATCH_CHANGE,
+                                                             .namespace = (char *)"shop",
+                                                             .name = (char *)"orders",
+                                                             .revision = (char *)revision});
+}
+
+static bool is_due_soon(const struct watched *watched)
+{
+    return watched->entry->due_ms <= clock_now_ms() + INFORMER_MIN_INTERVAL_MS;
+}
+
 /* As a Secret that was too large: its pause may have grown to a minute. */
 static void a_change_hastens_what_could_not_be_read(void **state)
 {
@@ -118,13 +132,29 @@ static void a_change_hastens_what_could_not_be_read(void **state)
         informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
         informer_entries_set_due(&watched.reader.entries, watched.entry,
                                  clock_now_ms() + MINUTE_MS);
-        const struct api_watch_owner *owner = &watched.watch->watch.owner;
-        owner->changed(owner->context, &(struct api_watch_event){.kind = API_WATCH_CHANGE,
-                                                                 .namespace = (char *)"shop",
-                                                                 .name = (char *)"orders",
-                                                                 .revision = (char *)"2"});
-        assert_true(watched.entry->due_ms <= clock_now_ms() + INFORMER_MIN_INTERVAL_MS);
+        change(&watched, "2");
+        assert_true(is_due_soon(&watched));
         assert_true(watched.entry->backoff_ms < MINUTE_MS);
+        end(&watched);
+    }
+}
+
+/* KEDA writes the status of an object with each poll. What is forbidden has its own pace. */
+static void what_could_not_be_read_is_hastened_once_for_a_change(void **state)
+{
+    (void)state;
+    for (int is_forbidden = 0; is_forbidden < 2; is_forbidden++) {
+        struct watched watched;
+        begin(&watched, OBJECT_SCALED_OBJECT);
+        watched.entry->is_read = false;
+        informer_entries_set_failing(&watched.reader.entries, watched.entry, true);
+        informer_entries_set_forbidden(&watched.reader.entries, watched.entry, is_forbidden == 1);
+        if (is_forbidden == 0)
+            change(&watched, "2");
+        informer_entries_set_due(&watched.reader.entries, watched.entry,
+                                 clock_now_ms() + MINUTE_MS);
+        change(&watched, "2");
+        assert_false(is_due_soon(&watched));
         end(&watched);
     }
 }
@@ -136,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_watch_that_resumes_leaves_what_fails_to_be_read_soon),
         cmocka_unit_test(a_watch_that_is_lost_hastens_nothing_that_fails),
         cmocka_unit_test(a_change_hastens_what_could_not_be_read),
+        cmocka_unit_test(what_could_not_be_read_is_hastened_once_for_a_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

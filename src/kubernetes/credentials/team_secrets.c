@@ -52,10 +52,12 @@ static void deliver_team(void *context, void *user)
         return;
     if (is_new)
         team->taken_ms = view.read_ms;
-    if (is_new && team->revision != NULL && text_equal(team->revision, revision_of(view.object)))
-        return; /* it is in use, with its mistakes */
     struct connections *connections =
         is_new && view.object != NULL ? TAKE(view.object->connections) : NULL;
+    if (is_new && team->revision != NULL && text_equal(team->revision, revision_of(view.object))) {
+        connections_free(connections); /* they are in use, with their mistakes */
+        return;
+    }
     free(TAKE(team->revision));
     if (settings->changed(settings->context, team->namespace, connections,
                           is_new ? &none : view.failure)) {

@@ -29,7 +29,9 @@ struct informer_entry {
     bool is_read;
     int64_t read_ms, sent_ms, backoff_ms;
     int64_t refused_ms;   /* api_health_is_refused_alone() */
-    char *seen;           /* the revision that a watch has named during the request; NULL: none */
+    char *seen;           /* the last revision that a watch has named during a request, or since one
+                             failed; NULL: none */
+    int64_t seen_ms;      /* when it was first named */
     struct error failure; /* of the last request */
 
     /* The rest is of the table. */

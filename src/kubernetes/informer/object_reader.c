@@ -89,15 +89,22 @@ static void take_watch_event(void *context, enum api_object_kind kind,
         informer_entries_find(&reader->entries, kind, event->namespace, event->name);
     if (entry == NULL)
         return;
-    if (entry->request.curl != NULL) { /* its reply may be older */
-        free(entry->seen);
-        entry->seen = text_copy(revision);
+    if (entry->request.curl == NULL && !entry->is_failing) {
+        if (entry->is_read && !is_as_seen(entry, revision))
+            informer_entries_want_fresh(&reader->entries, entry);
         return;
     }
-    if (entry->is_failing) /* perhaps it can be read now: its pause is over */
-        entry->backoff_ms = FIRST_BACKOFF_MS;
-    if (entry->is_failing || (entry->is_read && !is_as_seen(entry, revision)))
-        informer_entries_want_fresh(&reader->entries, entry);
+    /* A reply that comes may be older. And what fails is worth a request once it is another one: a
+     * watch also says that KEDA has written lastActiveTime. */
+    if (entry->seen != NULL && text_equal(entry->seen, revision))
+        return;
+    free(entry->seen);
+    entry->seen = text_copy(revision);
+    entry->seen_ms = clock_now_ms();
+    if (entry->request.curl != NULL || entry->is_forbidden)
+        return;
+    entry->backoff_ms = FIRST_BACKOFF_MS;
+    informer_entries_want_fresh(&reader->entries, entry);
 }
 
 static void reschedule(struct object_reader *reader, struct informer_entry *entry)
@@ -203,6 +210,8 @@ static void fail_entry(struct object_reader *reader, struct informer_entry *entr
                                  clock_now_ms() + again_ms + clock_jitter((uint32_t)again_ms / 4));
         return;
     }
+    if (entry->seen != NULL && entry->seen_ms >= entry->sent_ms)
+        entry->backoff_ms = FIRST_BACKOFF_MS; /* it is another one by now */
     informer_entries_set_due(&reader->entries, entry,
                              clock_now_ms() + entry->backoff_ms +
                                  clock_jitter((uint32_t)entry->backoff_ms));
@@ -385,10 +394,10 @@ static int64_t begin_due(struct object_reader *reader)
     if (api_health_is_failing(&reader->health))
         return begin_trial(reader, now_ms);
     if (reader->entries.by_key != NULL) {
-        if (now_ms >= reader->health.answered_ms + QUIET_MS)
-            informer_entries_want_fresh(&reader->entries, reader->entries.by_key);
-        else
+        if (now_ms < reader->health.answered_ms + QUIET_MS)
             next_ms = clock_earlier(next_ms, reader->health.answered_ms + QUIET_MS);
+        else if (reader->requests == 0)
+            informer_entries_want_fresh(&reader->entries, reader->entries.by_key);
     }
     int64_t scan_ms = informer_entries_next_scan_ms(&reader->entries);
     if (now_ms < scan_ms)
