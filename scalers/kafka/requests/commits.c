@@ -143,13 +143,24 @@ static const struct kafka_serial_request *serial_call_find(const struct kafka_co
     return request;
 }
 
+/* Whether another handle cannot be had, so that an isolated request waits for the group's call on
+ * the main one. */
+static bool main_is_all(const struct kafka_commits *commits)
+{
+    return !kafka_second_is_open(commits->second) &&
+           !kafka_memory_has_for_side_handle(&commits->client->memory);
+}
+
 bool kafka_commits_is_free(const struct kafka_commits *commits, const char *group, bool isolate,
                            int64_t now_ms)
 {
+    const struct kafka_commits_call *call = main_call_find(commits, group);
     if (serial_call_find(commits, group) != NULL)
         return false;
     if (kafka_serial_remembers(commits->serial, group))
         return true;
+    if (isolate && call != NULL && !main_call_hangs(call, now_ms) && main_is_all(commits))
+        return false;
     return uses_second(commits, group, isolate, now_ms)
                ? kafka_second_is_free(commits->second, group, now_ms)
                : main_call_find(commits, group) == NULL;
@@ -442,9 +453,8 @@ bool kafka_commits_needs_renewal(const struct kafka_commits *commits, int64_t no
 
 bool kafka_commits_has_no_handle(const struct kafka_commits *commits)
 {
-    bool needs_second = commits->is_stale || kafka_abandoned_is_too_much(&commits->abandoned);
-    return needs_second && !kafka_second_is_open(commits->second) &&
-           !kafka_memory_has_for_side_handle(&commits->client->memory);
+    return (commits->is_stale || kafka_abandoned_is_too_much(&commits->abandoned)) &&
+           main_is_all(commits);
 }
 
 bool kafka_commits_has_second_handle(const struct kafka_commits *commits)

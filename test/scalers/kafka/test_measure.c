@@ -587,6 +587,29 @@ static void an_isolated_task_does_with_the_main_handle_where_there_is_no_memory(
     kafka_mock_assert_failed(fixture, 0, "no memory for a further connection to each Kafka broker");
 }
 
+/* It would fail, though its turn on the main handle comes in a moment. */
+static void without_memory_an_isolated_task_waits_for_its_group(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request request = {.group = "workers"};
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    assert_true(kafka_mock_measure(fixture));
+    struct kafka_session *session = fixture->client;
+    const double all_bytes = session->client.memory.mappable_bytes;
+    const int64_t now_ms = clock_now_ms();
+    kafka_mock_hang(fixture, 2, true);
+    assert_true(kafka_commits_send(session->commits, &request, NULL, now_ms, &error));
+    assert_true(kafka_commits_is_free(session->commits, "workers", true, now_ms));
+    session->client.memory.mappable_bytes = kafka_mock_taken(&session->client) + TASK_BYTES;
+    assert_false(kafka_commits_is_free(session->commits, "workers", true, now_ms));
+    assert_true(kafka_commits_is_free(session->commits, "workers", true, now_ms + 1000));
+    session->client.memory.mappable_bytes = all_bytes;
+    kafka_commits_cancel(session->commits, &request);
+}
+
 /* Measures once after the coordinator has moved, so long after the client was opened, where so many
  * bytes are missing for another handle. */
 static bool measure_moved(struct kafka_mock *fixture, int64_t opened_for_ms, double missing_bytes,
@@ -661,6 +684,7 @@ int main(void)
         TEST(a_client_with_connections_that_do_not_end_is_given_up),
         TEST(a_client_that_unused_topics_fill_is_given_up),
         TEST(an_isolated_task_does_with_the_main_handle_where_there_is_no_memory),
+        TEST(without_memory_an_isolated_task_waits_for_its_group),
         TEST(a_moved_coordinator_is_asked_where_there_is_memory_for_one_handle),
         TEST(a_client_that_cannot_ask_a_moved_coordinator_is_given_up),
         TEST(a_young_client_that_cannot_ask_a_moved_coordinator_is_kept),
