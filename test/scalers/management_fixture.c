@@ -103,3 +103,28 @@ void management_assert_only_counted(const struct management_fixture *fixture, si
     for (size_t i = 0; i < ARRAY_LENGTH(fields); i++)
         assert_true(isnan(fields[i]));
 }
+
+void management_start_with_a_zero(struct management_fixture *fixture, const char *queue)
+{
+    management_start(fixture, "1s", &(struct management_script){.queues = 1});
+    test_feed_let_return(fixture->feed);
+    management_add_queue(fixture, queue, "MessageRate");
+    management_measure(fixture);
+    assert_waiting(fixture->feed, 0, 0);
+    test_feed_again(fixture->feed);
+}
+
+void management_measure_again(struct management_fixture *fixture)
+{
+    test_feed_again(fixture->feed);
+    management_measure(fixture);
+}
+
+void management_assert_doubted(struct management_fixture *fixture)
+{
+    fixture->peer.fate = 0;
+    for (int round = 0; round < 2; round++) {
+        management_measure_again(fixture);
+        assert_ended_with(fixture->feed, 0, TASK_FAILED, "may have just started");
+    }
+}

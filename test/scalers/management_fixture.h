@@ -41,6 +41,15 @@ void management_add_queues(struct management_fixture *fixture, const char *prefi
 /* Once; connects where there is no client. */
 void management_measure(struct management_fixture *fixture);
 
+/* The peer's first queue, or a pattern of it, was measured: it is empty. It is measured next. */
+void management_start_with_a_zero(struct management_fixture *fixture, const char *queue);
+
+/* All tasks, once more. */
+void management_measure_again(struct management_fixture *fixture);
+
+/* The first task's zeros are doubted, twice. Ends with a client. */
+void management_assert_doubted(struct management_fixture *fixture);
+
 const struct test_task *management_task(const struct management_fixture *fixture, size_t index);
 
 /* So many from this one on: queues by their numbers. */

@@ -50,6 +50,22 @@ static bool may_have_restarted(int64_t refused_ms, int64_t answered_ms)
     return rabbitmq_preference_may_have_restarted(&preference, answered_ms);
 }
 
+/* Or a pattern that is too much for the proxy would keep the zeros of all others in doubt. */
+static void what_a_proxy_refuses_each_time_is_no_restart(void **state)
+{
+    (void)state;
+    struct rabbitmq_preference preference = {0};
+    int64_t now_ms = NOW_MS;
+    assert_true(rabbitmq_preference_is_back(&preference, now_ms));
+    for (int round = 0; round < 5; round++) {
+        now_ms += 30 * SECOND_MS;
+        rabbitmq_preference_note_unreached(&preference, now_ms);
+        assert_false(rabbitmq_preference_is_back(&preference, now_ms));
+        assert_int_equal(preference.unreached_since_ms, 0);
+    }
+    assert_true(rabbitmq_preference_is_back(&preference, now_ms + 60 * SECOND_MS));
+}
+
 static void what_a_proxy_refuses_for_a_second_may_be_a_restart(void **state)
 {
     (void)state;
@@ -76,6 +92,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_listing_that_was_too_large_rests_for_five_minutes),
         cmocka_unit_test(what_statistics_lack_meanwhile_does_not_put_totals_off),
+        cmocka_unit_test(what_a_proxy_refuses_each_time_is_no_restart),
         cmocka_unit_test(what_a_proxy_refuses_for_a_second_may_be_a_restart),
         cmocka_unit_test(what_a_proxy_refused_beside_an_answer_is_no_restart),
     };

@@ -98,41 +98,15 @@ static void a_0_is_doubted_that_was_requested_in_time_and_came_late(void **state
     management_stop(&fixture);
 }
 
-static void measure_again(struct management_fixture *fixture)
-{
-    test_feed_again(fixture->feed);
-    management_measure(fixture);
-}
-
-/* Ends with the client connected that was lost or replaced. */
-static void assert_doubted(struct management_fixture *fixture)
-{
-    fixture->peer.fate = 0;
-    for (int round = 0; round < 2; round++) {
-        measure_again(fixture);
-        assert_ended_with(fixture->feed, 0, TASK_FAILED, "may have just started");
-    }
-}
-
-/* ... and its zeros are doubted, then not. */
+/* Ends with the client connected that was lost or replaced, and its zeros doubted, then not. */
 static void assert_doubted_for_a_while(struct management_fixture *fixture)
 {
-    assert_doubted(fixture);
+    management_assert_doubted(fixture);
     sleep(UP_SECONDS);
     for (int round = 0; round < 2; round++) {
-        measure_again(fixture);
+        management_measure_again(fixture);
         assert_waiting(fixture->feed, 0, 0);
     }
-}
-
-static void start_with_a_zero(struct management_fixture *fixture, const char *queue)
-{
-    management_start(fixture, "1s", &(struct management_script){.queues = 1});
-    test_feed_let_return(fixture->feed);
-    management_add_queue(fixture, queue, "MessageRate");
-    management_measure(fixture);
-    assert_waiting(fixture->feed, 0, 0);
-    test_feed_again(fixture->feed);
 }
 
 /* As the engine does where a client is lost, or replaced. */
@@ -148,7 +122,7 @@ static void zeros_after_a_silence_are_doubted(void **state)
     (void)state;
     for (int replaced = 0; replaced < 2; replaced++) {
         struct management_fixture fixture;
-        start_with_a_zero(&fixture, "q0");
+        management_start_with_a_zero(&fixture, "q0");
         fixture.peer.fate = 'h';
         management_measure(&fixture);
         assert_int_equal(management_task(&fixture, 0)->outcome, TASK_TIMED_OUT);
@@ -169,7 +143,7 @@ static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
     } table[] = {{"q0", 'c'}, {"q0", 'p'}, {"^q", 'p'}};
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         struct management_fixture fixture;
-        start_with_a_zero(&fixture, table[i].queue);
+        management_start_with_a_zero(&fixture, table[i].queue);
         fixture.peer.fate = table[i].fate;
         usleep(5000); /* the last answer was before */
         assert_false(
@@ -182,107 +156,7 @@ static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
         if (i == 0)
             assert_doubted_for_a_while(&fixture);
         else
-            assert_doubted(&fixture);
-        management_stop(&fixture);
-    }
-}
-
-/* While there was none, and behind it: the broker is back before the measurement ends. */
-enum { REFUSED_MS = 600, REFUSED_BEFORE = 16 };
-
-static void start_slow_proxy(struct management_fixture *fixture)
-{
-    management_start(fixture, "5s",
-                     &(struct management_script){.queues = 1, .proxy_ms = REFUSED_MS});
-}
-
-static void refuse(struct management_fixture *fixture, size_t requests)
-{
-    test_feed_again(fixture->feed);
-    fixture->peer.fated = requests;
-    fixture->peer.fate = 'p';
-    management_measure(fixture);
-}
-
-/* Eight at a time: the last one is requested twice as long after the first one. */
-static void zeros_are_doubted_behind_those_that_a_proxy_refused(void **state)
-{
-    (void)state;
-    struct management_fixture fixture;
-    start_slow_proxy(&fixture);
-    management_add_queues_from(&fixture, "q", 1, REFUSED_BEFORE, "MessageRate");
-    management_add_queue(&fixture, "q0", "MessageRate");
-    management_measure(&fixture);
-    assert_waiting(fixture.feed, REFUSED_BEFORE, 0);
-    refuse(&fixture, REFUSED_BEFORE);
-    for (size_t i = 0; i < REFUSED_BEFORE; i++)
-        assert_ended_with(fixture.feed, i, TASK_FAILED, "answered 502");
-    assert_ended_with(fixture.feed, REFUSED_BEFORE, TASK_FAILED, "may have just started");
-    measure_again(&fixture);
-    assert_ended_with(fixture.feed, REFUSED_BEFORE, TASK_FAILED, "may have just started");
-    management_stop(&fixture);
-}
-
-/* The broker was up until then; twice, as the listing falls back to the other one. */
-static void a_zero_is_doubted_behind_a_listing_that_a_proxy_refused(void **state)
-{
-    (void)state;
-    struct management_fixture fixture;
-    management_start(&fixture, "5s",
-                     &(struct management_script){.queues = 1, .proxy_ms = 2 * REFUSED_MS});
-    management_add_queue(&fixture, "q0", "QueueLength");
-    management_measure(&fixture);
-    assert_waiting(fixture.feed, 0, 0);
-    sleep(UP_SECONDS);
-    refuse(&fixture, 1);
-    assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
-    management_stop(&fixture);
-}
-
-static const char quorum_queue[] =
-    "{\"name\":\"q0\",\"type\":\"quorum\",\"leader\":\"a\",\"consumers\":0,"
-    "\"messages_ready\":0,\"messages_unacknowledged\":0}";
-
-/* What is known of the leaders is of before. */
-static void zeros_of_quorum_queues_are_doubted_for_longer(void **state)
-{
-    (void)state;
-    static const char fates[] = {'h', 'p'};
-    struct management_fixture fixtures[ARRAY_LENGTH(fates)];
-    for (size_t i = 0; i < ARRAY_LENGTH(fates); i++) {
-        struct management_fixture *fixture = &fixtures[i];
-        start_with_a_zero(fixture, "q0");
-        fixture->peer.in_statistics = quorum_queue;
-        management_measure(fixture);
-        assert_waiting(fixture->feed, 0, 0);
-        fixture->peer.fated = 1;
-        fixture->peer.fate = fates[i];
-        usleep(5000); /* the last answer was before */
-        measure_again(fixture);
-        measure_again(fixture);
-    }
-    sleep(UP_SECONDS);
-    for (size_t i = 0; i < ARRAY_LENGTH(fates); i++) {
-        measure_again(&fixtures[i]);
-        assert_ended_with(fixtures[i].feed, 0, TASK_FAILED, "not known yet whether it is empty");
-        management_stop(&fixtures[i]);
-    }
-}
-
-/* It may be too much for a proxy, which then reaches the broker; or the broker is back. */
-static void what_a_proxy_refuses_fails_alone_and_may_be_a_restart(void **state)
-{
-    (void)state;
-    static const char *const queues[] = {"^q", "q0"};
-    for (size_t i = 0; i < ARRAY_LENGTH(queues); i++) {
-        struct management_fixture fixture;
-        start_with_a_zero(&fixture, queues[i]);
-        fixture.peer.fate = 'p';
-        fixture.peer.fated = 1;
-        usleep(5000); /* the last answer was before */
-        management_measure(&fixture);
-        assert_ended_with(fixture.feed, 0, TASK_FAILED, "answered 502");
-        assert_doubted(&fixture);
+            management_assert_doubted(&fixture);
         management_stop(&fixture);
     }
 }
@@ -328,10 +202,6 @@ int main(void)
         cmocka_unit_test(a_0_is_doubted_that_was_requested_in_time_and_came_late),
         cmocka_unit_test(zeros_after_a_silence_are_doubted),
         cmocka_unit_test(zeros_are_doubted_where_a_client_lost_its_connection),
-        cmocka_unit_test(zeros_are_doubted_behind_those_that_a_proxy_refused),
-        cmocka_unit_test(a_zero_is_doubted_behind_a_listing_that_a_proxy_refused),
-        cmocka_unit_test(zeros_of_quorum_queues_are_doubted_for_longer),
-        cmocka_unit_test(what_a_proxy_refuses_fails_alone_and_may_be_a_restart),
         cmocka_unit_test(a_silence_of_many_is_one),
         cmocka_unit_test(queues_that_hang_are_no_silence_of_the_broker),
     };

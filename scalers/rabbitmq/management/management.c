@@ -103,7 +103,10 @@ static void note_restart(struct rabbitmq_management *client)
 /* The broker answered; before the answer is taken. */
 static void note_reached(struct rabbitmq_management *client)
 {
-    if (rabbitmq_preference_may_have_restarted(&client->preference, clock_now_ms()))
+    struct rabbitmq_preference *preference = &client->preference;
+    int64_t now_ms = clock_now_ms();
+    if (rabbitmq_preference_may_have_restarted(preference, now_ms) &&
+        (preference->is_silent || rabbitmq_preference_is_back(preference, now_ms)))
         note_restart(client);
 }
 
@@ -263,7 +266,8 @@ static bool take_overview_answer(struct rabbitmq_management *client,
         error_move(error, &answer->error);
         return false;
     }
-    note_restart(client);
+    if (rabbitmq_preference_is_back(&client->preference, clock_now_ms()))
+        note_restart(client);
     return true;
 }
 
@@ -383,9 +387,9 @@ static void isolate_slow(struct rabbitmq_management *client, int64_t now_ms, int
 /*
  * Nothing is in flight any more. Where a proxy reached no broker, and nothing was answered since
  * the measurement began, or for long, the overview is requested: without a broker the client is
- * lost. Where it is answered, those requests may be too much for a proxy or the plugin, or the
- * broker is back, with zeros as after any loss of it. One that answered meanwhile fails for some
- * queues only. False: nothing was requested.
+ * lost. Where it is answered, those requests may be too much for a proxy or the plugin; or the
+ * broker is back (rabbitmq_preference_is_back()), with zeros as after any loss of it. One that
+ * answered meanwhile fails for some queues only. False: nothing was requested.
  */
 static bool check_reached(struct rabbitmq_management *client, int64_t since_ms)
 {

@@ -12,6 +12,7 @@ enum {
     DOUBT_MS = 6 * 1000,          /* a queue reports its statistics every 5 s */
     RESTART_MS = 10 * 1000, /* one that is down and up again in less is noticed, as requests fail */
     UNREACHED_MS = 1000,    /* a restart takes longer */
+    USUAL_MS = 60 * 1000,   /* what is refused so often is refused of a broker that is up, too */
 };
 
 bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preference, size_t queues,
@@ -91,6 +92,14 @@ bool rabbitmq_preference_may_have_restarted(const struct rabbitmq_preference *pr
     int64_t unreached_since_ms = preference->unreached_since_ms;
     return preference->is_silent ||
            (unreached_since_ms > 0 && now_ms - unreached_since_ms >= UNREACHED_MS);
+}
+
+bool rabbitmq_preference_is_back(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    int64_t before_ms = preference->up_behind_ms;
+    preference->up_behind_ms = now_ms;
+    preference->unreached_since_ms = 0;
+    return before_ms == 0 || now_ms - before_ms >= USUAL_MS;
 }
 
 void rabbitmq_preference_note_restart(struct rabbitmq_preference *preference, int64_t now_ms)

@@ -28,6 +28,7 @@ struct rabbitmq_preference {
     bool is_silent;                /* statistics timed out, and nothing was answered since */
     int64_t unreached_since_ms;    /* the first request after the last answer that a proxy reached
                                       no broker with; 0: none */
+    int64_t up_behind_ms;          /* the broker's last answer behind such requests; 0: none */
 };
 
 /* Whether totals are to be listed for so many queues; else each is to use statistics. */
@@ -86,6 +87,10 @@ void rabbitmq_preference_note_unreached(struct rabbitmq_preference *preference, 
  * proxy did not reach. For an answer this comes before rabbitmq_preference_note_answer(). */
 bool rabbitmq_preference_may_have_restarted(const struct rabbitmq_preference *preference,
                                             int64_t now_ms);
+
+/* The broker answers, behind requests that a proxy reached none with. False: it has done so within
+ * the last minute, too. So the proxy refuses some requests only, and these tell nothing. */
+bool rabbitmq_preference_is_back(struct rabbitmq_preference *preference, int64_t now_ms);
 
 /* The broker may have just started, as behind a silence, or where a client was made after failures.
  */
