@@ -53,6 +53,7 @@ enum { NATS_AGENT_BYTES = 26 << 20, NATS_AGENT_BYTES_NAMED = 48 << 20 };
 _Static_assert(NATS_CHOSEN_BYTES + NATS_MAX_QUERIES * NATS_QUERY_BYTES <= NATS_AGENT_BYTES_NAMED,
                "an agent for the connections file");
 _Static_assert(NATS_CHOSEN_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES, "any agent");
+/* A listing that is near its limit may not fit beside more queries of an inline connection. */
 _Static_assert(NATS_LISTINGS_BYTES + NATS_INDEX_BYTES + 2500 * NATS_QUERY_BYTES <= NATS_AGENT_BYTES,
                "any agent of a monitoring port");
 

@@ -544,7 +544,7 @@ def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
         before = port.count
         answers_again.set()
         wait_until(lambda: failing(server) == 0, 60, "readings of all")
-        assert port.count - before <= 8  # some timed out later than others
+        assert port.count - before < 16  # of 125 each; some timed out later than others
 
 
 def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():
@@ -565,7 +565,7 @@ def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():
 
             def meet():
                 first_is_there.set()
-                both_are_there.wait(5)
+                both_are_there.wait(30)
 
             port.before_end = meet
             with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -341,7 +341,7 @@ def test_a_server_that_ends_the_only_session_shuts_down_at_once():
                 "AND application_name = 'backlog'")
     with PostgreSQL() as broker, Server() as server, Client(server.port) as client, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
-        slow = trigger(broker, "SELECT 7 FROM pg_sleep(0.9)")
+        slow = trigger(broker, "SELECT 7 FROM pg_sleep(2)", timeout="10s")
         call = pool.submit(client.metrics, slow)
         wait_until(lambda: broker.sql(sleeping) == [["1"]], 10, "the query")
         broker.signal(signal.SIGINT)

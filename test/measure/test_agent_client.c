@@ -58,7 +58,7 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
 static void a_scaler_without_capacity_waits_while_the_agent_has_tasks(void **state)
 {
     (void)state;
-    enum { WAITING = 3, CANCEL_MS = 100, FULL_MS = 200, MAX_TURNS = 10 };
+    enum { WAITING = 3, CANCEL_MS = 500, FULL_MS = 1000, MAX_TURNS = 10 };
     _cleanup_(error_done) struct error error = {0};
     struct scaler scaler = fake_agent_scaler;
     struct fake_values full = fake_values("a", "full");
@@ -402,13 +402,13 @@ static void an_agent_has_the_queries_that_its_memory_has_room_for(void **state)
     assert_int_equal(message->n_tasks, COUNT);
     assert_int_equal(message->n_queries, COUNT);
     agent__to_agent__free_unpacked(message, NULL);
-    message = read_message(end);
-    size_t forgotten = message->n_forgotten_queries;
+    size_t forgotten = 0;
+    while ((message = read_message(end))->n_tasks == 0) { /* some at a time, or a ping */
+        for (size_t i = 0; i < message->n_forgotten_queries; i++)
+            assert_int_equal(message->forgotten_queries[i], ++forgotten);
+        agent__to_agent__free_unpacked(message, NULL);
+    }
     assert_in_range((COUNT - forgotten) * LENGTH, SHARE / 2, SHARE);
-    for (size_t i = 0; i < forgotten; i++)
-        assert_int_equal(message->forgotten_queries[i], 1 + i);
-    agent__to_agent__free_unpacked(message, NULL);
-    message = read_message(end);
     assert_int_equal(message->n_tasks, COUNT);
     assert_int_equal(message->n_queries, forgotten); /* sent again */
     agent__to_agent__free_unpacked(message, NULL);

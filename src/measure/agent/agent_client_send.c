@@ -92,7 +92,8 @@ static bool add_message(struct agent_client *client, struct feed *feed, Agent__T
 
 /* What queries may take of the memory that the agent may map: the client library needs the rest. If
  * triggers have more queries, as those of several namespaces that share a connection, the agent has
- * some of them at a time, and gets others again for each measurement. */
+ * some of them at a time, and gets others again for each measurement. None is forgotten that has a
+ * task. */
 static size_t max_query_bytes(const struct agent_client *client)
 {
     enum { PERCENT = 60 };
