@@ -58,12 +58,12 @@ static void what_a_proxy_refuses_each_time_is_no_restart(void **state)
     int64_t now_ms = NOW_MS;
     assert_true(rabbitmq_preference_is_back(&preference, now_ms));
     for (int round = 0; round < 5; round++) {
-        now_ms += 30 * SECOND_MS;
+        now_ms += 30 * (int64_t)SECOND_MS;
         rabbitmq_preference_note_unreached(&preference, now_ms);
         assert_false(rabbitmq_preference_is_back(&preference, now_ms));
         assert_int_equal(preference.unreached_since_ms, 0);
     }
-    assert_true(rabbitmq_preference_is_back(&preference, now_ms + 60 * SECOND_MS));
+    assert_true(rabbitmq_preference_is_back(&preference, now_ms + 60 * (int64_t)SECOND_MS));
 }
 
 static void what_a_proxy_refuses_for_a_second_may_be_a_restart(void **state)
