@@ -17,6 +17,7 @@ import pytest
 from support.clients.grpc_client import Client, refusal
 from support.brokers.nats import Nats, monitored, trigger
 from support.brokers.nats_jwt import Operator
+from support.clients.rounds import fetch_all
 from support.process import need, wait_until
 from support.server.server import Server
 from support.clients.story import answers, outage, unavailable, value
@@ -534,13 +535,12 @@ def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
 
     with listing_port(16 * isolated) as port, Server(interval="1s", hold="0s", http=True) as server, Client(server.port) as client:
         requested = [of_listing(port, i) for i in range(16 * isolated)]
-        with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            assert set(pool.map(lambda metadata: value(client, metadata), requested)) == {5}
-        time.sleep(3)  # no reading is fresh any more: the next listing is for all
+        assert {answer.value for answer in fetch_all(client, requested, 60)} == {5}
         answers_again = threading.Event()
-        port.before_end = lambda: answers_again.wait(60)
-        wait_until(lambda: refusal(client.metrics, requested[0]), 30, "a time-out")
-        wait_until(lambda: failing(server) == len(requested), 20, "time-outs of all")
+        port.before_end = lambda: answers_again.wait(120)
+        time.sleep(3)  # no reading is fresh any more
+        assert {answer.value for answer in fetch_all(client, requested, 60)} == {None}
+        wait_until(lambda: failing(server) == len(requested), 30, "time-outs of all")
         before = port.count
         answers_again.set()
         wait_until(lambda: failing(server) == 0, 60, "readings of all")

@@ -290,8 +290,9 @@ class RabbitMQManagement(RabbitMQQueues):
 
     def publish(self, number):
         """The server's time begins when the broker's statistics have it."""
+        before = self.statistics()[self.name(number)]
         super().publish(number)
-        wait_until(lambda: self.statistics()[self.name(number)], 60, "statistics of a message")
+        wait_until(lambda: self.statistics()[self.name(number)] != before, 60, "statistics of a message")
 
     def trigger(self, number):
         return {**super().trigger(number), "host": f"http://guest:guest@127.0.0.1:{self.link.port}/"}
