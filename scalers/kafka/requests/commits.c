@@ -119,17 +119,10 @@ static bool any_main_call_hangs(const struct kafka_commits *commits, int64_t now
     return false;
 }
 
-/* Whether the main handle takes a request of the group. */
-static bool main_is_usable(const struct kafka_commits *commits, const char *group)
+/* `call` is the group's on the main handle; NULL: none. */
+static bool uses_second(const struct kafka_commits *commits, const struct kafka_commits_call *call,
+                        bool isolate, int64_t now_ms)
 {
-    return main_call_find(commits, group) == NULL &&
-           !kafka_abandoned_is_too_much(&commits->abandoned);
-}
-
-static bool uses_second(const struct kafka_commits *commits, const char *group, bool isolate,
-                        int64_t now_ms)
-{
-    const struct kafka_commits_call *call = main_call_find(commits, group);
     return isolate || (call == NULL ? kafka_abandoned_is_too_much(&commits->abandoned)
                                     : main_call_hangs(call, now_ms));
 }
@@ -161,9 +154,9 @@ bool kafka_commits_is_free(const struct kafka_commits *commits, const char *grou
         return true;
     if (isolate && call != NULL && !main_call_hangs(call, now_ms) && main_is_all(commits))
         return false;
-    return uses_second(commits, group, isolate, now_ms)
+    return uses_second(commits, call, isolate, now_ms)
                ? kafka_second_is_free(commits->second, group, now_ms)
-               : main_call_find(commits, group) == NULL;
+               : call == NULL;
 }
 
 const char *kafka_commits_reason_suspended(const struct kafka_commits *commits, const char *group,
@@ -205,12 +198,13 @@ bool kafka_commits_send(struct kafka_commits *commits, struct kafka_commits_requ
                         const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms,
                         struct error *error)
 {
+    const struct kafka_commits_call *call = main_call_find(commits, request->group);
     if (kafka_serial_remembers(commits->serial, request->group))
         serial_call_start(commits, request, partitions);
-    else if (!uses_second(commits, request->group, request->isolate, now_ms))
+    else if (!uses_second(commits, call, request->isolate, now_ms))
         main_call_start(commits, request, partitions, now_ms);
     else if (!kafka_second_send(commits->second, request, partitions, now_ms, error)) {
-        if (!main_is_usable(commits, request->group))
+        if (call != NULL || kafka_abandoned_is_too_much(&commits->abandoned))
             return false;
         error_done(error);
         main_call_start(commits, request, partitions, now_ms);

@@ -10,8 +10,10 @@
  *     (a) There is no answer for a second: the call on the main handle stays, the first answer of
  *         the two counts, and the other call is abandoned. Or a former coordinator answers: the
  *         request fails if the second handle cannot take it. Requests of isolated tasks begin on
- *         the second handle if there is memory for it; so do those of groups without a call on the
- *         main one while that has too much of abandoned calls (KAFKA_COMMITS_MAX_ABANDONED).
+ *         the second handle; without memory for it on the main one, where they wait for a call of
+ *         their group that may be answered. Those of groups without a call on the main handle begin
+ *         on the second one, too, while the main one has too much of abandoned calls
+ *         (KAFKA_COMMITS_MAX_ABANDONED).
  *     (b) A former coordinator answers. The second time the request fails.
  *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is: serial.h
  *         says which calls move, and which are sent again. Of a request on both handles only the

@@ -1,6 +1,6 @@
 /*
  * The queries whose options an agent has, the number that it knows each query by, and which of them
- * it is told to forget. A query that is measured again later is sent again.
+ * it is to forget. A query that is measured again later is sent again.
  *
  * Threads: one at a time.
  */
