@@ -281,6 +281,18 @@ static void a_pool_that_follows_connects_to_no_local_address(void **state)
     }
 }
 
+/* Replies may have so many bytes, one alone and all together. */
+static void begin_limited(struct setting *setting, size_t max_bytes)
+{
+    begin(setting);
+    fetch_pool_free(setting->pool);
+    const struct fetch_source source = {.name = "the peer",
+                                        .tls = &setting->tls,
+                                        .max_body_bytes = max_bytes,
+                                        .max_bodies_bytes = max_bytes};
+    setting->pool = fetch_pool_new(&source, GETS);
+}
+
 /* An agent has no memory for twice the largest reply. */
 static void a_reply_takes_what_is_counted_and_no_more_than_the_largest(void **state)
 {
@@ -295,13 +307,7 @@ static void a_reply_takes_what_is_counted_and_no_more_than_the_largest(void **st
         {1000, FETCH_ANSWERED},
     };
     struct setting setting;
-    begin(&setting);
-    fetch_pool_free(setting.pool);
-    const struct fetch_source source = {.name = "the peer",
-                                        .tls = &setting.tls,
-                                        .max_body_bytes = MAX_BYTES,
-                                        .max_bodies_bytes = MAX_BYTES};
-    setting.pool = fetch_pool_new(&source, GETS);
+    begin_limited(&setting, MAX_BYTES);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct fetch_ended ended;
         _cleanup_(memory_free) char *query = text_format("size%zu", rows[i].bytes);
@@ -326,13 +332,7 @@ static void replies_that_come_side_by_side_share_their_limit(void **state)
     enum { MAX_BYTES = 1 << 20, ROUNDS = 3 };
     (void)state;
     struct setting setting;
-    begin(&setting);
-    fetch_pool_free(setting.pool);
-    const struct fetch_source source = {.name = "the peer",
-                                        .tls = &setting.tls,
-                                        .max_body_bytes = MAX_BYTES,
-                                        .max_bodies_bytes = MAX_BYTES};
-    setting.pool = fetch_pool_new(&source, GETS);
+    begin_limited(&setting, MAX_BYTES);
     for (size_t i = 1; i <= ROUNDS; i++) {
         get(&setting, "size458752", 2, ENOUGH_MS);
         end_all(&setting);
