@@ -40,7 +40,7 @@ void assert_mistake(const struct trigger *trigger, enum error_code code, const c
 struct query *query_of(struct trigger *trigger);
 bool is_measured(const struct trigger *trigger);
 void wait_until_measured(const struct trigger *trigger);
-void measure_again(const struct trigger *trigger);     /* a reading that is sent from now on */
+void measure_again(const struct trigger *trigger);     /* and wait until nothing is in flight */
 void wait_until_failed(const struct trigger *trigger); /* its source answers with an error */
 
 double replicas_now(const struct trigger *trigger); /* -1: it has no value */
