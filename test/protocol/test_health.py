@@ -56,6 +56,8 @@ def test_readiness_goes_down_before_the_streams_end():
         health = Health(client.channel)
         watches = {service: health.watch(service) for service in [*KNOWN, "shop"]}
         first = {service: next(watch).status for service, watch in watches.items()}
+        for service in KNOWN:  # the server knows by now that its first answers have left
+            assert health.check(service) == SERVING
         server.signal(signal.SIGTERM)
         rest = {service: [answer.status for answer in watch] for service, watch in watches.items()}
         assert server.child.wait(15) == 0
