@@ -52,11 +52,11 @@ FIGURES = {
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
     "connections at the broker": [
-        ("README.md", r"(\d+) connections with KEDA, (\d+) with a process .*?"
-                      r"(\d+) and (\d+) connections with KEDA, (\d+) and (\d+) with Backlog"),
-        ("bench/README.md", r"\| connections at the broker " + r"\| (\d+) / (\d+) " * 3 + r"\|")],
+        ("README.md", r"needs (\d+) connections for 300 Redis triggers \(KEDA (\d+)\), "
+                      r"and (\d+) for 300 on a Kafka broker \(KEDA (\d+)\)"),
+        ("bench/README.md", r"\| connections at the broker \| [\d/ ]+ " + r"\| (\d+) / (\d+) " * 2 + r"\|")],
     "a poll each second at the API server": [
-        ("README.md", r"\| CPU of the Kubernetes API server \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
+        ("README.md", r"\| CPU of the Kubernetes API server, % \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
         ("bench/README.md", r"\| CPU of the Kubernetes API server, % \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|")],
 }
 
