@@ -3,6 +3,7 @@
 #include "base/pem.h"
 #include "shared/tls_key.h"
 
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -119,24 +120,30 @@ static bool is_same_file(const struct stat *one, const struct stat *other)
            one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
 }
 
-/* With the lock. The file may be replaced while we run. */
+/* With the lock. The file may be replaced while we run. One that is there and cannot be read now, as
+ * no descriptor is free or its volume is away, is tried again for the next context; until then the
+ * former authorities count. */
 static void read_authorities(void)
 {
     const char *path = getenv(X509_get_default_cert_file_env());
     if (path == NULL)
         path = X509_get_default_cert_file();
     struct stat file = {0};
-    if (stat(path, &file) != 0)
-        memset(&file, 0, sizeof(file));
+    bool is_there = stat(path, &file) == 0 || errno != ENOENT;
     if (authorities != NULL && is_same_file(&file, &authorities_file))
         return;
-    X509_STORE_free(authorities);
-    authorities = X509_STORE_new();
-    authorities_file = file;
-    X509_STORE_load_file(authorities, path);
-    X509_LOOKUP_add_dir(X509_STORE_add_lookup(authorities, X509_LOOKUP_hash_dir()), NULL,
+    X509_STORE *store = X509_STORE_new();
+    bool is_read = X509_STORE_load_file(store, path) == 1;
+    X509_LOOKUP_add_dir(X509_STORE_add_lookup(store, X509_LOOKUP_hash_dir()), NULL,
                         X509_FILETYPE_DEFAULT);
     ERR_clear_error(); /* there need not be any */
+    if (is_there && !is_read && authorities != NULL) {
+        X509_STORE_free(store);
+        return;
+    }
+    X509_STORE_free(authorities);
+    authorities = store;
+    authorities_file = is_read ? file : (struct stat){0};
 }
 
 /* They take a megabyte, and ten milliseconds: all contexts have the same ones. One that trusts

@@ -13,7 +13,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/param.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* Nobody looks whether it is a prime. */
@@ -236,9 +240,70 @@ static void a_server_shows_few_certificates(void **state)
     }
 }
 
+static void write_authority(const char *path)
+{
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    X509 *certificate = new_certificate(key);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(PEM_write_X509(file, certificate), 1);
+    fclose(file);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
+/* How many authorities of the file a context trusts. */
+static int trusted(SSL_CTX *context)
+{
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(tls_configure(context, &(struct tls_options){0}, &error));
+    return sk_X509_OBJECT_num(X509_STORE_get0_objects(SSL_CTX_get_cert_store(context)));
+}
+
+/* As often as no descriptor was free, or a volume was away. */
+static int trusted_without_descriptors(SSL_CTX *context)
+{
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    int next = dup(STDERR_FILENO);
+    close(next);
+    const struct rlimit none = {(rlim_t)next, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    int count = trusted(context);
+    setrlimit(RLIMIT_NOFILE, &before);
+    return count;
+}
+
+static void authorities_that_could_not_be_read_are_read_later(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/backlog-authorities-XXXXXX";
+    SSL_CTX *contexts[5];
+    for (size_t i = 0; i < ARRAY_LENGTH(contexts); i++)
+        contexts[i] = SSL_CTX_new(TLS_client_method());
+    close(mkstemp(path));
+    write_authority(path);
+    setenv(X509_get_default_cert_file_env(), path, 1);
+    assert_int_equal(trusted_without_descriptors(contexts[0]), 0);
+    assert_int_equal(trusted(contexts[1]), 1);
+
+    assert_int_equal(truncate(path, 0), 0); /* another size, so another file */
+    assert_int_equal(trusted_without_descriptors(contexts[2]), 1);
+    write_authority(path);
+    assert_int_equal(trusted_without_descriptors(contexts[3]), 1);
+    assert_int_equal(trusted(contexts[4]), 1);
+    assert_ptr_not_equal(SSL_CTX_get_cert_store(contexts[4]), SSL_CTX_get_cert_store(contexts[3]));
+
+    unsetenv(X509_get_default_cert_file_env());
+    unlink(path);
+    for (size_t i = 0; i < ARRAY_LENGTH(contexts); i++)
+        SSL_CTX_free(contexts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(authorities_that_could_not_be_read_are_read_later), /* first */
         cmocka_unit_test(a_server_may_choose_groups_of_4096_bits_and_no_larger),
         cmocka_unit_test(a_server_that_sends_tickets_without_end_is_left),
         cmocka_unit_test(a_server_shows_few_certificates),

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -112,6 +113,34 @@ static void another_token_has_another_cookie(void **state)
     unlink(path);
 }
 
+/* What was wrong may pass while the file rests: no descriptor was free, or a volume was away. */
+static void a_token_that_could_not_be_read_is_read_later(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/backlog-token-XXXXXX";
+    _cleanup_(error_done) struct error error = {0};
+    struct web_login *login = NULL;
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, token, strlen(token)), strlen(token));
+    assert_true(web_login_new(path, &login, &error));
+    assert_int_equal(write(fd, "-2", 2), 2);
+    close(fd);
+    struct rlimit before;
+    getrlimit(RLIMIT_NOFILE, &before);
+    const struct rlimit none = {(rlim_t)fd, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    for (int check = 0; check < 3; check++) /* the second one reports the change */
+        assert_false(web_login_renew(login));
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_true(permits(login, "Bearer 0123456789abcdef-token", NULL));
+    assert_true(web_login_renew(login));
+    assert_false(permits(login, "Bearer 0123456789abcdef-token", NULL));
+    assert_true(permits(login, "Bearer 0123456789abcdef-token-2", NULL));
+    assert_false(web_login_renew(login));
+    web_login_free(login);
+    unlink(path);
+}
+
 static void only_the_whole_token_is_a_bearers(void **state)
 {
     (void)state;
@@ -183,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_session_is_of_its_token),
         cmocka_unit_test(each_token_has_a_cookie_of_its_own),
         cmocka_unit_test(another_token_has_another_cookie),
+        cmocka_unit_test(a_token_that_could_not_be_read_is_read_later),
         cmocka_unit_test(only_the_whole_token_is_a_bearers),
         cmocka_unit_test(a_wrong_token_is_logged_once_per_address_and_minute),
     };

@@ -26,6 +26,7 @@ enum { NAME_DIGITS = 8 }; /* of a digest, in the cookie's name */
 struct web_login {
     const char *file;
     struct file_watch *watch;
+    bool is_unread; /* it has changed, and could not be read since */
     char *token;
     char cookie_name[sizeof(NAME_PREFIX) + NAME_DIGITS]; /* the token's */
     uint64_t failures;
@@ -109,10 +110,13 @@ bool web_login_renew(struct web_login *login)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *token = NULL;
-    if (!file_watch_has_changed(login->watch))
+    bool has_changed = file_watch_has_changed(login->watch);
+    if (!has_changed && (!login->is_unread || file_watch_is_restless(login->watch)))
         return false;
-    if (!read_token(login->file, &token, &error)) {
-        log_warning("%s; the former token stays in use", error_text(&error));
+    login->is_unread = !read_token(login->file, &token, &error);
+    if (login->is_unread) {
+        if (has_changed)
+            log_warning("%s; the former token stays in use", error_text(&error));
         return false;
     }
     bool is_other = !text_equal(token, login->token);
