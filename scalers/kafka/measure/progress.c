@@ -40,17 +40,6 @@ static void add_to_group(struct kafka_batch *batch, struct kafka_batch_task *bat
     group->tasks = batch_task;
 }
 
-static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
-{
-    struct kafka_batch_group *group = batch_task->group;
-    if (batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP &&
-        !kafka_partitions_use_selection(batch_task, now_ms))
-        return;
-    /* An isolated task is slow already. */
-    if (batch_task->task->wants & READING_WANT_CONSUMERS && !group->request.isolate)
-        group->wants_members = true;
-}
-
 /* ---- 2: requests ---- */
 
 /* NULL: all partitions that the group has committed. The caller destroys the list. */
@@ -129,6 +118,17 @@ static size_t space_needed(const struct kafka_batch_group *group)
     return space_for(MAX(named, committed));
 }
 
+static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
+{
+    struct kafka_batch_group *group = batch_task->group;
+    if (batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP &&
+        !kafka_partitions_use_selection(batch_task, now_ms))
+        return;
+    /* An isolated task is slow already. */
+    if (batch_task->task->wants & READING_WANT_CONSUMERS && !group->request.isolate)
+        group->wants_members = true;
+}
+
 static void group_begin(struct kafka_batch_group *group, struct task **refused, int64_t now_ms)
 {
     struct kafka_session *session = group->batch->session;
@@ -154,19 +154,6 @@ static void group_begin(struct kafka_batch_group *group, struct task **refused, 
             prepare_task(batch_task, now_ms);
     if (group->open > 0)
         group_send(group, now_ms);
-}
-
-void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64_t now_ms)
-{
-    if (batch->is_sent || !kafka_metadata_has(batch->session->metadata, &batch->need))
-        return;
-    batch->is_sent = true;
-    for (size_t i = 0; i < batch->count; i++)
-        if (kafka_batch_task_is_open(&batch->tasks[i]))
-            add_to_group(batch, &batch->tasks[i], now_ms);
-    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
-        if (group->open > 0)
-            group_begin(group, refused, now_ms);
 }
 
 /* ---- 3: the commits are here ---- */
@@ -440,17 +427,24 @@ void kafka_progress_begin(struct kafka_batch *batch, int64_t now_ms)
         request_metadata_or_fail(batch, now_ms);
 }
 
+void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64_t now_ms)
+{
+    if (batch->is_sent || !kafka_metadata_has(batch->session->metadata, &batch->need))
+        return;
+    batch->is_sent = true;
+    for (size_t i = 0; i < batch->count; i++)
+        if (kafka_batch_task_is_open(&batch->tasks[i]))
+            add_to_group(batch, &batch->tasks[i], now_ms);
+    for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
+        if (group->open > 0)
+            group_begin(group, refused, now_ms);
+}
+
 static void try_group(const struct kafka_batch_group *group, int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
         request_or_answer(batch_task, now_ms);
-}
-
-void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        request_or_answer(&batch->tasks[i], now_ms);
 }
 
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
@@ -533,6 +527,12 @@ void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t no
 {
     take_offsets(answer);
     kafka_progress_try(answer->owner, now_ms);
+}
+
+void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        request_or_answer(&batch->tasks[i], now_ms);
 }
 
 void kafka_progress_time(struct kafka_batch *batch, int64_t now_ms)
