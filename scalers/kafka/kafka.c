@@ -6,6 +6,7 @@
  *
  *     options.h, check.h     the keys, and the rules across keys
  *     selection.h            which topics the key `topic` selects
+ *     lag.h                  what a partition counts
  *     memory.h               what limits topics and groups
  *     client/client.h        a cluster and its handles, and what works around librdkafka. The other
  *                            files of client/ and login/ help it

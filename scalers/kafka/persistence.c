@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/client.h"
-#include "kafka/measure/lag.h"
+#include "kafka/lag.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/hash_table.h"
 #include "base/memory.h"
-#include "kafka/measure/lag.h"
+#include "kafka/lag.h"
 
 #include <string.h>
 

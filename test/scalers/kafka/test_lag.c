@@ -1,4 +1,4 @@
-#include "kafka/measure/lag.h"
+#include "kafka/lag.h"
 
 #include "scalers/kafka/trigger.h"
 

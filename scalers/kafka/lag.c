@@ -1,4 +1,4 @@
-#include "kafka/measure/lag.h"
+#include "kafka/lag.h"
 
 bool kafka_lag_is_invalid(int64_t committed, int64_t latest)
 {

@@ -3,8 +3,8 @@
  *
  * Threads: any; pure.
  */
-#ifndef BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
-#define BACKLOG_SCALERS_KAFKA_MEASURE_LAG_H
+#ifndef BACKLOG_SCALERS_KAFKA_LAG_H
+#define BACKLOG_SCALERS_KAFKA_LAG_H
 
 #include "kafka/options.h"
 
