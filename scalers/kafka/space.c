@@ -1,13 +1,10 @@
 #include "kafka/space.h"
 
 #include "base/clock.h"
-#include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "kafka/client/client.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/param.h>
 #include <utlist.h>
 

@@ -1,6 +1,5 @@
 #include "kafka/requests/commits.h"
 
-#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "kafka/requests/second.h"
