@@ -60,7 +60,7 @@ static struct kafka_known_group *known_for(struct kafka_known_groups *groups, co
     return known;
 }
 
-void kafka_known_groups_note_use(const struct kafka_known_groups *groups, const char *group,
+void kafka_known_groups_note_use(struct kafka_known_groups *groups, const char *group,
                                  int64_t now_ms)
 {
     struct kafka_known_group *known = find(groups, group);
@@ -94,7 +94,7 @@ void kafka_known_groups_note_silent(struct kafka_known_groups *groups, const cha
     known_for(groups, group, now_ms)->silent = partitions;
 }
 
-void kafka_known_groups_note_answer(const struct kafka_known_groups *groups, const char *group)
+void kafka_known_groups_note_answer(struct kafka_known_groups *groups, const char *group)
 {
     struct kafka_known_group *known = find(groups, group);
     if (known != NULL)

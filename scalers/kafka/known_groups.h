@@ -22,7 +22,7 @@ void kafka_known_groups_init(struct kafka_known_groups *groups, size_t first_gue
 void kafka_known_groups_forget_old(struct kafka_known_groups *groups, int64_t now_ms);
 
 /* A group of which nothing is known stays unknown. */
-void kafka_known_groups_note_use(const struct kafka_known_groups *groups, const char *group,
+void kafka_known_groups_note_use(struct kafka_known_groups *groups, const char *group,
                                  int64_t now_ms);
 
 /* How many partitions the group had committed when all of its commits were last requested, or a
@@ -37,6 +37,6 @@ void kafka_known_groups_note_silent(struct kafka_known_groups *groups, const cha
                                     size_t partitions, int64_t now_ms);
 
 /* The group's coordinator has answered: the group is a usual one. */
-void kafka_known_groups_note_answer(const struct kafka_known_groups *groups, const char *group);
+void kafka_known_groups_note_answer(struct kafka_known_groups *groups, const char *group);
 
 #endif

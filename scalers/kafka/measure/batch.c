@@ -64,16 +64,16 @@ struct kafka_batch_group *kafka_batch_group_for(struct kafka_batch *batch, const
     return group;
 }
 
-static struct kafka_group_topic *group_topic_find(const struct kafka_batch_group *group,
+static struct kafka_group_topic *group_topic_find(struct kafka_batch_group *group,
                                                   struct kafka_batch_topic *topic)
 {
-    const struct kafka_group_topic wanted = {.key = {(struct kafka_batch_group *)group, topic}};
+    const struct kafka_group_topic wanted = {.key = {group, topic}};
     struct kafka_group_topic *found;
     HASH_FIND(hh, group->batch->group_topics, &wanted.key, sizeof(wanted.key), found);
     return found;
 }
 
-struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+struct kafka_group_topic *kafka_batch_find_group_topic(struct kafka_batch_group *group,
                                                        const char *name)
 {
     struct kafka_batch_topic *topic;

@@ -205,7 +205,7 @@ struct task *kafka_batch_take_task(struct kafka_batch_task *batch_task);
 unsigned kafka_batch_next_step(struct kafka_batch *batch);
 
 /* Finds the group's struct of the topic of this name. NULL: the group is not on that topic. */
-struct kafka_group_topic *kafka_batch_find_group_topic(const struct kafka_batch_group *group,
+struct kafka_group_topic *kafka_batch_find_group_topic(struct kafka_batch_group *group,
                                                        const char *name);
 
 /* Goes on to the next partition of the topic that the task counts; it begins with -1. False: there

@@ -36,7 +36,7 @@ static size_t count_matched(const struct kafka_batch_task *batch_task,
     return pattern->partition_count;
 }
 
-size_t kafka_partitions_count(const struct kafka_batch_group *group)
+size_t kafka_partitions_count(struct kafka_batch_group *group)
 {
     size_t count = 0;
     const unsigned step = kafka_batch_next_step(group->batch);

@@ -10,7 +10,7 @@
 
 /* Counts the partitions of the topics that the group's tasks name: at least as many as will be
  * requested. It takes a step (kafka_batch_next_step()). */
-size_t kafka_partitions_count(const struct kafka_batch_group *group);
+size_t kafka_partitions_count(struct kafka_batch_group *group);
 
 /* Why a trigger cannot have so many partitions. The caller frees the text. NULL: it can. */
 char *kafka_partitions_reason_too_many(const struct kafka_client *client, size_t partitions);

@@ -108,7 +108,7 @@ static void group_send(struct kafka_batch_group *group, int64_t now_ms)
         rd_kafka_topic_partition_list_destroy(partitions);
 }
 
-static size_t space_needed(const struct kafka_batch_group *group)
+static size_t space_needed(struct kafka_batch_group *group)
 {
     size_t named = kafka_partitions_count(group);
     size_t committed =
