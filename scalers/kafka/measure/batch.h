@@ -110,8 +110,13 @@ struct kafka_batch_group {
     rd_kafka_topic_partition_list_t *commits;
     struct kafka_metadata_need need;
 };
-_Static_assert(offsetof(struct kafka_batch_group, request) == 0,
-               "a pointer to it is one to the struct");
+_Static_assert(offsetof(struct kafka_batch_group, request) == 0, "kafka_batch_group_of() casts");
+
+/* The group of a request for commits. */
+static inline struct kafka_batch_group *kafka_batch_group_of(struct kafka_commits_request *request)
+{
+    return (struct kafka_batch_group *)request;
+}
 
 /*
  * A task in a batch. What it waits for is not a field of its own:

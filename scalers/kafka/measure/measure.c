@@ -205,7 +205,7 @@ static bool receive_answers(struct loop *loop, struct error *error)
     if (!receive_metadata(loop, error))
         return false;
     while ((request = kafka_commits_receive(session->commits, &event, loop->now_ms)) != NULL)
-        kafka_progress_commits((struct kafka_batch_group *)request, event, loop->now_ms);
+        kafka_progress_commits(kafka_batch_group_of(request), event, loop->now_ms);
     while (kafka_offsets_receive(session->offsets, &answer, loop->now_ms))
         kafka_progress_offsets(&answer, loop->now_ms);
     if (kafka_members_receive(session->members, loop->now_ms))
