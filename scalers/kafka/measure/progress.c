@@ -20,6 +20,12 @@ static void fail_commits(struct kafka_batch_task *batch_task, const char *group,
     kafka_task_end_fail(batch_task, now_ms, "the commits of Kafka group %s: %s", group, reason);
 }
 
+/* An isolated task is slow already: it does without. */
+static bool wants_members(const struct kafka_batch_task *batch_task)
+{
+    return batch_task->task->wants & READING_WANT_CONSUMERS && !batch_task->batch->isolate;
+}
+
 /* ---- 1: the metadata is here ---- */
 
 static void add_to_group(struct kafka_batch *batch, struct kafka_batch_task *batch_task,
@@ -120,13 +126,11 @@ static size_t space_needed(struct kafka_batch_group *group)
 
 static void prepare_task(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    struct kafka_batch_group *group = batch_task->group;
     if (batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP &&
         !kafka_partitions_use_selection(batch_task, now_ms))
         return;
-    /* An isolated task is slow already. */
-    if (batch_task->task->wants & READING_WANT_CONSUMERS && !group->request.isolate)
-        group->wants_members = true;
+    if (wants_members(batch_task))
+        batch_task->group->wants_members = true;
 }
 
 static void group_begin(struct kafka_batch_group *group, struct task **refused, int64_t now_ms)
@@ -389,7 +393,7 @@ static bool request_missing_or_fail(struct kafka_batch_task *batch_task, int64_t
 static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
 {
     const struct kafka_batch *batch = batch_task->batch;
-    return batch_task->task->wants & READING_WANT_CONSUMERS && !batch->isolate &&
+    return wants_members(batch_task) &&
            kafka_members_is_pending(batch->session->members, batch_task->group->name,
                                     batch->began_ms);
 }
