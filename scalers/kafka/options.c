@@ -2,10 +2,20 @@
 
 #include "shared/cloud_options.h"
 
-const char *const kafka_sasl_names[] = {"none",        "plaintext", "scram_sha256", "scram_sha512",
-                                        "oauthbearer", "gssapi",    "aws_msk_iam",  NULL};
-static const char *const provider_choices[] = {"bearer", "aws_msk_iam", NULL};
-static const char *const reset_choices[] = {"latest", "earliest", NULL};
+const char *const kafka_sasl_names[] = {
+    [KAFKA_SASL_NONE] = "none",
+    [KAFKA_SASL_PLAINTEXT] = "plaintext",
+    [KAFKA_SASL_SHA256] = "scram_sha256",
+    [KAFKA_SASL_SHA512] = "scram_sha512",
+    [KAFKA_SASL_OAUTHBEARER] = "oauthbearer",
+    [KAFKA_SASL_GSSAPI] = "gssapi",
+    [KAFKA_SASL_AWS_MSK_IAM] = "aws_msk_iam",
+    NULL,
+};
+static const char *const provider_choices[] = {
+    [KAFKA_TOKEN_BEARER] = "bearer", [KAFKA_TOKEN_AWS_MSK_IAM] = "aws_msk_iam", NULL};
+static const char *const reset_choices[] = {
+    [KAFKA_RESET_LATEST] = "latest", [KAFKA_RESET_EARLIEST] = "earliest", NULL};
 
 #define CONNECTION(field)                                                                          \
     .scope = OPTION_CONNECTION, OPTION_FIELD(struct kafka_connection_options, field)

@@ -85,28 +85,38 @@ static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection_options
            kafka_settings_set(conf, "ssl.key.pem", key, error);
 }
 
+static bool set_password(rd_kafka_conf_t *conf, const char *mechanism,
+                         const struct kafka_connection_options *options, struct error *error)
+{
+    return kafka_settings_set(conf, "sasl.mechanisms", mechanism, error) &&
+           kafka_settings_set(conf, "sasl.username", options->username, error) &&
+           kafka_settings_set(conf, "sasl.password", options->password, error);
+}
+
 static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection_options *options,
                      struct error *error)
 {
-    static const char *const mechanisms[] = {
-        [KAFKA_SASL_PLAINTEXT] = "PLAIN",      [KAFKA_SASL_SHA256] = "SCRAM-SHA-256",
-        [KAFKA_SASL_SHA512] = "SCRAM-SHA-512", [KAFKA_SASL_OAUTHBEARER] = "OAUTHBEARER",
-        [KAFKA_SASL_GSSAPI] = "GSSAPI",
-    };
-    if (options->sasl == KAFKA_SASL_NONE)
+    switch ((enum kafka_sasl)options->sasl) {
+    case KAFKA_SASL_NONE:
         return true;
-    if (!kafka_settings_set(conf, "sasl.mechanisms", mechanisms[options->sasl], error))
-        return false;
-    if (options->sasl == KAFKA_SASL_OAUTHBEARER) {
+    case KAFKA_SASL_PLAINTEXT:
+        return set_password(conf, "PLAIN", options, error);
+    case KAFKA_SASL_SHA256:
+        return set_password(conf, "SCRAM-SHA-256", options, error);
+    case KAFKA_SASL_SHA512:
+        return set_password(conf, "SCRAM-SHA-512", options, error);
+    case KAFKA_SASL_OAUTHBEARER:
         rd_kafka_conf_enable_sasl_queue(conf, 1);
-        return true;
-    }
-    if (options->sasl == KAFKA_SASL_GSSAPI) /* no kinit: see kerberos.h */
-        return kafka_settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service,
+        return kafka_settings_set(conf, "sasl.mechanisms", "OAUTHBEARER", error);
+    case KAFKA_SASL_GSSAPI: /* no kinit: see kerberos.h */
+        return kafka_settings_set(conf, "sasl.mechanisms", "GSSAPI", error) &&
+               kafka_settings_set(conf, "sasl.kerberos.service.name", options->kerberos_service,
                                   error) &&
                kafka_settings_set(conf, "sasl.kerberos.min.time.before.relogin", "0", error);
-    return kafka_settings_set(conf, "sasl.username", options->username, error) &&
-           kafka_settings_set(conf, "sasl.password", options->password, error);
+    case KAFKA_SASL_AWS_MSK_IAM: /* refused: check.c */
+        break;
+    }
+    return error_invalid(error, "Kafka: this sasl is not supported");
 }
 
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,

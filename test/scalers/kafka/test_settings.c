@@ -1,4 +1,3 @@
-/* What other brokers may send. */
 #include "kafka/client/settings.h"
 
 #include "base/clock.h"
@@ -19,6 +18,36 @@
 #include <cmocka.h>
 
 extern const struct scaler scaler_kafka;
+
+static void each_sasl_has_its_mechanism(void **state)
+{
+    (void)state;
+    static const struct {
+        enum kafka_sasl sasl;
+        const char *mechanism; /* NULL: there are no settings */
+    } rows[] = {
+        {KAFKA_SASL_PLAINTEXT, "PLAIN"},         {KAFKA_SASL_SHA256, "SCRAM-SHA-256"},
+        {KAFKA_SASL_SHA512, "SCRAM-SHA-512"},    {KAFKA_SASL_GSSAPI, "GSSAPI"},
+        {KAFKA_SASL_OAUTHBEARER, "OAUTHBEARER"}, {KAFKA_SASL_AWS_MSK_IAM, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        const struct kafka_connection_options options = {.sasl = (int)rows[i].sasl};
+        rd_kafka_conf_t *conf = kafka_settings_new(&options, &error);
+        char mechanism[32] = "";
+        size_t size = sizeof(mechanism);
+        assert_int_equal(conf == NULL, rows[i].mechanism == NULL);
+        assert_int_equal(error_is_set(&error), rows[i].mechanism == NULL);
+        if (conf == NULL)
+            continue;
+        assert_int_equal(rd_kafka_conf_get(conf, "sasl.mechanisms", mechanism, &size),
+                         RD_KAFKA_CONF_OK);
+        assert_string_equal(mechanism, rows[i].mechanism);
+        rd_kafka_conf_destroy(conf);
+    }
+}
+
+/* ---- what other brokers may send ---- */
 
 enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
 
@@ -81,6 +110,7 @@ static void a_reply_that_is_too_long_is_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_sasl_has_its_mechanism),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
