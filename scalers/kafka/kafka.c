@@ -16,7 +16,8 @@
  *     measure/measure.h      from a task to its reading, and which file of measure/ does what
  *
  * The tests of a module are in test/scalers/kafka/test_MODULE.c. Those of check.h are the rows of
- * test/keys/test_kafka.c, and those of login/kerberos.h are in test/kerberos.
+ * test/keys/kafka.h, which both scalers share, and of test_kafka.c and test_apache_kafka.c beside
+ * it. Those of login/kerberos.h are in test/kerberos.
  */
 #include "measure/scaler.h"
 
@@ -176,7 +177,7 @@ static void libraries(struct text *text)
         .libraries = libraries,                                                                    \
         .disconnect = kafka_session_disconnect,                                                    \
         .subscribes = true,                                                                        \
-        .in_agent = true,                                                                          \
+        .in_agent = true, /* workaround 1 of client.h */                                           \
         .agent_bytes = KAFKA_MEMORY_OTHERS,                                                        \
         .agent_bytes_named = KAFKA_MEMORY_NAMED,                                                   \
     }

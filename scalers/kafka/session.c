@@ -70,7 +70,7 @@ static void renew_main_handle(struct kafka_session *session, rd_kafka_t *rk, int
     kafka_members_close_handle(session->members);
     kafka_metadata_close_handle(session->metadata);
     kafka_client_renew(&session->client, rk, now_ms);
-    kafka_metadata_open_handle(session->metadata); /* first: it notes the partitions */
+    kafka_metadata_open_handle(session->metadata); /* first: see session.h */
     kafka_commits_open_handle(session->commits);
     kafka_members_open_handle(session->members);
 }

@@ -21,7 +21,8 @@
  *     _needs_renewal() a new handle would help the module
  *     _close_handle()  destroys all that the module has of the handle, in any order of modules;
  *                      kafka_client_renew() asserts that no queue is left
- *     _open_handle()   makes it again, of the new handle
+ *     _open_handle()   makes it again, of the new handle. That of metadata.h comes first: it counts
+ *                      the new handle's partitions in memory.h
  *
  * Commits that somebody waits for are requested again on the new handle. Requests for members end
  * with the old one: a task that waits for members is answered without them, and the next

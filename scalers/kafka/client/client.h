@@ -22,7 +22,7 @@
  *     group: settings.c.
  *  3  A call waits for the coordinator that was known when it began, and a handle goes on sending
  *     to a former coordinator that refuses its requests (#3847). A second handle finds the new
- *     coordinator: requests/second.c. Later the main handle is renewed: session.h.
+ *     coordinator: requests/second.h. Later the main handle is renewed: session.h.
  *  4  A handle that is destroyed may never end: it loses count of the users of a broker that goes
  *     and comes back while a request for commits is under way. Handles are destroyed in the
  *     background: handles.c. When several do not end the process is replaced: measure/measure.c.
@@ -46,9 +46,9 @@
  * 12  Up to 2.8: a group of Kafka 4's protocol (group.protocol=consumer) looks dead. Its members
  *     are unknown, with a warning: requests/members.c.
  * 13  The library checks little of what others write: addresses that brokers name
- *     (destinations.c), replies of 100 MB and private keys (settings.c), a topic that is named
+ *     (destinations.h), replies of 100 MB and private keys (settings.c), a topic that is named
  *     twice (requests/patterns.c), a principal in the shell command that starts kinit
- *     (login/kerberos.c).
+ *     (login/kerberos.h).
  * 14  A reply that is longer than KAFKA_MAX_REPLY_BYTES (settings.h) closes its connection. All
  *     requests that are under way to that broker, or wait for it, fail with the same error
  *     (kafka_client_is_unreadable()). They are sent again: requests about groups by

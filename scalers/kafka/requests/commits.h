@@ -1,5 +1,7 @@
 /*
- * The commits of consumer groups: one request per group, to its coordinator.
+ * The commits of consumer groups: one request per group, to its coordinator. Groups of the same
+ * coordinator cannot share one: the library takes one group per call
+ * (rd_kafka_ListConsumerGroupOffsets(): the count must be 1).
  *
  * A request is a call (commits_call.h) on one of three handles, or on the first two at once:
  *

@@ -39,8 +39,9 @@
 /*
  * The most partitions of abandoned calls on a handle: with more it takes no request, and is renewed
  * as soon as that may be. The library keeps a copy of a call's partitions until the answer comes,
- * or the handle ends, and a coordinator that hangs leaves such calls. Each call counts as
- * KAFKA_MEMORY_REQUEST partitions more: so 50 calls of 93 partitions are too much.
+ * or the handle ends, and a coordinator that hangs leaves such calls (workaround 1 of client.h).
+ * Each call counts as KAFKA_MEMORY_REQUEST partitions more: so 50 calls of 93 partitions are too
+ * much.
  */
 enum { KAFKA_COMMITS_MAX_ABANDONED = 5000 };
 

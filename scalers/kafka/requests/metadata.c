@@ -200,7 +200,8 @@ static bool is_answer(rd_kafka_resp_err_t error)
     return error >= RD_KAFKA_RESP_ERR_NO_ERROR || kafka_client_is_unreadable(error);
 }
 
-/* On a thread of its own. */
+/* On a thread of its own. A reply that cannot be read may be that of another request (workaround
+ * 14): this one is tried again. */
 static void run_request(struct kafka_background_call *base)
 {
     struct request *request = (struct request *)base;

@@ -12,7 +12,7 @@
  *     struct kafka_metadata_need need = {0};
  *     kafka_metadata_need_topic(metadata, topic, now_ms, &need);     for each topic
  *     kafka_metadata_need_pattern(metadata, pattern, now_ms, &need); for each pattern
- *     kafka_metadata_request(metadata, &need, now_ms);
+ *     kafka_metadata_request(metadata, &need, deadline_ms, now_ms);
  *     ... event_fd is readable: kafka_metadata_receive(), until kafka_metadata_has(metadata, &need)
  *
  * Topics wait for a listing that runs, but only for 300 ms: a cluster may be too large to be

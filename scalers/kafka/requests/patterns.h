@@ -22,7 +22,9 @@ struct kafka_pattern {
     size_t count;                /* of topics that matched */
     size_t partition_count;      /* of all these topics */
     bool lacks_room;             /* for one of them: see kafka_handle_topics_has_room() */
-    uint64_t counting;           /* the last kafka_partitions_count() that counted it */
+
+    /* measure/partitions.c: */
+    uint64_t counting; /* the last kafka_partitions_count() that counted it */
 
     /* patterns.c and metadata.c: */
     size_t max_partitions; /* with more, `topics` does not have all */
@@ -39,7 +41,9 @@ struct kafka_pattern {
 struct kafka_patterns {
     struct kafka_topics *topics;
     struct kafka_pattern *table;
-    uint64_t counting; /* see kafka_partitions_count() */
+
+    /* measure/partitions.c: */
+    uint64_t counting; /* the number of the last kafka_partitions_count() that met a pattern */
 };
 
 /* Finds or makes the pattern with this text, and counts as a use. NULL: it cannot be compiled. */
