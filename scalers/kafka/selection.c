@@ -91,8 +91,8 @@ static void check_names(const char *topic, struct error *mistakes)
             continue;
         error_add(mistakes,
                   "topic: number %zu is not a name of at most %d letters, digits, dots, "
-                  "underscores "
-                  "and hyphens (several go between commas; a regular expression begins with ^)",
+                  "underscores and hyphens (several go between commas; a regular expression "
+                  "begins with ^)",
                   i, LONGEST_NAME);
         return;
     }

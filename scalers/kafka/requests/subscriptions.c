@@ -177,13 +177,13 @@ static size_t uncounted(const struct kafka_subscriptions *subscriptions,
 
 static struct read_topic *topic_new(struct message_fetcher *fetcher, const char *name)
 {
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(fetcher->rk, name, NULL);
-    if (handle == NULL)
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(fetcher->rk, name, NULL);
+    if (rkt == NULL)
         return NULL;
     struct read_topic *topic = memory_new(sizeof(*topic) + strlen(name) + 1);
     memcpy(topic->name, name, strlen(name) + 1);
     topic->fetcher = fetcher;
-    topic->rkt = handle;
+    topic->rkt = rkt;
     HASH_ADD_STR(fetcher->topics, name, topic);
     return topic;
 }
