@@ -40,9 +40,11 @@ enum kafka_offset_state {
 struct kafka_known_offset {
     enum kafka_offset_state state;
     int64_t value;             /* of a commit, -1: there is none */
-    rd_kafka_resp_err_t error; /* if it failed */
+    rd_kafka_resp_err_t error; /* of the last request, if that failed */
     unsigned requested_step;   /* the batch's step when it was requested; always 0 for a commit */
-    int32_t leader;            /* the broker that it was requested from; unused for a commit */
+    unsigned again_step;       /* the step when it was requested again, as a commit is beyond it:
+                                  others count its value until the answer; 0: none is awaited */
+    int32_t leader;            /* the broker that it was last requested from; unused for a commit */
     bool has_old_leader;       /* the leader was known before the batch: it may have moved */
 };
 

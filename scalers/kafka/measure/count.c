@@ -25,8 +25,13 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
         return (struct kafka_missing){.kind = KAFKA_MISSING_ANSWER};
     /* Messages may have come between the two requests. Only a latest offset that was requested
      * after the commit came shows that the commit is beyond it. */
-    if (commit->value > latest->value && latest->requested_step < batch_task->group->answered_step)
-        return (struct kafka_missing){.kind = KAFKA_MISSING_LATEST};
+    if (commit->value > latest->value &&
+        latest->requested_step < batch_task->group->answered_step) {
+        if (latest->error != RD_KAFKA_RESP_ERR_NO_ERROR) /* it cannot be requested again */
+            return (struct kafka_missing){KAFKA_MISSING_FAILED, "the last offset", latest};
+        return (struct kafka_missing){.kind = latest->again_step > 0 ? KAFKA_MISSING_ANSWER
+                                                                     : KAFKA_MISSING_LATEST};
+    }
     if (!kafka_lag_needs_earliest(query, commit->value, latest->value))
         return (struct kafka_missing){.kind = KAFKA_MISSING_NOTHING};
 

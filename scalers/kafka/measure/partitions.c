@@ -137,11 +137,21 @@ void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t pa
     struct kafka_batch *batch = topic->batch;
     struct kafka_ends *ends = &topic->partitions[partition];
     struct kafka_known_offset *offset = is_earliest ? &ends->earliest : &ends->latest;
-    *offset =
-        (struct kafka_known_offset){.state = KAFKA_OFFSET_REQUESTED,
-                                    .requested_step = kafka_batch_next_step(batch),
-                                    .leader = kafka_topics_leader(topic->known, partition),
-                                    .has_old_leader = topic->known->received_ms < batch->began_ms};
+    offset->leader = kafka_topics_leader(topic->known, partition);
+    offset->has_old_leader = topic->known->received_ms < batch->began_ms;
+    if (offset->leader < 0) {
+        if (offset->state != KAFKA_OFFSET_KNOWN)
+            offset->state = KAFKA_OFFSET_FAILED;
+        offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        kafka_topics_outdate(kafka_metadata_topics(batch->session->metadata), topic->known);
+        return;
+    }
+    if (offset->state == KAFKA_OFFSET_KNOWN) {
+        offset->again_step = kafka_batch_next_step(batch);
+    } else {
+        offset->state = KAFKA_OFFSET_REQUESTED;
+        offset->requested_step = kafka_batch_next_step(batch);
+    }
     const struct kafka_offset_request request = {
         .topic = topic->name,
         .partition = partition,
@@ -151,13 +161,7 @@ void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t pa
         .owner = batch,
         .context = topic,
     };
-    if (request.leader >= 0) {
-        kafka_offsets_add(batch->session->offsets, &request);
-        return;
-    }
-    offset->state = KAFKA_OFFSET_FAILED;
-    offset->error = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    kafka_topics_outdate(kafka_metadata_topics(batch->session->metadata), topic->known);
+    kafka_offsets_add(batch->session->offsets, &request);
 }
 
 static void add_group_topic(struct kafka_batch_task *batch_task,

@@ -26,7 +26,8 @@ bool kafka_partitions_use_selection(struct kafka_batch_task *batch_task, int64_t
 void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t now_ms);
 
 /* Collects a request for the latest or earliest offset. It fails at once if the partition has no
- * leader. */
+ * leader. A latest offset that is known may be requested again: its value counts for other tasks
+ * until the answer, and as long as there is no leader to answer. */
 void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t partition,
                                      bool is_earliest);
 

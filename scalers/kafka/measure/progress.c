@@ -323,6 +323,8 @@ static void take_offsets(const struct kafka_offset_answer *answer)
             error == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED;
         offset->value = result->offset;
         offset->error = error;
+        offset->requested_step = MAX(offset->requested_step, offset->again_step);
+        offset->again_step = 0;
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_topics_outdate(kafka_metadata_topics(topic->batch->session->metadata),
                                  topic->known);

@@ -215,13 +215,18 @@ void kafka_task_end_time_out_leader(struct kafka_batch_task *batch_task,
     time_out_with(batch_task, &error, now_ms);
 }
 
+static bool is_silent(const struct kafka_known_offset *offset)
+{
+    return offset->state == KAFKA_OFFSET_REQUESTED || offset->again_step > 0;
+}
+
 /* The offset of the partition that its leader has not answered yet. NULL: none. */
 static const struct kafka_known_offset *silent_offset(const struct kafka_place *at)
 {
     const struct kafka_ends *ends = &at->topic->partitions[at->partition];
-    if (ends->latest.state == KAFKA_OFFSET_REQUESTED)
+    if (is_silent(&ends->latest))
         return &ends->latest;
-    return ends->earliest.state == KAFKA_OFFSET_REQUESTED ? &ends->earliest : NULL;
+    return is_silent(&ends->earliest) ? &ends->earliest : NULL;
 }
 
 /* NULL: something was sent to the leader. */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #define STATE(the_state) {.state = KAFKA_OFFSET_##the_state}
+#define AGAIN(number) {.state = KAFKA_OFFSET_KNOWN, .value = (number), .again_step = 3}
 
 static void what_is_missing_of_a_partition(void **state)
 {
@@ -32,6 +33,9 @@ static void what_is_missing_of_a_partition(void **state)
          STATE(KNOWN),
          KAFKA_MISSING_NOTHING,
          NULL},
+        /* It was requested again. */
+        {ONE_TASK_KNOWN(6), AGAIN(5), STATE(KNOWN), KAFKA_MISSING_ANSWER, NULL},
+        {ONE_TASK_KNOWN(5), AGAIN(5), STATE(KNOWN), KAFKA_MISSING_NOTHING, NULL},
         {ONE_TASK_KNOWN(ONE_TASK_NO_COMMIT), ONE_TASK_KNOWN(5), STATE(UNKNOWN),
          KAFKA_MISSING_EARLIEST, NULL},
         {ONE_TASK_KNOWN(ONE_TASK_NO_COMMIT), ONE_TASK_KNOWN(5), STATE(REQUESTED),

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/measure/count.h"
+#include "kafka/measure/progress.h"
 #include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/one_task.h"
@@ -16,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* Its session has commits, which nobody requests. */
+/* Its session has commits and members, which nobody requests. */
 static int set_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -28,12 +29,14 @@ static int set_up(void **state)
     kafka_handles_open(&client->handles, &client->memory, client->event_fd);
     client->rk = kafka_client_new_main_handle(client, &error);
     session->commits = kafka_commits_new(client);
+    session->members = kafka_members_new(client);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     struct kafka_session *session = &((struct one_task *)*state)->session;
+    kafka_members_free(session->members);
     kafka_commits_free(session->commits);
     assert_true(kafka_client_close(&session->client));
     return one_task_tear_down(state);
@@ -342,6 +345,98 @@ static void a_task_that_waits_for_other_groups_says_so(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* ---- an end is requested again ---- */
+
+enum { REQUESTED_MS = 1, WORKERS_END_MS = 3, OTHERS_END_MS = 5 };
+
+struct again_row {
+    int32_t leader;   /* of the partition; -1: none */
+    bool is_answered; /* by the leader */
+    rd_kafka_resp_err_t error;
+    enum task_outcome workers;
+    enum task_outcome others;
+    const char *words; /* in the other task's error */
+};
+
+static void answer_again(struct one_task *workers, rd_kafka_resp_err_t error)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *result = rd_kafka_topic_partition_list_add(list, "jobs", 1);
+    result->opaque = &workers->topic;
+    result->offset = 110;
+    result->err = error;
+    kafka_progress_offsets(&(struct kafka_offset_answer){.list = list, .owner = &workers->batch},
+                           REQUESTED_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Group workers knows all of its task, which waits for the members. The commit of group others is
+ * beyond the end of partition 1. */
+static void run_again_row(struct one_task *workers, struct one_task *others,
+                          const struct again_row *row)
+{
+    int32_t leaders[ONE_TASK_PARTITIONS] = {6, row->leader, 6};
+    struct kafka_topic known = {
+        .leaders = leaders, .partition_count = ONE_TASK_PARTITIONS, .received_ms = REQUESTED_MS};
+    struct kafka_batch *batch = &workers->batch;
+    others->group.batch = others->batch_task.batch = batch;
+    others->group_topic.key.topic = &workers->topic;
+    struct kafka_batch_task tasks[] = {workers->batch_task, others->batch_task};
+    batch->tasks = tasks;
+    batch->count = batch->open = ARRAY_LENGTH(tasks);
+    batch->next_deadline_ms = 0;
+    workers->topic.known = &known;
+    workers->group.open = others->group.open = 1;
+    workers->group.stage = others->group.stage = KAFKA_GROUP_ANSWERED;
+    workers->task.has_ended = false;
+    workers->task.wants = READING_WANT_CONSUMERS;
+    workers->task.deadline_ms = WORKERS_END_MS;
+    others->task.deadline_ms = OTHERS_END_MS;
+    one_task_set(workers, 1, 90, 100);
+    others->commits[1].value = 105;
+
+    kafka_progress_try(batch, REQUESTED_MS);
+    assert_true(kafka_batch_task_is_open(&tasks[0]));
+    if (row->is_answered)
+        answer_again(workers, row->error);
+    kafka_progress_time(batch, WORKERS_END_MS);
+    assert_false(kafka_batch_task_is_open(&tasks[0]));
+    kafka_progress_time(batch, OTHERS_END_MS);
+    assert_false(kafka_batch_task_is_open(&tasks[1]));
+}
+
+/* For the tasks whose commits are not beyond it. */
+static void an_end_that_is_requested_again_stays_known_until_the_answer(void **state)
+{
+    struct one_task *workers = *state;
+    struct kafka_session *session = &workers->session;
+    static const char of_leader[] =
+        "Kafka broker 6, which leads partition 1 of topic jobs, did not";
+    static const char of_offset[] = "the last offset of Kafka topic jobs partition 1 for group";
+    static const struct again_row rows[] = {
+        {6, false, 0, TASK_ANSWERED, TASK_TIMED_OUT, of_leader},
+        {6, true, 0, TASK_ANSWERED, TASK_ANSWERED, ""},
+        {6, true, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, TASK_FAILED, TASK_FAILED, of_offset},
+        {-1, false, 0, TASK_ANSWERED, TASK_FAILED, of_offset},
+    };
+    session->metadata = kafka_metadata_new(&session->client);
+    session->offsets = kafka_offsets_new(&session->client);
+    workers->batch.began_ms = REQUESTED_MS;
+    kafka_members_request(session->members, "workers", REQUESTED_MS);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        void *others_state;
+        one_task_set_up(&others_state);
+        const struct one_task *others = others_state;
+        run_again_row(workers, others_state, &rows[i]);
+        if (workers->outcome != rows[i].workers || others->outcome != rows[i].others ||
+            strstr(error_text(&others->error), rows[i].words) == NULL)
+            fail_msg("row %zu: %s; %s", i, error_text(&workers->error), error_text(&others->error));
+        one_task_tear_down(&others_state);
+    }
+    kafka_offsets_free(session->offsets);
+    kafka_metadata_free(session->metadata);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -359,6 +454,7 @@ int main(void)
         OF_CLUSTER(lag_is_not_persistent_after_a_wait_for_a_coordinator),
         TEST(a_task_whose_time_is_over_says_who_did_not_answer),
         TEST(a_task_that_waits_for_other_groups_says_so),
+        TEST(an_end_that_is_requested_again_stays_known_until_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
