@@ -73,12 +73,15 @@ def test_a_registry_takes_the_package_and_helm_installs_from_it(package, tmp_pat
 def test_a_parent_chart_sets_global_values(tmp_path):
     parent = tmp_path / "platform"
     os.makedirs(parent / "charts")
-    (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "platform", "version": "1.0.0"}))
+    dependency = {"name": "backlog", "version": VERSION, "condition": "backlog.enabled"}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}))
     os.symlink(CHART, parent / "charts" / "backlog")
-    objects = render_all({"global": {"imageRegistry": "mirror.example"}, "backlog": {"replicaCount": 3, "image": {"repository": "backlog"}}}, chart=str(parent))
+    values = {"replicaCount": 3, "image": {"repository": "backlog"}}
+    objects = render_all({"global": {"imageRegistry": "mirror.example"}, "backlog": {**values, "enabled": True}}, chart=str(parent))
     deployment = next(item for item in objects if item["kind"] == "Deployment")
     assert deployment["spec"]["replicas"] == 3
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "mirror.example/backlog:0.1.0"
+    assert render_all({"backlog": {**values, "enabled": False}}, chart=str(parent)) == []
 
 
 @pytest.mark.parametrize("chart", [CHART, WORKER])
