@@ -3,7 +3,9 @@
 import pytest
 
 from support.charts.chart import merge
-from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, notes_of, refusal, render, trigger
+from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, notes_of, of_scaler, refusal, render, trigger
+
+SENTINEL = {"scaler": "redis-sentinel", **of_scaler("redis-sentinel")}
 
 
 @pytest.mark.parametrize("values, message", [
@@ -121,6 +123,9 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("prometheus", customHeaders="Authorization=Bearer s3cret"), "keda.triggers.prometheus.customHeaders has a secret"),
     (trigger("prometheus", via="keda", customHeaders="X-Api-Key=s3cret"), "customHeaders has a secret"),
     (merge(trigger("kafka"), trigger("redis", name="kafka")), "two triggers have the name kafka"),
+    (keda(IMAGE, triggers={"jobs": {**SENTINEL, "existingSecret": "a", "secretKeys": {"sentinelPassword": "sp"}},
+                           "jobs-sentinel": {"scaler": "redis", **TRIGGERS["redis"], "existingSecret": "b"}}),
+     "keda.triggers.jobs and keda.triggers.jobs-sentinel have different secrets in one variable, KEDA_TRIGGER_JOBS_SENTINEL_PASSWORD"),
     (trigger("kafka", awsRegion="eu-west-1"), "keda.triggers.kafka.awsRegion is not supported by Backlog"),
     (trigger("kafka", via="keda", maxWait="60s"), "keda.triggers.kafka.maxWait is known to Backlog alone"),
     (keda(IMAGE, triggers={"apache-kafka": {**TRIGGERS["kafka"], "via": "keda", "saslTokenProvider": "bearer"}}),

@@ -336,12 +336,20 @@ metadata:
 {{- define "autoscaled-worker.triggerEnv" -}}
 {{- $context := . }}
 {{- $env := list }}
+{{- $owners := dict }}
 {{- if .Values.keda.enabled }}
 {{- range include "autoscaled-worker.sources" . | fromYamlArray }}
 {{- $source := . }}
 {{- if ne .via "keda" }}
 {{- range $parameter, $from := (include "autoscaled-worker.credentials" (dict "context" $context "source" .) | fromYaml).parameters }}
-{{- $env = append $env (dict "name" (include "autoscaled-worker.variable" (list $source.key $parameter)) "valueFrom" (dict "secretKeyRef" (dict "name" $from.secret "key" $from.key))) }}
+{{- $name := include "autoscaled-worker.variable" (list $source.key $parameter) }}
+{{- /* sentinelPassword of jobs, and password of jobs-sentinel; of two equal names the container has the last one. */}}
+{{- $owner := get $owners $name | default (dict "at" $source.at "from" $from) }}
+{{- if ne (toJson $owner.from) (toJson $from) }}
+{{- fail (printf "%s and %s have different secrets in one variable, %s: give one of these triggers another name" $owner.at $source.at $name) }}
+{{- end }}
+{{- $_ := set $owners $name $owner }}
+{{- $env = append $env (dict "name" $name "valueFrom" (dict "secretKeyRef" (dict "name" $from.secret "key" $from.key))) }}
 {{- end }}
 {{- end }}
 {{- end }}
