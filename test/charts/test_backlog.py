@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from support.certificates import Authority
-from support.charts.chart import CERT_MANAGER, CHART, MUTUAL, NAME, ORDERS, by_kind, flags_of, merge, pod_of, refusal, render, render_all, words_of
+from support.charts.chart import (CERT_MANAGER, CHART, IN_PRODUCTION, MUTUAL, NAME, ORDERS, PRODUCTION, by_kind, flags_of, merge, pod_of,
+                                  refusal, render, render_all, words_of)
 from support.charts.chart_values import TOGGLES
 from support.server.server import REPOSITORY, Server
 
@@ -260,9 +261,10 @@ def test_two_replicas_survive_the_loss_of_a_node():
 
 @pytest.mark.parametrize("budget", [{"minAvailable": 1}, {"maxUnavailable": "100%"}], ids=str)
 def test_another_disruption_budget_takes_the_place_of_ours(budget):
-    objects = render({"podDisruptionBudget": budget})
-    selector = objects["Deployment"]["spec"]["selector"]
-    assert objects["PodDisruptionBudget"]["spec"] == {**budget, "selector": selector}
+    for objects in (render({"podDisruptionBudget": budget}),
+                    render(merge(IN_PRODUCTION, {"podDisruptionBudget": budget}), "--values", PRODUCTION)):
+        selector = objects["Deployment"]["spec"]["selector"]
+        assert objects["PodDisruptionBudget"]["spec"] == {**budget, "selector": selector}
 
 
 def test_pods_go_where_the_values_say():
