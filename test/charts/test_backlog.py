@@ -282,3 +282,16 @@ def test_pods_go_where_the_values_say():
     ours, theirs = pod["topologySpreadConstraints"]
     assert ours == {**spread, "labelSelector": objects["Deployment"]["spec"]["selector"]}
     assert theirs["labelSelector"] == {"matchLabels": {"mine": "yes"}}
+
+
+def test_a_second_release_with_a_name_of_its_own_shares_no_object():
+    """Also where both have objects in a namespace of somebody else's, and of the cluster."""
+    def objects_of(**more):
+        values = merge(CERT_MANAGER, {kind: {"enabled": True, "namespace": "monitoring"} for kind in ("serviceMonitor", "prometheusRule", "dashboards")})
+        return {(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in render_all(merge(values, more))}
+
+    first = objects_of()
+    assert {kind for kind, *_ in first & objects_of(namespaceOverride="elsewhere")} == {
+        "ServiceMonitor", "PrometheusRule", "ConfigMap", "Certificate", "ClusterTriggerAuthentication"}
+    assert not first & objects_of(namespaceOverride="elsewhere", fullnameOverride="second")
+    assert not first & objects_of(fullnameOverride="second")
