@@ -68,6 +68,14 @@ def test_the_secret_is_the_one_that_may_call():
     assert "Pod" not in render(CERT_MANAGER)
 
 
+def test_without_mtls_the_authority_is_in_the_secret_of_the_server_or_in_one_of_yours():
+    for tests, secret in (({}, "backlog-tls"), ({"clientSecret": "mine"}, "mine")):
+        pod = render({"tls": {"secret": "backlog-tls"}, "tests": tests})["Pod"]["spec"]
+        assert [volume["secret"]["secretName"] for volume in pod["volumes"]] == [secret]
+        arguments = pod["containers"][0]["args"]
+        assert arguments[arguments.index("--tls-ca") + 1] == "/certificates/ca.crt" and "--tls-cert" not in arguments
+
+
 def test_the_pod_is_restricted_and_ends():
     pod = render()["Pod"]["spec"]
     assert pod["restartPolicy"] == "Never" and pod["automountServiceAccountToken"] is False

@@ -27,6 +27,14 @@ def test_only_kedas_operator_and_the_monitoring_may_connect():
     assert {"grpc", "http", "probes"} == names  # the kubelet's probes come from the node, which no policy stops
 
 
+def test_another_operator_of_keda_needs_the_default_label_to_be_removed():
+    def labels_of(values):
+        return rules_of(render({"keda": {"podLabels": values}}))[0]["from"][0]["podSelector"]["matchLabels"]
+
+    assert labels_of({"app": None, "component": "operator"}) == {"component": "operator"}
+    assert labels_of({"component": "operator"}) == {"app": "keda-operator", "component": "operator"}
+
+
 def test_the_pods_of_helm_test_may_connect_and_are_none_of_the_servers():
     objects = render()
     labels = objects["Pod"]["metadata"]["labels"]
