@@ -21,6 +21,8 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
 #define TEXT(field) CONNECTION(field), .type = OPTION_STRING
 #define SECRET(field) TEXT(field), .flags = OPTION_SECRET
 
+#define KEDA_ANYWHERE (OPTION_KEDA_METADATA | OPTION_KEDA_VARIABLE | OPTION_KEDA_AUTHENTICATION)
+
 #define NO_SENTINEL(name)                                                                          \
     {.key = (name),                                                                                \
      .scope = OPTION_CONNECTION,                                                                   \
@@ -45,30 +47,38 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
      CONNECTION(addresses),                                                                        \
      .type = OPTION_LIST,                                                                          \
      .flags = OPTION_URL | OPTION_HOST,                                                            \
+     .keda = KEDA_ANYWHERE,                                                                        \
      .doc = (address_doc)},                                                                        \
         {.key = "host",                                                                            \
          .alias = "hosts",                                                                         \
          CONNECTION(hosts),                                                                        \
          .type = OPTION_LIST,                                                                      \
          .flags = OPTION_URL | OPTION_HOST,                                                        \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "instead of address; needs as many in port"},                                      \
         {.key = "port",                                                                            \
          .alias = "ports",                                                                         \
          CONNECTION(ports),                                                                        \
          .type = OPTION_LIST,                                                                      \
          .flags = OPTION_PORT,                                                                     \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "the port of host"},                                                               \
         __VA_ARGS__,                                                                               \
         {.key = "username",                                                                        \
          TEXT(username),                                                                           \
          .flags = OPTION_CREDENTIAL | OPTION_USER,                                                 \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "the user, where it is not the default one; needs password"},                      \
-        {.key = "password", SECRET(password), .doc = "the user's password"},                       \
+        {.key = "password",                                                                        \
+         SECRET(password),                                                                         \
+         .keda = KEDA_ANYWHERE,                                                                    \
+         .doc = "the user's password"},                                                            \
         {.key = "tls",                                                                             \
          CONNECTION(tls.enable),                                                                   \
          .type = OPTION_CHOICE,                                                                    \
          .choices = tls_choices,                                                                   \
          .default_value = "disable",                                                               \
+         .keda = OPTION_KEDA_AUTHENTICATION,                                                       \
          .doc = "enable: connect only over TLS"},                                                  \
         {.key = "brokerTls",                                                                       \
          .alias = "enableTLS",                                                                     \
@@ -78,7 +88,8 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
          .choices = switch_choices,                                                                \
          .default_value = "disable",                                                               \
          .doc = "enable or true: the same; enableTLS of a trigger of KEDA's own type"},            \
-        TLS_FILES(offsetof(struct redis_connection_options, tls), "Cert")
+        TLS_FILES(offsetof(struct redis_connection_options, tls), "Cert",                          \
+                  OPTION_KEDA_AUTHENTICATION)
 
 #define SERVER_OPTIONS                                                                             \
     CONNECTION_OPTIONS("the server as host:port; of several the first counts", DATABASE),          \
@@ -100,24 +111,29 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
         {.key = "sentinelMaster",                                                                  \
          TEXT(sentinel_master),                                                                    \
          .flags = OPTION_REQUIRED,                                                                 \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "the name of the master, as the Sentinels have it"},                               \
         {.key = "sentinelUsername",                                                                \
          TEXT(sentinel_username),                                                                  \
          .flags = OPTION_CREDENTIAL | OPTION_USER,                                                 \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "the user at the Sentinels; needs sentinelPassword"},                              \
         {.key = "sentinelPassword",                                                                \
          SECRET(sentinel_password),                                                                \
+         .keda = KEDA_ANYWHERE,                                                                    \
          .doc = "the user's password at the Sentinels"}
 
 #define LIST_OPTIONS                                                                               \
     {.key = "listName",                                                                            \
      LIST_QUERY(list_name),                                                                        \
      .type = OPTION_STRING,                                                                        \
+     .keda = OPTION_KEDA_METADATA | OPTION_KEDA_REQUIRED,                                          \
      .doc = "the key of a list, set, sorted set or hash; one that does not exist has no items; "   \
             "must be set unless keys or library is"},                                              \
         {.key = "keys",                                                                            \
          LIST_QUERY(keys),                                                                         \
          .type = OPTION_LIST,                                                                      \
+         .keda = OPTION_KEDA_NOWHERE,                                                              \
          .doc = "instead of listName: up to 64 such keys, whose items are added; they are read "   \
                 "at one moment"},                                                                  \
         {.key = "library",                                                                         \
@@ -125,16 +141,19 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
          .type = OPTION_CHOICE,                                                                    \
          .choices = redis_library_names,                                                           \
          .default_value = "none",                                                                  \
+         .keda = OPTION_KEDA_NOWHERE,                                                              \
          .doc = "instead of listName: the job library of the queue queueName. Jobs count that "    \
                 "wait or whose delay is over, none while the queue is paused; jobs in progress "   \
                 "are in flight"},                                                                  \
         {.key = "queueName",                                                                       \
          LIST_QUERY(queue_name),                                                                   \
          .type = OPTION_STRING,                                                                    \
+         .keda = OPTION_KEDA_NOWHERE,                                                              \
          .doc = "with library: the name of the queue, as the library has it"},                     \
         {.key = "prefix",                                                                          \
          LIST_QUERY(prefix),                                                                       \
          .type = OPTION_STRING,                                                                    \
+         .keda = OPTION_KEDA_NOWHERE,                                                              \
          .doc = "with library: what its keys begin with, without the colon, at most 256 bytes; "   \
                 "default: bull, or rq"},                                                           \
         {.key = "listLength",                                                                      \

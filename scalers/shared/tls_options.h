@@ -27,27 +27,32 @@ struct tls_options {
 
 extern const char *const tls_choices[];
 
-/* The rows; `base` is the offset of the struct tls_options in the connection's struct. */
-#define TLS_OPTIONS(base)                                                                          \
+/* The rows; `base` is the offset of the struct tls_options in the connection's struct, `places`
+ * where KEDA's scaler reads `tls`. One without it has none of these keys. */
+#define TLS_OPTIONS(base, places)                                                                  \
     {.key = "tls",                                                                                 \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_CHOICE,                                                                        \
      OPTION_FIELD_AT(base, struct tls_options, enable),                                            \
+     .keda = (places),                                                                             \
      .choices = tls_choices,                                                                       \
      .default_value = "disable",                                                                   \
      .doc = "enable: connect to the source only over TLS"},                                        \
-        TLS_OPTIONS_OF_URL(base)
+        TLS_FILES(base, NULL, places)
 
 /* The same where a URL's scheme decides whether TLS is used. */
-#define TLS_OPTIONS_OF_URL(base) TLS_FILES(base, NULL)
+#define TLS_OPTIONS_OF_URL(base) TLS_FILES(base, NULL, OPTION_KEDA_AUTHENTICATION)
+
+#define TLS_KEDA(places, place) ((places) == OPTION_KEDA_NOWHERE ? OPTION_KEDA_NOWHERE : (place))
 
 /* KEDA's Redis scalers read another name of cert, too. */
-#define TLS_FILES(base, cert_alias)                                                                \
+#define TLS_FILES(base, cert_alias, places)                                                        \
     {.key = "ca",                                                                                  \
      .scope = OPTION_CONNECTION,                                                                   \
      .type = OPTION_STRING,                                                                        \
      OPTION_FIELD_AT(base, struct tls_options, ca),                                                \
      .flags = OPTION_CREDENTIAL | OPTION_PEER | OPTION_HIDDEN, /* may have its private key */      \
+     .keda = TLS_KEDA(places, OPTION_KEDA_AUTHENTICATION),                                         \
      .doc = "PEM certificates of the authorities to trust"},                                       \
         {.key = "cert",                                                                            \
          .alias = (cert_alias),                                                                    \
@@ -55,18 +60,21 @@ extern const char *const tls_choices[];
          .type = OPTION_STRING,                                                                    \
          OPTION_FIELD_AT(base, struct tls_options, cert),                                          \
          .flags = OPTION_CREDENTIAL | OPTION_HIDDEN, /* with its key in it */                      \
+         .keda = TLS_KEDA(places, OPTION_KEDA_AUTHENTICATION),                                     \
          .doc = "PEM certificate to show to the source; needs key"},                               \
         {.key = "key",                                                                             \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
          OPTION_FIELD_AT(base, struct tls_options, key),                                           \
          .flags = OPTION_SECRET,                                                                   \
+         .keda = TLS_KEDA(places, OPTION_KEDA_AUTHENTICATION),                                     \
          .doc = "PEM private key of cert"},                                                        \
         {.key = "keyPassword",                                                                     \
          .scope = OPTION_CONNECTION,                                                               \
          .type = OPTION_STRING,                                                                    \
          OPTION_FIELD_AT(base, struct tls_options, key_password),                                  \
          .flags = OPTION_SECRET,                                                                   \
+         .keda = TLS_KEDA(places, OPTION_KEDA_AUTHENTICATION),                                     \
          .doc = "the password of an encrypted key"},                                               \
         {.key = "brokerUnsafeSsl",                                                                 \
          .alias = "unsafeSsl",                                                                     \
@@ -75,6 +83,7 @@ extern const char *const tls_choices[];
          OPTION_FIELD_AT(base, struct tls_options, unsafe),                                        \
          .flags = OPTION_ALIAS_IN_FILE | OPTION_PEER,                                              \
          .default_value = "false",                                                                 \
+         .keda = TLS_KEDA(places, OPTION_KEDA_METADATA),                                           \
          .doc = "true: the source's certificate is not verified"}
 
 /* With PEM_MAX_ITERATIONS. */

@@ -91,6 +91,16 @@ enum option_flag {
     OPTION_NEVER_SHOWN = OPTION_SECRET | OPTION_URL | OPTION_HIDDEN,
 };
 
+/* Where KEDA's own scaler of the same name reads a key (`order` in its struct tags). */
+enum option_keda {
+    OPTION_KEDA_METADATA = 1 << 0,
+    OPTION_KEDA_VARIABLE = 1 << 1, /* KEYFromEnv in the metadata */
+    OPTION_KEDA_AUTHENTICATION = 1 << 2,
+    OPTION_KEDA_NOWHERE = 1 << 3,  /* it has no such key */
+    OPTION_KEDA_REQUIRED = 1 << 4, /* it fails without the key, and ours does not */
+    OPTION_KEDA_NAME = 1 << 5,     /* it takes a pattern (^...) for a name */
+};
+
 struct option {
     const char *key;   /* as KEDA spells it */
     const char *alias; /* another spelling, or NULL */
@@ -99,6 +109,7 @@ struct option {
     size_t offset;          /* of the field in the scope's struct; use OPTION_FIELD */
     enum option_type field; /* whose field that is: `type`, or OPTION_INT for OPTION_DURATION */
     unsigned flags;
+    unsigned keda;              /* of a scaler's key; 0: OPTION_KEDA_METADATA */
     const char *default_value;  /* as the user would write it, or NULL */
     const char *const *choices; /* for OPTION_CHOICE; ends with NULL */
     struct {

@@ -50,6 +50,38 @@ char *builtin_name_back(const struct option *table, const char *key)
     return text_format("%s%s", row->alias, is_variable ? OPTION_VARIABLE_SUFFIX : "");
 }
 
+static unsigned places_of(const struct option *row)
+{
+    return row->keda == 0 ? OPTION_KEDA_METADATA : row->keda;
+}
+
+bool builtin_is_read(const struct option *row, const char *key)
+{
+    bool is_variable = option_is_variable(key) && !option_is_variable(row->key);
+    bool is_renamed = row->flags & OPTION_ALIAS_IN_FILE;
+    return places_of(row) & (is_variable ? OPTION_KEDA_VARIABLE : OPTION_KEDA_METADATA) &&
+           (!is_renamed || text_starts_with(key, row->alias));
+}
+
+void builtin_add_places(struct text *text, const struct option *row)
+{
+    static const struct {
+        enum option_keda place;
+        const char *behind;
+    } places[] = {{OPTION_KEDA_METADATA, " in the metadata"},
+                  {OPTION_KEDA_VARIABLE, OPTION_VARIABLE_SUFFIX " in the metadata"},
+                  {OPTION_KEDA_AUTHENTICATION, " in a TriggerAuthentication"}};
+    const char *key = row->flags & OPTION_ALIAS_IN_FILE ? row->alias : row->key;
+    const char *between = " reads only ";
+    if (places_of(row) & OPTION_KEDA_NOWHERE)
+        text_addf(text, " has no %s", key);
+    for (size_t i = 0; i < ARRAY_LENGTH(places); i++)
+        if (places_of(row) & places[i].place) {
+            text_addf(text, "%s%s%s", between, key, places[i].behind);
+            between = " and ";
+        }
+}
+
 static bool is_one_of(const char *key, const char *const *keys, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -82,12 +114,15 @@ static void read_key(struct builtin *builtin, size_t i)
         error_add(&builtin->reasons, "line %zu: %s is no single value: write it out", item->line,
                   key);
     if (read->name == NULL) {
-        read->action = BUILTIN_UNKNOWN;
+        read->action = BUILTIN_IGNORED;
         return;
     }
     bool is_variable =
         option_is_variable(key) && !option_is_variable(read->row == NULL ? "" : read->row->key);
-    if (!text_equal(read->name, key))
+    bool is_blank = item->text != NULL && text_is_blank(item->text);
+    if (read->row != NULL && !builtin_is_read(read->row, key) && !is_blank)
+        read->action = BUILTIN_IGNORED;
+    else if (!text_equal(read->name, key))
         read->action = BUILTIN_RENAME;
     entries_add(&builtin->entries, read->name,
                 is_variable          ? NULL

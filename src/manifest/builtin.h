@@ -15,7 +15,7 @@
 enum builtin_action {
     BUILTIN_KEEP,
     BUILTIN_RENAME,  /* KEDA uses the name for its channel to us */
-    BUILTIN_UNKNOWN, /* KEDA ignores it, and Backlog refuses it */
+    BUILTIN_IGNORED, /* by KEDA, and Backlog refuses it, or would use it */
 };
 
 struct builtin_key {
@@ -46,6 +46,12 @@ bool builtin_is_external(const char *type);
 char *builtin_name_there(const struct option *table, const char *key,
                          const struct option **ret_row);
 char *builtin_name_back(const struct option *table, const char *key);
+
+/* Does KEDA's scaler read the row's key where it has this name, which is KEDA's? */
+bool builtin_is_read(const struct option *row, const char *key);
+/* What it reads in place of a key that it ignores: " reads only password in a
+ * TriggerAuthentication". */
+void builtin_add_places(struct text *text, const struct option *row);
 
 /* Of a trigger of Backlog: does the key belong to Backlog, or to KEDA's channel to it, and is
  * removed on the way back? And to the channel: another external scaler may have it, too. */

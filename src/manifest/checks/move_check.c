@@ -10,6 +10,22 @@ static struct finding_place place_of(const struct move_check *check, size_t line
     return (struct finding_place){check->file->path, line, check->label};
 }
 
+/* Why only KEDA ignores the key. The caller frees it. */
+static char *why_ignored(const struct builtin *builtin, size_t i)
+{
+    const struct option_entry entry = {builtin->metadata->keys[i], ""};
+    const struct option *row = builtin->keys[i].row;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(text_done) struct text places = {0};
+    if (row != NULL) {
+        builtin_add_places(&places, row);
+        return text_format("KEDA's scaler%s", places.bytes);
+    }
+    option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
+                       &error);
+    return text_copy(error_is_set(&error) ? error_text(&error) : "it is a key of Backlog's own");
+}
+
 /* Backlog's own keys, and those that only KEDA ignores. */
 static void check_keys(const struct move_check *check, const struct builtin *builtin,
                        struct findings *reasons)
@@ -20,20 +36,16 @@ static void check_keys(const struct move_check *check, const struct builtin *bui
     for (size_t i = 0; i < metadata->count; i++) {
         const struct yaml_span *span = &metadata->key_spans[i];
         const struct finding_place place = place_of(check, span->line);
-        _cleanup_(error_done) struct error error = {0};
-        const struct option_entry entry = {metadata->keys[i], ""};
         for (size_t k = 0; k < ARRAY_LENGTH(own); k++)
             if (text_equal(metadata->keys[i], own[k]))
                 finding_add(reasons, &place, FINDING_ERROR,
                             "%s is in its metadata, which is Backlog's: remove it", own[k]);
-        if (builtin->keys[i].action != BUILTIN_UNKNOWN ||
+        if (builtin->keys[i].action != BUILTIN_IGNORED ||
             manifest_is_templated(check->file, span->start, span->end))
             continue;
-        option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
-                           &error);
+        _cleanup_(memory_free) char *why = why_ignored(builtin, i);
         finding_add(reasons, &place, FINDING_ERROR,
-                    "KEDA ignores it, and Backlog does not: remove it (%s)",
-                    error_is_set(&error) ? error_text(&error) : "it is a key of Backlog's own");
+                    "KEDA ignores it, and Backlog does not: remove it (%s)", why);
     }
 }
 
