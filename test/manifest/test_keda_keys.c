@@ -22,6 +22,13 @@ static char *builtin_trigger(const char *type, const char *metadata)
     return text_format(HEAD "  triggers:\n  - {type: %s, metadata: {%s}}\n", type, metadata);
 }
 
+static char *own_trigger(const char *scaler, const char *metadata)
+{
+    return text_format(HEAD "  triggers:\n  - type: external\n    metadata:\n"
+                            "      {scalerAddress: 'b:1', scaler: %s, %s}\n",
+                       scaler, metadata);
+}
+
 static void a_key_that_keda_does_not_read_there_stops_the_move(void **state)
 {
     (void)state;
@@ -81,11 +88,100 @@ static void a_key_that_keda_reads_there_moves(void **state)
     }
 }
 
+static void without_what_keda_requires_a_trigger_stays(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scaler, *metadata, *reason;
+    } cases[] = {
+        {"nats-jetstream", "servers: 'n:4222', stream: s, consumer: c",
+         "KEDA's scaler needs natsServerMonitoringEndpoint"},
+        {"redis", "address: 'r:1', library: rq, queueName: q", "KEDA's scaler needs listName"},
+        {"kafka", KAFKA ", maxWait: 60s, ratePerReplica: '5'",
+         "KEDA's scaler ignores maxWait, and has no threshold here: write lagThreshold first"},
+        {"kafka", KAFKA ", steps: 1=1, lagThresholdFromEnv: L", "write lagThreshold first"},
+        {"redis-streams", "address: 'r:1', stream: s, steps: 1=1",
+         "write lagCount or pendingEntriesCount or streamLength first"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *text = own_trigger(cases[i].scaler, cases[i].metadata);
+        assert_stays_with_backlog(text, cases[i].reason);
+    }
+}
+
+static void assert_moves_back(const char *text, enum finding_level level, const char *words)
+{
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(memory_free) char *back = migrated_back(text, &findings);
+    bool is_found = words == NULL;
+    for (size_t i = 0; i < findings.count; i++)
+        if (words == NULL)
+            assert_int_equal(findings.items[i].level, FINDING_NOTE);
+        else
+            is_found |=
+                findings.items[i].level == level && strstr(findings.items[i].text, words) != NULL;
+    if (back == NULL || !is_found)
+        print_all(&findings);
+    assert_non_null(back);
+    assert_true(is_found);
+}
+
+static void what_keda_ignores_behind_the_way_back_is_a_warning(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scaler, *metadata, *warning; /* NULL: none */
+    } cases[] = {
+        {"kafka", KAFKA ", topic: t, unsafeSsl: 'true', brokerUnsafeSsl: 'true'", NULL},
+        {"kafka", KAFKA ", topic: ^orders-.*", "takes the pattern in topic for a name"},
+        {"kafka", KAFKA ", passwordFromEnv: P",
+         "ignores passwordFromEnv: it reads only password in a TriggerAuthentication"},
+        {"postgresql", POSTGRESQL ", password: p",
+         "ignores password: it reads only passwordFromEnv in the metadata and password in a "
+         "TriggerAuthentication"},
+        {"redis", REDIS ", keys: 'a,b'", "ignores keys: it has no keys"},
+        {"nats-jetstream", "servers: 'n:4222', " MONITORING, "ignores servers"},
+        {"kafka", KAFKA ", maxWait: 60s, ratePerReplica: '5', lagThreshold: '9'", NULL},
+        {"kafka", KAFKA ", onStall: scale", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *text = own_trigger(cases[i].scaler, cases[i].metadata);
+        assert_moves_back(text, FINDING_WARNING, cases[i].warning);
+    }
+}
+
+/* As is what a template adds. */
+static void what_an_authentication_may_have_is_not_missing(void **state)
+{
+    (void)state;
+#define TRIGGER(more)                                                                              \
+    HEAD "  triggers:\n  - type: external\n    authenticationRef: {name: a}\n    metadata:\n"      \
+         "      scalerAddress: b:1\n      scaler: nats-jetstream\n      stream: s\n"               \
+         "      consumer: c\n" more
+#define PARAMETER(name)                                                                            \
+    "---\nkind: TriggerAuthentication\nmetadata: {name: a}\n"                                      \
+    "spec: {secretTargetRef: [{parameter: " name ", name: s, key: k}]}\n"
+    static const char missing[] = "needs natsServerMonitoringEndpoint";
+    assert_moves_back(TRIGGER(""), FINDING_NOTE, NULL);
+    assert_moves_back(TRIGGER("") PARAMETER("natsServerMonitoringEndpoint"), FINDING_NOTE, NULL);
+    assert_stays_with_backlog(TRIGGER("") PARAMETER("password"), missing);
+    assert_stays_with_backlog(TRIGGER("      enableTLS: 'true'\n"), missing);
+    assert_moves_back(TRIGGER("      enableTLS: 'true'\n"
+                              "      {{- toYaml .Values.more | nindent 6 }}\n"
+                              "      account: $G\n"),
+                      FINDING_NOTE, NULL);
+#undef TRIGGER
+#undef PARAMETER
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_that_keda_does_not_read_there_stops_the_move),
         cmocka_unit_test(a_key_that_keda_reads_there_moves),
+        cmocka_unit_test(without_what_keda_requires_a_trigger_stays),
+        cmocka_unit_test(what_keda_ignores_behind_the_way_back_is_a_warning),
+        cmocka_unit_test(what_an_authentication_may_have_is_not_missing),
     };
     return cmocka_run_group_tests_name("keda_keys", tests, NULL, NULL);
 }

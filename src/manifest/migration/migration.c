@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 #include "manifest/authentication.h"
+#include "manifest/checks/back_check.h"
 #include "manifest/checks/move_check.h"
 #include "manifest/checks/relations.h"
 #include "manifest/checks/strategy.h"
@@ -10,7 +11,6 @@
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
 #include "scale/connections/named_connections.h"
-#include "scale/metadata/general.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,7 @@ struct migrator {
     struct edits edits;
     size_t moved;                      /* of this file */
     size_t readdressed;                /* of it, that had moved before */
+    bool is_trial;                     /* of the way back: what KEDA reads does not matter */
     bool is_inexact;                   /* the way back writes what means the same, in another way */
     const struct yaml_tree *jobs_spec; /* of the last ScaledJob that was warned of */
 };
@@ -244,22 +245,6 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
 
 /* ---- back ---- */
 
-/* Keys that are left, and that KEDA ignores. */
-static void note_ignored(const struct migrator *migrator, const struct trigger_place *at,
-                         const struct yaml_tree *metadata)
-{
-    _cleanup_(text_done) struct text keys = {0};
-    const struct finding_place place = place_of(migrator, at);
-    for (size_t i = 0; i < metadata->count; i++) {
-        if (!builtin_is_own_key(metadata->keys[i]) &&
-            option_find(general_table, metadata->keys[i], OPTION_FROM_TRIGGER) != NULL)
-            text_addf(&keys, "%s%s", keys.length == 0 ? "" : ", ", metadata->keys[i]);
-    }
-    if (keys.length > 0)
-        finding_add(migrator->findings, &place, FINDING_NOTE, "KEDA's scaler ignores %s",
-                    keys.bytes);
-}
-
 static void move_trigger_back(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
@@ -272,6 +257,8 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
         return; /* KEDA's own, or of another external scaler */
     const struct scaler *scaler = scaler_find(migrator->settings->scalers, name);
     const char *connection = yaml_tree_text(metadata, "connectionName");
+    const struct back_check check = {migrator->manifests, migrator->file->file, at->trigger, scaler,
+                                     at->label,           at->namespace};
     if (scaler == NULL)
         scaler_add_unknown(migrator->settings->scalers, name, &error);
     else if (connection != NULL)
@@ -279,7 +266,7 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
                       "its address and credentials are those of connection %s: write them, and "
                       "remove connectionName",
                       connection);
-    else
+    else if (migrator->is_trial || back_check(&check, &error))
         move_back(&move, scaler, &error);
     if (error_is_set(&error)) {
         edits_cut(&migrator->edits, edits_before);
@@ -288,7 +275,7 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
         return;
     }
     finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
-    note_ignored(migrator, at, metadata);
+    back_check_keys(&check, migrator->findings);
     warn_of_jobs(migrator, at);
     const char *ref = yaml_tree_text(at->trigger, "authenticationRef.name");
     if (channel_has_tls(metadata) && ref != NULL && !text_equal(ref, move.authentication) &&
@@ -473,8 +460,11 @@ static bool leads_back(const struct migrator *migrator, const struct manifests *
     _cleanup_(findings_done) struct findings findings = {0};
     struct migration_settings settings = *migrator->settings;
     struct migrated_file file = {.file = after->files[0]};
-    struct migrator back = {
-        .settings = &settings, .manifests = after, .findings = &findings, .file = &file};
+    struct migrator back = {.settings = &settings,
+                            .manifests = after,
+                            .findings = &findings,
+                            .file = &file,
+                            .is_trial = true};
     struct manifests returned = {0};
     settings.is_back = true;
     bool good = migrate_file(&back) && back.moved >= migrator->moved &&
