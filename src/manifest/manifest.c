@@ -88,6 +88,62 @@ bool manifest_is_templated(const struct manifest_file *file, size_t start, size_
     return file->is_template && template_has_action(file->text.bytes + start, end - start);
 }
 
+size_t manifest_item_start(const struct manifest_file *file, const struct yaml_tree *item)
+{
+    const char *bytes = file->text.bytes;
+    size_t start = item->start, at = start;
+    if (!file->is_template || item->is_flow)
+        return start;
+    /* The dash is in this line, or below it are nothing but actions and comments. */
+    while (at > 0) {
+        size_t line = at - 1;
+        while (line > 0 && bytes[line - 1] != '\n')
+            line--;
+        size_t first = line + strspn(bytes + line, " ");
+        if (first < start && bytes[first] == '-')
+            return first + 1;
+        at = line;
+    }
+    return start;
+}
+
+/* Behind blanks, line breaks and comments. */
+static size_t skip_unseen(const char *bytes, size_t at)
+{
+    for (;;) {
+        at += strspn(bytes + at, " \t\r\n");
+        if (bytes[at] != '#')
+            return at;
+        at += strcspn(bytes + at, "\n");
+    }
+}
+
+static bool action_begins(const struct manifest_file *file, size_t at,
+                          struct template_action *ret_action)
+{
+    const char *bytes = file->text.bytes + at;
+    return text_starts_with(bytes, "{{") &&
+           template_next(bytes, file->text.length - at, ret_action) && ret_action->start == bytes;
+}
+
+/* Up to the next item, or to what is behind the list. */
+static bool has_output_behind(const struct manifest_file *file, size_t at)
+{
+    const char *bytes = file->text.bytes;
+    struct template_action action;
+    for (at = skip_unseen(bytes, at); action_begins(file, at, &action);
+         at = skip_unseen(bytes, (size_t)(action.end - bytes)))
+        if (action.kind == TEMPLATE_OUTPUT)
+            return true;
+    return false;
+}
+
+bool manifest_item_is_templated(const struct manifest_file *file, const struct yaml_tree *item)
+{
+    return manifest_is_templated(file, manifest_item_start(file, item), item->end) ||
+           (file->is_template && has_output_behind(file, item->end));
+}
+
 void manifest_add_error(struct findings *findings, const char *path, const struct error *error)
 {
     const char *text = error_text(error);

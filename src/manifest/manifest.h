@@ -81,6 +81,12 @@ const struct manifest_object *manifests_find(const struct manifests *manifests,
 /* Is there anything of a template's action in these bytes of the file? */
 bool manifest_is_templated(const struct manifest_file *file, size_t start, size_t end);
 
+/* Where an item of a list begins that is a map: a template's actions may be in front of its first
+ * key, behind the dash. */
+size_t manifest_item_start(const struct manifest_file *file, const struct yaml_tree *item);
+/* Is there anything of a template's action in the item, which may add keys to it? */
+bool manifest_item_is_templated(const struct manifest_file *file, const struct yaml_tree *item);
+
 /* An error whose text begins with the path and a line, as those of the parsers, as a finding. */
 void manifest_add_error(struct findings *findings, const char *path, const struct error *error);
 

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static const char opening[] = "{{";
@@ -24,14 +25,21 @@ static const char *skip_quoted(const char *at, const char *end)
     return at < end && *at == quote ? at + 1 : end;
 }
 
+/* The first word of the action that begins here. */
+static const char *skip_opening(const char *at, const char *end)
+{
+    at += strlen(opening);
+    at += at < end && *at == '-' ? 1 : 0;
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+        at++;
+    return at;
+}
+
 /* Behind the action that begins here, as Go's text/template reads it: its end may also be in a text
  * or a comment. NULL: these braces begin none, because it does not end before the next one. */
 static const char *skip_action(const char *at, const char *end)
 {
-    at += strlen(opening);
-    at += at < end && *at == '-' ? 1 : 0;
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n'))
-        at++;
+    at = skip_opening(at, end);
     if (begins(at, end, "/*")) {
         const char *found = memmem(at, (size_t)(end - at), "*/", 2);
         at = found == NULL ? end : found;
@@ -44,6 +52,36 @@ static const char *skip_action(const char *at, const char *end)
 bool template_has_action(const char *text, size_t length)
 {
     return length > 0 && text != NULL && memmem(text, length, opening, strlen(opening)) != NULL;
+}
+
+static bool is_word(const char *at, const char *end, const char *word)
+{
+    const char *behind = at + strlen(word);
+    return begins(at, end, word) && !isalnum((unsigned char)*behind) && *behind != '_';
+}
+
+bool template_next(const char *text, size_t length, struct template_action *ret_action)
+{
+    static const struct {
+        const char *word;
+        int kind;
+    } words[] = {{"if", TEMPLATE_BEGIN},     {"with", TEMPLATE_BEGIN},  {"range", TEMPLATE_BEGIN},
+                 {"define", TEMPLATE_BEGIN}, {"block", TEMPLATE_BEGIN}, {"end", TEMPLATE_END},
+                 {"else", TEMPLATE_OTHER}};
+    const char *end = text + length, *at = text, *behind = NULL;
+    while (at < end && (at = memmem(at, (size_t)(end - at), opening, strlen(opening))) != NULL &&
+           (behind = skip_action(at, end)) == NULL)
+        at += strlen(opening);
+    if (behind == NULL)
+        return false;
+    *ret_action = (struct template_action){.start = at, .end = behind};
+    const char *first = skip_opening(at, behind);
+    if (begins(first, behind, "/*"))
+        ret_action->kind = TEMPLATE_OTHER;
+    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+        if (is_word(first, behind, words[i].word))
+            ret_action->kind = words[i].kind;
+    return true;
 }
 
 enum { HIDDEN = '\1' };
@@ -63,13 +101,11 @@ char *template_hide(const char *text, size_t length)
 {
     char *copy = text_copy_bytes(text, length);
     const char *end = text + length;
-    for (const char *at = text; at < end && (at = memmem(at, (size_t)(end - at), opening, 2));) {
-        const char *next = skip_action(at, end);
-        for (; next != NULL && at < next; at++)
+    struct template_action action = {.end = text};
+    while (template_next(action.end, (size_t)(end - action.end), &action))
+        for (const char *at = action.start; at < action.end; at++)
             if (*at != '\n' && *at != '\r')
                 copy[at - text] = HIDDEN;
-        at += next == NULL ? strlen(opening) : 0;
-    }
     for (char *line = copy, *last = copy + length; line < last;) {
         char *found = memchr(line, '\n', (size_t)(last - line));
         char *next = found == NULL ? last : found + 1;

@@ -179,6 +179,38 @@ static void in_helm_templates_actions_stay(void **state)
                  "listNam");
 }
 
+/* Only those of the trigger itself may add keys to it, also in front of and behind its own. */
+static void an_action_elsewhere_hides_no_mistake(void **state)
+{
+    (void)state;
+#define RULE "kind: PrometheusRule\nspec: {x: '{{ $labels.instance }}'}\n---\n"
+#define LISTLESS "  - type: redis\n    metadata:\n      address: r:1\n"
+    static const char missing[] = "listName is missing";
+    assert_stays(HEAD "  triggers:\n" LISTLESS, missing);
+    assert_stays(RULE HEAD "  triggers:\n" LISTLESS, missing);
+    assert_stays(RULE HEAD "  triggers: [{type: redis, metadata: {address: 'r:1'}}]\n", missing);
+    assert_stays("{{- if .a }}\n" HEAD "  triggers:\n" LISTLESS
+                 "  # {{ .b }}\n  {{- if .c }}\n  - type: cpu\n    metadata: {value: {{ .d }}}\n"
+                 "  {{- end }}\n{{- end }}\n",
+                 missing);
+    assert_migrates(HEAD "  triggers:\n" LISTLESS "      # more\n\n"
+                         "      {{- with .Values.more }}\n      {{- toYaml . | nindent 6 }}\n"
+                         "      {{- end }}\n",
+                    NULL);
+    assert_migrates(HEAD "  triggers:\n  - # one\n    {{- include \"shop.base\" . | nindent 4 }}\n"
+                         "    type: redis\n    metadata:\n      address: r:1\n",
+                    NULL);
+#define HOSTLESS                                                                                   \
+    HEAD "  triggers:\n  - type: rabbitmq\n    metadata: {queueName: q}\n"                         \
+         "    authenticationRef: {name: a}\n---\nkind: TriggerAuthentication\n"                    \
+         "metadata: {name: a, namespace: shop}\nspec:\n  secretTargetRef:\n"
+    assert_stays(RULE HOSTLESS "    - {parameter: username, name: s, key: k}\n", "host is missing");
+    assert_migrates(RULE HOSTLESS "    {{- toYaml .Values.secrets | nindent 4 }}\n", NULL);
+#undef HOSTLESS
+#undef LISTLESS
+#undef RULE
+}
+
 /* Such as those of a comment: it hid all triggers below it, without a word. */
 static void braces_that_begin_no_action_hide_nothing(void **state)
 {
@@ -461,6 +493,7 @@ int main(void)
         cmocka_unit_test(other_ways_of_writing_stay_as_they_are),
         cmocka_unit_test(anchors_stay),
         cmocka_unit_test(in_helm_templates_actions_stay),
+        cmocka_unit_test(an_action_elsewhere_hides_no_mistake),
         cmocka_unit_test(braces_that_begin_no_action_hide_nothing),
         cmocka_unit_test(kustomize_patches_are_edited),
         cmocka_unit_test(a_patch_in_a_file_is_of_the_kind_that_its_kustomization_names),

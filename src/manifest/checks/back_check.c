@@ -67,7 +67,7 @@ static bool check_threshold(const struct back_check *check, struct error *error)
 
 bool back_check(const struct back_check *check, struct error *error)
 {
-    if (manifest_is_templated(check->file, check->trigger->start, check->trigger->end))
+    if (manifest_item_is_templated(check->file, check->trigger))
         return true;
     for (const struct option *row = check->scaler->options; row->key != NULL; row++)
         if (row->keda & OPTION_KEDA_REQUIRED && !is_given(check, row) &&

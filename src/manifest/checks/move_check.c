@@ -69,6 +69,15 @@ static void check_templated(const struct move_check *check, const struct builtin
     }
 }
 
+/* May the authentication have parameters that are not known here? */
+static bool has_unknown_parameters(const struct builtin *builtin)
+{
+    const struct manifest_object *object = builtin->authentication.object;
+    return builtin->authentication.ref != NULL &&
+           (error_is_set(&builtin->missing) ||
+            (object != NULL && manifest_item_is_templated(object->file, object->tree)));
+}
+
 /* By the rules of the server, with all that is known here. */
 static void check_as_server(const struct move_check *check, const struct builtin *builtin,
                             struct findings *reasons)
@@ -80,8 +89,7 @@ static void check_as_server(const struct move_check *check, const struct builtin
         .place = place_of(check, builtin->metadata->line),
         .prefix = "",
         .level = FINDING_ERROR,
-        .has_authentication =
-            builtin->authentication.ref != NULL && error_is_set(&builtin->missing),
+        .has_authentication = has_unknown_parameters(builtin),
     };
     trigger_check(&as_server, &builtin->entries, reasons);
     if (yaml_tree_has_twice(builtin->metadata))
@@ -102,7 +110,7 @@ bool move_check(const struct move_check *check, const struct builtin *builtin,
     check_keys(check, builtin, reasons);
     if (reasons->count > before)
         return false;
-    if (check->file->is_template)
+    if (manifest_item_is_templated(check->file, check->trigger))
         check_templated(check, builtin, reasons);
     else
         check_as_server(check, builtin, reasons);
