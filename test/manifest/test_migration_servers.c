@@ -69,6 +69,40 @@ static void mtls_has_the_name_in_the_metadata(void **state)
     settings.authentication = NULL;
 }
 
+/* Whatever is between it and the action, and wherever the trigger begins. */
+static void an_authentication_of_a_condition_stays(void **state)
+{
+    (void)state;
+    settings.authentication = "backlog";
+#define TRIGGER(before, ref)                                                                       \
+    HEAD "  triggers:\n" REDIS before "    authenticationRef: {name: x}\n" ref
+    static const char written[] = "the template writes its authenticationRef";
+    assert_stays(
+        TRIGGER("    {{- if .Values.x }}\n    metricType: AverageValue\n", "    {{- end }}\n"),
+        written);
+    assert_stays(TRIGGER("    {{- if and .Values.x\n           .Values.y }}\n", "    {{- end }}\n"),
+                 written);
+    assert_stays(
+        TRIGGER("    {{-\tif .x }}\n    name: a\n    {{- else with .y }}\n", "    {{- end }}\n"),
+        written);
+    assert_stays(TRIGGER("    {{- if .x }}\n    {{- if .y }}\n    name: a\n    {{- end }}\n",
+                         "    {{- end }}\n"),
+                 written);
+    assert_stays(HEAD
+                 "  triggers:\n  -\n    {{- if .Values.x }}\n    authenticationRef: {name: x}\n"
+                 "    {{- end }}\n    type: redis\n    metadata:\n      address: r:1\n"
+                 "      listName: x\n",
+                 written);
+    assert_migrates(TRIGGER("    name: {{ if .x }}a{{ else }}b{{ end }}\n"
+                            "    metricType: {{ iffy }}{{/* if */}}\n",
+                            ""),
+                    NULL);
+    assert_migrates(TRIGGER("    {{- range .x }}\n    {{ .k }}: {{ .v }}\n    {{- end }}\n", ""),
+                    NULL);
+#undef TRIGGER
+    settings.authentication = NULL;
+}
+
 /* A name that is not KEDA's certificates' says nothing of the one that stays. */
 static void an_authentication_that_stays_is_noted(void **state)
 {
@@ -485,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
+        cmocka_unit_test(an_authentication_of_a_condition_stays),
         cmocka_unit_test(an_authentication_that_stays_is_noted),
         cmocka_unit_test(triggers_move_to_another_server),
         cmocka_unit_test(triggers_that_have_moved_without_tls_get_it),

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "config/credentials.h"
 #include "manifest/authentication.h"
+#include "manifest/template.h"
 #include "manifest/yaml_text.h"
 
 #include <string.h>
@@ -195,36 +196,20 @@ static bool check_once(const struct yaml_tree *map, const char *key, struct erro
 
 /* ---- authenticationRef ---- */
 
-static bool begins_condition(const char *line, const char *end)
-{
-    static const char *const words[] = {"if", "with", "range", "else"};
-    line += strspn(line, " \t");
-    if (end - line < 3 || memcmp(line, "{{", 2) != 0)
-        return false;
-    line += line[2] == '-' ? 3 : 2;
-    line += strspn(line, " \t");
-    for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
-        if (text_starts_with(line, words[i]))
-            return true;
-    return false;
-}
-
-/* Does an action in the lines above this key, which is not the first one of the trigger, decide
- * whether it is there? */
+/* Does an action of the trigger decide whether this key is there? */
 static bool is_conditional(const struct move *move, size_t key)
 {
     const char *bytes = move->file->text.bytes;
-    const size_t *starts = move->lines->starts;
-    size_t line = lines_find(move->lines, move->trigger->key_spans[key].start);
-    while (key > 0 && move->file->is_template && line-- > 0) {
-        const char *at = bytes + starts[line], *end = bytes + starts[line + 1];
-        if (begins_condition(at, end))
-            return true;
-        at += strspn(at, " \t");
-        if (*at != '#' && *at != '\r' && *at != '\n' && *at != '{')
-            return false;
-    }
-    return false;
+    const char *end = bytes + move->trigger->key_spans[key].start;
+    struct template_action action = {.end = bytes + manifest_item_start(move->file, move->trigger)};
+    size_t open = 0;
+    while (move->file->is_template &&
+           template_next(action.end, (size_t)(end - action.end), &action))
+        if (action.kind == TEMPLATE_BEGIN)
+            open++;
+        else if (action.kind == TEMPLATE_END && open > 0)
+            open--;
+    return open > 0;
 }
 
 bool move_ref_is_templated(const struct move *move)
