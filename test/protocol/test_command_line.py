@@ -459,6 +459,14 @@ def test_compare_says_what_kedas_chart_needs(tmp_path):
     assert "KEDA's metrics: " in errors and "prometheus.operator.enabled=true" in errors and "--http" not in errors
 
 
+def test_of_input_that_is_too_large_nothing_is_passed_on(tmp_path):
+    """In a pipe a part of it is valid YAML, and would be applied."""
+    whole = b"# orders\n" * (2 << 20)
+    done = subprocess.run([binary(), "migrate", "--write", "-"], input=whole, capture_output=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == b""
+    assert b"standard input is larger than 16777216 bytes" in done.stderr
+
+
 # ---- what terminals show ----
 
 ESCAPE = "\x1b[2J"

@@ -4,19 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* All of it, or nothing: a part would be taken for the whole. */
 static bool read_all(FILE *file, const char *path, size_t limit, struct text *text,
                      struct error *error)
 {
-    size_t total = 0;
+    size_t before = text->length, got = 0;
     char buffer[4096];
-    for (size_t got = sizeof(buffer); got == sizeof(buffer);) { /* fewer: the end, or an error */
+    do {
         got = fread(buffer, 1, sizeof(buffer), file);
-        total += got;
-        if (total > limit)
-            return error_invalid(error, "%s is larger than %zu bytes", path, limit);
         text_add_bytes(text, buffer, got);
-    }
-    return !ferror(file) || error_invalid(error, "cannot read %s: %s", path, strerror(errno));
+    } while (got == sizeof(buffer) && text->length - before <= limit); /* fewer: end, or error */
+    bool is_large = text->length - before > limit;
+    if (!is_large && !ferror(file))
+        return true;
+    text->length = before;
+    text->bytes[before] = '\0';
+    return is_large ? error_invalid(error, "%s is larger than %zu bytes", path, limit)
+                    : error_invalid(error, "cannot read %s: %s", path, strerror(errno));
 }
 
 /* Here a pipe is waited for: it can be that of a command, as in <(helm template .). */
