@@ -261,6 +261,11 @@ static void check_migrate(const struct command_line *line, struct text *mistakes
         command_mistake(mistakes, "--cluster and --connection exclude each other");
     if (flags->is_back && option_is_given(line->values, "type"))
         command_mistake(mistakes, "--back takes the type from the metadata: remove --type");
+    for (size_t i = 0; flags->writes && flags->output == OUTPUT_JSON && i < line->operand_count;
+         i++)
+        if (text_equal(line->operands[i], "-"))
+            command_mistake(mistakes, "--write prints standard input, and --output json other "
+                                      "lines: name a file, or remove --output");
     if (flags->context != NULL && (!flags->lists_cluster || line->operand_count > 0))
         command_mistake(mistakes, "--context is for --cluster without files");
 }

@@ -110,6 +110,7 @@ def test_all_mistakes_are_reported_at_once():
     (["rehearse"], "--file is missing"),
     (["rehearse", "-f", "so.yaml", "--server-http", "9091"],
      '--server-http "9091" must be an address and a port, such as localhost:9091, or a URL of http or https'),
+    (["migrate", "--write", "--output", "json", "-"], "name a file, or remove --output"),
     (["simulate"], "TRACE.csv|- is missing"),
     (["simulate", "trace.csv", "--rate", "1"], "the target is missing"),
     (["simulate", "trace.csv", "--rate", "1", "--set", "treshold=1"], 'no key "treshold"'),
