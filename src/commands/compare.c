@@ -256,7 +256,11 @@ static bool compare(const struct compare_flags *flags, const struct manifests *m
     };
     struct measurement_rounds *rounds = measurement_begin(&settings, manifests, &measurement);
     comparison_begin(scaler_list, &measurement, flags->interval_ms, &comparison);
-    bool good = run_rounds(flags, rounds, &comparison, error);
+    bool good =
+        comparison.count > 0
+            ? run_rounds(flags, rounds, &comparison, error)
+            : error_invalid(error, "nothing to compare: there is no trigger of one of KEDA's "
+                                   "own types that Backlog has");
     if (good)
         *ret_are_equal = print_table(flags, &comparison);
     measurement_end(rounds);
@@ -304,7 +308,8 @@ const struct command command_compare = {
         "prometheus.operator.enabled=true, which is not its default.\n\n"
         "KEDA's value is as old as its last poll. It is equal where it is between those measured "
         "here since then.",
-    .exit_status = "0 all triggers are equal; 1 some are not, or could not be compared",
+    .exit_status = "0 all triggers are equal; 1 some are not, could not be compared, or there are "
+                   "none",
     .examples = {{"for a day, on a machine that reaches the sources", "backlog compare --for 24h"},
                  {"of one file, behind `kubectl -n keda port-forward deploy/keda-operator 8080`",
                   "backlog compare --keda-metrics localhost:8080 --for 1h scaledobject.yaml"}},

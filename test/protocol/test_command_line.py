@@ -460,6 +460,14 @@ def test_compare_says_what_kedas_chart_needs(tmp_path):
     assert "KEDA's metrics: " in errors and "prometheus.operator.enabled=true" in errors and "--http" not in errors
 
 
+def test_nothing_to_compare_is_no_success(tmp_path):
+    """So is the list of a kubectl that failed, in a pipe."""
+    (tmp_path / "list.json").write_text('{"kind": "List", "items": []}')
+    done = subprocess.run([binary(), "compare", "--keda-metrics", "127.0.0.1:1", "--for", "1s", str(tmp_path / "list.json")],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "nothing to compare" in done.stderr and done.stdout == ""
+
+
 def test_of_input_that_is_too_large_nothing_is_passed_on(tmp_path):
     """In a pipe a part of it is valid YAML, and would be applied."""
     whole = b"# orders\n" * (2 << 20)
