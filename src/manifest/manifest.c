@@ -284,10 +284,14 @@ static void add_folder(struct manifests *manifests, const char *path, struct fin
     const struct folder folder = {path, findings};
     FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, compare_entries);
     FTSENT *entry = NULL;
+    size_t files = manifests->file_count, errors = findings->counts[FINDING_ERROR];
     while (walk != NULL && (entry = fts_read(walk)) != NULL)
         add_entry(manifests, &folder, walk, entry);
     if (errno != 0) /* fts_read() sets it to 0 where nothing is left */
         add_unread(&folder, path, strerror(errno));
+    if (manifests->file_count == files && findings->counts[FINDING_ERROR] == errors)
+        finding_add(findings, &(struct finding_place){.path = path}, FINDING_ERROR,
+                    "no *.yaml, *.yml or *.json is in this folder: name another one");
     if (walk != NULL)
         fts_close(walk);
 }

@@ -94,6 +94,18 @@ static void a_folder_whose_files_are_closed_is_named(void **state)
     assert_said(&findings, "closed/a.yaml: Permission denied");
 }
 
+/* A path that is wrong must not look like manifests without mistakes. */
+static void a_folder_without_manifests_is_an_error(void **state)
+{
+    (void)state;
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(manifests_done) struct manifests manifests = {0};
+    _cleanup_(memory_free) char *folder = make_folder(root, "empty");
+    write_manifest(folder, "a.txt");
+    manifests_add(&manifests, folder, &findings);
+    assert_said(&findings, "no *.yaml, *.yml or *.json is in this folder");
+}
+
 static int make_root(void **state)
 {
     (void)state;
@@ -113,6 +125,7 @@ int main(void)
         cmocka_unit_test(manifests_at_any_depth_are_read),
         cmocka_unit_test(folders_that_are_too_deep_are_named),
         cmocka_unit_test(a_folder_whose_files_are_closed_is_named),
+        cmocka_unit_test(a_folder_without_manifests_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
