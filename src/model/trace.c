@@ -112,6 +112,9 @@ static bool add_row(struct trace_parser *parser, const char *line, struct error 
                              "seconds and how much arrives per second from then on",
                              parser->path, parser->line);
     }
+    if (rate > TRACE_MAX_RATE)
+        return error_invalid(error, "%s:%zu: %g arrivals per second: at most %g are allowed",
+                             parser->path, parser->line, rate, TRACE_MAX_RATE);
     if (parser->rows++ == 0)
         parser->first_s = at_s;
     at_s -= parser->first_s;

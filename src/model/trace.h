@@ -24,6 +24,7 @@
 #include <stddef.h>
 
 enum { TRACE_MAX_SECONDS = 31 * 24 * 3600 };
+#define TRACE_MAX_RATE 1e9 /* whole numbers stay exact in all sums */
 
 struct trace {
     double *arrivals; /* in each second */

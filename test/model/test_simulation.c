@@ -196,6 +196,10 @@ static void a_recorded_history_is_a_trace(void **state)
     _cleanup_(error_done) struct error error = {0};
     assert_false(trace_parse("time,arrivals\n0,1,2\n1,1\n", "t.csv", &trace, &error));
     assert_false(trace_parse("time,arrivals\n0,\n1,1\n", "t.csv", &trace, &error));
+    _cleanup_(error_done) struct error large = {0};
+    assert_false(trace_parse("0,1e9\n1,2e9\n2,0\n", "t.csv", &trace, &large));
+    assert_string_equal(error_text(&large),
+                        "t.csv:2: 2e+09 arrivals per second: at most 1e+09 are allowed");
 }
 
 static void a_trace_is_steps(void **state)
