@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_plain(const char *value)
+bool yaml_is_plain(const char *value)
 {
     static const char *const words[] = {"true", "false", "yes", "no",  "on", "off",
                                         "null", "y",     "n",   "nan", "inf"};
@@ -41,7 +41,7 @@ void yaml_add_quoted(struct text *text, const char *value)
 
 void yaml_add_text(struct text *text, const char *value)
 {
-    if (is_plain(value))
+    if (yaml_is_plain(value))
         text_add(text, value);
     else
         yaml_add_quoted(text, value);

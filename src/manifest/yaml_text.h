@@ -8,6 +8,11 @@
 
 #include "base/text.h"
 
+#include <stdbool.h>
+
+/* Needs it no quotes? A number, a date and a boolean need them. */
+bool yaml_is_plain(const char *value);
+
 /* In quotes where it needs them. */
 void yaml_add_text(struct text *text, const char *value);
 

@@ -69,6 +69,40 @@ static void mtls_has_the_name_in_the_metadata(void **state)
     settings.authentication = NULL;
 }
 
+/* A name is a text for the API of Kubernetes, and what looks like a number, or true, is none. */
+static void names_are_texts(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"123", "1e3", "0x1f", "true", "on", "4tax", "2026-01-31"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text =
+            text_copy(HEAD "  triggers:\n" REDIS "    authenticationRef:\n      name: x\n");
+        _cleanup_(memory_free) char *named = text_format("      name: \"%s\"\n", names[i]);
+        settings.authentication = names[i];
+        _cleanup_(memory_free) char *there = migrated(text, &findings);
+        assert_non_null(there);
+        assert_non_null(strstr(there, named));
+
+        settings.authentication = "backlog";
+        _cleanup_(memory_free) char *external =
+            text_format(HEAD "  triggers:\n  - type: external\n    metadata:\n      address: r:1\n"
+                             "      listName: x\n      scaler: redis\n      scalerAddress: b:1\n"
+                             "      enableTLS: \"true\"\n      triggerAuthentication: \"%s\"\n"
+                             "    authenticationRef:\n      name: backlog\n",
+                        names[i]);
+        _cleanup_(memory_free) char *back = migrated_back(external, &findings);
+        assert_non_null(back);
+        assert_non_null(strstr(back, named));
+    }
+    settings.authentication = "backlog";
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(memory_free) char *there = migrated(
+        HEAD "  triggers:\n" REDIS "    authenticationRef:\n      name: 4tax\n", &findings);
+    assert_non_null(there); /* which the way back writes in quotes */
+    settings.authentication = NULL;
+}
+
 /* Whatever is between it and the action, and wherever the trigger begins. */
 static void an_authentication_of_a_condition_stays(void **state)
 {
@@ -519,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
+        cmocka_unit_test(names_are_texts),
         cmocka_unit_test(an_authentication_of_a_condition_stays),
         cmocka_unit_test(an_authentication_that_stays_is_noted),
         cmocka_unit_test(triggers_move_to_another_server),

@@ -10,6 +10,7 @@
 #include "manifest/migration/meaning.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
+#include "manifest/yaml_text.h"
 #include "scale/connections/named_connections.h"
 
 #include <stdlib.h>
@@ -194,6 +195,18 @@ static bool can_move(const struct migrator *migrator, const struct trigger_place
     return can_move;
 }
 
+/* Does the way back write the source's authentication in another way? It leaves the usual kind out,
+ * and keeps quotes that one of the names needs. */
+static bool is_written_anew(const struct migrator *migrator, const struct builtin *builtin)
+{
+    const char *name = builtin->authentication.name;
+    const char *channel = migrator->settings->authentication;
+    return channel != NULL && name != NULL &&
+           (!yaml_is_plain(name) || !yaml_is_plain(channel) ||
+            text_equal(yaml_tree_text(builtin->authentication.ref, "kind"),
+                       "TriggerAuthentication"));
+}
+
 static void move_trigger(struct migrator *migrator, const struct trigger_place *at)
 {
     const struct yaml_tree *tree = yaml_tree_find(at->trigger, "type");
@@ -232,9 +245,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         warn(migrator, at, &builtin);
         warn_of_jobs(migrator, at);
         migrator->moved++;
-        migrator->is_inexact |=
-            migrator->settings->authentication != NULL &&
-            text_equal(yaml_tree_text(builtin.authentication.ref, "kind"), "TriggerAuthentication");
+        migrator->is_inexact |= is_written_anew(migrator, &builtin);
     } else {
         edits_cut(&migrator->edits, edits_before);
         finding_add(migrator->findings, &place, builtin.is_meant ? FINDING_ERROR : FINDING_NOTE,

@@ -88,14 +88,16 @@ static void add_value(struct text *text, const char *value, bool is_quoted)
         yaml_add_text(text, value);
 }
 
-/* In the quotes that it has. */
+/* In the quotes that it has, or in those that the word needs. */
 static void replace_word(const struct move *move, size_t start, size_t end, const char *word)
 {
     char quote = move->file->text.bytes[start];
-    bool is_quoted = quote == '"' || quote == '\'';
-    _cleanup_(memory_free) char *text =
-        is_quoted ? text_format("%c%s%c", quote, word, quote) : text_copy(word);
-    edits_add(move->edits, start, end, text);
+    _cleanup_(text_done) struct text text = {0};
+    if (quote == '"' || quote == '\'')
+        text_addf(&text, "%c%s%c", quote, word, quote);
+    else
+        yaml_add_text(&text, word);
+    edits_add(move->edits, start, end, text.bytes);
 }
 
 /* ---- keys of a map ---- */
