@@ -152,10 +152,12 @@ static void fail_between(const struct migrate_flags *flags, const struct migrati
 {
     const char *name = flags->authentication;
     error_set(error, error->code,
-              "%s. %zu of %zu files were changed before: `backlog migrate %s--write%s%s` takes "
+              "%s. %zu of %zu files were changed before: `backlog migrate %s--write%s%s%s` takes "
               "that back",
               error_text(error), written, count_files(migration), flags->is_back ? "" : "--back ",
-              name == NULL ? "" : " --authentication ", name == NULL ? "" : name);
+              name == NULL ? "" : " --authentication ", name == NULL ? "" : name,
+              flags->authentication_kind == 0 ? ""
+                                              : " --authentication-kind TriggerAuthentication");
 }
 
 static bool write_files(const struct migrate_flags *flags, const struct migration *migration,

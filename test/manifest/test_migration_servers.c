@@ -103,6 +103,37 @@ static void names_are_texts(void **state)
     settings.authentication = NULL;
 }
 
+/* The source's authentication may have the name of KEDA's certificates, in its namespace. */
+static void an_authentication_of_the_source_stays(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more; /* of the metadata */
+        const char *kind;
+        bool stays;
+    } cases[] = {
+        {"", "ClusterTriggerAuthentication", true},
+        {"      enableTLS: \"false\"\n", "ClusterTriggerAuthentication", true},
+        {"      enableTLS: \"true\"\n", "TriggerAuthentication", true},
+        {"      enableTLS: \"true\"\n", "ClusterTriggerAuthentication", false},
+    };
+    settings.authentication = "backlog";
+    settings.is_cluster_wide = true;
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "  triggers:\n  - type: external\n    metadata:\n      address: r:1\n"
+                             "      listName: x\n      scaler: redis\n      scalerAddress: b:1\n%s"
+                             "    authenticationRef:\n      name: backlog\n      kind: %s\n",
+                        cases[i].more, cases[i].kind);
+        _cleanup_(memory_free) char *back = migrated_back(text, &findings);
+        assert_non_null(back);
+        assert_true((strstr(back, "authenticationRef") != NULL) == cases[i].stays);
+    }
+    settings.authentication = NULL;
+    settings.is_cluster_wide = false;
+}
+
 /* Whatever is between it and the action, and wherever the trigger begins. */
 static void an_authentication_of_a_condition_stays(void **state)
 {
@@ -554,6 +585,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(names_are_texts),
+        cmocka_unit_test(an_authentication_of_the_source_stays),
         cmocka_unit_test(an_authentication_of_a_condition_stays),
         cmocka_unit_test(an_authentication_that_stays_is_noted),
         cmocka_unit_test(triggers_move_to_another_server),

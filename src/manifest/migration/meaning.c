@@ -189,8 +189,8 @@ static bool is_moved_back(const struct moved_pair *pair)
     const char *name = yaml_tree_text(pair->old_metadata, "scaler");
     const struct scaler *scaler = scaler_find(settings->scalers, name);
     const struct meant_authentication source = source_of(pair->old_metadata);
-    bool is_channel = settings->authentication != NULL &&
-                      text_equal(ref_of(pair->before).name, settings->authentication);
+    bool is_channel = settings->authentication != NULL && channel_has_tls(pair->old_metadata) &&
+                      is_same_authentication(ref_of(pair->before), channel_of(settings));
     bool ref_changes = source.name != NULL || is_channel;
     return scaler != NULL && text_equal(yaml_tree_text(pair->after, "type"), name) &&
            (!ref_changes || is_same_authentication(ref_of(pair->after), source)) &&

@@ -288,13 +288,13 @@ static void move_trigger_back(struct migrator *migrator, const struct trigger_pl
     finding_add(migrator->findings, &place, FINDING_NOTE, "trigger of scaler %s moves back", name);
     back_check_keys(&check, migrator->findings);
     warn_of_jobs(migrator, at);
-    const char *ref = yaml_tree_text(at->trigger, "authenticationRef.name");
-    if (channel_has_tls(metadata) && ref != NULL && !text_equal(ref, move.authentication) &&
-        yaml_tree_find(metadata, CREDENTIALS_KEY) == NULL &&
+    if (channel_has_tls(metadata) &&
+        yaml_tree_find(at->trigger, "authenticationRef.name") != NULL &&
+        !move_names_certificates(&move) && yaml_tree_find(metadata, CREDENTIALS_KEY) == NULL &&
         yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) == NULL)
         finding_add(migrator->findings, &place, FINDING_NOTE,
                     "authenticationRef stays: where it has KEDA's certificates for Backlog, name "
-                    "it with --authentication");
+                    "it with --authentication, and its kind with --authentication-kind");
     migrator->moved++;
 }
 

@@ -214,6 +214,15 @@ static bool is_conditional(const struct move *move, size_t key)
     return open > 0;
 }
 
+bool move_names_certificates(const struct move *move)
+{
+    const struct yaml_tree *ref = yaml_tree_find(move->trigger, key_ref);
+    const char *name = yaml_tree_text(ref, "name");
+    bool is_cluster_wide = text_equal(yaml_tree_text(ref, key_kind), kind_cluster);
+    return name != NULL && text_equal(name, move->authentication) &&
+           is_cluster_wide == move->is_cluster_wide;
+}
+
 bool move_ref_is_templated(const struct move *move)
 {
     size_t at = find_key(move->trigger, key_ref);
@@ -386,8 +395,7 @@ bool move_to_server(const struct move *move, struct error *error)
     const struct yaml_tree *ref = yaml_tree_find(move->trigger, key_ref);
     const char *name = yaml_tree_text(ref, "name");
     bool is_cluster_wide = text_equal(yaml_tree_text(ref, key_kind), kind_cluster);
-    bool is_named =
-        text_equal(name, move->authentication) && is_cluster_wide == move->is_cluster_wide;
+    bool is_named = move_names_certificates(move);
     bool is_there = address != NULL && text_equal(address->text, move->scaler_address);
     bool gets_tls = move->authentication != NULL && !channel_has_tls(metadata);
     bool is_unknown = is_there && !gets_tls && move_ref_is_templated(move);
@@ -442,7 +450,7 @@ static bool restore_ref(const struct move *move, const struct yaml_tree *metadat
     const char *cluster = yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY);
     const struct yaml_tree *ref = at < move->trigger->count ? move->trigger->items[at] : NULL;
     const char *name = yaml_tree_text(ref, "name");
-    bool is_channel = move->authentication != NULL && text_equal(name, move->authentication);
+    bool is_channel = channel_has_tls(metadata) && move_names_certificates(move);
     if (own == NULL && cluster == NULL && !is_channel)
         return true;
     if (!check_once(move->trigger, key_ref, error))

@@ -24,6 +24,8 @@ struct move {
 bool move_there(const struct move *move, const struct builtin *builtin, const char *type,
                 struct error *error);
 
+/* Is its authenticationRef that of KEDA's certificates, of the same kind? */
+bool move_names_certificates(const struct move *move);
 /* Does a template write its authenticationRef, so that its name is not known here? */
 bool move_ref_is_templated(const struct move *move);
 
