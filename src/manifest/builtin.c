@@ -63,6 +63,11 @@ bool builtin_is_read(const struct option *row, const char *key)
            (!is_renamed || text_starts_with(key, row->alias));
 }
 
+bool builtin_is_authenticated(const struct option *row)
+{
+    return places_of(row) & OPTION_KEDA_AUTHENTICATION;
+}
+
 void builtin_add_places(struct text *text, const struct option *row)
 {
     static const struct {

@@ -49,6 +49,8 @@ char *builtin_name_back(const struct option *table, const char *key);
 
 /* Does KEDA's scaler read the row's key where it has this name, which is KEDA's? */
 bool builtin_is_read(const struct option *row, const char *key);
+/* Does it read the key in an authentication? */
+bool builtin_is_authenticated(const struct option *row);
 /* What it reads in place of a key that it ignores: " reads only password in a
  * TriggerAuthentication". */
 void builtin_add_places(struct text *text, const struct option *row);

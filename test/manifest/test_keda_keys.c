@@ -60,6 +60,35 @@ static void a_key_that_keda_does_not_read_there_stops_the_move(void **state)
     }
 }
 
+static void a_parameter_that_keda_does_not_read_stops_the_move(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *parameter, *reason; /* NULL: it moves */
+    } cases[] = {
+        {"databaseIndex",
+         "a has databaseIndex, which KEDA ignores, and Backlog does not: remove it "
+         "there (KEDA's scaler reads only databaseIndex in the metadata)"},
+        {"unsafeSsl", "reads only unsafeSsl in the metadata"},
+        {"password", NULL},
+        {"tls", NULL},
+        {"sasl", NULL}, /* which neither reads */
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(findings_done) struct findings findings = {0};
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "  triggers:\n  - type: redis\n    metadata: {" REDIS "}\n"
+                             "    authenticationRef: {name: a}\n---\nkind: TriggerAuthentication\n"
+                             "metadata: {name: a, namespace: shop}\n"
+                             "spec: {secretTargetRef: [{parameter: %s, name: s, key: k}]}\n",
+                        cases[i].parameter);
+        _cleanup_(memory_free) char *there = migrated(text, &findings);
+        assert_true((there != NULL) == (cases[i].reason == NULL));
+        if (cases[i].reason != NULL)
+            assert_error(&findings, cases[i].reason);
+    }
+}
+
 static void a_key_that_keda_reads_there_moves(void **state)
 {
     (void)state;
@@ -178,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_that_keda_does_not_read_there_stops_the_move),
+        cmocka_unit_test(a_parameter_that_keda_does_not_read_stops_the_move),
         cmocka_unit_test(a_key_that_keda_reads_there_moves),
         cmocka_unit_test(without_what_keda_requires_a_trigger_stays),
         cmocka_unit_test(what_keda_ignores_behind_the_way_back_is_a_warning),

@@ -30,7 +30,7 @@ static bool may_be_authenticated(const struct back_check *check, const struct op
 {
     struct authentication own;
     authentication_read_of_source(check->manifests, check->namespace, check->trigger, &own);
-    if (!(row->keda & OPTION_KEDA_AUTHENTICATION) || own.ref == NULL)
+    if (!builtin_is_authenticated(row) || own.ref == NULL)
         return false;
     for (size_t i = 0; i < own.count; i++)
         if (option_find(check->scaler->options, own.parameters[i].name, OPTION_FROM_FILE) == row)

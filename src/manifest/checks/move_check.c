@@ -49,6 +49,26 @@ static void check_keys(const struct move_check *check, const struct builtin *bui
     }
 }
 
+/* Of its authentication. */
+static void check_parameters(const struct move_check *check, const struct builtin *builtin,
+                             struct findings *reasons)
+{
+    const struct finding_place place = place_of(check, check->trigger->line);
+    const struct authentication *own = &builtin->authentication;
+    for (size_t i = 0; i < own->count; i++) {
+        const char *name = own->parameters[i].name;
+        const struct option *row = builtin_parameter(builtin, name);
+        _cleanup_(text_done) struct text places = {0};
+        if (row == NULL || row->type == OPTION_UNSUPPORTED || builtin_is_authenticated(row))
+            continue;
+        builtin_add_places(&places, row);
+        finding_add(reasons, &place, FINDING_ERROR,
+                    "%s has %s, which KEDA ignores, and Backlog does not: remove it there (KEDA's "
+                    "scaler%s)",
+                    own->name, name, places.bytes);
+    }
+}
+
 /* What a template's action gives is not known, nor what it adds; so only what stands there is
  * checked. */
 static void check_templated(const struct move_check *check, const struct builtin *builtin,
@@ -108,6 +128,7 @@ bool move_check(const struct move_check *check, const struct builtin *builtin,
     if (builtin->scaler == NULL || builtin->metadata == NULL)
         return false; /* a reason above has said so */
     check_keys(check, builtin, reasons);
+    check_parameters(check, builtin, reasons);
     if (reasons->count > before)
         return false;
     if (manifest_item_is_templated(check->file, check->trigger))
