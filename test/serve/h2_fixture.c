@@ -23,12 +23,16 @@ static void on_message(void *context, struct call *call, struct bytes message)
 {
     (void)context;
     bool is_left = text_equal(call->path, "/test/Left");
-    if (is_left)
-        call_exclude_from_limit(call);
+    bool is_first = text_equal(call->path, "/test/First");
+    bool stays = is_left || is_first || text_equal(call->path, "/test/Stay");
+    if (stays && !call_exclude_from_limit(call)) {
+        call_finish(call, STATUS_RESOURCE_EXHAUSTED, NULL);
+        return;
+    }
     bool is_slow = text_equal(call->path, "/test/Slow");
     if (is_slow)
         usleep(2000);
-    if (text_equal(call->path, "/test/Talk"))
+    if (is_first || text_equal(call->path, "/test/Talk"))
         call_send(call, message);
     else if (is_left || is_slow || text_equal(call->path, "/test/Echo")) {
         call_send(call, message);
@@ -36,8 +40,6 @@ static void on_message(void *context, struct call *call, struct bytes message)
     } else if (text_equal(call->path, "/test/Many")) {
         call->context = (char *)call->context + message.length;
         call_read(call);
-    } else if (text_equal(call->path, "/test/Stay")) {
-        call_exclude_from_limit(call);
     }
 }
 

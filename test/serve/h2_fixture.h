@@ -7,7 +7,9 @@
  *   /test/Talk    answers each message, and reads the next one when the answer has left
  *   /test/Hold    a stream that says nothing, and ends with its connection's age
  *   /test/Stay    the same, of those that stay
+ *   /test/First   one that stays, and answers its first message
  *   /test/Left    one that stays, and is over with the answer to its first message
+ *                 (all that stay are refused where they have no place)
  *   /test/Unread  is never read
  */
 #ifndef BACKLOG_TEST_SERVE_H2_FIXTURE_H

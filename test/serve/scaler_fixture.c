@@ -58,8 +58,15 @@ static void note_finish(struct call *base, enum status status, const char *text)
     call->text = text_copy(text == NULL ? "" : text);
 }
 
-static const struct transport noting = {
-    .read = note_read, .send = note_send, .finish = note_finish};
+static bool note_exclude(struct call *base)
+{
+    return !((struct noted_call *)base)->has_no_place;
+}
+
+static const struct transport noting = {.read = note_read,
+                                        .send = note_send,
+                                        .exclude_from_limit = note_exclude,
+                                        .finish = note_finish};
 
 int set_up(void **state)
 {

@@ -36,7 +36,8 @@ int tear_down(void **state);
 
 struct noted_call {
     struct call call;
-    bool full; /* takes no message */
+    bool full;         /* takes no message */
+    bool has_no_place; /* among the streams of the transport */
     bool finished;
     enum status status;
     char *text;

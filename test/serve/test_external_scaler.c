@@ -256,6 +256,23 @@ static void a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place(voi
     end_call(&streams[3]);
 }
 
+static void a_stream_that_the_transport_has_no_place_for_is_refused_and_takes_none(void **state)
+{
+    (void)state;
+    struct noted_call refused = {.has_no_place = true};
+    struct noted_call streams[2] = {0};
+    begin_call(&refused, PATH("StreamIsActive"), "0");
+    assert_true(refused.finished);
+    assert_int_equal(refused.status, STATUS_RESOURCE_EXHAUSTED);
+    end_call(&refused);
+    for (int i = 0; i < 2; i++) {
+        begin_call(&streams[i], PATH("StreamIsActive"), "0");
+        assert_false(streams[i].finished);
+    }
+    for (int i = 0; i < 2; i++)
+        end_call(&streams[i]);
+}
+
 /* They would have KEDA replace the metrics of an HPA that works for as long as it is open. */
 static void a_limit_ends_a_stream_of_specs_without_the_specs_of_an_invalid_trigger(void **state)
 {
@@ -455,6 +472,7 @@ int main(void)
         TEST(a_call_for_another_metric_ends_no_hold),
         TEST(a_drain_ends_streams_and_lets_calls_wait),
         TEST(a_limit_on_streams_is_an_error_and_one_that_ends_frees_its_place),
+        TEST(a_stream_that_the_transport_has_no_place_for_is_refused_and_takes_none),
         TEST(a_limit_ends_a_stream_of_specs_without_the_specs_of_an_invalid_trigger),
         TEST(streams_of_specs_take_no_place_of_those_that_push),
         TEST(a_call_that_is_cancelled_while_it_waits_gets_no_answer),

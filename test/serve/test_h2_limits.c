@@ -298,23 +298,75 @@ static void init_without_window(struct h2_client *client, const struct fixture *
     nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, &none, 1);
 }
 
+/* All that it has sent is handled; a status alone needs no window. */
+static void assert_reached(struct h2_client *client)
+{
+    struct h2_stream behind = {.body = (const uint8_t *)""};
+    h2_client_open(client, &behind, "/test/Many", NULL);
+    h2_client_finish(client, &behind);
+    assert_string_equal(behind.grpc_status, "0");
+}
+
+/* There are places for both kinds. */
 static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer(void **state)
 {
-    enum { CALLS = 20, OF_A_CLIENT = CALLS / 2, OVER = 6 };
+    enum { CALLS = 20, OF_A_CLIENT = CALLS / 2, KINDS = 2, OVER = 6 };
     struct fixture *fixture = *state;
     struct h2_client client;
     struct h2_stream streams[OVER];
     struct h2_stream calls[CALLS];
-    struct h2_stream behind = {.body = (const uint8_t *)""};
+    struct h2_stream next[2];
     const char *const limits[] = {"calls=20"};
-    restart(fixture,
-            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    restart(fixture, &(struct server_options){.max_streams = OVER / KINDS,
+                                              .limits = limits,
+                                              .limit_count = ARRAY_LENGTH(limits)});
     init_without_window(&client, fixture);
     open_calls(fixture, &client, streams, OVER, "/test/Left", 0);
-    h2_client_open(&client, &behind, "/test/Many", NULL); /* a status, and no message */
-    h2_client_finish(&client, &behind);
-    open_calls(fixture, &client, calls, CALLS, "/test/Unread", CALLS - (OF_A_CLIENT - OVER));
+    assert_reached(&client);
+    for (size_t i = 0; i < ARRAY_LENGTH(next); i++) {
+        next[i] = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+        h2_client_open(&client, &next[i], "/test/Left", NULL);
+        h2_client_flush(&client);
+        nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, next[i].id, 5);
+        h2_client_finish(&client, &next[i]);
+        assert_string_equal(next[i].grpc_status, i == 0 ? "8" : "0");
+        nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, streams[0].id, 5);
+        assert_reached(&client);
+    }
+    open_calls(fixture, &client, calls, CALLS, "/test/Unread", CALLS - OF_A_CLIENT);
     h2_client_done(&client);
+}
+
+/* Their deadlines pass while their messages are unsent. */
+static void streams_that_are_over_and_not_read_take_no_place_of_calls(void **state)
+{
+    enum { CALLS = 20, STREAMS = 25, TOGETHER = 5 };
+    static const char *const soon[] = {"grpc-timeout", "500m", NULL};
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[STREAMS];
+    struct h2_stream last = {.body = (const uint8_t *)"", .stays_open = true};
+    const char *const limits[] = {"calls=20"};
+    restart(fixture, &(struct server_options){
+                         .max_streams = 50, .limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&greedy, fixture);
+    for (size_t i = 0; i < STREAMS; i++) {
+        streams[i] = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+        h2_client_open(&greedy, &streams[i], "/test/First", soon);
+        if (i % TOGETHER == TOGETHER - 1)
+            assert_reached(&greedy);
+    }
+    h2_client_open(&greedy, &last, "/test/Unread", soon);
+    h2_client_finish(&greedy, &last);
+    assert_string_equal(last.grpc_status, "4");
+    for (size_t i = 0; i < STREAMS; i++)
+        assert_false(streams[i].is_closed);
+
+    h2_client_init_elsewhere(&client, fixture->server->port);
+    assert_answered(&client, NULL, "200", "0");
+    h2_client_done(&client);
+    h2_client_done(&greedy);
 }
 
 static bool is_begun(const void *stream)
@@ -629,6 +681,7 @@ int main(void)
         TEST(a_connection_with_few_calls_of_its_address_is_crowded_out_and_stays),
         TEST(streams_that_stay_take_no_place_of_calls),
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
+        TEST(streams_that_are_over_and_not_read_take_no_place_of_calls),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(status_texts_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),

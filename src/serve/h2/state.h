@@ -91,7 +91,7 @@ struct h2_call {
     bool is_expected : 1;
     bool is_unread : 1;
     bool is_late : 1;   /* its deadline has passed, and it is not finished */
-    bool is_stream : 1; /* call_exclude_from_limit(), and not finished */
+    bool is_stream : 1; /* call_exclude_from_limit(): it has a stream's place */
     bool read_wanted : 1;
     bool delivering : 1;
     bool half_closed : 1; /* by the client */

@@ -12,7 +12,7 @@
 static bool open_stream(struct scaler_call *call, size_t *count)
 {
     const struct scaler_calls *calls = scaler_call_shared(call);
-    if (*count >= calls->max_streams) {
+    if (*count >= calls->max_streams || !call_exclude_from_limit(call->rpc.call)) {
         _cleanup_(error_done) struct error error = {0};
         error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
                   calls->max_streams);
@@ -22,7 +22,6 @@ static bool open_stream(struct scaler_call *call, size_t *count)
     call->is_stream = true;
     call->counted_in = count;
     (*count)++;
-    call_exclude_from_limit(call->rpc.call);
     return true;
 }
 

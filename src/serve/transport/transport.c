@@ -15,10 +15,9 @@ bool call_send(struct call *call, struct bytes message)
     return call->transport->send(call, message);
 }
 
-void call_exclude_from_limit(struct call *call)
+bool call_exclude_from_limit(struct call *call)
 {
-    if (call->transport->exclude_from_limit != NULL)
-        call->transport->exclude_from_limit(call);
+    return call->transport->exclude_from_limit == NULL || call->transport->exclude_from_limit(call);
 }
 
 void call_finish(struct call *call, enum status status, const char *text)

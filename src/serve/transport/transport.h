@@ -87,9 +87,10 @@ void call_read(struct call *call);
 /* Copies the message and sends it. False: one is in flight still, wait for writable(). */
 bool call_send(struct call *call, struct bytes message);
 
-/* Of a stream whose number the service bounds itself: from now on it does not count for the
- * transport's own limit on calls. */
-void call_exclude_from_limit(struct call *call);
+/* Of a stream whose number the service bounds itself: until it has ended it does not count for the
+ * transport's own limit on calls. False: too many are finished, and their clients do not take the
+ * answer; the service refuses this one. */
+bool call_exclude_from_limit(struct call *call);
 
 /* Ends the call; what was sent before goes out first. A status that gRPC does not know is
  * UNKNOWN. `text` may be NULL, and is cut to what a header can carry. */
@@ -165,7 +166,7 @@ struct transport {
 
     void (*read)(struct call *call);
     bool (*send)(struct call *call, struct bytes message);
-    void (*exclude_from_limit)(
+    bool (*exclude_from_limit)(
         struct call *call); /* NULL: it does not bound the calls in progress */
     void (*finish)(struct call *call, enum status status, const char *text);
 };

@@ -187,7 +187,6 @@ void h2_call_finish(struct call *base, enum status status, const char *text)
     if (text != NULL)
         keep_status_text(call, text);
     /* Its deadline is met, and the client is to take the answer in time. */
-    h2_call_include_in_limit(call);
     h2_call_drop_deadline(call);
     h2_call_await_client(call);
     if (call->message == NULL)

@@ -86,15 +86,19 @@ void h2_call_drop_deadline(struct h2_call *call)
     call->is_late = false;
 }
 
-void h2_call_exclude_from_limit(struct call *base)
+bool h2_call_exclude_from_limit(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
+    struct h2_server *server = call->connection->server;
     if (call->is_stream)
-        return;
+        return true;
+    if (server->stream_count >= 2 * server->max_streams)
+        return false;
     call->is_stream = true;
     call->connection->peer->calls--;
     call->connection->call_count--;
-    call->connection->server->stream_count++;
+    server->stream_count++;
+    return true;
 }
 
 void h2_call_include_in_limit(struct h2_call *call)

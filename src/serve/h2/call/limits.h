@@ -20,9 +20,12 @@ void h2_calls_check(struct h2_server *server);
 void h2_call_set_deadline(struct h2_call *call, int64_t timeout_ms);
 void h2_call_drop_deadline(struct h2_call *call);
 
-/* The transport's. */
-void h2_call_exclude_from_limit(struct call *call);
-/* The service bounds those that are open; one that is not is kept only for its client's sake. */
+/* The transport's. The service bounds those that are open; all have a place until they have ended,
+ * as many as both kinds may have open. Those that are finished, and whose clients do not take the
+ * answer, never become calls again: with these an address could exceed the limit on calls, which is
+ * checked when one begins. */
+bool h2_call_exclude_from_limit(struct call *call);
+/* It ends. */
 void h2_call_include_in_limit(struct h2_call *call);
 
 #endif
