@@ -415,6 +415,36 @@ static void answers_that_are_not_read_count_as_held_and_leave_half_to_others(voi
     h2_client_done(&greedy);
 }
 
+/* Of such there may be as many as calls and streams. */
+static void small_answers_that_are_not_read_do_not_count_as_held(void **state)
+{
+    enum { BYTES = 200, CALLS = 30, HALF = 50 };
+    static const uint8_t message[5 + BYTES] = {0, 0, 0, 0, BYTES};
+    struct fixture *fixture = *state;
+    struct h2_client greedy;
+    struct h2_client client;
+    struct h2_stream streams[CALLS];
+    struct h2_stream in_pieces = {
+        .body = message, .body_length = sizeof(message), .max_frame_bytes = HALF};
+    const char *const limits[] = {"held-bytes=4096"};
+    restart(fixture,
+            &(struct server_options){.limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&greedy, fixture);
+    for (size_t i = 0; i < CALLS; i++) {
+        streams[i] = (struct h2_stream){.body = message, .body_length = sizeof(message)};
+        h2_client_open(&greedy, &streams[i], "/test/Echo", NULL);
+        assert_true(h2_client_run(&greedy, is_begun, &streams[i]));
+    }
+
+    h2_client_init_elsewhere(&client, fixture->server->port);
+    h2_client_open(&client, &in_pieces, "/test/Echo", NULL);
+    h2_client_finish(&client, &in_pieces);
+    assert_string_equal(in_pieces.grpc_status, "0");
+    assert_int_equal(hits(fixture, "held-bytes"), 0);
+    h2_client_done(&client);
+    h2_client_done(&greedy);
+}
+
 /* Of those that end at once; what is read is free again. */
 static void status_texts_that_are_not_read_count_as_held_and_leave_half_to_others(void **state)
 {
@@ -683,6 +713,7 @@ int main(void)
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
         TEST(streams_that_are_over_and_not_read_take_no_place_of_calls),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),
+        TEST(small_answers_that_are_not_read_do_not_count_as_held),
         TEST(status_texts_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(an_answer_that_is_not_taken_in_time_counts_as_cancelled),
         TEST(a_message_that_waits_for_its_turn_is_not_late),

@@ -24,8 +24,8 @@ const struct limit h2_limit_table[] = {
          "the headers of KEDA take a few hundred; a proxy's tracing and tokens some more"},
     [H2_PATH_BYTES] = {"path-bytes", 512, 0, "the path is kept in memory as long as its call"},
     [H2_HELD_BYTES] = {"held-bytes", 16 << 20, 0,
-                       "bytes of incomplete requests, and of answers that are not read; an address "
-                       "gets at most half of what the others leave"},
+                       "bytes of incomplete requests, and of answers above 256 bytes that are not "
+                       "read; an address gets at most half of what the others leave"},
     [H2_RESETS] = {"resets", 60000, 1000,
                    "KEDA cancels all its streams at once when it restarts, and not again soon"},
     [H2_REFUSALS] = {"refusals", 100, 10,

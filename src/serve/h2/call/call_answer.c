@@ -84,7 +84,9 @@ static void submit_message(struct h2_call *call)
     call->headers_sent = true;
 }
 
-/* KEDA's answers: as many as there may be calls take little. */
+/* KEDA's answers, which are never refused, and not counted: they would take what is left to others'
+ * requests. The limits on calls and streams bound their sum: each has at most a message and a
+ * status text. */
 enum { SMALL_BYTES = 256 };
 
 /* A client that does not read its answers leaves them all with us. False: its address has too much
@@ -93,8 +95,10 @@ static bool count_answer(struct h2_call *call, size_t bytes)
 {
     struct h2_server *server = call->connection->server;
     struct h2_peer *peer = call->connection->peer;
-    if (bytes > SMALL_BYTES && !h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes,
-                                                peer->held_bytes, bytes)) {
+    if (bytes <= SMALL_BYTES)
+        return true;
+    if (!h2_limit_leaves(&server->limits, H2_HELD_BYTES, server->held_bytes, peer->held_bytes,
+                         bytes)) {
         h2_limit_hit(&server->limits, H2_HELD_BYTES, peer->address, server->now_ms);
         return false;
     }
@@ -105,6 +109,8 @@ static bool count_answer(struct h2_call *call, size_t bytes)
 
 static void uncount_answer(struct h2_call *call, size_t bytes)
 {
+    if (bytes <= SMALL_BYTES)
+        return;
     call->connection->server->held_bytes -= bytes;
     call->connection->peer->held_bytes -= bytes;
 }
