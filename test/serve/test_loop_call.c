@@ -122,12 +122,67 @@ static void nobody_waits_for_a_loop_that_has_ended(void **state)
     loop_calls_free(server.loop_calls);
 }
 
+/* A call, and another one that a second thread has run while it runs. */
+struct two_calls {
+    struct server *server;
+    pthread_t first;
+    pthread_t second;
+    int count;
+};
+
+static void *run_second(void *context)
+{
+    struct two_calls *calls = context;
+    return (void *)(uintptr_t)loop_calls_run(calls->server->loop_calls, add_one, &calls->count,
+                                             600000);
+}
+
+static void await_wake(struct server *server)
+{
+    while (atomic_exchange(&server->wakes, 0) == 0)
+        sleep_ms(1);
+}
+
+static void begin_second(void *context)
+{
+    struct two_calls *calls = context;
+    pthread_create(&calls->second, NULL, run_second, calls);
+    await_wake(calls->server); /* it waits */
+}
+
+static void *run_first(void *context)
+{
+    struct two_calls *calls = context;
+    return (void *)(uintptr_t)loop_calls_run(calls->server->loop_calls, begin_second, calls,
+                                             600000);
+}
+
+static void a_call_that_comes_while_another_runs_waits_for_the_next_turn(void **state)
+{
+    (void)state;
+    struct server server = {.loop_calls = loop_calls_new(wake, &server)};
+    struct two_calls calls = {.server = &server};
+    void *was_run[2] = {NULL};
+    pthread_create(&calls.first, NULL, run_first, &calls);
+    await_wake(&server);
+    loop_calls_turn(server.loop_calls);
+    assert_int_equal(calls.count, 0);
+    loop_calls_turn(server.loop_calls);
+    assert_int_equal(calls.count, 1);
+    pthread_join(calls.first, &was_run[0]);
+    pthread_join(calls.second, &was_run[1]);
+    assert_non_null(was_run[0]);
+    assert_non_null(was_run[1]);
+    loop_calls_free(server.loop_calls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_of_many_threads_run_one_at_a_time),
         cmocka_unit_test(a_call_that_is_not_started_in_time_is_withdrawn),
         cmocka_unit_test(a_call_that_has_begun_is_waited_for),
+        cmocka_unit_test(a_call_that_comes_while_another_runs_waits_for_the_next_turn),
         cmocka_unit_test(nobody_waits_for_a_loop_that_has_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

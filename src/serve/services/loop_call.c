@@ -90,9 +90,12 @@ void loop_calls_end(struct loop_calls *loop_calls)
 
 void loop_calls_turn(struct loop_calls *loop_calls)
 {
+    int left;
+    struct loop_call *call;
     pthread_mutex_lock(&loop_calls->lock);
-    while (loop_calls->waiting != NULL) {
-        struct loop_call *call = loop_calls->waiting;
+    DL_COUNT(loop_calls->waiting, call, left);
+    for (; left > 0 && loop_calls->waiting != NULL; left--) {
+        call = loop_calls->waiting;
         DL_DELETE(loop_calls->waiting, call);
         call->state = LOOP_CALL_RUNNING;
         pthread_mutex_unlock(&loop_calls->lock);

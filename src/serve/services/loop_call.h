@@ -25,6 +25,8 @@ bool loop_calls_run(struct loop_calls *loop_calls, void (*run)(void *context), v
 /* Does the loop run calls? */
 bool loop_calls_respond(struct loop_calls *loop_calls, int64_t timeout_ms);
 
+/* At most as many as wait when it begins: those that come later have woken the server, so that they
+ * run in the next turn, and the loop reads and answers in between. */
 void loop_calls_turn(struct loop_calls *loop_calls);
 
 /* The loop takes no turn any more: who waits for one does not wait longer, nor does who comes
