@@ -45,9 +45,11 @@ def parse(data):
     """The request, or None where nobody could do it."""
     try:
         job = json.loads(data)
-        return {"id": str(job["id"]), "text": str(job["text"]), "seconds": float(job.get("seconds", 0))}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"not a request, dropped: {error!r}", flush=True)
+        job = {"id": str(job["id"]), "text": str(job["text"]), "seconds": float(job.get("seconds", 0))}
+        (job["id"] + job["text"]).encode()  # raises for a lone surrogate, such as "\ud83d" of JSON, which nobody can send
+        return job
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        print(f"not a request, dropped: {error!r:.{MAX_REASON_CHARS}}", flush=True)
         return None
 
 

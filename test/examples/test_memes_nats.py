@@ -197,7 +197,8 @@ def test_a_job_longer_than_the_ack_wait_is_done_by_one_worker(broker):
 
 def test_what_is_no_job_is_dropped_and_the_next_one_is_done(broker):
     with broker.connect() as client:
-        for data in (b"", b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": "a", "seconds": "long"}'):
+        for data in (b"", b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": "a", "seconds": "long"}', b'{"id": "a", "text": "\\ud83d"}',
+                     b'{"id": "\\ud83d", "text": "a"}', b'{"id": 1, "text": "a", "seconds": 1%s}' % (b"0" * 400), b"[" * 100000):
             client.run(client.jetstream.publish("meme.request", data))
     command(NAME, "stress.py", "--jobs", 1, "--seconds", 0, NATS_URL=broker.url)
     with Worker(NAME, NATS_URL=broker.url):
