@@ -22,7 +22,8 @@ from prometheus_client import Counter, Histogram, start_http_server
 API_URL = os.environ.get("IMAGE_API_URL", "http://localhost:8001/models/memes")
 API_TOKEN = os.environ.get("IMAGE_API_TOKEN", "")
 API_SECONDS = 120
-MAX_IMAGE_BYTES = 6_000_000  # 8 MB in base64: NATS' max_payload
+MAX_IMAGE_BYTES = 6_000_000  # 8 MB in base64: NATS' max_payload, with room for:
+MAX_TEXT_CHARS, MAX_ID_CHARS = 10_000, 1_000  # of up to 12 bytes each, as JSON escapes them
 PROGRESS_SECONDS = float(os.environ.get("ACK_WAIT_SECONDS", "30")) / 3
 CACHE_SECONDS = 24 * 3600
 MAX_REASON_CHARS = 200
@@ -38,7 +39,7 @@ duration = Histogram("worker_job_duration_seconds", "From taking a request to it
 
 
 class Refused(Exception):
-    """The image API will never make this picture, or none that can be sent."""
+    """There will never be a picture of this text, or none that can be sent."""
 
 
 def parse(data):
@@ -47,6 +48,8 @@ def parse(data):
         job = json.loads(data)
         job = {"id": str(job["id"]), "text": str(job["text"]), "seconds": float(job.get("seconds", 0))}
         (job["id"] + job["text"]).encode()  # raises for a lone surrogate, such as "\ud83d" of JSON, which nobody can send
+        if len(job["id"]) > MAX_ID_CHARS:
+            raise ValueError(f"the id has {len(job['id'])} letters, at most {MAX_ID_CHARS} are possible")
         return job
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         print(f"not a request, dropped: {error!r:.{MAX_REASON_CHARS}}", flush=True)
@@ -98,6 +101,8 @@ async def from_cache(cache, key):
 
 async def picture(job, cache, message):
     """(data URL, whether it was in the cache). What takes longer than ack_wait has to say that it is still at it."""
+    if len(job["text"]) > MAX_TEXT_CHARS:
+        raise Refused(f"the text has {len(job['text'])} letters, at most {MAX_TEXT_CHARS} are possible")
     key = f"meme:{hashlib.sha256(job['text'].encode()).hexdigest()}"
     if (found := await from_cache(cache, key)) is not None:
         return found, True
@@ -112,13 +117,17 @@ async def picture(job, cache, message):
     return image, False
 
 
+async def publish(jetstream, subject, response):
+    await jetstream.publish(subject, json.dumps(response).encode(), headers={"Nats-Msg-Id": response["id"]})
+
+
 async def do_job(jetstream, cache, message):
     job, delivered = parse(message.data), message.metadata.num_delivered
     taken.inc(delivered == 1)
     if job is None:
         await message.term()  # or it would come again for ever
         return
-    response, subject = {"id": job["id"], "text": job["text"], "delivered": delivered}, "meme.response"
+    response, subject = {"id": job["id"], "text": job["text"][:MAX_TEXT_CHARS], "delivered": delivered}, "meme.response"
     with duration.time():
         try:
             response["image"], response["cached"] = await picture(job, cache, message)
@@ -128,11 +137,16 @@ async def do_job(jetstream, cache, message):
                 await message.nak(delay=TRY_AGAIN_SECONDS)
                 return
             response["error"], subject = str(error), "meme.response.error"
-            failed.inc()
         response["done_at"] = time.time()
-        await jetstream.publish(subject, json.dumps(response).encode(), headers={"Nats-Msg-Id": job["id"]})
+        try:
+            await publish(jetstream, subject, response)
+        except nats.errors.MaxPayloadError:  # of a NATS with a smaller limit than that of the example
+            response = {"id": job["id"], "delivered": delivered, "error": "the response is larger than max_payload of NATS",
+                        "done_at": response["done_at"]}
+            await publish(jetstream, "meme.response.error", response)
     await message.ack_sync()
     done.inc()
+    failed.inc("error" in response)
     redelivered.inc(delivered > 1)
     print(f"{job['id']} {'refused' if 'error' in response else 'made'}\nbacklog: done {int(done._value.get())}", flush=True)
 

@@ -137,13 +137,25 @@ def test_only_the_stand_in_is_told_how_long_a_picture_takes(broker, monkeypatch)
     assert bodies == [{"inputs": "one"}, {"inputs": "two", "parameters": {"seconds": 0.1}}]
 
 
-@pytest.mark.parametrize("kind, size, words", [("text/html", 10, "sent text/html, and no image"), ("image/png", 9_000_000, "more than 6 MB")])
+@pytest.mark.parametrize("kind, size, words", [("text/html", 10, "sent text/html, and no image"), ("image/png", 9_000_000, "more than 6 MB"),
+                                               ("image/png", 2_000_000, "max_payload")])  # 1 MB is the default of NATS
 def test_what_is_no_image_or_too_large_is_an_error_and_is_not_tried_again(broker, monkeypatch, kind, size, words):
     with image_api_of_our_own(monkeypatch, kind, b"x" * size) as requested, Worker(NAME, NATS_URL=broker.url):
         request(broker, "one")
         wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "a response")
     [(subject, response)] = responses(broker)
     assert subject == "meme.response.error" and words in response["error"] and len(requested) == 1
+
+
+def test_a_text_that_no_response_has_room_for_is_an_error(broker, monkeypatch):
+    """JSON has 6 bytes for each of these letters, and the request has 2."""
+    with image_api_of_our_own(monkeypatch) as requested, Worker(NAME, NATS_URL=broker.url):
+        with broker.connect() as client:
+            client.run(client.jetstream.publish("meme.request", json.dumps({"id": "a", "text": "é" * 300_000}, ensure_ascii=False).encode()))
+        wait_until(lambda: state(broker) == (0, 0, 1), SECONDS, "a response")
+    [(subject, response)] = responses(broker)
+    assert subject == "meme.response.error" and response["id"] == "a" and not requested
+    assert response["error"] == "the text has 300000 letters, at most 10000 are possible"
 
 
 def test_a_worker_may_end_later_than_the_image_api_takes():
@@ -198,7 +210,8 @@ def test_a_job_longer_than_the_ack_wait_is_done_by_one_worker(broker):
 def test_what_is_no_job_is_dropped_and_the_next_one_is_done(broker):
     with broker.connect() as client:
         for data in (b"", b"{", b"[]", b'{"id": 1}', b'{"id": 1, "text": "a", "seconds": "long"}', b'{"id": "a", "text": "\\ud83d"}',
-                     b'{"id": "\\ud83d", "text": "a"}', b'{"id": 1, "text": "a", "seconds": 1%s}' % (b"0" * 400), b"[" * 100000):
+                     b'{"id": "\\ud83d", "text": "a"}', b'{"id": 1, "text": "a", "seconds": 1%s}' % (b"0" * 400), b"[" * 100000,
+                     b'{"id": "%s", "text": "a"}' % (b"x" * 1001)):
             client.run(client.jetstream.publish("meme.request", data))
     command(NAME, "stress.py", "--jobs", 1, "--seconds", 0, NATS_URL=broker.url)
     with Worker(NAME, NATS_URL=broker.url):
