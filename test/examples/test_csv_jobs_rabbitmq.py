@@ -54,6 +54,11 @@ class Producer(Process):
         self.port = found and int(found[1])
         return found
 
+    def peak_kb(self):
+        """The most memory that it has had."""
+        with open(f"/proc/{self.child.pid}/status") as file:
+            return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1])
+
     def post(self, content, path="/upload"):
         """Status and body of the answer."""
         answer = requests.post(f"http://127.0.0.1:{self.port}{path}", data=content, timeout=SECONDS)
@@ -119,6 +124,21 @@ def test_curl_uploads_a_file_of_the_generator(broker, producer, tmp_path):
     wait_until(lambda: waiting(broker) == 30000, SECONDS, "all jobs")
 
 
+def test_uploads_of_the_largest_size_need_less_memory_than_the_producer_may_have(broker):
+    """One on each of its eight threads. Short values need the most memory."""
+    with open(os.path.join(FOLDER, "manifests", "producer.yaml")) as file:
+        limit = int(re.search(r"limits: {memory: (\d+)Mi}", file.read())[1]) * 1024
+    content = ",".join(f"column-{number}" for number in range(400)) + ("\n" + ",".join("1" * 400)) * 12_400
+    assert 9_900_000 < len(content) < 10_000_000
+    broker.purge("csv-jobs")
+    with Producer(broker.amqp_url()) as producer:
+        before = producer.peak_kb()
+        status, answer = producer.post(content)
+        assert (status, answer["jobs"]) == (202, 12_400)
+        assert before + 8 * (producer.peak_kb() - before) < limit
+    broker.purge("csv-jobs")
+
+
 @pytest.mark.parametrize("files", [{"other": ("data.csv", b"a\n1\n")}, [("file", ("1.csv", b"a\n1\n")), ("file", ("2.csv", b"a\n1\n"))]],
                          ids=["another name", "two files"])
 def test_a_form_without_its_one_file_is_refused(broker, producer, files):
@@ -133,7 +153,7 @@ def test_a_form_without_its_one_file_is_refused(broker, producer, files):
     (b"a,b\n1,2\n1\n", 400, "line 3: not as many columns as in the first line (2)"),
     (b"a,b\n1,2,3\n", 400, "line 2: not as many columns"),
     (b"a,b\n\"1,2\n", 400, "unexpected end of data"),
-    (b"a\n\xff\n", 400, "utf-8"),
+    (b"a\n\xff\n", 400, "the file is not UTF-8"),
     (b"a,b\n", 400, "no row"),
     (b"a,seconds\n1,x\n", 400, "line 2: seconds: \"x\" is no number from 0 to 50"),
     (b"a,seconds\n1,50\n2,50.1\n", 400, "line 3: seconds"),
