@@ -1,8 +1,10 @@
 """Accepts CSV files and makes a job of each row: curl -X POST -F "file=@data.csv" http://localhost:8000/upload
 
-A file is accepted when RabbitMQ has all its jobs on disk: either all of them, or none and an error.
+A file is accepted when RabbitMQ has all its jobs on disk: either all of them, or none and an error. Where RabbitMQ's response is lost,
+the error says that it is unknown.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -36,6 +38,10 @@ PERSISTENT = pika.BasicProperties(delivery_mode=2)
 app = Flask(__name__)
 
 
+class Unknown(Exception):
+    """RabbitMQ may have all jobs, or none: its response to the commit was lost."""
+
+
 def publish(jobs):
     """In one transaction. A RabbitMQ with a full disk reads nothing more, until it has room again; the commit must not be among what
     it reads then, so it is sent when RabbitMQ has read all jobs."""
@@ -49,10 +55,14 @@ def publish(jobs):
         for job in jobs:
             channel.basic_publish("", JOBS, json.dumps(job), PERSISTENT, mandatory=True)
         channel.queue_declare(JOBS, passive=True)
-        channel.tx_commit()
+        try:
+            channel.tx_commit()
+        except (pika.exceptions.AMQPError, OSError) as error:
+            raise Unknown(repr(error)) from error
     finally:
         if connection.is_open:
-            connection.close()
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):  # what is committed stays
+                connection.close()
 
 
 def is_duration(text):
@@ -102,6 +112,10 @@ def upload():
         return {"error": str(error)}, 400
     try:
         publish(jobs_of(file, name))
+    except Unknown as error:
+        print(f"RabbitMQ: {error}: it is unknown whether upload {name} was accepted", flush=True)
+        return {"error": "RabbitMQ did not confirm the jobs: it is unknown whether it took the jobs. Before you try again, see whether there "
+                         "are results with this upload's name in their ids", "upload": name}, 504
     except (pika.exceptions.AMQPError, OSError) as error:
         print(f"RabbitMQ: {error!r}", flush=True)
         return {"error": "RabbitMQ does not take jobs; nothing was accepted, try again"}, 503, {"Retry-After": "5"}

@@ -1,11 +1,13 @@
 """examples/csv-jobs-rabbitmq: more than 40 rows start five workers at once, and none stops before all is done for 30 s."""
 
 import http.client
+import importlib
 import json
 import os
 import re
 import subprocess
 
+import pika
 import pytest
 import requests
 
@@ -204,6 +206,46 @@ def test_while_the_disk_is_full_nothing_is_accepted(broker, producer):
         assert status == 503 and answer["error"] == "RabbitMQ does not take jobs; nothing was accepted, try again"
     wait_until(lambda: producer.post(b"a\n3\n")[0] == 202, SECONDS, "the alarm's end")
     assert jobs_in(broker, 1) == [("1", {"a": "3"})]
+
+
+@pytest.fixture
+def upload(broker, monkeypatch):
+    """Uploads a file of one row to a producer in this process; returns status and body of the answer."""
+    broker.purge("csv-jobs")
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("RABBITMQ_URL", broker.amqp_url())
+    client = importlib.reload(importlib.import_module("producer")).app.test_client()
+
+    def post():
+        answer = client.post("/upload", data=b"a\n1\n")
+        return answer.status_code, answer.get_json()
+
+    return post
+
+
+def lost_after(method):
+    """The method, whose response is lost with the connection."""
+    def call(self, *arguments):
+        method(self, *arguments)
+        raise pika.exceptions.StreamLostError("reset by peer")
+    return call
+
+
+def test_a_connection_that_is_lost_after_the_commit_changes_nothing(broker, upload, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(pika.BlockingConnection, "close", lost_after(pika.BlockingConnection.close))
+        status, answer = upload()
+    assert status == 202, answer
+    assert jobs_in(broker, 1) == [("1", {"a": "1"})]
+
+
+def test_when_the_response_to_the_commit_is_lost_the_producer_does_not_say_that_nothing_was_accepted(broker, upload, monkeypatch):
+    channel = pika.adapters.blocking_connection.BlockingChannel
+    monkeypatch.setattr(channel, "tx_commit", lost_after(channel.tx_commit))
+    status, answer = upload()
+    [(job, row)] = jobs_in(broker, 1)
+    assert (status, row) == (504, {"a": "1"})
+    assert "unknown whether it took the jobs" in answer["error"] and answer["upload"]
 
 
 def test_a_job_that_nobody_can_do_stops_no_worker(broker, producer):
