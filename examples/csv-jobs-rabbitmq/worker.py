@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 
 URL = os.environ["RABBITMQ_URL"]
 JOBS, RESULTS = "csv-jobs", "csv-results"
+MAX_SECONDS = 50  # of work: the worker has 60 s to end (terminationGracePeriodSeconds)
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 done = Counter("worker_jobs_total", "Jobs that this worker has done")
@@ -29,9 +30,15 @@ def stop(*_):
 
 
 def parse(body):
-    """A job: its id, its row and how long it takes."""
+    """A job: its id, its row and how long it takes. Raises ValueError, or one of Python's errors, for what is no job."""
     job = json.loads(body)
-    return job["id"], job["row"], float(job["row"].get("seconds", 0))
+    str(job["id"]).encode()  # raises for a lone surrogate, such as "\ud83d" of JSON, which nobody can print
+    if not all(isinstance(value, str) for value in job["row"].values()):
+        raise ValueError("a value of the row is no text")
+    seconds = float(job["row"].get("seconds", 0))
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"seconds: {seconds:g} is no number from 0 to {MAX_SECONDS}")
+    return job["id"], job["row"], seconds
 
 
 def process(connection, row, seconds):
@@ -56,8 +63,8 @@ def work(connection):
             continue
         try:
             job, row, seconds = parse(body)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"refused: {error!r}: {body[:200]!r}", flush=True)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            print(f"refused: {error!r:.200}: {body[:200]!r}", flush=True)
             channel.basic_reject(method.delivery_tag, requeue=False)  # it would come back for ever; a dead-letter exchange keeps it
             continue
         with duration.time():

@@ -178,8 +178,9 @@ def test_the_page_has_a_form_and_the_command_with_its_own_address(producer):
 def test_a_row_takes_less_than_a_worker_has_to_end():
     with open(os.path.join(FOLDER, "manifests", "worker.yaml")) as file:
         grace = int(re.search(r"terminationGracePeriodSeconds: (\d+)", file.read())[1])
-    with open(os.path.join(FOLDER, "producer.py")) as file:
-        assert int(re.search(r"^MAX_SECONDS = (\d+)", file.read(), re.MULTILINE)[1]) < grace
+    for program in ("producer.py", "worker.py"):
+        with open(os.path.join(FOLDER, program)) as file:
+            assert int(re.search(r"^MAX_SECONDS = (\d+)", file.read(), re.MULTILINE)[1]) == 50 < grace
 
 
 def test_other_requests_are_refused(producer):
@@ -250,12 +251,14 @@ def test_when_the_response_to_the_commit_is_lost_the_producer_does_not_say_that_
 
 def test_a_job_that_nobody_can_do_stops_no_worker(broker, producer):
     broker.purge("csv-jobs")
-    for body in (b"\xff", b"{}", b"[]", b'{"id": 1, "row": {"seconds": "x"}}'):
+    bodies = [b"\xff", b"{}", b"[]", b'{"id": 1, "row": {"seconds": "x"}}', b'{"id": 1, "row": {"a": 5}}', b'{"id": 1, "row": {"seconds": "inf"}}',
+              b'{"id": 1, "row": {"seconds": "50.1"}}', b'{"id": "\\ud83d", "row": {"a": "5"}}', b'{"id": 1, "row": []}', b"[" * 100000]
+    for body in bodies:
         broker.publish("csv-jobs", body=body)
     assert producer.post(b"price\n2\n")[0] == 202
     with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker:
-        printed = [worker.child.stdout.readline() for _ in range(5)]
-    assert all(line.startswith("refused: ") for line in printed[:4]) and printed[4].endswith(" done\n")
+        printed = [worker.child.stdout.readline() for _ in range(len(bodies) + 1)]
+    assert all(line.startswith("refused: ") for line in printed[:-1]) and printed[-1].endswith(" done\n")
 
 
 def test_a_worker_counts_on_after_a_lost_connection(broker, producer):
