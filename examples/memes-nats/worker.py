@@ -160,8 +160,13 @@ async def main():
     async def report(error):
         print(f"NATS: {error!r}", flush=True)
 
-    # It reconnects for as long as the broker is away.
-    connection = await nats.connect(os.environ["NATS_URL"], error_cb=report, max_reconnect_attempts=-1, reconnect_time_wait=1)
+    # It connects and reconnects for as long as the broker is away.
+    connecting = asyncio.create_task(nats.connect(os.environ["NATS_URL"], error_cb=report, max_reconnect_attempts=-1, reconnect_time_wait=1))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait([connecting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():
+        return
+    connection = connecting.result()
     print("connected", flush=True)
     cache = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://localhost:6379"), socket_timeout=2, socket_connect_timeout=2)
     jetstream = connection.jetstream()

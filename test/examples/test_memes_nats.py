@@ -199,6 +199,12 @@ def test_a_worker_ends_after_the_job_that_it_has(broker):
     assert state(broker) == (1, 0, 1)
 
 
+def test_a_worker_waits_for_a_broker_that_is_away():
+    with Worker(NAME, NATS_URL="nats://127.0.0.1:1") as worker:
+        assert any(line.startswith("NATS: ") for line in iter(worker.child.stdout.readline, ""))
+        assert worker.terminate(20) == 0
+
+
 def test_a_job_longer_than_the_ack_wait_is_done_by_one_worker(broker):
     command(NAME, "stress.py", "--jobs", 1, "--seconds", 8, NATS_URL=broker.url)
     with Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=5), Worker(NAME, NATS_URL=broker.url, ACK_WAIT_SECONDS=5):
