@@ -294,6 +294,17 @@ def query_of(panel, legend):
     return query.replace("$namespace", "memes").replace("$__range", "1h").replace("$__rate_interval", "1m")
 
 
+def test_cpu_and_memory_of_redis_have_an_axis_each():
+    """On one, 0.1 cores beside 512 MiB are a line at 0."""
+    with open(os.path.join(FOLDER, "dashboard.json")) as file:
+        [panel] = [panel for panel in json.load(file)["panels"] if "requests of Redis" in panel["title"]]
+    units = {override["matcher"]["options"]: {each["id"]: each["value"] for each in override["properties"]}
+             for override in panel["fieldConfig"]["overrides"] if override["matcher"]["id"] == "byFrameRefID"}
+    cpu, memory = panel["targets"]
+    assert 'resource="cpu"' in cpu["expr"] and 'resource="memory"' in memory["expr"]
+    assert cpu["refId"] not in units and units[memory["refId"]] == {"unit": "bytes", "custom.axisPlacement": "right"}
+
+
 def test_the_counts_of_the_dashboard_do_not_fall_when_workers_go(tmp_path):
     """Two workers, of which one ends at 2 and the other at 4 minutes; 3 of their 16 responses are errors."""
     def series(pod, name, values):
