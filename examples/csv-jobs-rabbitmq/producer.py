@@ -4,6 +4,7 @@ A file is accepted when RabbitMQ has all its jobs on disk: either all of them, o
 the error says that it is unknown.
 """
 
+import collections
 import contextlib
 import csv
 import io
@@ -79,6 +80,9 @@ def jobs_of(file, upload):
     rows = csv.DictReader(file, strict=True)
     if not rows.fieldnames:
         raise ValueError("the file is empty")
+    for name, times in collections.Counter(rows.fieldnames).items():
+        if times > 1:  # a row is stored by the names of its columns
+            raise ValueError(f"line {rows.line_num}: the column \"{name}\" is there {times} times")
     number = 0
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():

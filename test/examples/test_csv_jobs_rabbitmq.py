@@ -157,6 +157,7 @@ def test_a_form_without_its_one_file_is_refused(broker, producer, files):
     (b"a,b\n\"1,2\n", 400, "unexpected end of data"),
     (b"a\n\xff\n", 400, "the file is not UTF-8"),
     (b"a,b\n", 400, "no row"),
+    (b"a,b,a,b\n1,2,3,4\n", 400, "line 1: the column \"a\" is there 2 times"),
     (b"a,seconds\n1,x\n", 400, "line 2: seconds: \"x\" is no number from 0 to 50"),
     (b"a,seconds\n1,50\n2,50.1\n", 400, "line 3: seconds"),
     (b"a,seconds\n1,-1\n", 400, "seconds"),
