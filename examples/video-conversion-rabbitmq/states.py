@@ -3,7 +3,7 @@
 PENDING     upload requested, or waiting in the queue; with an error: why a worker gave the job back
 PROCESSING  a worker has it
 DONE        the result is in the storage
-FAILED      FFmpeg refused the video
+FAILED      FFmpeg refused the video, or ended with its worker too often
 """
 
 import sqlite3
@@ -59,13 +59,15 @@ class States:
 
     def wait(self, job, reason, start):
         """A worker has given the job back that it began with this start. The same report again, after another worker has begun it,
-        changes nothing."""
-        self._change("UPDATE jobs SET status = 'PENDING', error = ? WHERE job_id = ? AND finished_at IS NULL AND last_start IS ?",
-                     reason, job, start)
+        changes nothing. Without a start: one that another worker had begun, which was killed. The reports that follow it come again
+        with it, so the last start counts no more."""
+        self._change("UPDATE jobs SET status = 'PENDING', error = ?, last_start = ? "
+                     "WHERE job_id = ? AND finished_at IS NULL AND (? IS NULL OR last_start IS ?)", reason, start, job, start, start)
 
     def finish(self, job, status, error=None):
-        self._change("UPDATE jobs SET results = results + 1, status = ?, error = ?, finished_at = coalesce(finished_at, ?) "
-                     "WHERE job_id = ?", status, error, time.time(), job)
+        """A job that is done stays so, though a worker whose acknowledgement was lost gives it up."""
+        self._change("UPDATE jobs SET results = results + 1, status = iif(status = 'DONE', status, ?), error = iif(status = 'DONE', NULL, ?), "
+                     "finished_at = coalesce(finished_at, ?) WHERE job_id = ?", status, error, time.time(), job)
 
     def get(self, job):
         with self.lock:

@@ -2,7 +2,8 @@
 
 A job is acknowledged after its result is safe. A worker that is killed has acknowledged nothing, so RabbitMQ gives its job to
 another one; the result's name follows from the job's id, so a job that is done twice has one result. On SIGTERM the worker ends
-after the job it has.
+after the job it has. A job that ended FFmpeg or its worker MAX_TRIES times, as one that needs too much memory, fails: its message
+says how often.
 
 Environment: RABBITMQ_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, METRICS_PORT, FFMPEG_THREADS, FFMPEG_INPUT_OPTIONS,
 MAX_SECONDS.
@@ -37,6 +38,7 @@ OUTPUT_OPTIONS = (
     "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p",  # which has a color for each 2x2 pixels, and plays everywhere
     "-sn", "-c:v", "libx264", "-crf", "23", "-c:a", "aac")  # -sn: not each format can have each kind of subtitles
 PAUSE_SECONDS = 1  # before a job is given back
+MAX_TRIES = 5  # which end FFmpeg or its worker
 
 done = Counter("worker_jobs_total", "Jobs that this worker has done")
 failed = Counter("worker_jobs_failed_total", "Jobs that cannot be done, by reason", ["reason"])
@@ -46,7 +48,7 @@ duration = Histogram("worker_job_duration_seconds", "From taking a job to its re
                      buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120, 300, 600))
 cpu_seconds = Gauge("worker_cpu_seconds", "CPU time of this worker and of its FFmpeg")
 memory_bytes = Gauge("worker_ffmpeg_memory_bytes", "Memory of the largest FFmpeg so far")
-for reason in ("ffmpeg", "job", "storage"):
+for reason in ("ffmpeg", "job", "storage", "tries"):
     failed.labels(reason)
 cpu_seconds.set_function(lambda: sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 memory_bytes.set_function(lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
@@ -57,17 +59,22 @@ class Refused(Exception):
     """Nobody can convert this video."""
 
 
+class Unfinished(OSError):
+    """This worker could not convert the video. Another one can, perhaps."""
+
+
 def stop(*_):
     global stopping
     stopping = True
 
 
 def parse(body):
-    """A job: its id and the format of the result."""
+    """A job: its id, the format of the result, and how many tries were in vain."""
     job = json.loads(body)
-    if not re.fullmatch(r"[0-9a-f-]{36}", job["job_id"]) or job["output_format"] not in storage.TYPES:
-        raise ValueError("job_id or output_format")
-    return job["job_id"], job["output_format"]
+    tries = job.get("tries", 0)
+    if not re.fullmatch(r"[0-9a-f-]{36}", job["job_id"]) or job["output_format"] not in storage.TYPES or not isinstance(tries, int):
+        raise ValueError("job_id, output_format or tries")
+    return job["job_id"], job["output_format"], tries
 
 
 def convert(videos, job, output_format):
@@ -89,7 +96,7 @@ def convert(videos, job, output_format):
         except subprocess.TimeoutExpired as error:
             raise Refused(f"longer than {MAX_SECONDS:g} seconds") from error
         if ffmpeg.returncode < 0 or ffmpeg.returncode == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
-            raise OSError("FFmpeg was ended by a signal")
+            raise Unfinished("FFmpeg was ended by a signal")
         if ffmpeg.returncode > 0:
             raise Refused(ffmpeg.stderr.replace(folder + "/", "")[-MAX_ERROR_CHARS:].strip() or f"ffmpeg ended with {ffmpeg.returncode}")
         videos.fput_object(bucket_name=storage.OUTPUT, object_name=f"{job}.{output_format}", file_path=result,
@@ -118,19 +125,35 @@ def work(connection, channel, videos, pool):
     def report(job, status, **more):
         channel.basic_publish("", STATES, json.dumps({"job_id": job, "status": status, **more}), PERSISTENT, mandatory=True)
 
+    def give_back(job, output_format, tries, error, start=None):
+        """To the end of the queue, as a new message: RabbitMQ does not count how often it delivered the old one."""
+        if tries >= MAX_TRIES:
+            print(f"{job} failed {tries} times: {error!r}", flush=True)
+            failed.labels("tries").inc()
+            report(job, "FAILED", error=f"given up after {tries} tries: {storage.reason(error)}")
+            return
+        print(f"{job} is given back: {error!r}", flush=True)
+        report(job, "PENDING", start=start, error=f"trying again: {storage.reason(error)}")
+        connection.sleep(PAUSE_SECONDS)
+        channel.basic_publish("", JOBS, json.dumps({"job_id": job, "output_format": output_format, "tries": tries}), PERSISTENT, mandatory=True)
+
     for method, _properties, body in channel.consume(JOBS, inactivity_timeout=0.5):
         if stopping:
             break  # a job that has just arrived goes back to the queue
         if method is None:
             continue
         try:
-            job, output_format = parse(body)
+            job, output_format, tries = parse(body)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             print(f"refused: {error!r}: {body[:200]!r}", flush=True)
             failed.labels("job").inc()
             channel.basic_reject(method.delivery_tag, requeue=False)  # it would come back for ever; a dead-letter exchange keeps it
             continue
-        redelivered.inc(method.redelivered)
+        if method.redelivered:
+            redelivered.inc()
+            give_back(job, output_format, tries + 1, Unfinished("its worker ended"))
+            channel.basic_ack(method.delivery_tag)
+            continue
         start = str(uuid.uuid4())
         report(job, "PROCESSING", start=start)
         try:
@@ -147,12 +170,8 @@ def work(connection, channel, videos, pool):
                 report(job, "FAILED", error=storage.reason(error))
                 channel.basic_ack(method.delivery_tag)
                 continue
-            print(f"{job} is given back: {error!r}", flush=True)
             retried.inc()
-            report(job, "PENDING", start=start, error=f"trying again: {storage.reason(error)}")
-            connection.sleep(PAUSE_SECONDS)
-            channel.basic_nack(method.delivery_tag, requeue=True)
-            continue
+            give_back(job, output_format, tries + isinstance(error, Unfinished), error, start)
         else:
             report(job, "DONE")
             done.inc()

@@ -219,6 +219,51 @@ def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
     assert "error" not in system.call("GET", f"/jobs/{job}").json()
 
 
+@pytest.fixture
+def path_of(tmp_path):
+    """A PATH with this script as FFmpeg."""
+    def make(script):
+        (tmp_path / "ffmpeg").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "ffmpeg").chmod(0o755)
+        return f"{tmp_path}:{os.environ['PATH']}"
+    return make
+
+
+def test_a_video_that_ends_each_ffmpeg_fails_after_some_tries(system, path_of):
+    """As one that needs more memory than there is."""
+    starts = system.call("GET", "/jobs").json()["starts"]
+    with system.worker(PATH=path_of("kill -9 $$")):
+        job = system.publish()
+        wait_until(lambda: "trying again" in system.call("GET", f"/jobs/{job}").json().get("error", ""), SECONDS, "the reason")
+        system.wait_for(job, "FAILED")
+    assert system.call("GET", f"/jobs/{job}").json()["error"] == "given up after 5 tries: FFmpeg was ended by a signal"
+    assert system.call("GET", "/jobs").json()["starts"] == starts + 5
+
+
+def test_a_video_that_ends_each_worker_fails_after_some_tries(system, path_of):
+    """The kernel ends all processes of a container that needs too much memory."""
+    job, path = system.publish(), path_of("kill -9 $PPID $$")
+    for _ in range(5):
+        with system.worker(PATH=path) as worker:
+            assert worker.child.wait(SECONDS) == -signal.SIGKILL
+    with system.worker():
+        system.wait_for(job, "FAILED")
+    assert system.call("GET", f"/jobs/{job}").json()["error"] == "given up after 5 tries: its worker ended"
+
+
+def test_a_job_that_waits_after_its_worker_was_killed_is_pending_with_the_reason(system):
+    job = system.publish(clip(system.video.parent / "long.mkv", seconds=3).read_bytes())
+    with system.worker(FFMPEG_INPUT_OPTIONS="-re") as worker:
+        system.wait_for(job, "PROCESSING")
+        worker.child.kill()
+    others = [system.publish(clip(system.video.parent / "long.mkv", seconds=3).read_bytes()) for _ in range(2)]
+    with system.worker(FFMPEG_INPUT_OPTIONS="-re"):
+        wait_until(lambda: system.call("GET", f"/jobs/{job}").json().get("error") == "trying again: its worker ended", SECONDS, "the reason")
+        assert system.status(job) == "PENDING"
+        for each in (job, *others):
+            system.wait_for(each, "DONE")
+
+
 def test_a_worker_waits_for_a_broker_that_is_away(system):
     with system.worker(RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
         assert any(line.startswith("RabbitMQ: ") and "trying again" in line for line in iter(worker.child.stdout.readline, ""))
@@ -250,6 +295,12 @@ def test_a_report_that_comes_again_changes_nothing_after_another_worker_has_begu
     states.start("job", "two")
     states.wait("job", "trying again", "one")
     assert (states.get("job")["status"], states.get("job")["starts"]) == ("PROCESSING", 2)
+    states.wait("job", "trying again: its worker ended", None)  # it could not report which start was its own
+    assert states.get("job")["status"] == "PENDING"
+    states.start("job", "three")
+    states.finish("job", "DONE")
+    states.finish("job", "FAILED", "given up")  # a worker whose acknowledgement was lost has done it
+    assert (states.get("job")["status"], states.get("job")["error"]) == ("DONE", None)
 
 
 def test_odd_reports_are_passed_over_and_a_full_disk_is_not(programs, monkeypatch):
