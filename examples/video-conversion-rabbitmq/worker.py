@@ -10,11 +10,13 @@ MAX_SECONDS.
 """
 
 import concurrent.futures
+import errno
 import json
 import os
 import re
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -34,6 +36,7 @@ INPUT_OPTIONS = shlex.split(os.environ.get("FFMPEG_INPUT_OPTIONS", ""))  # "-re"
 MAX_SECONDS = float(os.environ.get("MAX_SECONDS", "540"))
 MAX_ERROR_CHARS = 500  # of FFmpeg's last lines, for the user
 ENDED_BY_SIGNAL = 255  # FFmpeg's own exit code then
+NOT_WRITTEN = re.compile("Error (writing trailer|closing file).*")  # after which FFmpeg 5.1 ends with 0
 OUTPUT_OPTIONS = (
     "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p",  # which has a color for each 2x2 pixels, and plays everywhere
     "-sn", "-c:v", "libx264", "-crf", "23", "-c:a", "aac")  # -sn: not each format can have each kind of subtitles
@@ -43,7 +46,7 @@ MAX_TRIES = 5  # which end FFmpeg or its worker
 done = Counter("worker_jobs_total", "Jobs that this worker has done")
 failed = Counter("worker_jobs_failed_total", "Jobs that cannot be done, by reason", ["reason"])
 redelivered = Counter("worker_jobs_redelivered_total", "Jobs that another worker had begun")
-retried = Counter("worker_jobs_retried_total", "Jobs given back because the storage failed or FFmpeg was killed")
+retried = Counter("worker_jobs_retried_total", "Jobs given back because the storage failed, the disk was full or FFmpeg was killed")
 duration = Histogram("worker_job_duration_seconds", "From taking a job to its result",
                      buckets=(.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 20, 25, 30, 60, 120, 300, 600))
 cpu_seconds = Gauge("worker_cpu_seconds", "CPU time of this worker and of its FFmpeg")
@@ -87,6 +90,8 @@ def convert(videos, job, output_format):
             if error.code in storage.MISSING:
                 raise Refused("the video is not in the storage any more") from error
             raise
+        except OSError as error:
+            raise no_space(folder) if error.errno == errno.ENOSPC else error
         try:
             ffmpeg = subprocess.run(
                 ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
@@ -95,12 +100,23 @@ def convert(videos, job, output_format):
                 start_new_session=True)  # a SIGTERM to the worker's process group is not meant for FFmpeg
         except subprocess.TimeoutExpired as error:
             raise Refused(f"longer than {MAX_SECONDS:g} seconds") from error
+        if os.strerror(errno.ENOSPC) in ffmpeg.stderr:
+            raise no_space(folder)
         if ffmpeg.returncode < 0 or ffmpeg.returncode == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
             raise Unfinished("FFmpeg was ended by a signal")
         if ffmpeg.returncode > 0:
             raise Refused(ffmpeg.stderr.replace(folder + "/", "")[-MAX_ERROR_CHARS:].strip() or f"ffmpeg ended with {ffmpeg.returncode}")
+        if (lost := NOT_WRITTEN.search(ffmpeg.stderr)) is not None:
+            raise Unfinished(lost[0].replace(folder + "/", ""))
         videos.fput_object(bucket_name=storage.OUTPUT, object_name=f"{job}.{output_format}", file_path=result,
                            content_type=storage.TYPES[output_format])
+
+
+def no_space(folder):
+    """Why a file could not be written. A video that needs most of the disk would come back for ever: other workers' are as small."""
+    if 2 * sum(file.stat().st_size for file in os.scandir(folder)) > shutil.disk_usage(folder).total:
+        return Refused("the worker's disk is too small for the video and its result")
+    return OSError("the worker's disk is full")
 
 
 def greet(videos):

@@ -6,20 +6,24 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from unittest import mock
 
 import pytest
 import requests
 import yaml
+from prometheus_client import REGISTRY
 
 from support.pages.browser import Browser
 from support.pages.dashboard import assert_answered
 from support.example import COMMON, Program, Worker, clip, disk_full_of_rabbitmq, load, play_parts
 from support.clients.grpc_client import Client
+from support.disk import SmallDisk
 from support.process import free_port, need, wait_until
 from support.brokers.rabbitmq import RabbitMQ
 from support.brokers.s3 import S3
@@ -28,6 +32,7 @@ from support.server.server import REPOSITORY, Server
 NAME = "video-conversion-rabbitmq"
 FOLDER = os.path.join(REPOSITORY, "examples", NAME)
 SECONDS = 90
+DISK_BYTES = 4 << 20  # of a worker
 
 
 PLAYED = [
@@ -264,6 +269,68 @@ def test_a_job_that_waits_after_its_worker_was_killed_is_pending_with_the_reason
             system.wait_for(each, "DONE")
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """For the worker's files."""
+    with SmallDisk(DISK_BYTES) as disk:
+        monkeypatch.setattr(tempfile, "tempdir", disk.outside(disk.path))
+        yield pathlib.Path(disk.outside(disk.path))
+
+
+class Videos:
+    """A storage that gives this file, and keeps the result."""
+
+    def __init__(self, file):
+        self.file, self.result = file, None
+
+    def fget_object(self, file_path, **_):
+        shutil.copy(self.file, file_path)
+
+    def fput_object(self, file_path, **_):
+        self.result = pathlib.Path(file_path).read_bytes()
+
+
+@pytest.fixture
+def short(tmp_path):
+    return clip(tmp_path / "short.mkv", seconds=10)
+
+
+def size_of_result(worker, file):
+    videos = Videos(file)
+    worker.convert(videos, "job", "mp4")
+    return len(videos.result)
+
+
+@pytest.mark.parametrize("where", ["trailer", "result", "video"])
+def test_a_job_is_given_back_where_others_fill_the_workers_disk(programs, disk, short, where):
+    """FFmpeg 5.1 of Debian 12 ends with 0 if it cannot write the end of the result."""
+    worker = programs("worker")
+    result, source = size_of_result(worker, short), os.path.getsize(short)
+    room = {"trailer": source + result - 1, "result": source + result // 2, "video": source // 2}[where]
+    (disk / "others").write_bytes(bytes(DISK_BYTES - room // 4096 * 4096))
+    videos = Videos(short)
+    with pytest.raises(OSError, match="disk is full") as raised:
+        worker.convert(videos, "job", "mp4")
+    assert videos.result is None and not isinstance(raised.value, worker.Unfinished) and worker.storage.may_pass(raised.value)
+
+
+@pytest.mark.parametrize("size", [DISK_BYTES + 1, DISK_BYTES - 8192])
+def test_a_video_that_fills_the_disk_by_itself_fails(programs, disk, short, size):
+    worker = programs("worker")
+    with short.open("ab") as file:
+        file.truncate(size)
+    with pytest.raises(worker.Refused, match="disk is too small"):
+        worker.convert(Videos(short), "job", "mp4")
+
+
+def test_a_result_whose_end_is_missing_is_not_stored(programs, path_of, monkeypatch, short):
+    monkeypatch.setenv("PATH", path_of("for result; do :; done; echo video >$result; echo 'Error writing trailer of output.mp4: Input/output error' >&2"))
+    worker, videos = programs("worker"), Videos(short)
+    with pytest.raises(worker.Unfinished, match="Input/output error"):
+        worker.convert(videos, "job", "mp4")
+    assert videos.result is None
+
+
 def test_a_worker_waits_for_a_broker_that_is_away(system):
     with system.worker(RABBITMQ_URL="amqp://guest:guest@127.0.0.1:1/%2F") as worker:
         assert any(line.startswith("RabbitMQ: ") and "trying again" in line for line in iter(worker.child.stdout.readline, ""))
@@ -277,8 +344,10 @@ def programs(monkeypatch, tmp_path):
     for name, value in {"RABBITMQ_URL": "amqp://127.0.0.1:1/", "S3_ENDPOINT": "http://127.0.0.1:1", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b",
                         "STATES": str(tmp_path / "states.sqlite")}.items():
         monkeypatch.setenv(name, value)
-    before = set(sys.modules)
+    before, metrics = set(sys.modules), set(REGISTRY._collector_to_names)
     yield importlib.import_module
+    for metric in set(REGISTRY._collector_to_names) - metrics:
+        REGISTRY.unregister(metric)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(FOLDER):
             del sys.modules[name]
