@@ -53,9 +53,8 @@ cpu_seconds = Gauge("worker_cpu_seconds", "CPU time of this worker and of its FF
 memory_bytes = Gauge("worker_ffmpeg_memory_bytes", "Memory of the largest FFmpeg so far")
 for reason in ("ffmpeg", "job", "storage", "tries"):
     failed.labels(reason)
-cpu_seconds.set_function(lambda: sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
-memory_bytes.set_function(lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
 stopping = False
+running = None  # FFmpeg
 
 
 class Refused(Exception):
@@ -64,6 +63,27 @@ class Refused(Exception):
 
 class Unfinished(OSError):
     """This worker could not convert the video. Another one can, perhaps."""
+
+
+def measure_children():
+    """CPU seconds, and bytes of the largest. RUSAGE_CHILDREN has only those that have ended."""
+    process = running  # first: one that ends meanwhile is in `ended` when it is not in /proc any more
+    while True:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds, size = ended.ru_utime + ended.ru_stime, ended.ru_maxrss * 1024
+        if process is None:
+            return seconds, size
+        try:
+            with open(f"/proc/{process.pid}/stat") as stat, open(f"/proc/{process.pid}/status") as status:
+                ticks = stat.read().rpartition(")")[2].split()[11:13]
+                largest = re.search(r"VmHWM:\s+(\d+)", status.read())  # none where it has just ended
+            return seconds + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), max(size, 1024 * int(largest[1]) if largest else 0)
+        except OSError:
+            process = None
+
+
+cpu_seconds.set_function(lambda: sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) + measure_children()[0])
+memory_bytes.set_function(lambda: measure_children()[1])
 
 
 def stop(*_):
@@ -80,6 +100,22 @@ def parse(body):
     return job["job_id"], job["output_format"], tries
 
 
+def run_ffmpeg(source, result):
+    """Returns its exit code and what it wrote to stderr."""
+    global running
+    with subprocess.Popen(
+            ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
+             "-i", source, "-threads", THREADS, *OUTPUT_OPTIONS, result],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            start_new_session=True) as running:  # a SIGTERM to the worker's process group is not meant for FFmpeg
+        try:
+            errors = running.communicate(timeout=MAX_SECONDS)[1]
+        except subprocess.TimeoutExpired as error:
+            running.kill()
+            raise Refused(f"longer than {MAX_SECONDS:g} seconds") from error
+        return running.returncode, errors
+
+
 def convert(videos, job, output_format):
     """In a thread of its own."""
     with tempfile.TemporaryDirectory(prefix="video-") as folder:
@@ -92,21 +128,14 @@ def convert(videos, job, output_format):
             raise
         except OSError as error:
             raise no_space(folder) if error.errno == errno.ENOSPC else error
-        try:
-            ffmpeg = subprocess.run(
-                ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", THREADS, "-protocol_whitelist", "file", *INPUT_OPTIONS,
-                 "-i", source, "-threads", THREADS, *OUTPUT_OPTIONS, result],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", timeout=MAX_SECONDS,
-                start_new_session=True)  # a SIGTERM to the worker's process group is not meant for FFmpeg
-        except subprocess.TimeoutExpired as error:
-            raise Refused(f"longer than {MAX_SECONDS:g} seconds") from error
-        if os.strerror(errno.ENOSPC) in ffmpeg.stderr:
+        code, errors = run_ffmpeg(source, result)
+        if os.strerror(errno.ENOSPC) in errors:
             raise no_space(folder)
-        if ffmpeg.returncode < 0 or ffmpeg.returncode == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
+        if code < 0 or code == ENDED_BY_SIGNAL:  # for memory, perhaps: another worker may have more
             raise Unfinished("FFmpeg was ended by a signal")
-        if ffmpeg.returncode > 0:
-            raise Refused(ffmpeg.stderr.replace(folder + "/", "")[-MAX_ERROR_CHARS:].strip() or f"ffmpeg ended with {ffmpeg.returncode}")
-        if (lost := NOT_WRITTEN.search(ffmpeg.stderr)) is not None:
+        if code > 0:
+            raise Refused(errors.replace(folder + "/", "")[-MAX_ERROR_CHARS:].strip() or f"ffmpeg ended with {code}")
+        if (lost := NOT_WRITTEN.search(errors)) is not None:
             raise Unfinished(lost[0].replace(folder + "/", ""))
         videos.fput_object(bucket_name=storage.OUTPUT, object_name=f"{job}.{output_format}", file_path=result,
                            content_type=storage.TYPES[output_format])

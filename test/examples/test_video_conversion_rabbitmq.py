@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from unittest import mock
 
 import pytest
@@ -329,6 +330,25 @@ def test_a_result_whose_end_is_missing_is_not_stored(programs, path_of, monkeypa
     with pytest.raises(worker.Unfinished, match="Input/output error"):
         worker.convert(videos, "job", "mp4")
     assert videos.result is None
+
+
+def test_cpu_time_and_memory_of_a_video_are_shown_while_it_converts(system):
+    video = system.video.parent / "large.mkv"
+    subprocess.run([sys.executable, os.path.join(COMMON, "clip.py"), video, "--seconds=4", "--size=1280x720"], check=True)
+    with system.worker(FFMPEG_INPUT_OPTIONS="-re") as worker:
+        def figures():
+            page = requests.get(f"http://127.0.0.1:{worker.metrics_port}/metrics", timeout=SECONDS).text
+            return tuple(float(re.search(rf"^{name} (.*)$", page, re.MULTILINE)[1])
+                         for name in ("worker_jobs_total", "worker_cpu_seconds", "worker_ffmpeg_memory_bytes"))
+
+        found = [figures()]
+        system.publish(video.read_bytes())
+        while found[-1][0] == 0:
+            found.append(figures())
+            time.sleep(0.05)
+    [_, cpu_before, memory_before], [_, cpu, memory] = found[0], found[len(found) * 3 // 4]
+    assert cpu > cpu_before + 0.3 and memory > memory_before + 10e6, "long before the job has ended"
+    assert [cpu for _, cpu, _ in found] == sorted(cpu for _, cpu, _ in found)
 
 
 def test_a_worker_waits_for_a_broker_that_is_away(system):
