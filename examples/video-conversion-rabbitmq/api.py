@@ -33,6 +33,7 @@ app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
 states = States(os.environ.get("STATES", "states.sqlite"))
 publisher = Publisher(URL)
 inside = storage.connect()
+publishing = threading.Lock()
 requests = Counter("api_requests_total", "Requests to the API", ["endpoint", "code"])
 
 
@@ -52,20 +53,25 @@ def request_upload():
 
 @app.post("/jobs")
 def publish():
-    """The video is there: convert it. The same request again publishes nothing more."""
+    """The video is there: convert it. The same request again publishes nothing more.
+
+    Where SQLite is full, or the API ends, after RabbitMQ has the job, it may be published again: so the first format stays."""
     body = flask.request.get_json()
     if not isinstance(body, dict):
         flask.abort(400, "the body must be a JSON object with job_id and output_format")
     output_format = body.get("output_format", "mp4")
-    if output_format not in storage.TYPES:
+    if not isinstance(output_format, str) or output_format not in storage.TYPES:
         flask.abort(400, f"output_format must be one of {', '.join(storage.TYPES)}")
     row = find(body.get("job_id"))
     if row["published_at"] is None:
         if not storage.exists(inside, storage.INPUT, row["job_id"]):
             flask.abort(409, "the video is missing: PUT it to the upload_url of POST /upload/request first")
-        publisher.publish(JOBS, json.dumps({"job_id": row["job_id"], "output_format": output_format}))
-        states.publish(row["job_id"], output_format)
-        row = {**row, "output_format": output_format}  # PENDING, also where a worker has begun it already
+        with publishing:
+            states.choose(row["job_id"], output_format)
+            row = states.get(row["job_id"])  # PENDING, also where a worker begins it now
+            if row["published_at"] is None:
+                publisher.publish(JOBS, json.dumps({"job_id": row["job_id"], "output_format": row["output_format"]}))
+                states.publish(row["job_id"])
     return show(row), 202
 
 

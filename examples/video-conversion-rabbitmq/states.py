@@ -46,16 +46,21 @@ class States:
     def request(self, job):
         self._change("INSERT INTO jobs (job_id, requested_at) VALUES (?, ?)", job, time.time())
 
-    def publish(self, job, output_format):
-        self._change("UPDATE jobs SET published_at = ?, output_format = ? WHERE job_id = ? AND published_at IS NULL",
-                     time.time(), output_format, job)
+    def choose(self, job, output_format):
+        """Before the job is published. The first choice stays."""
+        self._change("UPDATE jobs SET output_format = ? WHERE job_id = ? AND output_format IS NULL", output_format, job)
+
+    def publish(self, job):
+        self._change("UPDATE jobs SET published_at = ? WHERE job_id = ? AND published_at IS NULL", time.time(), job)
 
     def start(self, job, start):
         """A job that is done again, because its worker died before it acknowledged, stays what it is. The same report twice, because
-        the API died before it acknowledged, is one start."""
-        self._change("UPDATE jobs SET starts = starts + 1, last_start = ?, started_at = iif(finished_at IS NULL, ?, started_at), "
-                     "status = iif(finished_at IS NULL, 'PROCESSING', status), error = iif(finished_at IS NULL, NULL, error) WHERE job_id = ? AND last_start IS NOT ?",
-                     start, time.time(), job, start)
+        the API died before it acknowledged, is one start. It was published, even if that could not be recorded."""
+        now = time.time()
+        self._change("UPDATE jobs SET starts = starts + 1, last_start = ?, published_at = coalesce(published_at, ?), "
+                     "started_at = iif(finished_at IS NULL, ?, started_at), status = iif(finished_at IS NULL, 'PROCESSING', status), "
+                     "error = iif(finished_at IS NULL, NULL, error) WHERE job_id = ? AND last_start IS NOT ?",
+                     start, now, now, job, start)
 
     def wait(self, job, reason, start):
         """A worker has given the job back that it began with this start. The same report again, after another worker has begun it,

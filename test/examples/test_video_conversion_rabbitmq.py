@@ -1,5 +1,6 @@
 """examples/video-conversion-rabbitmq: 37 videos make 8 workers, none make 0, and no fault loses one."""
 
+import concurrent.futures
 import contextlib
 import importlib
 import json
@@ -140,7 +141,8 @@ def test_what_is_wrong_with_a_request_is_said(system):
     assert system.call("GET", "/jobs/none").status_code == 404
     job = system.call("POST", "/upload/request").json()["job_id"]
     for body, code, words in (({"job_id": job}, 409, "PUT it to the upload_url"), ({"job_id": "none"}, 404, "/upload/request"),
-                              ({"job_id": 7}, 404, "no job"), ([], 400, "JSON object"), ({"job_id": job, "output_format": "exe"}, 400, "mp4, mkv, mov")):
+                              ({"job_id": 7}, 404, "no job"), ([], 400, "JSON object"), ({"job_id": job, "output_format": "exe"}, 400, "mp4, mkv, mov"),
+                              ({"job_id": job, "output_format": ["mp4"]}, 400, "mp4, mkv, mov")):
         answer = system.call("POST", "/jobs", body)
         assert answer.status_code == code and words in answer.json()["error"]
     assert requests.post(f"{system.api.url}/jobs", data=b"x" * 20_000, timeout=SECONDS,
@@ -377,7 +379,8 @@ def test_a_report_that_comes_again_changes_nothing_after_another_worker_has_begu
     states = programs("states").States(tmp_path / "states.sqlite")
     states.request("job")
     assert (states.counts()["pending"], states.counts()["queued"]) == (1, 0)  # a page that counts it shows less than none otherwise
-    states.publish("job", "mp4")
+    states.choose("job", "mp4")
+    states.publish("job")
     states.start("job", "one")
     states.wait("job", "trying again", "one")
     assert (states.get("job")["status"], states.counts()["queued"]) == ("PENDING", 1)
@@ -390,6 +393,53 @@ def test_a_report_that_comes_again_changes_nothing_after_another_worker_has_begu
     states.finish("job", "DONE")
     states.finish("job", "FAILED", "given up")  # a worker whose acknowledgement was lost has done it
     assert (states.get("job")["status"], states.get("job")["error"]) == ("DONE", None)
+
+
+@pytest.fixture
+def api(programs, monkeypatch):
+    """Each video is there, and what is published is in `published`."""
+    api = programs("api")
+    api.published = []
+    monkeypatch.setattr(api.publisher, "publish", lambda _queue, body: api.published.append(json.loads(body)))
+    monkeypatch.setattr(api.storage, "exists", lambda *_: time.sleep(0.1) or True)
+    return api
+
+
+def test_two_requests_at_once_publish_a_job_once(api):
+    job = api.app.test_client().post("/upload/request").json["job_id"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda name: api.app.test_client().post("/jobs", json={"job_id": job, "output_format": name}).json, ("mp4", "mkv")))
+    assert len(api.published) == 1
+    assert {answer["output_format"] for answer in (*answers, *api.published, api.states.get(job))} == {api.published[0]["output_format"]}
+
+
+def test_a_job_whose_publication_could_not_be_recorded_has_its_result(api, monkeypatch):
+    client = api.app.test_client()
+    job = client.post("/upload/request").json["job_id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(api.states, "publish", mock.Mock(side_effect=sqlite3.OperationalError("database or disk is full")))
+        assert client.post("/jobs", json={"job_id": job, "output_format": "mkv"}).status_code == 500
+    assert client.post("/jobs", json={"job_id": job, "output_format": "mp4"}).json["output_format"] == "mkv", "as what was published first"
+    assert [one["output_format"] for one in api.published] == ["mkv", "mkv"]
+
+
+def test_a_worker_that_begins_a_job_has_seen_it_published(api, monkeypatch):
+    client = api.app.test_client()
+    job = client.post("/upload/request").json["job_id"]
+    monkeypatch.setattr(api.states, "publish", mock.Mock(side_effect=sqlite3.OperationalError("database or disk is full")))
+    client.post("/jobs", json={"job_id": job, "output_format": "mkv"})
+    for report in ({"status": "PROCESSING", "start": "one"}, {"status": "DONE"}):
+        api.record(json.dumps({"job_id": job, **report}).encode())
+        assert api.states.counts()["published"] == 1
+    answer = client.post("/jobs", json={"job_id": job, "output_format": "mkv"}).json
+    assert len(api.published) == 1 and answer["status"] == "DONE" and f"{job}.mkv?" in answer["output_url"]
+
+
+def test_a_job_that_sqlite_does_not_take_is_not_published(api, monkeypatch):
+    client = api.app.test_client()
+    job = client.post("/upload/request").json["job_id"]
+    monkeypatch.setattr(api.states, "_change", mock.Mock(side_effect=sqlite3.OperationalError("database or disk is full")))
+    assert client.post("/jobs", json={"job_id": job}).status_code == 500 and api.published == []
 
 
 def test_odd_reports_are_passed_over_and_a_full_disk_is_not(programs, monkeypatch):
