@@ -5,9 +5,11 @@
 
 import argparse
 import contextlib
+import glob
 import os
 import shlex
 import subprocess
+import uuid
 
 from events import Events
 
@@ -23,12 +25,16 @@ class Failed(Exception):
 
 
 def render(job, seconds, size="320x240", percent=lambda number: None):
-    """Calls percent(number) for each ten percent. A job that is rendered again replaces its file."""
+    """Calls percent(number) for each ten percent. A job that is rendered again replaces its file.
+
+    Two may render a job at once, because Kafka gives it to another worker after some time without network: each has a part of its own,
+    and the first that ends removes those of the others, which may have been killed."""
     path = os.path.join(VIDEOS, f"{job}.mp4")
+    part = f"{path}.{uuid.uuid4()}.part"
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-progress", "pipe:1", "-stats_period", "0.2",
                *INPUT_OPTIONS, "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={FRAMES}", "-f", "lavfi", "-i", "sine=frequency=440",
                "-t", f"{seconds:g}", "-threads", os.environ.get("FFMPEG_THREADS", "1"), "-c:v", ENCODER, "-pix_fmt", "yuv420p", "-c:a", "aac",
-               "-f", "mp4", path + ".part"]
+               "-f", "mp4", part]
     reported = 0
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as ffmpeg:  # a SIGTERM to the worker's process group is not meant for FFmpeg
@@ -39,10 +45,20 @@ def render(job, seconds, size="320x240", percent=lambda number: None):
                 percent(done)
         errors = ffmpeg.stderr.read()
     if ffmpeg.returncode:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path + ".part")
+        remove(part)
         raise Failed(errors[-MAX_ERROR_CHARS:].strip() or f"FFmpeg ended with {ffmpeg.returncode}")
-    os.rename(path + ".part", path)
+    try:
+        os.rename(part, path)
+    except FileNotFoundError:
+        if not os.path.exists(path):  # by another one, which has ended first
+            raise
+    remove(*glob.glob(f"{glob.escape(path)}.*.part"))
+
+
+def remove(*paths):
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
 
 
 def main():

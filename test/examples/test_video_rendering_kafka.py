@@ -1,7 +1,9 @@
 """examples/video-rendering-kafka: renderers double each minute up to ten, every viewer sees the progress, no job is lost."""
 
+import concurrent.futures
 import contextlib
 import http.server
+import importlib
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import requests
@@ -169,6 +172,35 @@ def test_a_video_that_fails_leaves_no_part(broker, api, tmp_path):
     with Status(broker) as status, worker(broker, FFMPEG_ENCODER="flv"), status.viewer(job) as viewer:
         assert steps(viewer)[-1]["step"] == "failed"
     assert list(broker.videos.glob(f"{job}*")) == []
+
+
+@pytest.fixture
+def render(monkeypatch, tmp_path):
+    """render.py, as a module."""
+    monkeypatch.syspath_prepend(FOLDER)
+    for name, value in {"KAFKA_BOOTSTRAP": "127.0.0.1:1", "VIDEOS": str(tmp_path), "FFMPEG_INPUT_OPTIONS": "-re"}.items():
+        monkeypatch.setenv(name, value)
+    yield importlib.import_module("render")
+    for name in ("render", "events"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("seconds", [(2, 2), (2, 0.2)], ids=["first ends first", "second ends first"])
+def test_two_renderers_of_a_job_do_not_disturb_each_other(render, tmp_path, seconds):
+    """Kafka gives a partition to another one after 45 s without network, and the first goes on."""
+    def is_a_video():
+        return subprocess.run(["ffprobe", "-v", "error", tmp_path / "job.mp4"]).returncode == 0
+
+    (tmp_path / "job.mp4.lost.part").write_bytes(b"of a renderer that was killed")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        renderers = [pool.submit(render.render, "job", seconds[0])]
+        wait_until(lambda: len(list(tmp_path.glob("*.part"))) == 2, SECONDS, "the first")
+        time.sleep(0.5)
+        renderers.append(pool.submit(render.render, "job", seconds[1]))
+        for renderer in concurrent.futures.as_completed(renderers):
+            renderer.result()
+            assert is_a_video()
+    assert [path.name for path in tmp_path.iterdir()] == ["job.mp4"]
 
 
 def test_making_the_topics_again_keeps_the_offsets(broker, api):
