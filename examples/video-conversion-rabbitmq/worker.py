@@ -182,6 +182,11 @@ def work(connection, channel, videos, pool):
         connection.sleep(PAUSE_SECONDS)
         channel.basic_publish("", JOBS, json.dumps({"job_id": job, "output_format": output_format, "tries": tries}), PERSISTENT, mandatory=True)
 
+    def acknowledge(method):
+        if stopping:
+            channel.cancel()  # or the next job comes at once, and goes back as one whose worker ended
+        channel.basic_ack(method.delivery_tag)
+
     for method, _properties, body in channel.consume(JOBS, inactivity_timeout=0.5):
         if stopping:
             break  # a job that has just arrived goes back to the queue
@@ -197,7 +202,7 @@ def work(connection, channel, videos, pool):
         if method.redelivered:
             redelivered.inc()
             give_back(job, output_format, tries + 1, Unfinished("its worker ended"))
-            channel.basic_ack(method.delivery_tag)
+            acknowledge(method)
             continue
         start = str(uuid.uuid4())
         report(job, "PROCESSING", start=start)
@@ -213,7 +218,7 @@ def work(connection, channel, videos, pool):
                 print(f"{job} failed: {error!r}", flush=True)
                 failed.labels("storage").inc()
                 report(job, "FAILED", error=storage.reason(error))
-                channel.basic_ack(method.delivery_tag)
+                acknowledge(method)
                 continue
             retried.inc()
             give_back(job, output_format, tries + isinstance(error, Unfinished), error, start)
@@ -221,7 +226,7 @@ def work(connection, channel, videos, pool):
             report(job, "DONE")
             done.inc()
             print(f"{job} converted\nbacklog: done {done._value.get():.0f}\n", end="", flush=True)
-        channel.basic_ack(method.delivery_tag)
+        acknowledge(method)
     connection.close()
 
 

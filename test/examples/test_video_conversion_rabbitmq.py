@@ -214,6 +214,11 @@ def test_a_worker_ends_after_the_job_that_it_has_even_if_its_process_group_is_si
         assert worker.child.wait(SECONDS) == 0
     system.wait_for(first, "DONE")
     assert system.status(second) == "PENDING"
+    assert "error" not in system.call("GET", f"/jobs/{second}").json()
+    with system.worker() as worker:
+        system.wait_for(second, "DONE")
+        page = requests.get(f"http://127.0.0.1:{worker.metrics_port}/metrics", timeout=SECONDS).text
+    assert "worker_jobs_redelivered_total 0.0" in page, "a worker that ends takes no further job"
 
 
 def test_a_storage_that_is_away_delays_a_job_and_fails_none(system):
@@ -349,7 +354,7 @@ def test_cpu_time_and_memory_of_a_video_are_shown_while_it_converts(system):
             found.append(figures())
             time.sleep(0.05)
     [_, cpu_before, memory_before], [_, cpu, memory] = found[0], found[len(found) * 3 // 4]
-    assert cpu > cpu_before + 0.3 and memory > memory_before + 10e6, "long before the job has ended"
+    assert cpu > cpu_before + 0.1 and memory > memory_before + 10e6, "long before the job has ended"
     assert [cpu for _, cpu, _ in found] == sorted(cpu for _, cpu, _ in found)
 
 
