@@ -125,7 +125,8 @@ static void read_key(struct builtin *builtin, size_t i)
     bool is_variable =
         option_is_variable(key) && !option_is_variable(read->row == NULL ? "" : read->row->key);
     bool is_blank = item->text != NULL && text_is_blank(item->text);
-    if (read->row != NULL && !builtin_is_read(read->row, key) && !is_blank)
+    bool has_advice = read->row != NULL && read->row->type == OPTION_UNSUPPORTED;
+    if (read->row != NULL && !has_advice && !is_blank && !builtin_is_read(read->row, key))
         read->action = BUILTIN_IGNORED;
     else if (!text_equal(read->name, key))
         read->action = BUILTIN_RENAME;

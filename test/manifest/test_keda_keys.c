@@ -41,6 +41,7 @@ static void a_key_that_keda_does_not_read_there_stops_the_move(void **state)
         {"kafka", KAFKA ", persistentLagTime: 60s", "has no persistentLagTime"},
         {"kafka", KAFKA ", brokerUnsafeSsl: 'true'", "reads only unsafeSsl in the metadata"},
         {"kafka", KAFKA ", unsafeSslFromEnv: U", "reads only unsafeSsl in the metadata"},
+        {"kafka", KAFKA ", awsSecretAccessKeyFromEnv: A", "awsSecretAccessKey is not supported"},
         {"redis", REDIS ", tls: enable", "reads only tls in a TriggerAuthentication"},
         {"redis-cluster", REDIS ", library: rq", "has no library"},
         {"rabbitmq", RABBITMQ ", username: u, password: p",

@@ -426,9 +426,10 @@ static void triggers_that_cannot_move_stay_with_the_reason(void **state)
     assert_stays(KAFKA("") "spec: {secretTargetRef: [{parameter: awsAccessKeyID, name: s, "
                            "key: k}]}\n",
                  "AWS identities");
-    assert_stays(KAFKA(", consumergrop: g"),
-                 "KEDA ignores it, and Backlog does not: remove it (unknown key \"consumergrop\": "
-                 "did you mean \"consumerGroup\"?)");
+    assert_stays(
+        KAFKA(", consumergrop: g"),
+        "KEDA ignores consumergrop, and Backlog does not: remove it (unknown key \"consumergrop\": "
+        "did you mean \"consumerGroup\"?)");
     assert_stays(KAFKA(", scaler: kafka"), "scaler is in its metadata");
     assert_stays(HEAD "  triggers:\n  - {type: redis, metadata: {address: 'r:1'}}\n",
                  "listName is missing");

@@ -45,7 +45,8 @@ static void check_keys(const struct move_check *check, const struct builtin *bui
             continue;
         _cleanup_(memory_free) char *why = why_ignored(builtin, i);
         finding_add(reasons, &place, FINDING_ERROR,
-                    "KEDA ignores it, and Backlog does not: remove it (%s)", why);
+                    "KEDA ignores %s, and Backlog does not: remove it (%s)", metadata->keys[i],
+                    why);
     }
 }
 
