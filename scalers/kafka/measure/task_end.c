@@ -236,14 +236,16 @@ static const char *reason_unsent(const struct kafka_batch_task *batch_task,
     return kafka_offsets_reason_unsent(batch_task->batch->session->offsets, offset->leader);
 }
 
-/* The first offset that its leader has not answered. NULL: none. */
+/* The first offset that the task waits for, and its leader has not answered. NULL: none. */
 static const struct kafka_known_offset *
 find_silent_offset(const struct kafka_batch_task *batch_task, struct kafka_place *ret_place)
 {
     const struct kafka_known_offset *offset = NULL;
     *ret_place = KAFKA_PLACE_FIRST;
     while (offset == NULL && kafka_batch_next_partition(batch_task, ret_place))
-        offset = silent_offset(ret_place);
+        if (kafka_count_missing(batch_task, ret_place->group_topic, ret_place->partition).kind !=
+            KAFKA_MISSING_NOTHING)
+            offset = silent_offset(ret_place);
     return offset;
 }
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* Its session has commits and members, which nobody requests. */
+/* Its session has commits and members. */
 static int set_up(void **state)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -277,6 +277,8 @@ static void a_task_whose_time_is_over_says_who_did_not_answer(void **state)
     fixture->query.offset_reset_policy = KAFKA_RESET_EARLIEST;
     fixture->task.timeout_ms = 700;
     fixture->commits[1].value = ONE_TASK_NO_COMMIT;
+    fixture->ends[0].latest.again_step = 1; /* which another group waits for */
+    fixture->ends[0].latest.leader = 9;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct kafka_topic known = {.leaders = leaders, .partition_count = ONE_TASK_PARTITIONS};
         fixture->topic.known = &known;
