@@ -264,6 +264,7 @@ static void a_stream_that_the_transport_has_no_place_for_is_refused_and_takes_no
     begin_call(&refused, PATH("StreamIsActive"), "0");
     assert_true(refused.finished);
     assert_int_equal(refused.status, STATUS_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(refused.text, "no stream is free (--max-streams: 2)"));
     end_call(&refused);
     for (int i = 0; i < 2; i++) {
         begin_call(&streams[i], PATH("StreamIsActive"), "0");

@@ -12,9 +12,13 @@
 static bool open_stream(struct scaler_call *call, size_t *count)
 {
     const struct scaler_calls *calls = scaler_call_shared(call);
-    if (*count >= calls->max_streams || !call_exclude_from_limit(call->rpc.call)) {
+    bool all_are_open = *count >= calls->max_streams;
+    if (all_are_open || !call_exclude_from_limit(call->rpc.call)) {
         _cleanup_(error_done) struct error error = {0};
-        error_set(&error, ERROR_LIMIT, "all %zu streams are in use (--max-streams)",
+        error_set(&error, ERROR_LIMIT,
+                  all_are_open ? "all %zu streams are in use (--max-streams)"
+                               : "no stream is free (--max-streams: %zu): many have ended, and "
+                                 "their clients do not read that",
                   calls->max_streams);
         rpc_finish_with(&call->rpc, &error);
         return false;

@@ -293,10 +293,13 @@ void h2_call_end(struct h2_call *call)
     enum status status = call->status_sent ? call->status : call_unfinished(&call->call);
     call->finished = true;
     LIST_REMOVE(call, of_connection);
-    h2_call_include_in_limit(call);
     server->call_count--;
-    connection->peer->calls--;
-    connection->call_count--;
+    if (call->is_stream) {
+        server->stream_count--;
+    } else {
+        connection->peer->calls--;
+        connection->call_count--;
+    }
     connection->busy_ms = server->now_ms;
     h2_call_await_nobody(call);
     leave_queue(call);

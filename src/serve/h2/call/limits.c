@@ -100,13 +100,3 @@ bool h2_call_exclude_from_limit(struct call *base)
     server->stream_count++;
     return true;
 }
-
-void h2_call_include_in_limit(struct h2_call *call)
-{
-    if (!call->is_stream)
-        return;
-    call->is_stream = false;
-    call->connection->peer->calls++;
-    call->connection->call_count++;
-    call->connection->server->stream_count--;
-}

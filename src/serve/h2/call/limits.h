@@ -25,7 +25,5 @@ void h2_call_drop_deadline(struct h2_call *call);
  * answer, never become calls again: with these an address could exceed the limit on calls, which is
  * checked when one begins. */
 bool h2_call_exclude_from_limit(struct call *call);
-/* It ends. */
-void h2_call_include_in_limit(struct h2_call *call);
 
 #endif
