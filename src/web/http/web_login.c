@@ -26,7 +26,7 @@ enum { NAME_DIGITS = 8 }; /* of a digest, in the cookie's name */
 struct web_login {
     const char *file;
     struct file_watch *watch;
-    bool is_unread; /* it has changed, and could not be read since */
+    char *failure; /* to read it since it has changed, as it was logged; NULL: it was read */
     char *token;
     char cookie_name[sizeof(NAME_PREFIX) + NAME_DIGITS]; /* the token's */
     uint64_t failures;
@@ -102,6 +102,7 @@ void web_login_free(struct web_login *login)
     if (login == NULL)
         return;
     free(login->token);
+    free(login->failure);
     file_watch_free(login->watch);
     free(login);
 }
@@ -110,13 +111,15 @@ bool web_login_renew(struct web_login *login)
 {
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(memory_free) char *token = NULL;
-    bool has_changed = file_watch_has_changed(login->watch);
-    if (!has_changed && (!login->is_unread || file_watch_is_restless(login->watch)))
+    if (!file_watch_has_changed(login->watch) &&
+        (login->failure == NULL || file_watch_is_restless(login->watch)))
         return false;
-    login->is_unread = !read_token(login->file, &token, &error);
-    if (login->is_unread) {
-        if (has_changed)
+    bool is_read = read_token(login->file, &token, &error);
+    _cleanup_(memory_free) char *before = TAKE(login->failure);
+    if (!is_read) {
+        if (!text_equal(error_text(&error), before))
             log_warning("%s; the former token stays in use", error_text(&error));
+        login->failure = text_copy(error_text(&error));
         return false;
     }
     bool is_other = !text_equal(token, login->token);

@@ -34,8 +34,8 @@ bool web_login_new(const char *file, struct web_login **ret_login, struct error 
 void web_login_free(struct web_login *login); /* NULL is harmless */
 
 /* Reads the file again if it was replaced, or could not be read or was invalid the last time; it is
- * called once per second. A failure is logged once, and the former token stays. True: the token is
- * another one, so what was permitted ends. */
+ * called once per second. A failure is logged once, until another one occurs, and the former token
+ * stays. True: the token is another one, so what was permitted ends. */
 bool web_login_renew(struct web_login *login);
 
 /* Until when a request with these headers may read, in seconds since 1970; NULL: it has no such
