@@ -121,8 +121,8 @@ static bool is_same_file(const struct stat *one, const struct stat *other)
 }
 
 /* With the lock. The file may be replaced while we run. One that is there and cannot be read now,
- * as no descriptor is free or its volume is away, is tried again for the next context; until then
- * the former authorities count. */
+ * as no descriptor is free or its volume is away, or that has no certificate, is tried again for
+ * the next context; until then the former authorities count. */
 static void read_authorities(void)
 {
     const char *path = getenv(X509_get_default_cert_file_env());
