@@ -337,6 +337,34 @@ static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_a
     h2_client_done(&client);
 }
 
+/* They would take memory until all places of streams are taken. */
+static void an_address_has_as_many_streams_that_are_over_as_calls(void **state)
+{
+    enum { OF_AN_ADDRESS = 10 };
+    struct fixture *fixture = *state;
+    struct h2_client client;
+    struct h2_client other;
+    struct h2_stream streams[OF_AN_ADDRESS];
+    struct h2_stream next = {.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+    const char *const limits[] = {"calls=20"};
+    restart(fixture, &(struct server_options){
+                         .max_streams = 50, .limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    init_without_window(&client, fixture);
+    open_calls(fixture, &client, streams, OF_AN_ADDRESS, "/test/Left", 0);
+    assert_reached(&client);
+    h2_client_open(&client, &next, "/test/Left", NULL);
+    h2_client_finish(&client, &next);
+    assert_string_equal(next.grpc_status, "8");
+
+    h2_client_init_elsewhere(&other, fixture->server->port);
+    next = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
+    h2_client_open(&other, &next, "/test/Left", NULL);
+    h2_client_finish(&other, &next);
+    assert_string_equal(next.grpc_status, "0");
+    h2_client_done(&other);
+    h2_client_done(&client);
+}
+
 /* Their deadlines pass while their messages are unsent. */
 static void streams_that_are_over_and_not_read_take_no_place_of_calls(void **state)
 {
@@ -711,6 +739,7 @@ int main(void)
         TEST(a_connection_with_few_calls_of_its_address_is_crowded_out_and_stays),
         TEST(streams_that_stay_take_no_place_of_calls),
         TEST(a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_answer),
+        TEST(an_address_has_as_many_streams_that_are_over_as_calls),
         TEST(streams_that_are_over_and_not_read_take_no_place_of_calls),
         TEST(answers_that_are_not_read_count_as_held_and_leave_half_to_others),
         TEST(small_answers_that_are_not_read_do_not_count_as_held),

@@ -20,6 +20,7 @@ struct h2_peer {
     size_t connections; /* that are open */
     size_t users;       /* these, and closed ones whose calls are ending */
     size_t calls;       /* but for streams */
+    size_t ended;       /* streams that are finished, and whose answers were not taken */
     size_t held_bytes;
     TAILQ_HEAD(, h2_call) unread;         /* of which messages can be delivered, the oldest first */
     TAILQ_ENTRY(h2_peer) of_unread;       /* in server->unread, while it has any */

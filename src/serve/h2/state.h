@@ -213,6 +213,7 @@ struct h2_server {
     struct h2_peer *peers;       /* uthash */
     size_t call_count;
     size_t stream_count; /* of them */
+    size_t ended_count;  /* of these: finished, and the client has not taken the answer */
     size_t held_bytes;   /* by all calls, but for small answers */
     struct trim trim;
     bool draining;

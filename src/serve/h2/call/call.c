@@ -291,15 +291,17 @@ void h2_call_end(struct h2_call *call)
     struct h2_connection *connection = call->connection;
     struct h2_server *server = connection->server;
     enum status status = call->status_sent ? call->status : call_unfinished(&call->call);
-    call->finished = true;
     LIST_REMOVE(call, of_connection);
     server->call_count--;
     if (call->is_stream) {
         server->stream_count--;
+        server->ended_count -= call->finished;
+        connection->peer->ended -= call->finished;
     } else {
         connection->peer->calls--;
         connection->call_count--;
     }
+    call->finished = true;
     connection->busy_ms = server->now_ms;
     h2_call_await_nobody(call);
     leave_queue(call);

@@ -189,6 +189,10 @@ void h2_call_finish(struct call *base, enum status status, const char *text)
     if (call->finished || call->connection->session == NULL)
         return;
     call->finished = true;
+    if (call->is_stream) {
+        call->connection->server->ended_count++;
+        call->connection->peer->ended++;
+    }
     call->status = (uint8_t)status;
     if (text != NULL)
         keep_status_text(call, text);

@@ -90,12 +90,15 @@ bool h2_call_exclude_from_limit(struct call *base)
 {
     struct h2_call *call = (struct h2_call *)base;
     struct h2_server *server = call->connection->server;
+    struct h2_peer *peer = call->connection->peer;
     if (call->is_stream)
         return true;
-    if (server->stream_count >= 2 * server->max_streams)
+    size_t calls_and_ended = server->call_count - server->stream_count + server->ended_count;
+    if (server->stream_count >= 2 * server->max_streams ||
+        !h2_limit_leaves(&server->limits, H2_CALLS, calls_and_ended, peer->calls + peer->ended, 0))
         return false;
     call->is_stream = true;
-    call->connection->peer->calls--;
+    peer->calls--;
     call->connection->call_count--;
     server->stream_count++;
     return true;

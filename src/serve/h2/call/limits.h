@@ -23,7 +23,8 @@ void h2_call_drop_deadline(struct h2_call *call);
 /* The transport's. The service bounds those that are open; all have a place until they have ended,
  * as many as both kinds may have open. Those that are finished, and whose clients do not take the
  * answer, never become calls again: with these an address could exceed the limit on calls, which is
- * checked when one begins. */
+ * checked when one begins. But an address gets another stream only while these, counted as calls,
+ * are within its share. */
 bool h2_call_exclude_from_limit(struct call *call);
 
 #endif
