@@ -189,3 +189,37 @@ void assert_answered(struct h2_client *client, const char *const *headers, const
     assert_string_equal(stream.http_status, http);
     assert_string_equal(stream.grpc_status, grpc);
 }
+
+/* What open_calls() waits for. */
+struct opening {
+    const struct fixture *fixture;
+    const struct h2_stream *streams;
+    size_t count;
+    size_t live; /* before */
+    size_t refused;
+};
+
+static bool is_as_expected(const void *what)
+{
+    const struct opening *opening = what;
+    size_t refused = 0;
+    for (size_t i = 0; i < opening->count; i++)
+        refused += opening->streams[i].is_closed;
+    return refused == opening->refused &&
+           opening->fixture->live == opening->live + opening->count - refused;
+}
+
+void open_calls(const struct fixture *fixture, struct h2_client *client, struct h2_stream *streams,
+                size_t count, const char *path, size_t refused)
+{
+    const struct opening opening = {fixture, streams, count, fixture->live, refused};
+    for (size_t i = 0; i < count; i++) {
+        streams[i] = (struct h2_stream){
+            .body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5, .stays_open = true};
+        h2_client_open(client, &streams[i], path, NULL);
+    }
+    assert_true(h2_client_run(client, is_as_expected, &opening));
+    for (size_t i = 0; i < count; i++)
+        if (streams[i].is_closed)
+            assert_int_equal(streams[i].code, NGHTTP2_REFUSED_STREAM);
+}

@@ -57,4 +57,8 @@ char *talk(const struct fixture *fixture, const void *bytes, size_t length);
 void assert_answered(struct h2_client *client, const char *const *headers, const char *http,
                      const char *grpc);
 
+/* Opens calls that do not end, of which so many are expected to be refused. */
+void open_calls(const struct fixture *fixture, struct h2_client *client, struct h2_stream *streams,
+                size_t count, const char *path, size_t refused);
+
 #endif
