@@ -14,6 +14,14 @@ static void init_without_window(struct h2_client *client, const struct fixture *
     nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, &none, 1);
 }
 
+static void restart_with_20_calls(struct fixture *fixture, size_t max_streams)
+{
+    const char *const limits[] = {"calls=20"};
+    restart(fixture, &(struct server_options){.max_streams = max_streams,
+                                              .limits = limits,
+                                              .limit_count = ARRAY_LENGTH(limits)});
+}
+
 /* All that it has sent is handled; a status alone needs no window. */
 static void assert_reached(struct h2_client *client)
 {
@@ -32,10 +40,7 @@ static void a_stream_that_is_over_takes_a_place_until_its_client_has_taken_the_a
     struct h2_stream streams[OVER];
     struct h2_stream calls[CALLS];
     struct h2_stream next[2];
-    const char *const limits[] = {"calls=20"};
-    restart(fixture, &(struct server_options){.max_streams = OVER / KINDS,
-                                              .limits = limits,
-                                              .limit_count = ARRAY_LENGTH(limits)});
+    restart_with_20_calls(fixture, OVER / KINDS);
     init_without_window(&client, fixture);
     open_calls(fixture, &client, streams, OVER, "/test/Left", 0);
     assert_reached(&client);
@@ -62,9 +67,7 @@ static void an_address_has_as_many_streams_that_are_over_as_calls(void **state)
     struct h2_client other;
     struct h2_stream streams[OF_AN_ADDRESS];
     struct h2_stream next = {.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};
-    const char *const limits[] = {"calls=20"};
-    restart(fixture, &(struct server_options){
-                         .max_streams = 50, .limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    restart_with_20_calls(fixture, 50);
     init_without_window(&client, fixture);
     open_calls(fixture, &client, streams, OF_AN_ADDRESS, "/test/Left", 0);
     assert_reached(&client);
@@ -91,9 +94,7 @@ static void streams_that_are_over_and_not_read_take_no_place_of_calls(void **sta
     struct h2_client client;
     struct h2_stream streams[STREAMS];
     struct h2_stream last = {.body = (const uint8_t *)"", .stays_open = true};
-    const char *const limits[] = {"calls=20"};
-    restart(fixture, &(struct server_options){
-                         .max_streams = 50, .limits = limits, .limit_count = ARRAY_LENGTH(limits)});
+    restart_with_20_calls(fixture, 50);
     init_without_window(&greedy, fixture);
     for (size_t i = 0; i < STREAMS; i++) {
         streams[i] = (struct h2_stream){.body = (const uint8_t *)"\0\0\0\0\0", .body_length = 5};

@@ -17,16 +17,26 @@
 static const char token[] = "0123456789abcdef-token";
 enum { NOW_S = 1800000000, SESSION_S = 12 * 3600 };
 
-static struct web_login *make_login(const char *content)
+#define TOKEN_FILE "/tmp/backlog-token-XXXXXX"
+
+/* Of a new file, which stays open for more. `path` is TOKEN_FILE, and the file's path then. */
+static struct web_login *login_of_file(char *path, const char *content, int *ret_fd)
 {
-    char path[] = "/tmp/backlog-token-XXXXXX";
     _cleanup_(error_done) struct error error = {0};
     struct web_login *login = NULL;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, content, strlen(content)), strlen(content));
-    close(fd);
+    *ret_fd = mkstemp(path);
+    assert_true(*ret_fd >= 0);
+    assert_int_equal(write(*ret_fd, content, strlen(content)), strlen(content));
     assert_true(web_login_new(path, &login, &error));
+    return login;
+}
+
+static struct web_login *make_login(const char *content)
+{
+    char path[] = TOKEN_FILE;
+    int fd;
+    struct web_login *login = login_of_file(path, content, &fd);
+    close(fd);
     unlink(path);
     return login;
 }
@@ -96,12 +106,9 @@ static void each_token_has_a_cookie_of_its_own(void **state)
 static void another_token_has_another_cookie(void **state)
 {
     (void)state;
-    char path[] = "/tmp/backlog-token-XXXXXX";
-    _cleanup_(error_done) struct error error = {0};
-    struct web_login *login = NULL;
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, token, strlen(token)), strlen(token));
-    assert_true(web_login_new(path, &login, &error));
+    char path[] = TOKEN_FILE;
+    int fd;
+    struct web_login *login = login_of_file(path, token, &fd);
     _cleanup_(memory_free) char *before = web_login_no_cookie(login);
     assert_int_equal(write(fd, "-2", 2), 2);
     close(fd);
@@ -117,12 +124,9 @@ static void another_token_has_another_cookie(void **state)
 static void a_token_that_could_not_be_read_is_read_later(void **state)
 {
     (void)state;
-    char path[] = "/tmp/backlog-token-XXXXXX";
-    _cleanup_(error_done) struct error error = {0};
-    struct web_login *login = NULL;
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, token, strlen(token)), strlen(token));
-    assert_true(web_login_new(path, &login, &error));
+    char path[] = TOKEN_FILE;
+    int fd;
+    struct web_login *login = login_of_file(path, token, &fd);
     assert_int_equal(write(fd, "-2", 2), 2);
     close(fd);
     struct rlimit before;
