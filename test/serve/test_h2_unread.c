@@ -1,5 +1,5 @@
-/* Clients of the nghttp2 transport that do not take their answers, or send a part of a message: what
- * they hold, and what is left to others. */
+/* Clients of the nghttp2 transport that do not take their answers, or send a part of a message:
+ * what they hold, and what is left to others. */
 #include "base/memory.h"
 #include "serve/h2_fixture.h"
 
