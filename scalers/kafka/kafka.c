@@ -156,12 +156,13 @@ static void libraries(struct text *text)
     text_addf(text, "librdkafka %s", rd_kafka_version_str());
 }
 
-#define SCALER(the_name, the_differences, the_check)                                               \
+#define SCALER(the_name, the_differences, the_check, lacks)                                        \
     {                                                                                              \
         .name = (the_name),                                                                        \
         .summary = "The lag of a consumer group on Kafka topics",                                  \
         .differences = (the_differences),                                                          \
         .options = kafka_options,                                                                  \
+        .not_in_keda = (lacks),                                                                    \
         .sizes = {sizeof(struct kafka_connection_options), sizeof(struct kafka_query),             \
                   sizeof(struct kafka_target)},                                                    \
         .check = (the_check),                                                                      \
@@ -182,8 +183,9 @@ static void libraries(struct text *text)
         .agent_bytes_named = KAFKA_MEMORY_NAMED,                                                   \
     }
 
-const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger);
+const struct scaler scaler_kafka = SCALER("kafka", kafka_differences, kafka_check_trigger, NULL);
 
-/* KEDA's second scaler for Kafka. Its `topic` is a list, as ours is, and it has fewer rules. */
+/* KEDA's second scaler for Kafka. Its `topic` is a list, as ours is, and it has fewer rules. It
+ * always verifies the broker's certificate. */
 const struct scaler scaler_apache_kafka =
-    SCALER("apache-kafka", apache_kafka_differences, kafka_check_apache);
+    SCALER("apache-kafka", apache_kafka_differences, kafka_check_apache, "brokerUnsafeSsl");

@@ -50,25 +50,27 @@ char *builtin_name_back(const struct option *table, const char *key)
     return text_format("%s%s", row->alias, is_variable ? OPTION_VARIABLE_SUFFIX : "");
 }
 
-static unsigned places_of(const struct option *row)
+static unsigned places_of(const struct scaler *scaler, const struct option *row)
 {
+    if (scaler->not_in_keda != NULL && text_equal(row->key, scaler->not_in_keda))
+        return OPTION_KEDA_NOWHERE;
     return row->keda == 0 ? OPTION_KEDA_METADATA : row->keda;
 }
 
-bool builtin_is_read(const struct option *row, const char *key)
+bool builtin_is_read(const struct scaler *scaler, const struct option *row, const char *key)
 {
     bool is_variable = option_is_variable(key) && !option_is_variable(row->key);
     bool is_renamed = row->flags & OPTION_ALIAS_IN_FILE;
-    return places_of(row) & (is_variable ? OPTION_KEDA_VARIABLE : OPTION_KEDA_METADATA) &&
+    return places_of(scaler, row) & (is_variable ? OPTION_KEDA_VARIABLE : OPTION_KEDA_METADATA) &&
            (!is_renamed || text_starts_with(key, row->alias));
 }
 
-bool builtin_is_authenticated(const struct option *row)
+bool builtin_is_authenticated(const struct scaler *scaler, const struct option *row)
 {
-    return places_of(row) & OPTION_KEDA_AUTHENTICATION;
+    return places_of(scaler, row) & OPTION_KEDA_AUTHENTICATION;
 }
 
-void builtin_add_places(struct text *text, const struct option *row)
+void builtin_add_places(struct text *text, const struct scaler *scaler, const struct option *row)
 {
     static const struct {
         enum option_keda place;
@@ -78,10 +80,10 @@ void builtin_add_places(struct text *text, const struct option *row)
                   {OPTION_KEDA_AUTHENTICATION, " in a TriggerAuthentication"}};
     const char *key = row->flags & OPTION_ALIAS_IN_FILE ? row->alias : row->key;
     const char *between = " reads only ";
-    if (places_of(row) & OPTION_KEDA_NOWHERE)
+    if (places_of(scaler, row) & OPTION_KEDA_NOWHERE)
         text_addf(text, " has no %s", key);
     for (size_t i = 0; i < ARRAY_LENGTH(places); i++)
-        if (places_of(row) & places[i].place) {
+        if (places_of(scaler, row) & places[i].place) {
             text_addf(text, "%s%s%s", between, key, places[i].behind);
             between = " and ";
         }
@@ -126,7 +128,8 @@ static void read_key(struct builtin *builtin, size_t i)
         option_is_variable(key) && !option_is_variable(read->row == NULL ? "" : read->row->key);
     bool is_blank = item->text != NULL && text_is_blank(item->text);
     bool has_advice = read->row != NULL && read->row->type == OPTION_UNSUPPORTED;
-    if (read->row != NULL && !has_advice && !is_blank && !builtin_is_read(read->row, key))
+    if (read->row != NULL && !has_advice && !is_blank &&
+        !builtin_is_read(builtin->scaler, read->row, key))
         read->action = BUILTIN_IGNORED;
     else if (!text_equal(read->name, key))
         read->action = BUILTIN_RENAME;

@@ -48,12 +48,12 @@ char *builtin_name_there(const struct option *table, const char *key,
 char *builtin_name_back(const struct option *table, const char *key);
 
 /* Does KEDA's scaler read the row's key where it has this name, which is KEDA's? */
-bool builtin_is_read(const struct option *row, const char *key);
+bool builtin_is_read(const struct scaler *scaler, const struct option *row, const char *key);
 /* Does it read the key in an authentication? */
-bool builtin_is_authenticated(const struct option *row);
+bool builtin_is_authenticated(const struct scaler *scaler, const struct option *row);
 /* What it reads in place of a key that it ignores: " reads only password in a
  * TriggerAuthentication". */
-void builtin_add_places(struct text *text, const struct option *row);
+void builtin_add_places(struct text *text, const struct scaler *scaler, const struct option *row);
 
 /* Of a trigger of Backlog: does the key belong to Backlog, or to KEDA's channel to it, and is
  * removed on the way back? And to the channel: another external scaler may have it, too. */

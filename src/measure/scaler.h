@@ -65,7 +65,10 @@ struct scaler {
     const char *summary;          /* one line for people, without a full stop */
     const char *differences;      /* from KEDA's built-in scaler, a sentence per line; or NULL */
     const struct option *options; /* ends with an empty row */
-    size_t sizes[OPTION_SCOPES];  /* of the structs of connection, query and target */
+    /* Optional: the one key of the table that KEDA's scaler of this name does not have, where
+     * scalers share a table (`keda` of its rows). */
+    const char *not_in_keda;
+    size_t sizes[OPTION_SCOPES]; /* of the structs of connection, query and target */
 
     /* Optional: rules across keys. Adds every mistake (error_add). */
     void (*check)(const struct options *options, struct error *mistakes);

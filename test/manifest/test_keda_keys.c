@@ -41,6 +41,7 @@ static void a_key_that_keda_does_not_read_there_stops_the_move(void **state)
         {"kafka", KAFKA ", persistentLagTime: 60s", "has no persistentLagTime"},
         {"kafka", KAFKA ", brokerUnsafeSsl: 'true'", "reads only unsafeSsl in the metadata"},
         {"kafka", KAFKA ", unsafeSslFromEnv: U", "reads only unsafeSsl in the metadata"},
+        {"apache-kafka", KAFKA ", unsafeSsl: 'true'", "has no unsafeSsl"},
         {"kafka", KAFKA ", awsSecretAccessKeyFromEnv: A", "awsSecretAccessKey is not supported"},
         {"redis", REDIS ", tls: enable", "reads only tls in a TriggerAuthentication"},
         {"redis-cluster", REDIS ", library: rq", "has no library"},
@@ -163,6 +164,7 @@ static void what_keda_ignores_behind_the_way_back_is_a_warning(void **state)
         const char *scaler, *metadata, *warning; /* NULL: none */
     } cases[] = {
         {"kafka", KAFKA ", topic: t, unsafeSsl: 'true', brokerUnsafeSsl: 'true'", NULL},
+        {"apache-kafka", KAFKA ", topic: t, brokerUnsafeSsl: 'true'", "it has no unsafeSsl"},
         {"kafka", KAFKA ", topic: ^orders-.*", "takes the pattern in topic for a name"},
         {"kafka", KAFKA ", passwordFromEnv: P",
          "ignores passwordFromEnv: it reads only password in a TriggerAuthentication"},

@@ -18,8 +18,8 @@ static bool is_given(const struct back_check *check, const struct option *row)
     for (size_t i = 0; i < metadata->count; i++) {
         const char *key = metadata->keys[i], *text = metadata->items[i]->text;
         _cleanup_(memory_free) char *name = builtin_name_back(table, key);
-        if (option_find(table, key, OPTION_FROM_TRIGGER) == row && builtin_is_read(row, name) &&
-            text != NULL && !text_is_blank(text))
+        if (option_find(table, key, OPTION_FROM_TRIGGER) == row &&
+            builtin_is_read(check->scaler, row, name) && text != NULL && !text_is_blank(text))
             return true;
     }
     return false;
@@ -30,7 +30,7 @@ static bool may_be_authenticated(const struct back_check *check, const struct op
 {
     struct authentication own;
     authentication_read_of_source(check->manifests, check->namespace, check->trigger, &own);
-    if (!builtin_is_authenticated(row) || own.ref == NULL)
+    if (!builtin_is_authenticated(check->scaler, row) || own.ref == NULL)
         return false;
     for (size_t i = 0; i < own.count; i++)
         if (option_find(check->scaler->options, own.parameters[i].name, OPTION_FROM_FILE) == row)
@@ -88,8 +88,8 @@ static void check_key(const struct back_check *check, const struct option *row, 
                                         check->label};
     _cleanup_(memory_free) char *name = builtin_name_back(check->scaler->options, key);
     _cleanup_(text_done) struct text places = {0};
-    builtin_add_places(&places, row);
-    if (!builtin_is_read(row, name))
+    builtin_add_places(&places, check->scaler, row);
+    if (!builtin_is_read(check->scaler, row, name))
         finding_add(findings, &place, FINDING_WARNING, "KEDA's scaler ignores %s: it%s", key,
                     places.bytes);
     else if (row->keda & OPTION_KEDA_NAME && text != NULL && *text == '^')

@@ -18,7 +18,7 @@ static char *why_ignored(const struct builtin *builtin, size_t i)
     _cleanup_(error_done) struct error error = {0};
     _cleanup_(text_done) struct text places = {0};
     if (row != NULL) {
-        builtin_add_places(&places, row);
+        builtin_add_places(&places, builtin->scaler, row);
         return text_format("KEDA's scaler%s", places.bytes);
     }
     option_check_entry(builtin->scaler->options, general_table, &entry, OPTION_FROM_TRIGGER,
@@ -60,9 +60,10 @@ static void check_parameters(const struct move_check *check, const struct builti
         const char *name = own->parameters[i].name;
         const struct option *row = builtin_parameter(builtin, name);
         _cleanup_(text_done) struct text places = {0};
-        if (row == NULL || row->type == OPTION_UNSUPPORTED || builtin_is_authenticated(row))
+        if (row == NULL || row->type == OPTION_UNSUPPORTED ||
+            builtin_is_authenticated(builtin->scaler, row))
             continue;
-        builtin_add_places(&places, row);
+        builtin_add_places(&places, builtin->scaler, row);
         finding_add(reasons, &place, FINDING_ERROR,
                     "%s has %s, which KEDA ignores, and Backlog does not: remove it there (KEDA's "
                     "scaler%s)",
