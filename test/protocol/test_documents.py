@@ -53,7 +53,7 @@ FIGURES = {
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
     "connections at the broker": [
         ("README.md", r"needs (\d+) connections for 300 Redis triggers \(KEDA (\d+)\), "
-                      r"and (\d+) for 300 on a Kafka broker \(KEDA (\d+)\)"),
+                      r"and (\d+) for 300 on a Kafka cluster of one broker \(KEDA (\d+)\)"),
         ("bench/README.md", r"\| connections at the broker \| [\d/ ]+ " + r"\| (\d+) / (\d+) " * 2 + r"\|")],
     "a poll each second at the API server": [
         ("README.md", r"\| CPU of the Kubernetes API server, % \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
