@@ -52,7 +52,7 @@ FIGURES = {
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
     "connections at the broker": [
-        ("README.md", r"needs (\d+) connections for 300 Redis triggers \(KEDA (\d+)\), "
+        ("README.md", r"For 300 Redis triggers a pod needs (\d+) connections \(KEDA (\d+)\), "
                       r"and (\d+) for 300 on a Kafka cluster of one broker \(KEDA (\d+)\)"),
         ("bench/README.md", r"\| connections at the broker \| [\d/ ]+ " + r"\| (\d+) / (\d+) " * 2 + r"\|")],
     "a poll each second at the API server": [
