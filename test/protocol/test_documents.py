@@ -52,8 +52,8 @@ FIGURES = {
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
     "connections at the broker": [
-        ("README.md", r"For 300 Redis triggers a pod needs (\d+) connections \(KEDA (\d+)\), "
-                      r"and (\d+) for 300 on a Kafka cluster of one broker \(KEDA (\d+)\)"),
+        ("README.md", r"For 300 Redis triggers each pod opens (\d+) connections \(KEDA: (\d+)\)\. "
+                      r"For 300 Kafka triggers on a cluster of one broker it opens (\d+) \(KEDA: (\d+)\)"),
         ("bench/README.md", r"\| connections at the broker \| [\d/ ]+ " + r"\| (\d+) / (\d+) " * 2 + r"\|")],
     "a poll each second at the API server": [
         ("README.md", r"\| CPU of the Kubernetes API server, % \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
