@@ -220,6 +220,28 @@ static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
     trigger_report_done(&now);
 }
 
+static void a_past_reading_that_the_policy_could_not_decide_was_refused(void **state)
+{
+    (void)state;
+    struct trigger_report now, past;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs",
+                                   "queueLength", "1.1", "steps", "100=9");
+    query_of(trigger);
+    measure_again(trigger);
+    trigger_report_with_changes(trigger, clock_now_ms(), &now);
+    assert_int_equal(now.answer.kind, ANSWER_VALUE);
+    assert_int_equal(now.policy.change_count, 1);
+    for (int decided = 1; decided >= 0; decided--) {
+        now.policy.changes[0].has_decided = decided;
+        trigger_report_past(trigger, &now, &now.snapshot, NULL, now.at_ms, &past);
+        assert_int_equal(past.answer.kind, decided ? ANSWER_VALUE : ANSWER_REFUSED);
+        assert_int_equal(past.has_decision, decided);
+        trigger_report_done(&past);
+    }
+    trigger_report_done(&now);
+}
+
 /* The sample before it has what is held. */
 static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
 {
@@ -373,6 +395,7 @@ int main(void)
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(observers_change_nothing),
         TEST(past_replicas_of_a_policy_are_of_what_was_measured),
+        TEST(a_past_reading_that_the_policy_could_not_decide_was_refused),
         TEST(a_past_answer_is_the_same_where_fewer_are_wanted),
         TEST(a_past_hold_begins_with_the_first_request_that_nothing_answered),
         TEST(arrivals_of_the_past_are_what_waiting_grew_by),

@@ -122,9 +122,12 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
         assert_int_equal(copy.evaluated.is_good, is_known);
         assert_int_equal(copy.effective.has_decided, is_known);
         assert_true(!is_known || copy.evaluated.evaluation.value == 30);
+        assert_int_equal(policy->change_count, i);
+        assert_int_equal(policy->changes[i - 1].has_decided, is_known);
     }
-    trigger_policy_forget(policy); /* with the error */
+    trigger_policy_forget(policy); /* with the error, and the former source's past */
     assert_false(error_is_set(&policy->evaluated.error));
+    assert_int_equal(policy->change_count, 0);
     trigger_policy_free(policy);
 }
 

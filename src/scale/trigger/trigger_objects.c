@@ -88,13 +88,14 @@ static bool is_left_out(const struct trigger *trigger)
            object->called_at_ms > trigger->last_call_ms + 2 * trigger->longest_pause_ms + POLL_MS;
 }
 
-/* One whose stream is open is called for all the time. */
-bool trigger_objects_superseded(const struct trigger *trigger)
+/* One whose stream is open is called for all the time; a call that waits is a pin, too. */
+bool trigger_objects_superseded(const struct trigger *trigger, int64_t now_ms)
 {
     const struct trigger_object *object = trigger->object;
     if (object == NULL || trigger->pins > 0)
         return false;
+    int64_t called_at_ms = object->pins > 0 ? now_ms : object->called_at_ms;
     bool is_former = object->newest_at_ms >= trigger->last_call_ms &&
-                     (object->pins > 0 || object->called_at_ms > trigger->last_call_ms + POLL_MS);
+                     called_at_ms > trigger->last_call_ms + POLL_MS;
     return is_former || is_left_out(trigger);
 }

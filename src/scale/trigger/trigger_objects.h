@@ -45,6 +45,6 @@ bool trigger_objects_are_siblings(const struct trigger *trigger, int64_t now_ms)
  * object, and no longer for this one. This one has had no call since another one came, or for more
  * than twice the longest pause between its own calls. Of a trigger that was called for in a single
  * poll this is not known, unless another one came later. */
-bool trigger_objects_superseded(const struct trigger *trigger);
+bool trigger_objects_superseded(const struct trigger *trigger, int64_t now_ms);
 
 #endif

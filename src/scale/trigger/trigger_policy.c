@@ -108,11 +108,12 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
               policy->effective.words.bytes);
 }
 
-static void record_change(struct trigger_policy *policy, int64_t now_ms)
+static void record_change(struct trigger_policy *policy, bool has_decided, int64_t now_ms)
 {
     const struct policy_result *result = &policy->effective.result;
     const struct trigger_policy_change now = {
         .at_ms = now_ms,
+        .has_decided = has_decided,
         .status = result->status,
         .term = result->term,
         .value = result->value,
@@ -124,9 +125,10 @@ static void record_change(struct trigger_policy *policy, int64_t now_ms)
     const struct trigger_policy_change *last =
         &policy->changes[(policy->change_count + TRIGGER_POLICY_CHANGES - 1) %
                          TRIGGER_POLICY_CHANGES];
-    bool is_same = policy->change_count > 0 && last->status == now.status &&
-                   last->term == now.term && last->value == now.value &&
-                   last->replicas == now.replicas && last->active == now.active;
+    bool is_same = policy->change_count > 0 && last->has_decided == now.has_decided &&
+                   last->status == now.status && last->term == now.term &&
+                   last->value == now.value && last->replicas == now.replicas &&
+                   last->active == now.active;
     if (is_same)
         return;
     policy->changes[policy->change_count++ % TRIGGER_POLICY_CHANGES] = now;
@@ -155,13 +157,13 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
         decide(&plan->shadow.settings, &policy->shadow, &input, &ignored);
     if (!plan->effective.is_on)
         return;
+    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
     result->is_good = decide(&plan->effective.settings, &policy->effective, &input, &result->error);
+    record_change(policy, result->is_good, at_ms);
     if (!result->is_good)
         return;
     result->evaluation.value = policy->effective.result.value;
     result->evaluation.active = policy->effective.result.active;
-    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
-    record_change(policy, at_ms);
     log_change(owner, policy, at_ms);
 }
 
@@ -188,6 +190,7 @@ static void forget_source(struct trigger_policy_learned *learned)
 void trigger_policy_forget(struct trigger_policy *policy)
 {
     policy->follower.last_reading_ms = 0;
+    policy->change_count = 0;
     forget_source(&policy->effective);
     forget_source(&policy->shadow);
     error_done(&policy->evaluated.error);

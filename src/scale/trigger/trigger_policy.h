@@ -22,6 +22,7 @@ enum { TRIGGER_POLICY_CHANGES = 120 };
 /* What was decided at this moment, and from then on. */
 struct trigger_policy_change {
     int64_t at_ms;
+    bool has_decided; /* false: the reading lacked what the settings need */
     enum flow_status status;
     enum policy_term term;
     double value;

@@ -37,7 +37,7 @@ static const struct error *error_of(const struct trigger_report *report)
 static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
 {
     const struct policy_result *result = &report->policy.effective.result;
-    report->is_superseded = trigger_objects_superseded(trigger);
+    report->is_superseded = trigger_objects_superseded(trigger, report->at_ms);
     report->error = error_of(report);
     report->has_decision =
         report->state == ANSWER_STATE_ANSWERED && report->policy.effective.has_decided;
@@ -110,7 +110,10 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     };
     if (report->snapshot.known.is_measured)
         trigger_evaluate(trigger, &report->snapshot.known.reading, &evaluated);
-    if (evaluated.is_good && decision != NULL) {
+    if (evaluated.is_good && decision != NULL && !decision->has_decided)
+        evaluated.is_good =
+            error_unavailable(&evaluated.error, "the reading lacked what the policy needs");
+    else if (evaluated.is_good && decision != NULL) {
         evaluation->value = decision->value;
         evaluation->active = decision->active;
     } else if (evaluated.is_good && is_on)

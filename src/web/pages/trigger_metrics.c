@@ -55,7 +55,7 @@ static void add_sample(struct samples *all, const struct trigger *trigger, int64
 static void visit_for_metrics(void *context, struct trigger *trigger, int64_t now_ms)
 {
     struct samples *all = context;
-    if (trigger_objects_superseded(trigger))
+    if (trigger_objects_superseded(trigger, now_ms))
         return;
     if (all->count < all->max)
         add_sample(all, trigger, now_ms);
