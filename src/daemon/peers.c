@@ -50,22 +50,35 @@ struct peers {
 
 /* ---- one peer ---- */
 
+/* The largest first. An older version leaves out an age of 0. */
+static void take_policy_peaks(const Backlog__Peers__HeldValue *message, int64_t now_ms,
+                              struct policy_peaks *peaks)
+{
+    size_t ages = message->n_policy_peak_age_ms;
+    for (size_t i = message->n_policy_peak; i > 0 && peaks->count < POLICY_MAX_PEAKS; i--) {
+        int64_t age_ms = i <= ages ? message->policy_peak_age_ms[i - 1] : 0;
+        peaks->items[peaks->count++] = (struct peak){
+            .value = (double)message->policy_peak[i - 1],
+            .at_ms = peer_values_time_ms(age_ms, now_ms),
+        };
+    }
+}
+
 static void take(struct peer_values *values, const Backlog__Peers__HeldValue *message,
                  int64_t now_ms)
 {
     struct peer_value value = {
         .value = message->value,
         .since_ms = peer_values_time_ms(message->age_ms, now_ms),
-        .policy_peak = message->policy_peak,
-        .policy_peak_ms = peer_values_time_ms(message->policy_peak_age_ms, now_ms),
     };
     if (message->trigger.len != PEER_DIGEST_BYTES)
         return;
     memcpy(value.digest, message->trigger.data, PEER_DIGEST_BYTES);
-    for (size_t i = 0; i < message->n_earlier && i < PEAK_VALUE_MAX_ENTRIES; i++) {
+    take_policy_peaks(message, now_ms, &value.policy_peaks);
+    for (size_t i = 0; i < message->n_earlier && i < PEAKS_MAX; i++) {
         const Backlog__Peers__EarlierValue *earlier = message->earlier[i];
         value.earlier[value.earlier_count++] =
-            (struct peak_value_entry){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
+            (struct peak){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
     }
     peer_values_add(values, &value, now_ms);
 }

@@ -26,6 +26,7 @@ struct policy_world {
     double max_useful;
     int64_t own_interval_ms; /* of the trigger; 0: that of the samples */
     int64_t count_interval_ms;
+    int64_t hold_ms; /* of what other replicas asked for */
     int64_t now_ms;
     bool fails;
 };

@@ -184,7 +184,7 @@ static void of_many_values_none_is_forgotten_too_soon(void **state)
             longer = fmax(longer, values[k]);
         }
         assert_true(largest() >= expected && largest() <= longer);
-        assert_true(peak.count <= PEAK_VALUE_MAX_ENTRIES);
+        assert_true(peak.count <= PEAKS_MAX);
     }
     free(values);
 }
@@ -194,7 +194,7 @@ static void of_many_values_none_is_forgotten_too_soon(void **state)
 static void what_another_replica_answered_counts_where_it_is_larger(void **state)
 {
     (void)state;
-    const struct peak_value_entry entries[] = {{40, at_s(-200)}, {20, at_s(-100)}, {5, at_s(-10)}};
+    const struct peak entries[] = {{40, at_s(-200)}, {20, at_s(-100)}, {5, at_s(-10)}};
     peak_value_add_earlier(&peak, entries, 3, at_s(0));
     assert_true(peak_value_largest(&peak) == 40);
     add(10, 50);
@@ -211,8 +211,8 @@ static void what_another_replica_answered_counts_where_it_is_larger(void **state
 static void what_another_replica_answered_later_stays_longer(void **state)
 {
     (void)state;
-    const struct peak_value_entry own[] = {{10, at_s(-240)}, {3, at_s(-60)}};
-    const struct peak_value_entry later[] = {{12, at_s(-120)}, {8, at_s(-30)}};
+    const struct peak own[] = {{10, at_s(-240)}, {3, at_s(-60)}};
+    const struct peak later[] = {{12, at_s(-120)}, {8, at_s(-30)}};
     peak_value_add_earlier(&peak, own, 2, at_s(0));
     peak_value_add_earlier(&peak, later, 2, at_s(0));
     assert_int_equal(peak.count, 2); /* they are larger than what was there before */
@@ -224,29 +224,10 @@ static void what_another_replica_answered_later_stays_longer(void **state)
     assert_true(peak_value_largest(&peak) == 1);
 }
 
-static void of_too_many_entries_of_two_the_closest_are_joined(void **state)
-{
-    (void)state;
-    struct peak_value_entry entries[PEAK_VALUE_MAX_ENTRIES];
-    struct peak_value_entry others[PEAK_VALUE_MAX_ENTRIES];
-    for (int i = 0; i < PEAK_VALUE_MAX_ENTRIES; i++) {
-        entries[i] = (struct peak_value_entry){200 - 2 * i, at_s(2 * i - 100)};
-        others[i] = (struct peak_value_entry){199 - 2 * i, at_s(2 * i - 99)};
-    }
-    size_t count =
-        peak_value_merge(entries, PEAK_VALUE_MAX_ENTRIES, others, PEAK_VALUE_MAX_ENTRIES);
-    assert_int_equal(count, PEAK_VALUE_MAX_ENTRIES);
-    assert_true(entries[0].value == 200);
-    assert_int_equal(entries[count - 1].at_ms, at_s(2 * PEAK_VALUE_MAX_ENTRIES - 101));
-    for (size_t i = 1; i < count; i++)
-        assert_true(entries[i].value < entries[i - 1].value &&
-                    entries[i].at_ms > entries[i - 1].at_ms);
-}
-
 static void an_outage_does_not_end_what_another_replica_answered(void **state)
 {
     (void)state;
-    const struct peak_value_entry entry = {40, at_s(-200)};
+    const struct peak entry = {40, at_s(-200)};
     peak_value_add_earlier(&peak, &entry, 1, at_s(0));
     peak_value_hold(&peak, at_s(0), at_s(10));
     peak_value_hold(&peak, at_s(0), at_s(3600));
@@ -260,7 +241,7 @@ static void an_outage_does_not_end_what_another_replica_answered(void **state)
 static void what_is_learned_after_an_outage_is_as_old_as_it_was_before(void **state)
 {
     (void)state;
-    const struct peak_value_entry entry = {40, at_s(3500)};
+    const struct peak entry = {40, at_s(3500)};
     add(10, 0);
     be_out(0, 3600);
     add(10, 3600);
@@ -287,7 +268,6 @@ int main(void)
         TEST(of_many_values_none_is_forgotten_too_soon),
         TEST(what_another_replica_answered_counts_where_it_is_larger),
         TEST(what_another_replica_answered_later_stays_longer),
-        TEST(of_too_many_entries_of_two_the_closest_are_joined),
         TEST(what_is_learned_after_an_outage_is_as_old_as_it_was_before),
         TEST(an_outage_does_not_end_what_another_replica_answered),
     };

@@ -161,18 +161,22 @@ static void what_no_replica_can_hold_is_not_taken(void **state)
         assert_true(peer_values_add(values, &wrong[i], NOW_MS));
         assert_null(peer_values_take(values, wrong[i].digest));
     }
-    static const struct peer_value peaks[] = {
-        {.value = 1, .since_ms = NOW_MS, .policy_peak = -1, .policy_peak_ms = NOW_MS},
-        {.value = 1, .since_ms = NOW_MS, .policy_peak = 7, .policy_peak_ms = NOW_MS + 1},
-        {.value = 1, .since_ms = NOW_MS, .policy_peak = 7, .policy_peak_ms = NOW_MS},
+    const struct peer_value wanted = {
+        .value = 1,
+        .since_ms = NOW_MS,
+        .policy_peaks = {POLICY_MAX_PEAKS + 1,
+                         {{POLICY_MAX_REPLICAS + 1.0, NOW_MS - 9},
+                          {8, NOW_MS - PEER_VALUES_MAX_AGE_MS},
+                          {7, NOW_MS - 8},
+                          {6, NOW_MS + 1},
+                          {-1, NOW_MS - 7}}},
     };
-    for (size_t i = 0; i < ARRAY_LENGTH(peaks); i++) {
-        assert_true(peer_values_add(values, &peaks[i], NOW_MS));
-        struct peer_value *taken = peer_values_take(values, peaks[i].digest);
-        assert_int_equal(taken->policy_peak, i == 2 ? 7 : 0);
-        assert_int_equal(taken->policy_peak_ms, i == 2 ? NOW_MS : 0);
-        free(taken);
-    }
+    assert_true(peer_values_add(values, &wanted, NOW_MS));
+    struct peer_value *taken = peer_values_take(values, wanted.digest);
+    assert_int_equal(taken->policy_peaks.count, 1);
+    assert_float_equal(taken->policy_peaks.items[0].value, 7, 0);
+    assert_int_equal(taken->policy_peaks.items[0].at_ms, NOW_MS - 8);
+    free(taken);
     peer_values_free(values);
 }
 
@@ -190,7 +194,7 @@ static struct peer_value *of_peer(double value, int64_t since_ms)
 {
     struct peer_value *made = memory_new(sizeof(*made));
     *made = (struct peer_value){.value = value, .since_ms = since_ms, .earlier_count = 1};
-    made->earlier[0] = (struct peak_value_entry){.value = value, .at_ms = since_ms};
+    made->earlier[0] = (struct peak){.value = value, .at_ms = since_ms};
     return made;
 }
 
@@ -200,11 +204,8 @@ static void at_each_time_the_larger_value_counts(void **state)
     struct peer_value *known = of_peer(500, NOW_MS - 20);
     struct peer_value *lower = of_peer(400, NOW_MS - 10);
     struct peer_value *higher = of_peer(600, NOW_MS - 30);
-    known->policy_peak = 3;
-    known->policy_peak_ms = NOW_MS - 20;
-    lower->policy_peak = 5;
-    lower->policy_peak_ms = NOW_MS - 25;
-    higher->policy_peak_ms = NOW_MS - 15;
+    known->policy_peaks = (struct policy_peaks){1, {{3, NOW_MS - 20}}};
+    lower->policy_peaks = (struct policy_peaks){1, {{5, NOW_MS - 25}}};
     peer_value_merge(known, lower);
     assert_float_equal(known->earlier[0].value, 500, 0);
     assert_int_equal(known->since_ms, NOW_MS - 10);
@@ -216,8 +217,11 @@ static void at_each_time_the_larger_value_counts(void **state)
         assert_int_equal(known->earlier[i].at_ms, NOW_MS - 30 + 10 * i);
     }
     assert_int_equal(known->since_ms, NOW_MS - 10);
-    assert_int_equal(known->policy_peak, 5);
-    assert_int_equal(known->policy_peak_ms, NOW_MS - 15);
+    assert_int_equal(known->policy_peaks.count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_float_equal(known->policy_peaks.items[i].value, 5 - 2 * i, 0);
+        assert_int_equal(known->policy_peaks.items[i].at_ms, NOW_MS - 25 + 5 * i);
+    }
     free(known);
     free(lower);
     free(higher);

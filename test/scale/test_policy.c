@@ -227,14 +227,16 @@ static void what_other_replicas_asked_for_counts_for_a_while(void **state)
     (void)state;
     world.settings.idle_ms = 30000;
     world.settings.max_replicas = 500;
-    world.state.peak.of_peers = 1000;
+    world.hold_ms = 20000;
+    world.state.peak.of_peers =
+        (struct policy_peaks){2, {{1000, world.now_ms - 8000}, {8, world.now_ms - 3000}}};
     world.reading.in_flight = 3;
     world.reading.consumers = 7;
     waiting(1);
-    world.state.peak.peers_until_ms = world.now_ms + 12000;
     assert_int_equal(measure(0, 0), 500);
     assert_int_equal(measure(0, 0), 500);
     assert_int_equal(world.state.peak.own, 7);
+    assert_int_equal(measure(0, 0), 8);
     assert_int_equal(measure(0, 0), 7);
     waiting(95);
     assert_int_equal(measure(0, 0), 10);
@@ -244,8 +246,8 @@ static void what_other_replicas_asked_for_counts_for_a_while(void **state)
 static void assert_peers_count_until_idle(int replicas)
 {
     world.settings.idle_ms = 10000;
-    world.state.peak.of_peers = replicas;
-    world.state.peak.peers_until_ms = INT64_MAX;
+    world.hold_ms = 3600 * 1000;
+    world.state.peak.of_peers = (struct policy_peaks){1, {{replicas, world.now_ms}}};
     waiting(0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(measure(0, 0), replicas);

@@ -8,64 +8,111 @@
 
 #include <string.h>
 
-/* It is not made younger by those who have it of others: it ends for all at one time. */
-static void what_the_policies_of_other_replicas_wanted_ends(void **state)
+enum { OWN = 5 }; /* the replicas that its own policy wants */
+
+static void take_peaks(struct trigger *trigger, const struct policy_peaks *peaks, int64_t now_ms)
 {
-    (void)state;
-    enum { AGE_MS = 20 * 1000, LEFT_MS = 40 * 1000 };
     struct peer_values *values = peer_values_new();
-    struct peer_value value = {0};
+    struct peer_value value;
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    value.policy_peaks = *peaks;
+    assert_true(peer_values_add(values, &value, now_ms));
+    trigger->answers.peers_revision = 0; /* these are others */
+    trigger_peers_take(trigger, values, now_ms);
+    peer_values_free(values);
+}
+
+static void assert_gives(struct trigger *trigger, int64_t now_ms,
+                         const struct policy_peaks *expected)
+{
+    struct peer_value value;
+    assert_true(trigger_peers_give(trigger, now_ms, &value));
+    assert_int_equal(value.policy_peaks.count, expected->count);
+    for (size_t i = 0; i < expected->count; i++) {
+        assert_float_equal(value.policy_peaks.items[i].value, expected->items[i].value, 0);
+        assert_int_equal(value.policy_peaks.items[i].at_ms, expected->items[i].at_ms);
+    }
+}
+
+static struct trigger *busy_with_a_hold_of_a_minute(void)
+{
     fake_set_queue("jobs", 20);
     struct trigger *trigger = FIND(STEPS, "hold", "1m");
     query_of(trigger);
     measure_again(trigger);
+    trigger_unfollow(trigger);
+    trigger->policy->effective.state.peak.own = OWN; /* as with scaleDownWhenIdle */
+    trigger_follow(trigger);
+    return trigger;
+}
+
+/* None is made younger by those who have it of others: it ends for all at one time. */
+static void what_the_policies_of_other_replicas_wanted_ends(void **state)
+{
+    (void)state;
+    enum { HOLD_MS = 60 * 1000 };
+    struct trigger *trigger = busy_with_a_hold_of_a_minute();
     int64_t now_ms = clock_now_ms();
-    assert_true(trigger_peers_give(trigger, now_ms, &value));
-    int64_t own = value.policy_peak;
-    assert_int_equal(value.policy_peak_ms, now_ms);
+    assert_gives(trigger, now_ms, &(struct policy_peaks){1, {{OWN, now_ms}}});
+    take_peaks(trigger, &(struct policy_peaks){2, {{1000, now_ms - 20000}, {30, now_ms - 10000}}},
+               now_ms);
+    assert_int_equal(trigger->policy->effective.state.peak.own, OWN);
+    for (int again = 0; again < 2; again++) {
+        int64_t then_ms = now_ms + again;
+        assert_gives(trigger, then_ms,
+                     &(struct policy_peaks){
+                         3, {{1000, now_ms - 20000}, {30, now_ms - 10000}, {OWN, then_ms}}});
+    }
+    int64_t first_is_over_ms = now_ms - 20000 + HOLD_MS;
+    assert_gives(trigger, first_is_over_ms,
+                 &(struct policy_peaks){2, {{30, now_ms - 10000}, {OWN, first_is_over_ms}}});
+    int64_t all_are_over_ms = now_ms - 10000 + HOLD_MS;
+    assert_gives(trigger, all_are_over_ms, &(struct policy_peaks){1, {{OWN, all_are_over_ms}}});
+}
 
-    value.policy_peak = 1000;
-    value.policy_peak_ms = now_ms - AGE_MS;
-    assert_true(peer_values_add(values, &value, now_ms));
-    trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->effective.state.peak.own, own);
-    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
-    assert_true(trigger_peers_give(trigger, now_ms, &value));
-    assert_int_equal(value.policy_peak, 1000);
-    assert_int_equal(value.policy_peak_ms, now_ms - AGE_MS);
+/* The larger is no younger for a smaller one, and the smaller one counts when the larger is over. */
+static void an_old_large_peak_and_a_young_small_one_each_count_for_their_time(void **state)
+{
+    (void)state;
+    enum { OLD_MS = 50 * 1000 };
+    struct trigger *trigger = busy_with_a_hold_of_a_minute();
+    const struct policy_peaks *known = &trigger->policy->effective.state.peak.of_peers;
+    int64_t now_ms = clock_now_ms();
+    take_peaks(trigger, &(struct policy_peaks){1, {{1000, now_ms - OLD_MS}}}, now_ms);
+    take_peaks(trigger, &(struct policy_peaks){1, {{9, now_ms}}}, now_ms);
+    assert_int_equal(known->count, 2);
+    assert_float_equal(known->items[0].value, 1000, 0);
+    assert_int_equal(known->items[0].at_ms, now_ms - OLD_MS);
+    assert_float_equal(known->items[1].value, 9, 0);
+    assert_int_equal(known->items[1].at_ms, now_ms);
+}
 
-    value.policy_peak = (int64_t)POLICY_MAX_REPLICAS + 1;
-    value.policy_peak_ms = now_ms;
-    assert_true(peer_values_add(values, &value, now_ms));
-    trigger_peers_take(trigger, values, now_ms);
-    assert_int_equal(trigger->policy->effective.state.peak.of_peers, 1000);
-    assert_int_equal(trigger->policy->effective.state.peak.peers_until_ms, now_ms + LEFT_MS);
-    assert_true(trigger_peers_give(trigger, now_ms + LEFT_MS, &value));
-    assert_int_equal(value.policy_peak, own);
-    peer_values_free(values);
+static void what_is_over_makes_nothing_younger(void **state)
+{
+    (void)state;
+    struct trigger *trigger = busy_with_a_hold_of_a_minute();
+    const struct policy_peaks *known = &trigger->policy->effective.state.peak.of_peers;
+    int64_t now_ms = clock_now_ms();
+    struct policy_peaks many = {.count = POLICY_MAX_PEAKS};
+    for (int i = 0; i < POLICY_MAX_PEAKS; i++)
+        many.items[i] = (struct peak){1000 - i, now_ms - 60001 + i};
+    take_peaks(trigger, &many, now_ms);
+    assert_int_equal(known->count, POLICY_MAX_PEAKS - 2);
+    take_peaks(trigger, &(struct policy_peaks){2, {{20, now_ms - 9}, {10, now_ms}}},
+               now_ms + 60000);
+    assert_int_equal(known->count, 0);
 }
 
 static void what_the_policy_of_another_replica_did_not_want_counts_for_nothing(void **state)
 {
     (void)state;
-    struct peer_values *values = peer_values_new();
-    fake_set_queue("jobs", 20);
-    struct trigger *trigger = FIND(STEPS, "hold", "1m");
-    const struct policy_peak *known = &trigger->policy->effective.state.peak;
-    query_of(trigger);
-    measure_again(trigger);
+    struct trigger *trigger = busy_with_a_hold_of_a_minute();
+    const struct policy_peaks *known = &trigger->policy->effective.state.peak.of_peers;
     int64_t now_ms = clock_now_ms();
-    for (int peak = 0; peak <= 1; peak++) {
-        struct peer_value value;
-        assert_true(trigger_peers_give(trigger, now_ms, &value));
-        value.policy_peak = peak;
-        value.policy_peak_ms = now_ms;
-        assert_true(peer_values_add(values, &value, now_ms));
-        trigger_peers_take(trigger, values, now_ms);
-        assert_int_equal(known->of_peers, peak);
-        assert_int_equal(known->peers_until_ms, peak == 0 ? 0 : now_ms + 60000);
-    }
-    peer_values_free(values);
+    take_peaks(trigger, &(struct policy_peaks){0}, now_ms);
+    assert_int_equal(known->count, 0);
+    take_peaks(trigger, &(struct policy_peaks){1, {{1, now_ms}}}, now_ms);
+    assert_int_equal(known->count, 1);
 }
 
 /* KEDA calls for an edited trigger as for another one; those of one poll are no edits. */
@@ -78,13 +125,13 @@ static void an_edited_trigger_keeps_the_replicas_of_the_former(void **state)
     struct trigger *former = FIND(STEPS);
     former->policy->effective.state.peak.own = 7; /* it follows no query yet */
     const struct trigger *other = find_in("shop", 1, sibling);
-    const struct policy_peak *peak = &other->policy->effective.state.peak;
-    assert_int_equal(peak->of_peers, 0);
+    assert_int_equal(other->policy->effective.state.peak.of_peers.count, 0);
     const struct trigger *trigger = find_in("shop", LATER_MS, edited);
-    peak = &trigger->policy->effective.state.peak;
+    const struct policy_peak *peak = &trigger->policy->effective.state.peak;
     assert_int_equal(peak->own, 0);
-    assert_int_equal(peak->of_peers, 7);
-    assert_int_equal(peak->peers_until_ms, LATER_MS + trigger->parsed.rules.hold_ms);
+    assert_int_equal(peak->of_peers.count, 1);
+    assert_float_equal(peak->of_peers.items[0].value, 7, 0);
+    assert_int_equal(peak->of_peers.items[0].at_ms, LATER_MS);
 }
 
 static bool have_one_digest(struct trigger *one, struct trigger *other)
@@ -213,6 +260,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_the_policies_of_other_replicas_wanted_ends),
+        TEST(an_old_large_peak_and_a_young_small_one_each_count_for_their_time),
+        TEST(what_is_over_makes_nothing_younger),
         TEST(what_the_policy_of_another_replica_did_not_want_counts_for_nothing),
         TEST(an_edited_trigger_keeps_the_replicas_of_the_former),
         TEST(peers_tell_triggers_apart_by_namespace_and_metadata),

@@ -16,26 +16,19 @@
 #ifndef BACKLOG_SCALE_ANSWER_PEAK_VALUE_H
 #define BACKLOG_SCALE_ANSWER_PEAK_VALUE_H
 
+#include "scale/policy/peaks.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    PEAK_VALUE_WINDOW_MS = 5 * 60 * 1000, /* the HPA's, where its object sets none; as holdWindow's
-                                             default in metadata/general.c */
-    PEAK_VALUE_MAX_ENTRIES = 32,          /* beyond, the two that are closest become one */
-};
-
-/* A value, and when it was answered last. */
-struct peak_value_entry {
-    double value;
-    int64_t at_ms; /* struct peak_value and struct peer_value say by which clock */
-};
+/* The HPA's, where its object sets none; as holdWindow's default in metadata/general.c. */
+enum { PEAK_VALUE_WINDOW_MS = 5 * 60 * 1000 };
 
 /* Start from {0}; peak_value_done() ends it. */
 struct peak_value {
-    /* Of the window; each is larger than all that came after it. Their times are of a clock that
-     * stands still in failures: failed_for_ms behind now_ms. */
-    struct peak_value_entry *entries;
+    /* Of the window, PEAKS_MAX at most. Their times are of a clock that stands still in failures:
+     * failed_for_ms behind now_ms. */
+    struct peak *entries;
     size_t count, capacity;
     int64_t added_at_ms;      /* when peak_value_add() was called last */
     int64_t failed_for_ms;    /* how long held values were answered, in failures that are over */
@@ -48,22 +41,16 @@ void peak_value_done(struct peak_value *peak);
 /* A measurement was answered with this value, which is >= 0: what failed is over. */
 void peak_value_add(struct peak_value *peak, double value, int64_t window_ms, int64_t now_ms);
 
-/* What others answered, merged with these entries, by the same clock: at each time the larger value
- * counts. Both have the largest first, each later than the one before, and at most
- * PEAK_VALUE_MAX_ENTRIES. Returns how many there are then. */
-size_t peak_value_merge(struct peak_value_entry entries[PEAK_VALUE_MAX_ENTRIES], size_t count,
-                        const struct peak_value_entry *others, size_t others_count);
-
 /* What another replica answered before this one came, by the clock of now_ms, merged with what is
  * known. */
-void peak_value_add_earlier(struct peak_value *peak, const struct peak_value_entry *entries,
-                            size_t count, int64_t now_ms);
+void peak_value_add_earlier(struct peak_value *peak, const struct peak *entries, size_t count,
+                            int64_t now_ms);
 
 /* Measuring has been failing since then, and a held value was answered. */
 void peak_value_hold(struct peak_value *peak, int64_t since_ms, int64_t now_ms);
 
 /* How long before the last addition the entry was answered, without failures. */
-int64_t peak_value_age_ms(const struct peak_value *peak, const struct peak_value_entry *entry);
+int64_t peak_value_age_ms(const struct peak_value *peak, const struct peak *entry);
 
 /* The largest value in the window that ends with the last one; 0: nothing was answered. */
 double peak_value_largest(const struct peak_value *peak);

@@ -3,7 +3,6 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "measure/scaler.h"
-#include "scale/policy/policy.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -60,30 +59,30 @@ static bool is_sound(double value, int64_t at_ms, int64_t now_ms)
            at_ms > now_ms - PEER_VALUES_MAX_AGE_MS;
 }
 
-/* Of the earlier values those that are sound, and in order. */
-static size_t sound_earlier(const struct peer_value *value, int64_t now_ms,
-                            struct peak_value_entry *ret_earlier)
+/* Leaves those that are sound and in order. Returns how many. */
+static size_t keep_sound(struct peak *peaks, size_t count, double max_value, int64_t now_ms)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < value->earlier_count && i < PEAK_VALUE_MAX_ENTRIES; i++) {
-        const struct peak_value_entry *entry = &value->earlier[i];
-        const struct peak_value_entry *before = count == 0 ? NULL : &ret_earlier[count - 1];
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct peak *peak = &peaks[i];
+        const struct peak *before = kept == 0 ? NULL : &peaks[kept - 1];
         bool is_next =
-            before == NULL || (entry->value < before->value && entry->at_ms >= before->at_ms);
-        if (is_sound(entry->value, entry->at_ms, now_ms) && is_next)
-            ret_earlier[count++] = *entry;
+            before == NULL || (peak->value < before->value && peak->at_ms >= before->at_ms);
+        if (is_sound(peak->value, peak->at_ms, now_ms) && peak->value <= max_value && is_next)
+            peaks[kept++] = *peak;
     }
-    return count;
+    return kept;
 }
 
 void peer_value_merge(struct peer_value *known, const struct peer_value *value)
 {
     known->value = fmax(known->value, value->value);
     known->since_ms = MAX(known->since_ms, value->since_ms);
-    known->policy_peak = MAX(known->policy_peak, value->policy_peak);
-    known->policy_peak_ms = MAX(known->policy_peak_ms, value->policy_peak_ms);
-    known->earlier_count = peak_value_merge(known->earlier, known->earlier_count, value->earlier,
-                                            value->earlier_count);
+    struct policy_peaks *wanted = &known->policy_peaks;
+    wanted->count = peaks_merge(wanted->items, wanted->count, POLICY_MAX_PEAKS,
+                                value->policy_peaks.items, value->policy_peaks.count);
+    known->earlier_count = peaks_merge(known->earlier, known->earlier_count, PEAKS_MAX,
+                                       value->earlier, value->earlier_count);
 }
 
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)
@@ -92,10 +91,11 @@ bool peer_values_add(struct peer_values *values, const struct peer_value *value,
     struct peer_value sound = *value;
     if (!is_sound(value->value, value->since_ms, now_ms) || value->value == 0)
         return true;
-    sound.earlier_count = sound_earlier(value, now_ms, sound.earlier);
-    if (sound.policy_peak < 0 || sound.policy_peak > POLICY_MAX_REPLICAS ||
-        sound.policy_peak_ms > now_ms)
-        sound.policy_peak = sound.policy_peak_ms = 0;
+    struct policy_peaks *wanted = &sound.policy_peaks;
+    sound.earlier_count =
+        keep_sound(sound.earlier, MIN(sound.earlier_count, PEAKS_MAX), SCALER_MAX_VALUE, now_ms);
+    wanted->count = keep_sound(wanted->items, MIN(wanted->count, POLICY_MAX_PEAKS),
+                               POLICY_MAX_REPLICAS, now_ms);
     pthread_mutex_lock(&values->lock);
     HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
     bool is_kept = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;

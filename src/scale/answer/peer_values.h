@@ -13,7 +13,7 @@
 #ifndef BACKLOG_SCALE_ANSWER_PEER_VALUES_H
 #define BACKLOG_SCALE_ANSWER_PEER_VALUES_H
 
-#include "scale/answer/peak_value.h"
+#include "scale/policy/policy.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 
 enum {
     PEER_DIGEST_BYTES = 16,
-    PEER_VALUES_MAX = 20000,                   /* that are not taken: 13 MiB at most */
+    PEER_VALUES_MAX = 20000,                   /* that are not taken: 14 MiB at most */
     PEER_VALUES_MAX_AGE_MS = 24 * 3600 * 1000, /* the longest hold of a trigger */
 };
 
@@ -29,10 +29,9 @@ struct peer_value {
     uint8_t digest[PEER_DIGEST_BYTES]; /* which trigger it is of (trigger_peers.c) */
     double value;                      /* it is active */
     int64_t since_ms;                  /* of clock_now_ms(): as answer.failing_since_ms */
-    int64_t policy_peak;               /* replicas that its policy wanted; 0: none */
-    int64_t policy_peak_ms;            /* when that was so, of clock_now_ms() */
-    size_t earlier_count;              /* the largest first, each later than the one before */
-    struct peak_value_entry earlier[PEAK_VALUE_MAX_ENTRIES]; /* at_ms: of clock_now_ms() */
+    struct policy_peaks policy_peaks;  /* replicas that its policy wanted */
+    size_t earlier_count;
+    struct peak earlier[PEAKS_MAX]; /* what was answered; at_ms: of clock_now_ms() */
 };
 
 /* Turns a peer's age into a time of clock_now_ms(). An age that is negative or too large counts as
@@ -44,7 +43,8 @@ struct peer_values;
 struct peer_values *peer_values_new(void);
 void peer_values_free(struct peer_values *values); /* NULL is harmless */
 
-/* Two values of one trigger become one: of each number, and of each time, the larger. */
+/* Two values of one trigger become one: the larger, with the later time; and of what was answered
+ * and wanted earlier the larger at each time. */
 void peer_value_merge(struct peer_value *known, const struct peer_value *value);
 
 /* Merges it with what is known of its trigger. Values that are not finite or not above 0, and times

@@ -371,11 +371,12 @@ static int64_t idle_for_ms(const struct policy_decision *decision)
     return since_ms == 0 ? -1 : decision->last->at_ms - since_ms;
 }
 
-/* Those who said so may have been wrong. */
 static int64_t peak_of_peers(const struct policy_decision *decision)
 {
-    const struct policy_peak *peak = &decision->state->peak;
-    return decision->last->at_ms < peak->peers_until_ms ? peak->of_peers : 0;
+    struct policy_peaks *peaks = &decision->state->peak.of_peers;
+    int64_t over_ms = decision->last->at_ms - decision->input->basis.hold_ms;
+    peaks->count = peaks_drop(peaks->items, peaks->count, over_ms);
+    return peaks->count == 0 ? 0 : (int64_t)peaks->items[0].value;
 }
 
 /* The steps are in policy.h, at struct policy_peak. */
@@ -397,7 +398,7 @@ static void keep_while_busy(struct policy_decision *decision)
     bool is_idle = result->idle_for_ms >= 0;
     result->active = !is_idle || (has_peak && result->idle_for_ms < settings->idle_ms);
     if (!result->active) {
-        peak->own = peak->of_peers = 0;
+        *peak = (struct policy_peak){0};
         result->replicas = 0;
         result->term = POLICY_BY_IDLE;
         return;

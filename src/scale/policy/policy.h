@@ -14,12 +14,13 @@
 #include "base/error.h"
 #include "measure/recent_samples.h"
 #include "scale/policy/flow.h"
+#include "scale/policy/peaks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POLICY_MAX_LEVELS = 32, POLICY_MAX_REPLICAS = 1000 * 1000 };
+enum { POLICY_MAX_LEVELS = 32, POLICY_MAX_REPLICAS = 1000 * 1000, POLICY_MAX_PEAKS = 8 };
 
 struct policy_level {
     double waiting;   /* it begins with so many messages */
@@ -71,24 +72,30 @@ struct policy_idle {
     int64_t folded_until_ms; /* the samples until here are in it */
 };
 
+/* Replicas that were asked for, and when so many were last: of clock_now_ms(), as in peaks.h. */
+struct policy_peaks {
+    size_t count;
+    struct peak items[POLICY_MAX_PEAKS];
+};
+
 /*
  * scaleDownWhenIdle: the replicas that may be busy, and stay until the source is idle. A decision
- * takes these steps; `own` and `of_peers` only rise but where all end:
+ * takes these steps. `own` only rises but where all end. `of_peers` is the largest of its list that
+ * is younger than the trigger's `hold`: those who asked for it may have been wrong.
  *
  *     there may be workers of which nobody here knows     own rises to those at work
- *     idle for scaleDownWhenIdle, or idle and both are 0  both are 0, and so are the replicas: end
+ *     idle for scaleDownWhenIdle, or idle and both are 0  both end, and the replicas are 0: end
  *     otherwise (busy, or idle for less)                  the replicas rise to own, 1 at least;
  *                                                         own rises to the replicas;
  *                                                         the replicas rise to of_peers, which is
  *                                                         no request of this one, and ends
  *
- * From outside, other replicas of the server raise of_peers (trigger_policy_raise_peak()); and
+ * From outside, other replicas of the server add to of_peers (trigger_policy_add_peaks()); and
  * where the source changes both stay (trigger_policy_forget()): the workers may still be busy.
  */
 struct policy_peak {
-    int64_t own;      /* the most that was asked for since it was idle */
-    int64_t of_peers; /* the same of other replicas of the server, or triggers of the object */
-    int64_t peers_until_ms; /* of samples from here on of_peers counts as 0 */
+    int64_t own;                  /* the most that was asked for since it was idle */
+    struct policy_peaks of_peers; /* other replicas of the server, or triggers of the object */
 };
 
 /*
@@ -144,6 +151,7 @@ struct policy_basis {
                                   the levels alone */
     int64_t interval_ms;       /* its own: samples come more often where others share the query */
     int64_t count_interval_ms; /* as struct scaler has it */
+    int64_t hold_ms;           /* as struct answer_rules has it */
 };
 
 struct policy_input {

@@ -56,7 +56,7 @@ static size_t reading_bytes(const struct trigger *trigger)
 {
     enum { USUAL_ENTRIES = 8, SCHEDULE_BYTES = 32 };
     return memory_heap_bytes(sizeof(struct peak_value)) +
-           memory_heap_bytes(USUAL_ENTRIES * sizeof(struct peak_value_entry)) + SCHEDULE_BYTES +
+           memory_heap_bytes(USUAL_ENTRIES * sizeof(struct peak)) + SCHEDULE_BYTES +
            client_bytes(trigger);
 }
 

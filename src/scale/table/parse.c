@@ -227,6 +227,7 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
         .has_threshold = has_threshold(parsed),
         .interval_ms = parsed->rules.interval_ms,
         .count_interval_ms = parsed->scaler->count_interval_ms,
+        .hold_ms = parsed->rules.hold_ms,
     };
     if (plan->effective.is_on)
         parsed->target = 1;

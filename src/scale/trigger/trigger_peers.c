@@ -82,14 +82,14 @@ static const uint8_t *digest_of(struct trigger *trigger)
     return trigger->peer_digest;
 }
 
-/* Others asked for so many at that time. */
-static void raise_policy_peak(struct trigger *trigger, int64_t peak, int64_t at_ms)
+static void add_policy_peaks(struct trigger *trigger, const struct policy_peaks *peaks,
+                             int64_t now_ms)
 {
     struct trigger_policy *policy = trigger->policy;
-    if (policy == NULL || !policy->plan.effective.is_on || peak == 0)
+    if (policy == NULL || !policy->plan.effective.is_on || peaks->count == 0)
         return;
     trigger_unfollow(trigger);
-    trigger_policy_raise_peak(policy, peak, at_ms + trigger->parsed.rules.hold_ms);
+    trigger_policy_add_peaks(policy, peaks, now_ms);
     trigger_follow(trigger);
 }
 
@@ -102,27 +102,29 @@ void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int
     struct peer_value *value = peer_values_take(values, digest_of(trigger));
     trigger_answers_adopt(trigger, value, revision, now_ms);
     if (value != NULL)
-        raise_policy_peak(trigger, value->policy_peak, value->policy_peak_ms);
+        add_policy_peaks(trigger, &value->policy_peaks, now_ms);
 }
 
 static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
 {
     for (size_t i = 0; i < peak->count; i++) {
-        const struct peak_value_entry *entry = &peak->entries[i];
-        value->earlier[i] =
-            (struct peak_value_entry){entry->value, now_ms - peak_value_age_ms(peak, entry)};
+        const struct peak *entry = &peak->entries[i];
+        value->earlier[i] = (struct peak){entry->value, now_ms - peak_value_age_ms(peak, entry)};
     }
     value->earlier_count = peak->count;
 }
 
-/* Its own, or, while that counts, a larger one of others, with its age: nobody makes it younger. */
-static void add_policy_peak(const struct trigger *trigger, const struct policy_peak *peak,
-                            int64_t now_ms, struct peer_value *value)
+/* Its own, of now, and while they count larger ones of others, with their age: nobody makes them
+ * younger. */
+static struct policy_peaks policy_peaks_of(const struct policy_peak *peak, int64_t hold_ms,
+                                           int64_t now_ms)
 {
-    bool is_of_peers = now_ms < peak->peers_until_ms && peak->of_peers > peak->own;
-    value->policy_peak = is_of_peers ? peak->of_peers : peak->own;
-    value->policy_peak_ms =
-        is_of_peers ? peak->peers_until_ms - trigger->parsed.rules.hold_ms : now_ms;
+    const struct peak own = {.value = (double)peak->own, .at_ms = now_ms};
+    struct policy_peaks peaks = peak->of_peers;
+    peaks.count = peaks_drop(peaks.items, peaks.count, now_ms - hold_ms);
+    peaks.count =
+        peaks_merge(peaks.items, peaks.count, POLICY_MAX_PEAKS, &own, peak->own > 0 ? 1 : 0);
+    return peaks;
 }
 
 void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
@@ -130,15 +132,15 @@ void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
     enum { MAX_OTHERS = 16 }; /* called for last: a caller can invent many */
     const struct trigger *other = trigger;
     for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
-        struct peer_value value = {0};
         _cleanup_(snapshot_done) struct snapshot snapshot = {0};
         _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
         other = other->prev_of_object;
         if (other->policy == NULL || trigger_objects_are_siblings(other, now_ms))
             continue;
         trigger_observe(other, 0, &snapshot, &policy);
-        add_policy_peak(other, &policy.peak, now_ms, &value);
-        raise_policy_peak(trigger, value.policy_peak, value.policy_peak_ms);
+        const struct policy_peaks peaks =
+            policy_peaks_of(&policy.peak, other->parsed.rules.hold_ms, now_ms);
+        add_policy_peaks(trigger, &peaks, now_ms);
     }
 }
 
@@ -158,8 +160,8 @@ bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_val
     *ret_value = (struct peer_value){
         .value = answer->value,
         .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.known.sent_ms,
+        .policy_peaks = policy_peaks_of(&report.policy.peak, trigger->parsed.rules.hold_ms, now_ms),
     };
-    add_policy_peak(trigger, &report.policy.peak, now_ms, ret_value);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)
         add_earlier(trigger->answers.peak, now_ms, ret_value);

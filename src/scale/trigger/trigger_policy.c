@@ -167,11 +167,17 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
     log_change(owner, policy, at_ms);
 }
 
-void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms)
+/* Those that are over go first: one that takes the place of two would make the older one younger. */
+void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy_peaks *peaks,
+                              int64_t now_ms)
 {
-    struct policy_peak *known = &policy->effective.state.peak;
-    known->of_peers = MAX(known->of_peers, peak);
-    known->peers_until_ms = MAX(known->peers_until_ms, until_ms);
+    struct policy_peaks added = *peaks;
+    struct policy_peaks *known = &policy->effective.state.peak.of_peers;
+    int64_t over_ms = now_ms - policy->plan.basis.hold_ms;
+    added.count = peaks_drop(added.items, added.count, over_ms);
+    known->count = peaks_drop(known->items, known->count, over_ms);
+    known->count =
+        peaks_merge(known->items, known->count, POLICY_MAX_PEAKS, added.items, added.count);
 }
 
 /* Readings of the new source may be older than the last one of the former: what is idle is so from

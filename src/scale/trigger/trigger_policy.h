@@ -103,10 +103,11 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
                            const struct recent_samples *recent,
                            struct evaluation_result *evaluated);
 
-/* Others (policy.h) wanted so many replicas: at least these are wanted until then, or until the
- * source is idle. Neither number goes down. The policy follows no query meanwhile, as its decisions
- * change them. */
-void trigger_policy_raise_peak(struct trigger_policy *policy, int64_t peak, int64_t until_ms);
+/* Others (policy.h) wanted so many replicas: at least these are wanted while each is younger than
+ * the trigger's hold, or until the source is idle. The policy follows no query meanwhile, as its
+ * decisions change them. */
+void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy_peaks *peaks,
+                              int64_t now_ms);
 
 /* It follows another source now. What the former one's readings led to decides nothing there: no
  * level of `steps`, no objective, rate or status. But the peak of scaleDownWhenIdle stays, as jobs

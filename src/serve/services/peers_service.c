@@ -31,6 +31,14 @@ struct held_page {
     uint64_t next; /* 0: it is the last one */
 };
 
+/* What the message of one value points to. */
+struct held_parts {
+    earlier_value earlier[PEAKS_MAX];
+    earlier_value *places[PEAKS_MAX];
+    int64_t policy_peaks[POLICY_MAX_PEAKS];
+    int64_t policy_ages_ms[POLICY_MAX_PEAKS];
+};
+
 static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket, int64_t now_ms,
                                struct held_page *page)
 {
@@ -60,21 +68,28 @@ static void fill(const struct peers_service *service, uint64_t after, int64_t no
 }
 
 static void encode(const struct peer_value *value, int64_t now_ms, held_value *message,
-                   earlier_value *earlier, earlier_value **places)
+                   struct held_parts *parts)
 {
+    const struct policy_peaks *wanted = &value->policy_peaks;
     *message = (held_value)BACKLOG__PEERS__HELD_VALUE__INIT;
     message->trigger = (ProtobufCBinaryData){PEER_DIGEST_BYTES, (uint8_t *)value->digest};
     message->value = value->value;
     message->age_ms = now_ms - value->since_ms;
-    message->policy_peak = value->policy_peak;
-    message->policy_peak_age_ms = value->policy_peak == 0 ? 0 : now_ms - value->policy_peak_ms;
+    message->n_policy_peak = message->n_policy_peak_age_ms = wanted->count;
+    message->policy_peak = parts->policy_peaks;
+    message->policy_peak_age_ms = parts->policy_ages_ms;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct peak *peak = &wanted->items[wanted->count - 1 - i];
+        parts->policy_peaks[i] = (int64_t)peak->value;
+        parts->policy_ages_ms[i] = now_ms - peak->at_ms;
+    }
     message->n_earlier = value->earlier_count;
-    message->earlier = places;
+    message->earlier = parts->places;
     for (size_t i = 0; i < value->earlier_count; i++) {
-        earlier[i] = (earlier_value)BACKLOG__PEERS__EARLIER_VALUE__INIT;
-        earlier[i].value = value->earlier[i].value;
-        earlier[i].age_ms = now_ms - value->earlier[i].at_ms;
-        places[i] = &earlier[i];
+        parts->earlier[i] = (earlier_value)BACKLOG__PEERS__EARLIER_VALUE__INIT;
+        parts->earlier[i].value = value->earlier[i].value;
+        parts->earlier[i].age_ms = now_ms - value->earlier[i].at_ms;
+        parts->places[i] = &parts->earlier[i];
     }
 }
 
@@ -85,14 +100,11 @@ static void handle_held(struct rpc *rpc, const ProtobufCMessage *request, int64_
     fill(service, ((const Backlog__Peers__HeldRequest *)request)->after, now_ms, page);
 
     size_t count = page->count + 1;
-    size_t entries = count * PEAK_VALUE_MAX_ENTRIES;
     _cleanup_(memory_free) held_value *messages = memory_array(count, sizeof(*messages));
     _cleanup_(memory_free) held_value **places = memory_array(count, sizeof(*places));
-    _cleanup_(memory_free) earlier_value *earlier = memory_array(entries, sizeof(*earlier));
-    _cleanup_(memory_free) earlier_value **earlier_places = memory_array(entries, sizeof(*places));
+    _cleanup_(memory_free) struct held_parts *parts = memory_array(count, sizeof(*parts));
     for (size_t i = 0; i < page->count; i++) {
-        size_t first = i * PEAK_VALUE_MAX_ENTRIES;
-        encode(&page->values[i], now_ms, &messages[i], earlier + first, earlier_places + first);
+        encode(&page->values[i], now_ms, &messages[i], &parts[i]);
         places[i] = &messages[i];
     }
     Backlog__Peers__HeldReply reply = BACKLOG__PEERS__HELD_REPLY__INIT;
