@@ -59,6 +59,8 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
         {"shadow", "utilization=0.8", NULL, NULL, "shadow \"utilization=0.8\" has no setting that"},
         {"shadow", "onStall=scale", NULL, NULL, "shadow \"onStall=scale\" has no setting that"},
         {"shadow", ",", NULL, NULL, "shadow \",\" has no setting that"},
+        {"shadow", "steps=1=1; steps=5=2", NULL, NULL, "shadow: steps is there twice"},
+        {"shadow", "maxWait soon=60s", NULL, NULL, "shadow: \"maxWait soon\" is not a setting"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         const char *text =

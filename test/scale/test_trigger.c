@@ -360,6 +360,26 @@ static void held_triggers_are_counted_until_they_are_measured_or_refused(void **
     assert_held(0, 0);
 }
 
+/* It asked for another metric, say. */
+static void a_call_that_is_refused_ends_no_outage(void **state)
+{
+    (void)state;
+    enum { SINCE_MS = 7000 };
+    _cleanup_(error_done) struct error error = {0};
+    const struct answer held = {
+        .kind = ANSWER_VALUE, .value = 7, .held = true, .replicas_from_ms = SINCE_MS};
+    const struct answer measured = {.kind = ANSWER_VALUE, .value = 7};
+    struct trigger *trigger = FIND(GOOD);
+    query_of(trigger);
+    trigger_answers_record(trigger, "GetMetrics", &held, SINCE_MS + 1000);
+    error_invalid(&error, "no such metric");
+    trigger_answers_refuse(trigger, "GetMetrics", &error, SINCE_MS + 2000);
+    assert_int_equal(trigger->answers.hold, TRIGGER_HOLD_ON);
+    assert_int_equal(trigger->answers.outage_since_ms, SINCE_MS);
+    trigger_answers_record(trigger, "GetMetrics", &measured, SINCE_MS + 3000);
+    assert_int_equal(trigger->answers.outage_since_ms, 0);
+}
+
 /* Such as a query of in-flight work that has no series yet: it is measured again. */
 static void a_hold_is_not_over_when_a_reading_cannot_be_evaluated(void **state)
 {
@@ -401,6 +421,7 @@ int main(void)
         TEST(arrivals_of_the_past_are_what_waiting_grew_by),
         TEST(what_waits_in_another_partition_did_not_arrive_just_now),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),
+        TEST(a_call_that_is_refused_ends_no_outage),
         TEST(a_hold_is_not_over_when_a_reading_cannot_be_evaluated),
         TEST(a_round_repeats_what_get_metrics_was_answered_for_a_while),
     };

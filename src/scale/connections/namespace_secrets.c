@@ -165,11 +165,11 @@ void namespace_secrets_set(struct namespace_secrets *secrets, const char *namesp
     HASH_FIND_STR(secrets->by_namespace, namespace, secret);
     if (secret != NULL)
         secret->is_failing = error_is_set(failure);
-    if (secret == NULL || (secret->is_failing && secret->is_read)) {
-        connections_free(connections);
+    if (secret == NULL || error_is_set(failure))
+        connections_free(TAKE(connections));
+    if (secret == NULL || (secret->is_failing && secret->is_read))
         return;
-    }
-    if (error_is_set(failure))
+    if (secret->is_failing)
         error_copy(&secret->failure, failure);
     else
         take(secret, connections);

@@ -73,8 +73,9 @@ bool namespace_secrets_join(struct namespace_secrets *secrets, struct trigger *t
 void namespace_secrets_leave(struct namespace_secrets *secrets, struct trigger *trigger);
 
 /* `connections` are what the Secret has now, and inherits; they are taken; NULL: there is no
- * Secret. With a failure nothing new is known: what was read stays. The triggers that need the
- * Secret are stale from now on. */
+ * Secret. With a failure they are nothing: what was read before stays, and where nothing was, the
+ * triggers fail by it. Where what they have has changed, those that need the Secret are stale from
+ * now on. */
 void namespace_secrets_set(struct namespace_secrets *secrets, const char *namespace,
                            struct connections *connections, const struct error *failure,
                            uint64_t revision);

@@ -183,8 +183,17 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     return values;
 }
 
-/* Splits "KEY=VALUE". */
-static bool read_pair(char *piece, struct option_entry *ret_entry, struct error *mistakes)
+static bool has_key(const struct option_entry *entries, size_t count, const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_equal(entries[i].key, key))
+            return true;
+    return false;
+}
+
+/* Splits "KEY=VALUE", where the key is none of these. */
+static bool read_pair(char *piece, const struct option_entry *entries, size_t count,
+                      struct option_entry *ret_entry, struct error *mistakes)
 {
     char *equals = strchr(piece, '=');
     piece += strspn(piece, " \t");
@@ -192,14 +201,21 @@ static bool read_pair(char *piece, struct option_entry *ret_entry, struct error 
         error_add(mistakes, "shadow: \"%.*s\" must be KEY=VALUE", (int)text_cut(piece, 64), piece);
         return false;
     }
-    *equals = '\0';
-    piece[strcspn(piece, " \t")] = '\0';
+    char *end = equals;
+    while (end > piece && strchr(" \t", end[-1]) != NULL)
+        end--;
+    *end = '\0';
     *ret_entry = (struct option_entry){piece, equals + 1};
-    if (general_is_policy(piece))
+    bool is_known = general_is_policy(piece);
+    if (is_known && !has_key(entries, count, piece))
         return true;
-    error_add(mistakes,
-              "shadow: \"%.*s\" is not a setting of a scaling policy, and only these can be tried",
-              (int)text_cut(piece, 64), piece);
+    if (is_known)
+        error_add(mistakes, "shadow: %s is there twice", piece);
+    else
+        error_add(
+            mistakes,
+            "shadow: \"%.*s\" is not a setting of a scaling policy, and only these can be tried",
+            (int)text_cut(piece, 64), piece);
     return false;
 }
 
@@ -228,7 +244,7 @@ bool general_parse_shadow(const char *text, struct policy_settings *ret_settings
         char *piece = strsep(&rest, separator);
         if (piece[strspn(piece, " \t")] == '\0')
             continue;
-        bool is_pair = read_pair(piece, &entries[count], mistakes);
+        bool is_pair = read_pair(piece, entries, count, &entries[count], mistakes);
         is_readable = is_readable && is_pair;
         count += is_pair;
     }

@@ -419,9 +419,6 @@ static bool check_input(const struct policy_decision *decision, struct error *er
     if (key != NULL && isnan(reading->in_flight))
         return error_unavailable(error, "%s needs %s, and the source did not report them", key,
                                  in_flight_words);
-    if (isnan(decision->waiting) && settings->idle_ms > 0)
-        return error_unavailable(error, "scaleDownWhenIdle needs the messages that wait, and the "
-                                        "source did not report them");
     return true;
 }
 

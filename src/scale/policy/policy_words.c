@@ -107,7 +107,7 @@ static void add_bound(const struct policy_decision *decision, struct text *words
         break;
     case POLICY_BY_IDLE:
         text_addf(words, "; nothing waiting or in flight for %g s",
-                  fmax(0, (double)result->idle_for_ms / 1000));
+                  (double)result->idle_for_ms / 1000);
         break;
     case POLICY_BY_STALL:
         text_add(words, "; consumers are stuck (STALL): more replicas do not help");

@@ -152,9 +152,9 @@ struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
 
 /* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
- * above. False: the namespace has no memory for the connections now: they fail until the caller
- * sets them again, which it should do. True also where they are too large: they fail, too, but
- * setting them again would not help. */
+ * above. False: the namespace has no memory for the connections now: those of before stay until the
+ * caller sets these again, which it should do. True also where they are too large: those of before
+ * stay, too, but setting them again would not help. */
 bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          struct connections *connections, const struct error *failure,
                          int64_t now_ms);

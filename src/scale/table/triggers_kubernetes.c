@@ -71,7 +71,7 @@ void triggers_refresh_object(const struct triggers *triggers, struct trigger *tr
         .has_own_credentials = needs & TRIGGER_NEEDS_CREDENTIALS,
         .has_replicas = needs & TRIGGER_NEEDS_HPA && own->reads_hpas,
         .replicas_at_ms = trigger->kubernetes.hpa.replicas_at_ms,
-        .outage_since_ms = last->answer.replicas_from_ms,
+        .outage_since_ms = trigger->answers.outage_since_ms,
     };
     if (object_refresh_is_due(&trigger->kubernetes.refresh, &facts, now_ms))
         own->refresh(own->context, &trigger->identity);

@@ -32,11 +32,11 @@ struct object_refresh_facts {
     bool is_pending; /* its credentials were not read yet */
     bool has_mistakes;
     bool is_refused; /* the last answer */
-    bool is_held;    /* the last answer */
+    bool is_held;    /* the last answer that says something of measuring */
     bool has_own_credentials;
     bool has_replicas; /* a read has those of its HPA */
     int64_t replicas_at_ms;
-    int64_t outage_since_ms; /* where it is held */
+    int64_t outage_since_ms; /* of the same answer; 0: there is no outage */
 };
 
 /* Whether it is to be read again now. The caller does so where it is. */

@@ -67,6 +67,7 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
     else /* also one that is refused: what was measured cannot be evaluated */
         set_hold(trigger, is_value && answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE,
                  "measured again");
+    trigger->answers.outage_since_ms = answer->replicas_from_ms;
     expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
     record(&trigger->answers.last, call, answer, now_ms);
     if (trigger->policy != NULL)

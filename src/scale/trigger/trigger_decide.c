@@ -62,7 +62,6 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
                        int64_t now_ms, struct answer *ret_answer)
 {
     bool has_policy = trigger->policy != NULL;
-    bool is_on = has_policy && trigger->policy->plan.effective.is_on;
     struct evaluation_result own = {0};
     if (!has_policy && snapshot->known.is_measured)
         trigger_evaluate(trigger, &snapshot->known.reading, &own);
@@ -71,7 +70,9 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
         .snapshot = snapshot,
         .evaluated = has_policy ? &policy->evaluated : &own,
         .peak = trigger->answers.peak,
-        .policy_replicas = is_on ? (double)policy->effective.result.replicas : (double)NAN,
+        .policy_replicas = trigger_policy_is_on(trigger->policy)
+                               ? (double)policy->effective.result.replicas
+                               : (double)NAN,
     };
     decide(trigger, &now, call, ret_answer);
     if (ret_answer->kind == ANSWER_REFUSED)

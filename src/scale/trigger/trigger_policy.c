@@ -56,6 +56,11 @@ void trigger_policy_free(struct trigger_policy *policy)
     free(policy);
 }
 
+bool trigger_policy_is_on(const struct trigger_policy *policy)
+{
+    return policy != NULL && policy->plan.effective.is_on;
+}
+
 size_t trigger_policy_bytes(const struct trigger_policy *policy)
 {
     enum { USUAL_WORDS = 256 };
@@ -85,7 +90,8 @@ static bool decide(const struct policy_settings *settings, struct trigger_policy
 {
     struct policy_decision decision;
     text_clear(&learned->words);
-    if (!policy_decide(settings, &learned->state, input, &decision, error))
+    learned->has_decided = policy_decide(settings, &learned->state, input, &decision, error);
+    if (!learned->has_decided)
         return false;
     learned->result = decision.result;
     policy_words_add(&decision, &learned->words);
@@ -189,6 +195,7 @@ static void forget_source(struct trigger_policy_learned *learned)
         .idle = {.folded_until_ms = former.idle.folded_until_ms},
         .peak = former.peak,
     };
+    learned->has_decided = false;
     learned->result = (struct policy_result){0};
     text_clear(&learned->words);
 }
@@ -220,7 +227,7 @@ static void copy_variant(const struct trigger_policy_variant *variant,
                          const struct trigger_policy_learned *learned, unsigned extras,
                          struct trigger_policy_variant_copy *copy)
 {
-    copy->has_decided = variant->is_on && learned->words.length > 0;
+    copy->has_decided = variant->is_on && learned->has_decided;
     copy->result = learned->result;
     if (extras & TRIGGER_COPY_WORDS && copy->has_decided)
         text_add(&copy->words, learned->words.bytes);

@@ -43,9 +43,9 @@ struct trigger_policy_plan {
 /* What one variant learned from readings. */
 struct trigger_policy_learned {
     struct policy_state state;
+    bool has_decided; /* by the last reading that could be evaluated: it had what is needed */
     struct policy_result result; /* of the last decision; {0}: there was none */
-    struct text words; /* the same as a sentence; empty: the last reading that could be evaluated
-                          lacked what the settings need, or there was none */
+    struct text words;           /* the same as a sentence; empty where it has not decided */
 };
 
 /* Sums over the triggers with a policy, by what each was answered last. Replicas are those of its
@@ -90,6 +90,9 @@ void trigger_policy_plan_check(const struct trigger_policy_plan *plan, const str
  * NULL: nothing happens, since the metadata has no policy however often it is parsed. */
 void trigger_policy_apply(struct trigger_policy **policy, const struct trigger_policy_plan *plan);
 void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
+
+/* KEDA gets what it decides: it is not there for its shadow alone. */
+bool trigger_policy_is_on(const struct trigger_policy *policy); /* NULL is none */
 
 /* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
 size_t trigger_policy_bytes(const struct trigger_policy *policy);

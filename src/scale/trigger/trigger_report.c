@@ -1,6 +1,5 @@
 #include "scale/trigger/trigger_report.h"
 
-#include "scale/policy/policy_words.h"
 #include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_objects.h"
 
@@ -96,7 +95,7 @@ void trigger_report_past(const struct trigger *trigger, const struct trigger_rep
     snapshot_copy(snapshot, &report->snapshot);
     struct evaluation_result evaluated = {0};
     struct evaluation *evaluation = &evaluated.evaluation;
-    bool is_on = trigger->policy != NULL && trigger->policy->plan.effective.is_on;
+    bool is_on = trigger_policy_is_on(trigger->policy);
     const struct trigger_policy_change *decision =
         report->snapshot.known.is_measured
             ? trigger_policy_at(&now->policy, report->snapshot.known.sent_ms)
