@@ -155,6 +155,16 @@ def test_lag_is_what_the_group_was_not_given(broker, redis, client):
     answers(client, requested, 0, False)
 
 
+def test_a_policy_starts_the_worker_that_makes_the_group(broker, redis, client):
+    requested = of_lag(broker, scaleDownWhenIdle="30s", inFlightPerReplica="5")
+    answers(client, requested, 0, False)  # no stream
+    redis.add("orders", 7)
+    answers(client, requested, 2, True)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.read("orders", "workers", 7)
+    answers(client, requested, 2, True)
+
+
 def test_the_lag_of_a_group_made_behind_the_entries(broker, redis, client):
     redis.add("orders", 3)
     redis.call("XGROUP", "CREATE", "orders", "workers", "$")

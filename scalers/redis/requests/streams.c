@@ -13,10 +13,21 @@
 #include <string.h>
 #include <utlist.h>
 
-static void answer_waiting(struct task *task, double waiting)
+static bool wants_lag(const struct task *task)
+{
+    return redis_stream_mode(task->query) == REDIS_STREAM_LAG;
+}
+
+/* Where a lag is wanted there is no group: nobody has taken anything. */
+static void answer_length(struct task *task, double length)
 {
     struct reading reading = READING_UNKNOWN;
-    reading.waiting = waiting;
+    reading.waiting = length;
+    if (wants_lag(task)) {
+        reading.in_flight = reading.consumption_rate = 0;
+        if (task->wants & READING_WANT_CONSUMERS)
+            reading.consumers = 0;
+    }
     task_answer(task, &reading);
 }
 
@@ -65,7 +76,7 @@ static void on_length(struct redis_link *link, struct redis_command *command,
     if (task == NULL)
         return;
     if (redis_reply_is_count(reply))
-        answer_waiting(task, (double)reply->integer);
+        answer_length(task, (double)reply->integer);
     else
         fail(link, task, reply);
 }
@@ -269,7 +280,7 @@ static void take_lag(struct redis_link *link, struct task *task, const redisRepl
 {
     const struct redis_stream_query *query = task->query;
     if (redis_reply_is_error(reply, "ERR no such key")) {
-        answer_waiting(task, 0);
+        answer_length(task, 0);
         return;
     }
     if (reply->type != REDIS_REPLY_ARRAY) {
@@ -310,11 +321,6 @@ static void on_groups(struct redis_link *link, struct redis_command *command,
     for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
         take_lag(link, task, reply, &groups);
     free(groups.items);
-}
-
-static bool wants_lag(const struct task *task)
-{
-    return redis_stream_mode(task->query) == REDIS_STREAM_LAG;
 }
 
 /* Those that want a lag come last, by their streams. */
