@@ -497,6 +497,18 @@ static void an_outage_is_no_time_in_which_less_was_needed(void **state)
     assert_true(measure_for(20, 20, 20) < before);
 }
 
+static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
+{
+    (void)state;
+    give_objective(10);
+    assert_in_range(measure_for(30, 81, 81), 5, 20);
+    world.now_ms += 3 * 3600 * 1000;
+    recent_samples_add_gap(&world.recent);
+    waiting(0);
+    for (int i = 0; i < 20; i++)
+        assert_in_range(measure_for(1, 0.2, 0.2), 0, 1);
+}
+
 static void failures_now_and_then_do_not_keep_replicas(void **state)
 {
     (void)state;
@@ -605,6 +617,7 @@ int main(void)
         TEST(after_a_restart_the_threshold_decides),
         TEST(after_an_outage_the_known_rates_remain),
         TEST(an_outage_is_no_time_in_which_less_was_needed),
+        TEST(replicas_of_before_a_long_outage_do_not_come_back),
         TEST(failures_now_and_then_do_not_keep_replicas),
         TEST(a_short_dip_stops_no_replica),
         TEST(where_no_consumers_are_reported_the_reason_says_so),

@@ -184,6 +184,14 @@ static double balance(const struct policy_decision *decision, double rate, doubl
     return fmax(needed, arrivals * min_arrivals_share) / rate;
 }
 
+/* Nobody saw the source for so long that what was asked for before says nothing any more. */
+static void forget_old(struct policy_objective *objective, const struct recent_samples *recent)
+{
+    int64_t past_ms = recent->samples[recent->count - 1].at_ms - objective->at_ms;
+    if (objective->at_ms > 0 && past_ms > REMEMBERED_MS && recent_samples_is_gap(recent, past_ms))
+        *objective = (struct policy_objective){0};
+}
+
 /* What arrives now is to start within maxWait, and a replica that is asked for now works after its
  * start-up: until then nothing may be done, and all that waits must be done in the time that is
  * left. */
@@ -195,14 +203,14 @@ static bool meet_objective(struct policy_decision *decision)
     double wait_s = (double)settings->max_wait_ms / 1000;
     double left_s = fmax(wait_s - (double)settings->start_ms / 1000, wait_s / 4);
     decision->result.rate = rate;
+    forget_old(objective, decision->input->recent);
     if (!(rate > 0))
         return false;
     decision->by_waiting = decision->waiting / (rate * left_s);
     if (decision->flow.span_ms == 0) {
         /* After a restart nothing is known of arrivals, and the threshold decides; after an outage
          * what was. */
-        bool is_known =
-            objective->at_ms > 0 && decision->last->at_ms - objective->at_ms <= REMEMBERED_MS;
+        bool is_known = objective->at_ms > 0;
         raise_to(decision, is_known ? objective->replicas : 0, POLICY_BY_ARRIVALS);
         return is_known;
     }
