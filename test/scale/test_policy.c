@@ -221,6 +221,19 @@ static void a_former_source_may_still_be_worked_for(void **state)
     assert_int_equal(measure(0, 0), 0);
 }
 
+/* Others may have measured the new one before. */
+static void what_is_idle_is_so_no_longer_than_the_former_source_was_followed(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 10000;
+    world.state.peak.own = 9;
+    world.state.idle.folded_until_ms = world.now_ms + 12000;
+    waiting(0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(measure(0, 0), 9);
+    assert_int_equal(measure(0, 0), 0);
+}
+
 /* A forged or mistaken one must not keep them until the source is idle. */
 static void what_other_replicas_asked_for_counts_for_a_while(void **state)
 {
@@ -477,11 +490,23 @@ static void after_an_outage_the_known_rates_remain(void **state)
     give_objective(10);
     int64_t known = measure_for(30, 81, 81);
     recent_samples_add_gap(&world.recent);
-    waiting(1e5);
+    waiting(20);
     world.threshold = 1;
     assert_int_equal(measure(81, 81), known);
     assert_non_null(
         strstr(world.words.bytes, "/s each; as before the outage: the rate of arrivals"));
+}
+
+static void what_waits_after_an_outage_needs_no_rate_of_arrivals(void **state)
+{
+    (void)state;
+    give_objective(10);
+    int64_t known = measure_for(30, 81, 81);
+    recent_samples_add_gap(&world.recent);
+    waiting(1e5);
+    assert_true(measure(81, 81) > 5 * known);
+    assert_int_equal(world.result.term, POLICY_BY_WAITING);
+    assert_non_null(strstr(world.words.bytes, "/s each; the rate of arrivals is not known yet"));
 }
 
 /* Nobody saw what was needed meanwhile. */
@@ -597,6 +622,7 @@ int main(void)
         TEST(messages_in_flight_alone_are_no_number_of_workers),
         TEST(messages_in_flight_are_of_so_many_workers_as_the_user_says),
         TEST(a_former_source_may_still_be_worked_for),
+        TEST(what_is_idle_is_so_no_longer_than_the_former_source_was_followed),
         TEST(what_other_replicas_asked_for_counts_for_a_while),
         TEST(what_other_replicas_asked_for_ends_when_all_is_idle),
         TEST(a_single_replica_that_others_asked_for_stays_until_all_is_idle),
@@ -616,6 +642,7 @@ int main(void)
         TEST(both_terms_are_in_the_sentence),
         TEST(after_a_restart_the_threshold_decides),
         TEST(after_an_outage_the_known_rates_remain),
+        TEST(what_waits_after_an_outage_needs_no_rate_of_arrivals),
         TEST(an_outage_is_no_time_in_which_less_was_needed),
         TEST(replicas_of_before_a_long_outage_do_not_come_back),
         TEST(failures_now_and_then_do_not_keep_replicas),

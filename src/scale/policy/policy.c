@@ -209,9 +209,11 @@ static bool meet_objective(struct policy_decision *decision)
     decision->by_waiting = decision->waiting / (rate * left_s);
     if (decision->flow.span_ms == 0) {
         /* After a restart nothing is known of arrivals, and the threshold decides; after an outage
-         * what was. */
+         * what was, and what waits. */
         bool is_known = objective->at_ms > 0;
-        raise_to(decision, is_known ? objective->replicas : 0, POLICY_BY_ARRIVALS);
+        raise_to(decision, objective->replicas, POLICY_BY_ARRIVALS);
+        if (is_known)
+            raise_to(decision, policy_whole(decision->by_waiting), POLICY_BY_WAITING);
         return is_known;
     }
     decision->by_arrivals = decision->flow.arrival_rate / (settings->utilization * rate);
@@ -348,11 +350,11 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
         double waiting =
             is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
         bool is_idle = waiting <= 0 && sample->max_in_flight <= 0;
+        idle->folded_until_ms = MAX(idle->folded_until_ms, sample->at_ms);
         if (!is_idle || sample->is_after_gap)
             idle->since_ms = 0;
         if (is_idle && idle->since_ms == 0)
-            idle->since_ms = sample->at_ms;
-        idle->folded_until_ms = sample->at_ms;
+            idle->since_ms = idle->folded_until_ms;
     }
 }
 
@@ -376,7 +378,7 @@ static int64_t unseen_workers(const struct policy_decision *decision)
 static int64_t idle_for_ms(const struct policy_decision *decision)
 {
     int64_t since_ms = decision->state->idle.since_ms;
-    return since_ms == 0 ? -1 : decision->last->at_ms - since_ms;
+    return since_ms == 0 ? -1 : MAX(decision->last->at_ms - since_ms, 0);
 }
 
 static int64_t peak_of_peers(const struct policy_decision *decision)

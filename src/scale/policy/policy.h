@@ -69,7 +69,9 @@ unsigned policy_wants(const struct policy_settings *settings);
 struct policy_idle {
     bool has_begun;   /* a decision was made: what was at work at the first one is in the peak */
     int64_t since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
-    int64_t folded_until_ms; /* the samples until here are in it */
+    /* The samples until here are in it. They may be of a former source, and the first one of the
+     * new source older. */
+    int64_t folded_until_ms;
 };
 
 /* Replicas that were asked for, and when so many were last: of clock_now_ms(), as in peaks.h. */

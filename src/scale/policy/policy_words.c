@@ -35,7 +35,10 @@ static void add_objective(const struct policy_decision *decision, struct text *w
     add_number(words, decision->result.rate);
     text_add(words, "/s each");
     if (isnan(decision->by_arrivals)) {
-        text_add(words, "; as before the outage: the rate of arrivals is not known yet");
+        bool is_as_before =
+            decision->state->objective.replicas >= policy_whole(decision->by_waiting);
+        text_addf(words, "; %sthe rate of arrivals is not known yet",
+                  is_as_before ? "as before the outage: " : "");
         return;
     }
     text_add(words, "; ");

@@ -187,7 +187,7 @@ void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy
 }
 
 /* Readings of the new source may be older than the last one of the former: what is idle is so from
- * the change on. */
+ * that on. */
 static void forget_source(struct trigger_policy_learned *learned)
 {
     const struct policy_state former = learned->state;

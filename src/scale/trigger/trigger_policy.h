@@ -114,7 +114,8 @@ void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy
 
 /* It follows another source now. What the former one's readings led to decides nothing there: no
  * level of `steps`, no objective, rate or status. But the peak of scaleDownWhenIdle stays, as jobs
- * of the former source may still run: its idle time begins again. It follows no query meanwhile. */
+ * of the former source may still run: its idle time begins with the last reading of that. It
+ * follows no query meanwhile. */
 void trigger_policy_forget(struct trigger_policy *policy);
 
 struct trigger_policy_variant_copy {
