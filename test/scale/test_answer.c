@@ -291,8 +291,8 @@ static void each_row_of_the_table_is_answered_so(void **state)
         int64_t since_ms = row->attempt == FAILED ? row->failing_ms : row->unanswered_ms;
         if (row->age_ms == NEVER_MEASURED)
             since_ms = row->of_peers_ms;
-        if (row->held && answer.failing_since_ms != NOW - since_ms)
-            fail_msg("%s: held since %lld", row->name, (long long)answer.failing_since_ms);
+        if (row->held && answer.held_since_ms != NOW - since_ms)
+            fail_msg("%s: held since %lld", row->name, (long long)answer.held_since_ms);
         if (answer.hold_is_over != row->is_over)
             fail_msg("%s: the hold is over: %d", row->name, answer.hold_is_over);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)

@@ -134,7 +134,7 @@ static void assert_held(const struct answer *answer, double value, int64_t since
     assert_int_equal(answer->kind, ANSWER_VALUE);
     assert_true(answer->held);
     assert_true(answer->value == value);
-    assert_int_equal(answer->failing_since_ms, since_ms);
+    assert_int_equal(answer->held_since_ms, since_ms);
 }
 
 static void assert_counts(uint64_t held, uint64_t expired)

@@ -164,8 +164,8 @@ static void replicas_are_read_again_until_they_are_of_after_the_failure(void **s
                                 .value = 100,
                                 .active = true,
                                 .held = true,
-                                .failing_since_ms = FAILED_MS - HELD_FOR_MS,
-                                .replicas_from_ms = FAILED_MS};
+                                .held_since_ms = FAILED_MS - HELD_FOR_MS,
+                                .outage_since_ms = FAILED_MS};
     know_hpa(trigger, (struct hpa_facts){-1, 3, FAILED_MS - 1});
     trigger_answers_record(trigger, "GetMetrics", &held, FAILED_MS + 1);
     assert_true(triggers_acquire_query(triggers, trigger, FAILED_MS + 1, &query, &error));

@@ -367,7 +367,7 @@ static void a_call_that_is_refused_ends_no_outage(void **state)
     enum { SINCE_MS = 7000 };
     _cleanup_(error_done) struct error error = {0};
     const struct answer held = {
-        .kind = ANSWER_VALUE, .value = 7, .held = true, .replicas_from_ms = SINCE_MS};
+        .kind = ANSWER_VALUE, .value = 7, .held = true, .outage_since_ms = SINCE_MS};
     const struct answer measured = {.kind = ANSWER_VALUE, .value = 7};
     struct trigger *trigger = FIND(GOOD);
     query_of(trigger);

@@ -241,7 +241,7 @@ static void what_was_answered_earlier_is_given_with_its_age(void **state)
     struct answer answer = {.kind = ANSWER_VALUE, .value = 30, .active = true};
     trigger_answers_begin_round(trigger, &answer, now_ms - 9000);
     answer.held = true;
-    answer.failing_since_ms = now_ms - 7000;
+    answer.held_since_ms = now_ms - 7000;
     trigger_answers_begin_round(trigger, &answer, now_ms - 5000);
     answer = (struct answer){.kind = ANSWER_VALUE, .value = 20, .active = true};
     trigger_answers_begin_round(trigger, &answer, now_ms - 1000);

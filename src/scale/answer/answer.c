@@ -74,11 +74,11 @@ static bool hold(const struct decision *decision, int64_t since_ms)
         answer->value = of_peers->value;
         answer->active = answer->held = true;
     }
-    answer->failing_since_ms = held_since_ms;
-    answer->replicas_from_ms = since_ms;
+    answer->held_since_ms = held_since_ms;
+    answer->outage_since_ms = since_ms;
     if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
         answer->value = fmax(answer->value, peak_value_largest(facts->peak));
-    if (facts->replicas_at_ms >= answer->replicas_from_ms && answer->kind == ANSWER_VALUE)
+    if (facts->replicas_at_ms >= answer->outage_since_ms && answer->kind == ANSWER_VALUE)
         answer->value = fmin(answer->value, facts->replicas_value);
     return true;
 }

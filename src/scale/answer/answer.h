@@ -57,8 +57,8 @@ struct answer {
     bool held; /* measuring fails: this is what was known before */
     /* Where it is held: since when, here or at another replica of the server before; and since when
      * measuring fails here. The HPA's replicas count if they were read after that. */
-    int64_t failing_since_ms;
-    int64_t replicas_from_ms;
+    int64_t held_since_ms;
+    int64_t outage_since_ms;
     bool hold_is_over;   /* refused: it was held for as long as the rules say */
     bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
     int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */

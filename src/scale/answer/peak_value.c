@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ void peak_value_add_earlier(struct peak_value *peak, const struct peak *entries,
 {
     struct peak merged[PEAKS_MAX];
     int64_t latest_ms = now_ms - peak->failed_for_ms;
+    assert(count <= PEAKS_MAX);
     for (size_t i = 0; i < count; i++) {
         int64_t at_ms = entries[i].at_ms - peak->failed_for_ms;
         merged[i] = (struct peak){entries[i].value, at_ms < latest_ms ? at_ms : latest_ms};

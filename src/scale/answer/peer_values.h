@@ -28,7 +28,7 @@ enum {
 struct peer_value {
     uint8_t digest[PEER_DIGEST_BYTES]; /* which trigger it is of (trigger_peers.c) */
     double value;                      /* it is active */
-    int64_t since_ms;                  /* of clock_now_ms(): as answer.failing_since_ms */
+    int64_t since_ms;                  /* of clock_now_ms(): as answer.held_since_ms */
     struct policy_peaks policy_peaks;  /* replicas that its policy wanted */
     size_t earlier_count;
     struct peak earlier[PEAKS_MAX]; /* what was answered; at_ms: of clock_now_ms() */

@@ -5,6 +5,7 @@
  * The modules of scale/; each uses only those above it:
  *
  *   policy/flow                    how fast messages come and are consumed, and stuck consumers
+ *   policy/peaks                   the largest values of a time, and when each was so last
  *   policy/policy                  replicas from readings and settings
  *   policy/policy_words            a decision as a sentence
  *   policy/policy_options          from keys to these settings, and rules across keys

@@ -83,6 +83,10 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
                          int64_t now_ms)
 {
     _cleanup_(error_done) struct error refused = {0};
+    if (namespace_secrets_find(triggers->lifecycle.secrets, namespace) == NULL) {
+        connections_free(connections); /* the last trigger that needed it went meanwhile */
+        return true;
+    }
     inherit(triggers, namespace, connections);
     bool is_too_large = !connections_check_bytes(connections, &refused);
     bool has_memory =

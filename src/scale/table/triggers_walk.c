@@ -25,7 +25,7 @@ static struct trigger *last_of_object(const struct triggers *triggers, const cha
 }
 
 /* The one that was called for before this one; NULL: this is the first of the list. */
-static struct trigger *before(const struct trigger *trigger)
+static struct trigger *called_before(const struct trigger *trigger)
 {
     return trigger == trigger->object->triggers ? NULL : trigger->prev_of_object;
 }
@@ -35,7 +35,7 @@ size_t triggers_of_object(const struct triggers *triggers, const char *namespace
 {
     const struct trigger *trigger = last_of_object(triggers, namespace, name);
     size_t count = 0;
-    for (; trigger != NULL && count < max; trigger = before(trigger))
+    for (; trigger != NULL && count < max; trigger = called_before(trigger))
         ret_ids[count++] = trigger->id;
     return count;
 }
@@ -47,7 +47,7 @@ struct trigger *triggers_of_object_find(const struct triggers *triggers, const c
 {
     struct trigger *trigger = last_of_object(triggers, namespace, name);
     while (trigger != NULL && trigger->id != id)
-        trigger = before(trigger);
+        trigger = called_before(trigger);
     return trigger;
 }
 

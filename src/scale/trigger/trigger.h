@@ -123,7 +123,7 @@ struct trigger_answers {
     struct trigger_last_answer
         round;               /* of GetMetrics: the IsActive that follows it is answered the same */
     enum trigger_hold hold;  /* of the last answer that was none of trigger_answers_refuse() */
-    int64_t outage_since_ms; /* of the same: its replicas_from_ms */
+    int64_t outage_since_ms; /* of the same */
     struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
     /* Held until it is measured, and kept for an hour after that, as history is; NULL: other
      * replicas had none, or it is over. */

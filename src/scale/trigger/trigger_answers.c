@@ -67,7 +67,7 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
     else /* also one that is refused: what was measured cannot be evaluated */
         set_hold(trigger, is_value && answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE,
                  "measured again");
-    trigger->answers.outage_since_ms = answer->replicas_from_ms;
+    trigger->answers.outage_since_ms = answer->outage_since_ms;
     expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
     record(&trigger->answers.last, call, answer, now_ms);
     if (trigger->policy != NULL)
@@ -94,7 +94,7 @@ static void remember(struct trigger *trigger, const struct answer *answer, int64
     if (answers->peak == NULL)
         answers->peak = memory_new(sizeof(*answers->peak));
     if (answer->held)
-        peak_value_hold(answers->peak, answer->failing_since_ms, now_ms);
+        peak_value_hold(answers->peak, answer->held_since_ms, now_ms);
     else
         peak_value_add(answers->peak, answer->value, trigger->parsed.rules.hold_window_ms, now_ms);
 }

@@ -29,7 +29,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
                           double of_policy)
 {
     double replicas = answer_replicas(answer->value, trigger->parsed.target);
-    if (isnan(of_policy) || trigger->policy == NULL)
+    if (isnan(of_policy))
         return replicas;
     int64_t max = trigger->policy->plan.effective.settings.max_replicas;
     if (!answer->held)

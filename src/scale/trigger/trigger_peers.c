@@ -5,8 +5,8 @@
 #include "base/url.h"
 #include "scale/metadata/general.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_objects.h"
-#include "scale/trigger/trigger_report.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -146,21 +146,24 @@ void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
 
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
-    _cleanup_(trigger_report_done) struct trigger_report report = {0};
+    static const struct answer_call call = {.is_stream = true, .takes_any_age = true};
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
+    _cleanup_(answer_done) struct answer answer = {0};
     if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
         return false;
-    trigger_report(trigger, now_ms, &report);
-    if (!report.snapshot.known.is_measured && trigger->answers.of_peers != NULL) {
+    trigger_observe(trigger, 0, &snapshot, &policy);
+    if (!snapshot.known.is_measured && trigger->answers.of_peers != NULL) {
         *ret_value = *trigger->answers.of_peers;
         return true;
     }
-    const struct answer *answer = &report.answer;
-    if (answer->kind != ANSWER_VALUE || !answer->active)
+    trigger_decide_by(trigger, &snapshot, &policy, &call, now_ms, &answer);
+    if (answer.kind != ANSWER_VALUE || !answer.active)
         return false;
     *ret_value = (struct peer_value){
-        .value = answer->value,
-        .since_ms = answer->held ? answer->failing_since_ms : report.snapshot.known.sent_ms,
-        .policy_peaks = policy_peaks_of(&report.policy.peak, trigger->parsed.rules.hold_ms, now_ms),
+        .value = answer.value,
+        .since_ms = answer.held ? answer.held_since_ms : snapshot.known.sent_ms,
+        .policy_peaks = policy_peaks_of(&policy.peak, trigger->parsed.rules.hold_ms, now_ms),
     };
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
     if (trigger->answers.peak != NULL)

@@ -49,7 +49,7 @@ static void evaluate(struct past *past, const struct history_sample *sample,
     trigger_report_past(past->trigger, past->now, &past->snapshot, &past->peak, sample->at_ms,
                         &report);
     if (report.state == ANSWER_STATE_HELD)
-        peak_value_hold(&past->peak, report.answer.failing_since_ms, sample->at_ms);
+        peak_value_hold(&past->peak, report.answer.held_since_ms, sample->at_ms);
     else if (report.state == ANSWER_STATE_ANSWERED)
         peak_value_add(&past->peak, report.answer.value, past->trigger->parsed.rules.hold_window_ms,
                        sample->at_ms);

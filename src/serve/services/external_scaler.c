@@ -85,11 +85,13 @@ static void handle_is_active(struct rpc *rpc, const ProtobufCMessage *request, i
         update_is_active(call, now_ms, false);
         return;
     }
-    answer_stats_add(&scaler_call_shared(call)->stats, round);
-    scaler_call_record_answer(call, round, now_ms);
-    if (round->kind == ANSWER_VALUE)
-        reply_active(call->rpc.call, round->active);
-    rpc_finish_with(&call->rpc, &round->error);
+    struct answer again = *round;
+    again.age_ms += now_ms - call->trigger->answers.round.at_ms;
+    answer_stats_add(&scaler_call_shared(call)->stats, &again);
+    scaler_call_record_answer(call, &again, now_ms);
+    if (again.kind == ANSWER_VALUE)
+        reply_active(call->rpc.call, again.active);
+    rpc_finish_with(&call->rpc, &again.error);
 }
 
 static void update_get_metrics(struct scaler_call *call, int64_t now_ms, bool out_of_time)
