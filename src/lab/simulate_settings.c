@@ -139,7 +139,6 @@ static bool add_policy_entry(struct policy_entries *entries, const char *name, c
     return true;
 }
 
-/* maxReplicaCount is the ScaledObject's, which a trigger would repeat. */
 static bool apply_policy(const struct policy_entries *entries, struct simulation_settings *settings,
                          struct error *error)
 {
@@ -148,7 +147,6 @@ static bool apply_policy(const struct policy_entries *entries, struct simulation
         return true;
     settings->has_policy =
         general_parse_policy(entries->items, entries->count, &settings->policy, &mistakes);
-    settings->policy.max_replicas = settings->model.hpa.max_replicas;
     return !error_is_set(&mistakes) || error_invalid(error, "%s", error_text(&mistakes));
 }
 
@@ -197,6 +195,8 @@ static bool add(struct simulate_settings *all, const char *name, const char *pie
                                : text_format("%s, %s", name, piece);
     if (piece != NULL && !set_piece(piece, &one->settings, error))
         return false;
+    /* It is the ScaledObject's, which a trigger would repeat. */
+    one->settings.policy.max_replicas = one->settings.model.hpa.max_replicas;
     if (one->settings.model.min_replicas > one->settings.model.hpa.max_replicas)
         return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
     return one->settings.target > 0 || one->settings.policy.level_count > 0 ||

@@ -65,6 +65,27 @@ static void a_wrong_piece_is_refused(void **state)
     }
 }
 
+/* A ScaledObject of one trigger, with at most 10 replicas. */
+static bool read_object(const char *type, const char *metadata, const char *set,
+                        struct simulate_settings *ret_settings, struct error *error)
+{
+    char path[] = "/tmp/simulate-XXXXXX";
+    int descriptor = mkstemp(path);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    const struct option_list files = {.items = (const char *[]){path}, .count = 1};
+    const struct simulation_settings base = common();
+    assert_non_null(file);
+    fprintf(file,
+            "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n"
+            "  scaleTargetRef: {name: a}\n  maxReplicaCount: 10\n"
+            "  triggers: [{type: %s, metadata: {%s}}]\n",
+            type, metadata);
+    assert_int_equal(fclose(file), 0);
+    bool good = simulate_settings_read(&files, set, &base, ret_settings, error);
+    unlink(path);
+    return good;
+}
+
 /* Some are of KEDA's own scalers, of which Backlog has some. */
 static void the_keys_of_a_trigger_are_those_that_its_scaler_reads(void **state)
 {
@@ -86,22 +107,10 @@ static void the_keys_of_a_trigger_are_those_that_its_scaler_reads(void **state)
         {"kafka", "topic: jobs", 0, 0},
     };
 #undef STREAMS
-    const struct simulation_settings base = common();
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        char path[] = "/tmp/simulate-XXXXXX";
-        int descriptor = mkstemp(path);
-        FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-        const struct option_list files = {.items = (const char *[]){path}, .count = 1};
         _cleanup_(error_done) struct error error = {0};
         struct simulate_settings settings = {0};
-        assert_non_null(file);
-        fprintf(file,
-                "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: a}\nspec:\n"
-                "  scaleTargetRef: {name: a}\n  triggers: [{type: %s, metadata: {%s}}]\n",
-                rows[i].type, rows[i].metadata);
-        assert_int_equal(fclose(file), 0);
-        bool good = simulate_settings_read(&files, NULL, &base, &settings, &error);
-        unlink(path);
+        bool good = read_object(rows[i].type, rows[i].metadata, NULL, &settings, &error);
         if (good != (rows[i].target > 0))
             fail_msg("row %zu: %s", i, error_text(&error));
         if (!good)
@@ -110,6 +119,20 @@ static void the_keys_of_a_trigger_are_those_that_its_scaler_reads(void **state)
         assert_true(settings.items[0].settings.activation == rows[i].activation);
         simulate_settings_done(&settings);
     }
+}
+
+#define OBJECTIVE                                                                                  \
+    "external-push", "scaler: redis, listLength: '100', maxWait: 60s, ratePerReplica: '10'"
+
+static void a_policy_may_ask_for_as_many_replicas_as_the_object(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct simulate_settings settings = {0};
+    assert_true(read_object(OBJECTIVE, "maxReplicaCount=50; push=false", &settings, &error));
+    assert_int_equal(settings.items[0].settings.policy.max_replicas, 50);
+    assert_int_equal(settings.items[1].settings.policy.max_replicas, 10);
+    simulate_settings_done(&settings);
 }
 
 static void a_plot_has_each_curve_and_escapes_names(void **state)
@@ -153,6 +176,7 @@ int main(void)
         cmocka_unit_test(pieces_are_compared),
         cmocka_unit_test(a_wrong_piece_is_refused),
         cmocka_unit_test(the_keys_of_a_trigger_are_those_that_its_scaler_reads),
+        cmocka_unit_test(a_policy_may_ask_for_as_many_replicas_as_the_object),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
         cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
     };
