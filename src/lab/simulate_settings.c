@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SETTINGS = PLOT_MAX_SERIES, MAX_POLICY_KEYS = 16 };
+enum { MAX_SETTINGS = PLOT_MAX_SERIES };
 
 /* A key of --set, by KEDA's name. */
 enum kind { NUMBER, WHOLE, SECONDS, YES_NO, TARGET_TYPE };
@@ -116,45 +116,51 @@ static bool store(const struct key *key, const char *text, struct simulation_set
     }
 }
 
-/* Options of a trigger that make a policy, by their names in its metadata. */
+/* Options of a trigger that make a policy, by their names in its metadata; each once. */
 struct policy_entries {
-    struct option_entry items[MAX_POLICY_KEYS];
-    size_t count;
+    struct option_entry *items;
+    size_t count, capacity;
 };
 
 static void free_policy_entries(struct policy_entries *entries)
 {
-    for (size_t i = 0; i < entries->count; i++) {
-        free((char *)entries->items[i].key);
-        free((char *)entries->items[i].value);
-    }
+    option_entries_free(entries->items, entries->count);
 }
 
-static bool add_policy_entry(struct policy_entries *entries, const char *name, const char *value,
-                             struct error *error)
+static void put_policy_entry(struct policy_entries *entries, const char *name, const char *value)
 {
-    if (entries->count == MAX_POLICY_KEYS)
-        return error_invalid(error, "more than %d options of a policy", MAX_POLICY_KEYS);
-    entries->items[entries->count++] = (struct option_entry){text_copy(name), text_copy(value)};
-    return true;
+    size_t i = 0;
+    while (i < entries->count && !text_equal(entries->items[i].key, name))
+        i++;
+    if (i == entries->count) {
+        entries->items = memory_grow(entries->items, &entries->capacity, ++entries->count,
+                                     sizeof(*entries->items));
+        entries->items[i].key = text_copy(name);
+    } else
+        free((char *)entries->items[i].value);
+    entries->items[i].value = text_copy(value);
 }
 
-static bool apply_policy(const struct policy_entries *entries, struct simulation_settings *settings,
-                         struct error *error)
+static bool compile_policy(const struct policy_entries *entries,
+                           struct simulation_settings *settings, struct error *error)
 {
     _cleanup_(error_done) struct error mistakes = {0};
     if (entries->count == 0)
         return true;
     settings->has_policy =
         general_parse_policy(entries->items, entries->count, &settings->policy, &mistakes);
+    /* It is the ScaledObject's, which a trigger would repeat. */
+    settings->policy.max_replicas = settings->model.hpa.max_replicas;
     return !error_is_set(&mistakes) || error_invalid(error, "%s", error_text(&mistakes));
 }
 
 static bool set_key(const char *name, const char *value, struct simulation_settings *settings,
                     struct policy_entries *policy, struct error *error)
 {
-    if (is_policy_key(name))
-        return add_policy_entry(policy, name, value, error);
+    if (is_policy_key(name)) {
+        put_policy_entry(policy, name, value);
+        return true;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
         if (text_equal(keys[i].name, name))
             return store(&keys[i], value, settings) ||
@@ -163,10 +169,10 @@ static bool set_key(const char *name, const char *value, struct simulation_setti
 }
 
 /* "threshold=100, cooldownPeriod=60" */
-static bool set_piece(const char *piece, struct simulation_settings *settings, struct error *error)
+static bool set_piece(const char *piece, struct simulation_settings *settings,
+                      struct policy_entries *policy, struct error *error)
 {
     _cleanup_(memory_free) char *copy = text_copy(piece);
-    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
     char *rest = copy;
     for (char *pair = strsep(&rest, ","); pair != NULL; pair = strsep(&rest, ",")) {
         char *equals = strchr(pair, '=');
@@ -175,28 +181,45 @@ static bool set_piece(const char *piece, struct simulation_settings *settings, s
         *equals = '\0';
         _cleanup_(memory_free) char *name = text_trimmed(pair);
         _cleanup_(memory_free) char *value = text_trimmed(equals + 1);
-        if (!set_key(name, value, settings, &policy, error))
+        if (!set_key(name, value, settings, policy, error))
             return false;
     }
-    return apply_policy(&policy, settings, error);
+    return true;
 }
 
 /* ---- the settings to compare ---- */
 
-static bool add(struct simulate_settings *all, const char *name, const char *piece,
-                const struct simulation_settings *base, struct error *error)
+/* What pieces of --set change. */
+struct base {
+    const char *name; /* of the object; NULL: these are the defaults */
+    struct simulation_settings settings;
+    const struct option_entry *entries; /* of its trigger */
+    size_t entry_count;
+};
+
+static char *setting_name(const char *name, const char *piece)
 {
+    if (name == NULL)
+        return text_copy(piece == NULL ? "defaults" : piece);
+    return piece == NULL ? text_copy(name) : text_format("%s, %s", name, piece);
+}
+
+static bool add(struct simulate_settings *all, const struct base *base, const char *piece,
+                struct error *error)
+{
+    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
     if (all->count == MAX_SETTINGS)
         return error_invalid(error, "more than %d settings to compare", MAX_SETTINGS);
     struct simulate_setting *one = &all->items[all->count++];
-    one->settings = *base;
-    one->name = piece == NULL  ? text_copy(name)
-                : name == NULL ? text_copy(piece)
-                               : text_format("%s, %s", name, piece);
-    if (piece != NULL && !set_piece(piece, &one->settings, error))
+    one->settings = base->settings;
+    one->name = setting_name(base->name, piece);
+    for (size_t i = 0; i < base->entry_count; i++)
+        if (is_policy_key(base->entries[i].key))
+            put_policy_entry(&policy, base->entries[i].key, base->entries[i].value);
+    if (piece != NULL && !set_piece(piece, &one->settings, &policy, error))
         return false;
-    /* It is the ScaledObject's, which a trigger would repeat. */
-    one->settings.policy.max_replicas = one->settings.model.hpa.max_replicas;
+    if (!compile_policy(&policy, &one->settings, error))
+        return error_prefix(error, "%s", one->name);
     if (one->settings.model.min_replicas > one->settings.model.hpa.max_replicas)
         return error_invalid(error, "%s: minReplicaCount is above maxReplicaCount", one->name);
     return one->settings.target > 0 || one->settings.policy.level_count > 0 ||
@@ -206,16 +229,16 @@ static bool add(struct simulate_settings *all, const char *name, const char *pie
                          one->name);
 }
 
-static bool add_pieces(struct simulate_settings *all, const char *name, const char *set,
-                       const struct simulation_settings *base, struct error *error)
+static bool add_pieces(struct simulate_settings *all, const struct base *base, const char *set,
+                       struct error *error)
 {
     if (set == NULL)
-        return add(all, name == NULL ? "defaults" : name, NULL, base, error);
+        return add(all, base, NULL, error);
     _cleanup_(memory_free) char *copy = text_copy(set);
     char *rest = copy;
     for (char *piece = strsep(&rest, ";"); piece != NULL; piece = strsep(&rest, ";")) {
         _cleanup_(memory_free) char *trimmed = text_trimmed(piece);
-        if (trimmed[0] != '\0' && !add(all, name, trimmed, base, error))
+        if (trimmed[0] != '\0' && !add(all, base, trimmed, error))
             return false;
     }
     return true;
@@ -299,37 +322,26 @@ static void read_hold_window(const struct scaled_object_trigger *trigger,
         value_parse(&row, text, &settings->hold_window_ms, &ignored);
 }
 
-static bool read_policy(const struct scaled_object_trigger *trigger,
-                        struct simulation_settings *settings, struct error *error)
-{
-    _cleanup_(free_policy_entries) struct policy_entries policy = {0};
-    for (size_t i = 0; i < trigger->entry_count; i++)
-        if (is_policy_key(trigger->entries[i].key) &&
-            !add_policy_entry(&policy, trigger->entries[i].key, trigger->entries[i].value, error))
-            return false;
-    return apply_policy(&policy, settings, error);
-}
-
 /* A trace is of one queue, so one trigger counts: the first. */
 static bool add_object(struct simulate_settings *all, const struct scaled_object *object,
                        const char *set, const struct simulation_settings *common,
                        struct error *error)
 {
-    struct simulation_settings settings = *common;
-    settings.model = object->settings;
-    settings.model.sync_ms = common->model.sync_ms;
-    settings.model.trigger_count = 1;
-    settings.is_push = text_equal(object->triggers[0].type, "external-push");
-    read_hold_window(&object->triggers[0], &settings);
-    if (!read_target(&object->triggers[0], &settings, error) ||
-        !read_policy(&object->triggers[0], &settings, error))
+    const struct scaled_object_trigger *trigger = &object->triggers[0];
+    struct base base = {object->name, *common, trigger->entries, trigger->entry_count};
+    base.settings.model = object->settings;
+    base.settings.model.sync_ms = common->model.sync_ms;
+    base.settings.model.trigger_count = 1;
+    base.settings.is_push = text_equal(trigger->type, "external-push");
+    read_hold_window(trigger, &base.settings);
+    if (!read_target(trigger, &base.settings, error))
         return error_prefix(error, "%s", object->name);
     if (object->trigger_count > 1) {
         _cleanup_(memory_free) char *name = console_text(object->name);
         fprintf(stderr, "backlog simulate: %s: only the first of its %zu triggers is simulated\n",
                 name, object->trigger_count);
     }
-    return add_pieces(all, object->name, set, &settings, error);
+    return add_pieces(all, &base, set, error);
 }
 
 static bool add_file(struct simulate_settings *all, const char *file, const char *set,
@@ -350,7 +362,8 @@ bool simulate_settings_read(const struct option_list *files, const char *set,
 {
     struct simulate_settings all = {
         .items = memory_array(MAX_SETTINGS, sizeof(struct simulate_setting))};
-    bool good = files->count > 0 || add_pieces(&all, NULL, set, common, error);
+    const struct base defaults = {.settings = *common};
+    bool good = files->count > 0 || add_pieces(&all, &defaults, set, error);
     for (size_t i = 0; i < files->count && good; i++)
         good = add_file(&all, files->items[i], set, common, error);
     if (good && all.count == 0)

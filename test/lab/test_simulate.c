@@ -135,6 +135,37 @@ static void a_policy_may_ask_for_as_many_replicas_as_the_object(void **state)
     simulate_settings_done(&settings);
 }
 
+static void a_policy_keeps_the_keys_that_set_does_not_change(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0}, wrong = {0};
+    struct simulate_settings settings = {0}, none = {0};
+    assert_true(read_object(OBJECTIVE,
+                            "scaleDownWhenIdle=5m; maxWait=30s; push=false; steps=5=2; "
+                            "maxWait=, ratePerReplica=",
+                            &settings, &error));
+    static const struct {
+        int64_t idle_ms, max_wait_ms;
+        size_t levels;
+        double rate;
+    } expected[] = {
+        {300000, 60000, 0, 10}, {0, 30000, 0, 10}, {0, 60000, 0, 10}, {0, 60000, 1, 10}, {0}};
+    assert_int_equal(settings.count, ARRAY_LENGTH(expected));
+    for (size_t i = 0; i < ARRAY_LENGTH(expected); i++) {
+        const struct policy_settings *policy = &settings.items[i].settings.policy;
+        assert_true(settings.items[i].settings.has_policy == (expected[i].rate > 0));
+        assert_int_equal(policy->idle_ms, expected[i].idle_ms);
+        assert_int_equal(policy->max_wait_ms, expected[i].max_wait_ms);
+        assert_int_equal(policy->level_count, expected[i].levels);
+        assert_true(policy->rate == expected[i].rate);
+    }
+    simulate_settings_done(&settings);
+
+    assert_false(read_object(OBJECTIVE, "startTime=60s", &none, &wrong));
+    assert_string_equal(error_text(&wrong), "a, startTime=60s: startTime (60 s) must be shorter "
+                                            "than maxWait (60 s): no replica starts in time");
+}
+
 static void a_plot_has_each_curve_and_escapes_names(void **state)
 {
     (void)state;
@@ -177,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_wrong_piece_is_refused),
         cmocka_unit_test(the_keys_of_a_trigger_are_those_that_its_scaler_reads),
         cmocka_unit_test(a_policy_may_ask_for_as_many_replicas_as_the_object),
+        cmocka_unit_test(a_policy_keeps_the_keys_that_set_does_not_change),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
         cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
     };
