@@ -36,9 +36,8 @@ static const struct option table[] = {
     FILES_FLAG(.flags = OPTION_REPEATED, .group = "Settings to compare",
                .doc = "ScaledObjects (YAML), - for standard input; may be repeated"),
     FLAG("set", OPTION_STRING, set, NULL, .value_name = "SETTINGS",
-         .doc = "KEY=VALUE pieces, such as \"threshold=600; threshold=100\"; a `;` separates "
-                "settings to "
-                "compare"),
+         .doc = "KEY=VALUE pairs, such as \"threshold=600; threshold=100, push=false\": a `,` "
+                "separates the keys of a setting, a `;` the settings to compare"),
 
     FLAG("rate", OPTION_FLOAT, rate, NULL, .limits = {1e-6, 1e9}, .group = "Work and replicas",
          .flags = OPTION_REQUIRED, .doc = "work that one replica does per second"),

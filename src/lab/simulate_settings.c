@@ -9,6 +9,7 @@
 #include "model/scaled_object.h"
 #include "scale/metadata/general.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,13 +169,24 @@ static bool set_key(const char *name, const char *value, struct simulation_setti
     return error_invalid(error, "--set: no key \"%s\": --help lists them", name);
 }
 
+/* No key begins with a digit: what does belongs to the value before it, as in "steps=1=1,10=2". */
+static char *take_pair(char **rest)
+{
+    char *pair = strsep(rest, ",");
+    while (*rest != NULL && isdigit((unsigned char)(*rest)[strspn(*rest, " \t")])) {
+        (*rest)[-1] = ',';
+        strsep(rest, ",");
+    }
+    return pair;
+}
+
 /* "threshold=100, cooldownPeriod=60" */
 static bool set_piece(const char *piece, struct simulation_settings *settings,
                       struct policy_entries *policy, struct error *error)
 {
     _cleanup_(memory_free) char *copy = text_copy(piece);
     char *rest = copy;
-    for (char *pair = strsep(&rest, ","); pair != NULL; pair = strsep(&rest, ",")) {
+    for (char *pair; (pair = take_pair(&rest)) != NULL;) {
         char *equals = strchr(pair, '=');
         if (equals == NULL)
             return error_invalid(error, "--set: \"%s\" must be KEY=VALUE", pair);

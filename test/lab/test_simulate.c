@@ -41,6 +41,25 @@ static void pieces_are_compared(void **state)
     simulate_settings_done(&settings);
 }
 
+static void steps_have_commas(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct simulate_settings settings = {0};
+    const struct simulation_settings base = common();
+    assert_true(simulate_settings_read(
+        &no_files, "steps=1=1, 10=2,100=5,threshold=5; threshold=5, steps=3=1,7=2", &base,
+        &settings, &error));
+    const struct policy_settings *first = &settings.items[0].settings.policy;
+    const struct policy_settings *second = &settings.items[1].settings.policy;
+    assert_int_equal(first->level_count, 3);
+    assert_true(first->levels[1].waiting == 10 && first->levels[2].replicas == 5);
+    assert_true(settings.items[0].settings.target == 5);
+    assert_int_equal(second->level_count, 2);
+    assert_true(second->levels[1].waiting == 7);
+    simulate_settings_done(&settings);
+}
+
 static void a_wrong_piece_is_refused(void **state)
 {
     (void)state;
@@ -53,6 +72,9 @@ static void a_wrong_piece_is_refused(void **state)
         {"threshold=0", "threshold cannot be \"0\""},
         {"threshold=5,maxReplicaCount=1.5", "maxReplicaCount cannot be \"1.5\""},
         {"threshold=5,push=maybe", "push cannot be \"maybe\""},
+        {"threshold=5,1.5", "threshold cannot be \"5,1.5\""},
+        {"steps=1=1,10=2,5=7", "steps \"1=1,10=2,5=7\" must be levels"},
+        {"steps=1=1,10=2,treshold=5", "no key \"treshold\""},
         {"threshold=5,minReplicaCount=101", "minReplicaCount is above maxReplicaCount"},
     };
     const struct simulation_settings base = common();
@@ -205,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_compared),
+        cmocka_unit_test(steps_have_commas),
         cmocka_unit_test(a_wrong_piece_is_refused),
         cmocka_unit_test(the_keys_of_a_trigger_are_those_that_its_scaler_reads),
         cmocka_unit_test(a_policy_may_ask_for_as_many_replicas_as_the_object),
