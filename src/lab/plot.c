@@ -1,5 +1,8 @@
 #include "lab/plot.h"
 
+#include "base/memory.h"
+#include "cli/console.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -25,22 +28,22 @@ static const char *colour(size_t series)
     return colours[series % (sizeof(colours) / sizeof(colours[0]))];
 }
 
+/* XML must be UTF-8, and has neither control characters nor U+FFFE and U+FFFF. */
 static void add_escaped(struct text *svg, const char *string)
 {
-    for (; *string != '\0'; string++)
-        switch (*string) {
-        case '<':
+    _cleanup_(memory_free) char *clean = console_text(string);
+    for (const char *at = clean; *at != '\0'; at++)
+        if (*at == '<')
             text_add(svg, "&lt;");
-            break;
-        case '>':
+        else if (*at == '>')
             text_add(svg, "&gt;");
-            break;
-        case '&':
+        else if (*at == '&')
             text_add(svg, "&amp;");
-            break;
-        default:
-            text_add_bytes(svg, string, 1);
-        }
+        else if (text_starts_with(at, "\xEF\xBF\xBE") || text_starts_with(at, "\xEF\xBF\xBF")) {
+            text_add(svg, "?");
+            at += 2;
+        } else
+            text_add_bytes(svg, at, 1);
 }
 
 static void add_label(struct text *svg, double x, double y, const char *anchor, const char *label)

@@ -104,8 +104,8 @@ static void print_text(const struct results *results)
     }
     _cleanup_(memory_free) char *over =
         text_format("over %lld s", (long long)(results->flags->objective_ms / 1000));
-    printf("%s: %zu s, %.10g arrived\n\n", results->path, results->trace->seconds,
-           results->simulations[0].arrived);
+    console_print(stdout, results->path);
+    printf(": %zu s, %.10g arrived\n\n", results->trace->seconds, results->simulations[0].arrived);
     printf("%-*s  %13s  %12s  %9s  %12s  %7s  %12s  %11s\n", width, "setting", "replica-hours",
            "longest wait", "mean wait", over, "changes", "max replicas", "left undone");
     for (size_t i = 0; i < results->settings->count; i++) {
@@ -122,11 +122,12 @@ static void print_text(const struct results *results)
 
 static json_t *result_json(const char *name, const struct simulation *one)
 {
-    return json_pack("{s:s, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f}", "name", name, "replicaHours",
-                     one->replica_hours, "longestWaitSeconds", one->max_wait_s, "meanWaitSeconds",
-                     one->mean_wait_s, "secondsOverObjective", (json_int_t)one->seconds_over,
-                     "changes", (json_int_t)one->changes, "maxReplicas",
-                     (json_int_t)one->max_replicas, "arrived", one->arrived, "done", one->done);
+    return json_pack("{s:o, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f}", "name",
+                     console_json_text(name), "replicaHours", one->replica_hours,
+                     "longestWaitSeconds", one->max_wait_s, "meanWaitSeconds", one->mean_wait_s,
+                     "secondsOverObjective", (json_int_t)one->seconds_over, "changes",
+                     (json_int_t)one->changes, "maxReplicas", (json_int_t)one->max_replicas,
+                     "arrived", one->arrived, "done", one->done);
 }
 
 static void print_json(const struct results *results)
@@ -135,8 +136,8 @@ static void print_json(const struct results *results)
     for (size_t i = 0; i < results->settings->count; i++)
         json_array_append_new(
             list, result_json(results->settings->items[i].name, &results->simulations[i]));
-    json_t *root = json_pack("{s:s, s:I, s:I, s:f, s:o}", "trace", results->path, "seconds",
-                             (json_int_t)results->trace->seconds, "objectiveSeconds",
+    json_t *root = json_pack("{s:o, s:I, s:I, s:f, s:o}", "trace", console_json_text(results->path),
+                             "seconds", (json_int_t)results->trace->seconds, "objectiveSeconds",
                              (json_int_t)(results->flags->objective_ms / 1000), "elapsedMs",
                              results->elapsed_ms, "settings", list);
     console_write_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(10));

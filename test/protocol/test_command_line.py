@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+import xml.etree.ElementTree
 from concurrent import futures
 
 import grpc
@@ -598,6 +599,17 @@ def test_a_metric_whose_name_is_no_utf8_is_listed(tmp_path):
         server.stop(None)
     (trigger,) = next(json.loads(line) for line in lines if "triggers" in line)["triggers"]
     assert (trigger["metricName"], trigger["value"]) == ("m?n", 7)
+
+
+def test_a_trace_whose_name_is_no_utf8_has_a_result(tmp_path):
+    trace, plot = os.fsencode(tmp_path) + b"/tr\xe4ce\xef\xbf\xbf\x1b.csv", tmp_path / "out.svg"
+    with open(trace, "w") as file:
+        file.write("time,arrivals\n0,1\n60,1\n")
+    words = "simulate", trace, "--rate", "1", "--set", "threshold=5", "--plot", str(plot)
+    assert json.loads(backlog(*words, "--output", "json"))["trace"] == f"{tmp_path}/tr?ce\uffff\x1b.csv"
+    assert backlog(*words).startswith(f"{tmp_path}/tr?ce\uffff?.csv: 60 s, 60 arrived\n")
+    texts = [text.text for text in xml.etree.ElementTree.parse(plot).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[0] == f"{tmp_path}/tr?ce??.csv"
 
 
 def test_what_a_server_says_is_shown_as_it_is():
