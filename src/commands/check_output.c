@@ -43,8 +43,10 @@ static json_t *trigger_json(const struct measured_trigger *trigger, bool specs_o
 {
     const struct model_answer *answer = &trigger->answer;
     bool has_value = !answer->is_failed && !specs_only;
-    json_t *object = json_pack("{s:I, s:s, s:s?}", "index", (json_int_t)trigger->index, "type",
-                               trigger->type, "metricName", trigger->metric_name);
+    const char *metric_name = trigger->metric_name;
+    json_t *object =
+        json_pack("{s:I, s:s, s:o}", "index", (json_int_t)trigger->index, "type", trigger->type,
+                  "metricName", metric_name == NULL ? json_null() : console_json_text(metric_name));
     json_object_set_new(object, "target",
                         answer->has_target ? json_real(answer->target) : json_null());
     json_object_set_new(object, "value", has_value ? json_real(answer->value) : json_null());

@@ -612,6 +612,16 @@ def test_a_trace_whose_name_is_no_utf8_has_a_result(tmp_path):
     assert texts[0] == f"{tmp_path}/tr?ce??.csv"
 
 
+def test_check_lists_a_metric_whose_variable_is_no_utf8(tmp_path):
+    path = tmp_path / "object.yaml"
+    path.write_text(OBJECT.replace("listName: orders", "listNameFromEnv: LIST"))
+    assert "listNameFromEnv" in path.read_text()
+    done = subprocess.run([binary(), "check", "--measure", "--env", "LIST", "--output", "json", str(path)], capture_output=True,
+                          env={**os.environ, "LIST": os.fsdecode(b"j\xf6bs")}, timeout=60)
+    (measured,) = [line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == "measurement"]
+    assert [trigger["metricName"] for trigger in measured["triggers"]] == ["redis-j?bs"]
+
+
 def test_what_a_server_says_is_shown_as_it_is():
     """C1, bidirectional controls and marks, and the ends of lines of Unicode."""
     name = "".join(f"x{chr(code)}" for code in (0x9b, 0x61c, 0x200e, 0x200f, *range(0x2028, 0x202f), *range(0x2066, 0x206a))) + "\u20ac"
