@@ -34,6 +34,14 @@ void trace_free(struct trace *trace)
     free(trace);
 }
 
+/* strptime() takes 30 February, which timegm() makes 2 March. */
+static bool has_day(const struct tm *date)
+{
+    struct tm day = {.tm_year = date->tm_year, .tm_mon = date->tm_mon, .tm_mday = date->tm_mday};
+    timegm(&day);
+    return day.tm_mday == date->tm_mday;
+}
+
 /* Seconds, or an RFC 3339 date in UTC. Returns what stands behind it, or NULL. */
 static const char *read_time(const char *text, double *ret_seconds)
 {
@@ -41,10 +49,11 @@ static const char *read_time(const char *text, double *ret_seconds)
     const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &date);
     char *number_end = NULL;
     if (end != NULL) {
+        bool exists = has_day(&date);
         double fraction = *end == '.' ? strtod(end, &number_end) : 0;
         end = number_end == NULL ? end : number_end;
         *ret_seconds = (double)timegm(&date) + fraction;
-        return *end == 'Z' ? end + 1 : NULL;
+        return *end == 'Z' && exists ? end + 1 : NULL;
     }
     *ret_seconds = strtod(text, &number_end);
     return number_end == text ? NULL : number_end;
@@ -109,7 +118,8 @@ static bool add_row(struct trace_parser *parser, const char *line, struct error 
             return true;
         return error_invalid(error,
                              "%s:%zu: a line must be TIME,ARRIVALS, such as 600,12.5: a time in "
-                             "seconds and how much arrives per second from then on",
+                             "seconds, or a date that exists (2026-01-31T12:00:00Z), and how much "
+                             "arrives per second from then on",
                              parser->path, parser->line);
     }
     if (rate > TRACE_MAX_RATE)
@@ -158,6 +168,11 @@ bool trace_parse(const char *text, const char *path, struct trace **ret_trace, s
 bool trace_load(const char *path, struct trace **ret_trace, struct error *error)
 {
     _cleanup_(text_done) struct text text = {0};
-    return input_read(path, LARGEST_FILE, &text, error) &&
-           trace_parse(text.bytes == NULL ? "" : text.bytes, path, ret_trace, error);
+    if (!input_read(path, LARGEST_FILE, &text, error))
+        return false;
+    const char *bytes = text.bytes == NULL ? "" : text.bytes;
+    if (strlen(bytes) < text.length)
+        return error_invalid(error, "%s:%zu: a NUL byte: a trace must be text in UTF-8", path,
+                             text_count_pieces(bytes, "\n"));
+    return trace_parse(bytes, path, ret_trace, error);
 }

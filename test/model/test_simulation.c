@@ -1,11 +1,15 @@
 #include "base/memory.h"
+#include "base/text.h"
 #include "model/simulation.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* The step that an independent implementation ran, too. */
@@ -224,6 +228,10 @@ static void a_trace_is_steps(void **state)
         trace_free(trace);
     }
 
+    trace = parsed("2028-02-29T00:00:00Z,4\n2028-02-29T23:59:60Z,0\n"); /* a leap second */
+    assert_int_equal(trace->seconds, 24 * 3600);
+    trace_free(trace);
+
     trace = parsed("time,arrivals\r\n2026-01-31T23:59:58Z,4\r\n2026-02-01T00:00:01Z,0\r\n");
     assert_int_equal(trace->seconds, 3);
     assert_true(trace->arrivals[2] == 4);
@@ -242,6 +250,11 @@ static void a_wrong_trace_names_its_line(void **state)
         {"0,1\n5,nan\n", "trace.csv:2: a line must be"},
         {"5,1\n4,1\n", "trace.csv:2: times must ascend"},
         {"0,1\n1e12,1\n", "trace.csv:2: times must ascend"},
+        {"2026-02-28T00:00:00Z,1\n2026-02-30T00:00:00Z,1\n",
+         "trace.csv:2: a line must be TIME,ARRIVALS, such as 600,12.5: a time in seconds, or a "
+         "date that exists (2026-01-31T12:00:00Z)"},
+        {"2026-02-29T00:00:00Z,1\n2026-03-01T00:00:00Z,1\n", "trace.csv:1: a line must be"},
+        {"2026-04-30T00:00:00Z,1\n2026-04-31T00:00:00Z,1\n", "trace.csv:2: a line must be"},
         {"time,arrivals\n", "trace.csv: a trace must have at least two lines"},
         {"", "trace.csv: a trace must have at least two lines"},
     };
@@ -252,6 +265,27 @@ static void a_wrong_trace_names_its_line(void **state)
         if (strstr(error_text(&error), table[i][1]) == NULL)
             fail_msg("%s", error_text(&error));
     }
+}
+
+/* What stood behind it would be left out. */
+static void a_trace_with_a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    static const char text[] = "time,arrivals\n0,1\n10,1\n\0\n30,1\n";
+    char path[] = "/tmp/trace-XXXXXX";
+    int descriptor = mkstemp(path);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *expected =
+        text_format("%s:4: a NUL byte: a trace must be text in UTF-8", path);
+    struct trace *trace = NULL;
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, sizeof(text) - 1, file), sizeof(text) - 1);
+    assert_int_equal(fclose(file), 0);
+    bool good = trace_load(path, &trace, &error);
+    unlink(path);
+    assert_false(good);
+    assert_string_equal(error_text(&error), expected);
 }
 
 /* ---- an outage ---- */
@@ -340,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_trace_is_steps),
         cmocka_unit_test(a_recorded_history_is_a_trace),
         cmocka_unit_test(a_wrong_trace_names_its_line),
+        cmocka_unit_test(a_trace_with_a_nul_byte_is_refused),
         cmocka_unit_test(a_held_value_starts_no_replica_and_removes_none),
         cmocka_unit_test(with_another_window_it_does),
     };
