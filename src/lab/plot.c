@@ -16,7 +16,7 @@ enum {
     TOP = 50,
     GAP = 60,
     LINE = 18,        /* of the legend */
-    MAX_POINTS = 800, /* a curve has no more: more would not be seen */
+    MAX_POINTS = 800, /* of a curve */
 };
 
 /* Okabe and Ito's colours, which the colour-blind can distinguish. */
@@ -78,12 +78,17 @@ static double x_of(const struct plot *plot, double value)
     return LEFT + (WIDTH - LEFT - RIGHT) * value / (double)plot->values;
 }
 
+size_t plot_bucket(size_t values)
+{
+    return (values + MAX_POINTS - 1) / MAX_POINTS;
+}
+
 /* Of a bucket of values the largest is drawn: a short peak is what one looks for. Where all are
  * unknown is a gap. */
 static void draw_series(const struct plot *plot, const struct plot_series *series, double top,
                         double largest, const char *stroke, struct text *svg)
 {
-    size_t bucket = plot->values / MAX_POINTS + 1;
+    size_t bucket = plot_bucket(plot->values);
     bool is_open = false;
     for (size_t first = 0; first < plot->values; first += bucket) {
         double peak = NAN;

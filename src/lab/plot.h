@@ -34,6 +34,10 @@ struct plot {
     size_t panel_count;
 };
 
+/* How many values are one point of a curve, which is the largest of them: more points would not be
+ * seen. So few of larger buckets are drawn as they are. */
+size_t plot_bucket(size_t values);
+
 /* Into a text; for tests, too. */
 void plot_draw(const struct plot *plot, struct text *svg);
 bool plot_write(const struct plot *plot, const char *path, struct error *error);

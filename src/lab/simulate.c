@@ -154,7 +154,7 @@ static double panel_value(const struct simulation_sample *sample, enum panel pan
     case PANEL_ARRIVALS:
         return sample->arrivals;
     case PANEL_WAITING:
-        return sample->waiting + sample->in_flight;
+        return sample->unfinished;
     case PANEL_WAIT:
         return sample->wait_s;
     default:
@@ -165,14 +165,14 @@ static double panel_value(const struct simulation_sample *sample, enum panel pan
 static void fill_panel(const struct results *results, enum panel index, struct plot_panel *panel,
                        double *values)
 {
-    size_t seconds = results->trace->seconds;
+    size_t count = results->simulations[0].sample_count;
     /* What arrives is the same for all of them. */
     panel->series_count = index == PANEL_ARRIVALS ? 1 : results->settings->count;
     for (size_t i = 0; i < panel->series_count; i++) {
         const struct simulation_sample *samples = results->simulations[i].samples;
-        double *series = values + i * seconds;
-        for (size_t second = 0; second < seconds; second++)
-            series[second] = panel_value(&samples[second], index);
+        double *series = values + i * count;
+        for (size_t sample = 0; sample < count; sample++)
+            series[sample] = panel_value(&samples[sample], index);
         panel->series[i] = (struct plot_series){results->settings->items[i].name, series};
     }
 }
@@ -185,11 +185,13 @@ static bool write_plot(const struct results *results, struct error *error)
         [PANEL_WAIT] = {.title = "age of the oldest, seconds"},
         [PANEL_REPLICAS] = {.title = "replicas"},
     };
-    size_t per_panel = results->settings->count * results->trace->seconds;
+    size_t count = results->simulations[0].sample_count;
+    double sample_s = (double)results->settings->items[0].settings.sample_s;
+    size_t per_panel = results->settings->count * count;
     _cleanup_(memory_free) double *values = memory_array(PANELS * per_panel, sizeof(*values));
     for (size_t i = 0; i < PANELS; i++)
         fill_panel(results, (enum panel)i, &panels[i], values + i * per_panel);
-    const struct plot plot = {results->path, results->trace->seconds, 1, panels, PANELS};
+    const struct plot plot = {results->path, count, sample_s, panels, PANELS};
     return plot_write(&plot, results->flags->plot, error);
 }
 
@@ -218,9 +220,12 @@ static bool simulate(const struct simulate_flags *flags, const char *path, struc
 {
     _cleanup_(trace_release) struct trace *trace = NULL;
     _cleanup_(simulate_settings_done) struct simulate_settings settings = {0};
-    const struct simulation_settings common = common_settings(flags);
-    if (!trace_load(path, &trace, error) ||
-        !simulate_settings_read(&flags->files, flags->set, &common, &settings, error))
+    struct simulation_settings common = common_settings(flags);
+    if (!trace_load(path, &trace, error))
+        return false;
+    if (flags->plot != NULL)
+        common.sample_s = (int64_t)plot_bucket(trace->seconds);
+    if (!simulate_settings_read(&flags->files, flags->set, &common, &settings, error))
         return false;
     struct results results = {
         .path = path,

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/param.h>
 
 /* Between two `true` of a stream that stays active: the server's default. */
 enum { HEARTBEAT_S = 60 };
@@ -17,7 +18,6 @@ struct run {
     double *arrived;     /* until the end of each second */
     size_t oldest;       /* second in which the oldest arrived that is not done */
     int64_t pushed_at_s; /* or -1 while it is inactive */
-    int64_t wanted;
     struct recent_samples recent;
     struct policy_state policy;
     bool is_measured;
@@ -146,10 +146,8 @@ static void scale(struct run *run, int64_t now_s)
         push(run, &reading, now_s);
     if (model->next_poll_ms <= now_s * 1000)
         model_poll(model, &reading, now_s * 1000);
-    if (model->next_sync_ms <= now_s * 1000) {
-        struct model_decision decision = model_sync(model, &reading, now_s * 1000);
-        run->wanted = decision.hpa.wanted >= 0 ? decision.hpa.wanted : decision.replicas;
-    }
+    if (model->next_sync_ms <= now_s * 1000)
+        model_sync(model, &reading, now_s * 1000);
     run->result->changes += model->replicas != before;
     workers_scale(&run->workers, model->replicas, now_s);
 }
@@ -169,35 +167,47 @@ static double oldest_age(struct run *run, size_t second)
     return (double)(second + 1) - ((double)run->oldest + part);
 }
 
+static void fold(struct simulation_sample *largest, const struct simulation_sample *sample)
+{
+    largest->arrivals = fmax(largest->arrivals, sample->arrivals);
+    largest->waiting = fmax(largest->waiting, sample->waiting);
+    largest->in_flight = fmax(largest->in_flight, sample->in_flight);
+    largest->unfinished = fmax(largest->unfinished, sample->unfinished);
+    largest->wait_s = fmax(largest->wait_s, sample->wait_s);
+    largest->replicas = MAX(largest->replicas, sample->replicas);
+    largest->ready = MAX(largest->ready, sample->ready);
+}
+
 static void record(struct run *run, size_t second, double arrivals)
 {
     struct simulation *result = run->result;
-    struct simulation_sample *sample = &result->samples[second];
-    *sample = (struct simulation_sample){
+    const struct simulation_sample sample = {
         .arrivals = arrivals,
         .waiting = run->workers.waiting,
         .in_flight = workers_in_flight(&run->workers),
+        .unfinished = run->workers.waiting + workers_in_flight(&run->workers),
         .wait_s = oldest_age(run, second),
-        .wanted = run->wanted,
         .replicas = run->model.replicas,
         .ready = workers_ready(&run->workers, (int64_t)second),
     };
-    result->replica_hours += (double)sample->replicas / 3600;
-    result->mean_wait_s += sample->waiting + sample->in_flight;
-    if (sample->wait_s > result->max_wait_s)
-        result->max_wait_s = sample->wait_s;
-    result->seconds_over += sample->wait_s > (double)run->settings->objective_s;
-    if (sample->replicas > result->max_replicas)
-        result->max_replicas = sample->replicas;
+    if (run->settings->sample_s > 0)
+        fold(&result->samples[second / (size_t)run->settings->sample_s], &sample);
+    result->replica_hours += (double)sample.replicas / 3600;
+    result->mean_wait_s += sample.unfinished;
+    result->max_wait_s = fmax(result->max_wait_s, sample.wait_s);
+    result->seconds_over += sample.wait_s > (double)run->settings->objective_s;
+    result->max_replicas = MAX(result->max_replicas, sample.replicas);
 }
 
 void simulation_run(const struct simulation_settings *settings, const struct trace *trace,
                     struct simulation *ret_simulation)
 {
     struct run run = {.settings = settings, .result = ret_simulation, .pushed_at_s = -1};
+    size_t sample_s = (size_t)settings->sample_s;
+    size_t sample_count = sample_s == 0 ? 0 : (trace->seconds + sample_s - 1) / sample_s;
     *ret_simulation = (struct simulation){
-        .seconds = trace->seconds,
-        .samples = memory_array(trace->seconds, sizeof(struct simulation_sample)),
+        .samples = memory_array(sample_count, sizeof(struct simulation_sample)),
+        .sample_count = sample_count,
     };
     run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
     model_init(&run.model, &settings->model, settings->model.min_replicas, 0);

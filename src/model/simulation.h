@@ -26,22 +26,23 @@ struct simulation_settings {
     int64_t interval_s;              /* with a policy: between two measurements */
     int64_t outage_at_ms, outage_ms; /* measuring fails from then on for so long; 0: never */
     int64_t hold_window_ms;          /* holdWindow; an outage is held to its end */
+    int64_t sample_s;                /* how long a sample is; 0: none are kept */
 };
 
-/* After one second. */
+/* The largest of each within simulation_settings.sample_s, as it is after each second. */
 struct simulation_sample {
     double arrivals;
     double waiting;
     double in_flight;
-    double wait_s;  /* how long the oldest has been there */
-    int64_t wanted; /* by the metric alone, at the last sync */
+    double unfinished; /* waiting or in flight */
+    double wait_s;     /* how long the oldest has been there */
     int64_t replicas;
     int64_t ready;
 };
 
 struct simulation {
     struct simulation_sample *samples;
-    size_t seconds;
+    size_t sample_count;
     double replica_hours;
     double mean_wait_s;
     double max_wait_s;

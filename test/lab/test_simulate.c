@@ -205,6 +205,18 @@ static void a_plot_has_each_curve_and_escapes_names(void **state)
     assert_true(svg.length < 65536);
 }
 
+static void a_plot_draws_what_is_thinned_to_its_buckets(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {1, 799, 800, 801, 1599, 1600, 1601, 7200, 2678400};
+    for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
+        size_t bucket = plot_bucket(lengths[i]);
+        assert_int_equal(plot_bucket((lengths[i] + bucket - 1) / bucket), 1);
+    }
+    assert_int_equal(plot_bucket(800), 1);
+    assert_int_equal(plot_bucket(801), 2);
+}
+
 static void a_plot_leaves_a_gap_where_a_value_is_unknown(void **state)
 {
     (void)state;
@@ -233,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_policy_may_ask_for_as_many_replicas_as_the_object),
         cmocka_unit_test(a_policy_keeps_the_keys_that_set_does_not_change),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),
+        cmocka_unit_test(a_plot_draws_what_is_thinned_to_its_buckets),
         cmocka_unit_test(a_plot_leaves_a_gap_where_a_value_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -31,6 +32,7 @@ static struct simulation_settings settings_of(double target)
         .target = target,
         .is_push = true,
         .objective_s = 60,
+        .sample_s = 1,
         .workers = {.rate = 10, .startup_s = 20},
     };
     settings.model.hpa.has_behavior = true;
@@ -83,7 +85,7 @@ static void all_that_arrives_is_done_or_there(void **state)
     settings.workers.prefetch = 7;
     settings.workers.noise = 0.3;
     struct simulation one = simulated(&settings, "0,30\n100,0\n200,300\n300,300\n");
-    const struct simulation_sample *last = &one.samples[one.seconds - 1];
+    const struct simulation_sample *last = &one.samples[one.sample_count - 1];
     assert_true(fabs(one.arrived - one.done - last->waiting - last->in_flight) < 1e-6);
     assert_true(one.done > 0);
     simulation_done(&one);
@@ -96,13 +98,56 @@ static void equal_seeds_are_equal_runs(void **state)
     settings.workers.noise = 0.3;
     settings.workers.seed = 7;
     struct simulation one = simulated(&settings, step), other = simulated(&settings, step);
-    assert_memory_equal(one.samples, other.samples, one.seconds * sizeof(*one.samples));
+    assert_memory_equal(one.samples, other.samples, one.sample_count * sizeof(*one.samples));
     settings.workers.seed = 8;
     struct simulation another = simulated(&settings, step);
-    assert_memory_not_equal(one.samples, another.samples, one.seconds * sizeof(*one.samples));
+    assert_memory_not_equal(one.samples, another.samples, one.sample_count * sizeof(*one.samples));
     simulation_done(&one);
     simulation_done(&other);
     simulation_done(&another);
+}
+
+static void assert_same_results(const struct simulation *one, const struct simulation *other)
+{
+    struct simulation plain = *one, expected = *other;
+    plain.samples = expected.samples = NULL;
+    plain.sample_count = expected.sample_count = 0;
+    assert_memory_equal(&plain, &expected, sizeof(plain));
+}
+
+/* 64 settings with a trace of 31 days would have 10 GB of seconds. */
+static void a_sample_has_the_largest_of_its_seconds(void **state)
+{
+    (void)state;
+    struct simulation_settings settings = settings_of(100);
+    settings.workers.prefetch = 7;
+    struct simulation seconds = simulated(&settings, step);
+    settings.sample_s = 7;
+    struct simulation thinned = simulated(&settings, step);
+    settings.sample_s = 0;
+    struct simulation none = simulated(&settings, step);
+    assert_int_equal(seconds.sample_count, 7200);
+    assert_int_equal(thinned.sample_count, 1029);
+    assert_int_equal(none.sample_count, 0);
+    for (size_t i = 0; i < thinned.sample_count; i++) {
+        struct simulation_sample largest = {0};
+        for (size_t second = i * 7; second < i * 7 + 7 && second < 7200; second++) {
+            const struct simulation_sample *sample = &seconds.samples[second];
+            largest.arrivals = fmax(largest.arrivals, sample->arrivals);
+            largest.waiting = fmax(largest.waiting, sample->waiting);
+            largest.in_flight = fmax(largest.in_flight, sample->in_flight);
+            largest.unfinished = fmax(largest.unfinished, sample->waiting + sample->in_flight);
+            largest.wait_s = fmax(largest.wait_s, sample->wait_s);
+            largest.replicas = MAX(largest.replicas, sample->replicas);
+            largest.ready = MAX(largest.ready, sample->ready);
+        }
+        assert_memory_equal(&thinned.samples[i], &largest, sizeof(largest));
+    }
+    assert_same_results(&thinned, &seconds);
+    assert_same_results(&none, &seconds);
+    simulation_done(&seconds);
+    simulation_done(&thinned);
+    simulation_done(&none);
 }
 
 /* Ten arrive at once; a replica that starts 20 s later does them within its first second. */
@@ -366,6 +411,7 @@ int main(void)
         cmocka_unit_test(the_step_costs_and_waits_as_an_independent_implementation_says),
         cmocka_unit_test(all_that_arrives_is_done_or_there),
         cmocka_unit_test(equal_seeds_are_equal_runs),
+        cmocka_unit_test(a_sample_has_the_largest_of_its_seconds),
         cmocka_unit_test(the_wait_is_that_of_the_oldest),
         cmocka_unit_test(work_in_flight_can_be_scaled_away),
         cmocka_unit_test(the_youngest_replicas_stop_first),

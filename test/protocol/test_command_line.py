@@ -612,6 +612,22 @@ def test_a_trace_whose_name_is_no_utf8_has_a_result(tmp_path):
     assert texts[0] == f"{tmp_path}/tr?ce??.csv"
 
 
+def test_a_setting_to_compare_costs_no_memory_for_each_second_of_the_trace(tmp_path):
+    seconds = 31 * 24 * 3600
+    (tmp_path / "trace.csv").write_text(f"time,arrivals\n0,2\n{seconds},2\n")
+    env = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"}
+
+    def peak_bytes(settings):
+        values = "; ".join(f"threshold={number + 1}" for number in range(settings))
+        process = subprocess.Popen([binary(), "simulate", str(tmp_path / "trace.csv"), "--rate", "10", "--set", values,
+                                    "--plot", str(tmp_path / "out.svg")], stdout=subprocess.DEVNULL, env=env)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss * 1024
+    assert peak_bytes(4) - peak_bytes(1) < 3 * 8 * seconds
+
+
 def test_check_lists_a_metric_whose_variable_is_no_utf8(tmp_path):
     path = tmp_path / "object.yaml"
     path.write_text(OBJECT.replace("listName: orders", "listNameFromEnv: LIST"))
