@@ -70,7 +70,7 @@ static void what_the_policies_of_other_replicas_wanted_ends(void **state)
     assert_gives(trigger, all_are_over_ms, &(struct policy_peaks){1, {{OWN, all_are_over_ms}}});
 }
 
-/* The larger is no younger for a smaller one, and the smaller one counts when the larger is over. */
+/* The larger is no younger for a smaller one, which counts when the larger is over. */
 static void an_old_large_peak_and_a_young_small_one_each_count_for_their_time(void **state)
 {
     (void)state;

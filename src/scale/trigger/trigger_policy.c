@@ -173,7 +173,7 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
     log_change(owner, policy, at_ms);
 }
 
-/* Those that are over go first: one that takes the place of two would make the older one younger. */
+/* Those that are over go first: one in the place of two would make the older one younger. */
 void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy_peaks *peaks,
                               int64_t now_ms)
 {
