@@ -200,9 +200,10 @@ def test_a_password_is_in_a_secret_and_nowhere_else(source):
         assert objects["Secret"]["metadata"]["name"] == f"{NAME}-triggers"
 
 
-@pytest.mark.parametrize("password", ["{{ .Values }}", "a: b", "'\"\\", " 12345 ", "007", "ü€"])
-def test_any_password_arrives_as_it_is(password):
-    data = render(trigger("redis", password=password))["Secret"]["data"]
+@pytest.mark.parametrize("via", ["backlog", "keda"])
+@pytest.mark.parametrize("password", ["{{ .Values }}", "Secr3t{{x", '{{ fail "x" }}', "a: b", "'\"\\", " 12345 ", "007", "ü€"])
+def test_any_password_arrives_as_it_is(password, via):
+    data = render(trigger("redis", via=via, password=password))["Secret"]["data"]
     assert base64.b64decode(data["redis-password"]).decode() == password
 
 

@@ -115,6 +115,8 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("kafka", secretKeys={"ca": "ca.crt"}), "keda.triggers.kafka.secretKeys needs keda.triggers.kafka.existingSecret"),
     (trigger("kafka", via="keda", authenticationRef={"name": "mine"}, password="a"), "authenticationRef and"),
     (trigger("nats-jetstream", token="s3cret"), "keda.triggers.nats-jetstream.token is a secret"),
+    (trigger("nats-jetstream", token="s3cret{{x"), "keda.triggers.nats-jetstream.token is a secret"),
+    (trigger("prometheus", via="keda", bearerToken="s3cret{{x"), "keda.triggers.prometheus.bearerToken is a secret"),
     (trigger("nats-jetstream", servers="nats://s3cret@nats:4222"), "keda.triggers.nats-jetstream.servers has a password"),
     (trigger("rabbitmq", host="amqp://worker:s3cret@rabbitmq:5672/"), "keda.triggers.rabbitmq.host has a password"),
     (trigger("rabbitmq", via="keda", host="amqp://worker:s3cret@rabbitmq:5672/"), "keda.triggers.rabbitmq.host has a password"),

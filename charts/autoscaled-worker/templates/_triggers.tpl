@@ -20,6 +20,16 @@ keys of the connection, secrets, what is required, and what KEDA's built-in scal
 {{- end }}
 {{- end }}
 
+{{/*
+The text of a trigger's option; the chart's own have none: (context, table, row, given, key, value). A secret is never evaluated:
+it may look like a template, and Helm's error would show it.
+*/}}
+{{- define "autoscaled-worker.option" -}}
+{{- if not (or (kindIs "invalid" .value) (has .given .table.chart)) }}
+{{- if has .key .row.secret }}{{ toString .value | trim }}{{ else }}{{ include "autoscaled-worker.text" . }}{{ end }}
+{{- end }}
+{{- end }}
+
 {{/* keda, external or external-push: (context, path, options). */}}
 {{- define "autoscaled-worker.via" -}}
 {{- $isJob := eq .context.Values.kind "ScaledJob" }}
@@ -201,7 +211,7 @@ KEDA_TRIGGER_{{ printf "%s_%s" (index . 0 | replace "-" "_") (index . 1 | snakec
 {{- range $given, $value := $options }}
 {{- $key := get $row.rename $given | default $given }}
 {{- $plain := trimSuffix "FromEnv" $key }}
-{{- $text := ternary "" (include "autoscaled-worker.text" (dict "context" $context "value" $value)) (kindIs "invalid" $value) }}
+{{- $text := include "autoscaled-worker.option" (dict "context" $context "table" $table "row" $row "given" $given "key" $key "value" $value) }}
 {{- $isOverridden := or (and $options.connectionName (has $plain $row.connection)) (and $options.servers (has $plain $row.monitoring)) }}
 {{- if and (ne $text "") (not (has $given $table.chart)) (not $isOverridden) }}
 {{- if hasKey $row.unsupported $plain }}
@@ -253,7 +263,7 @@ metadata:
 {{- range $given, $value := $options }}
 {{- $key := get $row.rename $given | default $given }}
 {{- $plain := trimSuffix "FromEnv" $key }}
-{{- $text := ternary "" (include "autoscaled-worker.text" (dict "context" $context "value" $value)) (kindIs "invalid" $value) }}
+{{- $text := include "autoscaled-worker.option" (dict "context" $context "table" $table "row" $row "given" $given "key" $key "value" $value) }}
 {{- $isLeftOut := or (has $given $table.chart) (has $given $table.answering) (has $plain $row.keda.ignored) }}
 {{- if and (ne $text "") (not $isLeftOut) }}
 {{- if or (has $key $table.policy) (has $plain $row.keda.absent) }}
