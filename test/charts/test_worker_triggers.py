@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from support.charts.chart import merge
+from support.charts.chart import CHART, merge, render_all
 from support.server.server import reference
 from support.charts.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
                                   all_triggers, container_of, every_scaler, keda, notes_of, render, trigger, triggers_of)
@@ -211,6 +211,33 @@ def test_texts_may_have_templates_and_several_lines():
     query = "SELECT count(*)\nFROM jobs WHERE state = 'new: {}'"
     found, = triggers_of(render(trigger("postgresql", host="{{ .Release.Name }}-postgresql.{{ .Release.Namespace }}", query=query)))
     assert found["metadata"]["host"] == "release-postgresql.scaling" and found["metadata"]["query"] == query
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2", "x' #y", "it''s", "it's", '"a" \\', "5", "a: b", "- x", "ü€\n"])
+def test_what_a_template_gives_is_no_yaml(text):
+    given = {"global": {"text": text}}
+    env = [{"name": "A", "value": "{{ .Values.global.text }}"}, {"name": "B", "value": "1{{ .Values.global.text }}"}]
+    assert [each["value"] for each in container_of(render(merge(KAFKA, given, {"env": env})))["env"]] == [text, f"1{text}"]
+    objects = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}, "data": {
+        "a": "{{ .Values.global.text }}", "b": "- x\n{{ .Values.global.text }}"}}]
+    for chart, values in ((WORKER, KAFKA), (CHART, {})):
+        more, = [each for each in render_all(merge(values, given, {"extraObjects": objects}), chart=chart) if each["metadata"]["name"] == "more"]
+        assert more["data"] == {"a": text, "b": f"- x\n{text}"}
+
+
+def test_every_text_of_a_variable_or_an_object_may_be_a_template():
+    """Also names, and of no type but text."""
+    name = "{{ .Release.Name }}"
+    env = [{"name": '{{ upper "a" }}', "valueFrom": {"secretKeyRef": {"name": f"{name}-redis", "key": "k", "optional": True}}},
+           {"name": "B", "value": "1{{ 2 }}"}, {"name": "C", "value": None}]
+    assert container_of(render({**KAFKA, "env": env}))["env"] == [
+        {"name": "A", "valueFrom": {"secretKeyRef": {"name": "release-redis", "key": "k", "optional": True}}},
+        {"name": "B", "value": "12"}, {"name": "C", "value": None}]
+    item = {"kind": "Other", "metadata": {"name": f"{name}-more", "labels": {f"{name}/a": "b"}},
+            "spec": {"args": [f"--of={name}", ["x", 1000000]], "ports": [{"port": 80}], "half": 0.5, "on": True, "empty": {}, "none": None, "no": []}}
+    for chart, values in ((WORKER, KAFKA), (CHART, {})):
+        more, = [each for each in render_all({**values, "extraObjects": [item]}, chart=chart) if each["kind"] == "Other"]
+        assert more == yaml.safe_load(yaml.safe_dump(item).replace(name, "release"))
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -65,7 +65,7 @@ image: {{ include "autoscaled-worker.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- with concat (include "autoscaled-worker.triggerEnv" . | fromYamlArray) .Values.env }}
 env:
-  {{- tpl (toYaml .) $ | nindent 2 }}
+  {{- (include "autoscaled-worker.evaluated" (dict "context" $ "value" .) | fromJson).value | toYaml | nindent 2 }}
 {{- end }}
 {{- $values := .Values }}
 {{- range $field := list "command" "args" "envFrom" "ports" "resources" "livenessProbe" "readinessProbe" "startupProbe" "lifecycle" "volumeMounts" }}

@@ -78,6 +78,30 @@ namespace: {{ .namespace | default (include "backlog.namespace" .context) }}
 {{ include "backlog.labelsAndAnnotations" . }}
 {{- end }}
 
+{{/* ---- templates in values ---- */}}
+
+{{/*
+A value whose strings, and names of a map, are templates, each by itself: (context, value), as JSON of {"value": ...}. In YAML as a
+whole, what a template gives would be read as YAML: of two lines one would be left.
+*/}}
+{{- define "backlog.evaluated" -}}
+{{- $value := .value }}
+{{- if typeIs "string" .value }}
+{{- $value = tpl .value .context }}
+{{- else if kindIs "map" .value }}
+{{- $value = dict }}
+{{- range $key, $item := .value }}
+{{- $_ := set $value (tpl $key $.context) (include "backlog.evaluated" (dict "context" $.context "value" $item) | fromJson).value }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- $value = list }}
+{{- range .value }}
+{{- $value = append $value (include "backlog.evaluated" (dict "context" $.context "value" .) | fromJson).value }}
+{{- end }}
+{{- end }}
+{{- toJson (dict "value" $value) }}
+{{- end }}
+
 {{/* ---- images ---- */}}
 
 {{/* (dict "context" $ "image" ... "tag" the default) */}}
