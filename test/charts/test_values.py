@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from support.charts.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, refusal, render
+from support.charts.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, merge, refusal, render
+from support.charts.chart_values import MANY_CONNECTIONS
 from support.server.server import reference
 
 KAFKA = {"scaler": "kafka", "bootstrapServers": "kafka:9092"}
@@ -121,6 +122,26 @@ def test_a_wrong_name_of_a_connection_is_refused(name):
 ], ids=str)
 def test_values_that_need_another_value_report_it(values, message):
     assert message in refusal(values)
+
+
+CHARACTERS_OF_AN_EXPRESSION = 100000  # Kubernetes' limit
+
+
+def test_the_admission_policy_has_as_many_connections_as_the_server():
+    spec = render(merge(MANY_CONNECTIONS, {"kubernetesSecrets": {"namespaces": ["team-eu"]}}))["ValidatingAdmissionPolicy"]["spec"]
+    expressions = [part["expression"] for field in ("matchConditions", "variables", "validations") for part in spec[field]]
+    assert max(map(len, expressions)) <= CHARACTERS_OF_AN_EXPRESSION
+
+
+@pytest.mark.parametrize("values, message", [
+    ({"connections": {f"{number}{'x' * 240}": KAFKA for number in range(1, 420)}}, "connections is too long"),
+    ({"connections": {"a": {**KAFKA, "namespaces": [f"{number}-{'x' * 50}" for number in range(1000, 2900)]}}}, "connections.*.namespaces is too long"),
+    ({"kubernetesSecrets": {"namespaces": [f"{number}-{'x' * 50}" for number in range(1000, 2900)]}}, "kubernetesSecrets.namespaces is too long"),
+], ids=["names", "namespaces", "teams"])
+def test_what_is_too_long_for_the_admission_policy_is_refused_by_name(values, message):
+    found = refusal(values)
+    assert message in found and "set admissionPolicy.enabled to false" in found and len(found) < 1000
+    render({**values, "admissionPolicy": {"enabled": False}})
 
 
 @pytest.mark.parametrize("words, message", [

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from support.charts.chart import CHART, IMAGE, IN_PRODUCTION, MUTUAL, ORDERS, PRODUCTION, merge, render_all
-from support.charts.chart_values import MATRIX
+from support.charts.chart_values import MANY_CONNECTIONS, MATRIX
 from support.kubernetes.cluster import SECONDS
 from support.kubernetes.namespace import scaled_job, scaled_object
 from support.process import need, wait_until
@@ -139,6 +139,17 @@ def test_the_policy_leaves_connections_of_teams_to_the_server(cluster, namespace
         metadata = {"scaler": "kafka", "connectionName": connection, "consumerGroup": "g", "topic": "t"}
         assert evaluate(cluster, "team-eu", trigger(name, **metadata)) == ""
         assert "connectionName" in evaluate(cluster, name, trigger(name, **metadata))
+
+
+@pytest.mark.core
+def test_the_policy_knows_as_many_connections_as_the_server(cluster, namespace):
+    name = namespace.name
+    install(cluster, name, **MANY_CONNECTIONS)
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-1023-staging-eu"}})
+    metadata = {"scaler": "redis", "listName": "jobs", "connectionName": "orders-of-the-team-1023"}
+    assert evaluate(cluster, "team-1023-staging-eu", trigger(name, **metadata)) == ""
+    assert "not permitted in this namespace" in evaluate(cluster, name, trigger(name, **metadata))
+    assert "connectionName does not exist" in evaluate(cluster, name, trigger(name, **{**metadata, "connectionName": "orders"}))
 
 
 @pytest.mark.core

@@ -4,6 +4,9 @@ from .chart import CERT_MANAGER, MUTUAL, ORDERS, merge
 
 PEER = {"podSelector": {"matchLabels": {"app": "grafana"}}}
 CONTAINER = {"name": "beside", "image": "example.org/beside:1", "args": ["run"]}
+# As many as the server takes.
+MANY_CONNECTIONS = {"connections": {f"orders-of-the-team-{number}": {
+    "scaler": "redis", "address": "redis:6379", "namespaces": [f"team-{number}-production", f"team-{number}-staging-*"]} for number in range(1024)}}
 MONITOR = {
     "enabled": True, "namespace": "monitoring", "interval": "15s", "scrapeTimeout": "10s", "honorLabels": True,
     "labels": {"release": "prometheus"}, "annotations": {"team": "platform"},
