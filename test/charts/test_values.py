@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from support.charts.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, merge, refusal, render
+from support.charts.chart import CHART, CERT_MANAGER, IN_PRODUCTION, PRODUCTION, merge, pod_of, refusal, render, render_all
 from support.charts.chart_values import MANY_CONNECTIONS
 from support.server.server import reference
 
@@ -142,6 +142,20 @@ def test_what_is_too_long_for_the_admission_policy_is_refused_by_name(values, me
     found = refusal(values)
     assert message in found and "set admissionPolicy.enabled to false" in found and len(found) < 1000
     render({**values, "admissionPolicy": {"enabled": False}})
+
+
+@pytest.mark.parametrize("rights, message", [
+    ({"kubernetes": {"enabled": True, "secrets": {"shop": ["rabbitmq"]}}}, "with kubernetes.enabled every pod of namespace scaling"),
+    ({"kubernetesSecrets": {"namespaces": ["shop"]}}, "with kubernetesSecrets.namespaces every pod"),
+    ({"workers": {"namespaces": ["shop"]}}, "with workers.namespaces every pod"),
+], ids=str)
+def test_the_account_of_every_pod_gets_no_rights(rights, message):
+    found = refusal({**rights, "serviceAccount": {"create": False}})
+    assert "serviceAccount.name is missing" in found and message in found
+    account = {"kind": "ServiceAccount", "name": "theirs", "namespace": "scaling"}
+    bindings = [item for item in render_all({**rights, "serviceAccount": {"create": False, "name": "theirs"}}) if "subjects" in item]
+    assert bindings and all(item["subjects"] == [account] for item in bindings)
+    assert pod_of(render({"serviceAccount": {"create": False}}))["serviceAccountName"] == "default"  # without rights
 
 
 @pytest.mark.parametrize("words, message", [

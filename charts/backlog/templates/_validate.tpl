@@ -50,6 +50,14 @@
 {{- if and (not .Values.kubernetes.enabled) (or .Values.kubernetes.secrets .Values.kubernetes.configMaps .Values.kubernetes.namespaces .Values.kubernetes.allowAuthentications .Values.kubernetes.readHpas .Values.kubernetes.clusterAuthentications) }}
 {{- fail "kubernetes has rights, and kubernetes.enabled is false: set it to true, or remove them" }}
 {{- end }}
+{{- /* The account "default" is that of all pods without one of their own. */}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
+{{- range $option, $isSet := dict "kubernetes.enabled" .Values.kubernetes.enabled "kubernetesSecrets.namespaces" .Values.kubernetesSecrets.namespaces "workers.namespaces" .Values.workers.namespaces }}
+{{- if $isSet }}
+{{- fail (printf "serviceAccount.name is missing, and serviceAccount.create is false: with %s every pod of namespace %s that uses the account \"default\" would get Backlog's rights. Name an account that Backlog alone uses, or set serviceAccount.create to true" $option (include "backlog.namespace" $)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if has .Values.keda.namespace .Values.kubernetes.namespaces }}
 {{- fail (printf "kubernetes.namespaces has keda.namespace (%s), where ClusterTriggerAuthentications have their Secrets: name those that are used in kubernetes.secrets.%s" .Values.keda.namespace .Values.keda.namespace) }}
 {{- end }}
