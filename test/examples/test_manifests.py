@@ -8,7 +8,8 @@ import subprocess
 import pytest
 import yaml
 
-from support.charts.chart import ORDERS, merge, render
+from support.charts.chart import ORDERS, merge, render, render_all
+from support.charts.worker_chart import WORKER, build_umbrella
 from support.kubernetes.kubernetes_schemas import mistakes
 from support.process import need
 from support.server.server import REPOSITORY, binary
@@ -50,6 +51,48 @@ def test_backlog_check_accepts_the_scaled_objects(example, tmp_path):
 def test_the_schemas_accept_each_object(path):
     for item in objects(path):
         assert mistakes(item) == []
+
+
+def containers(item):
+    """Every container in an object, with the security context that the kubelet makes of its own and its pod's."""
+    if isinstance(item, list):
+        for child in item:
+            yield from containers(child)
+    elif isinstance(item, dict):
+        for key in ("initContainers", "containers"):
+            for container in item.get(key) or ():
+                if "image" in container:  # else it is an overlay's patch
+                    yield container["image"], {**item.get("securityContext", {}), **container.get("securityContext", {})}
+        for child in item.values():
+            yield from containers(child)
+
+
+def users_of_images():
+    """The USER of each image that examples/up builds."""
+    users = {}
+    for cluster in EXAMPLES[0].parent.glob("*/cluster"):
+        for image, folder in re.findall(r"([-a-z]+)=(examples/[-a-z/]+)", cluster.read_text()):
+            last = pathlib.Path(REPOSITORY, folder, "Dockerfile").read_text().split("\nFROM ")[-1]
+            users[f"{image}:latest"] = (re.findall(r"^USER (\S+)$", last, re.MULTILINE) or [None])[-1]
+    return users
+
+
+def test_the_kubelet_can_tell_that_a_container_does_not_run_as_root(tmp_path):
+    """runAsNonRoot needs a number: in the manifest, or in an image of this repository. It refuses an image with a name."""
+    folder = EXAMPLES[0].parent
+    found = [item for path in sorted(folder.rglob("*.yaml")) if "templates" not in path.parts and "node_modules" not in path.parts
+             for item in objects(path)]
+    found += render_all(None, "--api-versions", "autoscaling.k8s.io/v1", chart=build_umbrella(tmp_path))
+    for values in sorted(folder.glob("*/values*.yaml")):
+        if values.parent.name != "umbrella":
+            found += render_all(None, "--values", values.parent / "values.yaml", "--values", values, chart=WORKER)
+    users, checked = users_of_images(), set()
+    for image, context in containers(found):
+        if context.get("runAsNonRoot"):
+            checked.add(image)
+            user = str(context.get("runAsUser", users.get(image)))
+            assert user.isdigit() and user != "0", f"{image}: its user is {user}: set runAsUser"
+    assert {"prom/prometheus:v3.5.0", "grafana/grafana:12.2.0"} | users.keys() <= checked
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
