@@ -1,5 +1,5 @@
-"""./dev leaves the machine alone: it says what it installs, and no unit of systemd stays masked or is stopped. The programs that
-would change the machine are stood in for by scripts that write down how they were called."""
+"""./dev leaves the machine alone: it says what it installs, no unit of systemd stays masked or is stopped, and no process of its
+own stays. The programs that would change the machine are stood in for by scripts that write down how they were called."""
 
 import os
 import shutil
@@ -139,3 +139,26 @@ def test_a_build_folder_that_was_moved_is_configured_anew(tmp_path):
     assert moved.returncode == 0 and f"build/debug was made as {old}/build/debug: configuring it again" in moved.stdout, moved.stdout
     again = build(new)
     assert again.returncode == 0 and "configuring it again" not in again.stdout, again.stdout
+
+
+def make_programs(folder, **texts):
+    """The environment in which these programs, shell scripts, come first."""
+    folder.mkdir()
+    for name, text in texts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "STATE": str(folder.parent)}
+
+
+def test_a_tool_that_failed_to_build_does_not_count_as_made(tmp_path):
+    """One of several: what comes after it succeeds. The second time, too."""
+    copy_dev(tmp_path)
+    (tmp_path / "test" / "tools").mkdir(parents=True)
+    for name in ("go.mod", "go.sum"):
+        (tmp_path / "test" / "tools" / name).touch()
+    env = make_programs(tmp_path / "bin", go='[ "$1" != env ] || { echo go1.26.0; exit; }\ntouch "$GOBIN/client"; exit 1')
+    (tmp_path / "dev").write_text((tmp_path / "dev").read_text().replace('\nmain "$@"\n', "\n"))
+    for _ in range(2):
+        done = subprocess.run(["bash", "-c", ". ./dev; go_tools"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode != 0 and "make_tools failed" in done.stdout, done.stdout

@@ -42,9 +42,10 @@ debian13() {
     awk -v outside="$outside" '$1 ~ /^(build|run|tests|brokers)$/ && !index(outside, " " $2 " ") { print $2 } END { print "valkey-server" }' <<<"$PACKAGES" >"$build/debian13.packages"
     [ -d "$debian13$root" ] || rm -f "$build/.stamps/make_debian13" # the repository was moved
     once "a Debian 13 root" make_debian13 "$build/debian13.packages" tools/debian13
-    timed "build asan, in Debian 13" build_in_debian13 backlog
-    tools/debian13 wrappers "$debian13" "$debian13-programs" "$debian13-asan/backlog" "$build/asan/backlog"
-    tools/debian13 enter "$debian13" tools/debian13 packages "$debian13" "$debian13-asan/backlog" >"$build/reports/debian13"
+    # After `&&` or `||` `set -e` is off.
+    timed "build asan, in Debian 13" build_in_debian13 backlog || return 1
+    tools/debian13 wrappers "$debian13" "$debian13-programs" "$debian13-asan/backlog" "$build/asan/backlog" || return 1
+    tools/debian13 enter "$debian13" tools/debian13 packages "$debian13" "$debian13-asan/backlog" >"$build/reports/debian13" || return 1
     say "dev: what the tested server loads and which brokers it meets, of Debian 13: build/reports/debian13"
 }
 

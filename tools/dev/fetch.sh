@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What tests and lint fetch or build beside Debian's packages: Python's, Go's, Kafka's and npm's. ./dev sources it.
+# `once` runs these to see whether they fail, and there `set -e` is off: what comes before the last command needs `|| return 1`.
 
 make_venv() {
     rm -rf "$build/venv"
@@ -80,7 +81,7 @@ make_tools() {
     go=$(find_go) || install_go
     go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for helm, grpcurl and h2spec"
     mkdir -p "$build/tools"
-    (cd test/tools && CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$build/tools "$go" install -trimpath -ldflags='-s -w' tool)
+    (cd test/tools && CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$build/tools "$go" install -trimpath -ldflags='-s -w' tool) || return 1
     mv "$build/tools/client" "$build/tools/interop_client"
 }
 
@@ -103,7 +104,7 @@ make_schemas() {
         [[ $module != \#* ]] || continue
         found=$(cd "$build/schemas" && GOTOOLCHAIN=auto GOFLAGS=-mod=mod "$go" mod download -json "$module@$version") || die "$module@$version: $(sed -n 's/^\t"Error": "\(.*\)",$/\1/p' <<<"$found")"
         [ "$(sed -n 's/^\t"Sum": "\(.*\)",$/\1/p' <<<"$found")" = "$sum" ] || die "$module@$version is not what test/charts/schemas.txt says"
-        cp -r --no-preserve=mode "$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found")/$folder" "$build/schemas/$(basename "${module%/v[0-9]*}")"
+        cp -r --no-preserve=mode "$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found")/$folder" "$build/schemas/$(basename "${module%/v[0-9]*}")" || return 1
     done <test/charts/schemas.txt
 }
 
@@ -134,9 +135,9 @@ make_peer() {
     (
         cd "$into"
         export CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$into/plugins
-        "$go" install tool
+        "$go" install tool || exit 1
         python -m grpc_tools.protoc "-I$root/proto" --plugin=plugins/protoc-gen-go --plugin=plugins/protoc-gen-go-grpc \
-            --go_out=externalscaler --go-grpc_out=externalscaler externalscaler.proto
+            --go_out=externalscaler --go-grpc_out=externalscaler externalscaler.proto || exit 1
         "$go" build -trimpath -o scaler .
     )
 }
@@ -206,12 +207,12 @@ make_keda() {
     cp test/parity/{go.mod,go.sum,main.go,poll.go} "$into"
     (
         cd "$into"
-        "${go[@]}" mod download github.com/kedacore/keda/v2
-        module=$("${go[@]}" list -m -f '{{.Dir}}' github.com/kedacore/keda/v2)
-        cp -r --no-preserve=mode "$module" module
+        "${go[@]}" mod download github.com/kedacore/keda/v2 || exit 1
+        module=$("${go[@]}" list -m -f '{{.Dir}}' github.com/kedacore/keda/v2) || exit 1
+        cp -r --no-preserve=mode "$module" module || exit 1
         find module/pkg/scalers -maxdepth 1 -name '*.go' -regextype posix-extended \
-            -not -regex ".*/($KEDA_FILES)\.go" -delete
-        "${go[@]}" mod edit -replace=github.com/kedacore/keda/v2=./module
+            -not -regex ".*/($KEDA_FILES)\.go" -delete || exit 1
+        "${go[@]}" mod edit -replace=github.com/kedacore/keda/v2=./module || exit 1
         "${go[@]}" build -trimpath -ldflags='-s -w' -o keda . 2> >(grep -v '^go: downloading' >&2)
     )
 }

@@ -13,7 +13,7 @@ make_kubernetes() {
     go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
     rm -rf "$into"
     mkdir -p "$into"
-    cp test/e2e/kube/{go.mod,go.sum,*.go} "$into"
+    cp test/e2e/kube/{go.mod,go.sum,*.go} "$into" || return 1
     if [ "$version" != "$(required_version test/e2e/kube/go.mod k8s.io/kubernetes)" ]; then
         (cd "$into" && "$root/test/e2e/kube/require" "$version" "${go[@]}") || return 1
     fi
@@ -33,10 +33,10 @@ make_keda_stack() {
     [ -n "$module" ] || return 1
     rm -rf "$into"
     mkdir -p "$into"
-    cp -r --no-preserve=mode "$module" "$into/source"
+    cp -r --no-preserve=mode "$module" "$into/source" || return 1
     (cd "$into/source" && go_build -o "$into/" -ldflags="-s -w -X github.com/kedacore/keda/v2/version.Version=$version" \
         ./cmd/operator ./cmd/adapter ./cmd/webhooks) || return 1
-    mv "$into/source/config" "$into/config"
+    mv "$into/source/config" "$into/config" || return 1
     rm -rf "$into/source"
 }
 
@@ -52,7 +52,7 @@ make_upstream() {
     [ -n "$module" ] || return 1
     rm -rf "$into"
     mkdir -p "$into"
-    cp -r --no-preserve=mode "$module" "$into/source"
+    cp -r --no-preserve=mode "$module" "$into/source" || return 1
     for program in tests provoked patched; do
         flags=(--tests)
         [ "$program" = tests ] || flags+=(--provoked)
@@ -81,12 +81,12 @@ make_keda_variant() {
     [ -n "$module" ] || return 1
     rm -rf "$into"
     mkdir -p "$into"
-    cp -r --no-preserve=mode "$module" "$into/source"
+    cp -r --no-preserve=mode "$module" "$into/source" || return 1
     # shellcheck disable=SC2086 # one flag for each word
     test/upstream/overlay --${variant//-/ --} "$into/source" "$into/overlay" || return 1
     (cd "$into/source" && go_build -overlay "$into/overlay/overlay.json" -o "$into/operator" \
         -ldflags="-s -w -X github.com/kedacore/keda/v2/version.Version=$version" ./cmd/operator) || return 1
-    ln -s "../keda-$version/"{adapter,webhooks,config} "$into/"
+    ln -s "../keda-$version/"{adapter,webhooks,config} "$into/" || return 1
     rm -rf "$into/source"
 }
 
