@@ -162,3 +162,35 @@ def test_a_tool_that_failed_to_build_does_not_count_as_made(tmp_path):
     for _ in range(2):
         done = subprocess.run(["bash", "-c", ". ./dev; go_tools"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode != 0 and "make_tools failed" in done.stdout, done.stdout
+
+
+# Starts what would go on, as compilers do, and writes down who that is.
+GOES_ON = '/bin/sleep 300 & echo $! >"$STATE/pid.new"; mv "$STATE/pid.new" "$STATE/pid"; wait'
+
+
+def is_alive(folder):
+    """The one of GOES_ON."""
+    return os.path.exists(f"/proc/{(folder / 'pid').read_text().strip()}")
+
+
+def end(folder):
+    if (folder / "pid").exists() and is_alive(folder):
+        os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
+
+
+def test_no_build_goes_on_after_a_part_that_cannot_be_prepared(tmp_path):
+    """apt gives up while the builds run in the background. The next ./dev test would build into the same folders."""
+    copy_dev(tmp_path)
+    (tmp_path / "src" / "web").mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        (tmp_path / "src" / "web" / name).write_text("{}")
+    env = make_programs(tmp_path / "bin", npm="", systemctl="exit 1", sudo='exec "$@"',
+                        dpkg_query="[[ $* == *python3-venv* ]] || printf installed",
+                        sleep="", cmake=f'[[ $* != *--build* ]] || {{ {GOES_ON}; }}',
+                        apt_get='until [ -e "$STATE/pid" ]; do /bin/sleep 0.05; done; exit 100')
+    try:
+        done = subprocess.run([tmp_path / "dev", "test"], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+        assert done.returncode != 0 and "gave up" in done.stdout, done.stdout
+        wait_until(lambda: not is_alive(tmp_path), 30, "the end of the build")
+    finally:
+        end(tmp_path)

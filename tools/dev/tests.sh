@@ -264,6 +264,24 @@ prepare() {
     esac
 }
 
+# Ends what is still made or tested in the background, with all that it has started: it would go on in the same folders.
+end_asides() {
+    local pid
+    for pid in $(jobs -pr); do
+        end_tree "$pid"
+    done
+}
+end_tree() {
+    local children child
+    kill -STOP "$1" 2>/dev/null || return 0 # so that it starts no more
+    children=$(cat "/proc/$1/task"/*/children 2>/dev/null || true)
+    kill "$1" 2>/dev/null || true
+    kill -CONT "$1" 2>/dev/null || true
+    for child in $children; do
+        end_tree "$child"
+    done
+}
+
 # Most parts need these two: they are compiled while what else is needed is fetched.
 BUILDS_ASIDE=(asan release)
 start_builds_aside() {
@@ -318,6 +336,8 @@ test_() {
     rm -rf "$build/reports" "$build"/{charts,fuzz,aside,base}.log "$build"/base.{ready,shown}
     mkdir -p "$build/reports"
     sanitizer_environment
+    trap end_asides EXIT
+    trap 'exit 130' INT # pytest and ctest end by themselves, and the next part would begin
     local builds_aside=
     [ ${#parts[@]} = 1 ] || start_builds_aside
     for part in "${parts[@]}"; do
