@@ -194,3 +194,19 @@ def test_no_build_goes_on_after_a_part_that_cannot_be_prepared(tmp_path):
         wait_until(lambda: not is_alive(tmp_path), 30, "the end of the build")
     finally:
         end(tmp_path)
+
+
+def test_the_linters_of_ci_end_with_it(tmp_path):
+    """Ctrl-C: what a shell has in the background does not get it."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(os.path.join(REPOSITORY, ".ci", "run"), tmp_path / ".ci" / "run")
+    (tmp_path / "dev").write_text(f'#!/bin/bash\ncase $1 in lint) {GOES_ON} ;; test) touch "$STATE/testing"; exec sleep 300 ;; esac\n')
+    (tmp_path / "dev").chmod(0o755)
+    child = subprocess.Popen([tmp_path / ".ci" / "run"], env={**os.environ, "STATE": str(tmp_path)}, start_new_session=True, preexec_fn=take_signals)
+    try:
+        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "testing").exists(), 60, "linters and tests")
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.wait(60) != 0
+        wait_until(lambda: not is_alive(tmp_path), 30, "the end of the linters")
+    finally:
+        end(tmp_path)
