@@ -4,7 +4,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 examples=$root/examples
-shared=backlog-examples # the ConfigMap that says which parts were installed for examples, and the namespace of their monitoring
+shared=backlog-examples   # the ConfigMap that says which examples are up, and the namespace of their monitoring
+ours=backlog-examples=yes # the label of Helm's releases that `up` made: they have it from the first moment, also if Helm then fails
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
@@ -53,7 +54,27 @@ arguments() {
 
 kube() { command "${kubectl[@]}" --context "$context" "$@"; }
 helm() { command "${helm[@]}" --kube-context "$context" "$@"; }
+
+# What is not known is not taken for missing: without an answer of the cluster the script ends. Within $(...) only that ends, and
+# the caller does by `|| exit`.
+known() { "$@" || die "the cluster did not say what it has, so nothing more was changed: try again"; }
 exists() { kube get "$@" >/dev/null 2>&1; }
+
+# Whether Helm has the release NAMESPACE NAME in one of the states, which are flags of `helm list`, as is --selector. By itself it
+# does not show pending ones.
+unfinished=(--failed --pending --superseded --uninstalling)
+has_release() {
+    local found
+    found=$(known helm list --namespace "$1" --filter "^$2\$" --short "${@:3}") || exit
+    [ -n "$found" ]
+}
+is_release() { has_release "$1" "$2" --deployed "${unfinished[@]}" "${@:3}"; }
+is_ours() { is_release "$1" "$2" --selector "$ours"; }
+
+# Helm leaves the definitions of the VPA, by which `up` finds one.
+remove_vpa_definitions() {
+    kube delete --ignore-not-found crd verticalpodautoscalers.autoscaling.k8s.io verticalpodautoscalercheckpoints.autoscaling.k8s.io >/dev/null
+}
 
 # Helm, at the version of test/tools/go.mod, where there is none.
 find_helm() {
@@ -66,7 +87,7 @@ find_helm() {
     (cd "$root/test/tools" && CGO_ENABLED=0 GOBIN=$root/build/tools go install -trimpath helm.sh/helm/v3/cmd/helm)
 }
 
-# What was installed for examples: PART, or example-NAME, is in the ConfigMap.
+# The examples that are up are in the ConfigMap, as example-NAME.
 recorded() { kube -n "$shared" get configmap "$shared" -o "jsonpath={.data.$1}" 2>/dev/null; }
 record() { kube -n "$shared" patch configmap "$shared" --type merge -p "{\"data\":{\"$1\":$2}}" >/dev/null; }
 

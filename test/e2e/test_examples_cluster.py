@@ -183,3 +183,42 @@ def test_a_namespace_of_somebody_is_left_alone(cluster, script, charts):
         assert not has_namespace(cluster, SHARED)
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE)
+
+
+@pytest.mark.alone
+def test_a_backlog_of_somebody_stays_also_after_an_upgrade_that_was_killed(cluster, script, environment, charts):
+    """Helm then has it as pending-upgrade, which `helm list` does not show."""
+    chart = pathlib.Path(REPOSITORY, "charts", "backlog")
+    words = [*environment["HELM"].split(), "upgrade", "--install", "backlog", chart, "--namespace", "keda"]
+    values = ["--set", "image.repository=mine,networkPolicy.monitoring.namespace=watching"]
+    subprocess.run([*words, "--create-namespace", *values], check=True, stdout=subprocess.DEVNULL)
+    try:
+        with subprocess.Popen([*words, "--reset-then-reuse-values", "--set", "replicaCount=2", "--wait"]) as upgrade:  # no node: it waits
+            wait_until(lambda: "backlog" in cluster.helm("list", "--pending", "--namespace", "keda", "--short").stdout, SECONDS, "it is pending")
+            upgrade.kill()
+        printed = script("up", NAME, "--no-images", code=1, **charts)
+        assert "backlog: there already" in printed and "another operation" in printed
+        cluster.helm("rollback", "backlog", "1", "--namespace", "keda")
+        printed = script("up", NAME, "--no-images", **charts)
+        assert "backlog: to see the workers on its dashboard, add csv to its workers.namespaces" in printed
+        assert "backlog: removed" not in script("down", NAME)
+        assert json.loads(cluster.helm("get", "values", "backlog", "--namespace", "keda", "--output", "json").stdout) == {
+            "connections": {}, "image": {"repository": "mine"}, "networkPolicy": {"monitoring": {"namespace": "watching"}}}
+    finally:
+        cluster.helm("uninstall", "backlog", "--namespace", "keda")
+
+
+@pytest.mark.alone
+def test_down_removes_a_backlog_whose_installation_failed(cluster, script, charts, environment, tmp_path):
+    """And a second `up` completes it."""
+    wrapper = tmp_path / "failing-helm"
+    wrapper.write_text(f'#!/bin/sh\n[ "$3 $4 $5" != "upgrade --install backlog" ] || set -- "$@" --set-json \'workers.namespaces=["none"]\'\n'
+                       f'exec {environment["HELM"]} "$@"\n')
+    wrapper.chmod(0o755)
+    failed = script("up", NAME, "--no-images", code=1, **{**charts, "HELM": str(wrapper)})
+    assert "backlog: installing it" in failed
+    assert "backlog: removed" in script("down", NAME)
+    script("up", NAME, "--no-images", code=1, **{**charts, "HELM": str(wrapper)})
+    assert f"{NAME} is up" in script("up", NAME, "--no-images", **charts)
+    assert "backlog: removed" in script("down", NAME)
+    assert "backlog" not in names(cluster, "deployments", "-n", "keda")
