@@ -58,7 +58,11 @@ helm() { command "${helm[@]}" --kube-context "$context" "$@"; }
 # What is not known is not taken for missing: without an answer of the cluster the script ends. Within $(...) only that ends, and
 # the caller does by `|| exit`.
 known() { "$@" || die "the cluster did not say what it has, so nothing more was changed: try again"; }
-exists() { kube get "$@" >/dev/null 2>&1; }
+exists() {
+    local found
+    found=$(known kube get --ignore-not-found -o name "$@") || exit
+    [ -n "$found" ]
+}
 
 # Whether Helm has the release NAMESPACE NAME in one of the states, which are flags of `helm list`, as is --selector. By itself it
 # does not show pending ones.
@@ -88,21 +92,29 @@ find_helm() {
 }
 
 # The examples that are up are in the ConfigMap, as example-NAME.
-recorded() { kube -n "$shared" get configmap "$shared" -o "jsonpath={.data.$1}" 2>/dev/null; }
 record() { kube -n "$shared" patch configmap "$shared" --type merge -p "{\"data\":{\"$1\":$2}}" >/dev/null; }
 
-# The namespaces of the examples that are up, but for $1, as JSON, for --set-json of Helm.
-worker_namespaces() {
-    local example found=()
-    for example in $(up_examples); do
-        [ "$example" = "$1" ] || found+=("\"$(sed -n 's/^namespace=//p' "$examples/$example/cluster")\"")
-    done
-    (IFS=, && echo "[${found[*]}]")
+# Their names.
+up_examples() {
+    local keys
+    # shellcheck disable=SC2016 # the variables are the template's
+    keys=$(known kube -n "$shared" get configmap "$shared" --ignore-not-found -o 'go-template={{range $key, $value := .data}}{{$key}}{{"\n"}}{{end}}') || exit
+    sed -n 's/^example-//p' <<<"$keys"
 }
 
-# The names of the examples that are up.
-up_examples() {
-    # shellcheck disable=SC2016 # the variables are the template's
-    kube -n "$shared" get configmap "$shared" -o 'go-template={{range $key, $value := .data}}{{$key}}{{"\n"}}{{end}}' 2>/dev/null |
-        sed -n 's/^example-//p'
+is_up() {
+    local up
+    up=$(up_examples) || exit
+    grep -qx "$1" <<<"$up"
+}
+
+# Their namespaces, but for that of $1, as JSON, for --set-json of Helm.
+worker_namespaces() {
+    local up example namespace found=()
+    up=$(up_examples) || exit
+    for example in $up; do
+        namespace=$(sed -n 's/^namespace=//p' "$examples/$example/cluster")
+        [ "$example" = "$1" ] || found+=("\"$namespace\"")
+    done
+    (IFS=, && echo "[${found[*]}]")
 }

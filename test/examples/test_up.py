@@ -39,7 +39,7 @@ def repositories(tmp_path):
 def empty_cluster(tmp_path):
     """A cluster that has nothing, and accepts all: Helm only searches. Yields the variables for it."""
     kubectl, helm = tmp_path / "kubectl", tmp_path / "helm"
-    kubectl.write_text('#!/bin/sh\ncase " $* " in *" get "*) exit 1 ;; *" -f - "*) cat ;; esac\n')
+    kubectl.write_text('#!/bin/sh\ncase " $* " in *" get "*) ;; *" -f - "*) cat ;; esac\n')
     helm.write_text(f'#!/bin/sh\n[ "$3" != search ] || exec {need("helm")} "$@"\n')
     for program in (kubectl, helm):
         program.chmod(0o755)
@@ -266,3 +266,38 @@ def test_a_release_of_somebody_is_not_taken_for_a_missing_part(examples):
     code, printed = examples.run("up", CSV)
     assert code != 0 and "Helm has a release kube-state-metrics in namespace kube-system, which is not of the examples" in printed
     assert examples.things() == before
+
+
+READS = "^(kubectl .*get|helm list) "
+
+
+def test_a_namespace_of_somebody_stays_whatever_read_fails(examples):
+    examples.succeeds("up", MEMES)
+    state = examples.state
+    state["namespaces"]["csv"] = None
+    examples.state = state
+    before = examples.things()
+    for at in range(1, 100):
+        code, printed = examples.run("up", CSV, fails=READS, at=at)
+        assert code != 0 and examples.things() == before, printed
+        if examples.state["matched"] < at:
+            break
+    assert at > 1
+
+
+def test_nothing_is_removed_for_a_read_that_failed(examples):
+    """With another example up: each read of `down` in turn. Repeated, it removes what it should, and no more."""
+    for name in (CSV, MEMES):
+        examples.succeeds("up", name)
+    before = examples.state
+    examples.succeeds("down", CSV)
+    after = examples.things()
+    for at in range(1, 100):
+        examples.state = before
+        code, printed = examples.run("down", CSV, fails=READS, at=at)
+        if examples.state["matched"] < at:
+            break
+        assert code != 0 and examples.state["releases"].keys() == before["releases"].keys(), printed
+        examples.succeeds("down", CSV)
+        assert examples.things() == after
+    assert at > 3
