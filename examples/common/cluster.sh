@@ -108,13 +108,15 @@ is_up() {
     grep -qx "$1" <<<"$up"
 }
 
-# Their namespaces, but for that of $1, as JSON, for --set-json of Helm.
+# Their namespaces, but for that of $1, as JSON, for --set-json of Helm. Backlog's chart has objects in each, so it must be there.
 worker_namespaces() {
     local up example namespace found=()
     up=$(up_examples) || exit
     for example in $up; do
         namespace=$(sed -n 's/^namespace=//p' "$examples/$example/cluster")
-        [ "$example" = "$1" ] || found+=("\"$namespace\"")
+        if [ "$example" != "$1" ] && exists "namespace/$namespace"; then
+            found+=("\"$namespace\"")
+        fi
     done
     (IFS=, && echo "[${found[*]}]")
 }

@@ -301,3 +301,30 @@ def test_nothing_is_removed_for_a_read_that_failed(examples):
         examples.succeeds("down", CSV)
         assert examples.things() == after
     assert at > 3
+
+
+def test_down_can_be_repeated_after_any_failure(examples):
+    """Of the last example: it stays recorded until all that was installed for it is removed."""
+    examples.succeeds("up", MEMES)
+    before = examples.state
+    examples.succeeds("down", MEMES)
+    after = examples.things()
+    for at in range(1, 100):
+        examples.state = before
+        code, printed = examples.run("down", MEMES, fails="^(helm (upgrade|uninstall)|kubectl .*(delete|patch)) ", at=at)
+        if examples.state["matched"] < at:
+            break
+        if code != 0:
+            examples.succeeds("down", MEMES)
+        assert examples.things() == after, printed
+    assert at > 10
+
+
+def test_an_example_that_came_up_half_does_not_block_another(examples):
+    code, _ = examples.run("up", MEMES, fails="^helm upgrade --install kube-state-metrics ")
+    assert code != 0
+    examples.succeeds("up", CSV)
+    state = examples.state
+    del state["namespaces"]["memes"]  # as `down` leaves it that ends after this
+    examples.state = state
+    examples.succeeds("up", CSV)
