@@ -149,6 +149,36 @@ static void a_policy_warns_of_metric_type_value(void **state)
     findings_done(&findings);
 }
 
+static void a_policy_that_the_first_message_activates_warns_of_activation_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys, *words; /* NULL: nothing is found */
+    } cases[] = {
+        {"activationLagCount: \"9\", scaleDownWhenIdle: 30s",
+         "activationLagCount has no effect: with scaleDownWhenIdle the first message"},
+        {"activationLagCount: \"9\", maxWait: 60s, ratePerReplica: \"1\"",
+         "activationLagCount has no effect: with maxWait the first message"},
+        {"activationLagCount: \"0\", scaleDownWhenIdle: 30s", NULL},
+        {"activationLagCount: \"9\", inFlightPerReplica: \"1\"", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD
+            "spec:\n"
+            "  triggers:\n"
+            "    - {type: external-push, metadata: {%s, scalerAddress: b:1, scaler: "
+            "redis-streams, address: \"r:1\", stream: x, consumerGroup: g, lagCount: \"5\"}}\n",
+            cases[i].keys);
+        struct findings findings = checked(text, NULL);
+        if (cases[i].words == NULL)
+            assert_no_finding(&findings, "has no effect");
+        else
+            assert_finding(&findings, FINDING_WARNING, 6, cases[i].words);
+        findings_done(&findings);
+    }
+}
+
 static void a_scaled_job_wants_no_push(void **state)
 {
     (void)state;
@@ -223,6 +253,7 @@ int main(void)
         cmocka_unit_test(settings_that_backlog_cannot_see_are_compared),
         cmocka_unit_test(the_windows_of_both_are_compared),
         cmocka_unit_test(a_policy_warns_of_metric_type_value),
+        cmocka_unit_test(a_policy_that_the_first_message_activates_warns_of_activation_keys),
         cmocka_unit_test(a_scaled_job_wants_no_push),
         cmocka_unit_test(a_scaled_job_holds_nothing),
         cmocka_unit_test(without_a_gradual_rollout_a_change_of_a_scaled_job_deletes_jobs),

@@ -157,19 +157,35 @@ static void check_intervals(const struct relation *relation)
                 relation->prefix, entry->value, polling_s);
 }
 
+/* By which the first message starts a worker; NULL: none. */
+static const char *policy_that_activates(const struct relation *relation)
+{
+    static const char *const keys[] = {"scaleDownWhenIdle", "maxWait"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        if (entries_find(relation->entries, keys[i]) != NULL)
+            return keys[i];
+    return NULL;
+}
+
 /* The activation value decides between 0 and 1 alone. */
 static void check_activation(const struct relation *relation)
 {
+    const char *policy = policy_that_activates(relation);
     bool is_job = relation->object->kind == MANIFEST_SCALED_JOB;
     bool is_idle = yaml_tree_find(relation->spec, "idleReplicaCount") != NULL;
     int64_t min = number(relation, "minReplicaCount", 0);
     for (size_t i = 0; i < relation->entries->count; i++) {
         const struct entry *entry = &relation->entries->items[i];
         bool is_activation = text_starts_with(entry->key, "activation");
-        if (is_job || is_idle || min == 0 || !is_activation || entry->value == NULL ||
-            text_equal(entry->value, "0"))
+        if (!is_activation || entry->value == NULL || text_equal(entry->value, "0"))
             continue;
         const struct finding_place place = manifest_place(relation->object, entry->line);
+        if (policy != NULL)
+            finding_add(relation->findings, &place, FINDING_WARNING,
+                        "%s%s has no effect: with %s the first message starts a worker",
+                        relation->prefix, entry->key, policy);
+        if (policy != NULL || is_job || is_idle || min == 0)
+            continue;
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%s%s has no effect: it decides between 0 replicas and 1, and minReplicaCount "
                     "is %" PRId64,
