@@ -355,6 +355,8 @@ static void another_password_keeps_the_reading(void **state)
 static void who_waits_is_told_which_limit_is_reached(void **state)
 {
     (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query;
     struct watcher watcher = {0};
     struct answer answer = {0};
     struct trigger *trigger = FIND(KEYLESS);
@@ -370,6 +372,7 @@ static void who_waits_is_told_which_limit_is_reached(void **state)
     VERIFY(trigger, "source", "elsewhere");
     assert_null(trigger->bound.query);
     assert_ptr_equal(engine_next_ready(engine), &watcher);
+    assert_false(triggers_acquire_query(triggers, trigger, 0, &query, &error)); /* another call */
     const struct answer_call call = {.arrived_ms = clock_now_ms()};
     trigger_decide(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);

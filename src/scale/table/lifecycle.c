@@ -251,8 +251,10 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
         error_copy(error, &trigger->parsed.mistakes);
         return false;
     }
-    if (!bind_query(lifecycle, trigger, &nothing, error))
+    if (!bind_query(lifecycle, trigger, &nothing, error)) {
+        error_copy(&trigger->bound.refusal, error);
         return false;
+    }
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         watcher_start(watcher, trigger->bound.query, watcher->is_stream);
     return true;

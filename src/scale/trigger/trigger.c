@@ -17,6 +17,13 @@ void trigger_parsed_done(struct trigger_parsed *parsed)
     error_done(&parsed->mistakes);
 }
 
+const struct error *trigger_refusal(const struct trigger *trigger)
+{
+    if (error_is_set(&trigger->parsed.mistakes))
+        return &trigger->parsed.mistakes;
+    return error_is_set(&trigger->bound.refusal) ? &trigger->bound.refusal : NULL;
+}
+
 struct options trigger_parsed_options(const struct trigger_parsed *parsed)
 {
     return (struct options){

@@ -92,7 +92,7 @@ struct trigger_binding {
      * they are forgotten. It is a number (option_values_source()), as the values of a connection
      * may have 64 KiB. */
     uint64_t source;
-    struct error refusal; /* why it got no query of the connection that it was renewed with */
+    struct error refusal; /* why the last attempt to get a query failed; not set: it did not */
 };
 
 /* What the Kubernetes API says about it (triggers_kubernetes.c). It stays when the trigger is
@@ -187,6 +187,9 @@ void trigger_parsed_done(struct trigger_parsed *parsed);
 bool trigger_is_inline(const struct trigger *trigger);
 
 const char *trigger_scaler_name(const struct trigger *trigger); /* NULL: `scaler:` names none */
+
+/* Why it has no query: its mistakes, or what it was refused one for; NULL: neither. */
+const struct error *trigger_refusal(const struct trigger *trigger);
 
 /* The values as the scaler's hooks want them. The trigger has a scaler. */
 struct options trigger_parsed_options(const struct trigger_parsed *parsed);

@@ -93,10 +93,9 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
     if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
         return;
     ret_answer->kind = ANSWER_REFUSED;
-    if (error_is_set(&trigger->parsed.mistakes))
-        error_copy(&ret_answer->error, &trigger->parsed.mistakes);
-    else if (error_is_set(&trigger->bound.refusal))
-        error_copy(&ret_answer->error, &trigger->bound.refusal);
+    const struct error *refusal = trigger_refusal(trigger);
+    if (refusal != NULL)
+        error_copy(&ret_answer->error, refusal);
     else /* it went with its connection, since somebody began to wait for it */
         error_unavailable(&ret_answer->error,
                           "the connection is another one now, and not measured yet");

@@ -8,18 +8,10 @@
 
 /* ---- to people ---- */
 
-/* Of a trigger without a query: its mistakes, or the limit that kept it from having one. */
+/* Of a trigger without a query. */
 static void show_refusal(const struct trigger *trigger, struct answer *answer)
 {
-    const struct answer *last = &trigger->answers.last.answer;
-    const struct error *refusal = NULL;
-    if (error_is_set(&trigger->parsed.mistakes))
-        refusal = &trigger->parsed.mistakes;
-    else if (error_is_set(&trigger->bound.refusal))
-        refusal = &trigger->bound.refusal;
-    else if (trigger->answers.last.call != NULL && last->kind == ANSWER_REFUSED &&
-             last->error.code == ERROR_LIMIT)
-        refusal = &last->error;
+    const struct error *refusal = trigger_refusal(trigger);
     *answer = (struct answer){.kind = refusal == NULL ? ANSWER_WAIT : ANSWER_REFUSED};
     if (refusal != NULL)
         error_copy(&answer->error, refusal);
