@@ -2,14 +2,15 @@
 #
 #   docker build --tag backlog .
 #   docker build --build-arg TRANSPORTS="nghttp2;grpc-core" --tag backlog .   # with --transport grpc-core
-#   docker build --target sbom --output . .                                   # backlog.spdx.json
+#   DOCKER_BUILDKIT=1 docker build --target sbom --output . .                 # backlog.spdx.json; without BuildKit there is none
 # The digest of 13-slim (trixie-20261005) for all architectures: a tag can be moved.
 ARG BASE=debian:13-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
 FROM ${BASE} AS build
 ARG TRANSPORTS=nghttp2
 ARG VERSION=0.1.0
-# Behind a proxy that inspects TLS: a file with its authority, of the base or mounted.
+# Behind a proxy that inspects TLS: a file of the base with its authority; not /etc/ssl/certs/ca-certificates.crt,
+# which the image gets.
 ARG PIP_CERT
 ARG NPM_CONFIG_CAFILE
 WORKDIR /backlog

@@ -78,7 +78,7 @@ def test_without_mtls_the_authority_is_in_the_secret_of_the_server_or_in_one_of_
 
 def test_the_pod_is_restricted_and_ends():
     pod = render()["Pod"]["spec"]
-    assert pod["restartPolicy"] == "Never" and pod["automountServiceAccountToken"] is False
+    assert pod["restartPolicy"] == "OnFailure" and pod["activeDeadlineSeconds"] == 120 and pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
     container, = pod["containers"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}

@@ -43,6 +43,15 @@ def test_the_notes_of_a_release_with_mtls_name_the_authentication_and_who_may_co
     assert "networkPolicy" not in notes_of({"networkPolicy": {"enabled": False}}, tmp_path / "open")[1]
 
 
+def test_the_notes_name_an_authentication_where_backlog_reads_them(tmp_path):
+    plain, = notes_of({"kubernetes": {"enabled": True}}, tmp_path / "plain")[2]["spec"]["triggers"]
+    assert plain["authenticationRef"] == {"name": "worker"}
+    mutual, = notes_of({**CERT_MANAGER, "kubernetes": {"enabled": True}}, tmp_path / "mutual")[2]["spec"]["triggers"]
+    assert mutual["metadata"]["triggerAuthentication"] == "worker"
+    for trigger in (plain, mutual):
+        assert not {"username", "passwordFromEnv"} & trigger["metadata"].keys()
+
+
 NOWHERE = "127.0.0.1:1"
 WHERE = {  # the connection of each scaler
     "apache-kafka": {"bootstrapServers": NOWHERE},
