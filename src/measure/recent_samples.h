@@ -33,6 +33,7 @@ struct recent_sample {
 struct recent_samples {
     int64_t interval_ms; /* how far apart samples are to be */
     int64_t duration_ms; /* of the last measurement: samples of a slow source are that far apart */
+    unsigned wants;      /* bits of enum reading_want: what the last reading was measured with */
     struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
     bool has_gap;    /* since the last sample */

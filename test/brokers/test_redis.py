@@ -165,6 +165,16 @@ def test_a_policy_starts_the_worker_that_makes_the_group(broker, redis, client):
     answers(client, requested, 2, True)
 
 
+def test_a_policy_that_is_added_does_not_decide_by_a_reading_without_consumers(broker, redis, client):
+    """One worker has taken all, and the last reading, which is fresh, does not say so."""
+    requested = of_lag(broker, interval="60s")
+    redis.add("orders", 42)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.read("orders", "workers", 40)
+    assert value(client, requested) == 2
+    assert value(client, {**requested, "scaleDownWhenIdle": "30s", "maxWait": "60s", "ratePerReplica": "measured"}) == 1
+
+
 def test_the_lag_of_a_group_made_behind_the_entries(broker, redis, client):
     redis.add("orders", 3)
     redis.call("XGROUP", "CREATE", "orders", "workers", "$")

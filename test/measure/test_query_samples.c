@@ -1,5 +1,6 @@
 /* The recent samples of a query, and who follows them. */
 #include "base/log.h"
+#include "base/memory.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
@@ -118,6 +119,95 @@ static void samples_and_what_is_wanted_end_with_their_uses(void **state)
     assert_int_equal(query->wants, 0);
 }
 
+static void copy_nothing(const struct follower *follower, void *copy)
+{
+    (void)follower;
+    (void)copy;
+}
+
+/* A query that was measured without this want, and a follower that needs it. */
+static struct query *measured_without_a_want(void)
+{
+    struct query *query = hold_each("a", 30000);
+    measure(query, 1);
+    now_ms += 5000;
+    return query;
+}
+
+static void begin_to_want(struct query *query, struct follower *follower)
+{
+    follower->wants = READING_WANT_CONSUMERS;
+    query_want(query, follower->wants);
+    query_keep_recent_samples(query, 30000);
+    query_begin_use(query, 30000, now_ms);
+    follower_start(query, follower);
+}
+
+static struct query_known known_to(const struct follower *follower)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    query_snapshot_with(follower->query, follower, &snapshot, NULL);
+    return snapshot.known;
+}
+
+/* As when the user adds a policy to a trigger: its first decision may be kept for hours. */
+static void a_reading_without_what_a_follower_wants_is_none_for_it(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step, .copy = copy_nothing}};
+    struct query *query = measured_without_a_want();
+    begin_to_want(query, &steps.follower);
+    assert_int_equal(steps.count, 0);
+    assert_false(known_to(&steps.follower).is_measured);
+    assert_true(value_of(query) == 1); /* others have it */
+    assert_ptr_equal(take(), query);   /* before the interval is over */
+    answer(query, 2);                  /* the source has no such count */
+    assert_true(steps.count == 1 && steps.last == 2);
+    assert_true(known_to(&steps.follower).is_measured);
+    assert_false(known_to(&steps.follower).is_outdated);
+    assert_null(take());
+    follower_stop(&steps.follower);
+}
+
+static void what_is_in_flight_without_it_is_none_either(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step, .copy = copy_nothing}};
+    struct query *query = measured_without_a_want();
+    demand(query);
+    assert_ptr_equal(take(), query);
+    begin_to_want(query, &steps.follower);
+    answer(query, 2);
+    assert_int_equal(steps.count, 0);
+    assert_false(known_to(&steps.follower).is_measured);
+    assert_ptr_equal(take(), query);
+    answer(query, 3);
+    assert_true(steps.count == 1 && steps.last == 3);
+    follower_stop(&steps.follower);
+}
+
+/* As after a rotation, where a trigger without a policy has had the new connection's query. What it
+ * was answered before is held if that fails now. */
+static void a_follower_that_had_a_reading_awaits_one_with_all_it_wants(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step, .copy = copy_nothing}};
+    struct query *query = measured_without_a_want();
+    steps.follower.last_reading_ms = now_ms - 10000;
+    begin_to_want(query, &steps.follower);
+    assert_int_equal(steps.count, 0);
+    assert_true(known_to(&steps.follower).is_measured);
+    assert_true(known_to(&steps.follower).is_outdated);
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "no");
+    assert_int_equal(steps.count, 0);
+    assert_true(known_to(&steps.follower).is_outdated);
+    measure(query, 2);
+    assert_int_equal(steps.count, 1);
+    assert_false(known_to(&steps.follower).is_outdated);
+    follower_stop(&steps.follower);
+}
+
 static void a_reading_of_before_the_samples_is_followed(void **state)
 {
     (void)state;
@@ -207,6 +297,9 @@ int main(void)
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
         TEST(a_use_without_samples_does_not_bring_them_closer_together),
         TEST(samples_and_what_is_wanted_end_with_their_uses),
+        TEST(a_reading_without_what_a_follower_wants_is_none_for_it),
+        TEST(what_is_in_flight_without_it_is_none_either),
+        TEST(a_follower_that_had_a_reading_awaits_one_with_all_it_wants),
         TEST(a_reading_of_before_the_samples_is_followed),
         TEST(many_followers_do_not_keep_the_lock),
         TEST(who_follows_while_a_reading_is_handed_out_has_it_too),

@@ -13,7 +13,8 @@ static int64_t last_sample_ms(const struct recent_samples *recent)
 static void give_reading(struct query *query, struct follower *follower)
 {
     int64_t last_ms = last_sample_ms(query->recent);
-    if (last_ms <= follower->last_reading_ms)
+    bool lacks_wanted = (follower->wants & ~query->recent->wants) != 0;
+    if (last_ms <= follower->last_reading_ms || lacks_wanted)
         return;
     follower->last_reading_ms = last_ms;
     follower->on_reading(follower, query->recent);
@@ -41,8 +42,10 @@ void follower_start(struct query *query, struct follower *follower)
     _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
     follower->query = query;
     DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent))
+    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent)) {
+        query->recent->wants = query->known.wants;
         recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
+    }
     give_reading(query, follower);
 }
 

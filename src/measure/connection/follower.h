@@ -21,6 +21,9 @@ struct follower {
     /* Fills in the `copy` of query_snapshot_with(). */
     void (*copy)(const struct follower *follower, void *copy);
     void *context;
+    /* Bits of enum reading_want, which its use of the query has, too. It gets no reading that was
+     * measured without one of them. */
+    unsigned wants;
 
     struct query *query; /* NULL: it follows none */
     /* at_ms of the last sample that it got. It stays when the follower moves to a query that
@@ -30,7 +33,8 @@ struct follower {
 };
 
 /* The follower gets each reading of the query from now on, and the last known one at once, if it is
- * newer than what the follower got before. The query was acquired with keeps_recent_samples. */
+ * newer than what the follower got before. The query was acquired with keeps_recent_samples; where
+ * the follower wants more than the last task did, the query is due now. */
 void follower_start(struct query *query, struct follower *follower);
 void follower_stop(struct follower *follower); /* harmless where it follows none */
 

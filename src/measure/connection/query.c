@@ -173,6 +173,7 @@ static void add_sample(struct query *query, const struct reading *reading)
     /* Once, unless in a pause all uses with samples end, and others begin with new samples. */
     while (query->recent != NULL && last_ms < query->job.sent_ms) {
         query->recent->duration_ms = query->known.duration_ms; /* of the reading before this one */
+        query->recent->wants = query->task.wants;
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         follower_hand_out(query);
         last_ms = query->recent == NULL ? last_ms : query->recent->last_ms;
@@ -187,6 +188,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     query_set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
     known->reading = *reading;
+    known->wants = query->task.wants;
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;

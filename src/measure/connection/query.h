@@ -30,7 +30,8 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot);
 
 /* Makes a snapshot and, under the same lock, has the follower's hook `copy` fill in `copy`. The
  * follower may have got one more reading than the snapshot shows, never one less: a new reading is
- * given to all followers, with pauses in which others get the lock, before a snapshot shows it. */
+ * given to all followers, with pauses in which others get the lock, before a snapshot shows it. A
+ * reading that lacks what the follower wants is outdated for it, or none if it got none yet. */
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy);
 

@@ -33,7 +33,8 @@ static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms
     int64_t sent_ms = query->job.sent_ms;
     if (interval_ms == 0)
         return CLOCK_NEVER;
-    if (sent_ms == INT64_MIN)
+    bool lacks_wanted = (query->wants & ~query->task.wants) != 0; /* a new use wants more */
+    if (sent_ms == INT64_MIN || lacks_wanted)
         return wanted_from_ms;
     /* A stream waits for the first message: not for longer than the standard interval. */
     if (query->push.idle_interval_ms > 0)

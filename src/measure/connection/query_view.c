@@ -74,11 +74,21 @@ void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
     query_copy_known(query, ret_snapshot);
 }
 
+/* A reading without what the follower wants is none for it: it waits for the next one. */
+static void hide_from(const struct follower *follower, struct query_known *known)
+{
+    if ((follower->wants & ~known->wants) == 0)
+        return;
+    known->is_outdated = true;
+    known->is_measured = known->is_measured && follower->last_reading_ms > 0;
+}
+
 void query_snapshot_with(const struct query *query, const struct follower *follower,
                          struct snapshot *ret_snapshot, void *copy)
 {
     _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
     query_copy_known(query, ret_snapshot);
+    hide_from(follower, &ret_snapshot->known);
     follower->copy(follower, copy);
 }
 

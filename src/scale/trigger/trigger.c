@@ -100,6 +100,7 @@ void trigger_follow(struct trigger *trigger)
     follower->on_reading = decide_by_reading;
     follower->copy = copy_policy;
     follower->context = trigger;
+    follower->wants = trigger->bound.use.wants;
     follower_start(trigger->bound.query, follower);
 }
 
