@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* A longer time without a measurement is a gap. */
+/* A longer time without a measurement is a gap, unless it is the wait for a turn. */
 enum { GAP_INTERVALS = 4 };
 
 double recent_samples_waiting(const struct reading *reading)
@@ -12,9 +12,15 @@ double recent_samples_waiting(const struct reading *reading)
     return isnan(reading->waiting) ? reading->value : reading->waiting;
 }
 
+int64_t recent_samples_unseen_ms(const struct recent_samples *recent, int64_t distance_ms)
+{
+    int64_t seen_ms = GAP_INTERVALS * MAX(recent->interval_ms, recent->duration_ms);
+    return MAX(distance_ms - seen_ms, 0);
+}
+
 bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms)
 {
-    return distance_ms > GAP_INTERVALS * MAX(recent->interval_ms, recent->duration_ms);
+    return recent_samples_unseen_ms(recent, distance_ms - recent->waited_ms) > 0;
 }
 
 void recent_samples_add_gap(struct recent_samples *recent)

@@ -33,6 +33,7 @@ struct recent_sample {
 struct recent_samples {
     int64_t interval_ms; /* how far apart samples are to be */
     int64_t duration_ms; /* of the last measurement: samples of a slow source are that far apart */
+    int64_t waited_ms;   /* how long the last measurement waited for its turn */
     unsigned wants;      /* bits of enum reading_want: what the last reading was measured with */
     struct recent_sample samples[RECENT_SAMPLES_MAX]; /* the oldest first */
     size_t count;
@@ -44,8 +45,13 @@ void recent_samples_add(struct recent_samples *recent, int64_t at_ms,
                         const struct reading *reading);
 void recent_samples_add_gap(struct recent_samples *recent);
 
-/* Whether a distance between two samples is a gap: several samples in between are missing. */
+/* Whether a distance between the last sample and one before it is a gap: several samples in between
+ * are missing, though it was their turn. */
 bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms);
+
+/* How much of a distance between two samples is too long to say that in between it was as in both:
+ * a source that cannot keep up has no gaps, but is seen seldom. */
+int64_t recent_samples_unseen_ms(const struct recent_samples *recent, int64_t distance_ms);
 
 /* `waiting`, or `value` if the source has no such count. */
 double recent_samples_waiting(const struct reading *reading);

@@ -88,6 +88,47 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
     follower_stop(&steps.follower);
 }
 
+static bool is_last_after_gap(const struct query *query)
+{
+    return query->recent->samples[query->recent->count - 1].is_after_gap;
+}
+
+/* The policy of a source that cannot keep up would begin again at each reading. */
+static void a_wait_for_other_queries_is_no_gap_and_one_for_a_client_is(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 2000);
+    struct query *other = acquire("b");
+    schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
+    query_keep_recent_samples(query, 2000);
+    follower_start(query, &steps.follower);
+    measure(query, 1);
+    for (int late = 0; late < 2; late++) {
+        demand(other);
+        assert_ptr_equal(take(), other);
+        now_ms += 13000;
+        assert_null(take());
+        answer(other, 0);
+        assert_ptr_equal(take(), query);
+        if (late == 1) { /* it begins after others of an agent */
+            now_ms += 9000;
+            connection_query_started(query, now_ms * 1000);
+        }
+        answer(query, 2);
+        assert_false(is_last_after_gap(query));
+    }
+    query_end_use(other, 0, now_ms);
+    connection_lost(&connection, NULL, now_ms);
+    now_ms += 13000;
+    connect_now();
+    assert_ptr_equal(take(), query);
+    answer(query, 3);
+    assert_int_equal(steps.count, 4);
+    assert_true(is_last_after_gap(query));
+    follower_stop(&steps.follower);
+}
+
 /* Its readings would look like those of a source that has stalled. */
 static void a_use_without_samples_does_not_bring_them_closer_together(void **state)
 {
@@ -295,6 +336,7 @@ int main(void)
         TEST(a_follower_gets_each_reading_once),
         TEST(readings_of_one_millisecond_are_followed_each),
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
+        TEST(a_wait_for_other_queries_is_no_gap_and_one_for_a_client_is),
         TEST(a_use_without_samples_does_not_bring_them_closer_together),
         TEST(samples_and_what_is_wanted_end_with_their_uses),
         TEST(a_reading_without_what_a_follower_wants_is_none_for_it),

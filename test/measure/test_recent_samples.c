@@ -73,6 +73,22 @@ static void what_a_slow_source_takes_is_no_gap(void **state)
     assert_true(recent.samples[2].is_after_gap);
 }
 
+/* One that cannot keep up measures each query late, and evenly. */
+static void a_wait_for_a_turn_is_no_gap(void **state)
+{
+    (void)state;
+    struct recent_samples recent = {.interval_ms = 2000};
+    add(&recent, 2000, 1);
+    recent.waited_ms = 11000;
+    add(&recent, 15000, 1);
+    assert_false(recent.samples[1].is_after_gap);
+    assert_int_equal(recent_samples_unseen_ms(&recent, 13000), 5000);
+    assert_int_equal(recent_samples_unseen_ms(&recent, 8000), 0);
+    recent.waited_ms = 4000; /* what the rest was is not known */
+    add(&recent, 28000, 1);
+    assert_true(recent.samples[2].is_after_gap);
+}
+
 static void a_gap_is_not_lost_where_samples_become_one(void **state)
 {
     (void)state;
@@ -125,6 +141,7 @@ int main(void)
         cmocka_unit_test(many_in_one_interval_are_one_sample_that_has_their_maximum),
         cmocka_unit_test(a_failure_and_a_long_silence_are_gaps),
         cmocka_unit_test(what_a_slow_source_takes_is_no_gap),
+        cmocka_unit_test(a_wait_for_a_turn_is_no_gap),
         cmocka_unit_test(a_gap_is_not_lost_where_samples_become_one),
         cmocka_unit_test(a_source_with_one_number_waits_by_it),
         cmocka_unit_test(unknown_is_not_idle_where_samples_become_one),

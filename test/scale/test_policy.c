@@ -138,6 +138,62 @@ static void an_outage_restarts_the_idle_time(void **state)
     assert_int_equal(measure(0, 0), 0);
 }
 
+/* As of a source that cannot keep up: each measurement waits so long for its turn. */
+static int64_t measure_late(int64_t waited_ms, double arriving, double consuming)
+{
+    world.recent.waited_ms = waited_ms;
+    world.now_ms += waited_ms;
+    world.reading.arrived += arriving * (double)waited_ms / 1000;
+    world.reading.consumed += consuming * (double)waited_ms / 1000;
+    return measure(arriving, consuming);
+}
+
+/* Between two samples 100 s apart there may have been work: it takes as many idle samples as where
+ * they are as far apart as they may be, four intervals. */
+static void what_is_measured_late_is_idle_after_as_many_samples(void **state)
+{
+    (void)state;
+    world.settings.idle_ms = 30000;
+    waiting(95);
+    assert_int_equal(measure_late(95000, 0, 0), 10);
+    waiting(0);
+    assert_int_equal(measure_late(95000, 0, 0), 10);
+    assert_int_equal(measure_late(95000, 0, 0), 10);
+    assert_int_equal(world.result.idle_for_ms, 20000);
+    waiting(1);
+    measure_late(95000, 0, 0);
+    waiting(0);
+    assert_int_equal(measure_late(95000, 0, 0), 10);
+    assert_int_equal(measure_late(95000, 0, 0), 10);
+    assert_int_equal(measure_late(95000, 0, 0), 0);
+    assert_false(world.result.active);
+}
+
+static void what_is_measured_late_has_rates(void **state)
+{
+    (void)state;
+    give_objective(10);
+    world.threshold = 1;
+    waiting(0);
+    measure_late(25000, 81, 81);
+    assert_int_equal(measure_late(25000, 81, 81), 7);
+    assert_int_equal(world.result.term, POLICY_BY_ARRIVALS);
+    assert_int_equal(world.result.status, FLOW_UNKNOWN);
+    measure_late(25000, 81, 81);
+    measure_late(25000, 81, 81);
+    assert_int_equal(world.result.status, FLOW_OK);
+}
+
+static void what_is_measured_late_was_lower_after_as_many_samples(void **state)
+{
+    (void)state;
+    give_objective(10);
+    int64_t before = measure_for(30, 81, 81);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(measure_late(65000, 20, 20), before);
+    assert_true(measure_late(65000, 20, 20) < before);
+}
+
 static void work_between_two_samples_is_no_idle_time(void **state)
 {
     (void)state;
@@ -616,6 +672,9 @@ int main(void)
         TEST(a_policy_needs_what_its_settings_count),
         TEST(no_number_is_idle_where_the_scaler_takes_it_for_0),
         TEST(an_outage_restarts_the_idle_time),
+        TEST(what_is_measured_late_is_idle_after_as_many_samples),
+        TEST(what_is_measured_late_has_rates),
+        TEST(what_is_measured_late_was_lower_after_as_many_samples),
         TEST(work_between_two_samples_is_no_idle_time),
         TEST(after_a_restart_there_are_as_many_as_consumers),
         TEST(who_saw_no_message_wait_removes_no_worker),

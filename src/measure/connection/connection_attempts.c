@@ -42,6 +42,24 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
               (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 
+/* A slow query waits for other slow ones, which the delay of the schedule leaves out. */
+static void warn_of_turns(const struct query *query, int64_t now_ms)
+{
+    struct connection *connection = query->connection;
+    const struct job *job = &query->job;
+    int64_t waited_ms = schedule_waited_ms(&connection->schedule, job);
+    if (!job->is_isolated || job->timeouts > 0 ||
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS ||
+        waited_ms <= connection->settings->interval_ms)
+        return;
+    connection->warned_of_delay_ms = now_ms;
+    struct log_fields fields = naming_fields(&connection->naming, NULL);
+    log_about(&fields, LOG_LEVEL_WARNING,
+              "%s: the source cannot keep up: queries that take %d s or longer take turns, and one "
+              "waited %.1f s for its turn",
+              connection->naming.label, SCHEDULE_SLOW_MS / 1000, (double)waited_ms / 1000);
+}
+
 /* ---- measuring ---- */
 
 struct query *connection_take(struct connection *connection, int64_t now_us)
@@ -147,6 +165,7 @@ static void end_answered(struct query *query, const struct reading *reading,
     query->was_resent = false;
     query->losses = 0;
     note_round_trip(connection, now_us - query->sent_us);
+    warn_of_turns(query, now_ms);
     histogram_add(&connection->stats.measurement_seconds,
                   (double)(now_ms - query->job.sent_ms) / 1000);
     if (reading != NULL) {

@@ -43,6 +43,7 @@ void follower_start(struct query *query, struct follower *follower)
     follower->query = query;
     DL_APPEND(query->followers, follower);
     if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent)) {
+        query->recent->waited_ms = 0;
         query->recent->wants = query->known.wants;
         recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
     }

@@ -173,6 +173,7 @@ static void add_sample(struct query *query, const struct reading *reading)
     /* Once, unless in a pause all uses with samples end, and others begin with new samples. */
     while (query->recent != NULL && last_ms < query->job.sent_ms) {
         query->recent->duration_ms = query->known.duration_ms; /* of the reading before this one */
+        query->recent->waited_ms = schedule_waited_ms(&query->connection->schedule, &query->job);
         query->recent->wants = query->task.wants;
         recent_samples_add(query->recent, query->job.sent_ms, reading);
         follower_hand_out(query);

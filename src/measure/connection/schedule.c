@@ -292,11 +292,10 @@ static void resume_turn(struct schedule *schedule, const struct job *job, int64_
         schedule->is_turn_of_slow = true;
 }
 
-/* How long the job has waited for its place. Its wait for a client does not count. */
-static int64_t waited_ms(const struct schedule *schedule, const struct job *job, int64_t now_ms)
+int64_t schedule_waited_ms(const struct schedule *schedule, const struct job *job)
 {
     int64_t since_ms = MAX(job_late_since_ms(job), schedule->served_from_ms);
-    return MAX(now_ms - since_ms, 0);
+    return MAX(job->sent_ms - since_ms, 0);
 }
 
 struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
@@ -309,13 +308,13 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms)
         return NULL;
     add_usage(schedule, now_ms);
     leave_heap(schedule, job);
-    if (!job->is_isolated)
-        load_add_delay(&schedule->load, waited_ms(schedule, job, now_ms), now_ms);
     job->state = JOB_IN_FLIGHT;
     job->was_demanded = job->is_demanded;
     job->is_demanded = false;
     job->late_from_ms = MIN(job->late_from_ms, now_ms); /* a job that is returned is late */
     job->sent_ms = now_ms;
+    if (!job->is_isolated)
+        load_add_delay(&schedule->load, schedule_waited_ms(schedule, job), now_ms);
     job_groups_add_sent(&schedule->groups, job);
     schedule->in_flight_count++;
     if (job->is_isolated)

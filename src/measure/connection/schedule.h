@@ -140,6 +140,10 @@ size_t schedule_isolated_jobs(const struct schedule *schedule);
  * no client. Isolated jobs do not count, as they wait for each other. */
 int64_t schedule_delay_ms(const struct schedule *schedule, int64_t now_ms);
 
+/* How long the job, which is in flight, had been waiting for its place when it was sent. A wait for
+ * the client does not count. */
+int64_t schedule_waited_ms(const struct schedule *schedule, const struct job *job);
+
 /* The longest delay of the last 10 to 20 seconds. */
 int64_t schedule_recent_delay_ms(const struct schedule *schedule, int64_t now_ms);
 

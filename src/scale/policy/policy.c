@@ -145,10 +145,13 @@ static int64_t smooth(struct policy_objective *objective, double need,
                       const struct recent_samples *recent)
 {
     int64_t at_ms = recent->samples[recent->count - 1].at_ms;
+    int64_t distance_ms = at_ms - objective->at_ms;
     double requested = (double)objective->replicas;
-    if (objective->lower_since_ms > 0 && recent_samples_is_gap(recent, at_ms - objective->at_ms))
-        /* Nobody saw what was needed meanwhile: that time does not count. */
-        objective->lower_since_ms += at_ms - objective->at_ms;
+    if (objective->lower_since_ms > 0)
+        /* What was needed while nobody looked is not known: that time does not count. */
+        objective->lower_since_ms += recent_samples_is_gap(recent, distance_ms)
+                                         ? distance_ms
+                                         : recent_samples_unseen_ms(recent, distance_ms);
     objective->at_ms = at_ms;
     if (need > requested * (1 + raised_share))
         objective->replicas = policy_whole(need);
@@ -350,11 +353,14 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
         double waiting =
             is_meant && isnan(sample->max_waiting) ? decision->waiting : sample->max_waiting;
         bool is_idle = waiting <= 0 && sample->max_in_flight <= 0;
+        bool goes_on = i > 0 && idle->since_ms > 0 && !sample->is_after_gap;
         idle->folded_until_ms = MAX(idle->folded_until_ms, sample->at_ms);
-        if (!is_idle || sample->is_after_gap)
+        if (!is_idle)
             idle->since_ms = 0;
-        if (is_idle && idle->since_ms == 0)
+        else if (!goes_on)
             idle->since_ms = idle->folded_until_ms;
+        else
+            idle->since_ms += recent_samples_unseen_ms(recent, sample->at_ms - (sample - 1)->at_ms);
     }
 }
 

@@ -67,8 +67,10 @@ unsigned policy_wants(const struct policy_settings *settings);
 
 /* scaleDownWhenIdle: since when the source has been idle. */
 struct policy_idle {
-    bool has_begun;   /* a decision was made: what was at work at the first one is in the peak */
-    int64_t since_ms; /* the sample since which nothing waited and nothing was in flight; 0: busy */
+    bool has_begun; /* a decision was made: what was at work at the first one is in the peak */
+    /* The sample since which nothing waited and nothing was in flight, and later by what nobody saw
+     * in between (recent_samples_unseen_ms()); 0: busy. */
+    int64_t since_ms;
     /* The samples until here are in it. They may be of a former source, and the first one of the
      * new source older. */
     int64_t folded_until_ms;
