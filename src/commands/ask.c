@@ -115,11 +115,9 @@ static bool read_manifests(const struct command_line *line, struct manifests *ma
     for (size_t i = 0; i < manifests->object_count; i++)
         if (manifests->objects[i].namespace == NULL)
             manifests->objects[i].namespace = flags->namespace;
-    if (findings.count > 0) {
-        findings_print(&findings, stderr, false, false);
-        return error_invalid(error, "%s cannot be read", what_is_read(flags));
-    }
-    return true;
+    findings_print(&findings, stderr, false, false);
+    return findings.counts[FINDING_ERROR] == 0 ||
+           error_invalid(error, "%s cannot be read", what_is_read(flags));
 }
 
 /* ---- polling ---- */

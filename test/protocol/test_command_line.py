@@ -434,6 +434,18 @@ def test_the_repositorys_reference_is_of_this_program():
 
 # ---- files of others ----
 
+@pytest.mark.parametrize("command", ["ask --timeout 1s", "rehearse --duration 1ms"])
+def test_a_template_beside_the_files_of_a_folder_is_skipped(command, tmp_path):
+    """And said so: what is no YAML may be one."""
+    (tmp_path / "object.yaml").write_text(OBJECT)
+    (tmp_path / "template.yaml").write_text("kind: ScaledObject\nmetadata:\n{{- include \"labels\" . | nindent 2 }}\n")
+    with http_server((500, "")) as address:
+        done = subprocess.run([binary(), *command.split(), "-f", str(tmp_path), "--server", address], capture_output=True, text=True,
+                              timeout=60)
+    assert "template.yaml: note: skipped: a Helm template" in done.stderr and "cannot be read" not in done.stderr, done.stderr
+    assert "orders" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["ask -f", "check --measure", "rehearse --duration 1s -f"])
 def test_a_file_gets_only_the_variables_that_the_user_names(command, tmp_path):
     """Neither to a server that it names, nor to a source."""
