@@ -25,6 +25,7 @@ enum {
 };
 
 struct watch_row {
+    json_int_t id;
     char *label; /* namespace/name */
     char *scaler;
     char *metric;
@@ -52,10 +53,13 @@ static int compare_identity(const void *left, const void *right)
     const struct watch_row *one = *(const struct watch_row *const *)left;
     const struct watch_row *other = *(const struct watch_row *const *)right;
     int order = strcmp(one->label, other->label);
-    return order != 0 ? order : strcmp(one->metric, other->metric);
+    if (order == 0)
+        order = strcmp(one->metric, other->metric);
+    return order != 0 ? order : (one->id > other->id) - (one->id < other->id);
 }
 
-/* All rows, by object and metric. The caller frees the array. */
+/* All rows, by object, metric and id: triggers of one object may have one metric, and a server that
+ * was restarted gives ids again. The caller frees the array. */
 static const struct watch_row **sort_rows(const struct watch_rows *rows)
 {
     const struct watch_row **sorted = memory_array(rows->count, sizeof(*sorted));
@@ -92,6 +96,7 @@ static void add_row(struct watch_rows *rows, const json_t *trigger)
     _cleanup_(memory_free) char *name = http_json_text(trigger, "name");
     rows->items = memory_grow(rows->items, &rows->capacity, rows->count + 1, sizeof(*rows->items));
     rows->items[rows->count++] = (struct watch_row){
+        .id = json_integer_value(json_object_get(trigger, "id")),
         .label = text_format("%s/%s", namespace, name),
         .scaler = http_json_text(trigger, "scaler"),
         .metric = http_json_text(trigger, "metricName"),

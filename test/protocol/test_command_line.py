@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
 import xml.etree.ElementTree
@@ -494,11 +495,12 @@ def test_of_input_that_is_too_large_nothing_is_passed_on(tmp_path):
 ESCAPE = "\x1b[2J"
 
 
-def on_terminal(*words, cwd, ends=lambda _: False):
+def on_terminal(*words, cwd, ends=lambda _: False, columns=80):
     """What a terminal gets from the command, until it ends or that is enough."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
+        termios.tcsetwinsize(0, (24, columns))
         os.execve(binary(), [binary(), *words], {**os.environ, "TERM": "dumb"})
     found, deadline = b"", time.monotonic() + 30
     try:
@@ -661,6 +663,19 @@ def test_what_a_server_says_is_shown_as_it_is():
             done = subprocess.run([binary(), *command, "--server-http", address], capture_output=True, text=True, timeout=60)
         shown = done.stdout + done.stderr
         assert "x?" in shown and not set(shown) & set(name) - {"x", "\u20ac"}, ascii(shown)
+
+
+def test_watch_shows_the_change_of_the_trigger_itself(tmp_path):
+    """Two triggers of one object may have one metric: their names differ only in what the source's name leaves out."""
+    triggers = [{"id": number, "namespace": "shop", "name": "orders", "scaler": "redis", "metricName": "redis-jobs",
+                 "now": {"state": "answered", "value": value}} for number, value in ((1, 10), (2, 1000), (3, 500))]
+
+    def changes(shown):
+        return [row.split()[3] for row in shown.splitlines() if row.startswith("shop/orders") and row.split()[3] != "-"]
+    with http_server((200, json.dumps({"triggers": triggers})), (200, json.dumps({"triggers": triggers[::-1]}))) as address:
+        shown = on_terminal("watch", "--server-http", address, "--interval", "100ms", cwd=tmp_path, columns=120,
+                            ends=lambda text: len(changes(text)) > 3)
+    assert set(changes(shown)[:3]) == {"+0"}, shown
 
 
 def test_watch_counts_the_replicas_of_each_object_once():
