@@ -109,6 +109,20 @@ static void draw_series(const struct plot *plot, const struct plot_series *serie
         text_add(svg, "\"/>\n");
 }
 
+static void draw_time_axis(const struct plot *plot, double top, struct text *svg)
+{
+    char label[64];
+    double minutes = (double)plot->values * plot->value_seconds / 60;
+    if (minutes <= 0)
+        return;
+    double step = round_step(minutes, 8);
+    for (int i = 0; i * step <= minutes; i++) {
+        snprintf(label, sizeof(label), "%.10g min", i * step);
+        add_label(svg, x_of(plot, i * step * 60 / plot->value_seconds), top + PANEL_HEIGHT + 16,
+                  "middle", label);
+    }
+}
+
 static void draw_axes(const struct plot *plot, const struct plot_panel *panel, double top,
                       double largest, struct text *svg)
 {
@@ -122,13 +136,7 @@ static void draw_axes(const struct plot *plot, const struct plot_panel *panel, d
         snprintf(label, sizeof(label), "%.10g", value);
         add_label(svg, LEFT - 8, y + 4, "end", label);
     }
-    double minutes = (double)plot->values * plot->value_seconds / 60;
-    step = round_step(minutes, 8);
-    for (int i = 0; i * step <= minutes; i++) {
-        snprintf(label, sizeof(label), "%.10g min", i * step);
-        add_label(svg, x_of(plot, i * step * 60 / plot->value_seconds), top + PANEL_HEIGHT + 16,
-                  "middle", label);
-    }
+    draw_time_axis(plot, top, svg);
     add_label(svg, LEFT, top - 8, "start", panel->title);
 }
 

@@ -28,7 +28,7 @@ struct plot_panel {
 
 struct plot {
     const char *title;
-    size_t values;        /* of each series */
+    size_t values;        /* of each series; of none there are no curves */
     double value_seconds; /* from one to the next */
     const struct plot_panel *panels;
     size_t panel_count;
