@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -321,7 +322,7 @@ void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *sto
             worker_group_scale(rehearsal->items[i].workers, rehearsal->items[i].model.replicas,
                                rehearsal->began_ms);
     rehearsal_print_head(rehearsal);
-    while (!*stop) {
+    while (!*stop && !ferror(stdout)) {
         int64_t now_ms = clock_now_ms();
         if (duration_ms > 0 && now_ms - rehearsal->began_ms >= duration_ms)
             break;

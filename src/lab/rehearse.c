@@ -230,7 +230,9 @@ const struct command command_rehearse = {
              "ScaledObjects, second by second. Triggers of KEDA's own types are as after `backlog "
              "migrate`, and KEYFromEnv is taken from the environment of this command (--env). "
              "Without --worker nothing is started or changed: a dry run beside production.",
-    .exit_status = "0 after --duration or Ctrl-C; 1 a file is invalid, or a port cannot be had",
+    .exit_status =
+        "0 after --duration or Ctrl-C; 1 a file is invalid, a port cannot be had, or the "
+        "output cannot be written",
     .examples = {{"what would happen now",
                   "backlog rehearse -f scaledobject.yaml --server localhost:9090"},
                  {"with real workers, ten times as fast",

@@ -464,6 +464,22 @@ def test_a_file_gets_only_the_variables_that_the_user_names(command, tmp_path):
             hostile.accept()
 
 
+def test_a_rehearsal_ends_when_nobody_reads_it(tmp_path):
+    """As behind `head -1`."""
+    path = tmp_path / "object.yaml"
+    path.write_text(OBJECT)
+    child = subprocess.Popen([binary(), "rehearse", "-f", str(path), "--server", "127.0.0.1:1", "--output", "json"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert json.loads(child.stdout.readline())["object"] == "default/orders"
+        child.stdout.close()
+        assert child.wait(60) == 1
+        assert "cannot write to standard output: Broken pipe" in child.stderr.read()
+    finally:
+        child.kill()
+        child.wait()
+
+
 # ---- errors that name what to do ----
 
 def test_compare_says_what_kedas_chart_needs(tmp_path):
