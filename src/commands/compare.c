@@ -130,9 +130,8 @@ static void print_row(const struct comparison_row *row, const char *reason)
         text_format("%s %zu %s", row->object->label, row->trigger->index, row->trigger->type);
     _cleanup_(memory_free) char *clean = console_text(label);
     _cleanup_(memory_free) char *why = console_text(reason == NULL ? "" : reason);
-    size_t rounds = row->equal + row->different + row->above + row->below;
     printf("%-40s %-9s %6zu/%-6zu", clean, comparison_verdict_names[comparison_verdict(row)],
-           row->equal, rounds);
+           row->equal, comparison_rounds(row));
     print_number(row->keda);
     print_number(row->own);
     printf("  %s\n", why);
@@ -148,8 +147,7 @@ static void print_counts(FILE *file, const struct comparison *comparison, const 
             counts[COMPARISON_ABSENT]);
 }
 
-/* After the rounds that change the counts. A trigger is no longer equal once it has differed, so
- * that these are few. `printed` is of the last line. */
+/* After the rounds that change the counts. `printed` is of the last line. */
 static void print_progress(const struct comparison *comparison, int64_t since_ms, size_t *printed)
 {
     size_t counts[COMPARISON_VERDICTS] = {0};

@@ -178,6 +178,109 @@ static void a_value_that_changes_is_evaluated_by_its_side(void **state)
     pair_done(&pair);
 }
 
+static void changing_rounds(struct pair *pair, int first, int count, int more)
+{
+    for (int i = first; i < first + count; i++) {
+        _cleanup_(memory_free) char *keda = text_format("%d", i + more);
+        round_of(pair, keda, i);
+    }
+}
+
+static void rounds_without_work_do_not_hide_a_difference(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    for (int i = 0; i < 3; i++)
+        round_of(&pair, "0", 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    for (int i = 0; i < 26; i++)
+        round_of(&pair, "100", 10 + i % 19);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    pair_done(&pair);
+    /* In bursts, never for long. */
+    pair_begin(&pair, REDIS);
+    for (int burst = 0; burst < 3; burst++) {
+        for (int i = 0; i < 40; i++)
+            round_of(&pair, "0", 0);
+        round_of(&pair, "20", 10);
+        round_of(&pair, "24", 12);
+    }
+    assert_int_equal(pair.comparison.items[0].above, 6);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    pair_done(&pair);
+    /* Of both sides: it may be that nobody was fast enough. */
+    pair_begin(&pair, REDIS);
+    for (int burst = 0; burst < 3; burst++) {
+        for (int i = 0; i < 40; i++)
+            round_of(&pair, "0", 0);
+        round_of(&pair, "20", 10);
+        round_of(&pair, "-1", 12);
+    }
+    assert_int_equal(verdict_of(&pair), COMPARISON_UNCLEAR);
+    pair_done(&pair);
+}
+
+/* KEDA measures late, and then again as it should. */
+static void late_polls_of_a_value_that_grows_are_still_equal(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    changing_rounds(&pair, 0, 40, 0);
+    for (int i = 40; i < 46; i++)
+        round_of(&pair, "39", i); /* of the last window: above nothing, and below at the end */
+    changing_rounds(&pair, 46, 40, 0);
+    assert_int_equal(pair.comparison.items[0].below, 3);
+    assert_int_equal(pair.comparison.items[0].above, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    assert_null(comparison_reason(&pair.comparison.items[0]));
+    pair_done(&pair);
+}
+
+static void a_long_time_on_one_side_differs_however_much_was_equal(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    changing_rounds(&pair, 0, 200, 0);
+    changing_rounds(&pair, 200, 4, 50);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    changing_rounds(&pair, 204, 1, 50);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    changing_rounds(&pair, 205, 200, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
+    pair_done(&pair);
+}
+
+static void a_trigger_that_fails_at_the_end_or_often_is_failed(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_begin(&pair, REDIS);
+    struct measured_trigger *trigger = &pair.measurement.items[0].triggers[0];
+    error_invalid(&trigger->error, "HTTP 500");
+    changing_rounds(&pair, 0, 20, 0);
+    trigger->answer.is_failed = true;
+    round_of(&pair, "20", 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_FAILED);
+    assert_reason(&pair, "HTTP 500");
+    trigger->answer.is_failed = false;
+    changing_rounds(&pair, 21, 20, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    trigger->answer.is_failed = true;
+    changing_rounds(&pair, 41, 10, 0);
+    trigger->answer.is_failed = false;
+    changing_rounds(&pair, 51, 1, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_FAILED);
+    changing_rounds(&pair, 52, 100, 0);
+    assert_int_equal(verdict_of(&pair), COMPARISON_EQUAL);
+    round_of(&pair, NULL, 152);
+    assert_int_equal(verdict_of(&pair), COMPARISON_ABSENT);
+    assert_int_equal(comparison_rounds(&pair.comparison.items[0]), 152);
+    pair_done(&pair);
+}
+
 static void what_one_side_does_not_have_is_not_equal(void **state)
 {
     (void)state;
@@ -266,6 +369,10 @@ int main(void)
         cmocka_unit_test(statistics_of_rabbitmq_are_older),
         cmocka_unit_test(after_rounds_without_a_page_it_begins_anew),
         cmocka_unit_test(a_value_that_changes_is_evaluated_by_its_side),
+        cmocka_unit_test(rounds_without_work_do_not_hide_a_difference),
+        cmocka_unit_test(late_polls_of_a_value_that_grows_are_still_equal),
+        cmocka_unit_test(a_long_time_on_one_side_differs_however_much_was_equal),
+        cmocka_unit_test(a_trigger_that_fails_at_the_end_or_often_is_failed),
         cmocka_unit_test(what_one_side_does_not_have_is_not_equal),
         cmocka_unit_test(the_reason_is_of_the_scaler),
         cmocka_unit_test(lines_that_are_none_are_passed_over),

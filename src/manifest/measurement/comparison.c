@@ -13,6 +13,7 @@ enum {
     MAX_POLLING_S = 24 * 3600,
     MAX_KEPT_VALUES = 4096,
     MIN_ONE_SIDED = 5,
+    FEW = 10, /* at most one of so many */
     SLACK_MS = 2000,
     STATISTICS_MS = 5000, /* how old those of RabbitMQ's management API are */
 };
@@ -99,6 +100,18 @@ static void note_values(struct comparison_row *row, double keda, double own)
     row->own = own;
 }
 
+/* A poll of KEDA that is late is on one side of a value that only grows, until the next one. */
+static void note_side(struct comparison_row *row, bool is_above, int64_t now_ms)
+{
+    if (row->run.rounds == 0 || row->run.is_above != is_above)
+        row->run = (struct comparison_run){.is_above = is_above, .since_ms = now_ms};
+    row->run.rounds++;
+    row->above += is_above;
+    row->below += !is_above;
+    if (row->run.rounds >= MIN_ONE_SIDED && now_ms - row->run.since_ms >= row->window_ms)
+        row->is_one_sided = true;
+}
+
 static void add_values(struct comparison_row *row, double keda, double own, int64_t now_ms)
 {
     double min = own, max = own;
@@ -110,6 +123,8 @@ static void add_values(struct comparison_row *row, double keda, double own, int6
     bool differed = row->different + row->above + row->below > 0;
     if (keda >= min - margin && keda <= max + margin) {
         row->equal++;
+        row->equal_changing += max - min > precision;
+        row->run.rounds = 0;
         if (!differed)
             note_values(row, keda, own);
         return;
@@ -120,10 +135,8 @@ static void add_values(struct comparison_row *row, double keda, double own, int6
     note_values(row, keda, own);
     if (max - min <= precision)
         row->different++;
-    else if (keda > max)
-        row->above++;
     else
-        row->below++;
+        note_side(row, keda > max, now_ms);
 }
 
 /* What was measured until now is not known to be all that there was. */
@@ -143,6 +156,9 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
         const struct keda_metric *metric = keda_metrics_find(
             metrics, object->namespace == NULL ? default_namespace : object->namespace,
             object->name, object->kind == MANIFEST_SCALED_JOB, row->trigger->index);
+        row->is_failing = answer->is_failed;
+        row->is_absent = !answer->is_failed && metric == NULL;
+        row->absent += row->is_absent;
         if (answer->is_failed) {
             row->failed++;
             restart_window(row);
@@ -150,9 +166,7 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
             row->failure = text_copy(error_text(&row->trigger->error));
         } else
             keep_value(row, now_ms, answer->value);
-        if (metric == NULL)
-            row->absent++;
-        else if (!answer->is_failed)
+        if (metric != NULL && !answer->is_failed)
             add_values(row, metric->value, answer->value, now_ms);
     }
 }
@@ -165,22 +179,29 @@ void comparison_skip(struct comparison *comparison)
 
 /* ---- the end ---- */
 
-/* Always on one side of a value that changes is no chance. */
-static bool is_one_sided(const struct comparison_row *row)
+size_t comparison_rounds(const struct comparison_row *row)
 {
-    return row->equal == 0 && ((row->above >= MIN_ONE_SIDED && row->below == 0) ||
-                               (row->below >= MIN_ONE_SIDED && row->above == 0));
+    return row->equal + row->different + row->above + row->below + row->failed;
+}
+
+static bool is_few(size_t count, size_t rounds)
+{
+    return count * FEW <= rounds;
 }
 
 enum comparison_verdict comparison_verdict(const struct comparison_row *row)
 {
-    if (row->different > 0 || is_one_sided(row))
+    size_t unequal = row->above + row->below;
+    bool are_few = is_few(unequal, unequal + row->equal_changing);
+    /* Always on one side of a value that changes is no chance. */
+    bool is_of_one_side = unequal >= MIN_ONE_SIDED && (row->above == 0 || row->below == 0);
+    if (row->different > 0 || row->is_one_sided || (is_of_one_side && !are_few))
         return COMPARISON_DIFFERENT;
-    if (row->equal > 0)
-        return COMPARISON_EQUAL;
-    return row->failed > 0   ? COMPARISON_FAILED
-           : row->absent > 0 ? COMPARISON_ABSENT
-                             : COMPARISON_UNCLEAR;
+    if (row->is_failing || !is_few(row->failed, comparison_rounds(row)))
+        return COMPARISON_FAILED;
+    if (row->is_absent)
+        return COMPARISON_ABSENT;
+    return row->equal > 0 && are_few ? COMPARISON_EQUAL : COMPARISON_UNCLEAR;
 }
 
 static bool is_set(const struct comparison_row *row, const char *key)

@@ -31,10 +31,20 @@ struct comparison_row {
     const struct measured_trigger *trigger;
     const struct yaml_tree *metadata;
 
-    size_t equal;        /* rounds in which KEDA's value was one of ours */
-    size_t different;    /* ... in which it was not, though ours did not change */
+    size_t equal;          /* rounds in which KEDA's value was one of ours */
+    size_t equal_changing; /* ... and ours did change */
+    size_t different;      /* ... in which it was not, though ours did not change */
     size_t above, below; /* ... in which ours did change, and KEDA's was above or below all of it */
     size_t failed, absent;
+    bool is_failing, is_absent; /* in the last round */
+
+    /* The last rounds that were not equal, all on one side. */
+    struct comparison_run {
+        bool is_above;
+        size_t rounds;
+        int64_t since_ms;
+    } run;
+    bool is_one_sided; /* such a run lasted: KEDA measured again in it, and was not equal either */
 
     /* Of the last round that was not equal, or of the last one; NAN: none. */
     double keda, own;
@@ -63,7 +73,12 @@ void comparison_add(struct comparison *comparison, const struct keda_metrics *me
 void comparison_skip(struct comparison *comparison); /* a round in which nothing was measured */
 void comparison_done(struct comparison *comparison);
 
+/* Rounds in which the value did not change, as where both are 0, do not outweigh those that were
+ * not equal. */
 enum comparison_verdict comparison_verdict(const struct comparison_row *row);
+
+/* In which KEDA's value was compared, or there was none here to compare it with. */
+size_t comparison_rounds(const struct comparison_row *row);
 
 /* The likely reason of what is not equal; NULL: none is known. The caller frees it. */
 char *comparison_reason(const struct comparison_row *row);
