@@ -1,5 +1,6 @@
 #include "lab/rehearsal.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/console.h"
@@ -93,6 +94,15 @@ bool rehearsal_init(struct rehearsal *rehearsal, const struct rehearsal_settings
     return true;
 }
 
+/* So that all have their grace period at the same time. */
+static void stop_workers(struct rehearsal *rehearsal)
+{
+    int64_t now_ms = clock_now_ms();
+    for (size_t i = 0; i < rehearsal->count; i++)
+        if (rehearsal->items[i].workers != NULL)
+            worker_group_scale(rehearsal->items[i].workers, 0, now_ms);
+}
+
 static void rehearsed_done(struct rehearsal_object *one)
 {
     worker_group_free(one->workers);
@@ -105,6 +115,7 @@ static void rehearsed_done(struct rehearsal_object *one)
 
 void rehearsal_done(struct rehearsal *rehearsal)
 {
+    stop_workers(rehearsal);
     for (size_t i = 0; i < rehearsal->count; i++)
         rehearsed_done(&rehearsal->items[i]);
     for (size_t i = 0; i < rehearsal->trigger_count; i++) {

@@ -10,8 +10,8 @@
 
 #include <signal.h>
 
-/* Until the duration is over, `stop` is set by a signal, or standard output fails: nobody reads what
- * comes after that. */
+/* Until the duration is over, `stop` is set by a signal, or standard output fails: nobody reads
+ * what comes after that. */
 void rehearsal_run(struct rehearsal *rehearsal, const volatile sig_atomic_t *stop);
 
 #endif

@@ -165,8 +165,10 @@ static void add_worker(void *context, const struct worker_info *info)
     struct workers_context *all = context;
     struct recorded_worker *worker = worker_of(all->recorder, info->id);
     struct process_stat stat;
+    struct process_stat supervisor;
     json_t *live = json_object();
-    bool is_alive = info->pid != 0 && process_tree_stat(info->pid, &stat);
+    bool is_alive = info->pid != 0 && process_tree_stat(info->pid, &stat) &&
+                    process_stat(info->pid, &supervisor);
     worker->update = all->recorder->updates;
     worker->object = all->object;
     worker->number = info->number;
@@ -174,7 +176,8 @@ static void add_worker(void *context, const struct worker_info *info)
         web_json_set(live, "pid", json_integer(info->pid));
         worker->started = clock_unix_s(info->started_ms);
         web_json_set(live, "cpu", web_json_number(cpu_of(worker, info, &stat, all->now_ms)));
-        web_json_set(live, "memory", web_json_number(stat.resident_bytes));
+        web_json_set(live, "memory",
+                     web_json_number(fmax(0, stat.resident_bytes - supervisor.resident_bytes)));
     }
     all->running += is_alive;
     add_worker_row(all->recorder, all->snapshot, info->id, info->state, live);

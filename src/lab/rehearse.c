@@ -97,8 +97,12 @@ static void on_signal(int number)
 static void catch_signals(void)
 {
     const struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction before;
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* as by nohup(1) */
+        sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

@@ -4,13 +4,13 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "lab/worker_supervisor.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ enum {
 
 /* A worker; its process is another when it has ended by itself. */
 struct worker_process {
-    pid_t pid; /* 0: none now */
+    pid_t pid; /* of its supervisor; 0: none now */
     uint64_t id;
     int64_t number;
     int64_t started_ms;
@@ -47,15 +47,6 @@ struct worker_group *worker_group_new(const struct worker_group_settings *settin
     return group;
 }
 
-int worker_group_exec(const char *parent, const char *command)
-{
-    prctl(PR_SET_PDEATHSIG, SIGTERM); /* no worker outlives the program */
-    if (getppid() != atoi(parent))
-        return 1;
-    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-    return 127;
-}
-
 /* Ours, with what says which worker it is. The caller frees the last two, and the list. */
 static char **make_environment(const char *object, int64_t number, size_t *ret_own)
 {
@@ -76,8 +67,8 @@ static char **make_environment(const char *object, int64_t number, size_t *ret_o
 }
 
 /* Other threads may hold any lock of the C library, so nothing of ours runs between fork and exec:
- * this program is started again for the one thing that posix_spawn() cannot do, and becomes the
- * shell. `output`: where to write; -1: to our own standard error. Returns errno. */
+ * this program is started again. `output`: where to write; -1: to our own standard error. Returns
+ * errno. */
 static int spawn_worker(const struct worker_group_settings *settings, int64_t number, int output,
                         pid_t *ret_pid)
 {
@@ -89,13 +80,20 @@ static int spawn_worker(const struct worker_group_settings *settings, int64_t nu
     char **variables = make_environment(settings->object, number, &own);
     _cleanup_(memory_free) char *command = text_copy(settings->command);
     _cleanup_(memory_free) char *parent = text_format("%d", (int)getpid());
-    char *arguments[] = {
-        (char[]){"backlog"}, (char[]){WORKER_GROUP_COMMAND}, (char[]){"--"}, parent, command, NULL};
+    char *arguments[] = {(char[]){"backlog"},
+                         (char[]){WORKER_SUPERVISOR_COMMAND},
+                         (char[]){"--"},
+                         parent,
+                         command,
+                         NULL};
 
     sigemptyset(&none);
     sigemptyset(&usual);
-    sigaddset(&usual, SIGPIPE);
+    sigaddset(&usual, SIGCHLD);
+    sigaddset(&usual, SIGHUP);
     sigaddset(&usual, SIGINT);
+    sigaddset(&usual, SIGPIPE);
+    sigaddset(&usual, SIGQUIT);
     sigaddset(&usual, SIGTERM);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
@@ -160,7 +158,14 @@ static void stop(struct worker_group *group, size_t index, int64_t now_ms)
         return;
     }
     process->kill_at_ms = now_ms + group->settings.grace_ms;
-    kill(-process->pid, SIGTERM);
+    kill(process->pid, SIGTERM);
+}
+
+/* Also of one that was suspended. */
+static void kill_worker(const struct worker_process *process)
+{
+    kill(process->pid, SIGHUP);
+    kill(process->pid, SIGCONT);
 }
 
 static size_t count_wanted(const struct worker_group *group)
@@ -191,11 +196,17 @@ void worker_group_scale(struct worker_group *group, int64_t count, int64_t now_m
     }
 }
 
+/* A supervisor that was killed has left its group behind. Until it is waited for nobody else has
+ * its number. */
 static bool has_ended(struct worker_process *process)
 {
-    int status = 0;
-    if (process->pid == 0 || waitpid(process->pid, &status, WNOHANG) != process->pid)
+    siginfo_t info = {0};
+    if (process->pid == 0 ||
+        waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0)
         return false;
+    kill(-process->pid, SIGKILL);
+    waitpid(process->pid, NULL, 0);
     process->pid = 0;
     return true;
 }
@@ -221,7 +232,7 @@ int64_t worker_group_tick(struct worker_group *group, int64_t now_ms)
             else
                 note_crash(group, process, now_ms);
         } else if (is_stopping && process->kill_at_ms <= now_ms)
-            kill(-process->pid, SIGKILL);
+            kill_worker(process);
         else if (process->pid == 0 && process->restart_at_ms <= now_ms)
             start(group, process, now_ms);
     }

@@ -3,9 +3,10 @@
  * cluster, for `backlog rehearse --worker`.
  *
  * A worker is `sh -c COMMAND` in a process group of its own, with BACKLOG_OBJECT and
- * BACKLOG_REPLICA in its environment. It is stopped by SIGTERM, and by SIGKILL after the grace
- * period. One that ends by itself is started again, after a second, doubling to a minute. What it
- * writes goes to standard error, and to the logs where there are any.
+ * BACKLOG_REPLICA in its environment, and all processes that it starts (worker_supervisor.h). It is
+ * stopped by SIGTERM to the group, and by SIGKILL after the grace period. One whose shell ends by
+ * itself is started again, after a second, doubling to a minute; what is left of it is killed. What
+ * it writes goes to standard error, and to the logs where there are any.
  *
  * Threads: one at a time.
  */
@@ -18,13 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-/* A worker begins as `backlog run-worker -- PARENT COMMAND`, an internal command. */
-#define WORKER_GROUP_COMMAND "run-worker"
-
-/* What that does, in the new process: ends with the process PARENT, and becomes the shell. Returns
- * its exit status only where it cannot. */
-int worker_group_exec(const char *parent, const char *command);
 
 struct worker_group;
 
@@ -55,7 +49,7 @@ int64_t worker_group_ready(const struct worker_group *group, int64_t now_ms);
 struct worker_info {
     uint64_t id;
     int64_t number;
-    pid_t pid; /* 0: there is no process now */
+    pid_t pid; /* of its supervisor, which leads its group; 0: there is no process now */
     int64_t started_ms;
     const char *state; /* static: starting, running, stopping, restarting */
 };
@@ -67,7 +61,8 @@ void worker_group_visit(const struct worker_group *group, int64_t now_ms,
 /* How many have ended without a signal from here. */
 int64_t worker_group_crashes(const struct worker_group *group);
 
-/* Stops all, waits until they are gone (at most the grace period), and frees. NULL is none. */
+/* Stops all, waits until no process of them is left (at most the grace period), and frees. NULL is
+ * none. */
 void worker_group_free(struct worker_group *group);
 
 #endif

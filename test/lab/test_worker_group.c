@@ -3,17 +3,22 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "lab/worker_group.h"
+#include "lab/worker_supervisor.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -135,6 +140,161 @@ static void a_worker_that_outlives_its_grace_is_killed(void **state)
     worker_group_free(group);
 }
 
+/* The process that has left a file "PID-SHELL", for what it is and what has started it. */
+static pid_t await_process(pid_t *ret_shell)
+{
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    for (;;) {
+        int pid;
+        int shell;
+        _cleanup_(memory_free) char *name = listing();
+        if (sscanf(name, "%d-%d ", &pid, &shell) == 2) {
+            _cleanup_(memory_free) char *path = text_format("%s/%d-%d", folder, pid, shell);
+            unlink(path);
+            *ret_shell = shell;
+            return pid;
+        }
+        if (clock_now_ms() > deadline_ms)
+            fail_msg("it has not started: there is \"%s\"", name);
+        poll(NULL, 0, 5);
+    }
+}
+
+/* Waited for, too. */
+static bool is_gone(pid_t pid)
+{
+    return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+static void await_gone(pid_t pid)
+{
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (!is_gone(pid)) {
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(NULL, 0, 5);
+    }
+}
+
+#define DEAF "sh -c 'trap : TERM; : >%s/$$-$PPID; while :; do sleep 0.05; done'"
+
+/* As that of most commands: the shell waits for it, and ends at once when it is terminated. */
+static void what_a_shell_has_started_has_its_grace_and_is_killed(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {DEAF "; true", "setsid " DEAF "; true"};
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        _cleanup_(memory_free) char *command = text_format(commands[i], folder);
+        const struct worker_group_settings settings = settings_of(command);
+        struct worker_group *group = worker_group_new(&settings);
+        pid_t shell;
+        worker_group_scale(group, 1, NOW_MS);
+        pid_t deaf = await_process(&shell);
+        worker_group_scale(group, 0, NOW_MS);
+        await_gone(shell);
+        assert_true(worker_group_tick(group, NOW_MS + GRACE_MS - 1) != CLOCK_NEVER);
+        assert_false(is_gone(deaf));
+        int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+        while (worker_group_tick(group, NOW_MS + GRACE_MS) != CLOCK_NEVER) {
+            assert_true(clock_now_ms() < deadline_ms);
+            poll(NULL, 0, 5);
+        }
+        assert_true(is_gone(deaf));
+        worker_group_free(group);
+    }
+}
+
+static void what_a_crashed_worker_leaves_is_killed(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *end = text_format("%s/end", folder);
+    _cleanup_(memory_free) char *command =
+        text_format(DEAF " & until [ -e %s ]; do sleep 0.05; done; exit 1", folder, end);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    pid_t shell;
+    worker_group_scale(group, 1, NOW_MS);
+    pid_t deaf = await_process(&shell);
+    FILE *file = fopen(end, "we");
+    assert_non_null(file);
+    fclose(file);
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (worker_group_crashes(group) == 0) {
+        worker_group_tick(group, NOW_MS);
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(NULL, 0, 5);
+    }
+    unlink(end);
+    assert_true(is_gone(deaf));
+    worker_group_free(group);
+}
+
+/* SIGCONT reaches it, SIGTERM does not. */
+static void a_suspended_worker_is_killed(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *command = text_format(DEAF "; true", folder);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    pid_t shell;
+    worker_group_scale(group, 1, NOW_MS);
+    pid_t deaf = await_process(&shell);
+    kill(-getpgid(deaf), SIGSTOP);
+    worker_group_scale(group, 0, NOW_MS);
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (worker_group_tick(group, NOW_MS + GRACE_MS) != CLOCK_NEVER) {
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(NULL, 0, 5);
+    }
+    assert_true(is_gone(deaf));
+    worker_group_free(group);
+}
+
+/* As by the kernel, when memory is short. */
+static void a_worker_ends_with_its_supervisor(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *command = text_format(DEAF "; true", folder);
+    const struct worker_group_settings settings = settings_of(command);
+    struct worker_group *group = worker_group_new(&settings);
+    pid_t shell;
+    int status = 0;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    worker_group_scale(group, 1, NOW_MS);
+    pid_t deaf = await_process(&shell);
+    assert_int_equal(kill(getpgid(deaf), SIGKILL), 0);
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (waitpid(deaf, &status, WNOHANG) != deaf) {
+        worker_group_tick(group, NOW_MS);
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(NULL, 0, 5);
+    }
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(worker_group_crashes(group), 1);
+    assert_int_equal(waitpid(shell, NULL, 0), shell);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    worker_group_free(group);
+}
+
+static void workers_end_when_the_rehearsal_is_killed(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *command = text_format(DEAF "; true", folder);
+    const struct worker_group_settings settings = settings_of(command);
+    pid_t shell;
+    pid_t rehearsal = fork();
+    if (rehearsal == 0) {
+        worker_group_scale(worker_group_new(&settings), 1, NOW_MS);
+        for (;;)
+            pause();
+    }
+    assert_true(rehearsal > 0);
+    pid_t deaf = await_process(&shell);
+    assert_int_equal(kill(rehearsal, SIGKILL), 0);
+    assert_int_equal(waitpid(rehearsal, NULL, 0), rehearsal);
+    await_gone(shell);
+    await_gone(deaf);
+}
+
 static void a_worker_that_ends_is_started_again_later_and_later(void **state)
 {
     (void)state;
@@ -217,12 +377,18 @@ static void a_worker_starts_while_other_threads_hold_locks_of_the_c_library(void
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && text_equal(argv[1], WORKER_GROUP_COMMAND)) /* as the program itself does */
-        return worker_group_exec(argv[3], argv[4]);
+    if (argc == 5 &&
+        text_equal(argv[1], WORKER_SUPERVISOR_COMMAND)) /* as the program itself does */
+        return worker_supervisor_run(argv[3], argv[4]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_start_and_the_newest_stops_first),
         cmocka_unit_test(a_random_one_stops_where_that_is_set),
         cmocka_unit_test(a_worker_that_outlives_its_grace_is_killed),
+        cmocka_unit_test(what_a_shell_has_started_has_its_grace_and_is_killed),
+        cmocka_unit_test(what_a_crashed_worker_leaves_is_killed),
+        cmocka_unit_test(a_suspended_worker_is_killed),
+        cmocka_unit_test(a_worker_ends_with_its_supervisor),
+        cmocka_unit_test(workers_end_when_the_rehearsal_is_killed),
         cmocka_unit_test(a_worker_that_ends_is_started_again_later_and_later),
         cmocka_unit_test(a_worker_gets_the_name_of_its_object),
         cmocka_unit_test(a_worker_starts_while_other_threads_hold_locks_of_the_c_library),

@@ -480,6 +480,31 @@ def test_a_rehearsal_ends_when_nobody_reads_it(tmp_path):
         child.wait()
 
 
+# Each leaves a file when it has begun, and ends once those of both objects have been terminated.
+WORKER = """cd {folder} && trap ': >$$-$BACKLOG_REPLICA-ended; until [ "$(ls | grep -c ended)" = 2 ]; do sleep 0.05; done; exit' TERM && \
+: >$$ && while :; do sleep 0.05; done"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_signal_ends_a_rehearsal_with_its_workers(number, tmp_path):
+    """The shell has a child, as of most commands. All objects' workers have their grace period at the same time."""
+    path, folder, script = tmp_path / "objects.yaml", tmp_path / "workers", tmp_path / "worker"
+    folder.mkdir()
+    path.write_text("---\n".join([OBJECT, OBJECT.replace("orders", "mails")]))
+    script.write_text(WORKER.format(folder=folder))
+    child = subprocess.Popen([binary(), "rehearse", "-f", str(path), "--server", "127.0.0.1:1", "--replicas", "1", "--grace", "1h",
+                              "--worker", f"sh {script}; true"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: len(list(folder.iterdir())) == 2, 60, "a file of each worker")
+        workers = [int(each.name) for each in folder.iterdir()]
+        child.send_signal(number)
+        assert child.wait(60) == 0
+        assert not any(os.path.exists(f"/proc/{worker}") for worker in workers)
+    finally:
+        child.kill()
+        child.wait()
+
+
 # ---- errors that name what to do ----
 
 def test_compare_says_what_kedas_chart_needs(tmp_path):
