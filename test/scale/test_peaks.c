@@ -12,7 +12,7 @@
 static void assert_peaks(const struct peak *peaks, size_t count, const struct peak *expected,
                          size_t expected_count)
 {
-    assert_int_equal(count, expected_count);
+    assert_true(count == expected_count);
     for (size_t i = 0; i < count; i++) {
         assert_true(peaks[i].value == expected[i].value);
         assert_int_equal(peaks[i].at_ms, expected[i].at_ms);
@@ -63,8 +63,8 @@ static void as_many_as_may_be_on_both_sides_are_merged(void **state)
     struct peak peaks[PEAKS_MAX];
     struct peak others[PEAKS_MAX];
     for (int i = 0; i < PEAKS_MAX; i++) {
-        peaks[i] = (struct peak){200 - 2 * i, 2 * i};
-        others[i] = (struct peak){199 - 2 * i, 2 * i + 1};
+        peaks[i] = (struct peak){200 - 2 * i, i * INT64_C(2)};
+        others[i] = (struct peak){199 - 2 * i, i * INT64_C(2) + 1};
     }
     size_t count = peaks_merge(peaks, PEAKS_MAX, PEAKS_MAX, others, PEAKS_MAX);
     assert_int_equal(count, PEAKS_MAX);

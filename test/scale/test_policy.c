@@ -315,7 +315,7 @@ static void what_other_replicas_asked_for_counts_for_a_while(void **state)
 static void assert_peers_count_until_idle(int replicas)
 {
     world.settings.idle_ms = 10000;
-    world.hold_ms = 3600 * 1000;
+    world.hold_ms = INT64_C(3600) * 1000;
     world.state.peak.of_peers = (struct policy_peaks){1, {{replicas, world.now_ms}}};
     waiting(0);
     for (int i = 0; i < 2; i++)
@@ -583,7 +583,7 @@ static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
     (void)state;
     give_objective(10);
     assert_in_range(measure_for(30, 81, 81), 5, 20);
-    world.now_ms += 3 * 3600 * 1000;
+    world.now_ms += INT64_C(3) * 3600 * 1000;
     recent_samples_add_gap(&world.recent);
     waiting(0);
     for (int i = 0; i < 20; i++)

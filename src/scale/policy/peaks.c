@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ size_t peaks_drop(struct peak *peaks, size_t count, int64_t at_ms)
 size_t peaks_join_closest(struct peak *peaks, size_t count)
 {
     size_t closest = 0;
+    assert(count >= 2);
     for (size_t i = 1; i + 1 < count; i++)
         if (peaks[i + 1].at_ms - peaks[i].at_ms < peaks[closest + 1].at_ms - peaks[closest].at_ms)
             closest = i;
