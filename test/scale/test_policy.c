@@ -590,6 +590,18 @@ static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
         assert_in_range(measure_for(1, 0.2, 0.2), 0, 1);
 }
 
+static void an_outage_is_long_whatever_the_interval(void **state)
+{
+    (void)state;
+    world.recent.interval_ms = 600 * 1000;
+    give_objective(10);
+    assert_in_range(measure_for(5, 81, 81), 5, 20);
+    world.now_ms += INT64_C(1500) * 1000;
+    recent_samples_add_gap(&world.recent);
+    waiting(0);
+    assert_int_equal(measure(0, 0), 0);
+}
+
 static void failures_now_and_then_do_not_keep_replicas(void **state)
 {
     (void)state;
@@ -704,6 +716,7 @@ int main(void)
         TEST(what_waits_after_an_outage_needs_no_rate_of_arrivals),
         TEST(an_outage_is_no_time_in_which_less_was_needed),
         TEST(replicas_of_before_a_long_outage_do_not_come_back),
+        TEST(an_outage_is_long_whatever_the_interval),
         TEST(failures_now_and_then_do_not_keep_replicas),
         TEST(a_short_dip_stops_no_replica),
         TEST(where_no_consumers_are_reported_the_reason_says_so),

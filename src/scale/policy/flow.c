@@ -176,14 +176,15 @@ static void forget_busy(struct flow_rate *rate)
 }
 
 /* Without one that was consumed it may be a long job, which counts when it is done, or a stall,
- * which never does. */
-static void add_interval(struct flow_rate *rate, const struct recent_sample *before,
-                         const struct recent_sample *sample)
+ * which never does. Whoever looks seldom cannot say that messages waited all the time. */
+static void add_interval(struct flow_rate *rate, const struct recent_samples *recent,
+                         const struct recent_sample *before, const struct recent_sample *sample)
 {
     const struct flow_interval interval = interval_of(before, sample);
     int64_t interval_ms = sample->at_ms - before->at_ms;
     double consumers = sample->reading.consumers;
-    bool counts = !sample->is_after_gap && consumers > 0 && interval.consumed >= 0;
+    bool is_seen = !sample->is_after_gap && recent_samples_unseen_ms(recent, interval_ms) == 0;
+    bool counts = is_seen && consumers > 0 && interval.consumed >= 0;
     if (!counts || before->reading.consumers != sample->reading.consumers ||
         !is_busy(before, &interval) || !is_busy(sample, &interval)) {
         forget_busy(rate);
@@ -222,7 +223,7 @@ void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recen
 {
     for (size_t i = 1; i + 1 < recent->count; i++)
         if (recent->samples[i].at_ms > rate->folded_until_ms) {
-            add_interval(rate, &recent->samples[i - 1], &recent->samples[i]);
+            add_interval(rate, recent, &recent->samples[i - 1], &recent->samples[i]);
             rate->folded_until_ms = recent->samples[i].at_ms;
         }
 }

@@ -190,8 +190,10 @@ static double balance(const struct policy_decision *decision, double rate, doubl
 /* Nobody saw the source for so long that what was asked for before says nothing any more. */
 static void forget_old(struct policy_objective *objective, const struct recent_samples *recent)
 {
-    int64_t past_ms = recent->samples[recent->count - 1].at_ms - objective->at_ms;
-    if (objective->at_ms > 0 && past_ms > REMEMBERED_MS && recent_samples_is_gap(recent, past_ms))
+    const struct recent_sample *last = &recent->samples[recent->count - 1];
+    int64_t past_ms = last->at_ms - objective->at_ms;
+    bool is_gap = last->is_after_gap || recent_samples_is_gap(recent, past_ms);
+    if (objective->at_ms > 0 && past_ms > REMEMBERED_MS && is_gap)
         *objective = (struct policy_objective){0};
 }
 
