@@ -593,7 +593,7 @@ static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
 static void an_outage_is_long_whatever_the_interval(void **state)
 {
     (void)state;
-    world.recent.interval_ms = 600 * 1000;
+    world.recent.interval_ms = INT64_C(600) * 1000;
     give_objective(10);
     assert_in_range(measure_for(5, 81, 81), 5, 20);
     world.now_ms += INT64_C(1500) * 1000;
