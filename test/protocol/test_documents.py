@@ -51,10 +51,6 @@ FIGURES = {
     "what polls of 10,000 triggers cost": [
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
-    "connections at the broker": [
-        ("README.md", r"For 300 Redis triggers each pod opens (\d+) connections \(KEDA: (\d+)\)\. "
-                      r"For 300 Kafka triggers on a cluster of one broker it opens (\d+) \(KEDA: (\d+)\)"),
-        ("bench/README.md", r"\| connections at the broker \| [\d/ ]+ " + r"\| (\d+) / (\d+) " * 2 + r"\|")],
     "a poll each second at the API server": [
         ("README.md", r"\| CPU of the Kubernetes API server, % \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
         ("bench/README.md", r"\| CPU of the Kubernetes API server, % \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|")],
@@ -69,3 +65,12 @@ def test_a_figure_is_the_same_wherever_it_stands(figure):
         assert match, f"{page} has it no longer"
         found.append(sorted(match.groups()))
     assert all(each == found[0] for each in found), found
+
+
+def test_two_pods_open_twice_the_connections_of_the_benchmarks_one_process():
+    both = re.search(r"\| RabbitMQ \(AMQP\) \| \d+ \| (\d+) \|\n\| Redis \| (\d+) \| (\d+) \|\n\| Kafka with one broker \| (\d+) \| (\d+) \|", read("README.md"))
+    one = re.search(r"\| connections at the broker \| \d+ / (\d+) \| (\d+) / (\d+) \| (\d+) / (\d+) \|", read("bench/README.md"))
+    rabbitmq, of_redis, redis, of_kafka, kafka = map(int, both.groups())
+    own, redis_keda, redis_own, kafka_keda, kafka_own = map(int, one.groups())
+    assert (rabbitmq, redis, kafka) == (2 * own, 2 * redis_own, 2 * kafka_own)
+    assert (of_redis, of_kafka) == (redis_keda, kafka_keda)
