@@ -7,9 +7,10 @@ kubernetes_version=$(required_version test/e2e/kube/go.mod k8s.io/kubernetes)
 keda_version=$(required_version test/parity/go.mod github.com/kedacore/keda/v2)
 keda_variant= # of its operator: provoked, patched, provoked-patched
 
-# All of Kubernetes in one program. Another version than that of go.mod gets a go.mod of its own.
+# All of Kubernetes in one program; with `kubelet` what a real node runs, too. Another version than that of go.mod gets a go.mod
+# of its own.
 make_kubernetes() {
-    local version=$1 into=$build/e2e/kubernetes-$1 flags='-s -w' package go
+    local version=$1 into=$build/e2e/kubernetes-$1${2:+-$2} flags='-s -w' package go
     go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
     rm -rf "$into"
     mkdir -p "$into"
@@ -22,7 +23,7 @@ make_kubernetes() {
         flags+=" -X $package.gitVersion=v$version -X $package.gitMajor=${version%%.*}"
         flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
     done
-    (cd "$into" && go_build -ldflags="$flags" -o kube .)
+    (cd "$into" && go_build ${2:+-tags="$2"} -ldflags="$flags" -o kube .)
 }
 
 # Operator, metrics adapter and webhooks, out of KEDA's module as it is: by its own go.mod, as KEDA builds them.
@@ -93,6 +94,8 @@ make_keda_variant() {
 # Of the go command in `go`. Old versions of KEDA have a part of their dependencies in a folder of their own: not these.
 go_build() { "${go[@]}" build -trimpath -buildvcs=false -mod=readonly "$@" 2> >(grep -v '^go: downloading' >&2); }
 
+keda_programs() { once "KEDA $keda_version" "make_keda_stack $keda_version" test/parity/go.{mod,sum}; }
+
 # Without Go the tests are skipped, aloud; in CI that is a failure.
 keda_stack() {
     find_go >/dev/null || (install_go) || true
@@ -101,7 +104,7 @@ keda_stack() {
         return
     fi
     once "Kubernetes $kubernetes_version" "make_kubernetes $kubernetes_version" test/e2e/kube/*
-    once "KEDA $keda_version" "make_keda_stack $keda_version" test/parity/go.{mod,sum}
+    keda_programs
     if [ -n "$keda_variant" ]; then
         install upstream
         once "KEDA $keda_version, $keda_variant" "make_keda_variant $keda_version $keda_variant" \
