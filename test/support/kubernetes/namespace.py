@@ -218,13 +218,13 @@ class Namespace:
         self.apply(deployment(name, replicas, variables), scaled_object(name, *triggers, **spec))
 
 
-def deployment(name, replicas=0, variables=None):
+def deployment(name, replicas=0, variables=None, **container):
     variables = [{"name": key, "value": value} for key, value in (variables or {}).items()]
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
         "replicas": replicas, "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": {"labels": {"app": name}}, "spec": {
             "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "worker", "image": "none", "env": variables}]}}}}
+            "containers": [{"name": "worker", "image": "none", "env": variables, **container}]}}}}
 
 
 def scaled_object(name, *triggers, annotations=None, advanced=None, **spec):

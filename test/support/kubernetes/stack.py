@@ -94,15 +94,16 @@ class Etcd(Component):
 class ApiServer(Component):
     """A kube-apiserver with the certificates in this folder; several may share an etcd. `more` are flags."""
 
-    def __init__(self, kube, folder, etcd, **more):
+    def __init__(self, kube, folder, etcd, address="127.0.0.1", **more):
         def path(name):
             return os.path.join(folder, name)
 
         self.port = free_port()
-        self.api = Api(f"https://127.0.0.1:{self.port}", path("cluster.pem"), path("admin.pem"), path("admin.key"))
+        self.api = Api(f"https://{address}:{self.port}", path("cluster.pem"), path("admin.pem"), path("admin.key"))
         super().__init__("apiserver", [kube, "kube-apiserver", *flags(
-            etcd_servers=etcd, bind_address="127.0.0.1", advertise_address="127.0.0.1", secure_port=self.port,
-            endpoint_reconciler_type="none",  # the others refuse a loopback address
+            etcd_servers=etcd, bind_address=address, advertise_address=address, secure_port=self.port,
+            # The others refuse a loopback address.
+            endpoint_reconciler_type="none" if address == "127.0.0.1" else "lease",
             service_cluster_ip_range="10.96.0.0/16", authorization_mode="RBAC",
             tls_cert_file=path("apiserver.pem"), tls_private_key_file=path("apiserver.key"),
             client_ca_file=path("cluster.pem"),
@@ -157,6 +158,9 @@ def answers(url):
 
 class Stack:
     """`with Stack() as stack:` takes about ten seconds. `components` are its processes by name."""
+
+    address = "127.0.0.1"
+    controllers = "*,-node-lifecycle-controller,-node-ipam-controller"  # the node has no life cycle, and no address range
 
     def __init__(self, hpa_seconds=HPA_SECONDS, keda_qps=KEDA_QPS):
         self.hpa_seconds, self.keda_qps = hpa_seconds, keda_qps
@@ -221,7 +225,8 @@ class Stack:
         self.authority = Authority(self.folder, "cluster")
         front_proxy = Authority(self.folder, "front-proxy-authority")
         local = ("DNS:localhost", "IP:127.0.0.1")
-        self.authority.issue("apiserver", "kube-apiserver", (*local, "DNS:kubernetes.default.svc", "IP:10.96.0.1"))
+        self.authority.issue("apiserver", "kube-apiserver",
+                             (*local, f"IP:{self.address}", "DNS:kubernetes.default.svc", "IP:10.96.0.1"))
         self.authority.issue("admin", "admin/O=system:masters", ())
         self.authority.issue("controller-manager", "system:kube-controller-manager", ())
         self.authority.issue("scheduler", "system:kube-scheduler", ())
@@ -261,16 +266,21 @@ class Stack:
     def _start_kubernetes(self):
         self.components["etcd"] = etcd = Etcd(self.kube)
         etcd.start()
-        self.components["apiserver"] = server = ApiServer(self.kube, self.folder, etcd.url)
+        self.components["apiserver"] = server = self._api_server(etcd)
         self.api = server.api
         server.start()
-        # Of the node's life cycle nothing is simulated, and the node has no address range.
         self._start("controller-manager", [self.kube, "kube-controller-manager", *self._controller(), *flags(
-            controllers="*,-node-lifecycle-controller,-node-ipam-controller", use_service_account_credentials="true",
+            controllers=self.controllers, use_service_account_credentials="true",
             service_account_private_key_file=self._path("service-account.key"), root_ca_file=self.authority.certificate,
             horizontal_pod_autoscaler_sync_period=f"{self.hpa_seconds}s",
             concurrent_horizontal_pod_autoscaler_syncs=HPA_WORKERS)])
         self._start("scheduler", [self.kube, "kube-scheduler", *self._controller("scheduler")])
+        self._start_node()
+
+    def _api_server(self, etcd):
+        return ApiServer(self.kube, self.folder, etcd.url, self.address)
+
+    def _start_node(self):
         self._start("node", [self.kube, "node", *flags(kubeconfig=self.kubeconfig("admin"))])
 
     def _controller(self, name="controller-manager"):
