@@ -9,7 +9,7 @@ import sys
 
 SOURCES = ["src", "scalers"]
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "charts", "examples", "scalers/README.md", "bench/README.md",
-         "test/README.md", "test/e2e/README.md", "test/parity/README.md"]
+         "test/README.md", "test/e2e/README.md", "test/parity/README.md", "test/pods/README.md"]
 
 PHRASES = [
     "tells? the truth", "equal questions", "backed off from", "older ones work", "outlive a node", "advice to the honest",
@@ -19,9 +19,10 @@ PHRASES = [
 PHRASE = re.compile(r"\b(" + "|".join(PHRASES) + r")\b", re.IGNORECASE)
 TOKEN = re.compile(r"""/\*.*?\*/|//[^\n]*|(?P<string>"(?:\\.|[^"\\\n])*")|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
 
-# Where things are fetched from is the machine's affair, and so is where they lie on it.
+# Where things are fetched from is the machine's affair, and so is where they lie on it. One of Debian's packages
+# has the name of one.
 REGISTRY = re.compile(
-    r"\b(registry|repo\d?|proxy|mirrors?|pypi|index|deb|security|snapshot|packages?|files|crates|"
+    r"\b(?!docker\.io  )(registry|repo\d?|proxy|mirrors?|pypi|index|deb|security|snapshot|packages?|files|crates|"
     r"static|hub|docker|ghcr|quay|gcr|mcr|ecr)(-\d)?\.([a-z0-9-]+\.)*(org|com|io|net|dev|rs)\b|\bpkg\.dev\b")
 MACHINE_PATH = re.compile(r"(?:(?<![\w./~}$-])|(?<=://))/(work|root|home/\w+|Users/\w+)(?![\w-])")
 SKIPPED = {".git", "build", ".cache", "target", "__pycache__", ".pytest_cache"}

@@ -72,6 +72,16 @@ fuzz       libclang-rt-'$LLVM'-dev        and with its run-time library
 bench      nghttp2-client            h2load
 image      buildah                   builds the image
 image      debootstrap               makes its base
+pods       docker.io                 builds the images of pods
+pods       containerd                runs them
+pods       runc                      starts their processes
+pods       containernetworking-plugins  connects them
+pods       nftables                  Services
+pods       iptables                  the way out of pods
+pods       slirp4netns               their network
+pods       iproute2                  the same
+pods       busybox-static            an image for workers that only wait
+pods       debootstrap               makes the base of the images
 root       debootstrap               makes the Debian 13 root that brokers and server of the tests run in
 lint       clang-format-'$LLVM'           the format
 lint       clang-tidy-'$LLVM'             the findings
@@ -139,7 +149,7 @@ has_systemd() {
 install_quietly() (
     units=()
     if has_systemd; then
-        for unit in {rabbitmq-server,nats-server,redis-server,postgresql,pgbouncer,prometheus,krb5-kdc,krb5-admin-server,epmd}.service epmd.socket; do
+        for unit in {rabbitmq-server,nats-server,redis-server,postgresql,pgbouncer,prometheus,krb5-kdc,krb5-admin-server,epmd,docker,containerd}.service {epmd,docker}.socket; do
             systemctl cat "$unit" >/dev/null 2>&1 || units+=("$unit")
         done
     fi
@@ -165,7 +175,7 @@ install() {
     [ $# -gt 0 ] || set -- build run tests python protocol brokers web examples kerberos fuzz bench image root lint
     local group packages
     for group in "$@"; do
-        [[ $PACKAGES == *$'\n'"$group "* ]] || die "install: no group $group; there are build run tests python protocol brokers web examples kerberos fuzz bench image root lint"
+        [[ $PACKAGES == *$'\n'"$group "* ]] || die "install: no group $group; there are build run tests python protocol brokers web examples kerberos fuzz bench image pods root lint"
     done
     mapfile -t packages < <(missing_packages "$@")
     [ ${#packages[@]} -gt 0 ] || return 0

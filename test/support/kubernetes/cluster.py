@@ -15,12 +15,14 @@ SECONDS = 180
 class Cluster:
     """kubectl and helm, as an administrator."""
 
+    seconds = SECONDS
+
     def __init__(self, connection):
         self.config = f"{connection['folder']}/admin.kubeconfig"
         self.kube = connection["kube"]
 
     def run(self, *words, text=None, cwd=None, wrong=False):
-        found = subprocess.run(words, input=text, capture_output=True, text=True, timeout=SECONDS, cwd=cwd)
+        found = subprocess.run(words, input=text, capture_output=True, text=True, timeout=self.seconds, cwd=cwd)
         assert wrong or found.returncode == 0, f"{shlex.join(map(str, words))}: {found.stdout}{found.stderr}"
         return found
 
