@@ -77,6 +77,16 @@ static struct worker_group_settings settings_of(const char *command)
         .command = command, .object = "shop/orders", .grace_ms = GRACE_MS, .startup_ms = 500};
 }
 
+/* After the grace period what is left is killed. */
+static void tick_until_all_are_gone(struct worker_group *group)
+{
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
+    while (worker_group_tick(group, NOW_MS + GRACE_MS) != CLOCK_NEVER) {
+        assert_true(clock_now_ms() < deadline_ms);
+        poll(NULL, 0, 5);
+    }
+}
+
 static void workers_start_and_the_newest_stops_first(void **state)
 {
     (void)state;
@@ -132,11 +142,7 @@ static void a_worker_that_outlives_its_grace_is_killed(void **state)
     worker_group_scale(group, 0, NOW_MS);
     await_listing(""); /* it was told, and goes on */
     assert_true(worker_group_tick(group, NOW_MS) != CLOCK_NEVER);
-    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
-    while (worker_group_tick(group, NOW_MS + settings.grace_ms) != CLOCK_NEVER) {
-        assert_true(clock_now_ms() < deadline_ms);
-        poll(NULL, 0, 5);
-    }
+    tick_until_all_are_gone(group);
     worker_group_free(group);
 }
 
@@ -193,11 +199,7 @@ static void what_a_shell_has_started_has_its_grace_and_is_killed(void **state)
         await_gone(shell);
         assert_true(worker_group_tick(group, NOW_MS + GRACE_MS - 1) != CLOCK_NEVER);
         assert_false(is_gone(deaf));
-        int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
-        while (worker_group_tick(group, NOW_MS + GRACE_MS) != CLOCK_NEVER) {
-            assert_true(clock_now_ms() < deadline_ms);
-            poll(NULL, 0, 5);
-        }
+        tick_until_all_are_gone(group);
         assert_true(is_gone(deaf));
         worker_group_free(group);
     }
@@ -240,11 +242,7 @@ static void a_suspended_worker_is_killed(void **state)
     pid_t deaf = await_process(&shell);
     kill(-getpgid(deaf), SIGSTOP);
     worker_group_scale(group, 0, NOW_MS);
-    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
-    while (worker_group_tick(group, NOW_MS + GRACE_MS) != CLOCK_NEVER) {
-        assert_true(clock_now_ms() < deadline_ms);
-        poll(NULL, 0, 5);
-    }
+    tick_until_all_are_gone(group);
     assert_true(is_gone(deaf));
     worker_group_free(group);
 }

@@ -186,6 +186,18 @@ static void changing_rounds(struct pair *pair, int first, int count, int more)
     }
 }
 
+/* Three bursts of work, never for long: KEDA's values in the two rounds of each. */
+static void bursts(struct pair *pair, const char *first, const char *second)
+{
+    pair_begin(pair, REDIS);
+    for (int burst = 0; burst < 3; burst++) {
+        for (int i = 0; i < 40; i++)
+            round_of(pair, "0", 0);
+        round_of(pair, first, 10);
+        round_of(pair, second, 12);
+    }
+}
+
 static void rounds_without_work_do_not_hide_a_difference(void **state)
 {
     (void)state;
@@ -198,25 +210,11 @@ static void rounds_without_work_do_not_hide_a_difference(void **state)
         round_of(&pair, "100", 10 + i % 19);
     assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
     pair_done(&pair);
-    /* In bursts, never for long. */
-    pair_begin(&pair, REDIS);
-    for (int burst = 0; burst < 3; burst++) {
-        for (int i = 0; i < 40; i++)
-            round_of(&pair, "0", 0);
-        round_of(&pair, "20", 10);
-        round_of(&pair, "24", 12);
-    }
+    bursts(&pair, "20", "24");
     assert_int_equal(pair.comparison.items[0].above, 6);
     assert_int_equal(verdict_of(&pair), COMPARISON_DIFFERENT);
     pair_done(&pair);
-    /* Of both sides: it may be that nobody was fast enough. */
-    pair_begin(&pair, REDIS);
-    for (int burst = 0; burst < 3; burst++) {
-        for (int i = 0; i < 40; i++)
-            round_of(&pair, "0", 0);
-        round_of(&pair, "20", 10);
-        round_of(&pair, "-1", 12);
-    }
+    bursts(&pair, "20", "-1"); /* of both sides: it may be that nobody was fast enough */
     assert_int_equal(verdict_of(&pair), COMPARISON_UNCLEAR);
     pair_done(&pair);
 }

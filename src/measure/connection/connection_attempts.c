@@ -47,10 +47,11 @@ static void warn_of_turns(const struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     const struct job *job = &query->job;
-    int64_t waited_ms = schedule_waited_ms(&connection->schedule, job);
     if (!job->is_isolated || job->timeouts > 0 ||
-        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS ||
-        waited_ms <= connection->settings->interval_ms)
+        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS)
+        return;
+    int64_t waited_ms = schedule_waited_ms(&connection->schedule, job);
+    if (waited_ms <= connection->settings->interval_ms)
         return;
     connection->warned_of_delay_ms = now_ms;
     struct log_fields fields = naming_fields(&connection->naming, NULL);

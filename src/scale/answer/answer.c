@@ -200,7 +200,7 @@ int64_t answer_milli(double value)
         return 0;
     if (value > SCALER_MAX_VALUE) /* which is below INT64_MAX / 1000 */
         return INT64_MAX;
-    if (value == floor(value))
+    if (value == (double)(int64_t)value)
         return (int64_t)value * 1000;
     /* Through text, as KEDA does it: a product rounds 0.0005 another way. */
     char text[64];

@@ -16,7 +16,7 @@ NAME = "registry.example"  # of the README; tools/pods gives it the address of t
 AUTHORITIES = "/usr/local/share/authorities.crt"  # in the base: a proxy of this machine may inspect TLS
 BUILD_SECONDS = 3000  # a busy machine
 
-# By tag: the folder of the Dockerfile, what it copies, and what it is told.
+# By tag: the folder of the Dockerfile, what it copies, and its build arguments.
 BASES = {tag: ("debian", {"base.tar": PODS / "base.tar", "authorities.crt": "/etc/ssl/certs/ca-certificates.crt"}, {})
          for tag in ("debian:13-slim", "debian:13", "python:3.13-slim")}
 BASES["python:3.13-slim"] = ("python", {}, {})
