@@ -32,7 +32,7 @@ static void end_subscription(struct query *query, uint64_t id)
     queue_unsubscribe(query->connection, id);
 }
 
-void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
+bool subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms)
 {
     struct interval_set *intervals = &query->idle_intervals;
@@ -41,9 +41,12 @@ void subscription_set_idle(struct query *query, int64_t former_ms, int64_t inter
     if (former_ms > 0)
         interval_set_remove(intervals, former_ms);
     int64_t min_ms = intervals->count == 0 ? 0 : interval_set_shortest_ms(intervals);
+    if (min_ms == query->push.idle_interval_ms)
+        return false;
     query->connection->idle_queries += (min_ms > 0) - (query->push.idle_interval_ms > 0);
     bool can_subscribe = query->connection->scaler->subscribes;
     end_subscription(query, push_set_idle(&query->push, min_ms, can_subscribe, now_ms));
+    return true;
 }
 
 void subscription_drop(struct query *query)

@@ -12,8 +12,8 @@
 
 /* A stream of the query waits for the first message: it wants measurements every interval_ms from
  * now on, and wanted them every former_ms before. 0: it does not wait. Of all streams the shortest
- * interval counts. */
-void subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
+ * interval counts. False: that is what it was, and the query's plan stays. */
+bool subscription_set_idle(struct query *query, int64_t former_ms, int64_t interval_ms,
                            int64_t now_ms);
 
 /* The query is being sent. Its task gets a notifier if it is to be subscribed to. */

@@ -28,8 +28,10 @@ void watcher_set_idle_interval(struct watcher *watcher, int64_t interval_ms)
         return;
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection_now_ms(connection);
-    subscription_set_idle(query, watcher->idle_interval_ms, interval_ms, now_ms);
+    bool is_other = subscription_set_idle(query, watcher->idle_interval_ms, interval_ms, now_ms);
     watcher->idle_interval_ms = interval_ms;
+    if (!is_other)
+        return;
     query_plan(query, now_ms);
     connection->settings->hooks.wake_poller(connection);
 }

@@ -70,7 +70,7 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
         .snapshot = snapshot,
         .evaluated = has_policy ? &policy->evaluated : &own,
         .peak = trigger->answers.peak,
-        .policy_replicas = trigger_policy_is_on(trigger->policy)
+        .policy_replicas = has_policy && trigger_policy_is_on(trigger->policy)
                                ? (double)policy->effective.result.replicas
                                : (double)NAN,
     };
@@ -90,6 +90,8 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
                                  struct answer *ret_answer)
 {
     *ret_answer = (struct answer){.kind = ANSWER_WAIT};
+    if (trigger->policy != NULL)
+        ret_answer->policy = trigger_policy_found(trigger->policy);
     if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
         return;
     ret_answer->kind = ANSWER_REFUSED;
@@ -101,15 +103,31 @@ static void refuse_without_query(const struct trigger *trigger, const struct ans
                           "the connection is another one now, and not measured yet");
 }
 
-void trigger_decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
-                    struct answer *ret_answer)
+static void decide_by_reading(const struct trigger *trigger, const struct answer_call *call,
+                              int64_t now_ms, struct answer *ret_answer)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    query_snapshot(trigger->bound.query, &snapshot);
+    trigger_decide_by(trigger, &snapshot, NULL, call, now_ms, ret_answer);
+}
+
+static void decide_by_policy(const struct trigger *trigger, const struct answer_call *call,
+                             int64_t now_ms, struct answer *ret_answer)
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
     trigger_observe(trigger, 0, &snapshot, &policy);
+    trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, ret_answer);
+    ret_answer->policy = policy.found;
+}
+
+void trigger_decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,
+                    struct answer *ret_answer)
+{
     if (trigger->bound.query == NULL)
         refuse_without_query(trigger, call, ret_answer);
+    else if (trigger->policy == NULL)
+        decide_by_reading(trigger, call, now_ms, ret_answer);
     else
-        trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, ret_answer);
-    ret_answer->policy = policy.found;
+        decide_by_policy(trigger, call, now_ms, ret_answer);
 }

@@ -15,7 +15,8 @@ void trigger_decide(const struct trigger *trigger, const struct answer_call *cal
 
 /* ---- for reports ---- */
 
-/* The same, of what trigger_observe() found at `now_ms`. The trigger has a query. */
+/* The same, of what trigger_observe() found at `now_ms`. The trigger has a query; without a policy
+ * `policy` is not read. */
 void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
                        int64_t now_ms, struct answer *ret_answer);
