@@ -50,6 +50,15 @@ bool pem_trust(SSL_CTX *context, const char *certificates)
     return is_at_end() && count > 0;
 }
 
+bool pem_has_certificates(const char *certificates)
+{
+    _cleanup_(bio_release) BIO *bio = bio_of(certificates);
+    size_t count = 0;
+    for (X509 *each; (each = next_certificate(bio)) != NULL; count++)
+        X509_free(each);
+    return is_at_end() && count > 0;
+}
+
 bool pem_show(SSL_CTX *context, const char *certificates)
 {
     _cleanup_(bio_release) BIO *bio = bio_of(certificates);

@@ -16,6 +16,9 @@
 /* False: there is no certificate in it, or a broken one. */
 bool pem_trust(SSL_CTX *context, const char *certificates);
 
+/* Whether there are certificates in it, and none is broken. */
+bool pem_has_certificates(const char *certificates);
+
 /* The first certificate is the one to show, what follows its chain. False: as above. */
 bool pem_show(SSL_CTX *context, const char *certificates);
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import socket
 import subprocess
 import threading
@@ -10,7 +11,7 @@ import time
 import grpc
 import pytest
 
-from support.certificates import make_certificates
+from support.certificates import make_certificate, make_certificates, make_intermediate
 from support.clients.grpc_client import Client, messages, refusal, scaled_object
 from support.clients.rounds import fetch_all
 from support.brokers.kafka import Kafka, SecureKafka
@@ -489,6 +490,14 @@ def test_a_client_certificate_is_shown(kafka, client, tmp_path):
             assert "battery" not in message and "PRIVATE" not in message
             return named in message
         wait_until(is_named, 30, named)  # at first a slow machine's agent can have been killed
+
+
+def test_a_client_certificate_is_shown_with_its_chain(kafka, client):
+    folder = pathlib.Path(kafka.nodes[0].folder)
+    make_intermediate(folder, "team")
+    make_certificate(folder, "worker", root="team")
+    key, cert, team = ((folder / name).read_text() for name in ("worker.key", "worker.pem", "team.pem"))
+    becomes(client, secured(kafka, kafka.ssl, tls="enable", ca=kafka.ca, cert=cert + team, key=key), (12, True))
 
 
 def tokened(kafka, endpoint, path="/token", **keys):

@@ -14,6 +14,7 @@ import urllib.request
 import grpc
 import pytest
 
+from support.certificates import make_certificate, make_intermediate
 from support.clients.grpc_client import Client, refusal
 from support.brokers.nats import Nats, monitored, trigger
 from support.brokers.nats_jwt import Operator
@@ -385,6 +386,17 @@ def test_tls_and_client_certificates(certificates, client):
         assert "unable to get local issuer" in unavailable(client, trigger(nats, servers=here))
         assert "IP address mismatch" in unavailable(client, trigger(nats, **{**whole, "servers": nats.url}))
         assert "client certificate" in unavailable(client, trigger(nats, servers=here, ca=ca))
+
+
+def test_a_client_certificate_is_shown_with_its_chain(certificates, client):
+    config = f"""tls {{ cert_file: "{certificates}/server.pem", key_file: "{certificates}/server.key",
+                        ca_file: "{certificates}/ca.pem", verify: true }}"""
+    make_intermediate(certificates, "team")
+    make_certificate(certificates, "worker", root="team")
+    ca, cert, team, key = ((certificates / name).read_text() for name in ("ca.pem", "worker.pem", "team.pem", "worker.key"))
+    with Nats(config=config) as nats:
+        message = unavailable(client, trigger(nats, servers=f"tls://localhost:{nats.port}", ca=ca, cert=cert + team, key=key))
+        assert 'stream "orders" (of consumer "workers") does not exist' in message
 
 
 def test_a_server_without_tls_is_refused_where_tls_is_required(nats, client):

@@ -26,6 +26,14 @@ def make_certificate(folder, name, common_name="127.0.0.1", root="ca", password=
              "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem")
 
 
+def make_intermediate(folder, name, root="ca"):
+    """NAME.pem and NAME.key: an authority whose certificate is the root's."""
+    _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    (folder / "authority").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n")
+    _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key",
+             "-CAcreateserial", "-days", "2", "-extfile", "authority", "-out", f"{name}.pem")
+
+
 def make_certificates(folder, names="IP:127.0.0.1"):
     """A root, and a certificate of it for these names; the same for the client."""
     make_root(folder)

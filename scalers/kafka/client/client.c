@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/system/memory_file.h"
 #include "base/system/process.h"
 #include "base/text.h"
 #include "kafka/client/destinations.h"
@@ -10,6 +11,7 @@
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 #include "kafka/memory.h"
+#include "shared/tls_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -99,6 +101,8 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 static bool prepare(struct kafka_client *client, struct error *error)
 {
     const struct kafka_connection_options *options = client->options;
+    _cleanup_(memory_free) char *tls_path = NULL;
+    client->tls_file = -1;
     client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int reason = errno;
     kafka_handles_open(&client->handles, &client->memory, client->event_fd);
@@ -107,7 +111,13 @@ static bool prepare(struct kafka_client *client, struct error *error)
     if (options->sasl == KAFKA_SASL_GSSAPI &&
         !kafka_kerberos_open(options, &client->kerberos, error))
         return false;
-    client->settings = kafka_settings_new(options, error);
+    if (options->tls.enable && options->tls.cert != NULL) {
+        client->tls_file = tls_file_open(&options->tls, error);
+        if (client->tls_file < 0)
+            return false;
+        tls_path = memory_file_path(client->tls_file);
+    }
+    client->settings = kafka_settings_new(options, tls_path, error);
     if (client->settings == NULL)
         return false;
     rd_kafka_conf_set_opaque(client->settings, client);
@@ -302,6 +312,8 @@ bool kafka_client_close(struct kafka_client *client)
     if (has_ended) {
         if (client->event_fd >= 0)
             close(client->event_fd);
+        if (client->tls_file >= 0)
+            close(client->tls_file);
         kafka_kerberos_free(client->kerberos);
     }
     if (client->settings != NULL)

@@ -57,6 +57,8 @@
  * 15  From 2.3: a call for offsets whose broker does not answer, or not in time, may have no error.
  *     The answer leaves out that broker's offsets. They count as not answered:
  *     requests/offsets.c.
+ * 16  Before 2.8: a certificate that is set as a text is sent without its chain (#3225). It is read
+ *     from a file in memory: shared/tls_file.h.
  */
 #ifndef BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
 #define BACKLOG_SCALERS_KAFKA_CLIENT_CLIENT_H
@@ -81,6 +83,7 @@ struct kafka_client {
     const struct kafka_connection_options *options;
     struct kafka_handles handles;    /* all handles */
     rd_kafka_conf_t *settings;       /* of each handle */
+    int tls_file;                    /* with `cert` and `key` (workaround 16); -1: none */
     struct kafka_kerberos *kerberos; /* NULL: another way to log in */
     rd_kafka_t *rk;                  /* the main handle */
     size_t queues;                   /* of the main handle, that are not ended */

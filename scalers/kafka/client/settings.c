@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
-#include "shared/tls_key.h"
 
 /* How long the library remembers metadata, and a group's coordinator to which nothing is sent. It
  * is longer than the usual interval, or each measurement would look for the coordinators first. */
@@ -67,22 +66,20 @@ static const char *protocol(const struct kafka_connection_options *options)
     return names[options->sasl != KAFKA_SASL_NONE][options->tls.enable];
 }
 
+/* The key in the file needs no password: the library would read any kind of key, however long that
+ * takes (workaround 13). */
 static bool set_tls(rd_kafka_conf_t *conf, const struct kafka_connection_options *options,
-                    struct error *error)
+                    const char *tls_path, struct error *error)
 {
-    _cleanup_(memory_free) char *key = NULL;
     if (!options->tls.enable)
         return true;
-    /* The library would read any kind of key, however long that takes (workaround 13). */
-    if (options->tls.key != NULL && (key = tls_key_plain(&options->tls, error)) == NULL)
-        return false;
     return kafka_settings_set(conf, "enable.ssl.certificate.verification",
                               options->tls.unsafe ? "false" : "true", error) &&
            kafka_settings_set(conf, "ssl.endpoint.identification.algorithm",
                               options->tls.unsafe ? "none" : "https", error) &&
            kafka_settings_set(conf, "ssl.ca.pem", options->tls.ca, error) &&
-           kafka_settings_set(conf, "ssl.certificate.pem", options->tls.cert, error) &&
-           kafka_settings_set(conf, "ssl.key.pem", key, error);
+           kafka_settings_set(conf, "ssl.certificate.location", tls_path, error) &&
+           kafka_settings_set(conf, "ssl.key.location", tls_path, error);
 }
 
 static bool set_password(rd_kafka_conf_t *conf, const char *mechanism,
@@ -120,13 +117,13 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection_option
 }
 
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
-                                    struct error *error)
+                                    const char *tls_path, struct error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (set_behaviour(conf, error) &&
         kafka_settings_set(conf, "bootstrap.servers", options->bootstrap_servers, error) &&
         kafka_settings_set(conf, "security.protocol", protocol(options), error) &&
-        set_tls(conf, options, error) && set_sasl(conf, options, error))
+        set_tls(conf, options, tls_path, error) && set_sasl(conf, options, error))
         return conf;
     rd_kafka_conf_destroy(conf);
     return NULL;

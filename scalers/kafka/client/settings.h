@@ -19,10 +19,11 @@
  */
 enum { KAFKA_MAX_REPLY_BYTES = 4 << 20 };
 
-/* Makes the settings, which the caller ends with rd_kafka_conf_destroy(). NULL with an error: the
- * library refuses something. */
+/* Makes the settings, which the caller ends with rd_kafka_conf_destroy(). `tls_path` is that of the
+ * file with `cert` and `key`, which each new handle reads; NULL: there is none. NULL with an error:
+ * the library refuses something. */
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
-                                    struct error *error);
+                                    const char *tls_path, struct error *error);
 
 /* Sets one of them; a value of NULL sets nothing. False: the library refuses it. */
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,

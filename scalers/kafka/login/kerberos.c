@@ -1,14 +1,13 @@
 #include "kafka/login/kerberos.h"
 
 #include "base/memory.h"
+#include "base/system/memory_file.h"
 #include "base/text.h"
 #include "kafka/login/kerberos_config.h"
 #include "kafka/login/keytab.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 struct kafka_kerberos {
@@ -33,25 +32,11 @@ void kafka_kerberos_check(const struct kafka_connection_options *connection, str
     free(kafka_kerberos_config(connection->kerberos_config, mistakes));
 }
 
-/* A file without a name; what it holds is gone with the process. */
-static int memory_file(const char *name, const void *bytes, size_t length, struct error *error)
-{
-    int file = memfd_create(name, MFD_CLOEXEC);
-    ssize_t written = file < 0 ? -1 : write(file, bytes, length);
-    if (written == (ssize_t)length)
-        return file;
-    if (written >= 0)
-        errno = ENOSPC;
-    error_unavailable(error, "cannot keep the %s in memory: %s", name, strerror(errno));
-    if (file >= 0)
-        close(file);
-    return -1;
-}
-
 static void set_path(const char *variable, const char *prefix, int file)
 {
-    _cleanup_(memory_free) char *path = text_format("%s/proc/self/fd/%d", prefix, file);
-    setenv(variable, path, 1);
+    _cleanup_(memory_free) char *path = memory_file_path(file);
+    _cleanup_(memory_free) char *value = text_format("%s%s", prefix, path);
+    setenv(variable, value, 1);
 }
 
 bool kafka_kerberos_open(const struct kafka_connection_options *connection,
@@ -65,9 +50,9 @@ bool kafka_kerberos_open(const struct kafka_connection_options *connection,
     if (config == NULL)
         return false;
     struct kafka_kerberos *kerberos = memory_new(sizeof(*kerberos));
-    kerberos->keytab = memory_file("keytab", keytab.bytes, keytab.length, error);
+    kerberos->keytab = memory_file_open("keytab", keytab.bytes, keytab.length, error);
     kerberos->config =
-        kerberos->keytab < 0 ? -1 : memory_file("krb5.conf", config, strlen(config), error);
+        kerberos->keytab < 0 ? -1 : memory_file_open("krb5.conf", config, strlen(config), error);
     if (kerberos->config < 0) {
         kafka_kerberos_free(kerberos);
         return false;

@@ -2,14 +2,16 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/system/memory_file.h"
 #include "base/text.h"
 #include "nats_jetstream/client/interrupter.h"
 #include "nats_jetstream/credentials.h"
-#include "shared/tls_key.h"
+#include "shared/tls_file.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 enum {
@@ -132,16 +134,18 @@ static bool set_authorities(natsOptions *options, const struct nats_connection_o
            error_invalid(error, "ca must hold PEM certificates: it has none, or a broken one");
 }
 
-/* nats.c takes no encrypted key. */
+/* nats.c takes no encrypted key, and shows a certificate that is a text without its chain. */
 static bool set_certificate(natsOptions *options, const struct nats_connection_options *from,
                             struct error *error)
 {
     if (from->tls.cert == NULL)
         return true;
-    _cleanup_(memory_free) char *key = tls_key_plain(&from->tls, error);
-    if (key == NULL)
+    int file = tls_file_open(&from->tls, error);
+    if (file < 0)
         return false;
-    natsStatus status = natsOptions_SetCertificatesChain(options, from->tls.cert, key);
+    _cleanup_(memory_free) char *path = memory_file_path(file);
+    natsStatus status = natsOptions_LoadCertificatesChain(options, path, path);
+    close(file);
     return status == NATS_OK ||
            error_invalid(error, "cert and key must be a PEM certificate and its key: %s",
                          natsStatus_GetText(status));

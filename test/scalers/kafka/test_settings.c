@@ -33,7 +33,7 @@ static void each_sasl_has_its_mechanism(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(error_done) struct error error = {0};
         const struct kafka_connection_options options = {.sasl = (int)rows[i].sasl};
-        rd_kafka_conf_t *conf = kafka_settings_new(&options, &error);
+        rd_kafka_conf_t *conf = kafka_settings_new(&options, NULL, &error);
         char mechanism[32] = "";
         size_t size = sizeof(mechanism);
         assert_int_equal(conf == NULL, rows[i].mechanism == NULL);
