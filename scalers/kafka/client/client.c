@@ -220,7 +220,7 @@ bool kafka_client_is_unreadable(rd_kafka_resp_err_t error)
 
 bool kafka_client_fail(const struct kafka_client *client, struct error *error, const char *what)
 {
-    const char *brokers = client->options->bootstrap_servers;
+    _cleanup_(memory_free) char *brokers = kafka_settings_brokers(client->options);
     _cleanup_(memory_free) char *refused = kafka_destinations_refused();
     _cleanup_(text_done) struct text words = {0};
     text_addf(&words, "Kafka at %.*s: %s", (int)text_cut(brokers, MAX_BROKERS_LENGTH), brokers,

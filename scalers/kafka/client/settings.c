@@ -116,12 +116,23 @@ static bool set_sasl(rd_kafka_conf_t *conf, const struct kafka_connection_option
     return error_invalid(error, "Kafka: this sasl is not supported");
 }
 
+char *kafka_settings_brokers(const struct kafka_connection_options *options)
+{
+    struct text brokers = {0};
+    for (const char *rest = options->bootstrap_servers; rest != NULL;) {
+        _cleanup_(memory_free) char *broker = text_take_piece(&rest, ",");
+        text_addf(&brokers, "%s%s", brokers.length == 0 ? "" : ",", broker);
+    }
+    return text_take(&brokers);
+}
+
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
                                     const char *tls_path, struct error *error)
 {
+    _cleanup_(memory_free) char *brokers = kafka_settings_brokers(options);
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (set_behaviour(conf, error) &&
-        kafka_settings_set(conf, "bootstrap.servers", options->bootstrap_servers, error) &&
+        kafka_settings_set(conf, "bootstrap.servers", brokers, error) &&
         kafka_settings_set(conf, "security.protocol", protocol(options), error) &&
         set_tls(conf, options, tls_path, error) && set_sasl(conf, options, error))
         return conf;

@@ -25,6 +25,10 @@ enum { KAFKA_MAX_REPLY_BYTES = 4 << 20 };
 rd_kafka_conf_t *kafka_settings_new(const struct kafka_connection_options *options,
                                     const char *tls_path, struct error *error);
 
+/* bootstrapServers without the white space around each address, which the library takes for a part
+ * of the host. The caller frees the text. */
+char *kafka_settings_brokers(const struct kafka_connection_options *options);
+
 /* Sets one of them; a value of NULL sets nothing. False: the library refuses it. */
 bool kafka_settings_set(rd_kafka_conf_t *conf, const char *name, const char *value,
                         struct error *error);

@@ -47,6 +47,23 @@ static void each_sasl_has_its_mechanism(void **state)
     }
 }
 
+/* As KEDA: in YAML a list may have a line for each of them. */
+static void white_space_around_bootstrap_servers_is_left_out(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    const struct kafka_connection_options options = {
+        .bootstrap_servers = "kafka-0:9092,\n  kafka-1:9092\t,kafka-2\n"};
+    rd_kafka_conf_t *conf = kafka_settings_new(&options, NULL, &error);
+    char brokers[64] = "";
+    size_t size = sizeof(brokers);
+    assert_non_null(conf);
+    assert_int_equal(rd_kafka_conf_get(conf, "bootstrap.servers", brokers, &size),
+                     RD_KAFKA_CONF_OK);
+    assert_string_equal(brokers, "kafka-0:9092,kafka-1:9092,kafka-2");
+    rd_kafka_conf_destroy(conf);
+}
+
 /* ---- what other brokers may send ---- */
 
 enum { ANNOUNCED = 99000000, WHAT_SOCKETS_HOLD = 32 << 20 };
@@ -111,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_sasl_has_its_mechanism),
+        cmocka_unit_test(white_space_around_bootstrap_servers_is_left_out),
         cmocka_unit_test(a_reply_that_is_too_long_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
