@@ -474,6 +474,22 @@ def test_a_failed_login_is_reported_in_time(kafka, server, client, keys, word):
     assert says(client, trigger(kafka)) == (12, True)
 
 
+def test_a_login_that_expires_fails_no_call():
+    """The broker closes its connection; newer versions of librdkafka log in again before."""
+    with (SecureKafka(connections_max_reauth_ms=1000) as kafka, Server(interval="200ms", hold="0s") as server,
+          Client(server.port) as client):
+        kafka.create_topic("videoJob")
+        kafka.produce("videoJob", 12)
+        kafka.commit("workers", "videoJob", [0, 0, 0])
+        metadata = {**trigger(kafka), "bootstrapServers": kafka.sasl_plaintext, "sasl": "plaintext", "username": kafka.user,
+                    "password": kafka.password}
+        becomes(client, metadata, (12, True))
+        began = time.monotonic()
+        while time.monotonic() < began + 5:
+            assert says(client, metadata) == (12, True)
+            time.sleep(0.02)
+
+
 def test_a_client_certificate_is_shown(kafka, client, tmp_path):
     make_certificates(tmp_path)
     ours = {"ca": kafka.ca, "cert": kafka.cert, "key": kafka.key}

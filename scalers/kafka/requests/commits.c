@@ -274,12 +274,15 @@ enum answer {
     FINAL, /* the commits, or any other error */
     MISDIRECTED,
     UNREADABLE,
+    LOST,
 };
 
 static enum answer answer_kind(rd_kafka_resp_err_t error)
 {
     if (kafka_client_is_unreadable(error))
         return UNREADABLE;
+    if (error == RD_KAFKA_RESP_ERR__TRANSPORT)
+        return LOST;
     return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : FINAL;
 }
 
@@ -317,6 +320,11 @@ static struct kafka_commits_request *main_call_answered(struct kafka_commits *co
         if (call->state == KAFKA_CALL_ON_BOTH)
             request = NULL;
         break;
+    case LOST:
+        if (kafka_commits_call_send_again(call, commits->serial, commits->client->rk,
+                                          commits->answers))
+            return NULL;
+        __attribute__((fallthrough));
     case FINAL:
         if (request != NULL)
             kafka_second_cancel(commits->second, request);
@@ -342,6 +350,10 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
         if (outcome == KAFKA_SERIAL_MOVED)
             main_call_abandon(commits, request);
         if (outcome != KAFKA_SERIAL_FAILED)
+            return NULL;
+        break;
+    case LOST:
+        if (kafka_second_send_again(commits->second, call))
             return NULL;
         break;
     case FINAL:

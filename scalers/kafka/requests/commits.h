@@ -17,6 +17,7 @@
  *         on the second one, too, while the main one has too much of abandoned calls
  *         (KAFKA_COMMITS_MAX_ABANDONED).
  *     (b) A former coordinator answers. The second time the request fails.
+ *         On either handle a call whose connection is closed is sent again there, once.
  *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is: serial.h
  *         says which calls move, and which are sent again. Of a request on both handles only the
  *         call on the second one can move, and the one on the main handle is abandoned then. Groups

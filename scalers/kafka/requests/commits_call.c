@@ -58,6 +58,17 @@ void kafka_commits_call_send(struct kafka_commits_call *call, const struct kafka
     send_request(&call->serial, rk, answers);
 }
 
+bool kafka_commits_call_send_again(struct kafka_commits_call *call,
+                                   const struct kafka_serial *serial, rd_kafka_t *rk,
+                                   rd_kafka_queue_t *answers)
+{
+    if (call->request == NULL || call->was_lost)
+        return false;
+    call->was_lost = true;
+    kafka_commits_call_send(call, serial, rk, answers);
+    return true;
+}
+
 enum kafka_serial_outcome kafka_commits_call_retry(struct kafka_commits_call *call,
                                                    struct kafka_commits_call **calls,
                                                    struct kafka_serial *serial, rd_kafka_t *rk,

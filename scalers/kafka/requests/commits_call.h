@@ -19,9 +19,10 @@
  *     SERIAL                                                                          commits.c
  *       WAITING        yes      >= 0    the answer
  *
- * An answer frees the call, but for these: that of a former coordinator makes a call MISDIRECTED on
- * MAIN, and AWAITS_HANDLE on SECOND if it was WAITING there. One that cannot be read may move the
- * call to SERIAL (kafka_commits_call_retry()).
+ * An answer frees the call, but for these: a call on MAIN or SECOND whose connection was closed is
+ * sent again (kafka_commits_call_send_again()). That of a former coordinator makes a call
+ * MISDIRECTED on MAIN, and AWAITS_HANDLE on SECOND if it was WAITING there. One that cannot be read
+ * may move the call to SERIAL (kafka_commits_call_retry()).
  *
  * If the tasks of a call with a request end, it is ABANDONED on MAIN and SECOND, and freed on
  * SERIAL. On the next handle a WAITING call is sent again.
@@ -67,7 +68,8 @@ struct kafka_commits_call {
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all commits of the group; or no request */
     size_t copied;     /* partitions that the library keeps, and KAFKA_MEMORY_REQUEST more; 0: the
                           call is not sent yet, or answered */
-    int64_t sent_ms;   /* MAIN: when it was last sent */
+    int64_t sent_ms;   /* MAIN: when it was last sent on this handle for the first time */
+    bool was_lost;     /* and sent again: kafka_commits_call_send_again() */
     UT_hash_handle hh; /* MAIN and SECOND: each has a table by group */
 };
 _Static_assert(offsetof(struct kafka_commits_call, serial) == 0, "kafka_commits_call_of() casts");
@@ -89,6 +91,12 @@ void kafka_commits_call_free(struct kafka_commits_call *call);
 /* Sends the call, which is the `opaque` of the answer, on the handle of its place. */
 void kafka_commits_call_send(struct kafka_commits_call *call, const struct kafka_serial *serial,
                              rd_kafka_t *rk, rd_kafka_queue_t *answers);
+
+/* The connection was closed before the answer, by a broker or a proxy that may go on: sends the
+ * call again, once. False: it was already, or nobody waits for it. */
+bool kafka_commits_call_send_again(struct kafka_commits_call *call,
+                                   const struct kafka_serial *serial, rd_kafka_t *rk,
+                                   rd_kafka_queue_t *answers);
 
 /* The call's answer could not be read. KAFKA_SERIAL_MOVED: its place is SERIAL now, and it is not
  * in its table `calls` any more. A call fails without a request, and on MAIN if it is ON_BOTH. */

@@ -258,6 +258,11 @@ enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
     return outcome;
 }
 
+bool kafka_second_send_again(struct kafka_second *second, struct kafka_commits_call *call)
+{
+    return kafka_commits_call_send_again(call, second->serial, second->rk, second->answers);
+}
+
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call)
 {
     second->is_stale = true;

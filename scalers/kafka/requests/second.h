@@ -51,6 +51,9 @@ void kafka_second_end(struct kafka_second *second, struct kafka_commits_call *ca
 enum kafka_serial_outcome kafka_second_retry(struct kafka_second *second,
                                              struct kafka_commits_call *call);
 
+/* The call's connection was closed: see kafka_commits_call_send_again(). */
+bool kafka_second_send_again(struct kafka_second *second, struct kafka_commits_call *call);
+
 /* A former coordinator answered the call. True: the call waits for the next handle. False: it has
  * done so before, or is abandoned. */
 bool kafka_second_misdirected(struct kafka_second *second, struct kafka_commits_call *call);

@@ -113,6 +113,23 @@ static void assert_next_answer(struct kafka_commits *commits,
     rd_kafka_event_destroy(event);
 }
 
+/* Brokers close connections whose login has expired, proxies those that are idle or old. */
+static void a_connection_that_is_closed_fails_no_group(void **state)
+{
+    struct kafka_mock *fixture = *state;
+    enum { OFFSET_FETCH = 9 };
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
+    kafka_mock_connect(fixture);
+    for (int i = 0; i < 2; i++) { /* on the second handle, too */
+        test_feed_task(fixture->feed, 0)->task.isolate = i == 1;
+        rd_kafka_mock_push_request_errors(fixture->cluster, OFFSET_FETCH, 1,
+                                          RD_KAFKA_RESP_ERR__TRANSPORT);
+        kafka_mock_run_again(fixture);
+        kafka_mock_assert_answered(fixture, 0);
+    }
+}
+
 /* Its answer on the second handle says nothing of the main one, whose call is merely slower. */
 static void a_group_that_is_not_silent_needs_no_renewal(void **state)
 {
@@ -691,6 +708,7 @@ int main(void)
         TEST(a_group_whose_coordinator_is_elsewhere_is_sent_again_in_its_time),
         TEST(a_group_that_no_broker_coordinates_fails),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
+        TEST(a_connection_that_is_closed_fails_no_group),
         TEST(a_group_that_is_not_silent_needs_no_renewal),
         TEST(a_group_that_answers_again_needs_no_renewal),
         TEST(an_isolated_request_leaves_the_main_handle_free),
