@@ -25,6 +25,7 @@ struct member_group {
     size_t users;      /* requests that are not released */
     int64_t sent_ms;   /* 0: no request is under way */
     int64_t received_ms;
+    bool was_lost;   /* its connection was closed, and it was sent again */
     bool is_known;   /* `assigned` has all consumers */
     bool has_warned; /* of an error */
     bool has_warned_of_none;
@@ -189,6 +190,7 @@ void kafka_members_request(struct kafka_members *members, const char *name, int6
     if (group->sent_ms != 0 || kafka_serial_reason_suspended(members->serial, name, now_ms) != NULL)
         return;
     group->sent_ms = now_ms;
+    group->was_lost = false;
     if (kafka_serial_remembers(members->serial, name)) {
         kafka_serial_add(members->serial, &group->base);
         return;
@@ -304,6 +306,12 @@ static void take_answer(struct member_group *group, rd_kafka_event_t *event, int
 static void take_main_answer(struct member_group *group, rd_kafka_event_t *event, int64_t now_ms)
 {
     const struct kafka_members *members = group->members;
+    if (answer_error(event) == RD_KAFKA_RESP_ERR__TRANSPORT && !group->was_lost) {
+        group->was_lost = true;
+        kafka_serial_note_sent(members->serial, &group->base);
+        send_request(&group->base, members->client->rk, members->answers);
+        return;
+    }
     if (!kafka_client_is_unreadable(answer_error(event))) {
         take_answer(group, event, now_ms);
         return;

@@ -9,6 +9,7 @@
  *                                without it
  *     sent longer ago            tasks that begin do not wait
  *     60 s ago, still wanted     the main handle is renewed, as the coordinator may have moved
+ *     its connection is closed   it is sent again, once
  *     the reply is unreadable    it is sent again on the serial handle (serial.h), for 3 s
  *
  * A group whose commits hang, too, is not requested any more: then commits.h decides when the

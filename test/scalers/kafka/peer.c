@@ -286,6 +286,8 @@ static bool answer(struct kafka_peer *peer, int connection)
     bool is_short = !is_counted || !takes_one(&peer->too_long_left[request[1]]);
     if (is_counted)
         peer->requests[request[1]]++;
+    if (is_counted && takes_one(&peer->closed_left[request[1]]))
+        return false;
     _cleanup_(text_done) struct text reply = {0};
     text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
     switch (request[1]) {

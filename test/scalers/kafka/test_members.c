@@ -256,16 +256,19 @@ static void members_that_are_too_long_are_requested_again_after_minutes(void **s
     kafka_peer_stop(&peer);
 }
 
-/* Another's reply closed the connection. */
+/* By another's reply, or by the broker. */
 static void members_are_known_though_their_connection_was_closed(void **state)
 {
     (void)state;
-    struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1}};
-    kafka_peer_start(&peer);
-    struct kafka_session *session = kafka_peer_connect(&peer);
-    assert_non_null(request(session->members, clock_now_ms()));
-    kafka_session_disconnect(session);
-    kafka_peer_stop(&peer);
+    struct kafka_peer peers[] = {{.too_long_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1}},
+                                 {.closed_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1}}};
+    for (size_t i = 0; i < ARRAY_LENGTH(peers); i++) {
+        kafka_peer_start(&peers[i]);
+        struct kafka_session *session = kafka_peer_connect(&peers[i]);
+        assert_non_null(request(session->members, clock_now_ms()));
+        kafka_session_disconnect(session);
+        kafka_peer_stop(&peers[i]);
+    }
 }
 
 static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state)
