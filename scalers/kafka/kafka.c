@@ -138,6 +138,7 @@ static char *bundle(const void *connection_options, const void *query_options)
     "ensureEvenDistributionOfPartitions returns 0 without lag; KEDA returns one replica.\n"        \
     "Measuring a topic never creates it.\n"                                                        \
     "`sasl: gssapi` needs a keytab, in base64; passwords are not supported.\n"                     \
+    "`ca` takes the place of the system's authorities; KEDA trusts these, too.\n"                  \
     "AWS identities (aws_msk_iam) are not supported.\n"
 
 static const char kafka_differences[] =
