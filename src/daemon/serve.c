@@ -329,6 +329,12 @@ static void trim_memory(struct engine *engine, struct trim *queries)
         malloc_trim(0);
 }
 
+/* A pod may be resized while it runs. */
+static double container_bytes(void)
+{
+    return process_memory_limit("/sys/fs/cgroup");
+}
+
 enum { LARGE_BYTES = 128 << 10 };
 
 enum { SECOND_MS = 1000 };
@@ -347,7 +353,7 @@ static void toggle_debug(enum log_level usual)
 /* Until SIGTERM or SIGINT, which it returns. */
 static int main_loop(const struct parts *parts, const sigset_t *signals, enum log_level usual)
 {
-    double container_bytes = process_memory_limit("/sys/fs/cgroup");
+    double memory_bytes = container_bytes();
     int64_t turn_ms = SECOND_MS;
     int64_t checked_ms = 0;
     struct watchdog watchdog = {.loop_calls = parts->loop_calls};
@@ -362,10 +368,11 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
             return number;
         if (number == SIGUSR1)
             toggle_debug(usual);
-        turn_ms = agent_memory_bound(container_bytes, SECOND_MS);
+        turn_ms = agent_memory_bound(memory_bytes, SECOND_MS);
         if (number < 0 && turn_ms < SECOND_MS && clock_now_ms() - checked_ms < SECOND_MS)
             continue;
         checked_ms = clock_now_ms();
+        memory_bytes = container_bytes();
         reload_check(parts->reload, number == SIGHUP, &to);
         certificates_check(parts->certificates, number == SIGHUP, parts->server, checked_ms);
         trim_memory(parts->engine, &queries);

@@ -1,5 +1,7 @@
 """What the server and its agent processes are to the system."""
 
+import os
+import pathlib
 import resource
 import subprocess
 
@@ -87,3 +89,29 @@ def test_few_descriptors_are_a_warning():
 
     with Poor() as server:
         assert "warning at most 4096 descriptors may be open" in server.log()
+
+
+class InContainer(Server):
+    """Its control group is a folder of ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.group = pathlib.Path(self.folder, "group")
+        self.group.mkdir()
+        self.limit("max")
+
+    def limit(self, text):
+        (self.group / "memory.max").write_text(f"{text}\n")
+
+    def command(self):
+        script = 'mount --bind "$0" /sys/fs/cgroup && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.group), *super().command()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a control group")
+def test_the_memory_limit_of_a_pod_that_is_resized_counts():
+    """`kubectl patch pod --subresource resize`, or a VPA with `InPlaceOrRecreate`: the container goes on."""
+    with InContainer() as server:
+        assert "MiB" not in server.log()
+        server.limit(8 << 20)
+        wait_until(lambda: "of the container's 8 MiB" in server.log(), 10, "the new limit")
