@@ -250,6 +250,17 @@ def test_of_a_log_the_end_is_shown(server, api, redis):
     wait_until(lambda: "larger than" in read_log(server, "orders-1")[1], SECONDS, "a log that is too large")
 
 
+def test_of_a_log_of_long_lines_the_end_is_shown(server, api, redis):
+    """The kubelet takes the last lines, and of these the first bytes."""
+    lines = [b"line %d %s\n" % (number, b"x" * 5000) for number in range(1000)]
+    api.log = lambda query: b"".join(lines[-int(query["tailLines"]):])[:int(query["limitBytes"])]
+    call_for(server, redis, "orders")
+    read(server, "orders")
+    assert "\nline 999 " in read_log(server, "orders-1")[1]
+    lines[:] = [b"short %d\n" % number for number in range(1000)]
+    wait_until(lambda: read_log(server, "orders-1")[1].startswith("short 600\n"), SECONDS, "as many short lines as before")
+
+
 def test_watch_lists_the_workers(server, api, redis):
     call_for(server, redis, "orders")
     read_done(server, "orders")

@@ -23,6 +23,7 @@ struct pod_log {
     char *namespace, *pod, *container;
     int64_t viewed_ms; /* somebody did, last */
     int64_t due_ms;    /* when it is read again, while somebody views it */
+    int lines;         /* of its end, to be requested */
     bool is_read;
     struct text text;
     struct error error; /* why it could not be read last */
@@ -46,7 +47,7 @@ void pod_logs_forget(struct pod_logs *logs, int64_t before_ms); /* who looked la
 /* The path that its end is read from. The caller frees it. */
 char *pod_log_path(const struct pod_log *log);
 
-/* What came of that; `error` is taken. */
+/* What came of that; `error` is taken. It is due at once where the reply is no end of the log. */
 void pod_log_set(struct pod_log *log, const struct text *reply, struct error *error,
                  int64_t now_ms);
 

@@ -119,5 +119,5 @@ class Api(Peer):
         if path == "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods":
             return 200, {"items": self.usage}
         if path.startswith("/api/v1/namespaces/shop/pods/") and path.endswith("/log"):
-            return 200, self.log
+            return 200, self.log(query) if callable(self.log) else self.log
         return 404, {"message": "not found"}
