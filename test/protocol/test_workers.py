@@ -101,6 +101,16 @@ def test_the_pods_of_a_scaled_job_are_listed(server, redis):
     assert [(worker["pod"], worker["job"]) for worker in found["workers"]] == [("reports-x", "reports-7")]
 
 
+def test_of_more_pods_than_are_listed_those_that_run_come_first(server, api, redis):
+    """KEDA keeps 100 Jobs that succeeded and 100 that failed."""
+    ended = [pod(f"a-{number:03}", {"phase": "Failed" if number % 2 else "Succeeded"}) for number in range(150)]
+    api.pods["scaledjob.keda.sh/name=reports"] = [*ended, *(pod(f"b-{number}", running()) for number in range(5))]
+    call_for(server, redis, "reports")
+    found = read(server, "reports")
+    assert len(found["workers"]) == 100 and found["hasMore"]
+    assert [worker["state"] for worker in found["workers"]].count("Running") == 5
+
+
 def test_nothing_is_requested_while_nobody_looks(server, api, redis):
     call_for(server, redis, "orders")
     get(server, "/")

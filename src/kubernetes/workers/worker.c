@@ -336,6 +336,24 @@ bool worker_pods_parse(struct text reply, struct worker_list *ret_list, struct e
     return !error_is_set(error);
 }
 
+static struct worker *find(struct worker_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (text_equal(list->items[i].name, name))
+            return &list->items[i];
+    return NULL;
+}
+
+void worker_list_fill(struct worker_list *list, struct worker_list *any)
+{
+    for (size_t i = 0; i < any->count && list->count < WORKERS_MAX; i++)
+        if (find(list, any->items[i].name) == NULL) {
+            list->items[list->count++] = any->items[i];
+            any->items[i] = (struct worker){0};
+        }
+    list->has_more = true;
+}
+
 /* ---- what they use and say ---- */
 
 double worker_quantity(const char *text)
@@ -355,14 +373,6 @@ double worker_quantity(const char *text)
         if (text_equal(end, suffixes[i].suffix))
             return number * suffixes[i].factor;
     return NAN;
-}
-
-static struct worker *find(struct worker_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (text_equal(list->items[i].name, name))
-            return &list->items[i];
-    return NULL;
 }
 
 static void read_usage(const json_t *item, struct worker *worker)

@@ -66,6 +66,10 @@ bool worker_selector_parse(struct text reply, char **ret_selector, struct error 
 /* The pods of a PodList. */
 bool worker_pods_parse(struct text reply, struct worker_list *ret_list, struct error *error);
 
+/* Moves pods of `any`, a list that has more, to the list: those that it does not have, up to
+ * WORKERS_MAX in all. */
+void worker_list_fill(struct worker_list *list, struct worker_list *any);
+
 /* Adds CPU and memory of a PodMetricsList to the pods that it names. */
 bool worker_usage_parse(struct text reply, struct worker_list *list, struct error *error);
 

@@ -238,23 +238,47 @@ static bool read_selector(struct worker_monitor *monitor, struct worker_object *
     return true;
 }
 
+static bool read_pods(struct worker_monitor *monitor, const char *namespace, const char *selector,
+                      const char *more, struct worker_list *ret_list, struct error *error)
+{
+    _cleanup_(text_done) struct text pods = {0};
+    _cleanup_(memory_free) char *path =
+        text_format("/api/v1/namespaces/%s/pods?labelSelector=%s&limit=%d%s", namespace, selector,
+                    WORKERS_MAX, more);
+    return get(monitor, path, MAX_LIST_BYTES, &pods, error) == OK &&
+           worker_pods_parse(pods, ret_list, error);
+}
+
+/* Of more than are listed those come first that have not ended: a ScaledJob keeps 200 ended ones by
+ * default, and the API lists by name. */
+static bool read_unended_first(struct worker_monitor *monitor, const char *namespace,
+                               const char *selector, struct worker_list *list, struct error *error)
+{
+    static const char unended[] =
+        "&fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
+    struct worker_list any = *list;
+    *list = (struct worker_list){0};
+    bool is_read = read_pods(monitor, namespace, selector, unended, list, error);
+    if (is_read)
+        worker_list_fill(list, &any);
+    worker_list_done(&any);
+    return is_read;
+}
+
 static bool read_object(struct worker_monitor *monitor, struct worker_object *object,
                         struct worker_list *ret_list, struct error *error)
 {
-    _cleanup_(text_done) struct text pods = {0};
     _cleanup_(text_done) struct text usage = {0};
     bool is_old = clock_now_ms() - object->selector_ms > SELECTOR_MS;
     if ((object->selector == NULL || is_old) && !read_selector(monitor, object, error))
         return false;
     _cleanup_(memory_free) char *selector = curl_easy_escape(NULL, object->selector, 0);
-    _cleanup_(memory_free) char *pods_path =
-        text_format("/api/v1/namespaces/%s/pods?labelSelector=%s&limit=%d", object->namespace,
-                    selector, WORKERS_MAX);
     _cleanup_(memory_free) char *usage_path =
         text_format("/apis/metrics.k8s.io/v1beta1/namespaces/%s/pods?labelSelector=%s",
                     object->namespace, selector);
-    if (get(monitor, pods_path, MAX_LIST_BYTES, &pods, error) != OK ||
-        !worker_pods_parse(pods, ret_list, error))
+    if (!read_pods(monitor, object->namespace, selector, "", ret_list, error) ||
+        (ret_list->has_more &&
+         !read_unended_first(monitor, object->namespace, selector, ret_list, error)))
         return false;
     ret_list->target = text_copy(object->target);
     if (ret_list->count > 0 &&

@@ -115,7 +115,10 @@ class Api(Peer):
         if path == "/apis/apps/v1/namespaces/shop/deployments/orders/scale":
             return 200, {"status": {"selector": "app=orders,tier in (back)"}}
         if path == "/api/v1/namespaces/shop/pods":
-            return 200, {"metadata": {}, "items": self.pods[selector]}
+            unwanted = {part.removeprefix("status.phase!=") for part in query.get("fieldSelector", "").split(",")}
+            found = [each for each in self.pods[selector] if each["status"].get("phase") not in unwanted]
+            more, limit = {"continue": "a-token"}, int(query["limit"])
+            return 200, {"metadata": more if len(found) > limit else {}, "items": found[:limit]}
         if path == "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods":
             return 200, {"items": self.usage}
         if path.startswith("/api/v1/namespaces/shop/pods/") and path.endswith("/log"):
