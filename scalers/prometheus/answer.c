@@ -50,10 +50,13 @@ static bool parse_sample(const char *name, const json_t *sample, double *ret_num
     return parse_number(name, text, ret_number, error);
 }
 
+/* What Prometheus itself says is about the query: "PromQL warning: ...", and "PromQL info: ...",
+ * which is in the list of warnings up to 2.53, and in one of its own later. */
+static const char annotation[] = "PromQL ", information[] = "PromQL info: ";
+
 /* Why a part of what is behind the query may be missing; NULL: nothing says so. Thanos warns, and
- * VictoriaMetrics has a field. Warnings of Prometheus itself are about the query: "PromQL warning:
- * ...". */
-static const char *partial_reason(const json_t *root)
+ * VictoriaMetrics has a field. Warnings that begin with `harmless` do not count. */
+static const char *partial_reason(const json_t *root, const char *harmless)
 {
     size_t i;
     const json_t *warning;
@@ -61,7 +64,7 @@ static const char *partial_reason(const json_t *root)
         return "the response is partial (isPartial)";
     json_array_foreach(json_object_get(root, "warnings"), i, warning) {
         const char *words = json_string_value(warning);
-        if (words != NULL && !text_starts_with(words, "PromQL "))
+        if (words != NULL && !text_starts_with(words, harmless))
             return words;
     }
     return NULL;
@@ -70,19 +73,18 @@ static const char *partial_reason(const json_t *root)
 /* What was found counts, but 0 may be wrong: `sum(...) or vector(0)` is 0 without its sources. */
 static bool check_whole(const char *name, const json_t *root, double number, struct error *error)
 {
-    const char *reason = partial_reason(root);
+    const char *reason = partial_reason(root, annotation);
     return reason == NULL || number > 0 ||
            error_unavailable(error, "%s returned %g and warns: %.*s", name, number,
                              (int)text_cut(reason, LONGEST_WORDS), reason);
 }
 
-/* Nothing found may be wrong, too. */
+/* Nothing found may be wrong, too; a warning about the query may say why. Information does not:
+ * `rate(x[1m]) > 5` has it whenever the name of x is not that of a counter. */
 static bool parse_none(const char *name, const json_t *root, double *ret_number,
                        struct error *error)
 {
-    const char *warning = partial_reason(root);
-    if (warning == NULL)
-        warning = json_string_value(json_array_get(json_object_get(root, "warnings"), 0));
+    const char *warning = partial_reason(root, information);
     if (warning != NULL)
         return error_unavailable(error, "%s found no data and warns: %.*s", name,
                                  (int)text_cut(warning, LONGEST_WORDS), warning);

@@ -184,6 +184,7 @@ static void numbers_are_answers(void **state)
         {WARNED("[\"store is down\"],\"isPartial\":true", SAMPLE("\"1\"")), 1},
         {WARNED("[],\"isPartial\":false", SAMPLE("\"0\"")), 0},
         {VECTOR(""), NAN},
+        {WARNED("[\"PromQL info: i\"]", ""), NAN},
         {VECTOR(SAMPLE("\"NaN\"")), NAN},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(answers); i++) {
@@ -345,7 +346,8 @@ static void a_value_that_is_no_number_is_an_error(void **state)
         {200, WARNED("[\"PromQL info: i\",\"store is down\"]", SAMPLE("\"NaN\"")), "store is down"},
         {200, WARNED("[],\"isPartial\":true", SAMPLE("\"0\"")), "the response is partial"},
         {200, WARNED("[],\"isPartial\":true", ""), "no data and warns: the response is partial"},
-        {200, WARNED("[\"PromQL info: i\"]", ""), "no data and warns: PromQL info: i"},
+        {200, WARNED("[\"PromQL info: i\",\"PromQL warning: w\"]", ""),
+         "no data and warns: PromQL warning: w"},
         {200,
          "{\"status\":\"success\",\"warnings\":[\"w\"],\"data\":{\"resultType\":\"scalar\","
          "\"result\":[1,\"0\"]}}",
