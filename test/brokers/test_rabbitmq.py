@@ -1,5 +1,6 @@
 """KEDA's questions about RabbitMQ's queues, to the server, with a real broker behind it."""
 
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -308,6 +309,23 @@ def test_1000_triggers_are_one_connection(broker, server, client):
         assert answers == {f"q{i}": i // 100 + 1 if i % 100 == 0 else 0 for i in range(1000)}
         ours = [one for one in broker.connections() if one["vhost"] == vhost]
         assert (len(ours), tap.connections) == (1, 1)
+
+
+def test_two_replicas_share_the_few_channels_of_a_user(broker):
+    vhost, count = "limited", 200  # of which one channel has 64 in flight
+    broker.create_vhost(vhost)
+    broker.create_user("limited", "secret", vhost)
+    broker.ctl("set_user_limits", "limited", '{"max-channels": 3}')
+    queues = [f"q{i}" for i in range(count)]
+    broker.declare(*queues, vhost=vhost)
+    host = broker.amqp_url(vhost, "limited", "secret")
+    with concurrent.futures.ThreadPoolExecutor(count) as pool, contextlib.ExitStack() as stack:
+        replicas = [stack.enter_context(Server()) for _ in range(2)]
+        clients = [stack.enter_context(Client(server.port)) for server in replicas]
+        for _ in range(3):
+            for client in clients:
+                assert list(pool.map(lambda queue: value(client, trigger(host, queue)), queues)) == [0] * count
+            time.sleep(INTERVAL_SECONDS)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -70,6 +70,14 @@ struct rabbitmq_channel *rabbitmq_channels_find(const struct rabbitmq_channels *
     return number == 0 || number > channels->used ? NULL : channels->by_number[number - 1];
 }
 
+int rabbitmq_channels_count_open(const struct rabbitmq_channels *channels)
+{
+    int count = 0;
+    for (int i = 0; i < channels->used; i++)
+        count += channels->by_number[i]->state == RABBITMQ_CHANNEL_OPEN;
+    return count;
+}
+
 bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
                             struct error *error)
 {

@@ -72,6 +72,9 @@ bool rabbitmq_channels_abandon(struct rabbitmq_channels *channels, struct rabbit
 struct rabbitmq_channel *rabbitmq_channels_find(const struct rabbitmq_channels *channels,
                                                 amqp_channel_t number);
 
+/* Those whose opening the broker has confirmed. */
+int rabbitmq_channels_count_open(const struct rabbitmq_channels *channels);
+
 /* Each of these sends; false where the connection is lost. */
 bool rabbitmq_channels_open(struct rabbitmq_channels *channels, struct rabbitmq_channel *channel,
                             struct error *error);

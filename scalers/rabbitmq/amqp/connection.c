@@ -188,6 +188,16 @@ enum rabbitmq_received rabbitmq_amqp_connection_decode(struct rabbitmq_amqp_conn
     return RABBITMQ_RECEIVED_NOTHING;
 }
 
+/* RabbitMQ limits the channels of a user (max-channels) and of a node (channel_max_per_node). One
+ * too many ends the connection, and nothing else says how many it may have. */
+static bool is_channel_limit(const amqp_connection_close_t *close)
+{
+    enum { NOT_ALLOWED = 530 };
+    static const char words[] = "number of channels opened";
+    return close->reply_code == NOT_ALLOWED &&
+           memmem(close->reply_text.bytes, close->reply_text.len, words, strlen(words)) != NULL;
+}
+
 static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_frame_t *frame,
                         struct error *error)
 {
@@ -196,6 +206,7 @@ static bool fail_closed(struct rabbitmq_amqp_connection *connection, const amqp_
     if (rabbitmq_amqp_connection_send(connection, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok, error))
         write_output(connection, error);
     connection->is_open = false;
+    connection->has_too_many_channels = is_channel_limit(close);
     return error_unavailable(error, "RabbitMQ at %s closed the connection: %.*s",
                              connection->address, (int)close->reply_text.len,
                              (const char *)close->reply_text.bytes);

@@ -28,8 +28,9 @@ enum {
 struct rabbitmq_amqp_connection {
     amqp_connection_state_t state; /* of the decoder */
     struct rabbitmq_socket socket;
-    bool is_open;  /* logged in, and not closed by the broker */
-    char *address; /* host:port, for errors */
+    bool is_open;               /* logged in, and not closed by the broker */
+    bool has_too_many_channels; /* which is why the broker closed it */
+    char *address;              /* host:port, for errors */
     int max_channels;
     int heartbeat_ms;    /* 0: none */
     int64_t received_ms; /* the last frame but heartbeats */

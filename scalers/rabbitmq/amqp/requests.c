@@ -77,6 +77,15 @@ struct task *rabbitmq_requests_remove(struct rabbitmq_requests *requests,
     return task;
 }
 
+void rabbitmq_requests_return(struct rabbitmq_requests *requests)
+{
+    struct rabbitmq_request *request;
+    struct rabbitmq_request *next;
+    HASH_ITER(hh, requests->by_id, request, next) {
+        task_return(rabbitmq_requests_remove(requests, request), false);
+    }
+}
+
 void rabbitmq_requests_clear(struct rabbitmq_requests *requests)
 {
     struct rabbitmq_request *request;

@@ -69,6 +69,9 @@ struct rabbitmq_request *rabbitmq_requests_next(struct rabbitmq_requests *reques
 struct task *rabbitmq_requests_remove(struct rabbitmq_requests *requests,
                                       struct rabbitmq_request *request);
 
+/* Frees all of them; their tasks go back to the feed. */
+void rabbitmq_requests_return(struct rabbitmq_requests *requests);
+
 /* Frees all of them; their tasks are abandoned. */
 void rabbitmq_requests_clear(struct rabbitmq_requests *requests);
 
