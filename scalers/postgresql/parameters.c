@@ -125,7 +125,10 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     if (parameters->parsed == NULL)
         return error_invalid(error,
                              "connection must be postgresql://user:password@host:5432/database "
-                             "or pairs as host=... user=... with the keywords of libpq");
+                             "or pairs as host=... user=... with the keywords of libpq; a "
+                             "parameter of the session, such as search_path, goes into options: "
+                             "options=-csearch_path%sjobs",
+                             is_url(string) ? "%3D" : "=");
 
     for (const PQconninfoOption *option = parameters->parsed; option->keyword != NULL; option++) {
         if (option->val == NULL)

@@ -78,6 +78,8 @@ static const char differences[] =
     "`connection` may name no file of the server: no `passfile`, `service`, `sslcert`, `sslkey` or "
     "`sslrootcert` (set `ca`); and it names a `host`, not `hostaddr`, as a socket of this machine "
     "could let the server itself in.\n"
+    "`connection` has libpq's keywords: a parameter of the session, such as `search_path`, goes "
+    "into `options`: `options=-csearch_path=jobs`, in a URL `options=-csearch_path%3Djobs`.\n"
     "What `connection` leaves open is libpq's default, and never the server's own environment "
     "(PGPASSWORD, "
     "PGSERVICE, ~/.pgpass).\n"

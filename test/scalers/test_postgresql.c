@@ -242,6 +242,28 @@ static void a_wrong_connection_string_is_refused_without_showing_it(void **state
     }
 }
 
+/* KEDA's client library takes any name. */
+static void a_parameter_of_the_session_goes_into_options(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *refused, *advice, *advised;
+    } strings[] = {
+        {URL "?search_path=jobs", "options=-csearch_path%3Djobs",
+         URL "?options=-csearch_path%3Djobs"},
+        {"host=db search_path=jobs", "options=-csearch_path=jobs",
+         "host=db options=-csearch_path=jobs"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        assert_false(makes(strings[i].refused, &parameters, &error));
+        assert_non_null(strstr(error_text(&error), strings[i].advice));
+        assert_true(makes(strings[i].advised, &parameters, &error));
+        assert_parameter(&parameters, "options", "-csearch_path=jobs");
+    }
+}
+
 static void numbers_are_read_as_postgresql_writes_them(void **state)
 {
     (void)state;
@@ -410,6 +432,7 @@ int main(void)
         cmocka_unit_test(every_other_keyword_is_refused),
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
+        cmocka_unit_test(a_parameter_of_the_session_goes_into_options),
         cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
         cmocka_unit_test(only_what_has_a_query_is_reported),
         cmocka_unit_test(each_query_has_its_column),
