@@ -93,7 +93,7 @@ bench() {
         policies) build release; bench_policies "${@:2}"; exit ;;
         engine) build release; exec "$build/release/bench/engine" "${@:2}" ;;
         keda | credentials) install brokers && kafka_jars && keda_stack && choose_keda_stack && run_with_server "bench/$1" "${@:2}" ;;
-        outage | away)
+        scaleup | outage | away)
             local variant
             install brokers && keda_stack && choose_keda_stack
             for variant in provoked provoked-patched; do # of --operators
