@@ -1,4 +1,4 @@
-"""Makes docs/images/dashboard.png and outage.png: a trigger through an outage of its broker, in four minutes.
+"""Makes docs/images/dashboard.png: a trigger through an outage of its broker, in four minutes.
 
     PYTHONPATH=test BACKLOG=$PWD/build/release/backlog build/venv/bin/python tools/picture.py
 """
@@ -43,11 +43,7 @@ def main():
             browser.wait("document.querySelectorAll('.plot-area canvas').length === 3")
             work(broker, client, [1] * 5)
             browser.screenshot("dashboard")
-            browser.size(1000, 580)
-            browser.evaluate("document.querySelector('.plots').scrollIntoView(), scrollBy(0, -60)")  # below the header
-            browser.screenshot("outage")
-    for name in ("dashboard.png", "outage.png"):
-        shutil.copy(os.path.join(SCREENSHOTS, name), os.path.join(REPOSITORY, "docs", "images", name))
+    shutil.copy(os.path.join(SCREENSHOTS, "dashboard.png"), os.path.join(REPOSITORY, "docs", "images", "dashboard.png"))
 
 
 if __name__ == "__main__":

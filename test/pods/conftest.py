@@ -1,4 +1,4 @@
-"""One node for all tests, which run one after the other, on the Backlog that the README installs."""
+"""One node for all tests, which run one after the other, on the Backlog that docs/install.md installs."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def shop(cluster):
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """The clone of the README's reader, with the ScaledObject that is to move."""
+    """The clone of the page's reader, with the ScaledObject that is to move."""
     folder = clone(tmp_path_factory.mktemp("backlog"))
     shutil.copy(MANIFESTS / "scaledobject.yaml", folder)
     return folder
@@ -52,8 +52,8 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def installed(cluster, shop, checkout):
-    """What the commands of the README's "Install it" printed, apart from the last one, which goes on until Ctrl-C."""
-    commands, _, last = "".join(blocks("README.md", "Install it")).strip().rpartition("\n")
+    """What the commands of docs/install.md printed, apart from the last one, which goes on until Ctrl-C."""
+    commands, _, last = "".join(blocks("docs/install.md", "Install on a cluster for tests")).strip().rpartition("\n")
     assert "port-forward" in last
     printed = cluster.shell(commands, checkout)
     shop.wait_until_ready("emails")

@@ -27,7 +27,7 @@ for method, _, body in channel.consume(queue):
 
 @pytest.fixture(scope="module")
 def commands(cluster, installed, checkout):
-    """Those after Backlog is installed, which the README has done; and those that check and open the ports."""
+    """Those after Backlog is installed, as docs/install.md does it; and those that check and open the ports."""
     install, look = blocks("docs/examples.md", "By hand")
     cluster.manifest("csv-volume")  # what a cluster has a provisioner for
     cluster.shell(install.partition("\n\n")[2], checkout)

@@ -52,7 +52,7 @@ FIGURES = {
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
     "a poll each second at the API server": [
-        ("README.md", r"\| CPU of the Kubernetes API server, % \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
+        ("README.md", r"\| CPU of the Kubernetes API server, % of a core \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
         ("bench/README.md", r"\| CPU of the Kubernetes API server, % \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|")],
 }
 

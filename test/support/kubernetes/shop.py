@@ -16,7 +16,7 @@ from .node import SECONDS
 def blocks(page, heading):
     """The commands of a section, block by block."""
     text = pathlib.Path(REPOSITORY, page).read_text()
-    section = re.search(rf"^(#+) {heading}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)[2]
+    section = re.search(rf"^(#+) {heading}\n(.*?)(?=^(?!\1#)#+ |\Z)", text, re.MULTILINE | re.DOTALL)[2]
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""The README's "Install it", word for word, and what it installs."""
+"""The commands of docs/install.md, word for word, and what it installs."""
 
 import requests
 
@@ -6,7 +6,7 @@ from support.kubernetes.node import SECONDS
 from support.process import wait_until
 
 
-def test_the_commands_of_the_readme(installed, cluster, checkout):
+def test_the_commands_of_the_page(installed, cluster, checkout):
     printed, forward = installed
     assert "Phase:          Succeeded" in printed
     assert "1 trigger moved in 1 file" in printed
