@@ -91,6 +91,12 @@ def apply_deployment(namespace, name, replicas):
     namespace.apply(found)
 
 
+def built_in(source, target):
+    """The trigger of KEDA's own scaler."""
+    metadata = {key: str(value) for key, value in source.metadata(target).items()}
+    return {"type": metadata.pop("scaler"), "metadata": metadata}
+
+
 def apply_scaled_objects(namespace, items, replicas):
     """With a Deployment each."""
     def apply(item):

@@ -172,12 +172,14 @@ const struct option kafka_options[] = {
     {.key = "version",
      TARGET(version),
      .type = OPTION_STRING,
-     .doc = "accepted and ignored: the protocol version is negotiated with each broker"},
+     .doc = "one such as 2.8.0; without effect: the protocol version is negotiated with each "
+            "broker"},
     {.key = "fullMetadata",
      TARGET(full_metadata),
      .type = OPTION_BOOL,
      .default_value = "true",
-     .doc = "accepted and ignored: only the topics of triggers are requested"},
+     .doc = "without effect, as only the topics of triggers are requested; `false` needs "
+            "`topic` (kafka)"},
     {0},
 };
 

@@ -140,7 +140,7 @@ struct kafka_batch_task {
 
     /* partitions.c: */
     struct kafka_group_topic **topics; /* those that it counts */
-    size_t topics_bytes; /* that are counted for them, since it began if its pattern was known */
+    size_t topics_bytes; /* counted for them, since it began if its pattern was known: batch.c */
     size_t count;
     size_t capacity;
     size_t partition_count; /* of these topics */
