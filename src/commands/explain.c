@@ -155,13 +155,13 @@ static void print_trigger(const json_t *trigger)
         printf("no value now.\n");
     else if (!json_is_true(json_object_get(now, "active")) && replicas == 0)
         printf("0 replicas: not active.\n");
-    else if (is_held)
-        printf("%.0f replicas, held while measuring fails.\n", replicas);
     else if (json_is_object(json_object_get(trigger, "policy")))
-        printf("%.0f replicas, by its policy.\n", replicas);
+        printf("%.0f replicas, %s.\n", replicas,
+               is_held ? "held while measuring fails" : "by its policy");
     else
-        printf("%.0f replicas, since %.10g / %.10g per replica makes %.0f.\n", replicas,
-               http_json_number(now, "value"), http_json_number(trigger, "target"), replicas);
+        printf("%.0f replicas, %s %.10g / %.10g per replica makes %.0f.\n", replicas,
+               is_held ? "held while measuring fails:" : "since", http_json_number(now, "value"),
+               http_json_number(trigger, "target"), replicas);
     printf("  %s\n", word(trigger, "why"));
     print_policy(trigger, "policy", is_held ? "Policy, when measured last" : "Policy");
     print_policy(trigger, "shadow", "In shadow, never answered");

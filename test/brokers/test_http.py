@@ -13,7 +13,7 @@ from support.clients.health import SERVING, Health
 from support.pages.page import await_metric, get, metric
 from support.process import need, wait_until
 from support.brokers.redis import Redis
-from support.server.server import Server
+from support.server.server import Server, binary
 from support.clients.transports import transport  # noqa: F401
 
 SECONDS = 10
@@ -130,6 +130,9 @@ def test_explain_shows_whether_an_answer_is_held(server, client):
         assert state["why"].startswith("held: 1, at a target of 5 per replica: 1 replicas; active; measured last "), state["why"]
         assert "held for at most 3 s" in state["why"]
         assert client.metrics(metadata).metricValue == 1
+        explained = subprocess.run([binary(), "explain", "shop/orders", "--server-http", f"127.0.0.1:{server.http_port}"],
+                                   capture_output=True, text=True, timeout=SECONDS).stdout
+        assert "1 replicas, held while measuring fails: 1 / 5 per replica makes 1." in explained, explained
         page = get(server, "/metrics").text
         assert metric(page, "backlog_answers_total", result="held") >= 1
 
