@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 /* The first mistake ends the reading of an object. */
 struct object_parser {
@@ -191,6 +192,11 @@ static bool check_spec(const struct object_parser *parser, const struct yaml_tre
         return wrong(parser, spec, "maxReplicaCount", "at least 1");
     if (settings->min_replicas > settings->hpa.max_replicas)
         return wrong(parser, spec, "minReplicaCount", "at most maxReplicaCount");
+    /* As in KEDA's CheckReplicaCountBoundsAreValid(), where a minReplicaCount of 0 counts as 1. */
+    const struct yaml_tree *idle = yaml_tree_find(spec, "idleReplicaCount");
+    bool has_min = yaml_tree_find(spec, "minReplicaCount") != NULL;
+    if (idle != NULL && settings->idle_replicas >= (has_min ? MAX(settings->min_replicas, 1) : 0))
+        return wrong(parser, idle, "idleReplicaCount", "less than minReplicaCount, and needs one");
     return true;
 }
 
