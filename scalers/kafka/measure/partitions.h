@@ -27,7 +27,7 @@ void kafka_partitions_use_committed(struct kafka_batch_task *batch_task, int64_t
 
 /* Collects a request for the latest or earliest offset. It fails at once if the partition has no
  * leader. A latest offset that is known may be requested again: its value counts for other tasks
- * until the answer, and as long as there is no leader to answer. */
+ * until the answer, and where that is an error or there is no leader to answer. */
 void kafka_partitions_request_offset(struct kafka_batch_topic *topic, int32_t partition,
                                      bool is_earliest);
 

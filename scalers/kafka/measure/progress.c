@@ -311,20 +311,29 @@ static rd_kafka_resp_err_t offset_error(const struct kafka_offset_answer *answer
     return result->err;
 }
 
+/* An offset that was requested again stays known if that fails: other tasks count its value. The
+ * task whose commit is beyond it fails (count.c). */
+static void take_offset(struct kafka_known_offset *offset, int64_t value, rd_kafka_resp_err_t error)
+{
+    const bool has_failed = error != RD_KAFKA_RESP_ERR_NO_ERROR;
+    const bool is_again = offset->again_step > 0;
+    offset->error = error;
+    if (!has_failed || !is_again) {
+        offset->state = has_failed ? KAFKA_OFFSET_FAILED : KAFKA_OFFSET_KNOWN;
+        offset->value = value;
+        offset->requested_step = MAX(offset->requested_step, offset->again_step);
+    }
+    offset->again_step = 0;
+}
+
 static void take_offsets(const struct kafka_offset_answer *answer)
 {
     for (int i = 0; i < answer->list->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &answer->list->elems[i];
         struct kafka_batch_topic *topic = result->opaque;
         struct kafka_ends *ends = &topic->partitions[result->partition];
-        struct kafka_known_offset *offset = answer->is_earliest ? &ends->earliest : &ends->latest;
         rd_kafka_resp_err_t error = offset_error(answer, result);
-        offset->state =
-            error == RD_KAFKA_RESP_ERR_NO_ERROR ? KAFKA_OFFSET_KNOWN : KAFKA_OFFSET_FAILED;
-        offset->value = result->offset;
-        offset->error = error;
-        offset->requested_step = MAX(offset->requested_step, offset->again_step);
-        offset->again_step = 0;
+        take_offset(answer->is_earliest ? &ends->earliest : &ends->latest, result->offset, error);
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_topics_outdate(kafka_metadata_topics(topic->batch->session->metadata),
                                  topic->known);

@@ -109,6 +109,7 @@ static void an_offset_of_a_former_leader_comes_again_whatever_came_since(void **
         fixture->batch_task.task = &fixture->task;
         fixture->group.stage = KAFKA_GROUP_ANSWERED;
         fixture->outcome = TASK_ANSWERED;
+        fixture->ends[1] = (struct kafka_ends){0};
         kafka_partitions_request_offset(&fixture->topic, 1, false);
         known.received_ms = SINCE_MS;
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
