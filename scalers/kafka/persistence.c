@@ -152,6 +152,14 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
     entry->updated_ms = now_ms;
 }
 
+void kafka_persistence_keep(struct kafka_persistence *persistence, int32_t partition,
+                            int64_t now_ms)
+{
+    struct partition *entry = &persistence->partitions[partition];
+    if (!is_stopped(persistence, entry))
+        entry->updated_ms = now_ms;
+}
+
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
                              int64_t now_ms)
 {

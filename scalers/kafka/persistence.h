@@ -9,8 +9,9 @@
  *      70 s  latest 140   60 s: the partition is persistent, and adds no replicas
  *
  * It begins again when the commit moves, and after a measurement that failed or lacks the partition
- * (_restart functions). A new session has no clocks. So a partition counts as stuck only if every
- * measurement has seen it stuck.
+ * (_restart functions), but not after one that failed by another partition before this one was
+ * answered (_keep). A new session has no clocks. So a partition counts as stuck only if every
+ * measurement of it has seen it stuck.
  *
  * Threads: the measuring thread. Owner: whoever has the pointer to all groups, NULL at first. A
  * history is valid until the next kafka_persistence_forget_old(), or kafka_persistence_for() with
@@ -38,6 +39,11 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
 /* Notes what a measurement has found. Several tasks of a measurement may do so. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
                               int64_t committed, int64_t latest, int64_t now_ms);
+
+/* The measurement ends before the partition is answered, as another one has failed: the clock goes
+ * on, and no _restart function restarts it for that measurement. */
+void kafka_persistence_keep(struct kafka_persistence *persistence, int32_t partition,
+                            int64_t now_ms);
 
 /* The partition's clock. 0: it does not run. */
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,

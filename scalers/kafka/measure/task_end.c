@@ -13,7 +13,7 @@ _Static_assert(KAFKA_MAX_REPLY_BYTES == 4 << 20, "texts name it");
 /* Notes the partitions that the task counts: another task may count the topic's other partitions,
  * less often. False: there is no memory for them. */
 static bool note_topic(const struct kafka_batch_task *batch_task,
-                       const struct kafka_group_topic *group_topic, int64_t now_ms)
+                       const struct kafka_group_topic *group_topic, bool has_time, int64_t now_ms)
 {
     const struct kafka_batch_topic *topic = group_topic->key.topic;
     struct kafka_persistence *persistence = kafka_batch_persistence_for(group_topic, now_ms);
@@ -24,6 +24,9 @@ static bool note_topic(const struct kafka_batch_task *batch_task,
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
         if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
             kafka_persistence_update(persistence, i, commit->value, latest->value, now_ms);
+        else if (has_time && commit->state == KAFKA_OFFSET_KNOWN &&
+                 latest->state == KAFKA_OFFSET_REQUESTED) /* the task fails by another one */
+            kafka_persistence_keep(persistence, i, now_ms);
         else
             kafka_persistence_restart(persistence, i, batch_task->batch->began_ms);
     }
@@ -54,16 +57,18 @@ static void restart_others(const struct kafka_session *session, const struct kaf
     }
 }
 
-/* For excludePersistentLag. The time of partitions of which nothing is known starts again. False:
- * there is no memory for some. */
-static bool note_persistence(const struct kafka_batch_task *batch_task, int64_t now_ms)
+/* For excludePersistentLag. The time of partitions of which nothing is known starts again, but not
+ * of those that could still be answered in time (`has_time`). False: there is no memory for some.
+ */
+static bool note_persistence(const struct kafka_batch_task *batch_task, bool has_time,
+                             int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
     bool has_memory = true;
     if (!query->exclude_persistent_lag)
         return true;
     for (size_t i = 0; i < batch_task->count; i++)
-        has_memory &= note_topic(batch_task, batch_task->topics[i], now_ms);
+        has_memory &= note_topic(batch_task, batch_task->topics[i], has_time, now_ms);
     restart_others(batch_task->batch->session, query, &batch_task->selection, batch_task->count,
                    batch_task->batch->began_ms);
     return has_memory;
@@ -104,7 +109,7 @@ static void subscribe(const struct kafka_batch_task *batch_task, int64_t now_ms)
 
 void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    if (!note_persistence(batch_task, now_ms)) {
+    if (!note_persistence(batch_task, true, now_ms)) {
         kafka_task_end_fail(batch_task, now_ms,
                             "no memory for excludePersistentLag of Kafka group %s: %s",
                             batch_task->group->name,
@@ -127,7 +132,7 @@ void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, co
     va_start(arguments, format);
     error_unavailablev(&error, format, arguments);
     va_end(arguments);
-    note_persistence(batch_task, now_ms);
+    note_persistence(batch_task, true, now_ms);
     task_fail(kafka_batch_take_task(batch_task), &error);
 }
 
@@ -136,7 +141,7 @@ void kafka_task_end_fail(struct kafka_batch_task *batch_task, int64_t now_ms, co
 static void time_out_with(struct kafka_batch_task *batch_task, const struct error *error,
                           int64_t now_ms)
 {
-    note_persistence(batch_task, now_ms);
+    note_persistence(batch_task, false, now_ms);
     task_time_out_with(kafka_batch_take_task(batch_task), error);
 }
 

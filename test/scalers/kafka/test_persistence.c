@@ -85,6 +85,27 @@ static void excluded_partitions_go_on(void **state)
     assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
+/* As they may have been answered, had no other partition failed. */
+static void partitions_that_are_kept_go_on(void **state)
+{
+    (void)state;
+    struct kafka_persistence_group *all = NULL;
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
+    kafka_persistence_keep(persistence, 0, 1000); /* the first measurement */
+    assert_int_equal(updated(persistence, 4, 9, 1500), 0);
+    kafka_persistence_keep(persistence, 0, 2600);
+    kafka_persistence_restart_group(all, "workers", 2500);
+    assert_int_equal(updated(persistence, 4, 9, 3500), 2000);
+    kafka_persistence_keep(persistence, 0, 4000);
+    assert_int_equal(updated(persistence, 5, 9, 4500), 0);
+    kafka_persistence_restart(persistence, 0, 5000);
+    kafka_persistence_keep(persistence, 0, 5500);
+    assert_int_equal(updated(persistence, 5, 9, 6000), 0);
+    kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
+}
+
 static void a_group_starts_again_with_all_of_its_topics(void **state)
 {
     (void)state;
@@ -199,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_was_idle_is_not_stuck),
         cmocka_unit_test(unmeasured_partitions_are_not_stuck),
         cmocka_unit_test(excluded_partitions_go_on),
+        cmocka_unit_test(partitions_that_are_kept_go_on),
         cmocka_unit_test(a_group_starts_again_with_all_of_its_topics),
         cmocka_unit_test(a_topic_starts_again_where_the_query_counts_it),
         cmocka_unit_test(clocks_have_what_topics_leave),

@@ -143,6 +143,39 @@ static void lag_of_a_partition_that_is_not_known_is_not_persistent(void **state)
     }
 }
 
+/* Another partition failed before the answer came, which may be any number of times in a row. Once
+ * the time is over the leader has not answered. */
+static void lag_of_a_partition_that_is_still_requested_stays_persistent(void **state)
+{
+    struct one_task *fixture = *state;
+    static const struct {
+        enum kafka_selection_kind kind;
+        bool has_time;
+        double waiting;
+    } rows[] = {
+        {KAFKA_SELECTION_OF_NAMES, true, 7},
+        {KAFKA_SELECTION_OF_NAMES, false, 2 * 7},
+        {KAFKA_SELECTION_OF_GROUP, true, 7},
+        {KAFKA_SELECTION_OF_GROUP, false, 2 * 7},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        be_stuck(fixture);
+        fixture->batch_task.selection.kind = rows[i].kind;
+        fixture->batch_task.count = 1;
+        fixture->ends[1].latest.state = KAFKA_OFFSET_FAILED;
+        fixture->ends[2].latest.state = KAFKA_OFFSET_REQUESTED;
+        if (rows[i].has_time)
+            kafka_task_end_fail(&fixture->batch_task, clock_now_ms(), "failed");
+        else
+            kafka_task_end_time_out_coordinator(&fixture->batch_task, clock_now_ms());
+        for (size_t partition = 1; partition < ONE_TASK_PARTITIONS; partition++)
+            one_task_set(fixture, partition, 3, 10);
+        const double waiting = waiting_next(fixture);
+        if (waiting != rows[i].waiting)
+            fail_msg("row %zu: %g", i, waiting);
+    }
+}
+
 /* A missing topic is no reason to count what another trigger of the group leaves out. */
 static void other_topics_of_a_group_stay_persistent(void **state)
 {
@@ -451,6 +484,7 @@ int main(void)
         TEST(lag_of_topics_that_a_group_did_not_name_is_not_persistent),
         TEST(lag_after_an_outage_of_the_metadata_is_not_persistent),
         TEST(lag_of_a_partition_that_is_not_known_is_not_persistent),
+        TEST(lag_of_a_partition_that_is_still_requested_stays_persistent),
         TEST(a_task_fails_where_there_is_no_memory_for_its_clocks),
         TEST(other_topics_of_a_group_stay_persistent),
         TEST(lag_of_topics_that_a_pattern_did_not_find_is_not_persistent),
