@@ -27,6 +27,7 @@ static void main_call_send(struct kafka_commits *commits, struct kafka_commits_c
                            int64_t now_ms)
 {
     call->sent_ms = now_ms;
+    call->failed_on_second = false;
     kafka_commits_call_send(call, commits->serial, commits->client->rk, commits->answers);
 }
 
@@ -249,7 +250,8 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
     kafka_second_maintain(commits->second, now_ms);
     for (struct kafka_commits_call *call = commits->calls;
          call != NULL && now_ms - call->sent_ms >= SILENT_MS; call = call->hh.next) {
-        if (call->state != KAFKA_CALL_WAITING || !kafka_second_has_room(commits->second))
+        if (call->state != KAFKA_CALL_WAITING || call->failed_on_second ||
+            !kafka_second_has_room(commits->second))
             continue;
         main_call_send_on_second(commits, call, now_ms);
         if (!kafka_second_is_open(commits->second))
@@ -271,10 +273,11 @@ int64_t kafka_commits_next_ms(const struct kafka_commits *commits, int64_t now_m
 
 /* On the main or the second handle: commits.h says what becomes of the request. */
 enum answer {
-    FINAL, /* the commits, or any other error */
+    FINAL, /* the commits, or any other error of a broker */
     MISDIRECTED,
     UNREADABLE,
     LOST,
+    FAILED, /* any other error of the library: it says nothing of the other handle */
 };
 
 static enum answer answer_kind(rd_kafka_resp_err_t error)
@@ -283,6 +286,8 @@ static enum answer answer_kind(rd_kafka_resp_err_t error)
         return UNREADABLE;
     if (error == RD_KAFKA_RESP_ERR__TRANSPORT)
         return LOST;
+    if (error < RD_KAFKA_RESP_ERR_NO_ERROR)
+        return FAILED;
     return error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ? MISDIRECTED : FINAL;
 }
 
@@ -304,6 +309,16 @@ static struct kafka_commits_request *main_call_misdirected(struct kafka_commits 
     return request;
 }
 
+/* The call on the second handle, if there is one, goes on. */
+static struct kafka_commits_request *main_call_failed(struct kafka_commits *commits,
+                                                      struct kafka_commits_call *call)
+{
+    struct kafka_commits_request *request =
+        call->state == KAFKA_CALL_ON_BOTH ? NULL : call->request;
+    main_call_free(commits, call);
+    return request;
+}
+
 static struct kafka_commits_request *main_call_answered(struct kafka_commits *commits,
                                                         struct kafka_commits_call *call,
                                                         rd_kafka_resp_err_t error, int64_t now_ms)
@@ -317,14 +332,14 @@ static struct kafka_commits_request *main_call_answered(struct kafka_commits *co
         if (kafka_commits_call_retry(call, &commits->calls, commits->serial, commits->client->rk,
                                      commits->answers) != KAFKA_SERIAL_FAILED)
             return NULL;
-        if (call->state == KAFKA_CALL_ON_BOTH)
-            request = NULL;
-        break;
+        return main_call_failed(commits, call);
     case LOST:
         if (kafka_commits_call_send_again(call, commits->serial, commits->client->rk,
                                           commits->answers))
             return NULL;
-        __attribute__((fallthrough));
+        return main_call_failed(commits, call);
+    case FAILED:
+        return main_call_failed(commits, call);
     case FINAL:
         if (request != NULL)
             kafka_second_cancel(commits->second, request);
@@ -332,6 +347,20 @@ static struct kafka_commits_request *main_call_answered(struct kafka_commits *co
     }
     main_call_free(commits, call);
     return request;
+}
+
+/* The call on the main handle, if there is one, goes on. */
+static struct kafka_commits_request *second_call_failed(struct kafka_commits *commits,
+                                                        struct kafka_commits_call *call)
+{
+    struct kafka_commits_request *request = call->request;
+    struct kafka_commits_call *main_call = main_call_find(commits, call->group);
+    kafka_second_end(commits->second, call);
+    if (request == NULL || main_call == NULL || main_call->request != request)
+        return request;
+    main_call->state = KAFKA_CALL_WAITING;
+    main_call->failed_on_second = true;
+    return NULL;
 }
 
 static struct kafka_commits_request *second_call_answered(struct kafka_commits *commits,
@@ -344,18 +373,20 @@ static struct kafka_commits_request *second_call_answered(struct kafka_commits *
     case MISDIRECTED:
         if (kafka_second_misdirected(commits->second, call))
             return NULL;
-        break;
+        return second_call_failed(commits, call);
     case UNREADABLE:
         outcome = kafka_second_retry(commits->second, call);
         if (outcome == KAFKA_SERIAL_MOVED)
             main_call_abandon(commits, request);
         if (outcome != KAFKA_SERIAL_FAILED)
             return NULL;
-        break;
+        return second_call_failed(commits, call);
     case LOST:
         if (kafka_second_send_again(commits->second, call))
             return NULL;
-        break;
+        return second_call_failed(commits, call);
+    case FAILED:
+        return second_call_failed(commits, call);
     case FINAL:
         if (error == RD_KAFKA_RESP_ERR_NO_ERROR &&
             main_call_hangs(main_call_find(commits, call->group), now_ms))

@@ -16,14 +16,16 @@
  *         their group that may be answered. Those of groups without a call on the main handle begin
  *         on the second one, too, while the main one has too much of abandoned calls
  *         (KAFKA_COMMITS_MAX_ABANDONED).
- *     (b) A former coordinator answers. The second time the request fails.
+ *     (b) A former coordinator answers. The second time the call fails.
  *         On either handle a call whose connection is closed is sent again there, once.
  *     (c) The reply is longer than 4 MiB, or that of another group at the same broker is: serial.h
  *         says which calls move, and which are sent again. Of a request on both handles only the
  *         call on the second one can move, and the one on the main handle is abandoned then. Groups
  *         with such a reply begin on the serial handle from then on.
  *
- * Any other answer ends the request, and so does each answer on the serial handle.
+ * Any other answer of a broker ends the request, and so does each answer on the serial handle. A
+ * request on both handles of which one fails, as its connection was closed twice, goes on with the
+ * call on the other one alone.
  *
  * A group has one call at most on the main handle, and one on the second. On the serial handle it
  * has two if it had requests of two batches, a usual and an isolated one, and neither reply could

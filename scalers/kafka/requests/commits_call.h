@@ -6,8 +6,9 @@
  *
  *     MAIN                                                                            commits.c
  *       WAITING        yes      > 0     the answer, or a second without one (ON_BOTH)
- *       ON_BOTH        yes      > 0     the answer, that on SECOND (ABANDONED), or
- *                                       the end of the handle
+ *       ON_BOTH        yes      > 0     the answer, that on SECOND (ABANDONED, or
+ *                                       WAITING if it failed there), or the end
+ *                                       of the handle
  *       ABANDONED      no       > 0     the answer, or the end of the handle
  *       MISDIRECTED    no       0       the end of the handle: the group uses SECOND
  *                                       until then
@@ -66,11 +67,12 @@ struct kafka_commits_call {
     struct kafka_commits_request *request; /* NULL: nobody waits for the answer */
     char *group;
     rd_kafka_topic_partition_list_t *partitions; /* NULL: all commits of the group; or no request */
-    size_t copied;     /* partitions that the library keeps, and KAFKA_MEMORY_REQUEST more; 0: the
+    size_t copied;   /* partitions that the library keeps, and KAFKA_MEMORY_REQUEST more; 0: the
                           call is not sent yet, or answered */
-    int64_t sent_ms;   /* MAIN: when it was last sent on this handle for the first time */
-    bool was_lost;     /* and sent again: kafka_commits_call_send_again() */
-    UT_hash_handle hh; /* MAIN and SECOND: each has a table by group */
+    int64_t sent_ms; /* MAIN: when it was last sent on this handle for the first time */
+    bool was_lost;   /* and sent again: kafka_commits_call_send_again() */
+    bool failed_on_second; /* MAIN: it was ON_BOTH, and goes on alone on this handle */
+    UT_hash_handle hh;     /* MAIN and SECOND: each has a table by group */
 };
 _Static_assert(offsetof(struct kafka_commits_call, serial) == 0, "kafka_commits_call_of() casts");
 

@@ -110,6 +110,7 @@ static void assert_next_answer(struct kafka_commits *commits,
          answered == NULL && clock_now_ms() < began_ms + KAFKA_MOCK_WITHIN_MS;)
         answered = kafka_commits_receive(commits, &event, now_ms);
     assert_ptr_equal(answered, expected);
+    assert_int_equal(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_event_destroy(event);
 }
 
@@ -127,6 +128,49 @@ static void a_connection_that_is_closed_fails_no_group(void **state)
                                           RD_KAFKA_RESP_ERR__TRANSPORT);
         kafka_mock_run_again(fixture);
         kafka_mock_assert_answered(fixture, 0);
+    }
+}
+
+/* The connection of one of the handles is closed twice, as by a proxy: the other call goes on. */
+static void a_request_on_both_handles_is_answered_though_one_fails(void **state)
+{
+    enum { OFFSET_FETCH = 9, SILENT_MS = 1000 };
+    static const int32_t main_broker = 2, second_broker = 3;
+    struct kafka_mock *fixture = *state;
+    kafka_mock_add_topic(fixture, "jobs", 1);
+    kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", main_broker));
+    kafka_mock_connect(fixture);
+    struct kafka_commits *commits = ((struct kafka_session *)fixture->client)->commits;
+    for (int i = 0; i < 2; i++) {
+        const bool second_fails = i == 1;
+        const int32_t failing = second_fails ? second_broker : main_broker;
+        const int32_t silent = second_fails ? main_broker : second_broker;
+        _cleanup_(error_done) struct error error = {0};
+        rd_kafka_event_t *event = NULL;
+        struct kafka_commits_request request = {.group = "workers"};
+        kafka_mock_run_again(fixture); /* the main handle knows the coordinator */
+        kafka_mock_hang(fixture, silent, true);
+        rd_kafka_mock_broker_push_request_error_rtts(fixture->cluster, failing, OFFSET_FETCH, 2,
+                                                     RD_KAFKA_RESP_ERR__TRANSPORT, 0,
+                                                     RD_KAFKA_RESP_ERR__TRANSPORT, 0);
+        int64_t now_ms = clock_now_ms();
+        assert_true(kafka_commits_send(commits, &request, NULL, now_ms, &error));
+        kafka_mock_set_coordinator(fixture, "workers", second_broker);
+        now_ms += SILENT_MS;
+        kafka_commits_maintain(commits, now_ms);
+        assert_false(kafka_commits_is_free(commits, "workers", second_fails, now_ms));
+        for (int64_t began_ms = clock_now_ms();
+             !kafka_commits_is_free(commits, "workers", second_fails, now_ms);) {
+            assert_true(clock_now_ms() < began_ms + KAFKA_MOCK_WITHIN_MS);
+            assert_null(kafka_commits_receive(commits, &event, now_ms));
+        }
+        kafka_commits_maintain(commits, now_ms); /* it is not sent there again */
+        assert_true(kafka_commits_is_free(commits, "workers", second_fails, now_ms));
+        if (second_fails)
+            kafka_mock_set_coordinator(fixture, "workers", main_broker);
+        kafka_mock_hang(fixture, silent, false);
+        assert_next_answer(commits, &request, now_ms);
+        kafka_mock_set_coordinator(fixture, "workers", main_broker);
     }
 }
 
@@ -709,6 +753,7 @@ int main(void)
         TEST(a_group_that_no_broker_coordinates_fails),
         TEST(a_group_that_timed_out_is_right_once_it_has_a_coordinator),
         TEST(a_connection_that_is_closed_fails_no_group),
+        TEST(a_request_on_both_handles_is_answered_though_one_fails),
         TEST(a_group_that_is_not_silent_needs_no_renewal),
         TEST(a_group_that_answers_again_needs_no_renewal),
         TEST(an_isolated_request_leaves_the_main_handle_free),
