@@ -7,6 +7,7 @@
 #include "postgresql/options.h"
 #include "postgresql/places.h"
 #include "postgresql/results.h"
+#include "shared/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -140,6 +141,7 @@ static bool keep_authorities(struct postgresql_client *client, struct error *err
     const char *ca = client->options->ca;
     if (ca == NULL)
         return true;
+    tls_need_no_root();
     client->ca = memfd_create("ca", MFD_CLOEXEC);
     return (client->ca >= 0 && write(client->ca, ca, strlen(ca)) == (ssize_t)strlen(ca)) ||
            error_unavailable(error, "cannot keep ca in memory: %s", strerror(errno));

@@ -170,6 +170,26 @@ static void trust_system(SSL_CTX *context, bool is_own)
     ERR_clear_error();
 }
 
+/* `ca` may have an authority without those above it: to Go, and so to KEDA, each certificate that
+ * is trusted ends a chain, to OpenSSL only one that signs itself. */
+static const unsigned long any_authority = X509_V_FLAG_PARTIAL_CHAIN;
+
+static void add_default(void)
+{
+    static const char name[] = "default"; /* OpenSSL's, of which each context has the flags, too */
+    X509_VERIFY_PARAM *own = X509_VERIFY_PARAM_new();
+    X509_VERIFY_PARAM_set1(own, X509_VERIFY_PARAM_lookup(name));
+    X509_VERIFY_PARAM_set1_name(own, name);
+    X509_VERIFY_PARAM_set_flags(own, any_authority);
+    X509_VERIFY_PARAM_add0_table(own);
+}
+
+void tls_need_no_root(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, add_default);
+}
+
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -184,6 +204,8 @@ bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct e
     }
     if (options->ca != NULL && !pem_trust(context, options->ca))
         return error_invalid(error, "ca must hold PEM certificates: it has none, or a broken one");
+    if (options->ca != NULL)
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), any_authority);
     if (options->cert != NULL && !pem_show(context, options->cert))
         return error_invalid(error, "cert must hold a PEM certificate");
     return options->key == NULL || use_key(context, options, error);

@@ -17,4 +17,9 @@
  * thousand of them reads as closed. */
 bool tls_configure(SSL_CTX *context, const struct tls_options *options, struct error *error);
 
+/* For client libraries that make their contexts themselves, in an agent: from now on any
+ * authority that is trusted ends a chain, as those of `ca` do for tls_configure(), in all contexts
+ * of the process. Before it has TLS. */
+void tls_need_no_root(void);
+
 #endif

@@ -113,11 +113,12 @@ static bool trust(SSL_CTX *context, const struct grpc_socket_tls *files, struct 
     _cleanup_(text_done) struct text ca = {0};
     SSL_CTX_set_verify(context, files->skips_verification ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
                        NULL);
+    if (files->trusts_own || files->ca != NULL) /* as KEDA: no authority needs those above it */
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     if (files->trusts_own) {
         _cleanup_(text_done) struct text own = {0};
         if (!read_file(files->certificate, &own, error))
             return false;
-        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
         if (own.bytes == NULL || !pem_trust(context, own.bytes))
             return error_invalid(error, "%s must hold a PEM certificate", files->certificate);
         if (files->ca == NULL)

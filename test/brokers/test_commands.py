@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from support.certificates import Authority
+from support.certificates import Authority, make_certificate, make_intermediate, make_root
 from support.clients.grpc_client import Client
 from support.process import free_port, need, wait_until
 from support.brokers.redis import Redis
@@ -543,6 +543,16 @@ def test_ask_over_tls_with_a_certificate(redis, tmp_path):
         for without in (backlog(*words, "--tls-ca", authority.certificate), backlog(*words)):
             assert without.returncode == 1
             assert "it may require TLS, or a client certificate" in without.stdout
+
+
+def test_the_authority_of_a_server_needs_no_root(redis, tmp_path):
+    make_root(tmp_path)
+    make_intermediate(tmp_path, "team")
+    make_certificate(tmp_path, "server", root="team")
+    with Server(arguments=["--tls-cert", str(tmp_path / "server.pem"), "--tls-key", str(tmp_path / "server.key")]) as server:
+        done = backlog("ask", "scaler=redis", f"address={redis.address}", "listName=jobs", "listLength=5",
+                       "--server", f"127.0.0.1:{server.port}", "--tls-ca", str(tmp_path / "team.pem"))
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_ask_says_what_the_server_refuses(redis, server):

@@ -1,9 +1,11 @@
 """The kafka scaler against a real Kafka, through the running server."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -11,7 +13,7 @@ import time
 import grpc
 import pytest
 
-from support.certificates import make_certificate, make_certificates, make_intermediate
+from support.certificates import make_certificate, make_certificates, make_intermediate, make_root
 from support.clients.grpc_client import Client, messages, refusal, scaled_object
 from support.clients.rounds import fetch_all
 from support.brokers.kafka import Kafka, SecureKafka
@@ -514,6 +516,23 @@ def test_a_client_certificate_is_shown_with_its_chain(kafka, client):
     make_certificate(folder, "worker", root="team")
     key, cert, team = ((folder / name).read_text() for name in ("worker.key", "worker.pem", "team.pem"))
     becomes(client, secured(kafka, kafka.ssl, tls="enable", ca=kafka.ca, cert=cert + team, key=key), (12, True))
+
+
+def test_an_authority_needs_no_root(tmp_path, client):
+    """As Go does, whatever is in `ca` ends a chain. What speaks TLS here is no broker."""
+    make_root(tmp_path)
+    make_intermediate(tmp_path, "team")
+    make_certificate(tmp_path, "node", root="team")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "node.pem", tmp_path / "node.key")
+    with socket.create_server(("127.0.0.1", 0)) as listener, concurrent.futures.ThreadPoolExecutor() as pool:
+        listener.settimeout(10)
+        requested = {"scaler": "kafka", "bootstrapServers": f"127.0.0.1:{listener.getsockname()[1]}", "tls": "enable",
+                     "ca": (tmp_path / "team.pem").read_text(), "consumerGroup": "workers", "topic": "videoJob", "lagThreshold": "5"}
+        call = pool.submit(refusal, client.metrics, requested)
+        with context.wrap_socket(listener.accept()[0], server_side=True) as trusted:
+            assert trusted.recv(1) == b"\0"  # of the length of its first request
+        call.result()
 
 
 def tokened(kafka, endpoint, path="/token", **keys):

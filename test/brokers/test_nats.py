@@ -399,6 +399,16 @@ def test_a_client_certificate_is_shown_with_its_chain(certificates, client):
         assert 'stream "orders" (of consumer "workers") does not exist' in message
 
 
+def test_an_authority_needs_no_root(certificates, client):
+    make_intermediate(certificates, "team")
+    make_certificate(certificates, "node", root="team")
+    config = f"""tls {{ cert_file: "{certificates}/node.pem", key_file: "{certificates}/node.key" }}"""
+    with Nats(config=config) as nats:
+        message = unavailable(client, trigger(nats, servers=nats.url.replace("nats:", "tls:"),
+                                              ca=(certificates / "team.pem").read_text()))
+        assert 'stream "orders" (of consumer "workers") does not exist' in message
+
+
 def test_a_server_without_tls_is_refused_where_tls_is_required(nats, client):
     assert "Secure Connection not available" in unavailable(client, trigger(nats, tls="enable"))
 

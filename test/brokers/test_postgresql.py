@@ -9,7 +9,7 @@ import time
 import grpc
 import pytest
 
-from support.certificates import make_certificates
+from support.certificates import make_certificate, make_certificates, make_intermediate, make_root
 from support.clients.grpc_client import Client, refusal
 from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
 from support.clients.rounds import Answer, errors, rounds
@@ -401,6 +401,18 @@ def test_tls(tmp_path, client):
         assert_unavailable(client.metrics, requested(host="localhost", sslmode="verify-full", ca=ca), "localhost")
         assert value(client, requested(host="localhost", sslmode="verify-ca", ca=ca)) == 1
         assert value(client, parts(broker, requested("require")["query"], sslmode="verify-full", ca=ca)) == 1
+
+
+def test_tls_with_an_authority_without_its_root(tmp_path, client):
+    make_root(tmp_path)
+    make_intermediate(tmp_path, "team")
+    make_certificate(tmp_path, "own", root="team")
+    with PostgreSQL(files={name: (tmp_path / name).read_bytes() for name in ("own.pem", "own.key")},
+                    configuration="ssl = on\nssl_cert_file = '../own.pem'\nssl_key_file = '../own.key'") as broker:
+        team, ca = ((tmp_path / name).read_text() for name in ("team.pem", "ca.pem"))
+        assert value(client, parts(broker, "SELECT 3", sslmode="verify-full", ca=team)) == 3
+        assert_unavailable(client.metrics, parts(broker, "SELECT 3", sslmode="verify-full", ca=ca),
+                           "certificate verify failed")
 
 
 def test_a_closed_port_is_an_error(client):

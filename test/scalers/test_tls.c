@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/pem.h"
 #include "base/text.h"
 #include "shared/tls.h"
 
@@ -10,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,16 +200,22 @@ static void show_also(SSL_CTX *server, EVP_PKEY *key, int count)
         assert_int_equal(SSL_CTX_add_extra_chain_cert(server, new_certificate(key)), 1);
 }
 
+static char *pem_of(X509 *certificate)
+{
+    char *bytes = NULL;
+    BIO *pem = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_write_bio_X509(pem, certificate), 1);
+    size_t length = (size_t)BIO_get_mem_data(pem, &bytes);
+    char *copy = text_copy_bytes(bytes, length);
+    BIO_free(pem);
+    return copy;
+}
+
 /* That trusts the server's own certificate, and needs no other one. */
 static SSL_CTX *new_client_of(SSL_CTX *server, bool is_unsafe)
 {
     _cleanup_(error_done) struct error error = {0};
-    char *bytes = NULL;
-    BIO *pem = BIO_new(BIO_s_mem());
-    assert_int_equal(PEM_write_bio_X509(pem, SSL_CTX_get0_certificate(server)), 1);
-    size_t length = (size_t)BIO_get_mem_data(pem, &bytes);
-    _cleanup_(memory_free) char *ca = text_copy_bytes(bytes, length);
-    BIO_free(pem);
+    _cleanup_(memory_free) char *ca = pem_of(SSL_CTX_get0_certificate(server));
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     assert_true(
         tls_configure(context, &(struct tls_options){.ca = ca, .unsafe = is_unsafe}, &error));
@@ -238,6 +246,86 @@ static void a_server_shows_few_certificates(void **state)
         SSL_CTX_free(server);
         EVP_PKEY_free(key);
     }
+}
+
+/* Of an authority with this key, or with its own. */
+static X509 *new_named(EVP_PKEY *key, const char *name, EVP_PKEY *authority_key,
+                       const char *authority)
+{
+    X509 *certificate = new_certificate(key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_issuer_name(certificate), "CN", MBSTRING_ASC,
+                               (const unsigned char *)authority, -1, -1, 0);
+    X509_set_version(certificate, X509_VERSION_3);
+    X509_EXTENSION *is_authority =
+        X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+    X509_add_ext(certificate, is_authority, -1);
+    X509_EXTENSION_free(is_authority);
+    assert_true(X509_sign(certificate, authority_key, EVP_sha256()) > 0);
+    return certificate;
+}
+
+/* A server whose certificate is of the authority "team", and that one's, which is of "root". */
+static SSL_CTX *new_server_of_team(char **ret_team)
+{
+    EVP_PKEY *keys[] = {EVP_RSA_gen(2048), EVP_RSA_gen(2048), EVP_RSA_gen(2048)};
+    X509 *team = new_named(keys[1], "team", keys[0], "root");
+    X509 *own = new_named(keys[2], "server", keys[1], "team");
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    assert_int_equal(SSL_CTX_use_certificate(context, own), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(context, keys[2]), 1);
+    *ret_team = pem_of(team);
+    X509_free(team);
+    X509_free(own);
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
+        EVP_PKEY_free(keys[i]);
+    return context;
+}
+
+/* As Go does. */
+static void an_authority_in_ca_needs_no_root(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(memory_free) char *team = NULL;
+    SSL_CTX *server = new_server_of_team(&team);
+    SSL_CTX *clients[] = {SSL_CTX_new(TLS_client_method()), SSL_CTX_new(TLS_client_method())};
+    assert_true(tls_configure(clients[0], &(struct tls_options){.ca = team}, &error));
+    assert_true(tls_configure(clients[1], &(struct tls_options){0}, &error));
+    for (size_t i = 0; i < ARRAY_LENGTH(clients); i++) {
+        SSL_CTX_set_verify(clients[i], SSL_VERIFY_PEER, NULL);
+        assert_int_equal(handshake_succeeds(server, clients[i]), i == 0);
+        SSL_CTX_free(clients[i]);
+    }
+    SSL_CTX_free(server);
+}
+
+/* As a client library makes it. */
+static bool library_trusts(SSL_CTX *server, const char *ca)
+{
+    SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+    assert_true(pem_trust(client, ca));
+    SSL_CTX_set_verify(client, SSL_VERIFY_PEER, NULL);
+    bool is_good = handshake_succeeds(server, client);
+    SSL_CTX_free(client);
+    return is_good;
+}
+
+static void nor_does_one_in_a_context_of_a_library(void **state)
+{
+    (void)state;
+    _cleanup_(memory_free) char *team = NULL;
+    _cleanup_(memory_free) char *other = NULL;
+    SSL_CTX *server = new_server_of_team(&team);
+    SSL_CTX_free(new_server_of_team(&other));
+    assert_false(library_trusts(server, team));
+    for (int i = 0; i < 2; i++) {
+        tls_need_no_root();
+        assert_true(library_trusts(server, team));
+        assert_false(library_trusts(server, other));
+    }
+    SSL_CTX_free(server);
 }
 
 static void write_authorities(const char *path, int count)
@@ -311,6 +399,8 @@ int main(void)
         cmocka_unit_test(a_server_may_choose_groups_of_4096_bits_and_no_larger),
         cmocka_unit_test(a_server_that_sends_tickets_without_end_is_left),
         cmocka_unit_test(a_server_shows_few_certificates),
+        cmocka_unit_test(an_authority_in_ca_needs_no_root),
+        cmocka_unit_test(nor_does_one_in_a_context_of_a_library), /* last: the process keeps it */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 #include "kafka/memory.h"
+#include "shared/tls.h"
 #include "shared/tls_file.h"
 
 #include <assert.h>
@@ -117,6 +118,8 @@ static bool prepare(struct kafka_client *client, struct error *error)
             return false;
         tls_path = memory_file_path(client->tls_file);
     }
+    if (options->tls.enable && options->tls.ca != NULL)
+        tls_need_no_root();
     client->settings = kafka_settings_new(options, tls_path, error);
     if (client->settings == NULL)
         return false;

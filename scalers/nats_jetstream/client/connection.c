@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "nats_jetstream/client/interrupter.h"
 #include "nats_jetstream/credentials.h"
+#include "shared/tls.h"
 #include "shared/tls_file.h"
 
 #include <limits.h>
@@ -129,8 +130,10 @@ static natsStatus set_tls(natsOptions *options, const struct nats_connection_opt
 static bool set_authorities(natsOptions *options, const struct nats_connection_options *from,
                             struct error *error)
 {
-    return from->tls.ca == NULL ||
-           natsOptions_SetCATrustedCertificates(options, from->tls.ca) == NATS_OK ||
+    if (from->tls.ca == NULL)
+        return true;
+    tls_need_no_root();
+    return natsOptions_SetCATrustedCertificates(options, from->tls.ca) == NATS_OK ||
            error_invalid(error, "ca must hold PEM certificates: it has none, or a broken one");
 }
 
