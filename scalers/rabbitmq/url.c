@@ -124,6 +124,16 @@ static bool parse_address(struct rabbitmq_url *url, const char *address, size_t 
     return colon == NULL || parse_port(url, colon + 1, (size_t)(end - colon - 1), error);
 }
 
+/* Without empty pieces, as KEDA joins them: `//vhost` has no prefix. */
+static char *joined(const char *path, const char *end)
+{
+    struct text prefix = {0};
+    for (const char *c = path; c < end; c++)
+        if (*c != '/' || (c + 1 < end && c[1] != '/'))
+            text_add_bytes(&prefix, c, 1);
+    return text_take(&prefix);
+}
+
 /* AMQP: the whole path is the vhost. The management API: its last piece is, the rest is a prefix.
  */
 static bool parse_path(struct rabbitmq_url *url, const char *path, size_t length,
@@ -134,7 +144,7 @@ static bool parse_path(struct rabbitmq_url *url, const char *path, size_t length
         for (const char *c = path; c < path + length; c++)
             if (*c == '/')
                 vhost = c;
-    url->prefix = text_copy_bytes(path, (size_t)(vhost - path));
+    url->prefix = joined(path, vhost);
     if (vhost < path + length)
         vhost++;
 

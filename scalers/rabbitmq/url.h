@@ -23,7 +23,7 @@ struct rabbitmq_url {
     /* AMQP: the client's certificate identifies the user; neither of the two is sent. */
     bool is_external;
     char *vhost;  /* decoded */
-    char *prefix; /* of the management API: "" or "/some/path", as it was written */
+    char *prefix; /* of the management API: "" or "/some/path", encoded as it was written */
 };
 
 /* Takes `host`, and username, password and vhostName, which override its parts. */

@@ -62,6 +62,27 @@ static void an_empty_path_is_the_default_vhost(void **state)
     }
 }
 
+/* As getVhostAndPathFromURL() of KEDA's scaler joins them; AMQP's path is the virtual host's name,
+ * as amqp091-go takes it. */
+static void several_slashes_of_a_prefix_are_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *prefix, *vhost;
+    } rows[] = {
+        {"http://rabbit//", "", "/"},           {"http://rabbit//vh", "", "vh"},
+        {"http://rabbit///", "", "/"},          {"http://rabbit//path//vh", "/path", "vh"},
+        {"http://rabbit/path//", "/path", "/"}, {"http://rabbit/a///b//%2Fvh", "/a/b", "/vh"},
+        {"http://rabbit//?a=b", "", "/"},       {"amqp://rabbit:5672//", "", "/"},
+        {"amqp://rabbit//vh", "", "/vh"},       {"amqp://rabbit///", "", "//"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = parsed_host(rows[i].host);
+        assert_string_equal(url.prefix, rows[i].prefix);
+        assert_string_equal(url.vhost, rows[i].vhost);
+    }
+}
+
 static void an_ipv6_address_loses_its_brackets(void **state)
 {
     (void)state;
@@ -173,6 +194,7 @@ int main(void)
         cmocka_unit_test(an_amqp_url_is_split_into_its_parts),
         cmocka_unit_test(the_management_api_may_stand_behind_a_prefix),
         cmocka_unit_test(an_empty_path_is_the_default_vhost),
+        cmocka_unit_test(several_slashes_of_a_prefix_are_one),
         cmocka_unit_test(an_ipv6_address_loses_its_brackets),
         cmocka_unit_test(keys_override_what_the_host_says),
         cmocka_unit_test(amqp_without_a_user_is_guest),
