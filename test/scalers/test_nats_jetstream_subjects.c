@@ -210,6 +210,32 @@ static void a_refusal_of_what_nobody_subscribed_to_is_not_kept(void **state)
     }
 }
 
+/* As nats-server writes it with Go's %q, and as nats.c cuts it. */
+static void a_refused_subject_is_found_with_quotes_and_backslashes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words, *subject, *longer; /* `longer` is of another, unless the words are cut */
+        bool is_cut;
+    } rows[] = {
+        {"Permissions Violation for Subscription to \"a.b\"", "a.b", "a.bc", false},
+        {"Permissions Violation for Subscription to \"a.\\\"b\\\"\"", "a.\"b\"", "a.\"b\"c", false},
+        {"Permissions Violation for Subscription to \"a\\\\\" (sid \"7\")", "a\\", "a\\b", false},
+        {"Permissions Violation for Publish to \"$JS.a\\\\\\\"b\"", "$JS.a\\\"b", "$JS.a\\\"bc",
+         false},
+        {"Permissions Violation for Subscription to \"a.\\\"b", "a.\"b", "a.\"bc", true},
+        {"Permissions Violation for Subscription to \"a.b\\", "a.b", "a.b\"c", true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct nats_refusal refusal = nats_refusal_parse(rows[i].words);
+        assert_string_equal(refusal.subject, rows[i].subject);
+        assert_int_equal(refusal.is_cut, rows[i].is_cut);
+        assert_true(nats_refusal_is_of(&refusal, rows[i].subject));
+        assert_int_equal(nats_refusal_is_of(&refusal, rows[i].longer), rows[i].is_cut);
+        nats_refusal_done(&refusal);
+    }
+}
+
 static double cpu_seconds(void)
 {
     struct timespec used;
@@ -270,6 +296,7 @@ int main(void)
         cmocka_unit_test(an_election_leaves_the_subjects_known),
         cmocka_unit_test(whether_a_stream_has_one_replica_is_requested_again),
         cmocka_unit_test(a_refusal_of_what_nobody_subscribed_to_is_not_kept),
+        cmocka_unit_test(a_refused_subject_is_found_with_quotes_and_backslashes),
         cmocka_unit_test(each_of_many_refused_subjects_is_found_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The server writes it with %q of Go: a backslash before a quote or another backslash. */
+static char *unquoted(const char *quoted, bool *ret_is_cut)
+{
+    struct text subject = {0};
+    for (; *quoted != '\0' && *quoted != '"'; quoted++) {
+        if (*quoted == '\\')
+            quoted++;
+        if (*quoted == '\0')
+            break;
+        text_add_bytes(&subject, quoted, 1);
+    }
+    *ret_is_cut = *quoted == '\0';
+    return text_take(&subject);
+}
+
 struct nats_refusal nats_refusal_parse(const char *words)
 {
     struct nats_refusal refusal = {
@@ -12,11 +27,8 @@ struct nats_refusal nats_refusal_parse(const char *words)
         .is_of_subscription = strstr(words, " Subscription to ") != NULL,
     };
     const char *quote = strchr(words, '"');
-    if (quote != NULL) {
-        size_t length = strcspn(quote + 1, "\"");
-        refusal.is_cut = quote[1 + length] == '\0';
-        refusal.subject = text_copy_bytes(quote + 1, length);
-    }
+    if (quote != NULL)
+        refusal.subject = unquoted(quote + 1, &refusal.is_cut);
     return refusal;
 }
 
