@@ -119,21 +119,21 @@ bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms)
     if (session->useless != NULL)
         session->useless = why_useless(session, now_ms);
     kafka_commits_maintain(session->commits, now_ms);
-    kafka_members_maintain(session->members, now_ms);
+    bool are_given_up = kafka_members_maintain(session->members, now_ms);
     const char *why = why_renew(session, now_ms);
     if (why == NULL || now_ms - client->opened_ms < MAIN_RENEW_MS ||
         now_ms - session->renewal_at_ms < MAIN_RENEW_MS)
-        return false;
+        return are_given_up;
     session->renewal_at_ms = now_ms;
     session->useless = why_useless(session, now_ms);
     if (!has_memory_for_handle(session))
-        return false;
+        return are_given_up;
     rd_kafka_t *rk = kafka_client_new_main_handle(client, &error);
     if (rk == NULL) {
         if (!session->has_warned)
             log_warning("cannot renew the connection to Kafka: %s; retrying", error_text(&error));
         session->has_warned = true;
-        return false;
+        return are_given_up;
     }
     session->has_warned = false;
     log_debug("the connection to Kafka is renewed: %s", why);

@@ -87,8 +87,9 @@ void kafka_session_disconnect(void *client);
  * looks at everything. */
 void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms);
 
-/* Renews the main handle where that helps, at most every two seconds. True: it was renewed, and
- * requests for members have ended with the old handle. */
+/* Once per turn of the loop: maintains commits and members, and renews the main handle where that
+ * helps, at most every two seconds. True: requests for members have ended without an answer: they
+ * were given up, or the main handle was renewed. */
 bool kafka_session_maintain(struct kafka_session *session, int64_t now_ms);
 
 #endif

@@ -457,7 +457,7 @@ static bool run_turns(struct loop *loop, struct error *error)
         bound_tasks(loop);  /* no task is refused after this */
         note_memory(loop);
 
-        /* 4. Requests for members end with the former handle: their tasks are answered without. */
+        /* 4. Tasks whose requests for members have ended are answered without. */
         if (kafka_session_maintain(session, loop->now_ms)) {
             try_batches(loop);
             continue;

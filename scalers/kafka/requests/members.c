@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/param.h>
 #include <utlist.h>
 
 enum {
@@ -206,8 +207,9 @@ void kafka_members_release(struct kafka_members *members, const char *name)
         forget_members(group);
 }
 
-void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
+bool kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
 {
+    bool are_given_up = false;
     struct kafka_serial_request *first = kafka_serial_first(members->serial);
     struct kafka_serial_request *each;
     struct kafka_serial_request *next;
@@ -217,15 +219,21 @@ void kafka_members_maintain(struct kafka_members *members, int64_t now_ms)
             continue;
         kafka_serial_cancel(members->serial, each);
         group->sent_ms = 0;
+        are_given_up = true;
         if (error_is_set(kafka_serial_failure(members->serial)))
             warn_once(group, &group->has_warned, error_text(kafka_serial_failure(members->serial)));
     }
     kafka_serial_maintain(members->serial, now_ms);
+    return are_given_up;
 }
 
 int64_t kafka_members_next_ms(const struct kafka_members *members)
 {
-    return kafka_serial_next_ms(members->serial);
+    int64_t next_ms = kafka_serial_next_ms(members->serial);
+    const struct kafka_serial_request *each;
+    DL_FOREACH(kafka_serial_first(members->serial), each)
+        next_ms = MIN(next_ms, ((const struct member_group *)each)->sent_ms + SERIAL_MS);
+    return next_ms;
 }
 
 bool kafka_members_is_pending(const struct kafka_members *members, const char *name,

@@ -58,10 +58,11 @@ const rd_kafka_topic_partition_list_t *kafka_members_assigned(const struct kafka
  * are not members. The header has it for tests. */
 bool kafka_members_are_assigned(rd_kafka_consumer_group_state_t state, bool is_simple);
 
-/* Once per turn of the loop: sends requests on the serial handle, or gives them up. */
-void kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
+/* Once per turn of the loop: sends requests on the serial handle, or gives them up. True: some were
+ * given up, and tasks need not wait for them any more. */
+bool kafka_members_maintain(struct kafka_members *members, int64_t now_ms);
 
-/* When a request on the serial handle has its turn, if no answer comes. */
+/* When a request on the serial handle has its turn, or is given up, if no answer comes. */
 int64_t kafka_members_next_ms(const struct kafka_members *members);
 
 /* Forgets groups that were not requested for KAFKA_FORGET_MS. */

@@ -288,6 +288,8 @@ static bool answer(struct kafka_peer *peer, int connection)
         peer->requests[request[1]]++;
     if (is_counted && takes_one(&peer->closed_left[request[1]]))
         return false;
+    if (is_counted && is_short && takes_one(&peer->silent_left[request[1]]))
+        return true;
     _cleanup_(text_done) struct text reply = {0};
     text_add_bytes(&reply, (const char *)request + 4, 4); /* its number */
     switch (request[1]) {

@@ -40,6 +40,7 @@ struct kafka_peer {
     const char *_Atomic too_long_commits;
     atomic_int too_long_left[KAFKA_PEER_KINDS]; /* so many replies of this kind will be, too */
     atomic_int closed_left[KAFKA_PEER_KINDS];   /* so many requests close their connections */
+    atomic_int silent_left[KAFKA_PEER_KINDS];   /* so many others have no reply */
     int committed_topics; /* by a group, where its commits are requested without names */
     bool denies_commits;  /* then there is one instead, of a, and it is refused */
 

@@ -6,9 +6,12 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "kafka/session.h"
+#include "scalers/ended.h"
 #include "scalers/kafka/mock.h"
 #include "scalers/kafka/peer.h"
 
+#include <limits.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -282,13 +285,43 @@ static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state
     kafka_members_request(members, GROUP, now_ms);
     receive(members); /* what waits for the serial handle now */
     assert_true(kafka_members_is_pending(members, GROUP, now_ms + 2999));
-    assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER);
-    kafka_members_maintain(members, now_ms); /* it is sent */
+    const int64_t given_up_ms = kafka_members_next_ms(members);
+    assert_in_range(given_up_ms, now_ms + 3000, clock_now_ms() + 3000);
+    assert_false(kafka_members_maintain(members, now_ms)); /* it is sent */
     assert_int_equal(kafka_members_next_ms(members), now_ms + 2000);
-    kafka_members_maintain(members, clock_now_ms() + 3000);
+    assert_true(kafka_members_maintain(members, given_up_ms));
     assert_false(kafka_members_is_pending(members, GROUP, now_ms));
     assert_int_equal(kafka_members_next_ms(members), CLOCK_NEVER); /* it is not sent again */
     kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
+/* It has all else. */
+static void a_task_does_not_wait_for_a_request_that_was_given_up(void **state)
+{
+    enum { SERIAL_MS = 3000, TIMEOUT_MS = 12000 };
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1},
+                              .silent_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = INT_MAX}};
+    kafka_peer_start(&peer);
+    struct trigger trigger =
+        trigger_of(&scaler_kafka, PAIRS("bootstrapServers", peer.brokers, "consumerGroup", GROUP,
+                                        "topic", "a", "offsetResetPolicy", "earliest"));
+    struct test_feed *feed = test_feed_new(&scaler_kafka);
+    test_feed_set_timeout(feed, TIMEOUT_MS);
+    test_feed_add(feed, trigger.options.query, (struct notifier){0});
+    test_feed_task(feed, 0)->task.wants = READING_WANT_CONSUMERS;
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    const int64_t began_ms = clock_now_ms();
+    if (!test_feed_run(feed, session, KAFKA_MOCK_WITHIN_MS, &error))
+        fail_msg("%s", error_text(&error));
+    assert_in_range(clock_now_ms() - began_ms, SERIAL_MS, TIMEOUT_MS - 1);
+    assert_waiting(feed, 0, KAFKA_PEER_MESSAGES);
+    assert_true(isnan(test_feed_task(feed, 0)->reading.consumers));
+    kafka_session_disconnect(session);
+    test_feed_free(feed);
+    trigger_done(&trigger);
     kafka_peer_stop(&peer);
 }
 
@@ -307,6 +340,7 @@ int main(void)
         cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(members_are_known_though_their_connection_was_closed),
         cmocka_unit_test(a_request_on_the_serial_handle_ends_after_three_seconds),
+        cmocka_unit_test(a_task_does_not_wait_for_a_request_that_was_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
