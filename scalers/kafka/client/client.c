@@ -265,15 +265,31 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 
 /* ---- memory ---- */
 
-rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error)
+rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, int64_t now_ms,
+                                         struct error *error)
 {
-    if (kafka_memory_has_for_side_handle(&client->memory))
-        return kafka_handles_new_handle(&client->handles, rd_kafka_conf_dup(client->settings),
-                                        false, kafka_memory_of_handle(&client->memory), error);
-    error_unavailable(error,
-                      "no memory for a further connection to each Kafka broker (there are %zu): %s",
-                      client->memory.brokers, kafka_memory_advice(&client->memory));
+    if (!kafka_memory_has_for_side_handle(&client->memory)) {
+        error_unavailable(
+            error, "no memory for a further connection to each Kafka broker (there are %zu): %s",
+            client->memory.brokers, kafka_memory_advice(&client->memory));
+        return NULL;
+    }
+    if (now_ms >= client->side_retry_ms) {
+        error_done(&client->side_failure);
+        rd_kafka_t *rk = kafka_handles_new_handle(
+            &client->handles, rd_kafka_conf_dup(client->settings), false,
+            kafka_memory_of_handle(&client->memory), &client->side_failure);
+        if (rk != NULL)
+            return rk;
+        client->side_retry_ms = now_ms + KAFKA_SIDE_RETRY_MS;
+    }
+    error_copy(error, &client->side_failure);
     return NULL;
+}
+
+int64_t kafka_client_side_retry_ms(const struct kafka_client *client, int64_t now_ms)
+{
+    return client->side_retry_ms > now_ms ? client->side_retry_ms : CLOCK_NEVER;
 }
 
 void kafka_client_note_brokers(struct kafka_client *client, size_t brokers)
@@ -322,5 +338,6 @@ bool kafka_client_close(struct kafka_client *client)
     if (client->settings != NULL)
         rd_kafka_conf_destroy(client->settings);
     error_done(&client->last_error);
+    error_done(&client->side_failure);
     return has_ended;
 }

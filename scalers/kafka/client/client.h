@@ -79,6 +79,10 @@ enum { KAFKA_FORGET_MS = 10 * 60 * 1000 };
  * times out (workaround 1). */
 enum { KAFKA_MAX_CALL_MS = 30 * 60 * 1000 };
 
+/* After an attempt of the library to make a side handle that failed: each takes time, and few
+ * reasons, such as a lack of threads, pass soon. */
+enum { KAFKA_SIDE_RETRY_MS = 500 };
+
 struct kafka_client {
     const struct kafka_connection_options *options;
     struct kafka_handles handles;    /* all handles */
@@ -91,7 +95,9 @@ struct kafka_client {
     int event_fd;                    /* readable when something has come, on any handle or thread */
     size_t max_partitions;           /* of a trigger's topics (memory.h) */
     struct kafka_memory memory;
-    int64_t answered_ms; /* see kafka_client_note_answer(); 0: never */
+    int64_t answered_ms;       /* see kafka_client_note_answer(); 0: never */
+    int64_t side_retry_ms;     /* until then no side handle is tried; 0: none has failed */
+    struct error side_failure; /* the last one */
 
     /* The library's last error, for failures that nothing else explains. A refusal is not replaced
      * by other errors. */
@@ -129,8 +135,13 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
 /* Makes a handle beside the main one, with the same settings. NULL with an error, as where there is
- * no memory for it. */
-rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, struct error *error);
+ * no memory for it. Where the library makes none, that is the error for KAFKA_SIDE_RETRY_MS. */
+rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, int64_t now_ms,
+                                         struct error *error);
+
+/* When a side handle may be tried again, after the library has made none. CLOCK_NEVER: at any time.
+ */
+int64_t kafka_client_side_retry_ms(const struct kafka_client *client, int64_t now_ms);
 
 /* Notes how many brokers an answer has named, for the memory that they take. Each handle in use has
  * a thread for each broker that joins. The library keeps that of one that leaves (until 2.10.0), so

@@ -388,6 +388,7 @@ static int64_t wake_at_ms(const struct loop *loop)
     int64_t next_ms = MIN(kafka_commits_next_ms(session->commits, loop->now_ms),
                           kafka_metadata_next_ms(session->metadata, loop->now_ms));
     next_ms = MIN(next_ms, kafka_members_next_ms(session->members));
+    next_ms = MIN(next_ms, kafka_client_side_retry_ms(&session->client, loop->now_ms));
     next_ms = MIN(next_ms, kafka_space_next_ms(&session->space, loop->now_ms));
     const struct kafka_batch *batch;
     const struct task *task;

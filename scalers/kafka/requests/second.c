@@ -112,7 +112,7 @@ static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
 {
     struct kafka_client *client = second->client;
-    rd_kafka_t *rk = kafka_client_new_side_handle(client, error);
+    rd_kafka_t *rk = kafka_client_new_side_handle(client, now_ms, error);
     if (rk == NULL) {
         if (second->waiting == 0)
             end_handle(second, now_ms);

@@ -189,12 +189,12 @@ rd_kafka_event_t *kafka_serial_receive(struct kafka_serial *serial,
     return event;
 }
 
-static bool open_handle(struct kafka_serial *serial)
+static bool open_handle(struct kafka_serial *serial, int64_t now_ms)
 {
     if (serial->rk != NULL)
         return true;
     error_done(&serial->failure);
-    serial->rk = kafka_client_new_side_handle(serial->client, &serial->failure);
+    serial->rk = kafka_client_new_side_handle(serial->client, now_ms, &serial->failure);
     if (serial->rk == NULL) /* the tasks run out of time, with this reason */
         return false;
     serial->answers = kafka_client_new_queue(serial->client, serial->rk);
@@ -231,7 +231,7 @@ void kafka_serial_maintain(struct kafka_serial *serial, int64_t now_ms)
         return;
     if (serial->requests == NULL)
         close_handle(serial, now_ms);
-    else if (open_handle(serial))
+    else if (open_handle(serial, now_ms))
         send_first(serial, now_ms);
 }
 

@@ -202,19 +202,19 @@ static void a_handle_is_made_where_there_is_memory_for_it(void **state)
     client.memory.mappable_bytes =
         kafka_memory_of_handle(&client.memory) + kafka_memory_kept(&client.memory);
     client.memory.partitions = 1;
-    assert_null(kafka_client_new_side_handle(&client, &error));
+    assert_null(kafka_client_new_side_handle(&client, clock_now_ms(), &error));
     assert_string_equal(error_text(&error),
                         "no memory for a further connection to each Kafka broker (there are 100): "
                         "a connection of the connections file has memory for more");
     client.memory.partitions = 0;
-    rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
+    rd_kafka_t *side = kafka_client_new_side_handle(&client, clock_now_ms(), &error);
     assert_non_null(side);
-    assert_null(kafka_client_new_side_handle(&client, &error));
+    assert_null(kafka_client_new_side_handle(&client, clock_now_ms(), &error));
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
     assert_float_equal(kafka_memory_free_bytes(&client.memory), kafka_memory_kept(&client.memory),
                        0);
     wait_for_endings(&client);
-    side = kafka_client_new_side_handle(&client, &error);
+    side = kafka_client_new_side_handle(&client, clock_now_ms(), &error);
     assert_non_null(side);
     kafka_handles_end(&client.handles, side, NULL, clock_now_ms());
     assert_true(kafka_client_close(&client));
@@ -234,7 +234,7 @@ static void brokers_that_join_later_count_in_each_handle(void **state)
     client.memory.mappable_bytes = KAFKA_MEMORY_OTHERS;
     kafka_client_note_brokers(&client, FIRST); /* the main handle has them already */
     assert_float_equal(kafka_memory_free_bytes(&client.memory), KAFKA_MEMORY_OTHERS, 0);
-    rd_kafka_t *side = kafka_client_new_side_handle(&client, &error);
+    rd_kafka_t *side = kafka_client_new_side_handle(&client, clock_now_ms(), &error);
     assert_non_null(side);
     const double free_bytes = kafka_memory_free_bytes(&client.memory);
     const double room = kafka_memory_room(&client.memory);

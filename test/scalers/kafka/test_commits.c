@@ -423,10 +423,10 @@ static rd_kafka_resp_err_t count_copy(rd_kafka_conf_t *copy, const rd_kafka_conf
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* Each attempt takes time, and none of the same turn is more successful than another. */
-static void a_turn_tries_to_make_the_second_handle_once(void **state)
+/* Each attempt takes time, and none soon after it is more successful. */
+static void the_second_handle_is_not_tried_again_soon(void **state)
 {
-    enum { SILENT_MS = 1000 };
+    enum { SILENT_MS = 1000, RETRY_MS = 500 };
     struct kafka_mock *fixture = *state;
     char reason[256];
     size_t attempts = 0;
@@ -442,9 +442,17 @@ static void a_turn_tries_to_make_the_second_handle_once(void **state)
     const int64_t now_ms = clock_now_ms();
     assert_true(kafka_commits_send(commits, &silent, NULL, now_ms, &error));
     assert_true(kafka_commits_send(commits, &workers, NULL, now_ms, &error));
-    for (size_t turn = 1; turn <= 2; turn++) {
-        kafka_commits_maintain(commits, now_ms + SILENT_MS);
-        assert_int_equal(attempts, turn);
+    for (size_t attempt = 1; attempt <= 2; attempt++) {
+        const int64_t attempt_ms = now_ms + SILENT_MS + (int64_t)(attempt - 1) * RETRY_MS;
+        for (int turn = 0; turn < 3; turn++) {
+            kafka_commits_maintain(commits, attempt_ms);
+            kafka_commits_maintain(commits, attempt_ms + RETRY_MS - 1);
+            assert_int_equal(attempts, attempt);
+        }
+        assert_int_equal(kafka_client_side_retry_ms(&session->client, attempt_ms),
+                         attempt_ms + RETRY_MS);
+        assert_int_equal(kafka_client_side_retry_ms(&session->client, attempt_ms + RETRY_MS),
+                         CLOCK_NEVER);
     }
     kafka_commits_cancel(commits, &silent);
     kafka_commits_cancel(commits, &workers);
@@ -763,7 +771,7 @@ int main(void)
         TEST(a_late_answer_is_nobodys),
         TEST(a_main_handle_with_too_much_that_nobody_waits_for_takes_no_request),
         TEST(the_second_handle_has_not_too_much_that_nobody_waits_for),
-        TEST(a_turn_tries_to_make_the_second_handle_once),
+        TEST(the_second_handle_is_not_tried_again_soon),
         TEST(the_main_handle_is_renewed_before_a_call_is_an_hour_old),
         TEST(the_second_handle_is_renewed_before_a_call_is_an_hour_old),
         cmocka_unit_test(commits_that_are_too_long_are_requested_again_after_minutes),

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -151,6 +152,32 @@ static void requests_wait_while_there_is_no_memory_for_the_handle(void **state)
                         "a connection of the connections file has memory for more");
     fixture->client.memory.mappable_bytes = INFINITY;
     kafka_serial_maintain(fixture->serial, now_ms);
+    assert_sent(fixture, 1, 0, 0);
+    assert_false(error_is_set(kafka_serial_failure(fixture->serial)));
+    receive(fixture, &fixture->requests[0], now_ms);
+}
+
+/* The library makes none, whose reason stays until the next attempt. */
+static void the_handle_is_not_tried_again_soon(void **state)
+{
+    enum { RETRY_MS = 500 };
+    struct serial *fixture = *state;
+    const int64_t now_ms = clock_now_ms();
+    char reason[256];
+    rd_kafka_conf_t *good = fixture->client.settings;
+    fixture->client.settings = rd_kafka_conf_new();
+    rd_kafka_conf_set(fixture->client.settings, "security.protocol", "ssl", reason, sizeof(reason));
+    rd_kafka_conf_set(fixture->client.settings, "ssl.ca.location", "/missing", reason,
+                      sizeof(reason));
+    add_all(fixture);
+    kafka_serial_maintain(fixture->serial, now_ms);
+    assert_true(error_is_set(kafka_serial_failure(fixture->serial)));
+    rd_kafka_conf_destroy(fixture->client.settings);
+    fixture->client.settings = good;
+    kafka_serial_maintain(fixture->serial, now_ms + RETRY_MS - 1);
+    assert_sent(fixture, 0, 0, 0);
+    assert_non_null(strstr(error_text(kafka_serial_failure(fixture->serial)), "ssl.ca.location"));
+    kafka_serial_maintain(fixture->serial, now_ms + RETRY_MS);
     assert_sent(fixture, 1, 0, 0);
     assert_false(error_is_set(kafka_serial_failure(fixture->serial)));
     receive(fixture, &fixture->requests[0], now_ms);
@@ -346,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_request_is_under_way_at_a_time),
         TEST(requests_wait_while_there_is_no_memory_for_the_handle),
+        TEST(the_handle_is_not_tried_again_soon),
         TEST(a_request_that_hangs_gives_way_to_the_others),
         TEST(an_answer_to_a_request_that_was_cancelled_is_nobodys),
         TEST(a_group_whose_request_was_sent_comes_again),
