@@ -46,7 +46,8 @@ static void set_place(struct postgresql_client *client, char *host, char *hostad
 }
 
 /* At the places that are left. The first of them is looked up here and not by libpq, which looks up
- * the others if it comes to them. */
+ * the others if it comes to them. Names with a dot are, too: it would expect the dot in their
+ * certificates. */
 static bool open_first(struct postgresql_client *client, struct postgresql_places *places,
                        int64_t deadline_ms, struct error *error)
 {
@@ -56,6 +57,9 @@ static bool open_first(struct postgresql_client *client, struct postgresql_place
                                  client->address,
                                  (int)text_cut(places->items[0].host, MAX_ADDRESS_BYTES),
                                  places->items[0].host, gai_strerror(code));
+    for (size_t i = 0; i < places->count; i++)
+        if (postgresql_place_has_dot(&places->items[i]))
+            postgresql_places_look_up(places, i);
     char *hosts;
     char *addresses;
     char *ports;

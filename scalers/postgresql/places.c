@@ -62,6 +62,20 @@ void postgresql_places_done(struct postgresql_places *places)
     *places = (struct postgresql_places){0};
 }
 
+bool postgresql_place_has_dot(const struct postgresql_place *place)
+{
+    size_t length = strlen(place->host);
+    return length > 1 && place->host[length - 1] == '.';
+}
+
+/* As it is given to libpq. */
+static char *shown_host(const struct postgresql_place *place)
+{
+    size_t length = strlen(place->host);
+    bool is_cut = place->address != NULL && postgresql_place_has_dot(place);
+    return text_copy_bytes(place->host, is_cut ? length - 1 : length);
+}
+
 int postgresql_places_look_up(struct postgresql_places *places, size_t index)
 {
     if (places->items[index].address != NULL)
@@ -96,8 +110,8 @@ static size_t find(const struct postgresql_places *places, const PGconn *connect
     size_t index = 0;
     for (; index < places->count; index++) {
         const struct postgresql_place *place = &places->items[index];
-        if (text_equal(place->host, PQhost(connection)) &&
-            text_equal(place->port, PQport(connection)) &&
+        _cleanup_(memory_free) char *host = shown_host(place);
+        if (text_equal(host, PQhost(connection)) && text_equal(place->port, PQport(connection)) &&
             (place->address == NULL || text_equal(place->address, PQhostaddr(connection))))
             break;
     }
@@ -149,7 +163,8 @@ void postgresql_places_show(const struct postgresql_places *places, char **ret_h
     for (size_t i = 0; i < places->count; i++) {
         const struct postgresql_place *place = &places->items[i];
         const char *comma = i == 0 ? "" : ",";
-        text_addf(&hosts, "%s%s", comma, place->host);
+        _cleanup_(memory_free) char *host = shown_host(place);
+        text_addf(&hosts, "%s%s", comma, host);
         text_addf(&addresses, "%s%s", comma, place->address == NULL ? "" : place->address);
         text_addf(&ports, "%s%s", comma, place->port);
     }

@@ -59,7 +59,11 @@ void postgresql_places_answered(struct postgresql_places *places, int64_t deadli
 /* Drops the place that libpq is connecting to. libpq must start again then. */
 void postgresql_places_drop(struct postgresql_places *places, const PGconn *connection);
 
-/* As parameters of libpq: lists with commas, which the caller frees. */
+/* Whether the host ends in a dot, which is for the lookup: the name in a certificate has none. */
+bool postgresql_place_has_dot(const struct postgresql_place *place);
+
+/* As parameters of libpq: lists with commas, which the caller frees. A host that
+ * was looked up is without its dot. */
 void postgresql_places_show(const struct postgresql_places *places, char **ret_hosts,
                             char **ret_addresses, char **ret_ports);
 

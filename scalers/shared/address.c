@@ -1,6 +1,8 @@
 #include "shared/address.h"
 
 #include "base/memory.h"
+#include "base/text.h"
+#include "base/url.h"
 
 #include <ctype.h>
 #include <netinet/in.h>
@@ -40,6 +42,17 @@ bool address_is_host_port(const char *text)
     const char *colon = strrchr(text, ':');
     return colon != NULL && address_is_host(text, (size_t)(colon - text)) &&
            address_is_port(colon + 1, strlen(colon + 1));
+}
+
+char *address_without_dot(const char *address)
+{
+    struct url_places places = url_find(address, strlen(address));
+    size_t end = places.host;
+    while (end < places.path && address[end] != ':')
+        end++;
+    if (end < places.host + 2 || address[end - 1] != '.')
+        return text_copy(address);
+    return text_format("%.*s%s", (int)(end - 1), address, address + end);
 }
 
 /* Prefixes of addresses that are refused, in the order of the network. */

@@ -22,6 +22,10 @@ bool address_is_host_port(const char *text);
 /* Is the host an IPv6 address in brackets? */
 bool address_is_bracketed(const char *host, size_t length);
 
+/* A copy of [scheme://][user@]host[:port][/path] without a dot at the end of the host. A dot there
+ * is for DNS: the name in a certificate has none. */
+char *address_without_dot(const char *address);
+
 /* An address that means another machine to each that uses it: unspecified, loopback or link-local,
  * which is where clouds have their metadata, or where AWS and Google (IPv6), Alibaba and Azure have
  * theirs; also inside of an IPv6 address, for a translator (NAT64, 6to4). */

@@ -9,7 +9,8 @@
 #include <openssl/ssl.h>
 
 /* The certificate must be for this host name or IP address. A name is sent, too (SNI); an address
- * must not be (RFC 6066, section 3). Before the handshake, in a session that verifies its peer. */
+ * must not be (RFC 6066, section 3). A dot at the end is of DNS, and of neither. Before the
+ * handshake, in a session that verifies its peer. */
 void tls_expect_name(SSL *session, const char *name);
 
 #endif

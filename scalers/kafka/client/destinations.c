@@ -41,6 +41,8 @@ static char *plain_address(const char *text, bool has_port)
         colon = NULL;
     long port = colon == NULL ? DEFAULT_PORT : strtol(colon + 1, NULL, 10);
     size_t host = colon == NULL ? end : (size_t)(colon - from);
+    if (host > 1 && from[host - 1] == '.') /* left out with TLS: settings.c */
+        host--;
     struct text plain = {0};
     for (size_t i = 0; i < host; i++)
         if (from[i] != '[' && from[i] != ']')

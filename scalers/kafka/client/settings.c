@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
+#include "shared/address.h"
 
 /* How long the library remembers metadata, and a group's coordinator to which nothing is sent. It
  * is longer than the usual interval, or each measurement would look for the coordinators first. */
@@ -120,7 +121,9 @@ char *kafka_settings_brokers(const struct kafka_connection_options *options)
 {
     struct text brokers = {0};
     for (const char *rest = options->bootstrap_servers; rest != NULL;) {
-        _cleanup_(memory_free) char *broker = text_take_piece(&rest, ",");
+        _cleanup_(memory_free) char *piece = text_take_piece(&rest, ",");
+        _cleanup_(memory_free) char *broker =
+            options->tls.enable ? address_without_dot(piece) : text_copy(piece);
         text_addf(&brokers, "%s%s", brokers.length == 0 ? "" : ",", broker);
     }
     return text_take(&brokers);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "nats_jetstream/client/interrupter.h"
 #include "nats_jetstream/credentials.h"
+#include "shared/address.h"
 #include "shared/tls.h"
 #include "shared/tls_file.h"
 
@@ -183,11 +184,12 @@ static bool has_credentials(const struct nats_connection_options *from)
 static natsStatus set_addresses(natsOptions *options, const struct nats_connection_options *from)
 {
     const struct option_list *servers = &from->servers;
-    if (!has_credentials(from))
-        return natsOptions_SetServers(options, servers->items, (int)servers->count);
     char **addresses = memory_array(servers->count, sizeof(*addresses));
-    for (size_t i = 0; i < servers->count; i++)
-        addresses[i] = without_user(servers->items[i]);
+    for (size_t i = 0; i < servers->count; i++) {
+        _cleanup_(memory_free) char *address =
+            has_credentials(from) ? without_user(servers->items[i]) : text_copy(servers->items[i]);
+        addresses[i] = wants_tls(from) ? address_without_dot(address) : text_copy(address);
+    }
     natsStatus status =
         natsOptions_SetServers(options, (const char **)addresses, (int)servers->count);
     for (size_t i = 0; i < servers->count; i++)

@@ -112,6 +112,7 @@ static void brokers_are_where_the_trigger_has_its_own(void **state)
         {"PLAINTEXT://::1/", "PLAINTEXT://::1:9092/bootstrap"},
         {":9092", "localhost:9092"},
         {"localhost:09092", "localhost:9092"},
+        {"SSL://localhost.:9092/", "ssl://localhost:9092/bootstrap"},
     };
     struct sockaddr_in address;
     int listener = listen_on(&address);
