@@ -32,7 +32,8 @@ const struct option rabbitmq_options[] = {
      .flags = OPTION_REQUIRED | OPTION_URL | OPTION_HOST,
      .keda = OPTION_KEDA_METADATA | OPTION_KEDA_VARIABLE | OPTION_KEDA_AUTHENTICATION,
      .doc = "amqp(s)://user:password@host:port/vhost, or the management API as "
-            "http(s)://user:password@host:port/path/vhost"},
+            "http(s)://user:password@host:port/path/vhost; AMQP logs in as ?auth_mechanism=PLAIN, "
+            "AMQPLAIN or EXTERNAL says, unless vhostName or username is set"},
     {.key = "protocol",
      CONNECTION(protocol),
      .type = OPTION_CHOICE,

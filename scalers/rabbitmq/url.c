@@ -24,6 +24,13 @@ static const struct scheme {
     {"https://", true, true, 443},
 };
 
+const char *const rabbitmq_mechanisms[] = {
+    [RABBITMQ_MECHANISM_PLAIN] = "PLAIN",
+    [RABBITMQ_MECHANISM_AMQPLAIN] = "AMQPLAIN",
+    [RABBITMQ_MECHANISM_EXTERNAL] = "EXTERNAL",
+    NULL,
+};
+
 /* Undoes the percent-encoding; NULL where it is none, or hides a NUL. */
 static char *decoded(const char *bytes, size_t length)
 {
@@ -193,8 +200,52 @@ static void replace(char **field, const char *value)
 static bool is_external(const struct rabbitmq_connection_options *options,
                         const struct rabbitmq_url *url)
 {
-    return !url->is_http && url->has_tls && options->tls.enable && options->tls.cert != NULL &&
+    return url->has_tls && options->tls.enable && options->tls.cert != NULL &&
            options->username == NULL && url->password == NULL;
+}
+
+static void add_mechanism(struct rabbitmq_url *url, enum rabbitmq_mechanism mechanism)
+{
+    for (size_t i = 0; i < url->mechanisms_count; i++)
+        if (url->mechanisms[i] == mechanism)
+            return;
+    url->mechanisms[url->mechanisms_count++] = mechanism;
+}
+
+static bool parse_mechanism(struct rabbitmq_url *url, const char *name, size_t length,
+                            struct error *error)
+{
+    for (int i = 0; i < RABBITMQ_MECHANISMS; i++)
+        if (strlen(rabbitmq_mechanisms[i]) == length &&
+            strncasecmp(rabbitmq_mechanisms[i], name, length) == 0) {
+            add_mechanism(url, (enum rabbitmq_mechanism)i);
+            return true;
+        }
+    return error_invalid(error, "host: its auth_mechanism must be PLAIN, AMQPLAIN or EXTERNAL");
+}
+
+/* As KEDA's library reads them: each auth_mechanism of the query counts. KEDA drops the query where
+ * it replaces a part of the URL. */
+static bool choose_mechanisms(const struct rabbitmq_connection_options *options,
+                              struct rabbitmq_url *url, struct error *error)
+{
+    static const char key[] = "auth_mechanism=";
+    const char *mark = strpbrk(options->host, "?#");
+    bool is_rewritten = options->vhost_name != NULL || options->username != NULL;
+    if (is_external(options, url)) {
+        add_mechanism(url, RABBITMQ_MECHANISM_EXTERNAL);
+    } else if (mark != NULL && *mark == '?' && !is_rewritten) {
+        _cleanup_(memory_free) char *query = text_copy_bytes(mark + 1, strcspn(mark + 1, "#"));
+        const char *rest = query;
+        size_t length;
+        for (const char *piece; (piece = text_next_piece(&rest, "&", &length)) != NULL;)
+            if (text_starts_with(piece, key) &&
+                !parse_mechanism(url, piece + strlen(key), length - strlen(key), error))
+                return false;
+    }
+    if (url->mechanisms_count == 0)
+        add_mechanism(url, RABBITMQ_MECHANISM_PLAIN);
+    return true;
 }
 
 bool rabbitmq_url_parse(const struct rabbitmq_connection_options *options,
@@ -209,7 +260,8 @@ bool rabbitmq_url_parse(const struct rabbitmq_connection_options *options,
     replace(&url.vhost, options->vhost_name);
     if (text_equal(url.vhost, ""))
         replace(&url.vhost, "/");
-    url.is_external = is_external(options, &url);
+    if (!url.is_http && !choose_mechanisms(options, &url, error))
+        return false;
     if (!url.is_http && url.user == NULL)
         replace(&url.user, "guest");
     /* Without one, Go's client keeps the password of its default user. */

@@ -12,6 +12,17 @@
 #include "rabbitmq/options.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+
+/* SASL's, of a login over AMQP. */
+enum rabbitmq_mechanism {
+    RABBITMQ_MECHANISM_PLAIN,
+    RABBITMQ_MECHANISM_AMQPLAIN,
+    RABBITMQ_MECHANISM_EXTERNAL, /* the client's certificate identifies the user */
+};
+enum { RABBITMQ_MECHANISMS = RABBITMQ_MECHANISM_EXTERNAL + 1 };
+
+extern const char *const rabbitmq_mechanisms[]; /* their names, by enum rabbitmq_mechanism */
 
 struct rabbitmq_url {
     bool is_http; /* the management API, else AMQP */
@@ -20,8 +31,8 @@ struct rabbitmq_url {
     int port;
     char *user; /* NULL: none were given (the management API only: AMQP has guest, guest) */
     char *password;
-    /* AMQP: the client's certificate identifies the user; neither of the two is sent. */
-    bool is_external;
+    enum rabbitmq_mechanism mechanisms[RABBITMQ_MECHANISMS]; /* AMQP: the preferred one first */
+    size_t mechanisms_count;
     char *vhost;  /* decoded */
     char *prefix; /* of the management API: "" or "/some/path", encoded as it was written */
 };

@@ -424,6 +424,22 @@ def test_a_certificate_names_the_user(broker, client, certificates, sealed):
     wait_until(lambda: users_of(broker) == {"worker", "guest"}, 10, "AMQP's default user is connected, too")
 
 
+@pytest.mark.parametrize("asked, user, mechanism", [
+    ("", "guest", "PLAIN"), ("?auth_mechanism=external", "worker", "EXTERNAL"),
+    ("?auth_mechanism=AMQPLAIN&auth_mechanism=PLAIN", "guest", "AMQPLAIN")])
+def test_a_host_chooses_how_to_log_in(broker, certificates, sealed, asked, user, mechanism):
+    """A password of the host leaves EXTERNAL to its query."""
+    requested = trigger(tls_host(broker, "amqp") + asked, sealed, **own(certificates, "worker"))
+    with Server() as server, Client(server.port) as client:
+        assert value(client, requested) == 3
+        wait_until(lambda: logins_of(broker) == {(user, mechanism)}, 10, "this login alone")
+
+
+def logins_of(broker):
+    listed = broker.ctl("list_connections", "user", "auth_mechanism", "ssl", "--formatter", "json")
+    return {(one["user"], one["auth_mechanism"]) for one in json.loads(listed) if one["ssl"]}
+
+
 def users_of(broker):
     """Of our connections that TLS is spoken on."""
     listed = broker.ctl("list_connections", "user", "ssl", "--formatter", "json")

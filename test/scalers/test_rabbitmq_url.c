@@ -134,8 +134,44 @@ static void a_certificate_identifies_the_user_where_nothing_else_does(void **sta
     cases[7].options.password = "word";
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = parsed(&cases[i].options);
-        if (url.is_external != cases[i].external)
+        bool is_external =
+            url.mechanisms_count == 1 && url.mechanisms[0] == RABBITMQ_MECHANISM_EXTERNAL;
+        if (is_external != cases[i].external)
             fail_msg("case %zu", i);
+    }
+}
+
+/* As amqp091-go reads them, and KEDA's scaler, which drops the query where it sets other parts. */
+static void the_host_may_name_mechanisms(void **state)
+{
+    (void)state;
+    enum { P = RABBITMQ_MECHANISM_PLAIN, A, E };
+    static const struct {
+        struct rabbitmq_connection_options options;
+        size_t count;
+        int mechanisms[RABBITMQ_MECHANISMS];
+    } rows[] = {
+        {{.host = "amqp://rabbit"}, 1, {P}},
+        {{.host = "amqp://rabbit?auth_mechanism=EXTERNAL"}, 1, {E}},
+        {{.host = "amqps://u:p@rabbit/v?a=b&auth_mechanism=external&heartbeat=5#x"}, 1, {E}},
+        {{.host = "amqp://rabbit/?auth_mechanism=plain"}, 1, {P}},
+        {{.host = "amqp://rabbit/?auth_mechanism=AmqPlain&auth_mechanism=PLAIN"}, 2, {A, P}},
+        {{.host = "amqp://rabbit/?auth_mechanism=external&auth_mechanism=external"}, 1, {E}},
+        {{.host = "amqp://rabbit/?xauth_mechanism=external"}, 1, {P}},
+        {{.host = "amqp://rabbit/#?auth_mechanism=external"}, 1, {P}},
+        {{.host = "amqp://rabbit/?auth_mechanism=external", .vhost_name = "v"}, 1, {P}},
+        {{.host = "amqp://rabbit/?auth_mechanism=x", .username = "u", .password = "p"}, 1, {P}},
+        {{.host = "amqps://rabbit/?auth_mechanism=plain",
+          .tls = {.enable = 1, .cert = "c", .key = "k"}},
+         1,
+         {E}},
+        {{.host = "http://rabbit/?auth_mechanism=x"}, 0, {P}},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(rabbitmq_url_done) struct rabbitmq_url url = parsed(&rows[i].options);
+        assert_int_equal(url.mechanisms_count, rows[i].count);
+        for (size_t j = 0; j < url.mechanisms_count; j++)
+            assert_int_equal(url.mechanisms[j], rows[i].mechanisms[j]);
     }
 }
 
@@ -167,6 +203,9 @@ static void a_wrong_url_is_refused_without_showing_it(void **state)
         "amqp://u:secret@rabbit/%",
         "amqp://u:secret@rab bit/",
         "amqp://u:secret@rabbit/a\nb",
+        "amqp://u:secret@rabbit/?auth_mechanism=secret",
+        "amqp://u:secret@rabbit/?auth_mechanism=",
+        "amqp://u:secret@rabbit/?auth_mechanism=PLAIN&auth_mechanism=SCRAM",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
         _cleanup_(error_done) struct error error = {0};
@@ -199,6 +238,7 @@ int main(void)
         cmocka_unit_test(keys_override_what_the_host_says),
         cmocka_unit_test(amqp_without_a_user_is_guest),
         cmocka_unit_test(a_certificate_identifies_the_user_where_nothing_else_does),
+        cmocka_unit_test(the_host_may_name_mechanisms),
         cmocka_unit_test(a_wrong_url_is_refused_without_showing_it),
         cmocka_unit_test(names_are_escaped_for_paths_without_plus),
     };

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 enum {
@@ -103,26 +104,52 @@ static amqp_table_entry_t text_entry(const char *key, const char *value)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
 }
 
-/* RFC 4616. For EXTERNAL the broker looks at the certificate only. */
-static void add_response(const struct rabbitmq_url *url, struct text *response)
+/* Of an AMQP table: `key` has its length and the type of the value. */
+static void add_entry(struct text *table, const char *key, const char *value)
 {
-    if (url->is_external) {
+    size_t length = strlen(value);
+    text_add(table, key);
+    text_add_bytes(table, (const char *)&(uint32_t){htonl((uint32_t)length)}, sizeof(uint32_t));
+    text_add_bytes(table, value, length);
+}
+
+static void add_response(const struct rabbitmq_url *url, enum rabbitmq_mechanism mechanism,
+                         struct text *response)
+{
+    switch (mechanism) {
+    case RABBITMQ_MECHANISM_PLAIN: /* RFC 4616 */
+        text_add_bytes(response, "", 1);
+        text_add(response, url->user);
+        text_add_bytes(response, "", 1);
+        text_add(response, url->password);
+        break;
+    case RABBITMQ_MECHANISM_AMQPLAIN:
+        add_entry(response, "\5LOGINS", url->user);
+        add_entry(response, "\10PASSWORDS", url->password);
+        break;
+    case RABBITMQ_MECHANISM_EXTERNAL: /* the broker looks at the certificate only */
         text_add(response, "*");
-        return;
+        break;
     }
-    text_add_bytes(response, "", 1);
-    text_add(response, url->user);
-    text_add_bytes(response, "", 1);
-    text_add(response, url->password);
+}
+
+/* The first that the broker has, too; NULL: none. */
+static const enum rabbitmq_mechanism *find_mechanism(const struct rabbitmq_url *url,
+                                                     amqp_bytes_t offered)
+{
+    for (size_t i = 0; i < url->mechanisms_count; i++)
+        if (has_word(offered, rabbitmq_mechanisms[url->mechanisms[i]]))
+            return &url->mechanisms[i];
+    return NULL;
 }
 
 static bool authenticate(const struct login *login)
 {
-    const char *mechanism = login->url->is_external ? "EXTERNAL" : "PLAIN";
     const amqp_connection_start_t *start = receive_method(login, AMQP_CONNECTION_START_METHOD);
     if (start == NULL)
         return false;
-    if (!has_word(start->mechanisms, mechanism))
+    const enum rabbitmq_mechanism *mechanism = find_mechanism(login->url, start->mechanisms);
+    if (mechanism == NULL)
         return fail(login, amqp_error_string2(AMQP_STATUS_BROKER_UNSUPPORTED_SASL_METHOD));
 
     /* Then a refusal is a reply, and not a connection that breaks. */
@@ -138,10 +165,10 @@ static bool authenticate(const struct login *login)
                    .value.table = {.num_entries = 1, .entries = &capability}}},
     };
     _cleanup_(text_done) struct text response = {0};
-    add_response(login->url, &response);
+    add_response(login->url, *mechanism, &response);
     amqp_connection_start_ok_t ok = {
         .client_properties = {.num_entries = ARRAY_LENGTH(properties), .entries = properties},
-        .mechanism = amqp_cstring_bytes(mechanism),
+        .mechanism = amqp_cstring_bytes(rabbitmq_mechanisms[*mechanism]),
         .response = {.len = response.length, .bytes = response.bytes},
         .locale = amqp_cstring_bytes("en_US"),
     };
