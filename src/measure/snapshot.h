@@ -16,10 +16,11 @@
 struct query_known {
     enum last_attempt { ATTEMPT_NONE, ATTEMPT_GOOD, ATTEMPT_FAILED } last_attempt;
     bool is_measured; /* there is a reading, of the last good attempt */
-    bool is_outdated; /* the source has notified us since the request for the reading was sent */
+    bool is_outdated; /* the source has notified us since the measurement of the reading began */
     struct reading reading;
     unsigned wants;       /* bits of enum reading_want: what the reading was measured with */
     int64_t sent_ms;      /* when the request for the reading was sent */
+    int64_t taken_us;     /* when its measurement began, maybe before that: with another request */
     int64_t began_at_us;  /* sent_ms, or the earlier time at which the source notified us */
     int64_t duration_ms;  /* of the last good attempt; -1: not known */
     int64_t failed_at_ms; /* if the last attempt failed: when */

@@ -113,6 +113,8 @@ static void a_notification_outdates_what_the_heir_has_in_flight(void **state)
     query_remember(query, &former);
     query_inherit(heir, &former);
     assert_true(is_outdated(heir));
+    now_ms++;
+    connection_query_started(heir, now_ms * 1000); /* one of its requests did before, maybe */
     answer(heir, 0);
     assert_true(is_outdated(heir));
     measure(query, 1);
@@ -135,6 +137,43 @@ static void a_notification_outdates_an_earlier_reading_of_the_heir(void **state)
     measure(heir, 1);
     query_inherit(heir, &former);
     assert_false(is_outdated(heir));
+}
+
+static void it_does_though_that_reading_was_started_later(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query former = {0};
+    struct query *query = acquire("a");
+    struct query *heir = acquire("b");
+    demand(heir);
+    connect_now();
+    assert_ptr_equal(take(), heir);
+    notify(query);
+    now_ms++;
+    connection_query_started(heir, now_ms * 1000);
+    answer(heir, 0);
+    query_remember(query, &former);
+    query_inherit(heir, &former);
+    assert_true(is_outdated(heir));
+}
+
+/* Of two queries that one query replaces, the first was notified, and the second has a reading. */
+static void a_notification_outdates_what_the_heir_gets_of_another_query(void **state)
+{
+    (void)state;
+    _cleanup_(former_query_done) struct former_query notified = {0};
+    _cleanup_(former_query_done) struct former_query measured = {0};
+    struct query *query = acquire("a");
+    struct query *other = acquire("b");
+    struct query *heir = acquire("c");
+    measure(other, 0);
+    notify(query);
+    query_remember(query, &notified);
+    query_remember(other, &measured);
+    notified.snapshot.known.is_measured = false; /* its first measurement subscribed */
+    query_inherit(heir, &notified);
+    query_inherit(heir, &measured);
+    assert_true(is_outdated(heir));
 }
 
 static void a_notification_outdates_no_later_reading_of_the_heir(void **state)
@@ -164,6 +203,8 @@ int main(void)
         TEST(an_heir_that_is_idle_is_not_late),
         TEST(a_notification_outdates_what_the_heir_has_in_flight),
         TEST(a_notification_outdates_an_earlier_reading_of_the_heir),
+        TEST(it_does_though_that_reading_was_started_later),
+        TEST(a_notification_outdates_what_the_heir_gets_of_another_query),
         TEST(a_notification_outdates_no_later_reading_of_the_heir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,30 @@ static void a_notification_while_a_request_is_in_flight_has_it_sent_once_more(vo
     watcher_stop(&watcher);
 }
 
+/* The scaler measures in several requests, or the source may have worked on the only one before the
+ * scaler reports so: what it found may be of before the notification. */
+static void a_notification_outdates_what_was_taken_before_though_it_started_later(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = subscribe(&watcher);
+    demand(query);
+    assert_ptr_equal(take(), query);
+    now_ms += 2;
+    connection_notify(&connection, query->push.id, now_ms * 1000);
+    now_ms += 2;
+    connection_query_started(query, now_ms * 1000);
+    now_ms += 2;
+    answer(query, 0);
+    assert_true(query->known.is_outdated);
+    assert_int_equal(query->job.state, JOB_READY); /* as urgent as for a call */
+    assert_ptr_equal(take(), query);
+    connection_query_started(query, now_ms * 1000);
+    answer(query, 1);
+    assert_false(query->known.is_outdated);
+    watcher_stop(&watcher);
+}
+
 static void expect_unsubscribe(uint64_t subscription)
 {
     uint64_t id = 0;
@@ -318,6 +342,7 @@ int main(void)
         TEST(a_refused_subscription_is_counted_each_time_and_logged_once),
         TEST(a_notification_has_its_query_measured_at_once),
         TEST(a_notification_while_a_request_is_in_flight_has_it_sent_once_more),
+        TEST(a_notification_outdates_what_was_taken_before_though_it_started_later),
         TEST(a_task_that_is_given_back_subscribes_the_next_time),
         TEST(of_many_that_cannot_be_subscribed_to_each_is_measured_less_often),
         TEST(the_last_watcher_that_leaves_unsubscribes),

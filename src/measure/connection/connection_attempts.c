@@ -75,7 +75,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     }
     struct query *query = query_of_job(job);
     struct task *task = &query->task;
-    query->sent_us = now_us;
+    query->sent_us = query->taken_us = now_us;
     query->due_after_outage_ms = 0;
     task->feed = connection->feed;
     task->has_ended = false;
@@ -221,12 +221,11 @@ void connection_notify(struct connection *connection, uint64_t id, int64_t now_u
     query->known.is_outdated = true;
     bool was_alert = query->push.alert_ms > 0;
     push_notify(&query->push);
-    /* The attempt in flight was sent before the message came: another one is needed. An alert query
-     * is measured again soon anyway (push.h). */
+    /* The attempt in flight began before the message came, whenever it counts as sent: another one
+     * is needed. An alert query is measured again soon anyway (push.h). */
     if (!was_alert) {
         bool in_flight = query->job.state == JOB_IN_FLIGHT;
-        int64_t from_ms = in_flight ? query->job.sent_ms + 1 : now_ms;
-        schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
+        schedule_demand(&connection->schedule, &query->job, in_flight ? INT64_MAX : now_ms, now_ms);
     }
     query_plan(query, now_ms);
 }

@@ -158,8 +158,11 @@ struct query {
      * came; connection_attempts.c. */
     int64_t notified_at_us;
     int64_t sent_us; /* when it was sent last; connection_attempts.c */
-    /* A notification outdates readings that were sent before this time; connection_attempts.c,
-     * inherit.c. */
+    /* When the scaler took it last: some of what it measures may be as old as that, though it was
+     * started later, as by a second request; connection_attempts.c. */
+    int64_t taken_us;
+    /* A notification outdates readings whose measurement began before this time;
+     * connection_attempts.c, inherit.c. */
     int64_t outdated_from_us;
     /* Its connection is back after an outage: since when it counts as due, of connection_now_ms();
      * connection.c. 0: it was sent since (connection_attempts.c), or there was no outage. */

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "measure/connection/query_internal.h"
 
+#include <sys/param.h>
+
 void query_remember(struct query *query, struct former_query *ret_former)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
@@ -22,14 +24,13 @@ void former_query_done(struct former_query *former)
     snapshot_done(&former->snapshot);
 }
 
-/* The heir may have been measured before the notification, or be in flight since then. */
+/* The heir may have been measured before the notification, have inherited a reading of before it,
+ * or be in flight since then. */
 static void inherit_notification(struct query *query, int64_t outdated_from_us)
 {
     struct query_known *known = &query->known;
-    if (outdated_from_us <= query->outdated_from_us)
-        return;
-    query->outdated_from_us = outdated_from_us;
-    if (known->is_measured && known->sent_ms * 1000 < outdated_from_us)
+    query->outdated_from_us = MAX(query->outdated_from_us, outdated_from_us);
+    if (known->is_measured && known->taken_us < query->outdated_from_us)
         known->is_outdated = true;
 }
 
@@ -68,8 +69,8 @@ void query_inherit(struct query *query, const struct former_query *former)
 {
     if (query->number == 0)
         query->number = former->query->number;
-    inherit_notification(query, former->outdated_from_us);
     inherit_known(query, &former->snapshot);
+    inherit_notification(query, former->outdated_from_us);
     inherit_samples(query, &former->recent);
     inherit_history(query, former);
 }

@@ -10,7 +10,7 @@
  * The new query gets:
  *
  *     what is known   the reading, its outage and so on, until it has a reading of its own
- *     notifications   a notification outdates what was sent before it, of the new query, too
+ *     notifications   a notification outdates what began before it, of the new query, too
  *     samples         the recent samples, if it keeps some and has none
  *     history         all of it; a copy, if other triggers still use the old query
  *     number          if it has none yet. So whoever adds up the readings of queries counts the

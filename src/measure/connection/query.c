@@ -193,7 +193,8 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);
     known->began_at_us = query->sent_us;
-    known->is_outdated = query->sent_us < query->outdated_from_us;
+    known->taken_us = query->taken_us;
+    known->is_outdated = query->taken_us < query->outdated_from_us;
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
     history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
