@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/param.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -26,8 +27,13 @@ enum { MAX_EVICTED = MAX_CONNECTIONS / 2 };
  * rest stays in the kernel. */
 enum { MAX_UNREAD_BYTES = WEB_CONNECTION_MAX_HEADER_BYTES + (4 << 10) };
 
-/* Of the blocks of all responses. Small responses, such as those of probes, are always sent. */
-enum { MAX_PENDING_BYTES = 16 << 20, SMALL_BYTES = 16 << 10 };
+/* Of the blocks of all responses, of which one address uses half at most, however large its own
+ * are. Small responses, such as those of probes, are always sent. */
+enum {
+    MAX_PENDING_BYTES = 16 << 20,
+    MAX_ADDRESS_BYTES = MAX_PENDING_BYTES / 2,
+    SMALL_BYTES = 16 << 10
+};
 
 enum { CONNECTION_MS = 5000 };
 
@@ -265,20 +271,44 @@ struct web_connection *web_connections_begin_request(const struct web_connection
     return NULL;
 }
 
+/* What an address uses of MAX_PENDING_BYTES. */
+struct use {
+    struct web_address address;
+    size_t bytes;
+};
+
+/* Adds to what the address uses. Returns by how much that is more. */
+static size_t add_use(struct use *uses, size_t *count, const struct web_address *address,
+                      size_t bytes)
+{
+    size_t i = 0;
+    while (i < *count && web_address_count(&uses[i].address, 1, address) == 0)
+        i++;
+    if (i == *count)
+        uses[(*count)++] = (struct use){*address, 0};
+    size_t more = MIN(bytes, MAX_ADDRESS_BYTES - uses[i].bytes);
+    uses[i].bytes += more;
+    return more;
+}
+
+/* An address that has no other response unread gets one however large it is, while the others use
+ * no more than one of them may: it would be too large the next time, too. */
 bool web_connection_reserve_bytes(struct web_connection *connection, size_t bytes)
 {
-    struct web_address address = web_address_of(bufferevent_getfd(connection->bufferevent));
-    size_t of_all = 0;
-    size_t of_address = 0;
+    _cleanup_(memory_free) struct use *uses =
+        memory_array(connection->owner->count + 1, sizeof(*uses)); /* the first is its own */
+    struct web_address own = web_address_of(bufferevent_getfd(connection->bufferevent));
+    size_t count = 0;
+    size_t of_all = add_use(uses, &count, &own, 0);
     const struct web_connection *each;
     TAILQ_FOREACH(each, &connection->owner->evictable, all) {
-        struct web_address other = web_address_of(bufferevent_getfd(each->bufferevent));
-        of_all += each->pending_bytes;
-        of_address += web_address_count(&other, 1, &address) * each->pending_bytes;
+        struct web_address address = web_address_of(bufferevent_getfd(each->bufferevent));
+        if (each->pending_bytes > 0)
+            of_all += add_use(uses, &count, &address, each->pending_bytes);
     }
-    /* Where no other response is unread, this one is sent however large it is: it would be too
-     * large the next time, too. */
-    if (bytes > SMALL_BYTES && of_all > 0 && of_all + of_address + bytes > MAX_PENDING_BYTES)
+    size_t of_address = uses[0].bytes;
+    bool is_first = of_address == 0 && of_all <= MAX_ADDRESS_BYTES;
+    if (bytes > SMALL_BYTES && !is_first && of_all + of_address + bytes > MAX_PENDING_BYTES)
         return false;
     connection->pending_bytes = connection->left_bytes = bytes;
     return true;

@@ -15,13 +15,16 @@
  * A response takes memory until the kernel has taken its last byte, as it is one block. A response
  * of more than 16 KiB is sent if
  *
- *     blocks of all connections + blocks of its own address + its own block <= 16 MiB
+ *     blocks of all addresses + blocks of its own address + its own block <= 16 MiB
  *
- * and gets 503 otherwise. Example with responses of 5 MiB: address A gets two (5 + 5 + 5 = 15), but
- * no third (10 + 10 + 5 = 25). B gets one then (10 + 0 + 5 = 15). Where no other block is there, a
- * response may have any size: the metrics of 100,000 triggers are larger than the limit. Until the
- * client has taken such a response, all others of more than 16 KiB get 503. A slow client may need
- * long: 64 KiB per 5 s are 21 minutes for 16 MiB.
+ * and gets 503 otherwise. The blocks of an address count as 8 MiB at most. Example with responses
+ * of 5 MiB: address A gets two (5 + 5 + 5 = 15), but no third (8 + 8 + 5 = 21). B gets one then
+ * (8 + 0 + 5 = 13), and C none (13 + 0 + 5 = 18).
+ *
+ * The metrics of 100,000 triggers are larger than the limit. So an address that has no block gets a
+ * response of any size while the blocks of all others count as 8 MiB or less: one address cannot
+ * lock out the others, though a slow client may need long (64 KiB per 5 s are 21 minutes for
+ * 16 MiB), and no more than two have such a response.
  *
  * Threads: the HTTP server's.
  */
