@@ -18,8 +18,8 @@
 {{/* ---- metadata ---- */}}
 
 {{- define "autoscaled-worker.selector" -}}
-app.kubernetes.io/name: {{ include "autoscaled-worker.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "autoscaled-worker.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels and annotations, each key once: (dict "context" $ "labels" ... "annotations" ...). */}}
@@ -39,8 +39,8 @@ annotations:
 
 {{/* The metadata of an object: besides the above "name". */}}
 {{- define "autoscaled-worker.metadata" -}}
-name: {{ .name | default (include "autoscaled-worker.fullname" .context) }}
-namespace: {{ .context.Release.Namespace }}
+name: {{ .name | default (include "autoscaled-worker.fullname" .context) | quote }}
+namespace: {{ .context.Release.Namespace | quote }}
 {{ include "autoscaled-worker.labelsAndAnnotations" . }}
 {{- end }}
 

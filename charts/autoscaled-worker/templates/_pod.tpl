@@ -13,7 +13,7 @@
 metadata:
   {{- include "autoscaled-worker.labelsAndAnnotations" (dict "context" $ "labels" $values.podLabels "annotations" $values.podAnnotations) | nindent 2 }}
 spec:
-  serviceAccountName: {{ include "autoscaled-worker.serviceAccountName" $ }}
+  serviceAccountName: {{ include "autoscaled-worker.serviceAccountName" $ | quote }}
   automountServiceAccountToken: {{ $values.serviceAccount.automountServiceAccountToken }}
   {{- with .restartPolicy }}
   restartPolicy: {{ . }}
@@ -24,7 +24,7 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $values.podSecurityContext }}
   securityContext:
@@ -60,7 +60,7 @@ spec:
 {{- end }}
 
 {{- define "autoscaled-worker.container" -}}
-name: {{ include "autoscaled-worker.name" . }}
+name: {{ include "autoscaled-worker.name" . | quote }}
 image: {{ include "autoscaled-worker.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- with concat (include "autoscaled-worker.triggerEnv" . | fromYamlArray) .Values.env }}

@@ -292,7 +292,7 @@ authenticationRef:
   {{- toYaml $options.authenticationRef | nindent 2 }}
 {{- else if $parameters }}
 authenticationRef:
-  name: {{ include "autoscaled-worker.fullname" $context }}-{{ .source.key }}
+  name: "{{ include "autoscaled-worker.fullname" $context }}-{{ .source.key }}"
 {{- end }}
 metadata:
   {{- toYaml $metadata | nindent 2 }}

@@ -49,8 +49,8 @@
 {{/* ---- metadata ---- */}}
 
 {{- define "backlog.selector" -}}
-app.kubernetes.io/name: {{ include "backlog.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "backlog.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels and annotations, each key once. (dict "context" $ "labels" ... "annotations" ... "labelName" in place of the name) */}}
@@ -71,9 +71,9 @@ annotations:
 
 {{/* The metadata of an object: besides the above "name", and "namespace" where it is another one than the release's. */}}
 {{- define "backlog.metadata" -}}
-name: {{ .name | default (include "backlog.fullname" .context) }}
+name: {{ .name | default (include "backlog.fullname" .context) | quote }}
 {{- if not .isClusterScoped }}
-namespace: {{ .namespace | default (include "backlog.namespace" .context) }}
+namespace: {{ .namespace | default (include "backlog.namespace" .context) | quote }}
 {{- end }}
 {{ include "backlog.labelsAndAnnotations" . }}
 {{- end }}
@@ -228,11 +228,11 @@ imagePullSecrets:
 {{- $certManager := .Values.tls.certManager }}
 {{- if $certManager.enabled }}
 {{- $secret := printf "%s-tls" (include "backlog.fullname" .) }}
-secret: {{ $secret }}
+secret: {{ $secret | quote }}
 {{- if $certManager.client.enabled }}
-clientCASecret: {{ $secret }}
+clientCASecret: {{ $secret | quote }}
 clientNames: [{{ $certManager.client.name | quote }}]
-clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (include "backlog.fullname" .)) }}
+clientSecret: {{ $certManager.client.secretName | default (printf "%s-client" (include "backlog.fullname" .)) | quote }}
 {{- end }}
 {{- else }}
 {{- pick .Values.tls "secret" "clientCASecret" "clientNames" | toYaml }}
@@ -341,7 +341,7 @@ prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{- define "backlog.peer" -}}
 - namespaceSelector:
     matchLabels:
-      kubernetes.io/metadata.name: {{ .namespace }}
+      kubernetes.io/metadata.name: {{ .namespace | quote }}
   {{- with .podLabels }}
   podSelector:
     matchLabels:
@@ -352,7 +352,7 @@ prometheus: {query: 'sum(orders_waiting{shop="eu"})', threshold: "5"}
 {{/* The pods of helm test, which are none of the server's. */}}
 {{- define "backlog.testSelector" -}}
 app.kubernetes.io/name: {{ include "backlog.name" . | trunc 58 | trimSuffix "-" }}-test
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* ---- monitoring ---- */}}
