@@ -32,7 +32,7 @@ static void shorten_hold_window(struct entries *entries, double speed)
 {
     static const struct option row = {.type = OPTION_DURATION};
     _cleanup_(error_done) struct error error = {0};
-    const struct entry *entry = entries_find(entries, general_hold_window);
+    const struct entry *entry = entries_find_given(entries, general_hold_window);
     bool is_set = entry != NULL && entry->value != NULL;
     int64_t window_ms = PEAK_VALUE_WINDOW_MS;
     if (speed == 1 || (is_set && !value_parse(&row, entry->value, &window_ms, &error)))

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "scale/metadata/general.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,14 @@ const struct entry *entries_find(const struct entries *entries, const char *key)
     return NULL;
 }
 
+const struct entry *entries_find_given(const struct entries *entries, const char *key)
+{
+    _cleanup_(memory_free) char *variable = text_format("%s" OPTION_VARIABLE_SUFFIX, key);
+    const struct entry *plain = entries_find(entries, key);
+    bool is_given = plain != NULL && (plain->value == NULL || !text_is_blank(plain->value));
+    return is_given ? plain : entries_find(entries, variable);
+}
+
 bool entries_are_known(const struct entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++)
@@ -106,6 +115,8 @@ struct option_entry *entries_plain(const struct entries *entries, const struct o
         const struct entry *entry = &entries->items[i];
         const struct option *row =
             table == NULL ? NULL : option_find(table, entry->key, OPTION_FROM_TRIGGER);
+        if (row == NULL)
+            row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
         plain[i] =
             (struct option_entry){entry->key, entry->value == NULL ? stand_in(row) : entry->value};
     }

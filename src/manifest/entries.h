@@ -35,12 +35,14 @@ void entries_read(const struct yaml_tree *metadata, const struct option *table,
 void entries_done(struct entries *entries);
 
 const struct entry *entries_find(const struct entries *entries, const char *key); /* or NULL */
+/* As the server looks a key up: KEY that is not blank, else KEYFromEnv; or NULL. */
+const struct entry *entries_find_given(const struct entries *entries, const char *key);
 
 /* Is every value known? */
 bool entries_are_known(const struct entries *entries);
 
 /* For the parsers: borrowed strings, in an array that the caller frees. A value that is not known
- * is one that the table would take. */
+ * is one that the table, or that of the general keys, would take. */
 struct option_entry *entries_plain(const struct entries *entries, const struct option *table);
 
 #endif

@@ -5,6 +5,7 @@
 #include "config/credentials.h"
 #include "manifest/builtin.h"
 #include "manifest/secrets.h"
+#include "scale/metadata/general.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,15 +131,17 @@ static bool read_external(const struct sent_entries_source *source,
     const struct scaler *scaler = scaler_find(source->scalers, yaml_tree_text(metadata, "scaler"));
     if (metadata == NULL || metadata->kind != YAML_TREE_MAP)
         return error_invalid(error, "metadata is missing");
-    entries_read(metadata, scaler == NULL ? NULL : scaler->options, entries);
+    entries_read(metadata, scaler == NULL ? general_table : scaler->options, entries);
     for (size_t i = 0; i < entries->count; i++) {
         const char *variable = metadata->items[i]->text;
         if (entries->items[i].value == NULL &&
             !resolve_variable(source, &entries->items[i], variable == NULL ? "" : variable, error))
             return false;
     }
+    const struct entry *named = entries_find_given(entries, "scaler");
+    scaler = named == NULL ? NULL : scaler_find(source->scalers, named->value);
     bool has_own = source->has_kubernetes && scaler != NULL &&
-                   yaml_tree_find(metadata, "connectionName") == NULL;
+                   entries_find_given(entries, "connectionName") == NULL;
     return !has_own || add_credentials(source, scaler, object->namespace, trigger, entries, error);
 }
 

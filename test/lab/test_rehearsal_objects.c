@@ -83,11 +83,38 @@ static void only_variables_that_the_user_names_are_sent(void **state)
     unlink(path);
 }
 
+/* Of every key of a trigger: general ones, and the scaler. */
+static void variables_of_general_keys_are_sent(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
+        "    - {type: external, metadata: {scalerAddress: \"b:1\", scalerFromEnv: TEST_SCALER, "
+        "address: \"r:1\", listName: x, holdWindowFromEnv: TEST_WINDOW}}\n";
+    char path[] = "/tmp/objects-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
+    close(descriptor);
+    setenv("TEST_SCALER", "redis", 1);
+    setenv("TEST_WINDOW", "1m", 1);
+    const struct option_list paths = {(const char *[]){path}, 1};
+    const struct option_list variables = {(const char *[]){"TEST_SCALER", "TEST_WINDOW"}, 2};
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(scaled_objects_done) struct scaled_objects objects = {0};
+    if (!rehearsal_objects_load(&paths, &variables, 10, &objects, &error))
+        fail_msg("%s", error_text(&error));
+    const struct scaled_object_trigger *trigger = &objects.items[0].triggers[0];
+    assert_string_equal(scaled_object_metadata(trigger, "scalerFromEnv"), "redis");
+    assert_string_equal(scaled_object_metadata(trigger, "holdWindow"), "6000ms");
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hold_window_is_as_much_shorter_as_the_hpa_is_faster),
         cmocka_unit_test(only_variables_that_the_user_names_are_sent),
+        cmocka_unit_test(variables_of_general_keys_are_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

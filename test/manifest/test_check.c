@@ -179,6 +179,73 @@ static void values_that_are_not_known_are_accepted(void **state)
     findings_done(&findings);
 }
 
+/* The server takes every general key from a variable of the worker, too. */
+static void general_keys_may_be_in_variables(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"intervalFromEnv: V",
+                                       "holdFromEnv: V",
+                                       "holdWindowFromEnv: V",
+                                       "maxReplicaCountFromEnv: V",
+                                       "scaleDownWhenIdleFromEnv: V",
+                                       "inFlightPerReplicaFromEnv: V",
+                                       "stepsFromEnv: V",
+                                       "maxWaitFromEnv: V, ratePerReplicaFromEnv: V",
+                                       "onStallFromEnv: V",
+                                       "maxWait: 60s, ratePerReplica: '10', utilizationFromEnv: V",
+                                       "startTimeFromEnv: V",
+                                       "consumersPerReplicaFromEnv: V",
+                                       "shadowFromEnv: V",
+                                       "interval: '', intervalFromEnv: V"};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        _cleanup_(memory_free) char *text = text_format(
+            HEAD "spec:\n"
+                 "  fallback: {replicas: 3, failureThreshold: 3}\n"
+                 "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+                 "{stabilizationWindowSeconds: 600}}}}\n"
+                 "  triggers:\n"
+                 "    - type: external-push\n"
+                 "      metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: x, "
+                 "%s%s%s}\n",
+            keys[i], strstr(keys[i], "holdFromEnv") != NULL ? "" : ", hold: 60s",
+            strstr(keys[i], "holdWindow") != NULL ? "" : ", holdWindow: 10m");
+        struct findings findings = checked(text, NULL);
+        for (size_t n = 0; n < findings.count; n++)
+            fail_msg("%s: %s", keys[i], findings.items[n].text);
+        findings_done(&findings);
+    }
+}
+
+static void keys_in_variables_count_as_given(void **state)
+{
+    (void)state;
+    struct findings findings = checked(
+        "kind: ScaledJob\n"
+        "metadata: {name: orders, namespace: shop}\n"
+        "spec:\n"
+        "  triggers:\n"
+        "    - type: external\n"
+        "      metadata: {scalerAddress: b:1, scalerFromEnv: S, holdFromEnv: H, topic: t}\n"
+        "    - type: external\n"
+        "      metadata: {scalerAddress: b:1, scaler: kafka, connectionNameFromEnv: C, "
+        "consumerGroup: g, topic: t, holdFromEnv: H, maxWaitFromEnv: W, ratePerReplica: '10', "
+        "activationLagThreshold: '5'}\n"
+        "    - type: external\n"
+        "      metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: x, hold: "
+        "0s, "
+        "triggerAuthenticationFromEnv: A}\n",
+        NULL);
+    assert_finding(&findings, FINDING_NOTE, 6, "scalerFromEnv is a variable of the worker");
+    assert_finding(&findings, FINDING_WARNING, 8, "activationLagThreshold has no effect: with max");
+    assert_finding(&findings, FINDING_ERROR, 10,
+                   "triggerAuthenticationFromEnv names no authentication: write its name in "
+                   "triggerAuthentication");
+    assert_int_equal(findings.counts[FINDING_ERROR], 1);
+    assert_no_finding(&findings, "hold is");
+    assert_no_finding(&findings, "set hold");
+    findings_done(&findings);
+}
+
 /* Each mistake once, and no more of them than keys: some hundred kilobytes of keys took minutes and
  * gigabytes. */
 static void metadata_has_a_limit_of_keys(void **state)
@@ -292,6 +359,8 @@ int main(void)
         cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(general_keys_may_be_in_variables),
+        cmocka_unit_test(keys_in_variables_count_as_given),
         cmocka_unit_test(metadata_has_a_limit_of_keys),
         cmocka_unit_test(a_list_of_objects_may_share_anchors),
         cmocka_unit_test(invalid_yaml_is_reported_with_its_line),

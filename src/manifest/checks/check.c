@@ -115,10 +115,28 @@ static void note_missing(const struct checker *checker, const struct authenticat
                     read->name);
 }
 
+/* The server looks for the name in the object, where a variable has no value. */
+static void check_variable_authentication(const struct checker *checker,
+                                          const struct manifest_object *object,
+                                          const struct entries *entries, const char *prefix)
+{
+    static const char *const keys[] = {CREDENTIALS_KEY, CREDENTIALS_CLUSTER_KEY};
+    for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
+        const struct entry *given = entries_find_given(entries, keys[i]);
+        if (given == NULL || !option_is_variable(given->key))
+            continue;
+        const struct finding_place place = manifest_place(object, given->line);
+        finding_add(checker->findings, &place, FINDING_ERROR,
+                    "%s%s names no authentication: write its name in %s", prefix, given->key,
+                    keys[i]);
+    }
+}
+
 /* triggerAuthentication or clusterTriggerAuthentication, which a server with --kubernetes reads. */
 static void check_named_authentication(const struct checker *checker,
                                        const struct manifest_object *object,
-                                       const struct yaml_tree *trigger, const char *prefix)
+                                       const struct yaml_tree *trigger,
+                                       const struct entries *entries, const char *prefix)
 {
     struct authentication read;
     authentication_read_of_source(checker->manifests, object->namespace, trigger, &read);
@@ -128,7 +146,7 @@ static void check_named_authentication(const struct checker *checker,
     const char *key = read.is_cluster_wide ? CREDENTIALS_CLUSTER_KEY : CREDENTIALS_KEY;
     const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
     const char *other = NULL;
-    if (yaml_tree_find(metadata, "connectionName") != NULL)
+    if (entries_find_given(entries, "connectionName") != NULL)
         other = "connectionName";
     else if (!read.is_cluster_wide && yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) != NULL)
         other = CREDENTIALS_CLUSTER_KEY;
@@ -160,7 +178,7 @@ static void check_credentials(const struct checker *checker, const struct manife
     _cleanup_(error_done) struct error reasons = {0};
     struct builtin own;
     if (!checker->settings->has_kubernetes || scaler == NULL ||
-        entries_find(entries, "connectionName") != NULL)
+        entries_find_given(entries, "connectionName") != NULL)
         return;
     builtin_read_credentials(scaler, checker->manifests, object->namespace, trigger, entries, &own);
     if (own.authentication.object != NULL && !builtin_can_move(&own, &reasons)) {
@@ -244,7 +262,8 @@ static void check_external(struct checker *checker, const struct manifest_object
     };
     trigger_check(&check, &entries, checker->findings);
     check_authentication(checker, object, trigger, prefix);
-    check_named_authentication(checker, object, trigger, prefix);
+    check_variable_authentication(checker, object, &entries, prefix);
+    check_named_authentication(checker, object, trigger, &entries, prefix);
     check_credentials(checker, object, trigger, scaler, &entries, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
     if (scaler != NULL)

@@ -34,14 +34,21 @@ static bool has_duration(const struct relation *relation, const char *key, int64
 {
     static const struct option row = {.type = OPTION_DURATION};
     _cleanup_(error_done) struct error ignored = {0};
-    const struct entry *entry = entries_find(relation->entries, key);
+    const struct entry *entry = entries_find_given(relation->entries, key);
     return entry != NULL && entry->value != NULL && entry->value[0] != '\0' &&
            value_parse(&row, entry->value, ret_ms, &ignored);
 }
 
+/* Is it given by a variable, whose value nobody knows here? */
+static bool is_unknown(const struct relation *relation, const char *key)
+{
+    const struct entry *entry = entries_find_given(relation->entries, key);
+    return entry != NULL && entry->value == NULL;
+}
+
 static void check_max_replicas(const struct relation *relation)
 {
-    const struct entry *entry = entries_find(relation->entries, "maxReplicaCount");
+    const struct entry *entry = entries_find_given(relation->entries, "maxReplicaCount");
     int64_t max = manifest_max_replicas(relation->object);
     char *end = NULL;
     if (entry == NULL || entry->value == NULL || max < 0)
@@ -61,7 +68,7 @@ static void check_fallback(const struct relation *relation)
     const char *replicas = yaml_tree_text(fallback, "replicas");
     int64_t hold_ms = 0;
     bool holds = has_duration(relation, "hold", &hold_ms);
-    if (fallback != NULL && !holds) {
+    if (fallback != NULL && !holds && !is_unknown(relation, "hold")) {
         const struct finding_place place = manifest_place(relation->object, fallback->line);
         finding_add(relation->findings, &place, FINDING_WARNING,
                     "%sthe fallback takes over only after `hold`, which is an hour by default: set "
@@ -75,7 +82,7 @@ static void check_fallback(const struct relation *relation)
                     "Backlog none",
                     relation->prefix);
     }
-    const struct entry *entry = entries_find(relation->entries, "hold");
+    const struct entry *entry = entries_find_given(relation->entries, "hold");
     bool is_job = relation->object->kind == MANIFEST_SCALED_JOB;
     if (fallback == NULL && !is_job && holds && hold_ms < MIN_HOLD_MS &&
         number(relation, "minReplicaCount", 0) == 0) {
@@ -92,7 +99,7 @@ static void check_hold_of_jobs(const struct relation *relation)
     const struct yaml_tree *type = yaml_tree_find(relation->trigger, "type");
     const struct finding_place place = manifest_place(relation->object, type->line);
     if (relation->object->kind == MANIFEST_SCALED_JOB &&
-        entries_find(relation->entries, "hold") == NULL)
+        entries_find_given(relation->entries, "hold") == NULL)
         finding_add(relation->findings, &place, FINDING_WARNING, "%s" RELATIONS_HOLD_OF_JOBS,
                     relation->prefix);
 }
@@ -104,12 +111,12 @@ static void check_hold_window(const struct relation *relation)
     static const char key[] =
         "advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
     const struct yaml_tree *window = yaml_tree_find(relation->spec, key);
-    const struct entry *entry = entries_find(relation->entries, general_hold_window);
+    const struct entry *entry = entries_find_given(relation->entries, general_hold_window);
     int64_t hold_ms = PEAK_VALUE_WINDOW_MS;
     int64_t window_s = number(relation, key, USUAL_WINDOW_S);
     bool is_set = has_duration(relation, general_hold_window, &hold_ms);
     if (relation->object->kind != MANIFEST_SCALED_OBJECT || hold_ms == window_s * 1000 ||
-        (!is_set && window == NULL))
+        (!is_set && window == NULL) || is_unknown(relation, general_hold_window))
         return;
     bool is_shorter = hold_ms < window_s * 1000;
     const struct finding_place place =
@@ -147,7 +154,7 @@ static void check_intervals(const struct relation *relation)
 {
     int64_t interval_ms = 0;
     int64_t polling_s = number(relation, "pollingInterval", USUAL_POLLING_S);
-    const struct entry *entry = entries_find(relation->entries, "interval");
+    const struct entry *entry = entries_find_given(relation->entries, "interval");
     if (!has_duration(relation, "interval", &interval_ms) || interval_ms <= polling_s * 1000)
         return;
     const struct finding_place place = manifest_place(relation->object, entry->line);
@@ -162,7 +169,7 @@ static const char *policy_that_activates(const struct relation *relation)
 {
     static const char *const keys[] = {"scaleDownWhenIdle", "maxWait"};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++)
-        if (entries_find(relation->entries, keys[i]) != NULL)
+        if (entries_find_given(relation->entries, keys[i]) != NULL)
             return keys[i];
     return NULL;
 }

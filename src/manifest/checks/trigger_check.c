@@ -101,12 +101,18 @@ static char *check_unknown(const struct scaler *scaler, const struct option_entr
 bool trigger_check(const struct trigger_check *check, const struct entries *entries,
                    struct findings *findings)
 {
-    const struct entry *named = entries_find(entries, "scaler");
+    const struct entry *named = entries_find_given(entries, "scaler");
     const struct scaler *scaler = named == NULL ? NULL : scaler_find(check->scalers, named->value);
+    struct finding_place place = check->place;
+    place.line = named == NULL ? place.line : named->line;
+    if (named != NULL && named->value == NULL) {
+        finding_add(findings, &place, FINDING_NOTE,
+                    "%s%s is a variable of the worker: the other keys are not checked",
+                    check->prefix, named->key);
+        return true;
+    }
     if (scaler == NULL) {
         _cleanup_(error_done) struct error error = {0};
-        struct finding_place place = check->place;
-        place.line = named == NULL ? place.line : named->line;
         scaler_add_unknown(check->scalers, named == NULL ? NULL : named->value, &error);
         finding_add(findings, &place, check->level, "%s%s", check->prefix, error_text(&error));
         return false;
@@ -114,7 +120,7 @@ bool trigger_check(const struct trigger_check *check, const struct entries *entr
     _cleanup_(entries_done) struct entries passed = {0};
     bool good = check_entries(check, scaler, entries, &passed, findings);
     _cleanup_(memory_free) struct option_entry *plain = entries_plain(&passed, scaler->options);
-    const struct entry *name = entries_find(entries, "connectionName");
+    const struct entry *name = entries_find_given(entries, "connectionName");
     bool is_named = name != NULL;
     const struct named_connection *connection =
         is_named && name->value != NULL ? connections_find(check->connections, name->value) : NULL;
