@@ -81,6 +81,10 @@ void authentication_read(const struct manifests *manifests, const char *namespac
 {
     *ret = (struct authentication){.ref = yaml_tree_find(trigger, "authenticationRef")};
     ret->name = yaml_tree_text(ret->ref, "name");
+    if (text_equal(ret->name, "")) { /* KEDA takes it for none */
+        *ret = (struct authentication){0};
+        return;
+    }
     ret->is_cluster_wide =
         text_equal(yaml_tree_text(ret->ref, "kind"), "ClusterTriggerAuthentication");
     if (ret->name != NULL)

@@ -25,7 +25,8 @@ struct authentication_parameter {
 };
 
 struct authentication {
-    const struct yaml_tree *ref;          /* authenticationRef of the trigger; NULL: none */
+    const struct yaml_tree *ref;          /* authenticationRef of the trigger; NULL: none, or its
+                                             name is empty */
     const char *name;                     /* that it names */
     bool is_cluster_wide;                 /* a ClusterTriggerAuthentication */
     const struct manifest_object *object; /* NULL: in none of the files */

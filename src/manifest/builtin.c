@@ -1,7 +1,9 @@
 #include "manifest/builtin.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "config/credentials.h"
+#include "config/kubernetes_name.h"
 #include "scale/connections/named_connections.h"
 #include "scale/connections/own_credentials.h"
 #include "scale/metadata/general.h"
@@ -160,6 +162,13 @@ static void read_metadata(struct builtin *builtin, const struct yaml_tree *trigg
 
 /* ---- the TriggerAuthentication ---- */
 
+/* The API server has no object of this name: it has blanks, or is empty. */
+static void add_invalid_name(struct builtin *builtin, const char *name, const char *kind)
+{
+    error_add(&builtin->reasons, "\"%.*s\" is not the name of a %s", (int)text_cut(name, 64), name,
+              kind);
+}
+
 static void check_authentication(struct builtin *builtin)
 {
     const struct authentication *authentication = &builtin->authentication;
@@ -169,6 +178,8 @@ static void check_authentication(struct builtin *builtin)
         return;
     if (authentication->name == NULL)
         error_add(&builtin->reasons, "authenticationRef has no name");
+    else if (!kubernetes_name_is_valid(authentication->name))
+        add_invalid_name(builtin, authentication->name, kind);
     else if (authentication->object == NULL)
         error_add(&builtin->missing, "%s %s is in none of the files: add the one that has it", kind,
                   authentication->name);
@@ -228,7 +239,10 @@ static void add_parameter(struct builtin *builtin, const struct authentication_p
         error_add(&builtin->reasons, "%s", error_text(&error));
     if (row->type == OPTION_UNSUPPORTED)
         return;
-    if (parameter->source == PARAMETER_CONFIG_MAP && parameter->value == NULL)
+    if (parameter->source != PARAMETER_VARIABLE && !kubernetes_name_is_valid(parameter->object))
+        add_invalid_name(builtin, parameter->object,
+                         parameter->source == PARAMETER_SECRET ? "Secret" : "ConfigMap");
+    else if (parameter->source == PARAMETER_CONFIG_MAP && parameter->value == NULL)
         error_add(&builtin->missing, "ConfigMap %s with %s is in none of the files: add it",
                   parameter->object, parameter->key);
     if (parameter->source != PARAMETER_VARIABLE) {

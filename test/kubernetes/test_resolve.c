@@ -405,6 +405,32 @@ static void names_that_are_none_never_become_a_path(void **state)
     assert_refused(resolve(known), ERROR_INVALID, "is not the name of a TriggerAuthentication");
 }
 
+/* As for KEDA: an empty name is no authentication, and one with a blank is no name. */
+static void an_empty_name_is_no_authentication(void **state)
+{
+    (void)state;
+    const struct known empty[] = {
+        {"ScaledObject shop/orders",
+         SCALED(TRIGGER(USUAL, ",\"authenticationRef\":{\"name\":\"\"}"))},
+        {0}};
+    _cleanup_(credentials_cleanup) struct credentials *credentials = resolve(empty);
+    if (credentials->state != CREDENTIALS_VERIFIED)
+        fail_msg("%s", error_text(&credentials->failure));
+    assert_int_equal(credentials->count, 0);
+    const struct known blank[] = {
+        {"ScaledObject shop/orders",
+         SCALED(TRIGGER(USUAL, ",\"authenticationRef\":{\"name\":\" a \"}"))},
+        {0}};
+    assert_refused(resolve(blank), ERROR_INVALID,
+                   "\" a \" is not the name of a TriggerAuthentication");
+    const struct known secret[] = {
+        OBJECT,
+        AUTHENTICATION(
+            "\"secretTargetRef\":[{\"parameter\":\"password\",\"name\":\"\",\"key\":\"k\"}]"),
+        {0}};
+    assert_refused(resolve(secret), ERROR_INVALID, "\"\" is not the name of a Secret");
+}
+
 static void a_reply_about_something_else_is_an_error(void **state)
 {
     (void)state;
@@ -441,6 +467,7 @@ int main(void)
         cmocka_unit_test(values_of_many_bytes_are_refused),
         cmocka_unit_test(metadata_that_no_call_can_have_is_not_kept),
         cmocka_unit_test(names_that_are_none_never_become_a_path),
+        cmocka_unit_test(an_empty_name_is_no_authentication),
         cmocka_unit_test(the_window_and_the_replicas_of_the_hpa_are_known),
         cmocka_unit_test(without_a_right_to_the_hpa_credentials_are_as_before),
         cmocka_unit_test(a_reply_about_something_else_is_an_error),

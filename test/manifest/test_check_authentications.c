@@ -35,6 +35,46 @@ static void a_server_refuses_names_of_an_authentication_that_are_none(void **sta
     }
 }
 
+/* As for KEDA: an empty name is no authentication, and one with a blank is no name. */
+static void a_name_is_empty_or_has_blanks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *ref, *object, *error; /* NULL: none */
+    } table[] = {
+        {"external", "\"\"", "s", NULL},
+        {"external", "\" redis \"", "s", "\" redis \" is not the name of a TriggerAuthentication"},
+        {"external", "redis", "\" s \"", "\" s \" is not the name of a Secret"},
+        {"external", "redis", "\"\"", "\"\" is not the name of a Secret"},
+        {"redis", "\"\"", "s", NULL},
+        {"redis", "\" redis \"", "s", "\" redis \" is not the name of a TriggerAuthentication"},
+        {"redis", "redis", "\" s \"", "\" s \" is not the name of a Secret"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        bool is_external = strcmp(table[i].type, "external") == 0;
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "    - type: %s\n"
+                             "      metadata: {%saddress: 'r:1', listName: x}\n"
+                             "      authenticationRef: {name: %s}\n"
+                             "---\n"
+                             "kind: TriggerAuthentication\n"
+                             "metadata: {name: redis, namespace: shop}\n"
+                             "spec: {secretTargetRef: [{parameter: password, name: %s, key: k}]}\n",
+                        table[i].type, is_external ? "scalerAddress: 'b:1', scaler: redis, " : "",
+                        table[i].ref, table[i].object);
+        const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
+        struct findings findings = checked_with(&settings, text, NULL);
+        size_t mistakes = findings.counts[FINDING_ERROR] + findings.counts[FINDING_WARNING];
+        assert_no_finding(&findings, "in none of the files");
+        if (mistakes != (table[i].error != NULL) ||
+            (table[i].error != NULL && count_of(&findings, table[i].error) != 1))
+            fail_msg("case %zu: %zu mistakes", i, mistakes);
+        findings_done(&findings);
+    }
+}
+
 static void keys_of_an_authentication_are_not_missing(void **state)
 {
     (void)state;
@@ -42,6 +82,7 @@ static void keys_of_an_authentication_are_not_missing(void **state)
         "        triggerAuthentication: rabbit\n",
         "        clusterTriggerAuthentication: rabbit\n",
         "      authenticationRef: {name: rabbit}\n",
+        "      authenticationRef: {name: \"\"}\n",
     };
     for (size_t i = 0; i <= ARRAY_LENGTH(given); i++) {
         _cleanup_(memory_free) char *text =
@@ -58,7 +99,7 @@ static void keys_of_an_authentication_are_not_missing(void **state)
         size_t errors = 0;
         for (size_t f = 0; f < findings.count; f++)
             errors += findings.items[f].level == FINDING_ERROR;
-        assert_int_equal(errors, i == ARRAY_LENGTH(given) ? 1 : 0);
+        assert_int_equal(errors, i >= 3 ? 1 : 0);
         assert_int_equal(count_of(&findings, "only a server with kubernetes.enabled"), i < 2);
         findings_done(&findings);
         const struct check_settings settings = {.scalers = scaler_list, .has_kubernetes = true};
@@ -380,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_refuses_names_of_an_authentication_that_are_none),
+        cmocka_unit_test(a_name_is_empty_or_has_blanks),
         cmocka_unit_test(keys_of_an_authentication_are_not_missing),
         cmocka_unit_test(credentials_that_keda_does_not_forward_are_reported),
         cmocka_unit_test(what_a_server_refuses_of_a_moved_trigger_is_an_error),

@@ -103,6 +103,20 @@ static void names_are_texts(void **state)
     settings.authentication = NULL;
 }
 
+/* For KEDA an empty name is no authentication. */
+static void an_empty_name_is_no_authentication_of_the_source(void **state)
+{
+    (void)state;
+    _cleanup_(findings_done) struct findings findings = {0};
+    settings.authentication = "backlog";
+    _cleanup_(memory_free) char *there = migrated(
+        HEAD "  triggers:\n" REDIS "    authenticationRef:\n      name: \"\"\n", &findings);
+    settings.authentication = NULL;
+    assert_non_null(there);
+    assert_non_null(strstr(there, "      name: \"backlog\"\n"));
+    assert_null(strstr(there, "riggerAuthentication:"));
+}
+
 /* The source's authentication may have the name of KEDA's certificates, in its namespace. */
 static void an_authentication_of_the_source_stays(void **state)
 {
@@ -585,6 +599,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mtls_has_the_name_in_the_metadata),
         cmocka_unit_test(names_are_texts),
+        cmocka_unit_test(an_empty_name_is_no_authentication_of_the_source),
         cmocka_unit_test(an_authentication_of_the_source_stays),
         cmocka_unit_test(an_authentication_of_a_condition_stays),
         cmocka_unit_test(an_authentication_that_stays_is_noted),

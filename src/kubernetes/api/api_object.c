@@ -165,7 +165,7 @@ static bool read_trigger(const json_t *item, struct api_object_trigger *trigger,
     const char *kind = text_of(ref, "kind");
     if (!read_metadata(json_object_get(item, "metadata"), trigger))
         return error_unavailable(error, "unexpected reply: a trigger's metadata is no text");
-    if (name == NULL)
+    if (name == NULL || text_equal(json_string_value(name), "")) /* none for KEDA, too */
         return true;
     if (!is_plain(name))
         return error_unavailable(error, "unexpected reply: authenticationRef has no name");

@@ -106,10 +106,13 @@ static const char *kind_of(const struct authentication *read)
     return read->is_cluster_wide ? "ClusterTriggerAuthentication" : "TriggerAuthentication";
 }
 
-static void note_missing(const struct checker *checker, const struct authentication *read,
-                         const struct finding_place *place, const char *prefix)
+static void check_name(const struct checker *checker, const struct authentication *read,
+                       const struct finding_place *place, const char *prefix)
 {
-    if (read->name != NULL && read->object == NULL)
+    if (read->name != NULL && !kubernetes_name_is_valid(read->name))
+        finding_add(checker->findings, place, FINDING_ERROR, "%s\"%.*s\" is not the name of a %s",
+                    prefix, (int)text_cut(read->name, 64), read->name, kind_of(read));
+    else if (read->name != NULL && read->object == NULL)
         finding_add(checker->findings, place, FINDING_NOTE,
                     "%s%s %s is in none of the files: not checked", prefix, kind_of(read),
                     read->name);
@@ -153,18 +156,14 @@ static void check_named_authentication(const struct checker *checker,
     if (other != NULL)
         finding_add(checker->findings, &place, FINDING_ERROR,
                     "%s%s and %s exclude each other: remove one of them", prefix, key, other);
-    if (read.name != NULL && !kubernetes_name_is_valid(read.name)) {
-        finding_add(checker->findings, &place, FINDING_ERROR, "%s\"%.*s\" is not the name of a %s",
-                    prefix, (int)text_cut(read.name, 64), read.name, kind_of(&read));
-        return;
-    }
-    if (!checker->settings->has_kubernetes) {
+    if (!checker->settings->has_kubernetes &&
+        (read.name == NULL || kubernetes_name_is_valid(read.name))) {
         finding_add(checker->findings, &place, FINDING_WARNING,
                     "%sonly a server with kubernetes.enabled reads %s (check it with --kubernetes)",
                     prefix, key);
         return;
     }
-    note_missing(checker, &read, &place, prefix);
+    check_name(checker, &read, &place, prefix);
     for (size_t i = 0; i < read.count; i++)
         check_secret(checker, object, &read, &read.parameters[i], &place, prefix);
 }
@@ -198,7 +197,7 @@ static void check_authentication(const struct checker *checker,
     authentication_read(checker->manifests, object->namespace, trigger, &read);
     const struct finding_place place =
         manifest_place(object, read.ref == NULL ? trigger->line : read.ref->line);
-    note_missing(checker, &read, &place, prefix);
+    check_name(checker, &read, &place, prefix);
     for (size_t i = 0; i < read.count; i++) {
         const char *name = read.parameters[i].name;
         if (checker->settings->has_kubernetes || text_equal(name, "caCert") ||
@@ -217,10 +216,10 @@ static void check_authentication(const struct checker *checker,
 /* Without TLS it is not for KEDA's connection to the server. */
 static bool has_authentication(const struct yaml_tree *trigger, const struct yaml_tree *metadata)
 {
+    const char *name = yaml_tree_text(trigger, "authenticationRef.name");
     return yaml_tree_text(metadata, CREDENTIALS_KEY) != NULL ||
            yaml_tree_text(metadata, CREDENTIALS_CLUSTER_KEY) != NULL ||
-           (yaml_tree_text(trigger, "authenticationRef.name") != NULL &&
-            !channel_has_tls(metadata));
+           (name != NULL && name[0] != '\0' && !channel_has_tls(metadata));
 }
 
 static void check_external(struct checker *checker, const struct manifest_object *object,

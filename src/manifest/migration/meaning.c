@@ -100,8 +100,9 @@ static char *name_there(const struct option *table, const char *key)
 static struct meant_authentication ref_of(const struct yaml_tree *trigger)
 {
     const struct yaml_tree *ref = yaml_tree_find(trigger, "authenticationRef");
+    const char *name = yaml_tree_text(ref, "name");
     return (struct meant_authentication){
-        yaml_tree_text(ref, "name"),
+        text_equal(name, "") ? NULL : name,
         text_equal(yaml_tree_text(ref, "kind"), "ClusterTriggerAuthentication")};
 }
 

@@ -195,14 +195,15 @@ static bool can_move(const struct migrator *migrator, const struct trigger_place
     return can_move;
 }
 
-/* Does the way back write the source's authentication in another way? It leaves the usual kind out,
- * and keeps quotes that one of the names needs. */
-static bool is_written_anew(const struct migrator *migrator, const struct builtin *builtin)
+/* Does the way back write the source's authentication in another way? It leaves the usual kind and
+ * an empty name out, and keeps quotes that one of the names needs. */
+static bool is_written_anew(const struct migrator *migrator, const struct yaml_tree *trigger,
+                            const struct builtin *builtin)
 {
-    const char *name = builtin->authentication.name;
+    const char *name = yaml_tree_text(trigger, "authenticationRef.name");
     const char *channel = migrator->settings->authentication;
     return channel != NULL && name != NULL &&
-           (!yaml_is_plain(name) || !yaml_is_plain(channel) ||
+           (name[0] == '\0' || !yaml_is_plain(name) || !yaml_is_plain(channel) ||
             text_equal(yaml_tree_text(builtin->authentication.ref, "kind"),
                        "TriggerAuthentication"));
 }
@@ -245,7 +246,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
         warn(migrator, at, &builtin);
         warn_of_jobs(migrator, at);
         migrator->moved++;
-        migrator->is_inexact |= is_written_anew(migrator, &builtin);
+        migrator->is_inexact |= is_written_anew(migrator, at->trigger, &builtin);
     } else {
         edits_cut(&migrator->edits, edits_before);
         finding_add(migrator->findings, &place, builtin.is_meant ? FINDING_ERROR : FINDING_NOTE,

@@ -379,7 +379,8 @@ static bool add_tls(const struct move *move, const struct yaml_tree *metadata,
     if (!(is_added ? add_behind(move, metadata, find_key(metadata, key_address), &tls, error)
                    : replace_value(move, metadata->items[at], tls.value, error)))
         return false;
-    if (authentication == NULL || yaml_tree_find(metadata, "connectionName") != NULL ||
+    if (authentication == NULL || authentication[0] == '\0' ||
+        yaml_tree_find(metadata, "connectionName") != NULL ||
         yaml_tree_find(metadata, CREDENTIALS_KEY) != NULL ||
         yaml_tree_find(metadata, CREDENTIALS_CLUSTER_KEY) != NULL)
         return true;
