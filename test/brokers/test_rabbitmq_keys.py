@@ -273,6 +273,13 @@ def test_a_missing_vhost_is_reported(broker, client):
         refused(client, trigger(broker.http_url("nowhere"), "q", **keys), "vhost 'nowhere'")
 
 
+def test_several_slashes_of_a_host_are_one(broker, client, pages):
+    host = f"http://guest:guest@127.0.0.1:{broker.management_port}/{PREFIX.replace('/', '//')}//"
+    assert value(client, trigger(host + quoted(pages), "page-07 /%")) == 7
+    assert value(client, trigger(host, "page-07 /%", vhostName=pages)) == 7
+    assert value(client, trigger(f"amqp://guest:guest@127.0.0.1:{broker.port}//", "page-07 /%", vhostName=pages)) == 7
+
+
 # Kinds of queues.
 
 @pytest.mark.parametrize("protocol", ["amqp", "http"])
