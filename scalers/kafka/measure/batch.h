@@ -105,8 +105,7 @@ struct kafka_batch_group {
     bool wants_all; /* a task without `topic` counts all topics that the group has committed */
     bool wants_members;
     bool has_members;       /* they are requested; released when the last task ends */
-    unsigned answered_step; /* the batch's step when the commits, and the metadata that they need,
-                               were here */
+    unsigned answered_step; /* the batch's step when the commits came */
     /* In KAFKA_GROUP_AWAITS_METADATA: a copy of the commits, as their event must not outlive its
      * handle (in other stages NULL), and the metadata that they need. */
     rd_kafka_topic_partition_list_t *commits;
@@ -125,8 +124,8 @@ static inline struct kafka_batch_group *kafka_batch_group_of(struct kafka_commit
  *
  *     metadata of its topics                 `group` is NULL
  *     commits                                KAFKA_GROUP_REQUESTED
- *     metadata of topics in the commits      KAFKA_GROUP_AWAITS_METADATA
- *     offsets, then members                  KAFKA_GROUP_ANSWERED
+ *     metadata of topics in the commits      KAFKA_GROUP_AWAITS_METADATA, and it has no `topic`
+ *     offsets, then members                  kafka_batch_task_has_commits()
  *     nothing, as it has ended               `task` is NULL
  */
 struct kafka_batch_task {
@@ -150,6 +149,16 @@ struct kafka_batch_task {
 static inline bool kafka_batch_task_is_open(const struct kafka_batch_task *batch_task)
 {
     return batch_task->task != NULL;
+}
+
+/* Whether the group's commits have come, and all topics of the task are known. A task with `topic`
+ * does not wait for other topics that the commits name. */
+static inline bool kafka_batch_task_has_commits(const struct kafka_batch_task *batch_task)
+{
+    const struct kafka_batch_group *group = batch_task->group;
+    return group != NULL && (group->stage == KAFKA_GROUP_ANSWERED ||
+                             (group->stage == KAFKA_GROUP_AWAITS_METADATA &&
+                              batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP));
 }
 
 struct kafka_batch {

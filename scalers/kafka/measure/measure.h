@@ -14,8 +14,8 @@
  *               one for its members, if a policy needs consumers      members.c
  *               one per broker for latest offsets                     partitions.c, offsets.c
  *  3  commits   an answer has come. If it names topics that no task   progress.c
- *               of the group named, the group waits for their
- *               metadata as in phase 1
+ *               of the group named, those without `topic` wait for
+ *               their metadata as in phase 1
  *  4  offsets   an answer has come                                    progress.c
  *  5  reading   whatever is missing now is requested (back to 4):     progress.c, count.c
  *               an earliest offset, or again a latest offset that

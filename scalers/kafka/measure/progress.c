@@ -268,15 +268,18 @@ static void fill_gaps(struct kafka_batch_group *group)
 /* `partitions` are the commits; NULL: there are none. `adds_topics`: the group has all topics that
  * they name from now on. */
 static void take_commits(struct kafka_batch_group *group,
-                         const rd_kafka_topic_partition_list_t *partitions, bool adds_topics,
-                         int64_t now_ms)
+                         const rd_kafka_topic_partition_list_t *partitions, bool adds_topics)
 {
-    struct kafka_batch_task *batch_task;
-    group->stage = KAFKA_GROUP_ANSWERED;
-    group->answered_step = kafka_batch_next_step(group->batch);
     if (partitions != NULL)
         take_partitions(group, partitions, adds_topics);
     fill_gaps(group);
+}
+
+/* All that the commits name is known. */
+static void group_answered(struct kafka_batch_group *group, int64_t now_ms)
+{
+    struct kafka_batch_task *batch_task;
+    group->stage = KAFKA_GROUP_ANSWERED;
     kafka_space_release(&group->batch->session->space, &group->share);
     LL_FOREACH(group->tasks, batch_task)
         if (kafka_batch_task_is_open(batch_task) &&
@@ -411,8 +414,7 @@ static bool must_wait_for_members(const struct kafka_batch_task *batch_task)
 
 static void request_or_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
-    if (!kafka_batch_task_is_open(batch_task) || batch_task->group == NULL ||
-        batch_task->group->stage != KAFKA_GROUP_ANSWERED)
+    if (!kafka_batch_task_is_open(batch_task) || !kafka_batch_task_has_commits(batch_task))
         return;
     if (request_missing_or_fail(batch_task, now_ms) && !must_wait_for_members(batch_task))
         kafka_task_end_answer(batch_task, now_ms);
@@ -469,8 +471,9 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
         if (group->stage != KAFKA_GROUP_AWAITS_METADATA ||
             !kafka_metadata_has(metadata, &group->need))
             continue;
-        take_commits(group, group->commits, true, now_ms);
+        take_commits(group, group->commits, true);
         rd_kafka_topic_partition_list_destroy(TAKE(group->commits));
+        group_answered(group, now_ms);
         try_group(group, now_ms);
     }
 }
@@ -488,7 +491,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
 }
 
 /* `partitions` are the commits; NULL: there are none. If they add topics whose metadata is not
- * known, they wait for it. */
+ * known, tasks without `topic` wait for it. */
 static void take_commits_or_wait(struct kafka_batch_group *group,
                                  const rd_kafka_topic_partition_list_t *partitions, int64_t now_ms)
 {
@@ -501,14 +504,17 @@ static void take_commits_or_wait(struct kafka_batch_group *group,
     }
     if (adds_topics)
         group->need = add_committed_topics(group->batch, partitions, now_ms);
+    group->answered_step = kafka_batch_next_step(group->batch);
     if (!adds_topics || kafka_metadata_has(metadata, &group->need)) {
-        take_commits(group, partitions, adds_topics, now_ms);
-        try_group(group, now_ms);
-        return;
+        take_commits(group, partitions, adds_topics);
+        group_answered(group, now_ms);
+    } else {
+        group->stage = KAFKA_GROUP_AWAITS_METADATA;
+        group->commits = copy_partitions(partitions);
+        kafka_metadata_request(metadata, &group->need, group->batch->deadline_ms, now_ms);
+        take_commits(group, partitions, false);
     }
-    group->stage = KAFKA_GROUP_AWAITS_METADATA;
-    group->commits = copy_partitions(partitions);
-    kafka_metadata_request(metadata, &group->need, group->batch->deadline_ms, now_ms);
+    try_group(group, now_ms);
 }
 
 void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *event,

@@ -288,13 +288,12 @@ void kafka_task_end_time_out(struct kafka_batch_task *batch_task, int64_t now_ms
     struct kafka_place at;
     const struct kafka_known_offset *silent;
     const struct kafka_batch_group *group = batch_task->group;
-    if (group == NULL || group->stage == KAFKA_GROUP_AWAITS_METADATA)
+    const bool has_commits = kafka_batch_task_has_commits(batch_task);
+    if (group == NULL || (group->stage == KAFKA_GROUP_AWAITS_METADATA && !has_commits))
         time_out_metadata(batch_task, now_ms);
-    else if (group->stage == KAFKA_GROUP_ANSWERED &&
-             kafka_count_is_complete(batch_task)) /* but for the members */
+    else if (has_commits && kafka_count_is_complete(batch_task)) /* but for the members */
         kafka_task_end_answer(batch_task, now_ms);
-    else if (group->stage == KAFKA_GROUP_ANSWERED &&
-             (silent = find_silent_offset(batch_task, &at)) != NULL)
+    else if (has_commits && (silent = find_silent_offset(batch_task, &at)) != NULL)
         time_out_offset(batch_task, &at, silent, now_ms);
     else
         kafka_task_end_time_out_coordinator(batch_task, now_ms);

@@ -10,6 +10,7 @@
 #include "scalers/kafka/one_task.h"
 #include "scalers/kafka/peer.h"
 
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -157,6 +158,15 @@ static void a_task_whose_group_finds_no_space_is_in_no_batch_any_more(void **sta
 }
 
 /* ---- what a group has committed ---- */
+
+/* However busy the machine is: for longer than metadata usually is. */
+static void keep_fresh(struct kafka_session *session, const char *topic)
+{
+    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
+    int64_t now_ms = clock_now_ms();
+    kafka_topics_for(topics, topic, now_ms)->received_ms = now_ms;
+    kafka_topics_confirm(topics, topic, now_ms + KAFKA_MOCK_WITHIN_MS);
+}
 
 static rd_kafka_event_t *fetch_commits(const struct kafka_session *session,
                                        struct kafka_batch_group *group,
@@ -318,6 +328,40 @@ static void a_commit_that_is_refused_fails_a_task_without_topic(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* The commits name a topic whose metadata does not come. */
+static void a_task_does_not_wait_for_topics_that_only_others_of_its_group_need(void **state)
+{
+    enum { TIMEOUT_MS = 1000 };
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_peer peer = {.committed_topics = 1};
+    kafka_peer_start(&peer);
+    struct trigger triggers[] = {
+        trigger_of(&scaler_kafka, PAIRS("bootstrapServers", peer.brokers, "consumerGroup",
+                                        "workers", "topic", "a")),
+        trigger_of(&scaler_kafka,
+                   PAIRS("bootstrapServers", peer.brokers, "consumerGroup", "workers")),
+    };
+    struct test_feed *feed = test_feed_new(&scaler_kafka);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++) {
+        test_feed_set_timeout(feed, i == 0 ? KAFKA_MOCK_WITHIN_MS : TIMEOUT_MS);
+        test_feed_add(feed, triggers[i].options.query, (struct notifier){0});
+        test_feed_again(feed);
+        if (!test_feed_run(feed, session, KAFKA_MOCK_WITHIN_MS, &error))
+            fail_msg("%s", error_text(&error));
+        assert_waiting(feed, 0, i == 0 ? KAFKA_PEER_MESSAGES : 1); /* not committed, among all */
+        keep_fresh(session, "a");
+        peer.silent_left[KAFKA_PEER_METADATA] = INT_MAX;
+    }
+    assert_ended_with(feed, 1, TASK_TIMED_OUT, "metadata");
+    kafka_session_disconnect(session);
+    test_feed_free(feed);
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++)
+        trigger_done(&triggers[i]);
+    kafka_peer_stop(&peer);
+}
+
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -343,16 +387,6 @@ static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 
 /* ---- leaders ---- */
 
-/* However busy the machine is: for longer than metadata usually is. */
-static void keep_fresh(struct kafka_mock *fixture, const char *topic)
-{
-    struct kafka_session *session = fixture->client;
-    struct kafka_topics *topics = kafka_metadata_topics(session->metadata);
-    int64_t now_ms = clock_now_ms();
-    kafka_topics_for(topics, topic, now_ms)->received_ms = now_ms;
-    kafka_topics_confirm(topics, topic, now_ms + KAFKA_MOCK_WITHIN_MS);
-}
-
 /* What is known of it is new enough to go by, but of before it moved. */
 static void a_leader_that_moves_costs_no_measurement(void **state)
 {
@@ -362,7 +396,7 @@ static void a_leader_that_moves_costs_no_measurement(void **state)
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
     kafka_mock_assert_answered(fixture, 0);
-    keep_fresh(fixture, "jobs");
+    keep_fresh(fixture->client, "jobs");
     kafka_mock_set_leader(fixture, "jobs", 0, 3);
     kafka_mock_run_again(fixture);
     kafka_mock_assert_answered(fixture, 0);
@@ -377,7 +411,7 @@ static void a_partition_that_no_broker_leads_any_more_fails_after_one_more_try(v
     kafka_mock_add(fixture, kafka_mock_query(fixture, "workers", "jobs", 2));
     kafka_mock_connect(fixture);
     assert_true(kafka_mock_measure(fixture));
-    keep_fresh(fixture, "jobs");
+    keep_fresh(fixture->client, "jobs");
     kafka_mock_set_leader(fixture, "jobs", 0, -1);
     kafka_mock_run_again(fixture);
     kafka_mock_assert_failed(fixture, 0, "Leader not available");
@@ -630,6 +664,7 @@ int main(void)
         OF_CLUSTER(a_new_leader_is_found_though_an_older_answer_came),
         OF_CLUSTER(a_new_leader_of_a_patterns_topic_is_found),
         cmocka_unit_test(a_commit_that_is_refused_fails_a_task_without_topic),
+        cmocka_unit_test(a_task_does_not_wait_for_topics_that_only_others_of_its_group_need),
         cmocka_unit_test(more_than_5000_topics_of_a_group_are_refused),
         cmocka_unit_test(more_partitions_of_a_group_than_there_is_memory_for_are_refused),
         OF_GROUPS(members_that_are_too_long_fail_nobody),
