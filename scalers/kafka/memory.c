@@ -55,13 +55,13 @@ void kafka_memory_note_commits(struct kafka_memory *memory, size_t partitions)
 }
 
 /* What brokers that joined later take in the main handle, queries, clocks, patterns, subscriptions,
- * and abandoned requests. */
+ * abandoned requests, and members. */
 static double used_bytes(const struct kafka_memory *memory)
 {
     return (double)(memory->brokers - memory->first_brokers) * KAFKA_MEMORY_PER_BROKER +
            memory->queries_bytes + memory->bytes[KAFKA_ACCOUNT_CLOCKS] +
            memory->bytes[KAFKA_ACCOUNT_PATTERNS] + memory->bytes[KAFKA_ACCOUNT_SUBSCRIPTIONS] +
-           memory->bytes[KAFKA_ACCOUNT_ABANDONED];
+           memory->bytes[KAFKA_ACCOUNT_ABANDONED] + memory->bytes[KAFKA_ACCOUNT_MEMBERS];
 }
 
 double kafka_memory_free_bytes(const struct kafka_memory *memory)
@@ -142,6 +142,15 @@ bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double byt
                         (double)memory->commits * KAFKA_MEMORY_PER_COMMIT;
     return kafka_memory_free_bytes(memory) + memory->bytes[KAFKA_ACCOUNT_HANDLES] >=
            bytes + fmax(KAFKA_MEMORY_FREE, left_bytes);
+}
+
+/* ---- members ---- */
+
+bool kafka_memory_has_for_members(const struct kafka_memory *memory, double bytes)
+{
+    double handle_bytes = side_bytes(memory) - memory->bytes[KAFKA_ACCOUNT_HANDLES];
+    return has_beside_commits(memory, bytes + kafka_memory_kept(memory) + KAFKA_MEMORY_HOLES +
+                                          handle_bytes);
 }
 
 /* ---- commits ---- */

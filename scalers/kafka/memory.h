@@ -34,6 +34,10 @@
  *     commits         500 bytes for a partition,     what is kept, holes, and another handle:
  *                     and 8 partitions more for a    kafka_memory_max_commits()
  *                     request
+ *     members         100 bytes and its topic's      what is kept beside the commits under way,
+ *                     name for each partition that   holes, and another handle
+ *                     a member has, until the tasks
+ *                     of its group have ended
  *     abandoned       300 bytes for a partition of   nothing: a handle with 5,000 such partitions
  *     requests        a request for commits that     takes no request (requests/commits.h)
  *                     nobody waits for
@@ -87,6 +91,10 @@ enum {
     KAFKA_MEMORY_PER_TASK = 300,
     KAFKA_MEMORY_PER_BEGUN_TASK = 1400,
 
+    /* Bytes for a partition that a member of a group has, without its topic's name: an element of the
+     * library's list, and what malloc() adds to both. */
+    KAFKA_MEMORY_PER_ASSIGNED = 100,
+
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,
 
@@ -123,6 +131,7 @@ enum kafka_memory_account {
     KAFKA_ACCOUNT_CLOCKS,   /* persistence.c: for excludePersistentLag */
     KAFKA_ACCOUNT_PATTERNS, /* requests/patterns.c: which topics match */
     KAFKA_ACCOUNT_BATCHES,  /* measure/batch.c: with their tasks */
+    KAFKA_ACCOUNT_MEMBERS,  /* requests/members.c: the partitions that groups' members have */
     KAFKA_ACCOUNTS,
 };
 
@@ -190,6 +199,9 @@ bool kafka_memory_has_for_side_handle(const struct kafka_memory *memory);
 
 /* Whether there is memory for fetchers and subscriptions that take so many bytes. */
 bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double bytes);
+
+/* Whether there is memory for the partitions of a group's members that take so many bytes. */
+bool kafka_memory_has_for_members(const struct kafka_memory *memory, double bytes);
 
 /* The bytes that more tasks may take now, in a batch. */
 double kafka_memory_for_tasks(const struct kafka_memory *memory);

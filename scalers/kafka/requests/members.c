@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "kafka/requests/serial.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/param.h>
@@ -30,7 +31,9 @@ struct member_group {
     bool is_known;   /* `assigned` has all consumers */
     bool has_warned; /* of an error */
     bool has_warned_of_none;
+    bool has_warned_of_memory;
     rd_kafka_topic_partition_list_t *assigned;
+    double bytes; /* of it, in memory.h */
     UT_hash_handle hh;
 };
 _Static_assert(offsetof(struct member_group, base) == 0, "a pointer to it is one to the struct");
@@ -80,6 +83,8 @@ static void forget_members(struct member_group *group)
 {
     if (group->assigned != NULL)
         rd_kafka_topic_partition_list_destroy(TAKE(group->assigned));
+    kafka_memory_add(&group->members->client->memory, KAFKA_ACCOUNT_MEMBERS, -group->bytes);
+    group->bytes = 0;
     group->is_known = false;
 }
 
@@ -125,6 +130,7 @@ void kafka_members_free(struct kafka_members *members)
     kafka_serial_free(members->serial);
     HASH_ITER(hh, members->groups, group, next)
         group_free(members, group);
+    assert(members->client->memory.bytes[KAFKA_ACCOUNT_MEMBERS] == 0);
     free(members);
 }
 
@@ -246,16 +252,35 @@ bool kafka_members_is_pending(const struct kafka_members *members, const char *n
 
 /* ---- answers ---- */
 
-static void take_member(struct member_group *group, const rd_kafka_MemberDescription_t *member,
-                        size_t number)
+/* NULL: the member has none. */
+static const rd_kafka_topic_partition_list_t *
+member_partitions(const rd_kafka_ConsumerGroupDescription_t *description, size_t member)
 {
-    const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(member);
-    const rd_kafka_topic_partition_list_t *partitions =
-        assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
+    const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(
+        rd_kafka_ConsumerGroupDescription_member(description, member));
+    return assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
+}
+
+static double members_bytes(const rd_kafka_ConsumerGroupDescription_t *description)
+{
+    size_t bytes = 0;
+    const size_t count = rd_kafka_ConsumerGroupDescription_member_count(description);
+    for (size_t member = 0; member < count; member++) {
+        const rd_kafka_topic_partition_list_t *partitions = member_partitions(description, member);
+        for (int i = 0; partitions != NULL && i < partitions->cnt; i++)
+            bytes += KAFKA_MEMORY_PER_ASSIGNED + strlen(partitions->elems[i].topic);
+    }
+    return (double)bytes;
+}
+
+static void take_member(struct member_group *group,
+                        const rd_kafka_ConsumerGroupDescription_t *description, size_t member)
+{
+    const rd_kafka_topic_partition_list_t *partitions = member_partitions(description, member);
     for (int i = 0; partitions != NULL && i < partitions->cnt; i++) {
         rd_kafka_topic_partition_t *assigned = rd_kafka_topic_partition_list_add(
             group->assigned, partitions->elems[i].topic, partitions->elems[i].partition);
-        assigned->opaque = (void *)(number + 1);
+        assigned->opaque = (void *)(member + 1);
     }
 }
 
@@ -278,11 +303,21 @@ static void take_description(struct member_group *group,
             state, rd_kafka_ConsumerGroupDescription_is_simple_consumer_group(description)) ||
         group->users == 0)
         return;
+    struct kafka_memory *memory = &group->members->client->memory;
+    const double bytes = members_bytes(description);
+    if (!kafka_memory_has_for_members(memory, bytes)) {
+        _cleanup_(memory_free) char *reason =
+            text_format("no memory for them: %s", kafka_memory_advice(memory));
+        warn_once(group, &group->has_warned_of_memory, reason);
+        return;
+    }
+    kafka_memory_add(memory, KAFKA_ACCOUNT_MEMBERS, bytes);
+    group->bytes = bytes;
     group->is_known = true;
     group->assigned = rd_kafka_topic_partition_list_new(0);
     size_t count = rd_kafka_ConsumerGroupDescription_member_count(description);
     for (size_t i = 0; i < count; i++)
-        take_member(group, rd_kafka_ConsumerGroupDescription_member(description, i), i);
+        take_member(group, description, i);
 }
 
 /* Why the answer is an error. The text is valid as long as the answer. */

@@ -32,7 +32,8 @@ void kafka_members_free(struct kafka_members *members);
 
 /* Sends a request, unless one for the group is under way, or its last reply was too long
  * (kafka_serial_reason_suspended()). The members are kept until kafka_members_release(), which the
- * caller owes: those of a thousand groups would take the memory of the process. */
+ * caller owes: those of a thousand groups would take the memory of the process. Those that there is
+ * no memory for (memory.h) stay unknown. */
 void kafka_members_request(struct kafka_members *members, const char *group, int64_t now_ms);
 void kafka_members_release(struct kafka_members *members, const char *group);
 

@@ -212,6 +212,34 @@ static void members_are_kept_until_nobody_uses_them(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* Or they would end the process. */
+static void members_are_unknown_where_there_is_no_memory_for_them(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 * (KAFKA_MEMORY_PER_ASSIGNED + 1) }; /* the topics are a and b */
+    struct kafka_peer peer = {0};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    struct kafka_members *members = session->members;
+    struct kafka_memory *memory = &session->client.memory;
+    const int64_t now_ms = clock_now_ms();
+    assert_non_null(request(members, now_ms));
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_MEMBERS], BYTES, 0);
+    assert_non_null(request(members, now_ms + 1)); /* in place of the former ones */
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_MEMBERS], BYTES, 0);
+    kafka_members_release(members, GROUP);
+    kafka_members_release(members, GROUP);
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_MEMBERS], 0, 0);
+    memory->mappable_bytes =
+        BYTES + kafka_memory_kept(memory) + KAFKA_MEMORY_HOLES + kafka_memory_of_handle(memory) - 1;
+    assert_null(request(members, now_ms + 2));
+    assert_float_equal(memory->bytes[KAFKA_ACCOUNT_MEMBERS], 0, 0);
+    memory->mappable_bytes++;
+    assert_non_null(request(members, now_ms + 3));
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 /* The task that they were requested for may still wait for something else. */
 static void members_that_have_come_outlive_their_handle(void **state)
 {
@@ -336,6 +364,7 @@ int main(void)
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         cmocka_unit_test(partitions_are_those_of_members_that_have_some),
         cmocka_unit_test(members_are_kept_until_nobody_uses_them),
+        cmocka_unit_test(members_are_unknown_where_there_is_no_memory_for_them),
         cmocka_unit_test(members_that_have_come_outlive_their_handle),
         cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
         cmocka_unit_test(members_are_known_though_their_connection_was_closed),

@@ -303,6 +303,25 @@ static void handles_leave_the_memory_of_commits_under_way(void **state)
     assert_false(kafka_memory_has_for_main_handle(&memory, 1));
 }
 
+/* Another handle has its memory, whether it is there or not. */
+static void members_leave_the_memory_of_commits_and_a_handle(void **state)
+{
+    enum { COMMITS = 2000, BYTES = 1000 };
+    (void)state;
+    struct kafka_memory memory = memory_of(0, 3);
+    memory.commits = COMMITS;
+    memory.mappable_bytes = BYTES + (double)COMMITS * KAFKA_MEMORY_PER_COMMIT +
+                            kafka_memory_of_handle(&memory) + kafka_memory_kept(&memory) +
+                            KAFKA_MEMORY_HOLES;
+    for (int i = 0; i < 2; i++) {
+        memory.bytes[KAFKA_ACCOUNT_HANDLES] = i == 0 ? 0 : kafka_memory_of_handle(&memory);
+        assert_true(kafka_memory_has_for_members(&memory, BYTES));
+        assert_false(kafka_memory_has_for_members(&memory, BYTES + 1));
+    }
+    memory.bytes[KAFKA_ACCOUNT_MEMBERS] = BYTES; /* of another group */
+    assert_false(kafka_memory_has_for_members(&memory, 1));
+}
+
 /* They have what topics leave; a connection of the connections file may have more of them. */
 static void fetchers_leave_the_memory_of_commits_under_way(void **state)
 {
@@ -366,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_handle_is_renewed_where_there_is_memory_for_two),
         cmocka_unit_test(handles_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(fetchers_leave_the_memory_of_commits_under_way),
+        cmocka_unit_test(members_leave_the_memory_of_commits_and_a_handle),
         cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
