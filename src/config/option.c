@@ -190,12 +190,50 @@ static void offer_keys(const struct option *table, struct text_nearest *nearest)
         text_nearest_offer(nearest, row->key);
 }
 
+/* KEDA's scaler "external" reads these of a trigger, for its calls to us. Who writes one where it
+ * means nothing, as in the connections file, means the source. */
+static const struct {
+    const char *key, *name, *instead, *value;
+} keda_keys[] = {
+    {"caCert", "caCert", "ca", ""},
+    {"tlsCertFile", "tlsCertFile", "ca", ""},
+    {"tlsCert", "tlsCertFile", "ca", ""}, /* the connections file reads KEY of KEYFile */
+    {"tlsClientCert", "tlsClientCert", "cert", ""},
+    {"tlsClientKey", "tlsClientKey", "key", ""},
+    {"enableTLS", "enableTLS", "tls", ": enable"},
+    {"enableTLS", "enableTLS", "sslmode", ""},
+    {"unsafeSsl", "unsafeSsl", "brokerUnsafeSsl", ""},
+    {"unsafeSsl", "unsafeSsl", "sslmode", ""},
+    {"scalerAddress", "scalerAddress", NULL, NULL},
+};
+
+static bool add_keda_key(const struct option *table, const char *key, struct error *error)
+{
+    const char *name = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(keda_keys); i++) {
+        const char *instead = keda_keys[i].instead;
+        if (!text_equal(keda_keys[i].key, key))
+            continue;
+        name = keda_keys[i].name;
+        if (instead == NULL || option_find(table, instead, OPTION_FROM_FILE) == NULL)
+            continue;
+        error_add(error, "%s is for KEDA's calls to Backlog: for the source set %s%s", name,
+                  instead, keda_keys[i].value);
+        return true;
+    }
+    if (name != NULL)
+        error_add(error, "%s is for KEDA's calls to Backlog: remove it", name);
+    return name != NULL;
+}
+
 /* Of equally near ones the first table's is meant. */
 static void add_unknown_key(const struct option *table, const struct option *others,
                             const char *key, bool finds_nearest, struct error *error)
 {
     struct text_nearest nearest;
     int shown = (int)text_cut(key, LONGEST_SHOWN);
+    if (add_keda_key(table, key, error))
+        return;
     text_nearest_begin(key, &nearest);
     if (finds_nearest) {
         offer_keys(table, &nearest);

@@ -211,6 +211,35 @@ static void the_key_that_keda_reads_itself_counts_only_in_the_file(void **state)
     assert_true(CONNECTION(file)->tls);
 }
 
+/* Its nearest key can be of another meaning: cert is shown, caCert is trusted. */
+static void a_key_of_keda_s_calls_is_refused_by_name_where_it_has_no_meaning(void **state)
+{
+    (void)state;
+    static const struct option keys[] = {
+        {"ca", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, host)},
+        {"cert", NULL, OPTION_CONNECTION, OPTION_STRING, OPTION_FIELD(struct connection, password)},
+        {0},
+    };
+    static const struct {
+        const char *key, *mistake;
+    } cases[] = {
+        {"caCert", "caCert is for KEDA's calls to Backlog: for the source set ca"},
+        {"tlsCertFile", "tlsCertFile is for KEDA's calls to Backlog: for the source set ca"},
+        {"tlsCert", "tlsCertFile is for KEDA's calls to Backlog: for the source set ca"},
+        {"tlsClientCert", "tlsClientCert is for KEDA's calls to Backlog: for the source set cert"},
+        {"tlsClientKey", "tlsClientKey is for KEDA's calls to Backlog: remove it"},
+        {"enableTLS", "enableTLS is for KEDA's calls to Backlog: remove it"},
+        {"unsafeSsl", "unsafeSsl is for KEDA's calls to Backlog: remove it"},
+        {"scalerAddress", "scalerAddress is for KEDA's calls to Backlog: remove it"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        const struct option_entry entry = {cases[i].key, "x"};
+        assert_false(option_check_entry(keys, NULL, &entry, OPTION_FROM_FILE, &error));
+        assert_string_equal(error_text(&error), cases[i].mistake);
+    }
+}
+
 static void all_mistakes_are_reported_at_once_with_key_value_and_what_is_allowed(void **state)
 {
     (void)state;
@@ -617,6 +646,7 @@ int main(void)
         cmocka_unit_test(a_value_from_the_environment_counts_after_the_metadata),
         cmocka_unit_test(an_alias_is_another_name_of_the_key),
         cmocka_unit_test(the_key_that_keda_reads_itself_counts_only_in_the_file),
+        cmocka_unit_test(a_key_of_keda_s_calls_is_refused_by_name_where_it_has_no_meaning),
         cmocka_unit_test(all_mistakes_are_reported_at_once_with_key_value_and_what_is_allowed),
         cmocka_unit_test(of_many_unknown_keys_the_first_are_named_and_the_rest_are_counted),
         cmocka_unit_test(wrong_metadata_still_has_complete_values),
