@@ -1,10 +1,13 @@
 #include "kafka/check.h"
 
+#include "base/text.h"
 #include "kafka/login/kerberos.h"
 #include "kafka/login/oauth.h"
 #include "kafka/options.h"
 #include "kafka/selection.h"
+#include "shared/address.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void check_sasl(const struct kafka_connection_options *connection, struct error *mistakes)
@@ -29,6 +32,20 @@ static void check_sasl(const struct kafka_connection_options *connection, struct
     }
 }
 
+/* librdkafka takes all of fd00::1:9092 for the address. */
+static void check_brackets(const char *servers, struct error *mistakes)
+{
+    char *server;
+    for (size_t i = 1; (server = text_take_piece(&servers, ",")) != NULL; i++) {
+        if (address_lacks_brackets(server))
+            error_add(mistakes,
+                      "bootstrapServers: number %zu is an IPv6 address without brackets: write "
+                      "[fd00::1]:9092",
+                      i);
+        free(server);
+    }
+}
+
 void kafka_check_connection(const void *connection_options, struct error *mistakes)
 {
     const struct kafka_connection_options *connection = connection_options;
@@ -36,6 +53,8 @@ void kafka_check_connection(const void *connection_options, struct error *mistak
     if (connection->bootstrap_servers != NULL && strchr(connection->bootstrap_servers, '@') != NULL)
         error_add(mistakes, "bootstrapServers are host:port, without user and password: set "
                             "username and password");
+    else if (connection->bootstrap_servers != NULL)
+        check_brackets(connection->bootstrap_servers, mistakes);
     if (connection->tls.enable) /* as KEDA does */
         tls_options_check(&connection->tls, mistakes);
     if (connection->sasl == KAFKA_SASL_AWS_MSK_IAM ||

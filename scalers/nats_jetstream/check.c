@@ -32,7 +32,8 @@ static void check_servers(const struct nats_connection_options *connection, stru
     for (size_t i = 0; i < connection->servers.count; i++)
         if (nats_server_address(connection->servers.items[i]) == NULL)
             error_add(mistakes,
-                      "servers: number %zu is not nats://host:port, tls://host:port or host:port",
+                      "servers: number %zu is not nats://host:port, tls://host:port or host:port, "
+                      "with an IPv6 address in brackets: [fd00::1]:4222",
                       i + 1);
         else if (has_wrong_encoding(connection->servers.items[i]))
             error_add(mistakes,
@@ -114,7 +115,8 @@ static void check_monitoring(const struct nats_connection_options *connection,
     if (strstr(connection->monitoring_endpoint, "://") != NULL ||
         !http_address_parse(url, &address))
         error_add(mistakes,
-                  "natsServerMonitoringEndpoint must be host:port, such as nats.nats:8222");
+                  "natsServerMonitoringEndpoint must be host:port, such as nats.nats:8222 "
+                  "or [fd00::1]:8222");
 }
 
 static void check_client(const struct nats_connection_options *connection, struct error *mistakes)

@@ -129,7 +129,8 @@ static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
     const char *ports = postgresql_parameter(&parameters, "port");
     if (ports == NULL)
         ports = "5432";
-    client->address = text_format("%s:%s", hosts, ports);
+    bool is_v6 = strchr(hosts, ':') != NULL && strpbrk(hosts, "[,") == NULL;
+    client->address = text_format(is_v6 ? "[%s]:%s" : "%s:%s", hosts, ports);
     if (strlen(client->address) > MAX_ADDRESS_BYTES)
         memcpy(client->address + text_cut(client->address, MAX_ADDRESS_BYTES - strlen(more)), more,
                sizeof(more));

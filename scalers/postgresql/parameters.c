@@ -119,6 +119,9 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     if (is_url(string) && !is_split_clearly(string))
         return error_invalid(error, "connection: in a URL the user and the password must have @ "
                                     "written as %%40, / as %%2F, ? as %%3F and # as %%23");
+    if (is_url(string) && address_lacks_brackets(string))
+        return error_invalid(error, "connection: the host is an IPv6 address without brackets: "
+                                    "write [fd00::1]:5432");
     char *words = NULL; /* they repeat parts of the string */
     parameters->parsed = PQconninfoParse(string, &words);
     PQfreemem(words);

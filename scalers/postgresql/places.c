@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "shared/address.h"
 #include "shared/address_time.h"
 
 #include <netdb.h>
@@ -48,7 +49,12 @@ void postgresql_places_init(struct postgresql_places *ret_places, const char *ho
             port = next;
         }
         struct postgresql_place *place = insert(ret_places, ret_places->count);
+        size_t length = strlen(host);
         place->host = host;
+        if (address_is_bracketed(host, length)) { /* libpq has them in URLs alone */
+            place->host = text_copy_bytes(host + 1, length - 2);
+            free(host);
+        }
         place->port = text_copy(port);
     }
 }

@@ -7,7 +7,8 @@ bool prometheus_address_parse(const char *server_address, struct http_address *r
                               struct error *error)
 {
     return http_address_parse(server_address, ret_address) ||
-           error_invalid(error, "serverAddress must be a URL such as http://prometheus:9090/path, "
+           error_invalid(error, "serverAddress must be a URL such as http://prometheus:9090/path "
+                                "or http://[fd00::1]:9090, "
                                 "without parameters, and with / ? # and @ of a password escaped");
 }
 

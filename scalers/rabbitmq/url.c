@@ -123,6 +123,9 @@ static bool parse_address(struct rabbitmq_url *url, const char *address, size_t 
     }
     if (host_end == NULL)
         host_end = end;
+    if (host == address && host_end < end && memrchr(address, ':', length) != host_end)
+        return error_invalid(error, "host: an IPv6 address is written [address]:port (in a user "
+                                    "name or password, write any of / ? # @ : percent-encoded)");
     if (host_end == host || host_end - host > MAX_HOST_BYTES)
         return error_invalid(error, "host: it must name a host of 1 to %d bytes", MAX_HOST_BYTES);
 

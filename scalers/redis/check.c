@@ -22,11 +22,16 @@ static void check_addresses(const struct redis_connection_options *connection,
     /* A value may hold a password: the error has its number, and never its text. */
     for (size_t i = 0; i < connection->addresses.count && (i == 0 || i < addresses); i++)
         if (!address_is_host_port(connection->addresses.items[i]))
-            error_add(mistakes, "address: number %zu is not host:port, such as redis.shop:6379",
+            error_add(mistakes,
+                      "address: number %zu is not host:port, such as redis.shop:6379 or "
+                      "[fd00::1]:6379",
                       i + 1);
     for (size_t i = 0; i < hosts->count; i++)
         if (!address_is_host(hosts->items[i], strlen(hosts->items[i])))
-            error_add(mistakes, "host: number %zu is not the name or address of a host", i + 1);
+            error_add(mistakes,
+                      "host: number %zu is not the name or address of a host, or an IPv6 address "
+                      "in brackets: [fd00::1]",
+                      i + 1);
     for (size_t i = 0; i < ports->count; i++)
         if (!address_is_port(ports->items[i], strlen(ports->items[i])))
             error_add(mistakes, "port: number %zu is not a port from 1 to 65535", i + 1);

@@ -44,6 +44,21 @@ bool address_is_host_port(const char *text)
            address_is_port(colon + 1, strlen(colon + 1));
 }
 
+bool address_lacks_brackets(const char *address)
+{
+    struct url_places places = url_find(address, strlen(address));
+    bool is_bracketed = false;
+    size_t colons = 0;
+    for (size_t at = places.host; at < places.path && colons < 2; at++) {
+        if (at == places.host || address[at - 1] == ',') {
+            colons = 0;
+            is_bracketed = address[at] == '[';
+        }
+        colons += address[at] == ':' && !is_bracketed;
+    }
+    return colons == 2;
+}
+
 char *address_without_dot(const char *address)
 {
     struct url_places places = url_find(address, strlen(address));

@@ -22,6 +22,10 @@ bool address_is_host_port(const char *text);
 /* Is the host an IPv6 address in brackets? */
 bool address_is_bracketed(const char *host, size_t length);
 
+/* Of [scheme://][user@]host[:port][/path], or with commas between hosts: is one an IPv6 address
+ * without brackets? Whether it ends in a port cannot be known. */
+bool address_lacks_brackets(const char *address);
+
 /* A copy of [scheme://][user@]host[:port][/path] without a dot at the end of the host. A dot there
  * is for DNS: the name in a certificate has none. */
 char *address_without_dot(const char *address);

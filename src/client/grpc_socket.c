@@ -243,7 +243,9 @@ bool grpc_socket_open(const char *address, const struct grpc_socket_tls *tls, in
     int fd = -1;
     if (!host_port_split(address, &host, &port))
         return error_invalid(
-            error, "address \"%s\" must be HOST:PORT, such as backlog.keda.svc:9090", address);
+            error,
+            "address \"%s\" must be HOST:PORT, such as backlog.keda.svc:9090 or [fd00::1]:9090",
+            address);
     if (!open_tcp(address, host, port, deadline_ms, &fd, error))
         return false;
     struct grpc_socket *socket = memory_new(sizeof(*socket));

@@ -86,8 +86,11 @@ static void add_port(struct text *address, const struct option_values *values, s
 {
     const struct option *row = option_port_of(&values->table[host]);
     const char *port = row == NULL ? NULL : values->texts[row - values->table];
-    if (port != NULL && strchr(address->bytes, ',') == NULL && strchr(port, ',') == NULL)
-        text_addf(address, ":%s", port);
+    if (port == NULL || strchr(address->bytes, ',') != NULL || strchr(port, ',') != NULL)
+        return;
+    _cleanup_(memory_free) char *shown = text_take(address);
+    bool is_v6 = shown[0] != '[' && strchr(shown, ':') != NULL;
+    text_addf(address, is_v6 ? "[%s]:%s" : "%s:%s", shown, port);
 }
 
 char *source_address(const struct option_values *values)

@@ -382,6 +382,11 @@ def test_any_password_works_in_parts(broker, client, password):
     assert value(client, requested) == 3
 
 
+@pytest.mark.parametrize("host", ["::ffff:127.0.0.1", "[::ffff:127.0.0.1]", "[::1],[::ffff:127.0.0.1]"])
+def test_an_ipv6_address_may_have_brackets(broker, client, host):
+    assert value(client, parts(broker, "SELECT 3", host=host)) == 3
+
+
 def test_tls(tmp_path, client):
     """The server is known by the authorities in `ca`, or else by the system's."""
     make_certificates(tmp_path)

@@ -281,7 +281,7 @@ static void a_wrong_address_is_an_error_that_names_it(void **state)
         {"nowhere", "must be HOST:PORT"},
         {":9090", "must be HOST:PORT"},
         {"host:", "must be HOST:PORT"},
-        {"::1:9090", "must be HOST:PORT"},
+        {"::1:9090", "or [fd00::1]:9090"},
         {"127.0.0.1:1", "127.0.0.1:1: connection failed: Connection refused"},
         {"[::1]:x", "[::1]:x: name lookup failed"},
     };

@@ -72,6 +72,8 @@ static void an_address_is_hosts_and_nothing_else(void **state)
     assert_address(HOSTS, "kafka-0:9092, kafka-1:9092", NULL, "kafka-0:9092,kafka-1:9092");
     assert_address(HOSTS, "db.shop", "5432", "db.shop:5432");
     assert_address(HOSTS, "[::1]", "5432", "[::1]:5432");
+    assert_address(HOSTS, "fd00::1", "5432", "[fd00::1]:5432");
+    assert_address(HOSTS, "fd00::1", NULL, "fd00::1");
     assert_address(SECRET_URL, "postgresql://user:secret@db.shop:5432/shop", NULL, "db.shop:5432");
     assert_address(HOSTS, NULL, NULL, NULL);
 }

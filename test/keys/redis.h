@@ -101,6 +101,8 @@ static const struct key_case redis_connection_cases[] = {
     REFUSES("address: number 2 is not host:port", "address", "a:1,redis://:sesame@b:1"),
     REFUSES(NO_ADDRESS, "address", "sesame:1/0"),
     REFUSES(NO_ADDRESS, "address", "::1:1"),
+    REFUSES("or [fd00::1]:6379", "address", "fd00::1:6379"),
+    REFUSES("in brackets: [fd00::1]", "host", "fd00::1", "address", "", "port", "6379"),
     REFUSES(NO_ADDRESS, "address", "[::1]"),
     TAKES("host", "a", "port", "1", "address", ""),
     TAKES("host", "a,b", "port", "1,65535", "address", ""),

@@ -11,6 +11,10 @@ static const struct key_case cases[] = {
             "true", "topic", ""),
     REFUSES("without topic, fullMetadata must not be off", "fullMetadata", "false", "topic", ""),
     REFUSES("without user and password", "bootstrapServers", "user:secret@kafka:9092"),
+    TAKES("bootstrapServers", "SSL://[fd00::1]:9092/, [::1]"),
+    REFUSES("bootstrapServers: number 2 is an IPv6 address without brackets: write [fd00::1]:9092",
+            "bootstrapServers", "kafka, fd00::1:9092"),
+    REFUSES("write [fd00::1]:9092", "bootstrapServers", "SSL://::1/"),
     {0},
 };
 

@@ -15,6 +15,7 @@ static const struct key_case cases[] = {
     TAKES("serverAddress", "https://u:sesame@thanos:9090/prefix/"),
     TAKES("serverAddress", "http://[::1]"),
     REFUSES(NO_ADDRESS, "serverAddress", "prometheus:9090"),
+    REFUSES("or http://[fd00::1]:9090", "serverAddress", "http://fd00::1:9090"),
     REFUSES(NO_ADDRESS, "serverAddress", "ftp://u:sesame@prometheus"),
     REFUSES(NO_ADDRESS, "serverAddress", "http://u:ses/ame@prometheus"),
     REFUSES(NO_ADDRESS, "serverAddress", "http://prometheus/?sesame=1"),

@@ -17,6 +17,8 @@ static const struct key_case cases[] = {
     REFUSES("write any of / ? # @ : percent-encoded", "host", "amqp://u:1234/sesame@rabbit/"),
     REFUSES("write any of / ? # @ : percent-encoded", "host", "http://u:p@sesame?x@rabbit/"),
     REFUSES("host must be a URL that starts with", "host", "u:sesame@rabbit"),
+    REFUSES("an IPv6 address is written [address]:port", "host", "amqp://u:sesame@fd00::1:5672/"),
+    REFUSES("an IPv6 address is written [address]:port", "host", "http://u:sesame@::1/"),
     REFUSES("its port must be a number from 1 to 65535", "host", "amqp://u:sesame@rabbit:0/"),
     REFUSES("its port must be a number from 1 to 65535", "host", "amqp://u:sesame@rabbit:65536/"),
     REFUSES("has a % that is not the start", "host", "amqp://u:sesame%zz@rabbit/"),
