@@ -118,6 +118,21 @@ static bool finish_first(struct postgresql_client *client, struct postgresql_pla
     return true;
 }
 
+static void name_address(struct postgresql_client *client, const struct postgresql_places *places,
+                         const char *hosts, const char *ports)
+{
+    _cleanup_(memory_free) char *all_hosts = NULL;
+    _cleanup_(memory_free) char *all_addresses = NULL;
+    _cleanup_(memory_free) char *all_ports = NULL;
+    postgresql_places_show(places, &all_hosts, &all_addresses, &all_ports);
+    bool is_v6 = strchr(hosts, ':') != NULL && strpbrk(hosts, "[,") == NULL;
+    client->address = text_format(is_v6 ? "[%s]:%s" : "%s:%s", hosts,
+                                  strchr(ports, ',') == NULL ? ports : all_ports);
+    if (strlen(client->address) > MAX_ADDRESS_BYTES)
+        memcpy(client->address + text_cut(client->address, MAX_ADDRESS_BYTES - strlen(more)), more,
+               sizeof(more));
+}
+
 static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
                           struct error *error)
 {
@@ -128,13 +143,9 @@ static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
     const char *hosts = postgresql_parameter(&parameters, "host");
     const char *ports = postgresql_parameter(&parameters, "port");
     if (ports == NULL)
-        ports = "5432";
-    bool is_v6 = strchr(hosts, ':') != NULL && strpbrk(hosts, "[,") == NULL;
-    client->address = text_format(is_v6 ? "[%s]:%s" : "%s:%s", hosts, ports);
-    if (strlen(client->address) > MAX_ADDRESS_BYTES)
-        memcpy(client->address + text_cut(client->address, MAX_ADDRESS_BYTES - strlen(more)), more,
-               sizeof(more));
+        ports = POSTGRESQL_PORT;
     postgresql_places_init(&places, hosts, ports);
+    name_address(client, &places, hosts, ports);
     places.has_two_passes =
         text_equal(postgresql_parameter(&parameters, "target_session_attrs"), "prefer-standby");
     return open_first(client, &places, deadline_ms, error) &&

@@ -146,11 +146,13 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     return true;
 }
 
+/* Of several each may be missing. */
 static bool check_ports(const char *ports, const char *hosts, struct error *error)
 {
     for (const char *at = ports; at != NULL;) {
         size_t length = strcspn(at, ",");
-        if (!address_is_port(at, length))
+        bool is_missing = length == 0 && strchr(ports, ',') != NULL;
+        if (!is_missing && !address_is_port(at, length))
             return error_invalid(error, "port must be a number from 1 to 65535");
         at = at[length] == ',' ? at + length + 1 : NULL;
     }

@@ -46,7 +46,8 @@ void postgresql_places_init(struct postgresql_places *ret_places, const char *ho
         char *next = text_take_piece(&rest_ports, ",");
         if (next != NULL) {
             free(port);
-            port = next;
+            port = next[0] == '\0' ? text_copy(POSTGRESQL_PORT) : text_copy(next);
+            free(next);
         }
         struct postgresql_place *place = insert(ret_places, ret_places->count);
         size_t length = strlen(host);

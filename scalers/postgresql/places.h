@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define POSTGRESQL_PORT "5432" /* where none is given */
+
 struct postgresql_place {
     char *host;
     char *address; /* NULL: libpq looks it up */
@@ -37,7 +39,7 @@ struct postgresql_places {
     struct text silent; /* which were dropped, for errors */
 };
 
-/* Hosts with commas, and one port or as many. */
+/* Hosts with commas, and one port or as many, of which some may be empty. */
 void postgresql_places_init(struct postgresql_places *ret_places, const char *hosts,
                             const char *ports);
 void postgresql_places_done(struct postgresql_places *places);

@@ -387,6 +387,16 @@ def test_an_ipv6_address_may_have_brackets(broker, client, host):
     assert value(client, parts(broker, "SELECT 3", host=host)) == 3
 
 
+def test_a_host_of_several_without_a_port_has_the_usual_one(broker, client):
+    """As libpq, and pgx in KEDA, read it; nobody listens there."""
+    query = "SELECT 3"
+    for hosts in (f"127.0.0.2,127.0.0.1:{broker.port}", f"127.0.0.1:{broker.port},127.0.0.2"):
+        url = f"postgresql://{USER}:{PASSWORD}@{hosts}/{USER}?sslmode=disable"
+        assert value(client, trigger(broker, query, connectionFromEnv=url)) == 3
+    url = f"postgresql://{USER}:{PASSWORD}@127.0.0.2,127.0.0.3:1/{USER}?sslmode=disable"
+    assert_unavailable(client.metrics, trigger(broker, query, connectionFromEnv=url), "PostgreSQL at 127.0.0.2,127.0.0.3:5432,1")
+
+
 def test_tls(tmp_path, client):
     """The server is known by the authorities in `ca`, or else by the system's."""
     make_certificates(tmp_path)
