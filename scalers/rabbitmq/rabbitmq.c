@@ -195,6 +195,8 @@ static const char differences[] =
     "`rates_mode` `none`) is an error, not 0 (#7180).\n"
     "An empty quorum queue counts 0 over HTTP once its leader has reported that. AMQP also reports "
     "0 for a queue without a leader; a leader that is busy is an error. In KEDA all are 0.\n"
+    "What a quorum queue keeps until it is dead-lettered (`at-least-once`) does not count: no "
+    "consumer gets it. KEDA counts it over HTTP.\n"
     "Names of queues and virtual hosts can contain spaces, slashes and percent signs.\n"
     "A missing queue fails alone; in KEDA it closes the trigger's connection each time (#6266).\n"
     "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an "

@@ -24,6 +24,8 @@ ODD = "a b/c:d@e%41?f#g+h&ö"
 PAGES = "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an error (#7143)."
 FRACTIONS = "With `operation: avg` the result keeps its fraction; in KEDA one message in two queues is 0."
 AT_ONCE = "An invalid `operation` or `pageSize` is reported at once, whether or not a queue matches."
+DEAD = ("What a quorum queue keeps until it is dead-lettered (`at-least-once`) does not count: no consumer gets it. "
+    "KEDA counts it over HTTP.")
 NAMES = "Names of queues and virtual hosts can contain spaces, slashes and percent signs."
 UNTOLD = ("A count or a rate that the management API does not report (statistics disabled, or `rates_mode` "
     "`none`) is an error, not 0 (#7180).")
@@ -64,6 +66,7 @@ def of_both(host):
         alike(named("the virtual host of the URL"), length("orders", f"{host}/shop"), 6),
         alike(named("the virtual host / of the URL"), length("busy", f"{host}/%2F"), 37),
         alike(named("a closing slash"), length("busy", f"{host}/"), 37),
+        alike(named("several closing slashes"), length("busy", f"{host}//"), 37),
         alike(named("vhostName"), length("orders", host, vhostName="shop"), 6),
         alike(named("vhostName before the URL"), length("orders", f"{host}/nowhere", vhostName="shop"), 6),
         alike(named("the protocol in words"), length("busy", host, protocol=protocol), 37),
@@ -112,6 +115,13 @@ AMQP = [
     alike("amqp: none is ready", length("all-held", "$amqp"), 0),
     alike("amqp: a blank in the name", length("two words", "$amqp"), 4),
     alike("amqp: a blank in the virtual host", length("orders", "$amqp", vhostName="my shop"), 7),
+    both_refuse("amqp: several slashes before the virtual host", length("orders", "$amqp//shop"), "vhost"),
+    alike("amqp: a mechanism", length("busy", "$amqp/?auth_mechanism=amqplain"), 37),
+    alike("amqp: the second mechanism, as the broker lacks the first",
+          length("busy", "$amqp/?auth_mechanism=EXTERNAL&auth_mechanism=PLAIN"), 37),
+    alike("amqp: a mechanism beside vhostName", length("orders", "$amqp/?auth_mechanism=EXTERNAL", vhostName="shop"), 6),
+    both_refuse("amqp: a mechanism that the broker lacks", length("busy", "$amqp/?auth_mechanism=external"), "mechanism"),
+    both_refuse("amqp: a mechanism that is none", length("busy", "$amqp/?auth_mechanism=SCRAM"), "unsupported"),
     both_refuse("amqp: no scheme", length("busy", "127.0.0.1:5672"), "can't parse host"),
     both_refuse("amqp: another scheme", length("busy", "stomp://127.0.0.1:$nobody"), "unknown host URL scheme"),
     both_refuse("amqp: no host", Trigger("rabbitmq", {"queueName": "busy"}), "missing required parameter"),
@@ -123,6 +133,7 @@ AMQP = [
 ]
 
 HTTP = [
+    alike("http: several slashes before the virtual host", length("orders", "$http//shop"), 6),
     alike("http: unacknowledged count, too", length("held", "$http"), 10),
     alike("http: all are unacknowledged", length("all-held", "$http"), 5),
     alike("http: ready ones only", length("held", "$http", excludeUnacknowledged="true"), 6),
@@ -177,6 +188,13 @@ STILL = [
 # Messages a second that come and that go, how many there are at first, and whether those that go come back.
 FLOWS = {"fed": (40, 0, 0, False), "drained": (0, 20, 2000, False), "flowing": (40, 20, 2000, False),
          "returned": (0, 20, 2, True)}
+
+# In a quorum queue whose messages expire at once, and cannot be delivered to where dead letters go.
+DEAD_LETTERS = [
+    alike("dead letters: amqp", length("dead", "$amqp"), 0),
+    alike("dead letters: ready ones only", length("dead", "$http", excludeUnacknowledged="true"), 0),
+    differs("dead letters: http", length("dead", "$http"), keda=(4, True), ours=(0, False), because=DEAD),
+]
 
 UNCOUNTED = [
     differs("no statistics: messages", length("busy", "$http"), keda=(0, False), ours=(5, True), because=UNTOLD),
@@ -328,6 +346,23 @@ class Flow(threading.Thread):
     def stop(self):
         self.stopped.set()
         self.join(10)
+
+
+@each(DEAD_LETTERS)
+def test_dead_letters(case, keda, client, dead_letters):
+    wait_until(lambda: isinstance(fetch_from_server(client, placed(case.trigger, dead_letters)), Answer), 20,
+               "what is known of the queue's leader")
+    compare(case, keda, client, dead_letters)
+
+
+@pytest.fixture(scope="module")
+def dead_letters(broker, places):
+    broker.declare("dead", arguments={
+        "x-queue-type": "quorum", "x-message-ttl": 10, "x-overflow": "reject-publish", "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "nowhere", "x-dead-letter-strategy": "at-least-once"})
+    broker.publish("dead", 4)
+    wait_until(lambda: reported(broker, "/", "dead", 4), 20, "the management's numbers")
+    return places
 
 
 @each(UNCOUNTED)
