@@ -14,6 +14,7 @@ THRESHOLD = "lagThreshold must be at least 1 and activationLagThreshold at least
 ACCOUNTS = """
 accounts {
   SHOP { jetstream: enabled, users: [{ user: shop, password: the-right-word }] }
+  "R&D a=b%41" { jetstream: enabled, users: [{ user: odd, password: the-right-word }] }
   $SYS { users: [{ user: admin, password: secret }] }
 }
 no_auth_user: shop
@@ -70,6 +71,7 @@ MONITORING = [
     alike("the account's name", of("idle", at=SHOP), 4),
     alike("the account's id", of("idle", at={**SHOP, "account": "", "accountID": "SHOP"}), 4),
     alike("the id before the name", of("idle", at={**SHOP, "account": "other", "accountID": "SHOP"}), 4),
+    alike("an account's name with characters of a URL", of("idle", at={**SHOP, "account": "R&D a=b%41"}), 2),
     alike("the endpoint and the account of a TriggerAuthentication",
           Trigger("nats-jetstream", {"stream": "orders", "consumer": "idle"}, auth=SHOP), 4),
     alike("useHttps in words", of("idle", useHttps="false"), 10),
@@ -84,13 +86,14 @@ MONITORING = [
     both_refuse("TLS that is not spoken", of("idle", useHttps="true"), "server gave HTTP response"),
 ]
 
-def of_node(place):
-    return of("worker", at={**MONITOR, "natsServerMonitoringEndpoint": place})
+def of_node(place, stream="orders"):
+    return of("worker", stream, at={**MONITOR, "natsServerMonitoringEndpoint": place})
 
 
 CLUSTER = [
     alike("of the leader", of_node("$leader"), 10),
     alike("of a follower", of_node("$follower"), 10),
+    *[alike(f"of one replica, at node {i}", of_node(f"$node_{i}", "one"), 10) for i in range(3)],
     alike("of a follower, over the client protocol", of_node("$follower"), 10,
           server=Trigger("nats-jetstream", {"servers": "$follower_url", "stream": "orders", "consumer": "worker"})),
 ]
@@ -101,9 +104,11 @@ def places():
     with Nats() as broker, Nats(ACCOUNTS) as shop:
         with broker.connect() as client, shop.connect() as other:
             fill(client)
-            other.create_stream("orders")
-            other.publish("orders", 4)
-            other.create_consumer("orders", "idle")
+            with shop.connect(user="odd", password="the-right-word") as odd:
+                for account, messages in ((other, 4), (odd, 2)):
+                    account.create_stream("orders")
+                    account.publish("orders", messages)
+                    account.create_consumer("orders", "idle")
             yield {"monitor": broker.monitor_address, "shop_monitor": shop.monitor_address,
                    "client": broker.address, "servers": broker.url, "nobody": str(free_port())}
 
@@ -162,13 +167,16 @@ def test_over_the_client_protocol(case, keda, client, places):
 def cluster():
     with NatsCluster(3, as_pods=True) as cluster, cluster.nodes[0].connect() as client:
         cluster.create_stream(client, "orders")
-        client.create_consumer("orders", "worker")
-        client.publish("orders", MESSAGES)
-        client.fetch("orders", "worker", 4)
+        client.create_stream("one")
+        for stream in ("orders", "one"):
+            client.create_consumer(stream, "worker")
+            client.publish(stream, MESSAGES)
+            client.fetch(stream, "worker", 4)
         leader = client.leader("orders", "worker")
         follower = next(node for node in cluster.nodes if node.server_name != leader)
         yield {"leader": cluster.node(leader).monitor_address, "follower": follower.monitor_address,
-               "follower_url": follower.url}
+               "follower_url": follower.url, **{f"node_{i}": node.monitor_address
+                                                for i, node in enumerate(cluster.nodes)}}
 
 
 @each(CLUSTER)
