@@ -50,6 +50,7 @@ static const struct key {
         "scaleDown.stabilizationWindowSeconds; with behavior=true"),
     KEY("outageAt", SECONDS, outage_at_ms, 0, "when measuring begins to fail, in seconds"),
     KEY("outage", SECONDS, outage_ms, 0, "for how long it fails, in seconds; 0: it never does"),
+    KEY("hold", SECONDS, hold_ms, 0, "the trigger's, in seconds"),
     KEY("holdWindow", SECONDS, hold_window_ms, 0, "the trigger's, in seconds"),
 #undef KEY
 };
@@ -324,14 +325,15 @@ static bool read_target(const struct scaled_object_trigger *trigger,
     return true;
 }
 
-static void read_hold_window(const struct scaled_object_trigger *trigger,
-                             struct simulation_settings *settings)
+/* Where the trigger sets it. */
+static void read_duration(const struct scaled_object_trigger *trigger, const char *key,
+                          int64_t *ret_ms)
 {
     static const struct option row = {.type = OPTION_DURATION};
     _cleanup_(error_done) struct error ignored = {0};
-    const char *text = scaled_object_metadata(trigger, general_hold_window);
+    const char *text = scaled_object_metadata(trigger, key);
     if (text != NULL)
-        value_parse(&row, text, &settings->hold_window_ms, &ignored);
+        value_parse(&row, text, ret_ms, &ignored);
 }
 
 /* A trace is of one queue, so one trigger counts: the first. */
@@ -345,7 +347,8 @@ static bool add_object(struct simulate_settings *all, const struct scaled_object
     base.settings.model.sync_ms = common->model.sync_ms;
     base.settings.model.trigger_count = 1;
     base.settings.is_push = text_equal(trigger->type, "external-push");
-    read_hold_window(trigger, &base.settings);
+    read_duration(trigger, "hold", &base.settings.hold_ms);
+    read_duration(trigger, general_hold_window, &base.settings.hold_window_ms);
     if (!read_target(trigger, &base.settings, error))
         return error_prefix(error, "%s", object->name);
     if (object->trigger_count > 1) {

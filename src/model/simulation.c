@@ -88,7 +88,7 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
 {
     const struct simulation_settings *settings = run->settings;
     bool fails = is_out(settings, now_s);
-    const struct answer_rules rules = {.hold_ms = settings->outage_ms};
+    const struct answer_rules rules = {.hold_ms = settings->hold_ms};
     const struct snapshot snapshot = {
         .known.last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
         .known.is_measured = run->is_measured,
@@ -212,6 +212,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
     model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
     run.recent.interval_ms = settings->interval_s * 1000;
+    run.measured.target = settings->has_policy ? 1 : settings->target; /* also in an outage */
     run.model.next_sync_ms = settings->sync_offset_s * 1000;
     workers_init(&run.workers, &settings->workers);
     for (size_t second = 0; second < trace->seconds; second++) {

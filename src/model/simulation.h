@@ -25,7 +25,8 @@ struct simulation_settings {
     struct policy_settings policy;
     int64_t interval_s;              /* with a policy: between two measurements */
     int64_t outage_at_ms, outage_ms; /* measuring fails from then on for so long; 0: never */
-    int64_t hold_window_ms;          /* holdWindow; an outage is held to its end */
+    int64_t hold_ms;                 /* hold: how long an active trigger is held in an outage */
+    int64_t hold_window_ms;          /* holdWindow */
     int64_t sample_s;                /* how long a sample is; 0: none are kept */
 };
 

@@ -143,6 +143,20 @@ static void the_keys_of_a_trigger_are_those_that_its_scaler_reads(void **state)
     }
 }
 
+static void hold_is_that_of_the_trigger(void **state)
+{
+    (void)state;
+    _cleanup_(error_done) struct error error = {0};
+    struct simulate_settings settings = {0};
+    if (!read_object("kafka", "lagThreshold: '5', hold: 1m30s, holdWindow: 10m",
+                     "push=true; hold=20", &settings, &error))
+        fail_msg("%s", error_text(&error));
+    assert_int_equal(settings.items[0].settings.hold_ms, 90 * 1000);
+    assert_int_equal(settings.items[0].settings.hold_window_ms, 600 * 1000);
+    assert_int_equal(settings.items[1].settings.hold_ms, 20 * 1000);
+    simulate_settings_done(&settings);
+}
+
 #define OBJECTIVE                                                                                  \
     "external-push", "scaler: redis, listLength: '100', maxWait: 60s, ratePerReplica: '10'"
 
@@ -242,6 +256,7 @@ int main(void)
         cmocka_unit_test(steps_have_commas),
         cmocka_unit_test(a_wrong_piece_is_refused),
         cmocka_unit_test(the_keys_of_a_trigger_are_those_that_its_scaler_reads),
+        cmocka_unit_test(hold_is_that_of_the_trigger),
         cmocka_unit_test(a_policy_may_ask_for_as_many_replicas_as_the_object),
         cmocka_unit_test(a_policy_keeps_the_keys_that_set_does_not_change),
         cmocka_unit_test(a_plot_has_each_curve_and_escapes_names),

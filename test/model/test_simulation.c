@@ -361,6 +361,7 @@ static struct changes changes_in_outage(int64_t at_s, int64_t window_s, int64_t 
     settings.counts_in_flight = true;
     settings.outage_at_ms = at_s * 1000;
     settings.outage_ms = (int64_t)OUTAGE_S * 1000;
+    settings.hold_ms = settings.outage_ms;
     settings.hold_window_ms = hold_window_s * 1000;
     struct simulation run = simulated(&settings, waves);
     struct changes changes = {0};
@@ -405,6 +406,59 @@ static void with_another_window_it_does(void **state)
     assert_true(sum_of_changes(300, 0).removed > 0);
 }
 
+/* The largest number of replicas in the time from `from_s` on, up to a second. */
+static int64_t most_replicas(const struct simulation *run, int64_t from_s, int64_t until_s)
+{
+    int64_t most = 0;
+    for (int64_t i = from_s; i < until_s; i++)
+        most = run->samples[i].replicas > most ? run->samples[i].replicas : most;
+    return most;
+}
+
+/* Then KEDA's fallback takes over, as with the server. */
+static void an_outage_is_held_for_the_time_of_hold(void **state)
+{
+    (void)state;
+    static const int64_t holds_s[] = {0, 300, 1800};
+    for (size_t i = 0; i < ARRAY_LENGTH(holds_s); i++) {
+        struct simulation_settings settings = settings_of(1);
+        settings.workers = (struct workers_settings){.rate = 0.05, .prefetch = 1};
+        settings.counts_in_flight = true;
+        settings.model.fallback.behavior = MODEL_FALLBACK_STATIC;
+        settings.model.fallback.failure_threshold = 3;
+        settings.model.fallback.replicas = 90;
+        settings.outage_at_ms = (int64_t)2000 * 1000;
+        settings.outage_ms = (int64_t)OUTAGE_S * 1000;
+        settings.hold_ms = holds_s[i] * 1000;
+        struct simulation run = simulated(&settings, "time,arrivals\n0,0.4\n4000,0.4\n");
+        int64_t over_s = 2000 + holds_s[i];
+        assert_true(most_replicas(&run, 1800, over_s) < 20);
+        if (holds_s[i] < OUTAGE_S)
+            assert_int_equal(most_replicas(&run, over_s, 2000 + OUTAGE_S), 90);
+        simulation_done(&run);
+    }
+}
+
+/* The server knows the target of a trigger before its first measurement. */
+static void a_fallback_needs_no_measurement(void **state)
+{
+    (void)state;
+    for (int has_policy = 0; has_policy < 2; has_policy++) {
+        struct simulation_settings settings = settings_of(has_policy ? 0 : 5);
+        settings.has_policy = has_policy;
+        settings.policy.levels[0] = (struct policy_level){1, 1};
+        settings.policy.level_count = 1;
+        settings.interval_s = 5;
+        settings.model.fallback.behavior = MODEL_FALLBACK_STATIC;
+        settings.model.fallback.failure_threshold = 3;
+        settings.model.fallback.replicas = 4;
+        settings.outage_ms = (int64_t)OUTAGE_S * 1000;
+        struct simulation run = simulated(&settings, waves);
+        assert_int_equal(most_replicas(&run, 0, OUTAGE_S), 4);
+        simulation_done(&run);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +471,8 @@ int main(void)
         cmocka_unit_test(the_youngest_replicas_stop_first),
         cmocka_unit_test(the_messages_of_a_stopped_replica_wait_again),
         cmocka_unit_test(a_new_replica_does_not_get_what_is_in_flight),
+        cmocka_unit_test(an_outage_is_held_for_the_time_of_hold),
+        cmocka_unit_test(a_fallback_needs_no_measurement),
         cmocka_unit_test(a_trace_is_steps),
         cmocka_unit_test(a_recorded_history_is_a_trace),
         cmocka_unit_test(a_wrong_trace_names_its_line),
