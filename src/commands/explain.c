@@ -146,6 +146,7 @@ static void print_trigger(const json_t *trigger)
 {
     const json_t *now = json_object_get(trigger, "now");
     bool is_held = text_equal(word(now, "state"), "held");
+    bool is_of_now = text_equal(word(now, "state"), "answered"); /* else of the last reading */
     double replicas = http_json_number(now, "replicas");
     printf("%s%s%s%s (%s): ",
            is_former(trigger) ? "Former metadata, KEDA no longer calls for it: " : "",
@@ -163,8 +164,10 @@ static void print_trigger(const json_t *trigger)
                is_held ? "held while measuring fails:" : "since", http_json_number(now, "value"),
                http_json_number(trigger, "target"), replicas);
     printf("  %s\n", word(trigger, "why"));
-    print_policy(trigger, "policy", is_held ? "Policy, when measured last" : "Policy");
-    print_policy(trigger, "shadow", "In shadow, never answered");
+    print_policy(trigger, "policy", is_of_now ? "Policy" : "Policy, when measured last");
+    print_policy(trigger, "shadow",
+                 is_of_now ? "In shadow, never answered"
+                           : "In shadow, never answered, when measured last");
     print_reading(trigger);
     print_failure(trigger);
     print_last_answer(trigger);

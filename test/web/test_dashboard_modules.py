@@ -15,6 +15,17 @@ def test_actual_replicas_are_unknown_where_nobody_looked():
     assert seen == [None, 3, 3, 3, None, None, 40, None, 38, None]
 
 
+def test_decisions_of_policies_are_of_the_last_reading_while_measuring_fails():
+    keys = run_in_node("""
+        const { decisionsOf } = await import('./trigger/trigger_state.js');
+        const policy = { boundBy: 'threshold', status: 'OK' }, shadow = { replicas: 5, boundBy: 'maximum' };
+        return ['answered', 'held', 'refused'].map((state) => decisionsOf({ now: { state }, policy, shadow }));
+    """)
+    last = ", when measured last"
+    assert keys == [[[f"Bound by{when}", "threshold"], [f"Consumers{when}", "OK"], [f"In shadow{when}", "5 replicas, maximum"]]
+                    for when in ("", last, last)]
+
+
 def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, server):
     browser.open(server)
     browser.wait_for_text("No triggers yet")

@@ -11,7 +11,7 @@ import { serverNow } from "../state/clock.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
-import { stateOf } from "./trigger_state.js";
+import { decisionsOf, stateOf } from "./trigger_state.js";
 
 function section(title, ...children) {
   return el("section", {}, el("h3", {}, title), ...children);
@@ -43,10 +43,7 @@ function figuresOf(trigger, samples) {
     ["Age of the reading", age(reading.ageSeconds)],
     ["Last call", trigger.lastCallSecondsAgo == null ? UNKNOWN : `${duration(trigger.lastCallSecondsAgo)} ago`],
   ];
-  if (trigger.policy) entries.push(["Bound by", trigger.policy.boundBy], ["Consumers", trigger.policy.status]);
-  const { shadow } = trigger;
-  if (shadow) entries.push(["In shadow", `${number(shadow.replicas)} replicas, ${shadow.boundBy}`]);
-  return entries;
+  return [...entries, ...decisionsOf(trigger)];
 }
 
 // Entries of the metadata, as [key, text], or [key, text, the text of a link before it].

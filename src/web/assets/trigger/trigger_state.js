@@ -3,7 +3,7 @@
 
 /** @import { Explanation, TriggerRow } from "../types.js" */
 
-import { UNKNOWN } from "../base/format.js";
+import { number, UNKNOWN } from "../base/format.js";
 
 // The server's names of states (docs/reference.md).
 export const REFUSED = "refused";
@@ -28,3 +28,14 @@ export const rankOf = (row) => order.indexOf(row.state) * 2 + (row.active ? 0 : 
 export const stateOf = (row) => (chips[row.state] ?? (() => ["none", row.state ?? UNKNOWN]))(row);
 /** @param {TriggerRow} row */
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
+/**
+ * Figures of what policies have decided: while measuring fails that is of the last reading.
+ * @param {Explanation} trigger @returns {[string, string][]}
+ */
+export function decisionsOf({ now, policy, shadow }) {
+  const when = now.state === ANSWERED ? "" : ", when measured last";
+  return [
+    ...(policy ? [["Bound by", policy.boundBy], ["Consumers", policy.status]] : []),
+    ...(shadow ? [["In shadow", `${number(shadow.replicas)} replicas, ${shadow.boundBy}`]] : []),
+  ].map(([key, text]) => [key + when, text]);
+}
