@@ -48,7 +48,7 @@ static const struct option table[] = {
     FLAG("server", OPTION_STRING, server, NULL, .group = "The server", .value_name = "ADDRESS",
          .doc = "address of the server; without it each trigger's scalerAddress"),
     FLAG("timeout", OPTION_DURATION, timeout_ms, "10s", .limits = {100, 60 * 1000},
-         .doc = "for all calls together"),
+         .doc = "for all calls to one server"),
     TLS_FLAGS,
 
     OUTPUT_FLAG(.doc = "text, or one JSON object per line"),
@@ -173,9 +173,11 @@ static void take(struct polled_trigger *trigger, struct scaler_client_answer *an
     scaler_client_answer_done(answer);
 }
 
-/* All triggers of one server, side by side on one connection. */
-static void poll_endpoint(struct polling *polling, struct endpoint *endpoint, int64_t deadline_ms)
+/* All triggers of one server, side by side on one connection. A silent server takes no other's
+ * time. */
+static void poll_endpoint(struct polling *polling, struct endpoint *endpoint)
 {
+    int64_t deadline_ms = clock_now_ms() + polling->flags->timeout_ms;
     size_t count = 0;
     _cleanup_(memory_free) struct scaler_client_ref *refs =
         memory_array(polling->count, sizeof(*refs));
@@ -210,9 +212,8 @@ static void poll_all(struct polling *polling, struct measurement *measurement)
             trigger->result = &measurement->items[i].triggers[t];
             prepare(polling, trigger);
         }
-    int64_t deadline_ms = clock_now_ms() + polling->flags->timeout_ms;
     for (size_t i = 0; i < polling->endpoints.count; i++)
-        poll_endpoint(polling, &polling->endpoints.items[i], deadline_ms);
+        poll_endpoint(polling, &polling->endpoints.items[i]);
 }
 
 static void polling_done(struct polling *polling)

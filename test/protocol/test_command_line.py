@@ -447,6 +447,19 @@ def test_a_template_beside_the_files_of_a_folder_is_skipped(command, tmp_path):
     assert "orders" in done.stdout
 
 
+def test_a_silent_server_takes_no_time_of_another():
+    """Whose trigger had an error, too: that there was no answer in time."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, Server() as server:
+        ports = silent.getsockname()[1], server.port
+        text = "---\n".join("kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
+                            f"    - {{type: external, metadata: {{scalerAddress: '127.0.0.1:{port}', scaler: redis, "
+                            "address: '127.0.0.1:1', listName: x}}\n" for port in ports)
+        done = subprocess.run([binary(), "ask", "-f", "-", "--metric-spec", "--timeout", "1s"], input=text, capture_output=True,
+                              text=True, timeout=60)
+    assert done.returncode == 1 and done.stdout.count("no answer in time") == 1, done.stdout
+    assert "GetMetricSpec  s0-redis-x, target 5" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize("command", ["ask -f", "check --measure", "rehearse --duration 1s -f"])
 def test_a_file_gets_only_the_variables_that_the_user_names(command, tmp_path):
     """Neither to a server that it names, nor to a source."""
