@@ -293,6 +293,9 @@ static void each_row_of_the_table_is_answered_so(void **state)
             since_ms = row->of_peers_ms;
         if (row->held && answer.held_since_ms != NOW - since_ms)
             fail_msg("%s: held since %lld", row->name, (long long)answer.held_since_ms);
+        int64_t age_ms = row->age_ms == NEVER_MEASURED ? row->of_peers_ms : row->age_ms;
+        if (row->outcome == VALUE && answer.age_ms != age_ms)
+            fail_msg("%s: the reading is %lld ms old", row->name, (long long)answer.age_ms);
         if (answer.hold_is_over != row->is_over)
             fail_msg("%s: the hold is over: %d", row->name, answer.hold_is_over);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)

@@ -243,7 +243,7 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa(void **state)
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
 }
 
-/* It was not measured here: the sentence names no age. */
+/* It was not measured here: the age is that of the other replica's reading. */
 static void what_another_replica_held_until_it_is_measured(void **state)
 {
     (void)state;
@@ -253,13 +253,13 @@ static void what_another_replica_held_until_it_is_measured(void **state)
     wait_until_failed(trigger);
     struct peer_value *of_peers = memory_new(sizeof(*of_peers));
     of_peers->value = 7;
-    of_peers->since_ms = clock_now_ms();
+    of_peers->since_ms = clock_now_ms() - 10000;
     trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
     json_t *object = page_of(trigger, explain_one, NULL);
     const char *why = json_string_value(json_object_get(object, "why"));
     const char begin[] = "held from another replica: 7, at a target of 5 per replica: 2 replicas; "
-                         "active; held for at most ";
+                         "active; measured there 10.";
     if (!text_starts_with(why, begin))
         fail_msg("%s", why);
     json_decref(object);

@@ -73,6 +73,7 @@ static bool hold(const struct decision *decision, int64_t since_ms)
         answer->kind = ANSWER_VALUE;
         answer->value = of_peers->value;
         answer->active = answer->held = true;
+        answer->age_ms = decision->now_ms - of_peers->since_ms;
     }
     answer->held_since_ms = held_since_ms;
     answer->outage_since_ms = since_ms;

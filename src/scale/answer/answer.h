@@ -59,10 +59,12 @@ struct answer {
      * measuring fails here. The HPA's replicas count if they were read after that. */
     int64_t held_since_ms;
     int64_t outage_since_ms;
-    bool hold_is_over;   /* refused: it was held for as long as the rules say */
-    bool is_unanswered;  /* no measurement came: one is needed all the same, and the hold begins */
-    int64_t age_ms;      /* of the reading behind a value: since the request for it was sent */
-    int64_t began_at_us; /* when the source notified us of it, or the request was sent */
+    bool hold_is_over;  /* refused: it was held for as long as the rules say */
+    bool is_unanswered; /* no measurement came: one is needed all the same, and the hold begins */
+    /* Of the reading behind a value: since the request for it was sent. That of another replica is
+     * as old at least. */
+    int64_t age_ms;
+    int64_t began_at_us;         /* when the source notified us of it, or the request was sent */
     struct answer_policy policy; /* of a trigger with a policy; trigger_decide() adds it */
     struct error error;
 };

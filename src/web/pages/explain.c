@@ -139,6 +139,9 @@ static void add_held(const struct trigger *trigger, const struct trigger_report 
     add_activity(&report->answer, text);
     if (is_measured)
         add_last_measurement(trigger, report, figures, text);
+    else
+        text_addf(text, "; measured there %.1f s ago or earlier",
+                  (double)report->answer.age_ms / 1000);
     text_addf(text, "; held for at most %g s while measuring fails: %s",
               (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
 }
