@@ -238,6 +238,32 @@ static void a_hold_that_goes_on_is_logged(void **state)
     log_set_level(LOG_LEVEL_ERROR);
 }
 
+/* Not the failure of another query, which nobody holds; and without any, that nothing came. */
+static void a_hold_is_logged_with_its_failure(void **state)
+{
+    (void)state;
+    struct query *held = acquire("a");
+    struct query *other = acquire("b");
+    log_set_level(LOG_LEVEL_WARNING);
+    recent_log_start();
+    size_t before = count_warnings(is_held);
+    size_t wrong = count_warnings("are held: there is none");
+    measure(held, 1);
+    fail_alone(other);
+    query_count_held(held, 1, 0, "no reply");
+    assert_int_equal(count_warnings("are held: no reply"), 1);
+    query_count_held(held, -1, 0, "measured again");
+    query_count_held(held, 1, 0, "no reply");
+    now_ms += 60000;
+    fail_alone(other);
+    query_count_held(other, 0, 1, "the hold is over");
+    assert_int_equal(count_warnings(is_held), before + 1);
+    assert_int_equal(count_warnings("are held: there is none"), wrong);
+    fail_alone(held);
+    assert_int_equal(count_warnings("are held: there is none"), wrong + 1);
+    log_set_level(LOG_LEVEL_ERROR);
+}
+
 /* Nor that it is back, by a reply of the client that is replaced. */
 static void after_a_failure_no_silence_is_logged_until_the_source_answers(void **state)
 {
@@ -305,6 +331,7 @@ int main(void)
         TEST(an_outage_that_was_left_out_is_logged_when_none_came_for_a_minute),
         TEST(holds_are_logged_once_per_minute),
         TEST(a_hold_that_goes_on_is_logged),
+        TEST(a_hold_is_logged_with_its_failure),
         TEST(after_a_failure_no_silence_is_logged_until_the_source_answers),
         TEST(a_client_that_is_replaced_for_its_silence_is_logged_once),
     };

@@ -145,6 +145,7 @@ struct query {
     size_t uses;                   /* by triggers; after the last one it is freed; query.c */
     size_t uses_without_interval;  /* how many of these triggers set no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
+    size_t held_triggers;          /* of its uses, how many hold an answer; query.c */
     struct interval_set intervals; /* of its uses; query.c */
     unsigned wants;                /* bits of enum reading_want, of all its uses; query.c */
     /* Clients in a row that were lost while it was in flight; connection.c,

@@ -217,23 +217,35 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     history_add(query->connection->settings->history, &query->series, NULL, now_ms);
     query_note_gap(query);
     outage_attempt_failed(&query->outage, now_ms);
-    if (query->connection->stats.counts[COUNT_HELD_TRIGGERS] > 0)
+    if (query->held_triggers > 0)
         connection_log_held(&query->connection->log, error, now_ms);
     query_notify_watchers(query);
 }
 
 /* ---- for people ---- */
 
+static void log_held(const struct query *query, const char *why)
+{
+    struct connection *connection = query->connection;
+    bool has_failed = connection->state == CONNECTION_FAILED || !error_is_set(&query->known.error);
+    const struct error *error = has_failed ? &connection->error : &query->known.error;
+    _cleanup_(error_done) struct error unanswered = {0};
+    if (!error_is_set(error)) {
+        error_unavailable(&unanswered, "%s", why);
+        error = &unanswered;
+    }
+    connection_log_held(&connection->log, error, connection_now_ms(connection));
+}
+
 void query_count_held(struct query *query, int held, int expired, const char *why)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     uint64_t *counts = connection->stats.counts;
-    const struct error *error =
-        connection->state == CONNECTION_FAILED ? &connection->error : &query->known.error;
+    query->held_triggers += held;
     counts[COUNT_HELD_TRIGGERS] += held;
     counts[COUNT_EXPIRED_TRIGGERS] += expired;
-    if (counts[COUNT_HELD_TRIGGERS] > 0)
-        connection_log_held(&connection->log, error, connection_now_ms(connection));
-    else
+    if (held > 0)
+        log_held(query, why);
+    else if (counts[COUNT_HELD_TRIGGERS] == 0)
         connection_log_hold_over(&connection->log, why);
 }

@@ -42,8 +42,9 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
 void query_demand(struct query *query, int64_t from_ms);
 
 /* Adds to COUNT_HELD_TRIGGERS and COUNT_EXPIRED_TRIGGERS of the connection; either number may be
- * negative. Logs that triggers of the connection are held, and when none is any more, with the
- * reason `why`, as often as connection_log.h says. */
+ * negative. Logs that triggers of the connection are held, with the failure of this query or, if
+ * there is none, `why`; and when none is any more, with the reason `why`; as often as
+ * connection_log.h says. */
 void query_count_held(struct query *query, int held, int expired, const char *why);
 
 /* How a query is measured at one moment; for people. */

@@ -19,8 +19,10 @@ static void drop_peers(struct trigger_answers *answers)
 }
 
 static const char hold_is_over[] = "the hold is over, KEDA gets errors";
+static const char no_reading[] = "no measurement arrived in time";
 
-/* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. */
+/* Whether it is held is seen in metrics and in the log, as KEDA's conditions do not show it. `why`
+ * it is not, or is though nothing has failed. */
 static void set_hold(struct trigger *trigger, enum trigger_hold hold, const char *why)
 {
     enum trigger_hold former = trigger->answers.hold;
@@ -42,7 +44,7 @@ void trigger_answers_leave_query(struct trigger *trigger, const char *why)
 
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)
 {
-    set_hold(trigger, former, hold_is_over);
+    set_hold(trigger, former, former == TRIGGER_HOLD_ON ? no_reading : hold_is_over);
 }
 
 /* From its first measurement on only trigger_replay() reads it. It counts for no budget, so it does
@@ -64,9 +66,10 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
     bool was_held = trigger->answers.hold != TRIGGER_HOLD_NONE;
     if (was_held && answer->hold_is_over)
         set_hold(trigger, TRIGGER_HOLD_OVER, hold_is_over);
+    else if (is_value && answer->held)
+        set_hold(trigger, TRIGGER_HOLD_ON, no_reading);
     else /* also one that is refused: what was measured cannot be evaluated */
-        set_hold(trigger, is_value && answer->held ? TRIGGER_HOLD_ON : TRIGGER_HOLD_NONE,
-                 "measured again");
+        set_hold(trigger, TRIGGER_HOLD_NONE, "measured again");
     trigger->answers.outage_since_ms = answer->outage_since_ms;
     expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
     record(&trigger->answers.last, call, answer, now_ms);
