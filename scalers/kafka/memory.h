@@ -91,8 +91,8 @@ enum {
     KAFKA_MEMORY_PER_TASK = 300,
     KAFKA_MEMORY_PER_BEGUN_TASK = 1400,
 
-    /* Bytes for a partition that a member of a group has, without its topic's name: an element of the
-     * library's list, and what malloc() adds to both. */
+    /* Bytes for a partition that a member of a group has, without its topic's name: an element of
+     * the library's list, and what malloc() adds to both. */
     KAFKA_MEMORY_PER_ASSIGNED = 100,
 
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
