@@ -144,6 +144,7 @@ MEASURE = '"$JS.API.CONSUMER.INFO.jobs.*"'
 NATS = {
     "measures": (MEASURE, '"_INBOX.>"', "must be allowed to publish to $JS.API.STREAM.INFO.jobs"),
     "may-ask": (f'{MEASURE}, "$JS.API.STREAM.INFO.jobs"', '"_INBOX.>"', "must be allowed to subscribe to jobs.>"),
+    "quotes": (f'{MEASURE}, "$JS.API.STREAM.INFO.jobs"', '"_INBOX.>"', r'must be allowed to subscribe to jobs."a\b"'),
     "listens": (f'{MEASURE}, "$JS.API.STREAM.INFO.jobs"', '"_INBOX.>", "jobs.>"', None),
 }
 
@@ -162,12 +163,14 @@ def nats():
 @pytest.mark.parametrize("user", NATS)
 def test_nats(nats, client, user):
     missing = NATS[user][2]
-    nats.jetstream.create_consumer("jobs", user, deliver_policy="new")
+    subject = r'"a\b"' if user == "quotes" else "work"
+    filtered = {"filter_subject": f"jobs.{subject}"} if user == "quotes" else {}
+    nats.jetstream.create_consumer("jobs", user, deliver_policy="new", **filtered)
     requested = {"scaler": "nats-jetstream", "servers": nats.url, "stream": "jobs", "consumer": user, "user": user,
              "password": SECRET}
     if user == "measures":  # of a new consumer: a node that knows nothing of it answers the same
         assert missing in unavailable(client, requested)
-    nats.jetstream.publish("jobs")
+    nats.jetstream.publish("jobs", subject=subject)
     nats.jetstream.take("jobs", user, 1)
     answers(client, requested, 0, False)
     with listening(requested) as (streams, log):
@@ -177,7 +180,7 @@ def test_nats(nats, client, user):
                                    if connection.get("subscriptions_list")), PUSH_SECONDS, "listens")
         else:
             wait_until(lambda: missing in log(), PUSH_SECONDS, f"the log has {missing!r}")
-        nats.jetstream.publish("jobs")
+        nats.jetstream.publish("jobs", subject=subject)
         streams.wait_for_pushes([0], PUSH_SECONDS)
         assert ("cannot subscribe" in log()) == (missing is not None)
     answers(client, requested, 1, True)
