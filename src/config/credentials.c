@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const credentials_unsupported[] = {"filePath",
-                                               "hashiCorpVault",
-                                               "azureKeyVault",
-                                               "gcpSecretManager",
-                                               "awsSecretManager",
-                                               "boundServiceAccountToken",
-                                               NULL};
+/* What is not known is refused: a section of a later KEDA has parameters that would be missing. */
+bool credentials_knows_section(const char *section)
+{
+    static const char *const known[] = {"secretTargetRef", "configMapTargetRef", "env",
+                                        "podIdentity"};
+    for (size_t i = 0; i < ARRAY_LENGTH(known); i++)
+        if (text_equal(section, known[i]))
+            return true;
+    return false;
+}
 
 bool credentials_has_identity(const char *provider)
 {

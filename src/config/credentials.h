@@ -20,9 +20,9 @@
 #define CREDENTIALS_KEY "triggerAuthentication"
 #define CREDENTIALS_CLUSTER_KEY "clusterTriggerAuthentication"
 
-/* Ways to get values that Backlog does not have: keys of the spec of a TriggerAuthentication, of
- * which an empty list is none. Ends with NULL. */
-extern const char *const credentials_unsupported[];
+/* Is this key of the spec of a TriggerAuthentication one that Backlog reads? Any other is a way to
+ * get values that it does not have, where it is not null, an empty text or an empty list. */
+bool credentials_knows_section(const char *section);
 
 /* Does podIdentity.provider name one? It may be NULL. */
 bool credentials_has_identity(const char *provider);

@@ -53,10 +53,13 @@ static void read_parameters(const struct manifests *manifests, const char *names
 static void read_unsupported(struct authentication *read)
 {
     const struct yaml_tree *spec = yaml_tree_find(read->object->tree, "spec");
-    for (const char *const *way = credentials_unsupported; *way != NULL; way++) {
-        const struct yaml_tree *other = yaml_tree_find(spec, *way);
-        if (other != NULL && (other->kind != YAML_TREE_LIST || other->count > 0))
-            read->unsupported = *way;
+    for (size_t i = 0; spec != NULL && spec->kind == YAML_TREE_MAP && i < spec->count; i++) {
+        const struct yaml_tree *value = spec->items[i];
+        bool is_empty = value->kind == YAML_TREE_NULL ||
+                        (value->kind == YAML_TREE_LIST && value->count == 0) ||
+                        (value->kind == YAML_TREE_TEXT && value->text[0] == '\0');
+        if (!is_empty && spec->keys[i][0] != '\0' && !credentials_knows_section(spec->keys[i]))
+            read->unsupported = spec->keys[i];
     }
     if (credentials_has_identity(yaml_tree_text(spec, "podIdentity.provider")))
         read->unsupported = "podIdentity";

@@ -296,6 +296,8 @@ static void what_backlog_does_not_have_is_refused_by_name(void **state)
         {"\"env\":[{\"parameter\":\"password\",\"name\":\"PW\"}]", "uses env for password"},
         {"\"filePath\":[{}]", "uses filePath"},
         {"\"hashiCorpVault\":{}", "uses hashiCorpVault"},
+        {"\"oauth2\":{\"clientId\":\"me\"}", "uses oauth2, which Backlog does not have"},
+        {"\"filePath\":\"\",\"ofKeda3\":[{\"parameter\":\"password\"}]", "uses ofKeda3"},
         {"\"boundServiceAccountToken\":[{}]", "uses boundServiceAccountToken"},
         {"\"podIdentity\":{\"provider\":\"aws\"}", "uses podIdentity"},
         {OF_SECRET("queue"), "has queue, which is no key of a connection"},

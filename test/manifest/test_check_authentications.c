@@ -144,6 +144,9 @@ static void what_a_server_refuses_of_a_moved_trigger_is_an_error(void **state)
     } cases[] = {
         {"", "secretTargetRef: [" PASSWORD "], podIdentity: {provider: none}", NULL},
         {"", "secretTargetRef: [" PASSWORD "], hashiCorpVault: null, filePath: []", NULL},
+        {"", "secretTargetRef: [" PASSWORD "], filePath: \"\"", NULL},
+        {"", "oauth2: {clientId: me}", "redis uses oauth2, which Backlog does not have"},
+        {"", "secretTargetRefs: [" PASSWORD "]", "redis uses secretTargetRefs, which Backlog does"},
         {"", "podIdentity: {provider: aws}", "redis uses podIdentity, which Backlog does not have"},
         {"", "secretTargetRef: [" PASSWORD "], podIdentity: {provider: \"\"}", NULL},
         {"", "azureKeyVault: {vaultUri: x}", "redis uses azureKeyVault, which Backlog does not"},

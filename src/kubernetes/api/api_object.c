@@ -263,6 +263,24 @@ static bool read_parameters(const json_t *spec, const struct parameter_list *lis
     return true;
 }
 
+/* NULL: none. The caller frees it. */
+static char *read_unsupported(const json_t *spec)
+{
+    enum { MAX_SECTION_BYTES = 64 };
+    const char *section;
+    json_t *value;
+    if (credentials_has_identity(text_of(json_object_get(spec, "podIdentity"), "provider")))
+        return text_copy("podIdentity");
+    json_object_foreach((json_t *)spec, section, value) {
+        bool is_empty = json_is_null(value) ||
+                        (json_is_array(value) && json_array_size(value) == 0) ||
+                        (json_is_string(value) && json_string_length(value) == 0);
+        if (!is_empty && !credentials_knows_section(section))
+            return text_copy_bytes(section, text_cut(section, MAX_SECTION_BYTES));
+    }
+    return NULL;
+}
+
 static bool read_authentication(const json_t *spec, struct api_object *object, struct error *error)
 {
     static const struct parameter_list lists[] = {
@@ -270,16 +288,7 @@ static bool read_authentication(const json_t *spec, struct api_object *object, s
         {"configMapTargetRef", .kind = OBJECT_CONFIG_MAP},
         {"env", .is_unsupported = true},
     };
-    const char *provider = text_of(json_object_get(spec, "podIdentity"), "provider");
-    for (const char *const *way = credentials_unsupported; *way != NULL; way++) {
-        const json_t *other = json_object_get(spec, *way);
-        bool is_empty = other == NULL || json_is_null(other) ||
-                        (json_is_array(other) && json_array_size(other) == 0);
-        if (!is_empty)
-            object->unsupported = *way;
-    }
-    if (credentials_has_identity(provider))
-        object->unsupported = "podIdentity";
+    object->unsupported = read_unsupported(spec);
     size_t count = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
         count += json_array_size(json_object_get(spec, lists[i].name));
@@ -379,7 +388,8 @@ static size_t object_bytes(const struct api_object *object)
     size_t bytes = memory_heap_bytes(sizeof(*object)) +
                    memory_heap_bytes((object->triggers_count + 1) * sizeof(*object->triggers)) +
                    memory_heap_bytes((object->parameters_count + 1) * sizeof(*object->parameters)) +
-                   entries_bytes(object->data, object->data_count);
+                   entries_bytes(object->data, object->data_count) +
+                   text_heap_bytes(object->unsupported);
     for (size_t i = 0; i < object->triggers_count; i++)
         bytes += entries_bytes(object->triggers[i].metadata, object->triggers[i].metadata_count) +
                  text_heap_bytes(object->triggers[i].authentication);
@@ -440,6 +450,7 @@ void api_object_free(struct api_object *object)
         free(object->parameters[i].key);
     }
     option_entries_free(object->data, object->data_count);
+    free(object->unsupported);
     free(object->hpa);
     free(object->triggers);
     free(object->parameters);

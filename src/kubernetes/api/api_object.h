@@ -58,7 +58,7 @@ struct api_object {
     int64_t replicas;       /* that an HPA has or wants, the larger one */
     struct api_object_parameter *parameters;
     size_t parameters_count;
-    const char *unsupported; /* of an authentication as a whole ("podIdentity"), or NULL; static */
+    char *unsupported;         /* of an authentication as a whole ("podIdentity"), or NULL */
     struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap; by key */
     size_t data_count;
     struct connections *connections; /* of OBJECT_CONNECTIONS */
