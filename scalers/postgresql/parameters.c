@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "shared/address.h"
 
 #include <stdlib.h>
@@ -99,13 +100,17 @@ void postgresql_parameters_set(struct postgresql_parameters *parameters, const c
         parameters->count++;
 }
 
-/* libpq splits a URL at the first @ and / that it sees: a password that has one would become the
- * host, and be shown in errors. */
-static bool is_split_clearly(const char *url)
+/* The last @ of the authority ends the password, as in Go, and so in KEDA; to libpq the first does,
+ * and the rest would be the host, and be shown in errors. */
+static char *with_one_at(const char *url, struct url_places places)
 {
-    const char *rest = strstr(url, "://") + strlen("://");
-    const char *at = strchr(rest, '@');
-    return at == NULL || (strchr(at + 1, '@') == NULL && rest + strcspn(rest, "/?#") > at);
+    struct text encoded = {0};
+    for (size_t i = 0; url[i] != '\0'; i++)
+        if (url[i] == '@' && i >= places.user && i + 1 < places.host)
+            text_add(&encoded, "%40");
+        else
+            text_add_bytes(&encoded, &url[i], 1);
+    return text_take(&encoded);
 }
 
 static bool is_url(const char *string)
@@ -116,14 +121,17 @@ static bool is_url(const char *string)
 static bool parse_string(const char *string, struct postgresql_parameters *parameters,
                          struct error *error)
 {
-    if (is_url(string) && !is_split_clearly(string))
+    struct url_places places = url_find(string, strlen(string));
+    if (is_url(string) && places.is_ambiguous)
         return error_invalid(error, "connection: in a URL the user and the password must have @ "
                                     "written as %%40, / as %%2F, ? as %%3F and # as %%23");
     if (is_url(string) && address_lacks_brackets(string))
         return error_invalid(error, "connection: the host is an IPv6 address without brackets: "
                                     "write [fd00::1]:5432");
     char *words = NULL; /* they repeat parts of the string */
-    parameters->parsed = PQconninfoParse(string, &words);
+    _cleanup_(memory_free) char *read =
+        is_url(string) ? with_one_at(string, places) : text_copy(string);
+    parameters->parsed = PQconninfoParse(read, &words);
     PQfreemem(words);
     if (parameters->parsed == NULL)
         return error_invalid(error,

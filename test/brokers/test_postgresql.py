@@ -382,6 +382,22 @@ def test_any_password_works_in_parts(broker, client, password):
     assert value(client, requested) == 3
 
 
+def test_a_user_and_a_password_may_have_an_at_sign(broker, client):
+    """Users of Azure do (worker@shop). In a URL the last one counts, as in Go, and so in KEDA."""
+    user, password = "worker@shop", "a@b"
+    broker.sql(f'DROP ROLE IF EXISTS "{user}"', f"CREATE ROLE \"{user}\" LOGIN PASSWORD '{password}'")
+    query = "SELECT 3 WHERE current_user = 'worker@shop'"
+    place = f"127.0.0.1:{broker.port}/{USER}?sslmode=disable"
+    assert value(client, parts(broker, query, userName=user, passwordFromEnv=password)) == 3
+    for written in (f"{user}:{password}", "worker%40shop:a%40b", "worker@shop:a%40b"):
+        assert value(client, trigger(broker, query, connectionFromEnv=f"postgresql://{written}@{place}")) == 3
+    words = f"host=127.0.0.1 port={broker.port} dbname={USER} sslmode=disable user={user} password={password}"
+    assert value(client, trigger(broker, query, connectionFromEnv=words)) == 3
+    wrong = assert_unavailable(client.metrics, trigger(broker, query, connectionFromEnv=f"postgresql://{user}:se@same@{place}"),
+                               "password authentication failed", f"PostgreSQL at 127.0.0.1:{broker.port}")
+    assert "same" not in wrong
+
+
 @pytest.mark.parametrize("host", ["::ffff:127.0.0.1", "[::ffff:127.0.0.1]", "[::1],[::ffff:127.0.0.1]"])
 def test_an_ipv6_address_may_have_brackets(broker, client, host):
     assert value(client, parts(broker, "SELECT 3", host=host)) == 3

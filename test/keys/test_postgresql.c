@@ -18,6 +18,8 @@ static const struct key_case cases[] = {
     REFUSES("connection", "connection", "sesame"),
     REFUSES("connection", "connection", "host=db password='sesame"),
     REFUSES("connection", "connection", "postgresql://u:ses/ame@db/jobs"),
+    REFUSES("/ as %2F", "connection", "postgresql://u@shop:ses/ame@db/jobs"),
+    TAKES("connection", "postgresql://u@shop:ses@me@db/jobs"),
     REFUSES("connection must name a host", "connection", "user=u password=sesame"),
     REFUSES("connection must name a host", "connection", "postgresql://u:sesame@/jobs"),
     TAKES("connection", "postgresql://u:sesame@[fd00::1]:5432/jobs"),

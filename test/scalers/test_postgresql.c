@@ -215,7 +215,7 @@ static void a_wrong_connection_string_is_refused_without_showing_it(void **state
         "secret",
         "host=db password=a secret",
         "host=db password='secret",
-        "postgresql://u:sec@ret@db/jobs",
+        "postgresql://u:sec@r/et@db/jobs",
         "postgresql://u:sec/ret@db/jobs",
         "postgresql://u:sec?ret@db/jobs",
         "postgresql://u:sec#ret@db/jobs",
