@@ -153,10 +153,33 @@ static void check_url(const struct prometheus_query *query, struct error *mistak
                   bytes, MAX_URL_BYTES);
 }
 
+/* Of one that is there twice a server takes the first, so a second query or namespace would count
+ * for nothing. KEDA sends the time, too; we do not, so one of the user's would count, and the
+ * result never change. */
+static void check_parameters(const struct prometheus_query *query, struct error *mistakes)
+{
+    const struct option_list *pieces = &query->query_parameters;
+    for (size_t i = 0; i < pieces->count; i++) {
+        _cleanup_(prometheus_pair_done) struct prometheus_pair pair = {0};
+        if (!prometheus_pair_split(pieces->items[i], &pair))
+            continue; /* it was reported */
+        const char *why = NULL;
+        if (text_equal(pair.name, "time"))
+            why = "which is always now: remove it";
+        else if (text_equal(pair.name, "query"))
+            why = "which has a key of its own";
+        else if (text_equal(pair.name, "namespace") && query->namespace != NULL)
+            why = "which is set by its own key, too: keep one of them";
+        if (why != NULL)
+            error_add(mistakes, "queryParameters: number %zu is %s, %s", i + 1, pair.name, why);
+    }
+}
+
 void prometheus_check_trigger(const struct options *options, struct error *mistakes)
 {
     const struct prometheus_query *query = options->query;
     check_pairs("queryParameters", &query->query_parameters, false, mistakes);
+    check_parameters(query, mistakes);
     if (query->query != NULL)
         check_url(query, mistakes);
 }

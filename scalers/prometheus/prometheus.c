@@ -69,6 +69,8 @@ static const char differences[] =
     "uses is a mistake.\n"
     "`apiKey`, which the built-in takes and does not apply, is refused, and so are `oauth` and "
     "the keys of AWS, Azure and GCP identities.\n"
+    "In `queryParameters` a `time` or `query`, or a `namespace` beside the key `namespace`, is a "
+    "mistake; the built-in sends it twice, and the server takes the first.\n"
     "No redirection is followed: it could take credentials elsewhere.\n";
 
 const struct scaler scaler_prometheus = {
