@@ -380,9 +380,11 @@ static void beside_a_threshold_a_level_is_a_floor(void **state)
     assert_int_equal(measure(0, 0), 5);
     assert_int_equal(world.result.term, POLICY_BY_LEVEL);
     assert_string_equal(world.words.bytes,
-                        "5 replicas: 41 at a threshold of 100; level 1 of 1 has at least 5");
+                        "5 replicas: 41 at a threshold of 100; level 1 of 1 (41=5) has at least 5");
     waiting(1); /* the first level is left when nothing waits */
     assert_int_equal(measure(0, 0), 5);
+    assert_string_equal(world.words.bytes, "5 replicas: 1 at a threshold of 100; level 1 of 1 "
+                                           "(41=5) has at least 5, until none wait");
     waiting(0);
     assert_int_equal(measure(0, 0), 0);
     waiting(1);
@@ -403,11 +405,25 @@ static void levels_are_left_downwards_one_late(void **state)
     static const struct {
         double waiting;
         int64_t replicas;
-    } table[] = {{0, 0},  {1, 1},   {9, 1},  {10, 2}, {9, 2}, {1, 2},    {0, 0},
-                 {99, 2}, {100, 5}, {99, 5}, {10, 5}, {9, 1}, {2000, 5}, {0, 0}};
+        const char *words;
+    } table[] = {{0, 0, "0 waiting, below level 1 of 3 (1=1)"},
+                 {1, 1, "1 waiting, level 1 of 3 (1=1)"},
+                 {9, 1, "9 waiting, level 1 of 3 (1=1)"},
+                 {10, 2, "10 waiting, level 2 of 3 (10=2)"},
+                 {9, 2, "9 waiting, level 2 of 3 (10=2), until fewer than 1 wait"},
+                 {1, 2, "1 waiting, level 2 of 3 (10=2), until fewer than 1 wait"},
+                 {0, 0, "0 waiting, below level 1 of 3 (1=1)"},
+                 {99, 2, "99 waiting, level 2 of 3 (10=2)"},
+                 {100, 5, "100 waiting, level 3 of 3 (100=5)"},
+                 {99, 5, "99 waiting, level 3 of 3 (100=5), until fewer than 10 wait"},
+                 {10, 5, "10 waiting, level 3 of 3 (100=5), until fewer than 10 wait"},
+                 {9, 1, "9 waiting, level 1 of 3 (1=1)"},
+                 {2000, 5, "2,000 waiting, level 3 of 3 (100=5)"},
+                 {0, 0, "0 waiting, below level 1 of 3 (1=1)"}};
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         waiting(table[i].waiting);
         assert_int_equal(measure(0, 0), table[i].replicas);
+        assert_string_equal(strchr(world.words.bytes, ':') + 2, table[i].words);
     }
 }
 

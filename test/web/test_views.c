@@ -357,12 +357,12 @@ static void what_is_held_was_not_decided_by_the_policy_last(void **state)
     trigger_answers_begin_round(trigger, &before, clock_now_ms());
     fake_set_queue("jobs", 9);
     measure_again(trigger);
-    assert_why(trigger, "measured ", " s ago: 1 replica: 9 waiting, level 1 of 3; active");
+    assert_why(trigger, "measured ", " s ago: 1 replica: 9 waiting, level 1 of 3 (1=1); active");
     fake_set_queue("jobs", FAKE_MISSING);
     wait_until_failed(trigger);
     assert_why(trigger,
                "held: 12, at a target of 1 per replica: 12 replicas; active; measured last ",
-               " s ago: 1 replica: 9 waiting, level 1 of 3; held for at most 60 s while ");
+               " s ago: 1 replica: 9 waiting, level 1 of 3 (1=1); held for at most 60 s while ");
 }
 
 static void a_trigger_that_is_superseded(void **state)

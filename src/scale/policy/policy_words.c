@@ -72,13 +72,36 @@ static void add_threshold(const struct policy_decision *decision, struct text *w
         text_add(words, ": what a replica does per second is not known yet");
 }
 
+/* The level that it is on, as the user wrote it: what waits may be of a lower one. */
+static void add_level(const struct policy_decision *decision, struct text *words)
+{
+    const struct policy_settings *settings = decision->settings;
+    size_t level = decision->state->level;
+    const struct policy_level *on = &settings->levels[level == 0 ? 0 : level - 1];
+    text_addf(words, "%slevel %zu of %zu (%.15g=%" PRId64 ")", level == 0 ? "below " : "",
+              level == 0 ? 1 : level, settings->level_count, on->waiting, on->replicas);
+}
+
+static void add_until_left(const struct policy_decision *decision, struct text *words)
+{
+    const struct policy_level *levels = decision->settings->levels;
+    size_t level = decision->state->level;
+    if (level == 0 || decision->waiting >= levels[level - 1].waiting)
+        return;
+    if (level == 1)
+        text_add(words, ", until none wait");
+    else
+        text_addf(words, ", until fewer than %.15g wait", levels[level - 2].waiting);
+}
+
 /* The term that decided before limits and floors. */
 static void add_base(const struct policy_decision *decision, struct text *words)
 {
     if (!decision->has_ratio) {
         add_number(words, decision->waiting);
-        text_addf(words, " waiting, level %zu of %zu", decision->state->level,
-                  decision->settings->level_count);
+        text_add(words, " waiting, ");
+        add_level(decision, words);
+        add_until_left(decision, words);
     } else if (decision->meets_objective)
         add_objective(decision, words);
     else
@@ -97,9 +120,12 @@ static void add_bound(const struct policy_decision *decision, struct text *words
     double in_flight = decision->last->reading.in_flight;
     switch (result->term) {
     case POLICY_BY_LEVEL:
-        if (decision->has_ratio)
-            text_addf(words, "; level %zu of %zu has at least %" PRId64, decision->state->level,
-                      settings->level_count, result->replicas);
+        if (!decision->has_ratio)
+            break;
+        text_add(words, "; ");
+        add_level(decision, words);
+        text_addf(words, " has at least %" PRId64, result->replicas);
+        add_until_left(decision, words);
         break;
     case POLICY_BY_IN_FLIGHT:
         text_addf(words, "; %g in flight are %g per replica", in_flight,
