@@ -472,6 +472,30 @@ static void what_is_no_larger_takes_its_place_where_a_reload_took_all_memory(voi
                                           &HPA_FACTS_UNKNOWN, 0));
 }
 
+/* What is known of the HPA takes none: it limits what is held, and says how far that goes back. */
+static void where_there_is_no_memory_the_hpa_is_known(void **state)
+{
+    (void)state;
+    enum { LARGE = 16 << 20 };
+    _cleanup_(memory_free) char *source = memory_new(LARGE + 1);
+    memset(source, 'x', LARGE);
+    _cleanup_(memory_free) char *yaml =
+        text_format("connections: {orders: {scaler: fake, source: %s}}", source);
+    struct trigger *trigger = FIND(ORDERS);
+    find_in("billing-eu", 0, (const char *const[]){ORDERS, NULL});
+    set_connections(yaml);
+    for (int64_t replicas = 3; replicas < 5; replicas++) {
+        const struct hpa_facts hpa = {60000, replicas, replicas};
+        struct credentials *credentials = credentials_new();
+        credentials->state = CREDENTIALS_VERIFIED;
+        credentials_add_omitted(credentials, "sourceFromEnv");
+        assert_false(triggers_set_credentials(triggers, trigger->identity.bytes,
+                                              trigger->identity.length, credentials, &hpa, 0));
+        assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
+        assert_int_equal(trigger->kubernetes.hpa.replicas, replicas);
+    }
+}
+
 static size_t refreshes_at(struct trigger *trigger, int64_t now_ms)
 {
     _cleanup_(error_done) struct error error = {0};
@@ -625,6 +649,7 @@ int main(void)
         OWN_TEST(they_count_as_memory_of_the_namespace),
         OWN_TEST(what_takes_the_place_of_others_needs_the_difference),
         OWN_TEST(what_is_no_larger_takes_its_place_where_a_reload_took_all_memory),
+        OWN_TEST(where_there_is_no_memory_the_hpa_is_known),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_has_them_read_less_and_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),

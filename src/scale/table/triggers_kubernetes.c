@@ -48,10 +48,7 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     bool has_memory =
         credentials->bytes <= before || triggers_evict(triggers, &request, &refused->failure);
     refused->state = CREDENTIALS_REFUSED;
-    if (has_memory)
-        replace_credentials(triggers, trigger, TAKE(credentials), hpa);
-    else if (!credentials_equal(trigger->kubernetes.credentials, refused))
-        replace_credentials(triggers, trigger, TAKE(refused), &HPA_FACTS_UNKNOWN);
+    replace_credentials(triggers, trigger, has_memory ? TAKE(credentials) : TAKE(refused), hpa);
     credentials_free(credentials);
     credentials_free(refused);
     return has_memory;
