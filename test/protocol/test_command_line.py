@@ -626,17 +626,20 @@ def test_a_diff_moves_no_cursor_and_is_whole_for_a_program(tmp_path):
 
 def test_the_keys_of_a_connection_are_only_what_they_say(tmp_path):
     """A file of one team becomes a part of a file that is for all."""
-    (tmp_path / "a.yaml").write_text(
-        OBJECT.replace("name: orders}", 'name: orders, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}', 1)
-        .replace("'5'}", "'5'}, authenticationRef: {name: a}")
-        + '---\nkind: TriggerAuthentication\nmetadata: {name: a, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}\n'
-        'spec: {secretTargetRef: [{parameter: password, name: "s\\n    username: eve", key: "k\\n    ca: x\\u009b"},\n'
-        '  {parameter: username, name: "t\\n  more: {}", key: "u"}]}\n')
-    keys = backlog("migrate", "--connection", "jobs", str(tmp_path / "a.yaml"))
+    def written(secret):
+        (tmp_path / "a.yaml").write_text(
+            OBJECT.replace("name: orders}", 'name: orders, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}', 1)
+            .replace("'5'}", "'5'}, authenticationRef: {name: a}")
+            + '---\nkind: TriggerAuthentication\nmetadata: {name: a, namespace: "shop]\\n  evil: {scaler: redis}\\n#"}\n'
+            f'spec: {{secretTargetRef: [{{parameter: password, name: "{secret}", key: "k\\n    ca: x\\u009b"}},\n'
+            '  {parameter: username, name: "t", key: "u"}]}\n')
+        return "migrate", "--connection", "jobs", str(tmp_path / "a.yaml")
+    keys = backlog(*written("s"))
     connections = yaml.safe_load(keys)["connections"]
     assert list(connections) == ["jobs"] and set(connections["jobs"]) == {
         "scaler", "secret", "address", "passwordFile", "usernameFile", "namespaces"}, keys
     assert "\u009b" not in keys
+    assert '"s?    username: eve" is not the name of a Secret' in backlog(*written("s\\n    username: eve"), status=1)
 
 
 def test_replies_of_other_servers_move_no_cursor(tmp_path):
