@@ -28,7 +28,7 @@ def backlog(name):
         "kubernetes": {"enabled": True, "secrets": {name: [name]}, "configMaps": {name: [name]}},
         "workers": {"namespaces": [name]}, "http": {"tokenSecret": name},
         "networkPolicy": {"monitoring": {"namespace": name}}, "prometheusRule": {"enabled": True}, "dashboards": {"enabled": True},
-        "serviceMonitor": {"enabled": True, "labels": {"release": name}}, "admissionPolicy": {"enabled": False}}
+        "serviceMonitor": {"enabled": True, "labels": {"release": name}}, "admissionPolicy": {"enabled": True}}
 
 
 def own_secrets(name):

@@ -57,7 +57,7 @@ void connection_log_client(struct connection_log *log, enum log_line line,
 /* The source has answered: all failures of the client are over. */
 void connection_log_answered(struct connection_log *log, int64_t now_ms);
 
-/* Answers of triggers are held. To be called at each failure meanwhile, too. */
+/* Answers of triggers are held. To be called at each failure of one of their queries, too. */
 void connection_log_held(struct connection_log *log, const struct error *error, int64_t now_ms);
 /* No answer is held any more. */
 void connection_log_hold_over(struct connection_log *log, const char *why);

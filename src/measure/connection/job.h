@@ -23,7 +23,8 @@
  *                     or, if that is later, since late_from_ms. Example: a job that was due at 80,
  *                     but that nobody wanted before 200, is late since 200.
  *     needed_from_ms  A caller needs an attempt that was sent at this time or later. If an earlier
- *                     one is in flight, another one is sent after it.
+ *                     one is in flight, another one is sent after it. INT64_MAX: the one in flight
+ *                     does not do, whenever it counts as sent.
  *
  * Threads and owner: as in schedule.h.
  */
