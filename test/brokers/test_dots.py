@@ -26,8 +26,8 @@ class NamingServer(Server):
 
     def command(self):
         own_users = [] if os.geteuid() == 0 else ["--map-root-user"]
-        return ["unshare", "--mount", "--propagation", "private", *own_users, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', self.hosts,
-                *super().command()]
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", *own_users, "sh", "-c", script, self.hosts, *super().command()]
 
 
 @pytest.fixture(scope="module")
