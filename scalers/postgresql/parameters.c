@@ -169,13 +169,14 @@ static bool check_ports(const char *ports, const char *hosts, struct error *erro
            error_invalid(error, "port must be one number, or as many as there are hosts");
 }
 
-/* Each in the form in which places.c gives it to libpq: without a host that takes a socket of this
- * machine, where PostgreSQL may let our own user in. */
+/* Each is trimmed as in places.c. libpq takes a host that is missing or begins with / or @ for a
+ * socket of this machine, where PostgreSQL may let our own user in. Neither stands anywhere in one:
+ * places.c removes brackets before libpq sees it. */
 static bool check_hosts(const char *hosts, struct error *error)
 {
-    bool good = strpbrk(hosts, "@ \t\r\n") == NULL;
+    bool good = strpbrk(hosts, "/@ \t\r\n") == NULL;
     for (char *host; good && (host = text_take_piece(&hosts, ",")) != NULL; free(host))
-        good = host[0] != '\0' && host[0] != '/';
+        good = host[0] != '\0';
     return good || error_invalid(error, "host must be a name or an address, or several with "
                                         "commas, and no socket");
 }
