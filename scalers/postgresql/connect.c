@@ -46,8 +46,7 @@ static void set_place(struct postgresql_client *client, char *host, char *hostad
 }
 
 /* At the places that are left. The first of them is looked up here and not by libpq, which looks up
- * the others if it comes to them. Names with a dot are, too: it would expect the dot in their
- * certificates. */
+ * the others if it comes to them. */
 static bool open_first(struct postgresql_client *client, struct postgresql_places *places,
                        int64_t deadline_ms, struct error *error)
 {
@@ -57,9 +56,6 @@ static bool open_first(struct postgresql_client *client, struct postgresql_place
                                  client->address,
                                  (int)text_cut(places->items[0].host, MAX_ADDRESS_BYTES),
                                  places->items[0].host, gai_strerror(code));
-    for (size_t i = 0; i < places->count; i++)
-        if (postgresql_place_has_dot(&places->items[i]))
-            postgresql_places_look_up(places, i);
     char *hosts;
     char *addresses;
     char *ports;
@@ -68,16 +64,21 @@ static bool open_first(struct postgresql_client *client, struct postgresql_place
     return postgresql_client_open(client, &client->sessions[0], error);
 }
 
+static bool open_again(struct postgresql_client *client, struct postgresql_places *places,
+                       int64_t deadline_ms, struct error *error)
+{
+    postgresql_session_close(&client->sessions[0], 0);
+    return open_first(client, places, deadline_ms, error);
+}
+
 /* The place that libpq is connecting to is silent. */
 static bool open_at_others(struct postgresql_client *client, struct postgresql_places *places,
                            int64_t deadline_ms, struct error *error)
 {
-    struct postgresql_session *session = &client->sessions[0];
-    postgresql_places_drop(places, session->connection);
+    postgresql_places_drop(places, client->sessions[0].connection);
     if (places->count == 0)
         return postgresql_client_silent(client, error);
-    postgresql_session_close(session, 0);
-    return open_first(client, places, deadline_ms, error);
+    return open_again(client, places, deadline_ms, error);
 }
 
 static bool first_broken(const struct postgresql_client *client,
@@ -101,6 +102,11 @@ static bool finish_first(struct postgresql_client *client, struct postgresql_pla
         int64_t until_ms =
             is_connecting ? postgresql_places_deadline(places, session->connection, deadline_ms)
                           : deadline_ms;
+        if (is_connecting && postgresql_places_take_renamed(places)) {
+            if (!open_again(client, places, deadline_ms, error))
+                return false;
+            continue;
+        }
         if (!wait_ready(session, until_ms)) {
             if (until_ms >= deadline_ms)
                 return postgresql_client_silent(client, error);

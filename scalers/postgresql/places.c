@@ -69,7 +69,7 @@ void postgresql_places_done(struct postgresql_places *places)
     *places = (struct postgresql_places){0};
 }
 
-bool postgresql_place_has_dot(const struct postgresql_place *place)
+static bool has_dot(const struct postgresql_place *place)
 {
     size_t length = strlen(place->host);
     return length > 1 && place->host[length - 1] == '.';
@@ -79,7 +79,7 @@ bool postgresql_place_has_dot(const struct postgresql_place *place)
 static char *shown_host(const struct postgresql_place *place)
 {
     size_t length = strlen(place->host);
-    bool is_cut = place->address != NULL && postgresql_place_has_dot(place);
+    bool is_cut = place->address != NULL && has_dot(place);
     return text_copy_bytes(place->host, is_cut ? length - 1 : length);
 }
 
@@ -125,14 +125,22 @@ static size_t find(const struct postgresql_places *places, const PGconn *connect
     return index;
 }
 
+static void start_again(struct postgresql_places *places)
+{
+    places->current = SIZE_MAX;
+    places->tried = 0;
+}
+
 int64_t postgresql_places_deadline(struct postgresql_places *places, const PGconn *connection,
                                    int64_t deadline_ms)
 {
     size_t index = find(places, connection);
     if (index == places->current)
         return places->current_deadline_ms;
-    if (index < places->count)
+    if (index < places->count && places->items[index].address == NULL) {
         postgresql_places_look_up(places, index);
+        places->is_renamed = places->items[index].address != NULL && has_dot(&places->items[index]);
+    }
     places->current = find(places, connection);
     size_t remaining = places->count > places->tried ? places->count - places->tried : 1;
     if (places->has_two_passes && places->count > 1)
@@ -140,6 +148,15 @@ int64_t postgresql_places_deadline(struct postgresql_places *places, const PGcon
     places->tried++;
     places->current_deadline_ms = address_deadline(clock_now_ms(), deadline_ms, (int)remaining);
     return places->current_deadline_ms;
+}
+
+bool postgresql_places_take_renamed(struct postgresql_places *places)
+{
+    bool is_renamed = places->is_renamed;
+    if (is_renamed)
+        start_again(places);
+    places->is_renamed = false;
+    return is_renamed;
 }
 
 void postgresql_places_answered(struct postgresql_places *places, int64_t deadline_ms)
@@ -157,8 +174,7 @@ void postgresql_places_drop(struct postgresql_places *places, const PGconn *conn
     size_t index = find(places, connection);
     if (index < places->count)
         erase(places, index);
-    places->current = SIZE_MAX;
-    places->tried = 0;
+    start_again(places);
 }
 
 void postgresql_places_show(const struct postgresql_places *places, char **ret_hosts,

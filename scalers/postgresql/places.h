@@ -35,6 +35,7 @@ struct postgresql_places {
     size_t current; /* that libpq is connecting to; SIZE_MAX: none yet */
     size_t tried;   /* with it */
     int64_t current_deadline_ms;
+    bool is_renamed; /* see postgresql_places_take_renamed() */
 
     struct text silent; /* which were dropped, for errors */
 };
@@ -61,8 +62,9 @@ void postgresql_places_answered(struct postgresql_places *places, int64_t deadli
 /* Drops the place that libpq is connecting to. libpq must start again then. */
 void postgresql_places_drop(struct postgresql_places *places, const PGconn *connection);
 
-/* Whether the host ends in a dot, which is for the lookup: the name in a certificate has none. */
-bool postgresql_place_has_dot(const struct postgresql_place *place);
+/* Whether libpq must start again, once: postgresql_places_deadline() has looked up a host that ends
+ * in a dot. The dot is for that; libpq would expect it in the certificate, which has none. */
+bool postgresql_places_take_renamed(struct postgresql_places *places);
 
 /* As parameters of libpq: lists with commas, which the caller frees. A host that
  * was looked up is without its dot. */

@@ -48,6 +48,7 @@ static void world_start(struct world *world)
     names_set("two", two_addresses);
     names_set("none", no_addresses);
     names_set("many", many_addresses);
+    names_set("two.", two_addresses);
     *world = (struct world){.primary = {.version = 150000},
                             .standby = {.version = 150000, .is_standby = true}};
     postgresql_peer_start(&world->primary);
@@ -169,6 +170,28 @@ static void a_silent_address_does_not_hide_the_next_of_its_host(void **state)
     world_stop(&world);
 }
 
+/* It would block, and its resolver may be slow. */
+static void a_name_with_a_dot_is_looked_up_where_its_turn_comes(void **state)
+{
+    (void)state;
+    struct world world;
+    world_start(&world);
+    int primary = world.primary.port;
+    assert_int_equal(CONNECT(&world, "host=127.0.0.1,two. port=%d,%d", primary, world.standby.port),
+                     primary);
+    assert_int_equal(names_lookups("two."), 0);
+
+    assert_int_equal(CONNECT(&world, "host=127.0.0.1,two. port=%d,%d", world.closed_port, primary),
+                     primary);
+    assert_int_equal(CONNECT(&world, "host=127.0.0.1,two.,two. port=%d,%d,%d", world.closed_port,
+                             world.closed_port, primary),
+                     primary);
+    assert_int_equal(CONNECT(&world, "host=127.0.0.1,two. port=%d,%d target_session_attrs=standby",
+                             primary, world.standby.port),
+                     world.standby.port);
+    world_stop(&world);
+}
+
 static void a_silent_host_does_not_change_what_is_demanded_of_the_others(void **state)
 {
     (void)state;
@@ -246,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_host_that_does_not_answer_the_login_does_not_hide_the_next),
         cmocka_unit_test(a_host_that_answers_has_all_the_time_for_the_login),
         cmocka_unit_test(a_silent_address_does_not_hide_the_next_of_its_host),
+        cmocka_unit_test(a_name_with_a_dot_is_looked_up_where_its_turn_comes),
         cmocka_unit_test(a_silent_host_does_not_change_what_is_demanded_of_the_others),
         cmocka_unit_test(the_last_host_has_all_of_the_time_that_is_left),
         cmocka_unit_test(an_error_names_those_that_are_silent),

@@ -4,12 +4,13 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
-#include <stddef.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 static struct {
     const char *name;
     const char *const *addresses;
+    atomic_size_t lookups;
 } names[NAMES_MAX];
 
 static size_t find(const char *name)
@@ -29,6 +30,12 @@ void names_set(const char *name, const char *const *addresses)
     names[i].addresses = addresses;
 }
 
+size_t names_lookups(const char *name)
+{
+    size_t i = find(name);
+    return i == NAMES_MAX ? 0 : atomic_load(&names[i].lookups);
+}
+
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **ret_found)
 {
@@ -38,6 +45,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     bool is_numeric = hints != NULL && (hints->ai_flags & AI_NUMERICHOST) != 0;
     if (host == NULL || i == NAMES_MAX || names[i].name == NULL || is_numeric)
         return real(host, service, hints, ret_found);
+    atomic_fetch_add(&names[i].lookups, 1);
     const char *const *addresses = names[i].addresses;
     if (addresses[0] == NULL)
         return EAI_NONAME;
