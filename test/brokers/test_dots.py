@@ -54,6 +54,7 @@ def trigger(source, port):
         "kafka": {**KAFKA, "bootstrapServers": f"{NAME}.:{port}"},
         "kafka-url": {**KAFKA, "bootstrapServers": f"SSL://{NAME}.:{port}/"},
         "nats": {**NATS, "servers": f"tls://worker:a.b@{NAME}.:{port}"},
+        "nats-plain": {**NATS, "servers": f"nats://{NAME}.:{port}"},  # the server asks for TLS
         "nats-user": {**NATS, "servers": f"{NAME}.:{port}", "tls": "enable", "user": "worker", "passwordFromEnv": "a"},
         "postgresql": {**POSTGRESQL, "connection": f"postgresql://a:b@{NAME}.:{port}/c?sslmode=verify-full"},
         "postgresql-second": {**POSTGRESQL, "host": f"127.0.0.1,{NAME}.", "port": f"1,{port}", "userName": "a", "dbName": "b",
@@ -72,8 +73,8 @@ def begin_tls(source, connection):
         connection.sendall(b"S")
 
 
-@pytest.mark.parametrize("source", ["kafka", "kafka-url", "nats", "nats-user", "postgresql", "postgresql-second", "prometheus", "rabbitmq",
-                                    "redis"])
+@pytest.mark.parametrize("source", ["kafka", "kafka-url", "nats", "nats-plain", "nats-user", "postgresql", "postgresql-second", "prometheus",
+                                    "rabbitmq", "redis"])
 def test_the_certificate_is_for_the_name_without_the_dot(source, client, certificates):
     names = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

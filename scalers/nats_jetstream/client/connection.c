@@ -180,7 +180,8 @@ static bool has_credentials(const struct nats_connection_options *from)
            from->nkey_seed != NULL;
 }
 
-/* The keys override the user of an address, which nats.c prefers to that of its options. */
+/* The keys override the user of an address, which nats.c prefers to that of its options. Whether a
+ * certificate will be verified, whose name has no dot at its end, only the server's INFO says. */
 static natsStatus set_addresses(natsOptions *options, const struct nats_connection_options *from)
 {
     const struct option_list *servers = &from->servers;
@@ -188,7 +189,7 @@ static natsStatus set_addresses(natsOptions *options, const struct nats_connecti
     for (size_t i = 0; i < servers->count; i++) {
         _cleanup_(memory_free) char *address =
             has_credentials(from) ? without_user(servers->items[i]) : text_copy(servers->items[i]);
-        addresses[i] = wants_tls(from) ? address_without_dot(address) : text_copy(address);
+        addresses[i] = address_without_dot(address);
     }
     natsStatus status =
         natsOptions_SetServers(options, (const char **)addresses, (int)servers->count);
