@@ -215,16 +215,28 @@ static void add_mechanism(struct rabbitmq_url *url, enum rabbitmq_mechanism mech
     url->mechanisms[url->mechanisms_count++] = mechanism;
 }
 
-static bool parse_mechanism(struct rabbitmq_url *url, const char *name, size_t length,
-                            struct error *error)
+static bool parse_mechanism(struct rabbitmq_url *url, const char *name, struct error *error)
 {
     for (int i = 0; i < RABBITMQ_MECHANISMS; i++)
-        if (strlen(rabbitmq_mechanisms[i]) == length &&
-            strncasecmp(rabbitmq_mechanisms[i], name, length) == 0) {
+        if (strcasecmp(rabbitmq_mechanisms[i], name) == 0) {
             add_mechanism(url, (enum rabbitmq_mechanism)i);
             return true;
         }
     return error_invalid(error, "host: its auth_mechanism must be PLAIN, AMQPLAIN or EXTERNAL");
+}
+
+/* key=value of a query; as in Go a piece that cannot be decoded is ignored. */
+static bool parse_parameter(struct rabbitmq_url *url, const char *piece, size_t length,
+                            struct error *error)
+{
+    const char *end = piece + length;
+    const char *sign = memchr(piece, '=', length);
+    const char *key_end = sign == NULL ? end : sign;
+    const char *start = sign == NULL ? end : sign + 1;
+    _cleanup_(memory_free) char *key = decoded(piece, (size_t)(key_end - piece));
+    _cleanup_(memory_free) char *value = decoded(start, (size_t)(end - start));
+    return !text_equal(key, "auth_mechanism") || value == NULL ||
+           parse_mechanism(url, value, error);
 }
 
 /* As KEDA's library reads them: each auth_mechanism of the query counts. KEDA drops the query where
@@ -232,7 +244,6 @@ static bool parse_mechanism(struct rabbitmq_url *url, const char *name, size_t l
 static bool choose_mechanisms(const struct rabbitmq_connection_options *options,
                               struct rabbitmq_url *url, struct error *error)
 {
-    static const char key[] = "auth_mechanism=";
     const char *mark = strpbrk(options->host, "?#");
     bool is_rewritten = options->vhost_name != NULL || options->username != NULL;
     if (is_external(options, url)) {
@@ -242,8 +253,7 @@ static bool choose_mechanisms(const struct rabbitmq_connection_options *options,
         const char *rest = query;
         size_t length;
         for (const char *piece; (piece = text_next_piece(&rest, "&", &length)) != NULL;)
-            if (text_starts_with(piece, key) &&
-                !parse_mechanism(url, piece + strlen(key), length - strlen(key), error))
+            if (!parse_parameter(url, piece, length, error))
                 return false;
     }
     if (url->mechanisms_count == 0)

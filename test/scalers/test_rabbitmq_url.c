@@ -158,6 +158,9 @@ static void the_host_may_name_mechanisms(void **state)
         {{.host = "amqp://rabbit/?auth_mechanism=AmqPlain&auth_mechanism=PLAIN"}, 2, {A, P}},
         {{.host = "amqp://rabbit/?auth_mechanism=external&auth_mechanism=external"}, 1, {E}},
         {{.host = "amqp://rabbit/?xauth_mechanism=external"}, 1, {P}},
+        {{.host = "amqp://rabbit/?auth_mechanism=%45xternal"}, 1, {E}},
+        {{.host = "amqp://rabbit/?&=&auth%5fmechanism=EXTERNA%4C"}, 1, {E}},
+        {{.host = "amqp://rabbit/?auth_mechanism=%zz&auth_mechanism%=external"}, 1, {P}},
         {{.host = "amqp://rabbit/#?auth_mechanism=external"}, 1, {P}},
         {{.host = "amqp://rabbit/?auth_mechanism=external", .vhost_name = "v"}, 1, {P}},
         {{.host = "amqp://rabbit/?auth_mechanism=x", .username = "u", .password = "p"}, 1, {P}},
@@ -205,6 +208,8 @@ static void a_wrong_url_is_refused_without_showing_it(void **state)
         "amqp://u:secret@rabbit/a\nb",
         "amqp://u:secret@rabbit/?auth_mechanism=secret",
         "amqp://u:secret@rabbit/?auth_mechanism=",
+        "amqp://u:secret@rabbit/?auth_mechanism",
+        "amqp://u:secret@rabbit/?auth_mechanism=PLAIN=",
         "amqp://u:secret@rabbit/?auth_mechanism=PLAIN&auth_mechanism=SCRAM",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(hosts); i++) {
