@@ -80,6 +80,8 @@ static const char differences[] =
     "could let the server itself in.\n"
     "`connection` has libpq's keywords: a parameter of the session, such as `search_path`, goes "
     "into `options`: `options=-csearch_path=jobs`, in a URL `options=-csearch_path%3Djobs`.\n"
+    "Of several hosts in a URL one without a port has 5432, as in KEDA 2.21; before, KEDA took "
+    "another's port for it.\n"
     "What `connection` leaves open is libpq's default, and never the server's own environment "
     "(PGPASSWORD, "
     "PGSERVICE, ~/.pgpass).\n"

@@ -404,7 +404,7 @@ def test_an_ipv6_address_may_have_brackets(broker, client, host):
 
 
 def test_a_host_of_several_without_a_port_has_the_usual_one(broker, client):
-    """As libpq, and pgx in KEDA, read it; nobody listens there."""
+    """As libpq, and pgx 5.11 in KEDA 2.21, read it; nobody listens there."""
     query = "SELECT 3"
     for hosts in (f"127.0.0.2,127.0.0.1:{broker.port}", f"127.0.0.1:{broker.port},127.0.0.2"):
         url = f"postgresql://{USER}:{PASSWORD}@{hosts}/{USER}?sslmode=disable"
