@@ -202,7 +202,6 @@ static const struct {
     {"tlsClientKey", "tlsClientKey", "key", ""},
     {"enableTLS", "enableTLS", "tls", ": enable"},
     {"enableTLS", "enableTLS", "sslmode", ""},
-    {"unsafeSsl", "unsafeSsl", "brokerUnsafeSsl", ""},
     {"unsafeSsl", "unsafeSsl", "sslmode", ""},
     {"scalerAddress", "scalerAddress", NULL, NULL},
 };
