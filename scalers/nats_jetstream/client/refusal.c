@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The server writes it with %q of Go: a backslash before a quote or another backslash. */
+/* The server writes it with %q of Go: a backslash before a quote or another backslash. What Go does
+ * not print (\t, \x01, \u00a0) is not decoded: such a subject is not recognized. */
 static char *unquoted(const char *quoted, bool *ret_is_cut)
 {
     struct text subject = {0};
