@@ -8,12 +8,13 @@
 #include "kafka/lag.h"
 
 #include <string.h>
+#include <sys/param.h>
 
 struct partition {
     int64_t committed;
-    int64_t since_ms;   /* the clock counts from here; 0: it does not run */
+    int64_t since_ms;   /* the clock counts from here; 0: it does not run, as without lag */
     int64_t updated_ms; /* when a measurement last found the partition */
-    bool had_lag;       /* at that time */
+    int64_t kept_ms;    /* when a task last ended before it was answered (_keep) */
 };
 
 struct kafka_persistence {
@@ -28,7 +29,7 @@ struct kafka_persistence {
 struct kafka_persistence_group {
     struct kafka_memory *memory; /* in which its histories count */
     char *name;
-    int64_t restarted_ms; /* clocks of partitions that were not updated since then do not run */
+    int64_t restarted_ms; /* clocks that were not updated or kept since then do not run */
     struct kafka_persistence *topics;
     UT_hash_handle hh;
 };
@@ -134,10 +135,15 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
     return persistence;
 }
 
+static int64_t updated_or_kept_ms(const struct partition *entry)
+{
+    return MAX(entry->updated_ms, entry->kept_ms);
+}
+
 /* Whether the clock does not run. */
 static bool is_stopped(const struct kafka_persistence *persistence, const struct partition *entry)
 {
-    return entry->since_ms == 0 || entry->updated_ms < persistence->group->restarted_ms;
+    return entry->since_ms == 0 || updated_or_kept_ms(entry) < persistence->group->restarted_ms;
 }
 
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
@@ -145,9 +151,10 @@ void kafka_persistence_update(struct kafka_persistence *persistence, int32_t par
 {
     struct partition *entry = &persistence->partitions[partition];
     bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
-    if (!entry->had_lag || is_stopped(persistence, entry) || entry->committed != committed)
+    if (!has_lag)
+        entry->since_ms = 0;
+    else if (is_stopped(persistence, entry) || entry->committed != committed)
         entry->since_ms = now_ms;
-    entry->had_lag = has_lag;
     entry->committed = committed;
     entry->updated_ms = now_ms;
 }
@@ -157,7 +164,7 @@ void kafka_persistence_keep(struct kafka_persistence *persistence, int32_t parti
 {
     struct partition *entry = &persistence->partitions[partition];
     if (!is_stopped(persistence, entry))
-        entry->updated_ms = now_ms;
+        entry->kept_ms = now_ms;
 }
 
 int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_t partition,
@@ -179,7 +186,7 @@ static void restart_partitions(struct kafka_persistence *persistence,
                                const struct kafka_query *query, int64_t began_ms)
 {
     for (int32_t i = 0; i < persistence->count; i++)
-        if (kafka_query_has_partition(query, i))
+        if (kafka_query_has_partition(query, i) && persistence->partitions[i].kept_ms < began_ms)
             kafka_persistence_restart(persistence, i, began_ms);
 }
 
@@ -200,7 +207,7 @@ static bool has_clock_to_restart(const struct kafka_persistence *persistence, in
 {
     for (int32_t i = 0; i < persistence->count; i++)
         if (persistence->partitions[i].since_ms != 0 &&
-            persistence->partitions[i].updated_ms < began_ms)
+            updated_or_kept_ms(&persistence->partitions[i]) < began_ms)
             return true;
     return false;
 }

@@ -9,8 +9,8 @@
  *      70 s  latest 140   60 s: the partition is persistent, and adds no replicas
  *
  * It begins again when the commit moves, and after a measurement that failed or lacks the partition
- * (_restart functions), but not after one that failed by another partition before this one was
- * answered (_keep). A new session has no clocks. So a partition counts as stuck only if every
+ * (_restart functions), but not after a task that failed by another partition before this one was
+ * answered (_keep), unless another task of the measurement restarts it. A new session has no clocks. So a partition counts as stuck only if every
  * measurement of it has seen it stuck.
  *
  * Threads: the measuring thread. Owner: whoever has the pointer to all groups, NULL at first. A
@@ -40,8 +40,9 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
                               int64_t committed, int64_t latest, int64_t now_ms);
 
-/* The measurement ends before the partition is answered, as another one has failed: the clock goes
- * on, and no _restart function restarts it for that measurement. */
+/* A task ends before the partition is answered, as another one has failed: the clock goes on. What
+ * restarts all of a topic, a pattern or a group for that measurement leaves it alone, but not
+ * kafka_persistence_restart(): another task has waited for the partition in vain. */
 void kafka_persistence_keep(struct kafka_persistence *persistence, int32_t partition,
                             int64_t now_ms);
 
@@ -52,7 +53,7 @@ int64_t kafka_persistence_ms(const struct kafka_persistence *persistence, int32_
 /* ---- a measurement that began at `began_ms` has ended ----
  *
  * Each of these restarts the clocks of the partitions that the measurement was to include, but not
- * of those that were updated since it began. */
+ * of those that were updated, or, for all but the first, kept since it began. */
 
 /* It was to include this partition. */
 void kafka_persistence_restart(struct kafka_persistence *persistence, int32_t partition,

@@ -106,6 +106,43 @@ static void partitions_that_are_kept_go_on(void **state)
     assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
 }
 
+/* As one whose leader has not answered in time, after another task has failed earlier. */
+static void a_partition_that_one_task_keeps_starts_again_for_another(void **state)
+{
+    (void)state;
+    struct kafka_persistence_group *all = NULL;
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
+    assert_int_equal(updated(persistence, 4, 9, 1000), 0);
+    kafka_persistence_keep(persistence, 0, 60050);
+    kafka_persistence_restart(persistence, 0, 60000);
+    assert_int_equal(updated(persistence, 4, 9, 70000), 0);
+    kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
+}
+
+/* By the rest of the task that keeps it. */
+static void a_kept_partition_is_not_started_again_with_its_topic(void **state)
+{
+    (void)state;
+    TRIGGER(trigger, {"partitionLimitation", "0"});
+    struct kafka_persistence_group *all = NULL;
+    struct kafka_persistence *persistence =
+        kafka_persistence_for(&all, &memory, "workers", "videoJob", 1, 1000);
+    _cleanup_(regex_free) struct regex *regex = NULL;
+    _cleanup_(error_done) struct error error = {0};
+    assert_true(regex_compile("video.*", &regex, &error));
+    updated(persistence, 4, 9, 1000);
+    kafka_persistence_keep(persistence, 0, 2600);
+    kafka_persistence_restart_topic(all, trigger.options.query, "videoJob", 2500);
+    kafka_persistence_restart_pattern(all, trigger.options.query, regex, 2500);
+    assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
+    kafka_persistence_restart_pattern(all, trigger.options.query, regex, 2700);
+    assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 0);
+    kafka_persistence_forget_all(&all);
+    assert_float_equal(memory.bytes[KAFKA_ACCOUNT_CLOCKS], 0, 0);
+}
+
 static void a_group_starts_again_with_all_of_its_topics(void **state)
 {
     (void)state;
@@ -221,6 +258,8 @@ int main(void)
         cmocka_unit_test(unmeasured_partitions_are_not_stuck),
         cmocka_unit_test(excluded_partitions_go_on),
         cmocka_unit_test(partitions_that_are_kept_go_on),
+        cmocka_unit_test(a_partition_that_one_task_keeps_starts_again_for_another),
+        cmocka_unit_test(a_kept_partition_is_not_started_again_with_its_topic),
         cmocka_unit_test(a_group_starts_again_with_all_of_its_topics),
         cmocka_unit_test(a_topic_starts_again_where_the_query_counts_it),
         cmocka_unit_test(clocks_have_what_topics_leave),
