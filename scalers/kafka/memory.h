@@ -34,9 +34,10 @@
  *     commits         500 bytes for a partition,     what is kept, holes, and another handle:
  *                     and 8 partitions more for a    kafka_memory_max_commits()
  *                     request
- *     members         100 bytes and its topic's      what is kept beside the commits under way,
- *                     name for each partition that   holes, and another handle
- *                     a member has, until the tasks
+ *     members         50 bytes for a group; 100      what is kept beside the commits under way,
+ *                     bytes and its topic's name     holes, and another handle
+ *                     for each partition that a
+ *                     member has; until the tasks
  *                     of its group have ended
  *     abandoned       300 bytes for a partition of   nothing: a handle with 5,000 such partitions
  *     requests        a request for commits that     takes no request (requests/commits.h)
@@ -94,6 +95,9 @@ enum {
     /* Bytes for a partition that a member of a group has, without its topic's name: an element of
      * the library's list, and what malloc() adds to both. */
     KAFKA_MEMORY_PER_ASSIGNED = 100,
+
+    /* The partitions that a group's members have take so many bytes more: the library's list. */
+    KAFKA_MEMORY_MEMBERS = 50,
 
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,

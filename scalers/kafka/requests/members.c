@@ -261,14 +261,18 @@ member_partitions(const rd_kafka_ConsumerGroupDescription_t *description, size_t
     return assignment == NULL ? NULL : rd_kafka_MemberAssignment_partitions(assignment);
 }
 
-static double members_bytes(const rd_kafka_ConsumerGroupDescription_t *description)
+/* Returns what the members' partitions will take, and how many they are. */
+static double members_bytes(const rd_kafka_ConsumerGroupDescription_t *description,
+                            int *ret_partitions)
 {
-    size_t bytes = 0;
+    size_t bytes = KAFKA_MEMORY_MEMBERS;
+    *ret_partitions = 0;
     const size_t count = rd_kafka_ConsumerGroupDescription_member_count(description);
     for (size_t member = 0; member < count; member++) {
         const rd_kafka_topic_partition_list_t *partitions = member_partitions(description, member);
         for (int i = 0; partitions != NULL && i < partitions->cnt; i++)
             bytes += KAFKA_MEMORY_PER_ASSIGNED + strlen(partitions->elems[i].topic);
+        *ret_partitions += partitions == NULL ? 0 : partitions->cnt;
     }
     return (double)bytes;
 }
@@ -304,7 +308,8 @@ static void take_description(struct member_group *group,
         group->users == 0)
         return;
     struct kafka_memory *memory = &group->members->client->memory;
-    const double bytes = members_bytes(description);
+    int partitions;
+    const double bytes = members_bytes(description, &partitions);
     if (!kafka_memory_has_for_members(memory, bytes)) {
         _cleanup_(memory_free) char *reason =
             text_format("no memory for them: %s", kafka_memory_advice(memory));
@@ -314,7 +319,7 @@ static void take_description(struct member_group *group,
     kafka_memory_add(memory, KAFKA_ACCOUNT_MEMBERS, bytes);
     group->bytes = bytes;
     group->is_known = true;
-    group->assigned = rd_kafka_topic_partition_list_new(0);
+    group->assigned = rd_kafka_topic_partition_list_new(partitions); /* or it doubles */
     size_t count = rd_kafka_ConsumerGroupDescription_member_count(description);
     for (size_t i = 0; i < count; i++)
         take_member(group, description, i);

@@ -220,7 +220,7 @@ static void put_member(struct text *reply, const char *topic)
     text_add_bytes(reply, assignment.bytes, assignment.length);
 }
 
-static void put_members(struct text *reply, const char *group)
+static void put_members(struct text *reply, const char *group, int more)
 {
     static const char *const topics[] = {"a", "b", NULL};
     put(reply, 1, 4);
@@ -229,9 +229,11 @@ static void put_members(struct text *reply, const char *group)
     put_string(reply, "Stable");
     put_string(reply, "consumer");
     put_string(reply, "range");
-    put(reply, ARRAY_LENGTH(topics), 4);
+    put(reply, (int64_t)ARRAY_LENGTH(topics) + more, 4);
     for (size_t i = 0; i < ARRAY_LENGTH(topics); i++)
         put_member(reply, topics[i]);
+    for (int i = 0; i < more; i++)
+        put_member(reply, "a");
 }
 
 /* Whether the list has this name; NULL: no name at all. */
@@ -253,7 +255,7 @@ static bool put_group(struct text *reply, struct kafka_peer *peer, const unsigne
     if (names(is_for_members ? peer->too_long_members : peer->too_long_commits, group))
         return false;
     if (is_for_members)
-        put_members(reply, group);
+        put_members(reply, group, peer->more_members);
     else if (at[0] != UINT8_MAX && memcmp(at, "\0\0\0\0", 4) != 0) /* topics are named */
         put_partitions(reply, at, true);
     else if (peer->denies_commits)

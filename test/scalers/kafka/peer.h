@@ -42,6 +42,7 @@ struct kafka_peer {
     atomic_int closed_left[KAFKA_PEER_KINDS];   /* so many requests close their connections */
     atomic_int silent_left[KAFKA_PEER_KINDS];   /* so many others have no reply */
     int committed_topics; /* by a group, where its commits are requested without names */
+    int more_members;     /* of each group, with partition 0 of a each */
     bool denies_commits;  /* then there is one instead, of a, and it is refused */
 
     atomic_int too_long_count;             /* replies that were, until now */

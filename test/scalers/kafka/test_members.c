@@ -187,6 +187,22 @@ static void partitions_are_those_of_members_that_have_some(void **state)
     kafka_peer_stop(&peer);
 }
 
+/* The library would double the list, and take more than is counted. */
+static void partitions_take_no_more_than_is_counted(void **state)
+{
+    enum { MORE = 135 };
+    (void)state;
+    struct kafka_peer peer = {.more_members = MORE};
+    kafka_peer_start(&peer);
+    struct kafka_session *session = kafka_peer_connect(&peer);
+    const rd_kafka_topic_partition_list_t *list = request(session->members, clock_now_ms());
+    assert_non_null(list);
+    assert_int_equal(list->cnt, 2 + MORE);
+    assert_int_equal(list->size, list->cnt);
+    kafka_session_disconnect(session);
+    kafka_peer_stop(&peer);
+}
+
 /* Those of a thousand groups would take the memory of a process. */
 static void members_are_kept_until_nobody_uses_them(void **state)
 {
@@ -216,7 +232,7 @@ static void members_are_kept_until_nobody_uses_them(void **state)
 static void members_are_unknown_where_there_is_no_memory_for_them(void **state)
 {
     (void)state;
-    enum { BYTES = 2 * (KAFKA_MEMORY_PER_ASSIGNED + 1) }; /* the topics are a and b */
+    enum { BYTES = KAFKA_MEMORY_MEMBERS + 2 * (KAFKA_MEMORY_PER_ASSIGNED + 1) }; /* a and b */
     struct kafka_peer peer = {0};
     kafka_peer_start(&peer);
     struct kafka_session *session = kafka_peer_connect(&peer);
@@ -364,6 +380,7 @@ int main(void)
         cmocka_unit_test(members_are_known_of_a_group_that_is_stable_or_empty),
         cmocka_unit_test(partitions_are_those_of_members_that_have_some),
         cmocka_unit_test(members_are_kept_until_nobody_uses_them),
+        cmocka_unit_test(partitions_take_no_more_than_is_counted),
         cmocka_unit_test(members_are_unknown_where_there_is_no_memory_for_them),
         cmocka_unit_test(members_that_have_come_outlive_their_handle),
         cmocka_unit_test(members_that_are_too_long_are_requested_again_after_minutes),
