@@ -149,7 +149,8 @@ bool kafka_memory_has_for_fetchers(const struct kafka_memory *memory, double byt
 bool kafka_memory_has_for_members(const struct kafka_memory *memory, double bytes)
 {
     double handle_bytes = side_bytes(memory) - memory->bytes[KAFKA_ACCOUNT_HANDLES];
-    return has_beside_commits(memory, bytes + kafka_memory_kept(memory) + KAFKA_MEMORY_HOLES +
+    return kafka_memory_has_beside_topics(memory, bytes + KAFKA_MEMORY_MORE_TOPICS) &&
+           has_beside_commits(memory, bytes + kafka_memory_kept(memory) + KAFKA_MEMORY_HOLES +
                                           handle_bytes);
 }
 

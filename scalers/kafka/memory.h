@@ -34,9 +34,9 @@
  *     commits         500 bytes for a partition,     what is kept, holes, and another handle:
  *                     and 8 partitions more for a    kafka_memory_max_commits()
  *                     request
- *     members         50 bytes for a group; 100      what is kept beside the commits under way,
- *                     bytes and its topic's name     holes, and another handle
- *                     for each partition that a
+ *     members         50 bytes for a group; 100      what topics leave, and 1 MiB for more of them;
+ *                     bytes and its topic's name     or what is kept beside the commits under way,
+ *                     for each partition that a      holes, and another handle, if that is more
  *                     member has; until the tasks
  *                     of its group have ended
  *     abandoned       300 bytes for a partition of   nothing: a handle with 5,000 such partitions
@@ -98,6 +98,10 @@ enum {
 
     /* The partitions that a group's members have take so many bytes more: the library's list. */
     KAFKA_MEMORY_MEMBERS = 50,
+
+    /* Bytes that members leave to more topics, such as 145 of one partition: without its members a
+     * group is measured, but a task fails whose topic has no memory. */
+    KAFKA_MEMORY_MORE_TOPICS = 1 << 20,
 
     /* Bytes for each broker in each handle, most of them for the stack of its thread. */
     KAFKA_MEMORY_PER_BROKER = 200 << 10,

@@ -306,7 +306,7 @@ static void handles_leave_the_memory_of_commits_under_way(void **state)
 /* Another handle has its memory, whether it is there or not. */
 static void members_leave_the_memory_of_commits_and_a_handle(void **state)
 {
-    enum { COMMITS = 2000, BYTES = 1000 };
+    enum { COMMITS = 4000, BYTES = 1000 };
     (void)state;
     struct kafka_memory memory = memory_of(0, 3);
     memory.commits = COMMITS;
@@ -320,6 +320,21 @@ static void members_leave_the_memory_of_commits_and_a_handle(void **state)
     }
     memory.bytes[KAFKA_ACCOUNT_MEMBERS] = BYTES; /* of another group */
     assert_false(kafka_memory_has_for_members(&memory, 1));
+}
+
+/* Else a new topic would fail its trigger, only as the consumers of another one are known. */
+static void members_leave_room_for_more_topics(void **state)
+{
+    enum { BYTES = 1000, TOPICS = 100, PARTITIONS = TOPICS * (1 + KAFKA_MEMORY_TOPIC) };
+    (void)state;
+    struct kafka_memory memory = memory_of(20 << 20, 3);
+    assert_false(kafka_memory_has_for_members(&memory, 20 << 20));
+    while (kafka_memory_has_for_members(&memory, BYTES))
+        kafka_memory_add(&memory, KAFKA_ACCOUNT_MEMBERS, BYTES);
+    assert_true(memory.bytes[KAFKA_ACCOUNT_MEMBERS] > 10 << 20);
+    assert_true(kafka_memory_room(&memory) >= PARTITIONS);
+    kafka_memory_note_partitions(&memory, PARTITIONS); /* topics may have it */
+    assert_true(kafka_memory_room(&memory) >= 0);
 }
 
 /* They have what topics leave; a connection of the connections file may have more of them. */
@@ -386,6 +401,7 @@ int main(void)
         cmocka_unit_test(handles_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(fetchers_leave_the_memory_of_commits_under_way),
         cmocka_unit_test(members_leave_the_memory_of_commits_and_a_handle),
+        cmocka_unit_test(members_leave_room_for_more_topics),
         cmocka_unit_test(a_connection_of_a_trigger_is_advised_to_have_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
