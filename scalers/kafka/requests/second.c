@@ -107,15 +107,18 @@ static bool has_too_much(const struct kafka_second *second, int64_t now_ms)
 }
 
 /* Calls that still wait on the former handle are sent again on the new one. Where there is no
- * memory for both, a former handle that no call waits for ends: the next request finds its memory.
+ * memory for both, a former handle that no call waits for ends: the next request finds its memory,
+ * or its threads.
  */
 static bool open_handle(struct kafka_second *second, int64_t now_ms, struct error *error)
 {
     struct kafka_client *client = second->client;
     rd_kafka_t *rk = kafka_client_new_side_handle(client, now_ms, error);
     if (rk == NULL) {
-        if (second->waiting == 0)
+        if (second->waiting == 0 && second->rk != NULL) {
             end_handle(second, now_ms);
+            client->side_retry_ms = 0;
+        }
         return false;
     }
     log_debug("another connection to Kafka requests commits%s",

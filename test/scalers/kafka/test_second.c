@@ -235,6 +235,33 @@ static void a_handle_that_leaves_no_memory_for_the_next_one_ends(void **state)
     send_hanging(fixture, &request, later_ms);
 }
 
+/* Its threads may be the ones that the next one lacked. */
+static void the_next_handle_is_tried_at_once_when_the_former_one_has_ended(void **state)
+{
+    struct second *fixture = *state;
+    struct kafka_client *client = &fixture->client;
+    _cleanup_(error_done) struct error error = {0};
+    struct kafka_commits_request request = {.group = "workers"};
+    const int64_t now_ms = clock_now_ms();
+    const int64_t later_ms = now_ms + RENEW_MS;
+    char reason[256];
+    send_hanging(fixture, &request, now_ms);
+    kafka_second_cancel(fixture->second, &request);
+    rd_kafka_conf_t *good = client->settings;
+    client->settings = rd_kafka_conf_new();
+    rd_kafka_conf_set(client->settings, "security.protocol", "ssl", reason, sizeof(reason));
+    rd_kafka_conf_set(client->settings, "ssl.ca.location", "/missing", reason, sizeof(reason));
+    assert_false(kafka_second_send(fixture->second, &request, NULL, later_ms, &error));
+    assert_null(client->handles.in_use);
+    error_done(&error);
+    assert_int_equal(kafka_client_side_retry_ms(client, later_ms), CLOCK_NEVER);
+    /* There is none to end now. */
+    assert_false(kafka_second_send(fixture->second, &request, NULL, later_ms, &error));
+    assert_int_not_equal(kafka_client_side_retry_ms(client, later_ms), CLOCK_NEVER);
+    rd_kafka_conf_destroy(client->settings);
+    client->settings = good;
+}
+
 static void a_call_that_met_a_former_coordinator_is_sent_once_more(void **state)
 {
     struct second *fixture = *state;
@@ -315,6 +342,7 @@ int main(void)
         TEST(few_requests_of_other_handles_have_room),
         TEST(a_request_fails_where_there_is_no_memory_for_the_handle),
         TEST(a_handle_that_leaves_no_memory_for_the_next_one_ends),
+        TEST(the_next_handle_is_tried_at_once_when_the_former_one_has_ended),
         TEST(a_call_that_met_a_former_coordinator_is_sent_once_more),
         TEST(a_stale_handle_serves_other_groups_where_there_is_no_memory_for_the_next),
         TEST(a_call_that_nobody_waits_for_is_not_sent_again),
