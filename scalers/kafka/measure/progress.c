@@ -199,14 +199,19 @@ static char *reason_too_many(const struct kafka_batch_group *group,
                                             count_committed(partitions));
 }
 
+static bool is_open_without_topic(const struct kafka_batch_task *batch_task)
+{
+    return kafka_batch_task_is_open(batch_task) &&
+           batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP;
+}
+
 /* The group's tasks with `topic` go on. */
 static void fail_tasks_without_topic(const struct kafka_batch_group *group, const char *reason,
                                      int64_t now_ms)
 {
     struct kafka_batch_task *batch_task;
     LL_FOREACH(group->tasks, batch_task)
-        if (kafka_batch_task_is_open(batch_task) &&
-            batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
+        if (is_open_without_topic(batch_task))
             kafka_task_end_fail(batch_task, now_ms, "%s", reason);
 }
 
@@ -282,8 +287,7 @@ static void group_answered(struct kafka_batch_group *group, int64_t now_ms)
     group->stage = KAFKA_GROUP_ANSWERED;
     kafka_space_release(&group->batch->session->space, &group->share);
     LL_FOREACH(group->tasks, batch_task)
-        if (kafka_batch_task_is_open(batch_task) &&
-            batch_task->selection.kind == KAFKA_SELECTION_OF_GROUP)
+        if (is_open_without_topic(batch_task))
             kafka_partitions_use_committed(batch_task, now_ms);
 }
 
@@ -478,6 +482,15 @@ void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms)
     }
 }
 
+/* Whether a task needs the topics that the group's commits name. */
+static bool awaits_metadata(const struct kafka_batch_group *group)
+{
+    const struct kafka_batch_task *batch_task = group->tasks;
+    while (batch_task != NULL && !is_open_without_topic(batch_task))
+        batch_task = batch_task->next;
+    return group->stage == KAFKA_GROUP_AWAITS_METADATA && batch_task != NULL;
+}
+
 void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
 {
     if (batch->open == 0)
@@ -485,7 +498,7 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
     if (!batch->is_sent)
         request_metadata_or_fail(batch, now_ms);
     for (struct kafka_batch_group *group = batch->groups; group != NULL; group = group->hh.next)
-        if (group->stage == KAFKA_GROUP_AWAITS_METADATA && group->open > 0)
+        if (awaits_metadata(group))
             kafka_metadata_request(batch->session->metadata, &group->need, batch->deadline_ms,
                                    now_ms);
 }

@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -362,6 +363,30 @@ static void a_task_does_not_wait_for_topics_that_only_others_of_its_group_need(v
     kafka_peer_stop(&peer);
 }
 
+/* As those that needed them have timed out. A request without any topic counts as answered. */
+static void topics_that_no_task_waits_for_are_not_requested_again(void **state)
+{
+    struct one_task *fixture = *state;
+    struct kafka_batch *batch = &fixture->batch;
+    struct kafka_batch_group *group = &fixture->group;
+    fixture->session.metadata = kafka_metadata_new(&fixture->session.client);
+    HASH_ADD_KEYPTR(hh, batch->groups, group->name, strlen(group->name), group);
+    group->tasks = &fixture->batch_task;
+    group->stage = KAFKA_GROUP_AWAITS_METADATA;
+    group->need.topics = 1;
+    group->open = batch->open = 1;
+    batch->is_sent = true;
+    for (int i = 0; i < 2; i++) {
+        const bool has_topic = i == 0;
+        fixture->batch_task.selection.kind =
+            has_topic ? KAFKA_SELECTION_OF_NAMES : KAFKA_SELECTION_OF_GROUP;
+        kafka_progress_metadata_failed(batch, clock_now_ms());
+        assert_int_equal(kafka_metadata_has(fixture->session.metadata, &group->need), !has_topic);
+    }
+    HASH_CLEAR(hh, batch->groups);
+    kafka_metadata_free(fixture->session.metadata);
+}
+
 static void a_commit_that_the_answer_lacks_is_an_error_of_its_own(void **state)
 {
     struct kafka_mock *fixture = *state;
@@ -658,6 +683,7 @@ int main(void)
         TEST(an_offset_of_a_former_leader_comes_again_whatever_came_since),
         OF_CLUSTER(a_task_whose_group_finds_no_space_is_in_no_batch_any_more),
         OF_CLUSTER(topics_that_only_commits_name_are_known_before_they_count),
+        TEST(topics_that_no_task_waits_for_are_not_requested_again),
         OF_CLUSTER(a_commit_that_the_answer_lacks_is_an_error_of_its_own),
         OF_CLUSTER(a_leader_that_moves_costs_no_measurement),
         OF_CLUSTER(a_partition_that_no_broker_leads_any_more_fails_after_one_more_try),
