@@ -12,12 +12,13 @@
  *           |
  *           |           kafka_progress_commits(): the commits have come
  *           |`-----> AWAITS_METADATA       they name topics whose metadata is not known
- *           |               |              kafka_progress_metadata(): it has come
- *           v               |
- *       ANSWERED <----------'
- *           |           kafka_progress_offsets(), kafka_progress_try(): once nothing is missing
- *           v
- *       the task is answered
+ *           |               |    |         kafka_progress_metadata(): it has come
+ *           v               |    |
+ *       ANSWERED <----------'    |         tasks with `topic` do not wait for it
+ *           |                    |
+ *           |                    |         in both stages kafka_progress_offsets() and
+ *           v                    |         kafka_progress_try(): once nothing is missing
+ *       the task is answered <---'
  *
  * Offsets may come from REQUESTED on. A task may fail or time out at any time. Requests for offsets
  * are only collected here: kafka_offsets_send() sends them.
@@ -40,8 +41,9 @@ void kafka_progress_send(struct kafka_batch *batch, struct task **refused, int64
 /* Metadata has come. */
 void kafka_progress_metadata(struct kafka_batch *batch, int64_t now_ms);
 
-/* A request for metadata has failed. It is sent again if a task of the batch waits for it, or the
- * task fails as in kafka_progress_begin(). */
+/* A request for metadata has failed. It is sent again if an open task of the batch waits for it, or
+ * the task fails as in kafka_progress_begin(). Tasks with `topic` do not wait for the topics that
+ * the commits of their group name. */
 void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms);
 
 /* The answer to the group's request has come. The event is destroyed. */
@@ -55,7 +57,7 @@ void kafka_progress_yield(struct kafka_batch_group *group);
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms);
 
 /* Answers the tasks of which nothing is missing, and requests what the others lack. To be called
- * when members have come, or their requests have ended with the handle. */
+ * when members have come, or their requests were given up, or have ended with the handle. */
 void kafka_progress_try(struct kafka_batch *batch, int64_t now_ms);
 
 /* Ends the tasks whose deadlines have passed. */
