@@ -32,12 +32,20 @@ static void check_sasl(const struct kafka_connection_options *connection, struct
     }
 }
 
-/* librdkafka takes all of fd00::1:9092 for the address. */
+/* librdkafka takes all of fd00::1:9092 for the address, and adds the default port, as it should to
+ * fd00::1. What has 4 or 5 digits behind the last colon looks like a port. */
+static bool hides_port(const char *server)
+{
+    const char *last = strrchr(server, ':') + 1;
+    const size_t digits = strspn(last, "0123456789");
+    return (digits == 4 || digits == 5) && (last[digits] == '\0' || last[digits] == '/');
+}
+
 static void check_brackets(const char *servers, struct error *mistakes)
 {
     char *server;
     for (size_t i = 1; (server = text_take_piece(&servers, ",")) != NULL; i++) {
-        if (address_lacks_brackets(server))
+        if (address_lacks_brackets(server) && hides_port(server))
             error_add(mistakes,
                       "bootstrapServers: number %zu is an IPv6 address without brackets: write "
                       "[fd00::1]:9092",

@@ -14,7 +14,8 @@ static const struct key_case cases[] = {
     TAKES("bootstrapServers", "SSL://[fd00::1]:9092/, [::1]"),
     REFUSES("bootstrapServers: number 2 is an IPv6 address without brackets: write [fd00::1]:9092",
             "bootstrapServers", "kafka, fd00::1:9092"),
-    REFUSES("write [fd00::1]:9092", "bootstrapServers", "SSL://::1/"),
+    REFUSES("write [fd00::1]:9092", "bootstrapServers", "SSL://::1:19092/"),
+    TAKES("bootstrapServers", "fd00::1, SSL://::1/, fd00::abcd, fd00::123"), /* and the port 9092 */
     {0},
 };
 
