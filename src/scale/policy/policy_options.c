@@ -2,26 +2,32 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/option.h"
+#include "config/value.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
 
+/* Numbers are written as in all other keys. */
+static bool read_number(const char *text, double *ret_number)
+{
+    static const struct option row = {.type = OPTION_FLOAT};
+    _cleanup_(error_done) struct error ignored = {0};
+    return value_parse(&row, text, ret_number, &ignored) && *ret_number > 0;
+}
+
 /* ---- steps ---- */
 
-/* Reads "WAITING=REPLICAS". */
-static bool read_level(const char *piece, struct policy_level *ret_level)
+/* Reads "WAITING=REPLICAS", and changes it. */
+static bool read_level(char *piece, struct policy_level *ret_level)
 {
-    char *end = NULL;
-    ret_level->waiting = strtod(piece, &end);
-    if (end == piece || *end != '=' || !isfinite(ret_level->waiting) || ret_level->waiting <= 0)
-        return false;
-    const char *replicas = end + 1;
-    ret_level->replicas = strtoll(replicas, &end, 10);
-    return end != replicas && *end == '\0' && ret_level->replicas > 0 &&
-           ret_level->replicas <= POLICY_MAX_REPLICAS;
+    static const struct option row = {.type = OPTION_INT, .limits = {1, POLICY_MAX_REPLICAS}};
+    _cleanup_(error_done) struct error ignored = {0};
+    char *replicas = piece;
+    const char *waiting = strsep(&replicas, "=");
+    return replicas != NULL && read_number(waiting, &ret_level->waiting) &&
+           value_parse(&row, replicas, &ret_level->replicas, &ignored);
 }
 
 static bool ascends(const struct policy_settings *settings, const struct policy_level *level)
@@ -58,11 +64,9 @@ static void read_levels(const char *text, struct policy_settings *settings, stru
 
 static void read_rate(const char *text, struct policy_settings *settings, struct error *mistakes)
 {
-    char *end = NULL;
     if (text_equal(text, "measured"))
         return;
-    settings->rate = strtod(text, &end);
-    if (end == text || *end != '\0' || !(settings->rate > 0) || !isfinite(settings->rate)) {
+    if (!read_number(text, &settings->rate)) {
         settings->rate = 0;
         error_add(mistakes,
                   "ratePerReplica \"%.*s\" must be how many messages one replica works off per "
