@@ -166,7 +166,10 @@ static struct trigger *all[1 + TRIGGERS]; /* the first one makes what all of the
 static int set_up(void **state)
 {
     (void)state;
-    static const struct scaler *const scalers[] = {&full_scaler, NULL};
+    static struct scaler other;
+    static const struct scaler *const scalers[] = {&full_scaler, &other, NULL};
+    other = full_scaler;
+    other.name = "other";
     memset(quotes, '"', LONG_BYTES);
     is_failing = false;
     log_set_level(LOG_LEVEL_ERROR);
@@ -176,7 +179,7 @@ static int set_up(void **state)
         .scalers = scalers,
         .engine = engine,
         .rules = {.interval_ms = 60000, .hold_ms = 60000, .hold_window_ms = 60000},
-        .max_inline = 1,
+        .max_inline = 2,
         .max = 1 + TRIGGERS,
         .max_bytes = SIZE_MAX,
     });
@@ -316,6 +319,20 @@ static void triggers_with_long_mistakes_take_no_more_than_counts(void **state)
 {
     (void)state;
     assert_growth("triggers with mistakes", begin_wrong);
+}
+
+/* As the engine has one connection for each. */
+static void connections_of_two_scalers_to_one_address_both_count(void **state)
+{
+    (void)state;
+    enum { CONNECTION_BYTES = 128 << 10 };
+    struct option_entry entries[] = {{"scaler", "other"}, {"source", "a"}, {"queueName", "jobs"}};
+    begin_plain(0);
+    size_t before = all[0]->budget->bytes;
+    find(1, entries, 3);
+    assert_true(all[0]->budget->bytes - before > CONNECTION_BYTES);
+    assert_non_null(all[1]->shared);
+    assert_ptr_not_equal(all[1]->shared, all[0]->shared);
 }
 
 /* ---- rows of the dashboard ---- */
@@ -540,6 +557,7 @@ int main(void)
         TEST(triggers_that_are_answered_take_no_more_than_counts),
         TEST(triggers_with_a_policy_take_no_more_than_counts),
         TEST(triggers_with_long_mistakes_take_no_more_than_counts),
+        TEST(connections_of_two_scalers_to_one_address_both_count),
         TEST(rows_take_no_more_than_counts),
         TEST(rows_with_long_mistakes_take_no_more_than_counts),
         TEST_CLIENT(a_client_counts_but_where_its_trigger_has_mistakes),

@@ -25,13 +25,11 @@ static size_t values_bytes(const struct option_values *values)
     return values == NULL ? 0 : values->bytes;
 }
 
-static struct shared_values *find_shared(const struct namespace_budget *budget,
-                                         const struct option_values *values)
+/* As connections are shared: those of two scalers may have equal values. The caller frees it. */
+static char *shared_key(const struct trigger *trigger)
 {
-    struct shared_values *shared = NULL;
-    if (budget != NULL && values != NULL)
-        HASH_FIND_STR(budget->shared, values->identity, shared);
-    return shared != NULL && option_values_equal(shared->values, values) ? shared : NULL;
+    return engine_connection_identity(trigger->parsed.scaler->name,
+                                      trigger->parsed.values[OPTION_CONNECTION]->identity);
 }
 
 size_t budget_min(size_t metadata_bytes)
@@ -142,7 +140,8 @@ static size_t shared_bytes(const struct trigger *trigger)
 {
     bool waits = trigger->secret != NULL && trigger->phase < TRIGGER_READY;
     bool connects = trigger_is_inline(trigger) && !waits;
-    return memory_heap_bytes(sizeof(struct shared_values)) +
+    _cleanup_(memory_free) char *key = shared_key(trigger);
+    return memory_heap_bytes(sizeof(struct shared_values)) + text_heap_bytes(key) +
            trigger->parsed.values[OPTION_CONNECTION]->bytes + (connects ? CONNECTION_BYTES : 0);
 }
 
@@ -159,8 +158,16 @@ size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
     size_t bytes = own_bytes(budgets, trigger);
     if (budget == NULL)
         bytes += namespace_bytes(trigger->namespace);
-    if (connection != NULL && find_shared(budget, connection) == NULL)
+    if (connection == NULL)
+        return bytes;
+    _cleanup_(memory_free) char *key = shared_key(trigger);
+    const struct shared_values *shared = NULL;
+    if (budget != NULL)
+        HASH_FIND_STR(budget->shared, key, shared);
+    if (shared == NULL)
         bytes += shared_bytes(trigger);
+    else if (!option_values_equal(shared->values, connection))
+        bytes += connection->bytes;
     return bytes;
 }
 
@@ -194,12 +201,13 @@ static void share(struct budgets *budgets, struct trigger *trigger)
     struct shared_values *shared = NULL;
     if (values == NULL)
         return;
-    HASH_FIND_STR(budget->shared, values->identity, shared);
+    _cleanup_(memory_free) char *key = shared_key(trigger);
+    HASH_FIND_STR(budget->shared, key, shared);
     if (shared == NULL) {
         shared = memory_new(sizeof(*shared));
+        shared->key = TAKE(key);
         shared->values = option_values_share(values);
-        HASH_ADD_KEYPTR(hh, budget->shared, shared->values->identity, strlen(values->identity),
-                        shared);
+        HASH_ADD_KEYPTR(hh, budget->shared, shared->key, strlen(shared->key), shared);
         shared->bytes = shared_bytes(trigger);
         count(budgets, budget, shared->bytes);
     } else if (!option_values_equal(shared->values, values)) {
@@ -220,6 +228,7 @@ static void unshare(struct budgets *budgets, struct trigger *trigger)
     discount(budgets, trigger->budget, shared->bytes);
     HASH_DELETE(hh, trigger->budget->shared, shared);
     option_values_free(shared->values);
+    free(shared->key);
     free(shared);
 }
 

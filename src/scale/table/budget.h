@@ -25,6 +25,7 @@ enum { BUDGET_ROW_TEXT_BYTES = 300 };
 
 /* The values of one connection, of triggers of one namespace. */
 struct shared_values {
+    char *key; /* engine_connection_identity() */
     struct option_values *values;
     size_t bytes; /* of the values, and of their connection where that has no name */
     size_t triggers;
