@@ -276,6 +276,19 @@ static void decide(const struct row *row, struct answer *ret_answer)
     peak_value_done(&peak);
 }
 
+/* Of a value: since when it is held, and how old its reading is. */
+static void assert_times(const struct row *row, const struct answer *answer)
+{
+    int64_t since_ms = row->attempt == FAILED ? row->failing_ms : row->unanswered_ms;
+    int64_t age_ms = row->age_ms;
+    if (row->age_ms == NEVER_MEASURED)
+        since_ms = age_ms = row->of_peers_ms;
+    if (row->held && answer->held_since_ms != NOW - since_ms)
+        fail_msg("%s: held since %lld", row->name, (long long)answer->held_since_ms);
+    if (answer->age_ms != age_ms)
+        fail_msg("%s: the reading is %lld ms old", row->name, (long long)answer->age_ms);
+}
+
 static void each_row_of_the_table_is_answered_so(void **state)
 {
     (void)state;
@@ -288,14 +301,8 @@ static void each_row_of_the_table_is_answered_so(void **state)
         if (row->outcome == VALUE && (answer.value != row->answered || answer.held != row->held ||
                                       answer.active != row->active))
             fail_msg("%s: answered %g", row->name, answer.value);
-        int64_t since_ms = row->attempt == FAILED ? row->failing_ms : row->unanswered_ms;
-        if (row->age_ms == NEVER_MEASURED)
-            since_ms = row->of_peers_ms;
-        if (row->held && answer.held_since_ms != NOW - since_ms)
-            fail_msg("%s: held since %lld", row->name, (long long)answer.held_since_ms);
-        int64_t age_ms = row->age_ms == NEVER_MEASURED ? row->of_peers_ms : row->age_ms;
-        if (row->outcome == VALUE && answer.age_ms != age_ms)
-            fail_msg("%s: the reading is %lld ms old", row->name, (long long)answer.age_ms);
+        if (row->outcome == VALUE)
+            assert_times(row, &answer);
         if (answer.hold_is_over != row->is_over)
             fail_msg("%s: the hold is over: %d", row->name, answer.hold_is_over);
         if (row->outcome == REFUSED && strstr(error_text(&answer.error), row->words) == NULL)
