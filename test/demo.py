@@ -298,7 +298,7 @@ class Demo:
         show()
         show(f"Seen: a push {self.push_ms[0]:.0f} ms after the work; {WANTED} replicas for {BURST} jobs, 0 for none; in the"
             f" outage {self.held} answers held, {self.refused} refused, {self.added_in_outage} replicas added, none lost.", "green")
-        show("Next: README.md, how to run the server in a cluster and what to write into a ScaledObject.")
+        show("Next: docs/install.md, how to run the server in a cluster and move a trigger.")
 
 
 def started(stack, process):
