@@ -73,6 +73,7 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
     }
     assert_string_equal(mistakes_of("maxWait", "60s", "ratePerReplica", "measured"), "");
     assert_string_equal(mistakes_of("steps", "1=1, 10=2 ,100=5", NULL, NULL), "");
+    assert_string_equal(mistakes_of("steps", "1=1,10= 2,100 =5", NULL, NULL), "");
     assert_string_equal(mistakes_of("shadow", "maxWait=60s, ratePerReplica=10", NULL, NULL), "");
     assert_string_equal(mistakes_of("shadow", "steps=1=1,10=2; maxReplicaCount=5", NULL, NULL), "");
     assert_string_equal(mistakes_of("shadow", "onStall=hold,utilization=0.8", NULL, NULL), "");

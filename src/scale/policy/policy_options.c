@@ -24,9 +24,10 @@ static bool read_level(char *piece, struct policy_level *ret_level)
 {
     static const struct option row = {.type = OPTION_INT, .limits = {1, POLICY_MAX_REPLICAS}};
     _cleanup_(error_done) struct error ignored = {0};
-    char *replicas = piece;
-    const char *waiting = strsep(&replicas, "=");
-    return replicas != NULL && read_number(waiting, &ret_level->waiting) &&
+    char *rest = piece;
+    _cleanup_(memory_free) char *waiting = text_trimmed(strsep(&rest, "="));
+    _cleanup_(memory_free) char *replicas = text_trimmed(rest == NULL ? "" : rest);
+    return read_number(waiting, &ret_level->waiting) &&
            value_parse(&row, replicas, &ret_level->replicas, &ignored);
 }
 
