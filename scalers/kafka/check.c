@@ -33,12 +33,23 @@ static void check_sasl(const struct kafka_connection_options *connection, struct
 }
 
 /* librdkafka takes all of fd00::1:9092 for the address, and adds the default port, as it should to
- * fd00::1. What has 4 or 5 digits behind the last colon looks like a port. */
+ * fd00::1. What has 3 to 5 digits behind the last colon looks like a port, unless the address has
+ * all of its eight groups. */
 static bool hides_port(const char *server)
 {
-    const char *last = strrchr(server, ':') + 1;
+    enum { GROUPS = 8 };
+    size_t groups = 1;
+    const char *scheme = strstr(server, "://");
+    const char *address = scheme == NULL ? server : scheme + strlen("://");
+    const size_t length = strcspn(address, "/");
+    for (size_t i = 0; i < length; i++)
+        groups += address[i] == ':';
+    const char *last = (const char *)memrchr(address, ':', length) + 1;
     const size_t digits = strspn(last, "0123456789");
-    return (digits == 4 || digits == 5) && (last[digits] == '\0' || last[digits] == '/');
+    const bool is_last = last + digits == address + length;
+    const bool is_short = memmem(address, length, "::", 2) != NULL;
+    return groups > GROUPS ||
+           (is_last && digits >= 3 && digits <= 5 && (is_short || groups < GROUPS));
 }
 
 static void check_brackets(const char *servers, struct error *mistakes)

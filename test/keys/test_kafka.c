@@ -15,7 +15,9 @@ static const struct key_case cases[] = {
     REFUSES("bootstrapServers: number 2 is an IPv6 address without brackets: write [fd00::1]:9092",
             "bootstrapServers", "kafka, fd00::1:9092"),
     REFUSES("write [fd00::1]:9092", "bootstrapServers", "SSL://::1:19092/"),
-    TAKES("bootstrapServers", "fd00::1, SSL://::1/, fd00::abcd, fd00::123"), /* and the port 9092 */
+    REFUSES("write [fd00::1]:9092", "bootstrapServers", "fd00::1:443"),
+    REFUSES("write [fd00::1]:9092", "bootstrapServers", "fd00:0:0:0:0:0:0:1:80"),
+    TAKES("bootstrapServers", "fd00::1, SSL://::1/, fd00::abcd, fd00:0:0:0:0:0:0:1234"), /* 9092 */
     {0},
 };
 
