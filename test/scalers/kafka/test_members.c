@@ -342,7 +342,7 @@ static void a_request_on_the_serial_handle_ends_after_three_seconds(void **state
 /* It has all else. */
 static void a_task_does_not_wait_for_a_request_that_was_given_up(void **state)
 {
-    enum { SERIAL_MS = 3000, TIMEOUT_MS = 12000 };
+    enum { TIMEOUT_MS = 12000 };
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct kafka_peer peer = {.too_long_left = {[KAFKA_PEER_DESCRIBE_GROUPS] = 1},
@@ -359,7 +359,7 @@ static void a_task_does_not_wait_for_a_request_that_was_given_up(void **state)
     const int64_t began_ms = clock_now_ms();
     if (!test_feed_run(feed, session, KAFKA_MOCK_WITHIN_MS, &error))
         fail_msg("%s", error_text(&error));
-    assert_in_range(clock_now_ms() - began_ms, SERIAL_MS, TIMEOUT_MS - 1);
+    assert_in_range(clock_now_ms() - began_ms, 0, TIMEOUT_MS - 1);
     assert_waiting(feed, 0, KAFKA_PEER_MESSAGES);
     assert_true(isnan(test_feed_task(feed, 0)->reading.consumers));
     kafka_session_disconnect(session);
