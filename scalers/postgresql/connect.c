@@ -154,6 +154,7 @@ static bool connect_first(struct postgresql_client *client, int64_t deadline_ms,
     name_address(client, &places, hosts, ports);
     places.has_two_passes =
         text_equal(postgresql_parameter(&parameters, "target_session_attrs"), "prefer-standby");
+    places.verifies_names = text_equal(postgresql_parameter(&parameters, "sslmode"), "verify-full");
     return open_first(client, &places, deadline_ms, error) &&
            finish_first(client, &places, deadline_ms, error);
 }

@@ -123,8 +123,8 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
 {
     struct url_places places = url_find(string, strlen(string));
     if (is_url(string) && places.is_ambiguous)
-        return error_invalid(error, "connection: in a URL the user and the password must have @ "
-                                    "written as %%40, / as %%2F, ? as %%3F and # as %%23");
+        return error_invalid(error, "connection: in a URL write / as %%2F, ? as %%3F and # as %%23 "
+                                    "in the user and the password, and @ as %%40 behind the host");
     if (is_url(string) && address_lacks_brackets(string))
         return error_invalid(error, "connection: the host is an IPv6 address without brackets: "
                                     "write [fd00::1]:5432");

@@ -76,10 +76,11 @@ static bool has_dot(const struct postgresql_place *place)
 }
 
 /* As it is given to libpq. */
-static char *shown_host(const struct postgresql_place *place)
+static char *shown_host(const struct postgresql_places *places,
+                        const struct postgresql_place *place)
 {
     size_t length = strlen(place->host);
-    bool is_cut = place->address != NULL && has_dot(place);
+    bool is_cut = places->verifies_names && place->address != NULL && has_dot(place);
     return text_copy_bytes(place->host, is_cut ? length - 1 : length);
 }
 
@@ -117,7 +118,7 @@ static size_t find(const struct postgresql_places *places, const PGconn *connect
     size_t index = 0;
     for (; index < places->count; index++) {
         const struct postgresql_place *place = &places->items[index];
-        _cleanup_(memory_free) char *host = shown_host(place);
+        _cleanup_(memory_free) char *host = shown_host(places, place);
         if (text_equal(host, PQhost(connection)) && text_equal(place->port, PQport(connection)) &&
             (place->address == NULL || text_equal(place->address, PQhostaddr(connection))))
             break;
@@ -139,7 +140,8 @@ int64_t postgresql_places_deadline(struct postgresql_places *places, const PGcon
         return places->current_deadline_ms;
     if (index < places->count && places->items[index].address == NULL) {
         postgresql_places_look_up(places, index);
-        places->is_renamed = places->items[index].address != NULL && has_dot(&places->items[index]);
+        places->is_renamed = places->verifies_names && places->items[index].address != NULL &&
+                             has_dot(&places->items[index]);
     }
     places->current = find(places, connection);
     size_t remaining = places->count > places->tried ? places->count - places->tried : 1;
@@ -186,7 +188,7 @@ void postgresql_places_show(const struct postgresql_places *places, char **ret_h
     for (size_t i = 0; i < places->count; i++) {
         const struct postgresql_place *place = &places->items[i];
         const char *comma = i == 0 ? "" : ",";
-        _cleanup_(memory_free) char *host = shown_host(place);
+        _cleanup_(memory_free) char *host = shown_host(places, place);
         text_addf(&hosts, "%s%s", comma, host);
         text_addf(&addresses, "%s%s", comma, place->address == NULL ? "" : place->address);
         text_addf(&ports, "%s%s", comma, place->port);

@@ -31,6 +31,7 @@ struct postgresql_places {
     size_t count;
     size_t capacity;
     bool has_two_passes; /* libpq may come to each of them twice (prefer-standby) */
+    bool verifies_names; /* of hosts, in their certificates (verify-full) */
 
     size_t current; /* that libpq is connecting to; SIZE_MAX: none yet */
     size_t tried;   /* with it */
@@ -62,12 +63,13 @@ void postgresql_places_answered(struct postgresql_places *places, int64_t deadli
 /* Drops the place that libpq is connecting to. libpq must start again then. */
 void postgresql_places_drop(struct postgresql_places *places, const PGconn *connection);
 
-/* Whether libpq must start again, once: postgresql_places_deadline() has looked up a host that ends
- * in a dot. The dot is for that; libpq would expect it in the certificate, which has none. */
+/* Whether libpq must start again, once: names are verified, and postgresql_places_deadline() has
+ * looked up a host that ends in a dot. The dot is for that; libpq would expect it in the
+ * certificate, which has none. */
 bool postgresql_places_take_renamed(struct postgresql_places *places);
 
-/* As parameters of libpq: lists with commas, which the caller frees. A host that
- * was looked up is without its dot. */
+/* As parameters of libpq: lists with commas, which the caller frees. Where names are verified a
+ * host that was looked up is without its dot. */
 void postgresql_places_show(const struct postgresql_places *places, char **ret_hosts,
                             char **ret_addresses, char **ret_ports);
 
