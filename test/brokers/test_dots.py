@@ -9,6 +9,7 @@ import pytest
 
 from support.certificates import make_certificate, make_root
 from support.clients.grpc_client import Client, refusal
+from support.process import ROOT
 from support.server.server import Server
 
 NAME = "broker.shop.test"
@@ -26,7 +27,7 @@ class NamingServer(Server):
 
     def command(self):
         own_users = [] if os.geteuid() == 0 else ["--map-root-user"]
-        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        script = f'mount --bind "$0" {ROOT}/etc/hosts && exec "$@"'
         return ["unshare", "--mount", "--propagation", "private", *own_users, "sh", "-c", script, self.hosts, *super().command()]
 
 
