@@ -10,8 +10,8 @@
  *
  * It begins again when the commit moves, and after a measurement that failed or lacks the partition
  * (_restart functions), but not after a task that failed by another partition before this one was
- * answered (_keep), unless another task of the measurement restarts it. A new session has no
- * clocks. So a partition counts as stuck only if every measurement of it has seen it stuck.
+ * answered (_keep), unless another task of the measurement has waited for it in vain. A new session
+ * has no clocks. So a partition counts as stuck only if each answer about it has found it stuck.
  *
  * Threads: the measuring thread. Owner: whoever has the pointer to all groups, NULL at first. A
  * history is valid until the next kafka_persistence_forget_old(), or kafka_persistence_for() with

@@ -8,6 +8,7 @@
 #include "lab/plot.h"
 #include "lab/simulate_settings.h"
 #include "model/simulation.h"
+#include "scale/metadata/general.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -73,8 +74,6 @@ struct results {
     double elapsed_ms;
 };
 
-enum { USUAL_HOLD_MS = 3600 * 1000 }; /* of a server */
-
 static struct simulation_settings common_settings(const struct simulate_flags *flags)
 {
     struct simulation_settings settings = {
@@ -84,7 +83,7 @@ static struct simulation_settings common_settings(const struct simulate_flags *f
         .sync_offset_s = flags->sync_offset_ms / 1000,
         .objective_s = flags->objective_ms / 1000,
         .interval_s = 5,
-        .hold_ms = USUAL_HOLD_MS,
+        .hold_ms = GENERAL_USUAL_HOLD_MS,
         .hold_window_ms = PEAK_VALUE_WINDOW_MS,
         .workers = {.rate = flags->rate,
                     .startup_s = (flags->start_time_ms + 999) / 1000,

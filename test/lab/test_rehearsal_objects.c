@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "lab/rehearsal_objects.h"
+#include "support/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,14 @@ static const char objects_yaml[] =
     "    - {type: external, metadata: {scalerAddress: b:1, scaler: redis, address: \"r:1\", "
     "listName: z, holdWindow: soon}}\n";
 
+#define FILE_TEMPLATE "/tmp/objects-XXXXXX"
+
+static void make_objects(char *path, const char *yaml)
+{
+    close(mkstemp(path));
+    write_file(path, yaml);
+}
+
 /* The server's time is real, and the HPA's is not. */
 static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state)
 {
@@ -35,10 +44,8 @@ static void the_hold_window_is_as_much_shorter_as_the_hpa_is_faster(void **state
         {15, {"20000ms", "4000ms", "soon"}},
         {0.5, {"600000ms", "120000ms", "soon"}},
     };
-    char path[] = "/tmp/objects-XXXXXX";
-    int descriptor = mkstemp(path);
-    assert_true(write(descriptor, objects_yaml, sizeof(objects_yaml) - 1) > 0);
-    close(descriptor);
+    char path[] = FILE_TEMPLATE;
+    make_objects(path, objects_yaml);
     const struct option_list paths = {(const char *[]){path}, 1};
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         _cleanup_(error_done) struct error error = {0};
@@ -65,10 +72,8 @@ static void only_variables_that_the_user_names_are_sent(void **state)
         "kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
         "    - {type: external, metadata: {scalerAddress: \"hostile:1\", scaler: redis, address: "
         "\"r:1\", listName: x, passwordFromEnv: HOME}}\n";
-    char path[] = "/tmp/objects-XXXXXX";
-    int descriptor = mkstemp(path);
-    assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
-    close(descriptor);
+    char path[] = FILE_TEMPLATE;
+    make_objects(path, yaml);
     const struct option_list paths = {(const char *[]){path}, 1};
     const struct option_list lists[] = {
         {NULL, 0}, {(const char *[]){"PATH"}, 1}, {(const char *[]){"PATH", "HOME"}, 2}};
@@ -91,10 +96,8 @@ static void variables_of_general_keys_are_sent(void **state)
         "kind: ScaledObject\nmetadata: {name: o}\nspec:\n  scaleTargetRef: {name: w}\n  triggers:\n"
         "    - {type: external, metadata: {scalerAddress: \"b:1\", scalerFromEnv: TEST_SCALER, "
         "address: \"r:1\", listName: x, holdWindowFromEnv: TEST_WINDOW}}\n";
-    char path[] = "/tmp/objects-XXXXXX";
-    int descriptor = mkstemp(path);
-    assert_true(write(descriptor, yaml, sizeof(yaml) - 1) > 0);
-    close(descriptor);
+    char path[] = FILE_TEMPLATE;
+    make_objects(path, yaml);
     setenv("TEST_SCALER", "redis", 1);
     setenv("TEST_WINDOW", "1m", 1);
     const struct option_list paths = {(const char *[]){path}, 1};

@@ -135,7 +135,8 @@ rd_kafka_AdminOptions_t *kafka_client_new_call_options(rd_kafka_t *rk,
 rd_kafka_t *kafka_client_new_main_handle(struct kafka_client *client, struct error *error);
 
 /* Makes a handle beside the main one, with the same settings. NULL with an error, as where there is
- * no memory for it. Where the library makes none, that is the error for KAFKA_SIDE_RETRY_MS. */
+ * no memory for it. Where the library makes none, that is the error for KAFKA_SIDE_RETRY_MS, or
+ * until a former handle ends in place of it (second.c). */
 rd_kafka_t *kafka_client_new_side_handle(struct kafka_client *client, int64_t now_ms,
                                          struct error *error);
 

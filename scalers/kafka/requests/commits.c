@@ -255,7 +255,7 @@ void kafka_commits_maintain(struct kafka_commits *commits, int64_t now_ms)
             continue;
         main_call_send_on_second(commits, call, now_ms);
         if (!kafka_second_is_open(commits->second))
-            return; /* no handle can be made now, for the other calls neither */
+            return; /* no handle can be made now, nor for the other calls */
     }
 }
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { USUAL_INTERVAL_MS = 5000, USUAL_HOLD_MS = 3600 * 1000 };
+enum { USUAL_INTERVAL_MS = 5000 };
 
 static const struct answer_rules usual_rules = {.interval_ms = USUAL_INTERVAL_MS,
-                                                .hold_ms = USUAL_HOLD_MS};
+                                                .hold_ms = GENERAL_USUAL_HOLD_MS};
 
 static bool check_entry(const struct trigger_check *check, const struct scaler *scaler,
                         const struct option_entry *plain, size_t line, struct findings *findings)

@@ -24,6 +24,8 @@ struct general_options {
     const char *keda; /* what only KEDA reads */
 };
 
+enum { GENERAL_USUAL_HOLD_MS = 3600 * 1000 }; /* `hold` of a server that is given none */
+
 extern const struct option general_table[];
 extern const char general_hold_window[]; /* the key of rules.hold_window_ms */
 

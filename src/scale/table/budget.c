@@ -136,11 +136,10 @@ struct namespace_budget *budgets_find(const struct budgets *budgets, const char 
 
 /* Of a connection, the first trigger of the namespace; of a namespace, the first one. What waits
  * for its Secret has no connection yet. */
-static size_t shared_bytes(const struct trigger *trigger)
+static size_t shared_bytes(const struct trigger *trigger, const char *key)
 {
     bool waits = trigger->secret != NULL && trigger->phase < TRIGGER_READY;
     bool connects = trigger_is_inline(trigger) && !waits;
-    _cleanup_(memory_free) char *key = shared_key(trigger);
     return memory_heap_bytes(sizeof(struct shared_values)) + text_heap_bytes(key) +
            trigger->parsed.values[OPTION_CONNECTION]->bytes + (connects ? CONNECTION_BYTES : 0);
 }
@@ -165,7 +164,7 @@ size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
     if (budget != NULL)
         HASH_FIND_STR(budget->shared, key, shared);
     if (shared == NULL)
-        bytes += shared_bytes(trigger);
+        bytes += shared_bytes(trigger, key);
     else if (!option_values_equal(shared->values, connection))
         bytes += connection->bytes;
     return bytes;
@@ -208,7 +207,7 @@ static void share(struct budgets *budgets, struct trigger *trigger)
         shared->key = TAKE(key);
         shared->values = option_values_share(values);
         HASH_ADD_KEYPTR(hh, budget->shared, shared->key, strlen(shared->key), shared);
-        shared->bytes = shared_bytes(trigger);
+        shared->bytes = shared_bytes(trigger, shared->key);
         count(budgets, budget, shared->bytes);
     } else if (!option_values_equal(shared->values, values)) {
         trigger->bytes += values->bytes;
