@@ -325,7 +325,7 @@ class KafkaPartition(Push):
 
     @property
     def config(self):
-        """In 28 MiB no more than 1,000 partitions of one topic can be subscribed to (docs/kafka.md)."""
+        """In 28 MiB no more than 1,000 partitions of one topic can be subscribed to."""
         return f"connections: {{kafka: {{scaler: kafka, bootstrapServers: '{self.broker.bootstrap}'}}}}\n"
 
     def trigger(self, number, port=None, **metadata):
