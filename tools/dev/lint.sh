@@ -18,8 +18,8 @@ lint_width() {
 # By the compiler's own list of what it compiles, so that a file in no target does not go unseen.
 lint_findings() {
     local status=0
-    python3 tools/compiled.py "$build/debug/compile_commands.json" src scalers test >"$build/compiled" || status=1
-    xargs --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/debug" \
+    python3 tools/compiled.py "$build/asan/compile_commands.json" src scalers test >"$build/compiled" || status=1
+    xargs --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/asan" \
         --extra-arg-before="-I$root/tools/lint_headers" <"$build/compiled" \
         2> >(grep -vE '^[0-9]+ warnings? ' >&2) || status=1
     return $status
@@ -54,7 +54,7 @@ lint() {
     lint_check "JavaScript" lint_javascript
     if [ $# = 0 ]; then
         install build lint python
-        timed "build" build debug # the compiler's findings, and what clang-tidy must know
+        timed "build" build asan # the compiler's findings, and what clang-tidy must know
         lint_check "build, optimised" build release # what only the optimiser finds
         lint_check "build, without a dashboard" build_without_dashboard
         lint_check "clang-tidy" lint_findings
