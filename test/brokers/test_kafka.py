@@ -581,6 +581,11 @@ def test_a_failing_token_endpoint_is_reported(kafka, server, client, path, keys,
             assert secret not in message + server.log()
 
 
+def test_a_token_endpoint_that_outlasts_a_measurement_is_reported(kafka):
+    with TokenEndpoint() as endpoint, Server(arguments=["--measure-timeout", "1s"]) as server, Client(server.port) as client:
+        refused(client, tokened(kafka, endpoint, "/hang"), "token endpoint")
+
+
 def test_a_port_that_speaks_something_else_is_an_error(kafka, client):
     with socket.create_server(("127.0.0.1", 0)) as port:
         def babble():

@@ -104,6 +104,7 @@ struct kafka_client {
     struct error last_error;
     bool is_refused;          /* a broker refuses our login, or it failed for want of a token */
     atomic_bool has_no_token; /* for any broker; written by a thread of the library */
+    int64_t open_deadline_ms; /* of kafka_client_open() */
     /* Since when all brokers are down, as the library reports; 0: they are not. */
     int64_t all_down_since_ms;
 };

@@ -10,8 +10,6 @@
 #include <time.h>
 
 enum {
-    /* Well before a new connection is given up. */
-    ENDPOINT_MS = 1500,
     MAX_EXTENSIONS = 64,
     MAX_EXTENSION_WORDS = 2 * MAX_EXTENSIONS,
 };
@@ -99,7 +97,7 @@ static bool give(const struct kafka_connection_options *connection, rd_kafka_t *
 }
 
 static bool refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,
-                    struct error *error)
+                    int64_t deadline_ms, struct error *error)
 {
     _cleanup_(memory_free) char *scope = kafka_oauth_scope(connection->scopes);
     _cleanup_(token_done) struct token token = {0};
@@ -110,14 +108,14 @@ static bool refresh(const struct kafka_connection_options *connection, rd_kafka_
         .scope = scope,
         .tls = &connection->tls,
     };
-    return token_get(&source, clock_now_ms() + ENDPOINT_MS, &token, error) &&
-           give(connection, rk, &token, error);
+    return token_get(&source, deadline_ms, &token, error) && give(connection, rk, &token, error);
 }
 
-bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk)
+bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,
+                         int64_t deadline_ms)
 {
     _cleanup_(error_done) struct error error = {0};
-    bool has_token = refresh(connection, rk, &error);
+    bool has_token = refresh(connection, rk, deadline_ms, &error);
     if (!has_token)
         rd_kafka_oauthbearer_set_token_failure(rk, error_text(&error));
     return has_token;

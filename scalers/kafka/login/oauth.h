@@ -13,8 +13,9 @@
 
 void kafka_oauth_check(const struct kafka_connection_options *connection, struct error *mistakes);
 
-/* Gives the library a token. False: there is none, and it was given the reason. */
-bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk);
+/* Gives the library a token. False: there is none, and it was given the reason, by the deadline. */
+bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,
+                         int64_t deadline_ms);
 
 /* The words of a list of extensions (NULL: it is empty), name and value in turn. The caller frees
  * them with kafka_oauth_extensions_free(). NULL: a piece is no extension, or there are too many.
