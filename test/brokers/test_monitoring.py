@@ -10,9 +10,11 @@ import pytest
 import requests
 import yaml
 
-from support.certificates import Authority
+from support.certificates import Authority, make_certificate, make_root
 from support.charts.chart import CHART, NAME, render, render_all
 from support.clients.grpc_client import Client
+from support.kubernetes.fake_kubernetes import FakeKubernetes
+from support.kubernetes.pod_server import PodServer
 from support.process import need, wait_until
 from support.brokers.prometheus import Prometheus
 from support.brokers.redis import Redis
@@ -75,7 +77,8 @@ def test_the_chart_has_the_alerts_of_this_release():
 
 
 class Stack:
-    """A server with TLS that has measured, pushed, refused and failed, and a Prometheus that saw it do so."""
+    """A server with TLS that has measured, pushed, refused and failed, an idle one that reads Kubernetes, and a Prometheus that
+    saw them do so."""
 
     def __init__(self, folder):
         self.authority = Authority(folder)
@@ -84,20 +87,27 @@ class Stack:
         self.server = Server(interval="500ms", hold="1h", http=True, config="connections: {}", arguments=[
             "--tls-cert", own[0], "--tls-key", own[1], "--tls-client-ca", self.authority.certificate, "--all-in-agents"])
         self.files = self.authority.certificate, *keda
+        (folder / "api").mkdir()
+        make_root(folder / "api")
+        make_certificate(folder / "api", "api")
+        self.kubernetes = FakeKubernetes(folder / "api")
+        self.reader = PodServer(folder / "api" / "ca.pem", self.kubernetes.server_port, self.kubernetes.token,
+                                arguments=["--kubernetes", "--kubernetes-secrets"])
 
     def __enter__(self):
-        self.redis.__enter__()
-        self.server.__enter__()
+        for process in (self.redis, self.server, self.kubernetes, self.reader):
+            process.__enter__()
         self.prometheus = Prometheus(rules=yaml.safe_dump(rules()), scrapes=[{
             "job_name": SERIES["job"], "static_configs": [{
-                "targets": [f"127.0.0.1:{self.server.http_port}"],
-                "labels": {"namespace": SERIES["namespace"], "pod": f"{NAME}-0"}}]}])
+                "targets": [f"127.0.0.1:{server.http_port}"],
+                "labels": {"namespace": SERIES["namespace"], "pod": f"{NAME}-{i}"}}
+                    for i, server in enumerate((self.server, self.reader))]}])
         self.prometheus.__enter__()
         self._exercise()
         return self
 
     def __exit__(self, *exception):
-        for process in (self.prometheus, self.server, self.redis):
+        for process in (self.prometheus, self.reader, self.kubernetes, self.server, self.redis):
             process.__exit__(*exception)
 
     def _exercise(self):
@@ -122,8 +132,8 @@ class Stack:
 
     def scraped(self):
         """Prometheus has scraped twice since now, so that there are rates."""
-        before = self.value("count_over_time(up[1h])")
-        wait_until(lambda: self.value("count_over_time(up[1h])") >= before + 2, SECONDS, "two scrapes")
+        before = self.value("count_over_time(up[1h])")  # of two servers
+        wait_until(lambda: self.value("count_over_time(up[1h])") >= before + 4, SECONDS, "two scrapes")
 
     def query(self, text):
         answer = requests.get(f"{self.prometheus.url()}/api/v1/query", params={"query": text}, timeout=SECONDS).json()
@@ -201,6 +211,7 @@ FIRES = {
                          'backlog_call_duration_seconds_bucket{%s,method="GetMetrics",le="+Inf"}': "0+6x120"},
     "BacklogReloadFailed": {'backlog_last_reload_successful{%s,file="connections"}': "0x120"},
     "BacklogConnectionInvalid": {"backlog_invalid_connections{%s}": "2x120"},
+    "BacklogCredentialsRefused": {'backlog_trigger_credentials{%s,state="refused"}': "1x120"},
     "BacklogCertificateExpires": {"backlog_certificate_expiry_timestamp_seconds{%s}": "100000x120"},
     "BacklogTLSHandshakesFailing": {"backlog_tls_handshake_failures_total{%s}": "0+6x120"},
     "BacklogClientLimitReached": {'backlog_limit_hits_total{%s,limit="calls"}': "0+1x120"},
