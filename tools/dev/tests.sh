@@ -142,7 +142,7 @@ parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@
 test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
 examples_suite() { base_is_ready && python_suite examples "${three_at_a_time[@]}" --timeout=600 "$@"; }
 test_examples() { suite examples "examples" examples_suite "$@"; }
-brokers_suite() { base_is_ready && python_suite brokers "${four_at_a_time[@]}" "$@"; }
+brokers_suite() { base_is_ready && python_suite brokers "${four_at_a_time[@]}" --timeout=400 "$@"; }
 test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
 
 # ---- by name only: every version, and every line
