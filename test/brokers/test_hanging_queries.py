@@ -21,7 +21,7 @@ from support.clients.story import value
 MANY = 1000
 FEW = 60
 ROUNDS = 5
-FRESH_SECONDS = 60  # where a source cannot keep up, as this one may while it is found out what hangs
+FRESH_SECONDS = 120  # where a source cannot keep up, as this one may while it is found out what hangs
 
 FULL = [RedisClusterLists] if os.environ.get("BACKLOG_FULL") else []
 

@@ -12,7 +12,7 @@ import pytest
 from support.certificates import make_certificate, make_certificates, make_intermediate, make_root
 from support.clients.grpc_client import Client, refusal
 from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
-from support.clients.rounds import Answer, errors, rounds
+from support.clients.rounds import Answer, errors, rounds, wait_for_readings
 from support.process import wait_until
 from support.server.server import Server
 from support.clients.story import assert_unavailable, outage, value, wait_for_value
@@ -233,6 +233,7 @@ connections:
         requested = [{"scaler": "postgresql", "connectionName": "jobs", "query": f"SELECT {i}", "targetQueryValue": "5"}
                      for i in range(1000)]
         seen = set()
+        wait_for_readings(client, requested)
         for answers in (*rounds(client, requested, 2, every_seconds=1), [value(client, one) for one in requested]):
             assert not errors(answer for answer in answers if isinstance(answer, Answer))
             assert [getattr(answer, "value", answer) for answer in answers] == list(range(1000))
@@ -258,6 +259,7 @@ connections:
                 arguments=["--trigger-memory", "512"]) as server, Client(server.port) as client:
         requested = [{"scaler": "postgresql", **where, "query": f"SELECT {i} --{comment}", "targetQueryValue": "5"}
                      for i in range(2500)]
+        wait_for_readings(client, requested)
         for answers in rounds(client, requested, 2, every_seconds=3):
             assert not errors(answers)
             assert [answer.value for answer in answers] == list(range(len(requested)))

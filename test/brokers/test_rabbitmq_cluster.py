@@ -59,4 +59,4 @@ def test_messages_are_not_0_while_their_leader_moves(nodes, client):
             wait_for_value(client, one, 3, seconds=20)
     wait_for_value(client, idle, 0, seconds=30)
     first.purge("moved")
-    wait_until(lambda: value(client, requested[0]) == 0, 10, "0")
+    wait_until(lambda: value(client, requested[0]) == 0, 30, "0")

@@ -5,6 +5,7 @@ import typing
 
 import grpc
 
+from ..process import wait_until
 from .grpc_client import messages, scaled_object
 
 
@@ -50,6 +51,11 @@ def rounds(client, triggers, count, every_seconds=5):
         yield fetch_all(client, triggers)
         if i < count - 1:
             time.sleep(max(0, began + every_seconds - time.monotonic()))
+
+
+def wait_for_readings(client, triggers):
+    """Of all. On a slow machine a first round is over before all are measured."""
+    wait_until(lambda: not errors(fetch_all(client, triggers)), 120, "readings of all")
 
 
 def errors(answers):
