@@ -55,8 +55,10 @@ def need(*names):
 
 
 def wait_until(condition, seconds, what):
-    """Waits for a condition and returns what it returned; an exception of it counts as not yet."""
+    """Waits for a condition and returns what it returned; an exception of it counts as not yet. What takes long is looked at less
+    often: most conditions call the server, and two cores run many tests at a time."""
     deadline = time.monotonic() + seconds
+    pause = 0.02
     last = None
     while time.monotonic() < deadline:
         try:
@@ -65,7 +67,8 @@ def wait_until(condition, seconds, what):
                 return result
         except Exception as error:  # not there yet
             last = error
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.1)
     raise TimeoutError(f"{what} did not happen in {seconds} s" + (f" (last: {last})" if last else ""))
 
 
