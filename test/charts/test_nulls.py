@@ -5,7 +5,7 @@ import pathlib
 import pytest
 import yaml
 
-from support.charts.chart import CHART, helm, merge, refusal, render
+from support.charts.chart import CHART, documents, helm, merge, refusal, render
 from support.charts.chart_values import MATRIX
 from support.charts.worker_chart import HPA, JOB, WORKER, all_triggers, keda
 
@@ -55,7 +55,7 @@ def test_a_null_is_refused_or_renders(chart, top):
                 assert is_refusal(result), f"{'.'.join(path)}: {result.stderr}"
                 continue
             assert "<nil>" not in result.stdout and "%!" not in result.stdout, path
-            nulls = {key for item in yaml.safe_load_all(result.stdout) for key in nulls_of(item or {})}
+            nulls = {key for item in documents(result.stdout) for key in nulls_of(item or {})}
             assert nulls <= HAVE_DEFAULTS, path
 
 

@@ -116,7 +116,7 @@ test_protocol() {
 }
 # The commands of the pages.
 test_docs() { suite docs "commands of the pages" python_suite docs --numprocesses=2 "$@"; }
-test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" "$@"; }
+test_charts() { suite charts "chart tests" python_suite charts "${two_at_a_time[@]}" --timeout=600 "$@"; }
 # Screenshots are in build/screenshots.
 # One file has most of them, so they are shared test by test.
 test_web() { suite web "the dashboard in a real browser" python_suite web --numprocesses=4 --dist=worksteal "$@"; }

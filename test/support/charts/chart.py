@@ -58,10 +58,15 @@ def helm(*arguments, values=None, kubernetes=KUBERNETES):
                           capture_output=True, text=True, timeout=60)
 
 
+def documents(text):
+    """libyaml's parser takes a tenth of the time of Python's."""
+    return yaml.load_all(text, Loader=yaml.CSafeLoader)
+
+
 def render_all(values=None, *arguments, chart=CHART, **options):
     result = helm("template", "release", chart, "--namespace", "scaling", *arguments, values=values or {}, **options)
     assert result.returncode == 0, result.stderr
-    return [found for found in yaml.safe_load_all(result.stdout) if found]
+    return [found for found in documents(result.stdout) if found]
 
 
 def by_kind(objects):
