@@ -15,26 +15,13 @@ lint_width() {
     return $status
 }
 
-clang_tidy() {
-    xargs --no-run-if-empty --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/asan" \
-        --extra-arg-before="-I$root/tools/lint_headers" "$@" 2> >(grep -vE '^[0-9]+ warnings? ' >&2)
-}
-
-# The C files that any of the last commits changed, which is all of them where no history is at hand.
-recently_changed() { git log -n 100 --name-only --format= -- '*.c' 2>/dev/null || cat "$build/compiled"; }
-
-# By the compiler's own list of what it compiles, so that a file in no target does not go unseen. The analyzer takes ten times
-# as long as all else: in CI it reads what has changed since it read all.
+# By the compiler's own list of what it compiles, so that a file in no target does not go unseen.
 lint_findings() {
     local status=0
-    python3 tools/compiled.py "$build/asan/compile_commands.json" src scalers test >"$build/compiled" || status=1
-    if [ "${CI:-}" = true ]; then
-        recently_changed | sort -u | comm -12 - <(sort "$build/compiled") >"$build/analyzed"
-        clang_tidy <"$build/analyzed" || status=1
-        sort "$build/compiled" | comm -23 - "$build/analyzed" | clang_tidy '--checks=-clang-analyzer-*' || status=1
-    else
-        clang_tidy <"$build/compiled" || status=1
-    fi
+    python3 tools/compiled.py "$build/debug/compile_commands.json" src scalers test >"$build/compiled" || status=1
+    xargs --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/debug" \
+        --extra-arg-before="-I$root/tools/lint_headers" <"$build/compiled" \
+        2> >(grep -vE '^[0-9]+ warnings? ' >&2) || status=1
     return $status
 }
 
@@ -67,7 +54,7 @@ lint() {
     lint_check "JavaScript" lint_javascript
     if [ $# = 0 ]; then
         install build lint python
-        timed "build" build asan # the compiler's findings, and what clang-tidy must know
+        timed "build" build debug # the compiler's findings, and what clang-tidy must know
         lint_check "build, optimised" build release # what only the optimiser finds
         lint_check "build, without a dashboard" build_without_dashboard
         lint_check "clang-tidy" lint_findings
