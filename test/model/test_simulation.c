@@ -264,8 +264,8 @@ static void a_trace_is_steps(void **state)
     /* A comment before the header, and the mark with which a spreadsheet begins a file. */
     static const char *const same[] = {"# mine\n\nseconds;rate\n0,4\n2,0\n",
                                        "\xef\xbb\xbftime,arrivals\n0,4\n2,0\n",
-                                       ("\xef\xbb\xbf"
-                                        "0,4\n2,0\n")};
+                                       "\xef\xbb\xbf"
+                                       "0,4\n2,0\n"};
     for (size_t i = 0; i < ARRAY_LENGTH(same); i++) {
         trace = parsed(same[i]);
         assert_int_equal(trace->seconds, 2);

@@ -26,8 +26,8 @@
 /* How long a cluster is tried whose brokers are all down: a name may have a second address. */
 enum { REFUSED_MS = 500, POLL_MS = 50 };
 
-/* A token may take so long, but while the client is opened it ends before that is given up: the
- * reason is known then. */
+/* How long a request for a token may take. While the client is opened it ends before the deadline
+ * for that, so that its reason is the error. */
 enum { TOKEN_MS = 1500, TOKEN_BEFORE_DEADLINE_MS = 200 };
 
 enum { LONGEST_TIMEOUT_MS = 3600000 }; /* the library takes no longer one (workaround 1) */
@@ -97,9 +97,9 @@ static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)
 {
     (void)config;
     struct kafka_client *client = opaque;
-    int64_t deadline_ms = clock_now_ms() + TOKEN_MS;
+    int64_t now_ms = clock_now_ms(), deadline_ms = now_ms + TOKEN_MS;
     int64_t before_ms = client->open_deadline_ms - TOKEN_BEFORE_DEADLINE_MS;
-    if (clock_now_ms() < before_ms && before_ms < deadline_ms)
+    if (now_ms < before_ms && before_ms < deadline_ms)
         deadline_ms = before_ms;
     client->has_no_token = !kafka_oauth_refresh(client->options, rk, deadline_ms);
 }
