@@ -11,7 +11,7 @@ from support.brokers.hanging_kafka import KafkaGroups
 from support.brokers.redis import single_node_cluster
 from support.certificates import make_certificates
 from support.process import wait_until
-from support.clients.rounds import fetch_all, errors
+from support.clients.rounds import errors, fetch_all, wait_for_readings
 from support.clients.story import answers
 from support.server.server import Server
 
@@ -69,7 +69,7 @@ def test_a_measurement_of_all_keys_is_one_round_trip_to_each_node(source):
 
     triggers = [trigger | {"interval": "1s"} for trigger in source.triggers()]
     with Server() as server, Client(server.port) as client:
-        wait_until(lambda: not errors(fetch_all(client, triggers)), 120, "all are right")
+        wait_for_readings(client, triggers)
         for _ in range(3):  # in one of three times: a machine that stands still may be sent to in pieces
             before = list(counts())
             wait_until(lambda: all(keys > was[1] + 3 for (_, keys), was in zip(counts(), before)), 60, "three measurements")
