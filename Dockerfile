@@ -17,7 +17,7 @@ WORKDIR /backlog
 COPY dev .
 COPY tools/dev tools/dev
 COPY tools/image/requirements.txt tools/image/
-RUN ./dev install build run python
+RUN ./dev install build run python npm
 RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac
 RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --require-hashes --only-binary :all: \
     --requirement tools/image/requirements.txt

@@ -18,23 +18,25 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
 from support.brokers import postgresql  # noqa: E402
-from support.process import ROOT as BASE, need  # noqa: E402
+from support.process import need  # noqa: E402
 from test_summary import results  # noqa: E402
 
 PAGE = ROOT / "docs" / "triggers.md"
-HEAD = "| source | version | broker and client library from | tests passed | date |\n|---|---|---|---|---|\n"
-BASES = {"native": "Debian 12", "debian13": "Debian 13"}
+HEAD = "| source | version | broker from | tests passed | date |\n|---|---|---|---|---|\n"
+BASES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 
 
-def broker(source):
+def broker(source, base):
     """Its name and its version."""
     if source == "kafka":
         folder = os.environ.get("BACKLOG_KAFKA_JARS") or ROOT / "build" / "kafka"
         [version] = {match[1] for path in glob.glob(f"{folder}/kafka_2*.jar") if (match := re.search(r"kafka_[\d.]+-([\d.]+)\.jar", path))}
         return "Kafka", version
     if source == "rabbitmq":  # its own tools start a virtual machine to say so
-        [folder] = glob.glob(f"{BASE}/usr/lib/rabbitmq/lib/rabbitmq_server-*")
-        return "RabbitMQ", folder.rpartition("-")[2]
+        inside = [ROOT / "tools" / "root", "enter", base] if base == "bookworm" else []
+        text = subprocess.run([*inside, "dpkg-query", "--show", "--showformat", "${Version}", "rabbitmq-server"],
+                              check=True, capture_output=True, text=True).stdout
+        return "RabbitMQ", re.match(r"[\d.]+", text)[0]
     commands = {"nats": lambda: [need("nats-server"), "--version"],
                 "redis": lambda: [need(os.environ.get("REDIS_SERVER", "redis-server")), "--version"],
                 "postgresql": lambda: [postgresql.program("postgres"), "--version"],
@@ -45,7 +47,7 @@ def broker(source):
 
 
 def of(name, base):
-    if "BACKLOG_PROGRAMS" in os.environ:
+    if base != "bookworm" and "BACKLOG_PROGRAMS" in os.environ:
         return f"its Go module, {BASES[base]}"
     return f"Maven, {BASES[base]}" if name == "Kafka" else BASES[base]
 
@@ -61,7 +63,7 @@ def main(source, base, report):
     count = len(passed | failed.keys() | skipped)
     if count == 0:
         raise SystemExit(f"matrix: {report} has no test")
-    name, version = broker(source)
+    name, version = broker(source, base)
     row = f"| {name} | {version} | {of(name, base)} | {len(passed)} of {count} | {datetime.datetime.now(datetime.UTC).date()} |\n"
     text = PAGE.read_text()
     begin = text.index(HEAD) + len(HEAD)

@@ -13,7 +13,7 @@ from support.clients.grpc_client import Client
 from support.brokers.kafka import Kafka
 from support.brokers.nats import Nats
 from support.brokers.postgresql import PASSWORD, USER, PostgreSQL
-from support.process import ROOT, Unavailable
+from support.process import Unavailable
 from support.brokers.prometheus import Prometheus
 from support.brokers.rabbitmq import RabbitMQ
 from support.brokers.redis import Redis
@@ -59,7 +59,7 @@ class ServerWithDns(Server):
             file.write(f"nameserver {dns.address[0]}\n")
 
     def command(self):
-        script = f'mount --bind "$0" {ROOT}/etc/resolv.conf && exec "$@"'
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.resolv, *super().command()]
 
 

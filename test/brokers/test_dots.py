@@ -9,7 +9,6 @@ import pytest
 
 from support.certificates import make_certificate, make_root
 from support.clients.grpc_client import Client, refusal
-from support.process import ROOT
 from support.server.server import Server
 
 NAME = "broker.shop.test"
@@ -27,7 +26,7 @@ class NamingServer(Server):
 
     def command(self):
         own_users = [] if os.geteuid() == 0 else ["--map-root-user"]
-        script = f'mount --bind "$0" {ROOT}/etc/hosts && exec "$@"'
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
         return ["unshare", "--mount", "--propagation", "private", *own_users, "sh", "-c", script, self.hosts, *super().command()]
 
 

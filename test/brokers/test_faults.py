@@ -12,7 +12,7 @@ import pytest
 
 from support.server.dated_server import DatedServer
 from support.clients.grpc_client import Client
-from support.process import ROOT, wait_until
+from support.process import wait_until
 from support.network.proxy import Proxy
 from support.server.server import Server
 from support.brokers.sources import all_sources
@@ -70,7 +70,7 @@ class NamelessServer(Server):
             file.writelines(f"127.0.0.1 {name}\n" for name in names)
 
     def command(self):
-        script = f'mount --bind {self.hosts} {ROOT}/etc/hosts && mount --bind {self.resolver} {ROOT}/etc/resolv.conf && exec "$@"'
+        script = f'mount --bind {self.hosts} /etc/hosts && mount --bind {self.resolver} /etc/resolv.conf && exec "$@"'
         own_users = [] if os.geteuid() == 0 else ["--map-root-user"]
         return ["unshare", "--mount", *own_users, "sh", "-c", script, "sh", *super().command()]
 

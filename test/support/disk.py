@@ -4,14 +4,13 @@ import contextlib
 import os
 import subprocess
 
-from .process import ROOT, Process, Unavailable, wait_until
+from .process import Process, Unavailable, wait_until
 
 FILL_SECONDS = 30
 
 
 class SmallDisk(Process):
-    """A tmpfs that only programs with the words `enter` before them see: those of the Debian 13 root, too, whose /tmp is a mount of
-    its own."""
+    """A tmpfs that only programs with the words `enter` before them see."""
 
     name = "disk"
 
@@ -24,12 +23,11 @@ class SmallDisk(Process):
         os.chmod(self.folder, 0o755)
 
     def command(self):
-        mounts = 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1"' + (' && mount --bind "$1" "$2"' if ROOT else "")
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f"{mounts} && exec sleep infinity",
-                str(self.size), self.path, ROOT + self.path]
+        script = 'mount -t tmpfs -o "size=$0,mode=777" tmpfs "$1" && exec sleep infinity'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.size), self.path]
 
     def ready(self):
-        return os.path.ismount(self.outside(ROOT + self.path))
+        return os.path.ismount(self.outside(self.path))
 
     def outside(self, path):
         """The same file for those who do not see the disk."""

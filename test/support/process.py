@@ -1,7 +1,6 @@
 """Real processes for tests: started on free loopback ports, stopped by their pid."""
 
 import contextlib
-import itertools
 import os
 import random
 import shutil
@@ -34,17 +33,13 @@ def free_port():
                 return port
 
 
-# Where ./dev has made a Debian 13 root (tools/debian13): its folder, and programs that run in it, the brokers' among them.
-ROOT = os.environ.get("BACKLOG_ROOT", "")
-ROOT_PROGRAMS = os.environ.get("BACKLOG_ROOT_PROGRAMS", "")
-ROOT_USER = 65532  # whose process it is then
-PROGRAMS = os.environ.get("BACKLOG_PROGRAMS", "")  # a folder of others yet, which come first: ./dev test matrix
+PROGRAMS = os.environ.get("BACKLOG_PROGRAMS", "")  # a folder of brokers of other versions: ./dev test matrix
 
 
 def need(*names):
-    """The path of the first of these programs that is installed: in the root, if there is one and it has it."""
-    for folder, name in itertools.product(filter(None, (PROGRAMS, ROOT_PROGRAMS)), names):
-        path = os.path.join(folder, os.path.basename(name))
+    """The path of the first of these programs that is installed."""
+    for name in names if PROGRAMS else ():
+        path = os.path.join(PROGRAMS, os.path.basename(name))
         if os.access(path, os.X_OK):
             return path
     for name in names:

@@ -1,27 +1,23 @@
 # shellcheck shell=bash
 # What tests and lint fetch or build beside Debian's packages: Python's, Go's, Kafka's and npm's. ./dev sources it.
-# `once` runs these to see whether they fail, and there `set -e` is off: what comes before the last command needs `|| return 1`.
+# `kept` (build.sh) runs the recipes, make_*, with the folder to fill.
 
 make_venv() {
-    rm -rf "$build/venv"
-    python3 -m venv "$build/venv"
-    "$build/venv/bin/pip" install --quiet --disable-pip-version-check --requirement test/requirements.txt
+    python3 -m venv "$1" || return 1
+    "$1/bin/pip" install --quiet --disable-pip-version-check --requirement test/requirements.txt
 }
 
 make_stubs() {
-    rm -rf "$build/stubs"
-    mkdir -p "$build/stubs"
-    "$build/venv/bin/python" -m grpc_tools.protoc -Iproto \
-        --python_out="$build/stubs" --grpc_python_out="$build/stubs" proto/*.proto
+    "$build/venv/bin/python" -m grpc_tools.protoc -Iproto --python_out="$1" --grpc_python_out="$1" proto/*.proto
 }
 
 python_environment() {
     install python
-    once "Python packages" make_venv test/requirements.txt
-    once "Python's gRPC stubs" make_stubs test/requirements.txt proto/*.proto
+    kept venv "Python packages" make_venv test/requirements.txt
+    kept stubs "Python's gRPC stubs" make_stubs test/requirements.txt proto/*.proto
     export PYTHONPATH=$build/stubs${PYTHONPATH:+:$PYTHONPATH}
     export PYTHONDONTWRITEBYTECODE=1
-    export PATH=$build/venv/bin:$build/tools:$PATH
+    export PATH=$build/venv/bin:$build/tools:$build/example-tools:$PATH
 }
 
 # From 1.21 on Go fetches the toolchain that go.mod asks for by itself.
@@ -36,193 +32,108 @@ find_go() {
     return 1
 }
 
-newest_go_package() {
-    apt-cache "$@" search --names-only '^golang-1\.(2[1-9]|[3-9][0-9])-go$' | cut -d' ' -f1 | sort -V | tail -n 1
+# Go's command, without cgo, in the array `go`.
+need_go() {
+    find_go >/dev/null || install go
+    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)") || die "no Go of at least 1.21 here"
 }
 
-install_go() {
-    command -v apt-get >/dev/null || return
-    persistently apt update
-    local package
-    package=$(newest_go_package)
-    if [ -n "$package" ]; then
-        say "dev: installing the Debian package $package"
-        persistently install_quietly "$package"
-    else
-        install_go_from_backports
-    fi
-}
-
-# Debian 12's own Go is too old; that of its backports is not. They are beside the release, at the mirror
-# that this machine uses already. They are asked this once only: the machine's sources stay as they are.
-install_go_from_backports() {
-    local codename mirror sources options package
-    # shellcheck source=/dev/null
-    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    # shellcheck disable=SC2016 # the variables are apt's
-    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v codename="$codename" '$2 == codename && $3 == "main" { print $1; exit }')
-    [ -n "$mirror" ] || return
-    say "dev: looking for Go in $codename-backports"
-    sources=$(mktemp -d)
-    chmod 755 "$sources"
-    cp /etc/apt/sources.list.d/*.{list,sources} /etc/apt/sources.list "$sources" 2>/dev/null || true
-    echo "deb $mirror $codename-backports main" >"$sources/backports.list"
-    options=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$sources")
-    persistently apt "${options[@]}" update
-    package=$(newest_go_package "${options[@]}")
-    [ -z "$package" ] || say "dev: installing the Debian package $package of $codename-backports"
-    [ -z "$package" ] || persistently apt "${options[@]}" install --no-install-recommends "$package" >/dev/null
-    rm -rf "$sources"
+# The programs that the go.mod of a folder names as tools.
+go_install() {
+    local into=$1 from=$2 go
+    need_go
+    (cd "$from" && GOBIN=$into "${go[@]}" install -trimpath -ldflags='-s -w' "${@:3}" tool)
 }
 
 make_tools() {
-    local go
-    go=$(find_go) || install_go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for helm, grpcurl and h2spec"
-    mkdir -p "$build/tools"
-    (cd test/tools && CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$build/tools "$go" install -trimpath -ldflags='-s -w' tool) || return 1
-    mv "$build/tools/client" "$build/tools/interop_client"
+    go_install "$1" test/tools || return 1
+    mv "$1/client" "$1/interop_client"
 }
+go_tools() { kept tools "actionlint, helm, crane, grpcurl, h2spec, grpc-health-probe and gRPC's interop client" make_tools test/tools/go.mod test/tools/go.sum; }
 
-# Into a folder of build, and another version than that of pom.xml.
+# A server that speaks S3, for the example with uploads, and kustomize for their overlays.
+make_example_tools() { go_install "$1" test/examples/tools; }
+example_tools() { kept example-tools "versitygw, an S3-compatible server, and kustomize" make_example_tools test/examples/tools/go.mod test/examples/tools/go.sum; }
+
+# A version that is not that of pom.xml may be given.
 make_kafka() {
-    local into=$build/${1:-kafka} log=$build/kafka.log
-    rm -rf "$into"
-    mvn -q -B -l "$log" -f test/brokers/kafka/pom.xml ${2:+"-Dkafka.version=$2"} \
-        dependency:copy-dependencies "-DoutputDirectory=$into" >/dev/null || { cat "$log" >&2; return 1; }
+    mvn -q -B -l "$1/log" -f test/brokers/kafka/pom.xml ${2:+"-Dkafka.version=$2"} \
+        dependency:copy-dependencies "-DoutputDirectory=$1" >/dev/null || { cat "$1/log" >&2; return 1; }
 }
+kafka_jars() { install kafka && kept kafka "Kafka's jars" make_kafka test/brokers/kafka/pom.xml; }
+kafka4_jars() { install kafka && kept kafka-4 "Kafka 4's jars" "make_kafka 4.4.0" test/brokers/kafka/pom.xml; }
 
 # What the chart's objects are checked against: files of Go modules, which are not compiled.
 make_schemas() {
-    local go module version sum folder found
-    go=$(find_go) || install_go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for the Kubernetes schemas"
-    rm -rf "$build/schemas"
-    mkdir -p "$build/schemas"
+    local into=$1 go module version sum folder found
+    need_go
     while read -r module version sum folder; do
         [[ $module != \#* ]] || continue
-        found=$(cd "$build/schemas" && GOTOOLCHAIN=auto GOFLAGS=-mod=mod "$go" mod download -json "$module@$version") || die "$module@$version: $(sed -n 's/^\t"Error": "\(.*\)",$/\1/p' <<<"$found")"
+        found=$(cd "$into" && GOFLAGS=-mod=mod "${go[@]}" mod download -json "$module@$version") || die "$module@$version: $(sed -n 's/^\t"Error": "\(.*\)",$/\1/p' <<<"$found")"
         [ "$(sed -n 's/^\t"Sum": "\(.*\)",$/\1/p' <<<"$found")" = "$sum" ] || die "$module@$version is not what test/charts/schemas.txt says"
-        cp -r --no-preserve=mode "$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found")/$folder" "$build/schemas/$(basename "${module%/v[0-9]*}")" || return 1
+        cp -r --no-preserve=mode "$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' <<<"$found")/$folder" "$into/$(basename "${module%/v[0-9]*}")" || return 1
     done <test/charts/schemas.txt
 }
-
-kubernetes_schemas() { once "schemas of Kubernetes, the Prometheus operator, cert-manager, VPAs, KEDA, Argo, Istio and the Gateway API" make_schemas test/charts/schemas.txt; }
-
-go_tools() { once "actionlint, helm, crane, grpcurl, h2spec, grpc-health-probe and gRPC's interop client" make_tools test/tools/go.mod test/tools/go.sum; }
-
-# A server that speaks S3, for the example with uploads, and kustomize for their overlays.
-make_example_tools() {
-    local go
-    go=$(find_go) || install_go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for versitygw and kustomize"
-    mkdir -p "$build/tools"
-    (cd test/examples/tools && CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$build/tools "$go" install -trimpath -ldflags='-s -w' tool)
-}
-
-example_tools() { once "versitygw, an S3-compatible server, and kustomize" make_example_tools test/examples/tools/go.mod test/examples/tools/go.sum; }
+kubernetes_schemas() { kept schemas "schemas of Kubernetes, the Prometheus operator, cert-manager, VPAs, KEDA, Argo, Istio and the Gateway API" make_schemas test/charts/schemas.txt; }
 
 # An external scaler in Go, to compare with.
 make_peer() {
-    local go into=$build/peers/go
-    go=$(find_go) || install_go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for bench/peers/go"
-    rm -rf "$into"
-    mkdir -p "$build/peers"
-    cp -r bench/peers/go "$into"
+    local into=$1 go
+    need_go
+    cp -r bench/peers/go/. "$into" || return 1
     mkdir "$into/externalscaler"
     (
         cd "$into"
-        export CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$into/plugins
-        "$go" install tool || exit 1
+        GOBIN=$into/plugins "${go[@]}" install tool || exit 1
         python -m grpc_tools.protoc "-I$root/proto" --plugin=plugins/protoc-gen-go --plugin=plugins/protoc-gen-go-grpc \
             --go_out=externalscaler --go-grpc_out=externalscaler externalscaler.proto || exit 1
-        "$go" build -trimpath -o scaler .
+        "${go[@]}" build -trimpath -o scaler .
     )
 }
+go_peer() { kept peers/go "the scaler in Go" make_peer bench/peers/go/* proto/externalscaler.proto; }
 
-make_js() {
-    rm -rf "$build/js"
-    mkdir -p "$build/js"
-    cp test/protocol/js/package.json test/protocol/js/package-lock.json "$build/js"
-    (cd "$build/js" && npm ci --ignore-scripts --no-audit --no-fund --silent)
-}
+make_js() { npm_modules "$1" test/protocol/js ci; }
+grpc_js() { kept js "grpc-js" make_js test/protocol/js/package.json test/protocol/js/package-lock.json; }
 
 # A job library of Node's. Its optional packages are native code for other systems, and not in every registry: `npm ci` would
 # insist on them.
-make_queues() {
-    rm -rf "$build/queues"
-    mkdir -p "$build/queues"
-    cp test/brokers/js/package.json test/brokers/js/package-lock.json "$build/queues"
-    (cd "$build/queues" && npm install --no-save --omit=optional --ignore-scripts --no-audit --no-fund --silent)
-}
+make_queues() { npm_modules "$1" test/brokers/js install --no-save --omit=optional; }
+queues() { kept queues "BullMQ" make_queues test/brokers/js/package.json test/brokers/js/package-lock.json; }
 
-make_browser() {
-    rm -rf "$build/browser"
-    mkdir -p "$build/browser"
-    cp test/web/js/package.json test/web/js/package-lock.json "$build/browser"
-    (cd "$build/browser" && npm ci --ignore-scripts --no-audit --no-fund --silent)
-}
+make_browser() { npm_modules "$1" test/web/js ci; }
+browser() { kept browser "playwright-core and axe-core" make_browser test/web/js/package.json test/web/js/package-lock.json; }
 
-browser() { once "playwright-core and axe-core" make_browser test/web/js/package.json test/web/js/package-lock.json; }
-
-make_eslint() {
-    rm -rf "$build/eslint"
-    mkdir -p "$build/eslint"
-    cp tools/eslint/* "$build/eslint"
-    (cd "$build/eslint" && npm ci --ignore-scripts --no-audit --no-fund --silent)
-}
-
-eslint() { once "ESLint" make_eslint tools/eslint/*; }
+make_eslint() { cp tools/eslint/eslint.config.js "$1" && npm_modules "$1" tools/eslint ci; }
+eslint() { kept eslint "ESLint" make_eslint tools/eslint/*; }
 
 # The page of examples/memes-nats, in build/meme-frontend/dist.
 make_frontend() {
-    rm -rf "$build/meme-frontend"
-    mkdir -p "$build"
-    cp -r examples/memes-nats/frontend "$build/meme-frontend"
-    (cd "$build/meme-frontend" && rm -rf node_modules dist && npm ci --include=dev --ignore-scripts --no-audit --no-fund --silent && npm run --silent build >/dev/null)
+    cp -r examples/memes-nats/frontend/. "$1" || return 1
+    (cd "$1" && rm -rf node_modules dist && npm ci --include=dev --ignore-scripts --no-audit --no-fund --silent && npm run --silent build >/dev/null)
 }
-
 meme_frontend() {
     local files
     mapfile -t files < <(find examples/memes-nats/frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' | sort)
-    once "the page of examples/memes-nats" make_frontend "${files[@]}"
+    kept meme-frontend "the page of examples/memes-nats" make_frontend "${files[@]}"
 }
-
-queues() { once "BullMQ" make_queues test/brokers/js/package.json test/brokers/js/package-lock.json; }
-
-grpc_js() { once "grpc-js" make_js test/protocol/js/package.json test/protocol/js/package-lock.json; }
 
 # KEDA's scalers are one package, which imports the clients of every cloud: all of it is twice as many packages to
 # compile as what the files need that are compared, and the one that has a constant of theirs. They are copied, as they
 # are, out of the module, and that is the one of go.sum.
-KEDA_FILES='scaler|(external|kafka|apache_kafka|nats_jetstream|postgresql|prometheus|rabbitmq|redis|redis_streams|azure_queue)_scaler'
-
 make_keda() {
-    local go module into=$build/keda
-    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
-    rm -rf "$into"
-    mkdir -p "$into"
-    cp test/parity/{go.mod,go.sum,main.go,poll.go} "$into"
+    local go module into=$1
+    local kept_files='scaler|(external|kafka|apache_kafka|nats_jetstream|postgresql|prometheus|rabbitmq|redis|redis_streams|azure_queue)_scaler'
+    need_go
+    cp test/parity/{go.mod,go.sum,main.go,poll.go} "$into" || return 1
     (
         cd "$into"
         "${go[@]}" mod download github.com/kedacore/keda/v2 || exit 1
         module=$("${go[@]}" list -m -f '{{.Dir}}' github.com/kedacore/keda/v2) || exit 1
         cp -r --no-preserve=mode "$module" module || exit 1
         find module/pkg/scalers -maxdepth 1 -name '*.go' -regextype posix-extended \
-            -not -regex ".*/($KEDA_FILES)\.go" -delete || exit 1
+            -not -regex ".*/($kept_files)\.go" -delete || exit 1
         "${go[@]}" mod edit -replace=github.com/kedacore/keda/v2=./module || exit 1
         "${go[@]}" build -trimpath -ldflags='-s -w' -o keda . 2> >(grep -v '^go: downloading' >&2)
     )
 }
-
-# Without Go the tests that compare with KEDA are skipped, aloud; in CI that is a failure.
-keda_scalers() {
-    find_go >/dev/null || (install_go) || true
-    if find_go >/dev/null; then
-        once "KEDA's own scalers" make_keda test/parity/{go.mod,go.sum,main.go,poll.go}
-    else
-        say "dev: no Go of at least 1.21 here, and none to be had from apt: nothing is compared with KEDA's own scalers"
-    fi
-}
+keda_scalers() { kept keda "KEDA's own scalers" make_keda test/parity/{go.mod,go.sum,main.go,poll.go}; }

@@ -15,13 +15,15 @@ lint_width() {
     return $status
 }
 
-# By the compiler's own list of what it compiles, so that a file in no target does not go unseen.
+# By the compiler's own list of what it compiles, so that a file in no target does not go unseen. What was analysed without a finding
+# is not analysed again as long as it, what it includes and the rules are the same (tools/analyse.py). --all analyses all.
 lint_findings() {
     local status=0
+    configure debug
+    compile debug generated || return 1 # what the files include
     python3 tools/compiled.py "$build/debug/compile_commands.json" src scalers test >"$build/compiled" || status=1
-    xargs --max-procs="$jobs" --max-args=1 "clang-tidy-$LLVM" --quiet -p "$build/debug" \
-        --extra-arg-before="-I$root/tools/lint_headers" <"$build/compiled" \
-        2> >(grep -vE '^[0-9]+ warnings? ' >&2) || status=1
+    python3 tools/analyse.py --jobs "$jobs" --kept "$BACKLOG_CACHE/analysed" --build "$build/debug" --headers tools/lint_headers \
+        --tidy "clang-tidy-$LLVM" "$@" <"$build/compiled" || status=1
     return $status
 }
 
@@ -30,20 +32,16 @@ lint_shell() { shell_scripts | xargs shellcheck --external-sources --check-sourc
 
 lint_javascript() { "$build/eslint/node_modules/.bin/eslint" --config "$build/eslint/eslint.config.js" src/web/assets; }
 
-# For machines without npm.
-build_without_dashboard() {
-    cmake -S . -B "$build/no-dashboard" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DBACKLOG_DASHBOARD=OFF -DBACKLOG_TESTS=OFF >/dev/null &&
-        cmake --build "$build/no-dashboard" --target backlog -- --quiet && "$build/no-dashboard/backlog" version
-}
-
 lint_failures=()
 
 lint_check() { timed "$@" || lint_failures+=("$1"); }
 
-# quick: what needs no build, in seconds.
+# quick: what needs no build, in seconds; all: the analyser reads what it has read before, too.
 lint() {
-    case ${1:-} in "" | quick) ;; *) die "lint: no checks named $1: quick, or nothing for all" ;; esac
-    install lint
+    case ${1:-} in "" | quick | all) ;; *) die "lint: no checks named $1: quick, all, or nothing" ;; esac
+    install lint npm python
+    mkdir -p "$build/reports"
+    account=lint
     eslint
     lint_check "format" lint_format
     lint_check "lines of at most 100 columns, 120 in JavaScript" lint_width
@@ -52,13 +50,7 @@ lint() {
     lint_check "links" python3 tools/links.py
     lint_check "shell scripts" lint_shell
     lint_check "JavaScript" lint_javascript
-    if [ $# = 0 ]; then
-        install build lint python
-        timed "build" build debug # the compiler's findings, and what clang-tidy must know
-        lint_check "build, optimised" build release # what only the optimiser finds
-        lint_check "build, without a dashboard" build_without_dashboard
-        lint_check "clang-tidy" lint_findings
-    fi
+    [ "${1:-}" = quick ] || lint_check "clang-tidy" lint_findings ${1:+--all}
     [ ${#lint_failures[@]} = 0 ] || die "lint: failed: $(printf '%s, ' "${lint_failures[@]}" | sed 's/, $//')"
 }
 

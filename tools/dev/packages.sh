@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Debian packages: which there are, and installing those that are missing. ./dev sources it.
 
-# One version of the formatter everywhere: two would format each other's work. Debian 12 and 13 both have it.
+# One version of the formatter everywhere: two would format each other's work.
 LLVM=19
 
 # group    package                   what it is for
@@ -26,11 +26,15 @@ build      libhiredis-dev            scalers: redis and redis-streams
 build      libcurl4-openssl-dev      HTTP APIs of the sources
 build      libjansson-dev            HTTP APIs of the sources
 build      libpq-dev                 scaler: postgresql
-build      npm                       fetches uPlot, with which the dashboard plots
 run        libsasl2-modules-gssapi-mit  scaler: kafka, sasl: gssapi
 run        ca-certificates           the public authorities
 tests      libcmocka-dev             unit tests
 tests      libgrpc-dev               --transport grpc-core; a client of the tests
+npm        npm                       fetches uPlot, with which the dashboard plots, clients and tools
+npm        nodejs                    runs them
+go         golang-go                 builds clients and tools, Kubernetes and KEDA
+kafka      default-jre-headless      a real Kafka for the tests, from jars
+kafka      maven                     fetches these jars
 python     python3                   tests, demo, benchmark, layer check
 python     python3-venv              build/venv
 python     ca-certificates           pip, go and mvn fetch over TLS
@@ -38,8 +42,6 @@ protocol   nghttp2-server            the sample server that h2spec is asked abou
 protocol   groff-base                checks the man page
 protocol   zsh                       its completion
 protocol   fish                      its completion
-protocol   nodejs                    a client on grpc-js
-protocol   npm                       fetches grpc-js
 brokers    nats-server               a real NATS for tests and demo
 brokers    rabbitmq-server           a real RabbitMQ for tests and demo
 brokers    redis-server              a real Redis for the tests
@@ -50,17 +52,12 @@ brokers    curl                      uploads to an example, as its users do
 brokers    libfaketime               a clock that jumps
 brokers    tmux                      a real terminal, for backlog watch
 brokers    patch                     takes the diffs of backlog migrate
-brokers    nodejs                    runs BullMQ
-brokers    npm                       fetches it
 upstream   patch                     takes docs/upstream/*.patch
 docs       redis-server              what the pages measure
 docs       curl                      commands of the pages
 docs       jq                        the same
 docs       iproute2                  a network of its own for each page
-brokers    default-jre-headless      a real Kafka for the tests, from jars
-brokers    maven                     fetches these jars
 web        chromium                  the dashboard in a real browser
-web        nodejs                    drives it
 web        redis-server              what the dashboard shows
 web        rabbitmq-server           what it shows of a queue with acknowledgements
 web        nats-server               what the page of an example talks to
@@ -82,12 +79,9 @@ pods       slirp4netns               their network
 pods       iproute2                  the same
 pods       busybox-static            an image for workers that only wait
 pods       debootstrap               makes the base of the images
-root       debootstrap               makes the Debian 13 root that brokers and server of the tests run in
 lint       clang-format-'$LLVM'           the format
 lint       clang-tidy-'$LLVM'             the findings
 lint       shellcheck                ./dev and its parts
-lint       nodejs                    runs ESLint
-lint       npm                       fetches it
 '
 
 as_root() {
@@ -122,6 +116,7 @@ is_installed() {
         python3 | cmake | nats-server) command -v "$1" >/dev/null ;;
         default-jre-headless) command -v java >/dev/null ;;
         maven) command -v mvn >/dev/null ;;
+        golang-go) find_go >/dev/null ;;
         nodejs) command -v node >/dev/null ;;
         npm) command -v npm >/dev/null ;;
         *) return 1 ;;
@@ -172,14 +167,13 @@ install_quietly() (
 )
 
 install() {
-    [ $# -gt 0 ] || set -- build run tests python protocol brokers web examples kerberos fuzz bench image root lint
+    [ $# -gt 0 ] || set -- build run tests npm go kafka python protocol brokers web examples kerberos fuzz bench image lint
     local group packages
     for group in "$@"; do
-        [[ $PACKAGES == *$'\n'"$group "* ]] || die "install: no group $group; there are build run tests python protocol brokers web examples kerberos fuzz bench image pods root lint"
+        [[ $PACKAGES == *$'\n'"$group "* ]] || die "install: no group $group; there are $(awk 'NF { print $1 }' <<<"$PACKAGES" | sort -u | xargs)"
     done
     mapfile -t packages < <(missing_packages "$@")
     [ ${#packages[@]} -gt 0 ] || return 0
-    command -v apt-get >/dev/null || die "no apt-get here; install what these Debian packages hold: ${packages[*]}"
     say "dev: installing missing Debian packages: ${packages[*]}"
     persistently apt update
     persistently install_quietly "${packages[@]}"

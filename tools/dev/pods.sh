@@ -1,13 +1,7 @@
 # shellcheck shell=bash
 # Real pods on this machine, for test/pods. ./dev sources it.
 
-make_coredns() {
-    local go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for CoreDNS"
-    (cd test/pods/tools && CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN=$build/pods "$go" install -trimpath -ldflags='-s -w' tool)
-}
-
-make_pods_base() { as_root tools/image/base "$build/pods" "$(debian_mirror)"; }
+make_coredns() { go_install "$1" test/pods/tools; }
 
 # What they are made of is made here, all else by the tests, in a machine within this one (tools/pods).
 pods() {
@@ -16,10 +10,9 @@ pods() {
     python_environment
     go_tools
     keda_programs
-    once "Kubernetes $kubernetes_version with a kubelet" "make_kubernetes $kubernetes_version kubelet" test/e2e/kube/*
-    [ -d "$build/pods" ] || rm -f "$build/.stamps/"make_{coredns,pods_base}
-    once "CoreDNS" make_coredns test/pods/tools/go.{mod,sum}
-    once "the base of the images" make_pods_base tools/image/base
+    kubernetes_program kubelet
+    kept pods/coredns "CoreDNS" make_coredns test/pods/tools/go.{mod,sum}
+    image_base
     reason=$(as_root tools/pods check)
     [ -z "$reason" ] || inside=() # the tests are skipped, aloud
     as_root rm -rf "$build/pods/run"

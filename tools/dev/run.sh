@@ -2,22 +2,20 @@
 # What runs on a build: the reference, e2e, examples, benchmarks. ./dev sources it.
 
 reference() {
-    install build
-    build debug
+    build_program debug
     "$build/debug/backlog" reference --output markdown >scalers/README.md
     chart
 }
 
 chart() {
-    install build
-    build debug
+    build_program debug
     python_environment
     "$build/debug/backlog" reference --output json | python tools/chart/generate.py
 }
 
 run_with_server() {
     install brokers
-    build release
+    build_program release
     python_environment
     export BACKLOG=$build/release/backlog
     exec "$@"
@@ -40,7 +38,7 @@ e2e() {
         selection=()
     fi
     install brokers examples
-    build release
+    build_program release
     python_environment
     go_tools
     kafka_jars
@@ -60,11 +58,11 @@ example() {
         [ -z "$name" ]
         return
     fi
-    install brokers examples
-    [ -n "${BACKLOG:-}" ] || build release
+    install npm brokers examples
+    [ -n "${BACKLOG:-}" ] || build_program release
     python_environment
     [[ $name != *kafka* ]] || kafka_jars
-    [[ $name != memes-nats ]] || { install build && meme_frontend; }
+    [[ $name != memes-nats ]] || meme_frontend
     [[ $name != video-conversion-* ]] || example_tools
     [[ " $* " != *" --e2e "* ]] || { go_tools && keda_stack && choose_keda_stack; }
     export BACKLOG=${BACKLOG:-$build/release/backlog}
@@ -88,7 +86,7 @@ bench_policies() {
 bench() {
     case ${1:-} in
         polls) install brokers && kafka_jars && keda_scalers && run_with_server bench/polls "${@:2}" ;;
-        push | sizes | dashboard) install brokers && kafka_jars && run_with_server "bench/$1" "${@:2}" ;;
+        push | sizes | dashboard) install npm brokers && kafka_jars && run_with_server "bench/$1" "${@:2}" ;;
         simulate) build release; BACKLOG=$build/release/backlog exec bench/simulate ;;
         policies) build release; bench_policies "${@:2}"; exit ;;
         engine) build release; exec "$build/release/bench/engine" "${@:2}" ;;
@@ -106,6 +104,6 @@ bench() {
     esac
     install bench
     python_environment
-    once "the scaler in Go" make_peer bench/peers/go/* proto/externalscaler.proto
+    go_peer
     run_with_server bench/wire "$@"
 }

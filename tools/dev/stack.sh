@@ -10,10 +10,8 @@ keda_variant= # of its operator: provoked, patched, provoked-patched
 # All of Kubernetes in one program; with `kubelet` what a real node runs, too. Another version than that of go.mod gets a go.mod
 # of its own.
 make_kubernetes() {
-    local version=$1 into=$build/e2e/kubernetes-$1${2:+-$2} flags='-s -w' package go
-    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
-    rm -rf "$into"
-    mkdir -p "$into"
+    local into=$1 version=$2 tags=${3:-} flags='-s -w' package go
+    need_go
     cp test/e2e/kube/{go.mod,go.sum,*.go} "$into" || return 1
     if [ "$version" != "$(required_version test/e2e/kube/go.mod k8s.io/kubernetes)" ]; then
         (cd "$into" && "$root/test/e2e/kube/require" "$version" "${go[@]}") || return 1
@@ -23,17 +21,19 @@ make_kubernetes() {
         flags+=" -X $package.gitVersion=v$version -X $package.gitMajor=${version%%.*}"
         flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
     done
-    (cd "$into" && go_build ${2:+-tags="$2"} -ldflags="$flags" -o kube .)
+    (cd "$into" && go_build ${tags:+-tags="$tags"} -ldflags="$flags" -o kube .)
+}
+
+kubernetes_program() {
+    kept "e2e/kubernetes-$kubernetes_version${1:+-$1}" "Kubernetes $kubernetes_version${1:+ with a $1}" "make_kubernetes $kubernetes_version ${1:-}" test/e2e/kube/*
 }
 
 # Operator, metrics adapter and webhooks, out of KEDA's module as it is: by its own go.mod, as KEDA builds them.
 make_keda_stack() {
-    local version=$1 into=$build/e2e/keda-$1 go module
-    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
+    local into=$1 version=$2 go module
+    need_go
     module=$(keda_module "$version")
     [ -n "$module" ] || return 1
-    rm -rf "$into"
-    mkdir -p "$into"
     cp -r --no-preserve=mode "$module" "$into/source" || return 1
     (cd "$into/source" && go_build -o "$into/" -ldflags="-s -w -X github.com/kedacore/keda/v2/version.Version=$version" \
         ./cmd/operator ./cmd/adapter ./cmd/webhooks) || return 1
@@ -47,12 +47,10 @@ keda_module() { # of the go command in `go`
 
 # KEDA's problems as tests of KEDA's own package: as it is, with its race provoked, and with our patches. Go refuses an overlay of its module cache.
 make_upstream() {
-    local version=$1 into=$build/upstream go module program flags
-    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
+    local into=$1 version=$2 go module program flags
+    need_go
     module=$(keda_module "$version")
     [ -n "$module" ] || return 1
-    rm -rf "$into"
-    mkdir -p "$into"
     cp -r --no-preserve=mode "$module" "$into/source" || return 1
     for program in tests provoked patched; do
         flags=(--tests)
@@ -65,49 +63,34 @@ make_upstream() {
     rm -rf "$into/source"
 }
 
-upstream_tests() {
-    find_go >/dev/null || (install_go) || true
-    if find_go >/dev/null; then
-        once "KEDA's problems" "make_upstream $keda_version" test/parity/go.{mod,sum} test/upstream/* docs/upstream/*.patch
-    else
-        say "dev: no Go of at least 1.21 here, and none to be had from apt: nothing is tested of KEDA's problems"
-    fi
-}
+upstream_tests() { kept upstream "KEDA's problems" "make_upstream $keda_version" test/parity/go.{mod,sum} test/upstream/* docs/upstream/*.patch; }
 
-# KEDA of make_keda_stack with another operator: $2 is provoked, patched or provoked-patched.
+# KEDA of make_keda_stack with another operator: $3 is provoked, patched or provoked-patched.
 make_keda_variant() {
-    local version=$1 variant=$2 into=$build/e2e/keda-$1-$2 go module
-    go=(env CGO_ENABLED=0 GOTOOLCHAIN=auto "$(find_go)")
+    local into=$1 version=$2 variant=$3 go module
+    need_go
     module=$(keda_module "$version")
     [ -n "$module" ] || return 1
-    rm -rf "$into"
-    mkdir -p "$into"
     cp -r --no-preserve=mode "$module" "$into/source" || return 1
     # shellcheck disable=SC2086 # one flag for each word
     test/upstream/overlay --${variant//-/ --} "$into/source" "$into/overlay" || return 1
     (cd "$into/source" && go_build -overlay "$into/overlay/overlay.json" -o "$into/operator" \
         -ldflags="-s -w -X github.com/kedacore/keda/v2/version.Version=$version" ./cmd/operator) || return 1
-    ln -s "../keda-$version/"{adapter,webhooks,config} "$into/" || return 1
+    cp -r "$build/e2e/keda-$version/"{adapter,webhooks,config} "$into/" || return 1
     rm -rf "$into/source"
 }
 
 # Of the go command in `go`. Old versions of KEDA have a part of their dependencies in a folder of their own: not these.
 go_build() { "${go[@]}" build -trimpath -buildvcs=false -mod=readonly "$@" 2> >(grep -v '^go: downloading' >&2); }
 
-keda_programs() { once "KEDA $keda_version" "make_keda_stack $keda_version" test/parity/go.{mod,sum}; }
+keda_programs() { kept "e2e/keda-$keda_version" "KEDA $keda_version" "make_keda_stack $keda_version" test/parity/go.{mod,sum}; }
 
-# Without Go the tests are skipped, aloud; in CI that is a failure.
 keda_stack() {
-    find_go >/dev/null || (install_go) || true
-    if ! find_go >/dev/null; then
-        say "dev: no Go of at least 1.21 here, and none to be had from apt: nothing is tested with a real KEDA"
-        return
-    fi
-    once "Kubernetes $kubernetes_version" "make_kubernetes $kubernetes_version" test/e2e/kube/*
+    kubernetes_program
     keda_programs
     if [ -n "$keda_variant" ]; then
         install upstream
-        once "KEDA $keda_version, $keda_variant" "make_keda_variant $keda_version $keda_variant" \
+        kept "e2e/keda-$keda_version-$keda_variant" "KEDA $keda_version, $keda_variant" "make_keda_variant $keda_version $keda_variant" \
             test/parity/go.{mod,sum} test/upstream/overlay docs/upstream/*.patch
     fi
 }
@@ -125,12 +108,11 @@ choose_keda_stack() { export BACKLOG_E2E_KUBERNETES=$kubernetes_version BACKLOG_
 
 # The program that upgrades are tested from. A shallow clone has no such commit: the tests are skipped, aloud.
 make_previous() {
-    local commit=$1 into=$build/previous
-    rm -rf "$into"
+    local into=$1 commit=$2
     mkdir -p "$into/source"
     git archive "$commit" | tar -x -C "$into/source" || return 1
     cmake -S "$into/source" -B "$into/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBACKLOG_TESTS=OFF \
-        -DBACKLOG_TRANSPORTS=nghttp2 -DBACKLOG_WERROR=OFF >"$into/log" 2>&1 || { cat "$into/log" >&2; return 1; }
+        -DBACKLOG_UPLOT="$build/web/node_modules/uplot" -DBACKLOG_TRANSPORTS=nghttp2 -DBACKLOG_WERROR=OFF >"$into/log" 2>&1 || { cat "$into/log" >&2; return 1; }
     cmake --build "$into/build" --parallel "$jobs" >"$into/log" 2>&1 || { cat "$into/log" >&2; return 1; }
 }
 
@@ -138,7 +120,9 @@ previous_version() {
     local commit
     commit=$(grep -v '^#' test/upgrade/previous)
     if git cat-file -e "$commit^{commit}" 2>/dev/null; then
-        once "previous version" "make_previous $commit" test/upgrade/previous
+        install npm
+        web_modules
+        kept previous "previous version" "make_previous $commit" test/upgrade/previous
     else
         say "dev: no commit $commit here (a shallow clone?): no upgrade from it is tested"
     fi
@@ -153,16 +137,32 @@ debian_mirror() {
     echo "${mirror%/}"
 }
 
+make_image_base() { as_root tools/image/base "$1" "$(debian_mirror)"; }
+image_base() { kept pods/base "the base of the images" make_image_base tools/image/base; }
+
 # As a container engine would.
-make_image() { as_root tools/image/build "$build/image-oci" "$(debian_mirror)"; }
+make_image() { as_root tools/image/build "$1" "$build/pods/base/base.tar"; }
 
 image() {
     local sources
     install image
+    image_base
     mapfile -t sources < <(git ls-files Dockerfile dev 'CMake*' proto src scalers tools)
-    [ -d "$build/image-oci/oci" ] || rm -f "$build/.stamps/make_image"
-    once "image" make_image "${sources[@]}"
+    kept image-oci "image" make_image "${sources[@]}"
 }
 
-kafka_jars() { once "Kafka's jars" make_kafka test/brokers/kafka/pom.xml; }
-kafka4_jars() { once "Kafka 4's jars" "make_kafka kafka-4 4.4.0" test/brokers/kafka/pom.xml; }
+# Programs of Debian 12's brokers, each as a script that runs it there (tools/root), for the tests that want older ones.
+make_older_brokers() {
+    local program programs
+    tools/root enter bookworm sh -ec 'apt-get -qq update
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Acquire::Retries=3 install --no-install-recommends \
+            nats-server pgbouncer postgresql prometheus rabbitmq-server redis-server >/dev/null' || return 1
+    # shellcheck disable=SC2016 # expanded there
+    programs=$(tools/root enter bookworm sh -c 'ls /usr/bin/redis-server /usr/bin/prometheus /usr/bin/promtool /usr/bin/epmd \
+        /usr/sbin/nats-server /usr/sbin/pgbouncer /usr/lib/rabbitmq/bin/* /usr/lib/postgresql/*/bin/*') || return 1
+    for program in $programs; do
+        printf '#!/bin/sh\nexec %q enter bookworm %q "$@"\n' "$root/tools/root" "$program" >"$1/$(basename "$program")" || return 1
+    done
+    chmod +x "$1"/*
+}
+older_brokers() { kept older-brokers "brokers of Debian 12" make_older_brokers tools/root; }

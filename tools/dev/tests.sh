@@ -8,12 +8,8 @@ unit_suite() { unit_run "$1" "unit-$1" --parallel $((3 * jobs)) "${@:2}"; }
 unit_run() {
     local preset=$1 report=$2 folder=$build/$1 launcher=()
     shift 2
-    # ThreadSanitizer of gcc 12 cannot live with as random an address space as newer kernels make.
-    if [ "$preset" = tsan ] && setarch -R true 2>/dev/null; then
-        launcher=(setarch -R)
-    elif [ "$preset" = debian13-asan ]; then
-        launcher=(in_debian13)
-    fi
+    # ThreadSanitizer cannot live with as random an address space as newer kernels make.
+    [ "$preset" != tsan ] || ! setarch -R true 2>/dev/null || launcher=(setarch -R)
     "${launcher[@]}" ctest --test-dir "$folder" --timeout 120 --output-on-failure --no-tests=error \
         --output-junit "$build/reports/$report.xml" "$@"
 }
@@ -45,14 +41,21 @@ pytest_twice() {
     return "$status"
 }
 
-python_suite() { pytest_twice "$1" "$@"; }
+# A part of ./dev test leaves out what is for ./dev nightly, and the first run what is not `first`.
+python_suite() {
+    local selection=()
+    case ${size:-} in
+        first) selection=(-m first) ;;
+        ci) selection=(-m "not nightly") ;;
+    esac
+    pytest_twice "$1" "$@" "${selection[@]}"
+}
 
 pytest_suite() {
-    local report=$1 folder=$2 enter=(env "BACKLOG=$build/asan/backlog")
+    local report=$1 folder=$2
     shift 2
-    [[ " brokers examples " != *" $folder "* ]] || enter=(in_base)
-    BACKLOG_RELEASE=$build/release/backlog "${enter[@]}" python -m pytest -o "cache_dir=$build/pytest/${report%-again}" --timeout 180 -ra --junit-xml "$build/reports/$report.xml" \
-        "test/$folder" "$@"
+    BACKLOG=$build/asan/backlog BACKLOG_RELEASE=$build/release/backlog tools/reap python -m pytest -o "cache_dir=$build/pytest/${report%-again}" \
+        --timeout 180 -ra --junit-xml "$build/reports/$report.xml" "test/$folder" "$@"
 }
 
 # Runs a suite; a failure is noted for the closing lines, with the seconds it took, and stops nothing.
@@ -72,9 +75,12 @@ sanitizer_environment() {
 }
 
 test_unit() {
-    suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "$@"
+    local labels=()
+    [ "${size:-}" != ci ] || labels=(--label-exclude '^nightly$')
+    suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "${labels[@]}" "$@"
+    [ "${size:-}" != first ] || return 0
     # With arguments it may have none of them.
-    [ "${size:-}" = first ] || suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@" ${1:+--no-tests=ignore}
+    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan "$@" ${1:+--no-tests=ignore}
     [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
 }
 
@@ -87,10 +93,6 @@ keys_suite() {
         END { if (trigger == "" || call == "") exit 1; print trigger; print call }' "$build/reports/unit-release.xml"
 }
 
-# The same as unit, with the image's libraries.
-debian13_suite() { base_is_ready && { wait "$base_aside" || true; } && (build_in_debian13 all) && unit_twice debian13-asan "$@"; }
-test_debian13() { suite unit-debian13-asan "unit tests on Debian 13" debian13_suite "$@"; }
-
 # These often wait: two files at a time take half as long. More of them at a time disturb one another, but for those that
 # mostly wait.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
@@ -98,10 +100,8 @@ three_at_a_time=(--numprocesses=3 --dist=loadfile)
 four_at_a_time=(--numprocesses=4 --dist=loadfile)
 eight_at_a_time=(--numprocesses=8 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
-image_suite() { (image) && python_suite image "$@"; }
-test_image() { suite image "image and workflows" image_suite "$@"; }
-upgrade_suite() { (previous_version) && python_suite upgrade "$@"; }
-test_upgrade() { suite upgrade "upgrades from the previous version" upgrade_suite "$@"; }
+test_image() { suite image "image and workflows" python_suite image "$@"; }
+test_upgrade() { suite upgrade "upgrades from the previous version" python_suite upgrade "$@"; }
 test_upstream() { suite upstream "KEDA's problems" python_suite upstream "${two_at_a_time[@]}" "$@"; }
 test_kerberos() { suite kerberos "with a real Kerberos" python_suite kerberos "$@"; }
 # Attacks measure what others notice of them: these have the machine for themselves.
@@ -111,7 +111,7 @@ test_protocol() {
         suite protocol "protocol tests" python_suite protocol "${two_at_a_time[@]}" "$@"
     else
         suite protocol "protocol tests" python_suite protocol "${eight_at_a_time[@]}" "--ignore=$ATTACKS"
-        suite attacks "attacks" pytest_twice attacks "${ATTACKS#test/}"
+        [ "${size:-}" = first ] || suite attacks "attacks" pytest_twice attacks "${ATTACKS#test/}"
     fi
 }
 # The commands of the pages.
@@ -124,7 +124,6 @@ test_web() { suite web "the dashboard in a real browser" python_suite web --nump
 # Such an input is the first of a second run. What crashed has failed.
 fuzz_suite() {
     local found=$build/fuzz/test/fuzz/found status=0 input name
-    (build fuzz) || return
     rm -f "$found"/*-{crash,leak,oom,timeout}-*
     unit_suite fuzz --label-regex '^fuzz$' "$@" || status=$?
     if [ $status = 0 ] || compgen -G "$found/*-crash-*" || compgen -G "$found/*-leak-*" || compgen -G "$found/*-oom-*"; then
@@ -138,35 +137,30 @@ fuzz_suite() {
     unit_run fuzz unit-fuzz-again --rerun-failed
 }
 test_fuzz() { suite unit-fuzz "fuzzers" fuzz_suite "$@"; }
-parity_suite() { (keda_scalers) && python_suite parity "${two_at_a_time[@]}" "$@"; }
-test_parity() { suite parity "side by side with KEDA's own scalers" parity_suite "$@"; }
-examples_suite() { base_is_ready && python_suite examples "${three_at_a_time[@]}" --timeout=600 "$@"; }
-test_examples() { suite examples "examples" examples_suite "$@"; }
-brokers_suite() { base_is_ready && python_suite brokers "${four_at_a_time[@]}" --timeout=400 "$@"; }
-test_brokers() { suite brokers "broker tests" brokers_suite "$@"; }
+test_parity() { suite parity "side by side with KEDA's own scalers" python_suite parity "${two_at_a_time[@]}" "$@"; }
+test_examples() { suite examples "examples" python_suite examples "${three_at_a_time[@]}" --timeout=600 "$@"; }
+test_brokers() { suite brokers "broker tests" python_suite brokers "${four_at_a_time[@]}" --timeout=400 "$@"; }
 
 # ---- by name only: every version, and every line
 
 # Newer than any Debian's, of their Go modules; without all that Prometheus discovers in clouds.
 make_newer() {
-    local go module version
-    go=$(find_go) || install_go
-    go=$(find_go) || die "no Go of at least 1.21 here, and none to be had from apt: install one for the newest nats-server and Prometheus"
-    mkdir -p "$build/matrix/go"
+    local module version
     # Prometheus 3.16.0 is v0.316.0 of its module, and says its version only if the linker is told.
     module=$(required_version test/matrix/go.mod github.com/prometheus/prometheus)
     version=$(sed -E 's/^0\.([0-9])0?([0-9]+)\./\1.\2./' <<<"$module")
-    (cd test/matrix && CGO_ENABLED=0 GOTOOLCHAIN=auto GOFLAGS=-tags=remove_all_sd GOBIN=$build/matrix/go "$go" install -trimpath \
-        -ldflags="-s -w -X github.com/prometheus/common/version.Version=$version" tool)
+    GOFLAGS=-tags=remove_all_sd go_install "$1" test/matrix -ldflags="-s -w -X github.com/prometheus/common/version.Version=$version"
 }
+newer_brokers() { kept matrix/go "the newest nats-server and Prometheus" make_newer test/matrix/go.mod test/matrix/go.sum; }
 
-# SOURCE, the base, and variables of the tests.
+# SOURCE, where its broker is from, and variables of the tests.
 matrix_row() (
     source=$1 report=matrix-$1-$2${3:+-${3##*[=/]}}
-    export "BACKLOG_BASE=$2" "${@:3}"
+    [ "$2" != bookworm ] || export "BACKLOG_PROGRAMS=$build/older-brokers"
+    [ $# -lt 3 ] || export "${@:3}"
     status=0
     timed "$*" pytest_twice "$report" brokers "${two_at_a_time[@]}" -k "${source/%postgresql/postgresql or pgbouncer}" "${matrix_arguments[@]}" || status=$?
-    in_base python tools/matrix.py "$source" "$2" "$build/reports/$report.xml"
+    python tools/matrix.py "$source" "$2" "$build/reports/$report.xml"
     exit "$status"
 )
 
@@ -176,16 +170,12 @@ test_matrix() {
         die "test: matrix: no source $source; there are $(grep -oE '^[a-z]+' test/matrix/rows | sort -u | xargs)"
     mkdir -p "$build/reports"
     sanitizer_environment
-    install brokers
-    python_environment
-    go_tools
-    queues
-    kafka_jars
-    kafka4_jars
-    [[ $rows != *=$build/matrix/go* ]] || once "the newest nats-server and Prometheus" make_newer test/matrix/go.mod test/matrix/go.sum
-    build asan
-    build release
-    has_debian13 || debian13
+    prepare brokers
+    install valkey
+    [[ $rows != *=$build/matrix/go* ]] || newer_brokers
+    [[ $rows != *" bookworm"* ]] || older_brokers
+    build_program asan
+    build_program release
     while read -r -a row; do
         matrix_row "${row[@]}" </dev/null || status=1
     done <<<"$rows"
@@ -194,74 +184,59 @@ test_matrix() {
 
 test_mutation() {
     install build tests
+    install npm
     python_environment
     web_modules
     python tools/mutate.py "$@"
 }
 
-# Each test has a namespace and brokers of its own and mostly waits for KEDA, so several run side by side.
+# Each test has a namespace and brokers of its own and mostly waits for KEDA, so several run side by side. In CI a first part of them
+# is enough for changes of what KEDA does not see.
 side_by_side=(--numprocesses=6 --maxschedchunk=1 --timeout=900)
-e2e_suite() {
+test_e2e() {
     export BACKLOG_E2E_LOGS=$build/reports/e2e
-    (keda_stack) && choose_keda_stack && python_suite e2e "${side_by_side[@]}" -m core "$@"
-}
-test_e2e() { suite e2e "with a real KEDA" e2e_suite "$@"; }
-
-# What the broker tests and the examples run on. It is made aside: they are not the first parts.
-base_of_tests() { presets+=(asan) && { ! is_in_debian13 || install root; }; }
-base_aside= # the process that makes it
-
-# First what the broker tests need. Then the unit tests, which take what the others leave of the machine.
-start_base_aside() {
-    if [[ " ${parts[*]} " =~ " brokers "|" examples "|" debian13 " ]] && is_in_debian13; then
-        (
-            renice -n 10 "$BASHPID" >/dev/null
-            debian13
-            touch "$build/base.ready"
-            [[ " ${parts[*]} " != *" debian13 "* ]] || { renice -n 19 "$BASHPID" >/dev/null && build_in_debian13 all; }
-        ) >"$build/base.log" 2>&1 &
-        base_aside=$!
-    fi
-}
-
-base_is_ready() {
-    [ -n "$base_aside" ] || return 0
-    until [ -e "$build/base.ready" ]; do
-        kill -0 "$base_aside" 2>/dev/null || { cat "$build/base.log" >&2 && return 1; }
-        sleep 0.5
-    done
-    [ -e "$build/base.shown" ] || cat "$build/base.log"
-    touch "$build/base.shown"
-}
-
-# Wanted, and not what this machine is.
-is_in_debian13() {
-    case ${BACKLOG_BASE:-debian13} in debian13 | native) ;; *) die "BACKLOG_BASE is debian13 or native, not $BACKLOG_BASE" ;; esac
-    [ "${BACKLOG_BASE:-debian13}" = debian13 ] && ! has_debian13
+    choose_keda_stack
+    suite e2e "with a real KEDA" python_suite e2e "${side_by_side[@]}" "$@"
 }
 
 # What a part needs; the builds that it needs are added to `presets`.
 prepare() {
     case $1 in
         unit)
-            presets+=(asan release)
-            [ "$size" = first ] || presets+=(tsan)
+            presets+=(asan)
+            [ "$size" = first ] || presets+=(release tsan)
             ;;
-        debian13) { is_in_debian13 || die "test: debian13: only on an older Debian, and not with BACKLOG_BASE=native"; } && base_of_tests ;;
-        fuzz) install fuzz ;;
-        protocol) install protocol && python_environment && go_tools && grpc_js && presets+=(asan release) ;;
-        web) install build web && python_environment && browser && presets+=(asan) ;;
+        fuzz) presets+=(fuzz) ;;
+        protocol)
+            install protocol && python_environment && presets+=(asan)
+            [ "$size" = first ] || { go_tools && grpc_js && presets+=(release); }
+            ;;
+        web) install web && python_environment && browser && presets+=(asan) ;;
         charts) python_environment && go_tools && kubernetes_schemas && presets+=(asan) ;;
         docs) install docs && python_environment && go_tools && presets+=(asan) ;;
-        brokers) install brokers && python_environment && go_tools && queues && kafka_jars && kafka4_jars && base_of_tests && presets+=(release) ;;
-        examples) install build brokers examples web && meme_frontend && python_environment && go_tools && kafka_jars && example_tools && browser && kubernetes_schemas && base_of_tests ;;
-        parity) install brokers && python_environment && kafka_jars && presets+=(asan) ;;
-        image) install brokers image lint && python_environment && go_tools && debian13 && presets+=(release) ;;
-        upgrade) install brokers && python_environment && kafka_jars && presets+=(asan) ;;
+        brokers)
+            install brokers && python_environment && presets+=(asan)
+            [ "$size" = first ] || { go_tools && queues && kafka_jars && kafka4_jars && presets+=(release); }
+            ;;
+        examples) install brokers examples web && meme_frontend && python_environment && go_tools && kafka_jars && example_tools && browser && kubernetes_schemas && presets+=(asan) ;;
+        parity) install brokers && python_environment && kafka_jars && keda_scalers && presets+=(asan) ;;
+        image) install brokers image lint && python_environment && go_tools && image && presets+=(asan release) ;;
+        upgrade) install brokers && python_environment && kafka_jars && previous_version && presets+=(asan) ;;
         upstream) install upstream && python_environment && upstream_tests ;;
         kerberos) install run brokers kerberos && python_environment && kafka_jars && presets+=(asan) ;;
-        e2e) install brokers examples && python_environment && go_tools && kubernetes_schemas && kafka_jars && example_tools && presets+=(asan) ;;
+        e2e) install brokers examples && python_environment && go_tools && kubernetes_schemas && kafka_jars && example_tools && keda_stack && presets+=(asan) ;;
     esac
+}
+
+# Builds what the tests of a preset are.
+build_for_tests() {
+    local targets=()
+    case $1 in
+        release) targets=(backlog tests_keys) ;;
+        tsan) targets=(backlog tests_threads) ;;
+    esac
+    configure "$1"
+    compile "$1" "${targets[@]}"
 }
 
 # Ends what is still made or tested in the background, with all that it has started: it would go on in the same folders.
@@ -282,17 +257,13 @@ end_tree() {
     done
 }
 
-# Most parts need these two: they are compiled while what else is needed is fetched.
-BUILDS_ASIDE=(asan release)
-start_builds_aside() {
-    install build tests
-    web_modules
-    (for preset in "${BUILDS_ASIDE[@]}"; do build "$preset"; done) >"$build/builds.log" 2>&1 &
-    builds_aside=$!
+# Most parts need the first build: it is compiled while what else is needed is fetched.
+start_build_aside() {
+    (build_for_tests asan) >"$build/builds.log" 2>&1 &
+    build_aside=$!
 }
 
-# These only compute, and their results are read at the end: they take what tests that mostly wait leave of the machine.
-# So do the compilers of what later parts need. A part that does not find it made makes it, or says why it cannot.
+# Charts only compute, and their results are read at the end: they take what tests that mostly wait leave of the machine.
 start_aside() {
     local part=$1 report=$2
     shift 2
@@ -300,68 +271,54 @@ start_aside() {
     (renice -n 19 "$BASHPID" >/dev/null && "test_$part" "$@") >"$build/$part.log" 2>&1 &
 }
 
-start_compilers_aside() {
-    (renice -n 19 "$BASHPID" >/dev/null && { (keda_scalers) || true; (keda_stack) || true; }) >"$build/aside.log" 2>&1 &
-}
-
-FIRST_PARTS=(charts unit protocol web brokers)
-CI_PARTS=(charts unit protocol docs web fuzz brokers examples debian13 parity e2e)
-ALL_PARTS=("${CI_PARTS[@]}" kerberos upgrade image)
-NAMED_PARTS=(upstream)
+FIRST_PARTS=(unit protocol brokers)
+CI_PARTS=(charts unit protocol docs web brokers examples parity e2e)
+NIGHTLY_PARTS=("${CI_PARTS[@]}" fuzz kerberos upgrade upstream image)
 
 test_() {
     local size=${1:-first} parts presets=() reports=() part preset
     [ $# = 0 ] || shift
     case $size in
-        first)
-            parts=("${FIRST_PARTS[@]}")
-            export BACKLOG_BASE=${BACKLOG_BASE:-native} # a root takes longer to make than these tests
-            ;;
-        ci | all)
-            parts=("${ALL_PARTS[@]}")
-            [ "$size" = all ] || parts=("${CI_PARTS[@]}")
-            is_in_debian13 || read -ra parts <<<"${parts[*]/debian13/}" # part unit has them
-            ;;
+        first) parts=("${FIRST_PARTS[@]}") ;;
+        ci) parts=("${CI_PARTS[@]}") ;;
+        nightly) parts=("${NIGHTLY_PARTS[@]}") ;;
         matrix | mutation)
             "test_$size" "$@"
             return
             ;;
         *)
-            [[ " ${ALL_PARTS[*]} ${NAMED_PARTS[*]} " == *" $size "* ]] ||
-                die "test: no part $size; there are ${ALL_PARTS[*]} ${NAMED_PARTS[*]}, matrix, mutation, ci, and all"
+            [[ " ${NIGHTLY_PARTS[*]} " == *" $size "* ]] ||
+                die "test: no part $size; there are ${NIGHTLY_PARTS[*]}, matrix, mutation, and ci"
             parts=("$size")
             ;;
     esac
     [ ${#parts[@]} = 1 ] || [ $# = 0 ] || die "test: $size takes no arguments: $*"
-    rm -rf "$build/reports" "$build"/{charts,fuzz,aside,base}.log "$build"/base.{ready,shown}
     mkdir -p "$build/reports"
+    rm -rf "$build/charts.log" "$build/reports"/*.{xml,status} "$build/reports/test.cpu" "$build/reports/e2e"
+    account="test"
     sanitizer_environment
     trap end_asides EXIT
     trap 'exit 130' INT # pytest and ctest end by themselves, and the next part would begin
-    local builds_aside=
-    [ ${#parts[@]} = 1 ] || start_builds_aside
+    local build_aside=
+    [ "$size" = first ] || install npm
+    [ ${#parts[@]} = 1 ] || { install build tests && start_build_aside; }
     for part in "${parts[@]}"; do
         prepare "$part"
     done
-    if [ -n "$builds_aside" ]; then
-        timed "build ${BUILDS_ASIDE[*]}, the rest" wait "$builds_aside" || { cat "$build/builds.log" >&2; die "the build failed"; }
+    if [ -n "$build_aside" ]; then
+        timed "build asan, the rest" wait "$build_aside" || { cat "$build/builds.log" >&2; die "the build failed"; }
     fi
     for preset in $(printf '%s\n' "${presets[@]}" | sort -u); do
-        [[ -n $builds_aside && " ${BUILDS_ASIDE[*]} " == *" $preset "* ]] || timed "build $preset" build "$preset"
+        timed "build $preset" build_for_tests "$preset"
     done
     local ready=$SECONDS
-    start_base_aside
-    [[ $size != ci && $size != all ]] || start_compilers_aside
     for part in "${parts[@]}"; do
         case $size,$part in
-            first,charts | ci,charts | all,charts) start_aside charts charts "$@" ;;
-            ci,fuzz | all,fuzz) start_aside fuzz unit-fuzz "$@" ;;
-            ci,parity | all,parity) wait && "test_$part" ;; # from here on something of what was compiled aside is needed
-            first,brokers) test_brokers -m first ;;
+            ci,charts | nightly,charts) start_aside charts charts ;;
             *) "test_$part" "$@" ;;
         esac
     done
     wait
-    cat "$build"/{charts,fuzz,aside}.log 2>/dev/null || true
+    cat "$build/charts.log" 2>/dev/null || true
     python3 tools/test_summary.py "$build/reports" "$ready" "${reports[@]}"
 }

@@ -7,9 +7,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-import types
 
-from ..process import ROOT, ROOT_USER, Process, Unavailable, free_port, need
+from ..process import PROGRAMS, Process, Unavailable, free_port, need
 
 USER = "backlog"
 PASSWORD = "the-right-word"
@@ -17,7 +16,7 @@ PASSWORD = "the-right-word"
 
 def program(name):
     """Debian keeps the server's programs, of any version, out of PATH."""
-    if ROOT:
+    if os.access(os.path.join(PROGRAMS, name), os.X_OK):
         return need(name)
     found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     return found[-1] if found else need(name)
@@ -25,8 +24,6 @@ def program(name):
 
 def unprivileged():
     """PostgreSQL refuses to be root's: whose it is then, and the words before a command that make it so."""
-    if ROOT and os.getuid() == 0:
-        return types.SimpleNamespace(pw_uid=ROOT_USER, pw_gid=ROOT_USER), []
     if os.getuid() != 0:
         return pwd.getpwuid(os.getuid()), []
     for name in ("postgres", "nobody"):

@@ -17,7 +17,7 @@ AUTHORITIES = "/usr/local/share/authorities.crt"  # in the base: a proxy of this
 BUILD_SECONDS = 3000  # a busy machine
 
 # By tag: the folder of the Dockerfile, what it copies, and its build arguments.
-BASES = {tag: ("debian", {"base.tar": PODS / "base.tar", "authorities.crt": "/etc/ssl/certs/ca-certificates.crt"}, {})
+BASES = {tag: ("debian", {"base.tar": PODS / "base" / "base.tar", "authorities.crt": "/etc/ssl/certs/ca-certificates.crt"}, {})
          for tag in ("debian:13-slim", "debian:13", "python:3.13-slim")}
 BASES["python:3.13-slim"] = ("python", {}, {})
 
@@ -29,7 +29,7 @@ def images():
     return {
         "library/busybox:1": ("busybox", {"busybox": need("busybox")}, {}),
         "pause:1": ("pause", {"busybox": need("busybox")}, {}),
-        "coredns:1": ("program", {"coredns": PODS / "coredns"}, {"PROGRAM": "coredns"}),
+        "coredns:1": ("program", {"coredns": PODS / "coredns" / "coredns"}, {"PROGRAM": "coredns"}),
         "library/rabbitmq:4-management": ("rabbitmq", {}, {}),
         **{f"kedacore/{image}:main": ("program", {name: program("keda", built)}, {"PROGRAM": name})
            for image, (built, name) in keda.items()}}

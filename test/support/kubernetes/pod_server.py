@@ -3,7 +3,6 @@
 import os
 import pathlib
 
-from ..process import ROOT
 from ..server.server import Server
 
 
@@ -23,9 +22,8 @@ class PodServer(Server):
         new.rename(self.account / "token")
 
     def command(self):
-        run = f"{ROOT}/run"
-        script = (f"mount -t tmpfs tmpfs {run} && mkdir -p {run}/secrets/kubernetes.io && "
-                  f'ln -s "$0" {run}/secrets/kubernetes.io/serviceaccount && exec "$@"')
+        script = ("mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io && "
+                  'ln -s "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"')
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(self.account), *super().command()]
 
     def environment(self):

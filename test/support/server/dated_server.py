@@ -3,7 +3,7 @@
 import os
 import sysconfig
 
-from ..process import ROOT, Unavailable
+from ..process import Unavailable
 from .server import Server
 
 FAKETIME = "/usr/lib/{}/faketime/libfaketimeMT.so.1"
@@ -26,9 +26,9 @@ class DatedServer(Server):
 
     def environment(self):
         faketime = FAKETIME.format(sysconfig.get_config_var("MULTIARCH"))
-        if not os.path.exists(ROOT + faketime):
+        if not os.path.exists(faketime):
             raise Unavailable(f"{faketime} is not installed")
         # Before the sanitizer's runtime, which by itself insists on being first: they would wait for each other.
-        return {**super().environment(), "DEBIAN13_PRELOAD" if ROOT else "LD_PRELOAD": faketime,
+        return {**super().environment(), "LD_PRELOAD": faketime,
                 "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0",
                 "FAKETIME_TIMESTAMP_FILE": self.date, "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": str(int(not self.monotonic))}
