@@ -157,8 +157,9 @@ install_quietly() (
     trap 'unmask; trap - INT; kill -INT "$BASHPID"' INT # by it, or the shell above would go on to the next try
     trap 'exit 143' TERM
     [ ${#units[@]} = 0 ] || as_root systemctl --quiet --runtime mask "${units[@]}" 2>/dev/null || true
-    status=0
-    apt install --no-install-recommends "$@" >/dev/null || status=$?
+    status=0 log=$(mktemp)
+    apt install --no-install-recommends "$@" >"$log" 2>&1 || { status=$? && cat "$log" >&2; }
+    rm -f "$log"
     unmask
     for unit in "${units[@]}"; do
         ! systemctl cat "$unit" >/dev/null 2>&1 || as_root systemctl --quiet disable "$unit" 2>/dev/null || true
