@@ -54,6 +54,11 @@ def test_no_registry_is_named_and_no_secret_is_in_a_command(name):
             assert "${{" not in step.get("run", ""), "what comes from outside goes through env"
 
 
+def test_tests_run_in_the_debian_of_the_image():
+    base = re.search(r"^ARG BASE=(debian:\d+)-slim@", pathlib.Path(REPOSITORY, "Dockerfile").read_text(), re.MULTILINE)[1]
+    assert {job["container"]["image"] for name in ("test.yml", "nightly.yml") for _, job in jobs(name)} == {base}
+
+
 def test_both_architectures_are_built_tested_and_published():
     for name, job in (("test.yml", "image"), ("release.yml", "build")):
         matrix = str(dict(jobs(name))[job]["strategy"]["matrix"])

@@ -51,8 +51,14 @@ FIGURES = {
     "what polls of 10,000 triggers cost": [
         ("docs/sizing.md", r"KEDA's polls of 10,000 .*?\[(\d+) MiB and ([\d.]+) % of a core"),
         ("bench/README.md", r"\| Redis, 10,000 (?:\| [\d.]+ / [\d.]+ ){3}\| [\d.]+ / ([\d.]+) \| \d+ / (\d+) \|")],
+    "when the first replica starts": [
+        ("README.md", r"\| RabbitMQ: first message until `replicas: 1`, median \| ([\d.]+) s \| ([\d.]+) s \| \*\*([\d.]+) s\*\* \|"),
+        ("docs/evaluate.md", r"until `replicas: 1`, .*?: ([\d.]+) s with one pod of Backlog; ([\d.]+) s with KEDA's default; ([\d.]+) s with a poll each second")],
+    "who loses all workers while all of Backlog is down": [
+        ("README.md", r"(\d+) of (\d+) workloads with KEDA's defaults, (\d+) of (\d+) with a poll every 2 s on overloaded cores"),
+        ("bench/README.md", r"All down for seven minutes: \[(\d+) of (\d+)\]\(\S+ workloads lost theirs with KEDA's defaults, (\d+) of (\d+) on overloaded cores")],
     "a poll each second at the API server": [
-        ("README.md", r"\| CPU of the Kubernetes API server, % of a core \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
+        ("README.md", r"\| CPU of the Kubernetes API server \| \*\*([\d.]+)\*\* \| ([\d.]+) \| ([\d.]+) \|"),
         ("bench/README.md", r"\| CPU of the Kubernetes API server, % \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|")],
 }
 
@@ -68,9 +74,12 @@ def test_a_figure_is_the_same_wherever_it_stands(figure):
 
 
 def test_two_pods_open_twice_the_connections_of_the_benchmarks_one_process():
-    both = re.search(r"\| RabbitMQ \(AMQP\) \| \d+ \| (\d+) \|\n\| Redis \| (\d+) \| (\d+) \|\n\| Kafka with one broker \| (\d+) \| (\d+) \|", read("README.md"))
+    both = re.search(r"RabbitMQ \(AMQP\) \| (\d+) \| \1 \| \*\*(\d+)\*\* \|\n\| Redis \| (\d+) \| \3 \| \*\*(\d+)\*\* \|\n"
+                     r"\| Kafka, one broker \| (\d+) \| \5 \| \*\*(\d+)\*\* \|", read("README.md"))
+    again = re.search(r"RabbitMQ \(AMQP\) (\d+) and (\d+), Redis (\d+) and (\d+), Kafka with one broker (\d+) and (\d+) ", read("docs/evaluate.md"))
     one = re.search(r"\| connections at the broker \| \d+ / (\d+) \| (\d+) / (\d+) \| (\d+) / (\d+) \|", read("bench/README.md"))
-    rabbitmq, of_redis, redis, of_kafka, kafka = map(int, both.groups())
+    assert both.groups() == again.groups()
+    _, rabbitmq, of_redis, redis, of_kafka, kafka = map(int, both.groups())
     own, redis_keda, redis_own, kafka_keda, kafka_own = map(int, one.groups())
     assert (rabbitmq, redis, kafka) == (2 * own, 2 * redis_own, 2 * kafka_own)
     assert (of_redis, of_kafka) == (redis_keda, kafka_keda)
