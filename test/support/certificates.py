@@ -1,5 +1,6 @@
 """Certificates for tests of TLS, made by openssl."""
 
+import datetime
 import os
 import subprocess
 
@@ -63,7 +64,9 @@ class Authority:
             file.write("basicConstraints=CA:FALSE\n")
             if alternative:
                 file.write(f"subjectAltName={','.join(alternative)}\n")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        begin, end = (f"{now + datetime.timedelta(days=offset):%Y%m%d%H%M%SZ}" for offset in (min(days, 0) - 1, days))
         _openssl(self.folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem",
-                 "-CAkey", f"{self.name}.key", "-CAcreateserial", "-days", str(days),
+                 "-CAkey", f"{self.name}.key", "-CAcreateserial", "-not_before", begin, "-not_after", end,
                  "-extfile", f"{name}.extensions", "-out", f"{name}.pem")
         return os.path.join(self.folder, f"{name}.pem"), os.path.join(self.folder, f"{name}.key")
