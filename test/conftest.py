@@ -9,7 +9,8 @@ from support.process import Unavailable  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "first: of the broker tests, those that ./dev test runs: values, a fault, push and credentials of each source")
+    config.addinivalue_line("markers", "first: of the broker and protocol tests, those that ./dev test runs: values, a fault, push and credentials of each source; calls, streams, TLS, reloads, limits and the end")
+    config.addinivalue_line("markers", "nightly: what ./dev nightly runs and CI leaves out")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,6 +41,7 @@ def test_a_flag_that_the_transport_cannot_hold_is_refused_at_start(flag, value):
     assert f"{flag} needs --transport nghttp2" in done.stderr
 
 
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 def test_a_pause_of_the_server_ages_no_trigger():
     """As its host sleeps: KEDA calls again within its interval."""
     with Server(http=True, arguments=("--forget", "2s")) as server, Client(server.port) as client:

@@ -80,6 +80,7 @@ def test_the_example_of_a_variable_is_of_the_command():
     assert named.items() >= {"serve": "log-level", "rehearse": "server-http", "explain": "server-http"}.items() and len(named) >= 8
 
 
+@pytest.mark.first
 def test_the_version():
     assert re.fullmatch(r"backlog \d+\.\d+\.\d+\n", backlog("-V"))
     assert backlog("-V") == backlog("--version") == backlog("serve", "-V")
@@ -93,6 +94,7 @@ def test_the_version():
 
 # ---- mistakes ----
 
+@pytest.mark.first
 def test_all_mistakes_are_reported_at_once():
     reported = backlog("serve", "--interval", "5", "--hodl=1s", "--tls-cert", "x", "--grace=", status=2)
     assert [line.split(": ", 1)[1] for line in reported.splitlines()[:-1]] == [
@@ -156,6 +158,7 @@ class Configured(Server):
         return {**super().environment(), **self.variables}
 
 
+@pytest.mark.first
 def test_the_server_logs_its_configuration_and_where_it_comes_from():
     with Configured("--interval", "2s", BACKLOG_HOLD="2m", BACKLOG_LOG_FORMAT="json") as server:
         lines = [json.loads(line)["message"] for line in server.log().splitlines()]

@@ -15,6 +15,7 @@ ROUND_ROBIN = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin":
                ("grpc.max_reconnect_backoff_ms", 200)]
 
 
+@pytest.mark.first
 def test_sigterm_ends_streams_with_ok_and_exits_with_zero():
     with Server() as server, Client(server.port) as client:
         streams = [client.stream_is_active(UNREACHABLE) for _ in range(200)]
@@ -29,6 +30,7 @@ def test_sigterm_ends_streams_with_ok_and_exits_with_zero():
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_server_ends_at_once(number):
     with Server() as server:

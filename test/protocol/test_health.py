@@ -30,6 +30,7 @@ def test_a_server_that_answers_is_healthy(server, health, service):
     assert probe(server.port, f"-service={service}")[0] == 0
 
 
+@pytest.mark.first
 def test_a_dead_source_is_not_the_servers_illness(client, health):
     assert refusal(client.is_active, UNREACHABLE)[0] == grpc.StatusCode.UNAVAILABLE
     assert [health.check(service) for service in KNOWN] == [SERVING] * len(KNOWN)
@@ -44,6 +45,7 @@ def test_an_unknown_service_is_refused_once_and_watched_for_ever(server, health)
     watch.cancel()
 
 
+@pytest.mark.first
 def test_a_call_has_a_request_that_can_be_read(client):
     request = messages.HealthCheckRequest(service="liveness").SerializeToString()
     assert messages.HealthCheckResponse.FromString(client.raw(CHECK, request)).status == SERVING

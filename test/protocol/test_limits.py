@@ -39,6 +39,7 @@ def denying(transport):
             yield connected
 
 
+@pytest.mark.first
 def test_connections_are_limited_in_all_and_inline_ones_each_namespace(small):
     for number in range(2):
         assert refusal(small.is_active, of_host(number))[0] == grpc.StatusCode.UNAVAILABLE
@@ -56,6 +57,7 @@ def test_connections_are_limited_in_all_and_inline_ones_each_namespace(small):
         assert refusal(small.is_active, named(number))[0] == grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.first
 def test_streams_are_limited(small):
     streams = [small.stream_is_active(of_host(0)) for _ in range(4)]  # they may overtake each other
     refused = wait_until(lambda: [stream for stream in streams if not stream.is_active()], 10, "the refusal")
@@ -65,6 +67,7 @@ def test_streams_are_limited(small):
         stream.cancel()
 
 
+@pytest.mark.first
 def test_triggers_that_are_in_use_are_limited():
     with Server(arguments=["--max-triggers", "2"]) as server, Client(server.port) as client:
         name = "rabbitmq-orders"
@@ -80,6 +83,7 @@ def of_broker(port):
             "lagThreshold": "5"}
 
 
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 def test_connections_with_a_process_of_their_own_are_limited():
     with Server(arguments=["--max-agents", "1"]) as server, Client(server.port) as client:
         assert refusal(client.is_active, of_broker(1))[0] == grpc.StatusCode.UNAVAILABLE
@@ -89,6 +93,7 @@ def test_connections_with_a_process_of_their_own_are_limited():
         assert refusal(client.is_active, of_host(0))[0] == grpc.StatusCode.UNAVAILABLE
 
 
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 def test_no_namespace_takes_the_processes_of_others_or_of_the_file():
     named = "connections:\n  events: {scaler: kafka, bootstrapServers: \"127.0.0.1:1\"}\n"
     of_file = {"scaler": "kafka", "connectionName": "events", "consumerGroup": "workers", "topic": "orders", "lagThreshold": "5"}
@@ -103,6 +108,7 @@ def test_no_namespace_takes_the_processes_of_others_or_of_the_file():
         assert refusal(client.is_active, of_file)[0] == grpc.StatusCode.UNAVAILABLE  # it is measured
 
 
+@pytest.mark.first
 def test_inline_connections_can_be_denied(denying):
     code, text = refusal(denying.metrics, UNREACHABLE)
     assert code == grpc.StatusCode.PERMISSION_DENIED

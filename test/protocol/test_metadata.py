@@ -23,16 +23,19 @@ def assert_both_refuse(client, metadata):
     return text
 
 
+@pytest.mark.first
 def test_a_spec_comes_from_the_metadata_alone(client):
     spec = client.metric_spec(UNREACHABLE)
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("rabbitmq-orders", 5, 5.0)
 
 
+@pytest.mark.first
 def test_a_target_that_is_no_integer_is_rounded_up_in_the_old_field(client):
     spec = client.metric_spec({**UNREACHABLE, "value": "2.5"})
     assert (spec.targetSize, spec.targetSizeFloat) == (3, 2.5)
 
 
+@pytest.mark.first
 def test_an_unknown_scaler_is_named_with_those_there_are_and_its_spec_never_fails(client):
     metadata = {"scaler": "rabitmq"}
     text = assert_both_refuse(client, metadata)
@@ -46,6 +49,7 @@ def test_no_scaler_at_all_says_which_key_is_missing(client):
     assert client.metric_spec({}).metricName == "backlog-invalid"
 
 
+@pytest.mark.first
 def test_all_mistakes_are_reported_at_once(client):
     text = assert_both_refuse(client, {**without(UNREACHABLE, "queueName"), "mode": "QueueLenght", "value": "many",
                                        "queuName": "orders"})
@@ -67,12 +71,14 @@ def test_a_typo_is_answered_with_the_nearest_key(client, key, nearest):
     assert key in text and nearest in text
 
 
+@pytest.mark.first
 def test_a_secret_is_never_repeated(client):
     wrong = {**without(UNREACHABLE, "host"), "host": f"nonsense://user:{SECRET}@nowhere:port", "password": SECRET,
              "passwordFromEnv": SECRET, "unknownKey": SECRET, "valueFromEnv": SECRET, "mode": "wrong"}
     assert SECRET not in assert_both_refuse(client, wrong)
 
 
+@pytest.mark.first
 def test_a_secret_reaches_no_log(server, client):
     refusal(client.metrics, {**UNREACHABLE, "password": SECRET, "host": f"amqp://u:{SECRET}@127.0.0.1:1/"})
     assert SECRET not in server.log()
@@ -96,6 +102,7 @@ def test_the_order_of_the_map_does_not_matter(client):
         assert messages.GetMetricSpecResponse.FromString(answer).metricSpecs[0].targetSize == 5
 
 
+@pytest.mark.first
 def test_a_source_that_cannot_be_reached_is_an_error_and_never_zero(client):
     for call in (client.metrics, client.is_active):
         code, text = refusal(call, UNREACHABLE)
@@ -103,6 +110,7 @@ def test_a_source_that_cannot_be_reached_is_an_error_and_never_zero(client):
         assert text and "guest:guest" not in text
 
 
+@pytest.mark.first
 def test_the_current_specs_are_streamed_at_open(client):
     with_stream = client.stream_metric_spec(UNREACHABLE, seconds=10)
     first = next(with_stream)
@@ -111,6 +119,7 @@ def test_the_current_specs_are_streamed_at_open(client):
     with_stream.cancel()
 
 
+@pytest.mark.first
 def test_a_stream_of_wrong_specs_fails_as_the_call_does(client):
     stream = client.stream_metric_spec({"scaler": "none"}, seconds=10)
     assert next(stream).metricSpecs[0] == client.metric_spec({"scaler": "none"})

@@ -24,6 +24,8 @@ def printed(server):
     return set(re.findall(r"^# TYPE (backlog_\w+) ", get(server, "/metrics").text, re.M))
 
 
+@pytest.mark.first
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 def test_a_server_has_no_undocumented_metrics():
     with Server(http=True) as server:
         assert printed(server) <= documented()

@@ -14,6 +14,7 @@ import pytest
 from support.certificates import Authority, make_certificate, make_root
 from support.kubernetes.fake_kubernetes import ALL, FakeKubernetes, path_of
 from support.clients.grpc_client import Client, refusal, scaled_object
+from support.clients.transports import BOTH, nghttp2 as transport  # noqa: F401
 from support.kubernetes.pod_server import PodServer
 from support.brokers.redis import Redis
 
@@ -106,6 +107,7 @@ def shop(api, address, password=PASSWORD):
     return metadata
 
 
+@pytest.mark.first
 def test_a_trigger_uses_the_authentication_that_its_object_names(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api, http=True) as server, Client(server.port) as client:
@@ -197,6 +199,7 @@ def test_sentinels_and_listed_nodes_are_the_address_that_counts(folder, api, sca
         assert not listener.connections
 
 
+@pytest.mark.first
 def test_forged_calls_reach_nobody(folder, api, redis):
     metadata = shop(api, redis.address)
     with pod(folder, api) as server, Client(server.port) as client, Listener() as listener:
@@ -226,6 +229,7 @@ def test_forged_calls_reach_nobody(folder, api, redis):
         assert value(client, metadata) == 7
 
 
+@BOTH
 @pytest.mark.parametrize("names, is_taken", [((), False), (("--tls-client-names", "keda-operator"), True)])
 def test_the_value_of_a_variable_counts_where_the_caller_proves_keda_s_name(folder, api, redis, tmp_path, names, is_taken):
     """Others may have certificates of the authority."""
@@ -441,6 +445,7 @@ def test_an_edit_is_read_at_once_and_the_former_trigger_stays(folder, api, redis
         assert count <= time.monotonic() - began + 1, "more than once per second"
 
 
+@BOTH
 def test_a_call_waits_2_s_at_most_for_an_api_that_is_slow(folder, api, redis):
     """1 s until the object may be read again, and 1 s for the reply; the call after that may have it."""
     metadata = shop(api, redis.address)

@@ -14,6 +14,8 @@ from support.brokers.postgresql import unprivileged
 from support.process import wait_until
 from support.server.server import Server
 
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
+
 
 class Unprivileged(Server):
     def command(self):

@@ -39,12 +39,14 @@ def files(answer):
     return [pool.AddSerializedFile(content).name for content in answer.file_descriptor_response.file_descriptor_proto]
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_services_are_listed(client, version):
     answer, = fetch(client, {"list_services": "*"}, version=version)
     assert [service.name for service in answer.list_services_response.service] == SERVICES
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("symbol, file", [
     ("externalscaler.ExternalScaler", "externalscaler.proto"),
@@ -111,6 +113,7 @@ def test_grpcurl_needs_no_proto_file(server):
     assert code == 0 and "backlog-invalid" in out, complaints
 
 
+@pytest.mark.first
 def test_a_drain_ends_an_open_call_with_ok():
     ended = threading.Event()
 

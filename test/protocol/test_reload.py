@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from support.clients.grpc_client import Client, refusal
+from support.clients.transports import BOTH, nghttp2 as transport  # noqa: F401
 from support.process import wait_until
 from support.brokers.redis import Redis
 from support.server.server import Server, binary
@@ -64,6 +65,8 @@ def reload(server, config):
     wait_until(lambda: reloads(server) > before, NOTICED, "the reload")
 
 
+@pytest.mark.first
+@BOTH
 def test_streams_and_calls_live_through_reloads(redis):
     with Server(config=connection(redis)) as server, Client(server.port) as client:
         streams = [client.stream_is_active(trigger(number)) for number in range(STREAMS)]
@@ -118,6 +121,7 @@ def test_as_many_connections_as_are_allowed_are_replaced_at_a_time(redis, flags,
         assert code == grpc.StatusCode.RESOURCE_EXHAUSTED and f"({flags[-1]})" in details
 
 
+@pytest.mark.first
 def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_end(redis):
     with Server(config="connections: {}\n") as server, Client(server.port) as client:
         stream = client.stream_is_active(trigger(name="late"))
@@ -137,6 +141,7 @@ def test_a_stream_of_an_unknown_connection_works_once_it_comes_and_outlives_its_
         assert client.metrics(trigger(name="late")).metricValueFloat == 7
 
 
+@pytest.mark.first
 def test_a_broken_file_changes_nothing_and_is_reported_once(redis):
     with Server(config=connection(redis)) as server, Client(server.port) as client:
         server.write_config("connections: [")
@@ -173,6 +178,7 @@ def test_the_last_good_version_of_an_invalid_connection_stays_in_use(redis, more
         assert invalid(server) == {}
 
 
+@pytest.mark.first
 def test_a_missing_secret_at_the_start_concerns_its_connection_alone(redis):
     """As after a node drain, when somebody has deleted one Secret."""
     both = connection(redis, more=", username: default, passwordFile: secret") \
@@ -213,6 +219,7 @@ def test_strict_config_refuses_invalid_connections(redis):
     assert done.returncode == 1 and "passwordFile: cannot open" in done.stderr
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("text", ["", "connections: [", "- a\n", "conections: {}\n"])
 def test_a_file_that_is_no_connections_file_refuses_to_start(text, tmp_path):
     (tmp_path / "c.yaml").write_text(text)
@@ -375,6 +382,7 @@ def every_connection(more=None, swapped=False):
     return json.dumps({"connections": connections})
 
 
+@BOTH
 def test_no_reload_changes_what_a_stream_of_specs_has_sent():
     """Name and target follow from the trigger's metadata alone, so that the last one streamed stays right."""
     triggers = [{"scaler": name, "connectionName": name, **metadata} for name, (_, metadata) in SCALERS.items()]

@@ -11,6 +11,8 @@ from support.clients.grpc_client import Client, refusal
 from support.pages.page import get
 from support.server.server import Server
 
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
+
 SECRETS = ("a-bearer-token-of-it", "a-password-of-it", "another-password", "value-of-a-header")
 
 

@@ -99,6 +99,8 @@ def test_no_call_fails_and_no_value_jumps_while_replicas_are_killed_and_come_bac
     assert {value for caller in askers for value in caller.values} == {MESSAGES}
 
 
+@pytest.mark.first
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
 @pytest.mark.parametrize("replicas", [LONG_INTERVAL], indirect=True)
 def test_replicas_answer_alike_up_to_one_interval(replicas, redis, trigger):
     with Client(replicas[0].port) as one, Client(replicas[1].port) as other, redis.connect() as broker:

@@ -7,10 +7,13 @@ import threading
 import time
 
 import grpc
+import pytest
 
 from support.clients.grpc_client import Client
 from support.process import free_port, need
 from support.server.server import binary
+
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # the default, which the command takes
 
 # The HTTP port is slow to fail, and a call that follows a Secret is slow there: so the end meets a call that it must wait for.
 SLOW = """
@@ -42,6 +45,7 @@ int curl_multi_wakeup(void *multi)
 """
 
 
+@pytest.mark.first
 def test_where_only_the_http_port_fails_a_call_in_progress_ends_before_what_it_uses(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         http = taken.getsockname()[1]

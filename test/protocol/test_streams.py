@@ -67,6 +67,7 @@ def test_ten_thousand_opens_and_cancels_leave_nothing_behind(own_server):
             wait_until(lambda: own_server.resident_bytes() < before + 8 * MIB, 10, "memory given back")
 
 
+@pytest.mark.first
 def test_a_stream_whose_deadline_passes_ends(own_server):
     with Client(own_server.port) as client:
         stream = client.stream_is_active(UNREACHABLE, seconds=0.3)
@@ -76,6 +77,7 @@ def test_a_stream_whose_deadline_passes_ends(own_server):
         assert client.metric_spec(UNREACHABLE).targetSize == 5
 
 
+@pytest.mark.first
 def test_a_stream_of_wrong_metadata_ends_with_the_mistakes(own_server):
     with Client(own_server.port) as client:
         stream = client.stream_is_active({"scaler": "none"}, seconds=10)

@@ -24,6 +24,7 @@ DEEP = "[" * 300_000  # libyaml alone takes minutes for it
 CONNECTIONS = 'connections:\n  orders: {scaler: redis, address: "127.0.0.1:1"}\n'
 TRIGGER = {"scaler": "redis", "connectionName": "orders", "listName": "jobs", "listLength": "1"}
 EVENTS = 300
+pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
 
 
 def secret(namespace, version, text):

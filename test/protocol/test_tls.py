@@ -112,6 +112,7 @@ def test_clients_are_served_and_see_the_certificate(certificates, server):
     assert shown_to(server.port) == der(certificates.flags[1])
 
 
+@pytest.mark.first
 def test_a_large_request_and_many_at_once_pass_through_tls(certificates, server):
     with certificates.connect(server.port) as client:
         padded = {**TRIGGER, "padding": "x" * 60000}
@@ -139,6 +140,7 @@ def test_a_client_without_http2_is_disconnected(server, protocols):
             assert connection.recv(1) == b""
 
 
+@pytest.mark.first
 def test_plain_text_is_disconnected_and_no_other_client_is_affected(certificates, server):
     with certificates.connect(server.port) as beside, Client(server.port) as plain:
         assert_served(beside)
@@ -203,6 +205,7 @@ def stalled(mutual):
     half.close()
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("common_name, alternative", [
     ("keda-operator", ()),
     ("whoever", ("DNS:other.example", "DNS:operator.keda.svc")),
@@ -214,6 +217,7 @@ def test_a_client_of_a_name_that_is_allowed_is_served(mutual, common_name, alter
         assert_served(client)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("common_name, alternative, reported", [
     ("stranger", (), "stranger"),
     ("keda-operator", ("DNS:stranger.example",), "stranger.example"),  # the alternative name is what counts
@@ -256,6 +260,7 @@ def test_a_client_of_another_name_is_disconnected_whatever_it_requests(mutual, t
             pass
 
 
+@pytest.mark.first
 def test_clients_without_a_valid_certificate_are_refused(mutual, tmp_path):
     certificates, clients, server = mutual
     pairs = {
@@ -317,6 +322,7 @@ def await_shown(server, path):
     wait_until(lambda: shown_to(server.port) == der(path), 10, "the new certificate is shown")
 
 
+@pytest.mark.first
 def test_a_new_certificate_is_shown_and_open_connections_stay(certificates, server):
     with certificates.connect(server.port) as client:
         stream = client.stream_metric_spec(TRIGGER)
@@ -448,6 +454,7 @@ def test_another_authority_of_clients_counts_from_the_next_handshake_on(certific
 
 # ---- the start ----
 
+@pytest.mark.first
 @pytest.mark.parametrize("arguments, code, reported", [
     (["--tls-cert", "{cert}"], 2, "--tls-cert needs --tls-key"),
     (["--tls-key", "{key}"], 2, "--tls-key needs --tls-cert"),

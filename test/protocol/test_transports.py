@@ -43,6 +43,7 @@ def message(port, path, requests, seconds=10, **options):
         return messages, call.code(), details, list(call.trailing_metadata() or [])
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("path", ["GetMetricSpec", "GetMetrics", "IsActive", "StreamIsActive", "None"])
 @pytest.mark.parametrize("what, requests", [
     ("good metadata", [GOOD]), ("wrong metadata", [WRONG]), ("no protobuf", [b"\xff\xff"]), ("an empty message", [b""]),
@@ -54,6 +55,7 @@ def test_answers_are_equal(servers, path, what, requests):
     assert first == second, what
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_requests_are_equal(servers, compression):
     first, second = (message(server.port, "GetMetricSpec", [GOOD], compression=compression) for server in servers)

@@ -31,6 +31,7 @@ def assert_alive(client):
     assert client.metric_spec(INVALID).metricName == "backlog-invalid"
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("path", [
     SERVICE + "Restart", SERVICE, "/externalscaler.Other/IsActive", "/grpc.unknown.Service/Method", "/", "/a",
 ])
@@ -59,6 +60,7 @@ def test_an_undecodable_message_is_an_invalid_argument(client, method, what, con
     assert_alive(client)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("method", METHODS)
 def test_a_call_without_a_message_is_an_invalid_argument(client, method):
     code, _ = refusal(client.raw, SERVICE + method)
@@ -85,6 +87,7 @@ def test_unknown_fields_are_passed_over(client):
     assert b"backlog-invalid" in client.raw(SERVICE + "GetMetricSpec", newer)
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("what, greeting", [
     ("HTTP/1", b"GET / HTTP/1.1\r\nHost: backlog\r\n\r\n"),
     ("TLS", bytes.fromhex("16030100050100000100")),

@@ -21,7 +21,8 @@ from support.kubernetes.workers_api import TOKEN, Api, Worker, make_api_certific
 
 SECONDS = 60
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account"),
+              pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)]  # that of the callers says nothing here
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,24 @@
-"""Each transport in turn, for tests of what is the same over both; a module that imports the fixture runs with each."""
+"""Each transport in turn, for tests of what is the same over both; a module that imports the fixture runs with each.
+
+A module whose subject is not the transport imports `nghttp2` as `transport`, and marks with `BOTH` what it has of the wire.
+"""
 
 import pytest
 
 from ..process import Unavailable
 from ..server.server import Server, binary, transports
 
+TRANSPORTS = ["grpc-core", "nghttp2"]
+BOTH = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
 
-@pytest.fixture(scope="module", params=["grpc-core", "nghttp2"], autouse=True)
-def transport(request):
+
+def serve_with(request):
     if request.param not in transports(binary()):
         raise Unavailable(f"{binary()} was built without the transport {request.param}")
     Server.transport = request.param
     yield request.param
     Server.transport = None
+
+
+transport = pytest.fixture(serve_with, scope="module", params=TRANSPORTS, autouse=True)
+nghttp2 = pytest.fixture(serve_with, scope="module", params=["nghttp2"], autouse=True)
