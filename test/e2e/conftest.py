@@ -18,7 +18,8 @@ CONNECTION = "BACKLOG_E2E_API"  # how pytest's workers reach the stack of the pr
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "core: part of ./dev test e2e, and so of CI; the others run by ./dev e2e all")
+    config.addinivalue_line("markers", "core: what CI may run; those of them that are `first`, too, always, the others until they have passed "
+                                       "with the same contents (test_e2e in tools/dev/tests.sh); what is not core is nightly")
     config.addinivalue_line("markers", "alone: bounds the delay of KEDA and the HPA, so that no other test runs meanwhile")
 
 
@@ -29,6 +30,12 @@ def is_worker(config):
 def pytest_collection_modifyitems(items):
     """Those that run alone come last: most of them then wait for nobody."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    if not item.get_closest_marker("core"):
+        item.add_marker("nightly")
 
 
 @pytest.hookimpl(tryfirst=True)

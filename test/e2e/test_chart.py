@@ -77,6 +77,7 @@ MISTAKES = {
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_the_policy_warns_of_each_mistake(cluster, namespace):
     install(cluster, namespace.name)
     for words, metadata in MISTAKES.items():
@@ -193,6 +194,7 @@ def flags_of(cluster, namespace):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_a_release_is_installed_upgraded_rolled_back_and_uninstalled(cluster, namespace, tmp_path):
     """The chart that is installed first has defaults of its own, and none for what came later."""
     name = namespace.name

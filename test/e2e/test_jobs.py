@@ -38,7 +38,7 @@ class Workers(threading.Thread):
 
 # Twice beside each other. KEDA starts the streams of a ScaledJob again at each reconciliation, which can make its operator
 # panic, and other tests fail (docs/keda.md): external-push not beside them.
-@pytest.mark.parametrize("push", [pytest.param(False, id="external", marks=pytest.mark.core),
+@pytest.mark.parametrize("push", [pytest.param(False, id="external", marks=[pytest.mark.core, pytest.mark.first]),
                                   pytest.param(False, id="external, another", marks=pytest.mark.core),
                                   pytest.param(True, id="external-push")])
 def test_a_scaled_job_makes_as_many_jobs_as_messages(namespace, push):

@@ -23,6 +23,7 @@ MISTAKES = {
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_a_mistake_is_an_event_and_the_replicas_stay(namespace):
     with RedisWork() as source, Server() as server:
         source.publish(37)

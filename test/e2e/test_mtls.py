@@ -27,6 +27,7 @@ def authentication(api, name, **files):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_keda_is_admitted_by_its_certificate_and_others_are_not(api, namespace, tmp_path):
     if keda_version() < (2, 18):
         pytest.skip("this KEDA shares one connection per address, also with different certificates")

@@ -31,7 +31,7 @@ def follows_the_work_again(namespace, source, *names):
         namespace.wait_for_replicas(name, 0)
 
 
-@pytest.mark.parametrize("fault", ["stopped", pytest.param("killed", marks=pytest.mark.core)])
+@pytest.mark.parametrize("fault", ["stopped", pytest.param("killed", marks=[pytest.mark.core, pytest.mark.first])])
 def test_replicas_stay_while_the_broker_is_away_for_longer_than_the_cooldown(namespace, fault):
     with RabbitMQWork() as source, Server() as server:
         busy(namespace, source, server, "poll", "push")

@@ -58,6 +58,7 @@ def built_in(source, target, ref):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_a_trigger_is_moved_by_two_lines_and_back(api, namespace, source):
     allow(api, {namespace.name: ["redis"]})
     ref = authentication(namespace)

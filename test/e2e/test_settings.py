@@ -83,6 +83,7 @@ def test_fallback_by_scaling_modifiers_replaces_the_value_of_the_trigger_that_fa
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_idle_replica_count_is_kept_below_the_least(namespace, source, server):
     namespace.scale("worker", trigger(server, **source.metadata(5)), idleReplicaCount=0, minReplicaCount=3)
     namespace.wait_until_ready("worker")
@@ -156,6 +157,7 @@ def test_scaling_modifiers_compute_with_two_triggers(namespace, source, server):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_the_largest_of_several_triggers_counts(namespace, source, server):
     videos, photos = ({**source.metadata(5), "listName": name} for name in ("videos", "photos"))
     namespace.scale("worker", trigger(server, **videos), trigger(server, push=True, **photos))

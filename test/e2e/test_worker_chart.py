@@ -72,6 +72,7 @@ def upgrade(cluster, namespace, values, **options):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_one_trigger_scales_and_moves_without_losing_a_replica(cluster, namespace):
     """From idle to at least two, to 8, from Backlog to KEDA's scaler and back, to idle. The password is in a Secret."""
     with Jobs() as jobs, Server() as server:

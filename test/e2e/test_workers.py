@@ -49,6 +49,7 @@ def log_of(server, namespace, pod):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_the_pods_that_keda_starts_are_listed_with_their_use_and_logs(api, namespace, server):
     with Redis() as redis, redis.connect() as client, Kubelet(api, namespace.name):
         queue = {"scaler": "redis", "address": redis.address, "listLength": 5}
