@@ -41,6 +41,7 @@ PLAYED = [
     full("disk", "the shop's orders are refused", "the disk is full, for", "no worker removed", "are applied, each once")]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("parts, seen", PLAYED)
 def test_the_example_shows_what_it_promises(parts, seen):
     printed = play_parts(NAME, parts, ("Shortened, too:", *seen))

@@ -33,6 +33,7 @@ PLAYED = [
     full("disk", "POST /upload: 503", "the disk is full, for", "no worker removed", "no job was interrupted")]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("parts, seen", PLAYED)
 def test_the_example_shows_what_it_promises(parts, seen):
     play_parts(NAME, parts, seen)

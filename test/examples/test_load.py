@@ -108,6 +108,7 @@ def test_stolen_cpu_is_taken_from_a_process_and_its_children_and_given_back():
         shell.wait()
 
 
+@pytest.mark.nightly
 def test_busy_processors_leave_others_a_part_of_them_and_end():
     with faults.busy_cpu(0.8) as others:
         time.sleep(0.3)
@@ -142,6 +143,7 @@ def test_a_disk_gets_full_though_somebody_writes_meanwhile(monkeypatch):
         file.with_name("more").write_bytes(bytes(1 << 20))
 
 
+@pytest.mark.nightly
 def test_a_database_has_its_data_on_the_disk():
     with SmallDisk(128 << 20) as disk, PostgreSQL(disk=disk) as database:
         assert os.path.exists(disk.outside(database.data)) and not os.path.exists(database.data)
@@ -169,6 +171,7 @@ def test_a_link_that_is_cut_loses_what_is_sent_and_resets_afterwards():
             accepted.close()
 
 
+@pytest.mark.nightly
 def test_the_load_program_loads_postgresql():
     with PostgreSQL(configuration="wal_level = logical") as database:
         database.sql(f"ALTER ROLE {USER} REPLICATION")
@@ -178,6 +181,7 @@ def test_the_load_program_loads_postgresql():
             assert report()["successRate"] == 1
 
 
+@pytest.mark.nightly
 def test_the_load_program_loads_the_csv_jobs():
     """By its producer, and finds the results in RabbitMQ."""
     with RabbitMQ() as broker, Program(PRODUCER, RABBITMQ_URL=broker.amqp_url()) as producer, \
@@ -206,6 +210,7 @@ def test_a_dashboard_that_cannot_be_reached_is_a_mistake_before_the_first_job():
     assert done.returncode == 2 and f"--dashboard {url}: the replicas cannot be counted: " in done.stdout
 
 
+@pytest.mark.nightly
 def test_the_load_program_loads_nats():
     """With a worker that only responds."""
     async def respond(jetstream, jobs):

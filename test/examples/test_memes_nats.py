@@ -26,8 +26,9 @@ SECONDS = 60
 
 
 PLAYED = [
-    ("", ["1 meme, 1 worker", "10 pictures of the image API, then 10 of the cache", "37 memes, 8 workers and never more", "1,000 memes, 10 workers",
-          "no worker removed", "all 1058 memes so far are stored, each once"]),
+    ("first", ["1 meme, 1 worker", "all 1 memes so far are stored, each once"]),  # the one that CI plays, too
+    pytest.param("", ["10 pictures of the image API, then 10 of the cache", "37 memes, 8 workers and never more", "1,000 memes, 10 workers",
+                      "no worker removed", "all 1058 memes so far are stored, each once"], marks=pytest.mark.nightly),
     full("backlog", "while memes are in work, no worker removed", "all 80 memes so far are stored, each once"),
     full("network", "the network cut for", "no worker removed", "all 80 memes so far are stored, each once"),
     full("bursts", "all 120 memes so far are stored, each once", "the replicas went up and down at most once for each"),

@@ -72,6 +72,7 @@ ADDRESSES = {"csv-jobs-rabbitmq": [r"file=@data.csv\" http://localhost:(\d+)/upl
              "cdc-prometheus-postgresql": []}  # which has no page
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_live_run_stays_with_pages_and_dashboard_on_the_address_to_bind_and_says_how_to_load_it(name, tmp_path):
     """On another address they could not be published from a container."""

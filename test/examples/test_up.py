@@ -271,6 +271,7 @@ def test_a_release_of_somebody_is_not_taken_for_a_missing_part(examples):
 READS = "^(kubectl .*get|helm list) "
 
 
+@pytest.mark.nightly
 def test_a_namespace_of_somebody_stays_whatever_read_fails(examples):
     examples.succeeds("up", MEMES)
     state = examples.state
@@ -285,6 +286,7 @@ def test_a_namespace_of_somebody_stays_whatever_read_fails(examples):
     assert at > 1
 
 
+@pytest.mark.nightly
 def test_nothing_is_removed_for_a_read_that_failed(examples):
     """With another example up: each read of `down` in turn. Repeated, it removes what it should, and no more."""
     for name in (CSV, MEMES):
@@ -303,6 +305,7 @@ def test_nothing_is_removed_for_a_read_that_failed(examples):
     assert at > 3
 
 
+@pytest.mark.nightly
 def test_down_can_be_repeated_after_any_failure(examples):
     """Of the last example: it stays recorded until all that was installed for it is removed."""
     examples.succeeds("up", MEMES)

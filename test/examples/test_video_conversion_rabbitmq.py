@@ -44,6 +44,7 @@ PLAYED = [
     ("load,cpu", ["20 jobs, 20 succeeded (100.0 %)", "times as long; all complete, none interrupted"])]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("parts, seen", PLAYED)
 def test_the_example_shows_what_it_promises(parts, seen):
     play_parts(NAME, parts, seen, "--jobs", "20")  # of the part `load`

@@ -44,6 +44,7 @@ PLAYED = [
     full("cpu", "CPU stolen: viewers at both replicas", "0 jobs were done twice")]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("parts, seen", PLAYED)
 def test_the_example_shows_what_it_promises(parts, seen):
     assert "%3|" not in play_parts(NAME, parts, seen)

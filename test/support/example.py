@@ -33,12 +33,12 @@ def play(name, *arguments):
     return done.stdout
 
 
-FULL = pytest.mark.skipif(not os.environ.get("BACKLOG_FULL"), reason="takes one to three minutes: BACKLOG_FULL=1 plays it")
+FULL = pytest.mark.skipif(not os.environ.get("BACKLOG_FULL"), reason="takes one to three minutes: BACKLOG_FULL=1, as in ./dev nightly, plays it")
 
 
 def full(parts, *seen):
     """Parts that are played only where there is time."""
-    return pytest.param(parts, seen, marks=FULL, id=parts)
+    return pytest.param(parts, seen, marks=[FULL, pytest.mark.nightly], id=parts)
 
 
 def play_parts(name, parts, seen, *arguments):
