@@ -1,5 +1,8 @@
 """Which tests of brokers take longest, as ./dev tests several at a time (tools/durations.py says where the time goes)."""
 
+import pytest
+
+from support.brokers.sources import all_sources
 from support.shares import Shares, longest_first
 
 LONGEST = ["test_faults.py", "test_hanging_queries.py", "test_push.py", "test_far_away.py", "test_rabbitmq_keys.py", "test_kafka.py",
@@ -8,8 +11,15 @@ PIECES = {"test_dns.py", "test_far_away.py", "test_hanging_queries.py", "test_po
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return Shares(config, log, PIECES)
+    return Shares(config, log, PIECES, {"test_credentials.py": "test_faults.py"})
 
 
 def pytest_collection_modifyitems(items):
     longest_first(items, LONGEST)
+
+
+@pytest.fixture(scope="session")
+def sources():
+    """Of test_faults.py, and then of test_credentials.py, which adds jobs."""
+    with all_sources() as started:
+        yield started

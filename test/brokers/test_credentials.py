@@ -12,17 +12,11 @@ import pytest
 from support.clients.grpc_client import Client, refusal
 from support.process import wait_until
 from support.server.server import Server
-from support.brokers.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING, all_sources
+from support.brokers.sources import BUSY, IDLE, NEW_PASSWORD, PASSWORD, WAITING
 from support.clients.story import answers, unavailable, value
 
 WRONG_PASSWORD = "mistaken"
 SECONDS = 15
-
-
-@pytest.fixture(scope="module")
-def sources():
-    with all_sources() as started:
-        yield started
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.clients.grpc_client import Client
-from support.brokers.hanging import ONE_WAY_SECONDS, SOURCES, LongLink, RedisClusterLists, far_away
+from support.brokers.hanging import ONE_WAY_SECONDS, SOURCES, LongLink, RedisClusterLists, RedisLists, far_away
 from support.brokers.hanging_kafka import KafkaGroups
 from support.brokers.redis import single_node_cluster
 from support.certificates import make_certificates
@@ -20,7 +20,8 @@ FIRST_SECONDS = 10  # until all are right, from the first call on
 ROUNDS = 4
 
 
-@pytest.fixture(scope="module", params=[*SOURCES, RedisClusterLists, KafkaGroups], ids=lambda kind: kind.title)
+@pytest.fixture(scope="module", params=[pytest.param(kind, id=kind.title, marks=[] if kind is RedisLists else [pytest.mark.nightly])
+                                        for kind in (*SOURCES, RedisClusterLists, KafkaGroups)])
 def source(request):
     with far_away(request.param, MANY) as source:
         yield source
@@ -56,6 +57,7 @@ def test_a_redis_cluster_over_tls_of_which_many_addresses_are_listed(tmp_path):
             answers(client, trigger, 2, True, seconds=FIRST_SECONDS)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("source", [RedisClusterLists], indirect=True, ids=["Redis Cluster"])
 def test_a_measurement_of_all_keys_is_one_round_trip_to_each_node(source):
     names = [source.trigger(number)["listName"] for number in range(MANY)]

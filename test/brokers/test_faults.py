@@ -15,16 +15,9 @@ from support.clients.grpc_client import Client
 from support.process import wait_until
 from support.network.proxy import Proxy
 from support.server.server import Server
-from support.brokers.sources import all_sources
 from support.clients.witness import FAULT_SECONDS, HOLD_SECONDS, INTERVAL_SECONDS, court
 
 TIMES = {"interval": f"{INTERVAL_SECONDS}s", "hold": f"{HOLD_SECONDS}s"}
-
-
-@pytest.fixture(scope="module")
-def sources():
-    with all_sources() as started:
-        yield started
 
 
 def fail(sources, fault):

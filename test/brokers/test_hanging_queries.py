@@ -9,7 +9,7 @@ import time
 import pytest
 
 from support.clients.grpc_client import Client
-from support.brokers.hanging import SOURCES, RedisClusterLists
+from support.brokers.hanging import SOURCES, RedisClusterLists, RedisLists
 from support.brokers.hanging_kafka import KafkaGroups
 from support.pages.page import await_metric, get, metric
 from support.process import wait_until
@@ -25,7 +25,9 @@ FRESH_SECONDS = 120  # where a source cannot keep up, as this one may while it i
 
 FULL = [RedisClusterLists] if os.environ.get("BACKLOG_FULL") else []
 
-kinds = pytest.mark.parametrize("kind", [*SOURCES, *FULL, KafkaGroups], ids=lambda kind: kind.title)
+ALL = [*SOURCES, *FULL, KafkaGroups]
+
+kinds = pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.title)
 
 
 def assert_right(source, numbers, answers):
@@ -62,7 +64,7 @@ def wait_for_all(source, client, numbers, seconds):
     return time.monotonic() - began
 
 
-@kinds
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.title, marks=[] if kind is RedisLists else [pytest.mark.nightly]) for kind in ALL])
 @pytest.mark.timeout(600)
 def test_a_hundred_of_a_thousand_hang_and_recover(kind):
     hanging, others = split(MANY)
@@ -96,7 +98,7 @@ def test_a_query_that_hangs_from_the_first_call_on_delays_no_other(kind):
         assert_right(source, others, [answers[number] for number in others])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in [*SOURCES, *FULL, KafkaGroups] if kind.is_pushed], ids=lambda kind: kind.title)
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind.is_pushed], ids=lambda kind: kind.title)
 def test_a_message_is_pushed_while_another_query_hangs(kind):
     idle, hanging = range(5), 7
     with kind(10) as source, Server(interval="60s", http=True) as server, Client(server.port) as client:

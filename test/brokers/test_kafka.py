@@ -601,21 +601,20 @@ def test_a_port_that_speaks_something_else_is_an_error(kafka, client):
         port.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(400)
-def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, client):
-    with Kafka() as other, Kafka(nodes=3) as cluster:
-        other.create_topic("steady")
-        other.produce("steady", 9)
+def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(kafka, server, client):
+    with Kafka(nodes=3) as cluster:
         cluster.create_topic("videoJob")
         cluster.produce("videoJob", 12)
         cluster.commit("workers", "videoJob", [0, 0, 0])
-        steady = trigger(other, "new", "steady", offsetResetPolicy="earliest")
+        steady = trigger(kafka, "new", "images", offsetResetPolicy="earliest")
         shaken = trigger(cluster)
-        becomes(client, steady, (9, True))
+        becomes(client, steady, (6, True))
         becomes(client, shaken, (12, True))
         pid = server.pid
 
-        with Load(server, steady, {(9, True)}) as untouched, Load(server, shaken, {(12, True)}) as load:
+        with Load(server, steady, {(6, True)}) as untouched, Load(server, shaken, {(12, True)}) as load:
             for _ in range(10):
                 cluster.restart(cluster.coordinator("workers"))
             becomes(client, shaken, (12, True), 60)
@@ -631,7 +630,7 @@ def test_brokers_that_restart_hang_and_crash_cost_nothing_but_time(server, clien
                     os.kill(agent, 9)
             becomes(client, shaken, (12, True), 20)
 
-        becomes(client, steady, (9, True))
+        becomes(client, steady, (6, True))
         assert load.wrong == [] and untouched.wrong == []
         assert load.answers > 0 and untouched.answers > 100
         assert server.pid == pid and server.child.poll() is None
@@ -673,6 +672,7 @@ def test_a_group_without_a_coordinator_fails_alone():
         assert children(server) == agents and len(agents) == 1
 
 
+@pytest.mark.nightly
 def test_groups_with_more_partitions_than_are_measured_at_a_time_are_seen_to_be_late():
     """Some ten of them at a time, each in a round trip or two."""
     with LongLink(None, 0.1) as link, SecureKafka(advertised_ports={"SASL_PLAINTEXT": link.port}) as kafka, \

@@ -184,6 +184,7 @@ def test_a_message_in_an_idle_stream_is_pushed(nats, work, client, requested, se
     stream.cancel()
 
 
+@pytest.mark.nightly
 def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
     """Each has 64 subjects: with nats.c 3.10 all would take 62 MB, and the agent may map 26 MiB."""
     subjects, count = 64, 700
@@ -211,6 +212,7 @@ def test_subscriptions_beyond_the_memory_of_an_agent_are_polled(nats):
             jetstream.delete_stream("wide")
 
 
+@pytest.mark.nightly
 def test_ten_thousand_consumers_are_subscribed_to_or_polled(nats):
     """All are due together. One subject each takes 16 MB with nats.c 3.10, of the 26 MiB that the agent may map."""
     count, subscribed = 10_000, 6_400
@@ -547,6 +549,7 @@ def of_listing(port, number):
             "stream": "s", "consumer": f"c{number}"}
 
 
+@pytest.mark.nightly
 def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
     isolated = 125  # as many requests to a server may time out at a time; a listing is one
 
@@ -569,6 +572,7 @@ def test_once_a_monitoring_port_answers_again_one_listing_is_for_all():
         assert port.count - before < 16  # of 125 each; some timed out later than others
 
 
+@pytest.mark.nightly
 def test_the_largest_listings_of_a_monitoring_port_fit_an_agent():
     """In a release: with a sanitizer memory has no limit."""
     largest = 16 << 20  # of one, or of two together

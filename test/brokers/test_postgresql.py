@@ -221,7 +221,7 @@ def test_no_query_changes_what_another_reads(jobs, client):
     assert jobs.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [["0"]]
 
 
-@pytest.mark.parametrize("highest", [None, 1, 2])
+@pytest.mark.parametrize("highest", [None, *(pytest.param(highest, marks=pytest.mark.nightly) for highest in (1, 2))])
 def test_1000_triggers_are_a_few_sessions(broker, highest):
     """One, and more only while queries wait."""
     config = f"""
@@ -244,6 +244,7 @@ connections:
             assert len(seen) == 1  # and it was never replaced
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("connection", ["named", "inline"])
 def test_long_queries_of_a_large_connection_fit_its_agent(broker, connection):
     """Of a release build, where the agent has its limit: more than the 27 MiB of a trigger's own connection. That one has some of

@@ -412,6 +412,7 @@ def processes_with(variable):
     return found
 
 
+@pytest.mark.nightly
 def test_nothing_that_a_broker_starts_stays_behind():
     with RabbitMQ() as broker:
         broker.ctl("status")

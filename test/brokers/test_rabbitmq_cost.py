@@ -20,6 +20,7 @@ def broker():
         yield broker
 
 
+@pytest.mark.nightly
 def test_scattered_polls_share_listings(broker):
     """A listing takes the broker 30 ms and more. It renews all queues, so that the next is needed 500 ms later."""
     with Tap(broker.management_port) as tap, Server() as server, Client(server.port) as client:

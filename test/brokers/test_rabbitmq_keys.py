@@ -342,7 +342,8 @@ def answers(client, requested):
         return dict(zip(requested, pool.map(answer, requested)))
 
 
-@pytest.mark.parametrize("protocol", ["amqp", "http", "http, one by one"])
+@pytest.mark.parametrize("protocol", [pytest.param("amqp", marks=pytest.mark.nightly), "http",
+                                      pytest.param("http, one by one", marks=pytest.mark.nightly)])
 def test_of_1000_queues_10_are_missing_every_time(broker, client, thousand, protocol):
     vhost, counts = thousand
     port, host = ((broker.port, broker.amqp_url(vhost)) if protocol == "amqp" else

@@ -266,7 +266,8 @@ class OneRoundTrip(Tap):
             self.answering = True
 
 
-@pytest.mark.parametrize("of, length, question", [(of_list, "listLength", "LLEN"), (of_stream, "streamLength", "XLEN")])
+@pytest.mark.parametrize("of, length, question", [(of_list, "listLength", "LLEN"),
+                                                  pytest.param(of_stream, "streamLength", "XLEN", marks=pytest.mark.nightly)])
 def test_a_thousand_triggers_share_one_connection_and_one_round_trip(broker, redis, client, of, length, question):
     add = ("RPUSH", "job") if of is of_list else ("XADD", "*", "job", "x")
     redis.call_all([(add[0], f"key-{i}", *add[1:]) for i in range(0, MANY, 100) for _ in range(i // 100 + 1)])

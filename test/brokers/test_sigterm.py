@@ -105,7 +105,7 @@ def broker():
         yield running
 
 
-@pytest.mark.parametrize("transport", ["grpc-core", "nghttp2"])
+@pytest.mark.parametrize("transport", [pytest.param("grpc-core", marks=pytest.mark.nightly), "nghttp2"])
 def test_sigterm_under_500_measuring_calls_a_second_and_2000_streams_fails_none(transport, broker):
     with Server(arguments=["--transport", transport]) as server:
         clients = [Client(server.port) for _ in range(4)]

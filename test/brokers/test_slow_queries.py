@@ -50,7 +50,7 @@ def sessions(broker):
     return int(found[0]), int(found[1])
 
 
-@pytest.mark.parametrize("count, seconds", [(12, 0.3), (30, 0.1), (100, 0.05), (1000, 0.005)])
+@pytest.mark.parametrize("count, seconds", [(12, 0.3), (30, 0.1), (100, 0.05), pytest.param(1000, 0.005, marks=pytest.mark.nightly)])
 def test_slow_sql_queries_are_right_from_the_second_round_on(broker, count, seconds):
     triggers = [sleeping(broker, i, seconds) for i in range(1, count + 1)]
     with served() as client:
@@ -79,6 +79,7 @@ def test_a_query_of_two_and_a_half_seconds_works(broker):
             assert_right(answers)
 
 
+@pytest.mark.nightly
 def test_ten_thousand_cheap_queries_of_one_database(broker):
     triggers = [sleeping(broker, i, 0) for i in range(1, 10001)]
     with served() as client:

@@ -5,17 +5,19 @@ from xdist.scheduler import LoadFileScheduling
 
 
 class Shares(LoadFileScheduling):
-    """A file is for one worker. Of a file in `pieces` the tests with the same parameter are, or one test without any."""
+    """A file is for one worker, and so are it and its value in `beside`. Of a file in `pieces` the tests with the same parameter are,
+    or one test without any."""
 
-    def __init__(self, config, log, pieces):
+    def __init__(self, config, log, pieces, beside=None):
         config.option.loadscopereorder = False  # they are in the order of `longest_first`
         super().__init__(config, log)
-        self.pieces = pieces
+        self.pieces, self.beside = pieces, beside or {}
 
     def _split_scope(self, nodeid):
         file, _, test = nodeid.partition("::")
         if file.rpartition("/")[2] not in self.pieces:
-            return file
+            folder, slash, name = file.rpartition("/")
+            return folder + slash + self.beside.get(name, name)
         name, bracket, parameter = test.partition("[")
         return f"{file}::{bracket + parameter or name}"
 

@@ -5,10 +5,12 @@ What a source calls a queue is a list, a stream, a topic, rows of a table or a t
 
 import concurrent.futures
 import contextlib
+import os
 
 from .kafka import SecureKafka
 from .nats import Nats
 from .postgresql import PostgreSQL
+from ..process import Unavailable
 from .prometheus import Prometheus
 from ..network.proxy import Proxy
 from .rabbitmq import RabbitMQ
@@ -181,9 +183,17 @@ def kafka():
 
 @contextlib.contextmanager
 def all_sources():
-    """Their brokers start side by side; the slowest first."""
+    """Their brokers start side by side; the slowest first. ./dev test has no Kafka; in CI that is a failure."""
     makers = (kafka, rabbitmq, postgresql, prometheus, nats_jetstream, redis)
     with contextlib.ExitStack() as stack:
+        def start(make):
+            try:
+                return stack.enter_context(make())
+            except Unavailable:
+                if make is not kafka or os.environ.get("CI"):
+                    raise
+                return []
+
         with concurrent.futures.ThreadPoolExecutor(len(makers)) as pool:
-            started = list(pool.map(lambda make: stack.enter_context(make()), makers))
+            started = list(pool.map(start, makers))
         yield [source for sources in started for source in sources]
