@@ -15,10 +15,21 @@ from support.server.server import Server
 WAIT_SECONDS = 60
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def shared_browser():
     with Browser() as browser:
         yield browser
+
+
+@pytest.fixture
+def browser(shared_browser):
+    if not shared_browser.is_in_step:  # a test has ended in the middle of something
+        shared_browser.child.kill()
+        shared_browser.end()
+        shared_browser.start()
+    yield shared_browser
+    if shared_browser.is_in_step:
+        shared_browser.leave()
 
 
 @pytest.fixture
@@ -38,6 +49,13 @@ def redis(broker):
 def server(broker):
     config = f"connections:\n  shop-redis: {{scaler: redis, address: \"{broker.address}\", password: pass-phrase}}\n"
     with Server(http=True, config=config, arguments=["--hold", "1h"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def idle_server():
+    """Nobody calls it."""
+    with Server(http=True) as server:
         yield server
 
 

@@ -19,12 +19,12 @@ from support.server.server import REPOSITORY
 WAIT_SECONDS = 60
 
 
-def test_a_server_without_triggers_says_what_to_do(browser, server):
-    browser.open(server)
+def test_a_server_without_triggers_says_what_to_do(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     assert "Live" in browser.text("#status")
     browser.screenshot("empty")
-    browser.open(server, "/#/connections")
+    browser.open(idle_server, "/#/connections")
     browser.wait_for_text("No connections yet")
     is_clean(browser)
 
@@ -105,14 +105,14 @@ def test_an_address_that_is_no_page_is_the_first_page(browser, server, client, r
     is_clean(browser)
 
 
-def test_an_address_that_is_no_text_is_the_first_page(browser, server):
-    browser.open(server, "/#/trigger/shop/%E0%A4%A")
+def test_an_address_that_is_no_text_is_the_first_page(browser, idle_server):
+    browser.open(idle_server, "/#/trigger/shop/%E0%A4%A")
     browser.wait_for_text("No triggers yet")
     is_clean(browser)
 
 
-def test_pages_have_one_interface(browser, server):
-    browser.open(server)
+def test_pages_have_one_interface(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     pages = browser.evaluate("""(async () => {
         const made = [
@@ -134,8 +134,8 @@ def test_pages_have_one_interface(browser, server):
     assert all("404" in problem for problem in browser.problems())  # there is no shop/orders
 
 
-def test_an_error_of_a_page_is_not_hidden_by_the_first_page(browser, server):
-    browser.open(server)
+def test_an_error_of_a_page_is_not_hidden_by_the_first_page(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(() => {
         document.createElement = (tag) => {
@@ -227,9 +227,9 @@ def test_a_low_window_has_place_for_rows(browser, stub):
     is_clean(browser)
 
 
-def test_a_contrast_theme_shows_what_is_chosen(browser, server):
+def test_a_contrast_theme_shows_what_is_chosen(browser, idle_server):
     """It takes backgrounds away: of links and buttons only a background, or a transparent border, said which is chosen."""
-    browser.open(server, contrast=True)
+    browser.open(idle_server, contrast=True)
     browser.wait_for_text("No triggers yet")
     colours = browser.evaluate("[...document.querySelectorAll('nav a')].map((one) => getComputedStyle(one).borderBottomColor)")
     assert len(set(colours)) == 2, colours
@@ -239,8 +239,8 @@ def test_a_contrast_theme_shows_what_is_chosen(browser, server):
     is_clean(browser)
 
 
-def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, server):
-    browser.open(server)
+def test_a_page_that_may_keep_nothing_is_light_and_dark_too(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } });

@@ -59,8 +59,8 @@ def test_lines_of_the_log_stay_while_a_tab_is_in_the_background(browser, stub):
     is_clean(browser)
 
 
-def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others(browser, server):
-    browser.open(server, "/#/log")
+def test_the_page_of_the_log_filters_its_lines_again_only_where_there_are_others(browser, idle_server):
+    browser.open(idle_server, "/#/log")
     browser.wait_for_text("listening on")
     browser.evaluate("""(async () => {
         ({ store: window.store } = await import('/assets/state/store.js'));

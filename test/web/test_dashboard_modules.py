@@ -26,8 +26,8 @@ def test_decisions_of_policies_are_of_the_last_reading_while_measuring_fails():
                     for when in ("", last, last)]
 
 
-def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, server):
-    browser.open(server)
+def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         const { poll } = await import('/assets/state/poll.js');
@@ -53,8 +53,8 @@ def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, ser
     assert browser.evaluate("asked.at(-1).fail(new Error('ended')), rest().then(seen)") == [6, ""]
 
 
-def test_a_poll_is_sooner_where_something_has_changed(browser, server):
-    browser.open(server)
+def test_a_poll_is_sooner_where_something_has_changed(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     counts = browser.evaluate("""(async () => {
         const { poll } = await import('/assets/state/poll.js');

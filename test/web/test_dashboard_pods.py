@@ -117,9 +117,9 @@ def test_a_page_whose_stream_is_of_another_pod_begins_anew(browser, pods):
 
 @pytest.mark.parametrize("status, headers", [("403 Forbidden", ()), ("401 Unauthorized", ()), ("200 OK", ()),
                                              ("302 Found", ("Location: http://localhost:1/sign-in",))])
-def test_who_has_to_sign_in_at_the_proxy_again_is_told_so(browser, server, status, headers):
+def test_who_has_to_sign_in_at_the_proxy_again_is_told_so(browser, idle_server, status, headers):
     """A session of it ends over night: it refuses, or leads to where one signs in, which a page cannot follow."""
-    with PodProxy(server.http_port) as proxy:
+    with PodProxy(idle_server.http_port) as proxy:
         browser.open(proxy, "/#/trigger/shop/orders")
         browser.wait_for_text("Live", "#status")
         proxy.sign_out(status, *headers)
@@ -138,8 +138,8 @@ def test_who_has_to_sign_in_at_the_proxy_again_is_told_so(browser, server, statu
         browser.wait("!window.isBefore && document.querySelector('#status')?.innerText === 'Live'")
 
 
-def test_a_proxy_that_does_not_reach_the_server_asks_nobody_to_sign_in(browser, server):
-    with PodProxy(server.http_port) as proxy:
+def test_a_proxy_that_does_not_reach_the_server_asks_nobody_to_sign_in(browser, idle_server):
+    with PodProxy(idle_server.http_port) as proxy:
         browser.open(proxy, "/#/trigger/shop/orders")
         browser.wait_for_text("Live", "#status")
         proxy.sign_out("502 Bad Gateway")

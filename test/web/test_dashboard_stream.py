@@ -122,9 +122,9 @@ def test_it_connects_again_to_a_server_that_was_restarted(browser, server, clien
     browser.wait_for_text("No triggers yet")
 
 
-def test_a_tab_that_opens_in_the_background_connects_when_it_is_shown(browser, server):
+def test_a_tab_that_opens_in_the_background_connects_when_it_is_shown(browser, idle_server):
     """A browser has six connections to a server, for all its tabs."""
-    browser.open(server, hidden=True)
+    browser.open(idle_server, hidden=True)
     time.sleep(2)  # in which one that is shown is live
     assert browser.text("#status") == "Connecting"
     browser.hide(False)

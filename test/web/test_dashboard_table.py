@@ -1,8 +1,8 @@
 """The table of the dashboard, in a page that has nothing else."""
 
 
-def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
-    browser.open(server)
+def test_rows_that_come_in_pieces_are_all_in_the_table(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         const { Table } = await import('/assets/parts/table.js');
@@ -19,8 +19,8 @@ def test_rows_that_come_in_pieces_are_all_in_the_table(browser, server):
     browser.wait_for_text("piece 2", ".pieces", seconds=10)
 
 
-def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser, server):
-    browser.open(server)
+def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     heights, total = browser.evaluate("""(async () => {
         const { Table } = await import('/assets/parts/table.js');
@@ -38,8 +38,8 @@ def test_rows_and_titles_of_groups_are_as_high_as_the_table_counts_them(browser,
     assert len(heights) == 1 and total == 501 * heights[0], (heights, total)
 
 
-def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolled_to(browser, server):
-    browser.open(server)
+def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolled_to(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     shown = browser.evaluate("""(async () => {
         const { Table } = await import('/assets/parts/table.js');
@@ -71,8 +71,8 @@ def test_a_filter_that_leaves_few_rows_shows_them_wherever_the_table_was_scrolle
     assert shown == [["row 9", "row 9"], ["row 0", "row 0"]]
 
 
-def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, server):
-    browser.open(server)
+def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     shown = browser.evaluate("""(async () => {
         const { Table } = await import('/assets/parts/table.js');
@@ -93,9 +93,9 @@ def test_a_row_that_has_gone_is_not_shown_until_the_rows_are_arranged_again(brow
     assert all("row 1" in text and "row 3" in text for text in shown), shown
 
 
-def test_the_focus_stays_on_its_row(browser, server):
+def test_the_focus_stays_on_its_row(browser, idle_server):
     """Or the key Enter opens what another row is about. Of one that leaves the view it goes to the table."""
-    browser.open(server)
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     seen = browser.evaluate("""(async () => {
         const { drawLink, Table } = await import('/assets/parts/table.js');

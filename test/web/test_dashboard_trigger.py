@@ -268,14 +268,14 @@ def test_the_page_of_a_trigger_says_why_the_server_refuses_it(browser, stub, nam
     browser.wait_for_text(f"shop/{name}: {words}", seconds=10)
 
 
-def test_a_trigger_that_is_gone_is_said(browser, server):
-    browser.open(server, "/#/trigger/shop/nobody")
+def test_a_trigger_that_is_gone_is_said(browser, idle_server):
+    browser.open(idle_server, "/#/trigger/shop/nobody")
     browser.wait_for_text("KEDA has not called for one recently")
     assert browser.axe() == []
 
 
-def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server):
-    browser.open(server)
+def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         const { makePlot } = await import('/assets/trigger/plots.js');
@@ -288,9 +288,9 @@ def test_a_plot_shows_its_values_where_its_library_did_not_load(browser, server)
     browser.wait_for_text("7", ".plot .legend-value", seconds=10)
 
 
-def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(browser, server):
+def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(browser, idle_server):
     """Of an outage the history may be dropped, where memory is short."""
-    browser.open(server)
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     seen = browser.evaluate("""(async () => {
         const { makeTriggerPanel } = await import('/assets/trigger/trigger_panel.js');
@@ -336,8 +336,8 @@ def test_a_drag_in_a_plot_chooses_the_range_once(browser, server, client, redis)
     is_clean(browser)
 
 
-def test_a_plot_says_the_peak_of_its_range(browser, server):
-    browser.open(server)
+def test_a_plot_says_the_peak_of_its_range(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     labels = browser.evaluate("""(async () => {
         const { makePlot } = await import('/assets/trigger/plots.js');
@@ -356,9 +356,9 @@ def test_a_plot_says_the_peak_of_its_range(browser, server):
         "unknown at the end, at most unknown"]
 
 
-def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, server):
+def test_actual_replicas_are_unknown_where_they_cannot_be_read(browser, idle_server):
     """A request that fails says nothing of them: the sample before holds for its time."""
-    browser.open(server)
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     samples = browser.evaluate("""(async () => {
         const { store } = await import('/assets/state/store.js');
@@ -405,8 +405,8 @@ def actual_replicas_of(browser, *samples):
     }})()""")
 
 
-def test_the_plot_of_replicas_has_a_gap_where_nobody_looked(browser, server):
-    browser.open(server)
+def test_the_plot_of_replicas_has_a_gap_where_nobody_looked(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     seen = actual_replicas_of(browser, (600, 3), (595, 3), (101, 40), (85, 40), (60, 40), (35, 40), (12, 40))
     assert seen == [3] * 3 + [None] * 46 + [40] * 10

@@ -101,9 +101,9 @@ def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, 
         is_clean(browser)
 
 
-def test_each_status_of_consumers_has_its_chip(browser, server):
-    statuses = re.findall(r'^backlog_trigger_consumers\{status="(\w+)"\}', get(server, "/metrics").text, re.MULTILINE)
-    browser.open(server)
+def test_each_status_of_consumers_has_its_chip(browser, idle_server):
+    statuses = re.findall(r'^backlog_trigger_consumers\{status="(\w+)"\}', get(idle_server, "/metrics").text, re.MULTILINE)
+    browser.open(idle_server)
     assert sorted(statuses) == sorted(browser.evaluate("import('/assets/pages/triggers.js').then(({ CHIPS }) => Object.keys(CHIPS))"))
 
 
@@ -190,8 +190,8 @@ def test_what_is_not_0_is_not_shown_as_0(browser, stub):
     browser.wait(f"{names}[0] === 'shop/reported'")
 
 
-def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(browser, server):
-    browser.open(server)
+def test_the_curves_of_the_last_hour_come_where_they_were_refused_at_first(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.hide()
     time.sleep(6)

@@ -7,8 +7,8 @@ from support.pages.modules import run_in_node
 from support.pages.stub import FIGURES, rows
 
 
-def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, server):
-    browser.open(server)
+def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         const { store } = await import('/assets/state/store.js');
@@ -51,8 +51,8 @@ def test_workers_that_are_not_renewed_are_said_and_their_ages_go_on(browser, ser
     assert browser.evaluate("location.hash") == "#/workers?sort=-memory"  # as of other pages
 
 
-def test_workers_that_are_read_at_last_are_no_longer_unknown(browser, server):
-    browser.open(server)
+def test_workers_that_are_read_at_last_are_no_longer_unknown(browser, idle_server):
+    browser.open(idle_server)
     browser.wait_for_text("No triggers yet")
     browser.evaluate("""(async () => {
         const { store } = await import('/assets/state/store.js');

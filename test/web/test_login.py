@@ -10,7 +10,6 @@ import threading
 import pytest
 import requests
 
-from support.pages.browser import Browser
 from support.pages.page import asset
 from support.clients.grpc_client import Client
 from support.network.pods import PodProxy
@@ -204,28 +203,27 @@ def test_commands_show_the_token(server, token, tmp_path):
         assert missing.returncode == 1 and "--http-token-file" in missing.stderr
 
 
-def test_a_browser_logs_in_and_out(server, token):
-    with Browser() as browser:
-        browser.open(server, "/#/log?q=listening")
-        browser.wait("location.pathname === '/login'")
-        assert browser.axe() == []
-        browser.fill("#token", "not-the-token-at-all")
-        browser.press("Enter")
-        browser.wait("document.querySelector('#wrong:not([hidden])') !== null")
-        browser.screenshot("login")
-        assert browser.axe() == []
-        browser.fill("#token", TOKEN)
-        browser.press("Enter")
-        browser.wait_for_text("listening on")  # the page that was wanted
-        assert browser.evaluate("location.pathname + location.hash") == "/#/log?q=listening"
-        assert browser.evaluate("document.cookie") == ""
-        browser.click("#logout button")
-        browser.wait("location.pathname === '/login'")
-        browser.fill("#token", TOKEN)
-        browser.press("Enter")
-        browser.wait_for_text("No triggers yet")
-        token.write(OTHER)
-        browser.wait("location.pathname === '/login'")  # by itself
+def test_a_browser_logs_in_and_out(browser, server, token):
+    browser.open(server, "/#/log?q=listening")
+    browser.wait("location.pathname === '/login'")
+    assert browser.axe() == []
+    browser.fill("#token", "not-the-token-at-all")
+    browser.press("Enter")
+    browser.wait("document.querySelector('#wrong:not([hidden])') !== null")
+    browser.screenshot("login")
+    assert browser.axe() == []
+    browser.fill("#token", TOKEN)
+    browser.press("Enter")
+    browser.wait_for_text("listening on")  # the page that was wanted
+    assert browser.evaluate("location.pathname + location.hash") == "/#/log?q=listening"
+    assert browser.evaluate("document.cookie") == ""
+    browser.click("#logout button")
+    browser.wait("location.pathname === '/login'")
+    browser.fill("#token", TOKEN)
+    browser.press("Enter")
+    browser.wait_for_text("No triggers yet")
+    token.write(OTHER)
+    browser.wait("location.pathname === '/login'")  # by itself
 
 
 def hello(server, **argument):
@@ -243,9 +241,9 @@ def test_only_who_has_a_session_can_log_out(server):
         assert "hasSession" not in hello(other, cookies=session)
 
 
-def test_behind_a_proxy_that_sends_the_token_nobody_is_offered_to_log_out(server):
+def test_behind_a_proxy_that_sends_the_token_nobody_is_offered_to_log_out(browser, server):
     """As the documented OAuth proxy: /logout would lead back to the page."""
-    with PodProxy(server.http_port, authorization=f"Bearer {TOKEN}") as proxy, Browser() as browser:
+    with PodProxy(server.http_port, authorization=f"Bearer {TOKEN}") as proxy:
         browser.open(proxy)
         browser.wait_for_text("No triggers yet")
         browser.wait_for_text("Live", "#status")
@@ -257,7 +255,7 @@ def test_behind_a_proxy_that_sends_the_token_nobody_is_offered_to_log_out(server
         browser.wait("!document.querySelector('#logout').hidden")
 
 
-def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(server):
+def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(browser, server):
     """Of a chat, or of Grafana. localhost and 127.0.0.1 are two sites."""
     class OfAnotherSite(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -272,7 +270,7 @@ def test_a_link_of_another_site_finds_the_session_and_its_form_does_not(server):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfAnotherSite) as other, Browser() as browser:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OfAnotherSite) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
 
         def follow(selector):

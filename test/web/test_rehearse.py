@@ -6,11 +6,9 @@ import re
 import signal
 import subprocess
 
-import pytest
 import requests
 
 from support.network.pods import PodProxy
-from support.pages.browser import Browser
 from support.pages.page import asset
 from support.process import Process, wait_until
 from support.brokers.rabbitmq import RabbitMQ
@@ -53,12 +51,6 @@ class Rehearsal(Process):
 
     def signal(self, number):
         os.kill(self.pid, number)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as browser:
-        yield browser
 
 
 def workers(rehearsal):

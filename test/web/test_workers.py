@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from support.pages.browser import Browser
 from support.clients.grpc_client import Client
 from support.pages.page import get
 from support.kubernetes.pod_server import PodServer
@@ -23,9 +22,9 @@ ROWS = "[...document.querySelectorAll('tbody tr:not(.space)')].map((row) => row.
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a service account")
 
 
-def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
+def test_the_page_shows_pods_why_they_wait_and_their_logs(browser, tmp_path):
     folder = make_api_certificate(tmp_path)
-    with Browser() as browser, Redis() as redis, Worker() as worker, Api(folder, worker.server_port) as api, \
+    with Redis() as redis, Worker() as worker, Api(folder, worker.server_port) as api, \
             PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--workers", "shop"]) as server:
         with Client(server.port) as client:
             for name in ("orders", "reports"):
@@ -103,10 +102,10 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(tmp_path):
         assert browser.problems() == [] and browser.axe() == []
 
 
-def test_the_page_of_a_trigger_has_the_replicas_of_the_hpa(tmp_path):
+def test_the_page_of_a_trigger_has_the_replicas_of_the_hpa(browser, tmp_path):
     """Where the right to read it is given; only while somebody looks."""
     folder = make_api_certificate(tmp_path)
-    with Browser() as browser, Redis() as redis, Worker() as worker, Api(folder, worker.server_port) as api, \
+    with Redis() as redis, Worker() as worker, Api(folder, worker.server_port) as api, \
             PodServer(folder / "ca.pem", api.server_port, TOKEN, arguments=["--kubernetes", "--kubernetes-hpa"]) as server:
         hpa = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/keda-hpa-orders"
         metadata = {"scaler": "redis", "connectionName": "none", "listName": "jobs", "listLength": "1"}

@@ -31,13 +31,21 @@ class Browser:
         if not os.path.isdir(os.path.join(MODULES, "node_modules", "playwright-core")):
             raise Unavailable(f"{MODULES} does not have playwright-core (./dev test web fetches it)")
         shutil.copy(os.path.join(REPOSITORY, "test", "web", "js", "browser.mjs"), MODULES)
-        self.child = subprocess.Popen([need(*NODE, "node"), "browser.mjs", program], cwd=MODULES, stdin=subprocess.PIPE,
+        self.program = program
+        self.start()
+
+    def start(self):
+        self.is_in_step = True  # each command so far has its answer
+        self.child = subprocess.Popen([need(*NODE, "node"), "browser.mjs", self.program], cwd=MODULES, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.end()
+
+    def end(self):
         self.child.stdin.close()
         try:
             self.child.wait(30)
@@ -47,12 +55,14 @@ class Browser:
         self.child.stdout.close()
 
     def call(self, command, **argument):
+        self.is_in_step = False
         self.child.stdin.write(json.dumps({"command": command, **argument}) + "\n")
         self.child.stdin.flush()
         line = self.child.stdout.readline()
         if not line:
             raise BrowserError(f"the browser ended with {self.child.wait(10)}")
         answer = json.loads(line)
+        self.is_in_step = True
         if "error" in answer:
             raise BrowserError(answer["error"])
         return answer["value"]

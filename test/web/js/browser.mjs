@@ -16,20 +16,46 @@ const launch = () => chromium.launch({ executablePath: process.argv[2], headless
 let browser = await launch();
 let context;
 let page;
-let problems = [];
+let isUsual = false; // No script of ours is part of each page that it shows.
+let problems = []; // Whatever a user would see in the console as an error, or what failed to load.
+const origins = new Set(); // Where it was.
 
-// Whatever a user would see in the console as an error, or what failed to load.
-// "beside" leaves the page of before open, as that of another user.
-async function openPage({ width = 1440, height = 900, scheme = "light", contrast = false, hidden = false, beside = false }) {
-  if (!beside) await context?.close();
-  const forcedColors = contrast ? "active" : "none";
-  context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, forcedColors, bypassCSP: false });
+async function makePage() {
+  context = await browser.newContext({ bypassCSP: false });
   page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT_MS);
-  problems = [];
+  page.on("framenavigated", (frame) => origins.add(new URL(frame.url()).origin));
   page.on("console", (message) => message.type() === "error" && problems.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => problems.push(`error: ${error.stack}`));
   page.on("requestfailed", (request) => request.failure()?.errorText !== "net::ERR_ABORTED" && problems.push(`request: ${request.url()} ${request.failure()?.errorText}`));
+}
+
+// So that the page is as a new one of another user, which takes a second of a core to make. Returns whether it is.
+async function forget() {
+  try {
+    await page.goto("about:blank");
+    await page.mouse.move(0, 0);
+    await context.clearCookies();
+    const session = await context.newCDPSession(page);
+    for (const origin of origins) if (origin !== "null") await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "all" });
+    await session.detach();
+    origins.clear();
+    return true;
+  } catch {
+    return false; // It has crashed.
+  }
+}
+
+// "beside" leaves the page of before open, as that of another user.
+async function openPage({ width = 1440, height = 900, scheme = "light", contrast = false, hidden = false, beside = false }) {
+  if (!isUsual || hidden || beside || !(await forget())) {
+    if (!beside) await context?.close();
+    await makePage();
+  }
+  isUsual = !hidden;
+  problems = [];
+  await page.setViewportSize({ width, height });
+  await page.emulateMedia({ colorScheme: scheme, forcedColors: contrast ? "active" : "none" });
   if (hidden) await page.addInitScript(`(${setHidden})(true)`);
 }
 
@@ -43,6 +69,7 @@ async function open(options) {
     browser.close().catch(() => {});
     browser = await launch();
     context = undefined;
+    isUsual = false;
     await openPage(options);
   }
   await page.goto(options.url);
