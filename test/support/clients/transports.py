@@ -13,12 +13,13 @@ BOTH = pytest.mark.parametrize("transport", TRANSPORTS, indirect=True)
 
 
 def serve_with(request):
-    if request.param not in transports(binary()):
-        raise Unavailable(f"{binary()} was built without the transport {request.param}")
-    Server.transport = request.param
-    yield request.param
+    name = getattr(request, "param", "nghttp2")
+    if name not in transports(binary()):
+        raise Unavailable(f"{binary()} was built without the transport {name}")
+    Server.transport = name
+    yield name
     Server.transport = None
 
 
 transport = pytest.fixture(serve_with, scope="module", params=TRANSPORTS, autouse=True)
-nghttp2 = pytest.fixture(serve_with, scope="module", params=["nghttp2"], autouse=True)
+nghttp2 = pytest.fixture(serve_with, scope="module", autouse=True)
