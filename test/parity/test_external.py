@@ -7,6 +7,7 @@ from support.clients.keda import Answer, Refused, Trigger
 from support.brokers.redis import Redis
 from support.server.server import Server
 
+pytestmark = pytest.mark.nightly  # it is KEDA that asks: in CI the one of test/e2e does
 VALUE = Answer("redis-jobs", 5.0, 4.0, True)
 
 
@@ -46,26 +47,26 @@ def trigger(server, address, auth=None, **metadata):
 
 
 @pytest.mark.parametrize("transport", ["nghttp2", "grpc-core"])
-def test_keda_asks_in_plain_text(keda, address, transport):
+def test_keda_asks_in_plain_text(live_keda, address, transport):
     with Server(arguments=["--transport", transport]) as server:
-        assert keda.fetch(trigger(server, address)) == VALUE
+        assert live_keda.fetch(trigger(server, address)) == VALUE
 
 
 @pytest.mark.parametrize("transport", ["nghttp2", "grpc-core"])
-def test_keda_asks_over_tls(keda, address, authority, transport):
+def test_keda_asks_over_tls(live_keda, address, authority, transport):
     certificate, key = authority.issue("server")
     with Server(arguments=["--transport", transport, "--tls-cert", certificate, "--tls-key", key]) as server:
         trusting = {"caCert": pem(authority.certificate)}
-        assert keda.fetch(trigger(server, address, trusting, enableTLS="true")) == VALUE
-        assert keda.fetch(trigger(server, address, enableTLS="true", unsafeSsl="true")) == VALUE
-        assert isinstance(keda.fetch(trigger(server, address, enableTLS="true")), Refused)
+        assert live_keda.fetch(trigger(server, address, trusting, enableTLS="true")) == VALUE
+        assert live_keda.fetch(trigger(server, address, enableTLS="true", unsafeSsl="true")) == VALUE
+        assert isinstance(live_keda.fetch(trigger(server, address, enableTLS="true")), Refused)
 
 
-def test_keda_shows_a_certificate(keda, secured, address, authority):
+def test_keda_shows_a_certificate(live_keda, secured, address, authority):
     trusting = {"caCert": pem(authority.certificate)}
     known = {**trusting, **client_pair(authority, "keda-operator")}
-    assert keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE
-    assert isinstance(keda.fetch(trigger(secured, address, trusting, enableTLS="true")), Refused)
+    assert live_keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE
+    assert isinstance(live_keda.fetch(trigger(secured, address, trusting, enableTLS="true")), Refused)
     stranger = {**trusting, **client_pair(authority, "stranger")}
-    assert isinstance(keda.fetch(trigger(secured, address, stranger, enableTLS="true")), Refused)
-    assert keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE
+    assert isinstance(live_keda.fetch(trigger(secured, address, stranger, enableTLS="true")), Refused)
+    assert live_keda.fetch(trigger(secured, address, known, enableTLS="true")) == VALUE

@@ -289,14 +289,15 @@ def rates_are_0(broker, queue):
     return stats.get("publish_details", {}).get("rate", 0) == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("queue", FLOWS)
-def test_rates(mode, queue, keda, client, places, flows):
+def test_rates(mode, queue, live_keda, client, places, flows):
     """Two questions are never asked at the same time: the answers must be near."""
     trigger = placed(of(queue, "$http", mode=mode, value="5", activationValue="1.5"), places)
 
     def near():
-        theirs, ours = keda.fetch(trigger), fetch_from_server(client, trigger)
+        theirs, ours = live_keda.fetch(trigger), fetch_from_server(client, trigger)
         assert isinstance(theirs, Answer) and isinstance(ours, Answer), (theirs, ours)
         assert abs(theirs.value - ours.value) <= 0.1 * theirs.value, (theirs, ours)
         assert (theirs.metric, theirs.target, theirs.active) == (ours.metric, ours.target, ours.active)

@@ -2,13 +2,9 @@
 
 import dataclasses
 import json
-import os
 import subprocess
 
 import grpc
-
-from ..process import Unavailable
-from ..server.server import REPOSITORY
 
 # The codes of a mistake in the metadata, and of a source that cannot be measured; any other is a mistake of ours.
 REFUSALS = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE}
@@ -36,16 +32,13 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
-    why: str
+    why: str  # None: not recorded
 
 
 class Keda:
     """build/keda/keda, which ./dev builds out of KEDA's module."""
 
-    def __init__(self):
-        path = os.path.join(REPOSITORY, "build", "keda", "keda")
-        if not os.access(path, os.X_OK):
-            raise Unavailable(f"{path} is not built")
+    def __init__(self, path):
         self.child = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def close(self):
