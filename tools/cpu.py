@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-FUNCTIONS = 1500
+FUNCTIONS = 300
 TRIES = 5
 
 

@@ -28,7 +28,6 @@ MAX_COMPRESSED = 16 * MIB  # 13.5 at the time of writing
 MAX_UNPACKED = 40 * MIB  # 31.5
 # Those whose files nobody links with: names of the release, authorities, Kerberos.
 NOT_LINKED = {"base-files", "ca-certificates", "libsasl2-modules-gssapi-mit"}
-TESTED = pathlib.Path(REPOSITORY, "build", "reports", "debian13")  # of ./dev: what the server of the broker tests loads
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +49,10 @@ def packages(root):
     fields = [dict(re.findall(r"^(Package|Version|Status): (.*)$", each, re.MULTILINE)) for each in stanzas]
     assert {each["Status"] for each in fields} == {"install ok installed"}
     return {each["Package"]: each["Version"] for each in fields}
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def needs(path):
@@ -103,8 +106,11 @@ def test_it_has_the_packages_that_the_program_loads_and_no_others(root):
 
 def test_its_libraries_are_those_that_the_broker_tests_run_with(root):
     """The tested server has more: the sanitizers', and the gRPC C core's."""
-    lines = (line.split() for line in TESTED.read_text().splitlines())
-    tested = {name.split(":")[0]: version for name, version in lines}
+    libraries = re.findall(r"/\S+\.so\S*", output("ldd", os.environ["BACKLOG"]))
+    owners = output("dpkg-query", "--search", *sorted({os.path.realpath(path) for path in libraries}))
+    names = {line.split(":")[0] for line in owners.splitlines()}
+    lines = output("dpkg-query", "--show", "--showformat", "${Package} ${Version}\n", *sorted(names)).splitlines()
+    tested = dict(line.split() for line in lines)
     shipped = {name: version for name, version in packages(root).items() if name not in NOT_LINKED}
     assert {name: tested.get(name) for name in shipped} == shipped
     assert "librdkafka1" in shipped and "libasan8" in tested

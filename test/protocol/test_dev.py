@@ -164,7 +164,7 @@ def test_a_tool_that_failed_to_build_does_not_count_as_made(tmp_path):
     for name in ("go.mod", "go.sum"):
         (tmp_path / "test" / "tools" / name).touch()
     env = make_programs(tmp_path / "bin", go='[ "$1" != env ] || { echo go1.26.0; exit; }\ntouch "$GOBIN/client"; exit 1')
-    (tmp_path / "dev").write_text((tmp_path / "dev").read_text().replace('\nmain "$@"\n', "\n"))
+    (tmp_path / "dev").write_text((tmp_path / "dev").read_text().replace('\nmain "$@"; exit', "\n"))
     for _ in range(2):
         done = subprocess.run(["bash", "-c", ". ./dev; go_tools"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode != 0 and "gRPC's interop client: not made" in done.stdout, done.stdout
@@ -176,7 +176,7 @@ def test_what_is_kept_is_made_once_for_all_clones_and_again_when_it_changes(tmp_
         (tmp_path / clone).mkdir()
         copy_dev(tmp_path / clone)
         dev = tmp_path / clone / "dev"
-        dev.write_text(dev.read_text().replace('\nmain "$@"\n', "\n"))
+        dev.write_text(dev.read_text().replace('\nmain "$@"; exit', "\n"))
 
     def thing(clone, text):
         folder = tmp_path / clone

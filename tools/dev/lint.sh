@@ -41,6 +41,7 @@ lint() {
     case ${1:-} in "" | quick | all) ;; *) die "lint: no checks named $1: quick, all, or nothing" ;; esac
     install lint npm python
     mkdir -p "$build/reports"
+    rm -f "$build/reports/lint.cpu"
     account=lint
     eslint
     lint_check "format" lint_format

@@ -29,6 +29,7 @@ build      libpq-dev                 scaler: postgresql
 run        libsasl2-modules-gssapi-mit  scaler: kafka, sasl: gssapi
 run        ca-certificates           the public authorities
 tests      libcmocka-dev             unit tests
+tests      mold                      links hundreds of them, in a third of the time
 tests      libgrpc-dev               --transport grpc-core; a client of the tests
 npm        npm                       fetches uPlot, with which the dashboard plots, clients and tools
 npm        nodejs                    runs them
