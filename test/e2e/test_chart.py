@@ -77,7 +77,6 @@ MISTAKES = {
 
 
 @pytest.mark.core
-@pytest.mark.first
 def test_the_policy_warns_of_each_mistake(cluster, namespace):
     install(cluster, namespace.name)
     for words, metadata in MISTAKES.items():

@@ -61,6 +61,7 @@ def by_secret(namespace, source, target):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_values_are_compared_with_keda(api, namespace, connection, environment):
     """Of three brokers; PostgreSQL has two queries: a number of rows, and one whose result is another one for each program."""
     with Work() as redis, RabbitMQWork() as rabbitmq, PostgreSQLWork() as postgresql:

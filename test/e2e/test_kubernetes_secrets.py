@@ -115,6 +115,7 @@ def test_a_team_has_its_connections_in_a_secret_of_its_namespace(api, team, redi
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_a_rotated_password_is_used_at_once(api, team):
     with Redis(config="requirepass first") as redis:
         with redis.connect() as client:

@@ -69,6 +69,7 @@ def test_a_broker_that_is_restarted_at_once_is_not_noticed(namespace):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_replicas_stay_and_an_event_says_why_where_the_password_is_wrong_or_the_queue_is_gone(namespace):
     with RabbitMQWork() as source, Server() as server:
         broker = source.broker

@@ -79,6 +79,7 @@ def test_a_trigger_is_moved_by_two_lines_and_back(api, namespace, source):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_a_rotation_loses_no_replica(api, namespace, source):
     allow(api, {namespace.name: ["redis"]})
     ref = authentication(namespace)

@@ -51,7 +51,8 @@ def first_message(namespace, source):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("how", ["killed", pytest.param("restarted", marks=pytest.mark.first)])
+@pytest.mark.first
+@pytest.mark.parametrize("how", ["killed", "restarted"])
 def test_no_replica_is_lost_while_backlog_is_away(namespace, how):
     port = free_port()
     with RedisWork() as source, Server(arguments=["--listen", f"127.0.0.1:{port}"]) as server:

@@ -32,7 +32,7 @@ def both_ways(server, metadata):
 
 
 @pytest.mark.parametrize("kind", [
-    pytest.param(kind, id=kind.scaler, marks={"redis": [pytest.mark.core, pytest.mark.first], "rabbitmq": [pytest.mark.core]}.get(kind.scaler, []))
+    pytest.param(kind, id=kind.scaler, marks=[pytest.mark.core, pytest.mark.first] if kind.scaler in ("rabbitmq", "redis") else [])
     for kind in SOURCES])
 def test_37_messages_make_8_replicas_and_none_make_0(namespace, kind):
     with kind() as source, Server() as server:

@@ -97,6 +97,7 @@ def test_idle_replica_count_is_kept_below_the_least(namespace, source, server):
 
 
 @pytest.mark.core
+@pytest.mark.first
 def test_min_replica_count_is_never_left(namespace, source, server):
     namespace.scale("worker", trigger(server, **source.metadata(5)), minReplicaCount=2)
     namespace.wait_for_replicas("worker", 2)
