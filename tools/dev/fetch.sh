@@ -46,10 +46,10 @@ go_install() {
 }
 
 make_tools() {
-    go_install "$1" test/tools || return 1
+    go_install "$1" test/tools ./helm_server || return 1
     mv "$1/client" "$1/interop_client"
 }
-go_tools() { kept tools "actionlint, helm, crane, grpcurl, h2spec, grpc-health-probe and gRPC's interop client" make_tools test/tools/go.mod test/tools/go.sum; }
+go_tools() { kept tools "actionlint, helm, crane, grpcurl, h2spec, grpc-health-probe, gRPC's interop client and helm_server" make_tools test/tools/{go.mod,go.sum,helm_server/*.go}; }
 
 # A server that speaks S3, for the example with uploads, and kustomize for their overlays.
 make_example_tools() { go_install "$1" test/examples/tools; }

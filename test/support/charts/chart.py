@@ -6,6 +6,7 @@ import subprocess
 
 import yaml
 
+from .helm_server import HelmServer
 from ..process import need
 from ..server.server import REPOSITORY
 
@@ -15,6 +16,8 @@ NAME = "release-backlog"  # of most objects
 
 # A helm that `go install` built takes every cluster for an old one.
 KUBERNETES = "1.34.0"
+
+HELM_SERVER = HelmServer()
 
 # The chart installs nothing without one.
 IMAGE = {"image": {"repository": "backlog"}}
@@ -54,8 +57,11 @@ def helm(*arguments, values=None, kubernetes=KUBERNETES):
         values = merge(IMAGE, values or {})
     version = ["--kube-version", kubernetes] if arguments[0] in ("template", "lint") else []
     files = ["--values", "-"] if values is not None else []
-    return subprocess.run([need("helm"), *arguments, *version, *files], input=yaml.safe_dump(values or {}),
-                          capture_output=True, text=True, timeout=60)
+    words = [*map(str, arguments), *version, *files]
+    text = yaml.dump(values or {}, Dumper=yaml.CSafeDumper)
+    if words[0] in ("template", "lint") and not any("oci://" in word for word in words):
+        return HELM_SERVER.run(words, text)
+    return subprocess.run([need("helm"), *words], input=text, capture_output=True, text=True, timeout=60)
 
 
 def documents(text):

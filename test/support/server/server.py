@@ -21,8 +21,13 @@ def binary():
 
 def reference(form="markdown", program=None):
     """The page of all scalers' keys, as the program writes it."""
+    return reference_of(form, program or binary())
+
+
+@functools.cache
+def reference_of(form, program):
     def run(*words):
-        return subprocess.run([program or binary(), "reference", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run([program, "reference", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
     return run("--output" if "--output" in run("--help") else "--format", form)  # that of the previous version
 
