@@ -243,7 +243,8 @@ def test_a_backlog_of_somebody_whose_upgrade_was_killed_stays_theirs(examples):
     assert examples.state["releases"] == {"keda/backlog": {"labels": "", "status": "deployed", "sets": []}}
 
 
-@pytest.mark.parametrize("part", ["keda/keda", "keda/backlog", "kube-system/vpa"])
+@pytest.mark.parametrize("part", [pytest.param("keda/keda", marks=pytest.mark.nightly), "keda/backlog",
+                                  pytest.param("kube-system/vpa", marks=pytest.mark.nightly)])
 def test_what_failed_half_way_is_completed_or_removed(examples, part):
     namespace, name = part.split("/")
     helm = f"^helm upgrade --install {name} "
