@@ -71,19 +71,19 @@ def main():
     lines, total, kept = [], 0, 0
     for path in sorted(options.reports.glob("*.cpu")):
         for what, wall, cpu in rows(path):
-            lines.append(f"{path.stem:6} {what:60} {wall // 60:4}:{wall % 60:02} {cpu:7}")
+            lines.append(f"{path.stem:10} {what:60} {wall // 60:4}:{wall % 60:02} {cpu:7}")
             if path.stem == "kept":
                 kept += cpu
             else:
                 total += cpu
-    lines.append(f"{'':6} {'all, in seconds of CPU':60} {'':7} {total:7}")
-    lines.append(f"{'':6} {'and what is kept for the next time':60} {'':7} {kept:7}")
+    lines.append(f"{'':10} {'all, in seconds of CPU':60} {'':7} {total:7}")
+    lines.append(f"{'':10} {'and what is kept for the next time':60} {'':7} {kept:7}")
     status = 0
     if options.budget is not None:
         seconds = unit()
-        lines.append(f"{'':6} {f'in units of {seconds:.2f} s, of which there may be {options.budget:.0f}':60} {'':7} {total / seconds:7.0f}")
+        lines.append(f"{'':10} {f'in units of {seconds:.2f} s, of which there may be {options.budget:.0f}':60} {'':7} {total / seconds:7.0f}")
         status = 1 if total > options.budget * seconds else 0
-    text = "\n".join(["part   what                                                            wall     CPU", *lines])
+    text = "\n".join(["part       what                                                            wall     CPU", *lines])
     print(text)
     (options.reports / "cpu.txt").write_text(text + "\n")
     if status:

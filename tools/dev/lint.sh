@@ -40,9 +40,7 @@ lint_check() { timed "$@" || lint_failures+=("$1"); }
 lint() {
     case ${1:-} in "" | quick | all) ;; *) die "lint: no checks named $1: quick, all, or nothing" ;; esac
     install lint npm python
-    mkdir -p "$build/reports"
-    rm -f "$build/reports/lint.cpu"
-    account=lint
+    start_account "lint"
     eslint
     lint_check "format" lint_format
     lint_check "lines of at most 100 columns, 120 in JavaScript" lint_width
@@ -52,6 +50,7 @@ lint() {
     lint_check "shell scripts" lint_shell
     lint_check "JavaScript" lint_javascript
     [ "${1:-}" = quick ] || lint_check "clang-tidy" lint_findings ${1:+--all}
+    [ "${1:-}" = quick ] || python3 tools/cpu.py "$build/reports"
     [ ${#lint_failures[@]} = 0 ] || die "lint: failed: $(printf '%s, ' "${lint_failures[@]}" | sed 's/, $//')"
 }
 

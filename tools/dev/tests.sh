@@ -175,8 +175,8 @@ test_matrix() {
     local source=${1:-} rows row status=0 matrix_arguments=("${@:2}")
     rows=$(grep -E "^${source:-[a-z]+} " test/matrix/rows | sed "s|=build/|=$build/|") ||
         die "test: matrix: no source $source; there are $(grep -oE '^[a-z]+' test/matrix/rows | sort -u | xargs)"
-    mkdir -p "$build/reports"
     sanitizer_environment
+    start_account "matrix"
     prepare brokers
     install valkey
     [[ $rows != *=$build/matrix/go* ]] || newer_brokers
@@ -194,7 +194,8 @@ test_mutation() {
     install npm
     python_environment
     web_modules
-    python tools/mutate.py "$@"
+    start_account "mutation"
+    timed "mutation" python tools/mutate.py "$@"
 }
 
 # Each test has a namespace and brokers of its own and mostly waits for KEDA, so several run side by side. In CI a first part of them
@@ -278,7 +279,7 @@ end_tree() {
 
 # Most parts need the first build: it is compiled while what else is needed is fetched.
 start_build_aside() {
-    (build_for_tests asan) >"$build/builds.log" 2>&1 &
+    (build_for_tests asan) &
     build_aside=$!
 }
 
@@ -292,7 +293,8 @@ start_aside() {
 
 FIRST_PARTS=(unit protocol brokers)
 CI_PARTS=(charts unit protocol docs web brokers examples parity e2e)
-NIGHTLY_PARTS=("${CI_PARTS[@]}" fuzz kerberos upgrade upstream image)
+NIGHTLY_PARTS=("${CI_PARTS[@]}" kerberos upgrade upstream image)
+NAMED_PARTS=(fuzz)
 
 test_() {
     local size=${1:-first} parts presets=() reports=() part preset
@@ -306,15 +308,15 @@ test_() {
             return
             ;;
         *)
-            [[ " ${NIGHTLY_PARTS[*]} " == *" $size "* ]] ||
-                die "test: no part $size; there are ${NIGHTLY_PARTS[*]}, matrix, mutation, and ci"
+            [[ " ${NIGHTLY_PARTS[*]} ${NAMED_PARTS[*]} " == *" $size "* ]] ||
+                die "test: no part $size; there are ${NIGHTLY_PARTS[*]} ${NAMED_PARTS[*]}, matrix, mutation, and ci"
             parts=("$size")
             ;;
     esac
     [ ${#parts[@]} = 1 ] || [ $# = 0 ] || die "test: $size takes no arguments: $*"
     mkdir -p "$build/reports"
-    rm -rf "$build/charts.log" "$build/reports"/*.{xml,status} "$build/reports/test.cpu" "$build/reports/e2e"
-    account="test"
+    rm -rf "$build/charts.log" "$build/reports"/*.{xml,status} "$build/reports/e2e"
+    start_account "test-$size"
     sanitizer_environment
     trap end_asides EXIT
     trap 'exit 130' INT # pytest and ctest end by themselves, and the next part would begin
@@ -325,7 +327,7 @@ test_() {
         prepare "$part"
     done
     if [ -n "$build_aside" ]; then
-        timed "build asan, the rest" wait "$build_aside" || { cat "$build/builds.log" >&2; die "the build failed"; }
+        timed "build asan, the rest" wait "$build_aside" || die "the build failed"
     fi
     for preset in $(printf '%s\n' "${presets[@]}" | sort -u); do
         timed "build $preset" build_for_tests "$preset"
@@ -339,5 +341,6 @@ test_() {
     done
     wait
     cat "$build/charts.log" 2>/dev/null || true
+    python3 tools/cpu.py "$build/reports"
     python3 tools/test_summary.py "$build/reports" "$ready" "${reports[@]}"
 }
