@@ -335,12 +335,12 @@ void amqp_peer_start(struct amqp_peer *peer, const struct amqp_script *script)
     peer->listener = listener_open(1, &port);
     fcntl(peer->listener, F_SETFL, O_NONBLOCK);
     snprintf(peer->host, sizeof(peer->host), "amqp://guest:guest@127.0.0.1:%d/", port);
-    fast_time_begin(&peer->time);
+    fast_time_add(&peer->time);
 }
 
 void amqp_peer_stop(struct amqp_peer *peer)
 {
-    fast_time_begin(NULL);
+    fast_time_remove(&peer->time);
     if (peer->call->socket >= 0)
         hang_up(peer->call);
     close(peer->listener);

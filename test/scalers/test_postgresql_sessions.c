@@ -26,7 +26,7 @@ static void begin_with(struct setting *setting, int max_sessions)
         setting->peer.version = 150000;
     postgresql_peer_open(&setting->peer);
     time_peer = (struct fast_time_peer){.work = postgresql_peer_work, .context = &setting->peer};
-    fast_time_begin(&time_peer);
+    fast_time_add(&time_peer);
     setting_connect(setting, max_sessions);
 }
 
@@ -43,7 +43,7 @@ static void begin_with_two(struct setting *setting)
 static void end(struct setting *setting)
 {
     setting_disconnect(setting);
-    fast_time_begin(NULL);
+    fast_time_remove(&time_peer);
     postgresql_peer_close(&setting->peer);
 }
 

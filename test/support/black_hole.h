@@ -18,4 +18,7 @@ struct black_hole {
 void black_hole_open(struct black_hole *ret_hole, const char *address, int port);
 void black_hole_close(struct black_hole *hole);
 
+/* How many are open. */
+int black_holes(void);
+
 #endif

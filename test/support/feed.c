@@ -348,8 +348,11 @@ bool test_feed_run(struct test_feed *feed, void *client, int64_t within_ms, stru
     feed->stop_at_ms = feed->begun_ms + within_ms;
     size_t abandoned = feed->in_flight; /* by earlier runs */
     bool usable = true;
-    while (usable && feed->in_flight == abandoned && !is_over(feed))
+    while (usable && feed->in_flight == abandoned && !is_over(feed)) {
         usable = feed->scaler->measure(client, &feed->feed, error);
+        if (feed->ended == feed->count && !is_over(feed))
+            poll(NULL, 0, 1); /* it does not wait for what it is to stay for */
+    }
     for (size_t i = 0; i < feed->count; i++)
         take_query_back(feed, feed->tasks[i]); /* of those that were abandoned */
     return usable;

@@ -25,12 +25,25 @@ int listener_open(int backlog, int *ret_port)
     return listener_open_at("127.0.0.1", 0, backlog, ret_port);
 }
 
+/* False: it is no TCP socket. */
+static bool get_info(int fd, struct tcp_info *ret_info)
+{
+    socklen_t size = sizeof(*ret_info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_info, &size) == 0;
+}
+
+bool socket_is_connecting(int fd)
+{
+    struct tcp_info info;
+    return get_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
+}
+
 bool socket_is_settled(int fd)
 {
     struct tcp_info info;
-    socklen_t size = sizeof(info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    if (!get_info(fd, &info))
         return true; /* the kernel delivers at once */
     setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
-    return info.tcpi_unacked == 0;
+    bool listens = info.tcpi_state == TCP_LISTEN; /* the field then counts who waits to be let in */
+    return listens || info.tcpi_unacked == 0;
 }

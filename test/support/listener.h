@@ -13,4 +13,7 @@ int listener_open_at(const char *address, int port, int backlog, int *ret_port);
 /* Whether all that a TCP socket has sent, its SYN, too, has arrived. */
 bool socket_is_settled(int fd);
 
+/* Whether its SYN has not. */
+bool socket_is_connecting(int fd);
+
 #endif

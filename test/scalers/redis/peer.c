@@ -6,10 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +27,10 @@ struct redis_call {
     bool is_silent;
     const struct redis_line *line; /* to be answered then; NULL: none */
     int64_t due_ms;
-    char *input; /* no whole command */
+    const char *output; /* of an answer, what there was no room for yet */
+    size_t left;
+    bool hangs_up; /* after it */
+    char *input;   /* no whole command */
     size_t length;
     size_t capacity;
 };
@@ -98,20 +99,10 @@ static const struct redis_line *find_line(struct redis_peer *peer, const char *c
 
 /* ---- connections ---- */
 
-static bool send_bytes(const struct redis_call *call, const char *bytes, size_t count)
-{
-    return send(call->socket, bytes, count, MSG_NOSIGNAL) >= 0;
-}
-
 static void send_text(const struct redis_call *call, const char *text)
 {
-    send_bytes(call, text, strlen(text));
-}
-
-static bool send_answer(const struct redis_call *call, const struct redis_line *line)
-{
-    size_t count = line->answer_bytes == 0 ? strlen(line->answer) : line->answer_bytes;
-    return send_bytes(call, line->answer, count);
+    ssize_t sent = send(call->socket, text, strlen(text), MSG_NOSIGNAL);
+    (void)sent; /* the client may have gone */
 }
 
 static void hang_up(struct redis_call *call)
@@ -122,13 +113,11 @@ static void hang_up(struct redis_call *call)
 
 static void take_line(struct redis_peer *peer, struct redis_call *call, const char *command)
 {
-    pthread_mutex_lock(&peer->lock);
     if (fits("SUBSCRIBE", command))
         peer->subscriber = call;
     call->line = find_line(peer, command, call->number);
     if (call->line->push != NULL && peer->subscriber != NULL)
         send_text(peer->subscriber, call->line->push);
-    pthread_mutex_unlock(&peer->lock);
     call->due_ms = clock_now_ms() + call->line->wait_ms;
 }
 
@@ -136,8 +125,25 @@ static void answer(struct redis_call *call)
 {
     const struct redis_line *line = TAKE(call->line);
     call->is_silent = call->is_silent || (line->answer != NULL && line->answer[0] == '\0');
-    if (line->answer == NULL || (!call->is_silent && (!send_answer(call, line) || line->hangs_up)))
+    if (line->answer == NULL)
         hang_up(call);
+    if (line->answer == NULL || call->is_silent)
+        return;
+    call->output = line->answer;
+    call->left = line->answer_bytes == 0 ? strlen(line->answer) : line->answer_bytes;
+    call->hangs_up = line->hangs_up;
+}
+
+/* False: there is no room until the client reads. */
+static bool send_output(struct redis_call *call)
+{
+    ssize_t sent = send(call->socket, call->output, call->left, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool is_full = sent < 0 && errno == EAGAIN;
+    call->output += sent > 0 ? sent : 0;
+    call->left -= sent > 0 ? (size_t)sent : 0;
+    if ((sent < 0 && !is_full) || (call->left == 0 && call->hangs_up))
+        hang_up(call);
+    return !is_full;
 }
 
 /* False: there is nothing now. */
@@ -163,7 +169,10 @@ static int64_t serve(struct redis_peer *peer, struct redis_call *call)
             return call->due_ms;
         if (call->line != NULL)
             answer(call);
-        else if (call->length > 0 && take_command(call, command))
+        else if (call->left > 0) {
+            if (!send_output(call))
+                break;
+        } else if (call->length > 0 && take_command(call, command))
             take_line(peer, call, command);
         else if (!receive(call))
             break;
@@ -171,8 +180,7 @@ static int64_t serve(struct redis_peer *peer, struct redis_call *call)
     return CLOCK_NEVER;
 }
 
-/* False: the peer is stopped. */
-static bool accept_all(struct redis_peer *peer)
+static void accept_all(struct redis_peer *peer)
 {
     int socket;
     while ((socket = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
@@ -180,12 +188,9 @@ static bool accept_all(struct redis_peer *peer)
         if (peer->connections == REDIS_PEER_CONNECTIONS)
             abort();
         struct redis_call *call = memory_new(sizeof(*call));
-        pthread_mutex_lock(&peer->lock);
         peer->calls[peer->connections++] = call;
         *call = (struct redis_call){.socket = socket, .number = peer->connections};
-        pthread_mutex_unlock(&peer->lock);
     }
-    return errno == EAGAIN;
 }
 
 static int64_t serve_all(struct redis_peer *peer)
@@ -196,8 +201,9 @@ static int64_t serve_all(struct redis_peer *peer)
     return next_ms;
 }
 
-int64_t redis_peer_work(struct redis_peer *peer)
+static int64_t work(void *context)
 {
+    struct redis_peer *peer = context;
     accept_all(peer);
     int64_t next_ms = serve_all(peer);
     for (size_t i = 0; i < peer->connections; i++)
@@ -206,41 +212,16 @@ int64_t redis_peer_work(struct redis_peer *peer)
     return next_ms;
 }
 
-static void *peer_thread(void *argument)
-{
-    struct redis_peer *peer = argument;
-    while (accept_all(peer)) {
-        struct pollfd descriptors[REDIS_PEER_CONNECTIONS + 1];
-        int64_t next_ms = serve_all(peer);
-        nfds_t count = 0;
-        descriptors[count++] = (struct pollfd){.fd = peer->listener, .events = POLLIN};
-        for (size_t i = 0; i < peer->connections; i++)
-            if (!peer->calls[i]->has_ended && peer->calls[i]->line == NULL)
-                descriptors[count++] =
-                    (struct pollfd){.fd = peer->calls[i]->socket, .events = POLLIN};
-        poll(descriptors, count, next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX));
-    }
-    return NULL;
-}
-
 /* ---- all of it ---- */
-
-static void begin(struct redis_peer *peer, const char *address, int port,
-                  const struct redis_line *script)
-{
-    *peer = (struct redis_peer){.script = script};
-    pthread_mutex_init(&peer->lock, NULL);
-    peer->listener = listener_open_at(address, port, REDIS_PEER_CONNECTIONS, &peer->port);
-    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
-    snprintf(peer->address, sizeof(peer->address), "%s:%d", address, peer->port);
-}
 
 void redis_peer_start_at(struct redis_peer *peer, const char *address, int port,
                          const struct redis_line *script)
 {
-    begin(peer, address, port, script);
-    peer->has_thread = true;
-    assert_int_equal(pthread_create(&peer->thread, NULL, peer_thread, peer), 0);
+    *peer = (struct redis_peer){.script = script, .time = {.work = work, .context = peer}};
+    peer->listener = listener_open_at(address, port, REDIS_PEER_CONNECTIONS, &peer->port);
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
+    snprintf(peer->address, sizeof(peer->address), "%s:%d", address, peer->port);
+    fast_time_add(&peer->time);
 }
 
 void redis_peer_start(struct redis_peer *peer, const struct redis_line *script)
@@ -248,49 +229,29 @@ void redis_peer_start(struct redis_peer *peer, const struct redis_line *script)
     redis_peer_start_at(peer, "127.0.0.1", 0, script);
 }
 
-void redis_peer_start_fast(struct redis_peer *peer, const struct redis_line *script)
-{
-    begin(peer, "127.0.0.1", 0, script);
-}
-
 void redis_peer_stop(struct redis_peer *peer)
 {
-    shutdown(peer->listener, SHUT_RDWR);
-    pthread_mutex_lock(&peer->lock);
-    for (size_t i = 0; i < peer->connections; i++)
-        shutdown(peer->calls[i]->socket, SHUT_RDWR); /* it may be waiting to send */
-    pthread_mutex_unlock(&peer->lock);
-    if (peer->has_thread)
-        pthread_join(peer->thread, NULL);
+    fast_time_remove(&peer->time);
     close(peer->listener);
     for (size_t i = 0; i < peer->connections; i++) {
         close(peer->calls[i]->socket);
         free(peer->calls[i]->input);
         free(peer->calls[i]);
     }
-    pthread_mutex_destroy(&peer->lock);
 }
 
 void redis_peer_push(struct redis_peer *peer, const char *text)
 {
-    pthread_mutex_lock(&peer->lock);
     assert_non_null(peer->subscriber);
     send_text(peer->subscriber, text);
-    pthread_mutex_unlock(&peer->lock);
 }
 
-int redis_peer_used(struct redis_peer *peer, size_t line)
+int redis_peer_used(const struct redis_peer *peer, size_t line)
 {
-    pthread_mutex_lock(&peer->lock);
-    int used = peer->used[line];
-    pthread_mutex_unlock(&peer->lock);
-    return used;
+    return peer->used[line];
 }
 
-size_t redis_peer_connections(struct redis_peer *peer)
+size_t redis_peer_connections(const struct redis_peer *peer)
 {
-    pthread_mutex_lock(&peer->lock);
-    size_t connections = peer->connections;
-    pthread_mutex_unlock(&peer->lock);
-    return connections;
+    return peer->connections;
 }

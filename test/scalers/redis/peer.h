@@ -2,15 +2,15 @@
  * A server that speaks Redis's protocol and answers by a script: for what a real one says only when
  * it is old, starting or hostile.
  *
- * Threads: it has one of its own. Where time is fast it has none, and works while the client waits.
+ * Threads: the main one, on which it works while the client waits (support/fast_time.h).
  */
 #ifndef BACKLOG_TEST_SCALERS_REDIS_PEER_H
 #define BACKLOG_TEST_SCALERS_REDIS_PEER_H
 
-#include <pthread.h>
+#include "support/fast_time.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct redis_line {
     const char *command; /* its first words, up to three: "LLEN", "LLEN jobs" */
@@ -45,10 +45,7 @@ struct redis_peer {
     char address[32];
     int port;
     int listener;
-    bool has_thread;
-    pthread_t thread;
-
-    pthread_mutex_t lock;
+    struct fast_time_peer time;
     size_t connections;
     struct redis_call *calls[REDIS_PEER_CONNECTIONS];
     struct redis_call *subscriber; /* NULL: none */
@@ -61,17 +58,12 @@ void redis_peer_start(struct redis_peer *peer, const struct redis_line *script);
 void redis_peer_start_at(struct redis_peer *peer, const char *address, int port,
                          const struct redis_line *script);
 
-/* Without a thread: whoever starts it so has redis_peer_work() called (support/fast_time.h), which
- * does what it can do now, and returns when it has to do more by itself. */
-void redis_peer_start_fast(struct redis_peer *peer, const struct redis_line *script);
-int64_t redis_peer_work(struct redis_peer *peer);
-
 void redis_peer_stop(struct redis_peer *peer);
 
 /* To the connection that sent SUBSCRIBE last; there must be one. */
 void redis_peer_push(struct redis_peer *peer, const char *text);
 
-int redis_peer_used(struct redis_peer *peer, size_t line);
-size_t redis_peer_connections(struct redis_peer *peer);
+int redis_peer_used(const struct redis_peer *peer, size_t line);
+size_t redis_peer_connections(const struct redis_peer *peer);
 
 #endif

@@ -82,18 +82,9 @@ void is_busy(struct world *world, size_t master, int ms)
 static int64_t work(void *context)
 {
     struct world *world = context;
-    int64_t next_ms = CLOCK_NEVER;
     if (world->on_time != NULL && clock_now_ms() >= world->at_ms)
         world->on_time(world);
-    if (world->on_time != NULL)
-        next_ms = world->at_ms;
-    for (size_t i = 0; i < MASTERS; i++)
-        if (!world->is_master_stopped[i])
-            next_ms = clock_earlier(next_ms, redis_peer_work(&world->masters[i]));
-    for (size_t i = 0; i < world->sentinels_count; i++)
-        if (!world->is_stopped[i])
-            next_ms = clock_earlier(next_ms, redis_peer_work(&world->sentinels[i]));
-    return next_ms;
+    return world->on_time == NULL ? CLOCK_NEVER : world->at_ms;
 }
 
 void world_init(struct world *world, size_t sentinels)
@@ -103,12 +94,12 @@ void world_init(struct world *world, size_t sentinels)
         struct redis_line *lines = world->master_lines[i];
         lines[0] = (struct redis_line){"ROLE", MASTER};
         lines[1] = (struct redis_line){.command = "LLEN", .answer = lengths[i]};
-        redis_peer_start_fast(&world->masters[i], lines);
+        redis_peer_start(&world->masters[i], lines);
     }
     for (size_t i = 0; i < sentinels; i++)
-        redis_peer_start_fast(&world->sentinels[i], world->sentinel_lines[i]);
+        redis_peer_start(&world->sentinels[i], world->sentinel_lines[i]);
     world->time.context = world;
-    fast_time_begin(&world->time);
+    fast_time_add(&world->time);
 }
 
 void stop_sentinel(struct world *world, size_t sentinel)
@@ -192,7 +183,7 @@ void world_stop(struct world *world)
         free(world->texts[i]);
     trigger_done(&world->trigger);
     error_done(&world->error);
-    fast_time_begin(NULL);
+    fast_time_remove(&world->time);
 }
 
 void push(struct world *world, size_t sentinel, const char *text)

@@ -9,7 +9,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <unistd.h>
 #include <utlist.h>
 #include <cmocka.h>
 
@@ -295,7 +294,7 @@ static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
         world_run(&world);
         assert_true(world.usable);
         assert_ended_with(world.feed, 0, TASK_FAILED, "broke");
-        usleep(10 * 1000);
+        fast_time_pass(10);
     }
     assert_in_range(redis_peer_connections(&world.peers[1]), 3, MAX_CONNECTIONS);
     world_stop(&world);
@@ -390,7 +389,7 @@ static void a_key_that_was_slow_is_read_at_the_successor_of_its_node(void **stat
     assert_waiting(world.feed, 0, 5);
     int64_t ends_ms = clock_now_ms() + LONG_MS;
     do {
-        usleep(10 * 1000);
+        fast_time_pass(10);
         test_feed_again(world.feed);
         world_run(&world);
         assert_true(world.usable);

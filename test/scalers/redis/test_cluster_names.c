@@ -11,9 +11,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 /* As though what was configured were at another machine. */
@@ -37,8 +35,8 @@ static void a_node_at_an_address_of_this_machine_gets_nothing(void **state)
 
 #define SLOW_NAME "slow.backlog.test"
 
-/* A look-up of the name takes until then. */
-static atomic_bool may_resolve;
+/* A look-up of the name hangs as long as this is locked. */
+static pthread_mutex_t resolver = PTHREAD_MUTEX_INITIALIZER;
 
 /* In the place of the C library's. */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -49,8 +47,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (!text_equal(node, SLOW_NAME) || (hints->ai_flags & AI_NUMERICHOST) != 0)
         return real(node, service, hints, found);
-    for (int64_t until_ms = clock_now_ms() + LONG_MS; !may_resolve && clock_now_ms() < until_ms;)
-        usleep(1000);
+    pthread_mutex_lock(&resolver);
+    pthread_mutex_unlock(&resolver);
     return real("127.0.0.1", service, hints, found);
 }
 
@@ -73,7 +71,7 @@ static void add_slow_slots(struct world *world, const char *key)
 /* "videos" is at the slow name, "jobs" is not. The task of the slow one is the first. */
 static void slow_begin(struct world *world, struct trigger *jobs)
 {
-    may_resolve = false;
+    pthread_mutex_lock(&resolver);
     world_begin(world);
     add_slow_slots(world, "videos");
     add_line(world, 0, LINE("LLEN", ":3\r\n"));
@@ -94,14 +92,15 @@ static void slow_begin(struct world *world, struct trigger *jobs)
 }
 
 /* Lets the name be known once the other node has been queried. */
-static void *resolve_later(void *argument)
+static int64_t resolve_later(void *context)
 {
-    struct world *world = argument;
-    for (int64_t until_ms = clock_now_ms() + TIMEOUT_MS;
-         redis_peer_used(&world->peers[0], 1) == 0 && clock_now_ms() < until_ms;)
-        usleep(1000);
-    may_resolve = redis_peer_used(&world->peers[0], 1) > 0;
-    return NULL;
+    static bool is_known;
+    const struct world *world = context;
+    if (!is_known && redis_peer_used(&world->peers[0], 1) > 0) {
+        pthread_mutex_unlock(&resolver);
+        is_known = true;
+    }
+    return CLOCK_NEVER;
 }
 
 static void a_name_that_is_looked_up_slowly_delays_no_other_node(void **state)
@@ -109,11 +108,11 @@ static void a_name_that_is_looked_up_slowly_delays_no_other_node(void **state)
     (void)state;
     struct world world;
     struct trigger jobs;
-    pthread_t thread;
+    struct fast_time_peer resolves = {.work = resolve_later, .context = &world};
     slow_begin(&world, &jobs);
-    pthread_create(&thread, NULL, resolve_later, &world);
+    fast_time_add(&resolves);
     world_run(&world);
-    pthread_join(thread, NULL);
+    fast_time_remove(&resolves);
     assert_waiting(world.feed, 0, 5);
     assert_int_equal(test_feed_task(world.feed, 0)->order, 2);
     assert_int_equal(test_feed_task(world.feed, 1)->outcome, TASK_ANSWERED);
@@ -132,7 +131,7 @@ static void a_name_that_is_not_looked_up_in_time_fails_its_keys_alone(void **sta
     assert_ended_with(world.feed, 0, TASK_FAILED, "its name was not looked up in time");
     assert_int_equal(test_feed_task(world.feed, 1)->outcome, TASK_ANSWERED);
     assert_true(world.usable);
-    may_resolve = true;
+    pthread_mutex_unlock(&resolver);
     trigger_done(&jobs);
     world_stop(&world);
 }

@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 /* A map of the node's in which nobody has the slot of "jobs", 9631. */
@@ -261,7 +260,7 @@ static void a_map_that_is_doubted_for_long_costs_few_connections(void **state)
         test_feed_again(world.feed);
         world_run(&world);
         assert_ended_with(world.feed, 0, TASK_FAILED, "Hash slot not served");
-        usleep(10 * 1000);
+        fast_time_pass(10);
     }
     assert_in_range(redis_peer_used(&world.peers[0], SLOTS_LINE), 3, 5);
     assert_int_equal(redis_peer_connections(&world.peers[0]), 3); /* to measure, and two for maps */

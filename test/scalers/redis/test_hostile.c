@@ -46,7 +46,7 @@ static void a_silent_server_costs_no_more_than_the_deadline(void **state)
     struct outcome outcome = measure(&scaler_redis, SCRIPT({"PING", ""}), ONE_LIST, 1, 300);
     assert_false(outcome.connected);
     assert_error(outcome, "no answer in time");
-    assert_in_range(clock_now_ms() - start_ms, 300, 3000);
+    assert_int_equal(clock_now_ms() - start_ms, 300);
 }
 
 static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
@@ -60,7 +60,7 @@ static void a_server_that_does_not_reply_is_a_lost_connection(void **state)
     assert_false(outcome.usable);
     assert_int_equal(outcome.failures, 0); /* the engine ends them with the client's error */
     assert_error(outcome, "no answer in time");
-    assert_in_range(clock_now_ms() - start_ms, 300, 3000);
+    assert_int_equal(clock_now_ms() - start_ms, 300);
 }
 
 static void an_answer_without_a_question_is_not_taken(void **state)

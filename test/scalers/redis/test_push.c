@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 static void on_notify(void *context, uint64_t id)
@@ -259,7 +258,7 @@ static void subscriptions_that_the_server_closes_are_made_again_soon(void **stat
         task->subscribed = false;
         test_feed_again(world.feed);
         world_run(&world);
-        usleep(10 * 1000);
+        fast_time_pass(10);
     }
     assert_true(task->subscribed);
     assert_int_equal(redis_peer_connections(&world.peer), 3);
