@@ -5,10 +5,8 @@
 #include "base/text.h"
 #include "support/listener.h"
 
-#include <arpa/inet.h>
-#include <limits.h>
-#include <netinet/in.h>
-#include <poll.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +17,10 @@
 enum { MAX_CONNECTIONS = 64, RELEASED_MS = 100 };
 
 struct http_connection {
-    int socket; /* 0: none */
+    int socket;  /* 0: none */
+    char *reply; /* NULL: all has been sent */
+    size_t sent; /* of it */
+    size_t length;
     bool in_flight;
     int64_t answer_at_ms;
     bool drops; /* instead of an answer */
@@ -29,6 +30,7 @@ struct http_connection {
 static void hang_up(struct http_connection *connection)
 {
     close(connection->socket);
+    free(connection->reply);
     *connection = (struct http_connection){0};
 }
 
@@ -48,12 +50,25 @@ static void answer(struct http_connection *connection)
              "[1,\"%d\"]}}",
              atoi(connection->word));
     int length = MAX((int)strlen(body), padded_size);
-    _cleanup_(memory_free) char *reply = text_format(
-        "HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status, length, padded_size, body);
-    ssize_t size = (ssize_t)strlen(reply);
+    connection->reply = text_format("HTTP/1.1 %d Some\r\nContent-Length: %d\r\n\r\n%-*s", status,
+                                    length, padded_size, body);
+    connection->sent = 0;
+    connection->length = strlen(connection->reply);
     connection->in_flight = false;
-    if (send(connection->socket, reply, (size_t)size, MSG_NOSIGNAL) != size)
+}
+
+/* As much as there is room for, which the client makes by reading. */
+static void send_reply(struct http_connection *connection)
+{
+    ssize_t sent = send(connection->socket, connection->reply + connection->sent,
+                        connection->length - connection->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN) {
         hang_up(connection);
+        return;
+    }
+    connection->sent += sent > 0 ? (size_t)sent : 0;
+    if (connection->sent == connection->length)
+        free(TAKE(connection->reply));
 }
 
 static bool is_waiting(const struct http_connection *connection, const char *word)
@@ -95,8 +110,7 @@ static void take_word(struct http_peer *peer, struct http_connection *connection
     const char *query = strstr(peer->request, "?query=");
     if (query == NULL || sscanf(query, "?query=%31[a-z0-9]", connection->word) != 1)
         abort();
-    const char *ping =
-        strcmp(connection->word, "1") == 0 ? atomic_exchange(&peer->ping, NULL) : NULL;
+    const char *ping = strcmp(connection->word, "1") == 0 ? TAKE(peer->ping) : NULL;
     if (ping == NULL)
         return;
     snprintf(connection->word, sizeof(connection->word), "%s", ping);
@@ -106,7 +120,10 @@ static void take_word(struct http_peer *peer, struct http_connection *connection
 static void take_request(struct http_peer *peer, struct http_connection *connections,
                          struct http_connection *connection)
 {
-    ssize_t length = read(connection->socket, peer->request, sizeof(peer->request) - 1);
+    ssize_t length =
+        recv(connection->socket, peer->request, sizeof(peer->request) - 1, MSG_DONTWAIT);
+    if (length < 0 && errno == EAGAIN)
+        return;
     if (length <= 0) {
         hang_up(connection);
         return;
@@ -117,8 +134,6 @@ static void take_request(struct http_peer *peer, struct http_connection *connect
     connection->in_flight = true;
     connection->answer_at_ms = answer_ms(connection);
     answer_waiting(peer, connections, strcmp(connection->word, "release") == 0);
-    if (connection->in_flight && connection->answer_at_ms == 0)
-        answer(connection);
 }
 
 static void count_in_flight(struct http_peer *peer, const struct http_connection *connections)
@@ -130,73 +145,61 @@ static void count_in_flight(struct http_peer *peer, const struct http_connection
         peer->max_in_flight = count;
 }
 
-static int answer_due(struct http_connection *connections)
+static void accept_all(const struct http_peer *peer)
 {
-    int64_t next_ms = CLOCK_NEVER;
     for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
-        struct http_connection *connection = &connections[i];
-        if (!connection->in_flight)
-            continue;
-        if (connection->answer_at_ms <= clock_now_ms())
-            answer(connection);
-        else if (connection->answer_at_ms < next_ms)
-            next_ms = connection->answer_at_ms;
-    }
-    return next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX);
-}
-
-static void accept_one(const struct http_peer *peer, struct http_connection *connections)
-{
-    int socket = accept(peer->listener, NULL, NULL);
-    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-        if (connections[i].socket == 0) {
-            connections[i].socket = socket;
+        int socket = peer->connections[i].socket == 0 ? accept(peer->listener, NULL, NULL) : 0;
+        if (socket < 0)
             return;
-        }
-    abort();
+        if (socket > 0)
+            peer->connections[i].socket = socket;
+    }
 }
 
-static void *serve(void *opaque)
+/* Returns when there is more to do. */
+static int64_t serve(struct http_peer *peer, struct http_connection *connection)
 {
-    struct http_peer *peer = opaque;
-    struct http_connection connections[MAX_CONNECTIONS] = {0};
-    for (;;) {
-        int wait_ms = answer_due(connections); /* it closes some */
-        struct pollfd sockets[MAX_CONNECTIONS + 2] = {{peer->stop[0], POLLIN, 0},
-                                                      {peer->listener, POLLIN, 0}};
-        for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-            sockets[i + 2] = (struct pollfd){
-                .fd = connections[i].socket == 0 ? -1 : connections[i].socket, .events = POLLIN};
-        poll(sockets, MAX_CONNECTIONS + 2, wait_ms);
-        if (sockets[0].revents != 0)
-            break;
-        for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-            if (sockets[i + 2].revents != 0)
-                take_request(peer, connections, &connections[i]);
-        if (sockets[1].revents != 0)
-            accept_one(peer, connections);
-        count_in_flight(peer, connections);
-    }
+    if (connection->socket != 0)
+        take_request(peer, peer->connections, connection);
+    if (connection->in_flight && connection->answer_at_ms <= clock_now_ms())
+        answer(connection);
+    if (connection->reply != NULL)
+        send_reply(connection);
+    if (connection->socket != 0 && !socket_is_settled(connection->socket))
+        return clock_now_ms();
+    return connection->in_flight ? connection->answer_at_ms : CLOCK_NEVER;
+}
+
+static int64_t work(void *context)
+{
+    struct http_peer *peer = context;
+    int64_t next_ms = CLOCK_NEVER;
+    accept_all(peer);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++)
-        if (connections[i].socket != 0)
-            close(connections[i].socket);
-    close(peer->listener);
-    return NULL;
+        next_ms = clock_earlier(next_ms, serve(peer, &peer->connections[i]));
+    count_in_flight(peer, peer->connections);
+    return next_ms;
 }
 
 void http_peer_start(struct http_peer *peer)
 {
-    *peer = (struct http_peer){0};
+    *peer = (struct http_peer){
+        .connections = memory_array(MAX_CONNECTIONS, sizeof(*peer->connections)),
+        .time = {.work = work, .context = peer},
+    };
     int port = 0;
     peer->listener = listener_open(MAX_CONNECTIONS, &port);
-    if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
-        abort();
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
     snprintf(peer->address, sizeof(peer->address), "http://127.0.0.1:%d", port);
+    fast_time_add(&peer->time);
 }
 
 void http_peer_stop(struct http_peer *peer)
 {
-    close(peer->stop[1]);
-    pthread_join(peer->thread, NULL);
-    close(peer->stop[0]);
+    fast_time_remove(&peer->time);
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+        if (peer->connections[i].socket != 0)
+            hang_up(&peer->connections[i]);
+    free(peer->connections);
+    close(peer->listener);
 }

@@ -6,24 +6,24 @@
  * `held` ends by a `release`, which closes its connection and is answered a little later itself;
  * `pinged` is answered once there was a ping that `ping` changed.
  *
- * Threads: it serves on one of its own. The counts may be read at any time.
+ * Threads: the main one, on which it works while the client waits (support/fast_time.h).
  */
 #ifndef BACKLOG_TEST_SCALERS_HTTP_PEER_H
 #define BACKLOG_TEST_SCALERS_HTTP_PEER_H
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include "support/fast_time.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 struct http_peer {
     char address[32]; /* http://host:port */
     int listener;
-    int stop[2]; /* a pipe */
-    pthread_t thread;
-    atomic_size_t requests;
-    atomic_size_t max_in_flight;
-    _Atomic(const char *) ping; /* what the next query `1` is taken for; NULL: itself */
+    struct fast_time_peer time;
+    struct http_connection *connections;
+    size_t requests;
+    size_t max_in_flight;
+    const char *ping; /* what the next query `1` is taken for; NULL: itself */
     bool was_pinged;
     char request[4096]; /* the last; may be read once the peer has stopped */
 };

@@ -5,9 +5,8 @@
 #include "base/text.h"
 #include "support/listener.h"
 
-#include <arpa/inet.h>
-#include <limits.h>
-#include <poll.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -21,11 +20,14 @@
 enum { MAX_CALLS = 64, REQUEST_BYTES = 4096 };
 
 /* A connection, and what it is to be sent. */
-struct call {
+struct management_call {
     int socket; /* -1: none */
     char *body; /* NULL: nothing, or never */
     int64_t due_ms;
     bool in_flight;
+    char *reply; /* NULL: all has been sent */
+    size_t sent; /* of it */
+    size_t length;
 };
 
 static void add_queue(struct text *json, const char *name)
@@ -141,7 +143,8 @@ static int delay_ms(const struct management_peer *peer, const char *request, int
     return peer->script.slow_page == 0 || strstr(request, slow) != NULL ? ms : 0;
 }
 
-static void take_get(struct management_peer *peer, struct call *call, const char *request)
+static void take_get(struct management_peer *peer, struct management_call *call,
+                     const char *request)
 {
     char name[64];
     size_t queues = peer->script.queues;
@@ -170,12 +173,13 @@ static void take_get(struct management_peer *peer, struct call *call, const char
     }
 }
 
-static void hang_up(struct management_peer *peer, struct call *call)
+static void hang_up(struct management_peer *peer, struct management_call *call)
 {
     peer->in_flight -= call->in_flight;
     close(call->socket);
     free(call->body);
-    *call = (struct call){.socket = -1};
+    free(call->reply);
+    *call = (struct management_call){.socket = -1};
 }
 
 /* Of the next request. */
@@ -190,7 +194,8 @@ static int take_fate(struct management_peer *peer)
     return fate;
 }
 
-static void take_request(struct management_peer *peer, struct call *call, const char *request)
+static void take_request(struct management_peer *peer, struct management_call *call,
+                         const char *request)
 {
     call->due_ms = clock_now_ms();
     int fate = take_fate(peer);
@@ -209,10 +214,12 @@ static void take_request(struct management_peer *peer, struct call *call, const 
         hang_up(peer, call);
 }
 
-static void read_request(struct management_peer *peer, struct call *call)
+static void read_request(struct management_peer *peer, struct management_call *call)
 {
     char request[REQUEST_BYTES];
-    ssize_t length = recv(call->socket, request, sizeof(request) - 1, 0);
+    ssize_t length = recv(call->socket, request, sizeof(request) - 1, MSG_DONTWAIT);
+    if (length < 0 && errno == EAGAIN)
+        return;
     if (length <= 0) {
         hang_up(peer, call);
         return;
@@ -229,79 +236,82 @@ static const char *status_of(const char *body)
                                                 : "200";
 }
 
-/* Sends what is due, and returns how long to wait for the next. */
-static int send_answers(struct management_peer *peer, struct call *calls)
+static void begin_reply(struct management_peer *peer, struct management_call *call)
 {
+    call->reply = text_format("HTTP/1.1 %s \r\nContent-Length: %zu\r\n\r\n%s",
+                              status_of(call->body), strlen(call->body), call->body);
+    call->sent = 0;
+    call->length = strlen(call->reply);
+    free(TAKE(call->body));
+    call->in_flight = false;
+    peer->in_flight--;
+}
+
+/* As much as there is room for, which the client makes by reading. */
+static void send_reply(struct management_call *call)
+{
+    ssize_t sent = send(call->socket, call->reply + call->sent, call->length - call->sent,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool has_gone = sent < 0 && errno != EAGAIN;
+    call->sent += sent > 0 ? (size_t)sent : 0;
+    if (has_gone || call->sent == call->length)
+        free(TAKE(call->reply));
+}
+
+static void accept_all(const struct management_peer *peer)
+{
+    for (struct management_call *call = peer->calls; call < peer->calls + MAX_CALLS; call++)
+        if (call->socket < 0 && (call->socket = accept(peer->listener, NULL, NULL)) < 0)
+            return;
+}
+
+/* Returns when there is more to do. */
+static int64_t serve(struct management_peer *peer, struct management_call *call)
+{
+    if (call->socket >= 0)
+        read_request(peer, call);
+    if (call->body != NULL && call->due_ms <= clock_now_ms())
+        begin_reply(peer, call);
+    if (call->reply != NULL)
+        send_reply(call);
+    if (call->socket >= 0 && !socket_is_settled(call->socket))
+        return clock_now_ms();
+    return call->body == NULL ? CLOCK_NEVER : call->due_ms;
+}
+
+static int64_t work(void *context)
+{
+    struct management_peer *peer = context;
     int64_t next_ms = CLOCK_NEVER;
-    for (struct call *call = calls; call < calls + MAX_CALLS; call++) {
-        if (call->body == NULL)
-            continue;
-        if (call->due_ms > clock_now_ms()) {
-            next_ms = call->due_ms < next_ms ? call->due_ms : next_ms;
-            continue;
-        }
-        _cleanup_(memory_free) char *reply =
-            text_format("HTTP/1.1 %s \r\nContent-Length: %zu\r\n\r\n%s", status_of(call->body),
-                        strlen(call->body), call->body);
-        (void)!send(call->socket, reply, strlen(reply), MSG_NOSIGNAL);
-        free(TAKE(call->body));
-        call->in_flight = false;
-        peer->in_flight--;
-    }
-    return next_ms == CLOCK_NEVER ? -1 : clock_left_ms(next_ms, INT_MAX);
-}
-
-static void take_call(const struct management_peer *peer, struct call *calls)
-{
-    struct call *call = calls;
-    while (call->socket >= 0)
-        call++;
-    call->socket = accept(peer->listener, NULL, NULL);
-}
-
-static void *serve(void *argument)
-{
-    struct management_peer *peer = argument;
-    struct call calls[MAX_CALLS];
-    struct pollfd sockets[MAX_CALLS + 2];
+    accept_all(peer);
     for (size_t i = 0; i < MAX_CALLS; i++)
-        calls[i] = (struct call){.socket = -1};
-    for (;;) {
-        int wait_ms = send_answers(peer, calls);
-        for (size_t i = 0; i < MAX_CALLS; i++)
-            sockets[i] = (struct pollfd){.fd = calls[i].socket, .events = POLLIN};
-        sockets[MAX_CALLS] = (struct pollfd){.fd = peer->listener, .events = POLLIN};
-        sockets[MAX_CALLS + 1] = (struct pollfd){.fd = peer->stop[0], .events = POLLIN};
-        poll(sockets, MAX_CALLS + 2, wait_ms);
-        if (sockets[MAX_CALLS + 1].revents != 0)
-            break;
-        for (size_t i = 0; i < MAX_CALLS; i++)
-            if (sockets[i].fd >= 0 && sockets[i].revents != 0)
-                read_request(peer, &calls[i]);
-        if (sockets[MAX_CALLS].revents != 0)
-            take_call(peer, calls);
-    }
-    for (size_t i = 0; i < MAX_CALLS; i++)
-        if (calls[i].socket >= 0)
-            hang_up(peer, &calls[i]);
-    return NULL;
+        next_ms = clock_earlier(next_ms, serve(peer, &peer->calls[i]));
+    return next_ms;
 }
 
 void management_peer_start(struct management_peer *peer, const struct management_script *script)
 {
-    *peer = (struct management_peer){.script = *script};
+    *peer = (struct management_peer){
+        .script = *script,
+        .calls = memory_array(MAX_CALLS, sizeof(*peer->calls)),
+        .time = {.work = work, .context = peer},
+    };
+    for (size_t i = 0; i < MAX_CALLS; i++)
+        peer->calls[i].socket = -1;
     int port = 0;
     peer->listener = listener_open(MAX_CALLS, &port);
-    assert_int_equal(pipe(peer->stop), 0);
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
     snprintf(peer->host, sizeof(peer->host), "http://guest:guest@127.0.0.1:%d/", port);
     snprintf(peer->token_uri, sizeof(peer->token_uri), "http://127.0.0.1:%d/token", port);
-    assert_int_equal(pthread_create(&peer->thread, NULL, serve, peer), 0);
+    fast_time_add(&peer->time);
 }
 
 void management_peer_stop(struct management_peer *peer)
 {
-    close(peer->stop[1]);
-    pthread_join(peer->thread, NULL);
-    close(peer->stop[0]);
+    fast_time_remove(&peer->time);
+    for (size_t i = 0; i < MAX_CALLS; i++)
+        if (peer->calls[i].socket >= 0)
+            hang_up(peer, &peer->calls[i]);
+    free(peer->calls);
     close(peer->listener);
 }

@@ -4,13 +4,13 @@
  * answered ("hangingN") or answered with 502 ("brokenN"). Every pattern matches all that are
  * listed. Tokens for it are at /token, numbered from 1.
  *
- * Threads: it serves on one of its own. The counts may be read at any time.
+ * Threads: the main one, on which it works while the client waits (support/fast_time.h).
  */
 #ifndef BACKLOG_TEST_SCALERS_MANAGEMENT_PEER_H
 #define BACKLOG_TEST_SCALERS_MANAGEMENT_PEER_H
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include "support/fast_time.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,24 +41,24 @@ struct management_peer {
     char host[64];
     char token_uri[64];
     int listener;
-    int stop[2]; /* a pipe */
-    pthread_t thread;
-    atomic_size_t totals;     /* listings, and pages */
-    atomic_size_t statistics; /* listings, and pages */
-    atomic_size_t gone;
-    atomic_size_t singles;
-    atomic_size_t tokens;
-    atomic_size_t token_shown; /* the number of the token that the last GET had; 0: none */
+    struct fast_time_peer time;
+    struct management_call *calls;
+    size_t totals;     /* listings, and pages */
+    size_t statistics; /* listings, and pages */
+    size_t gone;
+    size_t singles;
+    size_t tokens;
+    size_t token_shown; /* the number of the token that the last GET had; 0: none */
     /* The JSON of other queues, in place of q0, q1, ..., as each source has them; NULL: these. A
      * GET of any one has that of the statistics. */
-    _Atomic(const char *) in_totals;
-    _Atomic(const char *) in_statistics;
+    const char *in_totals;
+    const char *in_statistics;
     /* Of each request: 0 it is answered; 'h' never; 'c' its connection is closed; 'p' with 502, as
      * by a proxy. */
-    atomic_int fate;
-    atomic_size_t fated; /* so many requests have it, and then it is 0; 0: until it is changed */
-    atomic_size_t in_flight;
-    atomic_size_t max_in_flight;
+    int fate;
+    size_t fated; /* so many requests have it, and then it is 0; 0: until it is changed */
+    size_t in_flight;
+    size_t max_in_flight;
 };
 
 void management_peer_start(struct management_peer *peer, const struct management_script *script);

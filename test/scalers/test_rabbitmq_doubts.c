@@ -8,11 +8,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 /* After that the broker has not just started. */
-enum { UP_SECONDS = 7 };
+enum { UP_MS = 7000 };
 
 /* ---- cut short ---- */
 
@@ -67,7 +66,7 @@ static void a_pattern_is_not_the_sum_of_what_was_not_cut_off(void **state)
         assert_int_equal(fixture.peer.statistics, round);
         test_feed_again(fixture.feed);
     }
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     management_measure(&fixture);
     assert_waiting(fixture.feed, 0, 780 /* 0 to 39 */);
     management_stop(&fixture);
@@ -101,7 +100,7 @@ static void zeros_are_believed_where_totals_hang_that_came_before(void **state)
         management_assert_answered(&fixture, 0, 40);
         test_feed_again(fixture.feed);
         if (round == 1)
-            sleep(UP_SECONDS);
+            fast_time_pass(UP_MS);
     }
     assert_int_equal(fixture.peer.totals, 2);
     assert_int_equal(fixture.peer.statistics, 1);
@@ -161,7 +160,7 @@ static void a_0_of_statistics_is_unknown_right_after_a_leader_has_changed(void *
     assert_not_known(&fixture);
     fixture.peer.in_statistics = QUORUM("b", REPORTED, "0");
     assert_not_known(&fixture);
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     assert_empty(&fixture);
     management_stop(&fixture);
 }

@@ -7,11 +7,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 /* After that the broker has not just started. */
-enum { UP_SECONDS = 7 };
+enum { UP_MS = 7000 };
 
 /* While there was none, and behind it: the broker is back before the measurement ends. */
 enum { REFUSED_MS = 600, REFUSED_BEFORE = 16 };
@@ -59,7 +58,7 @@ static void a_zero_is_doubted_behind_a_listing_that_a_proxy_refused(void **state
     management_add_queue(&fixture, "q0", "QueueLength");
     management_measure(&fixture);
     assert_waiting(fixture.feed, 0, 0);
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     refuse(&fixture, 1);
     assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
     management_stop(&fixture);
@@ -83,11 +82,11 @@ static void zeros_of_quorum_queues_are_doubted_for_longer(void **state)
         assert_waiting(fixture->feed, 0, 0);
         fixture->peer.fated = 1;
         fixture->peer.fate = fates[i];
-        usleep(5000); /* the last answer was before */
+        fast_time_pass(5); /* the last answer was before */
         management_measure_again(fixture);
         management_measure_again(fixture);
     }
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     for (size_t i = 0; i < ARRAY_LENGTH(fates); i++) {
         management_measure_again(&fixtures[i]);
         assert_ended_with(fixtures[i].feed, 0, TASK_FAILED, "not known yet whether it is empty");
@@ -105,7 +104,7 @@ static void what_a_proxy_refuses_fails_alone_and_may_be_a_restart(void **state)
         management_start_with_a_zero(&fixture, queues[i]);
         fixture.peer.fate = 'p';
         fixture.peer.fated = 1;
-        usleep(5000); /* the last answer was before */
+        fast_time_pass(5); /* the last answer was before */
         management_measure(&fixture);
         assert_ended_with(fixture.feed, 0, TASK_FAILED, "answered 502");
         management_assert_doubted(&fixture);
@@ -122,11 +121,11 @@ static void what_a_proxy_refuses_again_leaves_zeros_believed(void **state)
     for (int round = 0; round < 2; round++) {
         fixture.peer.fated = 1;
         fixture.peer.fate = 'p';
-        usleep(5000); /* the last answer was before */
+        fast_time_pass(5); /* the last answer was before */
         management_measure_again(&fixture);
         assert_ended_with(fixture.feed, 0, TASK_FAILED, "answered 502");
         if (round == 0)
-            sleep(UP_SECONDS);
+            fast_time_pass(UP_MS);
         management_measure_again(&fixture);
         assert_waiting(fixture.feed, 0, 0);
     }

@@ -9,11 +9,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 /* After that the broker has not just started. */
-enum { UP_SECONDS = 7 };
+enum { UP_MS = 7000 };
 
 /* They have rates, which only statistics have: no listing of totals could tell. */
 static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **state)
@@ -42,7 +41,7 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
     assert_waiting(fixture.feed, 7, 1);
     assert_true(isnan(management_task(&fixture, 7)->reading.arrival_rate));
     assert_true(isnan(management_task(&fixture, 7)->reading.consumption_rate));
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     test_feed_again(fixture.feed);
     management_measure(&fixture);
     management_assert_answered(&fixture, 0, 5);
@@ -53,13 +52,13 @@ static void zeros_of_a_broker_that_was_gone_are_doubted_in_all_forms(void **stat
 }
 
 /* A client of a broker that was lost before; its first answers come so long after the login. */
-static void connect_again(struct management_fixture *fixture, unsigned seconds)
+static void connect_again(struct management_fixture *fixture, int64_t ms)
 {
     scaler_set_reconnects(true);
     assert_true(scaler_rabbitmq.connect(fixture->triggers[0].options.connection,
                                         clock_now_ms() + MANAGEMENT_WITHIN_MS, &fixture->client,
                                         &fixture->error));
-    sleep(seconds);
+    fast_time_pass(ms);
 }
 
 /* The last page is asked for and answered when no 0 of one queue is doubted any more. */
@@ -71,7 +70,7 @@ static void zeros_in_the_first_pages_of_a_pattern_are_doubted_to_the_last(void *
                      &(struct management_script){.queues = 5, .statistics_ms = 800});
     fixture.page_size = "1";
     management_add_queue(&fixture, "^q", "MessageRate");
-    connect_again(&fixture, 3);
+    connect_again(&fixture, 3000);
     management_measure(&fixture);
     assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
     assert_int_equal(fixture.peer.statistics, 5);
@@ -89,7 +88,7 @@ static void a_0_is_doubted_that_was_requested_in_time_and_came_late(void **state
     management_start(&fixture, "5s",
                      &(struct management_script){.queues = 1, .statistics_ms = 2000});
     management_add_queue(&fixture, "^q", "MessageRate");
-    connect_again(&fixture, 5);
+    connect_again(&fixture, 5000);
     management_measure(&fixture);
     assert_ended_with(fixture.feed, 0, TASK_FAILED, "may have just started");
     test_feed_again(fixture.feed);
@@ -102,7 +101,7 @@ static void a_0_is_doubted_that_was_requested_in_time_and_came_late(void **state
 static void assert_doubted_for_a_while(struct management_fixture *fixture)
 {
     management_assert_doubted(fixture);
-    sleep(UP_SECONDS);
+    fast_time_pass(UP_MS);
     for (int round = 0; round < 2; round++) {
         management_measure_again(fixture);
         assert_waiting(fixture->feed, 0, 0);
@@ -145,7 +144,7 @@ static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
         struct management_fixture fixture;
         management_start_with_a_zero(&fixture, table[i].queue);
         fixture.peer.fate = table[i].fate;
-        usleep(5000); /* the last answer was before */
+        fast_time_pass(5); /* the last answer was before */
         assert_false(
             test_feed_run(fixture.feed, fixture.client, MANAGEMENT_WITHIN_MS, &fixture.error));
         error_done(&fixture.error);

@@ -23,24 +23,6 @@ enum {
     AFTER_END_MS = 200 * 1000,
 };
 
-/* How much later it is than by the machine's clock. */
-static _Atomic int64_t later_ms;
-
-int64_t __real_clock_now_ms(void);
-int64_t __wrap_clock_now_ms(void);
-int64_t __wrap_clock_now_ms(void)
-{
-    return __real_clock_now_ms() + later_ms;
-}
-
-int __real_clock_left_ms(int64_t deadline_ms, int max_ms);
-int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms);
-int __wrap_clock_left_ms(int64_t deadline_ms, int max_ms)
-{
-    return __real_clock_left_ms(deadline_ms == CLOCK_NEVER ? CLOCK_NEVER : deadline_ms - later_ms,
-                                max_ms);
-}
-
 /* A management API with a token endpoint, and what sends its GETs. Times are given; only waiting
  * for an answer takes time. */
 struct fixture {
@@ -213,7 +195,7 @@ static void a_client_renews_its_token(void **state)
         assert_waiting(feed, 0, 1);
         assert_int_equal(fixture.peer.token_shown, token);
         test_feed_again(feed);
-        later_ms += AFTER_END_MS;
+        fast_time_pass(AFTER_END_MS);
     }
     scaler_rabbitmq.disconnect(client);
     test_feed_free(feed);
