@@ -8,13 +8,13 @@
 #include "scalers/feed_limits.h"
 #include "scalers/trigger.h"
 #include "support/black_hole.h"
+#include "support/fast_time.h"
 #include "support/feed.h"
 #include "support/listener.h"
 
-#include <pthread.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,29 +27,32 @@ extern const struct scaler scaler_nats_jetstream;
 
 enum { CONNECTIONS = 8, CONSUMERS = 3, TIMEOUT_MS = 600, ENOUGH_MS = 20000, NEVER = -1 };
 
+/* A GET that is to be answered. */
+struct call {
+    int socket;
+    bool is_waiting;
+    bool is_listing;
+    bool is_of_nodes;
+    int64_t due_ms;
+};
+
 /* Replies to each GET with the same account, unless `listed` has other replies. */
 struct port {
     char address[32];
     int listener;
-    pthread_t thread;
-    pthread_t threads[CONNECTIONS];
-    int sockets[CONNECTIONS];
+    struct fast_time_peer time;
+    struct call calls[CONNECTIONS];
     size_t connections;
-    atomic_int status;
-    atomic_int listing_ms;       /* until it is answered; NEVER */
-    atomic_bool is_silent;       /* nor is anything else */
-    atomic_bool stops_listening; /* at the next listing */
-    atomic_size_t listings;
-    atomic_size_t in_flight; /* of them */
-    atomic_size_t max_in_flight;
-    atomic_size_t pings;       /* GETs without consumers */
+    int status;
+    int listing_ms;       /* until it is answered; NEVER */
+    bool is_silent;       /* nor is anything else */
+    bool stops_listening; /* at the next listing */
+    size_t listings;
+    size_t in_flight; /* of them */
+    size_t max_in_flight;
+    size_t pings;              /* GETs without consumers */
     const char *const *listed; /* to one listing after the other; the last is for all others */
     const char *nodes;         /* the reply to /varz; NULL: it hangs up */
-};
-
-struct call {
-    struct port *port;
-    int socket;
 };
 
 #define CONSUMER(name, pending, unacknowledged)                                                    \
@@ -77,80 +80,87 @@ static const char *listing_of(const struct port *port)
     return *listed;
 }
 
-static void reply(struct port *port, int socket, const char *request)
+static void take_request(struct port *port, struct call *call, const char *request)
 {
-    bool is_listing = strstr(request, "consumers=true") != NULL;
-    int wait_ms = is_listing ? port->listing_ms : 0;
-    (*(is_listing ? &port->listings : &port->pings))++;
-    if (is_listing && port->stops_listening)
+    call->is_listing = strstr(request, "consumers=true") != NULL;
+    call->is_of_nodes = strstr(request, "GET /varz ") != NULL;
+    int wait_ms = call->is_listing ? port->listing_ms : 0;
+    (*(call->is_listing ? &port->listings : &port->pings))++;
+    if (call->is_listing && port->stops_listening)
         shutdown(port->listener, SHUT_RDWR);
     if (port->is_silent || wait_ms == NEVER)
         return;
-    port->in_flight += is_listing;
+    port->in_flight += call->is_listing;
     if (port->in_flight > port->max_in_flight)
-        port->max_in_flight = (size_t)port->in_flight;
-    usleep((useconds_t)wait_ms * 1000);
-    port->in_flight -= is_listing;
-    const char *body = is_listing ? listing_of(port) : account;
-    if (strstr(request, "GET /varz ") != NULL)
-        body = port->nodes;
+        port->max_in_flight = port->in_flight;
+    call->is_waiting = true;
+    call->due_ms = clock_now_ms() + wait_ms;
+}
+
+static void reply(struct port *port, struct call *call)
+{
+    call->is_waiting = false;
+    port->in_flight -= call->is_listing;
+    const char *body = call->is_listing    ? listing_of(port)
+                       : call->is_of_nodes ? port->nodes
+                                           : account;
     if (body == NULL) {
-        shutdown(socket, SHUT_RDWR);
+        shutdown(call->socket, SHUT_RDWR);
         return;
     }
     _cleanup_(memory_free) char *text =
         text_format("HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
-                    is_listing ? port->status : 200, strlen(body), body);
-    ssize_t sent = send(socket, text, strlen(text), MSG_NOSIGNAL);
+                    call->is_listing ? port->status : 200, strlen(body), body);
+    ssize_t sent = send(call->socket, text, strlen(text), MSG_NOSIGNAL);
     (void)sent; /* the client may have gone */
 }
 
-static void *serve(void *argument)
+/* Returns when there is more to do. */
+static int64_t serve(struct port *port, struct call *call)
 {
-    struct call *call = argument;
     char request[2048];
-    ssize_t length;
-    while ((length = read(call->socket, request, sizeof(request) - 1)) > 0) {
+    ssize_t length = recv(call->socket, request, sizeof(request) - 1, MSG_DONTWAIT);
+    if (length > 0) {
         request[length] = '\0';
-        reply(call->port, call->socket, request);
+        take_request(port, call, request);
     }
-    free(call);
-    return NULL;
+    if (call->is_waiting && clock_now_ms() >= call->due_ms)
+        reply(port, call);
+    if (!socket_is_settled(call->socket))
+        return clock_now_ms();
+    return call->is_waiting ? call->due_ms : CLOCK_NEVER;
 }
 
-static void *accept_all(void *argument)
+static int64_t work(void *context)
 {
-    struct port *port = argument;
+    struct port *port = context;
+    int64_t next_ms = CLOCK_NEVER;
     int socket;
     while ((socket = accept(port->listener, NULL, NULL)) >= 0) {
-        struct call *call = memory_new(sizeof(*call));
         if (port->connections == CONNECTIONS)
             abort();
-        *call = (struct call){port, socket};
-        port->sockets[port->connections] = socket;
-        pthread_create(&port->threads[port->connections++], NULL, serve, call);
+        port->calls[port->connections++] = (struct call){.socket = socket};
     }
-    return NULL;
+    for (size_t i = 0; i < port->connections; i++)
+        next_ms = clock_earlier(next_ms, serve(port, &port->calls[i]));
+    return next_ms;
 }
 
 static void port_start(struct port *port, const char *host, int number)
 {
-    *port = (struct port){.status = 200, .nodes = "{}"};
+    *port = (struct port){.status = 200, .nodes = "{}", .time = {.work = work, .context = port}};
     port->listener = listener_open_at(host, number, CONNECTIONS, &number);
+    fcntl(port->listener, F_SETFL, O_NONBLOCK);
     snprintf(port->address, sizeof(port->address), "%s:%d", host, number);
-    assert_int_equal(pthread_create(&port->thread, NULL, accept_all, port), 0);
+    fast_time_add(&port->time);
 }
 
 static void port_stop(struct port *port)
 {
-    shutdown(port->listener, SHUT_RDWR);
-    pthread_join(port->thread, NULL);
+    fast_time_remove(&port->time);
     close(port->listener);
-    for (size_t i = 0; i < port->connections; i++) {
-        shutdown(port->sockets[i], SHUT_RDWR);
-        pthread_join(port->threads[i], NULL);
-        close(port->sockets[i]);
-    }
+    for (size_t i = 0; i < port->connections; i++)
+        close(port->calls[i].socket);
 }
 
 /* A client of such a port, and a task for each of three consumers, of which the last is missing. */

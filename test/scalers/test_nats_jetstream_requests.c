@@ -388,15 +388,15 @@ static size_t count_pings(struct nats_peer *peer)
     return pings;
 }
 
-/* Or subscribers learn only minutes later that their server has gone. */
+/* Or subscribers learn only minutes later that their server has gone. nats.c has a clock of its own
+ * for this. */
 static void a_connection_without_requests_is_pinged(void **state)
 {
     (void)state;
     struct nats_world world;
     nats_world_start(&world, SCRIPT({OF("a"), INFO("1")}), PAIRS("a"));
     size_t before = count_pings(&world.peer);
-    int64_t deadline_ms = clock_now_ms() + LONG_MS;
-    while (count_pings(&world.peer) == before && clock_now_ms() < deadline_ms)
+    for (int i = 0; i < LONG_MS && count_pings(&world.peer) == before; i++)
         usleep(1000);
     assert_true(count_pings(&world.peer) > before);
     nats_world_stop(&world);

@@ -5,6 +5,7 @@
 #include "measure/scaler.h"
 #include "scalers/ended.h"
 #include "scalers/nats_world.h"
+#include "support/fast_time.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -18,14 +19,16 @@
 /* It takes a few measurements: none waits for the subjects. */
 static void measure_until(struct nats_world *world, bool (*is_done)(const struct test_task *task))
 {
+    enum { PAUSE_MS = 10 };
     struct test_task *task = test_feed_task(world->feed, 0);
-    int64_t deadline_ms = clock_now_ms() + 20000;
+    int64_t deadline_ms = clock_now_ms() + LONG_MS;
     while (!is_done(task) && clock_now_ms() < deadline_ms) {
         test_feed_again(world->feed);
         task->task.notifier = (struct notifier){nats_world_on_notify, world, 1};
         nats_world_run(world);
         assert_true(world->usable);
         assert_waiting(world->feed, 0, 0);
+        fast_time_pass(PAUSE_MS);
     }
     assert_true(is_done(task));
 }
@@ -238,7 +241,7 @@ static void await_notifications(struct nats_world *world, size_t count)
 {
     int64_t deadline_ms = clock_now_ms() + LONG_MS;
     while (nats_world_notifications(world) < count && clock_now_ms() < deadline_ms)
-        usleep(1000);
+        fast_time_pass(1);
     assert_int_equal(nats_world_notifications(world), count);
 }
 
@@ -356,7 +359,7 @@ static void measuring_does_not_wait_for_the_connection_of_subscriptions(void **s
         assert_waiting(world.feed, 0, 0);
     }
     while (world.peer.connections < 2)
-        usleep(1000);
+        fast_time_pass(1);
     assert_int_equal(world.peer.connections, 2);
     assert_int_equal(recv(world.peer.sockets[1], &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
     assert_int_equal(errno, EAGAIN); /* the client has not given up */
