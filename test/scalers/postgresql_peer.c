@@ -8,9 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -412,58 +410,30 @@ static bool accept_one(struct postgresql_peer *peer)
     abort();
 }
 
-static void *serve(void *opaque)
-{
-    struct postgresql_peer *peer = opaque;
-    for (;;) {
-        int64_t next_ms = end_queries(peer);
-        if (peer->has_exited)
-            break;
-        struct pollfd sockets[MAX_SESSIONS + 2] = {{peer->stop[0], POLLIN, 0},
-                                                   {peer->listener, POLLIN, 0}};
-        for (size_t i = 0; i < MAX_SESSIONS; i++)
-            sockets[i + 2] = (struct pollfd){
-                .fd = peer->table[i].socket == 0 ? -1 : peer->table[i].socket, .events = POLLIN};
-        poll(sockets, MAX_SESSIONS + 2, clock_left_ms(next_ms, INT_MAX));
-        if (sockets[0].revents != 0)
-            break;
-        for (size_t i = 0; i < MAX_SESSIONS; i++)
-            if (sockets[i + 2].revents != 0)
-                receive(peer, &peer->table[i]);
-        if (sockets[1].revents != 0)
-            accept_one(peer);
-    }
-    postgresql_peer_close(peer);
-    return NULL;
-}
-
-void postgresql_peer_open(struct postgresql_peer *peer)
-{
-    peer->listener = listener_open(MAX_SESSIONS, &peer->port);
-    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
-    peer->table = memory_array(MAX_SESSIONS, sizeof(*peer->table));
-    snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
-             peer->port);
-}
-
-void postgresql_peer_close(struct postgresql_peer *peer)
+static void close_all(struct postgresql_peer *peer)
 {
     close(peer->listener);
     for (size_t i = 0; i < MAX_SESSIONS; i++)
         if (peer->table[i].socket != 0)
             hang_up(peer, &peer->table[i]);
-    free(peer->table);
+    free(TAKE(peer->table));
 }
 
-int64_t postgresql_peer_work(void *opaque)
+static int64_t serve(void *opaque)
 {
     struct postgresql_peer *peer = opaque;
+    if (peer->table == NULL)
+        return CLOCK_NEVER;
     for (size_t i = 0; i < MAX_SESSIONS; i++)
         while (peer->table[i].socket != 0 && receive(peer, &peer->table[i]))
             continue;
     while (accept_one(peer))
         continue;
     int64_t next_ms = end_queries(peer);
+    if (peer->has_exited) {
+        close_all(peer);
+        return CLOCK_NEVER;
+    }
     bool settled = true;
     for (size_t i = 0; i < MAX_SESSIONS; i++)
         if (peer->table[i].socket != 0)
@@ -473,14 +443,18 @@ int64_t postgresql_peer_work(void *opaque)
 
 void postgresql_peer_start(struct postgresql_peer *peer)
 {
-    postgresql_peer_open(peer);
-    if (pipe(peer->stop) != 0 || pthread_create(&peer->thread, NULL, serve, peer) != 0)
-        abort();
+    peer->listener = listener_open(MAX_SESSIONS, &peer->port);
+    fcntl(peer->listener, F_SETFL, O_NONBLOCK);
+    peer->table = memory_array(MAX_SESSIONS, sizeof(*peer->table));
+    snprintf(peer->url, sizeof(peer->url), "postgresql://me@127.0.0.1:%d/jobs?sslmode=disable",
+             peer->port);
+    peer->time = (struct fast_time_peer){.work = serve, .context = peer};
+    fast_time_add(&peer->time);
 }
 
 void postgresql_peer_stop(struct postgresql_peer *peer)
 {
-    close(peer->stop[1]);
-    pthread_join(peer->thread, NULL);
-    close(peer->stop[0]);
+    fast_time_remove(&peer->time);
+    if (peer->table != NULL)
+        close_all(peer);
 }

@@ -18,15 +18,11 @@
 
 enum { LONG_MS = 60 * 1000, IDLE_MS = 10 * 1000 /* of sessions.c */ };
 
-static struct fast_time_peer time_peer;
-
 static void begin_with(struct setting *setting, int max_sessions)
 {
     if (setting->peer.version == 0)
         setting->peer.version = 150000;
-    postgresql_peer_open(&setting->peer);
-    time_peer = (struct fast_time_peer){.work = postgresql_peer_work, .context = &setting->peer};
-    fast_time_add(&time_peer);
+    postgresql_peer_start(&setting->peer);
     setting_connect(setting, max_sessions);
 }
 
@@ -43,8 +39,7 @@ static void begin_with_two(struct setting *setting)
 static void end(struct setting *setting)
 {
     setting_disconnect(setting);
-    fast_time_remove(&time_peer);
-    postgresql_peer_close(&setting->peer);
+    postgresql_peer_stop(&setting->peer);
 }
 
 static void assert_answered(struct setting *setting, size_t from, size_t count)
@@ -267,10 +262,9 @@ static void a_cancelled_query_that_waits_behind_another_is_not_slow(void **state
 static int64_t refuse_one(void *context)
 {
     struct postgresql_peer *peer = context;
-    int64_t next_ms = postgresql_peer_work(peer);
     if (peer->opened == 2 && peer->sessions == 1)
         peer->accepts = 0;
-    return next_ms;
+    return CLOCK_NEVER;
 }
 
 /* The client waits for the server to see that they are closed, and not until it tries again to have
@@ -280,8 +274,9 @@ static void a_client_whose_sessions_are_all_closed_soon_opens_another(void **sta
     enum { RUN_MS = 1000, BACKOFF_MS = 5000 /* of sessions.c */ };
     (void)state;
     struct setting setting = {.peer = {.accepts = 1}};
+    struct fast_time_peer refuses = {.work = refuse_one, .context = &setting.peer};
     begin_with(&setting, 2);
-    time_peer.work = refuse_one;
+    fast_time_add(&refuses);
     add_known(&setting, "SELECT slow 1000", 2, RUN_MS);
     test_feed_cancel_after(setting.feed, 0, 200); /* another was refused by then */
     test_feed_cancel_after(setting.feed, 1, 300); /* in the session that is opened for it then */
@@ -291,6 +286,7 @@ static void a_client_whose_sessions_are_all_closed_soon_opens_another(void **sta
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(test_feed_task(setting.feed, i)->returned, 1);
     assert_in_range(clock_now_ms() - start_ms, 2 * RUN_MS, BACKOFF_MS - 1);
+    fast_time_remove(&refuses);
     end(&setting);
 }
 
