@@ -11,13 +11,13 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/amqp/amqp.h"
-#include "rabbitmq/amqp/library.h"
 #include "rabbitmq/check.h"
 #include "rabbitmq/management/management.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
 #include <math.h>
+#include <rabbitmq-c/amqp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -11,11 +11,11 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "rabbitmq/amqp/library.h"
 #include "rabbitmq/amqp/socket.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
+#include <rabbitmq-c/amqp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
