@@ -101,18 +101,9 @@ static bool grow_body(struct fetcher *fetcher, size_t length)
     return true;
 }
 
-/* Where the first header of a reply begins with a blank, libcurl 7.88 (Debian 12) reads a header of
- * the handle's former reply, which it has freed: it crashes. Repaired by 8.2 at the latest (curl's
- * pull request 11103). Before, a handle is used once. */
-static bool keeps_freed_headers(void)
-{
-    enum { REPAIRED = 0x080200 };
-    return curl_version_info(CURLVERSION_NOW)->version_num < REPAIRED;
-}
-
 bool fetch_is_worn(const struct fetcher *fetcher)
 {
-    return fetcher->is_worn || keeps_freed_headers();
+    return fetcher->is_worn;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
