@@ -279,7 +279,7 @@ end_tree() {
 
 # Most parts need the first build: it is compiled while what else is needed is fetched.
 start_build_aside() {
-    (build_for_tests asan) &
+    timed "build asan" build_for_tests asan &
     build_aside=$!
 }
 
@@ -327,10 +327,12 @@ test_() {
         prepare "$part"
     done
     if [ -n "$build_aside" ]; then
-        timed "build asan, the rest" wait "$build_aside" || die "the build failed"
+        say "dev: waiting for build/asan"
+        wait "$build_aside" || die "the build failed"
     fi
     for preset in $(printf '%s\n' "${presets[@]}" | sort -u); do
-        timed "build $preset" build_for_tests "$preset"
+        [[ -n $build_aside && $preset = asan ]] ||
+            timed "build $preset" build_for_tests "$preset"
     done
     local ready=$SECONDS
     for part in "${parts[@]}"; do
