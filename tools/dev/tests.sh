@@ -83,7 +83,7 @@ test_unit() {
     suite unit-asan "unit tests under ASan and UBSan" unit_twice asan "${labels[@]}" "$@"
     [ "${size:-}" != first ] || return 0
     # With arguments it may have none of them.
-    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan "$@" ${1:+--no-tests=ignore}
+    suite unit-tsan "threaded unit tests under TSan" unit_twice tsan --label-regex '^threads$' "$@" ${1:+--no-tests=ignore}
     [ $# -gt 0 ] || suite unit-release "what values of keys cost the release build" keys_suite
 }
 
