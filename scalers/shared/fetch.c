@@ -14,6 +14,7 @@
 
 enum {
     BUFFER_BYTES = 1 << 10,     /* of each transfer: libcurl reads 100 of them at a time */
+    UPLOAD_BUFFER_BYTES = 16 << 10, /* the least; libcurl has 64 KiB for what a POST sends */
     BODY_STEP_BYTES = 64 << 10, /* that a body grows by at most, once it is that large */
 };
 
@@ -177,6 +178,7 @@ struct fetcher *fetch_new(const struct fetch_source *source, struct fetch_budget
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+    curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "backlog/" BACKLOG_VERSION);
     curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, bound_socket);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, fetcher->curl_error);

@@ -178,10 +178,9 @@ enum token_outcome token_request_take(struct token_request *request,
     return take(&ended->answer, ret_token, error) ? TOKEN_GOT : TOKEN_FAILED;
 }
 
-bool token_get(const struct token_source *source, int64_t deadline_ms, struct token *ret_token,
-               struct error *error)
+bool token_get(const struct token_source *source, struct fetch_pool *pool, int64_t deadline_ms,
+               struct token *ret_token, struct error *error)
 {
-    struct fetch_pool *pool = fetch_pool_new(&(struct fetch_source){.tls = source->tls}, 1);
     struct token_request *request = token_request_new(source, pool, deadline_ms);
     enum token_outcome outcome = TOKEN_PENDING;
     while (outcome == TOKEN_PENDING) {
@@ -190,7 +189,6 @@ bool token_get(const struct token_source *source, int64_t deadline_ms, struct to
         outcome = token_request_take(request, &ended, ret_token, error);
     }
     token_request_free(request);
-    fetch_pool_free(pool);
     return outcome == TOKEN_GOT;
 }
 

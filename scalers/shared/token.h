@@ -35,9 +35,10 @@ struct token {
 
 void token_done(struct token *token);
 
-/* Blocks until there is a token, it failed, or the deadline. */
-bool token_get(const struct token_source *source, int64_t deadline_ms, struct token *ret_token,
-               struct error *error);
+/* Blocks until there is a token, it failed, or the deadline. Nothing else may be in flight in the
+ * pool. */
+bool token_get(const struct token_source *source, struct fetch_pool *pool, int64_t deadline_ms,
+               struct token *ret_token, struct error *error);
 
 /*
  * The same without blocking, beside the GETs of a pool:

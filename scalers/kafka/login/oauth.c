@@ -108,7 +108,10 @@ static bool refresh(const struct kafka_connection_options *connection, rd_kafka_
         .scope = scope,
         .tls = &connection->tls,
     };
-    return token_get(&source, deadline_ms, &token, error) && give(connection, rk, &token, error);
+    struct fetch_pool *pool = fetch_pool_new(&(struct fetch_source){.tls = source.tls}, 1);
+    bool got = token_get(&source, pool, deadline_ms, &token, error);
+    fetch_pool_free(pool);
+    return got && give(connection, rk, &token, error);
 }
 
 bool kafka_oauth_refresh(const struct kafka_connection_options *connection, rd_kafka_t *rk,

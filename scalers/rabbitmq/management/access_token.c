@@ -58,7 +58,7 @@ bool rabbitmq_access_token_get(struct rabbitmq_access_token *token, int64_t dead
     if (token->source.endpoint == NULL)
         return true;
     token->requested_ms = clock_now_ms();
-    if (!token_get(&token->source, deadline_ms, &got, error))
+    if (!token_get(&token->source, token->pool, deadline_ms, &got, error))
         return false;
     use(token, &got);
     return true;
