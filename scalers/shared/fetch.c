@@ -13,9 +13,9 @@
 #include <sys/param.h>
 
 enum {
-    BUFFER_BYTES = 1 << 10,     /* of each transfer: libcurl reads 100 of them at a time */
+    BUFFER_BYTES = 1 << 10,         /* of each transfer: libcurl reads 100 of them at a time */
     UPLOAD_BUFFER_BYTES = 16 << 10, /* the least; libcurl has 64 KiB for what a POST sends */
-    BODY_STEP_BYTES = 64 << 10, /* that a body grows by at most, once it is that large */
+    BODY_STEP_BYTES = 64 << 10,     /* that a body grows by at most, once it is that large */
 };
 
 enum {
