@@ -178,8 +178,11 @@ void callers_reload(void)
     struct source *source = &world.sources[random_number((uint64_t)world.sources_count)];
     if (chance(60)) {
         source->credentials++;
-        if (chance(20)) /* the source has not got them yet */
+        if (chance(
+                20)) { /* the source has not got them yet; others that it refused it accepts now */
             source->invalid_credentials = source->credentials;
+            source->disturbed_ms = now_ms();
+        }
         trace("source %d has other credentials", source->index);
         for (int i = 0; i < world.users_count; i++)
             if (world.users[i].source == source &&
