@@ -172,6 +172,10 @@ static void isolate(struct redis_links *links, struct redis_command *command)
 static void fail_oldest(struct redis_links *links, const struct redis_link *link,
                         const struct error *error)
 {
+    if (link->end == REDIS_LINK_TOO_LARGE && link->commands->is_optional) {
+        links->skips_optional = true;
+        return;
+    }
     for (struct task *task; (task = redis_command_take_task(link->commands)) != NULL;) {
         _cleanup_(error_done) struct error named = {0};
         _cleanup_(memory_free) char *name = links->requests->name_of(task);

@@ -97,7 +97,8 @@ struct redis_links {
     struct redis_waiting waiting;          /* for the shared link to be ready */
     struct redis_waiting waiting_isolated; /* for the isolated one */
     struct redis_waiting waiting_imports;  /* for the shared one: ASK redirected them here */
-    bool is_resending; /* the shared link was lost, perhaps by what is in `waiting` */
+    bool is_resending;   /* the shared link was lost, perhaps by what is in `waiting` */
+    bool skips_optional; /* the reply to such a command was too large: no more are sent */
     struct redis_slow_requests slow_requests;
 };
 

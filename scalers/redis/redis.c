@@ -159,10 +159,11 @@ static void libraries(struct text *text)
 
 #define STREAM_DIFFERENCES                                                                         \
     "A lag that Redis does not know (after XDEL or XGROUP SETID) is an error; KEDA answers 0.\n"   \
+    "A lag is at most the stream's length, and 0 behind the last entry, whatever Redis counts.\n"  \
     "An error of XINFO GROUPS is an error; KEDA answers the length of the stream instead.\n"       \
     "As in KEDA a missing stream has lag 0, and a missing group that of the whole stream.\n"       \
-    "All streams of a connection are read in one round trip, or two where a group is "             \
-    "missing.\n"                                                                                   \
+    "All streams of a connection are read in one round trip, or two where a group is missing or "  \
+    "has a lag.\n"                                                                                 \
     "lagCount must not be negative, pendingEntriesCount and streamLength must be at least 1.\n"    \
     "username without password is a mistake; KEDA logs in as the default user.\n"
 

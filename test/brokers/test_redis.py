@@ -204,6 +204,71 @@ def test_a_lag_that_redis_cannot_report_is_no_zero(broker, redis, client):
     wait_until(lambda: unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
 
 
+def trim_behind_a_group(redis):
+    """Redis 7.0 reports a lag of 4, and then of 3 for ever."""
+    redis.add("orders", 5)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.read("orders", "workers", 1)
+    redis.call("XTRIM", "orders", "MAXLEN", 1)
+
+
+@pytest.mark.first
+def test_a_lag_is_never_more_than_the_stream_has(broker, redis, client):
+    trim_behind_a_group(redis)
+    answers(client, of_lag(broker), 1, True)
+    redis.read("orders", "workers", 5)
+    answers(client, of_lag(broker), 0, False)
+
+
+@pytest.mark.first
+def test_nothing_waits_behind_a_group_at_the_last_entry(broker, redis, client):
+    """Whatever Redis counts: ENTRIESREAD may be any number, and so may the group's position."""
+    entries = redis.add("orders", 10)
+    for read in (0, 3, 10, 100):
+        redis.call("XGROUP", "CREATE", "orders", f"read-{read}", "$", "ENTRIESREAD", read)
+    redis.call("XGROUP", "CREATE", "orders", "beyond", f"{int(entries[-1].split('-')[0]) + 1000}-0")
+    redis.call("XGROUP", "CREATE", "orders", "deleted", entries[4])
+    redis.call("XDEL", "orders", *entries[5:])
+    for group in ("read-0", "read-3", "read-10", "read-100", "beyond", "deleted"):
+        answers(client, of_lag(broker, group=group), 0, False)
+    redis.call("DEL", "orders")
+    redis.add("orders", 1)
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.call("XDEL", "orders", redis.read("orders", "workers", 1)[0], *redis.add("orders", 2))
+    answers(client, of_lag(broker), 0, False)  # it is empty
+
+
+@pytest.mark.first
+def test_a_group_that_redis_believes_to_be_ahead_is_named_with_the_remedy(broker, redis, client):
+    last = redis.add("orders", 10)[-1]
+    redis.call("XGROUP", "CREATE", "orders", "workers", "$", "ENTRIESREAD", 100)
+    answers(client, of_lag(broker), 0, False)
+    redis.add("orders", 2)
+    text = wait_until(lambda: unavailable(client, of_lag(broker)), 10, "the refusal")
+    assert "it believes that the group has read 100 of 12 entries (a wrong ENTRIESREAD" in text
+    assert "XGROUP SETID orders workers $ corrects" in text and f"with {last} in place of $" in text
+    redis.call("XGROUP", "SETID", "orders", "workers", last)
+    redis.read("orders", "workers", 2)
+    redis.add("orders", 3)
+    wait_until(lambda: value(client, of_lag(broker)) == 3, 10, "the lag")
+    redis.call("XGROUP", "SETID", "orders", "workers", "$", "ENTRIESREAD", 1000)
+    redis.add("orders", 1)
+    wait_until(lambda: "1000 of 16" in unavailable(client, of_lag(broker)), HOLD_SECONDS + 5, "the end of the hold")
+    redis.call("XGROUP", "SETID", "orders", "workers", "$")
+    answers(client, of_lag(broker), 0, False)
+
+
+def test_entries_that_are_too_large_to_be_looked_at_wait_all_the_same(broker, redis, client):
+    """Those of XINFO STREAM: its first and last one are more than a reply may have."""
+    redis.call_all([("XADD", "orders", "*", "image", "x" * 1_500_000) for _ in range(3)])
+    redis.call("XGROUP", "CREATE", "orders", "workers", "0")
+    redis.call("XGROUP", "CREATE", "orders", "others", "0")
+    redis.read("orders", "others", 1)
+    for _ in range(3):
+        answers(client, of_lag(broker), 3, True)
+        answers(client, of_lag(broker, group="others"), 2, True)
+
+
 def test_a_stream_with_too_many_groups_fails_alone(broker, redis):
     """Each has 13 elements in the reply, of at most 65,536."""
     groups, rounds = 6000, 10

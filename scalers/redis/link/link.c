@@ -75,6 +75,12 @@ struct redis_link *redis_link_open(struct redis_server *server, const char *addr
     return NULL;
 }
 
+static void free_command(struct redis_command *command)
+{
+    free(command->kept);
+    free(command);
+}
+
 void redis_link_free(struct redis_link *link)
 {
     if (link == NULL)
@@ -82,7 +88,7 @@ void redis_link_free(struct redis_link *link)
     struct redis_command *command;
     struct redis_command *next;
     DL_FOREACH_SAFE(link->commands, command, next)
-        free(command);
+        free_command(command);
     redis_socket_done(&link->socket);
     count_link(link->server, -1);
     error_done(&link->refusal);
@@ -276,7 +282,7 @@ static void handle_oldest(struct redis_link *link, const redisReply *reply, int6
         link->in_flight--;
         link->window += link->window > 0;
     }
-    free(command);
+    free_command(command);
     if (link->commands == NULL)
         redis_socket_expect(&link->socket, false);
 }

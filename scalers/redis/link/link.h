@@ -55,7 +55,8 @@ struct redis_command {
     bool is_for_tasks;              /* else it is for the link itself */
     struct task *tasks;             /* utlist: who waits for the reply */
     bool is_asking;                 /* it follows ASKING: its slot is being moved to this server */
-    int64_t duration_ms;            /* since the reply before it, up to its own last one */
+    bool is_optional;    /* where the reply is too large, the tasks are sent again without it */
+    int64_t duration_ms; /* since the reply before it, up to its own last one */
     struct redis_command *prev, *next;
 
     /* The handlers' own. */
@@ -63,6 +64,7 @@ struct redis_command {
     struct reading reading; /* what is known when it is sent */
     int64_t sent_ms;
     int64_t until_ms; /* up to which time of the server it counts */
+    void *kept;       /* what is known of the tasks; the command's own */
 };
 
 enum redis_link_state {

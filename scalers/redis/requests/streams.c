@@ -169,24 +169,6 @@ static const redisReply *find_group(const struct stream_groups *groups, const ch
     return found == NULL ? NULL : found->fields;
 }
 
-/* KEDA's built-in answers 0 for both of these, and the workers are gone. */
-static void explain_lag(const struct redis_server *server, struct task *task, const redisReply *lag)
-{
-    _cleanup_(memory_free) char *name = name_of(task);
-    if (lag == NULL)
-        task_failf(task,
-                   "%s: Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
-                   "newer; without it pending entries count",
-                   name, server->address, server->version == NULL ? "unknown" : server->version);
-    else
-        task_failf(
-            task,
-            "%s: Redis at %s does not know the lag: entries that the group has not read were "
-            "deleted, or its position was set (XGROUP SETID, or XGROUP CREATE at $); it "
-            "knows it again once the group has read to the end",
-            name, server->address);
-}
-
 /*
  * Redis does not know who is connected, only who was seen when. A consumer that waits for messages
  * has nothing pending and is seen often, or at the latest when one comes; one that works on a
@@ -257,11 +239,11 @@ static void on_consumers(struct redis_link *link, struct redis_command *command,
 
 /* As the policy of a trigger wants them; those that died and were not deleted are among them. */
 static void answer_with_consumers(struct redis_link *link, struct task *task,
-                                  const struct reading *reading, const redisReply *consumers)
+                                  const struct reading *reading, double consumers)
 {
     const struct redis_stream_query *query = task->query;
     bool is_wanted = (task->wants & READING_WANT_CONSUMERS) != 0;
-    if (is_wanted && redis_reply_is_count(consumers) && consumers->integer > MAX_CONSUMERS) {
+    if (is_wanted && consumers > MAX_CONSUMERS) {
         warn_once(link->owner.self, task,
                   "the group has more than 7,000, seen or not (XGROUP DELCONSUMER deletes one)");
         is_wanted = false;
@@ -275,51 +257,255 @@ static void answer_with_consumers(struct redis_link *link, struct task *task,
     redis_link_send_for(link, &request, &task, 1)->reading = *reading;
 }
 
-static void take_lag(struct redis_link *link, struct task *task, const redisReply *reply,
-                     const struct stream_groups *groups)
+/* ---- the lag of a group ---- */
+
+/* An ID is two numbers: "1700000000000-0". */
+struct entry_id {
+    uint64_t ms, sequence;
+};
+
+static bool parse_id(const redisReply *reply, struct entry_id *ret_id)
 {
-    const struct redis_stream_query *query = task->query;
-    if (redis_reply_is_error(reply, "ERR no such key")) {
-        answer_length(task, 0);
-        return;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        fail(link, task, reply);
-        return;
-    }
-    const redisReply *group = find_group(groups, query->consumer_group);
-    /* As KEDA: workers make their group when they start, so before the first one all entries wait.
-     */
-    if (group == NULL) {
-        read_length(link->owner.self, link, task);
-        return;
-    }
-    const redisReply *lag = field(group, "lag");
-    const redisReply *pending = field(group, "pending");
-    if (!redis_reply_is_count(lag)) {
-        explain_lag(link->server, task, lag);
-        return;
-    }
-    struct reading reading = READING_UNKNOWN;
-    reading.waiting = (double)lag->integer;
-    if (redis_reply_is_count(pending))
-        reading.in_flight = (double)pending->integer;
-    const redisReply *read = field(group, "entries-read");
-    if (redis_reply_is_count(read)) {
-        reading.arrived = (double)read->integer + reading.waiting;
-        reading.consumed = (double)read->integer - reading.in_flight;
-    } else { /* the group has not read anything */
-        reading.consumption_rate = 0;
-    }
-    answer_with_consumers(link, task, &reading, field(group, "consumers"));
+    char *end = NULL;
+    if (reply == NULL || reply->type != REDIS_REPLY_STRING)
+        return false;
+    ret_id->ms = strtoull(reply->str, &end, 10);
+    if (end == reply->str || *end != '-')
+        return false;
+    ret_id->sequence = strtoull(end + 1, NULL, 10);
+    return true;
 }
 
+static bool is_before(const struct entry_id *left, const struct entry_id *right)
+{
+    return left->ms < right->ms || (left->ms == right->ms && left->sequence < right->sequence);
+}
+
+/* What XINFO GROUPS says of a task's group. */
+struct group_state {
+    const struct task *task; /* only to find the state: the task may have ended */
+    struct reading reading;
+    double lag;          /* as Redis says, which may be below 0; NAN: it does not know */
+    double entries_read; /* NAN: none, or not known */
+    double consumers;
+    bool has_position; /* `position` is known: */
+    struct entry_id position;
+};
+
+/* What the stream says after that. */
+struct stream_end {
+    double length; /* NAN: not known */
+    bool has_last; /* `last`, of its last entry, is known: */
+    struct entry_id last;
+};
+
+/* Whoever sets the position of a group, or trims a stream of Redis 7.0, makes Redis count wrong.
+ * Nothing waits behind a group that is at the last entry, nor in an empty stream, and no more than
+ * there is. */
+static double correct_lag(const struct group_state *group, const struct stream_end *end)
+{
+    bool is_at_end =
+        group->has_position && end->has_last && !is_before(&group->position, &end->last);
+    if (is_at_end || end->length == 0)
+        return 0;
+    if (!(group->lag >= 0)) /* NAN, too */
+        return NAN;
+    return group->lag > end->length ? end->length : group->lag;
+}
+
+/* KEDA's built-in answers 0 then, and the workers are gone. */
+static void explain_lag(const struct redis_server *server, struct task *task,
+                        const struct group_state *group)
+{
+    const struct redis_stream_query *query = task->query;
+    _cleanup_(memory_free) char *name = name_of(task);
+    if (group->lag < 0 && !isnan(group->entries_read) && group->has_position)
+        task_failf(
+            task,
+            "%s: Redis at %s does not know the lag: it believes that the group has read %.0f "
+            "of %.0f entries (a wrong ENTRIESREAD of XGROUP, or a wrong XSETID): "
+            "XGROUP SETID %s %s $ corrects this, and skips entries that wait; "
+            "with %llu-%llu in place of $ it skips none, and the lag is known once the group "
+            "has read to the end",
+            name, server->address, group->entries_read, group->entries_read + group->lag,
+            query->stream, query->consumer_group, (unsigned long long)group->position.ms,
+            (unsigned long long)group->position.sequence);
+    else
+        task_failf(
+            task,
+            "%s: Redis at %s does not know the lag: entries that the group has not read were "
+            "deleted, or its position was set (XGROUP SETID, or XGROUP CREATE at $); it "
+            "knows it again once the group has read to the end",
+            name, server->address);
+}
+
+static void answer_group(struct redis_link *link, struct task *task,
+                         const struct group_state *group, const struct stream_end *end)
+{
+    struct reading reading = group->reading;
+    reading.waiting = correct_lag(group, end);
+    if (isnan(reading.waiting))
+        explain_lag(link->server, task, group);
+    else
+        answer_with_consumers(link, task, &reading, group->consumers);
+}
+
+static struct stream_end stream_end_of(const redisReply *reply)
+{
+    struct stream_end end = {.length = NAN};
+    if (redis_reply_is_count(reply)) { /* of XLEN */
+        end.length = (double)reply->integer;
+        return end;
+    }
+    const redisReply *length = field(reply, "length");
+    const redisReply *last = field(reply, "last-entry");
+    if (redis_reply_is_count(length))
+        end.length = (double)length->integer;
+    if (last != NULL && last->type == REDIS_REPLY_ARRAY && last->elements > 0)
+        end.has_last = parse_id(last->element[0], &end.last);
+    return end;
+}
+
+/* Takes what is known of the tasks' groups from the command; the tasks are in the same order, but
+ * some may have ended. */
+static void on_stream_end(struct redis_link *link, struct redis_command *command,
+                          const redisReply *reply)
+{
+    const struct stream_end end = stream_end_of(reply);
+    const struct group_state *group = command->kept;
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL; group++) {
+        while (group->task != task)
+            group++;
+        answer_group(link, task, group, &end);
+    }
+}
+
+/* They are the command's from here on. */
+static void send_for_groups(struct redis_link *link, const struct redis_request *request,
+                            struct task *const *tasks, size_t count, struct group_state *groups)
+{
+    struct redis_command *command = redis_link_send_for(link, request, tasks, count);
+    command->kept = groups;
+    command->is_optional = request->on_reply != on_stream_end;
+}
+
+static void read_length_of_groups(struct redis_link *link, struct task *const *tasks, size_t count,
+                                  struct group_state *groups)
+{
+    struct redis_request request = {{"XLEN", stream_of(tasks[0])}, on_stream_end};
+    send_for_groups(link, &request, tasks, count, groups);
+}
+
+/* XINFO STREAM needs a right that XINFO GROUPS does not. Without it the length must do. */
+static void on_stream(struct redis_link *link, struct redis_command *command,
+                      const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ERROR) {
+        on_stream_end(link, command, reply);
+        return;
+    }
+    size_t count = 0;
+    for (const struct task *task = command->tasks; task != NULL; task = task->next)
+        count++;
+    if (count == 0)
+        return;
+    _cleanup_(memory_free) struct task **tasks = memory_array(count, sizeof(*tasks));
+    for (size_t i = 0; i < count; i++)
+        tasks[i] = redis_command_take_task(command);
+    read_length_of_groups(link, tasks, count, TAKE(command->kept));
+}
+
+/* Only after XINFO GROUPS: a group that was at the last entry before it came has nothing more. */
+static void read_stream_end(struct redis_link *link, struct task *const *tasks, size_t count,
+                            struct group_state *groups)
+{
+    struct redis_request request = {{"XINFO", "STREAM", stream_of(tasks[0])}, on_stream};
+    if (link->owner.links->skips_optional) /* its first and last entry are too large */
+        read_length_of_groups(link, tasks, count, groups);
+    else
+        send_for_groups(link, &request, tasks, count, groups);
+}
+
+static double count_or_nan(const redisReply *reply)
+{
+    return redis_reply_is_count(reply) ? (double)reply->integer : NAN;
+}
+
+static struct group_state state_of(const struct task *task, const redisReply *group)
+{
+    const redisReply *lag = field(group, "lag");
+    struct group_state state = {
+        .task = task,
+        .reading = READING_UNKNOWN,
+        .lag = lag->type == REDIS_REPLY_INTEGER ? (double)lag->integer : NAN,
+        .entries_read = count_or_nan(field(group, "entries-read")),
+        .consumers = count_or_nan(field(group, "consumers")),
+    };
+    struct reading *reading = &state.reading;
+    state.has_position = parse_id(field(group, "last-delivered-id"), &state.position);
+    reading->in_flight = count_or_nan(field(group, "pending"));
+    if (!isnan(state.entries_read)) {
+        reading->arrived = state.entries_read + state.lag; /* also where both are wrong */
+        reading->consumed = state.entries_read - reading->in_flight;
+    } else if (!isnan(state.lag)) /* the group has not read anything */
+        reading->consumption_rate = 0;
+    return state;
+}
+
+/* NULL: the task has ended, or waits for another reply. */
+static const redisReply *group_of(struct redis_link *link, struct task *task,
+                                  const redisReply *reply, const struct stream_groups *groups)
+{
+    const struct redis_stream_query *query = task->query;
+    const redisReply *group = find_group(groups, query->consumer_group);
+    if (redis_reply_is_error(reply, "ERR no such key"))
+        answer_length(task, 0);
+    else if (reply->type != REDIS_REPLY_ARRAY)
+        fail(link, task, reply);
+    /* As KEDA: workers make their group when they start, so before the first one all entries wait.
+     */
+    else if (group == NULL)
+        read_length(link->owner.self, link, task);
+    else if (field(group, "lag") ==
+             NULL) { /* KEDA's built-in answers 0, and the workers are gone */
+        _cleanup_(memory_free) char *name = name_of(task);
+        const struct redis_server *server = link->server;
+        task_failf(task,
+                   "%s: Redis at %s has version %s and reports no lag: lagCount needs Redis 7 or "
+                   "newer; without it pending entries count",
+                   name, server->address, server->version == NULL ? "unknown" : server->version);
+    } else
+        return group;
+    return NULL;
+}
+
+/* A lag of 0 is right but for a wrong ENTRIESREAD or XSETID; any other may be too large. */
 static void on_groups(struct redis_link *link, struct redis_command *command,
                       const redisReply *reply)
 {
     struct stream_groups groups = groups_of(reply);
-    for (struct task *task; (task = redis_command_take_task(command)) != NULL;)
-        take_lag(link, task, reply, &groups);
+    struct group_state *states = NULL;
+    struct task **tasks = NULL;
+    size_t tasks_capacity = 0;
+    size_t states_capacity = 0;
+    size_t count = 0;
+    for (struct task *task; (task = redis_command_take_task(command)) != NULL;) {
+        const redisReply *group = group_of(link, task, reply, &groups);
+        if (group == NULL)
+            continue;
+        const struct group_state state = state_of(task, group);
+        if (state.lag == 0) {
+            answer_group(link, task, &state, &(struct stream_end){.length = NAN});
+            continue;
+        }
+        states = memory_grow(states, &states_capacity, count + 1, sizeof(*states));
+        tasks = memory_grow(tasks, &tasks_capacity, count + 1, sizeof(struct task *));
+        states[count] = state;
+        tasks[count++] = task;
+    }
+    if (count > 0)
+        read_stream_end(link, tasks, count, states);
+    free(tasks);
     free(groups.items);
 }
 
