@@ -171,11 +171,12 @@ static void libraries(struct text *text)
     "All Sentinels are queried, and the newest config-epoch counts; KEDA takes the first that "    \
     "answers.\n"                                                                                   \
     "A server that is named must say by ROLE that it is the master, for which the user needs "     \
-    "that right.\n"                                                                                \
+    "that right; by INFO replication where it has no ROLE.\n"                                      \
     "sentinelMaster must be set, and sentinelUsername needs sentinelPassword.\n"
 
 #define CLUSTER_DIFFERENCES                                                                        \
-    "A node must say by ROLE that it is a master, for which the user needs that right.\n"          \
+    "A node must say by ROLE that it is a master, for which the user needs that right; by INFO "   \
+    "replication where it has no ROLE.\n"                                                          \
     "databaseIndex must be 0; KEDA ignores it.\n"
 
 /* What is counted, and where. */

@@ -442,6 +442,14 @@ def test_a_master_that_is_made_a_replica_is_an_outage(client):
         answers(client, idle, 0, False, 20)
 
 
+def test_an_empty_replica_without_its_master_is_no_zero_where_there_is_no_role(client):
+    with Redis('rename-command ROLE ""') as broker, broker.connect() as redis:
+        answers(client, of_list(broker, "jobs"), 0, False)
+        redis.call("REPLICAOF", "127.0.0.1", free_port())
+        wait_until(lambda: "not connected to its master (state down)" in unavailable(client, of_list(broker, "jobs")), 10,
+                   "the refusal")
+
+
 def test_what_the_right_to_role_is_for(client):
     users = "\n".join(f"user {name} on >secret ~jobs -@all +llen {right}" for name, right in (("few", ""), ("enough", "+role")))
     with Redis(f"replicaof 127.0.0.1 {free_port()}\n{users}") as replica:

@@ -14,7 +14,7 @@ from support.certificates import make_certificates, make_root
 from support.clients.grpc_client import Client
 from support.process import free_port, wait_until
 from support.brokers.push import Streams
-from support.brokers.redis import Redis, RedisCluster, RedisError
+from support.brokers.redis import Redis, RedisCluster, RedisError, single_node_cluster
 from support.server.server import Server
 from support.clients.story import Values, answers, unavailable, value
 
@@ -127,6 +127,17 @@ def test_what_is_wrong_is_named(redis, client, folder, tmp_path):
         assert "set scaler to redis or redis-streams" in unavailable(client, trigger(redis, address=single.address))
     node = others(redis, "jobs")[0]
     assert "set scaler to redis-cluster" in unavailable(client, trigger(redis, scaler="redis", address=node.address))
+
+
+def test_a_node_without_role_is_asked_by_info(client):
+    """As Redis Software and Azure have none."""
+    with single_node_cluster(config='rename-command ROLE ""') as node, node.connect() as redis:
+        redis.call("RPUSH", "jobs", 1, 2)
+        at_node = {"scaler": "redis-cluster", "address": node.address, "listName": "jobs"}
+        answers(client, at_node, 2, True)
+        redis.call("ACL", "SETUSER", "few", "on", ">sesame", "~*", "+llen", "+cluster")
+        text = unavailable(client, {**at_node, "username": "few", "password": "sesame"})
+        assert "NOPERM" in text and "'info'" in text
 
 
 def test_users_with_the_documented_rights(redis):

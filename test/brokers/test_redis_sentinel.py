@@ -191,3 +191,17 @@ def test_a_server_that_is_monitored_in_the_place_of_another_is_found(tmp_path):
                 redis.call("SENTINEL", "REMOVE", "shop")
                 redis.call("SENTINEL", "MONITOR", "shop", "127.0.0.1", other.tls_port, 2)
         answers(client, shop.trigger(), 7, True, seconds=75)
+
+
+def test_a_master_without_role_is_asked_by_info(client):
+    """As Redis Software and Azure have none. A server that is no master is refused as with ROLE."""
+    users = "user few on >sesame ~jobs +llen\nuser enough on >sesame ~jobs +llen +info"
+    with Redis(f'rename-command ROLE ""\n{users}') as server, Sentinel("shop", server.port, 1) as sentinel, server.connect() as redis:
+        redis.call("RPUSH", "jobs", *range(4))
+        trigger = {"scaler": "redis-sentinel", "address": sentinel.address, "sentinelMaster": "shop", "listName": "jobs"}
+        answers(client, trigger, 4, True)
+        answers(client, {**trigger, "username": "enough", "password": "sesame"}, 4, True)
+        text = unavailable(client, {**trigger, "username": "few", "password": "sesame"})
+        assert "does not allow its user to measure: NOPERM" in text and "'info'" in text
+        redis.call("REPLICAOF", "127.0.0.1", free_port())
+        wait_until(lambda: "its role is slave" in unavailable(client, trigger), 20, "the refusal")

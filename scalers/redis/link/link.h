@@ -141,6 +141,7 @@ struct redis_link {
 
     /* setup.c writes. */
     bool has_role;      /* the server says what it is */
+    bool lacks_role;    /* it has no ROLE: INFO replication says it */
     bool is_of_replica; /* whose state is to be checked with what is read */
     int64_t role_ms;    /* ROLE was sent last */
 

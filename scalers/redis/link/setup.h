@@ -2,8 +2,9 @@
  * How a link begins: AUTH, SELECT, a name for CLIENT LIST, ROLE where keys are read, and a PING,
  * since connecting to a stopped server "succeeds".
  *
- * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE. Any other
- * may be a replica, but not one that is not connected to its master, so far as ROLE says it. As it
+ * A server that Sentinels or the nodes of a cluster named must be a master by its ROLE, or where it
+ * does not know that command, by INFO replication. Any other may be a replica, but not one that is
+ * not connected to its master, so far as it says so. As it
  * may lose its master later, ROLE is sent again before each read; to a master, which REPLICAOF may
  * demote and leave its connections, once per second. It is in front of what is read, on the same
  * link: a reading behind it is of the server that it says.

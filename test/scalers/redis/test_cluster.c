@@ -278,6 +278,50 @@ static void a_replica_is_not_read(void **state)
     }
 }
 
+/* As with Redis Software. */
+static void a_node_without_role_is_asked_by_info(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *info, *words; /* NULL: it is read */
+    } rows[] = {
+        {"$28\r\n# Replication\r\nrole:master\r\n\r\n", NULL},
+        {"$27\r\n# Replication\r\nrole:slave\r\n\r\n", "its role is slave"},
+        {"-NOPERM no right to 'info'\r\n", "does not allow its user to measure: NOPERM"},
+        {"-ERR unknown command 'INFO'\r\n", "replied: ERR unknown command 'INFO'"},
+        {"$0\r\n\r\n", "unexpected reply"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        world_begin(&world);
+        add_line(&world, 0, LINE("ROLE", "-ERR unknown command 'ROLE'\r\n"));
+        add_line(&world, 0, LINE("INFO replication", rows[i].info));
+        add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+        assert_true(world_connect(&world));
+        world_run(&world);
+        if (rows[i].words == NULL)
+            assert_waiting(world.feed, 0, 3);
+        else
+            assert_ended_with(world.feed, 0, TASK_FAILED, rows[i].words);
+        world_stop(&world);
+    }
+}
+
+/* Who may not call ROLE is not taken for a server that has none. */
+static void a_right_to_role_that_is_missing_is_named(void **state)
+{
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    add_line(&world, 0, LINE("ROLE", "-NOPERM no right to 'role'\r\n"));
+    add_line(&world, 0, LINE("INFO replication", "$28\r\n# Replication\r\nrole:master\r\n\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_ended_with(world.feed, 0, TASK_FAILED, "NOPERM no right to 'role'");
+    assert_int_equal(redis_peer_used(&world.peers[0], 1), 0);
+    world_stop(&world);
+}
+
 /* It is tried again after 250, 500, 1,000 and 2,000 ms. */
 static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
 {
@@ -416,6 +460,8 @@ int main(void)
         cmocka_unit_test(a_key_that_is_always_late_is_believed_where_it_is_isolated),
         cmocka_unit_test(what_was_sent_to_a_former_master_goes_to_the_new_one),
         cmocka_unit_test(a_replica_is_not_read),
+        cmocka_unit_test(a_node_without_role_is_asked_by_info),
+        cmocka_unit_test(a_right_to_role_that_is_missing_is_named),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
         cmocka_unit_test(a_node_that_failed_long_ago_is_connected_to_again),

@@ -57,6 +57,43 @@ static void a_server_whose_role_is_not_known_is_measured(void **state)
     }
 }
 
+#define INFO_REPLICA(state)                                                                        \
+    "# Replication\r\nrole:slave\r\nmaster_host:shop\r\nmaster_link_status:" state "\r\n"
+
+/* It is asked once for ROLE. */
+static void a_server_without_role_is_asked_by_info(void **state)
+{
+    static const struct {
+        const char *info;
+        bool is_read;
+    } rows[] = {
+        {"# Replication\r\nrole:master\r\nconnected_slaves:0\r\n", true},
+        {INFO_REPLICA("up"), true},
+        {INFO_REPLICA("down"), false},
+        {"# Replication\r\nmaster_link_status:down\r\n", true},
+        {"", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world world;
+        _cleanup_(memory_free) char *info =
+            text_format("$%zu\r\n%s\r\n", strlen(rows[i].info), rows[i].info);
+        const struct redis_line *script = SCRIPT({"ROLE", "-ERR unknown command 'ROLE'\r\n"},
+                                                 {"INFO replication", info}, {"LLEN", ":3\r\n"});
+        if (!rows[i].is_read) {
+            assert_false(world_connect(&world, script, PAIRS("a")));
+            assert_non_null(strstr(error_text(&world.error), "(state down)"));
+        } else {
+            world_start(&world, script, PAIRS("a"));
+            world_run(&world);
+            assert_true(world.usable);
+            assert_waiting(world.feed, 0, 3);
+        }
+        assert_int_equal(redis_peer_used(&world.peer, 0), 1);
+        world_stop(&world);
+    }
+}
+
 static void a_replica_that_loses_its_master_is_read_no_more(void **state)
 {
     (void)state;
@@ -182,6 +219,30 @@ static void a_busy_master_whose_role_is_read_again_is_waited_for(void **state)
 }
 
 /* No command more than before in each round. */
+/* The same where only INFO says so. */
+static void a_master_without_role_that_is_made_a_replica_is_noticed(void **state)
+{
+    enum { MASTER_MS = 1000 };
+    (void)state;
+    struct world world;
+    world_start(
+        &world,
+        SCRIPT({"ROLE", "-ERR unknown command 'ROLE'\r\n"},
+               {"INFO replication", "$28\r\n# Replication\r\nrole:master\r\n\r\n", .times = 1},
+               {"INFO replication", "$52\r\n# Replication\r\nrole:slave\r\n"
+                                    "master_link_status:down\r\n\r\n"},
+               {"LLEN", ":3\r\n"}),
+        PAIRS("a"));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    age_role(&world, MASTER_MS);
+    test_feed_again(world.feed);
+    world_run(&world);
+    assert_false(world.usable);
+    assert_non_null(strstr(error_text(&world.error), "(state down): its data may be missing"));
+    world_stop(&world);
+}
+
 static void of_a_master_the_role_is_read_once(void **state)
 {
     (void)state;
@@ -201,12 +262,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_that_is_not_connected_to_its_master_is_refused),
         cmocka_unit_test(a_server_whose_role_is_not_known_is_measured),
+        cmocka_unit_test(a_server_without_role_is_asked_by_info),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more),
         cmocka_unit_test(a_replica_that_loses_its_master_is_read_no_more_by_an_isolated_query),
         cmocka_unit_test(a_server_that_falls_silent_after_a_stall_is_a_lost_connection),
         cmocka_unit_test(a_role_that_is_not_replied_to_costs_a_query_one_connection),
         cmocka_unit_test(a_master_that_is_made_a_replica_is_noticed),
         cmocka_unit_test(a_busy_master_whose_role_is_read_again_is_waited_for),
+        cmocka_unit_test(a_master_without_role_that_is_made_a_replica_is_noticed),
         cmocka_unit_test(of_a_master_the_role_is_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

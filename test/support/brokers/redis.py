@@ -80,10 +80,10 @@ class Sentinel(Redis):
 
 
 @contextlib.contextmanager
-def single_node_cluster(certificates=None):
+def single_node_cluster(certificates=None, config=""):
     """One node that has all slots."""
     secure = "tls-cluster yes\n" if certificates else ""
-    config = f"cluster-enabled yes\ncluster-announce-ip 127.0.0.1\ncluster-port {free_port()}\n{secure}"
+    config = f"cluster-enabled yes\ncluster-announce-ip 127.0.0.1\ncluster-port {free_port()}\n{secure}{config}"
     with Redis(config, certificates) as node, node.connect() as client:
         client.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait_until(lambda: "cluster_state:ok" in client.call("CLUSTER", "INFO"), 10, "a cluster of one")
