@@ -9,7 +9,6 @@
 
 /* Odd ones are on: KEDA's enableTLS is a boolean. */
 static const char *const switch_choices[] = {"disable", "enable", "false", "true", NULL};
-static const char *const cluster_databases[] = {"0", NULL};
 const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
 
 #define LIST_QUERY(field) .scope = OPTION_QUERY, OPTION_FIELD(struct redis_list_query, field)
@@ -31,13 +30,14 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
 #define NO_SENTINELS                                                                               \
     NO_SENTINEL("sentinelMaster"), NO_SENTINEL("sentinelUsername"), NO_SENTINEL("sentinelPassword")
 
-#define DATABASE                                                                                   \
+#define DATABASE(database_doc)                                                                     \
     {.key = "databaseIndex",                                                                       \
      CONNECTION(database),                                                                         \
      .type = OPTION_INT,                                                                           \
      .default_value = "0",                                                                         \
      .limits = {0, INT32_MAX},                                                                     \
-     .doc = "the number of the database"}
+     .doc = (database_doc)}
+#define SERVER_DATABASE DATABASE("the number of the database")
 
 /* The rows, with that of the database. An address may be written as a URL with a password in it, so
  * none is shown. */
@@ -92,22 +92,18 @@ const char *const redis_library_names[] = {"none", "bullmq", "rq", NULL};
                   OPTION_KEDA_AUTHENTICATION)
 
 #define SERVER_OPTIONS                                                                             \
-    CONNECTION_OPTIONS("the server as host:port; of several the first counts", DATABASE),          \
+    CONNECTION_OPTIONS("the server as host:port; of several the first counts", SERVER_DATABASE),   \
         NO_SENTINELS
 
 #define CLUSTER_OPTIONS                                                                            \
     CONNECTION_OPTIONS(                                                                            \
         "nodes of the cluster, each as host:port; one that answers names the others",              \
-        {.key = "databaseIndex",                                                                   \
-         CONNECTION(cluster_database),                                                             \
-         .type = OPTION_CHOICE,                                                                    \
-         .choices = cluster_databases,                                                             \
-         .default_value = "0",                                                                     \
-         .doc = "a Redis Cluster has no other"}),                                                  \
+        DATABASE("the number of the database: a Redis Cluster has only 0, one of Valkey 9 more")), \
         NO_SENTINELS
 
 #define SENTINEL_OPTIONS                                                                           \
-    CONNECTION_OPTIONS("the Sentinels, each as host:port; one that answers is enough", DATABASE),  \
+    CONNECTION_OPTIONS("the Sentinels, each as host:port; one that answers is enough",             \
+                       SERVER_DATABASE),                                                           \
         {.key = "sentinelMaster",                                                                  \
          TEXT(sentinel_master),                                                                    \
          .flags = OPTION_REQUIRED,                                                                 \

@@ -20,7 +20,6 @@ struct redis_connection_options {
     struct option_list hosts;
     struct option_list ports;
     int64_t database;
-    int cluster_database; /* an index of cluster_databases */
     const char *username;
     const char *password;
     struct tls_options tls;

@@ -177,7 +177,7 @@ static void libraries(struct text *text)
 #define CLUSTER_DIFFERENCES                                                                        \
     "A node must say by ROLE that it is a master, for which the user needs that right; by INFO "   \
     "replication where it has no ROLE.\n"                                                          \
-    "databaseIndex must be 0; KEDA ignores it.\n"
+    "databaseIndex counts, where the nodes have such a database (Valkey 9); KEDA ignores it.\n"
 
 /* What is counted, and where. */
 #define LISTS                                                                                      \

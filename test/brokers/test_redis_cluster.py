@@ -140,6 +140,14 @@ def test_a_node_without_role_is_asked_by_info(client):
         assert "NOPERM" in text and "'info'" in text
 
 
+def test_the_server_decides_which_databases_there_are(client):
+    with single_node_cluster() as node, node.connect() as redis:
+        redis.call("RPUSH", "jobs", 1, 2)
+        at_node = {"scaler": "redis-cluster", "address": node.address, "listName": "jobs"}
+        answers(client, {**at_node, "databaseIndex": "0"}, 2, True)
+        assert "which has only database 0: remove databaseIndex" in unavailable(client, {**at_node, "databaseIndex": "1"})
+
+
 def test_users_with_the_documented_rights(redis):
     """Those of docs/redis.md."""
     rights = ("~jobs* +llen +type +scard +zcard +hlen +xlen +xpending +xinfo +role +ping +info +client|setname "

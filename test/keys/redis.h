@@ -71,15 +71,12 @@
         REFUSES("sentinelUsername needs sentinelPassword", "sentinelUsername", "u"),               \
         TAKES("sentinelPassword", "sesame")
 
-/* Of a server, or a master; a cluster has only one database. */
+/* In a cluster the server decides which there are. */
 #define REDIS_DATABASE_CASES                                                                       \
     TAKES("databaseIndex", "0"), TAKES("databaseIndex", "2147483647"),                             \
         REFUSES("from 0 to 2147483647", "databaseIndex", "-1"),                                    \
         REFUSES("from 0 to 2147483647", "databaseIndex", "2147483648"),                            \
         DEFAULT("databaseIndex", "0")
-
-#define REDIS_CLUSTER_CASES                                                                        \
-    TAKES("databaseIndex", "0"), REFUSES("0", "databaseIndex", "1"), DEFAULT("databaseIndex", "0")
 
 /* Of a connection. */
 static const struct key_case redis_connection_cases[] = {

@@ -4,7 +4,7 @@ extern const struct scaler scaler_redis_cluster;
 
 static const struct key_case cases[] = {
     REDIS_LIST_CASES,
-    REDIS_CLUSTER_CASES,
+    REDIS_DATABASE_CASES,
     REFUSES("number 1 and number 2 are in different slots of the Cluster", "keys", "a,b",
             "listName", ""),
     REFUSES("number 1 and number 3 are in different slots of the Cluster", "keys", "{a}1,{a}2,b",

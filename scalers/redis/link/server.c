@@ -32,6 +32,8 @@ static const struct {
     {"ASK ", "is a node of a Redis Cluster, and another has this key: set scaler to " CLUSTER},
     {"CLUSTERDOWN ", "does not serve this key, since its Redis Cluster is not complete"},
     {"READONLY ", "is a replica"},
+    {"ERR SELECT is not allowed in cluster mode",
+     "is a node of a Redis Cluster, which has only database 0: remove databaseIndex"},
     {REDIS_MAX_CLIENTS, "has no connection left"},
 };
 

@@ -59,7 +59,9 @@ bool world_connect_at(struct world *world, const char *addresses, const char *ke
         add_line(world, i, (struct redis_line){"ROLE", MASTER});
     }
     world->feed = test_feed_new(&scaler_redis_cluster);
-    world->trigger = trigger_of(&scaler_redis_cluster, PAIRS("address", addresses, key, value));
+    const char *database = world->database == NULL ? "0" : world->database;
+    world->trigger = trigger_of(&scaler_redis_cluster,
+                                PAIRS("address", addresses, key, value, "databaseIndex", database));
     assert_true(world->trigger.good);
     test_feed_add(world->feed, world->trigger.options.query, (struct notifier){0});
     test_feed_set_timeout(world->feed, TIMEOUT_MS);

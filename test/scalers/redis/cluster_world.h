@@ -26,7 +26,8 @@ struct world {
     size_t texts_count;
     struct trigger trigger;
     struct test_feed *feed;
-    int64_t connect_ms; /* 0: LONG_MS */
+    int64_t connect_ms;   /* 0: LONG_MS */
+    const char *database; /* NULL: "0" */
     void *client;
     struct error error;
     bool usable;

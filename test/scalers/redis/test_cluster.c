@@ -322,6 +322,23 @@ static void a_right_to_role_that_is_missing_is_named(void **state)
     world_stop(&world);
 }
 
+/* Valkey 9 has them; Redis refuses SELECT. */
+static void the_database_is_selected_at_each_node(void **state)
+{
+    enum { SELECT = 0 };
+    (void)state;
+    struct world world;
+    world_begin(&world);
+    world.database = "5";
+    add_line(&world, 0, LINE("SELECT 5", "+OK\r\n"));
+    add_line(&world, 0, LINE("LLEN", ":3\r\n"));
+    assert_true(world_connect(&world));
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    assert_in_range(redis_peer_used(&world.peers[0], SELECT), 1, 3);
+    world_stop(&world);
+}
+
 /* It is tried again after 250, 500, 1,000 and 2,000 ms. */
 static void a_node_that_hangs_up_is_connected_to_ever_more_seldom(void **state)
 {
@@ -462,6 +479,7 @@ int main(void)
         cmocka_unit_test(a_replica_is_not_read),
         cmocka_unit_test(a_node_without_role_is_asked_by_info),
         cmocka_unit_test(a_right_to_role_that_is_missing_is_named),
+        cmocka_unit_test(the_database_is_selected_at_each_node),
         cmocka_unit_test(a_node_that_hangs_up_is_connected_to_ever_more_seldom),
         cmocka_unit_test(a_node_that_hung_up_is_connected_to_before_it_is_needed),
         cmocka_unit_test(a_node_that_failed_long_ago_is_connected_to_again),
