@@ -116,6 +116,23 @@ def test_priorities_of_celery(broker, client):
     answers(client, of_keys(broker, "celery", "celery\x06\x163", "celery\x06\x166", "celery\x06\x169"), 6, True)
 
 
+def test_jobs_of_celery_that_are_taken_and_not_acknowledged(broker, redis, client):
+    """By Celery's own library, as a worker with acks_late: the recipe of docs/redis-queues.md."""
+    with celery.Celery("shop", broker=f"redis://{broker.address}/0") as app, app.connection() as connection:
+        for _ in range(3):
+            app.send_task("render")
+        answers(client, of_keys(broker, "celery", "unacked"), 3, True)
+        taken = [connection.SimpleQueue("celery").get(timeout=10)]
+        while redis.call("LLEN", "celery") > 0:
+            taken.append(connection.SimpleQueue("celery").get(timeout=10))
+        assert redis.call("HLEN", "unacked") == 3
+        answers(client, of_keys(broker, "celery"), 0, False)
+        answers(client, of_keys(broker, "celery", "unacked"), 3, True)
+        for job in taken:
+            job.ack()
+        answers(client, of_keys(broker, "celery", "unacked"), 0, False)
+
+
 def test_queues_of_sidekiq_and_resque(broker, redis, client):
     for recipe in (["queue:critical", "queue:default"], ["resque:queue:mail", "resque:queue:video"]):
         for count, name in enumerate(recipe, 1):
