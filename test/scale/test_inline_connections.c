@@ -89,13 +89,14 @@ static void the_limit_says_whose_it_is_and_which_flag(void **state)
     assert_non_null(strstr(error_text(&error), "--max-inline"));
 }
 
-/* How many connections with an agent the namespace can have beside those that there are. */
+/* How many connections of its own with an agent the namespace can have beside those that there are.
+ */
 static size_t take_agents(const char *namespace, char **ret_words)
 {
     _cleanup_(error_done) struct error error = {0};
     size_t count = 0;
     for (;; count++) {
-        _cleanup_(memory_free) char *identity = text_format("%zu", count);
+        _cleanup_(memory_free) char *identity = text_format("%s %zu", namespace, count);
         const struct inline_connection connection = {
             .namespace = namespace, .scaler = "kafka", .identity = identity, .in_agent = true};
         if (!inline_connections_acquire(connections, &connection, &error))
@@ -126,8 +127,8 @@ static void a_namespace_leaves_agents_to_the_others(void **state)
     assert_int_equal(take_agents("kitchen", NULL), 2);
     assert_int_equal(take_agents("cellar", NULL), 1);
     assert_true(may_use("shop", "redis", "needs no agent"));
-    release("shop", "kafka", "0");
-    release("shop", "kafka", "1");
+    release("shop", "kafka", "shop 0");
+    release("shop", "kafka", "shop 1");
     assert_int_equal(take_agents("attic", NULL), 2);
 }
 
@@ -136,8 +137,8 @@ static void a_namespace_has_as_many_agents_again_as_it_released(void **state)
     (void)state;
     restart_with_more();
     assert_int_equal(take_agents("shop", NULL), 4);
-    release("shop", "kafka", "0");
-    release("shop", "kafka", "1");
+    release("shop", "kafka", "shop 0");
+    release("shop", "kafka", "shop 1");
     assert_int_equal(take_agents("shop", NULL), 4);
 }
 
@@ -154,8 +155,34 @@ static void agents_of_the_file_are_kept_for_it(void **state)
                         "all 8 connections with an agent process are in use, or kept for the "
                         "connections file (--max-agents)");
     inline_connections_reserve(connections, 0, MAX_AGENTS + 1); /* what is in use stays */
-    release("shop", "kafka", "0");
+    release("shop", "kafka", "shop 0");
     assert_int_equal(take_agents("shop", NULL), 0);
+}
+
+/* One agent, and one place: as many namespaces have it as want it. */
+static void a_connection_that_namespaces_share_is_one(void **state)
+{
+    (void)state;
+    enum { NAMESPACES = 2000 };
+    struct inline_use *used[NAMESPACES];
+    _cleanup_(error_done) struct error error = {0};
+    restart_with_more();
+    inline_connections_reserve(connections, 0, MAX_AGENTS - 2);
+    for (size_t i = 0; i < NAMESPACES; i++) {
+        _cleanup_(memory_free) char *namespace = text_format("shared-%zu", i);
+        const struct inline_connection connection = {
+            .namespace = namespace, .scaler = "kafka", .identity = "a", .in_agent = true};
+        used[i] = inline_connections_acquire(connections, &connection, &error);
+        assert_non_null(used[i]);
+    }
+    assert_int_equal(take_agents("shop", NULL), 1);
+
+    /* Its place is free when nobody has it any more. */
+    for (size_t i = 0; i + 1 < NAMESPACES; i++)
+        assert_true(inline_connections_release(connections, used[i]));
+    assert_int_equal(take_agents("cellar", NULL), 0);
+    assert_true(inline_connections_release(connections, used[NAMESPACES - 1]));
+    assert_int_equal(take_agents("cellar", NULL), 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -171,7 +198,7 @@ static void namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_their
     for (size_t i = 0; i < CLAIMED; i++) {
         _cleanup_(memory_free) char *namespace = text_format("claimed-%zu", i);
         for (size_t n = 0;; n++, taken++) {
-            _cleanup_(memory_free) char *identity = text_format("%zu", n);
+            _cleanup_(memory_free) char *identity = text_format("%zu %zu", i, n);
             const struct inline_connection connection = {
                 .namespace = namespace, .scaler = "redis", .identity = identity};
             error_done(&error);
@@ -192,7 +219,7 @@ static void what_takes_the_place_of_another_needs_no_share(void **state)
     restart_with_more();
     assert_int_equal(take_agents("shop", NULL), 4);
     assert_int_equal(take_agents("kitchen", NULL), 2);
-    assert_true(release("shop", "kafka", "0"));
+    assert_true(release("shop", "kafka", "shop 0"));
     struct inline_connection changed = {
         .namespace = "shop", .scaler = "kafka", .identity = "new", .in_agent = true};
     assert_null(inline_connections_acquire(connections, &changed, &error));
@@ -211,6 +238,7 @@ int main(void)
         TEST(agents_of_the_file_are_kept_for_it),
         TEST(namespaces_that_are_only_claimed_leave_the_file_and_a_newcomer_theirs),
         TEST(what_takes_the_place_of_another_needs_no_share),
+        TEST(a_connection_that_namespaces_share_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

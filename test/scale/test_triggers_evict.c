@@ -167,13 +167,14 @@ static void a_full_table_fails_where_all_are_pinned(void **state)
         triggers_unpin(triggers, pinned[i], 0);
 }
 
-/* Each of the fake scaler, with so much metadata and a target of its own. */
+/* Each of the fake scaler, with so much metadata and a target of its own, and a connection of its
+ * namespace. */
 static bool find_large(const char *namespace, const char *target, size_t bytes, int64_t now_ms,
                        struct trigger **ret_trigger, struct error *error)
 {
     _cleanup_(memory_free) char *queue = memory_new(bytes + 1);
     struct option_entry entries[] = {
-        {"scaler", "fake"}, {"source", "a"}, {"queueName", queue}, {"queueLength", target}};
+        {"scaler", "fake"}, {"source", namespace}, {"queueName", queue}, {"queueLength", target}};
     struct trigger_ref ref = {"large", namespace, entries, ARRAY_LENGTH(entries)};
     memset(queue, 'x', bytes);
     return triggers_find(triggers, &ref, now_ms, ret_trigger, error);
@@ -298,6 +299,52 @@ static bool is_replaced(size_t bytes)
                  of_shop + triggers_bytes_of(triggers, "other") - max);
     assert_true(is_found || error.code == ERROR_LIMIT);
     return is_found;
+}
+
+/* All namespaces have three brokers in common, and the memory of only so many connections. */
+static void what_namespaces_share_takes_memory_once(void **state)
+{
+    enum { NAMESPACES = 2000, BROKERS = 3, TRIGGER_BYTES = 16 << 10, CONNECTION_BYTES = 128 << 10 };
+    static const char *const brokers[BROKERS] = {"a", "b", "c"};
+    struct engine_settings settings = engine_of_triggers();
+    settings.max_connections = 2 * BROKERS; /* it leaves as many to others */
+    tear_down(state);
+    start_triggers_on(&settings, false);
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers,
+        .engine = engine,
+        .rules = {.interval_ms = 5000},
+        .forget_ms = (int64_t)3600 * 1000,
+        .max_inline = BROKERS,
+        .max = (size_t)NAMESPACES * BROKERS,
+        .max_bytes = (size_t)NAMESPACES * BROKERS * TRIGGER_BYTES + BROKERS * CONNECTION_BYTES});
+    for (int i = 0; i < NAMESPACES; i++) {
+        char namespace[16];
+        snprintf(namespace, sizeof(namespace), "n%d", i);
+        for (int j = 0; j < BROKERS; j++)
+            query_of(find_in(namespace, 0,
+                             (const char *const[]){"scaler", "fake", "source", brokers[j],
+                                                   "queueName", "7", NULL}));
+    }
+    assert_in_range(triggers_bytes_of(triggers, "n0"), BROKERS * CONNECTION_BYTES,
+                    BROKERS * (CONNECTION_BYTES + TRIGGER_BYTES));
+    struct connection_stats stats;
+    engine_stats(engine, &stats);
+    assert_int_equal(stats.counts[COUNT_CONNECTIONS], BROKERS);
+
+    /* The first namespace made them count, and goes. */
+    const struct budgets *budgets = &triggers->lifecycle.budgets;
+    size_t before = budgets->bytes;
+    for (int j = 0; j < BROKERS; j++)
+        triggers_drop(triggers, find_in("n0", 0,
+                                        (const char *const[]){"scaler", "fake", "source",
+                                                              brokers[j], "queueName", "7", NULL}));
+    assert_in_range(before - budgets->bytes, 1, BROKERS * TRIGGER_BYTES);
+    triggers_expire(triggers, (int64_t)3600 * 1000 * 10);
+    while (triggers_count(triggers) > 0)
+        triggers_expire(triggers, (int64_t)3600 * 1000 * 10);
+    assert_int_equal(budgets->bytes, 0);
 }
 
 static void a_connection_that_goes_with_the_last_trigger_counts_for_the_next_one(void **state)
@@ -453,6 +500,7 @@ int main(void)
         TEST(a_namespace_with_too_much_in_use_is_refused_and_takes_nothing_of_others),
         TEST(a_namespace_leaves_half_of_what_is_left_to_the_others),
         TEST(all_namespaces_together_have_a_budget),
+        TEST(what_namespaces_share_takes_memory_once),
         TEST(a_connection_that_goes_with_the_last_trigger_counts_for_the_next_one),
         TEST(metadata_that_is_too_large_is_an_error),
         TEST(mistakes_of_a_trigger_are_bounded),

@@ -8,12 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A connection, which all namespaces that use it share. */
+struct inline_shared {
+    char *identity; /* engine_connection_identity() */
+    bool in_agent;
+    size_t namespaces;
+    UT_hash_handle hh;
+};
+
+/* A namespace uses it. */
 struct inline_use {
     struct inline_namespace *holder;
-    char *identity; /* engine_connection_identity() */
+    struct inline_shared *shared;
     size_t triggers;
-    bool in_agent;
-    UT_hash_handle hh;
+    UT_hash_handle hh; /* by the identity of `shared` */
 };
 
 struct inline_namespace {
@@ -28,13 +36,14 @@ struct pool {
     const char *kind, *flag;
     size_t max;      /* of all connections */
     size_t reserved; /* of them, those kept for the connections file */
-    size_t taken;    /* those of all namespaces */
+    size_t taken;    /* those that namespaces use, each once */
 };
 
 /* Outsiders choose namespaces and identities, so the hashes are keyed. */
 struct inline_connections {
     size_t max; /* of a namespace */
     struct pool all, agents;
+    struct inline_shared *shared;
     struct inline_namespace *namespaces;
 };
 
@@ -54,11 +63,19 @@ void inline_connections_reserve(struct inline_connections *connections, size_t c
     connections->agents.reserved = agents;
 }
 
-static void drop_use(struct inline_use *used)
+static void drop_use(struct inline_connections *connections, struct inline_use *used)
 {
+    struct inline_shared *shared = used->shared;
     HASH_DELETE(hh, used->holder->used, used);
-    free(used->identity);
+    used->holder->agents -= shared->in_agent;
     free(used);
+    if (--shared->namespaces > 0)
+        return;
+    connections->all.taken--;
+    connections->agents.taken -= shared->in_agent;
+    HASH_DELETE(hh, connections->shared, shared);
+    free(shared->identity);
+    free(shared);
 }
 
 static void drop_namespace(struct inline_connections *connections, struct inline_namespace *holder)
@@ -76,7 +93,7 @@ void inline_connections_free(struct inline_connections *connections)
     struct inline_use *next;
     HASH_ITER(hh, connections->namespaces, holder, next_holder) {
         HASH_ITER(hh, holder->used, used, next)
-            drop_use(used);
+            drop_use(connections, used);
         drop_namespace(connections, holder);
     }
     free(connections);
@@ -106,13 +123,35 @@ static struct inline_use *find_use(const struct inline_namespace *holder, const 
     return used;
 }
 
+static struct inline_shared *find_shared(const struct inline_connections *connections,
+                                         const char *identity)
+{
+    struct inline_shared *shared;
+    HASH_FIND_STR(connections->shared, identity, shared);
+    return shared;
+}
+
 /* Takes the identity. */
-static struct inline_use *add_use(struct inline_namespace *holder, char *identity)
+static struct inline_shared *add_shared(struct inline_connections *connections, char *identity,
+                                        bool in_agent)
+{
+    struct inline_shared *shared = memory_new(sizeof(*shared));
+    shared->identity = identity;
+    shared->in_agent = in_agent;
+    connections->all.taken++;
+    connections->agents.taken += in_agent;
+    HASH_ADD_KEYPTR(hh, connections->shared, shared->identity, strlen(shared->identity), shared);
+    return shared;
+}
+
+static struct inline_use *add_use(struct inline_namespace *holder, struct inline_shared *shared)
 {
     struct inline_use *used = memory_new(sizeof(*used));
     used->holder = holder;
-    used->identity = identity;
-    HASH_ADD_KEYPTR(hh, holder->used, used->identity, strlen(used->identity), used);
+    used->shared = shared;
+    shared->namespaces++;
+    holder->agents += shared->in_agent;
+    HASH_ADD_KEYPTR(hh, holder->used, shared->identity, strlen(shared->identity), used);
     return used;
 }
 
@@ -142,9 +181,9 @@ static bool check_share(const struct pool *pool, const struct inline_connection 
                      pool->kind, connection->scaler, left, pool->flag);
 }
 
-/* `holder` is NULL where the namespace has none. */
+/* `holder` is NULL where the namespace has none. One that others use already takes no place. */
 static bool may_have_another(const struct inline_connections *connections,
-                             const struct inline_namespace *holder,
+                             const struct inline_namespace *holder, bool is_shared,
                              const struct inline_connection *connection, struct error *error)
 {
     size_t count = holder == NULL ? 0 : HASH_COUNT(holder->used);
@@ -154,6 +193,8 @@ static bool may_have_another(const struct inline_connections *connections,
                          "(--max-inline): name connections of the connections file",
                          connections->max, (int)text_cut(connection->namespace, 64),
                          connection->namespace);
+    if (is_shared)
+        return true;
     return check_share(&connections->all, connection, count, error) &&
            (!connection->in_agent || check_share(&connections->agents, connection,
                                                  holder == NULL ? 0 : holder->agents, error));
@@ -168,15 +209,14 @@ struct inline_use *inline_connections_acquire(struct inline_connections *connect
         engine_connection_identity(connection->scaler, connection->identity);
     struct inline_use *used = holder == NULL ? NULL : find_use(holder, identity);
     if (used == NULL) {
-        if (!may_have_another(connections, holder, connection, error))
+        struct inline_shared *shared = find_shared(connections, identity);
+        if (!may_have_another(connections, holder, shared != NULL, connection, error))
             return NULL;
         if (holder == NULL)
             holder = add_namespace(connections, connection->namespace);
-        used = add_use(holder, TAKE(identity));
-        used->in_agent = connection->in_agent;
-        holder->agents += used->in_agent;
-        connections->all.taken++;
-        connections->agents.taken += used->in_agent;
+        if (shared == NULL)
+            shared = add_shared(connections, TAKE(identity), connection->in_agent);
+        used = add_use(holder, shared);
     }
     used->triggers++;
     return used;
@@ -187,10 +227,7 @@ bool inline_connections_release(struct inline_connections *connections, struct i
     if (used == NULL || --used->triggers > 0)
         return false;
     struct inline_namespace *holder = used->holder;
-    holder->agents -= used->in_agent;
-    connections->all.taken--;
-    connections->agents.taken -= used->in_agent;
-    drop_use(used);
+    drop_use(connections, used);
     if (holder->used == NULL)
         drop_namespace(connections, holder);
     return true;

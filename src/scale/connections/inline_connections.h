@@ -2,7 +2,8 @@
  * Inline connections, which are those that the connections file does not have: triggers have them
  * in their own metadata, in an authentication, or in the Secret of their namespace. Whoever may
  * write one of these can make us connect, so those of each namespace are counted, and none takes
- * all there are; one that two namespaces have counts for both.
+ * all there are. One that several namespaces have is one connection, and takes one place; it is one
+ * of those of each.
  *
  * Those that have an agent process, of which there may be few, are counted separately as well, and
  * limited in the same way. A namespace gets another one only while more are left than it already

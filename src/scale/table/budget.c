@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/param.h>
 
-/* Of a connection: its thread's stack, its client, a link of TLS, and what the kernel keeps. */
+/* Of a connection: its thread's stack, its client, a link of TLS, what the kernel keeps, and what
+ * counts the namespaces that share it. */
 enum { CONNECTION_BYTES = 128 << 10 };
 
 /* Of a hash table of uthash, as it begins: itself, and its buckets. */
@@ -134,20 +135,35 @@ struct namespace_budget *budgets_find(const struct budgets *budgets, const char 
     return budget;
 }
 
-/* Of a connection, the first trigger of the namespace; of a namespace, the first one. What waits
- * for its Secret has no connection yet. */
-static size_t shared_bytes(const struct trigger *trigger, const char *key)
+/* Whether it has a connection that the file does not have. What waits for its Secret has none yet.
+ */
+static bool connects(const struct trigger *trigger)
 {
     bool waits = trigger->secret != NULL && trigger->phase < TRIGGER_READY;
-    bool connects = trigger_is_inline(trigger) && !waits;
-    return memory_heap_bytes(sizeof(struct shared_values)) + text_heap_bytes(key) +
-           trigger->parsed.values[OPTION_CONNECTION]->bytes + (connects ? CONNECTION_BYTES : 0);
+    return trigger_is_inline(trigger) && !waits;
 }
 
+static struct shared_connection *find_connection(const struct budgets *budgets, const char *key)
+{
+    struct shared_connection *connection;
+    HASH_FIND_STR(budgets->connections, key, connection);
+    return connection;
+}
+
+/* Of the first trigger of the namespace with these values; with the use of its connection
+ * (connections/inline_connections.h). */
+static size_t shared_bytes(const struct trigger *trigger, const char *key)
+{
+    enum { USE_BYTES = 96 };
+    return memory_heap_bytes(sizeof(struct shared_values)) + memory_heap_bytes(USE_BYTES) +
+           text_heap_bytes(key) + trigger->parsed.values[OPTION_CONNECTION]->bytes;
+}
+
+/* Here, and where its inline connections are counted. */
 static size_t namespace_bytes(const char *namespace)
 {
-    return memory_heap_bytes(sizeof(struct namespace_budget)) + text_heap_bytes(namespace) +
-           table_bytes();
+    return 2 * (memory_heap_bytes(sizeof(struct namespace_budget)) + text_heap_bytes(namespace) +
+                table_bytes());
 }
 
 size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
@@ -163,9 +179,11 @@ size_t budget_of(const struct budgets *budgets, const struct trigger *trigger)
     const struct shared_values *shared = NULL;
     if (budget != NULL)
         HASH_FIND_STR(budget->shared, key, shared);
-    if (shared == NULL)
+    if (shared == NULL) {
         bytes += shared_bytes(trigger, key);
-    else if (!option_values_equal(shared->values, connection))
+        if (connects(trigger) && find_connection(budgets, key) == NULL)
+            bytes += CONNECTION_BYTES;
+    } else if (!option_values_equal(shared->values, connection))
         bytes += connection->bytes;
     return bytes;
 }
@@ -192,6 +210,37 @@ static struct namespace_budget *add_namespace(struct budgets *budgets, const cha
     return budget;
 }
 
+/* Of all namespaces the first one that has the connection makes it count. */
+static struct shared_connection *join_connection(struct budgets *budgets,
+                                                 struct namespace_budget *budget, const char *key)
+{
+    struct shared_connection *connection = find_connection(budgets, key);
+    if (connection == NULL) {
+        connection = memory_new(sizeof(*connection));
+        connection->key = text_copy(key);
+        HASH_ADD_KEYPTR(hh, budgets->connections, connection->key, strlen(connection->key),
+                        connection);
+        budgets->bytes += CONNECTION_BYTES;
+    }
+    connection->namespaces++;
+    budget->bytes += CONNECTION_BYTES;
+    return connection;
+}
+
+static void leave_connection(struct budgets *budgets, struct namespace_budget *budget,
+                             struct shared_connection *connection)
+{
+    if (connection == NULL)
+        return;
+    budget->bytes -= CONNECTION_BYTES;
+    if (--connection->namespaces > 0)
+        return;
+    budgets->bytes -= CONNECTION_BYTES;
+    HASH_DELETE(hh, budgets->connections, connection);
+    free(connection->key);
+    free(connection);
+}
+
 /* Two that differ in what may be shown have one identity: the second one is not shared. */
 static void share(struct budgets *budgets, struct trigger *trigger)
 {
@@ -209,6 +258,8 @@ static void share(struct budgets *budgets, struct trigger *trigger)
         HASH_ADD_KEYPTR(hh, budget->shared, shared->key, strlen(shared->key), shared);
         shared->bytes = shared_bytes(trigger, shared->key);
         count(budgets, budget, shared->bytes);
+        if (connects(trigger))
+            shared->connection = join_connection(budgets, budget, shared->key);
     } else if (!option_values_equal(shared->values, values)) {
         trigger->bytes += values->bytes;
         return;
@@ -225,6 +276,7 @@ static void unshare(struct budgets *budgets, struct trigger *trigger)
     if (shared == NULL || --shared->triggers > 0)
         return;
     discount(budgets, trigger->budget, shared->bytes);
+    leave_connection(budgets, trigger->budget, shared->connection);
     HASH_DELETE(hh, trigger->budget->shared, shared);
     option_values_free(shared->values);
     free(shared->key);

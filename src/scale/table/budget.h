@@ -7,7 +7,8 @@
  * triggers do.
  *
  * The values of a connection that triggers of one namespace have in common are held, and counted,
- * once; with the connection itself, where it is one of triggers and not of the connections file.
+ * once. So is the connection itself, where it is one of triggers and not of the connections file:
+ * for each namespace, and in all once, however many namespaces share it.
  *
  * Threads: one at a time (the server's turn lock).
  */
@@ -23,11 +24,19 @@
  * on that. */
 enum { BUDGET_ROW_TEXT_BYTES = 300 };
 
+/* A connection of triggers, of all namespaces that share it. */
+struct shared_connection {
+    char *key; /* engine_connection_identity() */
+    size_t namespaces;
+    UT_hash_handle hh;
+};
+
 /* The values of one connection, of triggers of one namespace. */
 struct shared_values {
     char *key; /* engine_connection_identity() */
     struct option_values *values;
-    size_t bytes; /* of the values, and of their connection where that has no name */
+    size_t bytes;                         /* of the values */
+    struct shared_connection *connection; /* NULL: it has a name, or waits for its Secret */
     size_t triggers;
     UT_hash_handle hh;
 };
@@ -35,7 +44,7 @@ struct shared_values {
 struct namespace_budget {
     char *namespace;
     size_t triggers;
-    size_t bytes;        /* of its triggers, the values that they share, and secret_bytes */
+    size_t bytes;        /* of its triggers, what they share, and secret_bytes */
     size_t secret_bytes; /* of its connections in a Secret */
     struct shared_values *shared;
     struct trigger *by_age; /* utlist (next_of_namespace): as triggers.c has it of all */
@@ -45,7 +54,8 @@ struct namespace_budget {
 /* Empty, and with nothing to free, where there are no triggers. */
 struct budgets {
     struct namespace_budget *by_namespace;
-    size_t bytes;
+    struct shared_connection *connections;
+    size_t bytes;  /* of all namespaces, what several share only once */
     bool has_rows; /* each has a row of the dashboard (web/pages/trigger_rows.h), which counts */
 };
 
