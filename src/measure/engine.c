@@ -223,6 +223,11 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     return query;
 }
 
+int64_t engine_now_ms(const struct engine *engine)
+{
+    return engine->settings.now_us() / 1000;
+}
+
 char *engine_connection_identity(const char *scaler, const char *values_identity)
 {
     return text_format("%s\n%s", scaler, values_identity);

@@ -120,6 +120,7 @@ void engine_free(struct engine *engine);
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
 size_t engine_max_connections(const struct engine *engine);
 size_t engine_max_agents(const struct engine *engine);
+int64_t engine_now_ms(const struct engine *engine); /* of its clock, which snapshots have */
 
 /* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {

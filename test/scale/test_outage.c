@@ -211,12 +211,70 @@ static void a_reading_between_two_outages_begins_the_hold_anew(void **state)
     }
 }
 
+/* The connection is away for a moment: its Secret was made anew, or the file was. */
+static void a_hold_goes_on_where_the_connection_was_away(void **state)
+{
+    (void)state;
+    fake_set_queue("7", 7);
+    assert_measured(call(), 7);
+    fake_set_up(false);
+    test_now_ms += 6000;
+    int64_t since_ms = test_now_ms;
+    assert_held(call(), 7, since_ms);
+
+    for (int i = 0; i < 2; i++) { /* the second time the query was never measured */
+        set_connections("connections: {}\n");
+        assert_null(trigger->bound.query);
+        assert_int_equal(call()->kind, ANSWER_REFUSED);
+        assert_counts(0, 0);
+        test_now_ms += 6000;
+        rotate("new");
+        assert_non_null(trigger->bound.query);
+        assert_held(call(), 7, since_ms);
+        assert_counts(1, 0);
+    }
+    test_now_ms = since_ms + HOLD_MS;
+    assert_held(call(), 7, since_ms);
+    test_now_ms++;
+    assert_int_equal(call()->kind, ANSWER_REFUSED);
+    assert_counts(0, 1);
+    set_connections("connections: {}\n");
+    rotate("newer"); /* it is over */
+    assert_int_equal(call()->kind, ANSWER_REFUSED);
+
+    fake_set_up(true);
+    fake_set_queue("7", 3);
+    assert_measured(call_once_measured(), 3);
+    assert_counts(0, 0);
+}
+
+/* It was not failing when its connection went. */
+static void an_outage_that_began_while_the_connection_was_away_is_held(void **state)
+{
+    (void)state;
+    fake_set_queue("7", 7);
+    assert_measured(call(), 7);
+    int64_t since_ms = test_now_ms;
+    test_now_ms += 6000;
+    set_connections("connections: {}\n");
+    fake_set_up(false);
+    test_now_ms += 6000;
+    rotate("new");
+    assert_held(call(), 7, since_ms);
+    set_connections("connections: {}\n");
+    set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
+    assert_int_equal(call()->kind, ANSWER_REFUSED); /* it is no value of this one */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_outage_is_held_once_and_ends_with_a_reading, begin, end),
         cmocka_unit_test_setup_teardown(a_reading_between_two_outages_begins_the_hold_anew, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_hold_goes_on_where_the_connection_was_away, begin, end),
+        cmocka_unit_test_setup_teardown(an_outage_that_began_while_the_connection_was_away_is_held,
+                                        begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_peers.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -264,8 +265,9 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
 
 /* The trigger moves to a query of the connection that it was parsed with now, where it has one and
  * was measured or watched before. Calls that wait get the error, where there is one (`refusal`);
- * the next one tries again. */
-static void rebind(struct lifecycle *lifecycle, struct trigger *trigger)
+ * the next one tries again. Where it gets no query, it has what it held (`*held`) for one that it
+ * may get later, of the same source. */
+static void rebind(struct lifecycle *lifecycle, struct trigger *trigger, struct peer_value **held)
 {
     _cleanup_(error_done) struct error error = {0};
     struct watcher *watcher;
@@ -275,6 +277,9 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger)
     if (trigger->phase == TRIGGER_READY && is_wanted)
         bind_query(lifecycle, trigger, &replaced, &error);
     error_move(&trigger->bound.refusal, &error);
+    if (replaced.query != NULL && trigger->bound.query == NULL && trigger->bound.source != 0)
+        trigger_answers_adopt(trigger, TAKE(*held), trigger->answers.peers_revision,
+                              engine_now_ms(lifecycle->engine));
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     release_replaced(&replaced); /* last: until here the new query and the watchers needed it */
@@ -288,6 +293,10 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     struct trigger_ref ref = identity_ref(&trigger->identity);
     enum trigger_phase phase = parse(lifecycle, trigger, &ref, &parsed);
 
+    _cleanup_(memory_free) struct peer_value *held =
+        trigger->bound.query == NULL
+            ? NULL
+            : trigger_peers_keep(trigger, engine_now_ms(lifecycle->engine));
     trigger_unfollow(trigger); /* a decision, on another thread, reads what goes now */
     budgets_suspend(&lifecycle->budgets, trigger);
     former = trigger->parsed;
@@ -303,7 +312,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
         enter(trigger, TRIGGER_MEASURED);
         trigger_follow(trigger);
     } else
-        rebind(lifecycle, trigger);
+        rebind(lifecycle, trigger, &held);
     trigger_parsed_done(&former);
     free(ref.entries);
 }

@@ -125,8 +125,9 @@ struct trigger_answers {
     enum trigger_hold hold;  /* of the last answer that was none of trigger_answers_refuse() */
     int64_t outage_since_ms; /* of the same */
     struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
-    /* Held until it is measured, and kept for an hour after that, as history is; NULL: other
-     * replicas had none, or it is over. */
+    /* Of other replicas, or of its own query before it lost its connection. Held until it is
+     * measured, and kept for an hour after that, as history is; NULL: there was none, or it is
+     * over. */
     struct peer_value *of_peers;
     int64_t peers_measured_ms; /* the first measured answer since it came; 0: none yet */
     uint64_t peers_revision;   /* of the peer values in which it was looked for last */

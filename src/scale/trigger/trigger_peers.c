@@ -170,3 +170,14 @@ bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_val
         add_earlier(trigger->answers.peak, now_ms, ret_value);
     return true;
 }
+
+struct peer_value *trigger_peers_keep(struct trigger *trigger, int64_t now_ms)
+{
+    struct peer_value value;
+    if (!trigger_peers_give(trigger, now_ms, &value))
+        return NULL;
+    value.earlier_count = 0; /* the trigger has them */
+    struct peer_value *kept = memory_new(sizeof(*kept));
+    *kept = value;
+    return kept;
+}

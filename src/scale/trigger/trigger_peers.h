@@ -1,6 +1,6 @@
 /*
  * What a trigger gives other replicas that start, and takes from them (peer_values.h), and from the
- * other triggers of its object.
+ * other triggers of its object; and what it keeps for itself while it has no connection.
  *
  * Threads: one at a time, as the trigger.
  */
@@ -20,5 +20,9 @@ void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms);
 
 /* What would be held if measuring failed from now on. False: nothing. */
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value);
+
+/* The same for itself: it may lose its query, and the next one knows nothing yet
+ * (trigger_answers_adopt()). The caller frees it. NULL: nothing. */
+struct peer_value *trigger_peers_keep(struct trigger *trigger, int64_t now_ms);
 
 #endif
