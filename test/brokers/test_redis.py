@@ -481,6 +481,39 @@ def test_each_trigger_has_its_own_hold(client):
         assert value(client, held) == 1 and client.is_active(held)
 
 
+def test_a_hold_goes_on_after_a_connection_was_missing():
+    """In an outage it leaves the connections file, and is back."""
+    with Redis() as broker:
+        connections = f"connections:\n  shop: {{scaler: redis, address: {broker.address}}}\n"
+        requested = {"scaler": "redis", "connectionName": "shop", "listName": "jobs"}
+        with broker.connect() as redis:
+            redis.call("RPUSH", "jobs", *range(37))
+        with Server(config=connections) as server, Client(server.port) as client:
+            answers(client, requested, 37, True)
+            broker.stop()
+            answers(client, requested, 37, True)
+            server.write_config("connections: {}\n")
+            wait_until(lambda: "shop" in refusal(client.metrics, requested)[1], 10, "an error")
+            server.write_config(connections)
+            answers(client, requested, 37, True)
+            assert value(client, requested) == 37
+            broker.start()
+            with broker.connect() as redis:
+                redis.call("RPUSH", "jobs", "more")
+            answers(client, requested, 38, True)
+
+
+def test_namespaces_share_one_connection(broker, redis):
+    """It takes one place, and its memory counts once."""
+    requested = of_list(broker, "jobs")
+    redis.call("RPUSH", "jobs", *range(3))
+    with Server() as server, Client(server.port) as client, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        name = client.metric_spec(requested).metricName
+        values = pool.map(lambda number: client.metrics(requested, name, namespace=f"shop-{number}").metricValue, range(1100))
+        assert set(values) == {3}
+        assert len(redis.connections()) == 1
+
+
 def test_an_outage_is_answered_with_the_largest_value_of_the_minutes_before():
     """The HPA scales down to a value that is repeated for longer than its stabilization window."""
     with Redis() as broker, Server(interval=f"{INTERVAL_SECONDS}s") as server, Client(server.port) as client:
