@@ -4,10 +4,13 @@
 #include "base/text.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_SHOWN_BYTES = 20, MAX_NAME = 64 /* PostgreSQL's own, with the end */ };
+enum { MAX_SHOWN_BYTES = 20, MAX_NAME_BYTES = 63 /* PostgreSQL's own */ };
+
+static const char spaces[] = " \t\r\n\f\v";
 
 /* They do what outlives a read-only transaction that is rolled back: to other sessions, the whole
  * server, its files, or other servers. The last ones run SQL that is in a string. At the end *
@@ -62,103 +65,55 @@ static const char *const forbidden[] = {
     "query_export_to_s3",
 };
 
-/* Of U&"...", whose escapes can be any letters. */
-static const char escaped_name[] = "u&";
-
-static bool is_forbidden(const char *name)
+/* (42).f and a.f call f, too; but behind a dot it can also be the name of a table or a column. Only
+ * whole names of functions count there, and not http, which a column may have. */
+static bool is_forbidden(const char *name, size_t length, bool is_called)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(forbidden); i++) {
-        size_t length = strlen(forbidden[i]);
-        bool is_prefix = forbidden[i][length - 1] == '*';
-        if (is_prefix ? strncmp(name, forbidden[i], length - 1) == 0
-                      : strcmp(name, forbidden[i]) == 0)
+        size_t stem = strcspn(forbidden[i], "*");
+        bool is_whole = forbidden[i][stem] == '\0';
+        if (strncmp(name, forbidden[i], stem) == 0 && (!is_whole || length == stem) &&
+            (is_called || (is_whole && strchr(forbidden[i], '_') != NULL)))
             return true;
     }
     return false;
 }
 
-/* ---- as the server reads it ---- */
-
-/* All of these note a comment, a string or a name that does not end. */
-static const char *past_comment(const char *at, bool *is_open)
-{
-    int depth = 0;
-    do {
-        bool opens = text_starts_with(at, "/*");
-        bool closes = text_starts_with(at, "*/");
-        depth += opens - closes;
-        at += opens || closes ? 2 : 1;
-    } while (depth > 0 && *at != '\0');
-    *is_open = *is_open || depth > 0;
-    return at;
-}
-
-/* White space, comments, and what is in `others`. */
-static const char *past_space(const char *at, const char *others, bool *is_open)
-{
-    for (;;) {
-        at += strspn(at, " \t\r\n\f\v");
-        if (text_starts_with(at, "--"))
-            at += strcspn(at, "\r\n");
-        else if (text_starts_with(at, "/*"))
-            at = past_comment(at, is_open);
-        else if (*at != '\0' && strchr(others, *at) != NULL)
-            at++;
-        else
-            return at;
-    }
-}
-
-/* A string goes on, with what it was begun with, where another one begins in a later line. */
-static const char *next_piece(const char *at)
-{
-    bool has_line = false;
-    for (;;) {
-        at += strspn(at, " \t\f\v");
-        if (text_starts_with(at, "--"))
-            at += strcspn(at, "\r\n");
-        else if (*at == '\r' || *at == '\n') {
-            has_line = true;
-            at++;
-        } else
-            return has_line && *at == '\'' ? at : NULL;
-    }
-}
-
-/* A piece of a string, or a quoted name, whose quote is doubled within. */
-static const char *past_piece(const char *at, bool has_escapes, bool *is_open)
-{
-    char quote = *at++;
-    while (*at != '\0') {
-        bool is_escape = at[0] == '\\' && has_escapes && at[1] != '\0';
-        if (is_escape || (at[0] == quote && at[1] == quote))
-            at += 2;
-        else if (*at++ == quote)
-            return at;
-    }
-    *is_open = true;
-    return at;
-}
-
-static const char *past_string(const char *at, bool has_escapes, bool *is_open)
-{
-    for (const char *next = at; next != NULL; next = next_piece(at))
-        at = past_piece(next, has_escapes, is_open);
-    return at;
-}
+/* ---- tokens, as the server reads them ---- */
 
 static bool begins_name(char letter)
 {
     return isalpha((unsigned char)letter) || letter == '_' || (unsigned char)letter >= 0x80;
 }
 
-static bool continues_name(char letter)
+/* Comments nest. */
+static const char *past_comment(const char *at)
 {
-    return begins_name(letter) || isdigit((unsigned char)letter) || letter == '$';
+    for (int depth = 0; *at != '\0';) {
+        bool opens = text_starts_with(at, "/*");
+        bool closes = text_starts_with(at, "*/");
+        depth += opens - closes;
+        at += opens || closes ? 2 : 1;
+        if (depth == 0)
+            return at;
+    }
+    return NULL;
+}
+
+/* A string or a quoted name, whose quote is doubled within. */
+static const char *past_quote(const char *at, bool has_escapes)
+{
+    char quote = *at++;
+    for (; *at != '\0'; at++)
+        if ((*at == '\\' && has_escapes && at[1] != '\0') || (at[0] == quote && at[1] == quote))
+            at++;
+        else if (*at == quote)
+            return at + 1;
+    return NULL;
 }
 
 /* A string between $tag$ and $tag$; any other $ is one letter. */
-static const char *past_dollar(const char *at, bool *is_open)
+static const char *past_dollar(const char *at)
 {
     size_t length = 1;
     while (begins_name(at[length]) || (length > 1 && isdigit((unsigned char)at[length])))
@@ -167,111 +122,116 @@ static const char *past_dollar(const char *at, bool *is_open)
         return at + 1;
     _cleanup_(memory_free) char *tag = text_copy_bytes(at, length + 1);
     const char *end = strstr(at + length + 1, tag);
-    *is_open = *is_open || end == NULL;
-    return end == NULL ? at + strlen(at) : end + length + 1;
+    return end == NULL ? NULL : end + length + 1;
 }
 
-/* Unquoted names are in lower case. */
-static const char *read_name(const char *at, char *name)
+static bool is_blank(const char *at)
 {
-    size_t length = 0;
-    while (continues_name(*at)) {
-        if (length < MAX_NAME - 1)
-            name[length++] = (char)tolower((unsigned char)*at);
-        at++;
-    }
-    name[length] = '\0';
-    return at;
+    return (*at != '\0' && strchr(spaces, *at) != NULL) || text_starts_with(at, "--") ||
+           text_starts_with(at, "/*");
 }
 
-static const char *read_quoted_name(const char *at, char *name, bool *is_open)
+/* Behind the token at `at`: white space, a comment, a string, a name, or any other letter. NULL: it
+ * does not end. A string goes on with the next one in a later line, and with its escapes; where the
+ * two are in one line, the server refuses both. */
+static const char *past_token(const char *at, bool *has_escapes)
 {
-    const char *end = past_piece(at, false, is_open);
-    size_t length = (size_t)(end - at) < 2 ? 0 : (size_t)(end - at) - 2;
-    if (length > MAX_NAME - 1)
-        length = MAX_NAME - 1;
-    memcpy(name, at + 1, length);
-    name[length] = '\0';
+    bool is_escaped = *has_escapes;
+    if (is_blank(at))
+        return text_starts_with(at, "--")   ? at + strcspn(at, "\r\n")
+               : text_starts_with(at, "/*") ? past_comment(at)
+                                            : at + strspn(at, spaces);
+    *has_escapes = (is_escaped && *at == '\'') || (tolower(at[0]) == 'e' && at[1] == '\'');
+    if (*at == '\'' || *at == '"')
+        return past_quote(at, is_escaped && *at == '\'');
+    if (*at == '$')
+        return past_dollar(at);
+    const char *end = at + 1;
+    while (begins_name(*at) && (begins_name(*end) || isdigit((unsigned char)*end) || *end == '$'))
+        end++;
     return end;
 }
 
-/* The next function that is called, as far as names show it: a name before a parenthesis, or behind
- * a dot, as (42).f calls f(42); or a name with escapes, wherever it is. False: there is none. */
-static bool next_call(const char **at, char *name, bool *is_open)
+/* NULL: a comment does not end. */
+static const char *past_blanks(const char *at)
 {
-    const char *next = past_space(*at, "", is_open);
-    bool behind_dot = false;
-    for (; *next != '\0'; next = past_space(next, "", is_open)) {
-        bool is_name = true;
-        bool is_dot = *next == '.';
-        if (begins_name(*next)) {
-            next = read_name(next, name);
-            if (strcmp(name, "u") == 0 && text_starts_with(next, "&\"")) {
-                memcpy(name, escaped_name, sizeof(escaped_name));
-                *at = next;
-                return true;
-            }
-            if (*next == '\'') { /* E'...' and its like */
-                next = past_string(next, strcmp(name, "e") == 0, is_open);
-                is_name = false;
-            }
-        } else if (*next == '"')
-            next = read_quoted_name(next, name, is_open);
-        else {
-            is_name = false;
-            if (*next == '\'')
-                next = past_string(next, false, is_open);
-            else if (*next == '$')
-                next = past_dollar(next, is_open);
-            else
-                next++;
-        }
-        *at = next;
-        if (is_name && (behind_dot || *past_space(next, "", is_open) == '('))
-            return true;
-        behind_dot = is_dot;
-    }
-    return false;
+    bool has_escapes = false;
+    while (at != NULL && is_blank(at))
+        at = past_token(at, &has_escapes);
+    return at;
 }
 
 /* ---- the rules ---- */
 
 /* What can return a row. The rest would fail, and some of it would end the session for all (COPY)
  * or outlive its transaction (PREPARE). */
-static bool can_return_row(const char *first)
+static void check_start(const char *key, const char *sql, struct error *mistakes)
 {
     static const char *const words[] = {"select", "with", "values", "table", "show", "call", "("};
+    const char *first = past_blanks(sql);
+    while (first != NULL && *first == ';')
+        first = past_blanks(first + 1);
+    first = first == NULL ? "" : first;
     for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
         if (strncasecmp(first, words[i], strlen(words[i])) == 0)
-            return true;
-    return false;
+            return;
+    error_add(mistakes,
+              "%s must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
+              "\"%.*s\"",
+              key, (int)text_cut(first, MAX_SHOWN_BYTES), first);
+}
+
+/* The name of the token, as the server looks it up; NULL: it is no name. The caller frees it. */
+static char *name_of(const char *at, const char *end)
+{
+    bool is_quoted = *at == '"';
+    if (!is_quoted && !begins_name(*at))
+        return NULL;
+    size_t length = (size_t)(end - at) - (is_quoted ? 2 : 0);
+    char *name = text_copy_bytes(at + is_quoted, length < MAX_NAME_BYTES ? length : MAX_NAME_BYTES);
+    for (char *letter = name; !is_quoted && *letter != '\0'; letter++)
+        *letter = (char)tolower((unsigned char)*letter);
+    return name;
+}
+
+/* A name behind these is given to a table of the query, and its columns may be in parentheses. */
+static bool names_what_follows(const char *name)
+{
+    return name != NULL &&
+           (strcmp(name, "as") == 0 || strcmp(name, "with") == 0 || strcmp(name, "recursive") == 0);
 }
 
 void postgresql_statement_check(const char *key, const char *sql, struct error *mistakes)
 {
-    char name[MAX_NAME];
-    bool is_open = false;
-    const char *first = past_space(sql, ";", &is_open);
-    if (!can_return_row(first))
-        error_add(mistakes,
-                  "%s must begin with SELECT, WITH, VALUES, TABLE, SHOW or CALL: it begins with "
-                  "\"%.*s\"",
-                  key, (int)text_cut(first, MAX_SHOWN_BYTES), first);
-    for (const char *at = sql; next_call(&at, name, &is_open);)
-        if (strcmp(name, escaped_name) == 0) {
+    bool has_escapes = false, is_behind_dot = false, is_given = false;
+    check_start(key, sql, mistakes);
+    for (const char *at = sql, *end; *at != '\0'; at = end) {
+        end = past_token(at, &has_escapes);
+        if (end == NULL) {
+            /* Other queries of the trigger are sent in one statement with it: what it begins, they
+             * would end. */
+            error_add(mistakes, "%s ends within a string, a quoted name or a comment", key);
+            return;
+        }
+        if (is_blank(at))
+            continue;
+        _cleanup_(memory_free) char *name = name_of(at, end);
+        if (text_equal(name, "u") && text_starts_with(end, "&\"")) {
             error_add(mistakes,
                       "%s must not have names with escapes (U&\"...\"): write their letters", key);
             return;
-        } else if (is_forbidden(name)) {
-            error_add(
-                mistakes,
-                "%s must not call %s(): it acts on other sessions, files or servers, not only "
-                "in the query's transaction",
-                key, name);
+        }
+        const char *next = past_blanks(end);
+        bool is_called = next != NULL && *next == '(' && !is_given;
+        if (name != NULL && (is_called || is_behind_dot) &&
+            is_forbidden(name, strlen(name), is_called)) {
+            error_add(mistakes,
+                      "%s must not call %s(): it acts on other sessions, files or servers, not "
+                      "only in the query's transaction",
+                      key, name);
             return;
         }
-    /* Other queries of the trigger are sent in one statement with it: what it begins, they would
-     * end. */
-    if (is_open)
-        error_add(mistakes, "%s ends within a string, a quoted name or a comment", key);
+        is_behind_dot = *at == '.';
+        is_given = *at != '"' && names_what_follows(name);
+    }
 }

@@ -173,6 +173,32 @@ def test_strings_are_read_as_the_rules_for_queries_read_them(jobs, client):
         jobs.sql(f"ALTER ROLE {USER} RESET standard_conforming_strings")
 
 
+@pytest.mark.parametrize("query", [
+    "SELECT 3 + count(*) FROM pg_catalog.pg_replication_slots",
+    "SELECT count(j.http) FROM jobs j",
+    "SELECT 2 + count(*) FROM audit.crosstab_runs",
+    "WITH RECURSIVE crosstab(n) AS (SELECT 3) SELECT n FROM crosstab",
+    "SELECT count(http.dblink) FROM generate_series(1, 3) AS http(dblink)",
+])
+def test_what_is_named_like_a_refused_function_is_read(jobs, client, query):
+    jobs.sql("ALTER TABLE jobs ADD http text DEFAULT 'x'", "DROP SCHEMA IF EXISTS audit CASCADE", "CREATE SCHEMA audit",
+             "CREATE TABLE audit.crosstab_runs AS SELECT 1 AS id", f"GRANT USAGE ON SCHEMA audit TO {USER}",
+             f"GRANT SELECT ON audit.crosstab_runs TO {USER}", database=USER)
+    enqueue(jobs, 3)
+    assert value(client, trigger(jobs, query)) == 3
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT pg_terminate_backend(pid)::int FROM pg_stat_activity",
+    "SELECT pg_catalog . PG_Terminate_Backend /* soon */ -- now\n (pid)::int FROM pg_stat_activity",
+    'SELECT pg_catalog."pg_terminate_backend"\n(pid)::int FROM pg_stat_activity',
+    "SELECT (a.pid).pg_terminate_backend::int FROM pg_stat_activity a",
+])
+def test_a_call_that_ends_other_sessions_is_refused(broker, client, query):
+    code, text = refusal(client.metrics, trigger(broker, query))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "query must not call pg_terminate_backend()" in text
+
+
 # What a session usually remembers; some of it is refused, and some takes effect and fails then.
 DISTURBING = [
     "SELECT 1 FROM set_config('search_path', 'elsewhere', false)",
