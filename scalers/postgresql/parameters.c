@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "postgresql/keywords.h"
 #include "shared/address.h"
 
 #include <stdlib.h>
@@ -118,6 +119,28 @@ static bool is_url(const char *string)
     return text_starts_with(string, "postgresql://") || text_starts_with(string, "postgres://");
 }
 
+/* What other libraries take, in place of postgresql://. */
+static bool check_scheme(const char *string, struct error *error)
+{
+    const char *end = strstr(string, "://");
+    if (text_starts_with(string, "jdbc:"))
+        return error_invalid(error, "connection begins with jdbc:, which is for JDBC: write "
+                                    "postgresql://user:password@host:5432/database");
+    if (text_starts_with(string, "postgres") && end != NULL && !is_url(string) &&
+        strcspn(string, " =@/") > (size_t)(end - string))
+        return error_invalid(error,
+                             "connection begins with %.*s://, which names a driver: write "
+                             "postgresql://",
+                             (int)(end - string), string);
+    size_t first = strcspn(string, " \t\r\n");
+    const char *next = memchr(string, ';', first);
+    if (next != NULL && memchr(next, '=', first - (size_t)(next - string)) != NULL &&
+        !is_url(string))
+        return error_invalid(error, "connection has ; between its keywords: write spaces, and the "
+                                    "keywords of libpq: host=... port=... dbname=... user=...");
+    return true;
+}
+
 static bool parse_string(const char *string, struct postgresql_parameters *parameters,
                          struct error *error)
 {
@@ -128,18 +151,21 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
     if (is_url(string) && address_lacks_brackets(string))
         return error_invalid(error, "connection: the host is an IPv6 address without brackets: "
                                     "write [fd00::1]:5432");
+    if (!check_scheme(string, error))
+        return false;
     char *words = NULL; /* they repeat parts of the string */
+    _cleanup_(text_done) struct text settings = {0};
+    _cleanup_(text_done) struct text known = {0};
     _cleanup_(memory_free) char *read =
         is_url(string) ? with_one_at(string, places) : text_copy(string);
-    parameters->parsed = PQconninfoParse(read, &words);
+    if (!postgresql_keywords_split(read, is_url(string), &known, &settings, error))
+        return false;
+    parameters->parsed = PQconninfoParse(known.length == 0 ? "" : known.bytes, &words);
     PQfreemem(words);
     if (parameters->parsed == NULL)
         return error_invalid(error,
-                             "connection must be postgresql://user:password@host:5432/database "
-                             "or pairs as host=... user=... with the keywords of libpq; a "
-                             "parameter of the session, such as search_path, goes into options: "
-                             "options=-csearch_path%sjobs",
-                             is_url(string) ? "%3D" : "=");
+                             "connection must be postgresql://user:password@host:5432/database or "
+                             "pairs as host=... user=... with the keywords of libpq");
 
     for (const PQconninfoOption *option = parameters->parsed; option->keyword != NULL; option++) {
         if (option->val == NULL)
@@ -150,6 +176,11 @@ static bool parse_string(const char *string, struct postgresql_parameters *param
                                  : text_equal(option->keyword, "hostaddr")  ? ": set host"
                                                                             : "");
         postgresql_parameters_set(parameters, option->keyword, option->val);
+    }
+    if (settings.length > 0) {
+        const char *options = postgresql_parameter(parameters, "options");
+        parameters->options = text_format("%s%s", options == NULL ? "" : options, settings.bytes);
+        postgresql_parameters_set(parameters, "options", parameters->options);
     }
     return true;
 }
@@ -236,5 +267,6 @@ bool postgresql_parameters_make(const struct postgresql_connection_options *opti
 void postgresql_parameters_done(struct postgresql_parameters *parameters)
 {
     PQconninfoFree(parameters->parsed);
+    free(parameters->options);
     *parameters = (struct postgresql_parameters){0};
 }

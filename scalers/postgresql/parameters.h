@@ -19,12 +19,13 @@
 
 enum { POSTGRESQL_MAX_PARAMETERS = 40 };
 
-/* The arrays end with NULL. The strings are the options' or in `parsed`. */
+/* The arrays end with NULL. The strings are the options', or those below. */
 struct postgresql_parameters {
     const char *keywords[POSTGRESQL_MAX_PARAMETERS];
     const char *values[POSTGRESQL_MAX_PARAMETERS];
     size_t count;
     PQconninfoOption *parsed;
+    char *options; /* those of the string, and its parameters of the session */
 };
 
 bool postgresql_parameters_make(const struct postgresql_connection_options *options,

@@ -2,7 +2,8 @@
  * postgresql: the result of a SQL query, such as how many rows of a job table wait. KEDA's built-in
  * holds a pool of connections per trigger, and lets a query take as long as it likes.
  *
- * Read the folder in this order: options.h, parameters.h and statement.h (what a trigger may set);
+ * Read the folder in this order: options.h, parameters.h, keywords.h and statement.h (what a
+ * trigger may set);
  * session.h (one session, its queries in order), client.h (a few sessions and what waits for one),
  * connect.h (the first session), measure.h (the loop), dispatch.h (which query to which session),
  * sessions.h (how many sessions), results.h and answer.h (what is received).
@@ -78,8 +79,8 @@ static const char differences[] =
     "`connection` may name no file of the server: no `passfile`, `service`, `sslcert`, `sslkey` or "
     "`sslrootcert` (set `ca`); and it names a `host`, not `hostaddr`, as a socket of this machine "
     "could let the server itself in.\n"
-    "`connection` has libpq's keywords: a parameter of the session, such as `search_path`, goes "
-    "into `options`: `options=-csearch_path=jobs`, in a URL `options=-csearch_path%3Djobs`.\n"
+    "`connection` has libpq's keywords, and parameters of the session, such as `search_path` and "
+    "`timezone`. Those of pgx that are about prepared statements and pools are ignored.\n"
     "Of several hosts in a URL one without a port has 5432, as in KEDA 2.21; before, KEDA took "
     "another's port for it.\n"
     "What `connection` leaves open is libpq's default, and never the server's own environment "

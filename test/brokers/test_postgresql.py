@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+import urllib.parse
 
 import grpc
 import pytest
@@ -425,6 +426,25 @@ def test_a_user_and_a_password_may_have_an_at_sign(broker, client):
     wrong = assert_unavailable(client.metrics, trigger(broker, query, connectionFromEnv=f"postgresql://{user}:se@same@{place}"),
                                "password authentication failed", f"PostgreSQL at 127.0.0.1:{broker.port}")
     assert "same" not in wrong
+
+
+@pytest.mark.parametrize("query, keywords, expected", [
+    ("SELECT 3", {"default_query_exec_mode": "simple_protocol", "pool_max_conns": "4"}, 3),
+    ("SELECT 3", {"statement_cache_capacity": "0", "description_cache_capacity": "0"}, 3),
+    ("SELECT EXTRACT(timezone_hour FROM now())", {"timezone": "Asia/Tokyo"}, 9),
+    ("SELECT n FROM here", {"search_path": '"a b",public'}, 7),
+    ("SELECT current_setting('my.tenant')", {"my.tenant": "5", "options": "-cmy.other=8"}, 5),
+    ("SELECT current_setting('my.other')", {"my.tenant": "5", "options": "-cmy.other=8"}, 8),
+])
+def test_keywords_of_pgx_and_parameters_of_the_session_are_taken(broker, client, query, keywords, expected):
+    """As KEDA takes them."""
+    broker.sql('DROP SCHEMA IF EXISTS "a b" CASCADE', 'CREATE SCHEMA "a b"', 'CREATE TABLE "a b".here AS SELECT 7 AS n',
+               f'GRANT USAGE ON SCHEMA "a b" TO {USER}', f'GRANT SELECT ON "a b".here TO {USER}', database=USER)
+    url = f"{broker.url()}&{urllib.parse.urlencode(keywords, quote_via=urllib.parse.quote)}"
+    assert value(client, trigger(broker, query, connectionFromEnv=url)) == expected
+    words = " ".join(f"{name}='{text}'" for name, text in keywords.items())
+    pairs = f"host=127.0.0.1 port={broker.port} dbname={USER} sslmode=disable user={USER} password={PASSWORD} {words}"
+    assert value(client, trigger(broker, query, connectionFromEnv=pairs)) == expected
 
 
 @pytest.mark.parametrize("host", ["::ffff:127.0.0.1", "[::ffff:127.0.0.1]", "[::1],[::ffff:127.0.0.1]"])

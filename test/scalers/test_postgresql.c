@@ -242,25 +242,91 @@ static void a_wrong_connection_string_is_refused_without_showing_it(void **state
     }
 }
 
-/* KEDA's client library takes any name. */
-static void a_parameter_of_the_session_goes_into_options(void **state)
+/* KEDA's pgx sends what it does not know to the server. */
+static void parameters_of_the_session_are_passed_on(void **state)
 {
     (void)state;
     static const struct {
-        const char *refused, *advice, *advised;
+        const char *string, *options;
     } strings[] = {
-        {URL "?search_path=jobs", "options=-csearch_path%3Djobs",
-         URL "?options=-csearch_path%3Djobs"},
-        {"host=db search_path=jobs", "options=-csearch_path=jobs",
-         "host=db options=-csearch_path=jobs"},
+        {URL "?search_path=jobs", " -csearch_path=jobs"},
+        {URL "?options=-csearch_path%3Djobs", "-csearch_path=jobs"},
+        {URL "?TimeZone=UTC&sslmode=require", " -cTimeZone=UTC"},
+        {URL "?search_path=a%2C%20b&my.tenant=x%5Cy", " -csearch_path=a,\\ b -cmy.tenant=x\\\\y"},
+        {URL "?options=-cwork_mem%3D4MB&statement_timeout=5s",
+         "-cwork_mem=4MB -cstatement_timeout=5s"},
+        {"host=db search_path=jobs", " -csearch_path=jobs"},
+        {"host=db search_path = 'a, b' user=u", " -csearch_path=a,\\ b"},
+        {"timezone=Europe/Berlin host=db idle_session_timeout=0",
+         " -ctimezone=Europe/Berlin -cidle_session_timeout=0"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
         _cleanup_(error_done) struct error error = {0};
         _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
-        assert_false(makes(strings[i].refused, &parameters, &error));
-        assert_non_null(strstr(error_text(&error), strings[i].advice));
-        assert_true(makes(strings[i].advised, &parameters, &error));
-        assert_parameter(&parameters, "options", "-csearch_path=jobs");
+        if (!makes(strings[i].string, &parameters, &error))
+            fail_msg("%s: %s", strings[i].string, error_text(&error));
+        assert_parameter(&parameters, "options", strings[i].options);
+        assert_parameter(&parameters, "host", "db");
+    }
+}
+
+static void keywords_of_pgx_that_change_nothing_are_taken(void **state)
+{
+    (void)state;
+    static const char *const strings[] = {
+        "postgresql://me:it%27s%20%40@db:5433/jobs?default_query_exec_mode=simple_protocol",
+        "postgresql://me:it%27s%20%40@db:5433/jobs?statement_cache_capacity=0&sslmode=require&"
+        "description_cache_capacity=0",
+        "postgres://me:it%27s%20%40@db:5433/?pool_max_conns=4&pool_max_conn_lifetime=1h&"
+        "database=jobs&pool_min_conns=1",
+        "host=db port=5433 user=me password='it\\'s @' database=jobs pool_max_conns=4",
+        "default_query_exec_mode=exec host=db port=5433 user=me password=it\\'s\\ @ dbname = jobs",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        if (!makes(strings[i], &parameters, &error))
+            fail_msg("%s: %s", strings[i], error_text(&error));
+        assert_parameter(&parameters, "host", "db");
+        assert_parameter(&parameters, "port", "5433");
+        assert_parameter(&parameters, "user", "me");
+        assert_parameter(&parameters, "password", "it's @");
+        assert_parameter(&parameters, "dbname", "jobs");
+        assert_parameter(&parameters, "options", NULL);
+    }
+}
+
+static void what_other_libraries_take_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *string, *words;
+    } strings[] = {
+        {URL "?pgbouncer=true", "pgbouncer is a keyword of Prisma: remove it"},
+        {URL "?sslmode=require&schema=shop", "schema is a keyword of Prisma: write search_path"},
+        {"host=db currentSchema=shop", "currentSchema is a keyword of JDBC: write search_path"},
+        {URL "?ssl=false", "ssl is a keyword of JDBC and others: write sslmode=require or"},
+        {"jdbc:postgresql://db:5432/jobs?user=u&password=sesame", "begins with jdbc:"},
+        {"postgresql+psycopg2://u:sesame@db/jobs", "begins with postgresql+psycopg2://"},
+        {"postgres+asyncpg://u:sesame@db/jobs", "write postgresql://"},
+        {"Host=db;Port=5432;Username=u;Password=sesame", "has ; between its keywords"},
+        {"host=db User=u", "keywords are in lower case: write user"},
+        {URL "?sslmode=require&sesame=1", "keyword number 2 behind the ? is none of libpq"},
+        {URL "?sesame=1", "write options=-cNAME%3DVALUE"},
+        {"host=db password=a sesame=1", "keyword number 3 is none of libpq"},
+        {"host=db password=a sesame=1", "write options=-cNAME=VALUE"},
+        {URL "?search_path", "connection must be postgresql://"},
+        {URL "?timezone=%zz", "connection must be postgresql://"},
+        {"host=db timezone='UTC", "connection must be postgresql://"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
+        _cleanup_(error_done) struct error error = {0};
+        _cleanup_(postgresql_parameters_done) struct postgresql_parameters parameters = {0};
+        if (makes(strings[i].string, &parameters, &error))
+            fail_msg("%s was taken", strings[i].string);
+        if (strstr(error_text(&error), strings[i].words) == NULL)
+            fail_msg("%s", error_text(&error));
+        assert_null(strstr(error_text(&error), "sesame"));
     }
 }
 
@@ -432,7 +498,9 @@ int main(void)
         cmocka_unit_test(every_other_keyword_is_refused),
         cmocka_unit_test(a_server_cannot_demand_credentials_of_ours),
         cmocka_unit_test(a_wrong_connection_string_is_refused_without_showing_it),
-        cmocka_unit_test(a_parameter_of_the_session_goes_into_options),
+        cmocka_unit_test(parameters_of_the_session_are_passed_on),
+        cmocka_unit_test(keywords_of_pgx_that_change_nothing_are_taken),
+        cmocka_unit_test(what_other_libraries_take_is_refused_by_name),
         cmocka_unit_test(numbers_are_read_as_postgresql_writes_them),
         cmocka_unit_test(only_what_has_a_query_is_reported),
         cmocka_unit_test(each_query_has_its_column),
