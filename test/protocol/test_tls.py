@@ -149,6 +149,32 @@ def test_plain_text_is_disconnected_and_no_other_client_is_affected(certificates
     wait_until(lambda: "wrong version number" in server.log(), 5, "the log says so")
 
 
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # gRPC's C core logs its own text, or none
+def test_a_client_without_tls_is_logged_with_what_to_do_and_once(certificates, transport):
+    with Server(arguments=certificates.flags) as running:
+        for _ in range(3):
+            with Client(running.port) as plain:
+                assert_refused(plain)
+        words = 'connects without TLS (wrong version number): set enableTLS: "true" in the metadata of its triggers'
+        wait_until(lambda: words in running.log().replace('\\"', '"'), 5, "the log says so")
+        assert running.log().count("connects without TLS") == 1
+        assert "TLS handshake with" not in running.log()
+
+
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
+def test_a_client_with_tls_of_a_server_without_is_logged_with_what_to_do_and_once(certificates, transport):
+    """enableTLS, pasted from a trigger of KEDA's own scaler, where it is for the source."""
+    with Server() as running:
+        for _ in range(3):
+            with certificates.connect(running.port) as client:
+                assert_refused(client)
+        wait_until(lambda: "connects with TLS, which this server does not have: remove enableTLS" in running.log(), 5,
+                   "the log says so")
+        assert running.log().count("connects with TLS") == 1
+        with Client(running.port) as plain:
+            assert_served(plain)
+
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)
 
 

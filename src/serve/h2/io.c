@@ -53,6 +53,7 @@ static void reject_http1(struct h2_connection *connection, const uint8_t *data, 
                                  "\r\n"
                                  "This is a gRPC server: it speaks HTTP/2 with prior knowledge.\n";
     log_debug("%s sent no HTTP/2 preface", connection->peer->address);
+    h2_socket_warn_no_tls(connection, data, length);
     if (memmem(data, length, version, strlen(version)) != NULL)
         h2_socket_send(connection, (const uint8_t *)answer, sizeof(answer) - 1);
     h2_connection_linger(connection);

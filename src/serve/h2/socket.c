@@ -95,18 +95,38 @@ static void identify(struct h2_connection *connection)
         connection->refusal = client_names_refusal(connection->names, server->client_rule);
 }
 
-/* At most once in ten seconds: clients in plain text, or without a certificate, reconnect again and
- * again. They do not hide a client whose name is refused, which may connect only once: that has a
+/* Has the interval passed since the last time? Then this is the next one. */
+static bool is_due(const struct h2_connection *connection, int64_t *warned_ms, int64_t interval_ms)
+{
+    int64_t now_ms = connection->server->now_ms;
+    if (*warned_ms != 0 && now_ms - *warned_ms < interval_ms)
+        return false;
+    *warned_ms = now_ms;
+    return true;
+}
+
+enum { WARN_INTERVAL_MS = 10 * 1000, WARN_CHANNEL_INTERVAL_MS = 60 * 1000 };
+
+void h2_socket_warn_no_tls(struct h2_connection *connection, const uint8_t *data, size_t length)
+{
+    enum { HANDSHAKE = 22, VERSION = 3 }; /* RFC 8446, section 5.1 */
+    bool is_hello = length >= 2 && data[0] == HANDSHAKE && data[1] == VERSION;
+    if (is_hello && connection->tls == NULL &&
+        is_due(connection, &connection->server->channel_warned_ms, WARN_CHANNEL_INTERVAL_MS))
+        log_warning("%s connects with TLS, which this server does not have: remove enableTLS from "
+                    "the metadata of its triggers (for TLS to the source its scaler has another "
+                    "key), or set --tls-cert and --tls-key",
+                    connection->peer->address);
+}
+
+/* At most once in ten seconds: clients without a certificate reconnect again and again. They do not
+ * hide a client whose name is refused, which may connect only once: that has a
  * time of its own. */
 static void warn_handshake(const struct h2_connection *connection, int64_t *warned_ms,
                            const char *why)
 {
-    enum { WARN_INTERVAL_MS = 10000 };
-    int64_t now_ms = connection->server->now_ms;
-    if (*warned_ms != 0 && now_ms - *warned_ms < WARN_INTERVAL_MS)
-        return;
-    *warned_ms = now_ms;
-    log_warning("TLS handshake with %s failed: %s", connection->peer->address, why);
+    if (is_due(connection, warned_ms, WARN_INTERVAL_MS))
+        log_warning("TLS handshake with %s failed: %s", connection->peer->address, why);
 }
 
 static const char *reason_of(const struct h2_connection *connection, unsigned long error)
@@ -129,8 +149,17 @@ static enum h2_handshake fail(struct h2_connection *connection, const char *why)
 static enum h2_handshake handshake_failed(struct h2_connection *connection)
 {
     unsigned long error = ERR_peek_last_error();
-    bool has_left = error == 0 || ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+    int reason = ERR_GET_REASON(error);
+    bool has_left = error == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING;
     ERR_clear_error();
+    if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST) {
+        atomic_fetch_add(&connection->server->failed_handshakes, 1);
+        if (is_due(connection, &connection->server->channel_warned_ms, WARN_CHANNEL_INTERVAL_MS))
+            log_warning("%s connects without TLS (%s): set enableTLS: \"true\" in the metadata of "
+                        "its triggers, and authenticationRef",
+                        connection->peer->address, ERR_reason_error_string(error));
+        return H2_HANDSHAKE_FAILED;
+    }
     return has_left ? H2_HANDSHAKE_FAILED : fail(connection, reason_of(connection, error));
 }
 

@@ -20,6 +20,9 @@ enum h2_handshake {
 
 enum h2_handshake h2_socket_handshake(struct h2_connection *connection);
 
+/* Logs, once a minute, that a client in plain text has begun a TLS handshake, if it has. */
+void h2_socket_warn_no_tls(struct h2_connection *connection, const uint8_t *data, size_t length);
+
 /* Return how many bytes there were: 0 where there can be none now, -1 where none ever will. */
 ssize_t h2_socket_receive(struct h2_connection *connection, uint8_t *buffer, size_t size);
 ssize_t h2_socket_send(struct h2_connection *connection, const uint8_t *data, size_t length);

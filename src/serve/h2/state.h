@@ -210,6 +210,7 @@ struct h2_server {
     size_t ends_left; /* of calls that run out of time, or of their session, in this turn */
     int64_t handshake_warned_ms; /* when a failed one was last logged */
     int64_t name_warned_ms;      /* ... and a client whose name is refused */
+    int64_t channel_warned_ms;   /* ... and one with TLS where there is none, or without it */
     struct h2_peer *peers;       /* uthash */
     size_t call_count;
     size_t stream_count; /* of them */
