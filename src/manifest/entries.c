@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "scale/metadata/general.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ const struct entry *entries_find_given(const struct entries *entries, const char
     return is_given ? plain : entries_find(entries, variable);
 }
 
-bool entries_are_known(const struct entries *entries)
+static bool are_known(const struct entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++)
         if (entries->items[i].value == NULL)
@@ -108,17 +109,104 @@ static const char *stand_in(const struct option *row)
     }
 }
 
+static const struct option *row_of(const struct option *table, const char *key)
+{
+    const struct option *row = table == NULL ? NULL : option_find(table, key, OPTION_FROM_TRIGGER);
+    return row != NULL ? row : option_find(general_table, key, OPTION_FROM_TRIGGER);
+}
+
 struct option_entry *entries_plain(const struct entries *entries, const struct option *table)
 {
     struct option_entry *plain = memory_array(entries->count + 1, sizeof(*plain));
     for (size_t i = 0; i < entries->count; i++) {
         const struct entry *entry = &entries->items[i];
-        const struct option *row =
-            table == NULL ? NULL : option_find(table, entry->key, OPTION_FROM_TRIGGER);
-        if (row == NULL)
-            row = option_find(general_table, entry->key, OPTION_FROM_TRIGGER);
-        plain[i] =
-            (struct option_entry){entry->key, entry->value == NULL ? stand_in(row) : entry->value};
+        const char *value =
+            entry->value == NULL ? stand_in(row_of(table, entry->key)) : entry->value;
+        plain[i] = (struct option_entry){entry->key, value};
     }
     return plain;
+}
+
+void entries_other_values(const struct option *row, const char *ret_values[ENTRIES_MAX_OTHERS + 1])
+{
+    size_t count = 0;
+    ret_values[count++] = ""; /* it is not set */
+    if (row != NULL && row->type == OPTION_BOOL) {
+        ret_values[count++] = "true";
+        ret_values[count++] = "false";
+    } else if (row != NULL && (row->type == OPTION_INT || row->type == OPTION_FLOAT))
+        ret_values[count++] = "1";
+    for (size_t i = 0; row != NULL && row->type == OPTION_CHOICE && row->choices[i] != NULL &&
+                       count < ENTRIES_MAX_OTHERS;
+         i++)
+        ret_values[count++] = row->choices[i];
+    ret_values[count] = NULL;
+}
+
+static const char separator[] = "; "; /* of error_add() */
+
+static bool has_mistake(const char *mistakes, const char *mistake, size_t length)
+{
+    for (const char *end; *mistakes != '\0';
+         mistakes = *end == '\0' ? end : end + strlen(separator)) {
+        end = strstr(mistakes, separator);
+        end = end == NULL ? mistakes + strlen(mistakes) : end;
+        if ((size_t)(end - mistakes) == length && memcmp(mistakes, mistake, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Leaves those that are in both. `others` is freed. */
+static void keep_common(char **mistakes, char *others)
+{
+    struct text common = {0};
+    for (const char *at = *mistakes, *end; *at != '\0';
+         at = *end == '\0' ? end : end + strlen(separator)) {
+        end = strstr(at, separator);
+        end = end == NULL ? at + strlen(at) : end;
+        if (!has_mistake(others, at, (size_t)(end - at)))
+            continue;
+        text_add(&common, common.length == 0 ? "" : separator);
+        text_add_bytes(&common, at, (size_t)(end - at));
+    }
+    free(others);
+    free(*mistakes);
+    *mistakes = text_take(&common);
+}
+
+char *entries_mistakes(const struct entries *entries, const struct option *table,
+                       entries_judge *judge, const void *context)
+{
+    _cleanup_(memory_free) struct option_entry *plain = entries_plain(entries, table);
+    _cleanup_(memory_free) struct option_entry *unset = entries_plain(entries, table);
+    char *mistakes = judge(context, plain, entries->count);
+    if (are_known(entries))
+        return mistakes;
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->items[i].value == NULL)
+            unset[i].value = "";
+    keep_common(&mistakes, judge(context, unset, entries->count));
+    for (size_t i = 0; i < entries->count && mistakes[0] != '\0'; i++) {
+        const char *values[ENTRIES_MAX_OTHERS + 1] = {NULL};
+        const char *stand_in = plain[i].value;
+        if (entries->items[i].value == NULL)
+            entries_other_values(row_of(table, plain[i].key), values);
+        for (size_t n = 0; values[n] != NULL; n++) {
+            plain[i].value = values[n];
+            keep_common(&mistakes, judge(context, plain, entries->count));
+        }
+        plain[i].value = stand_in;
+    }
+    return mistakes;
+}
+
+char *entries_unknown_keys(const struct entries *entries, const struct option *table)
+{
+    struct text keys = {0};
+    for (size_t i = 0; i < entries->count; i++)
+        if (entries->items[i].value == NULL &&
+            option_find(table, entries->items[i].key, OPTION_FROM_TRIGGER) != NULL)
+            text_addf(&keys, "%s%s", keys.length == 0 ? "" : ", ", entries->items[i].key);
+    return text_take(&keys);
 }

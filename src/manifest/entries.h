@@ -9,7 +9,6 @@
 #include "config/option.h"
 #include "config/yaml_tree.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct entry {
@@ -38,11 +37,23 @@ const struct entry *entries_find(const struct entries *entries, const char *key)
 /* As the server looks a key up: KEY that is not blank, else KEYFromEnv; or NULL. */
 const struct entry *entries_find_given(const struct entries *entries, const char *key);
 
-/* Is every value known? */
-bool entries_are_known(const struct entries *entries);
-
 /* For the parsers: borrowed strings, in an array that the caller frees. A value that is not known
  * is one that the table, or that of the general keys, would take. */
 struct option_entry *entries_plain(const struct entries *entries, const struct option *table);
+
+/* Other values that the option may have. Ends with NULL. */
+enum { ENTRIES_MAX_OTHERS = 16 };
+void entries_other_values(const struct option *row, const char *ret_values[ENTRIES_MAX_OTHERS + 1]);
+
+/* The mistakes of a whole, as error_add() joins them; the caller frees the text. */
+typedef char *entries_judge(const void *context, struct option_entry *plain, size_t count);
+
+/* Those of its mistakes that do not depend on what is not known here: `judge` finds them whatever
+ * these values are. The caller frees the text. */
+char *entries_mistakes(const struct entries *entries, const struct option *table,
+                       entries_judge *judge, const void *context);
+
+/* The table's keys whose values are not known: "a, b"; "" for none. The caller frees the text. */
+char *entries_unknown_keys(const struct entries *entries, const struct option *table);
 
 #endif

@@ -70,7 +70,9 @@ struct scaler {
     const char *not_in_keda;
     size_t sizes[OPTION_SCOPES]; /* of the structs of connection, query and target */
 
-    /* Optional: rules across keys. Adds every mistake (error_add). */
+    /* Optional: rules across keys. Adds every mistake (error_add). Of a trigger whose connection is
+     * not known yet the keys of the connection are as if they were not set: that alone is no
+     * mistake here. */
     void (*check)(const struct options *options, struct error *mistakes);
 
     /* Optional: rules across keys of the connection alone, for the connections file. Adds every

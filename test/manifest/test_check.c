@@ -179,6 +179,164 @@ static void values_that_are_not_known_are_accepted(void **state)
     findings_done(&findings);
 }
 
+/* Rules across keys that need no unknown value are applied, whatever that value is; and what is not
+ * known is listed. */
+static void rules_that_need_no_unknown_value_are_applied(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *metadata, *words, *listed;
+    } rows[] = {
+        {"scaler: postgresql, host: h, port: '1', userName: u, dbName: d, sslmode: disable, "
+         "passwordFromEnv: P, query: UPDATE x SET y=1, targetQueryValue: '5'",
+         "query must begin with SELECT", "passwordFromEnv"},
+        {"scaler: postgresql, connectionFromEnv: C, query: UPDATE x SET y=1, targetQueryValue: '5'",
+         "query must begin with SELECT", "connectionFromEnv"},
+        {"scaler: postgresql, host: h, userName: u, dbName: d, sslmode: disable, passwordFromEnv: "
+         "P, "
+         "query: SELECT 1, targetQueryValue: '5'",
+         "port missing", "passwordFromEnv"},
+        {"scaler: redis, address: 'r:1', passwordFromEnv: P, listName: l, keys: 'a,b'",
+         "set one of listName and keys", "passwordFromEnv"},
+        {"scaler: redis, addressFromEnv: A, listName: l, keys: 'a,b'",
+         "set one of listName and keys", "addressFromEnv"},
+        {"scaler: rabbitmq, host: 'amqp://r:1/', username: u, passwordFromEnv: P, queueName: q, "
+         "mode: MessageRate, value: '5'",
+         "mode MessageRate needs a host that starts with http", "passwordFromEnv"},
+        {"scaler: rabbitmq, hostFromEnv: H, queueName: q, mode: QueueLength, value: '5', "
+         "queueLength: '3'",
+         "queueLength is deprecated and excludes mode and value", "hostFromEnv"},
+        {"scaler: nats-jetstream, servers: 'nats://n:1', user: u, passwordFromEnv: P, stream: a b, "
+         "consumer: c",
+         "stream is not a name in NATS", "passwordFromEnv"},
+        {"scaler: kafka, bootstrapServersFromEnv: B, consumerGroup: g, topic: t, "
+         "limitToPartitionsWithLag: 'true', allowIdleConsumers: 'true'",
+         "limitToPartitionsWithLag excludes allowIdleConsumers", "bootstrapServersFromEnv"},
+        {"scaler: kafka, bootstrapServers: 'k:1', consumerGroup: g, sasl: plaintext, "
+         "usernameFromEnv: U, passwordFromEnv: P, fullMetadata: 'false'",
+         "without topic, fullMetadata must not be off", "usernameFromEnv, passwordFromEnv"},
+        {"scaler: prometheus, serverAddressFromEnv: S, query: up, threshold: '5', queryParameters: "
+         "time=1",
+         "queryParameters: number 1 is time", "serverAddressFromEnv"},
+        /* Of a connection, or an authentication, that is not here. */
+        {"scaler: redis, connectionName: c, listName: l, keys: 'a,b'",
+         "set one of listName and keys", NULL},
+        {"scaler: postgresql, triggerAuthentication: a, query: UPDATE x SET y=1, targetQueryValue: "
+         "'5'",
+         "query must begin with SELECT", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "    - type: external-push\n"
+                             "      metadata: {scalerAddress: b:1, %s}\n",
+                        rows[i].metadata);
+        struct findings findings = checked_with(
+            &(struct check_settings){.scalers = scaler_list, .has_kubernetes = true}, text, NULL);
+        assert_finding(&findings, FINDING_ERROR, 7, rows[i].words);
+        assert_int_equal(findings.counts[FINDING_ERROR], 1);
+        if (rows[i].listed != NULL) {
+            _cleanup_(memory_free) char *note =
+                text_format("not checked, as only the worker has the value: %s", rows[i].listed);
+            assert_finding(&findings, FINDING_NOTE, 7, note);
+        }
+        findings_done(&findings);
+    }
+}
+
+/* What a rule says of the unknown value may be wrong. */
+static void rules_that_need_an_unknown_value_are_not_applied(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "scaler: redis, address: 'r:1', usernameFromEnv: U, listName: l",
+        "scaler: redis, address: 'r:1', username: u, passwordFromEnv: P, listName: l",
+        "scaler: redis, hostFromEnv: H, portFromEnv: P, listName: l",
+        "scaler: redis, address: 'r:1', listNameFromEnv: L, keysFromEnv: K",
+        "scaler: rabbitmq, hostFromEnv: H, queueName: q, mode: MessageRate, value: '5'",
+        "scaler: rabbitmq, hostFromEnv: H, queueName: q, mode: QueueLength, value: '5', "
+        "excludeUnacknowledged: 'true'",
+        "scaler: rabbitmq, host: 'amqp://r:1/', queueName: q, modeFromEnv: M, value: '5'",
+        "scaler: nats-jetstream, natsServerMonitoringEndpointFromEnv: NN, accountFromEnv: AA, "
+        "stream: "
+        "s, consumer: c",
+        "scaler: nats-jetstream, servers: 'nats://n:1', credentialsFromEnv: C, stream: s, "
+        "consumer: "
+        "c",
+        "scaler: nats-jetstream, servers: 'nats://n:1', nkeySeedFromEnv: C, stream: s, consumer: c",
+        "scaler: kafka, bootstrapServers: 'k:1', consumerGroup: g, topic: t, caFromEnv: C, tls: "
+        "enable, saslFromEnv: S",
+        "scaler: kafka, bootstrapServers: 'k:1', consumerGroup: g, topicFromEnv: T, "
+        "limitToPartitionsWithLag: 'true'",
+        "scaler: kafka, bootstrapServers: 'k:1', consumerGroup: g, topic: t, "
+        "limitToPartitionsWithLagFromEnv: L, allowIdleConsumers: 'true'",
+        "scaler: postgresql, connectionFromEnv: C, caFromEnv: A, query: SELECT 1, "
+        "targetQueryValue: "
+        "'5'",
+        "scaler: postgresql, host: h, port: '1', userName: u, dbName: d, sslmodeFromEnv: S, ca: "
+        "'-----BEGIN CERTIFICATE-----', query: SELECT 1, targetQueryValue: '5'",
+        "scaler: prometheus, serverAddressFromEnv: S, query: up, threshold: '5', authModesFromEnv: "
+        "A, bearerTokenFromEnv: B",
+        "scaler: redis, connectionName: c, listName: l, maxWaitFromEnv: W, ratePerReplicaFromEnv: "
+        "R",
+        "scaler: rabbitmq, triggerAuthentication: a, queueName: q, mode: MessageRate, value: '5'",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "    - type: external-push\n"
+                             "      metadata: {scalerAddress: b:1, %s}\n",
+                        rows[i]);
+        struct findings findings = checked_with(
+            &(struct check_settings){.scalers = scaler_list, .has_kubernetes = true}, text, NULL);
+        for (size_t n = 0; n < findings.count; n++)
+            if (findings.items[n].level == FINDING_ERROR)
+                fail_msg("%s: %s", rows[i], findings.items[n].text);
+        findings_done(&findings);
+    }
+}
+
+/* What is in a Secret of the files is known, and never shown. */
+static void a_connection_string_in_a_secret_is_checked(void **state)
+{
+    (void)state;
+    static const char *const triggers[] = {
+        "    - type: postgresql\n"
+        "      metadata: {query: SELECT 1, targetQueryValue: '5'}\n"
+        "      authenticationRef: {name: db}\n",
+        "    - type: external-push\n"
+        "      metadata: {scalerAddress: b:1, scaler: postgresql, query: SELECT 1, "
+        "targetQueryValue: '5', triggerAuthentication: db}\n",
+        "    - type: external-push\n"
+        "      metadata: {scalerAddress: b:1, scaler: postgresql, query: SELECT 1, "
+        "targetQueryValue: '5'}\n"
+        "      authenticationRef: {name: db}\n",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(triggers); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "%s"
+                             "---\n"
+                             "kind: TriggerAuthentication\n"
+                             "metadata: {name: db, namespace: shop}\n"
+                             "spec: {secretTargetRef: [{parameter: connection, name: s, key: k}]}\n"
+                             "---\n"
+                             "kind: Secret\n"
+                             "metadata: {name: s, namespace: shop}\n"
+                             "stringData: {k: 'postgresql://u:sesame@db/jobs?pgbouncer=true'}\n",
+                        triggers[i]);
+        struct findings findings = checked_with(
+            &(struct check_settings){.scalers = scaler_list, .has_kubernetes = true}, text, NULL);
+        assert_int_equal(
+            count_of(&findings, "connection: pgbouncer is a keyword of Prisma: remove it"), 1);
+        assert_no_finding(&findings, "sesame");
+        findings_done(&findings);
+    }
+}
+
 /* The server takes every general key from a variable of the worker, too. */
 static void general_keys_may_be_in_variables(void **state)
 {
@@ -199,14 +357,15 @@ static void general_keys_may_be_in_variables(void **state)
                                        "interval: '', intervalFromEnv: V"};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
         _cleanup_(memory_free) char *text = text_format(
-            HEAD "spec:\n"
-                 "  fallback: {replicas: 3, failureThreshold: 3}\n"
-                 "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
-                 "{stabilizationWindowSeconds: 600}}}}\n"
-                 "  triggers:\n"
-                 "    - type: external-push\n"
-                 "      metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: x, "
-                 "%s%s%s}\n",
+            HEAD
+            "spec:\n"
+            "  fallback: {replicas: 3, failureThreshold: 3}\n"
+            "  advanced: {horizontalPodAutoscalerConfig: {behavior: {scaleDown: "
+            "{stabilizationWindowSeconds: 600}}}}\n"
+            "  triggers:\n"
+            "    - type: external-push\n"
+            "      metadata: {scalerAddress: b:1, scaler: redis-streams, address: 'r:1', stream: "
+            "x, consumerGroup: g, lagCount: '5', %s%s%s}\n",
             keys[i], strstr(keys[i], "holdFromEnv") != NULL ? "" : ", hold: 60s",
             strstr(keys[i], "holdWindow") != NULL ? "" : ", holdWindow: 10m");
         struct findings findings = checked(text, NULL);
@@ -359,6 +518,9 @@ int main(void)
         cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(a_connection_string_in_a_secret_is_checked),
+        cmocka_unit_test(rules_that_need_no_unknown_value_are_applied),
+        cmocka_unit_test(rules_that_need_an_unknown_value_are_not_applied),
         cmocka_unit_test(general_keys_may_be_in_variables),
         cmocka_unit_test(keys_in_variables_count_as_given),
         cmocka_unit_test(metadata_has_a_limit_of_keys),

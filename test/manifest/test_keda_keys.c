@@ -12,7 +12,7 @@
 #define REDIS "address: 'r:1', listName: x"
 #define RABBITMQ "host: 'amqp://r/', queueName: q"
 #define POSTGRESQL                                                                                 \
-    "host: p, port: '5432', userName: u, dbName: d, sslmode: disable, query: q, "                  \
+    "host: p, port: '5432', userName: u, dbName: d, sslmode: disable, query: TABLE q, "            \
     "targetQueryValue: '5'"
 #define NATS "account: $G, stream: s, consumer: c"
 #define MONITORING "natsServerMonitoringEndpoint: 'n:8222', " NATS
@@ -103,7 +103,7 @@ static void a_key_that_keda_reads_there_moves(void **state)
                   "listName: x"},
         {"redis-sentinel", REDIS ", sentinelMasterFromEnv: M"},
         {"rabbitmq", "hostFromEnv: H, queueName: q, usernameFromEnv: U, passwordFromEnv: P"},
-        {"postgresql", "connectionFromEnv: C, query: q, targetQueryValue: '5'"},
+        {"postgresql", "connectionFromEnv: C, query: TABLE q, targetQueryValue: '5'"},
         {"postgresql", POSTGRESQL ", passwordFromEnv: P"},
         {"nats-jetstream", MONITORING ", useHttps: 'true'"},
         {"prometheus", "serverAddress: 'http://p', query: q, threshold: '5', customHeaders: a=b"},

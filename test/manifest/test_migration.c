@@ -444,7 +444,7 @@ static void an_authentication_gives_what_a_server_takes_of_it(void **state)
     (void)state;
 #define POSTGRESQL(more, parameter)                                                                \
     HEAD "  triggers:\n  - type: postgresql\n    metadata:\n      host: p\n      port: \"5432\"\n" \
-         "      userName: u\n      dbName: d\n      sslmode: disable\n      query: q\n"            \
+         "      userName: u\n      dbName: d\n      sslmode: disable\n      query: TABLE q\n"      \
          "      targetQueryValue: \"5\"\n" more                                                    \
          "    authenticationRef: {name: a}\n---\nkind: TriggerAuthentication\n"                    \
          "metadata: {name: a, namespace: shop}\n"                                                  \

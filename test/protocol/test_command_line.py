@@ -725,6 +725,21 @@ def test_check_lists_a_metric_whose_variable_is_no_utf8(tmp_path):
     assert [trigger["metricName"] for trigger in measured["triggers"]] == ["redis-j?bs"]
 
 
+def test_check_applies_rules_beside_what_only_the_worker_knows(tmp_path):
+    path = tmp_path / "object.yaml"
+    path.write_text("""apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {name: orders, namespace: shop}
+spec:
+  triggers:
+    - {type: external-push, metadata: {scalerAddress: 'b:1', scaler: redis, address: 'r:1', passwordFromEnv: PASSWORD,
+       listName: orders, keys: 'a,b'}}
+""")
+    done = subprocess.run([binary(), "check", str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "set one of listName and keys" in done.stdout, done.stdout
+    assert "not checked, as only the worker has the value: passwordFromEnv" in done.stdout
+
+
 def test_what_a_server_says_is_shown_as_it_is():
     """C1, bidirectional controls and marks, and the ends of lines of Unicode."""
     name = "".join(f"x{chr(code)}" for code in (0x9b, 0x61c, 0x200e, 0x200f, *range(0x2028, 0x202f), *range(0x2066, 0x206a))) + "\u20ac"

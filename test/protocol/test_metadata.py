@@ -44,6 +44,18 @@ def test_an_unknown_scaler_is_named_with_those_there_are_and_its_spec_never_fail
     assert (spec.metricName, spec.targetSize, spec.targetSizeFloat) == ("backlog-invalid", 1, 1.0)
 
 
+def test_rules_that_do_not_need_the_connection_are_applied_without_it(client):
+    """Whatever is missing of the connection: both mistakes are reported at once."""
+    text = assert_both_refuse(client, {"scaler": "redis", "connectionName": "missing", "listName": "l", "keys": "a,b"})
+    assert "set one of listName and keys" in text and '"missing" is not in the connections file' in text
+    text = assert_both_refuse(client, {"scaler": "postgresql", "connectionName": "missing", "query": "UPDATE x SET y=1",
+                                       "targetQueryValue": "5"})
+    assert "query must begin with SELECT" in text
+    # These need the host.
+    text = assert_both_refuse(client, {**without(UNREACHABLE, "host"), "connectionName": "missing", "mode": "MessageRate"})
+    assert "MessageRate" not in text
+
+
 def test_no_scaler_at_all_says_which_key_is_missing(client):
     assert "scaler" in assert_both_refuse(client, {"queueName": "orders"})
     assert client.metric_spec({}).metricName == "backlog-invalid"

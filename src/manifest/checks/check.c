@@ -222,6 +222,44 @@ static bool has_authentication(const struct yaml_tree *trigger, const struct yam
            (name != NULL && name[0] != '\0' && !channel_has_tls(metadata));
 }
 
+/* The parameters of an authentication that is in the files: whether it is. */
+static bool add_parameters(const struct checker *checker, const struct manifest_object *object,
+                           const struct yaml_tree *trigger, const struct scaler *scaler,
+                           struct entries *entries)
+{
+    _cleanup_(error_done) struct error reported = {0}; /* by check_credentials() */
+    struct builtin own;
+    if (!checker->settings->has_kubernetes || scaler == NULL ||
+        entries_find_given(entries, "connectionName") != NULL)
+        return false;
+    builtin_read_credentials(scaler, checker->manifests, object->namespace, trigger, entries, &own);
+    bool is_here = own.authentication.object != NULL && builtin_can_move(&own, &reported) &&
+                   !error_is_set(&own.missing);
+    secrets_fill_in(checker->manifests, object->namespace, &own, &reported);
+    if (is_here) {
+        entries_remove(entries, CREDENTIALS_KEY);
+        entries_remove(entries, CREDENTIALS_CLUSTER_KEY);
+    }
+    for (size_t i = 0; is_here && i < own.entries.count; i++) {
+        entries_remove(entries, own.entries.items[i].key); /* a blank one */
+        entries_add(entries, own.entries.items[i].key, own.entries.items[i].value,
+                    own.authentication.ref->line);
+    }
+    builtin_done(&own);
+    return is_here;
+}
+
+/* What is only known where it runs, and so left out of all rules. */
+static void list_unknown(const struct checker *checker, const struct finding_place *place,
+                         const struct scaler *scaler, const struct entries *entries,
+                         const char *prefix)
+{
+    _cleanup_(memory_free) char *keys = entries_unknown_keys(entries, scaler->options);
+    if (keys[0] != '\0')
+        finding_add(checker->findings, place, FINDING_NOTE,
+                    "%snot checked, as only the worker has the value: %s", prefix, keys);
+}
+
 static void check_external(struct checker *checker, const struct manifest_object *object,
                            const struct yaml_tree *trigger, const char *prefix)
 {
@@ -249,6 +287,9 @@ static void check_external(struct checker *checker, const struct manifest_object
             checker->findings, &place, FINDING_ERROR,
             "%sscalerAddress is missing: where the server is, such as backlog.keda.svc:9090",
             prefix);
+    _cleanup_(entries_done) struct entries whole = {0};
+    entries_read(metadata, scaler == NULL ? general_table : scaler->options, &whole);
+    bool is_whole = add_parameters(checker, object, trigger, scaler, &whole);
     const struct trigger_check check = {
         .scalers = checker->settings->scalers,
         .connections = checker->connections,
@@ -257,16 +298,18 @@ static void check_external(struct checker *checker, const struct manifest_object
         .place = manifest_place(object, metadata->line),
         .prefix = prefix,
         .level = FINDING_ERROR,
-        .has_authentication = has_authentication(trigger, metadata),
+        .has_authentication = !is_whole && has_authentication(trigger, metadata),
     };
-    trigger_check(&check, &entries, checker->findings);
+    trigger_check(&check, &whole, checker->findings);
     check_authentication(checker, object, trigger, prefix);
     check_variable_authentication(checker, object, &entries, prefix);
     check_named_authentication(checker, object, trigger, &entries, prefix);
     check_credentials(checker, object, trigger, scaler, &entries, prefix);
     relations_check(object, trigger, &entries, prefix, checker->findings);
-    if (scaler != NULL)
-        strategy_check(object, trigger, scaler, &entries, prefix, checker->findings);
+    if (scaler == NULL)
+        return;
+    strategy_check(object, trigger, scaler, &entries, prefix, checker->findings);
+    list_unknown(checker, &check.place, scaler, &entries, prefix);
 }
 
 /* ---- triggers of KEDA's own types ---- */
@@ -333,9 +376,12 @@ static void check_builtin(struct checker *checker, const struct manifest_object 
         check_texts(checker, object, builtin.metadata, prefix);
     check_secrets(checker, object, trigger, &builtin, prefix);
     check_move(checker, object, trigger, &builtin, prefix);
-    if (builtin.scaler != NULL && builtin.metadata != NULL)
+    if (builtin.scaler != NULL && builtin.metadata != NULL) {
+        const struct finding_place place = manifest_place(object, builtin.metadata->line);
         strategy_check(object, trigger, builtin.scaler, &builtin.entries, prefix,
                        checker->findings);
+        list_unknown(checker, &place, builtin.scaler, &builtin.entries, prefix);
+    }
     builtin_done(&builtin);
 }
 

@@ -65,24 +65,19 @@ static bool check_entries(const struct connections_checker *checker, const struc
     return good;
 }
 
-/* What is missing, and the rules across keys where their values are known. */
-static void check_whole(const struct connections_checker *checker, const struct scaler *scaler,
-                        const struct named_connection *connection, const struct option_entry *plain,
-                        size_t line)
+/* What is missing, and the rules across keys. */
+static char *judge_whole(const void *context, struct option_entry *plain, size_t count)
 {
+    const struct scaler *scaler = context;
     _cleanup_(error_done) struct error error = {0};
     struct option_values *values[OPTION_SCOPES];
     option_parse(scaler->options, scaler->sizes,
-                 &(struct option_input){plain, connection->entries_count, OPTION_FROM_FILE}, values,
-                 &error);
-    if (connection_is_known(connection) && scaler->check_connection != NULL)
+                 &(struct option_input){plain, count, OPTION_FROM_FILE}, values, &error);
+    if (scaler->check_connection != NULL)
         scaler->check_connection(values[OPTION_CONNECTION]->data, &error);
     for (int scope = 0; scope < OPTION_SCOPES; scope++)
         option_values_free(values[scope]);
-    const struct finding_place place = place_of(checker, connection->name, line);
-    if (error_is_set(&error))
-        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", connection->name,
-                    error_text(&error));
+    return text_copy(error_text(&error));
 }
 
 /* With the lines of what is written; the caller ends them. */
@@ -116,9 +111,15 @@ static void check_connection(const struct connections_checker *checker,
     }
     read_entries(connection, written, &entries);
     _cleanup_(memory_free) struct option_entry *plain = entries_plain(&entries, scaler->options);
-    if (check_entries(checker, scaler, connection->name, &entries, plain) &&
-        !error_is_set(&connection->mistakes))
-        check_whole(checker, scaler, connection, plain, connection->line);
+    if (!check_entries(checker, scaler, connection->name, &entries, plain) ||
+        error_is_set(&connection->mistakes))
+        return;
+    const struct finding_place place = place_of(checker, connection->name, connection->line);
+    _cleanup_(memory_free) char *whole =
+        entries_mistakes(&entries, scaler->options, judge_whole, scaler);
+    if (whole[0] != '\0')
+        finding_add(checker->findings, &place, FINDING_ERROR, "connection %s: %s", connection->name,
+                    whole);
 }
 
 /* A connections file and the chart's values may both have `connections` alone. Only the values have

@@ -21,23 +21,6 @@ static enum scaler_in_work ask(const struct scaler *scaler, const struct option_
     return in_work;
 }
 
-enum { MAX_TRIED = 16 };
-
-/* Values that this option may have, beside the stand-in of entries_plain(). Ends with NULL. */
-static void list_others(const struct option *row, const char *ret_values[MAX_TRIED + 1])
-{
-    size_t count = 0;
-    ret_values[count++] = ""; /* it is not set */
-    if (row->type == OPTION_BOOL)
-        ret_values[count++] = "true";
-    else if (row->type == OPTION_INT || row->type == OPTION_FLOAT)
-        ret_values[count++] = "1";
-    for (size_t i = 0; row->type == OPTION_CHOICE && row->choices[i] != NULL && count < MAX_TRIED;
-         i++)
-        ret_values[count++] = row->choices[i];
-    ret_values[count] = NULL;
-}
-
 /* What is not known, as it is in a variable of the worker or in a Secret, may be anything: it is
  * known what the scaler counts where that is always the same. */
 static enum scaler_in_work find_in_work(const struct scaler *scaler, const struct entries *entries)
@@ -47,12 +30,12 @@ static enum scaler_in_work find_in_work(const struct scaler *scaler, const struc
         return SCALER_IN_WORK_UNKNOWN;
     enum scaler_in_work in_work = ask(scaler, plain, entries->count);
     for (size_t i = 0; i < entries->count; i++) {
-        const char *values[MAX_TRIED + 1] = {NULL};
+        const char *values[ENTRIES_MAX_OTHERS + 1] = {NULL};
         const char *stand_in = plain[i].value;
         const struct option *row =
             option_find(scaler->options, entries->items[i].key, OPTION_FROM_TRIGGER);
         if (entries->items[i].value == NULL && row != NULL)
-            list_others(row, values);
+            entries_other_values(row, values);
         for (size_t n = 0; values[n] != NULL; n++) {
             plain[i].value = values[n];
             if (ask(scaler, plain, entries->count) != in_work)

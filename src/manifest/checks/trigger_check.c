@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "config/credentials.h"
 #include "manifest/checks/connections_check.h"
 #include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
@@ -59,15 +60,23 @@ static bool check_entries(const struct trigger_check *check, const struct scaler
     return good;
 }
 
-/* What the server would say, where every value is known. */
-static char *check_as_server(const struct trigger_check *check, struct option_entry *plain,
-                             size_t count)
+/* What the server says to a trigger's entries. */
+struct judgement {
+    const struct trigger_check *check;
+    bool has_unknown_connection; /* or a part of it that is not here */
+    bool has_invalid_connection; /* which is reported where it is written */
+};
+
+static char *judge_as_server(const void *context, struct option_entry *plain, size_t count)
 {
+    const struct judgement *judgement = context;
+    const struct trigger_check *check = judgement->check;
     const struct parse_settings settings = {
         .scalers = check->scalers,
-        .connections = check->connections,
-        .has_unknown_connections = check->connections == NULL,
+        .connections = judgement->has_invalid_connection ? NULL : check->connections,
+        .has_unknown_connections = check->connections == NULL || judgement->has_invalid_connection,
         .has_unknown_namespace = check->namespace == NULL,
+        .has_unknown_values = judgement->has_unknown_connection,
         .rules = usual_rules,
     };
     const struct trigger_ref ref = {
@@ -81,21 +90,6 @@ static char *check_as_server(const struct trigger_check *check, struct option_en
     char *text = text_copy(error_text(&parsed.mistakes));
     trigger_parsed_done(&parsed);
     return text;
-}
-
-/* Without the rules across keys: they would judge values that nobody knows. */
-static char *check_unknown(const struct scaler *scaler, const struct option_entry *plain,
-                           size_t count, bool is_named)
-{
-    _cleanup_(error_done) struct error mistakes = {0};
-    struct option_values *values[OPTION_SCOPES];
-    option_values_free(general_parse(plain, count, &usual_rules, &mistakes));
-    const struct option_input input = {
-        plain, count, is_named ? OPTION_FROM_TRIGGER_ALONE : OPTION_FROM_TRIGGER, general_table};
-    option_parse(scaler->options, scaler->sizes, &input, values, &mistakes);
-    for (int scope = 0; scope < OPTION_SCOPES; scope++)
-        option_values_free(values[scope]);
-    return text_copy(error_text(&mistakes));
 }
 
 bool trigger_check(const struct trigger_check *check, const struct entries *entries,
@@ -119,17 +113,22 @@ bool trigger_check(const struct trigger_check *check, const struct entries *entr
     }
     _cleanup_(entries_done) struct entries passed = {0};
     bool good = check_entries(check, scaler, entries, &passed, findings);
-    _cleanup_(memory_free) struct option_entry *plain = entries_plain(&passed, scaler->options);
     const struct entry *name = entries_find_given(entries, "connectionName");
-    bool is_named = name != NULL;
     const struct named_connection *connection =
-        is_named && name->value != NULL ? connections_find(check->connections, name->value) : NULL;
-    bool has_own = !is_named && check->has_authentication;
-    bool is_known = entries_are_known(entries) && !has_own &&
-                    (connection == NULL || connection_is_known(connection));
+        name != NULL && name->value != NULL ? connections_find(check->connections, name->value)
+                                            : NULL;
+    if (name == NULL && check->has_authentication) {
+        entries_remove(&passed, CREDENTIALS_KEY);
+        entries_remove(&passed, CREDENTIALS_CLUSTER_KEY);
+    }
+    const struct judgement judgement = {
+        .check = check,
+        .has_invalid_connection = connection != NULL && !named_connection_is_usable(connection),
+        .has_unknown_connection = (name == NULL && check->has_authentication) ||
+                                  (connection != NULL && !connection_is_known(connection)),
+    };
     _cleanup_(memory_free) char *whole =
-        is_known ? check_as_server(check, plain, passed.count)
-                 : check_unknown(scaler, plain, passed.count, is_named || has_own);
+        entries_mistakes(&passed, scaler->options, judge_as_server, &judgement);
     if (whole[0] == '\0')
         return good;
     finding_add(findings, &check->place, check->level, "%s%s", check->prefix, whole);

@@ -10,6 +10,7 @@
 #include "manifest/migration/meaning.h"
 #include "manifest/migration/move.h"
 #include "manifest/migration/trigger_places.h"
+#include "manifest/secrets.h"
 #include "manifest/yaml_text.h"
 #include "scale/connections/named_connections.h"
 
@@ -83,6 +84,11 @@ static void warn(const struct migrator *migrator, const struct trigger_place *at
         finding_add(migrator->findings, &place, FINDING_WARNING,
                     "it is not known whether Backlog can use its credentials: %s",
                     error_text(&builtin->missing));
+    _cleanup_(memory_free) char *unknown =
+        entries_unknown_keys(&builtin->entries, builtin->scaler->options);
+    if (unknown[0] != '\0')
+        finding_add(migrator->findings, &place, FINDING_NOTE,
+                    "not checked, as only the worker has the value: %s", unknown);
     bool has_hold = yaml_tree_find(builtin->metadata, "hold") != NULL;
     if (at->is_job && !has_hold)
         finding_add(migrator->findings, &place, FINDING_WARNING, RELATIONS_HOLD_OF_JOBS);
@@ -230,6 +236,7 @@ static void move_trigger(struct migrator *migrator, const struct trigger_place *
     }
     builtin_read(migrator->settings->scalers, migrator->manifests, at->namespace, at->trigger,
                  &builtin);
+    secrets_fill_in(migrator->manifests, at->namespace, &builtin, &reasons);
     const struct yaml_tree *metadata = yaml_tree_find(at->trigger, "metadata");
     if (builtin.is_meant && move.file->is_template && (metadata == NULL || metadata->count == 0)) {
         finding_add(migrator->findings, &place, FINDING_ERROR,

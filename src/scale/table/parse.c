@@ -262,7 +262,9 @@ static enum trigger_phase parse_scaler(const struct parse *parse)
 {
     struct trigger_parsed *parsed = parse->parsed;
     struct chosen chosen = {0};
-    bool is_connected = choose_connection(parse, &chosen);
+    bool is_connected = choose_connection(parse, &chosen) && !parse->settings->has_unknown_values;
+    if (!is_connected)
+        chosen.named = NULL;
     parse_options(parse, chosen.named,
                   is_connected ? OPTION_FROM_TRIGGER : OPTION_FROM_TRIGGER_ALONE);
 
@@ -270,6 +272,8 @@ static enum trigger_phase parse_scaler(const struct parse *parse)
     struct metric_spec spec = {0};
     if (is_connected)
         scaler_check(parsed->scaler, &options, &parsed->mistakes);
+    else if (parsed->scaler->check != NULL)
+        parsed->scaler->check(&options, &parsed->mistakes);
     parsed->scaler->metric_spec(&options, &spec);
     parsed->idle_interval_ms = spec.idle_interval_ms;
     set_metric_spec(parsed, spec.metric_name, spec.target);

@@ -20,6 +20,7 @@ struct parse_settings {
      * is no mistake that a connection is missing, or not for the namespace. */
     bool has_unknown_connections;
     bool has_unknown_namespace;
+    bool has_unknown_values;   /* of the connection: rules that need one are not applied */
     struct answer_rules rules; /* of triggers that set none */
     bool deny_inline;
     const struct own_credentials_settings *own; /* of triggers without a connectionName */
