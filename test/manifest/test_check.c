@@ -337,6 +337,42 @@ static void a_connection_string_in_a_secret_is_checked(void **state)
     }
 }
 
+/* Of KEDA's scaler it is for the source; of an external scaler it is for KEDA's calls. */
+static void enable_tls_for_keda_calls_is_questioned(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *trigger, *words;
+    } rows[] = {
+        {"metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: l, enableTLS: "
+         "'true'}",
+         "if the source is meant, remove it, and set tls: enable"},
+        {"metadata: {scalerAddress: b:1, scaler: kafka, bootstrapServers: 'k:1', consumerGroup: g, "
+         "enableTLS: 'true'}",
+         "enableTLS makes KEDA call Backlog with TLS: without authenticationRef it fails"},
+        {"metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: l, enableTLS: "
+         "'false'}",
+         NULL},
+        {"authenticationRef: {name: backlog}, metadata: {scalerAddress: b:1, scaler: redis, "
+         "address: 'r:1', listName: l, enableTLS: 'true'}",
+         NULL},
+        {"metadata: {scalerAddress: b:1, scaler: redis, address: 'r:1', listName: l, enableTLS: "
+         "'true', unsafeSsl: 'true'}",
+         NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *text = text_format(HEAD "spec:\n"
+                                                             "  triggers:\n"
+                                                             "    - {type: external-push, %s}\n",
+                                                        rows[i].trigger);
+        struct findings findings = checked(text, NULL);
+        assert_int_equal(findings.counts[FINDING_WARNING], rows[i].words != NULL);
+        if (rows[i].words != NULL)
+            assert_finding(&findings, FINDING_WARNING, 6, rows[i].words);
+        findings_done(&findings);
+    }
+}
+
 /* The server takes every general key from a variable of the worker, too. */
 static void general_keys_may_be_in_variables(void **state)
 {
@@ -518,6 +554,7 @@ int main(void)
         cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(enable_tls_for_keda_calls_is_questioned),
         cmocka_unit_test(a_connection_string_in_a_secret_is_checked),
         cmocka_unit_test(rules_that_need_no_unknown_value_are_applied),
         cmocka_unit_test(rules_that_need_an_unknown_value_are_not_applied),

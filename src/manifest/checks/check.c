@@ -222,6 +222,38 @@ static bool has_authentication(const struct yaml_tree *trigger, const struct yam
            (name != NULL && name[0] != '\0' && !channel_has_tls(metadata));
 }
 
+/* What says for the source what enableTLS says for KEDA's calls. */
+static const char *tls_of_source(const struct scaler *scaler)
+{
+    return option_find(scaler->options, "tls", OPTION_FROM_TRIGGER) != NULL
+               ? "remove it, and set tls: enable"
+           : option_find(scaler->options, "sslmode", OPTION_FROM_TRIGGER) != NULL
+               ? "remove it, and set sslmode"
+               : "remove it, and write the address with https://";
+}
+
+/* KEDA's scalers of a source read enableTLS for it. Whoever moves such a trigger by hand makes KEDA
+ * speak TLS to Backlog, as a rule without the authority that signed Backlog's certificate. */
+static void check_channel(const struct checker *checker, const struct manifest_object *object,
+                          const struct yaml_tree *trigger, const struct scaler *scaler,
+                          const char *prefix)
+{
+    static const char *const known_by[] = {"authenticationRef.name", "metadata.caCert",
+                                           "metadata.tlsCertFile", "metadata.unsafeSsl"};
+    const struct yaml_tree *metadata = yaml_tree_find(trigger, "metadata");
+    const struct yaml_tree *given = yaml_tree_find(metadata, "enableTLS");
+    if (!channel_has_tls(metadata))
+        return;
+    for (size_t i = 0; i < ARRAY_LENGTH(known_by); i++)
+        if (yaml_tree_text(trigger, known_by[i]) != NULL)
+            return;
+    const struct finding_place place = manifest_place(object, given->line);
+    finding_add(checker->findings, &place, FINDING_WARNING,
+                "%senableTLS makes KEDA call Backlog with TLS: without authenticationRef it fails, "
+                "unless Backlog has a public certificate; if the source is meant, %s",
+                prefix, tls_of_source(scaler));
+}
+
 /* The parameters of an authentication that is in the files: whether it is. */
 static bool add_parameters(const struct checker *checker, const struct manifest_object *object,
                            const struct yaml_tree *trigger, const struct scaler *scaler,
@@ -308,6 +340,7 @@ static void check_external(struct checker *checker, const struct manifest_object
     relations_check(object, trigger, &entries, prefix, checker->findings);
     if (scaler == NULL)
         return;
+    check_channel(checker, object, trigger, scaler, prefix);
     strategy_check(object, trigger, scaler, &entries, prefix, checker->findings);
     list_unknown(checker, &check.place, scaler, &entries, prefix);
 }
