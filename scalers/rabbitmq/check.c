@@ -94,7 +94,7 @@ static void check_target(const struct rabbitmq_query *query, const struct rabbit
         error_add(mistakes, "queueLength is deprecated and excludes mode and value: set mode "
                             "QueueLength and value instead of it");
     else if (mode && !value)
-        error_add(mistakes, "mode needs a value above 0");
+        error_add(mistakes, "mode needs a value above 0; with scalingModifiers any serves");
     else if (value && !mode)
         error_add(mistakes, "value needs a mode, such as QueueLength");
     if (value && target->value < OPTION_MIN_TARGET)

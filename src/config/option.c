@@ -176,7 +176,12 @@ static char *resolve(const struct option *row, struct found_text found, enum opt
         char *text = read_found(row, found, error);
         if (text != NULL)
             return text;
-    } else if (is_demanded(row, origin))
+    } else if (is_demanded(row, origin) && row->flags & OPTION_THRESHOLD)
+        /* KEDA's formula then has the target, and its scalers need none. */
+        error_add(error,
+                  "%s is missing: %s; with scalingModifiers any number serves, such as %s: \"1\"",
+                  row->key, row->doc, row->key);
+    else if (is_demanded(row, origin))
         error_add(error, "%s is missing: %s", row->key, row->doc);
 
     bool empty =
@@ -225,13 +230,41 @@ static bool add_keda_key(const struct option *table, const char *key, struct err
     return name != NULL;
 }
 
+/* What KEDA's scalers had once, and no longer read: not those whose table lacks `instead`. */
+static const struct {
+    const char *key, *instead, *advice;
+} former_keys[] = {
+    {"cortexOrgID", "customHeaders", "set customHeaders: X-Scope-OrgID=VALUE"},
+    {"disableScaleToZero", "serverAddress", "set minReplicaCount: 1 in the ScaledObject"},
+    {"brokerList", "bootstrapServers", "set bootstrapServers"},
+    {"authMode", "sasl", "set sasl, and tls"},
+    {"authMode", "authModes", "set authModes"},
+    {"apiHost", "queueName", "set host to its http:// or https:// address"},
+    {"includeUnacked", "queueName",
+     "set host to an http:// or https:// address: messages in progress count, too"},
+};
+
+static bool add_former_key(const struct option *table, const char *key, struct error *error)
+{
+    _cleanup_(memory_free) char *plain = text_copy_bytes(
+        key, strlen(key) - (option_is_variable(key) ? strlen(OPTION_VARIABLE_SUFFIX) : 0));
+    for (size_t i = 0; i < ARRAY_LENGTH(former_keys); i++) {
+        if (!text_equal(former_keys[i].key, plain) ||
+            option_find(table, former_keys[i].instead, OPTION_FROM_FILE) == NULL)
+            continue;
+        error_add(error, "%s is no key of KEDA any more: %s", plain, former_keys[i].advice);
+        return true;
+    }
+    return false;
+}
+
 /* Of equally near ones the first table's is meant. */
 static void add_unknown_key(const struct option *table, const struct option *others,
                             const char *key, bool finds_nearest, struct error *error)
 {
     struct text_nearest nearest;
     int shown = (int)text_cut(key, LONGEST_SHOWN);
-    if (add_keda_key(table, key, error))
+    if (add_keda_key(table, key, error) || add_former_key(table, key, error))
         return;
     text_nearest_begin(key, &nearest);
     if (finds_nearest) {

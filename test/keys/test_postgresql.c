@@ -197,6 +197,8 @@ static const struct key_case cases[] = {
     REFUSES("from 1ms to 10m", "timeout", "600001ms"),
     REFUSES("must have a unit", "timeout", "10"), /* KEDA has no such key */
 
+    REFUSES("with scalingModifiers any number serves, such as targetQueryValue: \"1\"",
+            "targetQueryValue", ""),
     TAKES("targetQueryValue", "0.001"),
     REFUSES("at least 0.001", "targetQueryValue", "0"),
     REFUSES("at least 0.001", "targetQueryValue", "0.0009"),

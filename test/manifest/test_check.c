@@ -373,6 +373,43 @@ static void enable_tls_for_keda_calls_is_questioned(void **state)
     }
 }
 
+static void former_keys_of_keda_say_what_to_write(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys, *words;
+    } rows[] = {
+        {"scaler: prometheus, serverAddress: 'http://p', query: up, threshold: '1', cortexOrgID: x",
+         "cortexOrgID is no key of KEDA any more: set customHeaders: X-Scope-OrgID=VALUE"},
+        {"scaler: prometheus, serverAddress: 'http://p', query: up, threshold: '1', "
+         "cortexOrgIDFromEnv: XX",
+         "cortexOrgID is no key of KEDA any more"},
+        {"scaler: kafka, brokerList: 'k:1', bootstrapServers: 'k:1', consumerGroup: g, topic: t",
+         "brokerList is no key of KEDA any more: set bootstrapServers"},
+        {"scaler: apache-kafka, authMode: x, bootstrapServers: 'k:1', consumerGroup: g, topic: t",
+         "authMode is no key of KEDA any more: set sasl, and tls"},
+        {"scaler: rabbitmq, host: 'amqp://r:1/', queueName: q, mode: QueueLength, value: '5', "
+         "apiHost: 'http://r'",
+         "apiHost is no key of KEDA any more: set host to its http:// or https:// address"},
+        {"scaler: rabbitmq, host: 'amqp://r:1/', queueName: q, mode: QueueLength, value: '5', "
+         "includeUnacked: 'true'",
+         "includeUnacked is no key of KEDA any more: set host to an http:// or https:// address"},
+        {"scaler: redis, address: 'r:1', listName: l, cortexOrgID: x", "unknown key"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        _cleanup_(memory_free) char *text =
+            text_format(HEAD "spec:\n"
+                             "  triggers:\n"
+                             "    - type: external-push\n"
+                             "      metadata: {scalerAddress: 'b:1', %s}\n",
+                        rows[i].keys);
+        struct findings findings = checked(text, NULL);
+        assert_finding(&findings, FINDING_ERROR, 7, rows[i].words);
+        assert_int_equal(findings.counts[FINDING_ERROR], 1);
+        findings_done(&findings);
+    }
+}
+
 /* The server takes every general key from a variable of the worker, too. */
 static void general_keys_may_be_in_variables(void **state)
 {
@@ -554,6 +591,7 @@ int main(void)
         cmocka_unit_test(each_wrong_value_is_reported_once),
         cmocka_unit_test(built_in_triggers_are_understood),
         cmocka_unit_test(values_that_are_not_known_are_accepted),
+        cmocka_unit_test(former_keys_of_keda_say_what_to_write),
         cmocka_unit_test(enable_tls_for_keda_calls_is_questioned),
         cmocka_unit_test(a_connection_string_in_a_secret_is_checked),
         cmocka_unit_test(rules_that_need_no_unknown_value_are_applied),

@@ -740,6 +740,26 @@ spec:
     assert "not checked, as only the worker has the value: passwordFromEnv" in done.stdout
 
 
+@pytest.mark.parametrize("key, text", [
+    ("cortexOrgID: shop", "cortexOrgID is no key of KEDA any more: set customHeaders: X-Scope-OrgID=VALUE"),
+    ("disableScaleToZero: 'true'", "disableScaleToZero is no key of KEDA any more: set minReplicaCount: 1 in the ScaledObject"),
+    ("enableTLS: 'true'", "enableTLS makes KEDA call Backlog with TLS"),
+])
+def test_check_names_what_to_write_for_a_key_of_keda(tmp_path, key, text):
+    path = tmp_path / "object.yaml"
+    path.write_text(f"""apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: orders, namespace: shop}}
+spec:
+  advanced: {{scalingModifiers: {{formula: a, target: '1'}}}}
+  triggers:
+    - {{type: external, name: a, metadata: {{scalerAddress: 'b:1', scaler: prometheus, serverAddress: 'http://p', query: up, {key}}}}}
+""")
+    shown = subprocess.run([binary(), "check", str(path)], capture_output=True, text=True, timeout=60).stdout
+    assert text in shown, shown
+    assert "threshold is missing: " in shown and "with scalingModifiers any number serves, such as threshold: \"1\"" in shown, shown
+
+
 def test_what_a_server_says_is_shown_as_it_is():
     """C1, bidirectional controls and marks, and the ends of lines of Unicode."""
     name = "".join(f"x{chr(code)}" for code in (0x9b, 0x61c, 0x200e, 0x200f, *range(0x2028, 0x202f), *range(0x2066, 0x206a))) + "\u20ac"
