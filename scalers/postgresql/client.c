@@ -36,8 +36,14 @@ bool postgresql_client_broken(const struct postgresql_client *client,
                               const struct postgresql_session *session, struct error *error)
 {
     _cleanup_(memory_free) char *words = one_line(PQerrorMessage(session->connection));
-    return error_unavailable(error, "PostgreSQL at %s: %s", client->address,
-                             words[0] == '\0' ? "the connection was closed" : words);
+    bool is_unverified = strstr(words, "certificate verify failed") != NULL ||
+                         strstr(words, "does not match host name") != NULL;
+    return error_unavailable(
+        error, "PostgreSQL at %s: %s%s", client->address,
+        words[0] == '\0' ? "the connection was closed" : words,
+        is_unverified ? ": set ca to the certificates of its authority, and name the host as its "
+                        "certificate does; sslmode: require without ca verifies nothing"
+                      : "");
 }
 
 bool postgresql_client_silent(const struct postgresql_client *client, struct error *error)

@@ -307,7 +307,8 @@ static enum fetch_outcome explain(const struct fetcher *fetcher, CURLcode code, 
     if (error_is_set(&fetcher->tls_error))
         error_copy(error, &fetcher->tls_error);
     else
-        error_unavailable(error, "request to %s failed: %s", name, why);
+        error_unavailable(error, "request to %s failed: %s%s", name, why,
+                          code == CURLE_PEER_FAILED_VERIFICATION ? TLS_UNVERIFIED : "");
     return code == CURLE_OPERATION_TIMEDOUT ? FETCH_TIMED_OUT : FETCH_FAILED;
 }
 

@@ -27,6 +27,11 @@ struct tls_options {
 
 extern const char *const tls_choices[];
 
+/* Behind the reason why a source's certificate was refused. */
+#define TLS_UNVERIFIED                                                                             \
+    ": set ca to the certificates of its authority, and name the host as its certificate does; "   \
+    "brokerUnsafeSsl: \"true\" verifies nothing"
+
 /* The rows; `base` is the offset of the struct tls_options in the connection's struct, `places`
  * where KEDA's scaler reads `tls`. One without it has none of these keys. */
 #define TLS_OPTIONS(base, places)                                                                  \

@@ -1,6 +1,7 @@
 #include "shared/tls_socket.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/tls_name.h"
 #include "shared/tls.h"
 
@@ -16,6 +17,7 @@ struct tls_socket {
     SSL *session;
     short events;
     const char *reason;
+    char *unverified; /* that reason, where it is about the certificate */
 };
 
 SSL_CTX *tls_context_new(const struct tls_options *options, struct error *error)
@@ -54,6 +56,7 @@ void tls_socket_free(struct tls_socket *tls)
     if (tls == NULL)
         return;
     SSL_free(tls->session);
+    free(tls->unverified);
     free(tls);
 }
 
@@ -64,14 +67,19 @@ void tls_socket_shut_down(struct tls_socket *tls)
     ERR_clear_error();
 }
 
-static const char *explain(const SSL *session, int kind, int system_error)
+static const char *explain(struct tls_socket *tls, int kind, int system_error)
 {
-    long verified = SSL_get_verify_result(session);
+    long verified = SSL_get_verify_result(tls->session);
     unsigned long code = ERR_peek_last_error();
     const char *words = NULL;
-    if (verified != X509_V_OK && SSL_get_verify_mode(session) != SSL_VERIFY_NONE)
-        words = X509_verify_cert_error_string(verified);
-    else if (kind == SSL_ERROR_SYSCALL && code == 0)
+    if (verified != X509_V_OK && SSL_get_verify_mode(tls->session) != SSL_VERIFY_NONE) {
+        free(tls->unverified);
+        bool can_be_mended = verified != X509_V_ERR_CERT_HAS_EXPIRED; /* here */
+        tls->unverified = text_format("%s%s", X509_verify_cert_error_string(verified),
+                                      can_be_mended ? TLS_UNVERIFIED : "");
+        return tls->unverified;
+    }
+    if (kind == SSL_ERROR_SYSCALL && code == 0)
         words = strerror(system_error);
     else
         words = ERR_reason_error_string(code);
@@ -92,8 +100,7 @@ static enum tls_result result_of(struct tls_socket *tls, int returned)
     bool is_closed = kind == SSL_ERROR_ZERO_RETURN ||
                      (kind == SSL_ERROR_SYSCALL && system_error == 0 && ERR_peek_error() == 0) ||
                      ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-    tls->reason =
-        is_closed ? "the server closed the connection" : explain(tls->session, kind, system_error);
+    tls->reason = is_closed ? "the server closed the connection" : explain(tls, kind, system_error);
     ERR_clear_error();
     return is_closed ? TLS_CLOSED : TLS_BROKEN;
 }

@@ -466,6 +466,7 @@ def test_passwords_are_spoken_without_tls(kafka, client):
     ({"sasl": "plaintext", "password": "battery staple"}, "uthentication"),
     ({"username": "nobody"}, "uthentication"),
     ({"ca": ""}, "certificate"),
+    ({"ca": ""}, 'set ca to the certificates of its authority, and name the host as its certificate does; brokerUnsafeSsl: "true"'),
     ({"tls": "disable", "sasl": "none"}, "Kafka"),
     ({"bootstrapServers": "unknown.invalid:9092"}, "unknown.invalid"),
 ], ids=str)

@@ -609,7 +609,8 @@ def test_a_monitoring_port_with_tls(certificates, client):
         ca = (certificates / "ca.pem").read_text()
         for trusting in ({"ca": ca}, {"brokerUnsafeSsl": "true"}):
             assert 'stream "orders" (of consumer "workers") does not exist' in unavailable(client, {**here, **trusting})
-        assert "certificate" in unavailable(client, here)
+        assert "certificate" in (text := unavailable(client, here))
+        assert "set ca to the certificates of its authority" in text and 'brokerUnsafeSsl: "true"' in text
 
 
 NKEY_SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"

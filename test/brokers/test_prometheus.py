@@ -231,7 +231,8 @@ def test_tls(tmp_path, client):
         ca = (tmp_path / "ca.pem").read_text()
         assert value(client, trigger(broker, ca=ca, **own)) == 37
         assert value(client, trigger(broker, brokerUnsafeSsl="true", **own)) == 37
-        assert_unavailable(client.metrics, trigger(broker, **own), "SSL")
+        assert_unavailable(client.metrics, trigger(broker, **own), "SSL", "set ca to the certificates of its authority",
+                           'brokerUnsafeSsl: "true"')
         assert_unavailable(client.metrics, trigger(broker, ca=ca))
         other_name = broker.url().replace("127.0.0.1", "localhost")
         assert_unavailable(client.metrics, {**trigger(broker, ca=ca, **own), "serverAddress": other_name}, "SSL")

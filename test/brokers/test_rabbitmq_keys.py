@@ -397,7 +397,7 @@ def test_a_certificate_is_shown_and_wanted(broker, client, certificates, sealed,
     assert value(client, {**good, "ca": "", "brokerUnsafeSsl": "true"}) == 3
 
     words = {"amqp": "TLS handshake failed", "http": "SSL"}[protocol]
-    refused(client, {**good, "ca": ""}, words)
+    refused(client, {**good, "ca": ""}, words, "set ca to the certificates of its authority", 'brokerUnsafeSsl: "true"')
     refused(client, {**good, "host": good["host"].replace("127.0.0.1", "localhost")}, words)
     refused(client, trigger(tls_host(broker, protocol), sealed, **own(certificates, "foreign")))
     refused(client, {**good, "cert": "", "key": ""})

@@ -134,7 +134,8 @@ def test_a_certificate_that_does_not_fit_is_named(broker, redis, certificates, c
         metadata["ca"] = text(certificates, ca)
     if extra:
         metadata |= {"address": f"localhost:{broker.tls_port}"}
-    refused_in_time(client, metadata, "TLS handshake failed", words)
+    refused_in_time(client, metadata, "TLS handshake failed", words, "set ca to the certificates of its authority",
+                    'brokerUnsafeSsl: "true" verifies nothing')
     answers(client, metadata | {"brokerUnsafeSsl": "true"}, 7, True)
     answers(client, of_list(broker, certificates), 7, True)
 

@@ -90,7 +90,9 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
             return;
     }
     if (is_refusal || !client->is_refused)
-        error_unavailable(&client->last_error, "%s", reason);
+        error_unavailable(&client->last_error, "%s%s", reason,
+                          strstr(reason, "certificate verify failed") == NULL ? ""
+                                                                              : TLS_UNVERIFIED);
 }
 
 static void on_token_needed(rd_kafka_t *rk, const char *config, void *opaque)

@@ -65,7 +65,7 @@ static const char *advice_to_connect(natsStatus status)
     case NATS_SECURE_CONNECTION_WANTED:
         return ": the server has no TLS, so tls: enable cannot be had";
     case NATS_SSL_ERROR:
-        return ": check ca, cert and key, and whether the server answers";
+        return TLS_UNVERIFIED "; check cert and key, too, and whether the server answers";
     case NATS_PROTOCOL_ERROR:
         return ": is that a port for NATS clients? It may require a client certificate, too (cert "
                "and "
