@@ -9,6 +9,9 @@ static void the_metric_is_named_and_found_as_keda_does(void **state)
     struct trigger *trigger =
         FIND("scaler", "fake", "source", "a", "queueName", "a/b.c:d%e(F)", "queueLength", "2.5");
     assert_string_equal(trigger->parsed.metric_name, "fake-a-b-c-d-e-F-");
+    const struct trigger *odd =
+        FIND("scaler", "fake", "source", "a", "queueName", "a\nb\tc\x7f\u00e9");
+    assert_string_equal(odd->parsed.metric_name, "fake-a-b-c-\u00e9");
     assert_true(trigger->parsed.target == 2.5);
     assert_true(trigger_has_metric(trigger, "fake-a-b-c-d-e-F-"));
     assert_true(trigger_has_metric(trigger, "s0-fake-a-b-c-d-e-F-"));

@@ -7,14 +7,16 @@
 #include "scale/connections/named_connections.h"
 #include "scale/metadata/general.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* KEDA's NormalizeString: what Kubernetes forbids in a metric's name. */
+/* KEDA's NormalizeString: what Kubernetes forbids in a metric's name; and control characters, with
+ * which its API refuses the name, too. */
 static void normalise(char *name)
 {
     for (; *name != '\0'; name++)
-        if (strchr("/.:%()", *name) != NULL)
+        if (strchr("/.:%()", *name) != NULL || iscntrl((unsigned char)*name))
             *name = '-';
 }
 
