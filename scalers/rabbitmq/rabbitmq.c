@@ -107,13 +107,15 @@ static bool evaluate(const struct options *options, const struct reading *readin
     return true;
 }
 
+/* A host that is not known yet may be one of either protocol. */
 static unsigned reports(const struct options *options, const char **ret_advice)
 {
+    const struct rabbitmq_connection_options *connection = options->connection;
     *ret_advice = "over AMQP RabbitMQ reports only what is ready: use an http:// host (management "
                   "API)";
-    return rabbitmq_is_http(options->connection)
-               ? READING_WANT_IN_FLIGHT | READING_WANT_CONSUMERS | READING_WANT_RATES
-               : READING_WANT_CONSUMERS;
+    return strncasecmp(connection->host, "amqp", strlen("amqp")) == 0
+               ? READING_WANT_CONSUMERS
+               : READING_WANT_IN_FLIGHT | READING_WANT_CONSUMERS | READING_WANT_RATES;
 }
 
 /* A rate is no number of messages. A host that is not known may have named its protocol. */

@@ -281,6 +281,10 @@ static void rules_that_need_an_unknown_value_are_not_applied(void **state)
         "scaler: redis, connectionName: c, listName: l, maxWaitFromEnv: W, ratePerReplicaFromEnv: "
         "R",
         "scaler: rabbitmq, triggerAuthentication: a, queueName: q, mode: MessageRate, value: '5'",
+        "scaler: rabbitmq, connectionName: c, queueName: q, mode: QueueLength, value: '5', "
+        "scaleDownWhenIdle: 30s, maxReplicaCount: '5'",
+        "scaler: rabbitmq, hostFromEnv: H, queueName: q, mode: QueueLength, value: '5', "
+        "scaleDownWhenIdle: 30s, maxReplicaCount: '5'",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(memory_free) char *text =

@@ -54,6 +54,9 @@ def test_rules_that_do_not_need_the_connection_are_applied_without_it(client):
     # These need the host.
     text = assert_both_refuse(client, {**without(UNREACHABLE, "host"), "connectionName": "missing", "mode": "MessageRate"})
     assert "MessageRate" not in text
+    text = assert_both_refuse(client, {**without(UNREACHABLE, "host"), "connectionName": "missing", "scaleDownWhenIdle": "30s",
+                                       "maxReplicaCount": "5"})
+    assert text == 'connectionName "missing" is not in the connections file'
 
 
 def test_no_scaler_at_all_says_which_key_is_missing(client):
