@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "scale/metadata/general.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,32 +144,65 @@ void entries_other_values(const struct option *row, const char *ret_values[ENTRI
     ret_values[count] = NULL;
 }
 
-static const char separator[] = "; "; /* of error_add() */
+/* The next of the mistakes that error_add() has joined; false: there is none left. */
+static bool next_mistake(const char **rest, const char **ret_mistake, size_t *ret_length)
+{
+    static const char separator[] = "; ";
+    const char *end = strstr(*rest, separator);
+    *ret_mistake = *rest;
+    *ret_length = end == NULL ? strlen(*rest) : (size_t)(end - *rest);
+    *rest = end == NULL ? *rest + *ret_length : end + strlen(separator);
+    return *ret_length > 0;
+}
 
 static bool has_mistake(const char *mistakes, const char *mistake, size_t length)
 {
-    for (const char *end; *mistakes != '\0';
-         mistakes = *end == '\0' ? end : end + strlen(separator)) {
-        end = strstr(mistakes, separator);
-        end = end == NULL ? mistakes + strlen(mistakes) : end;
-        if ((size_t)(end - mistakes) == length && memcmp(mistakes, mistake, length) == 0)
+    const char *each;
+    size_t each_length;
+    while (next_mistake(&mistakes, &each, &each_length))
+        if (each_length == length && memcmp(each, mistake, length) == 0)
             return true;
+    return false;
+}
+
+static bool is_of_word(char letter)
+{
+    return isalnum((unsigned char)letter) || letter == '_';
+}
+
+/* No stand-in may be one of the texts that mean something to a key: what names such a key is taken
+ * to depend on its value. The texts of secrets mean nothing. */
+static bool names_unknown_text(const struct entries *entries, const struct option *table,
+                               const char *mistake, size_t length)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct option *row = row_of(table, entries->items[i].key);
+        bool is_text = row != NULL && (row->type == OPTION_STRING || row->type == OPTION_LIST) &&
+                       !(row->flags & OPTION_SECRET);
+        if (entries->items[i].value != NULL || !is_text)
+            continue;
+        size_t key = strlen(row->key);
+        for (size_t at = 0; at + key <= length; at++)
+            if (memcmp(mistake + at, row->key, key) == 0 &&
+                (at == 0 || !is_of_word(mistake[at - 1])) && !is_of_word(mistake[at + key]))
+                return true;
     }
     return false;
 }
 
 /* Leaves those that are in both. `others` is freed. */
-static void keep_common(char **mistakes, char *others)
+static void keep_common(const struct entries *entries, const struct option *table, char **mistakes,
+                        char *others)
 {
     struct text common = {0};
-    for (const char *at = *mistakes, *end; *at != '\0';
-         at = *end == '\0' ? end : end + strlen(separator)) {
-        end = strstr(at, separator);
-        end = end == NULL ? at + strlen(at) : end;
-        if (!has_mistake(others, at, (size_t)(end - at)))
+    const char *mistake;
+    size_t length;
+    for (const char *rest = *mistakes; next_mistake(&rest, &mistake, &length);) {
+        if (!has_mistake(others, mistake, length) ||
+            names_unknown_text(entries, table, mistake, length))
             continue;
-        text_add(&common, common.length == 0 ? "" : separator);
-        text_add_bytes(&common, at, (size_t)(end - at));
+        text_add(&common, common.length == 0 ? "" : "; ");
+        text_add_bytes(&common, mistake, length);
     }
     free(others);
     free(*mistakes);
@@ -186,7 +220,7 @@ char *entries_mistakes(const struct entries *entries, const struct option *table
     for (size_t i = 0; i < entries->count; i++)
         if (entries->items[i].value == NULL)
             unset[i].value = "";
-    keep_common(&mistakes, judge(context, unset, entries->count));
+    keep_common(entries, table, &mistakes, judge(context, unset, entries->count));
     for (size_t i = 0; i < entries->count && mistakes[0] != '\0'; i++) {
         const char *values[ENTRIES_MAX_OTHERS + 1] = {NULL};
         const char *stand_in = plain[i].value;
@@ -194,7 +228,7 @@ char *entries_mistakes(const struct entries *entries, const struct option *table
             entries_other_values(row_of(table, plain[i].key), values);
         for (size_t n = 0; values[n] != NULL; n++) {
             plain[i].value = values[n];
-            keep_common(&mistakes, judge(context, plain, entries->count));
+            keep_common(entries, table, &mistakes, judge(context, plain, entries->count));
         }
         plain[i].value = stand_in;
     }

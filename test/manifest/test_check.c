@@ -281,6 +281,12 @@ static void rules_that_need_an_unknown_value_are_not_applied(void **state)
         "scaler: redis, connectionName: c, listName: l, maxWaitFromEnv: W, ratePerReplicaFromEnv: "
         "R",
         "scaler: rabbitmq, triggerAuthentication: a, queueName: q, mode: MessageRate, value: '5'",
+        "scaler: prometheus, serverAddress: 'http://p', query: up, threshold: '5', "
+        "authModesFromEnv: "
+        "A, username: u, passwordFromEnv: P",
+        "scaler: prometheus, serverAddress: 'http://p', query: up, threshold: '5', arrivalQuery: "
+        "a, "
+        "maxWait: 60s, ratePerReplicaFromEnv: R",
         "scaler: rabbitmq, connectionName: c, queueName: q, mode: QueueLength, value: '5', "
         "scaleDownWhenIdle: 30s, maxReplicaCount: '5'",
         "scaler: rabbitmq, hostFromEnv: H, queueName: q, mode: QueueLength, value: '5', "
