@@ -79,3 +79,13 @@ def test_a_pooler_that_is_restarted(broker, mode):
         pooler.start()
         wait_for_value(client, trigger(pooler, "SELECT 4"), 4, 30)  # nothing was held of this one
         assert_right(fetch_all(client, [trigger(pooler, f"SELECT {i}") for i in range(1, 31)]))
+
+
+@modes
+def test_a_parameter_of_the_session_that_pgbouncer_takes_is_passed_on(broker, mode):
+    """pgx sends it in a place of its own, we in options."""
+    with PgBouncer(broker, mode, 1) as pooler, Server() as server, Client(server.port) as client:
+        url = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{pooler.port}/{USER}?sslmode=disable&timezone=Asia%2FTokyo"
+        requested = {"scaler": "postgresql", "connectionFromEnv": url, "targetQueryValue": "5",
+                     "query": "SELECT EXTRACT(timezone_hour FROM now())"}
+        assert value(client, requested) == 9
