@@ -109,7 +109,7 @@ const struct option rabbitmq_options[] = {
      .type = OPTION_INT,
      .default_value = "100",
      .limits = {1, 500},
-     .doc = "with useRegex: queues per request; every page is read"},
+     .doc = "has no effect: a request lists 500 queues, or all"},
     {.key = "operation",
      QUERY(operation),
      .type = OPTION_CHOICE,

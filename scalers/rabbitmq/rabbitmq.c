@@ -13,6 +13,7 @@
 #include "rabbitmq/amqp/amqp.h"
 #include "rabbitmq/check.h"
 #include "rabbitmq/management/management.h"
+#include "rabbitmq/management/pattern.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
@@ -134,13 +135,18 @@ static enum scaler_in_work in_work(const struct options *options)
                                                                      : SCALER_IN_WORK_UNKNOWN;
 }
 
-/* One listing answers all queues of a virtual host that are counted in the same way, however few
- * are needed. */
+/* One listing answers all queues of a virtual host, and patterns, that are counted in the same way,
+ * however few are needed. */
 static char *bundle(const void *connection_options, const void *query_options)
 {
     const struct rabbitmq_query *query = query_options;
-    if (!rabbitmq_is_http(connection_options) || query->use_regex)
+    if (!rabbitmq_is_http(connection_options))
         return NULL;
+    if (query->use_regex) {
+        _cleanup_(memory_free) char *expression = rabbitmq_pattern_translate(query->queue_name);
+        if (expression == NULL)
+            return NULL;
+    }
     return text_copy(rabbitmq_needs_rates(query) ? "rates" : "counts");
 }
 
@@ -201,8 +207,8 @@ static const char differences[] =
     "consumer gets it. KEDA counts it over HTTP.\n"
     "Names of queues and virtual hosts can contain spaces, slashes and percent signs.\n"
     "A missing queue fails alone; in KEDA it closes the trigger's connection each time (#6266).\n"
-    "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an "
-    "error (#7143).\n"
+    "With `useRegex` all queues count, up to 10,000, whatever `pageSize` is; in KEDA more than one "
+    "page is an error (#7143).\n"
     "With `operation: avg` the result keeps its fraction; in KEDA one message in two queues is 0.\n"
     "An invalid `operation` or `pageSize` is reported at once, whether or not a queue matches.\n";
 

@@ -33,12 +33,14 @@ extern const struct scaler scaler_rabbitmq;
 #define UNCOUNTED "{\"name\":\"q\",\"type\":\"classic\"}"
 
 #define LACKING "to be asked of the statistics"
+#define ALONE "to be asked alone"
 #define MISSING "NOT_FOUND"
 #define INCOMPLETE "the management API does not report its messages_ready"
 #define RATELESS "the management API does not report its rates"
 #define UNSETTLED "not known yet whether it is empty"
 #define UNLISTED "RabbitMQ's management API lists "
 #define DOUBTED "may have just started"
+#define CHANGING "come and go between two pages"
 
 enum { MAX_PAGES = 3 };
 
@@ -52,6 +54,8 @@ struct row {
     double messages;
     size_t unlisted;     /* queues that match, and are on no page */
     bool keeps_no_rates; /* the broker, of any queue */
+    bool comes_and_goes; /* each pass has other queues */
+    const char *alone;   /* what a GET of an uncounted queue has; "": it is gone; NULL: no GET */
 };
 
 static void take_one(const struct row *row, struct rabbitmq_lookup *lookup,
@@ -70,22 +74,74 @@ static void take_one(const struct row *row, struct rabbitmq_lookup *lookup,
         task_failf(lookup->task, LACKING);
 }
 
+/* "q", as in another place it is another queue. */
+static char *name_queue(const char *queue, size_t pass, size_t page)
+{
+    static const char name[] = "\"name\":\"q\"";
+    const char *found = strstr(queue, name);
+    return found == NULL ? text_copy(queue)
+                         : text_format("%.*s\"name\":\"q%zu-%zu\"%s", (int)(found - queue), queue,
+                                       pass, page, found + strlen(name));
+}
+
+/* Totals have one page. */
+static char *make_page(const struct row *row, size_t pass, size_t page, size_t count)
+{
+    struct text items = {0};
+    size_t matches = row->unlisted;
+    for (size_t i = 0; i < count; i++) {
+        _cleanup_(memory_free) char *queue =
+            name_queue(row->pages[i].queues, row->comes_and_goes ? pass : 0, i);
+        matches += queue[0] != '\0';
+        if (row->source == TOTALS || i == page)
+            text_addf(&items, "%s%s", items.length > 0 ? "," : "", queue);
+    }
+    char *text =
+        text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%s]}", matches,
+                    row->source == TOTALS ? 1 : count, items.length > 0 ? items.bytes : "");
+    text_done(&items);
+    return text;
+}
+
+static enum rabbitmq_lookup_result take_alone(const struct row *row, struct rabbitmq_lookup *lookup,
+                                              const struct rabbitmq_vhost *vhost)
+{
+    if (row->alone == NULL) {
+        task_failf(lookup->task, ALONE);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
+    json_t *queue = json_loads(row->alone, 0, NULL);
+    enum rabbitmq_lookup_result result = rabbitmq_lookup_take_alone(lookup, vhost, queue);
+    json_decref(queue);
+    return result;
+}
+
+static enum rabbitmq_doubt doubt_of(const struct row *row, size_t page)
+{
+    enum rabbitmq_doubt doubt = row->pages[page].doubt;
+    for (size_t i = 0; row->source == TOTALS && i < MAX_PAGES; i++)
+        doubt = row->pages[i].doubt > doubt ? row->pages[i].doubt : doubt;
+    return doubt;
+}
+
 static void take_pages(const struct row *row, struct rabbitmq_lookup *lookup,
                        const struct rabbitmq_vhost *vhost)
 {
-    enum rabbitmq_lookup_result result = RABBITMQ_LOOKUP_NEXT_PAGE;
+    enum rabbitmq_lookup_result result = RABBITMQ_LOOKUP_NEXT;
     size_t count = 0;
-    size_t matches = row->unlisted;
-    for (; count < MAX_PAGES && row->pages[count].queues != NULL; count++)
-        matches += row->pages[count].queues[0] != '\0';
-    for (size_t i = 0; i < count && result == RABBITMQ_LOOKUP_NEXT_PAGE; i++) {
+    while (count < MAX_PAGES && row->pages[count].queues != NULL)
+        count++;
+    for (size_t requests = 0; requests < 100 && result == RABBITMQ_LOOKUP_NEXT; requests++) {
         bool counted;
-        _cleanup_(memory_free) char *text =
-            text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%s]}", matches,
-                        count, row->pages[i].queues);
+        size_t number = (size_t)lookup->page - 1;
+        if (lookup->is_alone) {
+            result = take_alone(row, lookup, vhost);
+            continue;
+        }
+        _cleanup_(memory_free) char *text = make_page(row, lookup->pages.passes, number, count);
         json_t *page = json_loads(text, 0, NULL);
         assert_non_null(page);
-        result = rabbitmq_lookup_take_page(lookup, vhost, page, row->pages[i].doubt, &counted);
+        result = rabbitmq_lookup_take_page(lookup, vhost, page, doubt_of(row, number), &counted);
         json_decref(page);
     }
     if (result == RABBITMQ_LOOKUP_LACKING)
@@ -118,9 +174,10 @@ static void assert_row(const struct row *row, const char *mode, bool is_pattern)
 {
     struct scaler scaler = scaler_rabbitmq;
     struct error error = {0};
-    struct trigger trigger = trigger_of(
-        &scaler_rabbitmq, PAIRS("host", "http://a:b@127.0.0.1:1/", "queueName", "q", "mode", mode,
-                                "value", "5", "useRegex", is_pattern ? "true" : "false"));
+    struct trigger trigger =
+        trigger_of(&scaler_rabbitmq,
+                   PAIRS("host", "http://a:b@127.0.0.1:1/", "queueName", is_pattern ? "(?=q)" : "q",
+                         "mode", mode, "value", "5", "useRegex", is_pattern ? "true" : "false"));
     scaler.measure = take_answers;
     assert_true(trigger.good);
     struct test_feed *feed = test_feed_new(&scaler);
@@ -183,6 +240,52 @@ static void rates_that_the_broker_does_not_keep_are_unknown(void **state)
         assert_row(&row, "MessageRate", is_pattern == 1);
 }
 
+/* A queue that moves from one page to another is in one pass and not in the other. */
+static void a_0_of_pages_needs_two_that_have_the_same_queues(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {STATISTICS, {{BELIEVED, CLASSIC("0")}, {BELIEVED, CLASSIC("0")}}, NULL, 0},
+        {STATISTICS,
+         {{BELIEVED, CLASSIC("0")}, {BELIEVED, CLASSIC("0")}},
+         CHANGING,
+         0,
+         .comes_and_goes = true},
+        {STATISTICS,
+         {{BELIEVED, CLASSIC("0")}, {BELIEVED, CLASSIC("3")}},
+         NULL,
+         6, /* other queues, and of either pass */
+         .comes_and_goes = true},
+        {STATISTICS, {{BELIEVED, CLASSIC("0")}}, NULL, 0, .comes_and_goes = true},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        assert_row(&rows[i], "QueueLength", true);
+}
+
+/* Its statistics lack it for seconds. */
+static void a_new_queue_of_a_pattern_has_a_get_of_its_own(void **state)
+{
+    (void)state;
+#define PAGES                                                                                      \
+    {                                                                                              \
+        {BELIEVED, CLASSIC("3")},                                                                  \
+        {BELIEVED, UNCOUNTED},                                                                     \
+    }
+    static const struct row rows[] = {
+        {STATISTICS, PAGES, NULL, 7, .alone = CLASSIC("4")},
+        {STATISTICS, PAGES, NULL, 3, .alone = CLASSIC("0")},
+        {STATISTICS, PAGES, NULL, 3, .alone = ""},
+        {STATISTICS, PAGES, "queue 'q0-1': the management API does not", 0, .alone = UNCOUNTED},
+        {STATISTICS, PAGES, "queue 'q0-1': not known yet", 0, .alone = QUORUM("0")},
+        {STATISTICS, {{BELIEVED, UNCOUNTED}}, NULL, 0, .alone = CLASSIC("0")},
+    };
+#undef PAGES
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        assert_row(&rows[i], "QueueLength", true);
+        assert_row(&rows[i], "MessageRate", true);
+    }
+}
+
 static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
 {
     (void)state;
@@ -201,7 +304,7 @@ static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
          {{ZEROS, CLASSIC("0")}, {BELIEVED, CLASSIC("3")}, {BELIEVED, CLASSIC("3")}},
          DOUBTED,
          0},
-        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, UNCOUNTED}}, INCOMPLETE, 0},
+        {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, UNCOUNTED}}, ALONE, 0},
         {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, QUORUM("0")}}, UNSETTLED, 0},
         {STATISTICS, {{BELIEVED, CLASSIC("3")}, {BELIEVED, REPORTED("0")}}, NULL, 3},
         {STATISTICS, {{BELIEVED, ""}}, NULL, 0}, /* nothing matches */
@@ -229,6 +332,8 @@ int main(void)
         cmocka_unit_test(rates_are_doubted_too),
         cmocka_unit_test(rates_that_the_broker_does_not_keep_are_unknown),
         cmocka_unit_test(a_pattern_is_answered_by_the_worst_of_its_pages),
+        cmocka_unit_test(a_0_of_pages_needs_two_that_have_the_same_queues),
+        cmocka_unit_test(a_new_queue_of_a_pattern_has_a_get_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,18 +5,31 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <utlist.h>
 
-enum { MAX_QUEUE_BYTES = 64 * 1024 }; /* of a tree; usually 2 KB */
+enum {
+    MAX_QUEUE_BYTES = 64 * 1024, /* of a tree; usually 2 KB */
+    MAX_MATCH_MS = 500,          /* of CPU time for the patterns: six over 9,000 queues take 20 */
+};
+
+/* Of this thread. */
+static int64_t cpu_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
 
 static int compare(const void *left, const void *right)
 {
     const struct rabbitmq_lookup *const *one = left;
     const struct rabbitmq_lookup *const *other = right;
-    return strcmp((*one)->query->queue_name, (*other)->query->queue_name);
+    int kind = (*one)->query->use_regex - (*other)->query->use_regex;
+    return kind != 0 ? kind : strcmp((*one)->query->queue_name, (*other)->query->queue_name);
 }
 
-/* The lookups by name; the caller frees the array. */
+/* The lookups of single queues by name, and then those of patterns; the caller frees the array. */
 static struct rabbitmq_lookup **sort(struct rabbitmq_lookup *lookups, size_t *ret_count)
 {
     struct rabbitmq_lookup *lookup;
@@ -48,10 +61,20 @@ static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rab
             rabbitmq_lookup_note_listed(*found, vhost, queue);
 }
 
+/* False: they have taken too long. */
+static bool match(struct rabbitmq_lookup **patterns, size_t count,
+                  const struct rabbitmq_vhost *vhost, const json_t *queue, int64_t until_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        rabbitmq_lookup_match(patterns[i], vhost, queue);
+    return count == 0 || cpu_ms() < until_ms;
+}
+
 struct summary {
     size_t queues;
     size_t unreadable; /* of them */
     bool is_counted;   /* one of them is */
+    bool is_slow;      /* there was no time to match all patterns */
 };
 
 /* One queue of the list at a time is a tree. */
@@ -61,17 +84,39 @@ static bool find_all(struct rabbitmq_lookup **sorted, size_t count, struct json_
     struct json_walk walk;
     struct json_text unused;
     struct json_text text;
+    size_t names = 0;
     *ret_summary = (struct summary){0};
+    while (names < count && !sorted[names]->query->use_regex)
+        names++;
+    int64_t until_ms = cpu_ms() + MAX_MATCH_MS;
     json_walk_begin(&walk, queues);
     while (json_walk_next(&walk, &unused, &text)) {
         json_t *queue = json_text_tree(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, MAX_QUEUE_BYTES);
-        find(sorted, count, vhost, queue);
+        find(sorted, names, vhost, queue);
+        ret_summary->is_slow |=
+            ret_summary->is_slow || !match(sorted + names, count - names, vhost, queue, until_ms);
         ret_summary->queues++;
         ret_summary->unreadable += queue == NULL;
         ret_summary->is_counted |= json_object_get(queue, "messages_ready") != NULL;
         json_decref(queue);
     }
     return !walk.is_broken;
+}
+
+/* What becomes of a lookup. False: it needs a request of its own, as a queue that may be its was
+ * not understood. */
+static bool is_understood(const struct rabbitmq_lookup *lookup, const struct summary *listed)
+{
+    if (lookup->query->use_regex)
+        return !lookup->is_unmatched && !listed->is_slow && listed->unreadable == 0;
+    return lookup->listed != RABBITMQ_UNLISTED || listed->unreadable == 0;
+}
+
+static enum rabbitmq_lookup_result
+take(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost, enum rabbitmq_doubt doubt)
+{
+    return lookup->query->use_regex ? rabbitmq_lookup_take_matched(lookup, vhost, doubt)
+                                    : rabbitmq_lookup_take_listed(lookup, vhost, doubt);
 }
 
 /* All are found before the first is taken: with its task, a lookup loses its query, by whose name
@@ -86,8 +131,11 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     int64_t now_ms = clock_now_ms();
     bool totals = listing->source == RABBITMQ_SOURCE_TOTALS;
     bool complete = true;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         sorted[i]->listed = RABBITMQ_UNLISTED;
+        if (sorted[i]->query->use_regex)
+            rabbitmq_lookup_begin_listing(sorted[i]);
+    }
     if (!find_all(sorted, count, queues, vhost, &listed))
         return false;
     enum rabbitmq_doubt doubt =
@@ -98,21 +146,24 @@ bool rabbitmq_listing_take(struct rabbitmq_listing *listing, struct json_text qu
     if (totals && listed.is_counted)
         rabbitmq_preference_note_counted(preference, now_ms);
     for (size_t i = 0; i < count; i++) {
-        bool may_be_unreadable = sorted[i]->listed == RABBITMQ_UNLISTED && listed.unreadable > 0;
-        if (may_be_unreadable) {
-            rabbitmq_lookup_use_statistics(sorted[i]);
-            sorted[i]->is_single = true;
+        struct rabbitmq_lookup *lookup = sorted[i];
+        if (!is_understood(lookup, &listed)) {
+            if (lookup->query->use_regex)
+                rabbitmq_preference_note_unmatched(preference, now_ms);
+            rabbitmq_lookup_use_statistics(lookup);
+            lookup->is_single = true;
             continue;
         }
-        enum rabbitmq_lookup_result result = rabbitmq_lookup_take_listed(sorted[i], vhost, doubt);
+        bool lacks_count = !lookup->query->use_regex || lookup->uncounted != NULL;
+        enum rabbitmq_lookup_result result = take(lookup, vhost, doubt);
         if (result == RABBITMQ_LOOKUP_LACKING) {
-            rabbitmq_lookup_use_statistics(sorted[i]);
-            complete = false;
-            continue;
+            rabbitmq_lookup_use_statistics(lookup);
+            complete &= !lacks_count;
+        } else if (result != RABBITMQ_LOOKUP_NEXT) {
+            if (result == RABBITMQ_LOOKUP_UNCOUNTED)
+                rabbitmq_preference_note_uncounted(preference, now_ms);
+            rabbitmq_lookup_drop(lookup);
         }
-        if (result == RABBITMQ_LOOKUP_UNCOUNTED)
-            rabbitmq_preference_note_uncounted(preference, now_ms);
-        rabbitmq_lookup_drop(sorted[i]);
     }
     if (totals && !complete && !is_cut)
         rabbitmq_preference_note_lacking(preference, now_ms);

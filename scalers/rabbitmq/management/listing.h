@@ -20,6 +20,7 @@ struct rabbitmq_listing {
     struct rabbitmq_lookup *lookups;
     struct rabbitmq_lookup *waiting; /* for the next one */
     size_t waiting_count;
+    size_t waiting_patterns; /* of them */
 };
 
 /* Takes the text of the array of queues that was listed. Lookups are ended by it, one that is not

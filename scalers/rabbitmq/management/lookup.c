@@ -1,16 +1,24 @@
 #include "rabbitmq/management/lookup.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "rabbitmq/management/leaders.h"
+#include "rabbitmq/management/pattern.h"
 #include "rabbitmq/url.h"
+#include "shared/regex.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { MAX_MATCHES = 10000 }; /* queues of a pattern */
+enum {
+    MAX_MATCHES = 10000, /* queues of a pattern */
+    PAGE_SIZE = 500, /* the largest that RabbitMQ takes: each page costs it a list of all queues */
+    MAX_PASSES = 5,  /* over pages whose queues come and go */
+    MAX_ALONE = 100, /* GETs of a pattern's new queues */
+};
 
 #define TOTALS "disable_stats=true&enable_queue_totals=true&"
 
@@ -24,6 +32,8 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
     lookup->source = lookup->needs_rates ? RABBITMQ_SOURCE_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
     lookup->page = 1;
+    if (lookup->query->use_regex)
+        lookup->expression = rabbitmq_pattern_translate(lookup->query->queue_name);
     return lookup;
 }
 
@@ -35,10 +45,19 @@ void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup
     DL_APPEND(*list, lookup);
 }
 
+static void free_lookup(struct rabbitmq_lookup *lookup)
+{
+    rabbitmq_pages_done(&lookup->pages);
+    regex_free(&lookup->regex);
+    free(lookup->expression);
+    free(lookup->uncounted);
+    free(lookup);
+}
+
 void rabbitmq_lookup_drop(struct rabbitmq_lookup *lookup)
 {
     DL_DELETE(*lookup->list, lookup);
-    free(lookup);
+    free_lookup(lookup);
 }
 
 void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
@@ -46,7 +65,7 @@ void rabbitmq_lookup_drop_all(struct rabbitmq_lookup **list)
     struct rabbitmq_lookup *lookup;
     struct rabbitmq_lookup *next;
     DL_FOREACH_SAFE(*list, lookup, next)
-        free(lookup);
+        free_lookup(lookup);
     *list = NULL;
 }
 
@@ -58,12 +77,15 @@ static const char *columns_of(const struct rabbitmq_lookup *lookup)
 char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost)
 {
     const struct rabbitmq_query *query = lookup->query;
-    _cleanup_(memory_free) char *name = rabbitmq_url_escaped(query->queue_name);
+    _cleanup_(memory_free) char *name = rabbitmq_url_escaped(
+        lookup->is_alone ? lookup->pages.queues[lookup->alone].name : query->queue_name);
+    if (lookup->is_alone)
+        return text_format("%s/%s?" TOTALS "columns=" COUNTS_COLUMNS, vhost->path, name);
     if (!query->use_regex)
         return text_format("%s/%s?columns=%s", vhost->path, name, columns_of(lookup));
     return text_format(
-        "%s?page=%lld&page_size=%lld&pagination=true&use_regex=true&name=%s&%scolumns=%s",
-        vhost->path, (long long)lookup->page, (long long)query->page_size, name,
+        "%s?page=%lld&page_size=%d&pagination=true&use_regex=true&name=%s&%scolumns=%s",
+        vhost->path, (long long)lookup->page, PAGE_SIZE, name,
         lookup->source == RABBITMQ_SOURCE_TOTALS ? TOTALS : "", columns_of(lookup));
 }
 
@@ -74,17 +96,33 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
                                                         : "columns=" RATES_COLUMNS);
 }
 
-static void begin_pages(struct rabbitmq_lookup *lookup)
+static void begin_pass(struct rabbitmq_lookup *lookup)
 {
     lookup->page = 1;
+    lookup->listed = RABBITMQ_LISTED_COUNTED;
+    lookup->matches = (struct rabbitmq_matches){0};
+    free(TAKE(lookup->uncounted));
+}
+
+static void begin_pattern(struct rabbitmq_lookup *lookup)
+{
+    begin_pass(lookup);
+    rabbitmq_pages_done(&lookup->pages);
     lookup->aggregate = (struct rabbitmq_aggregate){0};
     lookup->doubt = RABBITMQ_BELIEVED;
+    lookup->is_alone = lookup->is_again = false;
 }
 
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
 {
     lookup->source = RABBITMQ_SOURCE_STATISTICS;
-    begin_pages(lookup);
+    begin_pattern(lookup);
+}
+
+bool rabbitmq_lookup_is_listable(const struct rabbitmq_lookup *lookup)
+{
+    return !lookup->is_single && !lookup->is_alone &&
+           (!lookup->query->use_regex || lookup->expression != NULL);
 }
 
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
@@ -97,9 +135,14 @@ void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
 
 void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct error *error)
 {
-    task_failf(lookup->task, "%s '%s': %s",
-               lookup->query->use_regex ? "the queues that match" : "queue",
-               lookup->query->queue_name, error_text(error));
+    const char *name = lookup->query->queue_name;
+    if (lookup->is_alone)
+        task_failf(lookup->task, "the queues that match '%s': queue '%s': %s", name,
+                   lookup->pages.queues[lookup->alone].name, error_text(error));
+    else
+        task_failf(lookup->task, "%s '%s': %s",
+                   lookup->query->use_regex ? "the queues that match" : "queue", name,
+                   error_text(error));
 }
 
 /* All that it needs was reported. */
@@ -254,36 +297,163 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
     return rabbitmq_lookup_take_listed(lookup, vhost, doubt);
 }
 
-/* NULL: no page, or one too many. The task has failed then. */
+/* ---- of a pattern ---- */
+
+static void add_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                      const json_t *queue)
+{
+    struct rabbitmq_counts counts;
+    enum rabbitmq_listed listed = count(lookup, vhost, queue, &counts);
+    const json_t *name = json_object_get(queue, "name");
+    const char *text = json_is_string(name) ? json_string_value(name) : "";
+    bool is_new = lookup->source == RABBITMQ_SOURCE_STATISTICS && isnan(counts.messages) &&
+                  (!rabbitmq_needs_rates(lookup->query) || !isnan(counts.publish_rate));
+    lookup->matches.count++;
+    lookup->matches.names += hash_bytes(text, json_string_length(name));
+    if (listed == RABBITMQ_LISTED_COUNTED && !lookup->has_pages)
+        rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
+    else if (listed == RABBITMQ_LISTED_COUNTED || is_new)
+        lookup->has_no_memory |= !rabbitmq_pages_add(&lookup->pages, text, &counts);
+    else if (lookup->uncounted == NULL) {
+        lookup->listed = listed;
+        lookup->counts = counts;
+        lookup->uncounted = text_copy(text);
+    }
+}
+
+/* Goes on to the next queue whose count is only to be had alone. */
+static bool find_alone(struct rabbitmq_lookup *lookup)
+{
+    struct rabbitmq_pages *pages = &lookup->pages;
+    for (lookup->alone = 0; lookup->alone < pages->count; lookup->alone++)
+        if (isnan(pages->queues[lookup->alone].counts.messages))
+            return true;
+    return false;
+}
+
+static size_t count_alone(const struct rabbitmq_pages *pages)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pages->count; i++)
+        count += isnan(pages->queues[i].counts.messages);
+    return count;
+}
+
+/* All that was counted. */
+static struct rabbitmq_aggregate aggregate_of(const struct rabbitmq_lookup *lookup)
+{
+    struct rabbitmq_aggregate all = lookup->aggregate;
+    for (size_t i = 0; i < lookup->pages.count; i++)
+        if (!isnan(lookup->pages.queues[i].counts.messages))
+            rabbitmq_aggregate_add(&all, lookup->query->operation, &lookup->pages.queues[i].counts);
+    return all;
+}
+
+/* The queues are known; some may need a GET of their own. */
+static enum rabbitmq_lookup_result conclude_pattern(struct rabbitmq_lookup *lookup,
+                                                    const struct rabbitmq_vhost *vhost)
+{
+    struct rabbitmq_aggregate all = aggregate_of(lookup);
+    lookup->is_alone = lookup->is_again = false;
+    if (lookup->has_no_memory) {
+        task_failf(lookup->task,
+                   "the queues that match '%s': too many replies of sources are being read to keep "
+                   "their names: retrying",
+                   lookup->query->queue_name);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
+    if (lookup->uncounted != NULL)
+        return conclude(lookup, vhost, lookup->listed, lookup->uncounted, &all);
+    lookup->is_alone = find_alone(lookup);
+    if (!lookup->is_alone)
+        return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, &all);
+    if (count_alone(&lookup->pages) <= MAX_ALONE)
+        return RABBITMQ_LOOKUP_NEXT;
+    return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE,
+                    lookup->pages.queues[lookup->alone].name, &all);
+}
+
+/* Both passes listed the same queues, or those of either have messages: a queue that moved between
+ * two pages is in one of them. */
+static bool are_passes_enough(const struct rabbitmq_lookup *lookup, const char *changed)
+{
+    struct rabbitmq_aggregate all = aggregate_of(lookup);
+    bool is_zero = all.counts.messages == 0 ||
+                   (rabbitmq_needs_rates(lookup->query) &&
+                    (all.counts.publish_rate == 0 || all.counts.deliver_get_rate == 0));
+    return lookup->pages.passes > 1 && (changed == NULL || !is_zero);
+}
+
+static enum rabbitmq_lookup_result fail_unlisted(const struct rabbitmq_lookup *lookup)
+{
+    task_failf(lookup->task,
+               "the queues that match '%s': RabbitMQ's management API lists %zu of the %zu",
+               lookup->query->queue_name, lookup->matches.count, lookup->reported);
+    return RABBITMQ_LOOKUP_ENDED;
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_end_pages(struct rabbitmq_lookup *lookup,
+                                                      const struct rabbitmq_vhost *vhost)
+{
+    const char *changed = rabbitmq_pages_end_pass(&lookup->pages);
+    if (lookup->pages.passes > 1 && changed == NULL && lookup->matches.count < lookup->reported)
+        return fail_unlisted(lookup);
+    if (lookup->has_no_memory || are_passes_enough(lookup, changed))
+        return conclude_pattern(lookup, vhost);
+    if (lookup->pages.passes < MAX_PASSES) {
+        begin_pass(lookup);
+        return RABBITMQ_LOOKUP_NEXT;
+    }
+    task_failf(lookup->task,
+               "the queues that match '%s': not known whether all are empty: they come and go "
+               "between two pages of them, the last was '%s': match fewer than %d, or write the "
+               "pattern without what only PCRE has",
+               lookup->query->queue_name, changed == NULL ? "" : changed, PAGE_SIZE);
+    return RABBITMQ_LOOKUP_ENDED;
+}
+
+static bool are_too_many(const struct rabbitmq_lookup *lookup, json_int_t matches)
+{
+    if (matches <= MAX_MATCHES && lookup->page <= MAX_MATCHES)
+        return false;
+    task_failf(lookup->task, "queueName matches %lld queues: at most %d are counted",
+               (long long)matches, MAX_MATCHES);
+    return true;
+}
+
+/* NULL: no page, or one of too many. The task has failed then. */
 static const json_t *items_of(const struct rabbitmq_lookup *lookup, const json_t *page)
 {
     const json_t *items = json_object_get(page, "items");
     const json_t *matches = json_object_get(page, "filtered_count");
-    if (!json_is_array(items) || !json_is_integer(json_object_get(page, "page_count")) ||
-        !json_is_integer(matches)) {
-        task_failf(lookup->task, "RabbitMQ's management API: unexpected reply: no page of queues");
-        return NULL;
-    }
-    if (json_integer_value(matches) > MAX_MATCHES || lookup->page > MAX_MATCHES) {
-        task_failf(lookup->task, "queueName matches %lld queues: at most %d are counted",
-                   (long long)json_integer_value(matches), MAX_MATCHES);
-        return NULL;
-    }
-    return items;
+    if (json_is_array(items) && json_is_integer(json_object_get(page, "page_count")) &&
+        json_is_integer(matches))
+        return are_too_many(lookup, json_integer_value(matches)) ? NULL : items;
+    task_failf(lookup->task, "RabbitMQ's management API: unexpected reply: no page of queues");
+    return NULL;
 }
 
-enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *lookup)
+/* Where their totals were all 0, and statistics have just these queues, they are empty. */
+static bool answer_empty(const struct rabbitmq_lookup *lookup)
 {
-    enum { MAX_BEGUN_AGAIN = 3 };
-    if (lookup->begun_again++ == MAX_BEGUN_AGAIN) {
-        task_failf(lookup->task,
-                   "the queues that match '%s' changed %d times between two pages of them: set a "
-                   "larger pageSize",
-                   lookup->query->queue_name, MAX_BEGUN_AGAIN + 1);
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS || lookup->empty.count == 0 ||
+        lookup->matches.count != lookup->empty.count ||
+        lookup->matches.names != lookup->empty.names)
+        return false;
+    answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty.count});
+    return true;
+}
+
+/* Has all queues, at one moment. */
+static enum rabbitmq_lookup_result take_all(struct rabbitmq_lookup *lookup,
+                                            const struct rabbitmq_vhost *vhost)
+{
+    if (answer_empty(lookup))
         return RABBITMQ_LOOKUP_ENDED;
-    }
-    begin_pages(lookup);
-    return RABBITMQ_LOOKUP_NEXT_PAGE;
+    if (lookup->source == RABBITMQ_SOURCE_TOTALS && lookup->uncounted == NULL &&
+        lookup->aggregate.counts.messages == 0)
+        lookup->empty = lookup->matches;
+    return conclude_pattern(lookup, vhost);
 }
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
@@ -292,48 +462,88 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
                                                       bool *ret_counted)
 {
     const json_t *items = items_of(lookup, page);
-    struct rabbitmq_aggregate *all = &lookup->aggregate;
     bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     *ret_counted = false;
     if (items == NULL)
         return RABBITMQ_LOOKUP_ENDED;
     note_doubt(lookup, doubt);
     if (lookup->doubt == RABBITMQ_CUT)
-        return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, all);
-    json_int_t matches = json_integer_value(json_object_get(page, "filtered_count"));
-    if (!totals && lookup->page == 1 && lookup->empty > 0 && matches == (json_int_t)lookup->empty) {
-        answer(lookup, &(struct rabbitmq_aggregate){.queues = lookup->empty});
-        return RABBITMQ_LOOKUP_ENDED;
+        return RABBITMQ_LOOKUP_LACKING;
+    json_int_t page_count = json_integer_value(json_object_get(page, "page_count"));
+    if (page_count > 1 && !lookup->has_pages) {
+        lookup->has_pages = *ret_counted = true;
+        lookup->is_single = lookup->expression == NULL || lookup->task->isolate;
+        if (lookup->expression != NULL || totals) {
+            begin_pattern(lookup);
+            return lookup->expression != NULL ? RABBITMQ_LOOKUP_NEXT : RABBITMQ_LOOKUP_LACKING;
+        }
     }
-    /* Where a queue of an earlier page is gone, those behind it have moved up, and this page lacks
-     * one. One that is gone while another comes is not seen: only one page has all at one time. */
-    if (lookup->page > 1 && matches != lookup->matches)
-        return rabbitmq_lookup_begin_again(lookup);
-    lookup->matches = matches;
 
     size_t i;
     const json_t *queue;
-    json_array_foreach(items, i, queue) {
-        struct rabbitmq_counts counts;
-        enum rabbitmq_listed listed = count(lookup, vhost, queue, &counts);
-        if (listed != RABBITMQ_LISTED_COUNTED)
-            return conclude(lookup, vhost, listed,
-                            json_string_value(json_object_get(queue, "name")), all);
-        rabbitmq_aggregate_add(all, lookup->query->operation, &counts);
-        *ret_counted = true;
-    }
-    if (lookup->page++ < json_integer_value(json_object_get(page, "page_count")))
-        return RABBITMQ_LOOKUP_NEXT_PAGE;
+    json_array_foreach(items, i, queue)
+        add_match(lookup, vhost, queue);
+    *ret_counted = lookup->aggregate.queues > 0 || lookup->uncounted == NULL;
+    if (lookup->page++ < page_count)
+        return RABBITMQ_LOOKUP_NEXT;
+    lookup->reported = (size_t)json_integer_value(json_object_get(page, "filtered_count"));
+    if (lookup->has_pages)
+        return rabbitmq_lookup_end_pages(lookup, vhost);
     /* Totals may lack some: where others have messages, these are the answer all the same. */
-    if (!totals && (json_int_t)all->queues < matches) {
-        task_failf(lookup->task,
-                   "the queues that match '%s': RabbitMQ's management API lists %zu of the %lld",
-                   lookup->query->queue_name, all->queues, (long long)matches);
+    if (!totals && lookup->matches.count < lookup->reported)
+        return fail_unlisted(lookup);
+    return take_all(lookup, vhost);
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_alone(struct rabbitmq_lookup *lookup,
+                                                       const struct rabbitmq_vhost *vhost,
+                                                       const json_t *queue)
+{
+    struct rabbitmq_pages_queue *alone = &lookup->pages.queues[lookup->alone];
+    if (queue == NULL) {
+        rabbitmq_pages_remove(&lookup->pages, lookup->alone);
+        return conclude_pattern(lookup, vhost);
+    }
+    struct rabbitmq_counts counts = rabbitmq_counts_of(queue, false);
+    struct rabbitmq_aggregate none = {0};
+    if (isnan(counts.messages))
+        return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE, alone->name, &none);
+    if (!rabbitmq_leaders_believe(vhost->leaders, RABBITMQ_SOURCE_TOTALS, queue, &counts,
+                                  clock_now_ms()))
+        return conclude(lookup, vhost, RABBITMQ_LISTED_UNSETTLED, alone->name, &none);
+    alone->counts.ready = counts.ready;
+    alone->counts.messages = counts.messages;
+    return conclude_pattern(lookup, vhost);
+}
+
+void rabbitmq_lookup_begin_listing(struct rabbitmq_lookup *lookup)
+{
+    struct error error = {0};
+    begin_pattern(lookup);
+    lookup->has_pages = false;
+    lookup->is_unmatched = !regex_compile(lookup->expression, &lookup->regex, &error);
+    error_done(&error);
+}
+
+void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                           const json_t *queue)
+{
+    if (lookup->is_unmatched)
+        return;
+    enum rabbitmq_match match =
+        rabbitmq_pattern_match(lookup->regex, json_object_get(queue, "name"));
+    if (match == RABBITMQ_MATCH)
+        add_match(lookup, vhost, queue);
+    lookup->is_unmatched = match == RABBITMQ_MATCH_UNKNOWN;
+}
+
+enum rabbitmq_lookup_result rabbitmq_lookup_take_matched(struct rabbitmq_lookup *lookup,
+                                                         const struct rabbitmq_vhost *vhost,
+                                                         enum rabbitmq_doubt doubt)
+{
+    regex_free(&lookup->regex);
+    note_doubt(lookup, doubt);
+    if (are_too_many(lookup, (json_int_t)lookup->matches.count))
         return RABBITMQ_LOOKUP_ENDED;
-    }
-    if (totals && all->counts.messages == 0) {
-        lookup->empty = all->queues;
-        *ret_counted = true;
-    }
-    return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, all);
+    return take_all(lookup, vhost);
 }

@@ -10,6 +10,7 @@
 
 #include "measure/task.h"
 #include "rabbitmq/management/counts.h"
+#include "rabbitmq/management/pages.h"
 #include "rabbitmq/options.h"
 
 #include <jansson.h>
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 struct rabbitmq_leaders;
+struct regex;
 
 /* The virtual host of a client. */
 struct rabbitmq_vhost {
@@ -35,6 +37,12 @@ enum rabbitmq_listed {
     RABBITMQ_LISTED_COUNTED,
 };
 
+/* Queues that match a pattern: two equal ones are of the same names. */
+struct rabbitmq_matches {
+    size_t count;
+    uint64_t names; /* the sum of their hashes */
+};
+
 struct rabbitmq_lookup {
     struct task *task;
     const struct rabbitmq_query *query; /* until the task ends */
@@ -47,16 +55,26 @@ struct rabbitmq_lookup {
 
     enum rabbitmq_doubt doubt; /* the worst of the answers that it is made of */
 
-    /* While a listing is taken. */
+    /* While a listing is taken; of a pattern the first queue that was not counted. */
     enum rabbitmq_listed listed;
-    struct rabbitmq_counts counts; /* where it is */
+    struct rabbitmq_counts counts;
+    char *uncounted; /* its name, of a pattern; NULL: all were counted */
 
     /* Of a pattern. */
+    char *expression;                    /* as pattern.h has it; NULL: only the broker matches it */
+    struct regex *regex;                 /* while a listing is taken */
+    bool is_unmatched;                   /* a queue of the listing may match it, or not */
+    bool has_pages;                      /* more than one */
     int64_t page;                        /* that is requested */
-    struct rabbitmq_aggregate aggregate; /* of the pages before it */
-    size_t empty;                        /* the queues whose totals were 0 */
-    int64_t matches;                     /* queues that match, by the page before it */
-    unsigned begun_again;                /* as these had changed */
+    struct rabbitmq_aggregate aggregate; /* of the queues that were counted */
+    struct rabbitmq_pages pages;         /* those of several pages, and those without a count... */
+    size_t alone;                        /* ... this of them has a GET of its own next; */
+    bool is_alone;                       /* ... now */
+    bool is_again;                       /* that GET is the second one */
+    bool has_no_memory;                  /* for these */
+    struct rabbitmq_matches matches;     /* that this source has listed */
+    size_t reported;                     /* that there are, by the last page */
+    struct rabbitmq_matches empty;       /* whose totals were all 0 */
 
     struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;
@@ -81,12 +99,15 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
 /* From now on from the statistics. */
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
 
+/* A listing can have it; otherwise it is to be requested alone, or in pages. */
+bool rabbitmq_lookup_is_listable(const struct rabbitmq_lookup *lookup);
+
 enum rabbitmq_lookup_result {
     RABBITMQ_LOOKUP_ENDED,     /* its task has */
     RABBITMQ_LOOKUP_UNCOUNTED, /* so has its task: the statistics lack a count, or their 0 is not
                                   believed */
     RABBITMQ_LOOKUP_LACKING,   /* the totals lack a count: the statistics may have it */
-    RABBITMQ_LOOKUP_NEXT_PAGE, /* of a pattern */
+    RABBITMQ_LOOKUP_NEXT,      /* a pattern's next page, or GET of a queue, or listing */
 };
 
 /* Takes the JSON of its queue, or of its page. `doubt` is of rabbitmq_preference_note_answer().
@@ -100,8 +121,22 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
                                                       const json_t *page, enum rabbitmq_doubt doubt,
                                                       bool *ret_counted);
 
-/* The pages have changed between two requests. */
-enum rabbitmq_lookup_result rabbitmq_lookup_begin_again(struct rabbitmq_lookup *lookup);
+/* There is no such page any more: it was the last but one. */
+enum rabbitmq_lookup_result rabbitmq_lookup_end_pages(struct rabbitmq_lookup *lookup,
+                                                      const struct rabbitmq_vhost *vhost);
+
+/* Takes the totals of the queue of a pattern that was requested alone; NULL: it is gone. */
+enum rabbitmq_lookup_result rabbitmq_lookup_take_alone(struct rabbitmq_lookup *lookup,
+                                                       const struct rabbitmq_vhost *vhost,
+                                                       const json_t *queue);
+
+/* Of a listing: a queue of it, and then its end. */
+void rabbitmq_lookup_begin_listing(struct rabbitmq_lookup *lookup);
+void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
+                           const json_t *queue);
+enum rabbitmq_lookup_result rabbitmq_lookup_take_matched(struct rabbitmq_lookup *lookup,
+                                                         const struct rabbitmq_vhost *vhost,
+                                                         enum rabbitmq_doubt doubt);
 
 /* The same in two steps, for those of a listing: all are noted before the first ends. One that was
  * not is RABBITMQ_UNLISTED. */

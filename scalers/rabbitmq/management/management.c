@@ -126,7 +126,7 @@ static void take_result(struct rabbitmq_management *client, struct rabbitmq_look
     else if (result == RABBITMQ_LOOKUP_LACKING)
         use_statistics(client, lookup);
     else
-        rabbitmq_management_wait(client, lookup); /* for its next page */
+        rabbitmq_management_wait(client, lookup);
 }
 
 /* Of a queue that is known to hang, as others were answered after it was isolated, a time-out says
@@ -226,6 +226,8 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
         rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
     else if (result == RABBITMQ_LOOKUP_LACKING && doubt != RABBITMQ_CUT)
         rabbitmq_preference_note_lacking(&client->preference, clock_now_ms());
+    if (result == RABBITMQ_LOOKUP_NEXT && rabbitmq_lookup_is_listable(lookup))
+        rabbitmq_preference_note_pages(&client->preference, clock_now_ms());
     take_result(client, lookup, result);
 }
 
@@ -243,13 +245,19 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
         use_statistics(client, lookup);
         return;
     }
-    if (is_late) {
+    if (is_late && !lookup->is_alone) {
         time_out(client, lookup);
         return;
     }
+    /* RabbitMQ answers 500 where the queue goes at this moment. */
+    if (answer->outcome == RABBITMQ_HTTP_BROKEN && lookup->is_alone && !lookup->is_again) {
+        lookup->is_again = true;
+        rabbitmq_management_wait(client, lookup);
+        return;
+    }
     /* So many queues are gone that there is no such page any more. */
-    if (answer->outcome == RABBITMQ_HTTP_BAD_REQUEST && lookup->page > 1) {
-        take_result(client, lookup, rabbitmq_lookup_begin_again(lookup));
+    if (answer->outcome == RABBITMQ_HTTP_BAD_REQUEST && lookup->page > 1 && !lookup->is_alone) {
+        take_result(client, lookup, rabbitmq_lookup_end_pages(lookup, &client->vhost));
         return;
     }
     rabbitmq_lookup_fail(lookup, &answer->error);
@@ -282,7 +290,7 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
         return take_overview_answer(client, answer, error);
 
     struct rabbitmq_lookup *lookup = answer->owner;
-    bool is_pattern = lookup->query->use_regex;
+    bool is_pattern = lookup->query->use_regex && !lookup->is_alone;
     if (answer->outcome == RABBITMQ_HTTP_FAILED ||
         (answer->outcome == RABBITMQ_HTTP_NOT_FOUND && is_pattern))
         return fail_client(client, answer, error);
@@ -294,7 +302,12 @@ static bool take_answer(struct rabbitmq_management *client, struct rabbitmq_http
         is_answer ? rabbitmq_preference_note_answer(&client->preference, lookup->source,
                                                     lookup->request_ms, clock_now_ms())
                   : RABBITMQ_BELIEVED;
-    if (answer->outcome == RABBITMQ_HTTP_NOT_FOUND) {
+    if (is_answer && lookup->is_alone)
+        take_result(
+            client, lookup,
+            rabbitmq_lookup_take_alone(lookup, &client->vhost,
+                                       answer->outcome == RABBITMQ_HTTP_GOT ? answer->json : NULL));
+    else if (answer->outcome == RABBITMQ_HTTP_NOT_FOUND) {
         rabbitmq_lookup_fail_missing(lookup, &client->vhost);
         rabbitmq_lookup_drop(lookup);
     } else if (answer->outcome != RABBITMQ_HTTP_GOT)
@@ -413,7 +426,7 @@ static void abandon(struct rabbitmq_management *client)
     for (size_t i = 0; i < RABBITMQ_SOURCES; i++) {
         rabbitmq_lookup_drop_all(&client->listings[i].lookups);
         rabbitmq_lookup_drop_all(&client->listings[i].waiting);
-        client->listings[i].waiting_count = 0;
+        client->listings[i].waiting_count = client->listings[i].waiting_patterns = 0;
         client->listings[i].is_in_flight = false;
     }
 }

@@ -11,6 +11,8 @@ enum {
     QUEUES_PER_MS = 5, /* that a busy broker lists; a quiet one 13 to 28 */
 };
 
+enum { MAX_PATTERNS = 64 }; /* of a listing: each takes 44 KiB while it is matched */
+
 int64_t rabbitmq_management_deadline_ms(const struct rabbitmq_management *client,
                                         const struct rabbitmq_lookup *lookup)
 {
@@ -48,28 +50,58 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
 
+/* Pages that have begun come first: few patterns have names in memory then. */
 void rabbitmq_management_wait(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
     struct rabbitmq_listing *listing = &client->listings[lookup->source];
-    bool is_listed = !lookup->query->use_regex && !lookup->is_single;
+    bool is_listed = rabbitmq_lookup_is_listable(lookup);
     rabbitmq_lookup_move(lookup, is_listed ? &listing->waiting : &client->waiting);
     listing->waiting_count += is_listed;
+    listing->waiting_patterns += is_listed && lookup->query->use_regex;
+    if (!is_listed && lookup->pages.count > 0) {
+        DL_DELETE(client->waiting, lookup);
+        DL_PREPEND(client->waiting, lookup);
+    }
+}
+
+static void stop_waiting(struct rabbitmq_listing *listing, const struct rabbitmq_lookup *lookup)
+{
+    listing->waiting_count--;
+    listing->waiting_patterns -= lookup->query->use_regex;
+}
+
+static void request_alone(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
+{
+    stop_waiting(&client->listings[lookup->source], lookup);
+    lookup->is_single = true;
+    rabbitmq_management_wait(client, lookup);
+}
+
+static void request_statistics(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
+{
+    stop_waiting(&client->listings[lookup->source], lookup);
+    rabbitmq_lookup_use_statistics(lookup);
+    rabbitmq_management_wait(client, lookup);
 }
 
 static void request_listing(struct rabbitmq_management *client, struct rabbitmq_listing *listing)
 {
     int64_t last_ms = 0;
+    size_t patterns = 0;
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
     listing->next_ms = CLOCK_NEVER;
-    while (listing->waiting != NULL) {
-        struct rabbitmq_lookup *lookup = listing->waiting;
+    DL_FOREACH_SAFE(listing->waiting, lookup, next) {
+        if (lookup->query->use_regex && patterns++ >= MAX_PATTERNS)
+            continue; /* by the next one */
         note_sent(lookup);
+        stop_waiting(listing, lookup);
         rabbitmq_lookup_move(lookup, &listing->lookups);
         int64_t deadline_ms = rabbitmq_management_deadline_ms(client, lookup);
         listing->next_ms = clock_earlier(listing->next_ms, deadline_ms);
         if (deadline_ms > last_ms)
             last_ms = deadline_ms;
     }
-    listing->waiting_count = 0;
     listing->sent_ms = clock_now_ms();
     int64_t deadline_ms =
         listing->source == RABBITMQ_SOURCE_TOTALS ? listing->sent_ms + totals_ms(client) : last_ms;
@@ -79,39 +111,67 @@ static void request_listing(struct rabbitmq_management *client, struct rabbitmq_
     rabbitmq_http_get(client->http, path, listing, deadline_ms);
 }
 
+/* Whether to list the patterns that wait, beside so many queues that are listed. */
+static bool lists_patterns(const struct rabbitmq_management *client,
+                           const struct rabbitmq_listing *listing, size_t queues)
+{
+    bool has_pages = false;
+    const struct rabbitmq_lookup *lookup;
+    if (listing->waiting_patterns == 0)
+        return false;
+    DL_FOREACH(listing->waiting, lookup)
+        has_pages |= lookup->has_pages;
+    return rabbitmq_preference_lists_patterns(&client->preference, listing->source,
+                                              listing->waiting_patterns, queues, has_pages,
+                                              clock_now_ms());
+}
+
 static void choose_totals(struct rabbitmq_management *client)
 {
     struct rabbitmq_listing *listing = &client->listings[RABBITMQ_SOURCE_TOTALS];
-    size_t count = listing->waiting_count;
-    if (count == 0)
+    const struct rabbitmq_preference *preference = &client->preference;
+    size_t queues = listing->waiting_count - listing->waiting_patterns;
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    int64_t now_ms = clock_now_ms();
+    if (listing->waiting == NULL)
         return;
-    if (rabbitmq_preference_lists_totals(&client->preference, count, clock_now_ms())) {
-        if (!listing->is_in_flight && rabbitmq_http_has_capacity(client->http))
-            request_listing(client, listing);
-        return;
+    bool lists_queues = queues > 0 && rabbitmq_preference_lists_totals(preference, queues, now_ms);
+    bool lists_all = lists_patterns(client, listing, lists_queues ? queues : 0);
+    DL_FOREACH_SAFE(listing->waiting, lookup, next) {
+        bool is_pattern = lookup->query->use_regex;
+        if (is_pattern && !lists_all && !lookup->has_pages)
+            request_alone(client, lookup);
+        else if (!lists_all && (is_pattern || !lists_queues))
+            request_statistics(client, lookup);
     }
-    while (listing->waiting != NULL) {
-        rabbitmq_lookup_use_statistics(listing->waiting);
-        rabbitmq_management_wait(client, listing->waiting);
-    }
-    listing->waiting_count = 0;
+    if (listing->waiting != NULL && !listing->is_in_flight &&
+        rabbitmq_http_has_capacity(client->http))
+        request_listing(client, listing);
 }
 
 /* Where they are listed, a few are requested one by one as well: the listing may take too long. */
 static void choose_statistics(struct rabbitmq_management *client)
 {
     struct rabbitmq_listing *listing = &client->listings[RABBITMQ_SOURCE_STATISTICS];
-    size_t count = listing->waiting_count;
-    bool listed = rabbitmq_preference_lists_statistics(&client->preference, count, clock_now_ms());
+    const struct rabbitmq_preference *preference = &client->preference;
+    size_t queues = listing->waiting_count - listing->waiting_patterns;
+    struct rabbitmq_lookup *lookup;
+    struct rabbitmq_lookup *next;
+    int64_t now_ms = clock_now_ms();
+    bool lists_all = lists_patterns(client, listing, queues);
+    bool listed = lists_all || rabbitmq_preference_lists_statistics(preference, queues, now_ms);
     if (listed && (listing->is_in_flight || !rabbitmq_http_has_capacity(client->http)))
         return; /* by the next listing */
-    size_t singles = listed ? RABBITMQ_MAX_GETS : count;
-    for (; singles > 0 && listing->waiting != NULL; singles--) {
-        listing->waiting->is_single = true;
-        listing->waiting_count--;
-        rabbitmq_management_wait(client, listing->waiting);
+    size_t singles = listed ? RABBITMQ_MAX_GETS : queues;
+    DL_FOREACH_SAFE(listing->waiting, lookup, next) {
+        bool is_pattern = lookup->query->use_regex;
+        if (is_pattern ? !lists_all : singles > 0) {
+            singles -= !is_pattern;
+            request_alone(client, lookup);
+        }
     }
-    if (listed)
+    if (listing->waiting != NULL)
         request_listing(client, listing);
 }
 

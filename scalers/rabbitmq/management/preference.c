@@ -5,6 +5,7 @@ enum {
      */
     CHEAP_QUEUES = 1000,
     QUEUES_PER_GET = 20,
+    QUEUES_PER_PAGE = 100,        /* a page of statistics costs as much as a GET per 100 queues */
     REST_MS = 60 * 1000,          /* after totals hung, were refused or lacked the counts */
     UNCOUNTED_REST_MS = 5 * 1000, /* where statistics lack them, too: those of a new queue come */
     SIZE_MS = 5 * 60 * 1000,      /* how long the size of the vhost is believed */
@@ -30,6 +31,31 @@ bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *pref
 {
     return queues > RABBITMQ_MAX_GETS + preference->queues / QUEUES_PER_GET &&
            now_ms >= preference->listing_rest_until_ms;
+}
+
+/* A listing of totals costs less than two pages of them: each counts all queues, too. */
+bool rabbitmq_preference_lists_patterns(const struct rabbitmq_preference *preference,
+                                        enum rabbitmq_source source, size_t patterns, size_t queues,
+                                        bool has_pages, int64_t now_ms)
+{
+    if (now_ms < preference->listing_rest_until_ms || now_ms < preference->unmatched_until_ms)
+        return false;
+    if (has_pages)
+        return true;
+    if (source == RABBITMQ_SOURCE_TOTALS)
+        return patterns > 1 || queues > 0 || now_ms < preference->pages_until_ms;
+    size_t gets = queues + patterns * (1 + preference->queues / QUEUES_PER_PAGE);
+    return rabbitmq_preference_lists_statistics(preference, gets, now_ms);
+}
+
+void rabbitmq_preference_note_pages(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->pages_until_ms = now_ms + SIZE_MS;
+}
+
+void rabbitmq_preference_note_unmatched(struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    preference->unmatched_until_ms = now_ms + SIZE_MS;
 }
 
 bool rabbitmq_preference_totals_rest(const struct rabbitmq_preference *preference, int64_t now_ms)
