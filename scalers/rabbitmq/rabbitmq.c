@@ -96,8 +96,9 @@ static bool evaluate(const struct options *options, const struct reading *readin
     if (rabbitmq_is_http(options->connection) && !target->exclude_unacknowledged)
         messages += reading->in_flight;
     if (isnan(messages))
-        return error_unavailable(error, "queue '%s': the broker did not report its messages",
-                                 query->queue_name);
+        return error_unavailable(
+            error, "queue '%s': the broker did not report its %s", query->queue_name,
+            isnan(reading->waiting) ? "messages_ready" : "messages_unacknowledged");
     if (rabbitmq_needs_rates(query) &&
         (isnan(reading->arrival_rate) || isnan(reading->consumption_rate)))
         return error_unavailable(error, "queue '%s': the broker did not report its rates",

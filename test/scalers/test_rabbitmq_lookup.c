@@ -6,6 +6,7 @@
 #include "measure/scaler.h"
 #include "rabbitmq/management/leaders.h"
 #include "rabbitmq/management/lookup.h"
+#include "rabbitmq/management/rates.h"
 #include "scalers/ended.h"
 #include "scalers/trigger.h"
 #include "support/feed.h"
@@ -159,6 +160,7 @@ static bool take_answers(void *client, struct feed *feed, struct error *error)
     struct rabbitmq_lookup *lookup = rabbitmq_lookup_new(feed_take(feed), row->source);
     bool is_pattern = lookup->query->use_regex;
     vhost.leaders = rabbitmq_leaders_new(false, clock_now_ms());
+    vhost.rates = rabbitmq_rates_new();
     rabbitmq_lookup_move(lookup, &list);
     assert_int_equal(lookup->source, row->source);
     if (is_pattern)
@@ -167,6 +169,7 @@ static bool take_answers(void *client, struct feed *feed, struct error *error)
         take_one(row, lookup, &vhost);
     rabbitmq_lookup_drop(lookup);
     rabbitmq_leaders_free(vhost.leaders);
+    rabbitmq_rates_free(vhost.rates);
     return true;
 }
 
@@ -189,6 +192,32 @@ static void assert_row(const struct row *row, const char *mode, bool is_pattern)
         assert_waiting(feed, 0, row->messages);
     test_feed_free(feed);
     trigger_done(&trigger);
+}
+
+static void an_error_names_the_field_that_is_missing(void **state)
+{
+    (void)state;
+#define FIELDS(more) "{\"name\":\"q\",\"type\":\"classic\"" more "}"
+#define COUNTS ",\"messages_ready\":1,\"messages_unacknowledged\":1"
+    static const struct {
+        const char *mode, *queue, *words;
+    } table[] = {
+        {"QueueLength", FIELDS(""), "its messages_ready and messages_unacknowledged: it"},
+        {"QueueLength", FIELDS(",\"messages_ready\":1"), "its messages_unacknowledged: it"},
+        {"QueueLength", FIELDS(",\"messages_unacknowledged\":1"), "its messages_ready: it"},
+        {"QueueLength", FIELDS(",\"messages_ready\":-1"), "its messages_ready and messages_un"},
+        {"MessageRate", FIELDS(",\"messages_ready\":1"), "its messages_unacknowledged: it"},
+        {"MessageRate", FIELDS(COUNTS ",\"message_stats\":{\"publish\":1}"),
+         "its rates (message_stats.publish_details.rate): it"},
+        {"MessageRate", FIELDS(COUNTS ",\"message_stats\":{\"deliver_get\":1}"),
+         "its rates (message_stats.deliver_get_details.rate): it"},
+    };
+#undef FIELDS
+#undef COUNTS
+    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+        const struct row row = {STATISTICS, {{BELIEVED, table[i].queue}}, table[i].words, 0};
+        assert_row(&row, table[i].mode, false);
+    }
 }
 
 static void a_queue_is_answered_by_what_is_known_of_its_zeros(void **state)
@@ -328,6 +357,7 @@ static void a_pattern_is_answered_by_the_worst_of_its_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_error_names_the_field_that_is_missing),
         cmocka_unit_test(a_queue_is_answered_by_what_is_known_of_its_zeros),
         cmocka_unit_test(rates_are_doubted_too),
         cmocka_unit_test(rates_that_the_broker_does_not_keep_are_unknown),

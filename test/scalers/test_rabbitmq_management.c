@@ -468,6 +468,40 @@ static void where_a_listing_is_not_understood_patterns_have_pages(void **state)
     management_stop(&fixture);
 }
 
+/* RabbitMQ has reported such rates for a sample. */
+static void a_rate_is_no_more_than_its_counter_grew_by(void **state)
+{
+    (void)state;
+#define QUEUE(publish, rate)                                                                       \
+    "{\"name\":\"q1\",\"messages_ready\":5,\"messages_unacknowledged\":0,\"message_stats\":{"      \
+    "\"publish\":" publish ",\"publish_details\":{\"rate\":" rate "},\"deliver_get\":" publish     \
+    ",\"deliver_get_details\":{\"rate\":" rate "}}}"
+    static const struct {
+        const char *queue;
+        double rate;
+    } table[] = {
+        {QUEUE("1", "0.2"), 0.2},
+        {QUEUE("2", "740"), 1}, /* one more, within a second */
+        {QUEUE("3", "0.2"), 0.2},
+    };
+#undef QUEUE
+    for (int is_pattern = 0; is_pattern <= 1; is_pattern++) {
+        struct management_fixture fixture;
+        management_start(&fixture, "5s", &(struct management_script){.queues = 0});
+        management_add_queue(&fixture, is_pattern == 1 ? "^q" : "q1", "MessageRate");
+        for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
+            fixture.peer.in_totals = fixture.peer.in_statistics = table[i].queue;
+            management_measure(&fixture);
+            assert_waiting(fixture.feed, 0, 5);
+            const struct reading *reading = &management_task(&fixture, 0)->reading;
+            assert_true(reading->arrival_rate == table[i].rate);
+            assert_true(reading->consumption_rate == table[i].rate);
+            test_feed_again(fixture.feed);
+        }
+        management_stop(&fixture);
+    }
+}
+
 /* Whichever source answers, and whatever it has. */
 static void what_no_task_wants_is_unknown(void **state)
 {
@@ -532,6 +566,7 @@ int main(void)
         cmocka_unit_test(pages_that_move_are_read_again),
         cmocka_unit_test(one_listing_answers_all_patterns),
         cmocka_unit_test(where_a_listing_is_not_understood_patterns_have_pages),
+        cmocka_unit_test(a_rate_is_no_more_than_its_counter_grew_by),
         cmocka_unit_test(what_no_task_wants_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

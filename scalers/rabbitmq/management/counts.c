@@ -31,14 +31,17 @@ struct rabbitmq_counts rabbitmq_counts_of(const json_t *queue, bool keeps_rates)
 {
     const json_t *stats = json_object_get(queue, "message_stats");
     double ready = number(queue, "messages_ready");
+    double unacknowledged = number(queue, "messages_unacknowledged");
     double acknowledged = total(stats, "ack", keeps_rates);
     return (struct rabbitmq_counts){
         .ready = ready,
-        .messages = ready + number(queue, "messages_unacknowledged"),
+        .unacknowledged = unacknowledged,
+        .messages = ready + unacknowledged,
         .publish_rate = rate(stats, "publish", "publish_details", keeps_rates),
         .deliver_get_rate = rate(stats, "deliver_get", "deliver_get_details", keeps_rates),
         .consumers = number(queue, "consumers"),
         .published = total(stats, "publish", keeps_rates),
+        .delivered = total(stats, "deliver_get", keeps_rates),
         .done = acknowledged + total(stats, "deliver_no_ack", keeps_rates) +
                 total(stats, "get_no_ack", keeps_rates),
     };

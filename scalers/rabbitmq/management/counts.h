@@ -32,11 +32,13 @@ enum rabbitmq_doubt {
 
 struct rabbitmq_counts {
     double ready;
-    double messages; /* ready and unacknowledged */
+    double unacknowledged;
+    double messages; /* both */
     double publish_rate;
     double deliver_get_rate;
     double consumers;
     double published; /* in all */
+    double delivered; /* the same; of a queue only, as unacknowledged is */
     double done;      /* acknowledged, or delivered without waiting for it, in all */
 };
 

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "rabbitmq/management/leaders.h"
 #include "rabbitmq/management/pattern.h"
+#include "rabbitmq/management/rates.h"
 #include "rabbitmq/url.h"
 #include "shared/regex.h"
 
@@ -161,15 +162,32 @@ static void fail_unsettled(const struct rabbitmq_lookup *lookup, const char *que
                queue);
 }
 
+static void add_missing(struct text *fields, double value, const char *field)
+{
+    if (isnan(value))
+        text_addf(fields, "%s%s", fields->length > 0 ? " and " : "", field);
+}
+
+/* Names what the counts of the lookup lack. */
 static void fail_incomplete(const struct rabbitmq_lookup *lookup, const char *queue)
 {
-    bool rates = rabbitmq_needs_rates(lookup->query);
+    const struct rabbitmq_counts *counts = &lookup->counts;
+    bool needs_rates = rabbitmq_needs_rates(lookup->query);
+    bool rates = needs_rates && (isnan(counts->publish_rate) || isnan(counts->deliver_get_rate));
+    struct text fields = {0};
+    add_missing(&fields, counts->ready, "messages_ready");
+    add_missing(&fields, counts->unacknowledged, "messages_unacknowledged");
+    add_missing(&fields, rates ? counts->publish_rate : 0, "message_stats.publish_details.rate");
+    add_missing(&fields, rates ? counts->deliver_get_rate : 0,
+                "message_stats.deliver_get_details.rate");
     task_failf(lookup->task,
-               "queue '%s': the management API does not report its %s: it is new or down, or the "
-               "broker's statistics are disabled (management_agent.disable_metrics_collector, "
-               "management.disable_stats%s",
-               queue, rates ? "rates" : "messages_ready and messages_unacknowledged",
-               rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
+               "queue '%s': the management API does not report its %s%s%s: it is new or down, or "
+               "the broker's statistics are disabled "
+               "(management_agent.disable_metrics_collector, management.disable_stats%s",
+               queue, rates ? "rates (" : "", fields.length > 0 ? fields.bytes : "counts",
+               rates ? ")" : "",
+               needs_rates ? ", management.rates_mode none)" : "); an amqp:// host needs none");
+    text_done(&fields);
 }
 
 static void fail_doubted(const struct rabbitmq_lookup *lookup)
@@ -200,8 +218,11 @@ static enum rabbitmq_listed count(const struct rabbitmq_lookup *lookup,
                                   struct rabbitmq_counts *ret_counts)
 {
     *ret_counts = rabbitmq_counts_of(queue, lookup->needs_rates && vhost->keeps_rates);
+    int64_t now_ms = clock_now_ms();
+    if (lookup->needs_rates)
+        rabbitmq_rates_bound(vhost->rates, json_object_get(queue, "name"), ret_counts, now_ms);
     bool is_believed =
-        rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, ret_counts, clock_now_ms());
+        rabbitmq_leaders_believe(vhost->leaders, lookup->source, queue, ret_counts, now_ms);
     if (!is_complete(lookup, ret_counts))
         return RABBITMQ_LISTED_INCOMPLETE;
     return is_believed ? RABBITMQ_LISTED_COUNTED : RABBITMQ_LISTED_UNSETTLED;
@@ -369,6 +390,7 @@ static enum rabbitmq_lookup_result conclude_pattern(struct rabbitmq_lookup *look
         return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, &all);
     if (count_alone(&lookup->pages) <= MAX_ALONE)
         return RABBITMQ_LOOKUP_NEXT;
+    lookup->counts = lookup->pages.queues[lookup->alone].counts;
     return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE,
                     lookup->pages.queues[lookup->alone].name, &all);
 }
@@ -506,6 +528,9 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_alone(struct rabbitmq_lookup *l
     }
     struct rabbitmq_counts counts = rabbitmq_counts_of(queue, false);
     struct rabbitmq_aggregate none = {0};
+    lookup->counts = alone->counts;
+    lookup->counts.ready = counts.ready;
+    lookup->counts.unacknowledged = counts.unacknowledged;
     if (isnan(counts.messages))
         return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE, alone->name, &none);
     if (!rabbitmq_leaders_believe(vhost->leaders, RABBITMQ_SOURCE_TOTALS, queue, &counts,

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct rabbitmq_leaders;
+struct rabbitmq_rates;
 struct regex;
 
 /* The virtual host of a client. */
@@ -27,6 +28,7 @@ struct rabbitmq_vhost {
     char *path;                       /* of its queues */
     bool keeps_rates;                 /* the broker does: a queue without any had no messages yet */
     struct rabbitmq_leaders *leaders; /* of its quorum queues, as they were found so far */
+    struct rabbitmq_rates *rates;     /* what they are bounded by */
 };
 
 /* What an answer has of a queue. */

@@ -6,6 +6,7 @@
 #include "measure/scaler.h"
 #include "rabbitmq/management/leaders.h"
 #include "rabbitmq/management/management_internal.h"
+#include "rabbitmq/management/rates.h"
 
 #include <stdlib.h>
 #include <utlist.h>
@@ -68,6 +69,7 @@ bool rabbitmq_management_connect(const struct rabbitmq_connection_options *optio
     client->vhost.name = text_copy(url->vhost);
     client->vhost.path = text_format("/api/queues/%s", vhost);
     client->vhost.leaders = rabbitmq_leaders_new(scaler_reconnects(), clock_now_ms());
+    client->vhost.rates = rabbitmq_rates_new();
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
     client->listings[RABBITMQ_SOURCE_STATISTICS].source = RABBITMQ_SOURCE_STATISTICS;
     client->http = rabbitmq_http_new(options, url);
@@ -84,6 +86,7 @@ void rabbitmq_management_disconnect(struct rabbitmq_management *client)
 {
     rabbitmq_http_free(client->http);
     rabbitmq_leaders_free(client->vhost.leaders);
+    rabbitmq_rates_free(client->vhost.rates);
     free(client->vhost.name);
     free(client->vhost.path);
     free(client);

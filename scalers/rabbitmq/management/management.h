@@ -32,9 +32,9 @@
  * Over AMQP a quorum queue's 0 may be false, too: amqp/declarer.c requests it again.
  *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
- * a queue), leaders.h (which zeros of it are believed), lookup.h (what a task waits for), pattern.h
- * and pages.h (of patterns), listing.h (many lookups by one GET), preference.h (which source),
- * management_requests.c (what is sent), this.
+ * a queue), leaders.h (which zeros of it are believed), rates.h (which rates), lookup.h (what a
+ * task waits for), pattern.h and pages.h (of patterns), listing.h (many lookups by one GET),
+ * preference.h (which source), management_requests.c (what is sent), this.
  *
  * Threads: one at a time.
  */
