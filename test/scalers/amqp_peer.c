@@ -41,6 +41,7 @@ enum {
     QUEUE_DECLARE = 50 << 16 | 10,
     QUEUE_DECLARE_OK = 50 << 16 | 11,
     DECLARE_NAME = 6, /* where a declare's queue is, behind its length */
+    ACCESS_REFUSED = 403,
     NOT_FOUND = 404,
 };
 
@@ -148,9 +149,13 @@ static void count_declare(struct amqp_peer *peer, const unsigned char *declare)
 
 static void close_channel(struct amqp_call *call, uint16_t channel, const char *name)
 {
-    unsigned char fields[ANSWER_BYTES / 2] = {NOT_FOUND >> 8, NOT_FOUND & 0xFF};
-    int length =
-        snprintf((char *)fields + 3, sizeof(fields) - 8, "NOT_FOUND - no queue '%s'", name);
+    bool is_missing = text_starts_with(name, "missing");
+    int code = is_missing ? NOT_FOUND : ACCESS_REFUSED;
+    unsigned char fields[ANSWER_BYTES / 2] = {(unsigned char)(code >> 8), code & 0xFF};
+    int length = snprintf((char *)fields + 3, sizeof(fields) - 8,
+                          is_missing ? "NOT_FOUND - no queue '%s'"
+                                     : "ACCESS_REFUSED - access to queue '%s' refused",
+                          name);
     fields[2] = (unsigned char)length;
     call->is_closing[channel] = true;
     queue_method(call, channel, CHANNEL_CLOSE, fields, 3 + (size_t)length + 4);
@@ -172,7 +177,7 @@ static void answer_declare(struct amqp_call *call, uint16_t channel, const unsig
     if (text_starts_with(name, "hanging"))
         call->channel_until_ms[channel] =
             script->hanging_ms > 0 ? clock_now_ms() + script->hanging_ms : CLOCK_NEVER;
-    if (text_starts_with(name, "missing"))
+    if (text_starts_with(name, "missing") || text_starts_with(name, "forbidden"))
         close_channel(call, channel, name);
     else
         queue_method(call, script->answers_on > 0 ? script->answers_on : channel, QUEUE_DECLARE_OK,

@@ -1,8 +1,8 @@
 /*
  * A server that speaks AMQP, with queues that are as their names say: "q7" has 7 messages, one
- * without a number is empty, "missing..." does not exist, and "hanging..." holds up its channel. It
- * answers as late as a script says, by the clock of support/fast_time.h: for a broker that is far
- * away, or busy at certain moments.
+ * without a number is empty, "missing..." does not exist, to "forbidden..." the user has no right,
+ * and "hanging..." holds up its channel. It answers as late as a script says, by the clock of
+ * support/fast_time.h: for a broker that is far away, or busy at certain moments.
  *
  * Threads: one, its client's. It serves one connection, while the client waits.
  */

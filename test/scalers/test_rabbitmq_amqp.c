@@ -248,6 +248,21 @@ static void a_missing_queue_fails_alone(void **state)
     stop(&fixture);
 }
 
+/* RabbitMQ 4.2.6 and later; before, a passive declare needed no right. */
+static void a_queue_that_may_not_be_declared_names_the_right(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture, &(struct amqp_script){0});
+    add_queue(&fixture, "forbidden");
+    add_queue(&fixture, "q1");
+    run_well(&fixture);
+    assert_failed(&fixture, 0, "queue 'forbidden': ACCESS_REFUSED - access to queue 'forbidden'");
+    assert_failed(&fixture, 0, "grant the user the right configure to the queue");
+    assert_waiting(fixture.feed, 1, 1);
+    stop(&fixture);
+}
+
 static void a_hanging_queue_delays_no_other(void **state)
 {
     (void)state;
@@ -683,6 +698,7 @@ int main(void)
         cmocka_unit_test(empty_queues_that_are_far_away_are_0),
         cmocka_unit_test(requests_are_sent_along_with_the_opening_of_their_channel),
         cmocka_unit_test(a_missing_queue_fails_alone),
+        cmocka_unit_test(a_queue_that_may_not_be_declared_names_the_right),
         cmocka_unit_test(a_hanging_queue_delays_no_other),
         cmocka_unit_test(the_time_of_a_queue_begins_when_it_is_sent),
         cmocka_unit_test(many_hanging_queues_delay_no_other),

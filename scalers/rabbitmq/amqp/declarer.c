@@ -216,14 +216,20 @@ static bool handle_declared(struct rabbitmq_declarer *declarer, struct rabbitmq_
 static void handle_refused(struct rabbitmq_declarer *declarer, struct rabbitmq_channel *channel,
                            const amqp_channel_close_t *close)
 {
+    enum { ACCESS_REFUSED = 403 };
+    const char *remedy = close->reply_code != ACCESS_REFUSED
+                             ? ""
+                             : ": grant the user the right configure to the queue: RabbitMQ 4.2.6 "
+                               "and 4.3.0 want it for a passive declare, 4.3.1 any right";
     if (channel->state == RABBITMQ_CHANNEL_CLOSING || channel->count == 0)
         return;
     struct rabbitmq_request *request = rabbitmq_declarer_find_sent(declarer, channel, 0);
     if (request != NULL) {
         const char *queue = request->queue;
         rabbitmq_quarantine_add(&declarer->quarantine, queue);
-        task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s",
-                   queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes);
+        task_failf(rabbitmq_requests_remove(&declarer->requests, request), "queue '%s': %.*s%s",
+                   queue, (int)close->reply_text.len, (const char *)close->reply_text.bytes,
+                   remedy);
     }
     rabbitmq_declarer_send_behind_again(declarer, channel);
     channel->count = 0;
