@@ -7,6 +7,7 @@
  *     options.h, check.h     the keys, and the rules across keys
  *     selection.h            which topics the key `topic` selects
  *     lag.h                  what a partition counts
+ *     log_start.h            when to find out what was removed from it
  *     memory.h               what limits topics and groups
  *     client/client.h        a cluster and its handles, and what works around librdkafka. The other
  *                            files of client/ and login/ help it
@@ -128,6 +129,9 @@ static char *bundle(const void *connection_options, const void *query_options)
     "allows up to one replica more.\n"                                                             \
     "`earliest` without a commit counts the messages that the topic still has, without expired "   \
     "ones, as KEDA does since 2.21 (#7937).\n"                                                     \
+    "Messages that were removed beyond a commit, by retention or DeleteRecords, are no lag; in "   \
+    "KEDA "                                                                                        \
+    "they keep the workload active for ever.\n"                                                    \
     "A commit beyond the end of a recreated topic counts as no commit; KEDA's lag is negative.\n"  \
     "excludePersistentLag measures how long a commit has not moved while there was lag. KEDA "     \
     "compares with the previous call, which may be a second old, and excludes the first message "  \

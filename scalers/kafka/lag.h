@@ -1,5 +1,6 @@
 /*
- * What one partition counts, from its offsets: the group's commit (-1: there is none) and the ends.
+ * What one partition counts, from its offsets: the group's commit (-1: there is none), the end, and
+ * the log start.
  *
  * Threads: any; pure.
  */
@@ -14,11 +15,11 @@
  */
 bool kafka_lag_is_invalid(int64_t committed, int64_t latest);
 
-/* Whether kafka_lag_of() looks at `earliest`. */
+/* Whether kafka_lag_of() begins at `earliest`, as there is no valid commit. */
 bool kafka_lag_needs_earliest(const struct kafka_query *query, int64_t committed, int64_t latest);
 
-/* Counts the messages behind a valid commit. Without one the lag is 0, 1 or all that the partition
- * has, as the query says. */
+/* Counts the messages behind a valid commit that were not removed: those before `earliest` were.
+ * Without a valid commit the lag is 0, 1 or all that the partition has, as the query says. */
 double kafka_lag_of(const struct kafka_query *query, int64_t committed, int64_t latest,
                     int64_t earliest);
 

@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "kafka/client/client.h"
-#include "kafka/lag.h"
 
 #include <string.h>
 #include <sys/param.h>
@@ -147,10 +146,9 @@ static bool is_stopped(const struct kafka_persistence *persistence, const struct
 }
 
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
-                              int64_t committed, int64_t latest, int64_t now_ms)
+                              int64_t committed, bool has_lag, int64_t now_ms)
 {
     struct partition *entry = &persistence->partitions[partition];
-    bool has_lag = !kafka_lag_is_invalid(committed, latest) && committed < latest;
     if (!has_lag)
         entry->since_ms = 0;
     else if (is_stopped(persistence, entry) || entry->committed != committed)

@@ -36,9 +36,10 @@ struct kafka_persistence *kafka_persistence_for(struct kafka_persistence_group *
                                                 const char *topic, int32_t partitions,
                                                 int64_t now_ms);
 
-/* Notes what a measurement has found. Several tasks of a measurement may do so. */
+/* Notes what a measurement has found. `has_lag`: messages wait behind a valid commit. Several tasks
+ * of a measurement may do so. */
 void kafka_persistence_update(struct kafka_persistence *persistence, int32_t partition,
-                              int64_t committed, int64_t latest, int64_t now_ms);
+                              int64_t committed, bool has_lag, int64_t now_ms);
 
 /* A task ends before the partition is answered, as another one has failed: the clock goes on. What
  * restarts all of a topic, a pattern or a group for that measurement leaves it alone, but not

@@ -196,6 +196,81 @@ def test_expired_messages_do_not_count_as_waiting(kafka, client):
     assert says(client, trigger(kafka, "new", "expired", offsetResetPolicy="earliest")) == (6, True)
 
 
+def test_messages_that_were_removed_beyond_a_commit_are_no_lag(kafka, client):
+    """By retention, as by DeleteRecords; a log start is requested again after 5 s."""
+    kafka.create_topic("removed")
+    kafka.produce("removed", 300)
+    kafka.commit("late", "removed", [10, 100, 40])
+    late = trigger(kafka, "late", "removed", allowIdleConsumers="true")
+    policies = {policy: trigger(kafka, "late", "removed", allowIdleConsumers="true", offsetResetPolicy=policy)
+                for policy in ("latest", "earliest")}
+    becomes(client, late, (150, True))
+    kafka.expire("removed", [100, 0, 70])
+    becomes(client, late, (30, True))
+    kafka.expire("removed", [100, 0, 100])
+    becomes(client, late, (0, False))
+    kafka.produce("removed", 15)
+    for metadata in policies.values():
+        becomes(client, metadata, (15, True))
+    becomes(client, trigger(kafka, "late", "removed", partitionLimitation="0"), (5, True))
+    everything = trigger(kafka, "late", allowIdleConsumers="true")
+    del everything["topic"]
+    becomes(client, everything, (15, True))
+    kafka.commit("late", "removed", [10, 100, 105])  # a group that goes on counts as before
+    becomes(client, late, (10, True))
+    becomes(client, trigger(kafka, "late", "removed", lagThreshold="1", limitToPartitionsWithLag="true"), (2, True))
+    persistent = trigger(kafka, "late", "removed", excludePersistentLag="true", persistentLagTime="2s")
+    becomes(client, persistent, (0, True))
+
+
+def test_the_first_measurement_knows_what_was_removed(kafka):
+    kafka.create_topic("removed-before")
+    kafka.produce("removed-before", 300)
+    kafka.commit("late", "removed-before", [10, 10, 10])
+    kafka.expire("removed-before", [100, 100, 100])
+    with quick_server() as server, Client(server.port) as client:
+        answers = set()
+
+        def answer():
+            answers.add(says(client, trigger(kafka, "late", "removed-before")))
+            return True
+
+        wait_until(answer, 30, "an answer")  # an agent's start may be all that a call has time for
+        assert answers == {(0, False)}
+
+
+def test_log_starts_are_requested_seldom_and_together():
+    topics = [f"behind{number}" for number in range(10)]
+    with Kafka(log_requests=True) as kafka, quick_server() as server, Client(server.port) as client:
+        kafka.create_topic(*topics)
+        for topic in topics:
+            kafka.produce(topic, 9)
+        for group in ("late", "other"):
+            kafka.commit_topics(group, {topic: [1, 1, 1] for topic in topics})
+            for topic in topics:
+                becomes(client, trigger(kafka, group, topic), (6, True))
+
+        def requests():
+            """For last offsets, and for first ones."""
+            lines = [line for line in kafka.nodes[0].log().splitlines()
+                     if '"clientId":"backlog"' in line and '"LIST_OFFSETS"' in line]
+            first = sum('"timestamp":-2' in line for line in lines)
+            return len(lines) - first, first
+
+        time.sleep(2 * INTERVAL_SECONDS)
+        before = requests()
+        time.sleep(15)  # 60 partitions of groups are measured every 500 ms
+        last, first = (now - then for now, then in zip(requests(), before))
+        print(f"in 15 s {last} requests for last offsets, {first} for first ones")
+        assert last >= 15 and 2 <= first <= 4
+        for group in ("late", "other"):
+            kafka.commit_topics(group, {topic: [3, 3, 3] for topic in topics})
+        time.sleep(2 * INTERVAL_SECONDS)
+        _, first = requests()
+        time.sleep(6)
+        assert requests()[1] == first  # nothing is waiting
+
+
 def test_a_list_of_topics_is_summed(kafka, client):
     assert says(client, trigger(kafka, "new", "videoJob, images", offsetResetPolicy="earliest")) == (18, True)
     code, words = refusal(client.metrics, trigger(kafka, "new", "videoJob,missing"))

@@ -5,14 +5,27 @@
 #include "kafka/lag.h"
 
 #include <string.h>
+#include <sys/param.h>
 
 /* ---- what is missing ---- */
+
+static bool needs_earliest(const struct kafka_batch_task *batch_task,
+                           const struct kafka_group_topic *group_topic, int32_t partition)
+{
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    const int64_t committed = group_topic->commits[partition].value;
+    const int64_t latest = topic->partitions[partition].latest.value;
+    const struct kafka_log_start *log_start = kafka_topics_log_start(topic->known, partition);
+    if (kafka_lag_is_invalid(committed, latest))
+        return kafka_lag_needs_earliest(batch_task->task->query, committed, latest);
+    return log_start != NULL &&
+           kafka_log_start_is_due(log_start, committed, latest, batch_task->batch->began_ms);
+}
 
 struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_task,
                                          const struct kafka_group_topic *group_topic,
                                          int32_t partition)
 {
-    const struct kafka_query *query = batch_task->task->query;
     const struct kafka_known_offset *commit = &group_topic->commits[partition];
     const struct kafka_ends *ends = &group_topic->key.topic->partitions[partition];
     const struct kafka_known_offset *latest = &ends->latest;
@@ -32,7 +45,7 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
         return (struct kafka_missing){.kind = latest->again_step > 0 ? KAFKA_MISSING_ANSWER
                                                                      : KAFKA_MISSING_LATEST};
     }
-    if (!kafka_lag_needs_earliest(query, commit->value, latest->value))
+    if (!needs_earliest(batch_task, group_topic, partition))
         return (struct kafka_missing){.kind = KAFKA_MISSING_NOTHING};
 
     switch (ends->earliest.state) {
@@ -95,17 +108,43 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
     return (double)count;
 }
 
-static void add_partition(struct reading *reading, const struct kafka_query *query,
-                          int64_t committed, const struct kafka_ends *ends, int64_t unmoved_ms)
+/* Where the partition begins, as far as it is known. */
+static int64_t earliest_of(const struct kafka_batch_topic *topic, int32_t partition)
 {
-    int64_t latest = ends->latest.value;
-    double lag = kafka_lag_of(query, committed, latest, ends->earliest.value);
+    const struct kafka_known_offset *earliest = &topic->partitions[partition].earliest;
+    const struct kafka_log_start *log_start = kafka_topics_log_start(topic->known, partition);
+    if (earliest->state == KAFKA_OFFSET_KNOWN || log_start == NULL)
+        return earliest->value;
+    return log_start->offset;
+}
+
+bool kafka_count_has_lag(const struct kafka_group_topic *group_topic, int32_t partition)
+{
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    const int64_t committed = group_topic->commits[partition].value;
+    const int64_t latest = topic->partitions[partition].latest.value;
+    return !kafka_lag_is_invalid(committed, latest) &&
+           latest > MAX(committed, earliest_of(topic, partition));
+}
+
+/* What was removed before it could be consumed does not count: neither as arrived, nor, as it is no
+ * lag any more, as consumed. Both totals fall then, and a policy begins its rates again. */
+static void add_partition(struct reading *reading, const struct kafka_query *query,
+                          const struct kafka_group_topic *group_topic, int32_t partition,
+                          int64_t unmoved_ms)
+{
+    const struct kafka_batch_topic *topic = group_topic->key.topic;
+    const struct kafka_log_start *log_start = kafka_topics_log_start(topic->known, partition);
+    const int64_t removed = log_start == NULL ? 0 : log_start->removed_until;
+    const int64_t committed = group_topic->commits[partition].value;
+    const int64_t latest = topic->partitions[partition].latest.value;
+    double lag = kafka_lag_of(query, committed, latest, earliest_of(topic, partition));
     bool is_persistent = query->exclude_persistent_lag &&
                          !kafka_lag_is_invalid(committed, latest) &&
                          unmoved_ms >= query->persistent_lag_ms;
     reading->waiting += is_persistent ? 0 : lag;
     reading->waiting_for_activation += lag;
-    reading->arrived += (double)latest;
+    reading->arrived += latest > removed ? (double)(latest - removed) : 0;
     reading->partitions++;
     reading->partitions_with_lag += lag > 0 && !is_persistent;
 }
@@ -114,11 +153,10 @@ static void add_topic(struct reading *reading, const struct kafka_batch_task *ba
                       const struct kafka_group_topic *group_topic, int64_t now_ms)
 {
     const struct kafka_query *query = batch_task->task->query;
-    const struct kafka_batch_topic *topic = group_topic->key.topic;
     const struct kafka_persistence *persistence =
         query->exclude_persistent_lag ? kafka_batch_persistence_for(group_topic, now_ms) : NULL;
     for (int32_t i = -1; kafka_batch_next_of_topic(batch_task, group_topic, &i);)
-        add_partition(reading, query, group_topic->commits[i].value, &topic->partitions[i],
+        add_partition(reading, query, group_topic, i,
                       persistence == NULL ? 0 : kafka_persistence_ms(persistence, i, now_ms));
 }
 

@@ -14,7 +14,8 @@ enum kafka_missing_kind {
     KAFKA_MISSING_ANSWER,   /* a request is under way */
     KAFKA_MISSING_LATEST,   /* the commit is beyond the latest offset, which was requested earlier:
                                the latest offset is to be requested again */
-    KAFKA_MISSING_EARLIEST, /* the earliest offset is to be requested: the lag begins there */
+    KAFKA_MISSING_EARLIEST, /* the earliest offset is to be requested: the lag begins there, or may
+                               begin there (log_start.h) */
     KAFKA_MISSING_FAILED,   /* an offset has failed */
 };
 
@@ -32,6 +33,9 @@ struct kafka_missing kafka_count_missing(const struct kafka_batch_task *batch_ta
 /* Whether the task lacks nothing of any partition. */
 bool kafka_count_is_complete(const struct kafka_batch_task *batch_task);
 
+/* Whether messages that were not removed wait behind a valid commit. */
+bool kafka_count_has_lag(const struct kafka_group_topic *group_topic, int32_t partition);
+
 /* Counts the members with at least one partition that the task counts: other members have nothing
  * to do. `assigned` is from kafka_members_assigned(). NAN: not known. The header has it for tests.
  */
@@ -39,7 +43,7 @@ double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);
 
 /* Counts the reading of a task that is complete (kafka_count_is_complete()), after its persistence
- * was noted (kafka_task_end_answer()). */
+ * and the log starts were noted (kafka_task_end_answer()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);
 
 #endif

@@ -333,7 +333,15 @@ static void take_offset(struct kafka_known_offset *offset, int64_t value, rd_kaf
     offset->again_step = 0;
 }
 
-static void take_offsets(const struct kafka_offset_answer *answer)
+static void note_log_start(const struct kafka_batch_topic *topic, int32_t partition, int64_t offset,
+                           int64_t now_ms)
+{
+    struct kafka_log_start *log_start = kafka_topics_log_start(topic->known, partition);
+    if (log_start != NULL)
+        kafka_log_start_answer(log_start, offset, now_ms);
+}
+
+static void take_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)
 {
     for (int i = 0; i < answer->list->cnt; i++) {
         const rd_kafka_topic_partition_t *result = &answer->list->elems[i];
@@ -341,6 +349,8 @@ static void take_offsets(const struct kafka_offset_answer *answer)
         struct kafka_ends *ends = &topic->partitions[result->partition];
         rd_kafka_resp_err_t error = offset_error(answer, result);
         take_offset(answer->is_earliest ? &ends->earliest : &ends->latest, result->offset, error);
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR && answer->is_earliest)
+            note_log_start(topic, result->partition, result->offset, now_ms);
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             kafka_topics_outdate(kafka_metadata_topics(topic->batch->session->metadata),
                                  topic->known);
@@ -559,7 +569,7 @@ void kafka_progress_yield(struct kafka_batch_group *group)
 
 void kafka_progress_offsets(const struct kafka_offset_answer *answer, int64_t now_ms)
 {
-    take_offsets(answer);
+    take_offsets(answer, now_ms);
     kafka_progress_try(answer->owner, now_ms);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "kafka/client/settings.h"
+#include "kafka/lag.h"
 #include "kafka/measure/count.h"
 
 #include <stdarg.h>
@@ -23,7 +24,8 @@ static bool note_topic(const struct kafka_batch_task *batch_task,
         const struct kafka_known_offset *commit = &group_topic->commits[i];
         const struct kafka_known_offset *latest = &topic->partitions[i].latest;
         if (commit->state == KAFKA_OFFSET_KNOWN && latest->state == KAFKA_OFFSET_KNOWN)
-            kafka_persistence_update(persistence, i, commit->value, latest->value, now_ms);
+            kafka_persistence_update(persistence, i, commit->value,
+                                     kafka_count_has_lag(group_topic, i), now_ms);
         else if (has_time && commit->state == KAFKA_OFFSET_KNOWN &&
                  latest->state == KAFKA_OFFSET_REQUESTED) /* the task fails by another one */
             kafka_persistence_keep(persistence, i, now_ms);
@@ -107,8 +109,22 @@ static void subscribe(const struct kafka_batch_task *batch_task, int64_t now_ms)
     task_cannot_subscribe(batch_task->task, &error);
 }
 
+static void note_log_starts(const struct kafka_batch_task *batch_task, int64_t now_ms)
+{
+    for (struct kafka_place at = KAFKA_PLACE_FIRST; kafka_batch_next_partition(batch_task, &at);) {
+        const int64_t latest = at.topic->partitions[at.partition].latest.value;
+        int64_t committed = at.group_topic->commits[at.partition].value;
+        struct kafka_log_start *log_start = kafka_topics_log_start(at.topic->known, at.partition);
+        if (kafka_lag_is_invalid(committed, latest))
+            committed = -1;
+        if (log_start != NULL)
+            kafka_log_start_note(log_start, committed, latest, now_ms);
+    }
+}
+
 void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
 {
+    note_log_starts(batch_task, now_ms);
     if (!note_persistence(batch_task, true, now_ms)) {
         kafka_task_end_fail(batch_task, now_ms,
                             "no memory for excludePersistentLag of Kafka group %s: %s",

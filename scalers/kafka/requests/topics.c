@@ -28,6 +28,7 @@ static void forget_topic(struct kafka_topics *topics, struct kafka_topic *topic)
     HASH_DEL(topics->table, topic);
     if (topic->rkt != NULL)
         rd_kafka_topic_destroy(topic->rkt);
+    free(topic->log_starts);
     free(topic->leaders);
     free(topic->name);
     free(topic);
@@ -115,6 +116,13 @@ int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition)
     return partition < topic->partition_count ? topic->leaders[partition] : -1;
 }
 
+struct kafka_log_start *kafka_topics_log_start(struct kafka_topic *topic, int32_t partition)
+{
+    if (topic == NULL || topic->log_starts == NULL || partition >= topic->partition_count)
+        return NULL;
+    return &topic->log_starts[partition];
+}
+
 void kafka_topics_outdate(const struct kafka_topics *topics, struct kafka_topic *topic)
 {
     topic->is_outdated = true;
@@ -128,12 +136,26 @@ void kafka_topics_confirm(struct kafka_topics *topics, const char *name, int64_t
         topic->confirmed_ms = now_ms;
 }
 
+/* Partitions that were added have no known log start. A topic with fewer is another one. */
+static void resize_log_starts(struct kafka_topic *topic, int32_t count)
+{
+    int32_t known =
+        topic->log_starts == NULL || count < topic->partition_count ? 0 : topic->partition_count;
+    struct kafka_log_start *log_starts = memory_array((size_t)count + 1, sizeof(*log_starts));
+    for (int32_t i = 0; i < count; i++)
+        log_starts[i] = i < known ? topic->log_starts[i] : KAFKA_LOG_START_UNKNOWN;
+    free(topic->log_starts);
+    topic->log_starts = log_starts;
+}
+
 static void take_topic(struct kafka_topics *topics, struct kafka_topic *topic,
                        const rd_kafka_metadata_topic_t *result, int64_t now_ms)
 {
     kafka_handle_topics_size(&topics->in_handle, topic->in_handle, (size_t)result->partition_cnt);
     topic->received_ms = now_ms;
     topic->error = result->err;
+    if (topic->log_starts == NULL || topic->partition_count != result->partition_cnt)
+        resize_log_starts(topic, result->partition_cnt);
     topic->partition_count = result->partition_cnt;
     free(topic->leaders);
     topic->leaders = memory_array((size_t)result->partition_cnt + 1, sizeof(*topic->leaders));

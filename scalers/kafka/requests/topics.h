@@ -19,6 +19,7 @@
 
 #include "base/hash_table.h"
 #include "kafka/client/client.h"
+#include "kafka/log_start.h"
 #include "kafka/requests/handle_topics.h"
 
 /* A topic. The library requests the metadata of all that there are together. Only topics.c writes
@@ -30,6 +31,7 @@ struct kafka_topic {
     rd_kafka_resp_err_t error; /* of the topic as a whole */
     int32_t *leaders;          /* a broker's id per partition; -1: it has no leader */
     int32_t partition_count;
+    struct kafka_log_start *log_starts; /* of each partition; NULL: it was never answered for */
 
     /* topics.c and, to read them, metadata.c: */
     rd_kafka_topic_t *rkt;
@@ -90,6 +92,10 @@ bool kafka_topics_is_fresh(const struct kafka_topic *topic, int64_t now_ms);
 
 /* The id of the broker that leads the partition. -1: it has no leader. */
 int32_t kafka_topics_leader(const struct kafka_topic *topic, int32_t partition);
+
+/* What is known of the partition's log start, for whoever counts or has its answer. NULL: the topic
+ * has no such partition any more; so it is for a `topic` of NULL. */
+struct kafka_log_start *kafka_topics_log_start(struct kafka_topic *topic, int32_t partition);
 
 /* Notes that the metadata turned out wrong (a leader moved): only a request that is sent from now
  * on can answer for the topic. */

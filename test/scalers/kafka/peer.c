@@ -179,7 +179,7 @@ static void put_denied_commit(struct text *reply)
     put(reply, DENIED, 2);
 }
 
-/* All partitions that the request is for: their last offsets, or commits. */
+/* All partitions that the request is for: their last or first offsets, or commits. */
 static void put_partitions(struct text *reply, const unsigned char *at, bool is_commit)
 {
     int64_t topics = get(&at, 4);
@@ -193,10 +193,10 @@ static void put_partitions(struct text *reply, const unsigned char *at, bool is_
                 put_commit(reply);
                 continue;
             }
-            get(&at, 8); /* which offset */
+            bool is_first = (int64_t)get(&at, 8) == RD_KAFKA_OFFSET_BEGINNING;
             put(reply, 0, 2);
             put(reply, -1, 8);
-            put(reply, KAFKA_PEER_MESSAGES, 8);
+            put(reply, is_first ? 0 : KAFKA_PEER_MESSAGES, 8);
         }
     }
 }

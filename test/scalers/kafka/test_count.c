@@ -87,6 +87,41 @@ static void a_reading_is_the_sum_of_the_partitions(void **state)
     assert_true(reading.waiting == 5 && reading.arrived == 30 && reading.partitions == 1);
 }
 
+/* The log start of a partition whose commit is behind the end; the others have no messages. */
+static void removed_messages_are_neither_waiting_nor_consumed(void **state)
+{
+    struct one_task *fixture = *state;
+    struct kafka_log_start log_starts[ONE_TASK_PARTITIONS] = {
+        KAFKA_LOG_START_UNKNOWN, KAFKA_LOG_START_UNKNOWN, KAFKA_LOG_START_UNKNOWN};
+    struct kafka_topic known = {.partition_count = ONE_TASK_PARTITIONS, .log_starts = log_starts};
+    fixture->topic.known = &known;
+    one_task_set(fixture, 1, 10, 100);
+    assert_int_equal(kafka_count_missing(&fixture->batch_task, &fixture->group_topic, 1).kind,
+                     KAFKA_MISSING_EARLIEST);
+    fixture->ends[1].earliest = (struct kafka_known_offset)ONE_TASK_KNOWN(0);
+    kafka_log_start_answer(&log_starts[1], 0, 1);
+    assert_true(kafka_count_is_complete(&fixture->batch_task));
+    struct reading reading = kafka_count_reading(&fixture->batch_task, 1);
+    assert_true(reading.waiting == 90 && reading.arrived == 100 && reading.consumed == 10);
+
+    fixture->ends[1].earliest = (struct kafka_known_offset){0};
+    kafka_log_start_answer(&log_starts[1], 100, 2);
+    kafka_log_start_note(&log_starts[1], 10, 100, 2);
+    assert_false(kafka_count_has_lag(&fixture->group_topic, 1));
+    reading = kafka_count_reading(&fixture->batch_task, 2);
+    assert_true(reading.waiting == 0 && reading.partitions_with_lag == 0);
+    assert_true(reading.arrived == 0 && reading.consumed == 0);
+
+    one_task_set(fixture, 1, 10, 105);
+    assert_true(kafka_count_has_lag(&fixture->group_topic, 1));
+    reading = kafka_count_reading(&fixture->batch_task, 3);
+    assert_true(reading.waiting == 5 && reading.partitions_with_lag == 1);
+    assert_true(reading.arrived == 5 && reading.consumed == 0);
+    one_task_set(fixture, 1, 103, 105);
+    reading = kafka_count_reading(&fixture->batch_task, 4);
+    assert_true(reading.waiting == 2 && reading.arrived == 5 && reading.consumed == 3);
+}
+
 static void empty_partitions_that_count_1_are_not_less_than_nothing_consumed(void **state)
 {
     struct one_task *fixture = *state;
@@ -109,7 +144,7 @@ static void persistent_lag_counts_for_activation_only(void **state)
     struct kafka_persistence *persistence = kafka_batch_persistence_for(&fixture->group_topic, 1);
     for (int32_t i = 0; i < ONE_TASK_PARTITIONS; i++)
         kafka_persistence_update(persistence, i, fixture->commits[i].value,
-                                 fixture->ends[i].latest.value, 1);
+                                 kafka_count_has_lag(&fixture->group_topic, i), 1);
     struct reading reading;
     for (int64_t now_ms = 1; now_ms <= 1000; now_ms += 999) {
         reading = kafka_count_reading(&fixture->batch_task, now_ms);
@@ -157,6 +192,7 @@ int main(void)
         TEST(what_is_missing_of_a_partition),
         TEST(a_task_is_complete_without_partitions_that_it_does_not_count),
         TEST(a_reading_is_the_sum_of_the_partitions),
+        TEST(removed_messages_are_neither_waiting_nor_consumed),
         TEST(empty_partitions_that_count_1_are_not_less_than_nothing_consumed),
         TEST(persistent_lag_counts_for_activation_only),
         TEST(members_with_a_partition_of_the_task_are_its_consumers),

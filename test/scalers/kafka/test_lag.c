@@ -49,6 +49,17 @@ static void a_commit_beyond_the_end_counts_as_none(void **state)
     assert_true(kafka_lag_needs_earliest(earliest.options.query, 100, 12));
 }
 
+static void removed_messages_are_no_lag(void **state)
+{
+    (void)state;
+    TRIGGER(latest, {"offsetResetPolicy", "latest"});
+    TRIGGER(none, {"scaleToZeroOnInvalidOffset", "true"});
+    assert_float_equal(kafka_lag_of(latest.options.query, 10, 100, 100), 0, 0);
+    assert_float_equal(kafka_lag_of(latest.options.query, 10, 105, 100), 5, 0);
+    assert_float_equal(kafka_lag_of(none.options.query, 10, 105, 100), 5, 0);
+    assert_float_equal(kafka_lag_of(latest.options.query, 10, 100, 104), 0, 0);
+}
+
 static void a_beginning_that_moved_past_the_end_is_no_negative_lag(void **state)
 {
     (void)state;
@@ -63,6 +74,7 @@ int main(void)
         cmocka_unit_test(without_a_commit_the_reset_policy_decides),
         cmocka_unit_test(without_a_commit_zero_is_zero_where_it_is_wanted),
         cmocka_unit_test(a_commit_beyond_the_end_counts_as_none),
+        cmocka_unit_test(removed_messages_are_no_lag),
         cmocka_unit_test(a_beginning_that_moved_past_the_end_is_no_negative_lag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

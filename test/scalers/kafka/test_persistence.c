@@ -16,7 +16,7 @@ static struct kafka_memory memory = {.mappable_bytes = INFINITY};
 static int64_t updated(struct kafka_persistence *persistence, int64_t committed, int64_t latest,
                        int64_t now_ms)
 {
-    kafka_persistence_update(persistence, 0, committed, latest, now_ms);
+    kafka_persistence_update(persistence, 0, committed, committed < latest, now_ms);
     return kafka_persistence_ms(persistence, 0, now_ms);
 }
 
@@ -76,8 +76,8 @@ static void excluded_partitions_go_on(void **state)
     struct kafka_persistence_group *all = NULL;
     struct kafka_persistence *persistence =
         kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
-    kafka_persistence_update(persistence, 0, 4, 9, 1000);
-    kafka_persistence_update(persistence, 1, 4, 9, 1000);
+    kafka_persistence_update(persistence, 0, 4, true, 1000);
+    kafka_persistence_update(persistence, 1, 4, true, 1000);
     kafka_persistence_restart(persistence, 1, 2500);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 1, 3000), 0);
@@ -174,7 +174,7 @@ static void a_topic_starts_again_where_the_query_counts_it(void **state)
     struct kafka_persistence *persistence =
         kafka_persistence_for(&all, &memory, "workers", "videoJob", 2, 1000);
     for (int32_t i = 0; i < 2; i++)
-        kafka_persistence_update(persistence, i, 4, 9, 1000);
+        kafka_persistence_update(persistence, i, 4, true, 1000);
     kafka_persistence_restart_topic(all, trigger.options.query, "videoJob", 2000);
     kafka_persistence_restart_topic(all, trigger.options.query, "mailJob", 2000);
     assert_int_equal(kafka_persistence_ms(persistence, 0, 3000), 2000);

@@ -58,8 +58,8 @@ static void be_stuck(struct one_task *fixture)
     fixture->task.has_ended = true; /* for its feed */
     for (int32_t i = 0; i < ONE_TASK_PARTITIONS; i++) {
         one_task_set(fixture, (size_t)i, 3, 10);
-        kafka_persistence_update(persistence, i, 3, 10, now_ms - STUCK_MS - 1000);
-        kafka_persistence_update(persistence, i, 3, 10, now_ms - 1000);
+        kafka_persistence_update(persistence, i, 3, true, now_ms - STUCK_MS - 1000);
+        kafka_persistence_update(persistence, i, 3, true, now_ms - 1000);
     }
     fixture->batch.began_ms = now_ms;
     fixture->batch.open = fixture->group.open = 1;
@@ -257,10 +257,10 @@ static void lag_is_not_persistent_after_a_wait_for_a_coordinator(void **state)
         int64_t began_ms = clock_now_ms();
         struct kafka_persistence *persistence = kafka_persistence_for(
             &session->persistence, &session->client.memory, "silent", "jobs", 1, began_ms);
-        kafka_persistence_update(persistence, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        kafka_persistence_update(persistence, 0, 1, true, began_ms - STUCK_MS);
         struct kafka_persistence *others = kafka_persistence_for(
             &session->persistence, &session->client.memory, "silent", "mails", 1, began_ms);
-        kafka_persistence_update(others, 0, 1, KAFKA_MOCK_MESSAGES, began_ms - STUCK_MS);
+        kafka_persistence_update(others, 0, 1, true, began_ms - STUCK_MS);
         const struct test_task *task = test_feed_task(fixture->feed, 0);
         size_t started = task->started;
         bool must_wait =
