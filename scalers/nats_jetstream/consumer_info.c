@@ -116,6 +116,27 @@ static void add_totals(const json_t *info, struct reading *reading)
     reading->consumed = deliveries - reading->in_flight;
 }
 
+/* The server says for how many nanoseconds; a moment without is one that ends now. */
+static double paused_seconds_of(const json_t *info)
+{
+    enum { NANOSECONDS = 1000 * 1000 * 1000 };
+    if (!json_is_true(json_object_get(info, "paused")))
+        return 0;
+    return fmax(1,
+                round(json_number_value(json_object_get(info, "pause_remaining")) / NANOSECONDS));
+}
+
+void nats_consumer_info_note(const struct nats_consumer_origin *origin, struct task *task)
+{
+    if (origin->paused_seconds <= 0)
+        return;
+    _cleanup_(memory_free) char *note =
+        text_format("the consumer is paused for %.0f s more: its pending messages, which nobody "
+                    "gets until then, count 0",
+                    origin->paused_seconds);
+    task_note(task, note);
+}
+
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,
                                struct reading *ret_reading, struct error *error)
 {
@@ -124,6 +145,8 @@ bool nats_consumer_info_counts(const json_t *info, const struct nats_query *quer
         !read_count(info, "num_ack_pending", query, &reading.in_flight, error))
         return false;
     add_totals(info, &reading);
+    if (paused_seconds_of(info) > 0)
+        reading.waiting = 0;
     *ret_reading = reading;
     return true;
 }
@@ -170,7 +193,8 @@ struct nats_consumer_origin nats_consumer_info_origin(const json_t *info)
 {
     const json_t *cluster = json_object_get(info, "cluster");
     struct nats_consumer_origin origin = {.leader = leader_of(cluster),
-                                          .is_partial = is_partial(info)};
+                                          .is_partial = is_partial(info),
+                                          .paused_seconds = paused_seconds_of(info)};
     if (cluster == NULL)
         origin.source = is_default(info) ? NATS_CONSUMER_DEFAULTS : NATS_CONSUMER_COUNTED;
     else

@@ -32,11 +32,16 @@ struct nats_consumer_origin {
     enum nats_consumer_source source;
     uint64_t
         leader; /* a hash of its name and, from 2.12 on, since when it leads; 0: none is named */
-    bool is_partial; /* no message is unacknowledged, and not all that were delivered are
+    bool is_partial;       /* no message is unacknowledged, and not all that were delivered are
                       * acknowledged: they are missing, or were given up (max_deliver) */
+    double paused_seconds; /* how long the consumer stays paused (2.11 and later); 0: it is not */
 };
 
 struct nats_consumer_origin nats_consumer_info_origin(const json_t *info);
+
+/* Notes with the task, before it is answered, that its consumer is paused: its pending messages are
+ * delivered to nobody, and do not count. Messages that were delivered before do. */
+void nats_consumer_info_note(const struct nats_consumer_origin *origin, struct task *task);
 
 /* `query` names stream and consumer in errors. */
 bool nats_consumer_info_counts(const json_t *info, const struct nats_query *query,

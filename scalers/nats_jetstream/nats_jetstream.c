@@ -128,6 +128,9 @@ static const char differences[] =
     "the consumer's leader.\n"
     "With natsServerMonitoringEndpoint the node that leads the consumer is found as KEDA finds it, "
     "and only its reply counts. KEDA may read a follower, whose count only rises (#3860, #6042).\n"
+    "While the consumer is paused (NATS 2.11) its pending messages count 0, as nobody gets them; "
+    "KEDA "
+    "counts them.\n"
     "Users, tokens, credentials, NKeys and TLS are supported; for a monitoring port TLS with a "
     "private authority or certificate (#6347).\n"
     "lagThreshold must be at least 1 and activationLagThreshold at least 0; KEDA accepts any.\n";

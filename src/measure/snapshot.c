@@ -1,5 +1,9 @@
 #include "measure/snapshot.h"
 
+#include "base/memory.h"
+#include "base/text.h"
+
+#include <stdlib.h>
 #include <sys/param.h>
 
 int64_t snapshot_fresh_ms(const struct query_known *known, int64_t interval_ms)
@@ -16,12 +20,20 @@ void snapshot_copy(const struct snapshot *snapshot, struct snapshot *ret_copy)
 
 void snapshot_copy_known(const struct query_known *known, struct query_known *ret_copy)
 {
+    const struct error error = known->error;
     *ret_copy = *known;
     ret_copy->error = (struct error){0};
-    error_copy(&ret_copy->error, &known->error);
+    error_copy(&ret_copy->error, &error);
+    ret_copy->note = known->note == NULL ? NULL : text_copy(known->note);
 }
 
 void snapshot_done(struct snapshot *snapshot)
 {
-    error_done(&snapshot->known.error);
+    query_known_done(&snapshot->known);
+}
+
+void query_known_done(struct query_known *known)
+{
+    error_done(&known->error);
+    free(TAKE(known->note));
 }

@@ -25,6 +25,7 @@ struct query_known {
     int64_t duration_ms;  /* of the last good attempt; -1: not known */
     int64_t failed_at_ms; /* if the last attempt failed: when */
     struct error error;   /* of the last attempt */
+    char *note;           /* task_note() of the reading; NULL: none */
 };
 
 struct snapshot {
@@ -40,11 +41,12 @@ struct snapshot {
     int64_t stuck_for_ms;
 };
 
-/* Both overwrite `ret_copy`, which the caller ends with snapshot_done(), or error_done() of its
- * error. */
+/* Both overwrite `ret_copy`, which the caller ends with snapshot_done() or query_known_done(). The
+ * copy may be made in its own place. */
 void snapshot_copy(const struct snapshot *snapshot, struct snapshot *ret_copy);
 void snapshot_copy_known(const struct query_known *known, struct query_known *ret_copy);
 void snapshot_done(struct snapshot *snapshot);
+void query_known_done(struct query_known *known);
 
 /* For how long a reading is as good as a new one, if no user set an interval: ten times the
  * duration of its measurement, but at least 500 ms, and at most `interval_ms`. Example: if the

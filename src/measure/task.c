@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "base/cpu_turn.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "measure/task_internal.h"
 
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 void notifier_notify(const struct notifier *notifier)
 {
@@ -86,6 +88,13 @@ void task_cannot_subscribe(struct task *task, const struct error *error)
 {
     if (task_wants_subscription(task))
         error_copy(&task->subscribe_error, error);
+}
+
+void task_note(struct task *task, const char *text)
+{
+    enum { MAX_NOTE_BYTES = 512 };
+    free(task->note);
+    task->note = text_copy_bytes(text, text_cut(text, MAX_NOTE_BYTES));
 }
 
 struct task *feed_take(struct feed *feed)

@@ -78,6 +78,7 @@ struct task {
     bool is_subscribed;
     bool has_ended;
     struct error subscribe_error;
+    char *note; /* see task_note(); NULL: none */
 };
 
 /* How a task ends. */
@@ -113,6 +114,10 @@ void task_started(struct task *task);
 bool task_wants_subscription(const struct task *task);
 void task_subscribed(struct task *task);
 void task_cannot_subscribe(struct task *task, const struct error *error);
+
+/* What people are to know of the reading that task_answer() gives next, such as why it is 0:
+ * `explain` and the dashboard show it with the reading. Of a long text the beginning is kept. */
+void task_note(struct task *task, const char *text);
 
 /* ---- the feed; who implements one includes task_internal.h, too ---- */
 

@@ -19,6 +19,7 @@ from support.clients.grpc_client import Client, refusal
 from support.brokers.nats import Nats, monitored, trigger
 from support.brokers.nats_jwt import Operator
 from support.clients.rounds import fetch_all
+from support.pages.page import get
 from support.process import need, wait_until
 from support.server.server import Server
 from support.clients.story import answers, outage, unavailable, value
@@ -93,6 +94,27 @@ def test_delivered_but_unacknowledged_messages_count(nats, work, client):
     answers(client, trigger(nats), 3, True)
     work.acknowledge(messages[4:])
     answers(client, trigger(nats), 0, False)
+
+
+@pytest.mark.parametrize("requested", [trigger, monitored])
+def test_a_paused_consumer_has_nothing_to_do_but_what_was_delivered(nats, work, requested):
+    """Nobody gets what is pending. nats-server has pauses since 2.11."""
+    if tuple(int(part) for part in nats.monitor("varz")["version"].split(".")[:2]) < (2, 11):
+        pytest.skip("nats-server before 2.11 has no pauses")
+    with Server(interval=f"{INTERVAL_SECONDS}s", http=True) as server, Client(server.port) as client:
+        work.publish("orders", 10)
+        messages = work.fetch("orders", "workers", 3)
+        answers(client, requested(nats), 10, True)
+        assert work.pause_consumer("orders", "workers", "2100-01-01T00:00:00Z")
+        answers(client, requested(nats), 3, True)
+        work.acknowledge(messages)
+        answers(client, requested(nats), 0, False)
+        (why,) = [trigger["why"] for trigger in get(server, "/api/triggers/shop/orders").json()]
+        assert "the consumer is paused for " in why and "count 0" in why
+        assert not work.pause_consumer("orders", "workers", "2000-01-01T00:00:00Z")
+        answers(client, requested(nats), 7, True)
+        (why,) = [trigger["why"] for trigger in get(server, "/api/triggers/shop/orders").json()]
+        assert "paused" not in why
 
 
 @pytest.mark.first

@@ -50,6 +50,37 @@ static void totals_are_those_of_deliveries(void **state)
     assert_true(isnan(reading.arrived) && isnan(reading.consumed));
 }
 
+/* JetStream's pauses (2.11). Messages that a worker has are still worked on. */
+static void a_paused_consumer_delivers_nothing_that_is_pending(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        double waiting, paused_seconds;
+    } rows[] = {
+        {"", 7, 0},
+        {",\"config\":{\"pause_until\":\"2020-01-01T00:00:00Z\"}", 7, 0},
+        {",\"paused\":false", 7, 0},
+        {",\"paused\":true,\"pause_remaining\":90400000000", 0, 90},
+        {",\"paused\":true,\"pause_remaining\":4000", 0, 1},
+        {",\"paused\":true", 0, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct reading reading;
+        struct error error = {0};
+        struct nats_consumer_origin origin;
+        _cleanup_(memory_free) char *answer =
+            text_format("{\"delivered\":{\"consumer_seq\":10},\"num_ack_pending\":4,"
+                        "\"num_pending\":7%s}",
+                        rows[i].fields);
+        assert_true(
+            nats_consumer_info_parse(answer, strlen(answer), &orders, &reading, &origin, &error));
+        assert_true(reading.waiting == rows[i].waiting && reading.in_flight == 4);
+        assert_true(reading.arrived == 17 && reading.consumed == 6); /* a pause consumes nothing */
+        assert_true(origin.paused_seconds == rows[i].paused_seconds);
+    }
+}
+
 #define COUNTS "\"num_pending\":0,\"num_ack_pending\":0"
 
 /* With a cluster's leader, or with anything that a node without its replica cannot know. */
@@ -538,6 +569,7 @@ int main(void)
         cmocka_unit_test(an_answer_has_both_counts),
         cmocka_unit_test(a_number_that_is_too_large_spoils_no_other_field),
         cmocka_unit_test(totals_are_those_of_deliveries),
+        cmocka_unit_test(a_paused_consumer_delivers_nothing_that_is_pending),
         cmocka_unit_test(an_answer_has_the_state_of_a_consumer_or_defaults),
         cmocka_unit_test(an_answer_without_what_is_unacknowledged_is_partial),
         cmocka_unit_test(the_replicas_of_a_stream_are_its_own_and_those_of_its_cluster),

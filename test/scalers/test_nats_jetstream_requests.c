@@ -33,6 +33,26 @@ static void a_request_that_is_not_replied_to_times_out_alone(void **state)
     nats_world_stop(&world);
 }
 
+static void a_paused_consumer_is_noted_with_its_reading(void **state)
+{
+    (void)state;
+    struct nats_world world;
+    nats_world_start(&world,
+                     SCRIPT({OF("a"), "{\"num_pending\":7,\"num_ack_pending\":2,\"paused\":true,"
+                                      "\"pause_remaining\":60000000000}"},
+                            {OF("b"), INFO("7")}),
+                     PAIRS("a", "b"));
+    nats_world_run(&world);
+    assert_waiting(world.feed, 0, 0);
+    assert_true(test_feed_task(world.feed, 0)->reading.in_flight == 2);
+    assert_string_equal(test_feed_task(world.feed, 0)->task.note,
+                        "the consumer is paused for 60 s more: its pending messages, which nobody "
+                        "gets until then, count 0");
+    assert_waiting(world.feed, 1, 7);
+    assert_null(test_feed_task(world.feed, 1)->task.note);
+    nats_world_stop(&world);
+}
+
 static void no_responders_and_refusals_end_their_own_request_at_once(void **state)
 {
     (void)state;
@@ -424,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_not_replied_to_times_out_alone),
+        cmocka_unit_test(a_paused_consumer_is_noted_with_its_reading),
         cmocka_unit_test(no_responders_and_refusals_end_their_own_request_at_once),
         cmocka_unit_test(a_missing_right_to_a_long_name_ends_its_request_at_once),
         cmocka_unit_test(each_of_many_refusals_ends_its_own_request),

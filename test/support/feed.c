@@ -257,6 +257,7 @@ void test_feed_free(struct test_feed *feed)
         error_done(&feed->tasks[i]->error);
         error_done(&feed->tasks[i]->subscribe_error);
         error_done(&feed->tasks[i]->task.subscribe_error);
+        free(feed->tasks[i]->task.note);
         take_query_back(feed, feed->tasks[i]);
         free(feed->tasks[i]);
     }
@@ -337,6 +338,7 @@ void test_feed_again(struct test_feed *feed)
         error_done(&task->error);
         error_done(&task->subscribe_error);
         error_done(&task->task.subscribe_error);
+        free(TAKE(task->task.note));
     }
     feed->ended = 0;
     feed->next = 0;

@@ -288,9 +288,10 @@ static void take_counts(struct nats_client *client, struct nats_request *request
 {
     int64_t again_ms = nats_leaders_take(&client->leaders, consumer_of(request), origin, reading,
                                          request->sent_ms, clock_now_ms());
-    if (again_ms == CLOCK_NEVER)
+    if (again_ms == CLOCK_NEVER) {
+        nats_consumer_info_note(origin, request->task);
         task_answer(end_request(client, request), reading);
-    else
+    } else
         nats_request_delay(request, again_ms);
 }
 

@@ -280,9 +280,10 @@ static void answer_all(struct nats_monitoring *monitoring, struct listing *listi
             DL_APPEND(listing->tasks, task);
         else if (found != NATS_JSZ_COUNTED)
             fail(monitoring, task, &why);
-        else if (again_ms == CLOCK_NEVER)
+        else if (again_ms == CLOCK_NEVER) {
+            nats_consumer_info_note(&origin, task);
             task_answer(task, &reading);
-        else
+        } else
             delay(monitoring, task, again_ms);
     }
 }

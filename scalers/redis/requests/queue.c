@@ -215,8 +215,10 @@ static bool add_parts(struct redis_link *link, struct task *task, const redisRep
             *(part->meaning == IN_FLIGHT ? &reading->in_flight : &reading->waiting) +=
                 (double)counts[i]->integer;
     }
-    if (is_paused)
+    if (is_paused) {
         reading->waiting = 0;
+        task_note(task, "the queue is paused: its waiting jobs, which nobody gets, count 0");
+    }
     return true;
 }
 

@@ -220,6 +220,8 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
         agent_reading_write(reading, &found);
         ended.reading = &found;
     }
+    if (base->note != NULL)
+        ended.note = base->note;
     if (error != NULL)
         error_copy(&sent, error);
     ended.error = agent_error_write(&sent, &failure);
@@ -232,6 +234,7 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
     task->query->tasks--;
     free_query_if_unused(agent, task->query);
     error_done(&base->subscribe_error);
+    free(base->note);
     free(task);
 }
 
@@ -437,6 +440,7 @@ static void free_all(struct agent *agent)
     HASH_ITER(hh, agent->tasks, task, next_task) {
         HASH_DEL(agent->tasks, task);
         error_done(&task->task.subscribe_error);
+        free(task->task.note);
         free(task);
     }
     HASH_ITER(hh, agent->queries, query, next_query)

@@ -46,6 +46,8 @@ static void end_sent(struct task *task, const Agent__FromAgent__Ended *ended)
         agent_error_read(ended->subscribe_error, &refusal);
         task_cannot_subscribe(task, &refusal);
     }
+    if (ended->note[0] != '\0')
+        task_note(task, ended->note);
     if (ended->error != NULL)
         agent_error_read(ended->error, &error);
     if (ended->outcome == TASK_ANSWERED && ended->reading != NULL) {

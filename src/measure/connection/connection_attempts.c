@@ -2,10 +2,12 @@
 #include "measure/connection/connection.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "measure/connection/bundle.h"
 #include "measure/connection/query_internal.h"
 #include "measure/connection/subscription.h"
 
+#include <stdlib.h>
 #include <sys/param.h>
 
 enum {
@@ -84,6 +86,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     task->wants = query->wants;
     task->is_subscribed = false;
     error_done(&task->subscribe_error);
+    free(TAKE(task->note));
     subscription_sent(query, now_ms);
     bundle_take_along(query, now_ms);
     return query;

@@ -40,7 +40,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
     if (!former->known.is_measured || known->is_measured)
         return;
     query_set_last_attempt(query, former->known.last_attempt);
-    error_done(&known->error);
+    query_known_done(known);
     snapshot_copy_known(&former->known, known);
     known->failed_at_ms = 0; /* the new query did not fail itself: the next call has it measured */
     outage_inherit(&query->outage, former->failing_since_ms, former->no_reading_since_ms,

@@ -74,7 +74,8 @@ void query_free(struct query *query)
     option_values_free(query->values);
     free(query->recent);
     error_done(&query->task.subscribe_error);
-    error_done(&query->known.error);
+    free(query->task.note);
+    query_known_done(&query->known);
     free(query);
 }
 
@@ -189,6 +190,8 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     query_set_last_attempt(query, ATTEMPT_GOOD);
     known->is_measured = true;
     known->reading = *reading;
+    free(known->note);
+    known->note = TAKE(query->task.note);
     known->wants = query->task.wants;
     known->sent_ms = query->job.sent_ms;
     known->duration_ms = MAX(now_us / 1000 - query->job.sent_ms, 0);

@@ -64,8 +64,9 @@ void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
         ret_snapshot->known.last_attempt = ATTEMPT_FAILED;
         ret_snapshot->known.failed_at_ms = now_ms;
     }
-    ret_snapshot->known.error = (struct error){0};
-    error_copy(&ret_snapshot->known.error, has_failed ? &connection->error : &query->known.error);
+    snapshot_copy_known(&ret_snapshot->known, &ret_snapshot->known);
+    if (has_failed)
+        error_copy(&ret_snapshot->known.error, &connection->error);
 }
 
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)

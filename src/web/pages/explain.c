@@ -166,6 +166,8 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
         else
             add_value(trigger, &report->answer, text);
         add_activity(&report->answer, text);
+        if (report->snapshot.known.note != NULL)
+            text_addf(text, "; %s", report->snapshot.known.note);
         break;
     }
 }
