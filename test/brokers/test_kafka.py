@@ -313,6 +313,22 @@ def test_without_a_topic_all_that_the_group_has_committed_counts(kafka, client):
     becomes(client, everything, (3 + 1 + 2 + 3, True))
 
 
+def test_a_message_in_a_new_partition_counts_within_seconds(kafka, client):
+    """What is known of topics is 2 s old at most (docs/reference.md)."""
+    kafka.create_topic("grows", partitions=1)
+    kafka.produce("grows", 1, partitions=1)
+    kafka.commit("grown", "grows", [1])
+    grows = trigger(kafka, "grown", "grows", offsetResetPolicy="earliest")
+    becomes(client, grows, (0, False))
+    kafka.add_partitions("grows", 2)
+    kafka.produce("grows", 2, partitions=2)  # one of them in the new one
+    kafka.commit("grown", "grows", [2])
+    began = time.monotonic()
+    becomes(client, grows, (1, True))
+    print(f"counted after {time.monotonic() - began:.1f} s")
+    assert time.monotonic() - began < 2 + 4 * INTERVAL_SECONDS
+
+
 def test_a_group_that_has_committed_nothing_is_not_the_whole_cluster(kafka, client):
     nothing = trigger(kafka, "nobody")
     del nothing["topic"]

@@ -190,6 +190,12 @@ class Kafka:
         wait_until(create, 60, "topics: created")
         wait_until(lambda: self._all_led(client, names, partitions), 30, "topics: leaders")
 
+    def add_partitions(self, topic, partitions):
+        """So that it has so many."""
+        client = self.admin()
+        for future in client.create_partitions([admin.NewPartitions(topic, partitions)]).values():
+            future.result(30)
+
     def create_topic_at(self, name, node):
         """One partition, whose only replica is there."""
         client = self.admin()
