@@ -329,6 +329,18 @@ def test_a_message_in_a_new_partition_counts_within_seconds(kafka, client):
     assert time.monotonic() - began < 2 + 4 * INTERVAL_SECONDS
 
 
+def test_explain_names_topics_with_their_lags(kafka):
+    kafka.commit_topics("named", {"videoJob": [4, 4, 1], "images": [2, 2, 2]})
+    everything = trigger(kafka, "named", offsetResetPolicy="earliest")
+    del everything["topic"]
+    several = {"scaler": "apache-kafka", "topic": "images,videoJob"}
+    with Server(interval="200ms", http=True) as server, Client(server.port) as client:
+        for name, metadata in {"all": everything, "list": {**everything, **several}}.items():
+            wait_until(lambda: client.metrics(metadata, metric_name="", name=name).metricValue == 3, 30, name)
+            (explained,) = get(server, f"/api/triggers/shop/{name}").json()
+            assert explained["why"].endswith("; lag by topic: videoJob 3, images 0")
+
+
 def test_a_group_that_has_committed_nothing_is_not_the_whole_cluster(kafka, client):
     nothing = trigger(kafka, "nobody")
     del nothing["topic"]

@@ -2,6 +2,7 @@
 
 #include "base/hash_table.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka/lag.h"
 
 #include <string.h>
@@ -176,4 +177,52 @@ struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, in
             batch_task, kafka_members_assigned(batch->session->members, batch_task->group->name,
                                                batch->began_ms));
     return reading;
+}
+
+/* ---- for people ---- */
+
+struct topic_lag {
+    const char *name;
+    double lag;
+};
+
+enum { NAMED_TOPICS = 10, NAMED_BYTES = 400 };
+
+/* Only the first NAMED_TOPICS are kept in order. */
+static void rank(struct topic_lag ranked[NAMED_TOPICS], size_t count, struct topic_lag topic)
+{
+    size_t place = count < NAMED_TOPICS ? count : NAMED_TOPICS;
+    for (; place > 0; place--) {
+        const struct topic_lag *before = &ranked[place - 1];
+        if (before->lag > topic.lag ||
+            (before->lag >= topic.lag && strcmp(before->name, topic.name) < 0))
+            break;
+        if (place < NAMED_TOPICS)
+            ranked[place] = *before;
+    }
+    if (place < NAMED_TOPICS)
+        ranked[place] = topic;
+}
+
+char *kafka_count_topics_text(const struct kafka_batch_task *batch_task, int64_t now_ms)
+{
+    struct topic_lag ranked[NAMED_TOPICS] = {0};
+    struct text text = {0};
+    size_t named = 0;
+    if (batch_task->count < 2 && batch_task->selection.kind != KAFKA_SELECTION_OF_GROUP)
+        return NULL;
+    for (size_t i = 0; i < batch_task->count; i++) {
+        struct reading own = {0};
+        add_topic(&own, batch_task, batch_task->topics[i], now_ms);
+        rank(
+            ranked, i,
+            (struct topic_lag){batch_task->topics[i]->key.topic->name, own.waiting_for_activation});
+    }
+    text_add(&text, batch_task->count == 0 ? "the group has committed nothing" : "lag by topic");
+    for (; named < NAMED_TOPICS && named < batch_task->count && text.length < NAMED_BYTES; named++)
+        text_addf(&text, "%s%s %.0f", named == 0 ? ": " : ", ", ranked[named].name,
+                  ranked[named].lag);
+    if (named < batch_task->count)
+        text_addf(&text, ", and %zu more", batch_task->count - named);
+    return text_take(&text);
 }

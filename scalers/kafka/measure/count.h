@@ -42,6 +42,10 @@ bool kafka_count_has_lag(const struct kafka_group_topic *group_topic, int32_t pa
 double kafka_count_consumers(const struct kafka_batch_task *batch_task,
                              const rd_kafka_topic_partition_list_t *assigned);
 
+/* The lags of the topics that a task counts, those with the most first, for people; NULL: it counts
+ * a single one, which its trigger names. The caller frees it. */
+char *kafka_count_topics_text(const struct kafka_batch_task *batch_task, int64_t now_ms);
+
 /* Counts the reading of a task that is complete (kafka_count_is_complete()), after its persistence
  * and the log starts were noted (kafka_task_end_answer()). */
 struct reading kafka_count_reading(const struct kafka_batch_task *batch_task, int64_t now_ms);

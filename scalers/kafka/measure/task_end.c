@@ -133,6 +133,9 @@ void kafka_task_end_answer(struct kafka_batch_task *batch_task, int64_t now_ms)
         return;
     }
     const struct reading reading = kafka_count_reading(batch_task, now_ms);
+    _cleanup_(memory_free) char *topics = kafka_count_topics_text(batch_task, now_ms);
+    if (topics != NULL)
+        task_note(batch_task->task, topics);
     if (task_wants_subscription(batch_task->task))
         subscribe(batch_task, now_ms);
     task_answer(kafka_batch_take_task(batch_task), &reading);

@@ -62,6 +62,7 @@ int one_task_tear_down(void **state)
     HASH_CLEAR(hh, fixture->batch.group_topics);
     kafka_persistence_forget_all(&fixture->session.persistence);
     error_done(&fixture->error);
+    free(fixture->task.note);
     free(fixture);
     return 0;
 }

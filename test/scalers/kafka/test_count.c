@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #define STATE(the_state) {.state = KAFKA_OFFSET_##the_state}
@@ -160,6 +162,46 @@ static void persistent_lag_counts_for_activation_only(void **state)
     assert_true(reading.waiting == 8 && reading.partitions_with_lag == 2);
 }
 
+/* Of the fixture's topic, as that of several. */
+static void the_topics_of_a_task_are_named_with_their_lags(void **state)
+{
+    struct one_task *fixture = *state;
+    enum { TOPICS = 13 };
+    struct kafka_batch_topic topics[TOPICS];
+    struct kafka_group_topic group_topics[TOPICS];
+    struct kafka_group_topic *counted[TOPICS];
+    struct kafka_ends ends[TOPICS] = {0};
+    struct kafka_known_offset commits[TOPICS] = {0};
+    char names[TOPICS][8];
+    fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_NAMES;
+    assert_null(kafka_count_topics_text(&fixture->batch_task, 1));
+    for (size_t i = 0; i < TOPICS; i++) {
+        snprintf(names[i], sizeof(names[i]), "t%02zu", i);
+        commits[i] = (struct kafka_known_offset)ONE_TASK_KNOWN(0);
+        ends[i].latest = (struct kafka_known_offset)ONE_TASK_KNOWN(i < 11 ? 0 : (int64_t)i);
+        topics[i] = (struct kafka_batch_topic){
+            .batch = &fixture->batch, .name = names[i], .partitions = &ends[i], .count = 1};
+        group_topics[i] = (struct kafka_group_topic){.key = {&fixture->group, &topics[i]},
+                                                     .commits = &commits[i]};
+        counted[i] = &group_topics[i];
+    }
+    fixture->batch_task.topics = counted;
+    fixture->batch_task.count = 2;
+    char *text = kafka_count_topics_text(&fixture->batch_task, 1);
+    assert_string_equal(text, "lag by topic: t00 0, t01 0");
+    free(text);
+    fixture->batch_task.count = TOPICS;
+    text = kafka_count_topics_text(&fixture->batch_task, 1);
+    assert_string_equal(text, "lag by topic: t12 12, t11 11, t00 0, t01 0, t02 0, t03 0, t04 0, "
+                              "t05 0, t06 0, t07 0, and 3 more");
+    free(text);
+    fixture->batch_task.selection.kind = KAFKA_SELECTION_OF_GROUP;
+    fixture->batch_task.count = 1;
+    text = kafka_count_topics_text(&fixture->batch_task, 1);
+    assert_string_equal(text, "lag by topic: t00 0");
+    free(text);
+}
+
 static void assign(rd_kafka_topic_partition_list_t *assigned, uintptr_t member, const char *topic,
                    int32_t partition)
 {
@@ -195,6 +237,7 @@ int main(void)
         TEST(removed_messages_are_neither_waiting_nor_consumed),
         TEST(empty_partitions_that_count_1_are_not_less_than_nothing_consumed),
         TEST(persistent_lag_counts_for_activation_only),
+        TEST(the_topics_of_a_task_are_named_with_their_lags),
         TEST(members_with_a_partition_of_the_task_are_its_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
