@@ -33,6 +33,40 @@ static void without_a_stream_queries_are_measured_when_a_call_comes(void **state
     assert_null(take());
 }
 
+static void assert_note(const struct query *query, const char *note)
+{
+    _cleanup_(snapshot_done) struct snapshot snapshot;
+    query_snapshot(query, &snapshot);
+    if (note == NULL)
+        assert_null(snapshot.known.note);
+    else
+        assert_string_equal(snapshot.known.note, note);
+}
+
+static void a_note_is_of_one_reading(void **state)
+{
+    (void)state;
+    struct query *query = acquire("a");
+    for (int i = 0; i < 2; i++) {
+        demand(query);
+        if (i == 0)
+            connect_now();
+        assert_ptr_equal(take(), query);
+        task_note(&query->task, "nobody");
+        task_note(&query->task, "it is paused");
+        answer(query, 0);
+        assert_note(query, "it is paused");
+        demand(query);
+        assert_ptr_equal(take(), query);
+        task_note(&query->task, "it hangs");
+        end_with(query, TASK_FAILED, "broken"); /* the reading stays that of before */
+        assert_note(query, "it is paused");
+        now_ms += HOUR_MS;
+        measure(query, 7);
+        assert_note(query, NULL);
+    }
+}
+
 static void queries_of_one_listing_are_measured_together_from_then_on(void **state)
 {
     (void)state;
@@ -293,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(equal_values_share_a_query),
         TEST(without_a_stream_queries_are_measured_when_a_call_comes),
+        TEST(a_note_is_of_one_reading),
         TEST(queries_of_one_listing_are_measured_together_from_then_on),
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),

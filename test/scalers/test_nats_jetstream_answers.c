@@ -355,6 +355,22 @@ static void a_monitoring_port_has_totals_too(void **state)
     assert_true(reading.arrived == 13 && reading.consumed == 6);
 }
 
+static void a_monitoring_port_says_that_a_consumer_is_paused(void **state)
+{
+    (void)state;
+    static const struct nats_jsz_account shop = {"shop", "shop"};
+    static const char text[] =
+        JSZ("0", CONSUMER(",\"paused\":true,\"pause_remaining\":60000000000"));
+    _cleanup_(error_done) struct error error = {0};
+    _cleanup_(nats_jsz_done) struct nats_jsz jsz = {0};
+    struct reading reading = READING_UNKNOWN;
+    struct nats_consumer_origin origin;
+    assert_true(nats_jsz_init(&jsz, (struct json_text){text, strlen(text)}, &shop, "nats", &error));
+    assert_int_equal(nats_jsz_find(&jsz, &orders, &reading, &origin, &error), NATS_JSZ_COUNTED);
+    assert_true(reading.waiting == 0 && reading.in_flight == 4);
+    assert_true(origin.paused_seconds == 60);
+}
+
 static void a_monitoring_port_names_an_account_by_name_or_id(void **state)
 {
     (void)state;
@@ -580,6 +596,7 @@ int main(void)
         cmocka_unit_test(an_error_of_the_api_names_stream_and_consumer),
         cmocka_unit_test(a_huge_answer_is_refused_unread),
         cmocka_unit_test(a_monitoring_port_has_totals_too),
+        cmocka_unit_test(a_monitoring_port_says_that_a_consumer_is_paused),
         cmocka_unit_test(a_monitoring_port_names_an_account_by_name_or_id),
         cmocka_unit_test(a_name_of_several_accounts_is_none),
         cmocka_unit_test(a_replica_that_is_not_open_is_not_believed),
