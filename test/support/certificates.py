@@ -7,13 +7,17 @@ import subprocess
 from .process import need
 
 
+# Python's TLS from 3.13 on takes no authority without it.
+ROOT_USE = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+
+
 def _openssl(folder, *arguments):
     subprocess.run([need("openssl"), *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def make_root(folder, name="ca"):
     """NAME.pem and NAME.key."""
-    _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+    _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", *ROOT_USE,
              "-keyout", f"{name}.key", "-out", f"{name}.pem")
 
 
@@ -49,7 +53,7 @@ class Authority:
     def __init__(self, folder, name="root"):
         self.folder = str(folder)
         self.name = name
-        _openssl(folder, "req", "-x509", *self.EC, "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
+        _openssl(folder, "req", "-x509", *self.EC, "-days", "2", "-subj", f"/CN={name}", *ROOT_USE, "-keyout", f"{name}.key",
                  "-out", f"{name}.pem")
 
     @property
