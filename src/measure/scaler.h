@@ -53,7 +53,7 @@ enum scaler_in_work { SCALER_IN_WORK_UNKNOWN, SCALER_IN_WORK_COUNTED, SCALER_IN_
  *     hook                           mistakes
  *     metric_spec, reports, in_work  any: `check` was not called, or has refused the options
  *     check, check_connection        of single keys, which are reported already
- *     client_bytes                   across keys: without a connection `check` is not called yet
+ *     client_bytes                   across keys: check_connection may not have been called
  *
  * These hooks may rely on one thing: the value of a field is one that its row allows. In the place
  * of a wrong or missing value there is the default. Without a default there is "" for a required
