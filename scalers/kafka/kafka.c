@@ -138,6 +138,7 @@ static char *bundle(const void *connection_options, const void *query_options)
     "of an idle partition.\n"                                                                      \
     "Without topic, a group that has committed nothing is an error, or 0 with "                    \
     "scaleToZeroOnInvalidOffset; KEDA counts the whole cluster (#8104).\n"                         \
+    "A share group of Kafka 4 is an error; KEDA counts it as one that has committed nothing.\n"    \
     "A partition that cannot be measured fails only the triggers that need it.\n"                  \
     "ensureEvenDistributionOfPartitions returns 0 without lag; KEDA returns one replica.\n"        \
     "Measuring a topic never creates it.\n"                                                        \

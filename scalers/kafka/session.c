@@ -27,6 +27,7 @@ bool kafka_session_connect(const void *connection_options, int64_t deadline_ms, 
     session->metadata = kafka_metadata_new(client);
     session->commits = kafka_commits_new(client);
     session->members = kafka_members_new(client);
+    session->group_types = kafka_group_types_new(client);
     session->offsets = kafka_offsets_new(client);
     session->subscriptions = kafka_subscriptions_new(client, session->metadata);
     kafka_space_init(&session->space, kafka_memory_most_commits(&client->memory));
@@ -40,6 +41,7 @@ void kafka_session_disconnect(void *client)
     struct kafka_session *session = client;
     kafka_subscriptions_free(session->subscriptions);
     kafka_offsets_free(session->offsets);
+    kafka_group_types_free(session->group_types);
     kafka_members_free(session->members);
     kafka_commits_free(session->commits);
     kafka_metadata_free(session->metadata);
@@ -61,6 +63,7 @@ void kafka_session_forget_old(struct kafka_session *session, int64_t now_ms)
     kafka_persistence_forget_old(&session->persistence, now_ms);
     kafka_known_groups_forget_old(&session->space.groups, now_ms);
     kafka_members_forget_old(session->members, now_ms);
+    kafka_group_types_forget_old(session->group_types, now_ms);
     kafka_subscriptions_forget_old(session->subscriptions, now_ms);
 }
 

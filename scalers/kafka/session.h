@@ -55,6 +55,7 @@
 #include "kafka/client/client.h"
 #include "kafka/persistence.h"
 #include "kafka/requests/commits.h"
+#include "kafka/requests/group_types.h"
 #include "kafka/requests/members.h"
 #include "kafka/requests/metadata.h"
 #include "kafka/requests/offsets.h"
@@ -66,6 +67,7 @@ struct kafka_session {
     struct kafka_metadata *metadata;
     struct kafka_commits *commits;
     struct kafka_members *members;
+    struct kafka_group_types *group_types;
     struct kafka_offsets *offsets;
     struct kafka_subscriptions *subscriptions;
     struct kafka_persistence_group *persistence; /* of each group and topic */

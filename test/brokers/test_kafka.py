@@ -21,7 +21,7 @@ from support.brokers.oauth import TokenEndpoint
 from support.network.links import LongLink
 from support.pages.page import get, metric
 from support.process import wait_until
-from support.server.server import Server
+from support.server.server import REPOSITORY, Server
 
 INTERVAL_SECONDS = 0.5
 HOLD_SECONDS = 5
@@ -462,6 +462,29 @@ def test_a_thousand_triggers_share_a_connection_and_few_requests(client, server)
         # One for the topics, one for each group and one for each leader, a round.
         assert sum(made.values()) <= rounds * (1 + len(groups) + 1), made
         assert fetch_all() == wanted
+
+
+def test_a_share_group_is_an_error_that_says_so(monkeypatch):
+    """Kafka's share groups (KIP-932) commit nothing. Whether a group is one is looked up where it has no commit."""
+    monkeypatch.setenv("BACKLOG_KAFKA_JARS", os.path.join(REPOSITORY, "build", "kafka-4"))
+    with Kafka(log_requests=True) as kafka, quick_server() as server, Client(server.port) as client:
+        kafka.create_topic("videoJob")
+        kafka.produce("videoJob", 12)
+        kafka.commit("workers", "videoJob", [0, 0, 0])
+        kafka.join_share_group("sharers", "videoJob")
+        becomes(client, trigger(kafka), (12, True))
+        everything = trigger(kafka, "sharers", scaleToZeroOnInvalidOffset="true")
+        del everything["topic"]
+        for metadata in (trigger(kafka, "sharers"), trigger(kafka, "sharers", offsetResetPolicy="earliest"), everything):
+            code, words = refusal(client.metrics, metadata)  # the first answer, too
+            assert code == grpc.StatusCode.UNAVAILABLE
+            assert "the commits of Kafka group sharers: it is a share group" in words
+        becomes(client, trigger(kafka, "nobody"), (3, True))
+        before = kafka.requests("backlog")
+        time.sleep(10 * INTERVAL_SECONDS)
+        after = kafka.requests("backlog")
+        assert after["OFFSET_FETCH"] > before["OFFSET_FETCH"]
+        assert after["LIST_GROUPS"] == before["LIST_GROUPS"]  # once a minute
 
 
 class Watched:

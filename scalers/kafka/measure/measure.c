@@ -94,12 +94,13 @@ static bool commits_are_free(const struct loop *loop, const struct task *task)
                                  loop->now_ms);
 }
 
-/* False: the group's call is under way; or the group is silent, and other silent groups have all
- * of the space (space.h). */
+/* False: the group's call is under way; or it is looked up (group_types.h); or the group is silent,
+ * and other silent groups have all of the space (space.h). */
 static bool may_begin(const struct loop *loop, const struct task *task)
 {
     const struct kafka_query *query = task->query;
     return commits_are_free(loop, task) &&
+           !kafka_group_types_is_pending(loop->session->group_types, query->consumer_group) &&
            kafka_space_is_free(&loop->session->space, query->consumer_group);
 }
 
@@ -210,6 +211,7 @@ static bool receive_answers(struct loop *loop, struct error *error)
         kafka_progress_offsets(&answer, loop->now_ms);
     if (kafka_members_receive(session->members, loop->now_ms))
         try_batches(loop);
+    kafka_group_types_receive(session->group_types, loop->now_ms);
     kafka_subscriptions_receive(session->subscriptions, loop->now_ms);
     return true;
 }

@@ -39,6 +39,8 @@
  *     gather  its group has a call under way      waits                 the answer, or its deadline
  *     gather  its group is silent, and silent     waits; its time       one of these groups is
  *             groups have all of their space      begins later          answered, or times out
+ *     gather  its group has committed nothing,    waits; its time       the end of the look-up
+ *             and is looked up (group_types.h)    begins later
  *     gather  no memory for more tasks            is returned, and the  memory: of all tasks one
  *                                                 server gives fewer    begins in any case
  *       2     no space for its group              the same; it waits    space: it is reserved for
@@ -53,6 +55,8 @@
  *       2     its topics have no room             fails                 a renewal (session.h)
  *       3     its group turned silent, and        is returned, to be    its deadline: an isolated
  *             others need the space               isolated              group does not yield
+ *       3     its group has committed nothing,    is returned           it waits, as above
+ *             and may be a share group
  *      4, 5   a former leader was asked           is returned           newer metadata: with that
  *                                                                       it fails
  *      any    the server wants its place          is returned, to be    its turn there

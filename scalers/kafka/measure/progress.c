@@ -513,6 +513,28 @@ void kafka_progress_metadata_failed(struct kafka_batch *batch, int64_t now_ms)
                                    now_ms);
 }
 
+/* A group without any commit may be a share group, which is an error, or it is still to be found
+ * out: then its tasks come again. */
+static bool is_consumer_group_or_end(struct kafka_batch_group *group,
+                                     const rd_kafka_topic_partition_list_t *partitions,
+                                     int64_t now_ms)
+{
+    struct kafka_group_types *types = group->batch->session->group_types;
+    if (partitions != NULL && count_committed(partitions) > 0)
+        return true;
+    if (!kafka_group_types_is_known(types, group->name, now_ms)) {
+        group_return(group, false);
+        return false;
+    }
+    if (!kafka_group_types_is_share(types, group->name))
+        return true;
+    group_fail(group,
+               "it is a share group, which commits no offsets, so that its lag is not known: set "
+               "consumerGroup to a consumer group",
+               false, now_ms);
+    return false;
+}
+
 /* `partitions` are the commits; NULL: there are none. If they add topics whose metadata is not
  * known, tasks without `topic` wait for it. */
 static void take_commits_or_wait(struct kafka_batch_group *group,
@@ -557,7 +579,7 @@ void kafka_progress_commits(struct kafka_batch_group *group, rd_kafka_event_t *e
     }
     if (reason != NULL)
         group_fail(group, reason, failure == RD_KAFKA_RESP_ERR__TIMED_OUT, now_ms);
-    else
+    else if (is_consumer_group_or_end(group, partitions, now_ms))
         take_commits_or_wait(group, partitions, now_ms);
     rd_kafka_event_destroy(event);
 }

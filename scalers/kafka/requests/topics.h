@@ -46,9 +46,9 @@ struct kafka_topic {
     UT_hash_handle hh;
 };
 
-/* Metadata is used for so long, as docs/reference.md says (Freshness of readings). An idle query may
- * be measured twice a second, and each request is for all topics of the client: one for each
- * measurement would be four times as many. */
+/* Metadata is used for so long, as docs/reference.md says. An idle query may be measured twice a
+ * second, and each request is for all topics of the client: one for each measurement would be four
+ * times as many. */
 enum { KAFKA_TOPICS_FRESH_MS = 2000 };
 
 struct kafka_topics {

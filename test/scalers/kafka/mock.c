@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "kafka/session.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -173,6 +174,8 @@ void kafka_mock_connect(struct kafka_mock *fixture)
                                           clock_now_ms() + 10000, &fixture->client, &error);
     if (!connected)
         fail_msg("%s", error_text(&error));
+    struct kafka_session *session = fixture->client; /* the mock cluster lists no groups */
+    kafka_group_types_suspend(session->group_types, clock_now_ms());
 }
 
 void kafka_mock_add(struct kafka_mock *fixture, const void *query)

@@ -369,8 +369,11 @@ struct kafka_session *kafka_peer_connect(const struct kafka_peer *peer)
 {
     enum { WITHIN_MS = 15000 };
     _cleanup_(error_done) struct error error = {0};
-    void *session = NULL;
-    if (!kafka_session_connect(&peer->options, clock_now_ms() + WITHIN_MS, &session, &error))
+    void *client = NULL;
+    if (!kafka_session_connect(&peer->options, clock_now_ms() + WITHIN_MS, &client, &error))
         fprintf(stderr, "%s\n", error_text(&error));
+    struct kafka_session *session = client;
+    if (session != NULL) /* the peer lists no groups */
+        kafka_group_types_suspend(session->group_types, clock_now_ms());
     return session;
 }

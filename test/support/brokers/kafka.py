@@ -1,10 +1,13 @@
 """A real Kafka (KRaft) for tests: one combined broker and controller, or three."""
 
+import base64
 import collections
 import glob
 import os
 import pathlib
 import re
+import socket
+import struct
 import subprocess
 import time
 import uuid
@@ -288,6 +291,24 @@ class Kafka:
 
     def commit_all(self, group, topic, partitions=3):
         self.commit(group, topic, self.end_offsets(topic, partitions))
+
+    def join_share_group(self, group, topic):
+        """Makes a share group (Kafka 4) of one member, by a ShareGroupHeartbeat: no client here knows them. The broker must have
+        coordinated a group before."""
+        def text(words):
+            return bytes([len(words) + 1]) + words.encode()
+
+        member = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        request = (struct.pack(">hhih", 76, 1, 1, 4) + b"test\0" +
+                   text(group) + text(member) + struct.pack(">i", 0) + b"\0\2" + text(topic) + b"\0")
+
+        def join():
+            with socket.create_connection(("127.0.0.1", self.nodes[0].port), 10) as connection:
+                connection.sendall(struct.pack(">i", len(request)) + request)
+                reply = connection.makefile("rb").read(4 + 11)
+                return reply[-2:] == b"\0\0"  # no error
+
+        wait_until(join, 30, f"the share group {group}")
 
     def coordinator(self, group):
         """The node that coordinates the group. Metadata of a topic that has just been created may know no partitions."""
