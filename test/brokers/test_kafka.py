@@ -262,7 +262,7 @@ def test_log_starts_are_requested_seldom_and_together():
         time.sleep(15)  # 60 partitions of groups are measured every 500 ms
         last, first = (now - then for now, then in zip(requests(), before))
         print(f"in 15 s {last} requests for last offsets, {first} for first ones")
-        assert last >= 15 and 2 <= first <= 4
+        assert 2 <= first <= last / 2  # one of ten measurements, where all partitions are in one request
         for group in ("late", "other"):
             kafka.commit_topics(group, {topic: [3, 3, 3] for topic in topics})
         time.sleep(2 * INTERVAL_SECONDS)
