@@ -49,7 +49,11 @@ lint() {
     lint_check "links" python3 tools/links.py
     lint_check "shell scripts" lint_shell
     lint_check "JavaScript" lint_javascript
-    [ "${1:-}" = quick ] || lint_check "clang-tidy" lint_findings ${1:+--all}
+    if [ "${1:-}" != quick ]; then
+        # The first time on a machine all files are analysed, and that is kept.
+        [ -e "$BACKLOG_CACHE/analysed" ] || account=kept
+        lint_check "clang-tidy" lint_findings ${1:+--all}
+    fi
     [ "${1:-}" = quick ] || python3 tools/cpu.py "$build/reports"
     [ ${#lint_failures[@]} = 0 ] || die "lint: failed: $(printf '%s, ' "${lint_failures[@]}" | sed 's/, $//')"
 }
