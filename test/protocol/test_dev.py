@@ -249,7 +249,12 @@ def test_the_linters_of_ci_end_with_it(tmp_path):
     (tmp_path / "dev").chmod(0o755)
     child = subprocess.Popen([tmp_path / ".ci" / "run"], env={**os.environ, "STATE": str(tmp_path)}, start_new_session=True, preexec_fn=take_signals)
     try:
-        wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "testing").exists(), 60, "linters and tests")
+        def is_testing():  # a shell that is between two commands would go on
+            with open(f"/proc/{child.pid}/task/{child.pid}/children") as children:
+                names = [open(f"/proc/{pid}/comm").read() for pid in children.read().split()]
+            return (tmp_path / "testing").exists() and "sleep\n" in names
+
+        wait_until(lambda: (tmp_path / "pid").exists() and is_testing(), 60, "linters and tests")
         os.killpg(child.pid, signal.SIGINT)
         assert child.wait(60) != 0
         wait_until(lambda: not is_alive(tmp_path), 30, "the end of the linters")
