@@ -27,6 +27,7 @@ enum {
 
 static _Atomic int64_t now_ms = 1000000;
 static size_t polls; /* since time has passed */
+static int64_t peers_cpu_us;
 static struct fast_time_peer *peers;
 
 void fast_time_add(struct fast_time_peer *peer)
@@ -134,14 +135,28 @@ static bool all_others_wait(void)
 
 /* ---- time ---- */
 
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+    syscall(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int64_t work(void)
 {
     int64_t next_ms = CLOCK_NEVER;
+    int64_t began_us = cpu_us();
     struct fast_time_peer *peer;
     struct fast_time_peer *next;
     DL_FOREACH_SAFE(peers, peer, next)
         next_ms = clock_earlier(next_ms, peer->work(peer->context));
+    peers_cpu_us += cpu_us() - began_us;
     return next_ms;
+}
+
+int64_t fast_time_cpu_ms(void)
+{
+    return (cpu_us() - peers_cpu_us) / 1000;
 }
 
 static void pass_until(int64_t until_ms)

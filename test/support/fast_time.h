@@ -31,4 +31,8 @@ void fast_time_remove(struct fast_time_peer *peer);
 /* The peers work for so long, and nobody else. */
 void fast_time_pass(int64_t ms);
 
+/* CPU time of this thread, but for that of the peers. Only for the thread whose waiting lets time
+ * pass. */
+int64_t fast_time_cpu_ms(void);
+
 #endif

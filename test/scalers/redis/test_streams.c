@@ -9,6 +9,7 @@
 #include "scalers/redis/outcome.h"
 #include "scalers/redis/peer.h"
 #include "scalers/trigger.h"
+#include "support/fast_time.h"
 #include "support/feed.h"
 
 #include <math.h>
@@ -17,7 +18,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -380,13 +380,6 @@ static void consumers_that_are_too_many_are_not_known(void **state)
     }
 }
 
-static int64_t cpu_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 enum { GROUP_TASKS = 8000, GROUP_CPU_MS = 800 };
 
 /* The least of some rounds: other work empties the caches. The last one's outcome is returned. */
@@ -394,10 +387,10 @@ static struct outcome measure_cheaply(const struct text *reply)
 {
     enum { ROUNDS = 5 };
     for (int round = 1;; round++) {
-        int64_t began_ms = cpu_now_ms();
+        int64_t began_ms = fast_time_cpu_ms();
         struct outcome outcome = measure(&scaler_redis_streams, SCRIPT({"XINFO", reply->bytes}),
                                          ONE_LAG, GROUP_TASKS, 5000);
-        int64_t took_ms = cpu_now_ms() - began_ms;
+        int64_t took_ms = fast_time_cpu_ms() - began_ms;
         if (took_ms <= GROUP_CPU_MS)
             return outcome;
         assert_int_not_equal(round, ROUNDS);
