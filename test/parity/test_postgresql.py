@@ -87,8 +87,7 @@ CONNECTIONS = [
             by(env={"connection": f"host=127.0.0.1 port=$port user={USER} dbname={USER} sslmode=disable "
                                   f"password={PASSWORD} passfile=/nowhere"}), keda=(12, True), ours=REFUSED,
             because="`connection` may name no file of the server: no `passfile`"),
-    differs("a parameter of the session", by(env={"connection": "$url&search_path=public"}), keda=(12, True),
-            ours=REFUSED, because="`connection` has libpq's keywords"),
+    alike("a parameter of the session", by(env={"connection": "$url&search_path=public"}), 12),
     alike("a parameter of the session in options", by(env={"connection": "$url&options=-csearch_path%3Dpublic"}), 12),
     both_refuse("a wrong password", by(metadata=PARTS, env={"password": "wrong"}), "password authentication failed"),
     both_refuse("no password", by(metadata=PARTS), "password authentication failed"),

@@ -21,7 +21,7 @@ HELD = {"held": 4, "all-held": 5}
 
 ODD = "a b/c:d@e%41?f#g+h&ö"
 
-PAGES = "With `useRegex` every page is read, up to 10,000 queues; in KEDA more than one page is an error (#7143)."
+PAGES = "With `useRegex` all queues count, up to 10,000, whatever `pageSize` is; in KEDA more than one page is an error (#7143)."
 FRACTIONS = "With `operation: avg` the result keeps its fraction; in KEDA one message in two queues is 0."
 AT_ONCE = "An invalid `operation` or `pageSize` is reported at once, whether or not a queue matches."
 DEAD = ("What a quorum queue keeps until it is dead-lettered (`at-least-once`) does not count: no consumer gets it. "

@@ -192,7 +192,7 @@ NODES = [
     both_refuse("a server that is no node", in_cluster(listName="list", address="$address"), "cluster support disabled"),
     both_refuse("a string", in_cluster(listName="string"), "unsupported key type: string"),
     differs("another database", in_cluster(listName="list", databaseIndex="3"), keda=(4, True), ours=Refused("databaseIndex"),
-            because="databaseIndex must be 0; KEDA ignores it."),
+            because="databaseIndex counts, where the nodes have such a database (Valkey 9); KEDA ignores it."),
 ]
 
 
