@@ -10,6 +10,7 @@ from .replies import AGENTS, VALUE, http_bodies, http_transfers, named, source
 
 KAFKA_VERSIONS = {api: (0, highest) for api, highest in {0: 3, 1: 4, 2: 1, 3: 4, 8: 1, 9: 3, 10: 1, 11: 0, 12: 0, 13: 0, 14: 0, 15: 0, 16: 0,
                                                          17: 1, 18: 3, 36: 0}.items()}
+EARLIEST = -2  # a time of LIST_OFFSETS
 FETCH, LIST_OFFSETS, METADATA, OFFSET_FETCH, FIND_COORDINATOR, SASL_HANDSHAKE, API_VERSIONS, SASL = 1, 2, 3, 9, 10, 17, 18, 36
 
 
@@ -107,9 +108,10 @@ def kafka_good(wire, api, request):
             kafka_string(name) + kafka_array([number + bytes(8) + b"\xff\xff\0\0" for number in numbers])
             for name, numbers in topics]) + b"\0\0"
     if api == LIST_OFFSETS:
-        topics = request.array(lambda: (request.string(), request.array(lambda: (request.read(4), request.read(8)))))
+        topics = request.array(lambda: (request.string(), request.array(lambda: (request.read(4), request.number("q")))))
         return kafka_array([
-            kafka_string(name) + kafka_array([number + b"\0\0" + bytes(8) + struct.pack(">q", VALUE) for number, _ in numbers])
+            kafka_string(name) + kafka_array([
+                number + b"\0\0" + bytes(8) + struct.pack(">q", 0 if time == EARLIEST else VALUE) for number, time in numbers])
             for name, numbers in topics])
     return bytes(4) + kafka_array([])
 
