@@ -173,12 +173,12 @@ static char *decoded(const char *bytes, size_t length)
     struct text text = {0};
     for (size_t i = 0; i < length; i++) {
         int byte = bytes[i] == '%' ? text_percent_byte(bytes + i, length - i) : 0;
-        const char letter = byte > 0 ? (char)byte : bytes[i];
+        unsigned char letter = byte > 0 ? (unsigned char)byte : (unsigned char)bytes[i];
         if (bytes[i] == '%' && byte <= 0) {
             text_done(&text);
             return NULL;
         }
-        text_add_bytes(&text, &letter, 1);
+        text_add_bytes(&text, (const char *)&letter, 1);
         i += bytes[i] == '%' ? 2 : 0;
     }
     return text_take(&text);

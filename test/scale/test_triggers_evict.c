@@ -307,18 +307,19 @@ static void what_namespaces_share_takes_memory_once(void **state)
     enum { NAMESPACES = 2000, BROKERS = 3, TRIGGER_BYTES = 16 << 10, CONNECTION_BYTES = 128 << 10 };
     static const char *const brokers[BROKERS] = {"a", "b", "c"};
     struct engine_settings settings = engine_of_triggers();
-    settings.max_connections = 2 * BROKERS; /* it leaves as many to others */
+    settings.max_connections = (size_t)2 * BROKERS; /* it leaves as many to others */
     tear_down(state);
     start_triggers_on(&settings, false);
     triggers_free(triggers);
-    triggers = triggers_new(&(struct triggers_settings){
-        .scalers = fake_scalers,
-        .engine = engine,
-        .rules = {.interval_ms = 5000},
-        .forget_ms = (int64_t)3600 * 1000,
-        .max_inline = BROKERS,
-        .max = (size_t)NAMESPACES * BROKERS,
-        .max_bytes = (size_t)NAMESPACES * BROKERS * TRIGGER_BYTES + BROKERS * CONNECTION_BYTES});
+    triggers = triggers_new(
+        &(struct triggers_settings){.scalers = fake_scalers,
+                                    .engine = engine,
+                                    .rules = {.interval_ms = 5000},
+                                    .forget_ms = (int64_t)3600 * 1000,
+                                    .max_inline = BROKERS,
+                                    .max = (size_t)NAMESPACES * BROKERS,
+                                    .max_bytes = (size_t)NAMESPACES * BROKERS * TRIGGER_BYTES +
+                                                 (size_t)BROKERS * CONNECTION_BYTES});
     for (int i = 0; i < NAMESPACES; i++) {
         char namespace[16];
         snprintf(namespace, sizeof(namespace), "n%d", i);

@@ -250,8 +250,9 @@ static void begin_reply(struct management_peer *peer, struct management_call *ca
 /* As much as there is room for, which the client makes by reading. */
 static void send_reply(struct management_call *call)
 {
-    ssize_t sent = send(call->socket, call->reply + call->sent, call->length - call->sent,
-                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = call->socket < 0 ? -1
+                                    : send(call->socket, call->reply + call->sent,
+                                           call->length - call->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     bool has_gone = sent < 0 && errno != EAGAIN;
     call->sent += sent > 0 ? (size_t)sent : 0;
     if (has_gone || call->sent == call->length)

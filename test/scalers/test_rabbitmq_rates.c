@@ -41,12 +41,13 @@ static void a_rate_that_the_counter_does_not_show_is_bounded(void **state)
 static void rates_that_the_counter_shows_are_as_they_are(void **state)
 {
     (void)state;
-    static const int64_t looks_ms[] = {1, 200, 1000, 1700, 2500, 5000, 5300, 10 * 1000};
+    static const int64_t looks_ms[] = {1, 200, 1000, 1700, 2500, 5000, 5300, 10000};
     static const double loads[] = {0, 0, 0, 100, 0, 300, 1, 0, 20, 20, 20, 0, 0};
     for (size_t look = 0; look < sizeof(looks_ms) / sizeof(looks_ms[0]); look++) {
         struct rabbitmq_rates *rates = rabbitmq_rates_new();
-        for (int64_t passed_ms = 0; passed_ms < 60 * SECOND_MS; passed_ms += looks_ms[look]) {
-            int64_t sample = passed_ms / (SAMPLE_SECONDS * SECOND_MS);
+        for (int64_t passed_ms = 0; passed_ms < (int64_t)60 * SECOND_MS;
+             passed_ms += looks_ms[look]) {
+            int64_t sample = passed_ms / ((int64_t)SAMPLE_SECONDS * SECOND_MS);
             double count = 1000;
             for (int64_t i = 0; i <= sample; i++)
                 count += loads[i];

@@ -81,7 +81,7 @@ static void zeros_of_quorum_queues_are_doubted_for_longer(void **state)
         management_measure(fixture);
         assert_waiting(fixture->feed, 0, 0);
         fixture->peer.fated = 1;
-        fixture->peer.fate = fates[i];
+        fixture->peer.fate = (unsigned char)fates[i];
         fast_time_pass(5); /* the last answer was before */
         management_measure_again(fixture);
         management_measure_again(fixture);

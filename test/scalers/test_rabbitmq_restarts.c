@@ -142,7 +142,7 @@ static void zeros_are_doubted_where_a_client_lost_its_connection(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         struct management_fixture fixture;
         management_start_with_a_zero(&fixture, table[i].queue);
-        fixture.peer.fate = table[i].fate;
+        fixture.peer.fate = (unsigned char)table[i].fate;
         fast_time_pass(5); /* the last answer was before */
         assert_false(
             test_feed_run(fixture.feed, fixture.client, MANAGEMENT_WITHIN_MS, &fixture.error));

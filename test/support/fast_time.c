@@ -65,7 +65,7 @@ static bool read_status(int tasks, const char *thread, char *status, size_t size
 {
     char name[NAME_MAX + sizeof("/status")];
     snprintf(name, sizeof(name), "%s/status", thread);
-    int file = openat(tasks, name, O_RDONLY | O_CLOEXEC);
+    int file = tasks < 0 ? -1 : openat(tasks, name, O_RDONLY | O_CLOEXEC);
     ssize_t length = file < 0 ? -1 : read(file, status, size - 1);
     if (file >= 0)
         close(file);

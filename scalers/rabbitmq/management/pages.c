@@ -50,14 +50,15 @@ static int compare(const void *left, const void *right)
 
 const char *rabbitmq_pages_end_pass(struct rabbitmq_pages *pages)
 {
+    struct rabbitmq_pages_queue *queues = pages->queues;
     size_t kept = 0;
     const char *changed = NULL;
     unsigned pass = ++pages->passes;
     if (pages->count > 1)
         qsort(pages->queues, pages->count, sizeof(struct rabbitmq_pages_queue), compare);
-    for (size_t i = 0; i < pages->count; i++) {
-        struct rabbitmq_pages_queue *queue = &pages->queues[i];
-        struct rabbitmq_pages_queue *last = kept > 0 ? &pages->queues[kept - 1] : NULL;
+    for (size_t i = 0; queues != NULL && i < pages->count; i++) {
+        struct rabbitmq_pages_queue *queue = &queues[i];
+        struct rabbitmq_pages_queue *last = kept > 0 ? &queues[kept - 1] : NULL;
         if (last != NULL && strcmp(last->name, queue->name) == 0) {
             if (queue->first < last->first)
                 last->first = queue->first;
@@ -65,7 +66,7 @@ const char *rabbitmq_pages_end_pass(struct rabbitmq_pages *pages)
         } else if (queue->pass + 1 < pass)
             release(pages, queue->name); /* it is gone */
         else
-            pages->queues[kept++] = *queue;
+            queues[kept++] = *queue;
     }
     pages->count = kept;
     for (size_t i = 0; i < kept && changed == NULL; i++)

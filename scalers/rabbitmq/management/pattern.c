@@ -37,9 +37,8 @@ static bool add_escaped(struct translation *to)
     to->has_atom = true;
     if (byte == 'd' || byte == 'D')
         text_add(&to->text, byte == 'd' ? "[0-9]" : "[^0-9]");
-    else if (strchr("wWsS", byte) != NULL)
-        text_addf(&to->text, "\\%c", byte);
-    else if (ispunct((unsigned char)byte) && strchr("<>`'", byte) == NULL)
+    else if (strchr("wWsS", byte) != NULL ||
+             (ispunct((unsigned char)byte) && strchr("<>`'", byte) == NULL))
         text_addf(&to->text, "\\%c", byte);
     else
         return false;
