@@ -211,7 +211,7 @@ static void a_reading_between_two_outages_begins_the_hold_anew(void **state)
     }
 }
 
-/* The connection is away for a moment: its Secret was made anew, or the file was. */
+/* The connection is away for a moment: its Secret was created again, or the file was. */
 static void a_hold_goes_on_where_the_connection_was_away(void **state)
 {
     (void)state;
