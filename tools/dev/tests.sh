@@ -100,7 +100,7 @@ keys_suite() {
 # mostly wait.
 two_at_a_time=(--numprocesses=2 --dist=loadfile)
 three_at_a_time=(--numprocesses=3 --dist=loadfile)
-four_at_a_time=(--numprocesses=4 --dist=loadfile)
+six_at_a_time=(--numprocesses=6 --dist=loadfile)
 eight_at_a_time=(--numprocesses=8 --dist=loadfile)
 # Real clients and brokers against the instrumented server: what they provoke is found where it happens.
 test_image() { suite image "image and workflows" python_suite image "$@"; }
@@ -146,7 +146,7 @@ test_parity() {
     suite parity "side by side with KEDA's own scalers" python_suite parity "${two_at_a_time[@]}" "$@"
 }
 test_examples() { suite examples "examples" python_suite examples "${three_at_a_time[@]}" --timeout=600 "$@"; }
-test_brokers() { suite brokers "broker tests" python_suite brokers "${four_at_a_time[@]}" --timeout=400 "$@"; }
+test_brokers() { suite brokers "broker tests" python_suite brokers "${six_at_a_time[@]}" --timeout=400 "$@"; }
 
 # ---- by name only: every version, and every line
 
