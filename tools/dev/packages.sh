@@ -53,6 +53,7 @@ brokers    curl                      uploads to an example, as its users do
 brokers    libfaketime               a clock that jumps
 brokers    tmux                      a real terminal, for backlog watch
 brokers    patch                     takes the diffs of backlog migrate
+valkey     valkey-server             beside Redis, for ./dev test matrix
 upstream   patch                     takes docs/upstream/*.patch
 docs       redis-server              what the pages measure
 docs       curl                      commands of the pages
@@ -145,7 +146,7 @@ has_systemd() {
 install_quietly() (
     units=()
     if has_systemd; then
-        for unit in {rabbitmq-server,nats-server,redis-server,postgresql,pgbouncer,prometheus,krb5-kdc,krb5-admin-server,epmd,docker,containerd}.service {epmd,docker}.socket; do
+        for unit in {rabbitmq-server,nats-server,redis-server,valkey-server,postgresql,pgbouncer,prometheus,krb5-kdc,krb5-admin-server,epmd,docker,containerd}.service {epmd,docker}.socket; do
             systemctl cat "$unit" >/dev/null 2>&1 || units+=("$unit")
         done
     fi
