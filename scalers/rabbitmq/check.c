@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "rabbitmq/management/pattern.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 #include "shared/token.h"
@@ -122,6 +123,14 @@ static void check_amqp(const struct options *options, struct error *mistakes)
         error_add(mistakes, "timeout %s", http);
 }
 
+static void check_pattern(const char *text, struct error *mistakes)
+{
+    _cleanup_(rabbitmq_pattern_free) struct rabbitmq_pattern *pattern = NULL;
+    _cleanup_(error_done) struct error error = {0};
+    if (!rabbitmq_pattern_compile(text, &pattern, &error))
+        error_add(mistakes, "queueName %s", error_text(&error));
+}
+
 void rabbitmq_check_trigger(const struct options *options, struct error *mistakes)
 {
     const struct rabbitmq_connection_options *connection = options->connection;
@@ -133,6 +142,8 @@ void rabbitmq_check_trigger(const struct options *options, struct error *mistake
     int max_bytes = query->use_regex ? MAX_PATTERN_BYTES : MAX_QUEUE_NAME_BYTES;
     if (strlen(query->queue_name) > (size_t)max_bytes)
         error_add(mistakes, "queueName must have at most %d bytes", max_bytes);
+    else if (query->use_regex)
+        check_pattern(query->queue_name, mistakes);
     if (rabbitmq_is_http(connection) && !query->use_regex && is_dots(query->queue_name))
         error_add(mistakes, "a queue named . or .. %s", needs_amqp);
     /* Over AMQP the broker would answer for the name without it, as for another queue. */

@@ -13,7 +13,6 @@
 #include "rabbitmq/amqp/amqp.h"
 #include "rabbitmq/check.h"
 #include "rabbitmq/management/management.h"
-#include "rabbitmq/management/pattern.h"
 #include "rabbitmq/options.h"
 #include "rabbitmq/url.h"
 
@@ -143,11 +142,6 @@ static char *bundle(const void *connection_options, const void *query_options)
     const struct rabbitmq_query *query = query_options;
     if (!rabbitmq_is_http(connection_options))
         return NULL;
-    if (query->use_regex) {
-        _cleanup_(memory_free) char *expression = rabbitmq_pattern_translate(query->queue_name);
-        if (expression == NULL)
-            return NULL;
-    }
     return text_copy(rabbitmq_needs_rates(query) ? "rates" : "counts");
 }
 

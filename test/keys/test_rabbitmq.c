@@ -103,6 +103,13 @@ static const struct key_case cases[] = {
     TAKES("queueName", LONGEST_PATTERN, HTTP, "useRegex", "true"),
     REFUSES("queueName must have at most 2000 bytes", "queueName", LONGEST_PATTERN "q", HTTP,
             "useRegex", "true"),
+    TAKES("queueName", "^(?=q)(a|b)*+[[:alpha:]]\\d$", HTTP, "useRegex", "true"),
+    TAKES("queueName", "page-(", HTTP),
+    REFUSES(
+        "queueName is not a regular expression of PCRE: missing closing parenthesis (at byte 8)",
+        "queueName", "sesame-(", HTTP, "useRegex", "true"),
+    REFUSES("queueName must have no {,n} and no blank in braces", "queueName", "a{,3}", HTTP,
+            "useRegex", "true"),
     TAKES("useRegex", "true", HTTP),
     TAKES("useRegex", "f", AMQP),
     REFUSES("useRegex needs a host that starts with http://", "useRegex", "1", AMQP),

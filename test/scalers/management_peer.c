@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { MAX_CALLS = 64, REQUEST_BYTES = 4096 };
+enum { MAX_CALLS = 64, REQUEST_BYTES = 4096, PAGE = 500 };
 
 /* A connection, and what it is to be sent. */
 struct management_call {
@@ -52,59 +52,31 @@ static void add_queues(struct text *json, size_t from, size_t to)
 
 static const char given_begin[] = "{\"name\"";
 
-/* Where the given queue of this number begins, or all of them end. */
-static const char *find_given(const char *given, size_t number)
+/* A list, or a page, which has all of them. */
+static char *list_given(const char *given, bool is_page)
 {
-    const char *at = strstr(given, given_begin);
-    for (size_t i = 0; at != NULL && i < number; i++)
-        at = strstr(at + 1, given_begin);
-    return at == NULL ? given + strlen(given) : at;
-}
-
-/* A list, or a page of them. */
-static char *list_given(const char *given, const char *request)
-{
-    size_t number;
-    size_t size;
     size_t count = 0;
-    while (*find_given(given, count) != '\0')
+    for (const char *at = given; (at = strstr(at, given_begin)) != NULL; at++)
         count++;
-    const char *page = strstr(request, "?page=");
-    if (page == NULL || sscanf(page, "?page=%zu&page_size=%zu", &number, &size) != 2)
-        return text_format("[%s]", given);
-    const char *from = find_given(given, (number - 1) * size);
-    const char *to = find_given(given, number * size);
-    int length = (int)(to - from) - (*to != '\0'); /* without the comma between the two */
-    return text_format("{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":[%.*s]}", count,
-                       (count + size - 1) / size, length, from);
+    return is_page ? text_format("{\"filtered_count\":%zu,\"page_count\":1,\"items\":[%s]}", count,
+                                 given)
+                   : text_format("[%s]", given);
 }
 
 static char *list_queues(struct management_peer *peer, size_t queues, const char *given,
                          const char *request)
 {
     struct text json = {0};
-    if (peer->script.refuse_lists != 0)
+    bool is_page = strstr(request, "?page=1&") != NULL;
+    if (peer->script.refuse_lists != 0 && !(is_page && peer->script.gives_pages))
         return text_format("%d", peer->script.refuse_lists);
     if (given != NULL)
-        return list_given(given, request);
-    size_t number;
-    size_t size;
-    size_t first = peer->gone;
-    const char *page = strstr(request, "?page=");
-    if (page == NULL || sscanf(page, "?page=%zu&page_size=%zu", &number, &size) != 2) {
-        add_queues(&json, first, queues);
-        return text_take(&json);
-    }
-    if (number == peer->script.refuse_page)
-        return text_copy("503");
-    if ((number - 1) * size > queues - first)
-        return text_copy("{\"error\":\"page_out_of_range\",\"reason\":\"Page out of range\"}");
-    text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":", queues - first,
-              (queues - first + size - 1) / size);
-    size_t from = first + (number - 1) * size;
-    add_queues(&json, from < queues ? from : queues, from + size < queues ? from + size : queues);
-    text_add(&json, "}");
-    peer->gone += peer->gone < peer->script.go ? peer->script.go_at_once : 0;
+        return list_given(given, is_page);
+    if (is_page)
+        text_addf(&json, "{\"filtered_count\":%zu,\"page_count\":%zu,\"items\":", queues,
+                  (queues + PAGE - 1) / PAGE);
+    add_queues(&json, 0, is_page && queues > PAGE ? PAGE : queues);
+    text_add(&json, is_page ? "}" : "");
     return text_take(&json);
 }
 
@@ -136,13 +108,6 @@ static size_t token_of(const char *request)
     return found == NULL ? 0 : strtoul(found + strlen(bearer), NULL, 10);
 }
 
-/* Of a listing, or a page. */
-static int delay_ms(const struct management_peer *peer, const char *request, int ms)
-{
-    _cleanup_(memory_free) char *slow = text_format("?page=%zu&", peer->script.slow_page);
-    return peer->script.slow_page == 0 || strstr(request, slow) != NULL ? ms : 0;
-}
-
 static void take_get(struct management_peer *peer, struct management_call *call,
                      const char *request)
 {
@@ -163,12 +128,12 @@ static void take_get(struct management_peer *peer, struct management_call *call,
         bool hangs = peer->script.totals_hang || (after > 0 && peer->totals >= after) ||
                      peer->totals < peer->script.totals_hang_until;
         peer->totals++;
-        call->due_ms += delay_ms(peer, request, peer->script.totals_ms);
+        call->due_ms += peer->script.totals_ms;
         call->body =
             hangs ? NULL : list_queues(peer, queues - peer->script.cut, peer->in_totals, request);
     } else {
         peer->statistics++;
-        call->due_ms += delay_ms(peer, request, peer->script.statistics_ms);
+        call->due_ms += peer->script.statistics_ms;
         call->body = list_queues(peer, queues, peer->in_statistics, request);
     }
 }

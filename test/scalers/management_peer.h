@@ -24,11 +24,8 @@ struct management_script {
     int totals_ms;            /* a listing of them takes so long */
     size_t cut;               /* so many of the queues, the last ones, are not in the totals */
     int statistics_ms;        /* a listing of them takes so long */
-    size_t slow_page;         /* only this page takes so long; 0: all do */
-    size_t go;                /* so many of the queues, the first ones, go after pages of them... */
-    size_t go_at_once;        /* ... so many after each */
-    size_t refuse_page;       /* answered with 503; 0: none */
     int refuse_lists;         /* with this status, all listings and pages; 0: none */
+    bool gives_pages;         /* all the same */
     int proxy_ms;             /* the fate 'p' takes so long */
 
     /* What becomes of each request for a token: 'g' given, for 100 s; 'r' an answer without one;
@@ -45,7 +42,6 @@ struct management_peer {
     struct management_call *calls;
     size_t totals;     /* listings, and pages */
     size_t statistics; /* listings, and pages */
-    size_t gone;
     size_t singles;
     size_t tokens;
     size_t token_shown; /* the number of the token that the last GET had; 0: none */

@@ -62,7 +62,7 @@ static void a_name_with_a_nul_disturbs_no_other_queue(void **state)
     management_measure(&fixture);
     assert_waiting(fixture.feed, 0, 3);
     assert_ended_with(fixture.feed, 1, TASK_FAILED, "NOT_FOUND");
-    assert_waiting(fixture.feed, 22, 11);
+    assert_waiting(fixture.feed, 22, 10);
     management_stop(&fixture);
 }
 
@@ -77,9 +77,11 @@ static void a_queue_that_cannot_be_read_fails_no_other(void **state)
     fixture.peer.in_statistics =
         "{\"name\":\"q4\",\"messages_ready\":4,\"messages_unacknowledged\":0}";
     management_add_queues_from(&fixture, "q", 3, 2, "QueueLength");
+    management_add_queue(&fixture, "^q", "QueueLength");
     management_measure(&fixture);
     assert_waiting(fixture.feed, 0, 3);
     assert_waiting(fixture.feed, 1, 4); /* it may be the one: it is requested alone */
+    assert_waiting(fixture.feed, 2, 4); /* it may match: a page has what does */
     management_stop(&fixture);
 }
 
@@ -380,50 +382,25 @@ static void a_listing_of_statistics_has_the_whole_time(void **state)
     management_stop(&fixture);
 }
 
-static void a_page_that_a_proxy_refuses_is_no_change(void **state)
+/* A page says how many match. */
+static void more_queues_than_a_page_has_need_a_listing(void **state)
 {
     (void)state;
     struct management_fixture fixture;
-    management_start(&fixture, "5s", &(struct management_script){.queues = 700, .refuse_page = 2});
-    management_add_queue(&fixture, "^(?=q)", "QueueLength");
-    management_measure(&fixture);
-    assert_ended_with(fixture.feed, 0, TASK_FAILED, "answered 503");
-    assert_int_equal(fixture.peer.totals, 1);
-    assert_int_equal(fixture.peer.statistics, 2);
-    management_stop(&fixture);
-}
-
-/* Queues go after each of the first pages, and those behind them move up. */
-static void pages_that_move_are_read_again(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t queues; /* q0 and so on, with as many messages */
-        size_t go;
-        size_t go_at_once;
-        double messages;
-        size_t statistics;
-    } table[] = {
-        {1100, 0, 0, 604450, 6},
-        {1100, 1, 1, 604450, 6}, /* q0 */
-        {1100, 2, 1, 604450, 6}, /* a pass had q1 */
-        {1100, 20, 1, 604450, 6},
-        {507, 12, 6, 128256, 3}, /* the second page is not there any more */
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
-        struct management_fixture fixture;
-        management_start(&fixture, "10s",
-                         &(struct management_script){.queues = table[i].queues,
-                                                     .queues_of_broker = table[i].queues,
-                                                     .go = table[i].go,
-                                                     .go_at_once = table[i].go_at_once});
-        management_add_queue(&fixture, "^(?=q)", "QueueLength");
+    management_start(
+        &fixture, "5s",
+        &(struct management_script){.queues = 700, .refuse_lists = 500, .gives_pages = true});
+    management_add_queue(&fixture, "^q", "QueueLength");
+    for (size_t round = 1; round <= 2; round++) {
         management_measure(&fixture);
-        assert_waiting(fixture.feed, 0, table[i].messages);
-        assert_int_equal(fixture.peer.totals, 1);
-        assert_int_equal(fixture.peer.statistics, table[i].statistics);
-        management_stop(&fixture);
+        assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                          "queueName matches 700 queues: a page of them has 500, and the list of "
+                          "all queues of the virtual host is too large, or refused");
+        test_feed_again(fixture.feed);
     }
+    assert_int_equal(fixture.peer.totals, 2);     /* a page and a listing */
+    assert_int_equal(fixture.peer.statistics, 3); /* a listing, and a page each time */
+    management_stop(&fixture);
 }
 
 /* Of totals, as long as these do not say that all is empty. */
@@ -447,24 +424,48 @@ static void one_listing_answers_all_patterns(void **state)
     management_stop(&fixture);
 }
 
-/* A name that upper and lower case are not known of. */
-static void where_a_listing_is_not_understood_patterns_have_pages(void **state)
+/* One that backtracks for ever, on the longest name. */
+static void a_pattern_that_takes_too_long_fails_alone(void **state)
 {
     (void)state;
     struct management_fixture fixture;
     management_start(&fixture, "10s", &(struct management_script){.queues = 0});
-    fixture.peer.in_totals = fixture.peer.in_statistics =
-        "{\"name\":\"q\xc3\xa9\",\"messages_ready\":3,\"messages_unacknowledged\":0}";
+    fixture.peer.in_totals = "{\"name\":\"q1\",\"messages_ready\":3,\"messages_unacknowledged\":0},"
+                             "{\"name\":\"qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq2\","
+                             "\"messages_ready\":4,\"messages_unacknowledged\":0}";
+    management_add_queue(&fixture, "^(q+)+$", "QueueLength");
     management_add_queue(&fixture, "^q", "QueueLength");
-    management_add_queue(&fixture, "^p", "QueueLength"); /* the peer's pages have all */
-    for (size_t round = 1; round <= 2; round++) {
-        management_measure(&fixture);
-        assert_waiting(fixture.feed, 0, 3);
-        assert_waiting(fixture.feed, 1, 3);
-        assert_int_equal(fixture.peer.totals, round == 1 ? 1 : 3);
-        assert_int_equal(fixture.peer.statistics, 2);
-        test_feed_again(fixture.feed);
+    management_measure(&fixture);
+    assert_ended_with(
+        fixture.feed, 0, TASK_FAILED,
+        "the queues that match '^(q+)+$': queue 'qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"
+        "qqqqqqq2': matching its name takes too long (PCRE: match limit exceeded)");
+    assert_waiting(fixture.feed, 1, 7);
+    assert_int_equal(fixture.peer.statistics, 0);
+    management_stop(&fixture);
+}
+
+/* Each step back costs little, but there are many, and as many patterns as a listing takes. */
+static void patterns_that_take_too_long_in_all_fail_alone(void **state)
+{
+    (void)state;
+    enum { SLOW = 63, MAX_MS = 10000 };
+    struct management_fixture fixture;
+    management_start(&fixture, "60s", &(struct management_script){.queues = 9000});
+    for (size_t i = 0; i < SLOW; i++) {
+        _cleanup_(memory_free) char *slow = text_format("^q(?:[0-9]*){8}(?:[!?]|x{%zu})", i + 1);
+        management_add_queue(&fixture, slow, "QueueLength");
     }
+    management_add_queue(&fixture, "^q", "QueueLength");
+    int64_t began_ms = fast_time_cpu_ms();
+    management_measure(&fixture);
+    int64_t took_ms = fast_time_cpu_ms() - began_ms;
+    assert_all_ended(fixture.feed, 0, SLOW, TASK_FAILED);
+    assert_ended_with(fixture.feed, 0, TASK_FAILED,
+                      "matching the names of all queues of the virtual host takes too long");
+    assert_waiting(fixture.feed, SLOW, 9000.0 * 8999 / 2);
+    if (took_ms > MAX_MS)
+        fail_msg("it takes %lld ms", (long long)took_ms);
     management_stop(&fixture);
 }
 
@@ -562,10 +563,10 @@ int main(void)
         cmocka_unit_test(requests_that_hang_give_up_their_places_to_others),
         cmocka_unit_test(requests_that_hang_have_their_whole_time_where_none_waits),
         cmocka_unit_test(a_listing_of_statistics_has_the_whole_time),
-        cmocka_unit_test(a_page_that_a_proxy_refuses_is_no_change),
-        cmocka_unit_test(pages_that_move_are_read_again),
+        cmocka_unit_test(more_queues_than_a_page_has_need_a_listing),
         cmocka_unit_test(one_listing_answers_all_patterns),
-        cmocka_unit_test(where_a_listing_is_not_understood_patterns_have_pages),
+        cmocka_unit_test(a_pattern_that_takes_too_long_fails_alone),
+        cmocka_unit_test(patterns_that_take_too_long_in_all_fail_alone),
         cmocka_unit_test(a_rate_is_no_more_than_its_counter_grew_by),
         cmocka_unit_test(what_no_task_wants_is_unknown),
     };

@@ -22,6 +22,7 @@ build      uthash-dev                hash tables
 build      librdkafka-dev            scaler: kafka
 build      libnats-dev               scaler: nats-jetstream
 build      librabbitmq-dev           scaler: rabbitmq
+build      libpcre2-dev              its patterns
 build      libhiredis-dev            scalers: redis and redis-streams
 build      libcurl4-openssl-dev      HTTP APIs of the sources
 build      libjansson-dev            HTTP APIs of the sources

@@ -8,17 +8,16 @@
 #include "rabbitmq/management/pattern.h"
 #include "rabbitmq/management/rates.h"
 #include "rabbitmq/url.h"
-#include "shared/regex.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 enum {
     MAX_MATCHES = 10000, /* queues of a pattern */
-    PAGE_SIZE = 500, /* the largest that RabbitMQ takes: each page costs it a list of all queues */
-    MAX_PASSES = 5,  /* over pages whose queues come and go */
-    MAX_ALONE = 100, /* GETs of a pattern's new queues */
+    PAGE_SIZE = 500,     /* the largest that RabbitMQ takes */
+    MAX_ALONE = 100,     /* GETs of a pattern's new queues */
 };
 
 #define TOTALS "disable_stats=true&enable_queue_totals=true&"
@@ -32,9 +31,6 @@ struct rabbitmq_lookup *rabbitmq_lookup_new(struct task *task, enum rabbitmq_sou
                           (task->wants & (READING_WANT_CONSUMERS | READING_WANT_RATES)) != 0;
     lookup->source = lookup->needs_rates ? RABBITMQ_SOURCE_STATISTICS : source;
     lookup->taken_ms = clock_now_ms();
-    lookup->page = 1;
-    if (lookup->query->use_regex)
-        lookup->expression = rabbitmq_pattern_translate(lookup->query->queue_name);
     return lookup;
 }
 
@@ -46,11 +42,25 @@ void rabbitmq_lookup_move(struct rabbitmq_lookup *lookup, struct rabbitmq_lookup
     DL_APPEND(*list, lookup);
 }
 
+static void drop_last_alone(struct rabbitmq_lookup *lookup)
+{
+    free(lookup->alone[--lookup->alone_count].name);
+}
+
+static void drop_alone(struct rabbitmq_lookup *lookup)
+{
+    while (lookup->alone_count > 0)
+        drop_last_alone(lookup);
+    free(TAKE(lookup->alone));
+    lookup->alone_capacity = 0;
+    source_memory_set(&lookup->alone_memory, 0);
+}
+
 static void free_lookup(struct rabbitmq_lookup *lookup)
 {
-    rabbitmq_pages_done(&lookup->pages);
-    regex_free(&lookup->regex);
-    free(lookup->expression);
+    drop_alone(lookup);
+    rabbitmq_pattern_free(&lookup->pattern);
+    error_done(&lookup->unmatched);
     free(lookup->uncounted);
     free(lookup);
 }
@@ -75,19 +85,24 @@ static const char *columns_of(const struct rabbitmq_lookup *lookup)
     return lookup->needs_rates ? RATES_COLUMNS : COUNTS_COLUMNS;
 }
 
+/* Of that which is requested alone. */
+static const char *name_of_alone(const struct rabbitmq_lookup *lookup)
+{
+    return lookup->alone[lookup->alone_count - 1].name;
+}
+
 char *rabbitmq_lookup_path(const struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost)
 {
     const struct rabbitmq_query *query = lookup->query;
-    _cleanup_(memory_free) char *name = rabbitmq_url_escaped(
-        lookup->is_alone ? lookup->pages.queues[lookup->alone].name : query->queue_name);
+    _cleanup_(memory_free) char *name =
+        rabbitmq_url_escaped(lookup->is_alone ? name_of_alone(lookup) : query->queue_name);
     if (lookup->is_alone)
         return text_format("%s/%s?" TOTALS "columns=" COUNTS_COLUMNS, vhost->path, name);
     if (!query->use_regex)
         return text_format("%s/%s?columns=%s", vhost->path, name, columns_of(lookup));
-    return text_format(
-        "%s?page=%lld&page_size=%d&pagination=true&use_regex=true&name=%s&%scolumns=%s",
-        vhost->path, (long long)lookup->page, PAGE_SIZE, name,
-        lookup->source == RABBITMQ_SOURCE_TOTALS ? TOTALS : "", columns_of(lookup));
+    return text_format("%s?page=1&page_size=%d&pagination=true&use_regex=true&name=%s&%scolumns=%s",
+                       vhost->path, PAGE_SIZE, name,
+                       lookup->source == RABBITMQ_SOURCE_TOTALS ? TOTALS : "", columns_of(lookup));
 }
 
 char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabbitmq_source source)
@@ -97,18 +112,11 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
                                                         : "columns=" RATES_COLUMNS);
 }
 
-static void begin_pass(struct rabbitmq_lookup *lookup)
-{
-    lookup->page = 1;
-    lookup->listed = RABBITMQ_LISTED_COUNTED;
-    lookup->matches = (struct rabbitmq_matches){0};
-    free(TAKE(lookup->uncounted));
-}
-
 static void begin_pattern(struct rabbitmq_lookup *lookup)
 {
-    begin_pass(lookup);
-    rabbitmq_pages_done(&lookup->pages);
+    drop_alone(lookup);
+    free(TAKE(lookup->uncounted));
+    lookup->matches = (struct rabbitmq_matches){0};
     lookup->aggregate = (struct rabbitmq_aggregate){0};
     lookup->doubt = RABBITMQ_BELIEVED;
     lookup->is_alone = lookup->is_again = false;
@@ -122,8 +130,7 @@ void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup)
 
 bool rabbitmq_lookup_is_listable(const struct rabbitmq_lookup *lookup)
 {
-    return !lookup->is_single && !lookup->is_alone &&
-           (!lookup->query->use_regex || lookup->expression != NULL);
+    return !lookup->is_single && !lookup->is_alone;
 }
 
 void rabbitmq_lookup_fail_missing(const struct rabbitmq_lookup *lookup,
@@ -139,7 +146,7 @@ void rabbitmq_lookup_fail(const struct rabbitmq_lookup *lookup, const struct err
     const char *name = lookup->query->queue_name;
     if (lookup->is_alone)
         task_failf(lookup->task, "the queues that match '%s': queue '%s': %s", name,
-                   lookup->pages.queues[lookup->alone].name, error_text(error));
+                   name_of_alone(lookup), error_text(error));
     else
         task_failf(lookup->task, "%s '%s': %s",
                    lookup->query->use_regex ? "the queues that match" : "queue", name,
@@ -251,7 +258,7 @@ static bool has_zero(const struct rabbitmq_lookup *lookup,
 
 /*
  * Decides by all doubts that there are: management.h has them in a table. The aggregate has the
- * queues of all pages, unless one of them, `queue`, was not RABBITMQ_LISTED_COUNTED.
+ * queues, unless one of them, `queue`, was not RABBITMQ_LISTED_COUNTED.
  *
  * Statistics are the last to be requested. Totals could have the counts, but no rates.
  */
@@ -320,6 +327,21 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
 
 /* ---- of a pattern ---- */
 
+/* Keeps the queue for a GET of its own. False: there are too many of them, or there is no memory
+ * for it now. */
+static bool add_alone(struct rabbitmq_lookup *lookup, const char *name,
+                      const struct rabbitmq_counts *counts)
+{
+    size_t bytes = 2 * sizeof(struct rabbitmq_alone) + memory_heap_bytes(strlen(name) + 1);
+    if (lookup->alone_count == MAX_ALONE ||
+        !source_memory_set(&lookup->alone_memory, lookup->alone_memory.used + bytes))
+        return false;
+    lookup->alone = memory_grow(lookup->alone, &lookup->alone_capacity, lookup->alone_count + 1,
+                                sizeof(struct rabbitmq_alone));
+    lookup->alone[lookup->alone_count++] = (struct rabbitmq_alone){text_copy(name), *counts};
+    return true;
+}
+
 static void add_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
                       const json_t *queue)
 {
@@ -331,112 +353,31 @@ static void add_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhos
                   (!rabbitmq_needs_rates(lookup->query) || !isnan(counts.publish_rate));
     lookup->matches.count++;
     lookup->matches.names += hash_bytes(text, json_string_length(name));
-    if (listed == RABBITMQ_LISTED_COUNTED && !lookup->has_pages)
+    if (listed == RABBITMQ_LISTED_COUNTED)
         rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &counts);
-    else if (listed == RABBITMQ_LISTED_COUNTED || is_new)
-        lookup->has_no_memory |= !rabbitmq_pages_add(&lookup->pages, text, &counts);
-    else if (lookup->uncounted == NULL) {
+    else if (lookup->uncounted == NULL && !(is_new && add_alone(lookup, text, &counts))) {
         lookup->listed = listed;
         lookup->counts = counts;
         lookup->uncounted = text_copy(text);
     }
 }
 
-/* Goes on to the next queue whose count is only to be had alone. */
-static bool find_alone(struct rabbitmq_lookup *lookup)
-{
-    struct rabbitmq_pages *pages = &lookup->pages;
-    for (lookup->alone = 0; lookup->alone < pages->count; lookup->alone++)
-        if (isnan(pages->queues[lookup->alone].counts.messages))
-            return true;
-    return false;
-}
-
-static size_t count_alone(const struct rabbitmq_pages *pages)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < pages->count; i++)
-        count += isnan(pages->queues[i].counts.messages);
-    return count;
-}
-
-/* All that was counted. */
-static struct rabbitmq_aggregate aggregate_of(const struct rabbitmq_lookup *lookup)
-{
-    struct rabbitmq_aggregate all = lookup->aggregate;
-    for (size_t i = 0; i < lookup->pages.count; i++)
-        if (!isnan(lookup->pages.queues[i].counts.messages))
-            rabbitmq_aggregate_add(&all, lookup->query->operation, &lookup->pages.queues[i].counts);
-    return all;
-}
-
 /* The queues are known; some may need a GET of their own. */
 static enum rabbitmq_lookup_result conclude_pattern(struct rabbitmq_lookup *lookup,
                                                     const struct rabbitmq_vhost *vhost)
 {
-    struct rabbitmq_aggregate all = aggregate_of(lookup);
-    lookup->is_alone = lookup->is_again = false;
-    if (lookup->has_no_memory) {
-        task_failf(lookup->task,
-                   "the queues that match '%s': too many replies of sources are being read to keep "
-                   "their names: retrying",
-                   lookup->query->queue_name);
-        return RABBITMQ_LOOKUP_ENDED;
-    }
-    if (lookup->uncounted != NULL)
-        return conclude(lookup, vhost, lookup->listed, lookup->uncounted, &all);
-    lookup->is_alone = find_alone(lookup);
-    if (!lookup->is_alone)
-        return conclude(lookup, vhost, RABBITMQ_LISTED_COUNTED, NULL, &all);
-    if (count_alone(&lookup->pages) <= MAX_ALONE)
+    const char *uncounted = lookup->uncounted;
+    lookup->is_again = false;
+    lookup->is_alone = uncounted == NULL && lookup->alone_count > 0;
+    if (lookup->is_alone)
         return RABBITMQ_LOOKUP_NEXT;
-    lookup->counts = lookup->pages.queues[lookup->alone].counts;
-    return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE,
-                    lookup->pages.queues[lookup->alone].name, &all);
-}
-
-/* Both passes listed the same queues, or those of either have messages: a queue that moved between
- * two pages is in one of them. */
-static bool are_passes_enough(const struct rabbitmq_lookup *lookup, const char *changed)
-{
-    struct rabbitmq_aggregate all = aggregate_of(lookup);
-    bool is_zero = all.counts.messages == 0 ||
-                   (rabbitmq_needs_rates(lookup->query) &&
-                    (all.counts.publish_rate == 0 || all.counts.deliver_get_rate == 0));
-    return lookup->pages.passes > 1 && (changed == NULL || !is_zero);
-}
-
-static enum rabbitmq_lookup_result fail_unlisted(const struct rabbitmq_lookup *lookup)
-{
-    task_failf(lookup->task,
-               "the queues that match '%s': RabbitMQ's management API lists %zu of the %zu",
-               lookup->query->queue_name, lookup->matches.count, lookup->reported);
-    return RABBITMQ_LOOKUP_ENDED;
-}
-
-enum rabbitmq_lookup_result rabbitmq_lookup_end_pages(struct rabbitmq_lookup *lookup,
-                                                      const struct rabbitmq_vhost *vhost)
-{
-    const char *changed = rabbitmq_pages_end_pass(&lookup->pages);
-    if (lookup->pages.passes > 1 && changed == NULL && lookup->matches.count < lookup->reported)
-        return fail_unlisted(lookup);
-    if (lookup->has_no_memory || are_passes_enough(lookup, changed))
-        return conclude_pattern(lookup, vhost);
-    if (lookup->pages.passes < MAX_PASSES) {
-        begin_pass(lookup);
-        return RABBITMQ_LOOKUP_NEXT;
-    }
-    task_failf(lookup->task,
-               "the queues that match '%s': not known whether all are empty: they come and go "
-               "between two pages of them, the last was '%s': match fewer than %d, or write the "
-               "pattern without what only PCRE has",
-               lookup->query->queue_name, changed == NULL ? "" : changed, PAGE_SIZE);
-    return RABBITMQ_LOOKUP_ENDED;
+    return conclude(lookup, vhost, uncounted != NULL ? lookup->listed : RABBITMQ_LISTED_COUNTED,
+                    uncounted, &lookup->aggregate);
 }
 
 static bool are_too_many(const struct rabbitmq_lookup *lookup, json_int_t matches)
 {
-    if (matches <= MAX_MATCHES && lookup->page <= MAX_MATCHES)
+    if (matches <= MAX_MATCHES)
         return false;
     task_failf(lookup->task, "queueName matches %lld queues: at most %d are counted",
                (long long)matches, MAX_MATCHES);
@@ -481,24 +422,29 @@ static enum rabbitmq_lookup_result take_all(struct rabbitmq_lookup *lookup,
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
                                                       const json_t *page, enum rabbitmq_doubt doubt,
-                                                      bool *ret_counted)
+                                                      bool can_be_listed, bool *ret_counted)
 {
     const json_t *items = items_of(lookup, page);
-    bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
     *ret_counted = false;
     if (items == NULL)
         return RABBITMQ_LOOKUP_ENDED;
     note_doubt(lookup, doubt);
     if (lookup->doubt == RABBITMQ_CUT)
         return RABBITMQ_LOOKUP_LACKING;
-    json_int_t page_count = json_integer_value(json_object_get(page, "page_count"));
-    if (page_count > 1 && !lookup->has_pages) {
-        lookup->has_pages = *ret_counted = true;
-        lookup->is_single = lookup->expression == NULL || lookup->task->isolate;
-        if (lookup->expression != NULL || totals) {
-            begin_pattern(lookup);
-            return lookup->expression != NULL ? RABBITMQ_LOOKUP_NEXT : RABBITMQ_LOOKUP_LACKING;
+    size_t matches = (size_t)json_integer_value(json_object_get(page, "filtered_count"));
+    if (json_integer_value(json_object_get(page, "page_count")) > 1) {
+        if (!can_be_listed || lookup->has_pages) {
+            task_failf(lookup->task,
+                       "queueName matches %zu queues: a page of them has %d, and the list of all "
+                       "queues of the virtual host is too large, or refused: match fewer, or keep "
+                       "them in a virtual host of their own",
+                       matches, PAGE_SIZE);
+            return RABBITMQ_LOOKUP_ENDED;
         }
+        lookup->has_pages = *ret_counted = true;
+        lookup->is_single = false;
+        begin_pattern(lookup);
+        return RABBITMQ_LOOKUP_NEXT;
     }
 
     size_t i;
@@ -506,14 +452,13 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lo
     json_array_foreach(items, i, queue)
         add_match(lookup, vhost, queue);
     *ret_counted = lookup->aggregate.queues > 0 || lookup->uncounted == NULL;
-    if (lookup->page++ < page_count)
-        return RABBITMQ_LOOKUP_NEXT;
-    lookup->reported = (size_t)json_integer_value(json_object_get(page, "filtered_count"));
-    if (lookup->has_pages)
-        return rabbitmq_lookup_end_pages(lookup, vhost);
     /* Totals may lack some: where others have messages, these are the answer all the same. */
-    if (!totals && lookup->matches.count < lookup->reported)
-        return fail_unlisted(lookup);
+    if (lookup->source == RABBITMQ_SOURCE_STATISTICS && lookup->matches.count < matches) {
+        task_failf(lookup->task,
+                   "the queues that match '%s': RabbitMQ's management API lists %zu of the %zu",
+                   lookup->query->queue_name, lookup->matches.count, matches);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
     return take_all(lookup, vhost);
 }
 
@@ -521,53 +466,68 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_alone(struct rabbitmq_lookup *l
                                                        const struct rabbitmq_vhost *vhost,
                                                        const json_t *queue)
 {
-    struct rabbitmq_pages_queue *alone = &lookup->pages.queues[lookup->alone];
-    if (queue == NULL) {
-        rabbitmq_pages_remove(&lookup->pages, lookup->alone);
-        return conclude_pattern(lookup, vhost);
+    struct rabbitmq_alone *alone = &lookup->alone[lookup->alone_count - 1];
+    if (queue != NULL) {
+        struct rabbitmq_counts counts = rabbitmq_counts_of(queue, false);
+        struct rabbitmq_aggregate none = {0};
+        lookup->counts = alone->counts;
+        /* A 0 that is not believed is as good as none. */
+        if (isnan(counts.messages) ||
+            !rabbitmq_leaders_believe(vhost->leaders, RABBITMQ_SOURCE_TOTALS, queue, &counts,
+                                      clock_now_ms()))
+            return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE, alone->name, &none);
+        alone->counts.ready = counts.ready;
+        alone->counts.messages = counts.messages;
+        rabbitmq_aggregate_add(&lookup->aggregate, lookup->query->operation, &alone->counts);
     }
-    struct rabbitmq_counts counts = rabbitmq_counts_of(queue, false);
-    struct rabbitmq_aggregate none = {0};
-    lookup->counts = alone->counts;
-    lookup->counts.ready = counts.ready;
-    lookup->counts.unacknowledged = counts.unacknowledged;
-    if (isnan(counts.messages))
-        return conclude(lookup, vhost, RABBITMQ_LISTED_INCOMPLETE, alone->name, &none);
-    if (!rabbitmq_leaders_believe(vhost->leaders, RABBITMQ_SOURCE_TOTALS, queue, &counts,
-                                  clock_now_ms()))
-        return conclude(lookup, vhost, RABBITMQ_LISTED_UNSETTLED, alone->name, &none);
-    alone->counts.ready = counts.ready;
-    alone->counts.messages = counts.messages;
+    drop_last_alone(lookup);
     return conclude_pattern(lookup, vhost);
 }
 
 void rabbitmq_lookup_begin_listing(struct rabbitmq_lookup *lookup)
 {
-    struct error error = {0};
     begin_pattern(lookup);
-    lookup->has_pages = false;
-    lookup->is_unmatched = !regex_compile(lookup->expression, &lookup->regex, &error);
-    error_done(&error);
+    error_done(&lookup->unmatched);
+    lookup->match_us = 0;
+    rabbitmq_pattern_free(&lookup->pattern);
+    rabbitmq_pattern_compile(lookup->query->queue_name, &lookup->pattern, &lookup->unmatched);
 }
 
-void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
-                           const json_t *queue)
+void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, struct rabbitmq_matcher *matcher,
+                           const struct rabbitmq_vhost *vhost, const json_t *queue)
 {
-    if (lookup->is_unmatched)
+    bool matches;
+    const json_t *name = json_object_get(queue, "name");
+    if (lookup->pattern == NULL)
         return;
-    enum rabbitmq_match match =
-        rabbitmq_pattern_match(lookup->regex, json_object_get(queue, "name"));
-    if (match == RABBITMQ_MATCH)
+    if (!rabbitmq_pattern_match(lookup->pattern, matcher, json_string_value(name),
+                                json_string_length(name), &matches, &lookup->unmatched)) {
+        error_prefix(&lookup->unmatched, "queue '%s'", json_string_value(name));
+        rabbitmq_pattern_free(&lookup->pattern);
+    } else if (matches)
         add_match(lookup, vhost, queue);
-    lookup->is_unmatched = match == RABBITMQ_MATCH_UNKNOWN;
+}
+
+void rabbitmq_lookup_stop_matching(struct rabbitmq_lookup *lookup)
+{
+    if (lookup->pattern == NULL)
+        return;
+    error_unavailable(&lookup->unmatched,
+                      "matching the names of all queues of the virtual host "
+                      "takes too long: write the pattern with fewer repetitions");
+    rabbitmq_pattern_free(&lookup->pattern);
 }
 
 enum rabbitmq_lookup_result rabbitmq_lookup_take_matched(struct rabbitmq_lookup *lookup,
                                                          const struct rabbitmq_vhost *vhost,
                                                          enum rabbitmq_doubt doubt)
 {
-    regex_free(&lookup->regex);
+    rabbitmq_pattern_free(&lookup->pattern);
     note_doubt(lookup, doubt);
+    if (error_is_set(&lookup->unmatched)) {
+        rabbitmq_lookup_fail(lookup, &lookup->unmatched);
+        return RABBITMQ_LOOKUP_ENDED;
+    }
     if (are_too_many(lookup, (json_int_t)lookup->matches.count))
         return RABBITMQ_LOOKUP_ENDED;
     return take_all(lookup, vhost);

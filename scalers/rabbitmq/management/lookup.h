@@ -10,8 +10,8 @@
 
 #include "measure/task.h"
 #include "rabbitmq/management/counts.h"
-#include "rabbitmq/management/pages.h"
 #include "rabbitmq/options.h"
+#include "shared/source_memory.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,8 +19,9 @@
 #include <stdint.h>
 
 struct rabbitmq_leaders;
+struct rabbitmq_matcher;
+struct rabbitmq_pattern;
 struct rabbitmq_rates;
-struct regex;
 
 /* The virtual host of a client. */
 struct rabbitmq_vhost {
@@ -45,6 +46,13 @@ struct rabbitmq_matches {
     uint64_t names; /* the sum of their hashes */
 };
 
+/* A queue that matches a pattern, and whose count is only to be had by a GET of its own: it is new,
+ * and the statistics have nothing of it yet. */
+struct rabbitmq_alone {
+    char *name;
+    struct rabbitmq_counts counts; /* as the statistics have them */
+};
+
 struct rabbitmq_lookup {
     struct task *task;
     const struct rabbitmq_query *query; /* until the task ends */
@@ -63,20 +71,19 @@ struct rabbitmq_lookup {
     char *uncounted; /* its name, of a pattern; NULL: all were counted */
 
     /* Of a pattern. */
-    char *expression;                    /* as pattern.h has it; NULL: only the broker matches it */
-    struct regex *regex;                 /* while a listing is taken */
-    bool is_unmatched;                   /* a queue of the listing may match it, or not */
-    bool has_pages;                      /* more than one */
-    int64_t page;                        /* that is requested */
+    struct rabbitmq_pattern *pattern; /* while a listing is taken, and all names could be matched */
+    struct error unmatched;           /* why one could not */
+    int64_t match_us;                 /* CPU time of matching, while it is measured */
+    bool has_pages;                   /* more than one, or no listing can have it */
     struct rabbitmq_aggregate aggregate; /* of the queues that were counted */
-    struct rabbitmq_pages pages;         /* those of several pages, and those without a count... */
-    size_t alone;                        /* ... this of them has a GET of its own next; */
-    bool is_alone;                       /* ... now */
-    bool is_again;                       /* that GET is the second one */
-    bool has_no_memory;                  /* for these */
-    struct rabbitmq_matches matches;     /* that this source has listed */
-    size_t reported;                     /* that there are, by the last page */
-    struct rabbitmq_matches empty;       /* whose totals were all 0 */
+    struct rabbitmq_alone *alone;        /* the last of these is requested next... */
+    size_t alone_count;
+    size_t alone_capacity;
+    struct source_memory alone_memory;
+    bool is_alone;                   /* ... now */
+    bool is_again;                   /* that GET is the second one */
+    struct rabbitmq_matches matches; /* that this source has listed */
+    struct rabbitmq_matches empty;   /* whose totals were all 0 */
 
     struct rabbitmq_lookup **list; /* where it is; NULL: nowhere yet */
     struct rabbitmq_lookup *prev, *next;
@@ -101,7 +108,7 @@ char *rabbitmq_lookup_listing_path(const struct rabbitmq_vhost *vhost, enum rabb
 /* From now on from the statistics. */
 void rabbitmq_lookup_use_statistics(struct rabbitmq_lookup *lookup);
 
-/* A listing can have it; otherwise it is to be requested alone, or in pages. */
+/* A listing can have it; otherwise it is to be requested alone. */
 bool rabbitmq_lookup_is_listable(const struct rabbitmq_lookup *lookup);
 
 enum rabbitmq_lookup_result {
@@ -109,11 +116,12 @@ enum rabbitmq_lookup_result {
     RABBITMQ_LOOKUP_UNCOUNTED, /* so has its task: the statistics lack a count, or their 0 is not
                                   believed */
     RABBITMQ_LOOKUP_LACKING,   /* the totals lack a count: the statistics may have it */
-    RABBITMQ_LOOKUP_NEXT,      /* a pattern's next page, or GET of a queue, or listing */
+    RABBITMQ_LOOKUP_NEXT,      /* a pattern's GET of a queue, or listing */
 };
 
 /* Takes the JSON of its queue, or of its page. `doubt` is of rabbitmq_preference_note_answer().
- * `ret_counted`: some queue of the page had counts. */
+ * `can_be_listed`: where one page does not have all queues, a listing may. `ret_counted`: some
+ * queue of the page had counts. */
 enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
                                                        const json_t *queue,
@@ -121,21 +129,19 @@ enum rabbitmq_lookup_result rabbitmq_lookup_take_queue(struct rabbitmq_lookup *l
 enum rabbitmq_lookup_result rabbitmq_lookup_take_page(struct rabbitmq_lookup *lookup,
                                                       const struct rabbitmq_vhost *vhost,
                                                       const json_t *page, enum rabbitmq_doubt doubt,
-                                                      bool *ret_counted);
-
-/* There is no such page any more: it was the last but one. */
-enum rabbitmq_lookup_result rabbitmq_lookup_end_pages(struct rabbitmq_lookup *lookup,
-                                                      const struct rabbitmq_vhost *vhost);
+                                                      bool can_be_listed, bool *ret_counted);
 
 /* Takes the totals of the queue of a pattern that was requested alone; NULL: it is gone. */
 enum rabbitmq_lookup_result rabbitmq_lookup_take_alone(struct rabbitmq_lookup *lookup,
                                                        const struct rabbitmq_vhost *vhost,
                                                        const json_t *queue);
 
-/* Of a listing: a queue of it, and then its end. */
+/* Of a pattern in a listing: a queue of it, and then its end. One that is stopped has taken too
+ * long, and fails then. */
 void rabbitmq_lookup_begin_listing(struct rabbitmq_lookup *lookup);
-void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, const struct rabbitmq_vhost *vhost,
-                           const json_t *queue);
+void rabbitmq_lookup_match(struct rabbitmq_lookup *lookup, struct rabbitmq_matcher *matcher,
+                           const struct rabbitmq_vhost *vhost, const json_t *queue);
+void rabbitmq_lookup_stop_matching(struct rabbitmq_lookup *lookup);
 enum rabbitmq_lookup_result rabbitmq_lookup_take_matched(struct rabbitmq_lookup *lookup,
                                                          const struct rabbitmq_vhost *vhost,
                                                          enum rabbitmq_doubt doubt);

@@ -223,8 +223,9 @@ static void take_page(struct rabbitmq_management *client, struct rabbitmq_lookup
 {
     bool counted;
     bool totals = lookup->source == RABBITMQ_SOURCE_TOTALS;
+    bool can_be_listed = rabbitmq_preference_may_list(&client->preference, clock_now_ms());
     enum rabbitmq_lookup_result result =
-        rabbitmq_lookup_take_page(lookup, &client->vhost, page, doubt, &counted);
+        rabbitmq_lookup_take_page(lookup, &client->vhost, page, doubt, can_be_listed, &counted);
     if (totals && counted)
         rabbitmq_preference_note_counted(&client->preference, clock_now_ms());
     else if (result == RABBITMQ_LOOKUP_LACKING && doubt != RABBITMQ_CUT)
@@ -256,11 +257,6 @@ static void fail_alone(struct rabbitmq_management *client, struct rabbitmq_looku
     if (answer->outcome == RABBITMQ_HTTP_BROKEN && lookup->is_alone && !lookup->is_again) {
         lookup->is_again = true;
         rabbitmq_management_wait(client, lookup);
-        return;
-    }
-    /* So many queues are gone that there is no such page any more. */
-    if (answer->outcome == RABBITMQ_HTTP_BAD_REQUEST && lookup->page > 1 && !lookup->is_alone) {
-        take_result(client, lookup, rabbitmq_lookup_end_pages(lookup, &client->vhost));
         return;
     }
     rabbitmq_lookup_fail(lookup, &answer->error);

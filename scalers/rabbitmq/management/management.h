@@ -15,26 +15,23 @@
  *   a pattern's sum of totals   ... and its sum lacks messages               preference  statistics
  *   a pattern's totals, all 0   they lack quorum queues without a leader     lookup      (1)
  *   a pattern's statistics      they list fewer queues than they count      lookup      an error
- *   a pattern's pages           a queue may have moved between two           pages       (3)
  *   a 0 of a quorum queue       its leader has changed, or has not reported  leaders     (2)
  *   a 0 of statistics           they begin with 0 when the broker starts     preference  an error
  *   a count that is not there   it is no 0                                   counts      (2)
  *   (1) Statistics say which queues match: were these all, they are empty.
  *   (2) Of totals: statistics. Of statistics: an error; of a pattern first a GET of the queue.
- *   (3) All pages are read twice: a 0 counts if both times have the same queues.
  *
  * Patterns. A page of totals counts all queues of the vhost (50 us each), one of statistics sorts
- * them (11 us each): of 9,000 queues, 18 pages cost as much as 10 listings of totals. So only a
- * pattern that comes alone, and all of whose queues are on one page, has a page. All others are
- * matched on one listing (pattern.h), which has all queues at one moment. Where that cannot be, for
- * a pattern of PCRE or a name that is not ASCII, or as the listing is too large, more than one page
- * is of statistics.
+ * them (11 us each). So only a pattern that comes alone, and all of whose queues are on one page,
+ * has a page. All others are matched on one listing (pattern.h), which has all queues at one
+ * moment: several pages would miss a queue that moves between two of them, or count it twice. Where
+ * the listing is too large or refused, a pattern with more than a page fails.
  * Over AMQP a quorum queue's 0 may be false, too: amqp/declarer.c requests it again.
  *
  * Read the folder in this order: http.h (GETs; access_token.h has the login), counts.h (numbers of
  * a queue), leaders.h (which zeros of it are believed), rates.h (which rates), lookup.h (what a
- * task waits for), pattern.h and pages.h (of patterns), listing.h (many lookups by one GET),
- * preference.h (which source), management_requests.c (what is sent), this.
+ * task waits for), pattern.h (which names match), listing.h (many lookups by one GET), preference.h
+ * (which source), management_requests.c (what is sent), this.
  *
  * Threads: one at a time.
  */

@@ -11,7 +11,7 @@ enum {
     QUEUES_PER_MS = 5, /* that a busy broker lists; a quiet one 13 to 28 */
 };
 
-enum { MAX_PATTERNS = 64 }; /* of a listing: each takes 44 KiB while it is matched */
+enum { MAX_PATTERNS = 64 }; /* of a listing: each may take 64 KiB while it is matched */
 
 int64_t rabbitmq_management_deadline_ms(const struct rabbitmq_management *client,
                                         const struct rabbitmq_lookup *lookup)
@@ -50,7 +50,7 @@ static void request_one(struct rabbitmq_management *client, struct rabbitmq_look
     rabbitmq_http_get(client->http, path, lookup, deadline_ms);
 }
 
-/* Pages that have begun come first: few patterns have names in memory then. */
+/* What has begun comes first: few patterns have names of new queues in memory then. */
 void rabbitmq_management_wait(struct rabbitmq_management *client, struct rabbitmq_lookup *lookup)
 {
     struct rabbitmq_listing *listing = &client->listings[lookup->source];
@@ -58,7 +58,7 @@ void rabbitmq_management_wait(struct rabbitmq_management *client, struct rabbitm
     rabbitmq_lookup_move(lookup, is_listed ? &listing->waiting : &client->waiting);
     listing->waiting_count += is_listed;
     listing->waiting_patterns += is_listed && lookup->query->use_regex;
-    if (!is_listed && lookup->pages.count > 0) {
+    if (!is_listed && lookup->alone_count > 0) {
         DL_DELETE(client->waiting, lookup);
         DL_PREPEND(client->waiting, lookup);
     }

@@ -1,206 +1,123 @@
 #include "rabbitmq/management/pattern.h"
 
 #include "base/memory.h"
-#include "base/text.h"
-#include "shared/regex.h"
 
-#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NAME = 255 }; /* bytes, of AMQP */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
 
-struct translation {
-    const char *at; /* what is left of the pattern */
-    size_t depth;   /* of ( */
-    bool has_atom;  /* what is before may be repeated */
-    struct text text;
+enum {
+    MAX_STEPS = 100 * 1000, /* for one name, which take 2 ms; usual patterns need hundreds */
+    MAX_HEAP_KIB = 1024,
+    MAX_MESSAGE = 256, /* PCRE's own have at most 120 bytes */
 };
 
-static bool is_plain(char byte)
+struct rabbitmq_pattern {
+    pcre2_code *code;
+};
+
+struct rabbitmq_matcher {
+    pcre2_match_context *limits;
+    pcre2_match_data *data;
+};
+
+static void *allocate(size_t size, void *unused)
 {
-    return isalnum((unsigned char)byte) ||
-           (byte != '\0' && strchr(" _-/:,;=!@#%&~\"'<>", byte) != NULL);
+    (void)unused;
+    return memory_new(size);
 }
 
-static void add_lower(struct translation *to, char byte)
+static void release(void *memory, void *unused)
 {
-    text_addf(&to->text, "%c", tolower((unsigned char)byte));
+    (void)unused;
+    free(memory);
 }
 
-/* Behind the backslash. The GNU escapes \< \> \` and \' are literals in PCRE. */
-static bool add_escaped(struct translation *to)
+/* {,2} and {1, 2} are quantifiers in PCRE2, and stand for themselves in PCRE 8. */
+static bool has_ambiguous_braces(const char *text)
 {
-    char byte = *to->at;
-    if (byte == '\0')
-        return false;
-    to->at++;
-    to->has_atom = true;
-    if (byte == 'd' || byte == 'D')
-        text_add(&to->text, byte == 'd' ? "[0-9]" : "[^0-9]");
-    else if (strchr("wWsS", byte) != NULL ||
-             (ispunct((unsigned char)byte) && strchr("<>`'", byte) == NULL))
-        text_addf(&to->text, "\\%c", byte);
-    else
-        return false;
-    return true;
-}
-
-/* Both ends are of one kind, or upper and lower case would not be the same. */
-static bool is_range(const char *at)
-{
-    int (*const kinds[])(int) = {isdigit, islower, isupper};
-    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
-        if (kinds[i]((unsigned char)at[0]) != 0 && at[1] == '-' &&
-            kinds[i]((unsigned char)at[2]) != 0)
-            return at[0] <= at[2];
+    for (const char *at = strchr(text, '{'); at != NULL; at = strchr(at + 1, '{')) {
+        size_t length = strspn(at + 1, "0123456789, \t");
+        bool is_quantifier = at[1 + length] == '}' && strcspn(at, "0123456789") <= length;
+        bool is_of_both = strcspn(at, " \t") > length && at[1] != ',';
+        if (is_quantifier && !is_of_both && (at == text || at[-1] != '\\'))
+            return true;
+    }
     return false;
 }
 
-/* What a bracket has at this place, but a -. */
-static bool add_element(struct translation *to)
+bool rabbitmq_pattern_compile(const char *text, struct rabbitmq_pattern **ret_pattern,
+                              struct error *error)
 {
-    const char *at = to->at;
-    if (at[0] == '\\' && (at[1] == 'd' || at[1] == 'w')) {
-        text_add(&to->text, at[1] == 'd' ? "0-9" : "a-z0-9_");
-        to->at += 2;
-    } else if (at[0] == '\\' && at[1] != '\0' && strchr("./+*?$|(){}", at[1]) != NULL) {
-        text_addf(&to->text, "%c", at[1]);
-        to->at += 2;
-    } else if (is_range(at)) {
-        add_lower(to, at[0]);
-        text_add(&to->text, "-");
-        add_lower(to, at[2]);
-        to->at += 3;
-    } else if (is_plain(at[0]) || (at[0] != '\0' && strchr(".+*?$|(){}", at[0]) != NULL)) {
-        add_lower(to, at[0]);
-        to->at++;
-    } else
-        return false;
-    return *to->at != '-' || to->at[1] == ']'; /* no other range */
-}
-
-/* Behind the [. A - is put last, where it stands for itself in both languages. */
-static bool add_bracket(struct translation *to)
-{
-    bool has_dash = false;
-    bool is_negated = *to->at == '^';
-    to->at += is_negated;
-    text_add(&to->text, is_negated ? "[^" : "[");
-    for (const char *first = to->at; *to->at != ']' || to->at == first;) {
-        size_t dash = text_starts_with(to->at, "\\-")
-                          ? 2
-                          : *to->at == '-' && (to->at == first || to->at[1] == ']');
-        has_dash |= dash > 0;
-        to->at += dash;
-        if ((dash > 0 && *to->at == '-') || (dash == 0 && !add_element(to)))
-            return false;
+    int code;
+    size_t offset;
+    if (has_ambiguous_braces(text))
+        return error_invalid(error,
+                             "must have no {,n} and no blank in braces: versions of RabbitMQ "
+                             "differ in what they mean. Write {0,n}");
+    /* These are the broker's. A distribution may have built the library with other defaults. */
+    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_compile_context *context = pcre2_compile_context_create(memory);
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    pcre2_set_bsr(context, PCRE2_BSR_UNICODE);
+    pcre2_code *compiled =
+        pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+                      PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context);
+    pcre2_compile_context_free(context);
+    pcre2_general_context_free(memory);
+    if (compiled == NULL) {
+        PCRE2_UCHAR message[MAX_MESSAGE] = "";
+        pcre2_get_error_message(code, message, sizeof(message));
+        return error_invalid(error, "is not a regular expression of PCRE: %s (at byte %zu)",
+                             (const char *)message, offset);
     }
-    to->at++;
-    to->has_atom = true;
-    text_add(&to->text, has_dash ? "-]" : "]");
+    *ret_pattern = memory_new(sizeof(**ret_pattern));
+    (*ret_pattern)->code = compiled;
     return true;
 }
 
-/* {2}, {2,} or {2,5}: any other is a literal in PCRE. */
-static bool add_interval(struct translation *to)
+void rabbitmq_pattern_free(struct rabbitmq_pattern **pattern)
 {
-    size_t length = strspn(to->at, "0123456789");
-    if (length == 0)
-        return false;
-    if (to->at[length] == ',')
-        length += 1 + strspn(to->at + length + 1, "0123456789");
-    if (to->at[length] != '}')
-        return false;
-    text_addf(&to->text, "{%.*s}", (int)length, to->at);
-    to->at += length + 1;
-    return true;
+    if (*pattern == NULL)
+        return;
+    pcre2_code_free((*pattern)->code);
+    free(TAKE(*pattern));
 }
 
-/* One that follows another makes it lazy or possessive. */
-static bool add_repetition(struct translation *to, char byte)
+struct rabbitmq_matcher *rabbitmq_matcher_new(void)
 {
-    if (!to->has_atom)
-        return false;
-    to->has_atom = false;
-    if (byte == '{')
-        return add_interval(to);
-    text_addf(&to->text, "%c", byte);
-    return true;
+    struct rabbitmq_matcher *matcher = memory_new(sizeof(*matcher));
+    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    matcher->limits = pcre2_match_context_create(memory);
+    matcher->data = pcre2_match_data_create(1, memory); /* what is matched is of no interest */
+    pcre2_general_context_free(memory);
+    pcre2_set_match_limit(matcher->limits, MAX_STEPS);
+    pcre2_set_heap_limit(matcher->limits, MAX_HEAP_KIB);
+    return matcher;
 }
 
-static bool add_group(struct translation *to)
+void rabbitmq_matcher_free(struct rabbitmq_matcher **matcher)
 {
-    if (text_starts_with(to->at, "?:"))
-        to->at += strlen("?:");
-    to->depth++;
-    to->has_atom = false;
-    text_add(&to->text, "(");
-    return true;
+    pcre2_match_data_free((*matcher)->data);
+    pcre2_match_context_free((*matcher)->limits);
+    free(TAKE(*matcher));
 }
 
-static bool add_next(struct translation *to)
+bool rabbitmq_pattern_match(const struct rabbitmq_pattern *pattern,
+                            struct rabbitmq_matcher *matcher, const char *name, size_t length,
+                            bool *ret_matches, struct error *error)
 {
-    char byte = *to->at++;
-    switch (byte) {
-    case '\\':
-        return add_escaped(to);
-    case '[':
-        return add_bracket(to);
-    case '(':
-        return add_group(to);
-    case '*':
-    case '+':
-    case '?':
-    case '{':
-        return add_repetition(to, byte);
-    case ')':
-        if (to->depth == 0)
-            return false;
-        to->depth--;
-        break;
-    case '^':
-    case '$':
-    case '|':
-        text_addf(&to->text, "%c", byte);
-        to->has_atom = false;
+    int result =
+        pcre2_match(pattern->code, (PCRE2_SPTR)name, length, 0, 0, matcher->data, matcher->limits);
+    *ret_matches = result >= 0;
+    if (result >= 0 || result == PCRE2_ERROR_NOMATCH)
         return true;
-    case '.':
-        break;
-    default:
-        if (!is_plain(byte))
-            return false;
-    }
-    add_lower(to, byte);
-    to->has_atom = true;
-    return true;
-}
-
-char *rabbitmq_pattern_translate(const char *pattern)
-{
-    static const char caseless[] = "(?i)";
-    struct translation to = {.at = pattern};
-    if (text_starts_with(pattern, caseless))
-        to.at += strlen(caseless);
-    bool good = true;
-    while (good && *to.at != '\0')
-        good = add_next(&to);
-    if (good && to.depth == 0 && to.text.length > 0 && to.text.length <= REGEX_MAX_LENGTH)
-        return text_take(&to.text);
-    text_done(&to.text);
-    return NULL;
-}
-
-enum rabbitmq_match rabbitmq_pattern_match(struct regex *regex, const json_t *name)
-{
-    char lower[MAX_NAME + 1];
-    const char *text = json_string_value(name);
-    size_t length = json_string_length(name);
-    if (text == NULL || length > MAX_NAME)
-        return RABBITMQ_MATCH_UNKNOWN;
-    for (size_t i = 0; i <= length; i++) {
-        if (i < length && !isprint((unsigned char)text[i]))
-            return RABBITMQ_MATCH_UNKNOWN;
-        lower[i] = (char)tolower((unsigned char)text[i]);
-    }
-    return regex_matches(regex, lower) ? RABBITMQ_MATCH : RABBITMQ_NO_MATCH;
+    PCRE2_UCHAR message[MAX_MESSAGE] = "";
+    pcre2_get_error_message(result, message, sizeof(message));
+    return error_unavailable(error,
+                             "matching its name takes too long (PCRE: %s): write the pattern "
+                             "without a repetition in a repetition",
+                             (const char *)message);
 }

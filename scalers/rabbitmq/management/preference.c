@@ -16,10 +16,15 @@ enum {
     USUAL_MS = 60 * 1000,   /* what is refused so often is refused of a broker that is up, too */
 };
 
+bool rabbitmq_preference_may_list(const struct rabbitmq_preference *preference, int64_t now_ms)
+{
+    return now_ms >= preference->listing_rest_until_ms;
+}
+
 bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preference, size_t queues,
                                       int64_t now_ms)
 {
-    if (now_ms < preference->listing_rest_until_ms ||
+    if (!rabbitmq_preference_may_list(preference, now_ms) ||
         rabbitmq_preference_totals_rest(preference, now_ms))
         return false;
     return queues > RABBITMQ_MAX_GETS || now_ms >= preference->queues_until_ms ||
@@ -30,7 +35,7 @@ bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *pref
                                           size_t queues, int64_t now_ms)
 {
     return queues > RABBITMQ_MAX_GETS + preference->queues / QUEUES_PER_GET &&
-           now_ms >= preference->listing_rest_until_ms;
+           rabbitmq_preference_may_list(preference, now_ms);
 }
 
 /* A listing of totals costs less than two pages of them: each counts all queues, too. */
@@ -38,7 +43,7 @@ bool rabbitmq_preference_lists_patterns(const struct rabbitmq_preference *prefer
                                         enum rabbitmq_source source, size_t patterns, size_t queues,
                                         bool has_pages, int64_t now_ms)
 {
-    if (now_ms < preference->listing_rest_until_ms || now_ms < preference->unmatched_until_ms)
+    if (!rabbitmq_preference_may_list(preference, now_ms))
         return false;
     if (has_pages)
         return true;
@@ -51,11 +56,6 @@ bool rabbitmq_preference_lists_patterns(const struct rabbitmq_preference *prefer
 void rabbitmq_preference_note_pages(struct rabbitmq_preference *preference, int64_t now_ms)
 {
     preference->pages_until_ms = now_ms + SIZE_MS;
-}
-
-void rabbitmq_preference_note_unmatched(struct rabbitmq_preference *preference, int64_t now_ms)
-{
-    preference->unmatched_until_ms = now_ms + SIZE_MS;
 }
 
 bool rabbitmq_preference_totals_rest(const struct rabbitmq_preference *preference, int64_t now_ms)

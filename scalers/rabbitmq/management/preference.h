@@ -23,7 +23,6 @@ struct rabbitmq_preference {
     int64_t totals_counted_ms;     /* the last time that totals had a count */
     int64_t listing_rest_until_ms; /* after it was too large or refused */
     int64_t pages_until_ms;        /* a pattern has more than a page */
-    int64_t unmatched_until_ms;    /* patterns are not matched here: a listing was not understood */
     int64_t doubted_until_ms;      /* zeros of statistics are */
     int64_t answered_ms;           /* the last answer of either */
     int64_t up_since_ms;           /* ... the first of those that came one soon after the other */
@@ -41,13 +40,15 @@ bool rabbitmq_preference_lists_totals(const struct rabbitmq_preference *preferen
 bool rabbitmq_preference_lists_statistics(const struct rabbitmq_preference *preference,
                                           size_t queues, int64_t now_ms);
 
+/* Whether a listing may be requested: none was too large or refused lately. */
+bool rabbitmq_preference_may_list(const struct rabbitmq_preference *preference, int64_t now_ms);
+
 /* Whether so many patterns are to be listed, with so many queues that are listed without them; else
- * each has pages of its own. `has_pages`: one of them has more than one. */
+ * each has a page of its own. `has_pages`: one of them has more than one. */
 bool rabbitmq_preference_lists_patterns(const struct rabbitmq_preference *preference,
                                         enum rabbitmq_source source, size_t patterns, size_t queues,
                                         bool has_pages, int64_t now_ms);
 void rabbitmq_preference_note_pages(struct rabbitmq_preference *preference, int64_t now_ms);
-void rabbitmq_preference_note_unmatched(struct rabbitmq_preference *preference, int64_t now_ms);
 
 /* Whether totals are not to be requested at all for now, of patterns neither. */
 bool rabbitmq_preference_totals_rest(const struct rabbitmq_preference *preference, int64_t now_ms);
