@@ -446,24 +446,22 @@ static void a_pattern_that_takes_too_long_fails_alone(void **state)
 }
 
 /* Each step back costs little, but there are many, and as many patterns as a listing takes. */
-static void patterns_that_take_too_long_in_all_fail_alone(void **state)
+static void patterns_that_take_too_long_in_all_fail(void **state)
 {
     (void)state;
-    enum { SLOW = 63, MAX_MS = 10000 };
+    enum { PATTERNS = 64, MAX_MS = 10000 };
     struct management_fixture fixture;
     management_start(&fixture, "60s", &(struct management_script){.queues = 9000});
-    for (size_t i = 0; i < SLOW; i++) {
-        _cleanup_(memory_free) char *slow = text_format("^q(?:[0-9]*){8}(?:[!?]|x{%zu})", i + 1);
+    for (size_t i = 0; i < PATTERNS; i++) {
+        _cleanup_(memory_free) char *slow = text_format("^q(?:[0-9]*){10}(?:[!?]|x{%zu})", i + 1);
         management_add_queue(&fixture, slow, "QueueLength");
     }
-    management_add_queue(&fixture, "^q", "QueueLength");
     int64_t began_ms = fast_time_cpu_ms();
     management_measure(&fixture);
     int64_t took_ms = fast_time_cpu_ms() - began_ms;
-    assert_all_ended(fixture.feed, 0, SLOW, TASK_FAILED);
+    assert_all_ended(fixture.feed, 0, PATTERNS, TASK_FAILED);
     assert_ended_with(fixture.feed, 0, TASK_FAILED,
                       "matching the names of all queues of the virtual host takes too long");
-    assert_waiting(fixture.feed, SLOW, 9000.0 * 8999 / 2);
     if (took_ms > MAX_MS)
         fail_msg("it takes %lld ms", (long long)took_ms);
     management_stop(&fixture);
@@ -566,7 +564,7 @@ int main(void)
         cmocka_unit_test(more_queues_than_a_page_has_need_a_listing),
         cmocka_unit_test(one_listing_answers_all_patterns),
         cmocka_unit_test(a_pattern_that_takes_too_long_fails_alone),
-        cmocka_unit_test(patterns_that_take_too_long_in_all_fail_alone),
+        cmocka_unit_test(patterns_that_take_too_long_in_all_fail),
         cmocka_unit_test(a_rate_is_no_more_than_its_counter_grew_by),
         cmocka_unit_test(what_no_task_wants_is_unknown),
     };

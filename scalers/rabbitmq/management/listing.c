@@ -9,23 +9,17 @@
 #include <time.h>
 #include <utlist.h>
 
-enum { MAX_QUEUE_BYTES = 64 * 1024 }; /* of a tree; usually 2 KB */
-
-/* CPU time of the patterns of a listing. When they have taken as much as usual ones may (64 over
- * 9,000 queues take 90 ms), the time of each is measured for a while, and slow ones are stopped. */
-enum { USUAL_US = 500 * 1000, MEASURED_US = 250 * 1000 };
-
-struct match_time {
-    int64_t all_us;
-    int64_t measured_us; /* since slow ones were looked for last */
+enum {
+    MAX_QUEUE_BYTES = 64 * 1024, /* of a tree; usually 2 KB */
+    MAX_MATCH_MS = 2000, /* of CPU time for the patterns: 64 usual ones over 9,000 queues take 90 */
 };
 
 /* Of this thread. */
-static int64_t cpu_us(void)
+static int64_t cpu_ms(void)
 {
     struct timespec used;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
 }
 
 static int compare(const void *left, const void *right)
@@ -68,42 +62,15 @@ static void find(struct rabbitmq_lookup **sorted, size_t count, const struct rab
             rabbitmq_lookup_note_listed(*found, vhost, queue);
 }
 
-/* Stops the patterns that took half of the mean or more. Those that are left take less than half as
- * long for each queue, so that a listing ends soon whatever its patterns are. */
-static void stop_slow(struct rabbitmq_lookup **patterns, size_t count, struct match_time *time)
-{
-    int64_t left = 0;
-    for (size_t i = 0; i < count; i++)
-        left += patterns[i]->pattern != NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (patterns[i]->match_us * 2 * left >= time->measured_us)
-            rabbitmq_lookup_stop_matching(patterns[i]);
-        patterns[i]->match_us = 0;
-    }
-    time->measured_us = 0;
-}
-
 static void match(struct rabbitmq_lookup **patterns, size_t count, struct rabbitmq_matcher *matcher,
-                  const struct rabbitmq_vhost *vhost, const json_t *queue, struct match_time *time)
+                  const struct rabbitmq_vhost *vhost, const json_t *queue, int64_t until_ms)
 {
-    int64_t began_us = cpu_us();
-    int64_t now_us = began_us;
-    bool is_measured = time->all_us >= USUAL_US;
-    for (size_t i = 0; i < count; i++) {
-        if (patterns[i]->pattern == NULL)
-            continue;
-        rabbitmq_lookup_match(patterns[i], matcher, vhost, queue);
-        if (is_measured) {
-            int64_t before_us = now_us;
-            now_us = cpu_us();
-            patterns[i]->match_us += now_us - before_us;
-        }
-    }
-    int64_t took_us = cpu_us() - began_us;
-    time->all_us += took_us;
-    time->measured_us += is_measured ? took_us : 0;
-    if (time->measured_us >= MEASURED_US)
-        stop_slow(patterns, count, time);
+    bool is_late = count > 0 && cpu_ms() >= until_ms;
+    for (size_t i = 0; i < count; i++)
+        if (is_late)
+            rabbitmq_lookup_stop_matching(patterns[i]);
+        else
+            rabbitmq_lookup_match(patterns[i], matcher, vhost, queue);
 }
 
 struct summary {
@@ -124,15 +91,14 @@ static bool find_all(struct rabbitmq_lookup **sorted, size_t count, struct json_
     while (names < count && !sorted[names]->query->use_regex)
         names++;
     _cleanup_(rabbitmq_matcher_free) struct rabbitmq_matcher *matcher = rabbitmq_matcher_new();
-    struct match_time time = {0};
+    int64_t until_ms = cpu_ms() + MAX_MATCH_MS;
     json_walk_begin(&walk, queues);
     while (json_walk_next(&walk, &unused, &text)) {
         json_t *queue = json_text_tree(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, MAX_QUEUE_BYTES);
         bool has_name = json_is_string(json_object_get(queue, "name"));
         if (has_name) {
             find(sorted, names, vhost, queue);
-            if (count > names)
-                match(sorted + names, count - names, matcher, vhost, queue, &time);
+            match(sorted + names, count - names, matcher, vhost, queue, until_ms);
         }
         ret_summary->queues++;
         ret_summary->unreadable += !has_name;

@@ -488,7 +488,6 @@ void rabbitmq_lookup_begin_listing(struct rabbitmq_lookup *lookup)
 {
     begin_pattern(lookup);
     error_done(&lookup->unmatched);
-    lookup->match_us = 0;
     rabbitmq_pattern_free(&lookup->pattern);
     rabbitmq_pattern_compile(lookup->query->queue_name, &lookup->pattern, &lookup->unmatched);
 }
@@ -513,8 +512,8 @@ void rabbitmq_lookup_stop_matching(struct rabbitmq_lookup *lookup)
     if (lookup->pattern == NULL)
         return;
     error_unavailable(&lookup->unmatched,
-                      "matching the names of all queues of the virtual host "
-                      "takes too long: write the pattern with fewer repetitions");
+                      "matching the names of all queues of the virtual host takes too long, with "
+                      "all patterns together: write them with fewer repetitions");
     rabbitmq_pattern_free(&lookup->pattern);
 }
 

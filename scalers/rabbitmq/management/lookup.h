@@ -73,7 +73,6 @@ struct rabbitmq_lookup {
     /* Of a pattern. */
     struct rabbitmq_pattern *pattern; /* while a listing is taken, and all names could be matched */
     struct error unmatched;           /* why one could not */
-    int64_t match_us;                 /* CPU time of matching, while it is measured */
     bool has_pages;                   /* more than one, or no listing can have it */
     struct rabbitmq_aggregate aggregate; /* of the queues that were counted */
     struct rabbitmq_alone *alone;        /* the last of these is requested next... */
