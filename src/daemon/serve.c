@@ -98,6 +98,7 @@ static void make_engine(const struct serve_flags *flags, struct parts *parts)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.interval_ms = flags->interval_ms;
+    settings.idle_requests = flags->idle_requests;
     settings.timeout_ms = flags->measure_timeout_ms;
     settings.connect_timeout_ms = flags->measure_timeout_ms;
     settings.max_connections = (size_t)flags->max_connections;

@@ -96,9 +96,12 @@ const struct option serve_flags[] = {
     FLAG("peers", OPTION_LIST, peers, NULL, .flags = OPTION_NO_VARIABLE,
          .doc = "comma-separated HOST:PORT of the other replicas, such as backlog.keda.svc:9090; a "
                 "start takes over what they hold while measuring fails"),
-    FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "60s", TIME_LIMITS,
-         .doc = "time between two pushes while a trigger stays active (external-push): at most "
-                "half of the shortest cooldownPeriod"),
+    FLAG("heartbeat", OPTION_DURATION, heartbeat_ms, "120s", TIME_LIMITS,
+         .doc = "time between two pushes while a trigger stays active and KEDA does not poll it "
+                "(external-push): at most half of the shortest cooldownPeriod"),
+    FLAG("idle-requests", OPTION_INT, idle_requests, "250", .limits = {1, 10000},
+         .doc = "requests per second and connection for the first messages of idle triggers "
+                "(external-push), where the source cannot notify; they share them"),
     FLAG("forget", OPTION_DURATION, forget_ms, "10m", TIME_LIMITS,
          .doc = "drop triggers that were not called for this long"),
 

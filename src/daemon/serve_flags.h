@@ -34,6 +34,7 @@ struct serve_flags {
     int64_t measure_timeout_ms;
     int64_t call_timeout_ms;
     int64_t heartbeat_ms;
+    int64_t idle_requests;
     int64_t forget_ms;
     int64_t grace_ms;
     int64_t max_connections;

@@ -106,6 +106,7 @@ struct engine *engine_new(const struct engine_settings *settings)
         engine->history = history_new(settings->history_bytes);
     engine->connection_settings = (struct connection_settings){
         .interval_ms = settings->interval_ms,
+        .idle_requests = settings->idle_requests,
         .timeout_ms = settings->timeout_ms,
         .backoff = {.min_ms = settings->backoff_min_ms,
                     .max_ms = settings->backoff_max_ms,

@@ -76,6 +76,7 @@ static int64_t read_now_us(void)
 
 static struct connection_settings settings = {
     .interval_ms = 5000,
+    .idle_requests = 250,
     .timeout_ms = 2000,
     .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = no_jitter},
     .now_us = read_now_us,

@@ -124,7 +124,7 @@ static void count_due_since(void)
 /* Of a bundle of MANY, none of which is fresh. */
 static struct query *take_one_of_bundle(void)
 {
-    bundle_all(false);
+    bundle_all(true);
     hold_many();
     now_ms += HOUR_MS;
     struct query *first = connection.queries;

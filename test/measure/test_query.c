@@ -93,6 +93,32 @@ static void queries_of_one_listing_are_measured_together_from_then_on(void **sta
     answer(query, 1);
 }
 
+/* Where each query of a bundle costs the source something. */
+static void a_request_takes_along_what_is_due_soon_and_nothing_that_only_calls_want(void **state)
+{
+    (void)state;
+    bundle_all(false);
+    struct query *called = acquire("a");
+    struct query *polled = acquire("b");
+    struct query *regular = hold_each("c", 10000);
+    demand(called);
+    connect_now();
+    for (int i = 0; i < 3; i++) /* all: none has a reading yet */
+        answer(take(), 1);
+    int64_t first_ms = now_ms;
+    now_ms += 4400;
+    measure(called, 1);
+    assert_null(take());
+    now_ms += 600;
+    demand(called);
+    assert_ptr_equal(take(), called);
+    assert_ptr_equal(take(), regular);
+    assert_null(take());
+    answer(called, 1);
+    answer(regular, 1);
+    assert_int_equal(polled->known.sent_ms, first_ms);
+}
+
 static void a_listing_that_takes_long_makes_none_of_its_queries_slow(void **state)
 {
     (void)state;
@@ -128,6 +154,34 @@ static void an_interval_that_a_user_set_is_measured_at(void **state)
     now_ms += 1;
     assert_ptr_equal(take(), query);
     answer(query, 2);
+}
+
+/* A trigger that is active is polled, which measures it, too. */
+static void a_query_that_a_stream_watches_is_measured_where_no_call_does_so(void **state)
+{
+    (void)state;
+    struct watcher stream = {0};
+    struct query *query = acquire("a");
+    measure(query, 1);
+    watcher_start(&stream, query, true);
+    now_ms += 29999;
+    assert_null(take());
+    now_ms += 1;
+    assert_ptr_equal(take(), query);
+    answer(query, 1);
+    now_ms += 15000;
+    measure(query, 2);
+    now_ms += 29999;
+    assert_null(take());
+    now_ms += 1;
+    assert_ptr_equal(take(), query);
+    end_with(query, TASK_FAILED, "there is none"); /* that does not last for so long */
+    now_ms += 4999;
+    assert_null(take());
+    now_ms += 1;
+    assert_ptr_equal(take(), query);
+    answer(query, 3);
+    watcher_stop(&stream);
 }
 
 static void the_shortest_interval_of_its_uses_counts(void **state)
@@ -329,8 +383,10 @@ int main(void)
         TEST(without_a_stream_queries_are_measured_when_a_call_comes),
         TEST(a_note_is_of_one_reading),
         TEST(queries_of_one_listing_are_measured_together_from_then_on),
+        TEST(a_request_takes_along_what_is_due_soon_and_nothing_that_only_calls_want),
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
+        TEST(a_query_that_a_stream_watches_is_measured_where_no_call_does_so),
         TEST(the_shortest_interval_of_its_uses_counts),
         TEST(a_slow_query_is_measured_at_the_interval_that_a_user_set),
         TEST(a_slow_query_that_only_polls_want_is_measured_beforehand),

@@ -37,6 +37,28 @@ static struct query *subscribe(struct watcher *watcher)
     return query;
 }
 
+/* A notification may be lost. */
+static void what_is_subscribed_to_is_measured_seldom(void **state)
+{
+    (void)state;
+    struct watcher watcher = {0};
+    struct query *query = acquire("a");
+    watcher_start(&watcher, query, true);
+    measure(query, 0);
+    watcher_set_idle_interval(&watcher, 200);
+    now_ms += PUSH_GATHER_MS;
+    assert_ptr_equal(take(), query);
+    task_subscribed(&query->task);
+    answer(query, 0);
+    int64_t sent_ms = now_ms;
+    now_ms += 54999;
+    assert_null(take());
+    now_ms = sent_ms + 60000;
+    assert_ptr_equal(take(), query);
+    answer(query, 0);
+    watcher_stop(&watcher);
+}
+
 static void a_stream_that_leaves_does_not_end_the_subscription_of_another(void **state)
 {
     (void)state;
@@ -189,7 +211,7 @@ static void measure_idle(size_t count)
 /* 10,000 per second are. */
 static void of_many_that_cannot_be_subscribed_to_each_is_measured_less_often(void **state)
 {
-    enum { MANY = 4000, SPACING_MS = 400 };
+    enum { MANY = 4000, SPACING_MS = 4 * MANY }; /* 250 per second */
     (void)state;
     struct watcher *watchers = memory_new(MANY * sizeof(*watchers));
     for (size_t i = 0; i < MANY; i++) {
@@ -336,6 +358,7 @@ int main(void)
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
         TEST(a_lost_subscription_is_made_again_by_one_measurement),
+        TEST(what_is_subscribed_to_is_measured_seldom),
         TEST(a_stream_that_leaves_does_not_end_the_subscription_of_another),
         TEST(a_query_is_as_idle_as_the_streams_that_are_left),
         TEST(subscriptions_end_with_their_client_and_are_made_again),

@@ -125,6 +125,27 @@ static void a_stream_sends_true_once_and_then_at_each_heartbeat(void **state)
     end_call(&stream);
 }
 
+/* Each `true` has KEDA write to the Kubernetes API, as its polls do. */
+static void no_heartbeat_is_sent_while_polls_are_answered_that_it_is_active(void **state)
+{
+    (void)state;
+    struct noted_call stream = {0};
+    begin_call(&stream, PATH("StreamIsActive"), "3");
+    TURN_UNTIL(stream.trues == 1);
+    for (int i = 0; i < 8; i++) {
+        struct noted_call poll = {0};
+        begin_call(&poll, PATH("GetMetrics"), "3");
+        TURN_UNTIL(poll.finished);
+        end_call(&poll);
+        take_turns_for(heartbeat_ms / 2);
+    }
+    assert_int_equal(stream.trues, 1);
+    int64_t start_ms = clock_now_ms();
+    TURN_UNTIL(stream.trues == 2);
+    assert_true(clock_now_ms() - start_ms < 2 * heartbeat_ms);
+    end_call(&stream);
+}
+
 static void a_stream_sends_each_change_to_active_and_never_false(void **state)
 {
     (void)state;
@@ -467,6 +488,7 @@ int main(void)
         TEST(is_active_repeats_what_get_metrics_was_answered),
         TEST(is_active_repeats_a_failure_of_get_metrics),
         TEST(a_stream_sends_true_once_and_then_at_each_heartbeat),
+        TEST(no_heartbeat_is_sent_while_polls_are_answered_that_it_is_active),
         TEST(a_stream_sends_each_change_to_active_and_never_false),
         TEST(a_push_that_the_stream_refused_is_sent_once_it_takes_it),
         TEST(true_is_sent_while_an_outage_is_held_and_its_end_is_sent_at_once),

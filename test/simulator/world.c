@@ -270,6 +270,7 @@ static void begin(uint64_t seed, bool traced)
     world.settings =
         (struct connection_settings){.interval_ms = STANDARD_INTERVAL_MS,
                                      .timeout_ms = 2000,
+                                     .idle_requests = 250,
                                      .backoff = {.min_ms = 250, .max_ms = 5000, .jitter = jitter},
                                      .now_us = now_us,
                                      .at_a_time = 1,

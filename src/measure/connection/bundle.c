@@ -1,8 +1,8 @@
 #include "measure/connection/bundle.h"
 
-#include "base/clock.h"
 #include "base/hash_table.h"
 #include "base/memory.h"
+#include "measure/connection/query_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,14 +47,15 @@ void bundle_leave(struct query *query)
     free(bundle);
 }
 
-/* For how long the query's reading is good enough for all of its users. */
+/* For how long the query's reading is good enough for this request. Others of the bundle cost more
+ * work at the source: so only those come along that are due soon anyway, and none for calls, which
+ * may not come. */
 static int64_t fresh_ms(const struct query *query)
 {
-    int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
-    int64_t standard_ms = query->connection->settings->interval_ms;
-    return query->uses_without_interval == 0
-               ? interval_ms
-               : clock_earlier(interval_ms, snapshot_fresh_ms(&query->known, standard_ms));
+    int64_t interval_ms = query_interval_ms(query);
+    if (query->connection->scaler->bundle_costs_the_same)
+        return BUNDLE_MIN_MS;
+    return interval_ms == 0 ? INT64_MAX : interval_ms / 2;
 }
 
 void bundle_take_along(const struct query *first, int64_t now_ms)
@@ -76,9 +77,8 @@ bool bundle_advance(struct connection *connection)
         return false;
     connection->next_along = query->next_bundled;
     int64_t due_ms = query->bundle->taken_along_ms;
-    int64_t max_age_ms =
-        connection->scaler->bundle_costs_the_same ? BUNDLE_MIN_MS : fresh_ms(query);
-    bool is_fresh = query->job.sent_ms != INT64_MIN && due_ms - query->job.sent_ms < max_age_ms;
+    int64_t sent_ms = query->job.sent_ms;
+    bool is_fresh = sent_ms != INT64_MIN && due_ms - sent_ms < fresh_ms(query);
     if (!is_fresh && query->uses > 0)
         schedule_set_due(&connection->schedule, &query->job, due_ms);
     return true;

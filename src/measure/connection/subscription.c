@@ -2,10 +2,6 @@
 
 #include "base/memory.h"
 
-/* A measurement of an idle query takes some 8 us of CPU. So polling takes no more than a tenth of a
- * core, however many queries are polled: 10,000 are polled once per second. */
-enum { MAX_MEASUREMENTS_PER_MS = 10 };
-
 static void remove_id(struct query *query, uint64_t id)
 {
     struct connection *connection = query->connection;
@@ -58,7 +54,7 @@ void subscription_drop(struct query *query)
 int64_t subscription_spacing_ms(const struct connection *connection)
 {
     size_t polled = connection->idle_queries - connection->subscribed.used;
-    return (int64_t)(polled / MAX_MEASUREMENTS_PER_MS);
+    return (int64_t)polled * 1000 / connection->settings->idle_requests;
 }
 
 void subscription_sent(struct query *query, int64_t now_ms)

@@ -29,10 +29,11 @@ struct scaler_call {
     int64_t due_ms;
     bool is_stream;
     size_t *counted_in; /* a stream: the number of its kind */
+    int64_t told_ms;    /* a stream: when `true` was sent last */
     bool was_idle;      /* a stream: was found idle after `true` was sent last */
     enum {
         STREAM_INACTIVE,
-        STREAM_ACTIVE,        /* `true` was sent, and is again at due_ms */
+        STREAM_ACTIVE,        /* `true` was sent; at due_ms it is looked whether it is again */
         STREAM_ACTIVE_UNSENT, /* the same, but not sent until the stream takes it */
         STREAM_ACTIVE_DUE,    /* `true` is sent again if the reading that is awaited says so */
     } stream;

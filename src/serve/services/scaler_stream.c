@@ -5,6 +5,7 @@
 #include "serve/services/reply.h"
 #include "serve/services/scaler_call.h"
 
+#include <sys/param.h>
 #include <utlist.h>
 
 /* `count` is of its kind. A trigger has one of each from KEDA 2.21 on: counted together, some would
@@ -42,10 +43,25 @@ static void count_push(const struct scaler_call *call, const struct answer *answ
         histogram_add(&stats->activations, (double)(clock_now_us() - answer->began_at_us) / 1e6);
 }
 
+/* Whether one is due is looked at so often in the time of a heartbeat. */
+enum { LOOKS_PER_HEARTBEAT = 4 };
+
 static void plan_heartbeat(struct scaler_call *call, int64_t now_ms)
 {
-    call->due_ms = now_ms + scaler_call_shared(call)->heartbeat_ms;
+    int64_t heartbeat_ms = scaler_call_shared(call)->heartbeat_ms;
+    call->due_ms = now_ms + MAX(heartbeat_ms / LOOKS_PER_HEARTBEAT, 1);
     scaler_call_put_on(call, &scaler_call_shared(call)->heartbeats);
+}
+
+/* KEDA writes to the Kubernetes API at each `true`, as at each poll of an active trigger. So while
+ * polls are answered that it is active, no heartbeat is needed. */
+static bool is_heartbeat_due(const struct scaler_call *call, int64_t now_ms)
+{
+    const struct trigger_last_answer *polled = &call->trigger->answers.round;
+    int64_t told_ms = call->told_ms;
+    if (polled->call != NULL && polled->answer.kind == ANSWER_VALUE && polled->answer.active)
+        told_ms = MAX(told_ms, polled->at_ms);
+    return now_ms - told_ms >= scaler_call_shared(call)->heartbeat_ms;
 }
 
 /* State, not events: what could not be sent is sent as soon as the stream takes it. */
@@ -54,6 +70,7 @@ static void send_active(struct scaler_call *call, const struct answer *answer, i
     count_push(call, answer);
     scaler_call_record_answer(call, answer, now_ms);
     call->was_idle = false;
+    call->told_ms = now_ms;
     call->stream = reply_active(call->rpc.call, true) ? STREAM_ACTIVE : STREAM_ACTIVE_UNSENT;
     plan_heartbeat(call, now_ms);
 }
@@ -70,6 +87,10 @@ static void record_inactive(struct scaler_call *call)
 static void update_stream(struct scaler_call *call, int64_t now_ms, bool out_of_time)
 {
     _cleanup_(answer_done) struct answer now = {0};
+    if (out_of_time && !is_heartbeat_due(call, now_ms)) {
+        plan_heartbeat(call, now_ms);
+        return;
+    }
     if (call->trigger->bound.query == NULL && !scaler_call_find_query(call, now_ms)) {
         if (!call->rpc.finished) /* the connections file may have its connection again */
             record_inactive(call);
@@ -83,12 +104,14 @@ static void update_stream(struct scaler_call *call, int64_t now_ms, bool out_of_
     if (active && (call->stream == STREAM_INACTIVE || heartbeat))
         send_active(call, &now, now_ms);
     else if (now.kind == ANSWER_WAIT && heartbeat) {
-        /* The reading that is awaited decides it: heartbeats fall due when measurements do. Where
-         * none comes, as the connection has failed, the next heartbeat finds it so. */
+        /* The reading that is awaited decides it. Where none comes, as the connection has failed,
+         * the next look finds it so. */
         call->stream = STREAM_ACTIVE_DUE;
         plan_heartbeat(call, now_ms);
     } else if (idle || heartbeat)
         record_inactive(call);
+    if (now.kind == ANSWER_WAIT && call->trigger->bound.query != NULL)
+        query_demand(call->trigger->bound.query, now.needed_from_ms);
     call->was_idle = call->was_idle || idle;
     watcher_set_idle_interval(&call->watcher, idle ? call->trigger->parsed.idle_interval_ms : 0);
 }
