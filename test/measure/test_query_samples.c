@@ -67,6 +67,32 @@ static void readings_of_one_millisecond_are_followed_each(void **state)
     follower_stop(&steps.follower);
 }
 
+/* The second one of a millisecond is a sample of the next millisecond. The trigger leaves, and
+ * comes back after a reading of that one. */
+static void a_newer_reading_is_followed_after_samples_were_begun_again(void **state)
+{
+    (void)state;
+    struct steps steps = {.follower = {.on_reading = count_step}};
+    struct query *query = hold_each("a", 5000);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    connect_now();
+    measure(query, 1);
+    measure(query, 2);
+    assert_int_equal(steps.count, 2);
+    follower_stop(&steps.follower);
+    query_end_recent_samples(query, 5000);
+    now_ms++;
+    measure(query, 3);
+    query_keep_recent_samples(query, 5000);
+    follower_start(query, &steps.follower);
+    assert_true(steps.count == 3 && steps.last == 3);
+    follower_stop(&steps.follower);
+    follower_start(query, &steps.follower);
+    assert_int_equal(steps.count, 3); /* it had that one */
+    follower_stop(&steps.follower);
+}
+
 /* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
 static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **state)
 {
@@ -335,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_follower_gets_each_reading_once),
         TEST(readings_of_one_millisecond_are_followed_each),
+        TEST(a_newer_reading_is_followed_after_samples_were_begun_again),
         TEST(samples_are_no_gaps_after_the_shortest_interval_has_gone),
         TEST(a_wait_for_other_queries_is_no_gap_and_one_for_a_client_is),
         TEST(a_use_without_samples_does_not_bring_them_closer_together),

@@ -252,7 +252,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
 {
     (void)state;
     struct trigger_policy policy = {
-        .follower = {.last_reading_ms = 7},
+        .follower = {.last_reading_ms = 7, .last_sent_ms = 7},
         .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_until_ms = 7},
                                 .peak = {.own = 9},
                                 .level = 2,
@@ -264,6 +264,7 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     const struct policy_state *state_left = &policy.effective.state;
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.last_reading_ms, 0);
+    assert_int_equal(policy.follower.last_sent_ms, 0);
     assert_int_equal(state_left->peak.own, 9);
     assert_int_equal(state_left->idle.folded_until_ms, 7);
     assert_int_equal(state_left->idle.since_ms, 0);

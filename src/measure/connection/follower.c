@@ -10,14 +10,22 @@ static int64_t last_sample_ms(const struct recent_samples *recent)
     return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
 }
 
+static bool is_newer(const struct recent_samples *recent, const struct follower *follower)
+{
+    if (recent->last_ms != follower->last_sent_ms)
+        return recent->last_ms > follower->last_sent_ms;
+    return last_sample_ms(recent) > follower->last_reading_ms;
+}
+
 static void give_reading(struct query *query, struct follower *follower)
 {
-    int64_t last_ms = last_sample_ms(query->recent);
-    bool lacks_wanted = (follower->wants & ~query->recent->wants) != 0;
-    if (last_ms <= follower->last_reading_ms || lacks_wanted)
+    const struct recent_samples *recent = query->recent;
+    bool lacks_wanted = (follower->wants & ~recent->wants) != 0;
+    if (recent->count == 0 || lacks_wanted || !is_newer(recent, follower))
         return;
-    follower->last_reading_ms = last_ms;
-    follower->on_reading(follower, query->recent);
+    follower->last_reading_ms = last_sample_ms(recent);
+    follower->last_sent_ms = recent->last_ms;
+    follower->on_reading(follower, recent);
 }
 
 /* With pauses: a policy takes some microseconds, and one namespace may have thousands of triggers

@@ -202,7 +202,7 @@ static void forget_source(struct trigger_policy_learned *learned)
 
 void trigger_policy_forget(struct trigger_policy *policy)
 {
-    policy->follower.last_reading_ms = 0;
+    policy->follower.last_reading_ms = policy->follower.last_sent_ms = 0;
     policy->change_count = 0;
     forget_source(&policy->effective);
     forget_source(&policy->shadow);
