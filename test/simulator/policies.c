@@ -27,20 +27,17 @@ static void model_decision(struct user *user, double load)
     user->has_level = true;
 }
 
-/* Of two of one millisecond the second one is followed too, if it is of the same query. */
-static bool is_new(const struct user *user, int64_t sent_ms, double token)
-{
-    if (sent_ms != user->level_ms)
-        return sent_ms > user->level_ms;
-    return token != user->level_token && user->policy->follower.last_reading_ms > sent_ms;
-}
-
+/* Of two of one millisecond the second one is followed too, if its sample is a later one: where the
+ * samples were begun again meanwhile, nothing says which reading was the second. */
 static void take(struct user *user, int64_t sent_ms, double token)
 {
-    if (!is_new(user, sent_ms, token))
+    const struct recent_samples *recent = user->query->recent;
+    int64_t sample_ms = recent->count == 0 ? 0 : recent->samples[recent->count - 1].at_ms;
+    if (sent_ms < user->level_ms ||
+        (sent_ms == user->level_ms && sample_ms <= user->level_sample_ms))
         return;
     user->level_ms = sent_ms;
-    user->level_token = token;
+    user->level_sample_ms = sample_ms;
     model_decision(user, token_load(token));
 }
 
@@ -125,7 +122,7 @@ void policy_forget(struct user *user)
     trigger_policy_forget(user->policy);
     user->level = 0;
     user->has_level = false;
-    user->level_ms = 0;
+    user->level_ms = user->level_sample_ms = 0;
 }
 
 /* A query has a new reading. */

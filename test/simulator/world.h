@@ -210,8 +210,8 @@ struct user {
     struct trigger_policy *policy; /* NULL: none */
     int level;                     /* that all readings since its first lead to ... */
     bool has_level;                /* ... of which there was one */
-    int64_t level_ms;              /* the last, and what it was */
-    double level_token;
+    int64_t level_ms;              /* when the last one was sent, and at_ms of its sample */
+    int64_t level_sample_ms;
     int credentials; /* of the connection that it has */
     struct watcher stream;
     bool is_streaming;
