@@ -4,10 +4,11 @@
 
 #include <stdbool.h>
 
-/* One that listens, on a free port of 127.0.0.1. Aborts where it cannot. The caller closes it. */
+/* One that listens, on a free port of 127.0.0.1. Aborts where it cannot. The caller closes it. The
+ * port is free at 127.0.0.2 and so on, too: the kernel gives it to nobody who asks for any port. */
 int listener_open(int backlog, int *ret_port);
 
-/* The same at this IPv4 address and port; 0: any. */
+/* The same at this IPv4 address and port; 0: any such port. */
 int listener_open_at(const char *address, int port, int backlog, int *ret_port);
 
 /* Whether all that a TCP socket has sent, its SYN, too, has arrived. */
