@@ -472,9 +472,10 @@ static void the_heartbeat_after_one_that_waited_in_vain_is_sent_in_an_outage(voi
     fake_set_parting(true);
     TURN_UNTIL(fake_counts().disconnects > 0);
     fake_set_up(false);
+    int trues = stream.trues; /* on a busy machine a heartbeat was due before */
     service->turn(service->context, clock_now_ms() + heartbeat_ms);
-    assert_int_equal(stream.trues, 1);
-    TURN_UNTIL(stream.trues == 2);
+    assert_int_equal(stream.trues, trues);
+    TURN_UNTIL(stream.trues == trues + 1);
     end_call(&stream);
 }
 
