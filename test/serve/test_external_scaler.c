@@ -418,8 +418,9 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
     int64_t began_us = clock_now_us();
     bool is_exact = false;
     for (int i = 1; i <= 5; i++) {
+        int before = stream.trues; /* with heartbeats, on a busy machine */
         fake_set_queue("jobs", i);
-        TURN_UNTIL(stream.trues == i);
+        TURN_UNTIL(stream.trues > before);
         assert_true(metric("backlog_activation_duration_seconds_count") == i);
         double sum_ms = metric("backlog_activation_duration_seconds_sum") * 1000;
         is_exact = is_exact || fabs(sum_ms - round(sum_ms)) > 1e-6;
@@ -430,13 +431,14 @@ static void an_activation_is_timed_where_a_stream_saw_it(void **state)
     assert_true(is_exact);
     assert_true(sum > 0 && sum < (double)(clock_now_us() - began_us) / 1e6);
 
+    int trues = stream.trues;
     fake_set_queue("jobs", 1);
-    TURN_UNTIL(stream.trues == 6);
+    TURN_UNTIL(stream.trues > trues);
     begin_call(&late, PATH("StreamIsActive"), "jobs"); /* it was active before */
     TURN_UNTIL(late.trues == 1);
     fake_set_up(false);
     take_turns_for(hold_ms + 2 * heartbeat_ms);
-    int trues = stream.trues;
+    trues = stream.trues;
     fake_set_up(true);
     TURN_UNTIL(stream.trues > trues); /* and was away, but never idle */
     assert_true(metric("backlog_activation_duration_seconds_count") == 6);
