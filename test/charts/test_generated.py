@@ -11,12 +11,12 @@ import yaml
 
 from support.charts.chart import CHART, helm
 from support.server.server import REPOSITORY, binary, reference
-from support.charts.worker_chart import IMAGE, WORKER, merge
+from support.charts.worker_chart import BASE, WORKER, merge
 
 GENERATE = pathlib.Path(REPOSITORY, "tools", "chart", "generate.py")
 CHARTS = [CHART, WORKER]
 # What the README's blocks leave out.
-REQUIRED = {CHART: {}, WORKER: merge(IMAGE, {"keda": {"extraTriggers": [{"type": "external", "metadata": {}}]}})}
+REQUIRED = {CHART: {}, WORKER: merge(BASE, {"keda": {"extraTriggers": [{"type": "external", "metadata": {}}]}})}
 
 
 def readme_of(chart):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from support.charts.chart import CHART, helm
-from support.charts.worker_chart import IMAGE, REQUESTS, WORKER
+from support.charts.worker_chart import BASE, REQUESTS, WORKER
 
 NAMES = ["123", "0x10", "1e3", "true", "on", "null"]
 
@@ -47,10 +47,10 @@ def worker(name, **values):
     """A name of the chart's starts with a letter."""
     text = name if name[0].isalpha() else "worker"
     trigger = {"scaler": "redis", "address": "redis:6379", "listName": name, "name": "jobs", "existingSecret": name, "passwordKey": name}
-    return {**IMAGE, **REQUESTS, "nameOverride": text, "fullnameOverride": text, "priorityClassName": name,
+    return {**BASE, **REQUESTS, "nameOverride": text, "fullnameOverride": text, "priorityClassName": name,
             "serviceAccount": {"create": True, "name": name}, "commonLabels": {"team": name},
             "podDisruptionBudget": {"minAvailable": 1}, **values,
-            "keda": {"triggers": {"jobs": trigger}, "advanced": {"horizontalPodAutoscalerConfig": {"name": name}},
+            "keda": {"enabled": True, "triggers": {"jobs": trigger}, "advanced": {"horizontalPodAutoscalerConfig": {"name": name}},
                      "backlog": {"authenticationRef": {"name": name}}, **values.get("keda", {})}}
 
 
@@ -80,7 +80,7 @@ def rendered(chart, name, values, folder):
     (CHART, own_secrets),
     (CHART, cert_manager),
     (WORKER, worker),
-    (WORKER, lambda name: worker(name, keda={"via": "keda"})),
+    (WORKER, lambda name: worker(name, keda={"enabled": True, "via": "keda"})),
     (WORKER, lambda name: worker(name, kind="ScaledJob")),
     (WORKER, lambda name: worker(name, keda={"enabled": False}, autoscaling={"enabled": True, "targetCPUUtilizationPercentage": 80})),
 ], ids=["backlog", "own secrets", "cert-manager", "worker", "by KEDA", "jobs", "HPA"])

@@ -8,7 +8,7 @@ import yaml
 
 from support.charts.chart import CHART, merge, render_all
 from support.server.server import reference
-from support.charts.worker_chart import (CREDENTIALS, HPA, IMAGE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
+from support.charts.worker_chart import (CAPTURE, CAPTURE_EXAMPLES, CREDENTIALS, HPA, BASE, JOB, KAFKA, NAME, PARTS, REQUESTS, SECRET, SOURCES, TRIGGERS, WORKER,
                                   all_triggers, container_of, every_scaler, keda, notes_of, render, trigger, triggers_of)
 
 ADDRESS = "backlog.keda.svc:9090"
@@ -19,7 +19,7 @@ def test_one_trigger_is_enough_for_a_scaled_object():
     assert set(objects) == {"Deployment", "ScaledObject", "ServiceAccount"}
     assert objects["ScaledObject"]["spec"] == {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME, "envSourceContainerName": "autoscaled-worker"},
-        "minReplicaCount": 1, "maxReplicaCount": 10,
+        "minReplicaCount": 0, "maxReplicaCount": 10, "pollingInterval": 30, "cooldownPeriod": 300,
         "advanced": {"horizontalPodAutoscalerConfig": {"behavior": {
             "scaleDown": {"stabilizationWindowSeconds": 300, "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]},
             "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
@@ -68,7 +68,7 @@ def test_a_trigger_has_the_keys_of_the_values_and_no_default_of_the_chart(source
 
 def test_triggers_have_names_of_yours():
     """Two of one scaler, each with its own credentials, and one for each way to measure."""
-    values = keda(IMAGE, triggers={
+    values = keda(BASE, triggers={
         "orders": {"scaler": "rabbitmq", **TRIGGERS["rabbitmq"], **SECRET},
         "paid-orders": {"scaler": "rabbitmq", **TRIGGERS["rabbitmq"], "queueName": "paid", "existingSecret": "other"},
         "night": {"scaler": "kafka", **TRIGGERS["kafka"], "via": "keda", "sasl": "plaintext", "password": "hunter2"},
@@ -95,23 +95,69 @@ def test_every_scaler_of_the_reference_is_one_of_the_chart(via):
 
 
 def test_a_trigger_of_prometheus_may_have_several_in_it():
-    values = keda(IMAGE, triggers={"prometheus": PARTS})
+    values = keda(BASE, triggers={"prometheus": PARTS})
     found = {each["name"]: (each["metadata"]["query"], each["metadata"]["threshold"]) for each in triggers_of(render(values))}
     assert found == {"lag": ("lag", "300"), "buffer": ("buffer", "8000"), "throughput": ("throughput", "1000")}
-    one, = triggers_of(render(keda(values, triggers={"prometheus": {
-        "lagTrigger": {"query": "", "threshold": 1}, "bufferTrigger": {"enabled": False}}})))
+    one, = triggers_of(render(keda(values, triggers={"prometheus": {"lagTrigger": None, "bufferTrigger": {"enabled": False}}})))
     assert one["name"] == "throughput"
-    other, = triggers_of(render(keda(IMAGE, triggers={"shop": {
+    other, = triggers_of(render(keda(BASE, triggers={"shop": {
         "scaler": "prometheus", "serverAddress": "http://p", "errorsTrigger": {"query": "errors", "threshold": 1}}})))
     assert (other["name"], other["metadata"]["serverAddress"]) == ("errors", "http://p")
 
 
-def test_the_places_of_older_charts_are_names_of_triggers():
-    at_keda = triggers_of(render(keda(IMAGE, postgresql={
-        "host": "pg", "port": 5432, "database": "shop", "user": "worker", "sslMode": "prefer", "query": "SELECT 1", "targetQueryValue": 5})))
-    named = triggers_of(render(keda(IMAGE, triggers={"postgresql": {
+# ---- change data capture ----
+
+LAG, BUFFER = ("lag", "max(philotes_cdc_lag_seconds)", "300", "60"), ("buffer", "max(philotes_buffer_depth)", "8000", "1000")
+THROUGHPUT = ("throughput", "sum(rate(philotes_buffer_events_processed_total[5m]))", "1000", None)
+
+
+def queries_of(objects):
+    return {(each["name"], each["metadata"]["query"], each["metadata"]["threshold"], each["metadata"].get("activationThreshold"))
+            for each in triggers_of(objects) if each["metadata"].get("serverAddress") == "http://prometheus:9090"}
+
+
+@pytest.mark.parametrize("name, replicas, others", [("basic", (1, 5), []), ("scale to zero", (0, 10), []), ("multi-metric", (0, 10), ["cpu"])])
+@pytest.mark.parametrize("via", ["backlog", "keda"])
+def test_the_values_of_charts_for_change_data_capture_work_as_they_stand(name, replicas, others, via):
+    objects = render(keda(CAPTURE_EXAMPLES[name], via=via))
+    spec = objects["ScaledObject"]["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == replicas and "idleReplicaCount" not in spec
+    assert queries_of(objects) == {LAG, BUFFER}
+    assert [each["type"] for each in spec["triggers"]] == [{"backlog": "external-push", "keda": "prometheus"}[via]] * 2 + others
+    assert container_of(objects)["image"]
+
+
+def test_the_defaults_are_those_of_change_data_capture():
+    assert queries_of(render({"keda": {"enabled": True}})) == {LAG, BUFFER}
+    objects = render(CAPTURE)
+    assert queries_of(objects) == {LAG, BUFFER, THROUGHPUT}
+    assert [each.get("name", each["type"]) for each in triggers_of(objects)] == [
+        "kafka", "postgresql", "buffer", "lag", "throughput", "cpu", "memory"]
+    database = triggers_of(objects)[1]["metadata"]
+    assert "pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)" in database["query"] and "'philotes_cdc'" in database["query"]
+    assert (database["port"], database["targetQueryValue"], database["activationTargetQueryValue"]) == ("5432", "1000000", "100000")
+
+
+def test_beside_triggers_with_names_those_of_prometheus_are_off_until_they_are_turned_on(tmp_path):
+    assert not queries_of(render(KAFKA))
+    assert queries_of(render(keda(KAFKA, prometheus={"enabled": True}))) == {LAG, BUFFER}
+    assert not queries_of(render(keda(BASE, prometheus={"enabled": False}, cpu={"enabled": True}, minReplicas=1)))
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(KAFKA))
+    assert "keda.prometheus is off beside other triggers" in notes_of(tmp_path, "--values", values)
+    assert "is off beside" not in notes_of(tmp_path, "--values", values, "--set", "keda.prometheus.enabled=false")
+
+
+def test_the_keys_of_postgresql_have_two_names():
+    at_keda = triggers_of(render(keda(BASE, prometheus={"enabled": False}, postgresql={
+        "enabled": True, "host": "pg", "database": "shop", "user": "worker", "query": "SELECT 1", "targetQueryValue": 5,
+        "activationTargetQueryValue": ""})))
+    named = triggers_of(render(keda(BASE, triggers={"postgresql": {
         "host": "pg", "port": 5432, "dbName": "shop", "userName": "worker", "sslmode": "prefer", "query": "SELECT 1", "targetQueryValue": 5}})))
     assert at_keda == named
+
+
+# ---- replicas ----
 
 
 @pytest.mark.parametrize("values, max_replicas", [
@@ -135,12 +181,10 @@ def test_all_triggers_have_names_of_their_own():
     assert names == ["kafka", "nats_jetstream", "postgresql", "buffer", "lag", "throughput", "rabbitmq", "redis", None, None]
 
 
-# ---- replicas ----
-
 @pytest.mark.parametrize("values, expected", [
-    ({}, (1, None)), ({"minReplicaCount": 0}, (0, None)), ({"minReplicas": 0}, (0, None)), ({"minReplicas": 3}, (3, None)),
-    ({"minReplicaCount": 2, "minReplicas": 2}, (2, None)), ({"minReplicaCount": 0, "minReplicas": 1}, (0, None)),
-    ({"minReplicaCount": 0, "idleReplicaCount": 0}, (0, None)), ({"idleReplicaCount": 0}, (1, 0)),
+    ({}, (0, None)), ({"minReplicaCount": 2}, (2, None)), ({"minReplicas": 0}, (0, None)), ({"minReplicas": 3}, (3, None)),
+    ({"minReplicaCount": 2, "minReplicas": 2}, (2, None)), ({"minReplicaCount": 0, "minReplicas": 1}, (1, None)),
+    ({"minReplicaCount": 0, "idleReplicaCount": 0}, (0, None)), ({"idleReplicaCount": 0}, (0, None)),
     ({"idleReplicaCount": 0, "minReplicaCount": 3}, (3, 0)),
 ], ids=str)
 def test_the_least_replicas(values, expected):
@@ -155,14 +199,14 @@ def test_what_is_zero_is_not_lost():
     assert spec["cooldownPeriod"] == 0
     assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 0
     assert spec["triggers"][0]["metadata"]["activationLagThreshold"] == "0"
-    off = {**IMAGE, "keda": {"enabled": False}}
+    off = {**BASE, "keda": {"enabled": False}}
     assert render({**off, "replicaCount": 0})["Deployment"]["spec"]["replicas"] == 0
     assert "replicas" not in render({**off, "replicaCount": None})["Deployment"]["spec"]
 
 
 @pytest.mark.parametrize("values, expected", [
-    ({}, (None, None)), ({"minReplicaCount": 0}, (30, 300)), ({"idleReplicaCount": 0}, (30, 300)),
-    ({"pollingInterval": 10, "cooldownPeriod": 60}, (10, 60)), ({"minReplicas": 0, "pollingInterval": 10}, (10, 300)),
+    ({"minReplicaCount": 1}, (None, None)), ({}, (30, 300)), ({"minReplicaCount": 1, "idleReplicaCount": 0}, (30, 300)),
+    ({"minReplicaCount": 1, "pollingInterval": 10, "cooldownPeriod": 60}, (10, 60)), ({"pollingInterval": 10}, (10, 300)),
 ], ids=str)
 def test_intervals_are_written_where_they_have_an_effect(values, expected):
     """KEDA's webhook warns of them otherwise. Its defaults are those of the chart."""
@@ -296,13 +340,13 @@ def test_a_connection_is_enough():
     for source, required in {"kafka": {"consumerGroup": "g"}, "rabbitmq": {"queueName": "q", "mode": "QueueLength", "value": 5}, "redis": {"listName": "l"},
                              "nats-jetstream": {"stream": "s", "consumer": "c"}, "prometheus": {"query": "q", "threshold": 5},
                              "postgresql": {"query": "SELECT 1", "targetQueryValue": 5}}.items():
-        values = merge(IMAGE, {"keda": {"triggers": {source: {"connectionName": "shared", **required}}}})
+        values = merge(BASE, {"keda": {"triggers": {source: {"connectionName": "shared", **required}}}})
         assert triggers_of(render(values))[0]["metadata"]["connectionName"] == "shared"
 
 
 def test_an_authentication_of_yours_is_taken():
     reference_ = {"name": "mine", "kind": "ClusterTriggerAuthentication"}
-    objects = render(merge(IMAGE, {"keda": {"triggers": {"kafka": {
+    objects = render(merge(BASE, {"keda": {"triggers": {"kafka": {
         **TRIGGERS["kafka"], "via": "keda", "authenticationRef": reference_}}}}))
     assert triggers_of(objects)[0]["authenticationRef"] == reference_ and "TriggerAuthentication" not in objects
 
@@ -353,6 +397,10 @@ def test_every_key_of_a_scaler_is_accepted():
 
 # ---- a Job, and no KEDA ----
 
+def test_a_scaled_job_has_no_idle_replica_count():
+    assert render(keda(JOB, idleReplicaCount=0, minReplicaCount=0))["ScaledJob"] == render(JOB)["ScaledJob"]
+
+
 def test_a_scaled_job_has_what_kedas_does_and_nothing_else():
     objects = render(merge(JOB, {"job": {"activeDeadlineSeconds": 60}, "keda": {"triggers": {"kafka": CREDENTIALS}}}))
     assert "Deployment" not in objects and "ScaledObject" not in objects
@@ -385,7 +433,8 @@ def test_the_notes_name_the_triggers_or_say_that_there_is_none(tmp_path):
     notes = notes_of(tmp_path, "--values", values)
     assert "from 1 to 10 replicas, by\n  kafka, through Backlog at backlog.keda.svc:9090 (external-push)\n  redis, by KEDA's" in notes
     assert "\n  cpu\n" in notes and "There is no trigger" not in notes
-    assert "There is no trigger, and KEDA refuses the scaledobject" in notes_of(tmp_path)
+    off = ("--set", "keda.enabled=true", "--set", "keda.prometheus.enabled=false")
+    assert "There is no trigger, and KEDA refuses the scaledobject" in notes_of(tmp_path, *off)
 
 
 def test_without_keda_nothing_of_it_is_left():

@@ -3,7 +3,7 @@
 import pytest
 
 from support.charts.chart import merge
-from support.charts.worker_chart import HPA, IMAGE, JOB, KAFKA, TRIGGERS, keda, notes_of, of_scaler, refusal, render, trigger
+from support.charts.worker_chart import HPA, BASE, JOB, KAFKA, TRIGGERS, keda, notes_of, of_scaler, refusal, render, trigger
 
 SENTINEL = {"scaler": "redis-sentinel", **of_scaler("redis-sentinel")}
 
@@ -62,9 +62,9 @@ def test_a_renamed_value_is_refused_with_its_new_name(values, message):
 
 @pytest.mark.parametrize("values, message", [
     ({"image": {"repository": "worker"}}, "image.tag is missing"),
-    ({**IMAGE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
+    ({**BASE, "kind": "ScaledJob", "keda": {"enabled": False}}, "kind is ScaledJob and keda.enabled is false"),
     (keda(KAFKA, minReplicas=11), "keda.minReplicaCount (11) is more than keda.maxReplicaCount (10)"),
-    (keda(JOB, idleReplicaCount=0), "keda.idleReplicaCount is set, and a ScaledJob has none"),
+    (keda(JOB, idleReplicaCount=0, minReplicaCount=1), "keda.idleReplicaCount is set, and a ScaledJob has none"),
     (keda(JOB, fallback={"enabled": True}), "no fallback for a ScaledJob"),
     (keda(KAFKA, fallback={"enabled": True, "replicas": 11}), "keda.fallback.replicas (11) is more than keda.maxReplicaCount (10)"),
     (keda(KAFKA, fallback={"enabled": True, "behavior": "scalingModifiers"}), "set keda.advanced.scalingModifiers.formula"),
@@ -99,14 +99,18 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("redis", listName="", keys="a,b", via="keda"), "keda.triggers.redis.keys is known to Backlog alone"),
     (trigger("rabbitmq", mode=""), "keda.triggers.rabbitmq.mode or queueLength is missing"),
     (trigger("rabbitmq", value=""), "keda.triggers.rabbitmq.value or queueLength is missing"),
-    (merge(IMAGE, {"resources": {"requests": {"cpu": 1}}}, {"keda": {"triggers": {"cpu": {"enabled": True}}}}), "keda.triggers.cpu.value is missing"),
-    (keda(IMAGE, triggers={"kafak": {"enabled": True}}), "keda.triggers.kafak.scaler is missing: set it to apache-kafka, kafka, "),
-    (keda(IMAGE, triggers={"orders": {"scaler": "kafka"}}), "keda.triggers.orders.bootstrapServers is missing"),
+    (merge(BASE, {"resources": {"requests": {"cpu": 1}}}, {"keda": {"triggers": {"cpu": {"enabled": True}}}}), "keda.triggers.cpu.value is missing"),
+    (keda(BASE, triggers={"kafak": {"enabled": True}}), "keda.triggers.kafak.scaler is missing: set it to apache-kafka, kafka, "),
+    (keda(BASE, triggers={"orders": {"scaler": "kafka"}}), "keda.triggers.orders.bootstrapServers is missing"),
     (trigger("postgresql", database="shop"), "keda.triggers.postgresql.database and keda.triggers.postgresql.dbName mean the same"),
-    (keda(IMAGE, prometheus={"serverAddress": "http://p", "query": "up"}), "keda.prometheus.threshold is missing"),
-    (keda(IMAGE, prometheus={"lagTrigger": {"query": ""}}), "keda.prometheus has no query: set lagTrigger.query"),
+    (keda(BASE, triggers={"up": {"scaler": "prometheus", "serverAddress": "http://p", "query": "up"}}), "keda.triggers.up.threshold is missing"),
+    (keda(BASE, prometheus={"query": "up"}), "keda.prometheus.query is beside bufferTrigger, lagTrigger, throughputTrigger: move it"),
+    (keda(BASE, prometheus={"lagTrigger": {"query": ""}}), "keda.prometheus.lagTrigger.query is missing"),
+    (keda(KAFKA, prometheus={"enabled": True}, triggers={"prometheus": TRIGGERS["prometheus"]}),
+     "keda.prometheus and keda.triggers.prometheus have the same name"),
+    (keda(BASE, postgresql={"enabled": True}), "keda.postgresql.host or connection is missing"),
     (trigger("prometheus", query=""), "keda.triggers.prometheus.query is missing"),
-    (keda(IMAGE, triggers={"prometheus": {"lagTrigger": {"query": "lag", "threshold": 5}}}),
+    (keda(BASE, triggers={"prometheus": {"lagTrigger": {"query": "lag", "threshold": 5}}}),
      "keda.triggers.prometheus.lagTrigger.serverAddress is missing"),
     (trigger("postgresql", host=""), "keda.triggers.postgresql.host or connection is missing"),
     (trigger("postgresql", query=""), "keda.triggers.postgresql.query is missing"),
@@ -125,12 +129,12 @@ def test_what_one_value_needs_of_another_is_named(values, message):
     (trigger("prometheus", customHeaders="Authorization=Bearer s3cret"), "keda.triggers.prometheus.customHeaders has a secret"),
     (trigger("prometheus", via="keda", customHeaders="X-Api-Key=s3cret"), "customHeaders has a secret"),
     (merge(trigger("kafka"), trigger("redis", name="kafka")), "two triggers have the name kafka"),
-    (keda(IMAGE, triggers={"jobs": {**SENTINEL, "existingSecret": "a", "secretKeys": {"sentinelPassword": "sp"}},
+    (keda(BASE, triggers={"jobs": {**SENTINEL, "existingSecret": "a", "secretKeys": {"sentinelPassword": "sp"}},
                            "jobs-sentinel": {"scaler": "redis", **TRIGGERS["redis"], "existingSecret": "b"}}),
      "keda.triggers.jobs and keda.triggers.jobs-sentinel have different secrets in one variable, KEDA_TRIGGER_JOBS_SENTINEL_PASSWORD"),
     (trigger("kafka", awsRegion="eu-west-1"), "keda.triggers.kafka.awsRegion is not supported by Backlog"),
     (trigger("kafka", via="keda", maxWait="60s"), "keda.triggers.kafka.maxWait is known to Backlog alone"),
-    (keda(IMAGE, triggers={"apache-kafka": {**TRIGGERS["kafka"], "via": "keda", "saslTokenProvider": "bearer"}}),
+    (keda(BASE, triggers={"apache-kafka": {**TRIGGERS["kafka"], "via": "keda", "saslTokenProvider": "bearer"}}),
      "keda.triggers.apache-kafka.saslTokenProvider is known to Backlog alone"),
     (trigger("kafka", via="keda", persistentLagTime="60s"), "keda.triggers.kafka.persistentLagTime is known to Backlog alone"),
     (trigger("kafka", via="keda", passwordFromEnv="PASSWORD"), "reads password from no variable"),
@@ -146,7 +150,7 @@ def test_with_keda_the_plain_hpa_is_left_out_and_noted(tmp_path):
     objects = render(merge(KAFKA, {"autoscaling": {"enabled": True}}))
     assert "ScaledObject" in objects and "HorizontalPodAutoscaler" not in objects
     words = "autoscaling.enabled is ignored while keda.enabled is true"
-    assert words in notes_of(tmp_path, "--set", "autoscaling.enabled=true")
+    assert words in notes_of(tmp_path, "--set", "autoscaling.enabled=true", "--set", "keda.enabled=true")
     assert words not in notes_of(tmp_path)
     without = render(HPA)
     assert "HorizontalPodAutoscaler" in without and "ScaledObject" not in without
@@ -157,5 +161,5 @@ def test_nothing_is_refused_that_is_off():
     render(merge(KAFKA, {"keda": {"triggers": {"cpu": None, "memory": None, "prometheus": {"enabled": False, "lagTrigger": None}}}}))
     render(merge(KAFKA, {"keda": {"triggers": {"redis": {"enabled": False, "password": "a", "existingSecret": "b"}}}}))
     render(merge(trigger("cpu", containerName="autoscaled-worker"), {"extraContainers": [{"name": "beside", "image": "beside"}]}))
-    assert render(keda(KAFKA, triggers={"kafka": None}))["ScaledObject"]["spec"]["triggers"] == []
+    assert render(keda(KAFKA, triggers={"kafka": {"enabled": False}}))["ScaledObject"]["spec"]["triggers"] == []
     render(merge(HPA, {"keda": {"minReplicas": 1, "minReplicaCount": 2, "triggers": {"kafka": {"enabled": True}}}}))

@@ -18,16 +18,16 @@ from support.brokers.redis import Redis
 from support.kubernetes.registry import Registry
 from support.server.server import REPOSITORY, Server, binary
 from support.brokers.work import KafkaWork, NatsWork, PostgreSQLWork, PrometheusWork, RabbitMQWork, RedisWork
-from support.charts.worker_chart import EXAMPLES, HPA, IMAGE, MATRIX, REQUESTS, UMBRELLA, WORKER, build_umbrella
+from support.charts.worker_chart import BASE, CAPTURE_EXAMPLES, EXAMPLES, HPA, MATRIX, REQUESTS, UMBRELLA, WORKER, build_umbrella
 from test_jobs import Workers
 
 CORE = ("all triggers", "all triggers by KEDA", "fallback", "ScaledJob, all of it", "HPA, all of it", "pods",
-        *(f"example {name}" for name in EXAMPLES))
+        *(f"example {name}" for name in EXAMPLES), *(f"{name} example {via}" for name in CAPTURE_EXAMPLES for via in ("of the chart", "by KEDA")))
 NAME = "queue-autoscaled-worker"
 PASSWORD = "hunter2"
 # Scaling down has the HPA's default window: pods are rolled here, and within its tolerance it takes their number (docs/keda.md).
 BEHAVIOR = merge(QUICK_BEHAVIOR, {"scaleDown": {"stabilizationWindowSeconds": 300}})
-QUICK = {"pollingInterval": 2, "cooldownPeriod": 5, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": BEHAVIOR}}}
+QUICK = {"minReplicaCount": 1, "pollingInterval": 2, "cooldownPeriod": 5, "advanced": {"horizontalPodAutoscalerConfig": {"behavior": BEHAVIOR}}}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.core] if name in CORE else []) for name in MATRIX])
@@ -58,7 +58,7 @@ class Jobs(Redis):
         self.call("DEL", "jobs")
 
     def values(self, server, **keda):
-        return merge(IMAGE, {"keda": merge(QUICK, {
+        return merge(BASE, {"keda": merge(QUICK, {
             "backlog": {"address": f"127.0.0.1:{server.port}"},
             "triggers": {"redis": {"enabled": True, "address": self.address, "listName": "jobs"}}}, keda)})
 
@@ -121,7 +121,7 @@ def values_of_source(work, target):
 def test_every_source_scales_and_moves(cluster, namespace, kind):
     """37 messages are 8 replicas, measured by either; moving it moves no replica."""
     with kind() as work, Server() as server:
-        values = merge(IMAGE, {"keda": {**QUICK, "minReplicaCount": 0, "backlog": {"address": f"127.0.0.1:{server.port}"},
+        values = merge(BASE, {"keda": {**QUICK, "minReplicaCount": 0, "backlog": {"address": f"127.0.0.1:{server.port}"},
                                         "triggers": values_of_source(work, 5)}})
         install(cluster, namespace, values)
         namespace.wait_until_ready(NAME)
@@ -159,7 +159,7 @@ def test_a_wrong_secret_is_an_event_and_changes_no_replicas(cluster, namespace):
 @pytest.mark.core
 def test_a_scaled_job_makes_a_job_per_message(cluster, namespace):
     with Jobs() as jobs, Server() as server, Workers(namespace, jobs, NAME):
-        values = jobs.values(server, triggers={"redis": {"password": PASSWORD, "listLength": 1}})
+        values = jobs.values(server, minReplicaCount=0, triggers={"redis": {"password": PASSWORD, "listLength": 1}})
         install(cluster, namespace, {**values, "kind": "ScaledJob", "podAnnotations": {"e2e/exit-after": "1s"}})
         namespace.wait_for_scaled_job(NAME)
         jobs.publish(3)
@@ -171,7 +171,7 @@ def test_a_scaled_job_makes_a_job_per_message(cluster, namespace):
 @pytest.mark.core
 def test_from_an_hpa_to_keda_and_back(cluster, namespace):
     """As the README says, and for its reason."""
-    off = {**IMAGE, "keda": {"enabled": False}, "replicaCount": None}
+    off = {**BASE, "keda": {"enabled": False}, "replicaCount": None}
     with Jobs() as jobs, Server() as server:
         by_keda = jobs.values(server, minReplicaCount=3, triggers={"redis": {"password": PASSWORD}})
         install(cluster, namespace, merge(HPA, {"autoscaling": {"minReplicas": 3}}))

@@ -2,8 +2,6 @@
 
 import os
 import pathlib
-import re
-import shlex
 import signal
 import subprocess
 
@@ -13,13 +11,14 @@ import requests
 import yaml
 
 from support.pages.dashboard import assert_answered
+from support.charts.chart import by_kind, render_all
 from support.example import Worker, command, full, play_parts
 from support.clients.grpc_client import Client
 from support.kubernetes.kubernetes_schemas import mistakes
 from support.brokers.postgresql import USER, PostgreSQL
 from support.process import wait_until
 from support.server.server import REPOSITORY, Server, binary
-from support.charts.worker_chart import notes_of, render
+from support.charts.worker_chart import build_umbrella, notes_of, render
 
 NAME = "cdc-prometheus-postgresql"
 FOLDER = pathlib.Path(REPOSITORY, "examples", NAME)
@@ -236,67 +235,31 @@ def test_the_chart_makes_the_same_triggers_and_an_hpa_where_there_is_no_keda():
     assert "ScaledObject" not in without and without["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 10
 
 
-def values_keda(*words):
-    return render(None, "--values", FOLDER / "values-keda.yaml", *words)
+@pytest.fixture(scope="module")
+def umbrella(tmp_path_factory):
+    return build_umbrella(tmp_path_factory.mktemp("repository"), FOLDER / "umbrella")
 
 
-def test_the_values_that_such_charts_have_are_accepted_with_their_defaults():
-    """examples/cdc-prometheus-postgresql/values-keda.yaml has each key of them; only that no data is an error is its own."""
-    assert "ScaledObject" not in values_keda()  # keda.enabled is false
-    spec = values_keda("--set", "keda.enabled=true")["ScaledObject"]["spec"]
-    numbers = [spec[key] for key in ("minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod")]
-    assert numbers == [0, 10, 30, 300] and "idleReplicaCount" not in spec
-    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
-    assert behavior == {
-        "scaleDown": {"stabilizationWindowSeconds": 300, "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}]},
-        "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
-            {"type": "Percent", "value": 100, "periodSeconds": 15}, {"type": "Pods", "value": 4, "periodSeconds": 15}]}}
-    triggers = {(trigger["name"], trigger["metadata"]["serverAddress"], trigger["metadata"]["threshold"],
-                 trigger["metadata"]["activationThreshold"], trigger["metadata"]["ignoreNullValues"]) for trigger in spec["triggers"]}
-    assert triggers == {("cdc-lag-seconds", "http://prometheus:9090", "300", "60", "false"),
-                        ("cdc-buffer-changes", "http://prometheus:9090", "8000", "1000", "false")} and len(spec["triggers"]) == 2
-
-
-def test_the_command_of_such_values_installs_a_worker_that_runs():
-    """Backlog is in another namespace, and the worker needs its database."""
-    text = (FOLDER / "values-keda.yaml").read_text()
-    [command] = re.findall(r"^#   (helm upgrade.*?[^\\])$", text, re.MULTILINE | re.DOTALL)
-    words = shlex.split(command.replace("\\\n#", ""))
-    assert words[3:8] == ["cdc-worker", "charts/autoscaled-worker", "-n", "cdc", "-f"] and words[8].endswith(f"{NAME}/values-keda.yaml")
-    objects = values_keda(*words[9:])
+def test_the_umbrella_has_the_worker_and_the_thresholds_of_the_manifests(umbrella):
+    objects = by_kind(render_all(None, chart=umbrella))
+    assert [mistake for item in objects.values() for mistake in mistakes(item)] == []
+    by_hand = yaml.safe_load((FOLDER / "manifests" / "scaledobject.yaml").read_text())["spec"]
+    spec = objects["ScaledObject"]["spec"]
+    keys = {"query", "threshold", "activationThreshold", "targetQueryValue", "activationTargetQueryValue", "ignoreNullValues"}
+    found, written = ([{key: value for key, value in trigger["metadata"].items() if key in keys}
+                       for trigger in sorted(each["triggers"], key=lambda trigger: trigger["metadata"]["query"])] for each in (spec, by_hand))
+    assert found == written and len(found) == 4
+    for numbers in ("pollingInterval", "cooldownPeriod", "minReplicaCount", "maxReplicaCount", "advanced"):
+        assert spec[numbers] == by_hand[numbers]
     [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "cdc-worker:latest"
-    [worker] = [item for item in yaml.safe_load_all((FOLDER / "manifests" / "worker.yaml").read_text())]
-    assert container["env"] == worker["spec"]["template"]["spec"]["containers"][0]["env"]
-    addresses = {trigger["metadata"]["serverAddress"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
-    assert addresses == {"http://prometheus.cdc.svc:9090"}
-
-
-def test_each_switch_of_such_values_adds_its_trigger_or_takes_it_away():
-    words = ["--set", "keda.enabled=true", "--set", "keda.prometheus.lagTrigger.enabled=false",
-             "--set", "keda.prometheus.throughputTrigger.enabled=true", "--set", "keda.postgresql.enabled=true",
-             "--set", "keda.postgresql.existingSecret=database", "--set", "keda.postgresql.passwordKey=pw",
-             "--set", "keda.cpu.enabled=true", "--set", "keda.memory.enabled=true",
-             "--set", "resources.requests.cpu=100m", "--set", "resources.requests.memory=64Mi"]
-    objects = values_keda(*words)
-    by_name = {trigger.get("name", trigger["type"]): trigger["metadata"] for trigger in objects["ScaledObject"]["spec"]["triggers"]}
-    assert set(by_name) == {"cdc-buffer-changes", "cdc-changes-per-second", "postgresql", "cpu", "memory"}
-    assert len(objects["ScaledObject"]["spec"]["triggers"]) == 5
-    throughput = by_name["cdc-changes-per-second"]
-    assert (throughput["threshold"], throughput["activationThreshold"]) == ("1000", "100")
-    database = by_name["postgresql"]
-    assert (database["port"], database["targetQueryValue"], database["activationTargetQueryValue"]) == ("5432", "1000000", "100000")
-    assert "pg_wal_lsn_diff" in database["query"]
-    assert by_name["cpu"] == by_name["memory"] == {"value": "80"}
-    [container] = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
-    assert {"name": "database", "key": "pw"} in [item["valueFrom"]["secretKeyRef"] for item in container["env"]]
-    secret = values_keda("--set", "keda.enabled=true", "--set", "keda.postgresql.enabled=true", "--set", "keda.postgresql.password=hunter2")
-    assert "Secret" in secret
+    [worker] = yaml.safe_load_all((FOLDER / "manifests" / "worker.yaml").read_text())
+    by_hand = worker["spec"]["template"]["spec"]["containers"][0]
+    assert by_hand["env"][0] in container["env"] and container["image"] == by_hand["image"] and container["resources"] == by_hand["resources"]
 
 
 def test_a_note_says_where_keda_is_not_installed_and_what_is_left_out(tmp_path):
-    notes = notes_of(tmp_path, "--values", FOLDER / "values-keda.yaml", "--set", "keda.enabled=true")
+    on = ("--set", "keda.enabled=true", "--set", "keda.idleReplicaCount=0")
+    notes = notes_of(tmp_path, *on)
     assert "KEDA is not installed in this cluster" in notes and "keda.idleReplicaCount is left out" in notes
     assert "image.repository is missing" in notes
-    notes = notes_of(tmp_path, "--values", FOLDER / "values-keda.yaml", "--set", "keda.enabled=true", "--api-versions", "keda.sh/v1alpha1")
-    assert "is not installed" not in notes
+    assert "is not installed" not in notes_of(tmp_path, *on, "--api-versions", "keda.sh/v1alpha1")

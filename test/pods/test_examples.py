@@ -59,7 +59,7 @@ def values(queue, value, limit, seconds, **more):
     return {
         "image": {"repository": "csv-jobs", "tag": "latest"}, "command": ["python", "-c", CONSUMER, queue, str(limit), str(seconds)],
         "env": [{"name": name, "valueFrom": {"secretKeyRef": {"name": "rabbitmq-login", "key": key}}} for name, key in keys], **more,
-        "keda": {"minReplicaCount": 0, "maxReplicaCount": 10, "cooldownPeriod": 10, "pollingInterval": 5, "triggers": {queue: {
+        "keda": {"enabled": True, "minReplicaCount": 0, "maxReplicaCount": 10, "cooldownPeriod": 10, "pollingInterval": 5, "triggers": {queue: {
             "scaler": "rabbitmq", "host": "amqp://rabbitmq.shop.svc:5672/shop", "triggerAuthentication": "rabbitmq-auth",
             "queueName": queue, "mode": "QueueLength", "value": value}}}}
 

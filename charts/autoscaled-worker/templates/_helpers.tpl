@@ -70,12 +70,9 @@ whole, what a template gives would be read as YAML: of two lines one would be le
 
 {{/* ---- scaling ---- */}}
 
+{{/* A minReplicaCount of 0 is usually the default, so it does not win over a minReplicas. */}}
 {{- define "autoscaled-worker.minReplicaCount" -}}
-{{- $keda := .Values.keda }}
-{{- if not (kindIs "invalid" $keda.minReplicaCount) }}{{ int64 $keda.minReplicaCount }}
-{{- else if not (kindIs "invalid" $keda.minReplicas) }}{{ int64 $keda.minReplicas }}
-{{- else }}{{ ternary 0 1 (eq .Values.kind "ScaledJob") }}
-{{- end }}
+{{- max (int64 .Values.keda.minReplicaCount) (int64 .Values.keda.minReplicas) }}
 {{- end }}
 
 {{- define "autoscaled-worker.maxReplicaCount" -}}

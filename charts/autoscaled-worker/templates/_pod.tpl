@@ -2,7 +2,7 @@
 {{- $image := .Values.image }}
 {{- $registry := .Values.global.imageRegistry | default $image.registry }}
 {{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") }}
-{{- if not $image.repository }}{{/* the API server refuses it: "image: Required value" */}}
+{{- if not $image.repository }}{{ .Chart.Name }}:{{ .Chart.Version }}{{/* none, but the API server accepts it */}}
 {{- else if $image.digest }}{{ $name }}@{{ $image.digest }}{{ else }}{{ $name }}:{{ $image.tag }}{{ end }}
 {{- end }}
 

@@ -40,26 +40,29 @@ it may look like a template, and Helm's error would show it.
 {{- ternary (ternary "external" "external-push" $isJob) $via (eq $via "backlog") }}
 {{- end }}
 
-{{/* The enabled triggers by their names, as a YAML map: keda.triggers, and over them those at keda.NAME. */}}
+{{/* The enabled triggers by their names, as a YAML map: those of keda.triggers, and those at keda.NAME. */}}
 {{- define "autoscaled-worker.enabled" -}}
 {{- $keda := .Values.keda }}
 {{- $table := include "autoscaled-worker.table" . | fromJson }}
 {{- $scalers := concat (keys $table.scalers | sortAlpha) $table.resources }}
-{{- $triggers := deepCopy ($keda.triggers | default dict) }}
-{{- range $name := $table.atKeda }}
-{{- with get $keda $name }}
-{{- $_ := set $triggers $name (mergeOverwrite (get $triggers $name | default dict) (deepCopy .)) }}
-{{- end }}
-{{- end }}
 {{- $enabled := dict }}
-{{- range $name, $options := $triggers }}
+{{- range $name, $options := $keda.triggers }}
 {{- if and (kindIs "map" $options) (ne (toString $options.enabled) "false") }}
 {{- $scaler := $options.scaler | default $name }}
-{{- $path := printf (ternary "keda.%s" "keda.triggers.%s" (and (has $name $table.atKeda) (not (empty (get $keda $name))))) $name }}
 {{- if not (has $scaler $scalers) }}
-{{- fail (printf "%s.scaler is missing: set it to %s" $path (join ", " $scalers)) }}
+{{- fail (printf "keda.triggers.%s.scaler is missing: set it to %s" $name (join ", " $scalers)) }}
 {{- end }}
-{{- $_ := set $enabled $name (dict "scaler" $scaler "path" $path "options" $options) }}
+{{- $_ := set $enabled $name (dict "scaler" $scaler "path" (printf "keda.triggers.%s" $name) "options" $options) }}
+{{- end }}
+{{- end }}
+{{- $isAlone := not (or $keda.triggers $keda.extraTriggers) }}
+{{- range $name := $table.atKeda }}
+{{- $options := get $keda $name | default (dict "enabled" false) }}
+{{- if ternary (and $isAlone (eq $name "prometheus")) $options.enabled (kindIs "invalid" $options.enabled) }}
+{{- if hasKey $enabled $name }}
+{{- fail (printf "keda.%s and keda.triggers.%s have the same name: rename the second, and add `scaler: %s`" $name $name $name) }}
+{{- end }}
+{{- $_ := set $enabled $name (dict "scaler" $name "path" (printf "keda.%s" $name) "options" $options) }}
 {{- end }}
 {{- end }}
 {{- toYaml $enabled }}
@@ -99,22 +102,17 @@ options. A trigger of Prometheus may have several in it: lagTrigger, bufferTrigg
 {{- end }}
 {{- if not $parts }}
 {{- $sources = append $sources (merge (dict "name" ($options.name | default (replace "-" "_" $key)) "options" $options) $found) }}
+{{- else if $options.query }}
+{{- fail (printf "%s.query is beside %s: move it into one of them, or into a trigger of keda.triggers" $path (keys $parts | sortAlpha | join ", ")) }}
 {{- end }}
-{{- $hasQuery := empty $parts }}
 {{- $common := omit $options "name" }}
 {{- range $given, $_ := $parts }}{{ $common = omit $common $given }}{{ end }}
 {{- range $given, $part := $parts }}
-{{- if $part.query }}
-{{- $hasQuery = true }}
-{{- if ne (toString $part.enabled) "false" }}
+{{- if and $part (ne (toString $part.enabled) "false") }}
 {{- $name := $part.name | default $part.metricName | default (trimSuffix "Trigger" $given) }}
 {{- $own := omit $part "enabled" "metricName" "name" }}
 {{- $sources = append $sources (merge (dict "path" (printf "%s.%s" $path $given) "name" $name "options" (merge (deepCopy $own) $common)) $found) }}
 {{- end }}
-{{- end }}
-{{- end }}
-{{- if not $hasQuery }}
-{{- fail (printf "%s has no query: set %s.query" $path (keys $parts | sortAlpha | join ".query or ")) }}
 {{- end }}
 {{- end }}
 {{- end }}

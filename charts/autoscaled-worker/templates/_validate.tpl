@@ -31,10 +31,8 @@
 {{- if gt $min $max }}
 {{- fail (printf "keda.minReplicaCount (%d) is more than keda.maxReplicaCount (%d)" $min $max) }}
 {{- end }}
-{{- if not (kindIs "invalid" $keda.idleReplicaCount) }}
-{{- if $isJob }}
+{{- if and $isJob (include "autoscaled-worker.hasIdle" .) }}
 {{- fail "keda.idleReplicaCount is set, and a ScaledJob has none: remove it" }}
-{{- end }}
 {{- end }}
 {{- if $keda.fallback.enabled }}
 {{- if $isJob }}

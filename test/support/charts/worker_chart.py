@@ -17,7 +17,7 @@ UMBRELLA = os.path.join(REPOSITORY, "examples", "umbrella")
 NAME = "release-autoscaled-worker"
 EXAMPLES = {name: os.path.join(WORKER, f"values-{name}.yaml") for name in ("basic", "scale-to-zero", "multi-metric")}
 
-IMAGE = {"image": {"repository": "registry.example/worker", "tag": "1.0.0"}}
+BASE = {"image": {"repository": "registry.example/worker", "tag": "1.0.0"}, "keda": {"enabled": True}}
 REQUESTS = {"resources": {"requests": {"cpu": "100m", "memory": "128Mi"}}}
 
 # What each source needs, and no more: with an address for KEDA's built-in scaler, too.
@@ -41,8 +41,8 @@ PARTS = {"enabled": True, "serverAddress": "http://prometheus:9090", **{
 
 def trigger(source, **keys):
     """Values with this trigger alone."""
-    requests = REQUESTS if source in ("cpu", "memory") else {}
-    return merge(IMAGE, requests, {"keda": {"triggers": {source: {**TRIGGERS[source], **keys}}}})
+    resource = merge(REQUESTS, {"keda": {"minReplicaCount": 1}}) if source in ("cpu", "memory") else {}
+    return merge(BASE, resource, {"keda": {"triggers": {source: {**TRIGGERS[source], **keys}}}})
 
 
 def of_scaler(scaler):
@@ -56,7 +56,7 @@ def of_scaler(scaler):
 def every_scaler(**keys):
     """A trigger of each scaler of the reference, by a name that is no scaler's."""
     scalers = json.loads(reference("json"))["scalers"]
-    return merge(IMAGE, {"keda": {"triggers": {f"{scaler}-1": {"scaler": scaler, **of_scaler(scaler), **keys} for scaler in scalers}}})
+    return merge(BASE, {"keda": {"triggers": {f"{scaler}-1": {"scaler": scaler, **of_scaler(scaler), **keys} for scaler in scalers}}})
 
 
 def keda(values, **keys):
@@ -66,13 +66,26 @@ def keda(values, **keys):
 def all_triggers(**keys):
     """Every source, CPU and memory."""
     return merge(*(trigger(source, **keys) for source in SOURCES if source != "prometheus"), trigger("cpu"), trigger("memory"),
-                 {"keda": {"triggers": {"prometheus": {**PARTS, **keys}}}})
+                 {"keda": {"minReplicaCount": 0, "triggers": {"prometheus": {**PARTS, **keys}}}})
 
 
 KAFKA = trigger("kafka")
 JOB = {**KAFKA, "kind": "ScaledJob"}
 CONTAINER = {"name": "beside", "image": "example.org/beside:1"}
-HPA = merge(IMAGE, REQUESTS, {"keda": {"enabled": False}, "autoscaling": {"enabled": True}})
+HPA = merge(BASE, REQUESTS, {"keda": {"enabled": False}, "autoscaling": {"enabled": True}})
+# Everything of keda.prometheus and keda.postgresql that is off by default, beside a trigger with a name.
+CAPTURE = keda(merge(KAFKA, REQUESTS), minReplicas=2, maxReplicas=20, cpu={"enabled": True}, memory={"enabled": True},
+               prometheus={"enabled": True, "throughputTrigger": {"enabled": True}},
+               postgresql={"enabled": True, "host": "postgresql", "database": "shop", "user": "worker", "password": "hunter2"})
+# Values as charts for change data capture have them. Nothing else is set, not even the image.
+CAPTURE_EXAMPLES = {
+    "basic": {"keda": {"enabled": True, "minReplicas": 1, "maxReplicas": 5, "prometheus": {
+        "enabled": True, "serverAddress": "http://prometheus:9090", "lagTrigger": {"enabled": True, "threshold": "300"}}}},
+    "scale to zero": {"keda": {"enabled": True, "minReplicaCount": 0, "idleReplicaCount": 0, "maxReplicas": 10, "prometheus": {
+        "enabled": True, "lagTrigger": {"enabled": True, "activationThreshold": "60", "threshold": "300"}}}},
+    "multi-metric": {"keda": {"enabled": True, "cpu": {"enabled": True, "value": "80"}, "prometheus": {
+        "enabled": True, "lagTrigger": {"enabled": True, "threshold": "300"}, "bufferTrigger": {"enabled": True, "threshold": "8000"}}}},
+}
 CREDENTIALS = {"password": "hunter2"}
 SECRET = {"existingSecret": "broker", "passwordKey": "pw"}
 
@@ -86,9 +99,10 @@ TOGGLES = {
     "all triggers by KEDA": keda(all_triggers(**CREDENTIALS), via="keda"),
     "connections": all_triggers(connectionName="shared"),
     "scale to zero": keda(KAFKA, minReplicaCount=0),
-    "older names": keda(KAFKA, minReplicas=2, maxReplicas=20, prometheus=PARTS, postgresql={
-        "host": "postgresql", "port": 5432, "database": "shop", "user": "worker", "sslMode": "prefer",
-        "query": "SELECT 1", "targetQueryValue": 1000000}),
+    "change data capture": CAPTURE,
+    "change data capture by KEDA": keda(CAPTURE, via="keda"),
+    **{f"{name} example of the chart": values for name, values in CAPTURE_EXAMPLES.items()},
+    **{f"{name} example by KEDA": keda(values, via="keda") for name, values in CAPTURE_EXAMPLES.items()},
     "every scaler": every_scaler(),
     "every scaler by KEDA": every_scaler(via="keda"),
     "idle": keda(KAFKA, idleReplicaCount=0, minReplicaCount=3),
@@ -98,7 +112,7 @@ TOGGLES = {
     "one value of several": keda(all_triggers(), advanced={"scalingModifiers": {"formula": "nats_jetstream + redis", "target": "10"}}),
     "TLS": keda(KAFKA, backlog={"tls": True, "authenticationRef": {"name": "backlog"}}),
     "paused": keda(KAFKA, annotations={"autoscaling.keda.sh/paused": "true"}, labels={"team": "platform"}),
-    "more triggers": keda(IMAGE, extraTriggers=[{"type": "cron", "name": "night", "metadata": {
+    "more triggers": keda(BASE, extraTriggers=[{"type": "cron", "name": "night", "metadata": {
         "timezone": "UTC", "start": "0 2 * * *", "end": "0 4 * * *", "desiredReplicas": "3"}}]),
     "ScaledJob": JOB,
     "ScaledJob by KEDA": merge(JOB, {"keda": {"via": "keda", "triggers": {"kafka": SECRET}}}),
@@ -112,8 +126,8 @@ TOGGLES = {
         "minReplicas": 2, "targetCPUUtilizationPercentage": 30, "targetMemoryUtilizationPercentage": 50,
         "metrics": [{"type": "Pods", "pods": {"metric": {"name": "packets"}, "target": {"type": "AverageValue", "averageValue": "1k"}}}],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}),
-    "neither, replicas left": {**IMAGE, "keda": {"enabled": False}, "replicaCount": None},
-    "neither": {**IMAGE, "keda": {"enabled": False}, "replicaCount": 0},
+    "neither, replicas left": {**BASE, "keda": {"enabled": False}, "replicaCount": None},
+    "neither": {**BASE, "keda": {"enabled": False}, "replicaCount": 0},
     "image": {**KAFKA, "image": {"registry": "registry.example", "repository": "worker", "digest": "sha256:" + "0" * 64},
               "imagePullSecrets": [{"name": "pull"}], "global": {"imageRegistry": "mirror.example", "imagePullSecrets": [{"name": "all"}]}},
     "names": {**KAFKA, "nameOverride": "queues", "commonLabels": {"team": "platform"}, "commonAnnotations": {"a.example/b": "c"}},
@@ -172,9 +186,10 @@ def check(objects, folder, *flags):
     return subprocess.run([binary(), "check", *flags, path], capture_output=True, text=True, timeout=60)
 
 
-def build_umbrella(folder):
+def build_umbrella(folder, umbrella=UMBRELLA):
     """A copy of the umbrella with its dependencies, as `helm dependency build` makes them."""
     shutil.copytree(os.path.join(REPOSITORY, "charts"), os.path.join(folder, "charts"))
-    umbrella = shutil.copytree(UMBRELLA, os.path.join(folder, "examples", "umbrella"), ignore=shutil.ignore_patterns("charts"))
+    copy = os.path.join(folder, os.path.relpath(umbrella, REPOSITORY))
+    umbrella = shutil.copytree(umbrella, copy, ignore=shutil.ignore_patterns("charts"))
     subprocess.run([need("helm"), "dependency", "build", umbrella], check=True, capture_output=True, text=True, timeout=60)
     return umbrella
