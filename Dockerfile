@@ -1,13 +1,11 @@
 # The server's image: the program, what it loads, and nothing else (no shell, no package manager).
 #
 #   docker build --tag backlog .
-#   docker build --build-arg TRANSPORTS="nghttp2;grpc-core" --tag backlog .   # with --transport grpc-core
-#   DOCKER_BUILDKIT=1 docker build --target sbom --output . .                 # backlog.spdx.json; without BuildKit there is none
+#   DOCKER_BUILDKIT=1 docker build --target sbom --output . .     # backlog.spdx.json; without BuildKit there is none
 # The digest of 13-slim (trixie-20261005) for all architectures: a tag can be moved.
 ARG BASE=debian:13-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
 FROM ${BASE} AS build
-ARG TRANSPORTS=nghttp2
 ARG VERSION=0.1.0
 # Behind a proxy that inspects TLS: a file of the base with its authority; not /etc/ssl/certs/ca-certificates.crt,
 # which the image gets.
@@ -18,12 +16,11 @@ COPY dev .
 COPY tools/dev tools/dev
 COPY tools/image/requirements.txt tools/image/
 RUN ./dev install build run python npm
-RUN case $TRANSPORTS in *grpc-core*) ./dev install tests;; esac
 RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --quiet --require-hashes --only-binary :all: \
     --requirement tools/image/requirements.txt
 COPY . .
 ARG REVISION=unknown
-RUN ./dev build image "-DBACKLOG_TRANSPORTS=$TRANSPORTS" "-DBACKLOG_COMMIT=$REVISION"
+RUN ./dev build image "-DBACKLOG_COMMIT=$REVISION"
 RUN tools/image/root build/image /image
 RUN PATH=/opt/sbom/bin:$PATH tools/image/sbom /image "$VERSION"
 

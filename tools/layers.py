@@ -29,7 +29,7 @@ KNOWS["lab"] = {*CHAIN, "model", "manifest", "client", "web", "commands", "cli",
 
 BROKER_HEADER = re.compile(r"(librdkafka/|rdkafka|nats/|nats\.h|rabbitmq-c/|amqp|hiredis/|libpq|postgresql/)")
 TRANSPORT_HEADER = re.compile(r"(grpc|nghttp2/)")
-TRANSPORTS = {"h2", "grpc_core"}  # folders of src/serve; each is an option of the build
+TRANSPORTS = {"h2", "grpc_core"}  # folders of src/serve
 
 SCALER_MAY = re.compile(r"(measure/(?:scaler|task|reading)\.h|config/option\.h|base/(?:system/)?[a-z0-9_]+\.h)$")
 

@@ -36,7 +36,7 @@ const struct option serve_flags[] = {
          .doc = "in a pod: comma-separated namespaces; --http also shows the pods of their "
                 "ScaledObjects and ScaledJobs, and the pods' logs"),
     FLAG("transport", OPTION_CHOICE, transport, NULL, .choices = transport_names,
-         .doc = "implementation of gRPC; the default is the first of this build"),
+         .doc = "implementation of gRPC; the default is nghttp2"),
 
     FLAG("config", OPTION_STRING, config, NULL, .group = "Connections", .value_name = "FILE",
          .doc = "the connections file (YAML), or a folder of such files"),

@@ -15,6 +15,7 @@ build      protobuf-c-compiler       proto/*.proto to C
 build      libprotobuf-c-dev         messages
 build      libnghttp2-dev            --transport nghttp2
 build      libevent-dev              its loop
+build      libgrpc-dev               --transport grpc-core; a client of the tests
 build      zlib1g-dev                its compressed messages
 build      libssl-dev                keyed hashes, TLS
 build      libyaml-dev               the connections file
@@ -31,7 +32,6 @@ run        libsasl2-modules-gssapi-mit  scaler: kafka, sasl: gssapi
 run        ca-certificates           the public authorities
 tests      libcmocka-dev             unit tests
 tests      mold                      links hundreds of them, in a third of the time
-tests      libgrpc-dev               --transport grpc-core; a client of the tests
 npm        npm                       fetches uPlot, with which the dashboard plots, clients and tools
 npm        nodejs                    runs them
 go         golang-go                 builds clients and tools, Kubernetes and KEDA

@@ -15,11 +15,6 @@
 #include "serve/grpc_core/tls.h"
 #include "serve/transport/status_text.h"
 
-#include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
-#include <grpc/support/alloc.h>
-#include <grpc/support/time.h>
-
 #include <stdlib.h>
 
 struct core_call {
@@ -82,10 +77,10 @@ struct core_call *core_call_touched(struct core_server *server)
 static void core_call_free(struct core_call *call)
 {
     if (call->handle != NULL)
-        grpc_call_unref(call->handle);
-    grpc_byte_buffer_destroy(call->message);
-    grpc_slice_unref(call->status_text);
-    gpr_free(call->path);
+        core.grpc_call_unref(call->handle);
+    core.grpc_byte_buffer_destroy(call->message);
+    core.grpc_slice_unref(call->status_text);
+    core.gpr_free(call->path);
     client_names_free(call->names);
     free(call);
 }
@@ -95,10 +90,12 @@ static void core_call_free(struct core_call *call)
 static void start(struct core_call *call, const grpc_op *operations, size_t count,
                   struct operation *tag)
 {
-    grpc_call_error refusal = grpc_call_start_batch(call->handle, operations, count, tag, NULL);
+    grpc_call_error refusal =
+        core.grpc_call_start_batch(call->handle, operations, count, tag, NULL);
     if (refusal == GRPC_CALL_OK)
         return;
-    log_error("gRPC refused a batch of %s: %s", call->path, grpc_call_error_to_string(refusal));
+    log_error("gRPC refused a batch of %s: %s", call->path,
+              core.grpc_call_error_to_string(refusal));
     abort();
 }
 
@@ -206,17 +203,17 @@ static void deliver(struct core_call *call, grpc_byte_buffer *message)
 {
     const struct call_handler *handler = call->server->handler;
     grpc_byte_buffer_reader reader;
-    if (!grpc_byte_buffer_reader_init(&reader, message)) {
+    if (!core.grpc_byte_buffer_reader_init(&reader, message)) {
         core_call_finish(&call->call, STATUS_INVALID_ARGUMENT,
                          "the message cannot be decompressed");
         return;
     }
 
-    grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
+    grpc_slice whole = core.grpc_byte_buffer_reader_readall(&reader);
     struct bytes bytes = {.data = GRPC_SLICE_START_PTR(whole), .length = GRPC_SLICE_LENGTH(whole)};
     handler->message(handler->context, &call->call, bytes);
-    grpc_slice_unref(whole);
-    grpc_byte_buffer_reader_destroy(&reader);
+    core.grpc_slice_unref(whole);
+    core.grpc_byte_buffer_reader_destroy(&reader);
 }
 
 static void was_read(void *owner, bool success)
@@ -228,25 +225,25 @@ static void was_read(void *owner, bool success)
     touch(call);
 
     call->refused_by_core = !success; /* a client that is gone is none: that succeeds */
-    bool in_order = success && !grpc_call_failed_before_recv_message(call->handle);
+    bool in_order = success && !core.grpc_call_failed_before_recv_message(call->handle);
     if (is_open(call) && message != NULL)
         deliver(call, message);
     else if (is_open(call) && in_order)
         handler->half_closed(handler->context, &call->call);
-    grpc_byte_buffer_destroy(message);
+    core.grpc_byte_buffer_destroy(message);
 }
 
 static void was_written(void *owner, bool success)
 {
     struct core_call *call = owner;
     const struct call_handler *handler = call->server->handler;
-    grpc_byte_buffer_destroy(TAKE(call->message));
+    core.grpc_byte_buffer_destroy(TAKE(call->message));
     call->writing = false;
     touch(call);
 
     /* The client is gone, as the close will report; but make sure that it comes. */
     if (!success)
-        grpc_call_cancel(call->handle, NULL);
+        core.grpc_call_cancel(call->handle, NULL);
     else if (is_open(call))
         handler->writable(handler->context, &call->call);
 }
@@ -269,10 +266,10 @@ static void was_answered(void *owner, bool success)
 /* The core's deadline, of a clock of its own, as clock_now_ms() counts. */
 static int64_t deadline_of(gpr_timespec deadline)
 {
-    if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) == 0)
+    if (core.gpr_time_cmp(deadline, core.gpr_inf_future(deadline.clock_type)) == 0)
         return CLOCK_NEVER;
-    gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-    return clock_now_ms() + gpr_time_to_millis(left);
+    gpr_timespec left = core.gpr_time_sub(deadline, core.gpr_now(deadline.clock_type));
+    return clock_now_ms() + core.gpr_time_to_millis(left);
 }
 
 /* Who calls, and whether that is enough. */
@@ -304,13 +301,13 @@ static void has_arrived(void *owner, bool success)
 {
     struct core_call *call = owner;
     struct core_server *server = call->server;
-    call->path = grpc_slice_to_c_string(call->details.method);
+    call->path = core.grpc_slice_to_c_string(call->details.method);
     call->call = (struct call){.transport = server->server.transport,
                                .path = call->path,
                                .deadline_ms = deadline_of(call->details.deadline)};
-    grpc_call_details_destroy(&call->details);
+    core.grpc_call_details_destroy(&call->details);
     if (!success) { /* the server shuts down: nobody will call */
-        grpc_metadata_array_destroy(&call->metadata);
+        core.grpc_metadata_array_destroy(&call->metadata);
         core_call_free(call);
         return;
     }
@@ -319,28 +316,28 @@ static void has_arrived(void *owner, bool success)
     server->live++;
     touch(call);
     begin(call);
-    grpc_metadata_array_destroy(&call->metadata);
+    core.grpc_metadata_array_destroy(&call->metadata);
 }
 
 void core_call_request(struct core_server *server)
 {
     struct core_call *call = memory_new(sizeof(*call));
     call->server = server;
-    call->status_text = grpc_empty_slice();
+    call->status_text = core.grpc_empty_slice();
     call->arrival = (struct operation){.owner = call, .done = has_arrived};
     call->read = (struct operation){.owner = call, .done = was_read};
     call->write = (struct operation){.owner = call, .done = was_written};
     call->close = (struct operation){.owner = call, .done = was_closed};
     call->last = (struct operation){.owner = call, .done = was_answered};
-    grpc_call_details_init(&call->details);
-    grpc_metadata_array_init(&call->metadata);
+    core.grpc_call_details_init(&call->details);
+    core.grpc_metadata_array_init(&call->metadata);
 
-    grpc_call_error refusal =
-        grpc_server_request_call(server->handle, &call->handle, &call->details, &call->metadata,
-                                 server->queue, server->queue, &call->arrival);
+    grpc_call_error refusal = core.grpc_server_request_call(
+        server->handle, &call->handle, &call->details, &call->metadata, server->queue,
+        server->queue, &call->arrival);
     if (refusal == GRPC_CALL_OK)
         return;
-    log_error("gRPC refused to take calls: %s", grpc_call_error_to_string(refusal));
+    log_error("gRPC refused to take calls: %s", core.grpc_call_error_to_string(refusal));
     abort();
 }
 
@@ -359,9 +356,10 @@ bool core_call_send(struct call *base, struct bytes message)
     if (call->message != NULL)
         return false;
 
-    grpc_slice slice = grpc_slice_from_copied_buffer((const char *)message.data, message.length);
-    call->message = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
+    grpc_slice slice =
+        core.grpc_slice_from_copied_buffer((const char *)message.data, message.length);
+    call->message = core.grpc_raw_byte_buffer_create(&slice, 1);
+    core.grpc_slice_unref(slice);
     touch(call);
     return true;
 }
@@ -374,6 +372,6 @@ void core_call_finish(struct call *base, enum status status, const char *text)
     call->finished = true;
     call->status = status;
     if (text != NULL)
-        call->status_text = grpc_slice_from_copied_buffer(text, status_text_cut(text));
+        call->status_text = core.grpc_slice_from_copied_buffer(text, status_text_cut(text));
     touch(call);
 }

@@ -11,11 +11,6 @@
 #include "serve/grpc_core/call.h"
 #include "serve/grpc_core/tls.h"
 
-#include <grpc/grpc.h>
-#include <grpc/grpc_security.h>
-#include <grpc/support/log.h>
-#include <grpc/support/time.h>
-
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
@@ -66,9 +61,9 @@ static void log_core(gpr_log_func_args *args)
 static gpr_timespec queue_deadline(int64_t due_ms)
 {
     if (due_ms == CLOCK_NEVER)
-        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    gpr_timespec left = gpr_time_from_millis(clock_left_ms(due_ms, INT_MAX), GPR_TIMESPAN);
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), left);
+        return core.gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    gpr_timespec left = core.gpr_time_from_millis(clock_left_ms(due_ms, INT_MAX), GPR_TIMESPAN);
+    return core.gpr_time_add(core.gpr_now(GPR_CLOCK_MONOTONIC), left);
 }
 
 /* Starts what the hooks ordered, and ends the calls that are over. */
@@ -114,7 +109,8 @@ static void *core_serve(void *argument)
 {
     struct core_server *server = argument;
     for (int64_t due_ms = CLOCK_NEVER;;) {
-        grpc_event event = grpc_completion_queue_next(server->queue, queue_deadline(due_ms), NULL);
+        grpc_event event =
+            core.grpc_completion_queue_next(server->queue, queue_deadline(due_ms), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         due_ms = take_turn(server, &event);
@@ -125,7 +121,7 @@ static void core_wake(struct server *base)
 {
     struct core_server *server = (struct core_server *)base;
     if (!atomic_exchange(&server->woken, true))
-        grpc_call_start_batch(server->waker, NULL, 0, &server->wake, NULL);
+        core.grpc_call_start_batch(server->waker, NULL, 0, &server->wake, NULL);
 }
 
 /* Before the turn: what is signalled from now on needs another wake. */
@@ -198,7 +194,7 @@ static grpc_server *new_handle(const struct server_options *options)
         int_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, CLIENT_PING_MS),
     };
     const grpc_channel_args all = {.num_args = ARRAY_LENGTH(arguments), .args = arguments};
-    return grpc_server_create(&all, NULL);
+    return core.grpc_server_create(&all, NULL);
 }
 
 static bool start_threads(struct core_server *server, struct error *error)
@@ -216,9 +212,9 @@ static bool start_threads(struct core_server *server, struct error *error)
 /* The queue's end, and with it the threads'. A batch after that would abort the process. */
 static void stop_threads(struct core_server *server)
 {
-    grpc_completion_queue_shutdown(server->queue);
+    core.grpc_completion_queue_shutdown(server->queue);
     if (server->thread_count == 0) /* somebody must take the shutdown event */
-        grpc_completion_queue_next(server->queue, queue_deadline(CLOCK_NEVER), NULL);
+        core.grpc_completion_queue_next(server->queue, queue_deadline(CLOCK_NEVER), NULL);
     for (size_t i = 0; i < server->thread_count; i++)
         pthread_join(server->threads[i], NULL);
     server->stopped = true;
@@ -228,11 +224,11 @@ static void release(struct core_server *server)
 {
     if (!server->stopped)
         stop_threads(server);
-    grpc_call_unref(server->waker);
-    grpc_channel_destroy(server->lame);
-    grpc_server_destroy(server->handle);
-    grpc_completion_queue_destroy(server->queue);
-    grpc_shutdown();
+    core.grpc_call_unref(server->waker);
+    core.grpc_channel_destroy(server->lame);
+    core.grpc_server_destroy(server->handle);
+    core.grpc_completion_queue_destroy(server->queue);
+    core.grpc_shutdown();
     tls_free(server->tls);
     pthread_mutex_destroy(&server->tls_lock);
     pthread_cond_destroy(&server->changed);
@@ -243,8 +239,8 @@ static void release(struct core_server *server)
 static struct core_server *new_server(const struct server_options *options,
                                       const struct call_handler *handler)
 {
-    grpc_init();
-    gpr_set_log_function(log_core);
+    core.grpc_init();
+    core.gpr_set_log_function(log_core);
 
     struct core_server *server = memory_new(sizeof(*server));
     server->server.transport = &transport_grpc_core;
@@ -259,13 +255,14 @@ static struct core_server *new_server(const struct server_options *options,
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
 
-    server->queue = grpc_completion_queue_create_for_next(NULL);
+    server->queue = core.grpc_completion_queue_create_for_next(NULL);
     server->handle = new_handle(options);
-    grpc_server_register_completion_queue(server->handle, server->queue, NULL);
-    server->lame = grpc_lame_client_channel_create("wake", GRPC_STATUS_CANCELLED, "only for wakes");
-    server->waker = grpc_channel_create_call(server->lame, NULL, 0, server->queue,
-                                             grpc_slice_from_static_string("/wake"), NULL,
-                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    core.grpc_server_register_completion_queue(server->handle, server->queue, NULL);
+    server->lame =
+        core.grpc_lame_client_channel_create("wake", GRPC_STATUS_CANCELLED, "only for wakes");
+    server->waker = core.grpc_channel_create_call(server->lame, NULL, 0, server->queue,
+                                                  core.grpc_slice_from_static_string("/wake"), NULL,
+                                                  core.gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     return server;
 }
 
@@ -286,9 +283,9 @@ static bool bind_port(struct core_server *server, const char *address, struct er
     _cleanup_(text_done) struct text errors = {0};
     grpc_server_credentials *credentials = core_tls_credentials(server);
     captured = &errors;
-    server->server.port = grpc_server_add_http2_port(server->handle, address, credentials);
+    server->server.port = core.grpc_server_add_http2_port(server->handle, address, credentials);
     captured = NULL;
-    grpc_server_credentials_release(credentials);
+    core.grpc_server_credentials_release(credentials);
     if (server->server.port > 0)
         return true;
 
@@ -299,7 +296,7 @@ static bool bind_port(struct core_server *server, const char *address, struct er
 static bool core_start(const struct server_options *options, const struct call_handler *handler,
                        struct tls *tls, struct server **ret_server, struct error *error)
 {
-    if (!core_check_options(options, error))
+    if (!core_check_options(options, error) || !core_library_load(error))
         return false;
     struct core_server *server = new_server(options, handler);
     server->tls = tls;
@@ -310,7 +307,7 @@ static bool core_start(const struct server_options *options, const struct call_h
         return false;
     }
 
-    grpc_server_start(server->handle);
+    core.grpc_server_start(server->handle);
     pthread_mutex_lock(&server->lock);
     for (size_t i = 0; i < REQUESTS_AHEAD; i++)
         core_call_request(server);
@@ -340,7 +337,7 @@ static void begin_drain(struct core_server *server)
     server->draining = true;
     server->handler->drain(server->handler->context);
     settle(server);
-    grpc_server_shutdown_and_notify(server->handle, server->queue, &server->shut);
+    core.grpc_server_shutdown_and_notify(server->handle, server->queue, &server->shut);
     core_wake(&server->server);
 }
 
@@ -372,7 +369,7 @@ static size_t core_drain(struct server *base, int64_t grace_ms)
 
     size_t cancelled = server->live;
     if (!is_over(server))
-        grpc_server_cancel_all_calls(server->handle);
+        core.grpc_server_cancel_all_calls(server->handle);
     while (!is_over(server))
         await_change(server, CLOCK_NEVER);
     disable_wake(server);
@@ -391,7 +388,9 @@ static void core_free(struct server *base)
 
 static void core_libraries(struct text *text)
 {
-    text_addf(text, "gRPC core %s", grpc_version_string());
+    _cleanup_(error_done) struct error error = {0};
+    if (core_library_load(&error))
+        text_addf(text, "gRPC core %s", core.grpc_version_string());
 }
 
 const struct transport transport_grpc_core = {

@@ -11,11 +11,10 @@
 #define BACKLOG_SERVE_GRPC_CORE_STATE_H
 
 #include "base/system/trim.h"
+#include "serve/grpc_core/library.h"
 #include "serve/transport/client_names.h"
 #include "serve/transport/tls.h"
 #include "serve/transport/transport.h"
-
-#include <grpc/grpc.h>
 
 #include <pthread.h>
 #include <stdatomic.h>

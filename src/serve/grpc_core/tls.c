@@ -4,7 +4,6 @@
  */
 #include "serve/grpc_core/tls.h"
 
-#include <grpc/grpc_security.h>
 #include <grpc/grpc_security_constants.h>
 
 /* Without roots the core aborts, even where clients need no certificate: then any root will do. */
@@ -13,7 +12,7 @@ static grpc_ssl_server_certificate_config *new_config(const struct tls *tls)
     const grpc_ssl_pem_key_cert_pair pair = {.private_key = tls->key,
                                              .cert_chain = tls->certificate};
     const char *roots = tls->client_ca == NULL ? tls->certificate : tls->client_ca;
-    return grpc_ssl_server_certificate_config_create(roots, &pair, 1);
+    return core.grpc_ssl_server_certificate_config_create(roots, &pair, 1);
 }
 
 static grpc_ssl_certificate_config_reload_status
@@ -33,13 +32,14 @@ fetch(void *context, grpc_ssl_server_certificate_config **ret_config)
 grpc_server_credentials *core_tls_credentials(struct core_server *server)
 {
     if (server->tls == NULL)
-        return grpc_insecure_server_credentials_create();
+        return core.grpc_insecure_server_credentials_create();
     grpc_ssl_client_certificate_request_type demand =
         server->tls->client_ca == NULL ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
                                        : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
     server->tls_is_new = true;
-    return grpc_ssl_server_credentials_create_with_options(
-        grpc_ssl_server_credentials_create_options_using_config_fetcher(demand, fetch, server));
+    return core.grpc_ssl_server_credentials_create_with_options(
+        core.grpc_ssl_server_credentials_create_options_using_config_fetcher(demand, fetch,
+                                                                             server));
 }
 
 void core_tls_use(struct server *base, struct tls *tls)
@@ -56,23 +56,24 @@ void core_tls_use(struct server *base, struct tls *tls)
 static void add_names(struct client_names *names, const grpc_auth_context *context,
                       const char *property)
 {
-    grpc_auth_property_iterator all = grpc_auth_context_find_properties_by_name(context, property);
+    grpc_auth_property_iterator all =
+        core.grpc_auth_context_find_properties_by_name(context, property);
     const grpc_auth_property *found;
-    while ((found = grpc_auth_property_iterator_next(&all)) != NULL)
+    while ((found = core.grpc_auth_property_iterator_next(&all)) != NULL)
         client_names_add(names, found->value, found->value_length);
 }
 
 struct client_names *core_tls_peer(grpc_call *call)
 {
-    grpc_auth_context *context = grpc_call_auth_context(call);
+    grpc_auth_context *context = core.grpc_call_auth_context(call);
     struct client_names *names = NULL;
-    if (context != NULL && grpc_auth_context_peer_is_authenticated(context) != 0) {
+    if (context != NULL && core.grpc_auth_context_peer_is_authenticated(context) != 0) {
         names = client_names_new();
         add_names(names, context, GRPC_PEER_DNS_PROPERTY_NAME);
         add_names(names, context, GRPC_PEER_URI_PROPERTY_NAME);
         if (names->given == 0)
             add_names(names, context, GRPC_X509_CN_PROPERTY_NAME);
     }
-    grpc_auth_context_release(context);
+    core.grpc_auth_context_release(context);
     return names;
 }

@@ -1,26 +1,17 @@
-/* The transports of this build. */
+/* The transports. */
 #include "base/text.h"
 #include "serve/transport/transport.h"
 
-/* The first that was built is the default: the one that costs less, and that no client brings down.
- */
+/* The first is the default: it costs less, and no client brings it down. */
 const struct transport *const transport_list[] = {
-#ifdef BACKLOG_TRANSPORT_NGHTTP2
     &transport_nghttp2,
-#endif
-#ifdef BACKLOG_TRANSPORT_GRPC_CORE
     &transport_grpc_core,
-#endif
     NULL,
 };
 
 const char *const transport_names[] = {
-#ifdef BACKLOG_TRANSPORT_NGHTTP2
     "nghttp2",
-#endif
-#ifdef BACKLOG_TRANSPORT_GRPC_CORE
     "grpc-core",
-#endif
     NULL,
 };
 
