@@ -1,6 +1,7 @@
 /*
- * The gRPC C core, loaded when the transport starts. Linked, its 64 libraries would cost every process of the
- * program 5 MiB and 10 ms, and most processes (agents, commands, servers on nghttp2) never call it.
+ * The gRPC C core, loaded when the transport starts. Linked, its 64 libraries would cost every
+ * process of the program 5 MiB and 10 ms, and most of them never call it: agents, commands, and
+ * servers on nghttp2.
  *
  * Threads: core_library_load() first; then any.
  */
