@@ -49,6 +49,7 @@ def test_csv_jobs(csv, commands, cluster, checkout):
         requests.post(f"{url}/upload", files={"file": file}, timeout=60).raise_for_status()
     csv.wait_until_ready("csv-worker")
     csv.wait_for_workers("csv-worker", 5)
+    cluster.shell("""kubectl -n csv patch scaledobject csv-worker --type merge -p '{"spec": {"cooldownPeriod": 10}}'""", checkout)
     csv.wait_for_workers("csv-worker", 0)
     assert csv.broker.length("csv-results") == 150
     assert "True" in cluster.shell(commands[0], checkout)

@@ -284,7 +284,7 @@ def test_the_card_of_workers_says_what_it_lacks_and_needs_no_request(browser, st
         window.fetch = (path, options) => (asked.push(path), fetch(path, options));
     })()""")
     stub.readers[0].put('event: hello\ndata: {"mode": "serve", "hasWorkers": true}\n\nevent: ready\ndata: {}\n\n')
-    browser.wait(f"{card('Running workers')} === '–' && {card('Running workers', 'note')} === ''")
+    browser.wait(f"{card('Active jobs')} === '–' && {card('Active jobs', 'note')} === ''")
     for change, value, note in (({}, "1", "of 2 pods"),
                                 ({"oldestSecondsAgo": 40}, "1", "of 2 pods, as of up to 40 s ago"),  # the server reads others first
                                 ({"unread": 3}, "1", "of 2 pods, 3 of 31 objects not read, as of up to 40 s ago"),
@@ -294,7 +294,7 @@ def test_the_card_of_workers_says_what_it_lacks_and_needs_no_request(browser, st
         counted.update(change)
         now = time.time()
         stub.readers[0].put(f'event: server\ndata: {json.dumps({"triggers": 0, "time": now, "sent": now, "workers": counted})}\n\n')
-        browser.wait(f"{card('Running workers')} === '{value}' && {card('Running workers', 'note')} === '{note}'", seconds=20)
+        browser.wait(f"{card('Active jobs')} === '{value}' && {card('Active jobs', 'note')} === '{note}'", seconds=20)
     assert not [path for path in browser.evaluate("asked") if "/api/workers" in path]
     is_clean(browser)
 

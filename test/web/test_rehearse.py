@@ -96,7 +96,7 @@ def test_the_page_shows_the_workers_and_what_they_write(browser):
             client.call("DEL", "orders")
             browser.evaluate("location.hash = '#/jobs'")
             browser.wait(f"{rows}.length === 3 && {rows}.every((row) => row.includes('ended'))", seconds=120)  # the cooldown, ten times as fast
-            assert browser.evaluate(card("Running workers")) == "0"
+            assert browser.evaluate(card("Active jobs")) == "0"
             rehearsal.signal(signal.SIGTERM)
             assert rehearsal.child.wait(30) == 0
             assert "worker 1 <b>begins</b>" in rehearsal.log()  # it goes on to standard error, too
@@ -110,11 +110,11 @@ def test_the_cards_before_the_first_worker_and_while_the_last_ones_stop(browser)
     with Redis() as redis, redis.connect() as client, Server(interval="200ms", http=True) as server:
         with Rehearsal(server, redis, OBJECT, "--server-http", f"127.0.0.1:{server.http_port}", worker=SLOW_TO_END, grace="30s") as rehearsal:
             browser.open(rehearsal, "/#/")
-            browser.wait(f"{card('Done by workers')} === '0' && {card('Running workers', 'note')} === 'of 0 replicas'")
+            browser.wait(f"{card('Done by workers')} === '0' && {card('Active jobs', 'note')} === 'of 0 replicas'")
             client.call_all([("RPUSH", "orders", i) for i in range(60)])
-            browser.wait(f"{card('Running workers')} === '3' && {card('Running workers', 'note')} === 'of 3 replicas' && {card('Waiting')} === '60'")
+            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === 'of 3 replicas' && {card('Waiting')} === '60'")
             client.call("DEL", "orders")
-            browser.wait(f"{card('Running workers')} === '3' && {card('Running workers', 'note')} === '0 replicas, 3 stopping'", seconds=120)
+            browser.wait(f"{card('Active jobs')} === '3' && {card('Active jobs', 'note')} === '0 replicas, 3 stopping'", seconds=120)
             assert browser.evaluate(card("Waiting", "peak")) == "max 60"
             assert browser.problems() == []
 
@@ -207,9 +207,9 @@ def test_with_the_servers_port_the_page_is_the_servers_and_more(browser):
             of_server, relayed = [wait_until(lambda one=one: trend(one.http_port), 60, "a trend") for one in (server, rehearsal)]
             assert of_server == relayed and "waiting" in relayed
             browser.open(rehearsal, "/#/")
-            browser.wait(f"{card('Waiting')} === '60' && {card('Running workers')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
+            browser.wait(f"{card('Waiting')} === '60' && {card('Active jobs')} === '3' && {card('Replicas wanted')} === '12'", seconds=120)
             browser.wait(f"Number({card('Calls per second')}) > 0 && {card('CPU')}.endsWith('%')", seconds=60)
-            assert browser.evaluate(card("Running workers", "note")) == "of 3 replicas"
+            assert browser.evaluate(card("Active jobs", "note")) == "of 3 replicas"
             assert figures(rehearsal.http_port, "waiting", "replicas") == figures(server.http_port, "waiting", "replicas") == [60, 12]
             browser.screenshot("rehearsal-with-server")
             assert browser.problems() == [] and browser.axe() == []

@@ -87,7 +87,7 @@ def test_the_page_shows_pods_why_they_wait_and_their_logs(browser, tmp_path):
         # The cards of the first page count them.
         api.refused = set()
         browser.evaluate("location.hash = '#/'")
-        browser.wait(f"{card('Running workers')} === '2' && {card('Running workers', 'note')} === 'of 3 pods'", seconds=60)
+        browser.wait(f"{card('Active jobs')} === '2' && {card('Active jobs', 'note')} === 'of 3 pods'", seconds=60)
         browser.screenshot("cards-with-workers")
         assert browser.problems() == [] and browser.axe() == []
 

@@ -63,7 +63,7 @@ const cards = [
     note: (s) => noteOfSum(s, noteOfQueries(s)) },
   { label: "In flight", isShown: hasServer, figure: (s) => s.inFlight, text: compact,
     note: (s) => noteOfSum(s, reported(s, s.inFlight, "unacknowledged")) },
-  { label: "Running workers", isShown: () => isRehearsal() || hasPods(), figure: runningWorkers, text: textOfWorkers,
+  { label: "Active jobs", isShown: () => isRehearsal() || hasPods(), figure: runningWorkers, text: textOfWorkers,
     note: noteOfWorkers },
   { label: "Done by workers", isShown: isRehearsal, figure: (s) => s.jobsDone, text: textOfJobs,
     note: () => "as they write" },
