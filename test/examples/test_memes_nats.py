@@ -324,10 +324,32 @@ def test_the_counts_of_the_dashboard_do_not_fall_when_workers_go(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def test_every_query_of_the_dashboard_finds_what_it_shows(broker):
+class Exporter(http.server.BaseHTTPRequestHandler):
+    """Stands for the sidecar of NATS: of its metrics those that the dashboard reads."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'jetstream_stream_last_seq{stream_name="MEMES"} 200\n'
+                         b'jetstream_consumer_num_pending{stream_name="MEMES",consumer_name="makers"} 190\n'
+                         b'jetstream_consumer_num_ack_pending{stream_name="MEMES",consumer_name="makers"} 1\n')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def exporter():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Exporter) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_every_query_of_the_dashboard_finds_what_it_shows(broker, exporter):
     command(NAME, "stress.py", "--jobs", 200, "--seconds", 0.2, NATS_URL=broker.url)
     trigger = {"scaler": "nats-jetstream", "servers": broker.url, "stream": "MEMES", "consumer": "makers", "lagThreshold": "5"}
     with Worker(NAME, NATS_URL=broker.url) as worker, Server(http=True) as server, Client(server.port) as client:
         assert client.metrics(trigger).metricValue > 0
         assert_answered(os.path.join(REPOSITORY, "examples", NAME, "dashboard.json"), "memes",
-                        meme_worker_1=worker.metrics_port, backlog_0=server.http_port)
+                        meme_worker_1=worker.metrics_port, backlog_0=server.http_port, nats_0=exporter)

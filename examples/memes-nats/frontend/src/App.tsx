@@ -1,3 +1,16 @@
+import Alert from "@mui/material/Alert";
+import Box from "@mui/material/Box";
+import Button from "@mui/material/Button";
+import Card from "@mui/material/Card";
+import CardContent from "@mui/material/CardContent";
+import CardMedia from "@mui/material/CardMedia";
+import Chip from "@mui/material/Chip";
+import CircularProgress from "@mui/material/CircularProgress";
+import Container from "@mui/material/Container";
+import Paper from "@mui/material/Paper";
+import Stack from "@mui/material/Stack";
+import TextField from "@mui/material/TextField";
+import Typography from "@mui/material/Typography";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { address, type Meme, Memes, newId } from "./memes";
 
@@ -14,19 +27,26 @@ function store(memes: Meme[]) {
     }
 }
 
-function Card({ meme }: { meme: Meme }) {
+function MemeCard({ meme }: { meme: Meme }) {
   return (
-    <li className={`meme ${meme.state}`}>
-      {meme.image && <img src={meme.image} alt={meme.text} />}
-      {meme.state === "waiting" && <p className="spinner" role="status">Waiting for a worker …</p>}
-      {meme.error && <p role="alert">{meme.error}</p>}
-      <p className="text">{meme.text}</p>
-      <p className="note">
-        request {meme.id.slice(0, 8)}
-        {meme.seconds !== undefined && `, ${meme.seconds.toFixed(1)} s`}
-        {meme.state === "done" && (meme.cached ? ", from the cache" : ", newly made")}
-      </p>
-    </li>
+    <Card component="li" variant="outlined" className={`meme ${meme.state}`}>
+      {meme.image && <CardMedia component="img" image={meme.image} alt={meme.text} />}
+      {meme.state === "waiting" && (
+        <Stack role="status" sx={{ aspectRatio: "4 / 3", alignItems: "center", justifyContent: "center", gap: 2 }}>
+          <CircularProgress aria-label="Waiting" />
+          <Typography color="textSecondary">Waiting for a worker …</Typography>
+        </Stack>
+      )}
+      {meme.error && <Alert severity="error">{meme.error}</Alert>}
+      <CardContent>
+        <Typography sx={{ fontWeight: 600, overflowWrap: "anywhere" }}>{meme.text}</Typography>
+        <Typography variant="body2" color="textSecondary">
+          request {meme.id.slice(0, 8)}
+          {meme.seconds !== undefined && `, ${meme.seconds.toFixed(1)} s`}
+          {meme.state === "done" && (meme.cached ? ", from the cache" : ", newly made")}
+        </Typography>
+      </CardContent>
+    </Card>
   );
 }
 
@@ -68,17 +88,21 @@ export function App() {
     }
   }
 
+  const isConnected = state === "connected";
   return (
-    <main>
-      <h1>Memes</h1>
-      <p className={`note ${state === "connected" ? "connected" : ""}`} role="status">NATS: {state}</p>
-      <form onSubmit={submit}>
-        <label htmlFor="text">What should it say?</label>
-        <input id="text" value={text} onChange={(event) => setText(event.target.value)} autoComplete="off" required />
-        <button disabled={state !== "connected"}>Make it</button>
-      </form>
-      {memes.length === 0 && <p className="note">No meme yet.</p>}
-      <ul>{memes.map((meme) => <Card key={meme.id} meme={meme} />)}</ul>
-    </main>
+    <Container component="main" sx={{ py: 5 }}>
+      <Typography component="h1" variant="h4">Memes</Typography>
+      <Chip role="status" variant="outlined" color={isConnected ? "success" : "default"} label={`NATS: ${state}`} sx={{ my: 1, maxWidth: "100%" }} />
+      <Paper component="form" variant="outlined" onSubmit={submit} sx={{ my: 2, p: 2.5 }}>
+        <Stack direction={{ xs: "column", sm: "row" }} spacing={1.5}>
+          <TextField id="text" label="What should it say?" value={text} onChange={(event) => setText(event.target.value)} autoComplete="off" required fullWidth />
+          <Button type="submit" variant="contained" disabled={!isConnected} sx={{ flexShrink: 0 }}>Make it</Button>
+        </Stack>
+      </Paper>
+      {memes.length === 0 && <Typography color="textSecondary">No meme yet.</Typography>}
+      <Box component="ul" sx={{ p: 0, display: "grid", gap: 2, alignItems: "start", gridTemplateColumns: "repeat(auto-fill, minmax(min(100%, 280px), 1fr))" }}>
+        {memes.map((meme) => <MemeCard key={meme.id} meme={meme} />)}
+      </Box>
+    </Container>
   );
 }
