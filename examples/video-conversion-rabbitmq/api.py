@@ -7,6 +7,7 @@ STATES (a file of SQLite), HOST, PORT, METRICS_PORT.
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -26,7 +27,9 @@ from queue_of_jobs import JOBS, STATES, Publisher, connect
 from states import States
 
 URL = os.environ["RABBITMQ_URL"]
-MAX_BODY_BYTES = 10_000  # a request is a job's id and a format
+MAX_BODY_BYTES = 10_000  # a request is a job's id and a format, or a file's name and type
+MAX_NAME_CHARS = 255
+VIDEO = re.compile(r"video/[-+.\w]{1,100}|application/octet-stream")  # the second: a browser that does not know the file's type
 
 app = flask.Flask(__name__, static_folder=None)
 app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -44,11 +47,19 @@ def page():
 
 @app.post("/upload/request")
 def request_upload():
-    """A new job, and the URL to PUT its video to within ten minutes."""
+    """A new job, and the URL to PUT its video to within ten minutes. The result gets the video's filename, with another ending."""
+    body = flask.request.get_json() if flask.request.data else {}
+    if not isinstance(body, dict):
+        flask.abort(400, "the body must be a JSON object, with filename and content_type or without")
+    filename, content_type = body.get("filename"), body.get("content_type")
+    if filename is not None and not (isinstance(filename, str) and 0 < len(filename) <= MAX_NAME_CHARS):
+        flask.abort(400, f"filename must be a text of at most {MAX_NAME_CHARS} characters")
+    if content_type is not None and not (isinstance(content_type, str) and VIDEO.fullmatch(content_type)):
+        flask.abort(400, "content_type must be a video's, such as video/mp4")
     job = str(uuid.uuid4())
-    states.request(job)
+    states.request(job, filename, content_type)
     url = outside().presigned_put_object(bucket_name=storage.INPUT, object_name=job, expires=storage.PRESIGNED)
-    return {"job_id": job, "upload_url": url, "expires_in": int(storage.PRESIGNED.total_seconds())}, 201
+    return {"job_id": job, "upload_url": url, "presigned_url": url, "expires_in": int(storage.PRESIGNED.total_seconds())}, 201
 
 
 @app.post("/jobs")
@@ -103,15 +114,24 @@ def find(job):
 
 
 def show(row):
-    shown = {key: row[key] for key in ("job_id", "status", "output_format", "error") if row[key] is not None}
+    shown = {key: row[key] for key in ("job_id", "status", "filename", "content_type", "output_format", "error") if row[key] is not None}
     if row["finished_at"] is not None:
         shown["seconds"] = round(row["finished_at"] - row["started_at"], 3)
     if row["status"] == "DONE":
         name = f"{row['job_id']}.{row['output_format']}"
         shown["output_url"] = outside().presigned_get_object(
             bucket_name=storage.OUTPUT, object_name=name, expires=storage.PRESIGNED,
-            response_headers={"response-content-disposition": f'attachment; filename="{name}"'})  # or a browser plays it
+            response_headers={"response-content-disposition": attachment(name, row)})  # or a browser plays it
     return shown
+
+
+def attachment(name, row):
+    """By the filename of the upload, where there is one, in any alphabet (RFC 6266)."""
+    header = f'attachment; filename="{name}"'
+    if row["filename"] is None:
+        return header
+    stem = os.path.splitext(re.split(r"[/\\]", row["filename"])[-1])[0]
+    return f"{header}; filename*=UTF-8''{urllib.parse.quote(f'{stem}.', safe='')}{row['output_format']}"
 
 
 @app.errorhandler(HTTPException)

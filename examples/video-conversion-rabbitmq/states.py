@@ -21,7 +21,9 @@ TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     finished_at REAL,
     starts INTEGER NOT NULL DEFAULT 0,
     last_start TEXT,
-    results INTEGER NOT NULL DEFAULT 0
+    results INTEGER NOT NULL DEFAULT 0,
+    filename TEXT,
+    content_type TEXT
 )"""
 COUNTS = """SELECT count(*) AS requested, count(published_at) AS published, count(finished_at) AS finished,
     coalesce(sum(status = 'PENDING'), 0) AS pending, coalesce(sum(status = 'PENDING' AND published_at IS NOT NULL), 0) AS queued,
@@ -38,13 +40,17 @@ class States:
         self.database = sqlite3.connect(path, check_same_thread=False)
         self.database.row_factory = sqlite3.Row
         self._change(TABLE)
+        columns = [row["name"] for row in self.database.execute("PRAGMA table_info(jobs)")]
+        for column in {"filename", "content_type"}.difference(columns):  # a file of before
+            self._change(f"ALTER TABLE jobs ADD COLUMN {column} TEXT")
 
     def _change(self, sql, *values):
         with self.lock, self.database:  # a transaction
             return self.database.execute(sql, values).rowcount
 
-    def request(self, job):
-        self._change("INSERT INTO jobs (job_id, requested_at) VALUES (?, ?)", job, time.time())
+    def request(self, job, filename=None, content_type=None):
+        self._change("INSERT INTO jobs (job_id, requested_at, filename, content_type) VALUES (?, ?, ?, ?)",
+                     job, time.time(), filename, content_type)
 
     def choose(self, job, output_format):
         """Before the job is published. The first choice stays."""

@@ -82,7 +82,7 @@ def assert_panels(name, api, namespace, operator):
                    own_job("kube-state-metrics", f"127.0.0.1:{state.server_port}",
                            {"namespace": "kube-system", "pod_label_app_kubernetes_io_name": "kube-state-metrics"})]
         with Prometheus(scrapes=scrapes) as prometheus:
-            for query in filter(needs_others, queries(EXAMPLES / name / "dashboard.json")):
+            for query in filter(needs_others, queries(EXAMPLES / name)):
                 assert_finds(prometheus, query, namespace)
 
 

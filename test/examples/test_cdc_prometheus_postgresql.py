@@ -177,7 +177,7 @@ def test_every_query_of_the_dashboard_finds_what_it_shows(database):
     with worker(database, CHANGE_SECONDS=0.01) as one, Worker(NAME, "exporter.py", DATABASE_URL=database.url()) as exporter, \
             Server(http=True) as server, Client(server.port) as client:
         assert client.metrics(trigger).metricValue > 0
-        assert_answered(FOLDER / "dashboard.json", "cdc", cdc_worker_1=one.metrics_port, cdc_exporter_1=exporter.metrics_port,
+        assert_answered(FOLDER, "cdc", cdc_worker_1=one.metrics_port, cdc_exporter_1=exporter.metrics_port,
                         backlog_0=server.http_port)
 
 

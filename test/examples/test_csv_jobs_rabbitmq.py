@@ -279,4 +279,4 @@ def test_every_query_of_the_dashboard_finds_what_it_shows(broker, producer):
     trigger = {"scaler": "rabbitmq", "host": broker.http_url(), "queueName": "csv-jobs", "mode": "QueueLength", "value": "40"}
     with Worker(NAME, RABBITMQ_URL=broker.amqp_url()) as worker, Server(http=True) as server, Client(server.port) as client:
         assert client.metrics(trigger).metricValue > 0
-        assert_answered(os.path.join(FOLDER, "dashboard.json"), "csv", csv_worker_1=worker.metrics_port, backlog_0=server.http_port)
+        assert_answered(FOLDER, "csv", csv_worker_1=worker.metrics_port, backlog_0=server.http_port)

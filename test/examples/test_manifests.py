@@ -1,6 +1,5 @@
 """The manifests of all examples: what `backlog check`, the schemas of Kubernetes and KEDA, and the READMEs demand."""
 
-import json
 import pathlib
 import re
 import subprocess
@@ -11,6 +10,7 @@ import yaml
 from support.charts.chart import ORDERS, merge, render, render_all
 from support.charts.worker_chart import WORKER, build_umbrella
 from support.kubernetes.kubernetes_schemas import mistakes
+from support.pages.dashboard import dashboards
 from support.process import need
 from support.server.server import REPOSITORY, binary
 
@@ -170,8 +170,8 @@ def test_a_dashboard_has_the_namespaces_of_its_own_workers():
     targets = {example: next(item["spec"]["scaleTargetRef"]["name"] for item in objects(example / "manifests" / "scaledobject.yaml"))
                for example in EXAMPLES}
     for example in EXAMPLES:
-        [text] = [variable["query"]["query"] for variable in json.loads((example / "dashboard.json").read_text())["templating"]["list"]
-                  if variable["name"] == "namespace"]
+        [text] = {variable["query"]["query"] for dashboard in dashboards(example) for variable in dashboard["templating"]["list"]
+                  if variable["name"] == "namespace"}
         pods = re.fullmatch(r'label_values\(worker_jobs_total\{pod=~"(.+)"\}, namespace\)', text)[1]
         assert [other for other, target in targets.items() if re.fullmatch(pods, f"{target}-7d9f-x2")] == [example]
 

@@ -351,5 +351,5 @@ def test_every_query_of_the_dashboard_finds_what_it_shows(broker, exporter):
     trigger = {"scaler": "nats-jetstream", "servers": broker.url, "stream": "MEMES", "consumer": "makers", "lagThreshold": "5"}
     with Worker(NAME, NATS_URL=broker.url) as worker, Server(http=True) as server, Client(server.port) as client:
         assert client.metrics(trigger).metricValue > 0
-        assert_answered(os.path.join(REPOSITORY, "examples", NAME, "dashboard.json"), "memes",
+        assert_answered(FOLDER, "memes",
                         meme_worker_1=worker.metrics_port, backlog_0=server.http_port, nats_0=exporter)

@@ -124,6 +124,31 @@ def test_a_video_is_uploaded_converted_and_downloaded_as_with_curl(system, tmp_p
     assert sorted(found.split()) == ["aac", "h264"]
 
 
+def test_a_video_has_its_filename_and_type(system):
+    body = {"filename": "my holiday/\u6d77.mov", "content_type": "video/quicktime"}
+    job = system.call("POST", "/upload/request", body).json()
+    assert job["presigned_url"] == job["upload_url"]
+    assert requests.put(job["presigned_url"], data=system.video.read_bytes(), headers={"Content-Type": body["content_type"]}, timeout=SECONDS).ok
+    system.call("POST", "/jobs", {"job_id": job["job_id"], "output_format": "mp4"})
+    with system.worker():
+        system.wait_for(job["job_id"], "DONE")
+    done = system.call("GET", f"/jobs/{job['job_id']}").json()
+    assert body.items() <= done.items()
+    result = requests.get(done["output_url"], timeout=SECONDS)
+    assert result.headers["Content-Disposition"] == f"attachment; filename=\"{job['job_id']}.mp4\"; filename*=UTF-8''%E6%B5%B7.mp4"
+    for wrong in ({"filename": 1}, {"filename": "x" * 256}, {"content_type": "text/html"}, []):
+        assert system.call("POST", "/upload/request", wrong).status_code == 400
+
+
+def test_the_states_of_before_get_the_new_columns(programs, tmp_path):
+    module = programs("states")
+    with contextlib.closing(sqlite3.connect(tmp_path / "states.sqlite")) as database:
+        database.execute(module.TABLE.replace(",\n    filename TEXT,\n    content_type TEXT", ""))
+    states = module.States(tmp_path / "states.sqlite")
+    states.request("job", "a.mov", "video/quicktime")
+    assert states.get("job")["filename"] == "a.mov"
+
+
 def test_only_the_signed_object_can_be_sent_and_only_with_its_signature(system):
     url = system.call("POST", "/upload/request").json()["upload_url"]
     other = system.call("POST", "/upload/request").json()["job_id"]
@@ -522,6 +547,10 @@ def test_the_page_uploads_a_video_and_shows_its_result(system, tmp_path):
         assert answer.headers["Content-Type"] == "video/mp4" and answer.headers["Content-Disposition"].startswith("attachment; filename=")
         browser.call("files", selector="input[type=file]", paths=[__file__])
         browser.click("button")
+        browser.wait_for_text("content_type must be a video", seconds=SECONDS)
+        (tmp_path / "none.mp4").write_text("this is no video")
+        browser.call("files", selector="input[type=file]", paths=[str(tmp_path / "none.mp4")])
+        browser.click("button")
         browser.wait_for_text("Invalid data", seconds=SECONDS)
         (tmp_path / "empty.mp4").touch()
         browser.call("files", selector="input[type=file]", paths=[str(tmp_path / "empty.mp4")])
@@ -571,7 +600,7 @@ def test_every_query_of_the_dashboard_finds_what_it_shows(system):
     with Server(http=True) as server, Client(server.port) as client, load(NAME, 40, url=system.api.url, video=system.video) as report:
         assert client.metrics(trigger).metricValue > 0
         with system.worker(FFMPEG_INPUT_OPTIONS="-re") as worker:
-            assert_answered(os.path.join(FOLDER, "dashboard.json"), "video", video_worker_1=worker.metrics_port, backlog_0=server.http_port,
+            assert_answered(FOLDER, "video", video_worker_1=worker.metrics_port, backlog_0=server.http_port,
                             rabbitmq_0=system.metrics_port, api_0=system.api.metrics_port)
             found = report()
     assert found["succeeded"] == found["jobs"] == 40 and 0 < found["jobSeconds"]["p50"] <= found["jobSeconds"]["p99"]

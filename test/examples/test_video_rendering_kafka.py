@@ -411,7 +411,7 @@ def test_every_query_of_the_dashboard_finds_what_it_shows(broker, api):
             load(NAME, 30, url=api.url, status=f"ws://127.0.0.1:{status.port}", seconds=0.5) as report:
         wait_until(lambda: client.metrics(trigger).metricValue > 0, SECONDS, "a value")
         with worker(broker) as renderer:
-            assert_answered(os.path.join(FOLDER, "dashboard.json"), "rendering", video_renderer_1=renderer.metrics_port,
+            assert_answered(FOLDER, "rendering", video_renderer_1=renderer.metrics_port,
                             status_1=status.metrics_port, api_1=api.metrics_port, backlog_0=server.http_port)
             assert report()["successRate"] == 1
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 
 import requests
 
@@ -12,12 +13,18 @@ SECONDS = 90
 OTHERS = ("keda_", "kube_")  # metrics of KEDA's operator and of kube-state-metrics: see test/e2e/test_examples_scale.py
 
 
-def queries(path):
-    with open(path) as file:
-        page = json.load(file)
-    assert len({panel["id"] for panel in page["panels"]}) == len(page["panels"])
-    assert len(page["uid"]) <= 40 and [variable["name"] for variable in page["templating"]["list"]] == ["datasource", "namespace"]
-    return [target["expr"] for panel in page["panels"] for target in panel["targets"]]
+def dashboards(example):
+    """Of the example's folder."""
+    return [json.loads(path.read_text()) for path in sorted(pathlib.Path(example).glob("dashboard*.json"))]
+
+
+def queries(example):
+    found = []
+    for page in dashboards(example):
+        assert len({panel["id"] for panel in page["panels"]}) == len(page["panels"])
+        assert len(page["uid"]) <= 40 and [variable["name"] for variable in page["templating"]["list"]] == ["datasource", "namespace"]
+        found += [target["expr"] for panel in page["panels"] for target in panel["targets"]]
+    return found
 
 
 def has_numbers(prometheus, query, needs_rows=True):
@@ -36,11 +43,11 @@ def needs_others(query):
     return any(word in query for word in OTHERS)
 
 
-def assert_answered(path, namespace, **ports):
-    """`ports` are those of metrics, by the name of the pod: each query of the dashboard finds some of these."""
+def assert_answered(example, namespace, **ports):
+    """`ports` are those of metrics, by the name of the pod: each query of the example's dashboards finds some of these."""
     scrapes = [{"job_name": "pods", "static_configs": [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": namespace, "pod": pod.replace("_", "-")}}
         for pod, port in ports.items()]}]
     with Prometheus(scrapes=scrapes) as prometheus:
-        for query in queries(path):
+        for query in queries(example):
             assert_finds(prometheus, query, namespace, needs_rows=not needs_others(query))
