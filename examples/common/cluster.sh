@@ -17,7 +17,7 @@ usage() {
     say "NAME: $(names)"
 }
 
-# Sets name, context, no_images and umbrella, and what examples/NAME/cluster sets:
+# Sets name, context, no_images, umbrella and istio, and what examples/NAME/cluster sets:
 #   namespace   of the example
 #   images      NAME=FOLDER of each image that is built, FOLDER in the repository
 #   umbrella_chart  of --umbrella, a folder beside the examples; the release has the namespace's name
@@ -26,25 +26,27 @@ usage() {
 #   forwards    NAMESPACE/OBJECT=LOCAL:REMOTE=WHAT of each port
 #   connections of Backlog, for `down`
 arguments() {
-    name='' context='' no_images='' umbrella=''
+    name='' context='' no_images='' umbrella='' istio=''
     while [ $# -gt 0 ]; do
         case $1 in
             --context) context=${2:?--context needs the name of a context of kubectl} && shift 2 ;;
             --no-images) no_images=yes && shift ;;
             --umbrella) umbrella=yes && shift ;;
-            -h | --help) usage " [--no-images] [--umbrella]" && exit 0 ;;
+            --istio) istio=yes && shift ;;
+            -h | --help) usage " [--no-images] [--umbrella] [--istio]" && exit 0 ;;
             -*) die "unknown option $1" ;;
             *) [ -z "$name" ] || die "one example at a time"; name=$1 && shift ;;
         esac
     done
     if [ -z "$name" ] || [ ! -e "$examples/$name/cluster" ]; then
-        usage " [--no-images] [--umbrella]" >&2
+        usage " [--no-images] [--umbrella] [--istio]" >&2
         exit 2
     fi
     namespace='' umbrella_chart='' images=() needs=() secrets=() forwards=() connections=()
     # shellcheck source=/dev/null
     . "$examples/$name/cluster"
     [ -z "$umbrella" ] || [ -n "$umbrella_chart" ] || die "$name has no umbrella chart: leave --umbrella out"
+    [ -z "$istio" ] || [ -d "$examples/$name/routes/istio" ] || die "$name has no routes of Istio: leave --istio out"
     read -ra kubectl <<<"${KUBECTL:-kubectl}"
     read -ra helm <<<"${HELM:-helm}"
     command -v "${kubectl[0]}" >/dev/null || die "kubectl is missing: install it, or set KUBECTL"

@@ -55,6 +55,22 @@ def test_the_charts_are_found_in_the_repositories_of_the_user(repositories, empt
         "vpa: installing fairwinds-stable/vpa ...", "kube-state-metrics: installing prometheus-community/kube-state-metrics ..."]
 
 
+def test_the_routes_of_istio_are_applied_on_request(repositories, empty_cluster, tmp_path):
+    """Only where Istio is, and for the example that has some."""
+    log, kubectl = tmp_path / "log", tmp_path / "kubectl"
+    def up(name, has_istio):
+        crd = "*virtualservices.networking.istio.io*) echo crd ;; " if has_istio else ""
+        kubectl.write_text(f'#!/bin/sh\necho "$*" >>{log}\ncase " $* " in {crd}*" get "*) ;; *" -f - "*) cat ;; esac\n')
+        return subprocess.run([UP, name, "--context", "none", "--no-images", "--istio"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env={**os.environ, **repositories, **empty_cluster})
+
+    assert "csv-jobs-rabbitmq has no routes of Istio" in up("csv-jobs-rabbitmq", has_istio=True).stdout
+    assert "the cluster has no Istio" in up("video-rendering-kafka", has_istio=False).stdout
+    assert "create namespace" not in log.read_text()
+    done = up("video-rendering-kafka", has_istio=True)
+    assert done.returncode == 0 and "apply -f" in log.read_text() and "video-rendering-kafka/routes/istio" in log.read_text(), done.stdout
+
+
 # kubectl and helm on a cluster that is a file: namespaces with their label, the ConfigMap of the examples, Helm's releases and
 # the definitions. The call number FAILS_AT of those that FAILS matches fails, with HALF after its release was stored.
 CLUSTER = r"""#!PYTHON -SE
