@@ -78,7 +78,8 @@
 /* Zeros are not defaults: start from ENGINE_DEFAULTS. */
 struct engine_settings {
     int64_t interval_ms; /* of slow queries whose trigger sets none; streams have multiples of it */
-    int64_t idle_requests; /* per second and connection, for first messages of which no source tells */
+    int64_t
+        idle_requests; /* per second and connection, for first messages of which no source tells */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;     /* of a query, where its scaler sets none */
     int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
@@ -99,7 +100,7 @@ struct engine_settings {
 #define ENGINE_DEFAULTS                                                                            \
     (struct engine_settings)                                                                       \
     {                                                                                              \
-        .interval_ms = 5000, .idle_requests = 250, .connect_timeout_ms = 2000, .timeout_ms = 2000,                       \
+        .interval_ms = 5000, .idle_requests = 250, .connect_timeout_ms = 2000, .timeout_ms = 2000, \
         .backoff_min_ms = 250, .backoff_max_ms = 5000, .max_connections = 1024, .max_agents = 64,  \
         .program = "/proc/self/exe", .now_us = clock_now_us                                        \
     }
