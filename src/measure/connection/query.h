@@ -41,6 +41,10 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
  * that end after the demand: so the caller looks at a snapshot after it, and may find a failure. */
 void query_demand(struct query *query, int64_t from_ms);
 
+/* Somebody looks at a page that shows it: it is measured now, unless that is less than the standard
+ * interval ago. */
+void query_look(struct query *query);
+
 /* Adds to COUNT_HELD_TRIGGERS and COUNT_EXPIRED_TRIGGERS of the connection; either number may be
  * negative. Logs that triggers of the connection are held, with the failure of this query or, if
  * there is none, `why`; and when none is any more, with the reason `why`; as often as

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "measure/connection/query.h"
 #include "scale/trigger/trigger_replay.h"
 #include "web/content/trigger_fields.h"
 #include "web/content/web_json.h"
@@ -68,6 +69,7 @@ static void visit_for_history(void *context, struct trigger *trigger, int64_t no
     describe_series(series, trigger, &now);
     if (trigger->bound.query == NULL)
         return;
+    query_look(trigger->bound.query); /* the next request has a row of now */
     size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
     series->count = trigger_replay(trigger, &now, max_rows, &series->rows, &series->has_more);
     series->has_more_alone = series->has_more && max_rows < MAX_ROWS_PER_TRIGGER;
