@@ -163,7 +163,7 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
     with Configured("--interval", "2s", BACKLOG_HOLD="2m", BACKLOG_LOG_FORMAT="json") as server:
         lines = [json.loads(line)["message"] for line in server.log().splitlines()]
     assert lines[0].startswith("configuration: listen=127.0.0.1:0 (flag) transport=nghttp2 ")
-    for setting in ("interval=2s (flag)", "hold=2m (BACKLOG_HOLD)", "heartbeat=60s", "max-streams=50000"):
+    for setting in ("interval=2s (flag)", "hold=2m (BACKLOG_HOLD)", "heartbeat=120s", "max-streams=50000"):
         assert f" {setting} " in lines[0]
 
 
