@@ -235,8 +235,8 @@ class NatsClient:
         return json.loads(reply.data)["paused"]
 
     def leader(self, stream, consumer):
-        """The name of the server that leads a consumer. Nobody replies while there is none."""
-        return self.consumer_cluster(stream, consumer)["leader"]
+        """The name of the server that leads a consumer, once there is one: one that is elected may reply without its name."""
+        return wait_until(lambda: self.consumer_cluster(stream, consumer).get("leader"), CALL_SECONDS, "a leader")
 
     def consumer_cluster(self, stream, consumer):
         reply = self.run(self.connection.request(f"$JS.API.CONSUMER.INFO.{stream}.{consumer}", timeout=1))
