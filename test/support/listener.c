@@ -60,7 +60,7 @@ static int listen_at_any(const char *host, int backlog)
 
 int listener_open_at(const char *host, int port, int backlog, int *ret_port)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t size = sizeof(address);
     int listener = port == 0 ? listen_at_any(host, backlog) : listen_at(host, port, backlog);
     if (listener < 0 || getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
