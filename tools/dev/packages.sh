@@ -71,6 +71,7 @@ fuzz       clang-'$LLVM'                  libFuzzer comes with it
 fuzz       libclang-rt-'$LLVM'-dev        and with its run-time library
 bench      nghttp2-client            h2load
 image      buildah                   builds the image
+image      netavark                  its network
 image      debootstrap               makes its base
 pods       docker.io                 builds the images of pods
 pods       containerd                runs them
