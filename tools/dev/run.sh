@@ -86,7 +86,7 @@ bench_policies() {
 bench() {
     case ${1:-} in
         polls) install brokers && kafka_jars && keda_scalers && run_with_server bench/polls "${@:2}" ;;
-        push | sizes | dashboard) install npm brokers && kafka_jars && run_with_server "bench/$1" "${@:2}" ;;
+        push | sizes | dashboard | requests) install npm brokers && kafka_jars && run_with_server "bench/$1" "${@:2}" ;;
         simulate) build release; BACKLOG=$build/release/backlog exec bench/simulate ;;
         policies) build release; bench_policies "${@:2}"; exit ;;
         engine) build release; exec "$build/release/bench/engine" "${@:2}" ;;
