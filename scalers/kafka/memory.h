@@ -69,7 +69,7 @@ enum { KAFKA_MEMORY_NAMED = 96 << 20, KAFKA_MEMORY_OTHERS = 28 << 20 };
 
 enum {
     /* Bytes of the library for a partition of a topic in a handle, as long as the handle lives
-     * (workaround 6 of client.h). 2.0.2 takes 1,500 of them, and 2.8.0 1,700; log_start.h 40. */
+     * (workaround 6 of client.h). 2.0.2 takes 1,500 of them, and 2.8.0 1,700; log_start.h 48. */
     KAFKA_MEMORY_PER_PARTITION = 1900,
 
     /* A topic takes as much as so many partitions more: 4,400 bytes of 2.8.0, and some of ours.

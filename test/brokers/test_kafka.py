@@ -197,7 +197,7 @@ def test_expired_messages_do_not_count_as_waiting(kafka, client):
 
 
 def test_messages_that_were_removed_beyond_a_commit_are_no_lag(kafka, client):
-    """By retention, as by DeleteRecords; a log start is requested again after 5 s."""
+    """By retention, as by DeleteRecords; a log start that has just been learnt is requested again after 5 s."""
     kafka.create_topic("removed")
     kafka.produce("removed", 300)
     kafka.commit("late", "removed", [10, 100, 40])
@@ -262,7 +262,7 @@ def test_log_starts_are_requested_seldom_and_together():
         time.sleep(15)  # 60 partitions of groups are measured every 500 ms
         last, first = (now - then for now, then in zip(requests(), before))
         print(f"in 15 s {last} requests for last offsets, {first} for first ones")
-        assert 2 <= first <= last / 2  # one of ten measurements, where all partitions are in one request
+        assert 1 <= first <= last / 2  # all partitions are in a few requests
         for group in ("late", "other"):
             kafka.commit_topics(group, {topic: [3, 3, 3] for topic in topics})
         time.sleep(2 * INTERVAL_SECONDS)

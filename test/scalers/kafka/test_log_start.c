@@ -46,6 +46,31 @@ static void a_commit_that_was_at_the_end_needs_it_once_it_is_behind_for_a_while(
     assert_false(kafka_log_start_is_due(&log_start, 110, 120, behind_ms + KAFKA_LOG_START_MS));
 }
 
+static void it_is_asked_for_less_often_the_longer_it_stays(void **state)
+{
+    (void)state;
+    static const int64_t ask_seconds[] = {0, 5, 10, 20, 40, 80, 140, 200};
+    struct kafka_log_start log_start = KAFKA_LOG_START_UNKNOWN;
+    for (size_t i = 0; i < sizeof(ask_seconds) / sizeof(ask_seconds[0]); i++) {
+        int64_t ask_ms = NOW_MS + ask_seconds[i] * 1000;
+        if (i > 0)
+            assert_false(kafka_log_start_is_due(&log_start, 10, 100, ask_ms - 1));
+        assert_true(kafka_log_start_is_due(&log_start, 10, 100, ask_ms));
+        kafka_log_start_answer(&log_start, 60, ask_ms);
+        kafka_log_start_note(&log_start, 10, 100, ask_ms);
+    }
+}
+
+static void it_is_asked_for_soon_again_once_it_has_moved(void **state)
+{
+    (void)state;
+    struct kafka_log_start log_start = KAFKA_LOG_START_UNKNOWN;
+    int64_t moved_ms = NOW_MS + KAFKA_LOG_START_MAX_MS;
+    kafka_log_start_answer(&log_start, 0, NOW_MS);
+    kafka_log_start_answer(&log_start, 60, moved_ms);
+    assert_true(kafka_log_start_is_due(&log_start, 10, 100, moved_ms + KAFKA_LOG_START_MS));
+}
+
 static void a_stopped_group_needs_it_beside_one_that_keeps_up(void **state)
 {
     (void)state;
@@ -60,7 +85,7 @@ static void a_stopped_group_needs_it_beside_one_that_keeps_up(void **state)
         kafka_log_start_note(&log_start, 10, 100 + i, now_ms);
         kafka_log_start_note(&log_start, 100 + i, 100 + i, now_ms);
     }
-    assert_int_equal(requests, 12);
+    assert_int_equal(requests, 5); /* after 0, 5, 10, 20 and 40 s */
 }
 
 /* Kafka has no end before a log start: one of them is of a topic that was deleted. */
@@ -98,6 +123,8 @@ int main(void)
         cmocka_unit_test(a_commit_behind_the_end_needs_it_once_and_again_after_a_while),
         cmocka_unit_test(a_commit_at_the_end_never_needs_it),
         cmocka_unit_test(a_commit_that_was_at_the_end_needs_it_once_it_is_behind_for_a_while),
+        cmocka_unit_test(it_is_asked_for_less_often_the_longer_it_stays),
+        cmocka_unit_test(it_is_asked_for_soon_again_once_it_has_moved),
         cmocka_unit_test(a_stopped_group_needs_it_beside_one_that_keeps_up),
         cmocka_unit_test(an_end_before_it_needs_it_at_once),
         cmocka_unit_test(what_no_group_could_consume_is_removed),
