@@ -184,20 +184,29 @@ static void a_query_that_a_stream_watches_is_measured_where_no_call_does_so(void
     watcher_stop(&stream);
 }
 
-static void a_query_on_a_page_is_measured_at_the_standard_interval(void **state)
+static void what_a_stream_watches_is_measured_at_the_standard_interval_on_a_page(void **state)
 {
     (void)state;
+    struct watcher stream = {0};
     struct query *query = acquire("a");
     measure(query, 1);
+    now_ms += 5000;
+    query_look(query); /* it is measured when it is called */
+    assert_null(take());
+    watcher_start(&stream, query, true);
+    query_look(query);
+    assert_ptr_equal(take(), query);
+    query_look(query);
+    answer(query, 2);
+    assert_null(take());
     now_ms += 4999;
     query_look(query);
     assert_null(take());
     now_ms += 1;
     query_look(query);
     assert_ptr_equal(take(), query);
-    query_look(query);
     answer(query, 2);
-    assert_null(take());
+    watcher_stop(&stream);
 }
 
 static void the_shortest_interval_of_its_uses_counts(void **state)
@@ -403,7 +412,7 @@ int main(void)
         TEST(a_listing_that_takes_long_makes_none_of_its_queries_slow),
         TEST(an_interval_that_a_user_set_is_measured_at),
         TEST(a_query_that_a_stream_watches_is_measured_where_no_call_does_so),
-        TEST(a_query_on_a_page_is_measured_at_the_standard_interval),
+        TEST(what_a_stream_watches_is_measured_at_the_standard_interval_on_a_page),
         TEST(the_shortest_interval_of_its_uses_counts),
         TEST(a_slow_query_is_measured_at_the_interval_that_a_user_set),
         TEST(a_slow_query_that_only_polls_want_is_measured_beforehand),

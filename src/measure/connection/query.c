@@ -163,7 +163,8 @@ void query_look(struct query *query)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection_now_ms(connection);
     int64_t sent_ms = query->job.sent_ms;
-    if (sent_ms != INT64_MIN && now_ms - sent_ms < connection->settings->interval_ms)
+    bool is_new = sent_ms == INT64_MIN; /* then it is due */
+    if (query->streams == 0 || is_new || now_ms - sent_ms < connection->settings->interval_ms)
         return;
     schedule_set_due(&connection->schedule, &query->job, now_ms);
     connection->settings->hooks.wake_poller(connection);

@@ -41,8 +41,8 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
  * that end after the demand: so the caller looks at a snapshot after it, and may find a failure. */
 void query_demand(struct query *query, int64_t from_ms);
 
-/* Somebody looks at a page that shows it: it is measured now, unless that is less than the standard
- * interval ago. */
+/* Somebody looks at a page that shows it. If a stream watches it, it is measured at the standard
+ * interval meanwhile: now, unless it was just measured. */
 void query_look(struct query *query);
 
 /* Adds to COUNT_HELD_TRIGGERS and COUNT_EXPIRED_TRIGGERS of the connection; either number may be
