@@ -78,8 +78,7 @@
 /* Zeros are not defaults: start from ENGINE_DEFAULTS. */
 struct engine_settings {
     int64_t interval_ms; /* of slow queries whose trigger sets none; streams have multiples of it */
-    int64_t
-        idle_requests; /* per second and connection, for first messages of which no source tells */
+    int64_t idle_requests; /* per second and connection, for idle queries that are polled */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;     /* of a query, where its scaler sets none */
     int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */

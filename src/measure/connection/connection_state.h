@@ -55,7 +55,7 @@ struct connection_hooks {
 };
 
 struct connection_settings {
-    int64_t interval_ms;   /* of a stream whose trigger sets none */
+    int64_t interval_ms;   /* query_plan.c has how often it is measured */
     int64_t timeout_ms;    /* of a query whose scaler sets none */
     int64_t idle_requests; /* per second, for the first messages of queries that are polled */
     struct backoff_settings backoff;
