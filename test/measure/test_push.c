@@ -150,13 +150,23 @@ static void a_source_with_many_that_are_polled_is_asked_no_more_often(void **sta
     assert_int_equal(push_due_ms(&push, NOW_MS, IDLE_MS / 2), NOW_MS + IDLE_MS);
 }
 
+static void many_that_are_polled_are_due_in_rounds(void **state)
+{
+    enum { SPACING_MS = 500 };
+    (void)state;
+    struct push push = {0};
+    push_set_idle(&push, IDLE_MS, false, NOW_MS);
+    for (int64_t sent_ms = NOW_MS; sent_ms < NOW_MS + IDLE_MS; sent_ms += IDLE_MS / 4)
+        assert_int_equal(push_due_ms(&push, sent_ms, SPACING_MS), NOW_MS + 3 * IDLE_MS);
+}
+
 /* At first soon: a connection was lost, and is made again. */
 static void nor_is_it_subscribed_to_more_often(void **state)
 {
     enum { SPACING_MS = 1000 };
     (void)state;
     struct push push = {0};
-    int64_t now_ms = NOW_MS + PUSH_GATHER_MS;
+    int64_t now_ms = NOW_MS + IDLE_MS; /* a round */
     push_set_idle(&push, IDLE_MS, true, NOW_MS);
     for (int i = 0; i < 5; i++) {
         static const int64_t waits_ms[] = {IDLE_MS, 2LL * IDLE_MS, 4LL * IDLE_MS, SPACING_MS,
@@ -252,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_source_that_refuses_is_polled_and_tried_again_after_a_minute),
         cmocka_unit_test(a_subscription_whose_request_timed_out_is_ended_and_made_again),
         cmocka_unit_test(a_source_with_many_that_are_polled_is_asked_no_more_often),
+        cmocka_unit_test(many_that_are_polled_are_due_in_rounds),
         cmocka_unit_test(nor_is_it_subscribed_to_more_often),
         cmocka_unit_test(a_query_that_becomes_idle_anew_is_subscribed_to_as_the_first_time),
         cmocka_unit_test(a_task_that_was_given_back_is_no_attempt_to_subscribe),

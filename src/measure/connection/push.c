@@ -38,6 +38,19 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     return 0;
 }
 
+/* In rounds where there are many: those of the same interval are due together, and one round trip
+ * measures them. */
+static int64_t polled_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
+{
+    int64_t interval_ms = push->idle_interval_ms;
+    if (sent_ms == INT64_MIN)
+        return 0;
+    if (spacing_ms <= interval_ms)
+        return sent_ms + interval_ms;
+    int64_t latest_ms = sent_ms + (spacing_ms + interval_ms - 1) / interval_ms * interval_ms;
+    return latest_ms - latest_ms % interval_ms;
+}
+
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
 {
     if (push->idle_interval_ms == 0)
@@ -48,9 +61,8 @@ int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms
         return push->alert_due_ms;
     if (push->id != 0)
         return CLOCK_NEVER;
-    int64_t polled_ms =
-        sent_ms == INT64_MIN ? 0 : sent_ms + MAX(push->idle_interval_ms, spacing_ms);
-    return push->can_subscribe ? clock_earlier(polled_ms, push->subscribe_at_ms) : polled_ms;
+    int64_t due_ms = polled_ms(push, sent_ms, spacing_ms);
+    return push->can_subscribe ? clock_earlier(due_ms, push->subscribe_at_ms) : due_ms;
 }
 
 static void plan_next_alert(struct push *push, int64_t now_ms)
