@@ -114,7 +114,7 @@ static void print_notifications(int counter, size_t queries, size_t notification
     struct watcher *watchers = memory_array(queries, sizeof(*watchers));
     struct query **all = memory_array(queries, sizeof(struct query *));
     int64_t now_us = simulated_us = 0;
-    connection_init(&connection, &settings, &fake_push_scaler, NULL, 0);
+    connection_init(&connection, &settings, &fake_push_scaler, NULL, &(struct connection_user){0}, 0);
     connection_connecting(&connection);
     connection_connected(&connection, 0);
     for (size_t i = 0; i < queries; i++)
@@ -192,7 +192,6 @@ static void print_reload(size_t trigger_count, size_t connection_count)
         .engine = engine,
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = INT64_MAX / 2,
-        .max_inline = 1,
         .max = trigger_count,
         .max_bytes = SIZE_MAX,
     });

@@ -46,29 +46,6 @@ static void take_tasks(struct postgresql_client *client, struct feed *feed)
     set_max_tasks(client, feed);
 }
 
-/* A session that runs it alone is closed: the server notices, or stops the query at its limit. What
- * waits has not begun, and is not slow therefore; nor is what is stopped soon anyway. */
-static void return_cancelled(struct postgresql_client *client, struct feed *feed)
-{
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        if (task->data == &client->quick || task->data == &client->slow) {
-            postgresql_queue_remove(task->data, task);
-            task_return(task, false);
-            continue;
-        }
-        struct postgresql_session *session = task->data;
-        size_t index = 0;
-        while (postgresql_session_entry(session, index)->task != task)
-            index++;
-        struct postgresql_entry *entry = postgresql_session_entry(session, index);
-        bool has_begun = index == 0 && session->begun_ms != 0;
-        task_return(postgresql_session_take_task(session, entry), has_begun);
-        if (entry->alone)
-            postgresql_session_close(session,
-                                     has_begun ? clock_now_ms() + POSTGRESQL_LINGER_MS : 0);
-    }
-}
-
 /* Their late answers are ignored. */
 static void abandon_tasks(struct postgresql_client *client)
 {
@@ -87,7 +64,6 @@ bool postgresql_measure(void *opaque, struct feed *feed, struct error *error)
     struct postgresql_client *client = opaque;
     bool usable = true;
     while (usable && !feed_is_stopping(feed)) {
-        return_cancelled(client, feed);
         take_tasks(client, feed);
         usable = postgresql_sessions_adjust(client, feed, error);
         if (!usable || (count_tasks(client) == 0 && postgresql_sessions_are_idle(client)))

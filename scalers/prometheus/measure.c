@@ -67,15 +67,6 @@ static void begin_tasks(const struct round *round)
     }
 }
 
-static void return_cancelled(struct round *round)
-{
-    for (struct task *task; (task = feed_next_cancelled(round->feed)) != NULL;) {
-        if (!fetch_pool_cancel(round->client->pool, task))
-            DL_DELETE(round->unreached, task);
-        task_return(task, true);
-    }
-}
-
 /* The server answers: what was not reached fails alone. */
 static void note_answer(struct round *round)
 {
@@ -157,7 +148,6 @@ bool prometheus_measure(void *client, struct feed *feed, struct error *error)
     bool usable = true;
     set_max_tasks(&round, round.client->max_tasks);
     while (usable && !feed_is_stopping(feed)) {
-        return_cancelled(&round);
         adjust_window(&round);
         begin_tasks(&round);
         if (fetch_pool_in_flight(pool) == 0)

@@ -301,25 +301,6 @@ static bool poll_links(struct measuring *measuring, struct feed *feed, struct er
     return step_all(measuring, true, error);
 }
 
-static void take_over(struct source_memory *memory)
-{
-    if (memory->tenant != scaler_tenant())
-        source_memory_set(memory, memory->used);
-}
-
-/* What is kept while nothing is received: it is that of whose tasks are taken now. */
-static void take_over_all(struct measuring *measuring)
-{
-    struct redis_client *client;
-    if (measuring->cluster != NULL)
-        take_over(&measuring->cluster->link_budget.memory);
-    DL_FOREACH(clients_of(measuring), client) {
-        take_over(&client->key_types.memory);
-        if (client->sentinels != NULL)
-            take_over(redis_sentinels_memory(client->sentinels));
-    }
-}
-
 static bool measure_until_idle(struct measuring *measuring, struct feed *feed, struct error *error)
 {
     bool is_usable = true;
@@ -328,7 +309,6 @@ static bool measure_until_idle(struct measuring *measuring, struct feed *feed, s
         redis_links_resume(&client->links, clock_now_ms());
     while (is_usable && !feed_is_stopping(feed)) {
         serve_feed(measuring, feed);
-        take_over_all(measuring);
         if (!any_has_work(measuring))
             break;
         is_usable = send_all(measuring, error) && poll_links(measuring, feed, error);

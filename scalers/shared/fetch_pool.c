@@ -1,7 +1,6 @@
 #include "shared/fetch_pool.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
@@ -380,9 +379,7 @@ static void remove_slot(struct fetch_pool *pool, struct slot *slot)
 static void remove_handle(struct fetch_pool *pool, const struct slot *slot)
 {
     if (slot->state == SLOT_STARTING)
-        cpu_turn_pause();
     curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
-    cpu_turn_resume();
 }
 
 /* Handles of more than a connection are there for the next burst, which may never come. */
@@ -511,9 +508,7 @@ bool fetch_pool_take(struct fetch_pool *pool, struct fetch_ended *ret_ended)
 static void wait_at_most(struct fetch_pool *pool, struct curl_waitfd *extra, int most_ms)
 {
     int wait_ms = left_ms(pool, most_ms);
-    cpu_turn_pause();
     curl_multi_poll(pool->multi, extra, extra == NULL ? 0 : 1, wait_ms, NULL);
-    cpu_turn_resume();
 }
 
 void fetch_pool_wait(struct fetch_pool *pool, struct feed *feed, int64_t deadline_ms)

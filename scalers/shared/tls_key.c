@@ -1,7 +1,6 @@
 #include "shared/tls_key.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/pem.h"
 #include "base/text.h"
@@ -139,9 +138,8 @@ static bool has_turn(uint64_t tenant)
 static EVP_PKEY *read_long(const struct tls_options *options)
 {
     const struct digest digest = digest_of(options);
-    struct turn turn = {.tenant = scaler_tenant()};
+    struct turn turn = {.tenant = 0};
     EVP_PKEY *key = NULL;
-    cpu_turn_pause(); /* of all that measure: this takes too long */
     pthread_mutex_lock(&lock);
     drop_unused(clock_now_ms());
     while (!use_kept(&digest, &key)) {
@@ -162,7 +160,6 @@ static EVP_PKEY *read_long(const struct tls_options *options)
         pthread_cond_broadcast(&turn_ended);
     }
     pthread_mutex_unlock(&lock);
-    cpu_turn_resume();
     return key;
 }
 

@@ -438,7 +438,7 @@ static void print_end(const struct fleet *fleet)
                "otherwise.\n");
     }
     print_counts("Agent processes that these triggers need (--max-agents): ", agents);
-    print_counts("Inline connections that they need (--max-inline): ", connections);
+    print_counts("Inline connections that they need (--max-connections): ", connections);
     printf("%zu object%s: %zu trigger%s can move, %zu stay%s, %zu external already\n",
            fleet->objects, text_plural(fleet->objects), fleet->moving, text_plural(fleet->moving),
            fleet->staying, fleet->staying == 1 ? "s" : "", fleet->external);

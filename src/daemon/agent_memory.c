@@ -5,6 +5,7 @@
 #include "measure/agent/agent_process.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* What agents may take until the server looks again, and the kernel has for sockets and files, in
@@ -13,6 +14,14 @@ static const double reserve = 96 << 20;
 
 /* Of what both may have, agents keep this part whatever the server itself takes. */
 enum { SPARED_PART = 5 };
+
+static atomic_bool is_scarce;
+
+bool agent_memory_is_left(void *context)
+{
+    (void)context;
+    return !atomic_load(&is_scarce);
+}
 
 static void warn_of_server(double used, double container_bytes)
 {
@@ -41,6 +50,7 @@ int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
     measured_ms = now_ms;
     double max = fmax(container_bytes - reserve, container_bytes / 2);
     size_t killed = agent_processes_keep_below(max, max / SPARED_PART, &used);
+    atomic_store(&is_scarce, used > container_bytes * 4 / 5);
     if (killed == 0 && used > max)
         warn_of_server(used, container_bytes);
     if (killed > 0)

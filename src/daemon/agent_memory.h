@@ -7,10 +7,15 @@
 #ifndef BACKLOG_DAEMON_AGENT_MEMORY_H
 #define BACKLOG_DAEMON_AGENT_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* `container_bytes`: INFINITY where the container has no limit. Returns in how many milliseconds to
  * look again: `usual_ms` where there is none, less where there is. */
 int64_t agent_memory_bound(double container_bytes, int64_t usual_ms);
+
+/* Whether at most four fifths of it were in use when agent_memory_bound() looked last: no further
+ * connection is made beyond. On any thread; the context is not used. */
+bool agent_memory_is_left(void *context);
 
 #endif

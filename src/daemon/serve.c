@@ -103,6 +103,7 @@ static void make_engine(const struct serve_flags *flags, struct parts *parts)
     settings.connect_timeout_ms = flags->measure_timeout_ms;
     settings.max_connections = (size_t)flags->max_connections;
     settings.max_agents = (size_t)flags->max_agents;
+    settings.has_memory = agent_memory_is_left;
     settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
     settings.all_in_agents = flags->all_in_agents;
     settings.wake = wake_server;
@@ -127,7 +128,6 @@ static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
         .peers = parts->peer_values,
         .forget_ms = flags->forget_ms,
         .deny_inline = flags->deny_inline,
-        .max_inline = (size_t)flags->max_inline,
         .max = (size_t)flags->max_triggers,
         .max_bytes = (size_t)flags->trigger_mib << 20,
         .has_rows = flags->http != NULL,

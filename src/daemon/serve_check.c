@@ -26,10 +26,6 @@ void serve_warn(const struct serve_flags *flags)
     if (flags->grace_ms < flags->call_timeout_ms)
         log_warning("--grace is below --call-timeout: calls in progress may be cancelled at "
                     "shutdown");
-    if (flags->max_inline > flags->max_connections / 2)
-        log_warning(
-            "--max-inline is above half of --max-connections: a namespace has at most as many "
-            "connections as it leaves to others");
     if (flags->all_in_agents && flags->max_agents < flags->max_connections)
         log_warning("--all-in-agents: of --max-connections %lld only --max-agents %lld can be made",
                     (long long)flags->max_connections, (long long)flags->max_agents);

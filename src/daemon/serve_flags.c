@@ -75,13 +75,10 @@ const struct option serve_flags[] = {
     FLAG("max-connections", OPTION_INT, max_connections, "1024", COUNT_LIMITS,
          .doc =
              "maximum number of connections to sources. Places for those of the connections file "
-             "are reserved. A namespace gets at most half of what the others leave"),
+             "are reserved"),
     FLAG("max-agents", OPTION_INT, max_agents, "64", COUNT_LIMITS,
          .doc = "maximum number of connections with an agent process of their own. Places for "
-                "those of the connections file are reserved. A namespace gets at most half of what "
-                "the others leave"),
-    FLAG("max-inline", OPTION_INT, max_inline, "64", COUNT_LIMITS,
-         .doc = "maximum number of connections per namespace that are not in the connections file"),
+                "those of the connections file are reserved"),
 
     FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS, .group = "Measuring",
          .doc = "time between two measurements of the same query; if it is set, also the maximum "

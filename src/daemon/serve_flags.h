@@ -41,7 +41,6 @@ struct serve_flags {
     int64_t max_agents;
     int64_t history_mib;
     bool deny_inline;
-    int64_t max_inline;
     int64_t max_triggers;
     int64_t trigger_mib;
     int64_t max_streams;

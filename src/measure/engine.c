@@ -1,7 +1,6 @@
 #include "measure/engine.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
@@ -72,8 +71,7 @@ static bool remove_poller(struct poller *poller)
     bool is_over = poller->is_stopping || connection_is_unused(&poller->connection);
     if (is_over) {
         HASH_DELETE(hh, engine->pollers, poller);
-        engine_retire_stats(engine, &poller->connection, poller->connection.naming.name);
-        tenancy_done(&engine->tenants, &poller->tenancy);
+        engine_retire_stats(engine, &poller->connection);
         engine_limits_drop(engine, poller);
     }
     pthread_mutex_unlock(&poller->connection.lock);
@@ -180,7 +178,7 @@ static struct poller *add_poller(struct engine *engine, const struct query_reque
     engine->threads++;
     struct poller *poller = poller_new(&engine->poller_settings, request->scaler,
                                        engine_uses_agent(engine, request->scaler), identity,
-                                       request->connection_values);
+                                       request->connection_values, &request->user);
     if (poller == NULL) {
         engine->threads--;
         error_set(error, ERROR_LIMIT, "no further connection can be made: %s",
@@ -216,9 +214,6 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
         query->number = ++engine->queries_made;
     query_begin_use(query, use->interval_ms, connection_now_ms(connection));
     poller->is_replaced = false;
-    tenancy_begin_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
-    if (use->namespace != NULL)
-        schedule_join(&connection->schedule, &query->job, hash_text(use->namespace));
     engine_limits_count(engine, poller);
     poller_wake(poller);
     return query;
@@ -229,17 +224,18 @@ int64_t engine_now_ms(const struct engine *engine)
     return engine->settings.now_us() / 1000;
 }
 
-char *engine_connection_identity(const char *scaler, const char *values_identity)
+static char *identity_of(const struct query_request *request)
 {
-    return text_format("%s\n%s", scaler, values_identity);
+    const char *name = request->user.connection;
+    return text_format("%s\n%s\n%s", request->scaler->name, name == NULL ? "" : name,
+                       request->connection_values->identity);
 }
 
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error)
 {
     _cleanup_(former_query_done) struct former_query former = {0};
-    _cleanup_(memory_free) char *identity =
-        engine_connection_identity(request->scaler->name, request->connection_values->identity);
+    _cleanup_(memory_free) char *identity = identity_of(request);
     pthread_mutex_lock(&engine->lock);
     struct poller *poller = find_poller(engine, identity);
     bool may = engine_limits_check(engine, poller, request, error);
@@ -262,9 +258,6 @@ void engine_release(struct query *query, const struct query_use *use)
     struct engine *engine = poller->settings->engine;
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
-    tenancy_end_use(&engine->tenants, &poller->tenancy, poller->identity, use->tenant);
-    if (use->namespace != NULL)
-        schedule_leave(&poller->connection.schedule, &query->job, hash_text(use->namespace));
     query_end_want(query, use->wants);
     if (use->keeps_recent_samples)
         query_end_recent_samples(query, use->interval_ms);
@@ -273,33 +266,6 @@ void engine_release(struct query *query, const struct query_use *use)
     poller_wake(poller);
     pthread_mutex_unlock(&poller->connection.lock);
     pthread_mutex_unlock(&engine->lock);
-}
-
-/* Takes both locks, as the map's lock guards the counts of former names. */
-static void change_users(struct query *query, struct query_user *user,
-                         void (*change)(struct naming *naming, struct query_user *user))
-{
-    struct poller *poller = poller_of(query);
-    struct engine *engine = poller->settings->engine;
-    pthread_mutex_lock(&engine->lock);
-    {
-        _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
-        _cleanup_(memory_free) char *former = text_copy(connection->naming.name);
-        change(&connection->naming, user);
-        if (!text_equal(former, connection->naming.name))
-            engine_retire_stats(engine, connection, former);
-    }
-    pthread_mutex_unlock(&engine->lock);
-}
-
-void engine_add_user(struct query *query, struct query_user *user)
-{
-    change_users(query, user, naming_add);
-}
-
-void engine_remove_user(struct query *query, struct query_user *user)
-{
-    change_users(query, user, naming_remove);
 }
 
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query)

@@ -24,12 +24,10 @@
  *   recent_samples                 the last readings of a query, for scaling policies
  *   history                        the readings of the last hour of all queries, for people
  *   connection_stats               what is counted of a connection
- *   query_user                     who uses a query, by name
  *   naming                         what people call a connection, in logs, metrics and pages
  *   connection/load                how busy a connection is
  *   connection/job                 a query in the schedule
  *   connection/job_heap            jobs by when they are due
- *   connection/job_groups          which namespace's turn it is
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
  *   connection/outage              since when a query has no usable reading
@@ -47,7 +45,6 @@
  *   connection/connection          what a reply, a time-out or a lost client means
  *   connection/query_view          copies what is known of a query
  *   connection/inherit             what a query takes over from the query that it replaces
- *   tenancy                        which tenant a connection counts for
  *   poller                         the thread of a connection
  *   engine                         the map of all connections; with engine_limits.c, engine_stats.c
  *   engine_connections             visits all connections, for people
@@ -69,6 +66,7 @@
 #include "measure/connection/query.h"
 #include "measure/connection_stats.h"
 #include "measure/history.h"
+#include "measure/naming.h"
 #include "measure/scaler.h"
 
 #include <stdbool.h>
@@ -85,6 +83,9 @@ struct engine_settings {
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
     size_t max_agents;    /* connections with an agent process; they count as connections, too */
+    /* Whether there is memory for one more connection; NULL: always. Called on any thread. */
+    bool (*has_memory)(void *context);
+    void *memory_context;
     size_t history_bytes; /* for the readings of the last hour; 0: none are kept */
     const char *program;  /* that runs as an agent (agent/agent_launch.h); borrowed */
     bool all_in_agents;   /* every scaler runs in an agent, not only those with `in_agent` */
@@ -115,21 +116,18 @@ bool engine_stop(struct engine *engine, int64_t max_ms);
 /* Ends the threads, however long that takes, and frees the engine. `engine` may be NULL. */
 void engine_free(struct engine *engine);
 
-/* The settings, for whoever counts connections before they are made. Settings do not change, so no
- * lock is taken. `engine` is NULL in a command that measures nothing: then a scaler uses an agent
- * where its own struct says so, and both maxima are 0. */
+/* So many connections that are named by the connections file always find a place; of these so many
+ * have an agent process. */
+void engine_reserve(struct engine *engine, size_t connections, size_t agents);
+
+/* Whether connections of the scaler have an agent process. `engine` is NULL in a command that
+ * measures nothing: then a scaler uses an agent where its own struct says so. */
 bool engine_uses_agent(const struct engine *engine, const struct scaler *scaler);
-size_t engine_max_connections(const struct engine *engine);
-size_t engine_max_agents(const struct engine *engine);
 int64_t engine_now_ms(const struct engine *engine); /* of its clock, which snapshots have */
 
 /* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {
     int64_t interval_ms;   /* that the user set; 0: none */
-    const char *namespace; /* of the trigger: the namespaces of a connection take turns; or NULL */
-    /* The namespace that the connection counts for (tenancy.h). NULL: the trigger uses a connection
-     * of the connections file. */
-    const char *tenant;
     unsigned wants; /* bits of enum reading_want */
     /* Recent samples are kept, for followers. Without an interval_ms the query is measured only
      * when a caller waits, so that there are few samples. */
@@ -140,6 +138,7 @@ struct query_request {
     const struct scaler *scaler;
     const struct option_values *connection_values; /* copied, as are those of the query */
     const struct option_values *query_values;
+    struct connection_user user; /* the name, if any, is a part of the connection's identity */
     struct query_use use;
     struct query *former; /* the query that this one replaces; NULL: none */
     /* The query starts with what is known of `former`, and with its history: a copy if others still
@@ -147,15 +146,9 @@ struct query_request {
     bool inherits;
 };
 
-/* Triggers with the same identity share a connection, and count once for each limit of connections.
- * It is made of the scaler's name and the identity of the connection's values. The caller frees it.
- */
-char *engine_connection_identity(const char *scaler, const char *values_identity);
-
 /*
- * Finds or makes the query. It lives until it is released as often as it was acquired. A connection
- * of several tenants counts for the tenant with the fewest connections (tenancy.h); a query of
- * several namespaces takes its turns with the namespace that has the fewest queries (job_groups.h).
+ * Finds or makes the query. It lives until it is released as often as it was acquired. Queries share
+ * a connection where the scaler, the name in the connections file and the values are the same.
  *
  * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing. A
  * connection that is in use may always be acquired. Where a client library does not return, the
@@ -165,12 +158,6 @@ char *engine_connection_identity(const char *scaler, const char *values_identity
 bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void engine_release(struct query *query, const struct query_use *use);
-
-/* These say who uses a query, for people. The user and its strings are borrowed until
- * engine_remove_user(), which comes before engine_release(). Both functions may change the name of
- * the query's connection. What the connection has counted so far stays with the former name. */
-void engine_add_user(struct query *query, struct query_user *user);
-void engine_remove_user(struct query *query, struct query_user *user);
 
 /* The next watcher (connection/watcher.h) that has news: its query had an attempt since the watcher
  * was returned last. NULL: there is none. */

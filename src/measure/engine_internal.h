@@ -20,9 +20,11 @@ struct engine {
 
     pthread_mutex_t lock;   /* of the map; taken before a poller's */
     struct poller *pollers; /* by identity */
-    struct tenant *tenants; /* tenancy.h */
-    size_t counted;         /* pollers that count for the limits */
-    size_t counted_agents;  /* pollers that count, and have an agent process */
+    struct counted_connections {
+        size_t connections;
+        size_t agents; /* of these, those with an agent process */
+    } counted[2];      /* pollers that count for the limits: [1] those of the connections file */
+    struct counted_connections reserved; /* places of the connections file */
     uint64_t pollers_made;  /* the number of the last poller */
     uint64_t queries_made;  /* the number of the last query */
     size_t threads;         /* alive */
@@ -32,8 +34,8 @@ struct engine {
      * own critical section. At most one ended thread is not joined. */
     bool has_ended;
     pthread_t ended;
-    /* By name: what connections counted before they ended or got another name. Without these rows
-     * the counters of metrics would fall. */
+    /* By name: what connections counted before they ended. Without these rows the counters of
+     * metrics would fall. */
     struct stats_row *retired;
 
     pthread_mutex_t ready_lock; /* taken after a poller's */
@@ -88,10 +90,9 @@ void engine_limits_drop(struct engine *engine, struct poller *poller);
 
 /* ---- engine_stats.c ---- */
 
-/* The connection has ended, or got another name. What it has counted so far stays with its former
- * name (NULL: it had none), and it counts from 0 again. The caller has the locks of the map and of
- * the connection. */
-void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name);
+/* The connection has ended. What it has counted stays with its name. The caller has the locks of
+ * the map and of the connection. */
+void engine_retire_stats(struct engine *engine, struct connection *connection);
 
 /* What one connection has counted until now. The caller has its lock. */
 struct connection_stats engine_connection_stats(struct connection *connection);

@@ -1,5 +1,4 @@
-/* Adds up the counts of all connections, and those of connections that have ended or got another
- * name. */
+/* Adds up the counts of all connections, and those of connections that have ended. */
 #include "measure/engine_internal.h"
 
 #include "base/clock.h"
@@ -81,14 +80,13 @@ static bool has_counted(const struct connection_stats *stats)
     return false;
 }
 
-/* A former name is remembered, up to a limit of names. Beyond it the counts go to the scaler's row.
- * A connection without counts leaves no row: each new one gets its name from its first user, and
- * would leave a series of zeros without that name. */
-void engine_retire_stats(struct engine *engine, struct connection *connection, const char *name)
+/* A name is remembered, up to a limit of names. Beyond it the counts go to the scaler's row. */
+void engine_retire_stats(struct engine *engine, struct connection *connection)
 {
     enum { MAX_REMEMBERED = 1024 };
     if (!has_counted(&connection->stats))
         return;
+    const char *name = connection->naming.name;
     _cleanup_(memory_free) char *row_name = name_row(connection->scaler, name);
     bool may =
         HASH_COUNT(engine->retired) < MAX_REMEMBERED || find_row(engine->retired, row_name) != NULL;

@@ -1,7 +1,7 @@
 /*
- * The name of a connection in logs, metrics and pages. A connection of the connections file is
- * `connection "orders"`. An inline one is named by its scaler, its host and its users: `redis at
- * redis.shop:6379 (used by shop/mails)`.
+ * The name of a connection in logs, metrics and pages, which stays as long as the connection. One of
+ * the connections file is `connection "orders"`. An inline one is named by its scaler, its host and
+ * the trigger that it was made for: `redis at redis.shop:6379 (first used by shop/mails)`.
  *
  * Threads: whoever has the connection's lock.
  */
@@ -10,32 +10,29 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "measure/query_user.h"
 #include "measure/scaler.h"
 
-#include <stddef.h>
+/* The trigger that a connection is made for. NULL: unknown, as in tests. */
+struct connection_user {
+    const char *connection; /* its name in the connections file; NULL: it is inline */
+    const char *namespace;
+    const char *name; /* of the ScaledObject */
+};
 
 struct naming {
     const struct scaler *scaler;
-    char *address; /* NULL: unknown, or not to be shown */
-    /* In the connections file; it stays when nobody uses the connection. NULL: it is inline. */
-    char *name;
-    char *title;              /* `redis at redis.shop:6379` */
-    char *label;              /* the title, and for an inline connection its users */
-    struct query_user *users; /* utlist: those that use the connection by its name come first */
-    size_t count;             /* of users */
+    char *name;  /* in the connections file; NULL: it is inline */
+    char *title; /* `redis at redis.shop:6379` */
+    char *label; /* the title, and for an inline connection its first user */
+    char *first_namespace, *first_name; /* of an inline one; NULL: of a named one */
 };
 
-/* Takes the address. */
-void naming_init(struct naming *naming, const struct scaler *scaler, char *address);
+/* Takes the address; NULL: it is unknown, or not to be shown. */
+void naming_init(struct naming *naming, const struct scaler *scaler, char *address,
+                 const struct connection_user *user);
 void naming_done(struct naming *naming);
 
-/* The user is borrowed until naming_remove(). */
-void naming_add(struct naming *naming, struct query_user *user);
-void naming_remove(struct naming *naming, struct query_user *user);
-
-/* The fields of a log line about the connection. They name its first user if the connection is
- * inline, or has no other user. The error may be NULL. The strings are borrowed. */
+/* The fields of a log line about the connection. The error may be NULL. The strings are borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
 /* Logs a warning that begins with the label. */

@@ -1,7 +1,6 @@
 #include "measure/poller.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -73,15 +72,12 @@ static void lock_again(struct connection **connection)
 }
 
 /* A thread that waits for a mutex hardly ever gets it from one that unlocks it and locks it again
- * at once. So this one sleeps in between. Its CPU turn is paused meanwhile. It waits for the next
- * turn before it locks, as whoever has a turn may need the lock. */
+ * at once. So this one sleeps in between. */
 void poller_yield_lock(struct connection *connection)
 {
     const struct timespec moment = {.tv_nsec = 50000};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(connection);
-    cpu_turn_pause();
     nanosleep(&moment, NULL);
-    cpu_turn_resume();
 }
 
 static void clear_wake(struct poller *poller)
@@ -100,18 +96,9 @@ static struct task *poller_feed_take(struct feed *feed)
     struct poller *poller = poller_of_feed(feed);
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     int64_t at_us = connection_advance(connection);
-    /* The tenant may change while the scaler measures, as others begin to use the connection. */
-    scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     struct query *query = poller->is_stopping ? NULL : connection_take(connection, at_us);
     if (query == NULL)
         clear_wake(poller);
-    return query == NULL ? NULL : &query->task;
-}
-
-static struct task *poller_feed_next_cancelled(struct feed *feed)
-{
-    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller_of_feed(feed));
-    struct query *query = connection_cancel(connection, connection_advance(connection) / 1000);
     return query == NULL ? NULL : &query->task;
 }
 
@@ -198,7 +185,6 @@ static void poller_feed_end(struct task *task, enum task_outcome outcome,
 
 static const struct feed_hooks hooks = {
     .take = poller_feed_take,
-    .next_cancelled = poller_feed_next_cancelled,
     .next_unsubscribe = poller_feed_next_unsubscribe,
     .is_stopping = poller_feed_is_stopping,
     .descriptor = poller_feed_descriptor,
@@ -211,12 +197,6 @@ static const struct feed_hooks hooks = {
 
 /* ---- the thread: its functions have the lock, and release it for I/O ---- */
 
-static void begin_cpu_turn(const struct poller *poller)
-{
-    if (!poller->in_agent) /* an agent computes in its own process */
-        cpu_turn_begin(scaler_tenant());
-}
-
 static void publish_news(struct poller *poller)
 {
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
@@ -227,13 +207,10 @@ static void publish_news(struct poller *poller)
 static bool try_open_client(struct poller *poller, struct error *error)
 {
     const struct poller_settings *settings = poller->settings;
-    const struct agent_origin agent = {settings->program, poller->tenancy.tenant,
-                                       poller->tenancy.is_named, &poller->feed};
+    const struct agent_origin agent = {settings->program, poller->is_named, &poller->feed};
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
-    begin_cpu_turn(poller);
     bool good = client_open(unlocked->scaler, poller->values, poller->in_agent ? &agent : NULL,
                             settings->connect_timeout_ms, &poller->client, error);
-    cpu_turn_end();
     hide_all(poller, NULL, error);
     return good;
 }
@@ -254,9 +231,7 @@ static void open_client(struct poller *poller)
 static bool try_measure_tasks(struct poller *poller, struct error *error)
 {
     _cleanup_(lock_again) struct connection *unlocked = without_lock(&poller->connection);
-    begin_cpu_turn(poller);
     bool usable = client_measure(poller->client, &poller->feed, error);
-    cpu_turn_end();
     hide_all(poller, NULL, error);
     return usable;
 }
@@ -291,7 +266,6 @@ static void poller_work(struct poller *poller)
     struct connection *connection = &poller->connection;
     int64_t now_ms = connection_advance(connection) / 1000;
     int64_t next_ms = connection_next_ms(connection, now_ms);
-    scaler_set_tenant(poller->tenancy.tenant, poller->tenancy.is_named);
     if (connection_wants_client(connection, now_ms))
         open_client(poller);
     else if (connection->state == CONNECTION_CONNECTED &&
@@ -348,7 +322,8 @@ static void poller_lose(void *context, uint64_t id)
 }
 
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
-                          bool in_agent, char *identity, const struct option_values *values)
+                          bool in_agent, char *identity, const struct option_values *values,
+                          const struct connection_user *user)
 {
     struct poller *poller = memory_new(sizeof(*poller));
     poller->feed.hooks = &hooks;
@@ -356,9 +331,10 @@ struct poller *poller_new(const struct poller_settings *settings, const struct s
     poller->identity = identity;
     poller->values = option_values_share(values);
     poller->in_agent = in_agent;
+    poller->is_named = user->connection != NULL;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int refused = poller->wake_fd < 0 ? errno : 0;
-    connection_init(&poller->connection, settings->connection, scaler, source_address(values),
+    connection_init(&poller->connection, settings->connection, scaler, source_address(values), user,
                     settings->connection->now_us() / 1000);
     poller->connection.feed = &poller->feed;
     poller->connection.notifier =

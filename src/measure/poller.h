@@ -11,7 +11,6 @@
 
 #include "measure/connection/connection_state.h"
 #include "measure/task_internal.h"
-#include "measure/tenancy.h"
 
 #include <pthread.h>
 
@@ -39,7 +38,7 @@ struct poller {
     char *identity; /* engine_connection_identity() */
     struct option_values *values;
     bool in_agent;
-    struct tenancy tenancy;
+    bool is_named; /* in the connections file; otherwise it is inline */
     bool is_replaced;       /* its queries are moving to another connection (engine_internal.h) */
     int64_t replaced_at_ms; /* when that began */
     bool is_counted;        /* for the limits; the map's lock guards it */
@@ -53,7 +52,8 @@ struct poller {
 /* Takes the identity, and shares the values. Returns NULL, with errno, if no descriptor or thread
  * is left; then the identity is freed. */
 struct poller *poller_new(const struct poller_settings *settings, const struct scaler *scaler,
-                          bool in_agent, char *identity, const struct option_values *values);
+                          bool in_agent, char *identity, const struct option_values *values,
+                          const struct connection_user *user);
 void poller_free(struct poller *poller); /* its thread has ended */
 
 struct poller *poller_of(const struct query *query);

@@ -4,25 +4,7 @@
 #include "base/text.h"
 #include "measure/scaler_internal.h"
 
-static _Thread_local uint64_t tenant_of_thread;
-static _Thread_local bool is_named_of_thread;
 static _Thread_local bool thread_reconnects;
-
-uint64_t scaler_tenant(void)
-{
-    return tenant_of_thread;
-}
-
-bool scaler_tenant_is_named(void)
-{
-    return is_named_of_thread;
-}
-
-void scaler_set_tenant(uint64_t tenant, bool is_named)
-{
-    tenant_of_thread = tenant;
-    is_named_of_thread = is_named;
-}
 
 bool scaler_reconnects(void)
 {

@@ -162,8 +162,7 @@ struct scaler {
     size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
-    size_t max_tasks;   /* in flight at a time (feed_set_max_tasks()); 0: any number, and no task is
-                         * cancelled (feed_next_cancelled()) */
+    size_t max_tasks;   /* in flight at a time (feed_set_max_tasks()); 0: any number */
     size_t isolated;    /* how many of these tasks may be isolated; 0: 16 */
 
     /* How often the source counts what was consumed, if not at once: consumers commit, or
@@ -196,11 +195,6 @@ void scaler_add_unknown(const struct scaler *const *scalers, const char *name,
 /* Calls all `prepare` hooks. A program that measures calls it once, before its first thread, as no
  * thread may read the environment meanwhile. */
 void scalers_prepare(const struct scaler *const *scalers);
-
-/* The tenant whose source the calling thread measures, for limits of each tenant: a namespace, or a
- * connection of the connections file (tenancy.h). 0 in an agent, which has one connection. */
-uint64_t scaler_tenant(void);
-bool scaler_tenant_is_named(void); /* it is a connection of the connections file */
 
 /* For `connect`: whether this connection had a client before, or failed to connect. Then the source
  * may have just started. */

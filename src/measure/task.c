@@ -1,7 +1,6 @@
 #include "measure/task.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/task_internal.h"
@@ -102,11 +101,6 @@ struct task *feed_take(struct feed *feed)
     return feed->hooks->take(feed);
 }
 
-struct task *feed_next_cancelled(struct feed *feed)
-{
-    return feed->hooks->next_cancelled(feed);
-}
-
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     return feed->hooks->next_unsubscribe(feed, ret_id);
@@ -156,7 +150,7 @@ bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int6
     for (size_t i = 0; i < count; i++)
         all[i] = descriptors[i];
     all[count] = (struct pollfd){.fd = feed_descriptor(feed), .events = POLLIN};
-    int ready = cpu_turn_poll(all, count + 1, feed_wait_ms(feed, deadline_ms));
+    int ready = poll(all, count + 1, feed_wait_ms(feed, deadline_ms));
     bool any = false;
     for (size_t i = 0; i < count; i++) {
         descriptors[i].revents = (short)(ready > 0 ? all[i].revents : 0);

@@ -15,9 +15,8 @@
  *     }
  *
  * A scaler takes tasks until the feed has none. The feed limits how many tasks are in flight at a
- * time: to the scaler's max_tasks, or to the number of feed_set_max_tasks(). A scaler with such a
- * limit also gives up the tasks that feed_next_cancelled() returns. It ends each task exactly once,
- * in any order.
+ * time: to the scaler's max_tasks, or to the number of feed_set_max_tasks(). The scaler ends each
+ * task exactly once, in any order.
  *
  * Threads: the thread that runs measure, for all functions but those of struct notifier.
  * Owner:   the feed. A scaler may use a task, its query and all that the query points to from
@@ -125,11 +124,6 @@ void task_note(struct task *task, const char *text);
  * task that is overdue for longest. */
 struct task *feed_take(struct feed *feed);
 
-/* A task in flight that is slow while others need its place; NULL: none. The scaler gives it up,
- * and ends it with task_return(task, true), or by its result if that has just come. Only scalers
- * with a limit of tasks (max_tasks, feed_set_max_tasks()) need to call this. */
-struct task *feed_next_cancelled(struct feed *feed);
-
 /* The next subscription to end, by the id of its notifier; false: none. The subscription may be
  * over, and the same id may come twice. */
 bool feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id);
@@ -142,10 +136,9 @@ size_t feed_query_bytes(const struct feed *feed);
 bool feed_is_stopping(struct feed *feed);
 
 /*
- * Sets how many tasks may be in flight at a time, and how many of these may be isolated: with
- * `isolate`, or without a reply for a second while others wait. The numbers replace max_tasks and
- * isolated of the scaler's struct, in later calls of `measure`, too. Numbers that are set already
- * cost nothing.
+ * Sets how many tasks may be in flight at a time, and how many of these may be of queries that timed
+ * out last, or that were returned to be isolated. The numbers replace max_tasks and isolated of the
+ * scaler's struct, in later calls of `measure`, too. Numbers that are set already cost nothing.
  *
  * The feed of an agent process may have got more tasks before. feed_take() returns them; but once
  * the scaler has max_tasks, which is not 0, feed_wait() does not end for them.
@@ -158,8 +151,8 @@ void feed_set_max_tasks(struct feed *feed, size_t max_tasks, size_t isolated);
 int64_t feed_delay_ms(struct feed *feed);
 
 /*
- * Waits until one of the descriptors is ready, the feed has something (a task, an unsubscription, a
- * cancellation, stop), or the deadline has come. Sets the descriptors' revents, and returns whether
+ * Waits until one of the descriptors is ready, the feed has something (a task, an unsubscription,
+ * stop), or the deadline has come. Sets the descriptors' revents, and returns whether
  * one is ready. Deadlines are of clock_now_ms(); CLOCK_NEVER: none.
  */
 bool feed_wait(struct feed *feed, struct pollfd *descriptors, size_t count, int64_t deadline_ms);

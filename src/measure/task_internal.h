@@ -16,7 +16,6 @@
 /* A hook does what task.h says of the function with its name: `take` that of feed_take(). */
 struct feed_hooks {
     struct task *(*take)(struct feed *feed);
-    struct task *(*next_cancelled)(struct feed *feed);
     bool (*next_unsubscribe)(struct feed *feed, uint64_t *ret_id);
     bool (*is_stopping)(struct feed *feed);
     int (*descriptor)(const struct feed *feed);

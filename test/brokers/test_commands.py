@@ -418,7 +418,7 @@ def test_migrate_counts_the_agent_processes_and_connections_that_the_triggers_of
     assert summary["agentProcesses"] == {"shop": 4, "billing": 1} and summary["stays"] == 1
     assert summary["inlineConnections"] == {"shop": 5, "billing": 1, "mails": 1}
     printed = backlog("migrate", "--cluster", "-", text=text).stdout
-    assert "(--max-agents): billing 1, shop 4\n" in printed and "(--max-inline): billing 1, mails 1, shop 5\n" in printed
+    assert "(--max-agents): billing 1, shop 4\n" in printed and "(--max-connections): billing 1, mails 1, shop 5\n" in printed
 
 
 def test_migrate_lists_the_secrets_that_a_server_must_read():

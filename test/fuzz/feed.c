@@ -10,7 +10,6 @@
 
 enum {
     MAX_TIMES = 4, /* that a query is given in one run */
-    SLOW_MS = 1000,
 };
 
 struct given {
@@ -19,7 +18,6 @@ struct given {
     struct option_values *values; /* the task's own copy, which is freed with it */
     bool is_over;
     bool isolate;
-    bool is_cancelled;
     int times;
     int64_t given_ms;
     int64_t last_duration_ms;
@@ -80,7 +78,6 @@ static struct task *give(struct fuzz_feed *feed, struct given *given)
 {
     given->task = memory_new(sizeof(*given->task));
     given->times++;
-    given->is_cancelled = false;
     given->given_ms = clock_now_ms();
     given->notifier_id = feed->scaler->subscribes ? ++feed->last_id : 0;
     if (given->query->options != NULL)
@@ -111,26 +108,6 @@ static struct task *take(struct feed *base)
         bool has_place = !given->isolate || feed->isolated_in_flight < feed->isolated;
         if (given->task == NULL && !given->is_over && has_place)
             return give(feed, given);
-    }
-    return NULL;
-}
-
-/* As the schedule: without a limit of tasks none has to give up its place. */
-static int64_t cancel_ms(const struct fuzz_feed *feed, const struct given *given)
-{
-    bool can_be = feed->max_tasks != SIZE_MAX && given->task != NULL && !given->isolate &&
-                  !given->is_cancelled;
-    return can_be ? given->given_ms + SLOW_MS : CLOCK_NEVER;
-}
-
-static struct task *next_cancelled(struct feed *base)
-{
-    struct fuzz_feed *feed = of(base);
-    for (size_t i = 0; i < feed->count; i++) {
-        if (clock_now_ms() < cancel_ms(feed, &feed->queries[i]))
-            continue;
-        feed->queries[i].is_cancelled = true;
-        return feed->queries[i].task;
     }
     return NULL;
 }
@@ -166,12 +143,7 @@ static int descriptor(const struct feed *base)
 
 static int64_t next_ms(struct feed *base)
 {
-    const struct fuzz_feed *feed = of(base);
-    int64_t next_ms = feed->end_ms;
-    for (size_t i = 0; i < feed->count; i++)
-        if (cancel_ms(feed, &feed->queries[i]) < next_ms)
-            next_ms = cancel_ms(feed, &feed->queries[i]);
-    return next_ms;
+    return of(base)->end_ms;
 }
 
 static int64_t delay_ms(struct feed *base)
@@ -232,8 +204,7 @@ struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_q
                                 size_t count)
 {
     static const struct feed_hooks hooks = {
-        take,    next_cancelled, next_unsubscribe, is_stopping, descriptor,
-        next_ms, delay_ms,       set_max_tasks,    started,     end};
+        take, next_unsubscribe, is_stopping, descriptor, next_ms, delay_ms, set_max_tasks, started, end};
     struct fuzz_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;

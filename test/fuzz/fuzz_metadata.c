@@ -211,7 +211,6 @@ static void try(const struct trigger_ref *ref, const struct replies *replies)
     _cleanup_(error_done) struct error error = {0};
     struct triggers_settings settings = {.scalers = scaler_list,
                                          .rules = {.interval_ms = 5000, .hold_ms = 60000},
-                                         .max_inline = 1,
                                          .max = 1,
                                          .max_bytes = 1 << 20};
     require(

@@ -102,7 +102,7 @@ static void parse_once(const struct keys *keys, struct option_entry *entries, si
 {
     const struct scaler *const scalers[] = {keys->scaler, NULL};
     const struct triggers_settings settings = {
-        .scalers = scalers, .max = 1, .max_bytes = SIZE_MAX, .max_inline = 1};
+        .scalers = scalers, .max = 1, .max_bytes = SIZE_MAX};
     struct triggers *triggers = triggers_new(&settings);
     struct trigger_ref ref = {"object", "shop", entries, count};
     struct trigger *trigger = NULL;

@@ -61,24 +61,13 @@ int tear_down(void **state)
     return 0;
 }
 
-static struct query_use use_of(const char *namespace)
+void release(struct query *query)
 {
-    return (struct query_use){
-        .interval_ms = interval_ms, .namespace = namespace, .tenant = namespace};
-}
-
-void release_of(const char *namespace, struct query *query)
-{
-    const struct query_use use = use_of(namespace);
+    const struct query_use use = {.interval_ms = interval_ms};
     engine_release(query, &use);
 }
 
-void release(struct query *query)
-{
-    release_of(NULL, query);
-}
-
-bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const char *source,
+bool try_to_acquire_of(const char *connection, const struct scaler *scaler, const char *source,
                        const char *queue, struct query *former, struct query **ret_query,
                        struct error *error)
 {
@@ -87,7 +76,8 @@ bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const
         .scaler = scaler,
         .connection_values = values.scopes[OPTION_CONNECTION],
         .query_values = values.scopes[OPTION_QUERY],
-        .use = use_of(namespace),
+        .user = {connection, "shop", "mails"},
+        .use = {.interval_ms = interval_ms},
         .former = former,
         .inherits = former != NULL,
     };

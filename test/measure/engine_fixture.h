@@ -50,11 +50,11 @@ struct query *acquire_in_place_of(struct query *former, const struct scaler *sca
                                   const char *source, const char *queue);
 bool try_to_acquire(const struct scaler *scaler, const char *source, const char *queue,
                     struct query *former, struct query **ret_query, struct error *error);
-bool try_to_acquire_of(const char *namespace, const struct scaler *scaler, const char *source,
+/* `connection`: its name in the connections file; NULL: it is inline, as of the others. */
+bool try_to_acquire_of(const char *connection, const struct scaler *scaler, const char *source,
                        const char *queue, struct query *former, struct query **ret_query,
                        struct error *error);
 void release(struct query *query);
-void release_of(const char *namespace, struct query *query);
 struct query *watch_idle_of(const struct scaler *scaler, const char *queue, struct watcher *watcher,
                             int64_t idle_ms);
 struct connection_stats stats(void);

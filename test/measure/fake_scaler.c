@@ -376,7 +376,6 @@ static bool answer(struct client *client, struct task *task)
     misbehave(task, queue);
     pthread_mutex_lock(&fake.lock);
     fake.counts.tasks++;
-    fake.counts.tenant = scaler_tenant();
     fake.counts.wants = task->wants;
     int messages = fake.down ? FAKE_BREAKS : messages_of(queue);
     if (fake.partitions > 0)
@@ -391,7 +390,8 @@ static bool answer(struct client *client, struct task *task)
         subscribe(client, task, queue);
     reading.waiting = messages;
     if (messages == FAKE_HANGS) {
-        task->deadline_ms = clock_now_ms() + task->timeout_ms;
+        bool is_answered = strcmp(queue, "delay") == 0 || strcmp(queue, "full") == 0;
+        task->deadline_ms = clock_now_ms() + (is_answered ? FAKE_WAIT_MS : task->timeout_ms);
         DL_APPEND(client->hanging, task);
         client->is_full = strcmp(queue, "full") == 0;
     } else if (messages == FAKE_MISSING)
@@ -420,31 +420,26 @@ static bool take_all(struct client *client, struct feed *feed)
     return !parts;
 }
 
-static void end_overdue(struct client *client)
+/* That of "delay" is answered by what the feed says of the tasks that wait, that of "full" by how
+ * often the scaler has waited. */
+static void end_overdue(struct client *client, struct feed *feed)
 {
     while (client->hanging != NULL && client->hanging->deadline_ms <= clock_now_ms()) {
         struct task *task = client->hanging;
+        const char *queue = ((const struct query *)task->query)->queue;
+        struct reading reading = READING_UNKNOWN;
         DL_DELETE(client->hanging, task);
-        task_time_out(task);
+        if (strcmp(queue, "delay") == 0) {
+            reading.waiting = (double)feed_delay_ms(feed);
+            task_answer(task, &reading);
+        } else if (strcmp(queue, "full") == 0) {
+            reading.waiting = (double)client->full_turns;
+            client->is_full = false;
+            feed_set_max_tasks(feed, SIZE_MAX, 1);
+            task_answer(task, &reading);
+        } else
+            task_time_out(task);
     }
-}
-
-/* That of "delay" is answered, by what the feed says of the tasks that wait, and that of "full". */
-static void end_cancelled(struct client *client, struct feed *feed, struct task *task)
-{
-    const char *queue = ((const struct query *)task->query)->queue;
-    struct reading reading = READING_UNKNOWN;
-    if (strcmp(queue, "delay") == 0)
-        reading.waiting = (double)feed_delay_ms(feed);
-    else if (strcmp(queue, "full") == 0) {
-        reading.waiting = (double)client->full_turns;
-        client->is_full = false;
-        feed_set_max_tasks(feed, SIZE_MAX, 1);
-    } else {
-        task_return(task, true);
-        return;
-    }
-    task_answer(task, &reading);
 }
 
 static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
@@ -455,13 +450,9 @@ static bool fake_measure(void *opaque, struct feed *feed, struct error *error)
         uint64_t id;
         while (feed_next_unsubscribe(feed, &id))
             unsubscribe(client, id);
-        for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-            DL_DELETE(client->hanging, task);
-            end_cancelled(client, feed, task);
-        }
         if (!take_all(client, feed))
             return error_unavailable(error, "the fake connection broke");
-        end_overdue(client);
+        end_overdue(client, feed);
         client->full_turns += client->is_full;
         struct pollfd timer = {.fd = client->timer, .events = POLLIN};
         if (feed_wait(feed, &timer, 1,

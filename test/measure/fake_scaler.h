@@ -25,6 +25,7 @@
 #include "measure/engine.h"
 #include "measure/scaler.h"
 
+enum { FAKE_WAIT_MS = 500 }; /* for the answer of "delay" and "full" */
 enum { FAKE_HANGS = -1, FAKE_MISSING = -2, FAKE_BREAKS = -3 };
 
 enum { FAKE_CROWD = 20000 }; /* more than a pipe holds */
@@ -42,7 +43,6 @@ struct fake_counts {
     int largest_chunk;
     int subscribes;   /* in all */
     int unsubscribes; /* of subscriptions that were there */
-    uint64_t tenant;  /* of the last task */
     unsigned wants;   /* of the last task */
 };
 

@@ -42,7 +42,6 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
     }
     feed_set_max_tasks(test_feed_task(feed, 0)->task.feed, 1, 1); /* so that the other one waits */
     test_feed_set_timeout(feed, PATIENCE_MS);
-    test_feed_cancel_after(feed, 0, WAIT_MS);
     assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
     assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
     assert_true(test_feed_task(feed, 0)->reading.waiting >= WAIT_MS);
@@ -54,11 +53,11 @@ static void an_agent_knows_how_long_tasks_wait_after_any_message(void **state)
 }
 
 /* Those that the server had sent before wait in the agent, and would have it turn without a pause.
- * One of them is cancelled there. */
+ */
 static void a_scaler_without_capacity_waits_while_the_agent_has_tasks(void **state)
 {
     (void)state;
-    enum { WAITING = 3, CANCEL_MS = 500, FULL_MS = 1000, MAX_TURNS = 10 };
+    enum { WAITING = 3, MAX_TURNS = 10 };
     _cleanup_(error_done) struct error error = {0};
     struct scaler scaler = fake_agent_scaler;
     struct fake_values full = fake_values("a", "full");
@@ -75,15 +74,11 @@ static void a_scaler_without_capacity_waits_while_the_agent_has_tasks(void **sta
         test_feed_task(feed, i)->task.values = values;
     }
     test_feed_set_timeout(feed, PATIENCE_MS);
-    test_feed_cancel_after(feed, 0, FULL_MS);
-    test_feed_cancel_after(feed, WAITING, CANCEL_MS);
     assert_true(test_feed_run(feed, client, PATIENCE_MS, &error));
     assert_int_equal(test_feed_task(feed, 0)->outcome, TASK_ANSWERED);
     assert_in_range((size_t)test_feed_task(feed, 0)->reading.waiting, 1, MAX_TURNS);
-    for (size_t i = 1; i <= WAITING; i++) {
+    for (size_t i = 1; i <= WAITING; i++)
         assert_true(test_feed_task(feed, i)->reading.waiting == 7);
-        assert_int_equal(test_feed_task(feed, i)->returned, i == WAITING);
-    }
     agent_client_close(client);
     test_feed_free(feed);
     fake_values_done(&full);
@@ -217,31 +212,6 @@ static Agent__ToAgent *read_message(int end)
                     &error))
         fail_msg("no message: %s", error_text(&error));
     return (Agent__ToAgent *)raw;
-}
-
-/* Whose it is changes with those who use the connection. */
-static void an_agent_is_that_of_the_tenant_it_measures_for(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct scaler scaler = fake_agent_scaler;
-    struct fake_values values = fake_values("a", "7");
-    int end;
-    struct agent_client *client = client_of_test(&end);
-    scaler.measure = measure_in_agent;
-    struct test_feed *feed = test_feed_new(&scaler);
-    test_feed_add(feed, values.scopes[OPTION_QUERY]->data, (struct notifier){0});
-    test_feed_task(feed, 0)->task.values = values.scopes[OPTION_QUERY];
-    for (uint64_t tenant = 5; tenant < 7; tenant++) {
-        scaler_set_tenant(tenant, false);
-        assert_true(test_feed_run(feed, client, 50, &error)); /* which nobody answers */
-        assert_int_equal(client->process.tenant, tenant);
-    }
-    scaler_set_tenant(0, false);
-    close(end);
-    agent_client_close(client);
-    test_feed_free(feed);
-    fake_values_done(&values);
 }
 
 static void an_agent_gets_all_that_a_task_says(void **state)
@@ -552,7 +522,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_agent_fails_a_task_whose_query_it_lacks),
         cmocka_unit_test(an_agent_frees_its_queries),
         cmocka_unit_test(subscriptions_that_are_lost_with_a_full_pipe_are_reported),
-        cmocka_unit_test(an_agent_is_that_of_the_tenant_it_measures_for),
         cmocka_unit_test(an_agent_gets_all_that_a_task_says),
         cmocka_unit_test(a_task_that_an_agent_returns_is_given_again),
         cmocka_unit_test(an_agent_forgets_queries_that_are_used_no_more),

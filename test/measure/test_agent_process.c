@@ -97,13 +97,12 @@ static double own_bytes(const struct agent_process *process)
 }
 
 /* A shell with a string of 8 bytes times 2 to this power; it has freed what it took meanwhile. */
-static void spawn_large(struct agent_process *process, uint64_t tenant, size_t doublings)
+static void spawn_large(struct agent_process *process, size_t doublings)
 {
     char script[256];
     int ends[2];
     char line;
     assert_int_equal(pipe(ends), 0);
-    process->tenant = tenant;
     snprintf(script, sizeof(script),
              "a=12345678; i=0; while [ $i -lt %zu ]; do a=$a$a; i=$((i+1)); done; echo >&%d; "
              "exec >/dev/null 2>&1 %d>&-; while :; do sleep 60; done",
@@ -122,8 +121,8 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     struct agent_process small = {0};
     int status = 0;
     double used = 0;
-    spawn_large(&large, 0, 20);
-    spawn_large(&small, 0, 0);
+    spawn_large(&large, 20);
+    spawn_large(&small, 0);
     assert_true(own_bytes(&large) >= 8e6);
     double all = process_own_bytes(getpid()) + own_bytes(&large) + own_bytes(&small);
     assert_int_equal(agent_processes_keep_below(2 * all, 0, &used), 0);
@@ -141,32 +140,6 @@ static void the_largest_ends_where_all_together_use_too_much(void **state)
     assert_int_equal(agent_processes_keep_below(0, 0, &used), 0);
 }
 
-/* Four shells with a string of 4 MiB of one tenant, and one with one of 8 MiB of another. */
-static void many_agents_of_one_tenant_end_before_a_larger_one_of_another(void **state)
-{
-    (void)state;
-    enum { MANY = 4 };
-    struct agent_process many[MANY] = {0};
-    struct agent_process single = {0};
-    double used = 0;
-    double all = process_own_bytes(getpid());
-    for (int i = 0; i < MANY; i++)
-        spawn_large(&many[i], 1, 19);
-    spawn_large(&single, 2, 20);
-    all += own_bytes(&single);
-    for (int i = 0; i < MANY; i++)
-        all += own_bytes(&many[i]);
-    assert_int_equal(agent_processes_keep_below(all - 1e6, 0, &used), 1);
-    assert_false(single.is_killed);
-    assert_int_equal(agent_processes_keep_below(used - 1e6, 0, &used), 1);
-    assert_false(single.is_killed);
-    assert_int_equal(agent_processes_keep_below(0, 0, &used), MANY - 1);
-    assert_true(single.is_killed);
-    for (int i = 0; i < MANY; i++)
-        agent_process_kill(&many[i]);
-    agent_process_kill(&single);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,7 +147,6 @@ int main(void)
         cmocka_unit_test(the_exit_status_is_returned),
         cmocka_unit_test(an_abort_is_explained_by_both_of_its_causes),
         cmocka_unit_test(the_largest_ends_where_all_together_use_too_much),
-        cmocka_unit_test(many_agents_of_one_tenant_end_before_a_larger_one_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void slow_queries_that_wait_for_each_other_are_a_warning(void **state)
         for (size_t i = 0; i < 2; i++) {
             struct query *query = take();
             assert_ptr_equal(query, queries[i]);
-            now_ms += round == 0 ? SCHEDULE_SLOW_MS : 7500;
+            now_ms += round == 0 ? CONNECTION_SLOW_MS : 7500;
             answer(query, 1);
             assert_int_equal(count_warnings("queries that take 1 s or longer take turns, and one"),
                              round > 1 || (round == 1 && i == 1));

@@ -77,7 +77,7 @@ static size_t most_became_ready;
 
 static size_t count_ready(void)
 {
-    const size_t *counts = connection.schedule.groups.ready_count;
+    const size_t *counts = connection.schedule.ready_count;
     size_t ready = 0;
     for (int i = 0; i < JOB_CLASSES; i++)
         ready += counts[i];

@@ -1,5 +1,4 @@
 /* The engine with its threads; what it decides is tested without any in test_connection*.c. */
-#include "base/cpu_turn.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "measure/engine_fixture.h"
@@ -312,80 +311,6 @@ static void who_waits_is_notified_of_a_lost_client_that_does_not_return(void **s
     watcher_stop(&watcher);
 }
 
-static atomic_int turns;
-
-void __real_cpu_turn_begin(uint64_t tenant);
-void __wrap_cpu_turn_begin(uint64_t tenant);
-void __wrap_cpu_turn_begin(uint64_t tenant)
-{
-    turns++;
-    __real_cpu_turn_begin(tenant);
-}
-
-/* The process of an agent has its own. */
-static void what_is_measured_here_takes_cpu_turns(void **state)
-{
-    (void)state;
-    struct engine_settings settings = ENGINE_DEFAULTS;
-    settings.program = "/bin/true";
-    restart_engine(&settings);
-    turns = 0;
-    acquire_of(&fake_agent_scaler, "a", "1");
-    WAIT_UNTIL(stats().counts[COUNT_FAILED_CONNECTIONS] > 0);
-    assert_int_equal(turns, 0);
-    struct query *query = acquire("1");
-    WAIT_UNTIL(waiting(query) == 1);
-    assert_true(turns >= 2); /* to connect, and to measure */
-}
-
-static _Thread_local bool is_turn_paused;
-static _Thread_local int sleeps_in_turn;
-static _Thread_local int sleeps_between_turns;
-
-void __real_cpu_turn_pause(void);
-void __wrap_cpu_turn_pause(void);
-void __wrap_cpu_turn_pause(void)
-{
-    is_turn_paused = true;
-    __real_cpu_turn_pause();
-}
-
-void __real_cpu_turn_resume(void);
-void __wrap_cpu_turn_resume(void);
-void __wrap_cpu_turn_resume(void)
-{
-    __real_cpu_turn_resume();
-    is_turn_paused = false;
-}
-
-int __real_nanosleep(const struct timespec *time, struct timespec *ret_left);
-int __wrap_nanosleep(const struct timespec *time, struct timespec *ret_left);
-int __wrap_nanosleep(const struct timespec *time, struct timespec *ret_left)
-{
-    if (is_turn_paused)
-        sleeps_between_turns++;
-    else
-        sleeps_in_turn++;
-    return __real_nanosleep(time, ret_left);
-}
-
-static void a_thread_that_gives_its_lock_to_others_gives_them_its_turn(void **state)
-{
-    (void)state;
-    struct connection connection = {0};
-    pthread_mutex_init(&connection.lock, NULL);
-    pthread_mutex_lock(&connection.lock);
-    cpu_turn_begin(0);
-    sleeps_in_turn = sleeps_between_turns = 0;
-    poller_yield_lock(&connection);
-    assert_int_equal(sleeps_in_turn, 0);
-    assert_int_equal(sleeps_between_turns, 1);
-    assert_false(is_turn_paused);
-    cpu_turn_end();
-    pthread_mutex_unlock(&connection.lock);
-    pthread_mutex_destroy(&connection.lock);
-}
-
 int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
@@ -408,8 +333,6 @@ int main(void)
         TEST(a_successor_has_the_number_of_the_former_query),
         TEST(an_engine_stops_without_a_client_that_does_not_return),
         TEST(who_waits_is_notified_of_a_lost_client_that_does_not_return),
-        TEST(what_is_measured_here_takes_cpu_turns),
-        TEST(a_thread_that_gives_its_lock_to_others_gives_them_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,55 +17,21 @@ static double measured_of(const char *labels)
     return found == NULL ? -1 : strtod(found + strlen(series), NULL);
 }
 
-static void counters_of_a_connection_stay_with_the_name_that_it_had(void **state)
+/* Or counters of metrics would fall. */
+static void what_a_connection_counted_stays_with_its_name(void **state)
 {
     (void)state;
     static const char orders[] = "connection=\"orders\",";
-    struct query_user inline_user = {NULL, "shop", "mails"};
-    struct query_user named = {"orders", "shop", "orders"};
-    struct query *query = acquire("1");
-    engine_add_user(query, &inline_user);
-    WAIT_UNTIL(measured_of("") > 0);
-    double before = measured_of("");
-    engine_add_user(query, &named);
-    double after = measured_of("");
-    assert_true(after >= before);
+    _cleanup_(error_done) struct error error = {0};
+    struct query *query = NULL;
+    assert_true(try_to_acquire_of("orders", &fake_scaler, "a", "1", NULL, &query, &error));
     WAIT_UNTIL(measured_of(orders) > 0);
-    assert_true(measured_of("") == after);
-
-    /* And back. */
-    before = measured_of(orders);
-    engine_remove_user(query, &named);
+    double before = measured_of(orders);
+    release(query);
+    WAIT_UNTIL(stats().counts[COUNT_CONNECTIONS] == 0);
     assert_true(measured_of(orders) >= before);
-    WAIT_UNTIL(measured_of("") > after);
-    engine_remove_user(query, &inline_user);
-}
-
-static uint64_t measured(const struct histogram *histogram)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(histogram->counts); i++)
-        count += histogram->counts[i];
-    return count;
-}
-
-/* Each time what was counted is moved, while the thread of the connection counts. */
-static void no_count_is_lost_where_a_name_comes_and_goes(void **state)
-{
-    (void)state;
-    enum { MEASUREMENTS = 5 };
-    struct query_user inline_user = {NULL, "shop", "mails"};
-    struct query_user named = {"orders", "shop", "orders"};
-    struct query *query = acquire("1");
-    engine_add_user(query, &inline_user);
-    while (fake_counts().tasks < MEASUREMENTS) {
-        engine_add_user(query, &named);
-        engine_remove_user(query, &named);
-    }
-    WAIT_UNTIL(stats().counts[COUNT_ANSWERED] == (uint64_t)fake_counts().tasks);
-    const struct connection_stats now = stats();
-    assert_int_equal(measured(&now.measurement_seconds), now.counts[COUNT_ANSWERED]);
-    engine_remove_user(query, &inline_user);
+    WAIT_UNTIL(waiting(acquire("1")) == 1);
+    assert_true(measured_of("") > 0);
 }
 
 /* Although none of them was measured. */
@@ -134,8 +100,7 @@ int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
-        TEST(counters_of_a_connection_stay_with_the_name_that_it_had),
-        TEST(no_count_is_lost_where_a_name_comes_and_goes),
+        TEST(what_a_connection_counted_stays_with_its_name),
         TEST(all_queries_of_a_failed_connection_fail),
         TEST(the_delay_of_a_source_is_in_seconds),
         TEST(connections_are_shown_without_their_locks),

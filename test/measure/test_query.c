@@ -231,7 +231,7 @@ static void a_slow_query_is_measured_at_the_interval_that_a_user_set(void **stat
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
-    now_ms += SCHEDULE_SLOW_MS;
+    now_ms += CONNECTION_SLOW_MS;
     answer(query, 1);
     assert_int_equal(query_interval_ms(query), HOUR_MS);
     assert_ptr_equal(acquire("a"), query);
@@ -247,12 +247,12 @@ static void a_slow_query_that_only_polls_want_is_measured_beforehand(void **stat
     demand(query);
     connect_now();
     assert_ptr_equal(take(), query);
-    now_ms += SCHEDULE_SLOW_MS - 1;
+    now_ms += CONNECTION_SLOW_MS - 1;
     answer(query, 1);
     assert_int_equal(query_interval_ms(query), 0);
     demand(query);
     assert_ptr_equal(take(), query);
-    now_ms += SCHEDULE_SLOW_MS;
+    now_ms += CONNECTION_SLOW_MS;
     answer(query, 1);
     assert_int_equal(query_interval_ms(query), 5000);
     now_ms += 5000;

@@ -52,7 +52,6 @@ void start_triggers_on(const struct engine_settings *settings, bool deny_inline)
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = 1000,
         .deny_inline = deny_inline,
-        .max_inline = 1,
         .max = 3,
         .max_bytes = 1 << 20,
     });

@@ -179,7 +179,6 @@ static int set_up(void **state)
         .scalers = scalers,
         .engine = engine,
         .rules = {.interval_ms = 60000, .hold_ms = 60000, .hold_window_ms = 60000},
-        .max_inline = 2,
         .max = 1 + TRIGGERS,
         .max_bytes = SIZE_MAX,
     });
@@ -462,7 +461,6 @@ static int set_up_client(void **state)
         .own = {.add = ignore_add, .remove = ignore, .refresh = ignore},
         .rules = {.interval_ms = 60000, .hold_ms = 60000},
         .forget_ms = 1,
-        .max_inline = 1,
         .max = 1,
         .max_bytes = SIZE_MAX,
     });

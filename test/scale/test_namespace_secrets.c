@@ -35,7 +35,6 @@ static int set_up_secrets(void **state)
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = 1000,
         .deny_inline = true,
-        .max_inline = 1,
         .max = 100,
         .max_bytes = 16 << 20,
     });
@@ -234,33 +233,6 @@ static void before_the_first_answer_a_failure_of_the_api_is_named(void **state)
     query_of(trigger);
 }
 
-/* One inline connection per namespace is allowed here; a new password takes the place of the former
- * one. */
-static void they_count_as_inline_connections(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct query *query = NULL;
-    struct trigger *one = FIND(OWN);
-    struct trigger *two = FIND("scaler", "fake", "connectionName", "two", "queueName", "7");
-    set_secret("shop", OWN_YAML "  two: {scaler: fake, source: there}\n");
-    query_of(one);
-    assert_false(triggers_acquire_query(triggers, two, 0, &query, &error));
-    assert_int_equal(error.code, ERROR_LIMIT);
-    for (int i = 0; i < 3; i++) {
-        _cleanup_(memory_free) char *yaml =
-            text_format("connections:\n  own: {scaler: fake, source: here, password: p%d}\n"
-                        "  two: {scaler: fake, source: there}\n",
-                        i);
-        set_secret("shop", yaml);
-        assert_non_null(one->bound.query);
-    }
-    assert_false(triggers_acquire_query(triggers, two, 0, &query, &error));
-    set_secret("shop", "connections:\n  two: {scaler: fake, source: there}\n");
-    assert_null(one->bound.query);
-    query_of(two);
-}
-
 static void a_namespace_without_triggers_is_not_followed(void **state)
 {
     (void)state;
@@ -280,11 +252,10 @@ static void the_file_may_take_a_name_over(void **state)
     struct trigger *trigger = FIND(OWN);
     set_secret("shop", OWN_YAML);
     query_of(trigger);
-    assert_non_null(trigger->bound.inline_use);
+    assert_true(trigger->bound.is_inline);
     set_connections(OWN_YAML); /* the same source */
     assert_null(trigger->secret);
-    assert_null(trigger->bound.inline_use);
-    assert_string_equal(trigger->bound.user.connection, "own");
+    assert_false(trigger->bound.is_inline);
     assert_string_equal(wanted.bytes, "+shop -shop");
     set_connections("connections: {}\n");
     assert_int_equal(trigger->phase, TRIGGER_PENDING);
@@ -372,7 +343,6 @@ static void restart_with_max_bytes(size_t max_bytes)
                                                         .secrets = {set_wanted, &wanted},
                                                         .engine = engine,
                                                         .forget_ms = 1000,
-                                                        .max_inline = 10,
                                                         .max = 100,
                                                         .max_bytes = max_bytes});
 }
@@ -525,7 +495,6 @@ int main(void)
         SECRET_TEST(a_secret_that_is_no_connections_file_says_why),
         SECRET_TEST(a_deleted_secret_ends_its_connections_and_a_mistake_does_not),
         SECRET_TEST(before_the_first_answer_a_failure_of_the_api_is_named),
-        SECRET_TEST(they_count_as_inline_connections),
         SECRET_TEST(a_namespace_without_triggers_is_not_followed),
         SECRET_TEST(the_file_may_take_a_name_over),
         SECRET_TEST(the_connections_count_for_the_memory_of_their_namespace),

@@ -56,7 +56,6 @@ static void start(bool deny_inline, bool allow, bool is_verified)
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = 1000,
         .deny_inline = deny_inline,
-        .max_inline = 2,
         .max = 100,
         .max_bytes = 16 << 20,
     });

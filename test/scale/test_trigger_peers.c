@@ -185,7 +185,6 @@ static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
                                                         .rules = {.interval_ms = 5000},
                                                         .peers = values,
                                                         .forget_ms = 1000,
-                                                        .max_inline = 1,
                                                         .max = 3,
                                                         .max_bytes = 1 << 20});
     assert_true(peer_values_add(values, &value, 0)); /* another trigger's */

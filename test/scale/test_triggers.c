@@ -58,34 +58,6 @@ static void a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_fre
     }
 }
 
-/* The namespace's former connections are too many, until their source lets them end. */
-static void a_connection_that_the_engine_refuses_takes_no_inline_place(void **state)
-{
-    (void)state;
-    static const char former[] = "former connections of namespace \"shop\"";
-    static const char *const sources[] = {"a", "b"};
-    _cleanup_(error_done) struct error error = {0};
-    struct query *query = NULL;
-    fake_set_stuck(true);
-    for (int i = 0; i < 2; i++) {
-        struct trigger *stuck = FIND("scaler", "fake", "source", sources[i], "queueName", "7");
-        query_demand(query_of(stuck), clock_now_ms());
-        while (fake_counts().connects <= i)
-            usleep(1000);
-        triggers_expire(triggers, 5000);
-    }
-    struct trigger *refused = FIND("scaler", "fake", "source", "c", "queueName", "7");
-    bool is_refused = !triggers_acquire_query(triggers, refused, clock_now_ms(), &query, &error);
-    fake_set_stuck(false);
-    assert_true(is_refused);
-    assert_non_null(strstr(error_text(&error), former));
-    struct trigger *other = FIND("scaler", "fake", "source", "d", "queueName", "7");
-    while (!triggers_acquire_query(triggers, other, clock_now_ms(), &query, &error)) {
-        assert_non_null(strstr(error_text(&error), former));
-        usleep(1000);
-    }
-}
-
 static void nobody_could_call_in_a_pause(void **state)
 {
     (void)state;
@@ -182,7 +154,6 @@ int main(void)
         TEST(a_key_that_is_there_twice_is_refused),
         TEST(a_trigger_with_mistakes_is_never_measured),
         TEST(a_limit_on_inline_connections_is_an_error_and_an_expired_trigger_frees_one),
-        TEST(a_connection_that_the_engine_refuses_takes_no_inline_place),
         TEST(nobody_could_call_in_a_pause),
         TEST(a_walk_sees_each_trigger_that_stays_once),
         TEST(a_walk_begins_anew_wherever_the_last_one_was),

@@ -38,7 +38,6 @@ static void many_triggers_without_calls_expire_some_at_a_time(void **state)
                                                         .engine = engine,
                                                         .rules = {.interval_ms = 5000},
                                                         .forget_ms = 1000,
-                                                        .max_inline = 1,
                                                         .max = MANY,
                                                         .max_bytes = SIZE_MAX});
     for (int i = 0; i < MANY; i++) {
@@ -187,7 +186,6 @@ static void restart_with(size_t max_bytes)
                                                         .engine = engine,
                                                         .rules = {.interval_ms = 5000},
                                                         .forget_ms = (int64_t)3600 * 1000,
-                                                        .max_inline = 1,
                                                         .max = 1000,
                                                         .max_bytes = max_bytes});
 }
@@ -316,7 +314,6 @@ static void what_namespaces_share_takes_memory_once(void **state)
                                     .engine = engine,
                                     .rules = {.interval_ms = 5000},
                                     .forget_ms = (int64_t)3600 * 1000,
-                                    .max_inline = BROKERS,
                                     .max = (size_t)NAMESPACES * BROKERS,
                                     .max_bytes = (size_t)NAMESPACES * BROKERS * TRIGGER_BYTES +
                                                  (size_t)BROKERS * CONNECTION_BYTES});
@@ -448,7 +445,6 @@ static int64_t refusals_us(int namespaces)
                                                         .engine = engine,
                                                         .rules = {.interval_ms = 5000},
                                                         .forget_ms = TRIGGERS_ABANDONED_MS,
-                                                        .max_inline = 1,
                                                         .max = (size_t)namespaces + OWN,
                                                         .max_bytes = SIZE_MAX});
     for (int i = 0; i < namespaces; i++) {

@@ -228,22 +228,6 @@ static void more_requests_than_may_be_in_flight_are_all_replied_to(void **state)
     free_many(queries, MANY);
 }
 
-/* Of a consumer without a leader, while others wait for its place. */
-static void a_request_that_hangs_gives_up_its_place(void **state)
-{
-    (void)state;
-    struct nats_world world;
-    nats_world_start(&world, SCRIPT({OF("hang"), NULL, .times = 1}, {OF("hang"), INFO("1")}),
-                     PAIRS("hang"));
-    test_feed_set_timeout(world.feed, LONG_MS);
-    test_feed_cancel(world.feed, 0);
-    nats_world_run(&world);
-    assert_true(world.usable);
-    assert_int_equal(test_feed_task(world.feed, 0)->returned, 1);
-    assert_waiting(world.feed, 0, 1);
-    nats_world_stop(&world);
-}
-
 static void without_responders_the_key_that_may_be_wrong_is_named(void **state)
 {
     (void)state;
@@ -453,7 +437,6 @@ int main(void)
         cmocka_unit_test(the_feed_gets_its_limits_once),
         cmocka_unit_test(measuring_ends_where_nothing_is_in_flight),
         cmocka_unit_test(more_requests_than_may_be_in_flight_are_all_replied_to),
-        cmocka_unit_test(a_request_that_hangs_gives_up_its_place),
         cmocka_unit_test(without_responders_the_key_that_may_be_wrong_is_named),
         cmocka_unit_test(errors_behind_that_which_closes_the_connection_are_ignored),
         cmocka_unit_test(a_server_without_tls_is_refused_where_tls_is_required),

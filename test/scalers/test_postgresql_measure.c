@@ -267,52 +267,6 @@ static void a_session_that_becomes_late_costs_no_query_anything(void **state)
     end(&setting);
 }
 
-static void a_cancelled_query_leaves_its_session_to_others(void **state)
-{
-    (void)state;
-    struct setting setting = {0};
-    begin_with(&setting, 1);
-    add(&setting, "SELECT slow 2000", 1);
-    add(&setting, "SELECT slow 250", 1);
-    test_feed_cancel_after(setting.feed, 0, 500);
-    measure_all(&setting);
-    assert_all_ended(setting.feed, 0, 2, TASK_ANSWERED);
-    assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
-    assert_int_equal(setting.peer.opened, 2);
-    end(&setting);
-}
-
-static void a_cancelled_query_frees_its_place_and_is_returned(void **state)
-{
-    (void)state;
-    struct setting setting = {0};
-    begin(&setting);
-    add(&setting, "SELECT slow 900", 1);
-    add(&setting, "SELECT 7", 8);
-    test_feed_cancel_after(setting.feed, 0, 500); /* it runs alone by then */
-    measure_all(&setting);
-    const struct test_task *slow = test_feed_task(setting.feed, 0);
-    assert_all_ended(setting.feed, 0, 9, TASK_ANSWERED);
-    assert_int_equal(slow->returned, 2);
-    assert_true(slow->task.isolate);
-    assert_true(slow->reading.value == 3);
-    end(&setting);
-}
-
-static void a_cancelled_query_that_has_not_begun_is_not_slow(void **state)
-{
-    (void)state;
-    struct setting setting = {0};
-    begin(&setting);
-    add(&setting, "SELECT slow 150", 4);
-    test_feed_cancel(setting.feed, 3);
-    measure_all(&setting);
-    assert_all_ended(setting.feed, 0, 4, TASK_ANSWERED);
-    assert_int_equal(test_feed_task(setting.feed, 3)->returned, 1);
-    assert_false(test_feed_task(setting.feed, 3)->task.isolate);
-    end(&setting);
-}
-
 static void a_query_that_ends_its_session_fails_alone(void **state)
 {
     (void)state;
@@ -444,9 +398,6 @@ int main(void)
         cmocka_unit_test(refused_sessions_cost_no_query_anything),
         cmocka_unit_test(sessions_that_a_pooler_keeps_waiting_cost_no_query_anything),
         cmocka_unit_test(a_session_that_becomes_late_costs_no_query_anything),
-        cmocka_unit_test(a_cancelled_query_leaves_its_session_to_others),
-        cmocka_unit_test(a_cancelled_query_frees_its_place_and_is_returned),
-        cmocka_unit_test(a_cancelled_query_that_has_not_begun_is_not_slow),
         cmocka_unit_test(a_query_that_ends_its_session_fails_alone),
         cmocka_unit_test(a_query_that_ends_the_only_session_fails_alone),
         cmocka_unit_test(a_server_that_is_gone_is_of_no_further_use),

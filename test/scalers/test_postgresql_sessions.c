@@ -221,74 +221,7 @@ static void a_query_may_run_for_longer_than_a_session_may_be_idle(void **state)
     end(&setting);
 }
 
-/* Its session is closed, and the next is opened only after a while: the server may have few. */
-static void a_cancelled_query_is_slow_and_its_session_lingers(void **state)
-{
-    enum { CANCEL_MS = 500, SLOW_MS = 2000, OTHER_MS = 250 };
-    (void)state;
-    struct setting setting = {0};
-    begin_with(&setting, 1);
-    add_known(&setting, "SELECT slow 2000", 1, SLOW_MS);
-    add_known(&setting, "SELECT slow 250", 1, OTHER_MS);
-    test_feed_cancel_after(setting.feed, 0, CANCEL_MS);
-    int64_t start_ms = clock_now_ms();
-    measure_all(&setting);
-    assert_answered(&setting, 0, 2);
-    assert_int_equal(clock_now_ms() - start_ms,
-                     CANCEL_MS + POSTGRESQL_LINGER_MS + OTHER_MS + SLOW_MS);
-    assert_int_equal(test_feed_task(setting.feed, 0)->returned, 1);
-    assert_true(test_feed_task(setting.feed, 0)->task.isolate);
-    assert_int_equal(test_feed_task(setting.feed, 1)->order, 1);
-    end(&setting);
-}
-
-static void a_cancelled_query_that_waits_behind_another_is_not_slow(void **state)
-{
-    (void)state;
-    struct setting setting = {0};
-    begin_with(&setting, 1);
-    add_known(&setting, "SELECT slow 150", 2, 1);
-    test_feed_cancel_after(setting.feed, 1, 50); /* the first one runs */
-    measure_all(&setting);
-    assert_answered(&setting, 0, 2);
-    assert_int_equal(test_feed_task(setting.feed, 1)->returned, 1);
-    assert_false(test_feed_task(setting.feed, 1)->task.isolate);
-    end(&setting);
-}
-
 /* ---- what goes wrong with one ---- */
-
-/* Accepts any number of sessions once another was refused. */
-static int64_t refuse_one(void *context)
-{
-    struct postgresql_peer *peer = context;
-    if (peer->opened == 2 && peer->sessions == 1)
-        peer->accepts = 0;
-    return CLOCK_NEVER;
-}
-
-/* The client waits for the server to see that they are closed, and not until it tries again to have
- * more than one. */
-static void a_client_whose_sessions_are_all_closed_soon_opens_another(void **state)
-{
-    enum { RUN_MS = 1000, BACKOFF_MS = 5000 /* of sessions.c */ };
-    (void)state;
-    struct setting setting = {.peer = {.accepts = 1}};
-    struct fast_time_peer refuses = {.work = refuse_one, .context = &setting.peer};
-    begin_with(&setting, 2);
-    fast_time_add(&refuses);
-    add_known(&setting, "SELECT slow 1000", 2, RUN_MS);
-    test_feed_cancel_after(setting.feed, 0, 200); /* another was refused by then */
-    test_feed_cancel_after(setting.feed, 1, 300); /* in the session that is opened for it then */
-    int64_t start_ms = clock_now_ms();
-    measure_all(&setting);
-    assert_answered(&setting, 0, 2);
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(test_feed_task(setting.feed, i)->returned, 1);
-    assert_in_range(clock_now_ms() - start_ms, 2 * RUN_MS, BACKOFF_MS - 1);
-    fast_time_remove(&refuses);
-    end(&setting);
-}
 
 /* One call of measure, which may go on without tasks. */
 static bool measure_once(struct setting *setting, struct error *error)
@@ -452,9 +385,6 @@ int main(void)
         cmocka_unit_test(a_session_that_was_idle_is_not_late),
         cmocka_unit_test(one_of_two_idle_sessions_is_closed),
         cmocka_unit_test(a_query_may_run_for_longer_than_a_session_may_be_idle),
-        cmocka_unit_test(a_cancelled_query_is_slow_and_its_session_lingers),
-        cmocka_unit_test(a_cancelled_query_that_waits_behind_another_is_not_slow),
-        cmocka_unit_test(a_client_whose_sessions_are_all_closed_soon_opens_another),
         cmocka_unit_test(no_session_is_opened_in_place_of_the_only_one_while_no_query_waits),
         cmocka_unit_test(a_session_that_is_being_opened_is_not_left_so),
         cmocka_unit_test(a_session_that_a_pooler_ends_costs_no_query_anything),

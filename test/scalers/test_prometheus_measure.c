@@ -355,27 +355,6 @@ static void the_feed_has_the_limits_of_its_client(void **state)
     end(&setting);
 }
 
-static void a_cancelled_query_is_returned_and_its_late_answer_ignored(void **state)
-{
-    (void)state;
-    struct setting setting;
-    begin(&setting, 0);
-    add(&setting, "slow300", 1);
-    add(&setting, "7", 3);
-    test_feed_cancel_after(setting.feed, 0, 100);
-    measure_all(&setting);
-    const struct test_task *task = test_feed_task(setting.feed, 0);
-    assert_all_ended(setting.feed, 0, 4, TASK_ANSWERED);
-    assert_int_equal(task->returned, 1);
-    assert_int_equal(task->given, 2);
-    assert_true(task->returned_turn > 0); /* until then it waited for the feed */
-    assert_true(task->task.isolate);
-    assert_in_range(task->task.last_duration_ms, 290,
-                    ENOUGH_MS); /* not what was left of the first request */
-    assert_true(test_feed_task(setting.feed, 1)->reading.value == 7);
-    end(&setting);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,7 +372,6 @@ int main(void)
         cmocka_unit_test(max_tasks_grows_while_queries_wait),
         cmocka_unit_test(few_queries_do_not_raise_max_tasks),
         cmocka_unit_test(the_feed_has_the_limits_of_its_client),
-        cmocka_unit_test(a_cancelled_query_is_returned_and_its_late_answer_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,27 +143,6 @@ static void a_queue_that_was_not_seen_for_an_hour_is_new(void **state)
     assert_true(believes(*state, STATISTICS, QUORUM("b") REPORTED, 0, later_ms));
 }
 
-/* The tenant of a connection changes with those who use it. */
-static void what_is_known_is_memory_of_whose_queues_are_measured_now(void **state)
-{
-    enum { QUEUES = 1000 }; /* of more than 64 bytes each */
-    struct source_memory other = {0};
-    const size_t beside_others = SOURCE_MEMORY_MAX / SOURCE_MEMORY_TENANT_PART - QUEUES * 64;
-    for (uint64_t tenant = 1; tenant <= 2; tenant++) {
-        scaler_set_tenant(tenant, false);
-        if (tenant == 2)
-            assert_true(source_memory_set(&other, beside_others));
-        assert_true(source_memory_set(&other, 0));
-        for (int i = 0; i < QUEUES; i++) {
-            _cleanup_(memory_free) char *queue =
-                text_format("\"name\":\"%d\",\"type\":\"quorum\",\"leader\":\"a\"," REPORTED, i);
-            assert_true(believes(*state, STATISTICS, queue, 7, 0));
-        }
-        assert_false(source_memory_set(&other, beside_others));
-    }
-    scaler_set_tenant(0, false);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -177,7 +156,6 @@ int main(void)
         TEST(a_leader_of_the_totals_has_reported),
         TEST(each_queue_has_its_own_leader),
         TEST(a_queue_that_was_not_seen_for_an_hour_is_new),
-        TEST(what_is_known_is_memory_of_whose_queues_are_measured_now),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,33 +85,41 @@ static void a_queue_that_cannot_be_read_fails_no_other(void **state)
     management_stop(&fixture);
 }
 
-static void fill(struct source_memory *memory)
+enum { OTHERS = 12 };
+
+/* So that each connection has only what it always has. */
+static void fill(struct source_memory *others)
 {
-    while (source_memory_set(memory, memory->used + 4096))
-        continue;
+    for (size_t i = 0; i < OTHERS; i++)
+        while (source_memory_set(&others[i], others[i].used + 4096))
+            continue;
+}
+
+static void empty(struct source_memory *others)
+{
+    for (size_t i = 0; i < OTHERS; i++)
+        assert_true(source_memory_set(&others[i], 0));
 }
 
 static void no_memory_for_now_is_no_listing_that_is_too_large(void **state)
 {
     (void)state;
     struct management_fixture fixture;
-    struct source_memory others = {0};
+    struct source_memory others[OTHERS] = {0};
     management_start(&fixture, "5s", &(struct management_script){.queues = 800}); /* 64 KB */
     management_add_queues(&fixture, "q", 40, "QueueLength");
-    scaler_set_tenant(1, false);
-    fill(&others);
+    fill(others);
     management_measure(&fixture);
     management_assert_answered(&fixture, 0, 20); /* one by one, beside the second listing */
     assert_all_ended(fixture.feed, 20, 20, TASK_FAILED);
     assert_ended_with(fixture.feed, 20, TASK_FAILED, "other replies use the memory for it");
-    assert_true(source_memory_set(&others, 0));
+    empty(others);
     test_feed_again(fixture.feed);
     management_measure(&fixture);
     management_assert_answered(&fixture, 0, 40);
     assert_int_equal(fixture.peer.totals, 2);
     assert_int_equal(fixture.peer.statistics, 1);
     assert_int_equal(fixture.peer.singles, 20);
-    scaler_set_tenant(0, false);
     management_stop(&fixture);
 }
 
@@ -119,19 +127,14 @@ static void a_reply_that_was_taken_uses_no_memory(void **state)
 {
     (void)state;
     struct management_fixture fixture;
-    struct source_memory others = {0};
-    scaler_set_tenant(1, false);
-    fill(&others);
-    size_t all = others.used;
-    assert_true(source_memory_set(&others, 0));
+    struct source_memory one = {0};
     management_start(&fixture, "5s", &(struct management_script){.queues = 800});
     management_add_queues_from(&fixture, "q", 1, 40, "QueueLength");
     management_measure(&fixture);
     management_assert_answered_from(&fixture, 0, 1, 40);
     management_stop(&fixture);
-    assert_true(source_memory_set(&others, all));
-    assert_true(source_memory_set(&others, 0));
-    scaler_set_tenant(0, false);
+    assert_true(source_memory_set(&one, SOURCE_MEMORY_MAX / 2));
+    assert_true(source_memory_set(&one, 0));
 }
 
 /* More than 8 MB. */

@@ -451,50 +451,6 @@ static void a_key_that_takes_long_is_decrypted_once(void **state)
     }
 }
 
-struct reader {
-    pthread_t thread;
-    uint64_t tenant;
-    const char *pem;
-    char password[16];
-};
-
-static atomic_size_t readers_done;
-
-static void *read_as_tenant(void *argument)
-{
-    struct reader *reader = argument;
-    bool is_read = false;
-    scaler_set_tenant(reader->tenant, false);
-    time_to_read(reader->pem, reader->password, &is_read);
-    atomic_fetch_add(&readers_done, 1);
-    return NULL;
-}
-
-static void many_keys_of_one_tenant_that_take_long_delay_no_other_by_all_of_them(void **state)
-{
-    (void)state;
-    enum { MANY = 12 };
-    _cleanup_(memory_free) char *pem = new_long_key("the-word");
-    struct reader readers[MANY];
-    bool is_read = false;
-    atomic_store(&readers_done, 0);
-    for (size_t i = 0; i < MANY; i++) {
-        readers[i] = (struct reader){.tenant = 7, .pem = pem};
-        snprintf(readers[i].password, sizeof(readers[i].password), "wrong %zu", i);
-        pthread_create(&readers[i].thread, NULL, read_as_tenant, &readers[i]);
-    }
-    while (atomic_load(&readers_done) == 0)
-        usleep(1000);
-    scaler_set_tenant(8, false);
-    size_t before = atomic_load(&readers_done);
-    time_to_read(pem, "the-word", &is_read);
-    assert_true(is_read);
-    assert_in_range(atomic_load(&readers_done) - before, 0, MANY / 2);
-    scaler_set_tenant(0, false);
-    for (size_t i = 0; i < MANY; i++)
-        pthread_join(readers[i].thread, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,7 +466,6 @@ int main(void)
         cmocka_unit_test(a_key_of_rsa_has_4096_bits_or_fewer),
         cmocka_unit_test(keys_in_every_usual_form_are_read),
         cmocka_unit_test(a_key_that_takes_long_is_decrypted_once),
-        cmocka_unit_test(many_keys_of_one_tenant_that_take_long_delay_no_other_by_all_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,6 @@ int set_up(void **state)
         .engine = engine,
         .rules = {.interval_ms = interval_ms, .interval_is_set = true, .hold_ms = hold_ms},
         .forget_ms = 60000,
-        .max_inline = 64,
         .max = MAX_TRIGGERS,
         .max_bytes = 1 << 20,
     });

@@ -78,12 +78,6 @@ static void model_inherit(struct model *model, const struct client *former_clien
     model->duration_ms = model->former_duration_ms = former->duration_ms;
 }
 
-/* Triggers with one query are of several. */
-static uint64_t group_of(const struct user *user)
-{
-    return (uint64_t)user->index % 5;
-}
-
 /* `former` and the others: of the query whose place it takes; NULL: of none. */
 static void hold(struct user *user, const struct former_query *former,
                  const struct client *former_client, const struct model *former_model)
@@ -104,7 +98,6 @@ static void hold(struct user *user, const struct former_query *former,
     model->holds++;
     model->credit += 1;
     query_begin_use(user->query, interval_ms(user), now_ms());
-    schedule_join(&client->connection.schedule, &user->query->job, group_of(user));
     policy_follow(user);
     client_wake(client);
 }
@@ -113,7 +106,6 @@ static void release(struct user *user, struct client *client, struct query *quer
 {
     struct model *model = model_of(query);
     model->holds--;
-    schedule_leave(&client->connection.schedule, &query->job, group_of(user));
     policy_end_recent_samples(user, query);
     query_end_use(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)

@@ -72,7 +72,7 @@ struct client *client_find(struct source *source, int credentials)
     for (int i = 0; i < source->items_count; i++)
         model_reset(&client->models[i]);
     memset(&client->connection, 0, sizeof(client->connection));
-    connection_init(&client->connection, &world.settings, &source->scaler, NULL, now_ms());
+    connection_init(&client->connection, &world.settings, &source->scaler, NULL, &(struct connection_user){0}, now_ms());
     return client;
 }
 
@@ -230,7 +230,7 @@ static void send_request(struct client *client, struct query *query)
     check_take(client, model);
     world.sends++;
     model->in_flight = true;
-    model->is_started = model->is_cancelled = false;
+    model->is_started = false;
     model->is_given_up = chance(1) && chance(50);
     model->was_sent = true;
     model->taken_us = model->started_us = world.now_us;
@@ -445,11 +445,6 @@ static bool work_connected(struct client *client)
     bool any = false;
     while ((query = connection_take(connection, connection_advance(connection))) != NULL) {
         send_request(client, query);
-        any = true;
-    }
-    while ((query = connection_cancel(connection, connection_advance(connection) / 1000)) != NULL) {
-        world.cancellations++;
-        finish(client, model_of(query), TASK_ISOLATED, NULL);
         any = true;
     }
     while (connection_next_unsubscribe(connection, &id)) {

@@ -335,62 +335,33 @@ static void check_heap(const struct job_heap *heap, enum job_state state)
 static void check_flight(const struct schedule *schedule, int in_flight)
 {
     const struct job *job;
-    size_t prompt = 0;
     size_t isolated = 0;
     size_t all = 0;
     int64_t sent_ms = INT64_MIN;
-    DL_FOREACH(schedule->prompt, job)
-        prompt++;
-    DL_FOREACH(schedule->isolated, job)
-        isolated++;
-    DL_FOREACH2(schedule->sent, job, next_sent) {
+    DL_FOREACH(schedule->sent, job) {
         all++;
+        isolated += job->is_isolated;
         if (job->sent_ms < sent_ms)
             violated("what is in flight is not in the order of sending");
         sent_ms = job->sent_ms;
     }
-    const size_t *counts = schedule->groups.in_flight;
-    size_t counted_isolated = counts[JOB_CLASS_SLOW] + counts[JOB_CLASS_TIMED_OUT];
-    if (isolated != counted_isolated || prompt + isolated != schedule->in_flight_count ||
-        all != prompt + isolated || schedule->in_flight_count != (size_t)in_flight ||
-        prompt != counts[JOB_CLASS_KNOWN] + counts[JOB_CLASS_NEW])
+    if (all != schedule->in_flight_count || all != (size_t)in_flight ||
+        isolated != schedule->isolated_in_flight)
         violated("%d are in flight, and the schedule counts %zu, %zu of them isolated", in_flight,
-                 schedule->in_flight_count, counted_isolated);
+                 schedule->in_flight_count, schedule->isolated_in_flight);
 }
 
-static void check_group(const struct job_group *group, size_t counts[JOB_CLASSES],
-                        size_t in_flight[JOB_CLASSES])
+static void check_ready(const struct schedule *schedule)
 {
-    size_t count = 0;
     for (int i = 0; i < JOB_CLASSES; i++) {
-        size_t of_class = 0;
+        size_t count = 0;
         for (int demanded = 0; demanded < 2; demanded++) {
-            check_heap(&group->ready[i][demanded], JOB_READY);
-            of_class += group->ready[i][demanded].count;
+            check_heap(&schedule->ready[i][demanded], JOB_READY);
+            count += schedule->ready[i][demanded].count;
         }
-        counts[i] += of_class;
-        count += of_class;
+        if (count != schedule->ready_count[i])
+            violated("what is ready is counted wrong");
     }
-    for (int i = 0; i < JOB_CLASSES; i++)
-        in_flight[i] += group->in_flight[i];
-    if (count != group->ready_count)
-        violated("%zu of a group are ready, and %zu are counted", count, group->ready_count);
-}
-
-static void check_groups(const struct schedule *schedule)
-{
-    const struct job_group *group;
-    size_t counts[JOB_CLASSES] = {0};
-    size_t in_flight[JOB_CLASSES] = {0};
-    const size_t *all = schedule->groups.in_flight;
-    check_group(&schedule->groups.usual, counts, in_flight);
-    for (group = schedule->groups.all; group != NULL; group = group->hh.next)
-        check_group(group, counts, in_flight);
-    if (memcmp(counts, schedule->groups.ready_count, sizeof(counts)) != 0 ||
-        in_flight[JOB_CLASS_KNOWN] != all[JOB_CLASS_KNOWN] + all[JOB_CLASS_NEW] ||
-        in_flight[JOB_CLASS_SLOW] != all[JOB_CLASS_SLOW] ||
-        in_flight[JOB_CLASS_TIMED_OUT] != all[JOB_CLASS_TIMED_OUT])
-        violated("what is ready or in flight is counted wrong");
 }
 
 static bool will_be_ended(const struct connection *connection, uint64_t id)
@@ -422,7 +393,7 @@ void check_client(struct client *client)
     int held = 0;
     size_t failing = 0;
     check_heap(&schedule->scheduled, JOB_SCHEDULED);
-    check_groups(schedule);
+    check_ready(schedule);
     for (int i = 0; i < client->source->items_count; i++) {
         struct model *model = &client->models[i];
         in_flight += model->in_flight;

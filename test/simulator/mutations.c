@@ -28,8 +28,7 @@ enum mutation {
     TIME_OUT_NOT_SPACED,
     NOTIFICATION_LOST_IN_FLIGHT,
     NOTIFICATION_OUTDATES_NOTHING,
-    CANCELLED_TASK_LOST,
-    NOTHING_CANCELLED,
+    GIVEN_UP_TASK_LOST,
     STALE_READING_ANSWERED,
     INACTIVE_HELD,
     LAST_VALUE_HELD,
@@ -65,8 +64,7 @@ static const struct mutated {
     [NOTIFICATION_LOST_IN_FLIGHT] = {"a notification is dropped while a request is in flight",
                                      1000000},
     [NOTIFICATION_OUTDATES_NOTHING] = {"a notification that outdates no reading", 1000000},
-    [CANCELLED_TASK_LOST] = {"a cancelled task is lost", 1000000},
-    [NOTHING_CANCELLED] = {"slow requests keep all places", 3000000},
+    [GIVEN_UP_TASK_LOST] = {"a task that its scaler gave up is lost", 1000000},
     [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
     [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
     [LAST_VALUE_HELD] = {"the last value is held, not the largest", 300000},
@@ -129,7 +127,7 @@ WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_en
         at_ms = job->sent_ms;
     if (mutation == TIME_OUT_NOT_SPACED && end == JOB_END_TIMED_OUT)
         end = JOB_END_ISOLATED;
-    if (mutation == CANCELLED_TASK_LOST && end == JOB_END_ISOLATED)
+    if (mutation == GIVEN_UP_TASK_LOST && end == JOB_END_ISOLATED)
         end = JOB_END_LOST;
     if (mutation == FORGETS_WHO_WAITS && end == JOB_END_RETURNED)
         end = JOB_END_LOST;
@@ -143,11 +141,6 @@ WRAP(void, schedule_started, struct schedule *schedule, struct job *job, int64_t
     if (mutation == STARTED_TOO_LATE)
         at_ms += 700;
     __real_schedule_started(schedule, job, at_ms);
-}
-
-WRAP(struct job *, schedule_cancel, struct schedule *schedule, int64_t at_ms)
-{
-    return mutation == NOTHING_CANCELLED ? NULL : __real_schedule_cancel(schedule, at_ms);
 }
 
 WRAP(int64_t, schedule_next_ms, struct schedule *schedule, int64_t at_ms)

@@ -103,7 +103,6 @@ struct model {
     /* in flight */
     bool in_flight;
     bool is_started; /* the source works on it */
-    bool is_cancelled;
     bool is_given_up; /* the scaler returns it */
     bool was_spaced;  /* it had timed out before */
     int64_t taken_us;
@@ -270,7 +269,7 @@ struct world {
     uint64_t observers_random;
 
     uint64_t answers; /* a hash of all that KEDA was answered */
-    uint64_t values, refusals, held, sends, connects, notifications, cancellations;
+    uint64_t values, refusals, held, sends, connects, notifications;
     const char *violation;
 };
 

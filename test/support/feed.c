@@ -10,7 +10,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { MAX_CANCELLED = 2 };
 
 struct test_feed {
     struct feed feed;
@@ -29,7 +28,6 @@ struct test_feed {
     int64_t stop_at_ms;
     int64_t stay_ms;
     bool lets_return; /* it does not stop before */
-    struct test_task *cancelled[MAX_CANCELLED];
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -126,28 +124,6 @@ static struct task *take(struct feed *base)
     return task == NULL ? NULL : &give(feed, task)->task;
 }
 
-/* When it is to be given as cancelled; CLOCK_NEVER: none. */
-static int64_t cancel_ms(const struct test_task *task)
-{
-    return task != NULL && task->in_flight ? task->sent_ms + task->cancel_after_ms : CLOCK_NEVER;
-}
-
-/* The one that is first. */
-static struct test_task **find_cancelled(struct test_feed *feed)
-{
-    struct test_task **first = &feed->cancelled[0];
-    for (size_t i = 1; i < MAX_CANCELLED; i++)
-        if (cancel_ms(feed->cancelled[i]) < cancel_ms(*first))
-            first = &feed->cancelled[i];
-    return first;
-}
-
-static struct task *next_cancelled(struct feed *base)
-{
-    struct test_task **first = find_cancelled(of(base));
-    return cancel_ms(*first) <= clock_now_ms() ? &TAKE(*first)->task : NULL;
-}
-
 static bool next_unsubscribe(struct feed *base, uint64_t *ret_id)
 {
     struct test_feed *feed = of(base);
@@ -181,9 +157,7 @@ static int64_t next_ms(struct feed *base)
     if (next_to_give(feed) != NULL)
         return clock_now_ms();
     bool stays = feed->ended < feed->count || feed->lets_return;
-    int64_t stop_ms = stays ? feed->stop_at_ms : feed->stay_ms;
-    int64_t cancelled_ms = cancel_ms(*find_cancelled(feed));
-    return cancelled_ms < stop_ms ? cancelled_ms : stop_ms;
+    return stays ? feed->stop_at_ms : feed->stay_ms;
 }
 
 static int64_t delay_ms(struct feed *base)
@@ -239,8 +213,7 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
 struct test_feed *test_feed_new(const struct scaler *scaler)
 {
     static const struct feed_hooks hooks = {
-        take,    next_cancelled, next_unsubscribe, is_stopping, descriptor,
-        next_ms, delay_ms,       set_max_tasks,    started,     end};
+        take, next_unsubscribe, is_stopping, descriptor, next_ms, delay_ms, set_max_tasks, started, end};
     struct test_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;
@@ -301,21 +274,6 @@ void test_feed_unsubscribe(struct test_feed *feed, uint64_t id)
     feed->unsubscribes = memory_grow(feed->unsubscribes, &feed->unsubscribes_capacity,
                                      feed->unsubscribes_count + 1, sizeof(*feed->unsubscribes));
     feed->unsubscribes[feed->unsubscribes_count++] = id;
-}
-
-void test_feed_cancel(struct test_feed *feed, size_t index)
-{
-    test_feed_cancel_after(feed, index, 0);
-}
-
-void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms)
-{
-    size_t place = 0;
-    while (feed->cancelled[place] != NULL)
-        if (++place == MAX_CANCELLED)
-            abort();
-    feed->cancelled[place] = feed->tasks[index];
-    feed->cancelled[place]->cancel_after_ms = ms;
 }
 
 void test_feed_stay(struct test_feed *feed, int64_t ms)

@@ -33,7 +33,6 @@ struct test_task {
     size_t started;          /* task_started() was called so often, */
     size_t started_turn;     /* the last time when the scaler had waited so often */
     int64_t sent_ms;         /* when it was given, or started */
-    int64_t cancel_after_ms; /* of one to cancel */
     size_t order;            /* the how-manyeth it was to end, from 1 */
 };
 
@@ -52,13 +51,6 @@ void test_feed_set_timeout(struct test_feed *feed, int64_t timeout_ms);
 
 /* Subscriptions to end from the next call of measure on. */
 void test_feed_unsubscribe(struct test_feed *feed, uint64_t id);
-
-/* A task to cancel once it is in flight, of a scaler whose number of tasks is limited. At most two
- * are cancelled at a time. */
-void test_feed_cancel(struct test_feed *feed, size_t index);
-
-/* Once it has been in flight for so long, since it was given or started. */
-void test_feed_cancel_after(struct test_feed *feed, size_t index, int64_t ms);
 
 /* measure must not return before this time has passed, even if all tasks have ended; to receive
  * notifications. */

@@ -12,7 +12,6 @@ struct triggers *table_of(size_t max, bool has_rows)
     return triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
                                                     .engine = engine,
                                                     .forget_ms = 1000,
-                                                    .max_inline = 1,
                                                     .max = max,
                                                     .max_bytes = 8 << 20,
                                                     .has_rows = has_rows});

@@ -16,7 +16,7 @@
  * One turn of the loop (run_turns()), and why in this order:
  *
  *  1  receive  answers first: a task whose answer has come does not time out
- *  2  end      tasks that are late or cancelled, subscriptions, groups whose coordinator hangs:
+ *  2  end      tasks that are late, subscriptions, groups whose coordinator hangs:
  *              they leave room for what begins
  *  3  begin    tasks are taken, and batches begin and send. Tasks whose group found no space go
  *              back to the server at the end
@@ -43,7 +43,7 @@ struct loop {
     int64_t now_ms;
 };
 
-/* ---- tasks begin and are cancelled ---- */
+/* ---- tasks begin ---- */
 
 static void take_tasks(struct loop *loop)
 {
@@ -53,19 +53,6 @@ static void take_tasks(struct loop *loop)
         task->deadline_ms = loop->now_ms + task->timeout_ms;
         DL_APPEND(loop->waiting, task);
     }
-}
-
-/* The feed cancels slow tasks when others need their places. A task that is in no batch is in
- * `waiting`, as `refused` is empty now. */
-static void return_cancelled(struct loop *loop)
-{
-    for (struct task *task; (task = feed_next_cancelled(loop->feed)) != NULL;)
-        if (task->data != NULL)
-            kafka_task_end_return(task->data, true);
-        else {
-            DL_DELETE(loop->waiting, task);
-            task_return(task, true);
-        }
 }
 
 static void end_subscriptions(const struct loop *loop)
@@ -447,7 +434,6 @@ static bool run_turns(struct loop *loop, struct error *error)
 
         /* 2 */
         time_out_tasks_and_free_batches(loop);
-        return_cancelled(loop);
         end_subscriptions(loop);
         yield_silent_groups(loop);    /* after the ended tasks have released their space */
         end_unused_reservation(loop); /* after all tasks that end */

@@ -410,14 +410,6 @@ static natsStatus send_tasks(struct nats_client *client, struct feed *feed)
     return status;
 }
 
-static void return_cancelled(struct feed *feed)
-{
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        nats_request_free(task->data);
-        task_return(task, true);
-    }
-}
-
 static void end_subscriptions(struct nats_client *client, struct feed *feed)
 {
     uint64_t id = 0;
@@ -486,7 +478,6 @@ bool nats_client_measure(struct nats_client *client, struct feed *feed, struct e
     set_max_tasks(client, feed);
     while (status == NATS_OK && !feed_is_stopping(feed)) {
         end_subscriptions(client, feed);
-        return_cancelled(feed);
         nats_subscriber_take(&client->subscriber);
         status = send_tasks(client, feed);
         if (status == NATS_OK && !has_work(client))

@@ -1,7 +1,6 @@
 #include "rabbitmq/amqp/socket.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/system/socket.h"
 #include "base/text.h"
@@ -26,7 +25,7 @@ bool rabbitmq_socket_wait(const struct rabbitmq_socket *socket, short events, in
         int left_ms = clock_left_ms(deadline_ms, MAX_WAIT_MS);
         if (left_ms == 0)
             return false;
-        if (cpu_turn_poll(&descriptor, 1, left_ms) > 0)
+        if (poll(&descriptor, 1, left_ms) > 0)
             return true;
     }
 }
@@ -71,9 +70,7 @@ static bool open_tcp(struct rabbitmq_socket *socket, const struct rabbitmq_url *
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
     struct addrinfo *places = NULL;
     _cleanup_(memory_free) char *port = text_format("%d", url->port);
-    cpu_turn_pause();
     int code = getaddrinfo(url->host, port, &hints, &places);
-    cpu_turn_resume();
     if (code != 0)
         return cannot_connect(url, gai_strerror(code), error);
     int remaining = 0;

@@ -133,8 +133,6 @@ bool rabbitmq_leaders_believe(struct rabbitmq_leaders *leaders, enum rabbitmq_so
     const char *type = json_string_value(json_object_get(queue, "type"));
     bool is_zero = counts->messages == 0;
     bool totals = source == RABBITMQ_SOURCE_TOTALS;
-    if (leaders->memory.tenant != scaler_tenant()) /* what is kept is of who measures now */
-        source_memory_set(&leaders->memory, leaders->memory.used);
     if (!text_equal(type, "quorum") || !json_is_string(name))
         return true;
     bool has_leader = node != NULL && node[0] != '\0';

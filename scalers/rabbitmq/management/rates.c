@@ -115,8 +115,6 @@ void rabbitmq_rates_bound(struct rabbitmq_rates *rates, const json_t *name,
                           struct rabbitmq_counts *counts, int64_t now_ms)
 {
     struct queue_rates first = {0};
-    if (rates->memory.tenant != scaler_tenant()) /* what is kept is of who measures now */
-        source_memory_set(&rates->memory, rates->memory.used);
     struct queue_rates *queue = json_is_string(name) ? find(rates, name, now_ms) : NULL;
     if (queue == NULL)
         queue = &first;

@@ -1,7 +1,6 @@
 #include "redis/link/link.h"
 
 #include "base/clock.h"
-#include "base/cpu_turn.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -105,7 +104,7 @@ bool redis_link_wait(struct redis_link *const *const *places, struct pollfd *ret
 {
     for (size_t i = 0; i < count; i++)
         ret_polls[i] = redis_link_poll(*places[i]);
-    return cpu_turn_poll(ret_polls, count, clock_left_ms(until_ms, INT_MAX)) > 0;
+    return poll(ret_polls, count, clock_left_ms(until_ms, INT_MAX)) > 0;
 }
 
 const char *redis_link_awaited(const struct redis_link *link)

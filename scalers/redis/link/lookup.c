@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/scaler.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -19,7 +18,6 @@ enum { MAX_ADDRESSES = 8, ADDRESS_LENGTH = 64 }; /* with the name of an interfac
 
 struct redis_lookup {
     char *host;
-    uint64_t tenant; /* who was the first to want it */
     int event_fd;
     char addresses[MAX_ADDRESSES][ADDRESS_LENGTH];
     size_t count;
@@ -110,28 +108,17 @@ static int thread_start(struct redis_lookup *lookup)
     return failure;
 }
 
-/* Under the lock: whether the tenant may have one more. */
-static bool has_capacity(uint64_t tenant)
-{
-    const struct redis_lookup *lookup;
-    size_t own = 0;
-    size_t others = 0;
-    DL_FOREACH(running, lookup) {
-        own += lookup->tenant == tenant;
-        others += lookup->tenant != tenant;
-    }
-    return own < (REDIS_MAX_LOOKUPS - others) / 2;
-}
-
 /* Under the lock. */
 static struct redis_lookup *start(const char *host, struct error *error)
 {
-    if (!has_capacity(scaler_tenant())) {
+    size_t count = 0;
+    struct redis_lookup *other;
+    DL_COUNT(running, other, count);
+    if (count >= REDIS_MAX_LOOKUPS) {
         error_unavailable(error, "its name cannot be looked up: too many others still are");
         return NULL;
     }
     struct redis_lookup *lookup = memory_new(sizeof(*lookup));
-    lookup->tenant = scaler_tenant();
     lookup->host = text_copy(host);
     lookup->users = 1; /* the thread */
     lookup->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -14,8 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of all connections together: the nodes of a cluster may name others, slowly. A tenant has at most
- * half of what others leave: alone as many as a cluster may have nodes. */
+/* Of all connections together: the nodes of a cluster may name others, slowly. */
 enum { REDIS_MAX_LOOKUPS = 512 };
 
 struct redis_lookup;
@@ -23,7 +22,7 @@ struct redis_lookup;
 /* False: the host is an address already. */
 bool redis_lookup_is_needed(const char *host);
 
-/* For the tenant of the calling thread. NULL: it cannot be looked up now; the error says why. */
+/* NULL: it cannot be looked up now; the error says why. */
 struct redis_lookup *redis_lookup_start(const char *host, struct error *error);
 void redis_lookup_release(struct redis_lookup *lookup); /* of NULL, too */
 

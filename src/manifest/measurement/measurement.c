@@ -209,7 +209,6 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
         .engine = run->engine,
         .rules = {.interval_ms = engine.interval_ms},
         .forget_ms = INT32_MAX,
-        .max_inline = engine.max_connections / 2,
         .max = MAX_TRIGGERS,
         .max_bytes = MAX_TRIGGER_BYTES,
     });

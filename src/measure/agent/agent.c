@@ -34,8 +34,6 @@ struct agent_task {
     struct received_query *query;
     int64_t received_at_ms;
     struct agent_task *prev_waiting, *next_waiting;
-    struct agent_task *next_cancelled;
-    bool is_cancelled;
     bool is_taken;
     UT_hash_handle hh;
 };
@@ -51,7 +49,6 @@ struct agent {
     struct agent_task *tasks;
     struct agent_task *waiting;   /* utlist: the scaler has not taken them yet */
     size_t taken;                 /* tasks that the scaler has */
-    struct agent_task *cancelled; /* utlist: feed_next_cancelled() has not returned them yet */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -227,8 +224,6 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
     ended.error = agent_error_write(&sent, &failure);
     send_message(&message);
 
-    if (task->is_cancelled)
-        LL_DELETE2(agent->cancelled, task, next_cancelled);
     agent->taken -= task->is_taken;
     HASH_DEL(agent->tasks, task);
     task->query->tasks--;
@@ -236,22 +231,6 @@ static void agent_feed_end(struct task *base, enum task_outcome outcome,
     error_done(&base->subscribe_error);
     free(base->note);
     free(task);
-}
-
-/* A task that the scaler has not taken yet is returned at once. */
-static void cancel_task(struct agent *agent, uint64_t number)
-{
-    struct agent_task *task = NULL;
-    HASH_FIND(hh, agent->tasks, &number, sizeof(number), task);
-    if (task == NULL || task->is_cancelled)
-        return;
-    if (!task->is_taken) {
-        DL_DELETE2(agent->waiting, task, prev_waiting, next_waiting);
-        agent_feed_end(&task->task, TASK_RETURNED, NULL, NULL);
-        return;
-    }
-    task->is_cancelled = true;
-    LL_APPEND2(agent->cancelled, task, next_cancelled);
 }
 
 static void take_message(struct agent *agent, const Agent__ToAgent *message)
@@ -266,8 +245,6 @@ static void take_message(struct agent *agent, const Agent__ToAgent *message)
         add_query(agent, message->queries[i]);
     for (size_t i = 0; i < message->n_tasks; i++)
         add_task(agent, message->tasks[i]);
-    for (size_t i = 0; i < message->n_cancelled_tasks; i++)
-        cancel_task(agent, message->cancelled_tasks[i]);
     for (size_t i = 0; i < message->n_forgotten_queries; i++) {
         struct received_query *query = find_query(agent, message->forgotten_queries[i]);
         if (query == NULL)
@@ -325,18 +302,6 @@ static struct task *agent_feed_take(struct feed *feed)
     return &task->task;
 }
 
-static struct task *agent_feed_next_cancelled(struct feed *feed)
-{
-    struct agent *agent = agent_of(feed);
-    receive_messages(agent);
-    struct agent_task *task = agent->cancelled;
-    if (task == NULL)
-        return NULL;
-    LL_DELETE2(agent->cancelled, task, next_cancelled);
-    task->is_cancelled = false;
-    return &task->task;
-}
-
 static bool agent_feed_next_unsubscribe(struct feed *feed, uint64_t *ret_id)
 {
     struct agent *agent = agent_of(feed);
@@ -370,8 +335,7 @@ static bool has_task_within_limit(const struct agent *agent)
 static int64_t agent_feed_next_ms(struct feed *feed)
 {
     const struct agent *agent = agent_of(feed);
-    bool has_something = has_task_within_limit(agent) || agent->cancelled != NULL ||
-                         agent->unsubscribes_count > 0 || agent->is_over;
+    bool has_something = has_task_within_limit(agent) || agent->unsubscribes_count > 0 || agent->is_over;
     return has_something ? 0 : CLOCK_NEVER;
 }
 
@@ -407,7 +371,6 @@ static void agent_feed_started(struct task *task)
 
 static const struct feed_hooks hooks = {
     .take = agent_feed_take,
-    .next_cancelled = agent_feed_next_cancelled,
     .next_unsubscribe = agent_feed_next_unsubscribe,
     .is_stopping = agent_feed_is_stopping,
     .descriptor = agent_feed_descriptor,

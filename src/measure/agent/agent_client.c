@@ -168,8 +168,6 @@ static bool exchange_messages(struct agent_client *client, struct feed *feed, st
     if (!agent_client_send_ids(client, feed, error) ||
         !agent_client_send_tasks(client, feed, error) || !agent_client_ping(client, feed, error))
         return false;
-    if (client->process.tenant != scaler_tenant()) /* other namespaces use the connection now */
-        agent_process_set_tenant(&client->process, scaler_tenant());
     if (!agent_client_flush(client, error))
         return end_agent(client, error);
     bool unsent = client->outbox.length > 0;
@@ -285,7 +283,6 @@ bool agent_client_open(const struct scaler *scaler, const struct option_values *
                        struct agent_client **ret_client, struct error *error)
 {
     struct agent_client *client = agent_client_new(scaler, -1, -1);
-    client->process.tenant = origin->tenant;
     client->process.max_bytes_named =
         scaler->agent_bytes_named > 0 ? scaler->agent_bytes_named : scaler->agent_bytes;
     client->process.max_bytes =

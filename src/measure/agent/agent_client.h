@@ -31,9 +31,8 @@ struct agent_client;
 /* What an agent runs, and for whom. */
 struct agent_origin {
     const char *program; /* as in agent_launch() */
-    uint64_t tenant;
-    bool is_named;     /* the tenant is a connection of the connections file */
-    struct feed *feed; /* if it is stopping, the start of the process is given up; or NULL */
+    bool is_named;       /* for a connection of the connections file */
+    struct feed *feed;   /* if it is stopping, the start of the process is given up; or NULL */
 };
 
 /* Starts the process, and then connects to the source within `timeout_ms`. The caller ends the

@@ -202,14 +202,6 @@ bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struc
         if (count > 0 && !add_message(client, feed, &message, error))
             return false;
     } while (count == IDS_PER_MESSAGE);
-    for (struct task *task; (task = feed_next_cancelled(feed)) != NULL;) {
-        Agent__ToAgent message = AGENT__TO_AGENT__INIT;
-        uint64_t number = ((const struct sent_task *)task->data)->number;
-        message.cancelled_tasks = &number;
-        message.n_cancelled_tasks = 1;
-        if (!add_message(client, feed, &message, error))
-            return false;
-    }
     return true;
 }
 

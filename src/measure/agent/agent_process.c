@@ -23,13 +23,6 @@ void agent_process_began(struct agent_process *process, pid_t pid)
     pthread_mutex_unlock(&lock);
 }
 
-void agent_process_set_tenant(struct agent_process *process, uint64_t tenant)
-{
-    pthread_mutex_lock(&lock);
-    process->tenant = tenant;
-    pthread_mutex_unlock(&lock);
-}
-
 /* The lock keeps two things together: the process leaves the list at the moment at which its CPU
  * time counts among those that have ended; and nobody in the list has a pid that is free again. */
 bool agent_process_has_ended(struct agent_process *process, int *ret_status)
@@ -93,33 +86,13 @@ static double measure_memory(void)
     return all;
 }
 
-static void add_up_tenants(void)
-{
-    struct agent_process *process;
-    const struct agent_process *other;
-    DL_FOREACH(running, process) {
-        process->together = 0;
-        DL_FOREACH(running, other)
-            if (other->tenant == process->tenant)
-                process->together += other->bytes;
-    }
-}
-
-static bool is_killed_before(const struct agent_process *process, const struct agent_process *other)
-{
-    if (other == NULL || process->tenant == other->tenant || process->together == other->together)
-        return other == NULL || process->bytes > other->bytes;
-    return process->together > other->together;
-}
-
 /* The next agent to be killed; NULL: none has memory of its own. The caller has the lock. */
 static struct agent_process *find_next_to_kill(void)
 {
     struct agent_process *process;
     struct agent_process *found = NULL;
-    add_up_tenants();
     DL_FOREACH(running, process)
-        if (process->bytes > 0 && is_killed_before(process, found))
+        if (process->bytes > (found == NULL ? 0 : found->bytes))
             found = process;
     return found;
 }

@@ -17,18 +17,15 @@
 
 struct agent_process {
     pid_t pid;              /* 0: none */
-    uint64_t tenant;        /* whose agents count together in agent_processes_keep_below() */
     size_t max_bytes;       /* that it may map besides the program; 0: any number */
     size_t max_bytes_named; /* that it might map if its connection were in the connections file */
     bool is_killed;         /* by agent_processes_keep_below(); it may not have ended yet */
     double bytes;           /* its own memory at the last check of agent_processes_keep_below() */
-    double together;        /* the memory of all agents of its tenant, at the same check */
     struct agent_process *next, *prev;
 };
 
-/* The process was started as `pid`. The owner has set the tenant, and may do so again. */
+/* The process was started as `pid`. */
 void agent_process_began(struct agent_process *process, pid_t pid);
-void agent_process_set_tenant(struct agent_process *process, uint64_t tenant);
 
 /* Both need a process that was started and not reaped: its pid is not 0. (waitpid() and kill() take
  * 0 for any child, and for our own process group.)
@@ -55,11 +52,7 @@ void agent_process_costs(struct agent_process_costs *ret_costs);
  * its own limit (agent_limits.h), but many of them together could take all of the container's
  * memory. Kubernetes has the kernel kill all processes of the container then, with the server.
  *
- * The next one to be killed is the largest agent of the tenant whose agents have the most memory
- * together. Example: A has ten agents of 20 MB, B one of 25 MB. Agents of A are killed, although
- * B's is larger, until A has only one left.
- *
- * No agent is killed while all agents together have at most `spared` bytes: then it is this process
+ * The next one to be killed is the largest. No agent is killed while all agents together have at most `spared` bytes: then it is this process
  * that takes too much. Returns how many were killed. `ret_used` is the memory that is left in use.
  */
 size_t agent_processes_keep_below(double bytes, double spared, double *ret_used);

@@ -19,7 +19,8 @@ enum {
 };
 
 void connection_init(struct connection *connection, const struct connection_settings *settings,
-                     const struct scaler *scaler, char *address, int64_t now_ms)
+                     const struct scaler *scaler, char *address, const struct connection_user *user,
+                     int64_t now_ms)
 {
     enum { ISOLATED_DEFAULT = 16 };
     size_t max_tasks = scaler->max_tasks == 0 ? SIZE_MAX : scaler->max_tasks;
@@ -29,7 +30,7 @@ void connection_init(struct connection *connection, const struct connection_sett
     connection->made_at_ms = now_ms;
     connection->completed_at_us = now_ms * 1000;
     connection->stats.counts[COUNT_CONNECTIONS] = 1;
-    naming_init(&connection->naming, scaler, address);
+    naming_init(&connection->naming, scaler, address, user);
     connection->log.naming = &connection->naming;
     schedule_init(&connection->schedule, max_tasks,
                   scaler->isolated == 0 ? ISOLATED_DEFAULT : scaler->isolated, now_ms);
@@ -251,7 +252,7 @@ void connection_lost(struct connection *connection, const struct error *error, i
     connection->state = CONNECTION_DISCONNECTED; /* before the first pause: there is no client */
     schedule->served_from_ms = CLOCK_NEVER;
     forget_subscriptions(connection, now_ms);
-    while ((job = schedule->prompt != NULL ? schedule->prompt : schedule->isolated) != NULL) {
+    while ((job = schedule->sent) != NULL) {
         any_resent = resend_or_fail(query_of_job(job), error, now_ms) || any_resent;
         pause_after(connection, ++done);
     }

@@ -54,12 +54,14 @@
 #include <stdint.h>
 
 struct connection;
+struct connection_user;
 struct connection_settings;
 struct query;
 
 /* Takes ownership of the address (naming.h). */
 void connection_init(struct connection *connection, const struct connection_settings *settings,
-                     const struct scaler *scaler, char *address, int64_t now_ms);
+                     const struct scaler *scaler, char *address, const struct connection_user *user,
+                     int64_t now_ms);
 void connection_done(struct connection *connection); /* frees all queries, used or not */
 
 /* Whether a client is to be made now. */
@@ -72,7 +74,7 @@ void connection_connected(struct connection *connection, int64_t now_ms);
 void connection_refused(struct connection *connection, const struct error *error, int64_t now_ms);
 
 /* Makes all due queries ready, and those of a bundle (bundle_advance()), with pauses. Returns the
- * present time in microseconds, for connection_take(), _cancel() and _next_ms(). With a later time
+ * present time in microseconds, for connection_take() and _next_ms(). With a later time
  * these would make ready, without a pause, what became due in between. */
 int64_t connection_advance(struct connection *connection);
 
@@ -87,10 +89,6 @@ void connection_query_started(struct query *query, int64_t now_us);
 void connection_query_ended(struct query *query, enum task_outcome outcome,
                             const struct reading *reading, const struct error *error,
                             int64_t now_us);
-
-/* A query in flight that must give up its place (feed_next_cancelled()). It stays in flight until
- * connection_query_ended(). NULL: none. */
-struct query *connection_cancel(struct connection *connection, int64_t now_ms);
 
 /* Whether the client may have died before the query was sent, when nothing was measured for
  * CONNECTION_PAUSE_MS. Then the next client sends the query once more before it fails. A query that
@@ -113,7 +111,7 @@ void connection_lose_subscription(struct connection *connection, uint64_t id, in
 /* As feed_next_unsubscribe(). */
 bool connection_next_unsubscribe(struct connection *connection, uint64_t *ret_id);
 
-/* When connection_take(), _cancel() or _wants_client() may have something, if nothing else happens.
+/* When connection_take() or _wants_client() may have something, if nothing else happens.
  */
 int64_t connection_next_ms(struct connection *connection, int64_t now_ms);
 

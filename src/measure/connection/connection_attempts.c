@@ -44,26 +44,13 @@ static void warn_of_delay(struct connection *connection, int64_t now_ms)
               (double)connection_effective_interval_ms(connection, now_ms) / 1000);
 }
 
-/* A slow query waits for other slow ones, which the delay of the schedule leaves out. */
-static void warn_of_turns(const struct query *query, int64_t now_ms)
-{
-    struct connection *connection = query->connection;
-    const struct job *job = &query->job;
-    if (!job->is_isolated || job->timeouts > 0 ||
-        now_ms - connection->warned_of_delay_ms < WARN_EVERY_MS)
-        return;
-    int64_t waited_ms = schedule_waited_ms(&connection->schedule, job);
-    if (waited_ms <= connection->settings->interval_ms)
-        return;
-    connection->warned_of_delay_ms = now_ms;
-    struct log_fields fields = naming_fields(&connection->naming, NULL);
-    log_about(&fields, LOG_LEVEL_WARNING,
-              "%s: the source cannot keep up: queries that take %d s or longer take turns, and one "
-              "waited %.1f s for its turn",
-              connection->naming.label, SCHEDULE_SLOW_MS / 1000, (double)waited_ms / 1000);
-}
-
 /* ---- measuring ---- */
+
+/* The last time, by itself. */
+static bool took_long(const struct job *job)
+{
+    return job->duration_ms >= CONNECTION_SLOW_MS && !job->shares_request;
+}
 
 struct query *connection_take(struct connection *connection, int64_t now_us)
 {
@@ -82,7 +69,7 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_duration_ms = query->job.duration_ms;
-    task->isolate = query->job.is_isolated;
+    task->isolate = job->is_isolated || took_long(job);
     task->wants = query->wants;
     task->is_subscribed = false;
     error_done(&task->subscribe_error);
@@ -90,12 +77,6 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     subscription_sent(query, now_ms);
     bundle_take_along(query, now_ms);
     return query;
-}
-
-struct query *connection_cancel(struct connection *connection, int64_t now_ms)
-{
-    struct job *job = schedule_cancel(&connection->schedule, now_ms);
-    return job == NULL ? NULL : query_of_job(job);
 }
 
 void connection_query_started(struct query *query, int64_t now_us)
@@ -169,7 +150,6 @@ static void end_answered(struct query *query, const struct reading *reading,
     query->was_resent = false;
     query->losses = 0;
     note_round_trip(connection, now_us - query->sent_us);
-    warn_of_turns(query, now_ms);
     histogram_add(&connection->stats.measurement_seconds,
                   (double)(now_ms - query->job.sent_ms) / 1000);
     if (reading != NULL) {

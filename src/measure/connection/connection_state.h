@@ -34,6 +34,8 @@
 enum {
     /* A client that measured nothing for so long may have died unnoticed. */
     CONNECTION_PAUSE_MS = 10 * 1000,
+    /* A query that takes so long is slow: it must not delay others, and no poll waits for it. */
+    CONNECTION_SLOW_MS = 1000,
     /* stuck_for_ms() in query_view.c. */
     CONNECTION_STUCK_QUERIES = 2,
     CONNECTION_STUCK_MS = 5 * 1000,

@@ -37,35 +37,18 @@
 
 enum job_state { JOB_IDLE, JOB_SCHEDULED, JOB_READY, JOB_IN_FLIGHT };
 
-/* The class of a job decides which places it may have (schedule.h). Jobs of the last two classes
- * are isolated. */
-enum job_class {
-    JOB_CLASS_KNOWN,     /* measured before, and not slow */
-    JOB_CLASS_NEW,       /* never measured */
-    JOB_CLASS_SLOW,      /* slow the last time, or in flight for long while others waited */
-    JOB_CLASS_TIMED_OUT, /* timed out the last time */
-    JOB_CLASSES,
-};
+/* schedule.h has what it decides. */
+enum job_class { JOB_CLASS_NORMAL, JOB_CLASS_ISOLATED, JOB_CLASSES };
 
-struct job_group;
 struct job_heap;
 
-/* A group that has the job, and how often it joined (schedule_join()). */
-struct job_membership {
-    struct job_group *group;
-    size_t joins;
-    struct job_membership *next;
-};
-
-/* Start from JOB_NEW. Only schedule.c and its parts (job_groups.c, job_heap.c) write the fields,
+/* Start from JOB_NEW. Only schedule.c and its part (job_heap.c) write the fields,
  * and bundle_join() sets shares_request. */
 struct job {
     enum job_state state;
-    enum job_class class; /* of a READY or IN_FLIGHT job; it changes if the job is isolated later */
     unsigned timeouts;    /* in a row */
     bool shares_request;  /* with many other jobs: a long request does not make the job slow */
-    bool is_isolated;     /* it takes one of the isolated jobs' places */
-    bool is_cancelled;    /* IN_FLIGHT: it will be returned */
+    bool is_isolated;     /* it takes one of the isolated jobs' places, until it is answered */
     bool is_demanded;     /* a caller waits for the next attempt */
     bool was_demanded;    /* IN_FLIGHT: a caller waits for this attempt */
     int64_t needed_from_ms; /* if is_demanded */
@@ -74,13 +57,9 @@ struct job {
     int64_t sent_ms;     /* the last time; INT64_MIN: never */
     int64_t duration_ms; /* of the last attempt that was answered; -1: not known */
 
-    struct job_membership *memberships; /* utlist */
-    struct job_group *group;            /* the smallest one; NULL: the group of jobs without any */
-
     struct job_heap *heap;             /* SCHEDULED and READY: the heap that the job is in */
     size_t position;                   /* in the heap */
-    struct job *prev, *next;           /* IN_FLIGHT: the isolated ones, or all others */
-    struct job *prev_sent, *next_sent; /* IN_FLIGHT: all */
+    struct job *prev, *next; /* IN_FLIGHT */
 };
 
 #define JOB_NEW (struct job){.sent_ms = INT64_MIN, .duration_ms = -1}

@@ -13,7 +13,6 @@
 #include "measure/connection/follower.h"
 #include "measure/connection/watcher.h"
 #include "measure/history.h"
-#include "measure/query_user.h"
 #include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"

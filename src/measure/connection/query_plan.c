@@ -26,7 +26,7 @@ int64_t query_interval_ms(const struct query *query)
 {
     int64_t standard_ms = query->connection->settings->interval_ms;
     int64_t interval_ms = interval_set_shortest_ms(&query->intervals);
-    if (query->uses_without_interval > 0 && query->known.duration_ms >= SCHEDULE_SLOW_MS)
+    if (query->uses_without_interval > 0 && query->known.duration_ms >= CONNECTION_SLOW_MS)
         interval_ms = MIN(interval_ms, standard_ms);
     else if (query->uses_without_interval > 0 && query->streams > 0)
         interval_ms = MIN(interval_ms, stream_interval_ms(query));

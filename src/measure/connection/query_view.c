@@ -30,7 +30,7 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
     if (now_ms - completed_at_ms < CONNECTION_STUCK_MS)
         return 0;
     for (job = connection->schedule.sent; job != NULL && stuck < CONNECTION_STUCK_QUERIES;
-         job = job->next_sent) {
+         job = job->next) {
         int64_t silent_ms = now_ms - MAX(job->sent_ms, completed_at_ms);
         if (silent_ms < CONNECTION_STUCK_MS)
             break;

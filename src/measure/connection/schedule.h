@@ -5,22 +5,17 @@
  * Order: the job that has been late for longest goes first. A waiting caller counts as
  * SCHEDULE_PATIENCE_MS of lateness: a job that is demanded at 100 s goes before those that are late
  * since 41 s, and after those that are late since 39 s. So callers do not wait behind the usual
- * work, and do not starve it. Jobs of several groups (namespaces) take turns (job_groups.h).
+ * work, and do not starve it.
  *
- * Places: max_tasks jobs may be in flight at a time. Jobs that are slow must not take all places:
- *
- *     never measured   may be slow: half of the places, while callers wait for other jobs
- *     isolated         timed out last, or took SCHEDULE_SLOW_MS (without sharing a request):
- *                      isolated_places. Those that timed out and those that were slow take turns
- *                      (schedule.c)
- *     slow in flight   sent SCHEDULE_SLOW_MS ago, while others wait for a place: it is isolated
- *                      now. If that makes more than isolated_places, one is cancelled
+ * Places: max_tasks jobs may be in flight at a time, and of these isolated_places jobs that are
+ * isolated: they timed out last, or the scaler gave them up as they were slow. So jobs that hang
+ * leave places to the others. A job that hangs for the first time has a place until its time-out.
  *
  * It is a data structure, without threads, locks, I/O or a clock: the caller passes in the time, in
- * milliseconds of one clock. A function takes O(log n) steps, n being the number of jobs, and one
- * for each group that has ready jobs, or that the job belongs to. schedule_take(), _cancel() and
- * _next_ms() also take O(log n) for each job that became due since the last call. Whoever holds a
- * lock calls schedule_advance() before them, once for each such job, and can pause in between.
+ * milliseconds of one clock. A function takes O(log n) steps, n being the number of jobs.
+ * schedule_take() and _next_ms() also take O(log n) for each job that became due since the last
+ * call. Whoever holds a lock calls schedule_advance() before them, once for each such job, and can
+ * pause in between.
  *
  * Threads: one at a time. Owner: the caller has the jobs, and removes a job before freeing it.
  */
@@ -28,7 +23,6 @@
 #define BACKLOG_MEASURE_CONNECTION_SCHEDULE_H
 
 #include "measure/connection/job.h"
-#include "measure/connection/job_groups.h"
 #include "measure/connection/job_heap.h"
 #include "measure/connection/load.h"
 
@@ -37,7 +31,6 @@
 #include <stdint.h>
 
 enum {
-    SCHEDULE_SLOW_MS = 1000,
     SCHEDULE_PATIENCE_MS = 60 * 1000,
     SCHEDULE_RETRY_MIN_MS = 2000, /* after a time-out, doubling to ... */
     SCHEDULE_RETRY_MAX_MS = 30 * 1000,
@@ -45,16 +38,12 @@ enum {
 
 struct schedule {
     struct job_heap scheduled; /* jobs that are SCHEDULED, by due_ms */
-    struct job_groups groups;  /* jobs that are READY; counts of those in flight */
-    /* The turns of isolated jobs: end_turn() in schedule.c explains them. */
-    bool is_turn_of_slow;         /* of JOB_CLASS_SLOW; false: of JOB_CLASS_TIMED_OUT */
-    int64_t turn_of_slow_ends_ms; /* CLOCK_NEVER: no slow job was sent in it yet */
-    /* The jobs that are IN_FLIGHT: */
-    struct job *prompt;     /* utlist: those that are not isolated, in the order of sending */
-    struct job *isolated;   /* utlist: isolated ones; the cancelled ones are in front */
-    struct job *sent;       /* utlist: all of them, in the order of sending */
-    size_t in_flight_count; /* all of them; by class: in `groups` */
-    size_t cancelled_count; /* how many of the isolated ones are cancelled */
+    /* Jobs that are READY; [1]: with a waiting caller. The key is in schedule.c. */
+    struct job_heap ready[JOB_CLASSES][2];
+    size_t ready_count[JOB_CLASSES];
+    struct job *sent;          /* utlist: jobs that are IN_FLIGHT, in the order of sending */
+    size_t in_flight_count;    /* all of them */
+    size_t isolated_in_flight; /* of these */
     size_t max_tasks;       /* SIZE_MAX: any number */
     size_t isolated_places;
     /* Since when there is a client; CLOCK_NEVER: there is none. What a job waited for the client is
@@ -80,12 +69,8 @@ void schedule_done(struct schedule *schedule); /* the jobs stay the caller's */
 void schedule_set_max_tasks(struct schedule *schedule, size_t max_tasks, size_t isolated_places,
                             int64_t now_ms);
 
-/* Removes a job that is not in flight from the schedule and from all groups. */
+/* Removes a job that is not in flight. */
 void schedule_remove(struct schedule *schedule, struct job *job);
-
-/* The job belongs to this group, too, until it has left the group as often as it joined. */
-void schedule_join(struct schedule *schedule, struct job *job, uint64_t group_id);
-void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_id);
 
 /* Sets when the job is due, though no caller waits for it. 0, like any time in the past, is now;
  * CLOCK_NEVER is never. Changes nothing of a job that is READY, spaced out or in flight: for that
@@ -93,7 +78,7 @@ void schedule_leave(struct schedule *schedule, struct job *job, uint64_t group_i
 void schedule_set_due(struct schedule *schedule, struct job *job, int64_t due_ms);
 
 /* The same, and sets since when the job is late: from due_ms on it may be sent, but before
- * late_from_ms the late jobs of its group go first. If the job is READY, or was due at due_ms
+ * late_from_ms the late jobs go first. If the job is READY, or was due at due_ms
  * before, the earlier late_from_ms counts. Changes nothing of a job that a caller waits for. */
 void schedule_want(struct schedule *schedule, struct job *job, int64_t due_ms,
                    int64_t late_from_ms);
@@ -123,14 +108,10 @@ struct job *schedule_take(struct schedule *schedule, int64_t now_ms);
 /* The source can work on the job, which is in flight, only from now on: it counts as sent now. */
 void schedule_started(struct schedule *schedule, struct job *job, int64_t now_ms);
 
-/* A job in flight that must give up its place. It stays in flight until schedule_end(). NULL: none;
- * there never is one where any number of jobs may be in flight. */
-struct job *schedule_cancel(struct schedule *schedule, int64_t now_ms);
-
 void schedule_end(struct schedule *schedule, struct job *job, enum job_end end, int64_t now_ms);
 
-/* When schedule_take() or schedule_cancel() may have something, if nothing else happens: now_ms, a
- * later time, or CLOCK_NEVER. */
+/* When schedule_take() may have something, if nothing else happens: now_ms, a later time, or
+ * CLOCK_NEVER. */
 int64_t schedule_next_ms(struct schedule *schedule, int64_t now_ms);
 
 /* How many isolated jobs are in flight or ready. */

@@ -3,7 +3,6 @@
 #include "base/hash_table.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "measure/engine.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <stdlib.h>
@@ -29,8 +28,8 @@ static size_t values_bytes(const struct option_values *values)
 /* As connections are shared: those of two scalers may have equal values. The caller frees it. */
 static char *shared_key(const struct trigger *trigger)
 {
-    return engine_connection_identity(trigger->parsed.scaler->name,
-                                      trigger->parsed.values[OPTION_CONNECTION]->identity);
+    return text_format("%s\n%s", trigger->parsed.scaler->name,
+                       trigger->parsed.values[OPTION_CONNECTION]->identity);
 }
 
 size_t budget_min(size_t metadata_bytes)

@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_answers.h"
 #include "scale/trigger/trigger_peers.h"
 
@@ -118,25 +117,12 @@ struct replaced {
     struct query *query; /* until release_replaced(); NULL: there was none */
     struct query_use use;
     enum trigger_hold hold; /* which has ended */
-    bool frees_connection;  /* its inline connection was nobody else's */
 };
 
-/* False: the inline connections are at a limit. */
-static bool take_inline_place(struct lifecycle *lifecycle, struct trigger *trigger,
-                              const struct replaced *replaced, struct error *error)
+/* Names of the administrator's file are labels of metrics; those of users are not. */
+static const char *connection_name(const struct trigger *trigger)
 {
-    const struct trigger_parsed *parsed = &trigger->parsed;
-    if (!trigger_is_inline(trigger))
-        return true;
-    const struct inline_connection connection = {
-        .namespace = trigger->namespace,
-        .scaler = parsed->scaler->name,
-        .identity = parsed->values[OPTION_CONNECTION]->identity,
-        .in_agent = engine_uses_agent(lifecycle->engine, parsed->scaler),
-        .replaces = replaced->frees_connection,
-    };
-    trigger->bound.inline_use = inline_connections_acquire(lifecycle->inlines, &connection, error);
-    return trigger->bound.inline_use != NULL;
+    return trigger_is_inline(trigger) ? NULL : trigger->parsed.connection_name;
 }
 
 static struct query_request request_of(const struct trigger *trigger,
@@ -147,30 +133,16 @@ static struct query_request request_of(const struct trigger *trigger,
         .scaler = parsed->scaler,
         .connection_values = parsed->values[OPTION_CONNECTION],
         .query_values = parsed->values[OPTION_QUERY],
+        .user = {connection_name(trigger), trigger->namespace, trigger->name},
         .use =
             {
                 .interval_ms = interval_ms(trigger),
-                .namespace = trigger->namespace,
-                .tenant = trigger_is_inline(trigger) ? trigger->namespace : NULL,
                 .wants = trigger_policy_wants(trigger->policy),
                 .keeps_recent_samples = trigger->policy != NULL,
             },
         .former = replaced->query,
         .inherits = replaced->query != NULL && is_same_source,
     };
-}
-
-/* Names of the administrator's file are labels of metrics; those of users are not. */
-static void become_user(struct trigger *trigger)
-{
-    struct trigger_binding *bound = &trigger->bound;
-    bound->connection_name =
-        trigger_is_inline(trigger) ? NULL : text_copy(trigger->parsed.connection_name);
-    bound->user = (struct query_user){.connection = bound->connection_name,
-                                      .namespace = trigger->namespace,
-                                      .name = trigger->name};
-    engine_add_user(bound->query, &bound->user);
-    trigger_follow(trigger);
 }
 
 /* What was answered says nothing about another source; its policy takes what is known of that for a
@@ -198,27 +170,22 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     error_done(&bound->refusal);
     if (!is_same_source)
         forget_source(trigger);
-    if (!take_inline_place(lifecycle, trigger, replaced, error))
-        return false;
     const struct query_request request = request_of(trigger, replaced, is_same_source);
-    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error)) {
-        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
+    if (!engine_acquire(lifecycle->engine, &request, &bound->query, error))
         return false;
-    }
     bound->use = request.use;
     bound->source = source;
-    become_user(trigger);
+    bound->is_inline = request.user.connection == NULL;
+    trigger_follow(trigger);
     if (is_same_source)
         trigger_answers_resume_hold(trigger, replaced->hold);
     enter(trigger, TRIGGER_MEASURED);
     return true;
 }
 
-/* Takes the trigger's query from it, where it has one. Counts and names are of one connection, so
- * its hold ends and it is no user of that any more; its inline place is free, so that another
- * connection fits in where no more are left. The query stays acquired until release_replaced(). */
-static struct replaced unbind_query(struct lifecycle *lifecycle, struct trigger *trigger,
-                                    const char *why)
+/* Takes the trigger's query from it, where it has one. Counts are of one connection, so its hold
+ * ends. The query stays acquired until release_replaced(). */
+static struct replaced unbind_query(struct trigger *trigger, const char *why)
 {
     struct trigger_binding *bound = &trigger->bound;
     struct replaced replaced = {0};
@@ -228,11 +195,7 @@ static struct replaced unbind_query(struct lifecycle *lifecycle, struct trigger 
     replaced.use = bound->use;
     replaced.hold = trigger->answers.hold;
     trigger_answers_leave_query(trigger, why);
-    engine_remove_user(bound->query, &bound->user);
-    free(TAKE(bound->connection_name));
     replaced.query = TAKE(bound->query);
-    replaced.frees_connection =
-        inline_connections_release(lifecycle->inlines, TAKE(bound->inline_use));
     return replaced;
 }
 
@@ -271,8 +234,7 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger, struct 
 {
     _cleanup_(error_done) struct error error = {0};
     struct watcher *watcher;
-    const struct replaced replaced =
-        unbind_query(lifecycle, trigger, "the connection has been changed");
+    const struct replaced replaced = unbind_query(trigger, "the connection has been changed");
     bool is_wanted = replaced.query != NULL || trigger->watchers != NULL;
     if (trigger->phase == TRIGGER_READY && is_wanted)
         bind_query(lifecycle, trigger, &replaced, &error);
@@ -305,7 +267,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     budgets_resume(&lifecycle->budgets, trigger);
 
     bool is_same_connection = trigger->phase == TRIGGER_READY &&
-                              trigger_is_inline(trigger) == (trigger->bound.inline_use != NULL) &&
+                              trigger_is_inline(trigger) == trigger->bound.is_inline &&
                               text_equal(trigger->parsed.values[OPTION_CONNECTION]->identity,
                                          former.values[OPTION_CONNECTION]->identity);
     if (trigger->bound.query != NULL && is_same_connection) {
@@ -322,7 +284,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
 {
     const struct replaced replaced =
-        unbind_query(lifecycle, trigger,
+        unbind_query(trigger,
                      lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     release_replaced(&replaced);
     if (trigger->secret != NULL)

@@ -2,15 +2,11 @@
  * The life of a trigger, in the order of time: it begins, is measured, is parsed again whenever
  * what it was parsed with changes, and ends. Each change of its phase is made here.
  *
- * A trigger that is measured counts for the limit of inline connections, and is one of its query's
- * users, which logs and metrics name.
- *
  * Threads: one at a time (the server's turn lock).
  */
 #ifndef BACKLOG_SCALE_TABLE_LIFECYCLE_H
 #define BACKLOG_SCALE_TABLE_LIFECYCLE_H
 
-#include "scale/connections/inline_connections.h"
 #include "scale/table/budget.h"
 #include "scale/table/parse.h"
 #include "scale/trigger/trigger.h"
@@ -19,7 +15,6 @@
 struct lifecycle {
     struct parse_settings parse;
     struct engine *engine;
-    struct inline_connections *inlines;
     struct namespace_secrets *secrets;
     struct budgets budgets;
     uint64_t revision; /* of the connections */

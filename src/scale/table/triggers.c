@@ -1,7 +1,6 @@
 #include "scale/table/triggers_internal.h"
 
 #include "base/memory.h"
-#include "scale/connections/inline_connections.h"
 #include "scale/trigger/trigger_objects.h"
 #include "scale/trigger/trigger_peers.h"
 
@@ -25,7 +24,7 @@ void triggers_reserve_for_file(struct triggers *triggers)
         count += scaler != NULL;
         agents += scaler != NULL && engine_uses_agent(lifecycle->engine, scaler);
     }
-    inline_connections_reserve(lifecycle->inlines, count, agents);
+    engine_reserve(lifecycle->engine, count, agents);
 }
 
 struct triggers *triggers_new(const struct triggers_settings *settings)
@@ -41,9 +40,6 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
                   .own = &triggers->settings.own},
         .engine = settings->engine,
         .budgets = {.has_rows = settings->has_rows},
-        .inlines =
-            inline_connections_new(settings->max_inline, engine_max_connections(settings->engine),
-                                   engine_max_agents(settings->engine)),
         .secrets = namespace_secrets_new(&settings->secrets),
         .revision = 1,
     };
@@ -93,7 +89,6 @@ void triggers_free(struct triggers *triggers)
     HASH_ITER(hh, triggers->by_identity, trigger, next)
         triggers_drop(triggers, trigger);
     connections_free(triggers->lifecycle.parse.connections);
-    inline_connections_free(triggers->lifecycle.inlines);
     namespace_secrets_free(triggers->lifecycle.secrets);
     free(triggers);
 }

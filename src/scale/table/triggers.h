@@ -24,7 +24,6 @@
  *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
  *   connections/named_connections  the values of a connection of the file or of a Secret
- *   connections/inline_connections the limit of connections that are not of the file
  *   connections/own_credentials    what the authentication of a trigger may be used for
  *   connections/namespace_secrets  the connections that teams keep in Secrets
  *   table/parse                    from the metadata to what a trigger measures, and how
@@ -69,7 +68,6 @@ struct triggers_settings {
     struct peer_values *peers;           /* of other replicas; NULL: they are not queried */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* no address of a trigger's metadata is used */
-    size_t max_inline; /* connections that are not of the file, of each namespace */
     size_t max;        /* triggers */
     size_t max_bytes;  /* of memory that all of them take (budget.h) */
     bool has_rows;     /* each has a row of the dashboard, whose memory counts, too */

@@ -85,9 +85,7 @@ struct trigger_parsed {
 struct trigger_binding {
     struct query *query;    /* in TRIGGER_MEASURED, held; otherwise NULL */
     struct query_use use;   /* as it was acquired */
-    struct query_user user; /* how the query names this trigger in logs and metrics */
-    char *connection_name;  /* of `user`, which borrows it; NULL: none of the connections file */
-    struct inline_use *inline_use; /* its connection counts as an inline one; NULL: it does not */
+    bool is_inline;         /* its connection is not one of the connections file */
     /* The source of the last query, which the values in `answers` are of; 0: there was none, or
      * they are forgotten. It is a number (option_values_source()), as the values of a connection
      * may have 64 KiB. */

@@ -230,22 +230,6 @@ static void hang_the_first_of_two_large_groups(struct kafka_mock *fixture)
     test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
 }
 
-/* The one that it is reserved for begins in the same turn: there may be no other one for long. */
-static void space_is_used_in_the_turn_in_which_it_is_left(void **state)
-{
-    struct kafka_mock *fixture = *state;
-    hang_the_first_of_two_large_groups(fixture);
-    test_feed_cancel_after(fixture->feed, 0, 20);
-    kafka_mock_run_again(fixture);
-    const struct test_task *first = test_feed_task(fixture->feed, 0);
-    const struct test_task *second = test_feed_task(fixture->feed, 1);
-    assert_int_equal(first->returned, 1);
-    assert_int_equal(second->started, 1);
-    assert_int_equal(second->started_turn, first->returned_turn);
-    assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group first");
-    assert_waiting(fixture->feed, 1, 0);
-}
-
 /* Whoever it waits for may take that long. */
 static void a_task_that_waits_for_space_has_its_time_afterwards(void **state)
 {
@@ -254,28 +238,6 @@ static void a_task_that_waits_for_space_has_its_time_afterwards(void **state)
     kafka_mock_run_again(fixture);
     assert_ended_with(fixture->feed, 0, TASK_TIMED_OUT, "Kafka group first");
     assert_waiting(fixture->feed, 1, 0);
-}
-
-/* What was reserved for it is the others'. */
-static void a_task_that_waits_for_space_can_be_cancelled(void **state)
-{
-    struct kafka_mock *fixture = *state;
-    add_large_group(fixture, "first", 2);
-    add_large_group(fixture, "second", 2);
-    add_large_group(fixture, "third", 2);
-    kafka_mock_connect(fixture);
-    assert_true(kafka_mock_measure(fixture));
-    note_large_groups(fixture, LIMIT / 2 + 1);
-    kafka_mock_set_rtt(fixture, 2, 100);
-    test_feed_set_timeout(fixture->feed, 5000);
-    test_feed_cancel(fixture->feed, 1);
-    kafka_mock_run_again(fixture);
-    assert_true(test_feed_task(fixture->feed, 1)->task.isolate);
-    assert_int_equal(test_feed_task(fixture->feed, 2)->order, 2);
-    for (size_t i = 0; i < 3; i++)
-        assert_waiting(fixture->feed, i, 0);
-    const struct kafka_session *session = fixture->client;
-    assert_null(kafka_space_reserved_for(&session->space));
 }
 
 /* It has the space of all for a moment, which is no part of the others' time. */
@@ -396,24 +358,6 @@ static void a_silent_group_that_waits_for_others_limits_no_tasks(void **state)
         assert_int_equal(test_feed_task(fixture->feed, 1)->returned, is_full);
     }
     assert_int_equal(kafka_space_max_tasks(space), SIZE_MAX);
-}
-
-static void a_task_that_is_cancelled_goes_back(void **state)
-{
-    struct kafka_mock *fixture = *state;
-    kafka_mock_add_topic(fixture, "jobs", 1);
-    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
-    kafka_mock_add(fixture, kafka_mock_query(fixture, "silent", "jobs", 3));
-    kafka_mock_connect(fixture);
-    assert_true(kafka_mock_measure(fixture));
-    kafka_mock_hang(fixture, 3, true);
-    test_feed_set_timeout(fixture->feed, KAFKA_MOCK_TIMEOUT_MS);
-    test_feed_cancel_after(fixture->feed, 0, KAFKA_MOCK_TIMEOUT_MS / 2);
-    kafka_mock_run_again(fixture);
-    assert_int_equal(test_feed_task(fixture->feed, 0)->returned, 1);
-    assert_true(test_feed_task(fixture->feed, 0)->task.isolate);
-    for (size_t i = 0; i < 2; i++)
-        assert_ended_with(fixture->feed, i, TASK_TIMED_OUT, "Kafka group silent");
 }
 
 /* Its call for offsets goes on when its batch is gone. */
@@ -671,15 +615,12 @@ int main(void)
         TEST(new_tasks_are_taken_while_a_group_hangs),
         TEST(large_groups_are_measured_one_after_the_other),
         TEST(a_large_group_is_measured_while_small_ones_come_and_go),
-        TEST(space_is_used_in_the_turn_in_which_it_is_left),
         TEST(a_task_that_waits_for_space_has_its_time_afterwards),
-        TEST(a_task_that_waits_for_space_can_be_cancelled),
         TEST(a_large_group_that_hangs_does_not_fail_the_others),
         TEST(large_groups_that_hang_delay_another_for_a_short_time),
         TEST(a_group_with_more_partitions_than_there_is_space_for_waits),
         TEST(what_fails_at_once_or_is_not_requested_takes_no_space),
         TEST(a_silent_group_that_waits_for_others_limits_no_tasks),
-        TEST(a_task_that_is_cancelled_goes_back),
         TEST(a_task_that_fails_leaves_its_offsets),
         TEST(an_isolated_pattern_is_answered_beside_another),
         TEST(a_client_with_connections_that_do_not_end_is_given_up),

@@ -56,21 +56,12 @@ static void what_a_cluster_keeps_is_its_present_tenants(void **state)
     add_line(&world, 0, LINE("LLEN", "-WRONGTYPE x\r\n"));
     add_line(&world, 0, LINE("TYPE", "+set\r\n"));
     add_line(&world, 0, LINE("SCARD", ":3\r\n"));
-    scaler_set_tenant(1, false);
     assert_true(world_connect(&world));
     const struct redis_cluster *cluster = world.client;
-    for (uint64_t tenant = 1; tenant <= 2; tenant++) {
-        scaler_set_tenant(tenant, false);
-        test_feed_again(world.feed);
-        world_run(&world);
-        assert_waiting(world.feed, 0, 3);
-        const struct source_memory *of_types = &cluster->clients->key_types.memory;
-        assert_true(cluster->link_budget.count > 0 && of_types->used > 0);
-        assert_int_equal(cluster->link_budget.memory.tenant, tenant);
-        assert_int_equal(of_types->tenant, tenant);
-    }
+    world_run(&world);
+    assert_waiting(world.feed, 0, 3);
+    assert_true(cluster->link_budget.count > 0 && cluster->clients->key_types.memory.used > 0);
     world_stop(&world);
-    scaler_set_tenant(0, false);
 }
 
 static void nodes_that_redirect_to_each_other_are_followed_a_few_times(void **state)

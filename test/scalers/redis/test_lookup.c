@@ -44,14 +44,13 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     return has_no_thread ? EAGAIN : real(thread, attributes, function, argument);
 }
 
-static struct redis_lookup *lookups[REDIS_MAX_LOOKUPS];
+static struct redis_lookup *lookups[REDIS_MAX_LOOKUPS + 1];
 static size_t count;
 
-static bool look_up(uint64_t tenant, size_t number)
+static bool look_up(size_t number)
 {
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(memory_free) char *host = text_format("node%zu.of%zu", number, (size_t)tenant);
-    scaler_set_tenant(tenant, false);
+    _cleanup_(memory_free) char *host = text_format("node%zu.of.a.cluster", number);
     struct redis_lookup *lookup = redis_lookup_start(host, &error);
     if (lookup == NULL)
         assert_non_null(strstr(error_text(&error), "its name cannot be looked up"));
@@ -60,10 +59,10 @@ static bool look_up(uint64_t tenant, size_t number)
     return lookup != NULL;
 }
 
-static size_t look_up_all(uint64_t tenant)
+static size_t look_up_all(void)
 {
     size_t number = 0;
-    while (number < REDIS_MAX_LOOKUPS && look_up(tenant, number))
+    while (number < REDIS_MAX_LOOKUPS && look_up(number))
         number++;
     return number;
 }
@@ -78,18 +77,16 @@ static void end_all(void)
     }
 }
 
-static void a_tenant_has_half_of_what_others_leave(void **state)
+static void there_is_a_limit_of_lookups_at_a_time(void **state)
 {
     (void)state;
     pthread_mutex_lock(&resolver);
-    assert_int_equal(look_up_all(1), REDIS_MAX_LOOKUPS / 2);
-    assert_int_equal(look_up_all(2), REDIS_MAX_LOOKUPS / 4);
-    assert_int_equal(look_up_all(3), REDIS_MAX_LOOKUPS / 8);
-    assert_false(look_up(1, REDIS_MAX_LOOKUPS));
-    assert_true(look_up(1, 0)); /* it is being looked up: no further one */
+    assert_int_equal(look_up_all(), REDIS_MAX_LOOKUPS);
+    assert_false(look_up(REDIS_MAX_LOOKUPS));
+    assert_true(look_up(0)); /* it is being looked up: no further one */
     pthread_mutex_unlock(&resolver);
     end_all();
-    assert_true(look_up(1, REDIS_MAX_LOOKUPS));
+    assert_true(look_up(REDIS_MAX_LOOKUPS));
     end_all();
 }
 
@@ -123,7 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_machine_without_a_thread_left_is_named),
-        cmocka_unit_test(a_tenant_has_half_of_what_others_leave),
+        cmocka_unit_test(there_is_a_limit_of_lookups_at_a_time),
         cmocka_unit_test(a_name_without_ipv4_has_its_addresses_of_ipv6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
