@@ -193,7 +193,6 @@ static void print_reload(size_t trigger_count, size_t connection_count)
         .rules = {.interval_ms = 5000, .hold_ms = 60000},
         .forget_ms = INT64_MAX / 2,
         .max = trigger_count,
-        .max_bytes = SIZE_MAX,
     });
     for (size_t i = 0; i < trigger_count; i++)
         find(triggers, i, connection_count);

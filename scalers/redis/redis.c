@@ -56,12 +56,6 @@ static bool list_evaluate(const struct options *options, const struct reading *r
     return true;
 }
 
-/* A subscription, and the request that is sent. What is not sent yet has a limit of its own. */
-static size_t list_client_bytes(const void *query)
-{
-    return memory_heap_bytes(sizeof(struct redis_command)) + redis_list_subscription_bytes(query);
-}
-
 static unsigned list_reports(const struct options *options, const char **ret_advice)
 {
     const struct redis_list_query *query = options->query;
@@ -115,13 +109,6 @@ static char *stream_bundle(const void *connection_options, const void *query_opt
     (void)connection_options;
     const struct redis_stream_query *query = query_options;
     return redis_stream_mode(query) == REDIS_STREAM_LAG ? text_copy(query->stream) : NULL;
-}
-
-static size_t stream_client_bytes(const void *query_options)
-{
-    const struct redis_stream_query *query = query_options;
-    return memory_heap_bytes(sizeof(struct redis_command)) +
-           redis_subscriptions_bytes((const char *const[]){query->stream, NULL});
 }
 
 static unsigned stream_reports(const struct options *options, const char **ret_advice)
@@ -184,14 +171,14 @@ static void libraries(struct text *text)
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_list_query),            \
               sizeof(struct redis_list_target)},                                                   \
     .check_connection = redis_check_connection, .reports = list_reports, .in_work = list_in_work,  \
-    .metric_spec = list_metric_spec, .evaluate = list_evaluate, .client_bytes = list_client_bytes, \
+    .metric_spec = list_metric_spec, .evaluate = list_evaluate,  \
     .libraries = libraries, .subscribes = true
 #define STREAMS                                                                                    \
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_stream_query),          \
               sizeof(struct redis_stream_target)},                                                 \
     .check = redis_check_stream, .check_connection = redis_check_connection,                       \
     .reports = stream_reports, .in_work = stream_in_work, .metric_spec = stream_metric_spec,       \
-    .evaluate = stream_evaluate, .bundle = stream_bundle, .client_bytes = stream_client_bytes,     \
+    .evaluate = stream_evaluate, .bundle = stream_bundle,      \
     .libraries = libraries, .subscribes = true
 #define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
 #define AT_MASTER                                                                                  \

@@ -85,16 +85,6 @@ void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const ch
     HASH_ADD(hh, subscriptions->all, notifier.id, sizeof(added->notifier.id), added);
 }
 
-size_t redis_subscriptions_bytes(const char *const *keys)
-{
-    enum { BUCKET_BYTES = 32 }; /* of a hash table that has just grown */
-    size_t bytes = memory_heap_bytes(sizeof(struct redis_subscription)) + BUCKET_BYTES;
-    for (; *keys != NULL; keys++)
-        bytes += sizeof(struct subscription_key) + BUCKET_BYTES +
-                 memory_heap_bytes(sizeof(struct redis_subscribed_key) + strlen(*keys) + 1);
-    return bytes;
-}
-
 static void take_away(struct redis_subscriptions *subscriptions, struct redis_subscription *gone)
 {
     HASH_DELETE(hh, subscriptions->all, gone);

@@ -26,8 +26,6 @@ struct redis_subscriptions {
  * freed: redis_subscriptions_lose_link(). */
 void redis_subscriptions_add(struct redis_subscriptions *subscriptions, const char *const *keys,
                              const struct notifier *notifier, struct redis_link *link);
-/* The memory of one of these keys, if no other has any of them. */
-size_t redis_subscriptions_bytes(const char *const *keys);
 void redis_subscriptions_remove(struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 bool redis_subscriptions_has(const struct redis_subscriptions *subscriptions, uint64_t notifier_id);
 

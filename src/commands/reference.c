@@ -190,9 +190,9 @@ static void print_refusals(struct output *output)
         &output->text,
         "\nA call beyond a limit is refused with RESOURCE_EXHAUSTED, and the message names the "
         "flag. Where\n"
-        "`--max-triggers` or `--trigger-memory` is used up, only triggers without a call for %d s "
-        "make room for a new one,\n"
-        "those of its namespace first. Limits without a flag: the metadata of a trigger\n"
+        "`--max-triggers` is used up, triggers without a call for %d s make room for a new one, "
+        "the\n"
+        "one without a call for longest first. Limits without a flag: the metadata of a trigger\n"
         "may have %d keys and %d KiB, a list in it 64 pieces.\n\n"
         "If a connection of the connections file has `namespaces`, a list of names or patterns, "
         "other namespaces get\n"

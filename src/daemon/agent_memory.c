@@ -32,7 +32,7 @@ static void warn_of_server(double used, double container_bytes)
         return;
     next_ms = now_ms + WARN_MS;
     log_warning("the server itself has most of %.0f of the container's %.0f MiB: raise the limit, "
-                "or lower --trigger-memory and --max-streams",
+                "or lower --max-triggers and --max-streams",
                 used / (1 << 20), container_bytes / (1 << 20));
 }
 

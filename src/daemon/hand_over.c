@@ -57,21 +57,20 @@ struct handed_credentials {
     size_t length;
     struct credentials *credentials;
     const struct hpa_facts *hpa;
-    bool has_memory;
 };
 
 static void set_credentials(void *context)
 {
     struct handed_credentials *it = context;
-    it->has_memory = triggers_set_credentials(it->triggers, it->identity, it->length,
-                                              TAKE(it->credentials), it->hpa, clock_now_ms());
+    triggers_set_credentials(it->triggers, it->identity, it->length, TAKE(it->credentials),
+                             it->hpa);
 }
 
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
                            struct credentials *credentials, const struct hpa_facts *hpa)
 {
-    struct handed_credentials it = {to->triggers, identity, length, credentials, hpa, false};
+    struct handed_credentials it = {to->triggers, identity, length, credentials, hpa};
     bool is_done = loop_calls_run(to->loop_calls, set_credentials, &it, INFORMER_MS);
     credentials_free(it.credentials);
-    return is_done && it.has_memory;
+    return is_done;
 }

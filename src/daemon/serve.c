@@ -129,8 +129,6 @@ static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
         .forget_ms = flags->forget_ms,
         .deny_inline = flags->deny_inline,
         .max = (size_t)flags->max_triggers,
-        .max_bytes = (size_t)flags->trigger_mib << 20,
-        .has_rows = flags->http != NULL,
     });
 }
 

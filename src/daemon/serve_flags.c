@@ -113,11 +113,9 @@ const struct option serve_flags[] = {
          .doc = "comma-separated patterns: names that a client's certificate may have; needs "
                 "--tls-client-ca"),
 
-    FLAG("max-triggers", OPTION_INT, max_triggers, "100000", COUNT_LIMITS, .group = "Limits",
-         .doc = "maximum number of triggers known at the same time"),
-    FLAG("trigger-memory", OPTION_INT, trigger_mib, "96", .limits = {1, 65536},
-         .doc = "MiB that all triggers may take; a namespace at most half of what the others "
-                "leave"),
+    FLAG("max-triggers", OPTION_INT, max_triggers, "20000", COUNT_LIMITS, .group = "Limits",
+         .doc = "maximum number of triggers known at the same time; one with more than 2 KiB of "
+                "metadata counts as several"),
     FLAG("max-streams", OPTION_INT, max_streams, "50000", COUNT_LIMITS,
          .doc = "maximum number of open streams of each kind (external-push)"),
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},

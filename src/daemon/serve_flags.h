@@ -42,7 +42,6 @@ struct serve_flags {
     int64_t history_mib;
     bool deny_inline;
     int64_t max_triggers;
-    int64_t trigger_mib;
     int64_t max_streams;
     int64_t max_message_bytes;
     int64_t max_clients;

@@ -268,6 +268,11 @@ void engine_release(struct query *query, const struct query_use *use)
     pthread_mutex_unlock(&engine->lock);
 }
 
+struct option_values *engine_connection_values(const struct query *query)
+{
+    return poller_of(query)->values;
+}
+
 void engine_move_watcher(struct engine *engine, struct watcher *watcher, struct query *query)
 {
     bool is_stream = watcher->is_stream;

@@ -159,6 +159,9 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
                     struct query **ret_query, struct error *error);
 void engine_release(struct query *query, const struct query_use *use);
 
+/* The values of the query's connection, as long as that is. */
+struct option_values *engine_connection_values(const struct query *query);
+
 /* The next watcher (connection/watcher.h) that has news: its query had an attempt since the watcher
  * was returned last. NULL: there is none. */
 struct watcher *engine_next_ready(struct engine *engine);

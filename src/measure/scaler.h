@@ -53,7 +53,6 @@ enum scaler_in_work { SCALER_IN_WORK_UNKNOWN, SCALER_IN_WORK_COUNTED, SCALER_IN_
  *     hook                           mistakes
  *     metric_spec, reports, in_work  any: `check` was not called, or has refused the options
  *     check, check_connection        of single keys, which are reported already
- *     client_bytes                   across keys: check_connection may not have been called
  *
  * These hooks may rely on one thing: the value of a field is one that its row allows. In the place
  * of a wrong or missing value there is the default. Without a default there is "" for a required
@@ -156,10 +155,6 @@ struct scaler {
      * client lives.
      */
     bool subscribes;
-
-    /* Optional: the memory that a client takes for a query, measured and subscribed to. It counts
-     * for the limit of the trigger's namespace. NULL: little, however long the values are. */
-    size_t (*client_bytes)(const void *query_options);
 
     int64_t timeout_ms; /* of a task; 0: that of engine_settings, 2,000 by default */
     size_t max_tasks;   /* in flight at a time (feed_set_max_tasks()); 0: any number */

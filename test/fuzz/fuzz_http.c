@@ -39,8 +39,7 @@ static struct web *start(void)
         .triggers = triggers_new(
             &(struct triggers_settings){.scalers = none,
                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
-                                        .max = 10,
-                                        .max_bytes = 1 << 20}),
+                                        .max = 10}),
         .run = run_at_once,
     };
     struct option_entry entry = {"scaler", "none"};

@@ -185,8 +185,6 @@ static void call_hooks(const struct trigger *trigger)
         scaler->reports(&options, &advice);
     if (scaler->in_work != NULL)
         scaler->in_work(&options);
-    if (scaler->client_bytes != NULL)
-        scaler->client_bytes(options.query);
 }
 
 static void require_sound(const struct trigger *trigger, const struct trigger_ref *ref,
@@ -211,8 +209,7 @@ static void try(const struct trigger_ref *ref, const struct replies *replies)
     _cleanup_(error_done) struct error error = {0};
     struct triggers_settings settings = {.scalers = scaler_list,
                                          .rules = {.interval_ms = 5000, .hold_ms = 60000},
-                                         .max = 1,
-                                         .max_bytes = 1 << 20};
+                                         .max = 1};
     require(
         connections_from_text(file, strlen(file), "file", "folder", &settings.connections, &error));
     struct triggers *triggers = triggers_new(&settings);

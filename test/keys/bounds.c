@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "scale/metadata/general.h"
-#include "scale/table/budget.h"
 #include "scale/table/triggers.h"
 
 #include <malloc.h>
@@ -25,7 +24,6 @@
  */
 enum {
     MAX_GROWTH = 64 << 10,
-    OF_ALL = 2 << 10,   /* of it for tables that all triggers share */
     MAX_PEAK = 1 << 20, /* while it is parsed */
     MAX_CPU_US = 5000,
     SANITIZED_CPU_US = 5 * MAX_CPU_US,
@@ -91,7 +89,6 @@ static int64_t cpu_now_us(void)
 
 struct cost {
     size_t growth;
-    size_t counted; /* for its budget */
     size_t peak;
     int64_t cpu_us;
     bool is_good; /* the trigger has no mistakes */
@@ -102,7 +99,7 @@ static void parse_once(const struct keys *keys, struct option_entry *entries, si
 {
     const struct scaler *const scalers[] = {keys->scaler, NULL};
     const struct triggers_settings settings = {
-        .scalers = scalers, .max = 1, .max_bytes = SIZE_MAX};
+        .scalers = scalers, .max = 1};
     struct triggers *triggers = triggers_new(&settings);
     struct trigger_ref ref = {"object", "shop", entries, count};
     struct trigger *trigger = NULL;
@@ -114,7 +111,6 @@ static void parse_once(const struct keys *keys, struct option_entry *entries, si
     int64_t cpu_us = cpu_now_us() - began_us;
     size_t after = allocated_now();
     *ret_cost = (struct cost){.growth = after > before ? after - before : 0,
-                              .counted = is_found ? trigger->budget->bytes : SIZE_MAX,
                               .peak = has_hooks ? peak - before : 0,
                               .cpu_us = cpu_us,
                               .is_good = is_found && !error_is_set(&trigger->parsed.mistakes)};
@@ -193,9 +189,6 @@ static void note(struct walk *walk, const struct value *one, const struct value 
     if (cost->growth > MAX_GROWTH)
         fail_msg("%s: a trigger takes %zu bytes with %s", walk->keys->scaler->name, cost->growth,
                  of);
-    if (cost->growth > cost->counted + OF_ALL)
-        fail_msg("%s: a trigger takes %zu bytes with %s, of which only %zu count",
-                 walk->keys->scaler->name, cost->growth, of, cost->counted);
     if (cost->peak > MAX_PEAK)
         fail_msg("%s: parsing takes %zu bytes with %s", walk->keys->scaler->name, cost->peak, of);
     if (cost->cpu_us > max_cpu_us())

@@ -53,7 +53,6 @@ void start_triggers_on(const struct engine_settings *settings, bool deny_inline)
         .forget_ms = 1000,
         .deny_inline = deny_inline,
         .max = 3,
-        .max_bytes = 1 << 20,
     });
 }
 

@@ -116,23 +116,6 @@ static void names_are_those_of_kubernetes(void **state)
     }
 }
 
-/* And no more than rounding up adds to each. */
-static void a_copy_has_the_bytes_of_its_entries(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    struct option_entry entries[MANY];
-    struct identity identity;
-    fill(entries, MANY);
-    struct trigger_ref ref = {"worker", "shop", entries, MANY};
-    assert_true(identity_prepare(&ref, &identity, &error));
-    identity_write(&identity, &ref);
-    size_t least = identity.length + sizeof(entries);
-    assert_in_range(identity_copy_bytes(&identity), least + 1, least + 2 * ((size_t)MANY + 2) * 32);
-    identity_done(&identity);
-    empty(entries, MANY);
-}
-
 /* Refs of the same bytes, but divided elsewhere, or with two strings exchanged. */
 static void similar_refs_have_different_identities(void **state)
 {
@@ -200,7 +183,6 @@ int main(void)
         cmocka_unit_test(a_key_that_is_there_twice_is_found_wherever_it_stands),
         cmocka_unit_test(similar_refs_have_different_identities),
         cmocka_unit_test(a_written_identity_can_be_read_again),
-        cmocka_unit_test(a_copy_has_the_bytes_of_its_entries),
         cmocka_unit_test(hashes_spread_over_the_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,6 @@ static void start(bool deny_inline, bool allow, bool is_verified)
         .forget_ms = 1000,
         .deny_inline = deny_inline,
         .max = 100,
-        .max_bytes = 16 << 20,
     });
 }
 
@@ -85,7 +84,7 @@ static void verify(const struct trigger *trigger, bool is_cluster_wide, const ch
     for (; pairs[0] != NULL; pairs += 2)
         credentials_add(credentials, pairs[0], pairs[1]);
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, &HPA_FACTS_UNKNOWN, 0);
+                             credentials, &HPA_FACTS_UNKNOWN);
 }
 
 #define VERIFY(trigger, ...)                                                                       \
@@ -97,7 +96,7 @@ static void refuse(const struct trigger *trigger, enum error_code code)
     credentials->state = CREDENTIALS_REFUSED;
     error_set(&credentials->failure, code, "refused here");
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, &HPA_FACTS_UNKNOWN, 0);
+                             credentials, &HPA_FACTS_UNKNOWN);
 }
 
 #define KEYLESS "scaler", "fake", "queueName", "7"
@@ -123,7 +122,7 @@ static void know_hpa(const struct trigger *trigger, struct hpa_facts hpa)
     struct credentials *credentials = credentials_new();
     credentials->state = CREDENTIALS_VERIFIED;
     triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                             credentials, &hpa, 0);
+                             credentials, &hpa);
 }
 
 static void a_named_connection_needs_none(void **state)
@@ -239,7 +238,7 @@ static void a_variable_that_the_call_leaves_out_is_refused_as_well(void **state)
         credentials_add(credentials, "source", "here");
         credentials_add_omitted(credentials, keys[i]);
         triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                                 credentials, &HPA_FACTS_UNKNOWN, 0);
+                                 credentials, &HPA_FACTS_UNKNOWN);
         if (i == 0)
             assert_mistake(trigger, ERROR_DENIED, "queueNameFromEnv cannot be used together with");
         else
@@ -280,7 +279,7 @@ static void equal_ones_are_parsed_once_for_all_triggers(void **state)
         if (i == 2)
             assert_false(credentials_join(credentials[2], first->kubernetes.credentials));
         triggers_set_credentials(triggers, of[i]->identity.bytes, of[i]->identity.length,
-                                 credentials[i], &HPA_FACTS_UNKNOWN, 0);
+                                 credentials[i], &HPA_FACTS_UNKNOWN);
         assert_int_equal(of[i]->phase, TRIGGER_READY);
     }
     const struct option_values *values = first->parsed.values[OPTION_CONNECTION];
@@ -376,7 +375,7 @@ static void who_waits_is_told_which_limit_is_reached(void **state)
     trigger_decide(trigger, &call, clock_now_ms(), &answer);
     assert_int_equal(answer.kind, ANSWER_REFUSED);
     assert_int_equal(answer.error.code, ERROR_LIMIT);
-    assert_non_null(strstr(error_text(&answer.error), "--max-inline"));
+    assert_non_null(strstr(error_text(&answer.error), "--max-connections"));
     answer_done(&answer);
     struct trigger_report report;
     trigger_report(trigger, clock_now_ms(), &report);
@@ -398,101 +397,8 @@ static void what_is_dropped_is_not_read_any_more(void **state)
     triggers_expire(triggers, 5000);
     assert_string_equal(hooks.bytes, "+shop/worker-shop");
     struct credentials *late = credentials_new();
-    triggers_set_credentials(triggers, identity.bytes, identity.length, late, &HPA_FACTS_UNKNOWN,
-                             0);
+    triggers_set_credentials(triggers, identity.bytes, identity.length, late, &HPA_FACTS_UNKNOWN);
     identity_done(&identity);
-}
-
-static struct credentials *large_credentials(size_t bytes)
-{
-    _cleanup_(memory_free) char *value = memory_new(bytes + 1);
-    memset(value, 'x', bytes);
-    struct credentials *credentials = credentials_new();
-    credentials->state = CREDENTIALS_VERIFIED;
-    credentials->authentication = text_copy("TriggerAuthentication shop/a");
-    credentials_add(credentials, "source", "here");
-    credentials_add(credentials, "password", value);
-    return credentials;
-}
-
-/* Half of 16 MiB is the namespace's: the second has no memory until the first has given it up. */
-static void they_count_as_memory_of_the_namespace(void **state)
-{
-    (void)state;
-    enum { BYTES = 3 << 20 };
-    struct trigger *first = FIND("scaler", "fake", "queueName", "1");
-    struct trigger *second = FIND("scaler", "fake", "queueName", "2");
-    const struct identity *of_first = &first->identity;
-    const struct identity *of_second = &second->identity;
-    assert_true(triggers_set_credentials(triggers, of_first->bytes, of_first->length,
-                                         large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
-    query_of(first);
-    assert_false(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
-                                          large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
-    assert_mistake(second, ERROR_LIMIT, "--trigger-memory");
-    VERIFY(first, "source", "here", "password", "small");
-    assert_true(triggers_set_credentials(triggers, of_second->bytes, of_second->length,
-                                         large_credentials(BYTES), &HPA_FACTS_UNKNOWN, 0));
-    query_of(second);
-}
-
-static void what_takes_the_place_of_others_needs_the_difference(void **state)
-{
-    (void)state;
-    enum { BYTES = 2 << 20 };
-    struct trigger *trigger = FIND("scaler", "fake", "queueName", "1");
-    for (size_t i = 0; i < 3; i++) {
-        assert_true(
-            triggers_set_credentials(triggers, trigger->identity.bytes, trigger->identity.length,
-                                     large_credentials(BYTES + i * 1024), &HPA_FACTS_UNKNOWN, 0));
-        query_of(trigger);
-    }
-}
-
-/* The connection of another namespace is larger in the new file. */
-static void what_is_no_larger_takes_its_place_where_a_reload_took_all_memory(void **state)
-{
-    (void)state;
-    enum { BYTES = 2 << 20, LARGE = 14 << 20 };
-    _cleanup_(memory_free) char *source = memory_new(LARGE + 1);
-    memset(source, 'x', LARGE);
-    _cleanup_(memory_free) char *yaml = text_format(
-        "connections: {orders: {scaler: fake, source: %s, namespaces: [billing-eu]}}", source);
-    struct trigger *trigger = FIND("scaler", "fake", "queueName", "1");
-    find_in("billing-eu", 0, (const char *const[]){ORDERS, NULL});
-    for (size_t i = 0; i < 2; i++) {
-        assert_true(triggers_set_credentials(triggers, trigger->identity.bytes,
-                                             trigger->identity.length, large_credentials(BYTES),
-                                             &HPA_FACTS_UNKNOWN, 0));
-        set_connections(yaml);
-    }
-    assert_false(triggers_set_credentials(triggers, trigger->identity.bytes,
-                                          trigger->identity.length, large_credentials(BYTES + 1024),
-                                          &HPA_FACTS_UNKNOWN, 0));
-}
-
-/* What is known of the HPA takes none: it limits what is held, and says how far that goes back. */
-static void where_there_is_no_memory_the_hpa_is_known(void **state)
-{
-    (void)state;
-    enum { LARGE = 16 << 20 };
-    _cleanup_(memory_free) char *source = memory_new(LARGE + 1);
-    memset(source, 'x', LARGE);
-    _cleanup_(memory_free) char *yaml =
-        text_format("connections: {orders: {scaler: fake, source: %s}}", source);
-    struct trigger *trigger = FIND(ORDERS);
-    find_in("billing-eu", 0, (const char *const[]){ORDERS, NULL});
-    set_connections(yaml);
-    for (int64_t replicas = 3; replicas < 5; replicas++) {
-        const struct hpa_facts hpa = {60000, replicas, replicas};
-        struct credentials *credentials = credentials_new();
-        credentials->state = CREDENTIALS_VERIFIED;
-        credentials_add_omitted(credentials, "sourceFromEnv");
-        assert_false(triggers_set_credentials(triggers, trigger->identity.bytes,
-                                              trigger->identity.length, credentials, &hpa, 0));
-        assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
-        assert_int_equal(trigger->kubernetes.hpa.replicas, replicas);
-    }
 }
 
 static size_t refreshes_at(struct trigger *trigger, int64_t now_ms)
@@ -645,10 +551,6 @@ int main(void)
         OWN_TEST(denied_addresses_come_from_an_authentication_or_not_at_all),
         OWN_TEST(another_password_keeps_the_reading),
         OWN_TEST(who_waits_is_told_which_limit_is_reached),
-        OWN_TEST(they_count_as_memory_of_the_namespace),
-        OWN_TEST(what_takes_the_place_of_others_needs_the_difference),
-        OWN_TEST(what_is_no_larger_takes_its_place_where_a_reload_took_all_memory),
-        OWN_TEST(where_there_is_no_memory_the_hpa_is_known),
         OWN_TEST(what_is_dropped_is_not_read_any_more),
         OWN_TEST(a_failing_trigger_has_them_read_less_and_less_often),
         OWN_TEST(keys_that_name_an_authentication_need_the_flag),

@@ -185,8 +185,7 @@ static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
                                                         .rules = {.interval_ms = 5000},
                                                         .peers = values,
                                                         .forget_ms = 1000,
-                                                        .max = 3,
-                                                        .max_bytes = 1 << 20});
+                                                        .max = 3});
     assert_true(peer_values_add(values, &value, 0)); /* another trigger's */
     struct trigger *trigger = FIND(GOOD);
     assert_null(trigger->answers.of_peers);

@@ -85,7 +85,6 @@ int set_up(void **state)
         .rules = {.interval_ms = interval_ms, .interval_is_set = true, .hold_ms = hold_ms},
         .forget_ms = 60000,
         .max = MAX_TRIGGERS,
-        .max_bytes = 1 << 20,
     });
     scaler = external_scaler_new(&(struct external_scaler_settings){
         .triggers = triggers,

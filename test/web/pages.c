@@ -7,14 +7,12 @@
 #include <event2/keyvalq_struct.h>
 #include <math.h>
 
-struct triggers *table_of(size_t max, bool has_rows)
+struct triggers *table_of(size_t max)
 {
     return triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
                                                     .engine = engine,
                                                     .forget_ms = 1000,
-                                                    .max = max,
-                                                    .max_bytes = 8 << 20,
-                                                    .has_rows = has_rows});
+                                                    .max = max});
 }
 
 static bool run(void *context, void (*call)(void *call_context), void *call_context)

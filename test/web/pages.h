@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 /* A table of its own, of at most so many triggers. */
-struct triggers *table_of(size_t max, bool has_rows);
+struct triggers *table_of(size_t max);
 
 /* The loop whose turn lock a walk needs. */
 struct fake_loop {

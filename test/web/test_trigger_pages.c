@@ -82,7 +82,7 @@ static const struct trigger *find_many(void)
 {
     enum { TRIGGERS = 3 * TRIGGER_WALK_PER_OBJECT };
     const struct trigger *last = NULL;
-    triggers = table_of(TRIGGERS, false);
+    triggers = table_of(TRIGGERS);
     for (int i = 1; i <= TRIGGERS; i++) {
         _cleanup_(memory_free) char *length = text_format("%d", i);
         last = FIND_NOW(JOBS, "queueLength", length);
@@ -115,7 +115,7 @@ static void the_page_of_an_object_has_whole_errors(void **state)
     enum { QUEUE_BYTES = 2000 };
     char queue[QUEUE_BYTES + 1];
     struct triggers *usual = triggers;
-    triggers = table_of(TRIGGER_WALK_PER_OBJECT, false);
+    triggers = table_of(TRIGGER_WALK_PER_OBJECT);
     const struct trigger *wrong =
         FIND_NOW(JOBS, LONG_KEY("1"), "", LONG_KEY("2"), "", LONG_KEY("3"), "", LONG_KEY("4"), "",
                  LONG_KEY("5"), "", LONG_KEY("6"), "");
@@ -170,7 +170,7 @@ static void a_page_does_not_wait_for_many_late_turns(void **state)
     struct fake_loop loop = {.wait_us = LATE_US};
     struct page_response response = {0};
     struct triggers *usual = triggers;
-    triggers = table_of(TRIGGERS, false);
+    triggers = table_of(TRIGGERS);
     for (int i = 1; i <= TRIGGERS; i++) {
         _cleanup_(memory_free) char *length = text_format("%d", i);
         FIND_NOW(JOBS, "queueLength", length);

@@ -43,52 +43,6 @@ static void the_fixed_part_of_a_row_is_that_without_a_connection(void **state)
     }
 }
 
-/* What a table of its own takes for the trigger, with rows and without. */
-static size_t bytes_of(bool has_rows, const char *const *pairs, const char *namespace)
-{
-    struct triggers *usual = triggers;
-    triggers = table_of(3, has_rows);
-    size_t bytes = find_in(namespace, 0, pairs)->bytes;
-    triggers_free(triggers);
-    triggers = usual;
-    return bytes;
-}
-
-/* The memory of rows is bounded as the triggers' is. */
-static void rows_count_as_memory_of_their_triggers(void **state)
-{
-    (void)state;
-    enum {
-        LONG = 1000,
-        LONGEST_NAME = 253,
-        PLACE = 80 + 2 * 16 /* in the table, and two pieces of the heap */
-    };
-    char text[LONG + 1] = {0};
-    char name[LONGEST_NAME + 1] = {0};
-    struct trigger_totals totals;
-    memset(text, '"', LONG);
-    memset(name, 'n', LONGEST_NAME);
-    const char *const pairs[][10] = {
-        {GOOD, NULL},
-        {"scaler", "fake", "source", "down", "queueName", text, NULL},
-        {"scaler", "fake", "source", "a", "queueName", text, "queueLength", text, NULL},
-        {"scaler", "fake", "connectionName", text, "queueName", text, NULL},
-    };
-    for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++) {
-        const char *namespace = i == 0 ? "shop" : name;
-        struct trigger *trigger = find_in(namespace, (int64_t)i * 10000, pairs[i]);
-        if (i == 0)
-            query_of(trigger), wait_until_measured(trigger);
-        _cleanup_(text_done) struct text with = read_rows(&totals);
-        triggers_expire(triggers, (int64_t)i * 10000 + 5000);
-        _cleanup_(text_done) struct text without = read_rows(&totals);
-        size_t row = with.length - without.length;
-        size_t counted = bytes_of(true, pairs[i], namespace) - bytes_of(false, pairs[i], namespace);
-        if (row + PLACE > counted || counted > row + 2048)
-            fail_msg("trigger %zu: a row of %zu bytes counts as %zu", i, row, counted);
-    }
-}
-
 /* ---- sums while triggers change ---- */
 
 enum { MORE_THAN_A_TURN = 600 };
@@ -143,7 +97,7 @@ static void a_query_counts_once_while_its_credentials_are_rotated(void **state)
     (void)state;
     const char *const pairs[] = {ORDERS, NULL};
     struct triggers *usual = triggers;
-    triggers = table_of(MORE_THAN_A_TURN + 2, false);
+    triggers = table_of(MORE_THAN_A_TURN + 2);
     set_connections(connections_yaml);
     struct trigger *first = find_now(pairs);
     const struct query *former = query_of(first);
@@ -177,7 +131,7 @@ static void an_object_counts_once_though_it_is_made_again(void **state)
     enum { LONG_AGO_MS = 5000, FAR_MS = 3600 * 1000 };
     int64_t now_ms = clock_now_ms();
     struct triggers *usual = triggers;
-    triggers = table_of(MORE_THAN_A_TURN + 1, false);
+    triggers = table_of(MORE_THAN_A_TURN + 1);
     set_connections(connections_yaml);
     struct trigger *first =
         find_in("shop", now_ms - LONG_AGO_MS, (const char *const[]){ORDERS, NULL});
@@ -194,7 +148,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_fixed_part_of_a_row_is_that_without_a_connection),
-        TEST(rows_count_as_memory_of_their_triggers),
         TEST(a_query_counts_once_while_its_credentials_are_rotated),
         TEST(an_object_counts_once_though_it_is_made_again),
     };

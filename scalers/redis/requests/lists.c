@@ -55,14 +55,6 @@ void redis_list_check_slots(const struct redis_list_query *query, struct error *
                   i + 1);
 }
 
-size_t redis_list_subscription_bytes(const struct redis_list_query *query)
-{
-    if (query->library != REDIS_NO_LIBRARY)
-        return redis_queue_subscription_bytes(query);
-    struct list_keys keys = keys_of(query);
-    return redis_subscriptions_bytes(keys.names);
-}
-
 static const char *key_of(const struct task *task)
 {
     const struct redis_list_query *query = task->query;

@@ -23,9 +23,6 @@ char *redis_list_name(const struct redis_list_query *query);
 /* In a Cluster one transaction can only read keys of one slot. */
 void redis_list_check_slots(const struct redis_list_query *query, struct error *mistakes);
 
-/* The memory of a subscription to all keys. */
-size_t redis_list_subscription_bytes(const struct redis_list_query *query);
-
 /* The hooks `measure` of struct scaler, of a struct redis_client and of a struct redis_cluster. */
 bool redis_lists_measure(void *client, struct feed *feed, struct error *error);
 bool redis_lists_measure_in_cluster(void *cluster, struct feed *feed, struct error *error);

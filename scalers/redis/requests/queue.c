@@ -152,14 +152,6 @@ void redis_queue_check_slots(const struct redis_list_query *query, struct error 
                   libraries[query->library].prefix);
 }
 
-size_t redis_queue_subscription_bytes(const struct redis_list_query *query)
-{
-    if (query->queue_name == NULL)
-        return 0;
-    _cleanup_(names_done) struct names names = names_of(query);
-    return redis_subscriptions_bytes((const char *const *)names.keys);
-}
-
 /* ---- what they say ---- */
 
 /* Not of one key: Redis does not say of which. */

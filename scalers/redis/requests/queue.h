@@ -30,9 +30,6 @@ const char *redis_queue_route(const struct redis_list_query *query);
 /* What its keys are named by. */
 void redis_queue_add_hash(const struct redis_list_query *query, struct hash *hash);
 
-/* The memory of a subscription to its keys. */
-size_t redis_queue_subscription_bytes(const struct redis_list_query *query);
-
 /* Reads the keys for the task, which is a command's from here on. */
 void redis_queue_read(struct redis_client *client, struct redis_link *link, struct task *task);
 

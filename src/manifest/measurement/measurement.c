@@ -18,7 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000, MAX_TRIGGER_BYTES = 1 << 30 };
+enum { WAIT_MS = 200, MAX_TRIGGERS = 100 * 1000 };
 
 /* One trigger that is being measured. */
 struct measured_job {
@@ -200,8 +200,6 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
     struct engine_settings engine = ENGINE_DEFAULTS;
     engine.wake = wake;
     engine.wake_context = &run->wake_fd;
-    engine.max_connections *= 2; /* a namespace has half of them, and here may be the only one */
-    engine.max_agents *= 2;
     run->engine = engine_new(&engine);
     run->triggers = triggers_new(&(struct triggers_settings){
         .scalers = settings->scalers,
@@ -210,7 +208,6 @@ struct measurement_rounds *measurement_begin(const struct measurement_settings *
         .rules = {.interval_ms = engine.interval_ms},
         .forget_ms = INT32_MAX,
         .max = MAX_TRIGGERS,
-        .max_bytes = MAX_TRIGGER_BYTES,
     });
     begin_all(run, ret_measurement);
     return run;

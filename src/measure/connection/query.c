@@ -43,11 +43,6 @@ struct query *query_for_values(struct connection *connection, const struct optio
     return query;
 }
 
-size_t query_bytes(void)
-{
-    return sizeof(struct query);
-}
-
 void query_set_last_attempt(struct query *query, enum last_attempt attempt)
 {
     uint64_t *failing = &query->connection->stats.counts[COUNT_FAILING_QUERIES];

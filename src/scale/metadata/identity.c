@@ -128,16 +128,6 @@ struct trigger_ref identity_ref(const struct identity *identity)
     return ref;
 }
 
-size_t identity_copy_bytes(const struct identity *identity)
-{
-    const char *end = identity->bytes + identity->length;
-    size_t strings = 0;
-    size_t bytes = 0;
-    for (const char *at = identity->bytes; at < end; at += strlen(at) + 1, strings++)
-        bytes += text_heap_bytes(at);
-    return bytes + memory_heap_bytes(strings / 2 * sizeof(struct option_entry));
-}
-
 bool identity_is(const char *bytes, const struct trigger_ref *ref)
 {
     for (size_t i = 0; i < piece_count(ref); i++) {

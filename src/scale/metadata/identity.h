@@ -41,9 +41,6 @@ void identity_done(struct identity *identity);
 /* The ref that was written, its strings borrowed; the caller frees the entries. */
 struct trigger_ref identity_ref(const struct identity *identity);
 
-/* The heap that its strings take, each copied for itself, with an array of the entries. */
-size_t identity_copy_bytes(const struct identity *identity);
-
 /* Whether these are the bytes of the ref. Its identity was prepared, and they are as long. */
 bool identity_is(const char *bytes, const struct trigger_ref *ref);
 

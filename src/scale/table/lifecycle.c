@@ -26,7 +26,6 @@ static void leave_secret(struct lifecycle *lifecycle, struct trigger *trigger)
     namespace_secrets_leave(lifecycle->secrets, trigger);
     if (namespace_secrets_find(lifecycle->secrets, trigger->namespace) != NULL)
         return;
-    budgets_set_secret(&lifecycle->budgets, trigger->namespace, 0);
     if (was_full) /* those that were refused are parsed again when KEDA calls */
         lifecycle->revision++;
 }
@@ -155,6 +154,16 @@ static void forget_source(struct trigger *trigger)
         trigger_policy_forget(trigger->policy);
 }
 
+/* Ten thousand triggers of one connection have its values once. Two that differ only in what may be
+ * shown have one identity: they keep their own. */
+static void share_values(struct option_values **values, struct option_values *of_connection)
+{
+    if (*values == of_connection || !option_values_equal(*values, of_connection))
+        return;
+    option_values_free(*values);
+    *values = option_values_share(of_connection);
+}
+
 /*
  * Gives the trigger, which is READY, a query in the place of the one that it left. At the same
  * source the query has what is known of the former one, and the hold goes on. At another one all is
@@ -176,6 +185,8 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     bound->use = request.use;
     bound->source = source;
     bound->is_inline = request.user.connection == NULL;
+    share_values(&trigger->parsed.values[OPTION_CONNECTION],
+                 engine_connection_values(bound->query));
     trigger_follow(trigger);
     if (is_same_source)
         trigger_answers_resume_hold(trigger, replaced->hold);
@@ -260,11 +271,9 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
             ? NULL
             : trigger_peers_keep(trigger, engine_now_ms(lifecycle->engine));
     trigger_unfollow(trigger); /* a decision, on another thread, reads what goes now */
-    budgets_suspend(&lifecycle->budgets, trigger);
     former = trigger->parsed;
     trigger->parsed = parsed;
     enter_parsed(lifecycle, trigger, phase);
-    budgets_resume(&lifecycle->budgets, trigger);
 
     bool is_same_connection = trigger->phase == TRIGGER_READY &&
                               trigger_is_inline(trigger) == trigger->bound.is_inline &&

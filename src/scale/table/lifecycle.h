@@ -7,7 +7,6 @@
 #ifndef BACKLOG_SCALE_TABLE_LIFECYCLE_H
 #define BACKLOG_SCALE_TABLE_LIFECYCLE_H
 
-#include "scale/table/budget.h"
 #include "scale/table/parse.h"
 #include "scale/trigger/trigger.h"
 
@@ -16,7 +15,6 @@ struct lifecycle {
     struct parse_settings parse;
     struct engine *engine;
     struct namespace_secrets *secrets;
-    struct budgets budgets;
     uint64_t revision; /* of the connections */
     bool is_stopping;  /* what ends now says nothing about KEDA */
 };

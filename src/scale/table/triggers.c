@@ -39,7 +39,6 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
                   .deny_inline = settings->deny_inline,
                   .own = &triggers->settings.own},
         .engine = settings->engine,
-        .budgets = {.has_rows = settings->has_rows},
         .secrets = namespace_secrets_new(&settings->secrets),
         .revision = 1,
     };
@@ -48,17 +47,11 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     return triggers;
 }
 
-/* As the last one; one that is not pinned. */
-static void put_on_lists(struct triggers *triggers, struct trigger *trigger)
+/* Of a limit on triggers: what one takes grows with its metadata. */
+static size_t places_of(size_t metadata_bytes)
 {
-    DL_APPEND(triggers->by_age, trigger);
-    DL_APPEND2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
-}
-
-static void take_off_lists(struct triggers *triggers, struct trigger *trigger)
-{
-    DL_DELETE(triggers->by_age, trigger);
-    DL_DELETE2(trigger->budget->by_age, trigger, prev_of_namespace, next_of_namespace);
+    enum { PLACE_BYTES = 2 << 10 };
+    return 1 + metadata_bytes / PLACE_BYTES;
 }
 
 void triggers_drop(struct triggers *triggers, struct trigger *trigger)
@@ -70,10 +63,10 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger)
         triggers->next_renewed = trigger->hh.next;
     HASH_DELETE(hh, triggers->by_identity, trigger);
     if (trigger->pins == 0)
-        take_off_lists(triggers, trigger);
+        DL_DELETE(triggers->by_age, trigger);
     if (trigger->policy != NULL)
         trigger_policy_leave(trigger->policy);
-    budgets_leave(&triggers->lifecycle.budgets, trigger);
+    triggers->places -= places_of(trigger->identity.length);
     trigger_objects_leave(&triggers->objects, trigger);
     lifecycle_end_need(&triggers->lifecycle, trigger);
     lifecycle_end(&triggers->lifecycle, trigger);
@@ -98,15 +91,15 @@ void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t 
     trigger_objects_touch(trigger, triggers->resumed_ms, now_ms);
     if (trigger->pins > 0)
         return;
-    take_off_lists(triggers, trigger);
-    put_on_lists(triggers, trigger);
+    DL_DELETE(triggers->by_age, trigger);
+    DL_APPEND(triggers->by_age, trigger);
 }
 
 void triggers_pin(struct triggers *triggers, struct trigger *trigger)
 {
     trigger->object->pins++;
     if (trigger->pins++ == 0)
-        take_off_lists(triggers, trigger);
+        DL_DELETE(triggers->by_age, trigger);
 }
 
 void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t now_ms)
@@ -115,17 +108,7 @@ void triggers_unpin(struct triggers *triggers, struct trigger *trigger, int64_t 
         trigger_objects_touch(trigger, triggers->resumed_ms, now_ms);
     trigger->object->pins--;
     if (--trigger->pins == 0)
-        put_on_lists(triggers, trigger);
-}
-
-/* The last trigger of the namespace may have been dropped for this one, which kept the Secret. */
-static void count_secret(struct triggers *triggers, const struct trigger *trigger)
-{
-    const struct namespace_secret *secret =
-        namespace_secrets_find(triggers->lifecycle.secrets, trigger->namespace);
-    if (trigger->budget->triggers == 1 && secret != NULL)
-        budgets_set_secret(&triggers->lifecycle.budgets, trigger->namespace,
-                           connections_bytes(secret->connections));
+        DL_APPEND(triggers->by_age, trigger);
 }
 
 /* Not by HASH_FIND(): a prepared identity has no bytes to compare. */
@@ -149,13 +132,28 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
     trigger->id = ++triggers->last_id;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
                                 trigger->identity.length, trigger->identity.hash, trigger);
-    budgets_join(&triggers->lifecycle.budgets, trigger);
-    count_secret(triggers, trigger);
+    triggers->places += places_of(trigger->identity.length);
     trigger_objects_join(&triggers->objects, trigger);
     trigger_peers_take_from_object(trigger, trigger->first_call_ms);
-    put_on_lists(triggers, trigger);
+    DL_APPEND(triggers->by_age, trigger);
     if (trigger->policy != NULL)
         trigger_policy_join(trigger->policy, &triggers->policy_stats);
+}
+
+bool triggers_make_place(struct triggers *triggers, size_t metadata_bytes, int64_t now_ms,
+                         struct error *error)
+{
+    size_t max = triggers->settings.max;
+    size_t places = places_of(metadata_bytes);
+    while (triggers->places + places > max) {
+        struct trigger *oldest = triggers->by_age;
+        if (oldest == NULL ||
+            now_ms - MAX(oldest->last_call_ms, triggers->resumed_ms) < TRIGGERS_IN_USE_MS)
+            return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)",
+                             max);
+        triggers_drop(triggers, oldest);
+    }
+    return true;
 }
 
 void triggers_resume(struct triggers *triggers, int64_t now_ms)

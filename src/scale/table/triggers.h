@@ -27,10 +27,8 @@
  *   connections/own_credentials    what the authentication of a trigger may be used for
  *   connections/namespace_secrets  the connections that teams keep in Secrets
  *   table/parse                    from the metadata to what a trigger measures, and how
- *   table/budget                   the memory that triggers take, of each namespace and in all
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
  *   table/triggers                 the table: added, called for, pinned, expired, dropped
- *   table/triggers_evict           who is dropped for another one, at a limit
  *   table/triggers_kubernetes      what the Kubernetes API says about a trigger's object
  *   table/triggers_renewal         other connections: which triggers are parsed again, and when
  *   table/triggers_walk            walks over them, in pieces
@@ -51,11 +49,6 @@
  * KEDA's usual pollingInterval. */
 enum { TRIGGERS_IN_USE_MS = 60 * 1000 };
 
-/* And within this time, which is longer than nearly every pollingInterval, it is not dropped for a
- * namespace that has as much memory in the table or more: with the trigger goes the value that it
- * holds while its source is away. */
-enum { TRIGGERS_ABANDONED_MS = 10 * 60 * 1000 };
-
 struct triggers;
 
 struct triggers_settings {
@@ -68,9 +61,7 @@ struct triggers_settings {
     struct peer_values *peers;           /* of other replicas; NULL: they are not queried */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* no address of a trigger's metadata is used */
-    size_t max;        /* triggers */
-    size_t max_bytes;  /* of memory that all of them take (budget.h) */
-    bool has_rows;     /* each has a row of the dashboard, whose memory counts, too */
+    size_t max; /* triggers; one with more than 2 KiB of metadata counts as several */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);
@@ -79,8 +70,7 @@ void triggers_free(struct triggers *triggers); /* NULL is none */
 /* ---- a call: triggers_find.c ---- */
 
 /* Finds the trigger, or parses it. Wrong metadata makes a trigger too, with its mistakes. A full
- * table, or one that takes too much memory, drops triggers that are not in use, those of the
- * namespace first. Fails with ERROR_LIMIT where there is none or the metadata is too large, and
+ * table drops triggers that are not in use, the one without a call for longest first. Fails with ERROR_LIMIT where there is none or the metadata is too large, and
  * with ERROR_INVALID where a key is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
@@ -170,9 +160,8 @@ const struct connections *triggers_connections(const struct triggers *triggers);
 
 /* What is known of the object of the trigger with these identity bytes: its credentials
  * (own_credentials.h), which are taken, and its HPA. Nothing happens where there is no such trigger
- * any more. False: there is no memory for them, which the trigger says until they are set again. */
-bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
-                              struct credentials *credentials, const struct hpa_facts *hpa,
-                              int64_t now_ms);
+ * any more. */
+void triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, const struct hpa_facts *hpa);
 
 #endif

@@ -2,32 +2,6 @@
 #include "scale/table/triggers_internal.h"
 #include "scale/trigger/trigger_peers.h"
 
-/* How many bytes more the table has with this trigger, by those that are in it now. */
-static size_t added_bytes(const struct triggers *triggers, const struct trigger *trigger)
-{
-    const struct budgets *budgets = &triggers->lifecycle.budgets;
-    const struct namespace_secret *secret = trigger->secret;
-    size_t bytes = budget_of(budgets, trigger);
-    if (secret != NULL && budgets_find(budgets, trigger->namespace) == NULL)
-        bytes += connections_bytes(secret->connections);
-    return bytes;
-}
-
-/* The last trigger of its namespace, or of its connection, may be dropped for it: then it adds what
- * it would have shared with that. */
-static bool evict_for(struct triggers *triggers, const struct trigger *trigger,
-                      struct eviction_request *request, struct error *error)
-{
-    do {
-        request->bytes = added_bytes(triggers, trigger);
-        if (!triggers_evict(triggers, request, error))
-            return false;
-    } while (added_bytes(triggers, trigger) > request->bytes);
-    return true;
-}
-
-/* What it takes is known when it has been parsed, which is not done where not even the least that
- * it can take fits, or all places are in use: what is refused comes again with each poll. */
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
@@ -35,25 +9,13 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (identity->length > OPTION_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
                          identity->length, OPTION_MAX_METADATA);
-    struct eviction_request request = {
-        .namespace = ref->namespace,
-        .bytes = budget_min(identity->length),
-        .guaranteed_bytes = triggers_bytes_of(triggers, ref->namespace),
-        .now_ms = now_ms,
-    };
-    if (!triggers_have_place(triggers, &request, error) ||
-        !triggers_evict(triggers, &request, error))
+    if (!triggers_make_place(triggers, identity->length, now_ms, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
-    request.is_new_trigger = true;
-    if (evict_for(triggers, trigger, &request, error)) {
-        triggers_add(triggers, trigger);
-        lifecycle_need_object(&triggers->lifecycle, trigger, ref);
-        *ret_trigger = trigger;
-        return true;
-    }
-    lifecycle_end(&triggers->lifecycle, trigger);
-    return false;
+    triggers_add(triggers, trigger);
+    lifecycle_need_object(&triggers->lifecycle, trigger, ref);
+    *ret_trigger = trigger;
+    return true;
 }
 
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,

@@ -20,6 +20,7 @@ struct triggers {
     /* Where walks go on, by ascending ids; NULL: at the end. triggers_drop() moves both. */
     struct trigger *next_walked;  /* triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
+    size_t places; /* of settings.max, that they take */
     uint64_t last_id;
     int64_t resumed_ms; /* see triggers_resume(); 0: never */
 };
@@ -29,6 +30,12 @@ struct triggers {
 /* The trigger of the ref, whose identity was prepared; NULL: there is none. */
 struct trigger *triggers_lookup(const struct triggers *triggers, const struct trigger_ref *ref,
                                 const struct identity *identity);
+
+/* Drops those that had no call for longest, but none that had one within TRIGGERS_IN_USE_MS, until
+ * there is a place for one more with so much metadata. Fails with ERROR_LIMIT where there is none;
+ * what was dropped is gone. */
+bool triggers_make_place(struct triggers *triggers, size_t metadata_bytes, int64_t now_ms,
+                         struct error *error);
 
 /* Takes the trigger. */
 void triggers_add(struct triggers *triggers, struct trigger *trigger);
@@ -42,34 +49,6 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger);
 /* What the connections file names is the administrator's: no trigger's own connection is in its
  * way. */
 void triggers_reserve_for_file(struct triggers *triggers);
-
-/* ---- triggers_evict.c ---- */
-
-/* What is to fit into the table. */
-struct eviction_request {
-    const char *namespace; /* whose memory it is */
-    size_t bytes;          /* so many more than it has */
-    /* A namespace may have as much memory as it leaves to the others. It gets this much in all
-     * even where they leave less. */
-    size_t guaranteed_bytes;
-    bool is_new_trigger;        /* one more trigger is to be in the table */
-    const struct trigger *kept; /* of the namespace, and not dropped for it; NULL: any may be */
-    int64_t now_ms;
-};
-
-/* Drops triggers that are not in use, until the request fits: first those of the namespace, then
- * those that nobody has called for since TRIGGERS_ABANDONED_MS, then those of namespaces that have
- * more. Fails with ERROR_LIMIT where none is left to drop; what was dropped is gone. */
-bool triggers_evict(struct triggers *triggers, const struct eviction_request *request,
-                    struct error *error);
-
-/* Is there a place for one more trigger, or one that is not in use? Drops nothing. Fails as
- * triggers_evict(). */
-bool triggers_have_place(const struct triggers *triggers, const struct eviction_request *request,
-                         struct error *error);
-
-/* How many bytes the namespace has now. */
-size_t triggers_bytes_of(const struct triggers *triggers, const char *namespace);
 
 /* ---- triggers_renewal.c ---- */
 

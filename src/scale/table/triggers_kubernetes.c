@@ -19,9 +19,8 @@ static void replace_credentials(struct triggers *triggers, struct trigger *trigg
         lifecycle_renew(&triggers->lifecycle, trigger);
 }
 
-bool triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
-                              struct credentials *credentials, const struct hpa_facts *hpa,
-                              int64_t now_ms)
+void triggers_set_credentials(struct triggers *triggers, const char *identity, size_t length,
+                              struct credentials *credentials, const struct hpa_facts *hpa)
 {
     const struct identity bytes = {.bytes = (char *)identity, .length = length};
     _cleanup_(error_done) struct error ignored = {0};
@@ -33,25 +32,9 @@ bool triggers_set_credentials(struct triggers *triggers, const char *identity, s
     free(ref.entries);
     if (trigger == NULL || !(trigger->parsed.needs & TRIGGER_NEEDS_OBJECT)) {
         credentials_free(credentials);
-        return true;
+        return;
     }
-    struct credentials *refused = credentials_new();
-    size_t before =
-        trigger->kubernetes.credentials == NULL ? 0 : trigger->kubernetes.credentials->bytes;
-    const struct eviction_request request = {
-        .namespace = trigger->namespace,
-        .bytes = credentials->bytes - before,
-        .guaranteed_bytes = triggers->settings.max_bytes / 2,
-        .kept = trigger,
-        .now_ms = now_ms,
-    };
-    bool has_memory =
-        credentials->bytes <= before || triggers_evict(triggers, &request, &refused->failure);
-    refused->state = CREDENTIALS_REFUSED;
-    replace_credentials(triggers, trigger, has_memory ? TAKE(credentials) : TAKE(refused), hpa);
-    credentials_free(credentials);
-    credentials_free(refused);
-    return has_memory;
+    replace_credentials(triggers, trigger, credentials, hpa);
 }
 
 void triggers_refresh_object(const struct triggers *triggers, struct trigger *trigger,

@@ -49,23 +49,6 @@ bool triggers_renew(struct triggers *triggers, size_t max)
            namespace_secrets_have_stale(triggers->lifecycle.secrets);
 }
 
-static bool evict_for_secret(struct triggers *triggers, const char *namespace,
-                             const struct connections *connections, int64_t now_ms,
-                             struct error *error)
-{
-    const struct namespace_budget *budget = budgets_find(&triggers->lifecycle.budgets, namespace);
-    size_t before = budget == NULL ? 0 : budget->secret_bytes;
-    size_t bytes = connections_bytes(connections);
-    const struct eviction_request request = {
-        .namespace = namespace,
-        .bytes = bytes - before,
-        .guaranteed_bytes = triggers->settings.max_bytes / 2,
-        .now_ms = now_ms,
-    };
-    return bytes <= before || triggers_evict(triggers, &request, error) ||
-           error_prefix(error, "its connections take %zu KiB", bytes >> 10);
-}
-
 /* A Secret that is there is used as far as it is valid, and what it inherits counts as the rest
  * does; a deleted one means it. */
 static void inherit(const struct triggers *triggers, const char *namespace,
@@ -89,20 +72,15 @@ bool triggers_set_secret(struct triggers *triggers, const char *namespace,
     }
     inherit(triggers, namespace, connections);
     bool is_too_large = !connections_check_bytes(connections, &refused);
-    bool has_memory =
-        !is_too_large && evict_for_secret(triggers, namespace, connections, now_ms, &refused);
-    if (!has_memory) {
+    (void)now_ms;
+    if (is_too_large) {
         connections_free(connections);
         connections = NULL;
         failure = &refused;
     }
     namespace_secrets_set(triggers->lifecycle.secrets, namespace, connections, failure,
                           ++triggers->lifecycle.revision);
-    const struct namespace_secret *secret =
-        namespace_secrets_find(triggers->lifecycle.secrets, namespace);
-    budgets_set_secret(&triggers->lifecycle.budgets, namespace,
-                       secret == NULL ? 0 : connections_bytes(secret->connections));
-    return has_memory || is_too_large;
+    return true;
 }
 
 const struct namespace_secrets *triggers_secrets(const struct triggers *triggers)

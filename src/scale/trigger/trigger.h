@@ -142,7 +142,7 @@ struct trigger {
     enum trigger_phase phase; /* lifecycle.c */
     /* lifecycle.c, triggers_renewal.c: of the connections that it was parsed with, or compared. */
     uint64_t revision;
-    struct trigger_parsed parsed; /* parse.c; lifecycle.c, budget.c: which one, whose values */
+    struct trigger_parsed parsed; /* parse.c; lifecycle.c: which one, whose values */
     struct trigger_binding bound; /* lifecycle.c */
     struct trigger_kubernetes kubernetes; /* lifecycle.c, triggers_kubernetes.c */
     struct trigger_answers answers;       /* trigger_answers.c */
@@ -157,7 +157,6 @@ struct trigger {
     size_t pins;
     UT_hash_handle hh;
     struct trigger *next, *prev; /* while not pinned: the one without a call for longest first */
-    struct trigger *next_of_namespace, *prev_of_namespace; /* the same, of its namespace alone */
 
     /* trigger_objects.c */
     int64_t last_call_ms;                            /* trigger_objects.c; the first: lifecycle.c */
@@ -168,11 +167,6 @@ struct trigger {
     /* trigger_peers.c */
     uint8_t peer_digest[PEER_DIGEST_BYTES]; /* by which peers know it, where has_peer_digest */
     bool has_peer_digest;                   /* it was needed once */
-
-    /* budget.c, which puts an equal connection's values in the place of its own. */
-    size_t bytes;                    /* of memory, with its query and without `shared` */
-    struct shared_values *shared;    /* the values of its connection; NULL: they are its own */
-    struct namespace_budget *budget; /* of its namespace, which it counts for */
 
     /* connections/namespace_secrets.c */
     struct namespace_secret *secret;                 /* which it needs; NULL: none */

@@ -50,12 +50,6 @@ void trigger_objects_leave(struct trigger_object **objects, struct trigger *trig
     free(object);
 }
 
-size_t trigger_objects_bytes(const struct trigger *trigger)
-{
-    size_t key = strlen(trigger->namespace) + strlen("/") + strlen(trigger->name) + 1;
-    return memory_heap_bytes(sizeof(struct trigger_object)) + memory_heap_bytes(key);
-}
-
 void trigger_objects_touch(struct trigger *trigger, int64_t resumed_ms, int64_t now_ms)
 {
     struct trigger_object *object = trigger->object;

@@ -30,9 +30,6 @@ void trigger_objects_leave(struct trigger_object **objects, struct trigger *trig
 struct trigger_object *trigger_objects_find(struct trigger_object *objects, const char *namespace,
                                             const char *name);
 
-/* The memory that the object of the trigger takes. */
-size_t trigger_objects_bytes(const struct trigger *trigger);
-
 /* The trigger was called for again. One that is pinned was called for all the time. Nobody could
  * call for a while until resumed_ms (triggers_resume()). */
 void trigger_objects_touch(struct trigger *trigger, int64_t resumed_ms, int64_t now_ms);

@@ -61,16 +61,6 @@ bool trigger_policy_is_on(const struct trigger_policy *policy)
     return policy != NULL && policy->plan.effective.is_on;
 }
 
-size_t trigger_policy_bytes(const struct trigger_policy *policy)
-{
-    enum { USUAL_WORDS = 256 };
-    if (policy == NULL)
-        return 0;
-    size_t variants = (size_t)policy->plan.effective.is_on + policy->plan.shadow.is_on;
-    return memory_heap_bytes(sizeof(*policy)) + variants * memory_heap_bytes(USUAL_WORDS) +
-           memory_heap_bytes(TRIGGER_POLICY_CHANGES * sizeof(*policy->changes));
-}
-
 unsigned trigger_policy_wants(const struct trigger_policy *policy)
 {
     unsigned wants = 0;

@@ -94,9 +94,6 @@ void trigger_policy_free(struct trigger_policy *policy); /* NULL is nothing */
 /* KEDA gets what it decides: it is not there for its shadow alone. */
 bool trigger_policy_is_on(const struct trigger_policy *policy); /* NULL is none */
 
-/* The memory that it takes, with what it keeps of its decisions; 0: NULL. */
-size_t trigger_policy_bytes(const struct trigger_policy *policy);
-
 /* What the policy has its query measure: bits of enum reading_want. */
 unsigned trigger_policy_wants(const struct trigger_policy *policy);
 

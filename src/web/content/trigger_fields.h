@@ -8,8 +8,7 @@
  * table:
  *
  *     the dashboard's rows  `superseded`, `connection`, `connectionId`, `time`, `ratesAreBounds`,
- *                           `error`: write_live() in pages/trigger_rows.c; their memory is counted
- *                           by row_bytes() in budget.c
+ *                           `error`: write_live() in pages/trigger_rows.c
  *     explain               all but the reading and the rates: explain() in pages/explain.c
  *
  * Threads: any that may read the trigger (the turn lock), or the figures.

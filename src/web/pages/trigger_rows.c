@@ -4,7 +4,6 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "config/source_address.h"
-#include "scale/table/budget.h"
 #include "scale/trigger/trigger_objects.h"
 #include "web/content/trigger_fields.h"
 #include "web/content/web_json.h"
@@ -13,8 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-_Static_assert((int)WEB_JSON_SHORT_BYTES == (int)BUDGET_ROW_TEXT_BYTES, "budget.c counts rows");
 
 /* What a visited trigger adds to the sums. Triggers may share a query, or an object, which then
  * counts once. The key is no address: during the walk a query or an object may be freed, and

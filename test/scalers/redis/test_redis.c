@@ -112,51 +112,6 @@ static void an_address_in_brackets_is_one_without_them(void **state)
     }
 }
 
-static void what_a_client_keeps_of_a_query_grows_with_its_keys(void **state)
-{
-    (void)state;
-    enum { PREFIX = 256, NAME = 1024, MANY = 64 };
-    char prefix[PREFIX + 1] = "";
-    char name[NAME + 1] = "";
-    struct text keys = {0};
-    memset(prefix, 'p', PREFIX);
-    memset(name, 'q', NAME);
-    for (int i = 0; i < MANY; i++)
-        text_addf(&keys, "%s%d", i == 0 ? "" : ",", i);
-    _cleanup_(trigger_done) struct trigger queue =
-        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq", "prefix",
-                                        prefix, "queueName", name));
-    _cleanup_(trigger_done) struct trigger many =
-        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "keys", keys.bytes));
-    _cleanup_(trigger_done) struct trigger none =
-        trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq"));
-    assert_true(queue.good && many.good);
-    assert_in_range(scaler_redis.client_bytes(queue.options.query), 5 * (PREFIX + NAME), 8 << 10);
-    assert_in_range(scaler_redis.client_bytes(many.options.query), MANY * 128, MANY * 256);
-    assert_in_range(scaler_redis.client_bytes(none.options.query), 0, 1 << 10);
-    text_done(&keys);
-}
-
-/* They are counted before the mistake is known, where the connection is read later. */
-static void keys_beside_a_library_are_not_counted(void **state)
-{
-    (void)state;
-    static const int counts[] = {60, 61, 64};
-    _cleanup_(trigger_done) struct trigger alone = trigger_of(
-        &scaler_redis, PAIRS("address", "localhost:6379", "library", "bullmq", "queueName", "q"));
-    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
-        _cleanup_(text_done) struct text keys = {0};
-        for (int key = 0; key < counts[i]; key++)
-            text_addf(&keys, "%s%d", key == 0 ? "" : ",", key);
-        _cleanup_(trigger_done) struct trigger both =
-            trigger_of(&scaler_redis, PAIRS("address", "localhost:6379", "keys", keys.bytes,
-                                            "library", "bullmq", "queueName", "q"));
-        assert_false(both.good);
-        assert_int_equal(scaler_redis.client_bytes(both.options.query),
-                         scaler_redis.client_bytes(alone.options.query));
-    }
-}
-
 /* Scaling policies are refused what is not reported. */
 static void only_a_library_and_a_lag_report_more_than_what_waits(void **state)
 {
@@ -203,8 +158,6 @@ int main(void)
         cmocka_unit_test(wrong_metadata_still_has_a_metric_spec),
         cmocka_unit_test(the_activation_count_itself_is_not_yet_active),
         cmocka_unit_test(an_address_in_brackets_is_one_without_them),
-        cmocka_unit_test(what_a_client_keeps_of_a_query_grows_with_its_keys),
-        cmocka_unit_test(keys_beside_a_library_are_not_counted),
         cmocka_unit_test(only_a_library_and_a_lag_report_more_than_what_waits),
         cmocka_unit_test(the_lags_of_all_groups_of_a_stream_are_one_bundle),
     };
