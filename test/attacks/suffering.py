@@ -152,7 +152,7 @@ def watch(client, triggers):
 def played(program, script, triggers, seconds, cuts=None, until=None, **peer_options):
     """`triggers(port)` are those of the source. It plays for so long, or, on a busy machine, until it has had its chance:
     `until(peer)`."""
-    with Server(program=program, interval="100ms", arguments=["--max-inline", "1000"]) as server, \
+    with Server(program=program, interval="100ms", arguments=["--max-agents", "1000"]) as server, \
             Peer(HEALTHY.good) as healthy, Peer(script, cuts, **peer_options) as peer, Client(server.port) as client:
         return suffered(server, client, peer, Witness(client, HEALTHY.trigger(healthy.port, 0)),
                         lambda: watch(client, triggers(peer.port)), seconds, until)
@@ -178,7 +178,7 @@ def suffered(server, client, peer, witness, begin, seconds, until, memory=None):
 def attacked(program, source, seconds):
     """All hostile replies of a source, one after another, to one server: yields each with its outcome. Growth is since the
     beginning."""
-    with Server(program=program, interval="100ms", arguments=["--max-inline", "1000"]) as server, \
+    with Server(program=program, interval="100ms", arguments=["--max-agents", "1000"]) as server, \
             Peer(HEALTHY.good) as healthy, Client(server.port) as client:
         witness = Witness(client, HEALTHY.trigger(healthy.port, 0))
         witness.call()

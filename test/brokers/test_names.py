@@ -104,7 +104,7 @@ def test_an_inline_connection_is_named_by_scaler_host_and_users(broker):
         assert client.metrics(inline(broker)).metricValue == 7
         broker.kill()
         line = find_line(server, "connection failed")
-        assert line["message"].startswith(f"redis at {broker.address} (used by shop/orders): "), line
+        assert line["message"].startswith(f"redis at {broker.address} (first used by shop/orders): "), line
         assert (line["scaler"], line["namespace"], line["name"]) == ("redis", "shop", "orders")
         assert "connection" not in line
         code, text = wait_until(lambda: refusal(client.metrics, inline(broker, "idle")), SECONDS, "the refusal")

@@ -284,7 +284,7 @@ connections:
     comment = "-" * 12000
     where = {"connectionName": "jobs"} if connection == "named" else parts(broker)
     with Server(program=os.environ.get("BACKLOG_RELEASE"), interval="2s", config=config,
-                arguments=["--trigger-memory", "512"]) as server, Client(server.port) as client:
+                arguments=["--max-triggers", "50000"]) as server, Client(server.port) as client:
         requested = [{"scaler": "postgresql", **where, "query": f"SELECT {i} --{comment}", "targetQueryValue": "5"}
                      for i in range(2500)]
         wait_for_readings(client, requested)

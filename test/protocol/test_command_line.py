@@ -172,7 +172,6 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
     (["--heartbeat", "10m"], "--heartbeat is above 300 s, KEDA's default cooldownPeriod"),
     (["--forget", "5s"], "--forget is below 30 s, KEDA's default pollingInterval"),
     (["--grace", "1s"], "--grace is below --call-timeout"),
-    (["--max-connections", "10"], "--max-inline is above half of --max-connections"),
     (["--all-in-agents"], "--all-in-agents: of --max-connections 1024 only --max-agents 64"),
     (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-secrets"),
 ])

@@ -18,7 +18,7 @@ from support.pages.page import get, metric
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
-CONNECTIONS = 64  # --max-inline's default
+CONNECTIONS = 64
 GROWTH_MIB = 128  # one key at a time takes up to 32 MiB; a connection has the public authorities, about 1 MiB
 PATIENCE_SECONDS = 120
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here

@@ -35,7 +35,7 @@ GROWTH_MIB = 32
 TOGETHER_MIB = 32
 CLUSTERS = 12
 FAILOVERS, FAILOVER_SECONDS = 16, 8
-NAMESPACES, INLINE = 4, 64  # as many connections as a namespace may have (--max-inline)
+NAMESPACES, INLINE = 4, 64
 SLOW_TRIGGERS, SLOW_SECONDS = 8, 8
 MORE_LINKS = 400  # of all of them, beside the first of each connection
 SOURCES = OTHER_SOURCES + KAFKA_SOURCES + TLS_SOURCES
@@ -74,8 +74,8 @@ def test_hostile_replies_cost_little_and_affect_no_other(program, transport, sou
 
 
 @pytest.mark.parametrize("name,trigger,script,triggers", HELD, ids=[row[0] for row in HELD])
-def test_many_connections_of_one_namespace_take_little_together(program, transport, name, trigger, script, triggers):
-    outcome = held(program, trigger, script, 64, triggers, SILENT_SECONDS)  # --max-inline's default
+def test_many_connections_take_little_together(program, transport, name, trigger, script, triggers):
+    outcome = held(program, trigger, script, 64, triggers, SILENT_SECONDS)
     print(f"{name}: {outcome.growth_mib:.1f} MiB")
     assert outcome.growth_mib <= TOGETHER_MIB
     assert outcome.calls > 0 and not outcome.failures
