@@ -46,48 +46,6 @@ void connections_cleanup(struct connections **connections)
     connections_free(*connections);
 }
 
-static size_t named_connection_bytes(const struct named_connection *connection)
-{
-    size_t bytes = text_heap_bytes(connection->name) + text_heap_bytes(connection->file) +
-                   text_heap_bytes(connection->scaler) +
-                   text_heap_bytes(connection->mistakes.text) +
-                   memory_heap_bytes(connection->entries_count * sizeof(*connection->entries)) +
-                   memory_heap_bytes(connection->namespaces_count * sizeof(char *));
-    for (size_t i = 0; i < connection->entries_count; i++)
-        bytes += text_heap_bytes(connection->entries[i].key) +
-                 text_heap_bytes(connection->entries[i].value);
-    for (size_t i = 0; i < connection->namespaces_count; i++)
-        bytes += text_heap_bytes(connection->namespaces[i]);
-    return bytes + (connection->values == NULL ? 0 : connection->values->bytes);
-}
-
-size_t connections_bytes(const struct connections *connections)
-{
-    if (connections == NULL)
-        return 0;
-    size_t bytes =
-        memory_heap_bytes(sizeof(*connections)) +
-        memory_heap_bytes(connections->capacity * sizeof(*connections->items)) +
-        memory_heap_bytes(connections->problems_capacity * sizeof(*connections->problems));
-    for (size_t i = 0; i < connections->count; i++)
-        bytes += named_connection_bytes(&connections->items[i]);
-    for (size_t i = 0; i < connections->problems_count; i++)
-        bytes += text_heap_bytes(connections->problems[i].name) +
-                 text_heap_bytes(connections->problems[i].file) +
-                 text_heap_bytes(connections->problems[i].text);
-    return bytes;
-}
-
-bool connections_check_bytes(const struct connections *connections, struct error *error)
-{
-    enum { MAX_KIB = 1024 };
-    size_t kib = connections_bytes(connections) >> 10;
-    return kib <= MAX_KIB ||
-           error_set(error, ERROR_LIMIT,
-                     "its connections take %zu KiB of memory: at most %d are allowed", kib,
-                     MAX_KIB);
-}
-
 void connections_add(struct connections *connections, struct named_connection *connection)
 {
     connections->items = memory_grow(connections->items, &connections->capacity,
@@ -209,11 +167,8 @@ bool connections_equal(const struct connections *one, const struct connections *
 /* Of what is used; where it is written and its mistakes stay as they are. */
 static void copy_keys(struct named_connection *to, const struct named_connection *from)
 {
-    struct named_connection copy = {.name = TAKE(to->name),
-                                    .file = TAKE(to->file),
-                                    .line = to->line,
-                                    .is_of_secret = to->is_of_secret,
-                                    .is_former = true};
+    struct named_connection copy = {
+        .name = TAKE(to->name), .file = TAKE(to->file), .line = to->line, .is_former = true};
     error_move(&copy.mistakes, &to->mistakes);
     copy.scaler = text_copy(from->scaler);
     copy.values = from->values == NULL ? NULL : option_values_share(from->values);
@@ -266,10 +221,8 @@ static void inherit_files(struct connections *connections, const struct connecti
         if (other == NULL ? connections->count >= CONNECTIONS_MAX
                           : strcmp(other->file, former->file) < 0)
             continue;
-        struct named_connection copy = {.name = text_copy(former->name),
-                                        .file = text_copy(former->file),
-                                        .line = former->line,
-                                        .is_of_secret = former->is_of_secret};
+        struct named_connection copy = {
+            .name = text_copy(former->name), .file = text_copy(former->file), .line = former->line};
         error_invalid(&copy.mistakes, "%s", mistake);
         copy_keys(&copy, former);
         if (other == NULL) {

@@ -32,9 +32,8 @@ struct named_connection {
     struct error mistakes;        /* of what is written */
     struct option_values *values; /* what its keys mean to its scaler, once that was checked
                                      (scale/connections/named_connections.h); NULL: it was not */
-    bool is_of_secret; /* of a Secret that a team writes: as little trusted as a trigger */
-    bool is_former;    /* what is written is invalid: this is the last good version */
-    uint64_t revision; /* of connections_number(); 0: not numbered */
+    bool is_former;               /* what is written is invalid: this is the last good version */
+    uint64_t revision;            /* of connections_number(); 0: not numbered */
 };
 
 /* What is invalid besides the connections: a file of a folder, or the second entry of a name. */
@@ -56,11 +55,6 @@ struct connections {
 struct connections *connections_new(void);
 void connections_free(struct connections *connections); /* NULL is none */
 void connections_cleanup(struct connections **connections);
-
-/* What they take of the heap. */
-size_t connections_bytes(const struct connections *connections);
-/* May a team have them? The server's loop counts, copies and frees them in one turn. */
-bool connections_check_bytes(const struct connections *connections, struct error *error);
 
 /* For who reads them. The connection moves into the set, which has none of its name, and fewer than
  * CONNECTIONS_MAX. */

@@ -10,25 +10,19 @@
 
 enum {
     LARGEST_SECRET = 64 << 10,
-    LARGEST_CONNECTION = 64 << 10, /* of a team's Secret: keys and values as they are written */
     LARGEST_MISTAKES = 4 << 10,
 };
 
-/* Aliases make much of a short file. A list of namespaces may be shared by many connections of the
- * administrators; what a team writes must not take the memory of all, however many keys its Secret
- * has. */
+/* Aliases make much of a short file. A list of namespaces may be shared by many connections. */
 enum {
     MAX_REPEATED_NODES = 250 * 1000,
-    MAX_REPEATED_NODES_OF_TEAM = 10 * 1000,
     LARGEST_REPEATED = 16 << 20, /* bytes, of all files of a set */
-    LARGEST_REPEATED_OF_TEAM = 1 << 20,
 };
 
 struct connections_reader {
     const struct connections_source *source;
     struct connections *connections;
     struct named_connection connection; /* that is read */
-    size_t connection_bytes;            /* ... of its keys and values so far */
 };
 
 static void report(const struct connections_reader *reader, const char *name, size_t line,
@@ -105,10 +99,6 @@ static char *secret_text(struct connections_reader *reader, size_t line, const c
                          const char *path)
 {
     const struct connections_source *source = reader->source;
-    if (source->folder == NULL) {
-        mistake_about(reader, line, key, "is not allowed here: write the value itself");
-        return NULL;
-    }
     if (source->file_value != NULL)
         return text_copy(source->file_value);
     _cleanup_(memory_free) char *whole =
@@ -154,11 +144,6 @@ static void read_namespaces(struct connections_reader *reader, size_t line,
                             const struct yaml_tree *list)
 {
     struct named_connection *connection = &reader->connection;
-    if (reader->source->folder == NULL) {
-        mistake(reader, line,
-                "namespaces is not allowed here: only the namespace of the Secret may use it");
-        return;
-    }
     if (list->kind != YAML_TREE_LIST || connection->namespaces != NULL) {
         mistake(reader, line, "namespaces must be one list of names or patterns");
         return;
@@ -198,12 +183,8 @@ static void read_key(struct connections_reader *reader, size_t line, const char 
                      const struct yaml_tree *item)
 {
     _cleanup_(memory_free) char *value = value_text(item);
-    reader->connection_bytes += strlen(key) + (value == NULL ? 0 : strlen(value));
     if (value == NULL)
         mistake_about(reader, line, key, "must be a single value or a list of values");
-    else if (reader->source->folder == NULL && reader->connection_bytes > LARGEST_CONNECTION)
-        mistake_about(reader, line, key,
-                      "is too much: the keys and values of a connection have at most 64 KiB here");
     else if (text_equal(key, "scaler"))
         read_scaler(reader, line, TAKE(value));
     else if (text_ends_with(key, suffix_file))
@@ -259,7 +240,6 @@ static void read_connection(struct connections_reader *reader, const char *name,
     }
     if (!is_new(reader, name, line))
         return;
-    reader->connection_bytes = 0;
     reader->connection = (struct named_connection){
         .name = text_copy(name),
         .file = text_copy(reader->source->path),
@@ -333,7 +313,7 @@ static bool check_repeated(const struct connections_source *source,
                            const struct yaml_forest *forest, struct connections *connections,
                            struct error *error)
 {
-    size_t max = source->folder == NULL ? LARGEST_REPEATED_OF_TEAM : LARGEST_REPEATED;
+    const size_t max = LARGEST_REPEATED;
     connections->repeated_bytes += forest->repeated_bytes;
     return connections->repeated_bytes <= max ||
            error_invalid(error, "%s: too large: aliases repeat more than %zu MiB", source->path,
@@ -355,8 +335,7 @@ bool connections_yaml_read(const struct connections_source *source, const char *
 {
     const struct yaml_rules rules = {
         .keeps_invalid = true,
-        .max_repeated_nodes =
-            source->folder == NULL ? MAX_REPEATED_NODES_OF_TEAM : MAX_REPEATED_NODES,
+        .max_repeated_nodes = MAX_REPEATED_NODES,
     };
     _cleanup_(yaml_forest_done) struct yaml_forest forest = {0};
     if (is_blank(text, length))

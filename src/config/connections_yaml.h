@@ -26,8 +26,7 @@ typedef void connections_mistake(void *context, const char *name, size_t line, c
 /* Where connections are from, and how they are read. All borrowed. */
 struct connections_source {
     const char *path;         /* for the errors */
-    const char *folder;       /* where relative paths of <key>File start; NULL: of a Secret, where
-                               * <key>File and namespaces are refused */
+    const char *folder;       /* where relative paths of <key>File start */
     struct file_watch *watch; /* every file that is read, or could not be, is added to it; NULL:
                                * none */
     const char *file_value;   /* the value of each <key>File, which is not read; NULL: it is read */

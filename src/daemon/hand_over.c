@@ -27,30 +27,6 @@ bool hand_over_connections(const struct hand_over *to, struct connections *conne
     return is_done;
 }
 
-struct handed_secret {
-    struct triggers *triggers;
-    const char *namespace;
-    struct connections *connections;
-    const struct error *failure;
-    bool has_memory;
-};
-
-static void set_secret(void *context)
-{
-    struct handed_secret *it = context;
-    it->has_memory = triggers_set_secret(it->triggers, it->namespace, TAKE(it->connections),
-                                         it->failure, clock_now_ms());
-}
-
-bool hand_over_secret(const struct hand_over *to, const char *namespace,
-                      struct connections *connections, const struct error *failure)
-{
-    struct handed_secret it = {to->triggers, namespace, connections, failure, false};
-    bool is_done = loop_calls_run(to->loop_calls, set_secret, &it, INFORMER_MS);
-    connections_free(it.connections);
-    return is_done && it.has_memory;
-}
-
 struct handed_credentials {
     struct triggers *triggers;
     const char *identity;

@@ -17,11 +17,9 @@ struct hand_over {
     struct triggers *triggers;
 };
 
-/* As triggers_set_connections(), triggers_set_secret() and triggers_set_credentials(). False: the
- * event loop does not respond; of Secrets and credentials also what that function says. */
+/* As triggers_set_connections() and triggers_set_credentials(). False: the event loop does not
+ * respond; of credentials also what that function says. */
 bool hand_over_connections(const struct hand_over *to, struct connections *connections);
-bool hand_over_secret(const struct hand_over *to, const char *namespace,
-                      struct connections *connections, const struct error *failure);
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
                            struct credentials *credentials, const struct hpa_facts *hpa);
 

@@ -8,7 +8,6 @@
 #include "base/system/process.h"
 #include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
-#include "daemon/kubernetes_secrets.h"
 #include "daemon/probes.h"
 #include "measure/agent/agent_process.h"
 #include "web/content/trigger_walk.h"
@@ -70,7 +69,6 @@ static void write_of_loop(void *context)
     metric_single(page->text, "backlog_triggers", METRIC_GAUGE, "Triggers that are known.",
                   (double)triggers_count(parts->triggers));
     invalid_connections_write_metrics(triggers_connections(parts->triggers), page->text);
-    kubernetes_secrets_write_metrics(triggers_secrets(parts->triggers), page->text);
     credentials_feed_write_metrics(parts->credentials, page->text);
     informer_metrics_write(parts->informer, page->text);
     services_write_metrics(parts->services, page->text);

@@ -1,6 +1,5 @@
 /*
- * What the informer knows and does, for /metrics and /readyz?verbose: with --kubernetes and with
- * --kubernetes-secrets alone.
+ * What the informer knows and does, for /metrics and /readyz?verbose (--kubernetes).
  *
  * Threads: any. NULL: there is no informer, and nothing is written.
  */

@@ -2,7 +2,6 @@
 
 #include "daemon/informer_metrics.h"
 #include "daemon/invalid_connections.h"
-#include "daemon/kubernetes_secrets.h"
 #include "web/http/page.h"
 
 /* For the event loop; one that does not respond is not healthy. */
@@ -36,7 +35,6 @@ static void write_checks(void *context)
     const struct checks *checks = context;
     text_add(checks->text, "[+]event loop ok\n");
     invalid_connections_write_lines(triggers_connections(checks->triggers), checks->text);
-    kubernetes_secrets_write_lines(triggers_secrets(checks->triggers), checks->text);
     informer_metrics_write_lines(checks->informer, checks->text);
     text_add(checks->text, "ok\n");
 }

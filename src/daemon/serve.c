@@ -16,7 +16,6 @@
 #include "daemon/certificates.h"
 #include "daemon/credentials_feed.h"
 #include "daemon/http_port.h"
-#include "daemon/kubernetes_secrets.h"
 #include "daemon/peers.h"
 #include "daemon/reload.h"
 #include "daemon/serve_check.h"
@@ -52,8 +51,7 @@ struct parts {
     struct certificates *certificates;
     struct cluster_authentications *cluster_authentications;
 
-    struct informer *informer; /* with --kubernetes or --kubernetes-secrets */
-    struct kubernetes_secrets *secrets;
+    struct informer *informer; /* with --kubernetes, as the next one */
     struct credentials_feed *credentials;
     struct worker_pages *workers;
 
@@ -120,7 +118,6 @@ static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
         .scalers = scaler_list,
         .connections = connections,
         .engine = parts->engine,
-        .secrets = {parts->secrets == NULL ? NULL : kubernetes_secrets_set_wanted, parts->secrets},
         .own = own_credentials_of(flags, parts),
         .rules = {.interval_ms = flags->interval_ms,
                   .interval_is_set = interval_is_set,
@@ -190,7 +187,6 @@ static void free_parts(struct parts *parts)
     peers_service_free(parts->peers_service);
     peer_values_free(parts->peer_values);
     loop_calls_free(parts->loop_calls);
-    kubernetes_secrets_free(parts->secrets);
     credentials_feed_free(parts->credentials);
     informer_free(parts->informer);
     cluster_authentications_free(parts->cluster_authentications);
@@ -220,21 +216,16 @@ static void request_from_peers(const struct serve_flags *flags, struct parts *pa
         parts->peers = peers_begin(&flags->peers, &tls, parts->peer_values);
 }
 
-/* One reads for all that need objects of the Kubernetes API. */
 static bool make_informer(const struct serve_flags *flags, struct parts *parts, struct error *error)
 {
     struct kubernetes_api api;
-    if (!flags->kubernetes && !flags->kubernetes_secrets)
+    if (!flags->kubernetes)
         return true;
-    if (!kubernetes_api_find(flags->kubernetes ? "--kubernetes" : "--kubernetes-secrets", &api,
-                             error))
+    if (!kubernetes_api_find("--kubernetes", &api, error))
         return false;
     parts->informer = informer_new(&api);
-    if (flags->kubernetes_secrets)
-        parts->secrets = kubernetes_secrets_new(parts->informer);
-    if (flags->kubernetes)
-        parts->credentials = credentials_feed_new(
-            parts->informer, flags->kubernetes_cluster_namespace, flags->kubernetes_hpa);
+    parts->credentials = credentials_feed_new(parts->informer, flags->kubernetes_cluster_namespace,
+                                              flags->kubernetes_hpa);
     return true;
 }
 
@@ -242,12 +233,10 @@ static bool make_informer(const struct serve_flags *flags, struct parts *parts, 
 static void start_informer(const struct parts *parts)
 {
     const struct hand_over to = {parts->loop_calls, parts->triggers};
-    if (parts->secrets != NULL)
-        kubernetes_secrets_hand_to(parts->secrets, &to);
-    if (parts->credentials != NULL)
-        credentials_feed_hand_to(parts->credentials, &to);
-    if (parts->informer != NULL)
-        informer_start(parts->informer);
+    if (parts->informer == NULL)
+        return;
+    credentials_feed_hand_to(parts->credentials, &to);
+    informer_start(parts->informer);
 }
 
 static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,

@@ -36,10 +36,9 @@ void serve_warn(const struct serve_flags *flags)
         log_warning("--kubernetes-allow-authentications without --kubernetes has no effect");
     if (flags->kubernetes_hpa && !flags->kubernetes)
         log_warning("--kubernetes-hpa without --kubernetes has no effect");
-    if (flags->deny_inline && flags->config == NULL && !flags->kubernetes_secrets &&
-        !has_authentications)
-        log_warning("--deny-inline-connections without --config or --kubernetes-secrets: every "
-                    "trigger is refused");
+    if (flags->deny_inline && flags->config == NULL && !has_authentications)
+        log_warning("--deny-inline-connections without --config or "
+                    "--kubernetes-allow-authentications: every trigger is refused");
 }
 
 /* Before anything is made: the C core takes 443 for a port that is missing, without an error. */

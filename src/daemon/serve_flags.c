@@ -42,9 +42,6 @@ const struct option serve_flags[] = {
          .doc = "the connections file (YAML), or a folder of such files"),
     FLAG("strict-config", OPTION_BOOL, strict_config, "false",
          .doc = "refuse to start with an invalid connection, and refuse a reload as a whole"),
-    FLAG("kubernetes-secrets", OPTION_BOOL, kubernetes_secrets, "false",
-         .doc = "in a pod: connections also from the Secret backlog-connections in a trigger's "
-                "namespace"),
     FLAG("kubernetes", OPTION_BOOL, kubernetes, "false",
          .doc =
              "in a pod: triggers without a connectionName must be in a ScaledObject or ScaledJob "
@@ -66,7 +63,7 @@ const struct option serve_flags[] = {
                 "without it: the addresses in it, and all namespaces"),
     FLAG("deny-inline-connections", OPTION_BOOL, deny_inline, "false",
          .doc = "refuse triggers without connectionName, which names a connection of the "
-                "connections file or of their namespace's Secret (--kubernetes-secrets). "
+                "connections file. "
                 "--kubernetes-allow-authentications permits those whose address comes from their "
                 "TriggerAuthentication"),
     FLAG("all-in-agents", OPTION_BOOL, all_in_agents, "false",

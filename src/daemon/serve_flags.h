@@ -22,7 +22,6 @@ struct serve_flags {
     int transport;
     const char *config;
     bool strict_config;
-    bool kubernetes_secrets;
     bool kubernetes;
     const char *kubernetes_cluster_namespace;
     bool kubernetes_allow_authentications;

@@ -143,34 +143,16 @@ HTTP2_HOSTILE = [
 ]
 
 
-# ---- Secrets of teams ----
-
-def secret_list(items=b"[]"):
-    return b'{"metadata":{"resourceVersion":"1"},"items":' + items + b"}"
-
-
-def secrets_good(wire):
-    for path in http_requests(wire):
-        if "watch=1" in path:
-            wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            wire.hang()
-        wire.send(http_reply(secret_list()))
-
+# ---- watches ----
 
 def until_watch(path):
-    return None if "watch=1" in path else secret_list()
+    if "limit=1" in path:
+        return {"metadata": {"resourceVersion": "1"}, "items": []}
+    return None if "watch=1" in path else objects_body(path) or absent_body(path)
 
 
-def secrets_event(body):
-    return json.dumps({"type": "MODIFIED", "object": body}).encode() + b"\n"
-
-
-def team_secret(data):
-    return {"metadata": {"name": "backlog-connections", "namespace": NAMESPACE, "resourceVersion": "1"}, "data": data}
-
-
-CONNECTIONS = "connections:\n" + "".join(f"  c{number}: {{scaler: redis}}\n" for number in range(1800))
-EVENT = secrets_event(team_secret({"a.yaml": base64.b64encode(CONNECTIONS.encode()).decode()}))
+EVENT = json.dumps({"type": "MODIFIED", "object": {
+    "metadata": {"name": "o0", "namespace": NAMESPACE, "resourceVersion": "1", "annotations": {"a": "x" * 20000}}}}).encode() + b"\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -178,8 +160,8 @@ def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-SECRETS_HOSTILE = [
-    *http_bodies(lambda path: secret_list() if "watch=1" in path else None),
+WATCHES_HOSTILE = [
+    *http_bodies(until_watch),
     http_hostile("events without end", until_watch, CHUNKED, chunk(EVENT)),
     http_hostile("a line without end", until_watch, CHUNKED, chunk(b'{"x":"' + b"x" * 65536)),
     http_hostile("empty lines without end", until_watch, CHUNKED, chunk(b"\n" * 65536)),

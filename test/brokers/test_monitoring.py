@@ -92,7 +92,7 @@ class Stack:
         make_certificate(folder / "api", "api")
         self.kubernetes = FakeKubernetes(folder / "api")
         self.reader = PodServer(folder / "api" / "ca.pem", self.kubernetes.server_port, self.kubernetes.token,
-                                arguments=["--kubernetes", "--kubernetes-secrets"])
+                                arguments=["--kubernetes"])
 
     def __enter__(self):
         for process in (self.redis, self.server, self.kubernetes, self.reader):

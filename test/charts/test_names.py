@@ -24,7 +24,7 @@ def backlog(name):
         "nameOverride": name, "secrets": [name], "priorityClassName": name, "runtimeClassName": name, "schedulerName": name,
         "serviceAccount": {"create": True, "name": name}, "imagePullSecrets": [{"name": name}],
         "commonLabels": {"team": name}, "podLabels": {"team": name}, "nodeSelector": {"team": name},
-        "keda": {"namespace": name, "podLabels": {"team": name}}, "kubernetesSecrets": {"namespaces": [name]},
+        "keda": {"namespace": name, "podLabels": {"team": name}},
         "kubernetes": {"enabled": True, "secrets": {name: [name]}, "configMaps": {name: [name]}},
         "workers": {"namespaces": [name]}, "http": {"tokenSecret": name},
         "networkPolicy": {"monitoring": {"namespace": name}}, "prometheusRule": {"enabled": True}, "dashboards": {"enabled": True},

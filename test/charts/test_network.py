@@ -163,35 +163,12 @@ def test_each_namespace_whose_workers_are_shown_gives_the_rights_to_read_them():
     assert yaml.safe_dump(objects).count("ClusterRole") == 0
 
 
-def test_workers_and_secrets_of_one_namespace_have_roles_of_their_own():
-    objects = render_all({"workers": {"namespaces": ["shop"]}, "kubernetesSecrets": {"namespaces": ["shop"]}})
-    for kind in ("Role", "RoleBinding"):
-        assert len({item["metadata"]["name"] for item in objects if item["kind"] == kind}) == 2
-
-
 def test_by_default_the_server_has_no_right_and_no_token():
     objects = render_all()
     assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {item["kind"] for item in objects}
     pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
-    assert not {"--workers", "--kubernetes-secrets"} & set(pod["containers"][0]["args"])
-
-
-def test_each_listed_namespace_gives_the_right_to_one_secret():
-    objects = render_all({"kubernetesSecrets": {"namespaces": ["shop", "billing"]}})
-    roles = [item for item in objects if item["kind"] == "Role"]
-    assert [role["metadata"]["namespace"] for role in roles] == ["shop", "billing"]
-    for role in roles:
-        assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["backlog-connections"],
-                                  "verbs": ["get", "list", "watch"]}]
-    account = next(item["metadata"] for item in objects if item["kind"] == "ServiceAccount")
-    for binding in (item for item in objects if item["kind"] == "RoleBinding"):
-        assert binding["roleRef"]["name"] == roles[0]["metadata"]["name"]
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": "scaling"}]
-    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is True
-    assert "--kubernetes-secrets" in pod["containers"][0]["args"]
-    assert yaml.safe_dump(objects).count("ClusterRole") == 0
+    assert "--workers" not in pod["containers"][0]["args"]
 
 
 def test_addresses_beside_a_cluster_wide_authentication_are_the_servers():

@@ -128,7 +128,7 @@ CHARACTERS_OF_AN_EXPRESSION = 100000  # Kubernetes' limit
 
 
 def test_the_admission_policy_has_as_many_connections_as_the_server():
-    spec = render(merge(MANY_CONNECTIONS, {"kubernetesSecrets": {"namespaces": ["team-eu"]}}))["ValidatingAdmissionPolicy"]["spec"]
+    spec = render(MANY_CONNECTIONS)["ValidatingAdmissionPolicy"]["spec"]
     expressions = [part["expression"] for field in ("matchConditions", "variables", "validations") for part in spec[field]]
     assert max(map(len, expressions)) <= CHARACTERS_OF_AN_EXPRESSION
 
@@ -136,8 +136,7 @@ def test_the_admission_policy_has_as_many_connections_as_the_server():
 @pytest.mark.parametrize("values, message", [
     ({"connections": {f"{number}{'x' * 240}": KAFKA for number in range(1, 420)}}, "connections is too long"),
     ({"connections": {"a": {**KAFKA, "namespaces": [f"{number}-{'x' * 50}" for number in range(1000, 2900)]}}}, "connections.*.namespaces is too long"),
-    ({"kubernetesSecrets": {"namespaces": [f"{number}-{'x' * 50}" for number in range(1000, 2900)]}}, "kubernetesSecrets.namespaces is too long"),
-], ids=["names", "namespaces", "teams"])
+], ids=["names", "namespaces"])
 def test_what_is_too_long_for_the_admission_policy_is_refused_by_name(values, message):
     found = refusal(values)
     assert message in found and "set admissionPolicy.enabled to false" in found and len(found) < 1000
@@ -146,7 +145,6 @@ def test_what_is_too_long_for_the_admission_policy_is_refused_by_name(values, me
 
 @pytest.mark.parametrize("rights, message", [
     ({"kubernetes": {"enabled": True, "secrets": {"shop": ["rabbitmq"]}}}, "with kubernetes.enabled every pod of namespace scaling"),
-    ({"kubernetesSecrets": {"namespaces": ["shop"]}}, "with kubernetesSecrets.namespaces every pod"),
     ({"workers": {"namespaces": ["shop"]}}, "with workers.namespaces every pod"),
 ], ids=str)
 def test_the_account_of_every_pod_gets_no_rights(rights, message):

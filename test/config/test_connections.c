@@ -25,18 +25,13 @@ static void parsed_done(struct parsed *parsed)
     error_done(&parsed->error);
 }
 
-static struct parsed parse_in(const char *folder, const char *text)
+static struct parsed parse(const char *text)
 {
     struct parsed parsed = {0};
-    parsed.good = connections_from_text(text, strlen(text), "connections.yaml", folder,
+    parsed.good = connections_from_text(text, strlen(text), "connections.yaml", "/nowhere",
                                         &parsed.connections, &parsed.error) &&
                   connections_require_valid(parsed.connections, &parsed.error);
     return parsed;
-}
-
-static struct parsed parse(const char *text)
-{
-    return parse_in("/nowhere", text);
 }
 
 static const char *entry(const struct named_connection *connection, const char *key)
@@ -208,35 +203,6 @@ static void a_file_may_have_no_connections(void **state)
     }
 }
 
-/* The administrator's have none of their own. */
-static void the_values_of_a_teams_connection_have_a_limit(void **state)
-{
-    (void)state;
-    struct text yaml = {0};
-    text_addf(&yaml, "connections:\n  a: {scaler: f, b: &b \"%030000d\", c: *b, d: *b}\n", 0);
-    _cleanup_(parsed_done) struct parsed teams = parse_in(NULL, yaml.bytes);
-    assert_false(teams.good);
-    assert_non_null(strstr(error_text(&teams.error), "d is too much: the keys and values of a "
-                                                     "connection have at most 64 KiB here"));
-    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
-    assert_true(parsed.good);
-    text_done(&yaml);
-}
-
-/* A team's Secret has a limit of what it takes. */
-static void what_connections_take_has_their_problems_in_it(void **state)
-{
-    enum { LENGTH = 1000 };
-    (void)state;
-    _cleanup_(memory_free) char *words = text_format("%0*d", LENGTH, 0);
-    struct connections *connections = connections_new();
-    assert_true(connections_add_problem(connections, "a", "c.yaml", false, "b"));
-    size_t before = connections_bytes(connections);
-    assert_true(connections_add_problem(connections, words, words, false, words));
-    assert_in_range(connections_bytes(connections) - before, 3 * LENGTH, 4 * LENGTH);
-    connections_free(connections);
-}
-
 static void a_list_of_aliases_has_an_end(void **state)
 {
     (void)state;
@@ -268,29 +234,6 @@ static char *repeating(size_t connections, size_t aliases, size_t bytes)
     return text_take(&yaml);
 }
 
-/* A user who may write a Secret of one namespace must not end the server for all. */
-static void aliases_do_not_make_much_of_a_short_file(void **state)
-{
-    (void)state;
-    _cleanup_(error_done) struct error error = {0};
-    const struct connections_source source = {.path = "Secret"};
-    struct connections *connections = connections_new();
-    struct text yaml = {0};
-    text_add(&yaml, "connections:\n  a: &a\n    scaler: f\n    k: &k ");
-    for (int i = 0; i < 6000; i++)
-        text_add(&yaml, "0123456789");
-    for (int i = 0; i < 60; i++)
-        text_addf(&yaml, "\n    k%d: *k", i);
-    for (int i = 0; i < 900; i++)
-        text_addf(&yaml, "\n  a%d: *a", i);
-    text_add(&yaml, "\n");
-    assert_false(connections_yaml_read(&source, yaml.bytes, yaml.length, connections, &error));
-    assert_non_null(strstr(error_text(&error), "aliases repeat more than"));
-    assert_int_equal(connections->count, 0);
-    connections_free(connections);
-    text_done(&yaml);
-}
-
 /* Also where the limit is passed at a later connection, of which there are good ones before. */
 static void a_text_that_fails_has_added_nothing(void **state)
 {
@@ -299,7 +242,7 @@ static void a_text_that_fails_has_added_nothing(void **state)
     _cleanup_(memory_free) char *second = text_format(
         "%s---\n%s", "connections: {a: {scaler: f}}\n", "connections: {b: {scaler: f}}\n");
     const char *const texts[] = {large, second, "connections: {a: {scaler: f}}\nother: {}\n"};
-    const struct connections_source source = {.path = "Secret"};
+    const struct connections_source source = {.path = "c.yaml", .folder = ""};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         _cleanup_(error_done) struct error error = {0};
         struct connections *connections = connections_new();
@@ -308,41 +251,6 @@ static void a_text_that_fails_has_added_nothing(void **state)
         assert_int_equal(connections->count + connections->problems_count, 0);
         connections_free(connections);
     }
-}
-
-/* A Secret may have many keys, each of which is read as a file. */
-static void what_aliases_repeat_is_limited_for_a_whole_set(void **state)
-{
-    (void)state;
-    _cleanup_(memory_free) char *half = repeating(6, 50, 2000);
-    _cleanup_(error_done) struct error error = {0};
-    const struct connections_source source = {.path = "Secret"};
-    struct connections *connections = connections_new();
-    assert_true(connections_yaml_read(&source, half, strlen(half), connections, &error));
-    assert_int_equal(connections->count, 6);
-    assert_false(connections_yaml_read(&source, half, strlen(half), connections, &error));
-    assert_non_null(strstr(error_text(&error), "too large: aliases repeat more than 1 MiB"));
-    assert_int_equal(connections->problems_count, 0);
-    connections_free(connections);
-}
-
-/* Few bytes, and a node each: of a team's Secret they would take the memory of all. */
-static void the_nodes_that_a_team_repeats_are_limited(void **state)
-{
-    (void)state;
-    _cleanup_(text_done) struct text yaml = {0};
-    text_add(&yaml, "connections:\n  a: {scaler: f, k: &k [x");
-    for (int i = 0; i < 1000; i++)
-        text_add(&yaml, ",x");
-    text_add(&yaml, "]}\n  b: {scaler: f");
-    for (int i = 0; i < 12; i++)
-        text_addf(&yaml, ", k%d: *k", i);
-    text_add(&yaml, "}\n");
-    _cleanup_(parsed_done) struct parsed teams = parse_in(NULL, yaml.bytes);
-    assert_false(teams.good);
-    assert_non_null(strstr(error_text(&teams.error), "aliases repeat more than 10000 values"));
-    _cleanup_(parsed_done) struct parsed parsed = parse(yaml.bytes);
-    assert_true(parsed.good);
 }
 
 /* Helm's {{ }} that nobody has filled in, and a NUL byte. */
@@ -439,13 +347,8 @@ int main(void)
         cmocka_unit_test(connections_are_equal_where_nothing_of_them_differs),
         cmocka_unit_test(namespaces_are_patterns_and_none_means_all),
         cmocka_unit_test(a_file_may_have_no_connections),
-        cmocka_unit_test(the_values_of_a_teams_connection_have_a_limit),
-        cmocka_unit_test(what_connections_take_has_their_problems_in_it),
         cmocka_unit_test(a_list_of_aliases_has_an_end),
-        cmocka_unit_test(aliases_do_not_make_much_of_a_short_file),
         cmocka_unit_test(a_text_that_fails_has_added_nothing),
-        cmocka_unit_test(what_aliases_repeat_is_limited_for_a_whole_set),
-        cmocka_unit_test(the_nodes_that_a_team_repeats_are_limited),
         cmocka_unit_test(what_is_no_yaml_of_words_concerns_its_connection_alone),
         cmocka_unit_test(anchors_are_limited),
         cmocka_unit_test(an_ampersand_in_a_value_is_no_anchor),

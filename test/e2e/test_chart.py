@@ -131,17 +131,6 @@ def test_the_policy_knows_the_connections_and_tls_of_the_release(cluster, namesp
 
 
 @pytest.mark.core
-def test_the_policy_leaves_connections_of_teams_to_the_server(cluster, namespace):
-    name = namespace.name
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-eu"}})
-    install(cluster, name, **ORDERS, kubernetesSecrets={"namespaces": ["team-eu"]})
-    for connection in ("own", "orders"):
-        metadata = {"scaler": "kafka", "connectionName": connection, "consumerGroup": "g", "topic": "t"}
-        assert evaluate(cluster, "team-eu", trigger(name, **metadata)) == ""
-        assert "connectionName" in evaluate(cluster, name, trigger(name, **metadata))
-
-
-@pytest.mark.core
 def test_the_policy_knows_as_many_connections_as_the_server(cluster, namespace):
     name = namespace.name
     install(cluster, name, **MANY_CONNECTIONS)

@@ -42,17 +42,12 @@ static struct resolve_found find(void *context, enum api_object_kind kind, const
     return found;
 }
 
-static void read_connections(const char *text, size_t length)
+static void read_event(const char *text, size_t length)
 {
     struct api_watch_event event;
     _cleanup_(error_done) struct error error = {0};
-    _cleanup_(error_done) struct error event_error = {0};
-    struct api_object *object =
-        api_object_parse(OBJECT_CONNECTIONS, "ns", "n", text, length, &error);
-    require((object == NULL) == error_is_set(&error));
-    api_object_free(object);
-    bool is_event = api_watch_event_parse(OBJECT_SCALED_OBJECT, text, length, &event, &event_error);
-    require(is_event != error_is_set(&event_error));
+    bool is_event = api_watch_event_parse(OBJECT_SCALED_OBJECT, text, length, &event, &error);
+    require(is_event != error_is_set(&error));
     api_watch_event_done(&event);
     _cleanup_(memory_free) char *message = api_request_status_message(text, length);
 }
@@ -104,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t length = (size_t)((newline == NULL ? end : newline) - text);
         if (line == 0)
-            read_connections(text, length);
+            read_event(text, length);
         else
             read_object(&replies, (enum api_object_kind)(line - 1), text, length);
         text += length + (newline != NULL);

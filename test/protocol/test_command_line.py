@@ -173,7 +173,7 @@ def test_the_server_logs_its_configuration_and_where_it_comes_from():
     (["--forget", "5s"], "--forget is below 30 s, KEDA's default pollingInterval"),
     (["--grace", "1s"], "--grace is below --call-timeout"),
     (["--all-in-agents"], "--all-in-agents: of --max-connections 1024 only --max-agents 64"),
-    (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-secrets"),
+    (["--deny-inline-connections"], "--deny-inline-connections without --config or --kubernetes-allow-authentications"),
 ])
 def test_settings_that_do_not_go_together_are_warned_of(flags, reported):
     with Server(arguments=flags) as server:

@@ -38,7 +38,7 @@ def test_a_server_with_all_parts_has_all_documented_metrics(transport, tmp_path)
     (tmp_path / "token").write_text("a-token-for-the-http-port\n")
     (tmp_path / "tls").mkdir()
     certificate, key = Authority(tmp_path / "tls").issue("server")
-    arguments = ["--kubernetes", "--kubernetes-secrets", "--metrics-per-trigger", "10", "--http-token-file", tmp_path / "token",
+    arguments = ["--kubernetes", "--metrics-per-trigger", "10", "--http-token-file", tmp_path / "token",
                  "--tls-cert", certificate, "--tls-key", key]
     with FakeKubernetes(tmp_path) as api, \
             PodServer(tmp_path / "ca.pem", api.server_port, api.token, config="connections: {}\n",

@@ -48,11 +48,6 @@ def watch_objects(client, _server, port):
                                     name=f"o{number}-{port}") for number in range(kubernetes.OBJECTS)]
 
 
-def watch_secrets(client, _server, _port):
-    return [client.stream_is_active({"scaler": "redis", "connectionName": "c0", "listName": "l", "listLength": "5"},
-                                    namespace=f"{kubernetes.NAMESPACE}{number}", name="o") for number in range(kubernetes.OBJECTS)]
-
-
 class Page:
     """Somebody looks at workers."""
 
@@ -95,7 +90,7 @@ def play(program, folder, flags, script, begin, alpn=None):
 ROWS = [(name, flags, begin, script)
         for name, flags, begin, scripts in (
             ("objects", ["--kubernetes", "--interval", "100ms"], watch_objects, kubernetes.OBJECTS_HOSTILE + kubernetes.HTTP2_HOSTILE),
-            ("Secrets", ["--kubernetes-secrets"], watch_secrets, kubernetes.SECRETS_HOSTILE),
+            ("watches", ["--kubernetes"], watch_objects, kubernetes.WATCHES_HOSTILE),
             ("workers", ["--workers", kubernetes.NAMESPACE], watch_workers, kubernetes.WORKERS_HOSTILE))
         for script in scripts]
 

@@ -56,7 +56,7 @@ def test_where_only_the_http_port_fails_a_call_in_progress_ends_before_what_it_u
                        "KUBERNETES_SERVICE_PORT": "1",
                        "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"}
         server = subprocess.Popen([binary(), "serve", "--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http}",
-                                   "--kubernetes-secrets"], env=environment, stderr=subprocess.PIPE, text=True)
+                                   "--kubernetes"], env=environment, stderr=subprocess.PIPE, text=True)
         called = threading.Thread(target=call_until_it_ends, args=(port, server))
         called.start()
         log = server.communicate(timeout=60)[1]

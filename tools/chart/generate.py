@@ -24,7 +24,7 @@ WORKER = CHARTS / "autoscaled-worker"
 
 # The chart sets these itself, from other values.
 CHART_FLAGS = {"listen", "http", "http-hosts", "http-token-file", "probes", "config", "tls-cert", "tls-key", "tls-client-ca", "tls-client-names",
-               "kubernetes-secrets", "kubernetes", "kubernetes-cluster-namespace", "kubernetes-allow-authentications",
+               "kubernetes", "kubernetes-cluster-namespace", "kubernetes-allow-authentications",
                "kubernetes-cluster-authentications", "kubernetes-hpa", "peers", "workers"}
 # What the chart adds to the keys of a connection.
 CONNECTION_KEYS = ("scaler", "namespaces", "secret")

@@ -174,9 +174,6 @@ imagePullSecrets:
 {{- $names := ternary (append . (include "backlog.host" $)) . $.Values.peers.enabled }}
 {{- $arguments = concat $arguments (list "--tls-client-names" (join "," $names)) }}
 {{- end }}
-{{- if .Values.kubernetesSecrets.namespaces }}
-{{- $arguments = append $arguments "--kubernetes-secrets" }}
-{{- end }}
 {{- with .Values.workers.namespaces }}
 {{- $arguments = concat $arguments (list "--workers" (join "," .)) }}
 {{- end }}
@@ -207,9 +204,9 @@ imagePullSecrets:
 {{/* Which value sets a flag. */}}
 {{- define "backlog.valueOfFlag" -}}
 {{- $flag := trimPrefix "--" (index . 1) }}
-{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "http-token-file" "http.tokenSecret" "probes" "probes.port" "config" "connections" "kubernetes-secrets" "kubernetesSecrets" "workers" "workers.namespaces" "peers" "peers.enabled" }}
+{{- $others := dict "listen" "service.port" "http" "http.port" "http-hosts" "http.hosts" "http-token-file" "http.tokenSecret" "probes" "probes.port" "config" "connections" "workers" "workers.namespaces" "peers" "peers.enabled" }}
 {{- if hasPrefix "tls-" $flag }}tls
-{{- else if and (hasPrefix "kubernetes" $flag) (ne $flag "kubernetes-secrets") }}kubernetes
+{{- else if hasPrefix "kubernetes" $flag }}kubernetes
 {{- else if hasKey $others $flag }}{{ get $others $flag }}
 {{- else if has $flag (include "backlog.flags" (index . 0).Files | fromYamlArray) }}config.{{ camelcase (replace "-" "_" $flag) | untitle }}
 {{- else }}it once

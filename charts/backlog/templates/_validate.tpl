@@ -52,7 +52,7 @@
 {{- end }}
 {{- /* The account "default" is that of all pods without one of their own. */}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
-{{- range $option, $isSet := dict "kubernetes.enabled" .Values.kubernetes.enabled "kubernetesSecrets.namespaces" .Values.kubernetesSecrets.namespaces "workers.namespaces" .Values.workers.namespaces }}
+{{- range $option, $isSet := dict "kubernetes.enabled" .Values.kubernetes.enabled "workers.namespaces" .Values.workers.namespaces }}
 {{- if $isSet }}
 {{- fail (printf "serviceAccount.name is missing, and serviceAccount.create is false: with %s every pod of namespace %s that uses the account \"default\" would get Backlog's rights. Name an account that Backlog alone uses, or set serviceAccount.create to true" $option (include "backlog.namespace" $)) }}
 {{- end }}

@@ -7,7 +7,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/credentials.h"
-#include "kubernetes/api/connections_secret.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,6 @@ static const struct {
     {"Secret", "api/v1", "secrets"},
     {"ConfigMap", "api/v1", "configmaps"},
     {"HorizontalPodAutoscaler", "apis/autoscaling/v2", "horizontalpodautoscalers"},
-    {"Secret", "api/v1", "secrets"},
 };
 
 const char *api_object_kind_name(enum api_object_kind kind)
@@ -358,9 +356,6 @@ static bool read_object(enum api_object_kind kind, const json_t *json, struct ap
     case OBJECT_TRIGGER_AUTHENTICATION:
     case OBJECT_CLUSTER_TRIGGER_AUTHENTICATION:
         return read_authentication(spec, object, error);
-    case OBJECT_CONNECTIONS:
-        object->connections = connections_secret_parse(json, error);
-        return object->connections != NULL;
     default:
         return read_data(json, kind, object, error);
     }
@@ -454,7 +449,6 @@ void api_object_free(struct api_object *object)
     free(object->hpa);
     free(object->triggers);
     free(object->parameters);
-    connections_free(object->connections);
     free(object->revision);
     free(object);
 }

@@ -9,7 +9,6 @@
 #define BACKLOG_KUBERNETES_API_API_OBJECT_H
 
 #include "base/error.h"
-#include "config/connections.h"
 #include "config/option.h"
 
 #include <jansson.h>
@@ -25,7 +24,6 @@ enum api_object_kind {
     OBJECT_SECRET,
     OBJECT_CONFIG_MAP,
     OBJECT_HPA,
-    OBJECT_CONNECTIONS, /* a Secret of connections files (connections_secret.h) */
     OBJECT_KINDS,
 };
 
@@ -61,9 +59,8 @@ struct api_object {
     char *unsupported;         /* of an authentication as a whole ("podIdentity"), or NULL */
     struct option_entry *data; /* of a Secret, decoded, and of a ConfigMap; by key */
     size_t data_count;
-    struct connections *connections; /* of OBJECT_CONNECTIONS */
-    char *revision;                  /* another one: it may have changed */
-    size_t bytes;                    /* of memory, everything above included */
+    char *revision; /* another one: it may have changed */
+    size_t bytes;   /* of memory, everything above included */
 };
 
 /* "ScaledObject" */

@@ -1,6 +1,6 @@
 /*
  * A request of the Kubernetes API: begun, received into memory up to a limit, and explained where
- * it failed. Credentials, teams' Secrets, watches and workers all make theirs with it.
+ * it failed. Credentials, watches and workers all make theirs with it.
  *
  * Threads: that of the CURLM it is added to.
  */

@@ -1,6 +1,6 @@
 /*
  * The informer: keeps objects of the Kubernetes API up to date while somebody needs them: what a
- * trigger's credentials follow from, and teams' Secrets. Each is read once for all who need it when
+ * trigger's credentials follow from. Each is read once for all who need it when
  * it is needed first, again when a watch (api_watch.h) says that it has changed, and where there is
  * no watch at intervals; never more than once per second. What was read stays in use while the API
  * cannot be reached.

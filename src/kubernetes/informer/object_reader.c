@@ -139,18 +139,11 @@ static void follow_live(void *context, const struct object_watch *watch)
 
 /* ---- the API as a whole ---- */
 
-/* Who waits for a team's Secret, or knows that it cannot be read, gets news of it. */
 static void answer_api(void *context)
 {
     struct object_reader *reader = context;
-    struct informer_entry *entry;
-    struct informer_entry *next;
-    if (!api_health_answer(&reader->health, clock_now_ms()))
-        return;
-    log_info("the Kubernetes API at %s answers again", reader->api->server);
-    HASH_ITER(hh, reader->entries.by_key, entry, next)
-        if (entry->kind == OBJECT_CONNECTIONS)
-            informer_entries_want_fresh(&reader->entries, entry);
+    if (api_health_answer(&reader->health, clock_now_ms()))
+        log_info("the Kubernetes API at %s answers again", reader->api->server);
 }
 
 /* What has not been read yet cannot be, and nobody else need try. */
@@ -166,7 +159,7 @@ static void fail_api(void *context, const struct error *error, int64_t retry_aft
     if (!is_new)
         return;
     HASH_ITER(hh, reader->entries.by_key, entry, next)
-        if (!entry->is_read || entry->kind == OBJECT_CONNECTIONS)
+        if (!entry->is_read)
             informer_entries_add_changed(&reader->entries, entry);
 }
 
@@ -199,7 +192,7 @@ static void fail_entry(struct object_reader *reader, struct informer_entry *entr
         _cleanup_(memory_free) char *label =
             api_object_label(entry->kind, entry->namespace, entry->name);
         log_warning("%s cannot be read: %s; retrying", label, error_text(error));
-        if (!entry->is_read || entry->kind == OBJECT_CONNECTIONS)
+        if (!entry->is_read)
             informer_entries_add_changed(&reader->entries, entry);
     }
     informer_entries_set_failing(&reader->entries, entry, true);

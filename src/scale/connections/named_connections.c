@@ -14,8 +14,6 @@ static void check_scopes(const struct named_connection *connection, const struct
         const struct option *row = option_find(table, key, OPTION_FROM_FILE);
         if (row != NULL && row->scope != OPTION_CONNECTION)
             error_add(mistakes, "%s belongs in the trigger", key);
-        if (row != NULL && row->flags & OPTION_FILE_ONLY && connection->is_of_secret)
-            error_add(mistakes, "%s belongs in the server's connections file", key);
     }
 }
 

@@ -20,38 +20,10 @@ static void enter(struct trigger *trigger, enum trigger_phase phase)
 
 /* ---- parsed ---- */
 
-static void leave_secret(struct lifecycle *lifecycle, struct trigger *trigger)
-{
-    bool was_full = namespace_secrets_are_full(lifecycle->secrets);
-    namespace_secrets_leave(lifecycle->secrets, trigger);
-    if (namespace_secrets_find(lifecycle->secrets, trigger->namespace) != NULL)
-        return;
-    if (was_full) /* those that were refused are parsed again when KEDA calls */
-        lifecycle->revision++;
-}
-
-/* It needs the Secret of its namespace from now on, or not any more. False: a limit is reached,
- * which is its mistake. */
-static bool update_secret(struct lifecycle *lifecycle, struct trigger *trigger)
-{
-    _cleanup_(error_done) struct error error = {0};
-    bool needs_secret = trigger->parsed.needs & TRIGGER_NEEDS_SECRET;
-    if (trigger->secret != NULL && !needs_secret)
-        leave_secret(lifecycle, trigger);
-    if (trigger->secret != NULL || !needs_secret ||
-        namespace_secrets_join(lifecycle->secrets, trigger, &error))
-        return true;
-    error_add(&trigger->parsed.mistakes, "%s", error_text(&error));
-    trigger->parsed.mistakes.code = error.code;
-    return false;
-}
-
 static enum trigger_phase parse(const struct lifecycle *lifecycle, const struct trigger *trigger,
                                 const struct trigger_ref *ref, struct trigger_parsed *ret_parsed)
 {
     const struct parse_known known = {
-        .has_secret = namespace_secrets_are_allowed(lifecycle->secrets, trigger->namespace),
-        .secret = namespace_secrets_find(lifecycle->secrets, trigger->namespace),
         .credentials = trigger->kubernetes.credentials,
         .hpa = &trigger->kubernetes.hpa,
     };
@@ -59,13 +31,10 @@ static enum trigger_phase parse(const struct lifecycle *lifecycle, const struct 
 }
 
 /* What parsing found is what holds from now on. */
-static void enter_parsed(struct lifecycle *lifecycle, struct trigger *trigger,
-                         enum trigger_phase phase)
+static void enter_parsed(struct trigger *trigger, enum trigger_phase phase)
 {
     trigger_policy_apply(&trigger->policy, trigger->parsed.policy_plan);
     free(TAKE(trigger->parsed.policy_plan));
-    if (!update_secret(lifecycle, trigger) && phase != TRIGGER_INVALID)
-        phase = TRIGGER_UNCONNECTED;
     error_shorten(&trigger->parsed.mistakes, TRIGGER_MAX_MISTAKES);
     enter(trigger, phase);
 }
@@ -77,7 +46,7 @@ struct trigger *lifecycle_begin(struct lifecycle *lifecycle, const struct trigge
     trigger->name = text_copy(ref->name);
     trigger->namespace = text_copy(ref->namespace);
     trigger->kubernetes.hpa = HPA_FACTS_UNKNOWN;
-    enter_parsed(lifecycle, trigger, parse(lifecycle, trigger, ref, &trigger->parsed));
+    enter_parsed(trigger, parse(lifecycle, trigger, ref, &trigger->parsed));
     trigger->revision = lifecycle->revision;
     identity_write(&identity, ref);
     trigger->identity = identity;
@@ -273,7 +242,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     trigger_unfollow(trigger); /* a decision, on another thread, reads what goes now */
     former = trigger->parsed;
     trigger->parsed = parsed;
-    enter_parsed(lifecycle, trigger, phase);
+    enter_parsed(trigger, phase);
 
     bool is_same_connection = trigger->phase == TRIGGER_READY &&
                               trigger_is_inline(trigger) == trigger->bound.is_inline &&
@@ -296,8 +265,6 @@ void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
         unbind_query(trigger,
                      lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     release_replaced(&replaced);
-    if (trigger->secret != NULL)
-        leave_secret(lifecycle, trigger);
     identity_done(&trigger->identity);
     trigger_answers_done(trigger);
     error_done(&trigger->bound.refusal);

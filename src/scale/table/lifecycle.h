@@ -14,7 +14,6 @@
 struct lifecycle {
     struct parse_settings parse;
     struct engine *engine;
-    struct namespace_secrets *secrets;
     uint64_t revision; /* of the connections */
     bool is_stopping;  /* what ends now says nothing about KEDA */
 };

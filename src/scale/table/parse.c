@@ -51,29 +51,16 @@ struct chosen {
     struct error error;
 };
 
-/* The file is the administrators', and its connections come first; where it has none of this name
- * for the namespace, the namespace's own Secret counts. NULL: there is none, and `chosen` says why.
- */
+/* NULL: there is none for the namespace, and `chosen` says why. */
 static const struct named_connection *find_named(const struct parse *parse, struct chosen *chosen)
 {
     const struct parse_settings *settings = parse->settings;
-    const struct namespace_secret *secret = parse->known->secret;
     const char *name = parse->parsed->connection_name;
     const char *namespace = parse->ref->namespace;
     const struct named_connection *of_file = connections_find(settings->connections, name);
     if (of_file != NULL &&
         (settings->has_unknown_namespace || named_connection_allows(of_file, namespace)))
         return of_file;
-    if (parse->known->has_secret) {
-        const struct named_connection *of_secret = namespace_secret_connection(secret, name);
-        parse->parsed->needs |= TRIGGER_NEEDS_SECRET;
-        if (of_secret != NULL)
-            return of_secret;
-        if (of_file == NULL || secret == NULL || !secret->is_read) {
-            namespace_secret_refuse(secret, namespace, name, &chosen->is_pending, &chosen->error);
-            return NULL;
-        }
-    }
     if (of_file != NULL)
         error_set(&chosen->error, ERROR_DENIED,
                   "connection \"%s\" cannot be used in namespace \"%.*s\"", name,

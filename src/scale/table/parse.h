@@ -8,7 +8,6 @@
 #ifndef BACKLOG_SCALE_TABLE_PARSE_H
 #define BACKLOG_SCALE_TABLE_PARSE_H
 
-#include "scale/connections/namespace_secrets.h"
 #include "scale/connections/own_credentials.h"
 #include "scale/trigger/trigger.h"
 
@@ -29,8 +28,6 @@ struct parse_settings {
 /* What the Kubernetes API says about one trigger at the moment. Start from {0}: nothing is known.
  * All borrowed. */
 struct parse_known {
-    bool has_secret; /* the trigger's namespace may have a Secret with connections */
-    const struct namespace_secret *secret; /* that Secret, where has_secret; NULL: not known yet */
     const struct credentials *credentials; /* as far as they are known; NULL: not yet */
     const struct hpa_facts *hpa;           /* NULL: nothing is known */
 };

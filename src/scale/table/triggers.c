@@ -39,7 +39,6 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
                   .deny_inline = settings->deny_inline,
                   .own = &triggers->settings.own},
         .engine = settings->engine,
-        .secrets = namespace_secrets_new(&settings->secrets),
         .revision = 1,
     };
     connections_number(settings->connections, NULL, triggers->lifecycle.revision);
@@ -82,7 +81,6 @@ void triggers_free(struct triggers *triggers)
     HASH_ITER(hh, triggers->by_identity, trigger, next)
         triggers_drop(triggers, trigger);
     connections_free(triggers->lifecycle.parse.connections);
-    namespace_secrets_free(triggers->lifecycle.secrets);
     free(triggers);
 }
 

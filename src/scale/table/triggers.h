@@ -23,9 +23,8 @@
  *   trigger/trigger_report         the same, and why, for pages and metrics
  *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
- *   connections/named_connections  the values of a connection of the file or of a Secret
+ *   connections/named_connections  the values of a connection of the file
  *   connections/own_credentials    what the authentication of a trigger may be used for
- *   connections/namespace_secrets  the connections that teams keep in Secrets
  *   table/parse                    from the metadata to what a trigger measures, and how
  *   table/lifecycle                a trigger's phases: parsed, measured, parsed again, ended
  *   table/triggers                 the table: added, called for, pinned, expired, dropped
@@ -40,7 +39,6 @@
 #define BACKLOG_SCALE_TABLE_TRIGGERS_H
 
 #include "config/connections.h"
-#include "scale/connections/namespace_secrets.h"
 #include "scale/connections/own_credentials.h"
 #include "scale/trigger/trigger.h"
 
@@ -55,7 +53,6 @@ struct triggers_settings {
     const struct scaler *const *scalers; /* borrowed, as the engine */
     struct connections *connections;     /* taken; may be NULL */
     struct engine *engine;
-    struct namespace_secrets_settings secrets; /* with connections of teams; {0}: none are read */
     struct own_credentials_settings own; /* of triggers without a connectionName; {0}: none have */
     struct answer_rules rules;           /* of triggers that set none */
     struct peer_values *peers;           /* of other replicas; NULL: they are not queried */
@@ -139,15 +136,6 @@ struct trigger *triggers_at(const struct triggers *triggers, uint64_t bucket,
  * says why.
  */
 void triggers_set_connections(struct triggers *triggers, struct connections *connections);
-
-/* What is known of a namespace's Secret (namespace_secrets_set()). Its triggers are renewed as
- * above. False: the namespace has no memory for the connections now: those of before stay until the
- * caller sets these again, which it should do. True also where they are too large: those of before
- * stay, too, but setting them again would not help. */
-bool triggers_set_secret(struct triggers *triggers, const char *namespace,
-                         struct connections *connections, const struct error *failure,
-                         int64_t now_ms);
-const struct namespace_secrets *triggers_secrets(const struct triggers *triggers);
 
 /* Parses those again whose connection has changed: looks at so many triggers at most, and for a
  * millisecond, as there may be a hundred thousand. Returns whether there are more. */

@@ -35,7 +35,7 @@ struct options trigger_parsed_options(const struct trigger_parsed *parsed)
 
 bool trigger_is_inline(const struct trigger *trigger)
 {
-    return trigger->parsed.connection_name == NULL || trigger->secret != NULL;
+    return trigger->parsed.connection_name == NULL;
 }
 
 const char *trigger_scaler_name(const struct trigger *trigger)

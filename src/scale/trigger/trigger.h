@@ -17,9 +17,8 @@
  * and `scaler` and `values` of `parsed`. So these do not change meanwhile, and lifecycle.c ends the
  * following before it parses again.
  * Owner: the table (triggers.h). Triggers that are not pinned (triggers_pin()) may be dropped by
- * whatever takes memory or places: triggers_find() of another one, triggers_set_secret(),
- * triggers_set_credentials(), and triggers_expire(). So a pointer to one is good until the next of
- * these calls.
+ * whatever takes memory or places: triggers_find() of another one, triggers_set_credentials(),
+ * and triggers_expire(). So a pointer to one is good until the next of these calls.
  */
 #ifndef BACKLOG_SCALE_TRIGGER_TRIGGER_H
 #define BACKLOG_SCALE_TRIGGER_TRIGGER_H
@@ -49,9 +48,8 @@ enum { TRIGGER_MAX_MISTAKES = 2 << 10 };
 
 /* What the Kubernetes API has that a trigger needs. */
 enum trigger_needs {
-    TRIGGER_NEEDS_SECRET = 1, /* with connections, of its namespace: the file has none for it */
-    TRIGGER_NEEDS_CREDENTIALS = 2, /* of its own (connections/own_credentials.h) */
-    TRIGGER_NEEDS_HPA = 4,         /* what is known of the HPA of its ScaledObject */
+    TRIGGER_NEEDS_CREDENTIALS = 1, /* of its own (connections/own_credentials.h) */
+    TRIGGER_NEEDS_HPA = 2,         /* what is known of the HPA of its ScaledObject */
     TRIGGER_NEEDS_OBJECT = TRIGGER_NEEDS_CREDENTIALS | TRIGGER_NEEDS_HPA,
 };
 
@@ -60,7 +58,7 @@ enum trigger_needs {
 enum trigger_phase {
     TRIGGER_INVALID,     /* mistakes: metadata without them makes another trigger */
     TRIGGER_UNCONNECTED, /* there is no connection for it; nothing else is wrong */
-    TRIGGER_PENDING,     /* the Secret or the credentials that it needs were not read yet */
+    TRIGGER_PENDING,     /* the credentials that it needs were not read yet */
     TRIGGER_READY,    /* it can be measured; no call for a value came yet, or a limit refused it */
     TRIGGER_MEASURED, /* it has a query; never a result of parsing */
 };
@@ -167,16 +165,12 @@ struct trigger {
     /* trigger_peers.c */
     uint8_t peer_digest[PEER_DIGEST_BYTES]; /* by which peers know it, where has_peer_digest */
     bool has_peer_digest;                   /* it was needed once */
-
-    /* connections/namespace_secrets.c */
-    struct namespace_secret *secret;                 /* which it needs; NULL: none */
-    struct trigger *next_of_secret, *prev_of_secret; /* utlist of those that need the same one */
 };
 
 void trigger_parsed_done(struct trigger_parsed *parsed);
 
-/* Its connection is not of the connections file, but of its metadata, an authentication, or the
- * Secret of its namespace: whoever may write one of these can make us connect. */
+/* Its connection is not of the connections file, but of its metadata or an authentication: whoever
+ * may write one of these can make us connect. */
 bool trigger_is_inline(const struct trigger *trigger);
 
 const char *trigger_scaler_name(const struct trigger *trigger); /* NULL: `scaler:` names none */
