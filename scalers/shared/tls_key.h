@@ -1,11 +1,8 @@
 /*
- * The private key of the TLS keys, which may be encrypted.
+ * The private key of the TLS keys, which may be encrypted. One that takes long to decrypt is
+ * refused (base/pem.h).
  *
- * Decrypting one may take a second of CPU time, or 32 MiB. That is done for one key at a time, of
- * one tenant (scaler_tenant()) after the other, and once: the key is kept, and so is it that the
- * password is wrong, until it was not used for ten minutes and another such key is read.
- *
- * Threads: any; may wait for others' keys.
+ * Threads: any; nothing is kept.
  */
 #ifndef BACKLOG_SCALERS_SHARED_TLS_KEY_H
 #define BACKLOG_SCALERS_SHARED_TLS_KEY_H

@@ -93,8 +93,8 @@ extern const char *const tls_choices[];
 
 /* With PEM_MAX_ITERATIONS. */
 #define TLS_KEY_IS_COSTLY                                                                          \
-    "key takes too long to decrypt: at most %d iterations are allowed, of scrypt twice what "      \
-    "openssl takes; to write it again, openssl pkcs8 -topk8 -iter 100000"
+    "key takes too long to decrypt: at most %d iterations of PBKDF2 are allowed, and of scrypt "   \
+    "2 MiB; write it again: openssl pkcs8 -topk8 -iter 100000 -in OLD -out NEW"
 
 void tls_options_check(const struct tls_options *options, struct error *mistakes);
 

@@ -72,18 +72,10 @@ bool pem_show(SSL_CTX *context, const char *certificates)
 
 /* ---- what decrypting costs ---- */
 
-/* The work that making a key of its password may take. */
-struct work {
-    uint64_t iterations, scrypt;
-};
-
-static const struct work allowed_work = {PEM_MAX_ITERATIONS, PEM_MAX_SCRYPT};
-static const struct work quick_work = {10000, 0}; /* some milliseconds, and no memory */
-
-static bool is_within(const ASN1_INTEGER *count, uint64_t max)
+static bool is_cheap_count(const ASN1_INTEGER *iterations)
 {
     uint64_t number = 0;
-    return ASN1_INTEGER_get_uint64(&number, count) == 1 && number <= max;
+    return ASN1_INTEGER_get_uint64(&number, iterations) == 1 && number <= PEM_MAX_ITERATIONS;
 }
 
 static void *unpacked(const ASN1_ITEM *item, const ASN1_TYPE *parameters)
@@ -91,8 +83,9 @@ static void *unpacked(const ASN1_ITEM *item, const ASN1_TYPE *parameters)
     return parameters == NULL ? NULL : ASN1_TYPE_unpack_sequence(item, parameters);
 }
 
-static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt, uint64_t max)
+static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt)
 {
+    const uint64_t max = PEM_MAX_SCRYPT;
     uint64_t cost = 0, blocks = 0, times = 0;
     return ASN1_INTEGER_get_uint64(&cost, scrypt->costParameter) == 1 &&
            ASN1_INTEGER_get_uint64(&blocks, scrypt->blockSize) == 1 &&
@@ -101,34 +94,34 @@ static bool is_cheap_scrypt(const SCRYPT_PARAMS *scrypt, uint64_t max)
 }
 
 /* What makes a key of a password (RFC 8018, RFC 7914). */
-static bool is_cheap_derivation(const X509_ALGOR *derivation, const struct work *max)
+static bool is_cheap_derivation(const X509_ALGOR *derivation)
 {
     bool is_cheap = false;
     if (OBJ_obj2nid(derivation->algorithm) == NID_id_scrypt) {
         SCRYPT_PARAMS *scrypt = unpacked(ASN1_ITEM_rptr(SCRYPT_PARAMS), derivation->parameter);
-        is_cheap = scrypt != NULL && is_cheap_scrypt(scrypt, max->scrypt);
+        is_cheap = scrypt != NULL && is_cheap_scrypt(scrypt);
         SCRYPT_PARAMS_free(scrypt);
         return is_cheap;
     }
     PBKDF2PARAM *times = unpacked(ASN1_ITEM_rptr(PBKDF2PARAM), derivation->parameter);
-    is_cheap = times != NULL && is_within(times->iter, max->iterations);
+    is_cheap = times != NULL && is_cheap_count(times->iter);
     PBKDF2PARAM_free(times);
     return is_cheap;
 }
 
 /* PBES2 names its derivation; the older ones, those of PKCS #12 among them, have a count of their
  * own. */
-static bool is_cheap_encryption(const X509_ALGOR *encryption, const struct work *max)
+static bool is_cheap_encryption(const X509_ALGOR *encryption)
 {
     bool is_cheap = false;
     if (OBJ_obj2nid(encryption->algorithm) == NID_pbes2) {
         PBE2PARAM *parts = unpacked(ASN1_ITEM_rptr(PBE2PARAM), encryption->parameter);
-        is_cheap = parts != NULL && is_cheap_derivation(parts->keyfunc, max);
+        is_cheap = parts != NULL && is_cheap_derivation(parts->keyfunc);
         PBE2PARAM_free(parts);
         return is_cheap;
     }
     PBEPARAM *times = unpacked(ASN1_ITEM_rptr(PBEPARAM), encryption->parameter);
-    is_cheap = times != NULL && is_within(times->iter, max->iterations);
+    is_cheap = times != NULL && is_cheap_count(times->iter);
     PBEPARAM_free(times);
     return is_cheap;
 }
@@ -138,7 +131,7 @@ enum usable { USABLE, COSTLY, BROKEN };
 /* Whatever its name is: OpenSSL finds an encrypted key by its form, too. Within an old-style
  * encryption (Proc-Type, one iteration) there could be another. */
 static enum usable inspect_block(const char *name, const char *header, const unsigned char *bytes,
-                                 long length, const struct work *max)
+                                 long length)
 {
     bool is_encrypted = strcmp(name, PEM_STRING_PKCS8) == 0;
     if ((is_encrypted || strcmp(name, PEM_STRING_PKCS8INF) == 0) && header[0] != '\0')
@@ -148,13 +141,13 @@ static enum usable inspect_block(const char *name, const char *header, const uns
         return is_encrypted ? BROKEN : USABLE;
     const X509_ALGOR *encryption = NULL;
     X509_SIG_get0(encrypted, &encryption, NULL);
-    bool is_cheap = is_cheap_encryption(encryption, max);
+    bool is_cheap = is_cheap_encryption(encryption);
     X509_SIG_free(encrypted);
     return is_cheap ? USABLE : COSTLY;
 }
 
 /* All blocks: OpenSSL goes on to the next where one is of no use. */
-static enum usable inspect_key(const char *key, const struct work *max)
+static enum usable inspect_key(const char *key)
 {
     _cleanup_(bio_release) BIO *bio = bio_of(key);
     enum usable found = USABLE;
@@ -163,7 +156,7 @@ static enum usable inspect_key(const char *key, const struct work *max)
     unsigned char *bytes = NULL;
     long length = 0;
     while (found == USABLE && PEM_read_bio(bio, &name, &header, &bytes, &length) == 1) {
-        found = inspect_block(name, header, bytes, length, max);
+        found = inspect_block(name, header, bytes, length);
         OPENSSL_free(name);
         OPENSSL_free(header);
         OPENSSL_clear_free(bytes, (size_t)length);
@@ -176,12 +169,7 @@ static enum usable inspect_key(const char *key, const struct work *max)
 
 bool pem_key_is_costly(const char *key)
 {
-    return inspect_key(key, &allowed_work) == COSTLY;
-}
-
-bool pem_key_takes_long(const char *key)
-{
-    return inspect_key(key, &quick_work) == COSTLY;
+    return inspect_key(key) == COSTLY;
 }
 
 /* ---- reading it ---- */
@@ -291,7 +279,7 @@ EVP_PKEY *pem_key(const char *key, const char *password)
     char *header = NULL;
     unsigned char *bytes = NULL;
     long length = 0;
-    if (inspect_key(key, &allowed_work) != USABLE)
+    if (inspect_key(key) != USABLE)
         return NULL;
     while (private == NULL && PEM_read_bio(bio, &name, &header, &bytes, &length) == 1) {
         private = key_of_block(name, header, bytes, length, password == NULL ? "" : password);

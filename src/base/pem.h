@@ -22,18 +22,13 @@ bool pem_has_certificates(const char *certificates);
 /* The first certificate is the one to show, what follows its chain. False: as above. */
 bool pem_show(SSL_CTX *context, const char *certificates);
 
-/* To make a key of its password; by default tools take 2,048 to 600,000, and a million take up to a
- * second of CPU time. Of scrypt the product of its three parameters: 131,072 by default, and a
- * 128th of it is KiB of memory. */
-enum { PEM_MAX_ITERATIONS = 1000 * 1000, PEM_MAX_SCRYPT = 256 << 10 };
+/* To make a key of its password: 100,000 iterations take some 50 ms of CPU time. Of scrypt the
+ * product of its three parameters: a 128th of it is KiB of memory, 2 MiB here. */
+enum { PEM_MAX_ITERATIONS = 100 * 1000, PEM_MAX_SCRYPT = 16 << 10 };
 
 /* Whether decrypting it takes more than that, or by a method that is not known here. Nothing is
  * decrypted. */
 bool pem_key_is_costly(const char *key);
-
-/* Whether decrypting it takes more than some milliseconds, or memory: scrypt, or more than 10,000
- * iterations. */
-bool pem_key_takes_long(const char *key);
 
 /* A handshake signs with it in some milliseconds; with 8,192 bits in fifty. */
 enum { PEM_MAX_RSA_BITS = 4096 };

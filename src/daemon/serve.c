@@ -41,7 +41,7 @@
 #include <unistd.h>
 
 /* For connections to be closed in order when the server ends: milliseconds. What takes longer is a
- * client library that does not return, a source that is connected to in vain, or a costly key. */
+ * client library that does not return, or a source that is connected to in vain. */
 enum { STOP_MS = 1000 };
 
 /* What start() has made so far. NULL: it is not there yet, or not wanted. */
