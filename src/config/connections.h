@@ -49,7 +49,6 @@ struct connections {
     size_t count, capacity;
     struct connections_problem *problems;
     size_t problems_count, problems_capacity;
-    size_t repeated_bytes; /* of its files, by aliases */
 };
 
 struct connections *connections_new(void);

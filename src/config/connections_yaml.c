@@ -13,12 +13,6 @@ enum {
     LARGEST_MISTAKES = 4 << 10,
 };
 
-/* Aliases make much of a short file. A list of namespaces may be shared by many connections. */
-enum {
-    MAX_REPEATED_NODES = 250 * 1000,
-    LARGEST_REPEATED = 16 << 20, /* bytes, of all files of a set */
-};
-
 struct connections_reader {
     const struct connections_source *source;
     struct connections *connections;
@@ -308,18 +302,6 @@ static bool is_blank(const char *text, size_t length)
     return i == length;
 }
 
-/* Before anything is added. */
-static bool check_repeated(const struct connections_source *source,
-                           const struct yaml_forest *forest, struct connections *connections,
-                           struct error *error)
-{
-    const size_t max = LARGEST_REPEATED;
-    connections->repeated_bytes += forest->repeated_bytes;
-    return connections->repeated_bytes <= max ||
-           error_invalid(error, "%s: too large: aliases repeat more than %zu MiB", source->path,
-                         max >> 20);
-}
-
 /* What stands in a second document would be left out in silence. */
 static bool check_end(const struct connections_source *source, const struct yaml_forest *forest,
                       struct error *error)
@@ -333,17 +315,13 @@ static bool check_end(const struct connections_source *source, const struct yaml
 bool connections_yaml_read(const struct connections_source *source, const char *text, size_t length,
                            struct connections *connections, struct error *error)
 {
-    const struct yaml_rules rules = {
-        .keeps_invalid = true,
-        .max_repeated_nodes = MAX_REPEATED_NODES,
-    };
+    const struct yaml_rules rules = {.keeps_invalid = true};
     _cleanup_(yaml_forest_done) struct yaml_forest forest = {0};
     if (is_blank(text, length))
         return error_invalid(error, "%s: is empty: write `connections: {}` for no connections",
                              source->path);
     return yaml_forest_parse_by(&rules, text, length, source->path, &forest, error) &&
            check_end(source, &forest, error) &&
-           check_repeated(source, &forest, connections, error) &&
            (forest.count == 0 /* nothing but comments */ ||
             connections_yaml_read_tree(source, forest.trees[0], connections, error));
 }

@@ -4,25 +4,17 @@
 #include "base/system/input.h"
 #include "base/text.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
-/* Aliases make a large tree of a short file, and one that holds itself an endless one. So what they
- * may repeat grows with what is written: a list of ScaledObjects that share most of their lines
- * repeats a part of each. */
+/* Aliases make a large tree of a short file, and one that holds itself an endless one. What they
+ * repeat counts as if it were written. */
 enum {
     LARGEST_FILE = 16 << 20,
     MAX_NODES = 1000 * 1000,
-    MAX_REPEATED_NODES = 10 * 1000, /* and so many times what is written: */
-    LARGEST_REPEATED = 1 << 20,
-    MAX_REPEATS = 4,
+    MAX_TEXT_MIB = 32, /* a file in UTF-16 can grow by a half */
     MAX_DEPTH = 64,
-    MAX_INDICATORS = 1000, /* of one line; a ruler in a text has some, too */
-    MAX_DOCUMENTS = 100 * 1000,
-    MAX_COMPARISONS = 100 * 1000 * 1000, /* of anchors; for each byte at most so many: */
-    MAX_COMPARISONS_PER_BYTE = 64,
 };
 
 /* libyaml counts characters; every so many of them it is known which byte that is. */
@@ -43,7 +35,6 @@ struct grower {
     const unsigned char *uses; /* of each node: by how many it is an item; at most 2 */
     const char *path;
     struct yaml_forest *forest; /* counts what has grown */
-    bool *grown;                /* of each node; once more is a repetition */
 };
 
 static bool begins_character(char byte)
@@ -154,27 +145,15 @@ static bool take_scalar(const struct grower *grower, const yaml_node_t *node,
 static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bool is_shared,
                               struct error *error);
 
-/* Of an item or key that has been grown before, which only aliases lead to again: are there not too
- * many? */
-static bool may_repeat(struct grower *grower, int index, size_t line, struct error *error)
+/* Of a value or key: is there not too much text? */
+static bool count_text(const struct grower *grower, int index, size_t line, struct error *error)
 {
     const yaml_node_t *node = yaml_document_get_node(grower->document, index);
-    struct yaml_forest *forest = grower->forest;
-    if (!grower->grown[index - 1]) {
-        grower->grown[index - 1] = true;
-        return true;
-    }
-    forest->repeated_nodes++;
-    forest->repeated_bytes += node->type == YAML_SCALAR_NODE ? node->data.scalar.length : 0;
-    size_t max_nodes = grower->rules->max_repeated_nodes > 0
-                           ? grower->rules->max_repeated_nodes
-                           : MAX_REPEATED_NODES + MAX_REPEATS * forest->written_nodes;
-    size_t max_bytes = LARGEST_REPEATED + MAX_REPEATS * grower->bytes->length;
-    return (forest->repeated_nodes <= max_nodes && forest->repeated_bytes <= max_bytes) ||
-           error_invalid(error,
-                         "%s:%zu: aliases repeat more than %zu values or %zu bytes, the most for a "
-                         "file of this size: write them out",
-                         grower->path, line, max_nodes, max_bytes);
+    size_t *bytes = &grower->forest->text_bytes;
+    *bytes += node->type == YAML_SCALAR_NODE ? node->data.scalar.length : 0;
+    return *bytes <= (size_t)MAX_TEXT_MIB << 20 ||
+           error_invalid(error, "%s:%zu: more than %d MiB of text, with what aliases (*) repeat",
+                         grower->path, line, MAX_TEXT_MIB);
 }
 
 static bool is_used_twice(const struct grower *grower, int index)
@@ -215,7 +194,7 @@ static struct yaml_tree *grow_value(struct grower *grower, const yaml_node_pair_
 {
     const yaml_node_t *key = yaml_document_get_node(grower->document, pair->key);
     bool is_shared = map->is_shared || is_used_twice(grower, pair->key);
-    if (!may_repeat(grower, pair->key, map->line, error))
+    if (!count_text(grower, pair->key, map->line, error))
         return NULL;
     if (is_word)
         return grow(grower, pair->value, depth, is_shared, error);
@@ -271,8 +250,9 @@ static struct yaml_tree *grow(struct grower *grower, int index, size_t depth, bo
         error_invalid(error, "%s:%zu: lists and maps are nested more than %d deep", grower->path,
                       tree->line, MAX_DEPTH);
     else if (++grower->forest->nodes > MAX_NODES)
-        error_invalid(error, "%s:%zu: more than %d values", grower->path, tree->line, MAX_NODES);
-    else if (!may_repeat(grower, index, tree->line, error))
+        error_invalid(error, "%s:%zu: more than %d values, with what aliases (*) repeat",
+                      grower->path, tree->line, MAX_NODES);
+    else if (!count_text(grower, index, tree->line, error))
         good = false;
     else if (node->type == YAML_SCALAR_NODE)
         good = take_scalar(grower, node, tree, error);
@@ -318,12 +298,7 @@ static bool add_document(const struct yaml_rules *rules, struct yaml_forest *for
                          struct error *error)
 {
     _cleanup_(memory_free) unsigned char *uses = count_uses(document);
-    size_t count = (size_t)(document->nodes.top - document->nodes.start);
-    _cleanup_(memory_free) bool *grown = memory_array(count, sizeof(*grown));
-    struct grower grower = {rules, document, bytes, uses, path, forest, grown};
-    forest->written_nodes += count;
-    if (forest->count == MAX_DOCUMENTS)
-        return error_invalid(error, "%s: more than %d documents", path, MAX_DOCUMENTS);
+    struct grower grower = {rules, document, bytes, uses, path, forest};
     /* The root is always the first node. */
     struct yaml_tree *tree = grow(&grower, 1, 0, false, error);
     if (tree == NULL)
@@ -363,115 +338,11 @@ static bool read_documents(const struct yaml_rules *rules, yaml_parser_t *parser
     }
 }
 
-/* Behind a blank, a line's end (YAML has three beyond ASCII), or what begins or separates items;
- * with a name. UTF-16 has a zero on both sides. "&&", a URL and an item of a list in words are
- * none. */
-static bool may_be_anchor(unsigned char before, unsigned char after)
-{
-    return (before >= 0x80 || strchr(" \t\r\n[{,:?", before) != NULL) &&
-           (isalnum(after) || after == '_' || after == '-' || after == '\0');
-}
-
-static bool check_anchors(const char *text, size_t length, const char *path, struct error *error)
-{
-    size_t anchors = 0;
-    size_t aliases = 0;
-    size_t max = length < MAX_COMPARISONS / MAX_COMPARISONS_PER_BYTE
-                     ? length * MAX_COMPARISONS_PER_BYTE
-                     : MAX_COMPARISONS;
-    for (size_t i = 1; i + 1 < length; i++) {
-        if ((text[i] != '&' && text[i] != '*') ||
-            !may_be_anchor((unsigned char)text[i - 1], (unsigned char)text[i + 1]))
-            continue;
-        anchors += text[i] == '&';
-        aliases += text[i] == '*';
-    }
-    return anchors * (anchors + aliases) <= max ||
-           error_invalid(error, "%s: too many anchors (&) and aliases (*): write them out", path);
-}
-
-static bool is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t' || byte == '\0'; /* the last one is of UTF-16 */
-}
-
-/* YAML's line breaks: also the last bytes of U+0085, U+2028 and U+2029. */
-static bool ends_line(char byte)
-{
-    return strchr("\n\r\x85\xa8\xa9", byte) != NULL && byte != '\0';
-}
-
-/* "? ? ? " and "- - - " open a map or a list each. libyaml reads to the end of the line before it
- * reports the first one, and takes 540 bytes for each. */
-static bool check_indicators(const char *text, size_t length, const char *path, struct error *error)
-{
-    size_t line = 1;
-    size_t indicators = 0;
-    bool is_start = true; /* only indicators and blanks so far */
-    for (size_t i = 0; i + 1 < length && indicators <= MAX_INDICATORS; i++) {
-        bool is_end = ends_line(text[i]);
-        bool is_indicator = text[i] == '?' || text[i] == '-' || text[i] == ':';
-        line += text[i] == '\n';
-        is_start = is_end || (is_start && (is_indicator || is_blank(text[i])));
-        indicators = is_end ? 0 : indicators + (is_start && is_indicator && is_blank(text[i + 1]));
-    }
-    return indicators <= MAX_INDICATORS ||
-           error_invalid(error, "%s:%zu: more than %d lists and maps begin in one line", path, line,
-                         MAX_INDICATORS);
-}
-
-/* For each token libyaml passes all open brackets. It reads at most a line or a thousand characters
- * ahead of its events, so that it stops soon after the event that is too deep. What is wrong
- * otherwise is reported when it is loaded. */
-static bool check_depth(const char *text, size_t length, const char *path, struct error *error)
-{
-    yaml_parser_t parser;
-    size_t depth = 0;
-    size_t line = 0;
-    bool has_ended = false;
-    yaml_parser_initialize(&parser);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
-    while (!has_ended && depth <= MAX_DEPTH) {
-        yaml_event_t event;
-        if (!yaml_parser_parse(&parser, &event))
-            break;
-        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
-        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
-        has_ended = event.type == YAML_STREAM_END_EVENT;
-        line = event.start_mark.line + 1;
-        yaml_event_delete(&event);
-    }
-    yaml_parser_delete(&parser);
-    return depth <= MAX_DEPTH ||
-           error_invalid(error, "%s:%zu: lists and maps are nested more than %d deep", path, line,
-                         MAX_DEPTH);
-}
-
-/* Without brackets depth costs nothing but its indentation. */
-static bool has_deep_brackets(const char *text, size_t length)
-{
-    size_t brackets = 0;
-    for (size_t i = 0; i < length && brackets <= MAX_DEPTH; i++)
-        brackets += text[i] == '[' || text[i] == '{';
-    return brackets > MAX_DEPTH;
-}
-
-/* libyaml takes time that grows with the square of the number of anchors and of the depth of
- * brackets: seconds for a small file. Fails where there are too many, or they are too deep. */
-static bool check_cost(const char *text, size_t length, const char *path, struct error *error)
-{
-    return check_anchors(text, length, path, error) &&
-           check_indicators(text, length, path, error) &&
-           (!has_deep_brackets(text, length) || check_depth(text, length, path, error));
-}
-
 bool yaml_forest_parse_by(const struct yaml_rules *rules, const char *text, size_t length,
                           const char *path, struct yaml_forest *ret_forest, struct error *error)
 {
     yaml_parser_t parser;
     struct byte_map bytes;
-    if (!check_cost(text, length, path, error))
-        return false;
     struct yaml_forest forest = {0};
     yaml_parser_initialize(&parser);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);

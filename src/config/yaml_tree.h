@@ -45,16 +45,13 @@ struct yaml_tree {
 struct yaml_forest {
     struct yaml_tree **trees;
     size_t count, capacity;
-    size_t nodes;                          /* of all trees */
-    size_t written_nodes;                  /* those and keys, each once */
-    size_t repeated_nodes, repeated_bytes; /* that only aliases make */
+    size_t nodes, text_bytes; /* of all trees */
 };
 
 /* For files that are no manifests, of which a mistake must not fail all. {0}: as manifests. */
 struct yaml_rules {
     bool keeps_invalid; /* a key that is no word, or a NUL byte in a value, is an item of kind
                            YAML_TREE_INVALID, and does not fail the file */
-    size_t max_repeated_nodes; /* that aliases may make; 0: more in a longer file */
 };
 
 /* `path` is for the errors. The caller ends the forest with yaml_forest_done(). */
