@@ -378,7 +378,6 @@ static void remove_slot(struct fetch_pool *pool, struct slot *slot)
 /* libcurl waits for its thread that looks up the name. */
 static void remove_handle(struct fetch_pool *pool, const struct slot *slot)
 {
-    if (slot->state == SLOT_STARTING)
     curl_multi_remove_handle(pool->multi, fetch_handle(slot->fetcher));
 }
 

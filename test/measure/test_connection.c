@@ -9,29 +9,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-/* The others have places of their own, and their readings are not older. */
-static void slow_queries_that_wait_for_each_other_are_a_warning(void **state)
-{
-    (void)state;
-    struct query *queries[] = {hold_each("a", 2000), hold_each("b", 2000)};
-    log_set_level(LOG_LEVEL_WARNING);
-    recent_log_start();
-    schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
-    connect_now();
-    for (int round = 0; round < 4; round++)
-        for (size_t i = 0; i < 2; i++) {
-            struct query *query = take();
-            assert_ptr_equal(query, queries[i]);
-            now_ms += round == 0 ? CONNECTION_SLOW_MS : 7500;
-            answer(query, 1);
-            assert_int_equal(count_warnings("queries that take 1 s or longer take turns, and one"),
-                             round > 1 || (round == 1 && i == 1));
-        }
-    assert_int_equal(count_warnings("waited 7.5 s for its turn"), 1);
-    assert_int_equal(connection_effective_interval_ms(&connection, now_ms), 5000);
-    log_set_level(LOG_LEVEL_ERROR);
-}
-
 static void a_failed_query_fails_alone(void **state)
 {
     (void)state;
@@ -146,7 +123,6 @@ int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
-        TEST(slow_queries_that_wait_for_each_other_are_a_warning),
         TEST(a_failed_query_fails_alone),
         TEST(a_task_that_begins_late_was_sent_then),
         TEST(time_without_a_client_is_no_delay),

@@ -72,8 +72,8 @@ static void a_source_that_hung_up_and_is_restarted_is_tried_at_once(void **state
     now_ms += 1000;
     struct query *other = acquire("b");
     for (size_t i = 0; i < 2; i++) {
-        demand(other);
         measure(query, 1);
+        demand(other);
         assert_ptr_equal(take(), other);
         lose("closed");
         assert_int_equal(connection.backoff.retry_at_ms, now_ms + waits_ms[i]);

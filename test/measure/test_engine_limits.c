@@ -200,6 +200,7 @@ static void a_connection_that_has_not_ended_needs_no_other_thread(void **state)
     assert_false(can_hold(&fake_scaler, "another", NULL));
     struct query *query = acquire_of(&fake_scaler, "s0", "1");
     acquire_in_place_of(query, &fake_scaler, "s0", "2");
+    acquire_of(&fake_scaler, "s1", "1");
     assert_false(can_hold(&fake_scaler, "s2", NULL)); /* it would count */
     fake_set_stuck(false);
 }

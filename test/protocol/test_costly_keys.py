@@ -12,7 +12,7 @@ from support.clients.grpc_client import Client
 from support.process import Unavailable, wait_until
 from support.server.server import Server
 
-CONNECTIONS = 64  # --max-inline's default
+CONNECTIONS = 64
 pytestmark = pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)  # that of the callers says nothing here
 
 

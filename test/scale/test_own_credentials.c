@@ -39,6 +39,7 @@ static void start(bool deny_inline, bool allow, bool is_verified)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.program = "/bin/true";
+    settings.max_connections = 5; /* two of the file, and three others */
     refreshes = 0;
     fake_reset();
     engine = engine_new(&settings);
@@ -349,7 +350,6 @@ static void another_password_keeps_the_reading(void **state)
     assert_true(is_measured(trigger));
 }
 
-/* Its former connection goes on for others, so there is no place for another one. */
 static void who_waits_is_told_which_limit_is_reached(void **state)
 {
     (void)state;
@@ -358,14 +358,13 @@ static void who_waits_is_told_which_limit_is_reached(void **state)
     struct watcher watcher = {0};
     struct answer answer = {0};
     struct trigger *trigger = FIND(KEYLESS);
-    struct trigger *neighbour = FIND("scaler", "fake", "queueName", "8");
-    VERIFY(trigger, "source", "here");
-    struct trigger *other = FIND("scaler", "fake", "queueName", "9");
-    VERIFY(neighbour, "source", "here");
-    VERIFY(other, "source", "there");
-    query_of(trigger);
-    query_of(neighbour);
-    query_of(other);
+    static const char *const sources[] = {"here", "there", "further"};
+    for (size_t i = 0; i < ARRAY_LENGTH(sources); i++) {
+        const char *const metadata[] = {"scaler", "fake", "queueName", sources[i], NULL};
+        struct trigger *other = find_in("shop", 0, metadata);
+        VERIFY(other, "source", sources[i]);
+        query_of(other);
+    }
     trigger_watch(trigger, &watcher, false);
     VERIFY(trigger, "source", "elsewhere");
     assert_null(trigger->bound.query);
