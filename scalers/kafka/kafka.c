@@ -37,9 +37,6 @@
  * of CPU time here and 100 ms at the broker; a single group takes 0.3 ms. */
 enum { IDLE_MS = 500 };
 
-/* auto.commit.interval.ms of most clients. */
-enum { COMMIT_MS = 5000 };
-
 static void metric_spec(const struct options *options, struct metric_spec *ret_spec)
 {
     const struct kafka_query *query = options->query;
@@ -175,7 +172,6 @@ static void libraries(struct text *text)
         .check_connection = kafka_check_connection,                                                \
         .reports = reports,                                                                        \
         .in_work = in_work,                                                                        \
-        .count_interval_ms = COMMIT_MS,                                                            \
         .metric_spec = metric_spec,                                                                \
         .evaluate = evaluate,                                                                      \
         .bundle = bundle,                                                                          \

@@ -218,7 +218,6 @@ const struct scaler scaler_rabbitmq = {
     .check_connection = rabbitmq_check_connection,
     .reports = reports,
     .in_work = in_work,
-    .count_interval_ms = 5000, /* of the management plugin, collect_statistics_interval */
     .metric_spec = metric_spec,
     .evaluate = evaluate,
     .bundle = bundle,

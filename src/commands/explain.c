@@ -127,13 +127,12 @@ static void print_last_answer(const json_t *trigger)
                json_is_true(json_object_get(last, "active")) ? "active" : "not active");
 }
 
-static void print_policy(const json_t *trigger, const char *key, const char *label)
+static void print_policy(const json_t *trigger, const char *label)
 {
-    const json_t *policy = json_object_get(trigger, key);
-    if (!json_is_object(policy))
-        return;
-    printf("  %s: %.0f replicas, bound by %s; consumers: %s.\n", label,
-           http_json_number(policy, "replicas"), word(policy, "boundBy"), word(policy, "status"));
+    const json_t *policy = json_object_get(trigger, "policy");
+    if (json_is_object(policy))
+        printf("  %s: %.0f replicas, bound by %s.\n", label, http_json_number(policy, "replicas"),
+               word(policy, "boundBy"));
 }
 
 /* The ScaledObject was edited since. */
@@ -164,10 +163,7 @@ static void print_trigger(const json_t *trigger)
                is_held ? "held while measuring fails:" : "since", http_json_number(now, "value"),
                http_json_number(trigger, "target"), replicas);
     printf("  %s\n", word(trigger, "why"));
-    print_policy(trigger, "policy", is_of_now ? "Policy" : "Policy, when measured last");
-    print_policy(trigger, "shadow",
-                 is_of_now ? "In shadow, never answered"
-                           : "In shadow, never answered, when measured last");
+    print_policy(trigger, is_of_now ? "Policy" : "Policy, when measured last");
     print_reading(trigger);
     print_failure(trigger);
     print_last_answer(trigger);

@@ -31,8 +31,7 @@ struct watch_row {
     char *metric;
     char *state;                    /* answered, held, waiting, refused */
     char *error;                    /* "" : none */
-    char *status;                   /* of the consumers, where a policy decides; "": none */
-    char *bound_by;                 /* what bound the replicas */
+    char *bound_by;                 /* what bound the replicas of a policy; "": none */
     double value, target, replicas; /* NAN: not known */
     double change;                  /* of the value per second since the last reading; NAN */
     double called_s_ago;
@@ -102,7 +101,6 @@ static void add_row(struct watch_rows *rows, const json_t *trigger)
         .metric = http_json_text(trigger, "metricName"),
         .state = http_json_text(now, "state"),
         .error = http_json_text(now, "error"),
-        .status = http_json_text(trigger, "status"),
         .bound_by = http_json_text(trigger, "boundBy"),
         .value = http_json_number(now, "value"),
         .target = http_json_number(trigger, "target"),
@@ -148,7 +146,6 @@ static void free_rows(void *content)
         free(rows->items[i].metric);
         free(rows->items[i].state);
         free(rows->items[i].error);
-        free(rows->items[i].status);
         free(rows->items[i].bound_by);
     }
     free(rows->items);
@@ -202,7 +199,6 @@ static bool is_shown(const struct watch_view *view, const struct watch_row *row)
     return view->filter[0] == '\0' || strcasestr(row->label, view->filter) != NULL ||
            strcasestr(row->scaler, view->filter) != NULL ||
            strcasestr(row->metric, view->filter) != NULL ||
-           strcasestr(row->status, view->filter) != NULL ||
            strcasestr(row->state, view->filter) != NULL;
 }
 
@@ -317,8 +313,8 @@ static void write_row(const void *item, size_t label_width, size_t width, struct
         text_addf(&line, "%s  %s", isnan(row->called_s_ago) ? " " : "s", row->state);
         if (row->error[0] != '\0')
             text_addf(&line, ": %s", row->error);
-        if (row->status[0] != '\0')
-            text_addf(&line, ", by %s, consumers %s", row->bound_by, row->status);
+        if (row->bound_by[0] != '\0')
+            text_addf(&line, ", by %s", row->bound_by);
     }
     text_add_bytes(ret_line, line.bytes, bytes_of(line.bytes, width));
     text_done(&line);
@@ -357,10 +353,8 @@ static json_t *json_of(const void *item)
     json_object_set_new(object, "target", console_json_number(row->target));
     json_object_set_new(object, "replicas", console_json_number(row->replicas));
     json_object_set_new(object, "lastCallSecondsAgo", console_json_number(row->called_s_ago));
-    json_object_set_new(object, "status",
-                        row->status[0] == '\0' ? json_null() : json_string(row->status));
     json_object_set_new(object, "boundBy",
-                        row->status[0] == '\0' ? json_null() : json_string(row->bound_by));
+                        row->bound_by[0] == '\0' ? json_null() : json_string(row->bound_by));
     json_object_set_new(object, "error",
                         row->error[0] == '\0' ? json_null() : json_string(row->error));
     return object;

@@ -160,10 +160,6 @@ struct scaler {
     size_t max_tasks;   /* in flight at a time (feed_set_max_tasks()); 0: any number */
     size_t isolated;    /* how many of these tasks may be isolated; 0: 16 */
 
-    /* How often the source counts what was consumed, if not at once: consumers commit, or
-     * statistics are renewed, every few seconds. In between consumers must not look stuck. */
-    int64_t count_interval_ms;
-
     /* Adds the libraries of the source's protocol as this process has loaded them:
      * "librdkafka 2.0.2". NULL: none. */
     void (*libraries)(struct text *text);

@@ -12,12 +12,6 @@ int64_t snapshot_fresh_ms(const struct query_known *known, int64_t interval_ms)
     return MIN(interval_ms, MAX(MIN_MS, DURATIONS * known->duration_ms));
 }
 
-void snapshot_copy(const struct snapshot *snapshot, struct snapshot *ret_copy)
-{
-    *ret_copy = *snapshot;
-    snapshot_copy_known(&snapshot->known, &ret_copy->known);
-}
-
 void snapshot_copy_known(const struct query_known *known, struct query_known *ret_copy)
 {
     const struct error error = known->error;

@@ -41,9 +41,8 @@ struct snapshot {
     int64_t stuck_for_ms;
 };
 
-/* Both overwrite `ret_copy`, which the caller ends with snapshot_done() or query_known_done(). The
- * copy may be made in its own place. */
-void snapshot_copy(const struct snapshot *snapshot, struct snapshot *ret_copy);
+/* Overwrites `ret_copy`, which the caller ends with query_known_done(). The copy may be made in its
+ * own place. */
 void snapshot_copy_known(const struct query_known *known, struct query_known *ret_copy);
 void snapshot_done(struct snapshot *snapshot);
 void query_known_done(struct query_known *known);

@@ -45,9 +45,7 @@ static void apply_policy(struct run *run, int64_t now_s, struct model_answer *re
     struct policy_decision decision;
     sample(run, now_s);
     const struct policy_input input = {
-        .basis = {.threshold = settings->target,
-                  .has_threshold = settings->target > 0,
-                  .interval_ms = run->recent.interval_ms},
+        .basis = {.threshold = settings->target, .has_threshold = settings->target > 0},
         .recent = &run->recent,
         .value = reading->value,
         .active = reading->is_active,

@@ -201,7 +201,6 @@ FIRES = {
     "BacklogQueriesFailing": {'backlog_queries{%s,scaler="redis",state="failing"}': "3x120"},
     "BacklogReadingsHeld": {'backlog_held_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
     "BacklogHoldExpired": {'backlog_hold_expired_triggers{%s,scaler="redis",connection="orders"}': "1x120"},
-    "BacklogConsumersStuck": {'backlog_trigger_consumers{%s,status="STALL"}': "1x120"},
     "BacklogAnswersRefused": {FRESH: "0+5994x120", REFUSED: "0+6x120"},   # 0.1 %, which the objective permits
     "BacklogErrorBudgetBurnFast": {FRESH: "0+98x120", REFUSED: "0+2x120"},
     "BacklogErrorBudgetBurnSlow": {FRESH: "0+99x120", REFUSED: "0+1x120"},

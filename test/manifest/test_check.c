@@ -432,11 +432,9 @@ static void general_keys_may_be_in_variables(void **state)
                                        "inFlightPerReplicaFromEnv: V",
                                        "stepsFromEnv: V",
                                        "maxWaitFromEnv: V, ratePerReplicaFromEnv: V",
-                                       "onStallFromEnv: V",
                                        "maxWait: 60s, ratePerReplica: '10', utilizationFromEnv: V",
                                        "startTimeFromEnv: V",
                                        "consumersPerReplicaFromEnv: V",
-                                       "shadowFromEnv: V",
                                        "interval: '', intervalFromEnv: V"};
     for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
         _cleanup_(memory_free) char *text = text_format(

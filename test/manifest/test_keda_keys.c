@@ -174,7 +174,6 @@ static void what_keda_ignores_behind_the_way_back_is_a_warning(void **state)
         {"redis", REDIS ", keys: 'a,b'", "ignores keys: it has no keys"},
         {"nats-jetstream", "servers: 'n:4222', " MONITORING, "ignores servers"},
         {"kafka", KAFKA ", maxWait: 60s, ratePerReplica: '5', lagThreshold: '9'", NULL},
-        {"kafka", KAFKA ", onStall: scale", NULL},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         _cleanup_(memory_free) char *text = own_trigger(cases[i].scaler, cases[i].metadata);

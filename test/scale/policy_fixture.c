@@ -40,9 +40,6 @@ static int64_t decide(void)
     const struct policy_input input = {
         .basis = {.threshold = world.threshold,
                   .has_threshold = !world.has_default_threshold,
-                  .interval_ms =
-                      world.own_interval_ms > 0 ? world.own_interval_ms : world.recent.interval_ms,
-                  .count_interval_ms = world.count_interval_ms,
                   .hold_ms = world.hold_ms},
         .recent = &world.recent,
         .value = isnan(waiting) ? 0 : waiting, /* as Prometheus without a series */

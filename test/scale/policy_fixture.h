@@ -24,8 +24,6 @@ struct policy_world {
     double threshold;
     bool has_default_threshold; /* the user set none */
     double max_useful;
-    int64_t own_interval_ms; /* of the trigger; 0: that of the samples */
-    int64_t count_interval_ms;
     int64_t hold_ms; /* of what other replicas asked for */
     int64_t now_ms;
     bool fails;

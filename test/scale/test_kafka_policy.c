@@ -33,10 +33,9 @@ static struct fixture fixture_of(const char *const *pairs)
         .now_ms = 1000000,
     };
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->plan.effective =
-        (struct trigger_policy_variant){.is_on = true, .settings = policy_no_settings()};
-    policy->plan.effective.settings.max_wait_ms = 60000;
-    policy->plan.effective.settings.rate = 10;
+    policy->plan.settings = policy_no_settings();
+    policy->plan.settings.max_wait_ms = 60000;
+    policy->plan.settings.rate = 10;
     policy->plan.basis.threshold = 10;
     assert_true(fixture.trigger.good);
     fixture.policy = policy;
@@ -75,7 +74,7 @@ static int64_t measure(struct fixture *fixture, double lag, double persistent, d
     assert_true(evaluated.is_good);
     trigger_policy_decide(fixture->policy, &owner, &fixture->recent, &evaluated);
     assert_true(fixture->policy->evaluated.is_good);
-    return fixture->policy->effective.result.replicas;
+    return fixture->policy->result.replicas;
 }
 
 static void no_partition_with_lag_is_not_without_a_limit(void **state)
@@ -85,7 +84,7 @@ static void no_partition_with_lag_is_not_without_a_limit(void **state)
     for (int i = 0; i < SAMPLES; i++)
         assert_true(measure(&fixture, 1000, 0, PARTITIONS) <= PARTITIONS);
     assert_int_equal(measure(&fixture, 0, 0, 0), 1);
-    const char *words = fixture.policy->effective.words.bytes;
+    const char *words = fixture.policy->words.bytes;
     assert_non_null(strstr(words, "; only 1 replica can have a partition"));
     assert_int_equal(measure(&fixture, 1000, 0, 2), 2);
 }

@@ -18,12 +18,10 @@ static const char *mistakes_of(const char *key, const char *value, const char *k
     _cleanup_(error_done) struct error mistakes = {0};
     const struct option_entry entries[] = {{"scaler", "x"}, {key, value}, {key2, value2}};
     const struct answer_rules rules = {.interval_ms = 5000};
-    struct policy_settings settings, shadow;
+    struct policy_settings settings;
     struct option_values *values = general_parse(entries, key2 == NULL ? 2 : 3, &rules, &mistakes);
     parsed = *(const struct general_options *)values->data;
     policy_options_compile(&parsed.policy, &settings, &mistakes);
-    if (parsed.policy.shadow != NULL)
-        general_parse_shadow(parsed.policy.shadow, &shadow, &mistakes);
     snprintf(text, sizeof(text), "%s", error_text(&mistakes));
     option_values_free(values);
     return text;
@@ -43,7 +41,6 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
         {"maxWait", "10s", "ratePerReplica", "measured", "startTime (20 s) must be shorter"},
         {"burstThreshold", "40", "burstReplicas", "5",
          "write both as steps, such as steps: \"41=5\""},
-        {"shadow", "burstReplicas=5", NULL, NULL, "shadow: burstReplicas"},
         {"steps", "1=1,10", NULL, NULL, "steps \"1=1,10\" must be levels of WAITING=REPLICAS"},
         {"steps", "10=2,1=1", NULL, NULL, "ascend"},
         {"steps", "1=1,10=1", NULL, NULL, "ascend"},
@@ -54,16 +51,7 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
         {"steps", "1=1x", NULL, NULL, "must be levels of WAITING=REPLICAS"},
         {"steps", "0x10=2", NULL, NULL, "must be levels of WAITING=REPLICAS"},
         {"steps", "1=+2", NULL, NULL, "must be levels of WAITING=REPLICAS"},
-        {"onStall", "panic", NULL, NULL, "onStall"},
         {"scaleDownWhenIdle", "soon", NULL, NULL, "scaleDownWhenIdle"},
-        {"shadow", "maxWait", NULL, NULL, "shadow: \"maxWait\" must be KEY=VALUE"},
-        {"shadow", "lagThreshold=5", NULL, NULL, "shadow: \"lagThreshold\" is not a setting"},
-        {"shadow", "maxWait=60s", NULL, NULL, "shadow: maxWait needs ratePerReplica"},
-        {"shadow", "utilization=0.8", NULL, NULL, "shadow \"utilization=0.8\" has no setting that"},
-        {"shadow", "onStall=scale", NULL, NULL, "shadow \"onStall=scale\" has no setting that"},
-        {"shadow", ",", NULL, NULL, "shadow \",\" has no setting that"},
-        {"shadow", "steps=1=1; steps=5=2", NULL, NULL, "shadow: steps is there twice"},
-        {"shadow", "maxWait soon=60s", NULL, NULL, "shadow: \"maxWait soon\" is not a setting"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(table); i++) {
         const char *text =
@@ -74,9 +62,6 @@ static void mistakes_name_key_value_and_what_is_allowed(void **state)
     assert_string_equal(mistakes_of("maxWait", "60s", "ratePerReplica", "measured"), "");
     assert_string_equal(mistakes_of("steps", "1=1, 10=2 ,100=5", NULL, NULL), "");
     assert_string_equal(mistakes_of("steps", "1=1,10= 2,100 =5", NULL, NULL), "");
-    assert_string_equal(mistakes_of("shadow", "maxWait=60s, ratePerReplica=10", NULL, NULL), "");
-    assert_string_equal(mistakes_of("shadow", "steps=1=1,10=2; maxReplicaCount=5", NULL, NULL), "");
-    assert_string_equal(mistakes_of("shadow", "onStall=hold,utilization=0.8", NULL, NULL), "");
 }
 
 static void without_options_there_is_no_policy(void **state)
@@ -95,7 +80,7 @@ static void an_unreadable_option_is_a_policy_too(void **state)
     assert_true(parsed.policy.is_set);
     mistakes_of("maxWaitFromEnv", "soon", NULL, NULL);
     assert_true(parsed.policy.is_set);
-    mistakes_of("onStall", " scale ", "utilization", "9");
+    mistakes_of("utilization", "9", NULL, NULL);
     assert_false(parsed.policy.is_set);
     mistakes_of("steps", " ", NULL, NULL);
     assert_false(parsed.policy.is_set);

@@ -245,8 +245,8 @@ static void a_policy_begins_anew_at_another_source(void **state)
     fake_set_queue("jobs", FAKE_MISSING);
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     trigger_report(trigger, clock_now_ms(), &now);
-    assert_false(now.policy.effective.has_decided);
-    assert_int_equal(now.policy.effective.words.length, 0);
+    assert_false(now.policy.has_decided);
+    assert_int_equal(now.policy.words.length, 0);
     assert_false(now.policy.evaluated.is_good);
     trigger_report_done(&now);
     fake_set_queue("jobs", 5);
@@ -260,24 +260,23 @@ static void a_policy_keeps_the_replicas_that_may_be_busy(void **state)
     (void)state;
     struct trigger_policy policy = {
         .follower = {.last_reading_ms = 7, .last_sent_ms = 7},
-        .effective = {.state = {.idle = {.has_begun = true, .since_ms = 5, .folded_until_ms = 7},
-                                .peak = {.own = 9},
-                                .level = 2,
-                                .before_stall = {.replicas = 3},
-                                .rate = {.count = 1},
-                                .objective = {.replicas = 8, .at_ms = 7}},
-                      .result = {.status = FLOW_STALL}},
+        .state = {.idle = {.has_begun = true, .since_ms = 5, .folded_until_ms = 7},
+                  .peak = {.own = 9},
+                  .level = 2,
+                  .rate = {.count = 1},
+                  .objective = {.replicas = 8, .at_ms = 7}},
+        .result = {.replicas = 8},
     };
-    const struct policy_state *state_left = &policy.effective.state;
+    const struct policy_state *state_left = &policy.state;
     trigger_policy_forget(&policy);
     assert_int_equal(policy.follower.last_reading_ms, 0);
     assert_int_equal(policy.follower.last_sent_ms, 0);
     assert_int_equal(state_left->peak.own, 9);
     assert_int_equal(state_left->idle.folded_until_ms, 7);
     assert_int_equal(state_left->idle.since_ms, 0);
-    assert_true(state_left->level == 0 && state_left->before_stall.replicas == 0);
+    assert_int_equal(state_left->level, 0);
     assert_true(state_left->rate.count == 0 && state_left->objective.replicas == 0);
-    assert_int_equal(policy.effective.result.status, FLOW_UNKNOWN);
+    assert_int_equal(policy.result.replicas, 0);
 }
 
 /* Nothing but the trigger's own lock orders a step before what follows it here: the thread

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "scale/fixture.h"
 #include "scale/trigger/trigger_answers.h"
-#include "scale/trigger/trigger_replay.h"
+#include "scale/trigger/trigger_history.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -99,11 +99,11 @@ static void replicas_of_a_held_value_are_of_the_value_up_to_the_maximum(void **s
                                       .known.failed_at_ms = now_ms - 100,
                                       .failing_since_ms = now_ms - 1000};
     struct trigger_policy_copy found = {.evaluated = {.is_good = true, .evaluation = {20, true}}};
-    found.effective.result.replicas = 7;
+    found.result.replicas = 7;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(answer_done) struct answer answer = {0};
         struct trigger *trigger = FIND(STEPS, "maxReplicaCount", rows[i].max);
-        assert_true(trigger->policy != NULL && trigger->policy->plan.effective.is_on);
+        assert_true(trigger->policy != NULL);
         trigger_decide_by(trigger, &snapshot, &found, &call, now_ms, &answer);
         assert_true(answer.kind == ANSWER_VALUE && answer.held);
         assert_float_equal(answer.replicas, rows[i].replicas, 0);
@@ -132,7 +132,6 @@ static void assert_figures(const struct trigger *trigger, int64_t now_ms,
         if (pairs[i][0] != pairs[i][1] && !(isnan(pairs[i][0]) && isnan(pairs[i][1])))
             fail_msg("figure %zu: %g, not %g", i, pairs[i][0], pairs[i][1]);
     assert_string_equal(figures.state, expected->state);
-    assert_null(figures.status);
     assert_null(figures.bound_by);
     trigger_report_done(&report);
 }
@@ -178,72 +177,24 @@ static void observers_change_nothing(void **state)
     (void)state;
     _cleanup_(answer_done) struct answer answer = {0};
     fake_set_queue("jobs", 20);
-    struct trigger *trigger = FIND(STEPS, "maxReplicaCount", "9", "shadow", "steps=5=2");
+    struct trigger *trigger = FIND(STEPS, "maxReplicaCount", "9");
     query_of(trigger);
     measure_again(trigger);
-    const struct policy_state before = trigger->policy->effective.state;
-    const struct policy_state shadow = trigger->policy->shadow.state;
+    const struct policy_state before = trigger->policy->state;
     const struct peak_value *peak = trigger->answers.peak;
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
         trigger_decide(trigger, &call, clock_now_ms(), &answer);
-        assert_int_equal(answer.policy.replicas, 5);
-        assert_int_equal(answer.policy.shadow_replicas, 2);
+        assert_true(answer.replicas == 5);
         answer_done(&answer);
         usleep(1000);
     }
-    assert_memory_equal(&trigger->policy->effective.state, &before, sizeof(before));
-    assert_memory_equal(&trigger->policy->shadow.state, &shadow, sizeof(shadow));
+    assert_memory_equal(&trigger->policy->state, &before, sizeof(before));
     assert_ptr_equal(trigger->answers.peak, peak);
 }
 
-/* 2.2 of the history is a float, which is a little more. */
-static void past_replicas_of_a_policy_are_of_what_was_measured(void **state)
-{
-    (void)state;
-    struct trigger_report now, past;
-    struct snapshot snapshot = {.known.last_attempt = ATTEMPT_GOOD,
-                                .known.is_measured = true,
-                                .known.reading = READING_UNKNOWN,
-                                .known.sent_ms = clock_now_ms()};
-    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs",
-                                   "queueLength", "1.1", "steps", "100=9");
-    query_of(trigger);
-    trigger_report_with_changes(trigger, snapshot.known.sent_ms, &now);
-    snapshot.known.reading.waiting = (double)2.2F;
-    trigger_report_past(trigger, &now, &snapshot, NULL, snapshot.known.sent_ms, &past);
-    assert_int_equal(past.answer.kind, ANSWER_VALUE);
-    assert_true(past.answer.replicas == 2);
-    assert_null(past.error);
-    trigger_report_done(&past);
-    trigger_report_done(&now);
-}
-
-static void a_past_reading_that_the_policy_could_not_decide_was_refused(void **state)
-{
-    (void)state;
-    struct trigger_report now, past;
-    fake_set_queue("jobs", 20);
-    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs",
-                                   "queueLength", "1.1", "steps", "100=9");
-    query_of(trigger);
-    measure_again(trigger);
-    trigger_report_with_changes(trigger, clock_now_ms(), &now);
-    assert_int_equal(now.answer.kind, ANSWER_VALUE);
-    assert_int_equal(now.policy.change_count, 1);
-    for (int decided = 1; decided >= 0; decided--) {
-        now.policy.changes[0].has_decided = decided;
-        trigger_report_past(trigger, &now, &now.snapshot, NULL, now.at_ms, &past);
-        assert_int_equal(past.answer.kind, decided ? ANSWER_VALUE : ANSWER_REFUSED);
-        assert_int_equal(past.has_decision, decided);
-        trigger_report_done(&past);
-    }
-    trigger_report_done(&now);
-}
-
-/* The sample before it has what is held. */
-static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
+static void rows_of_the_history_are_of_the_newest_samples(void **state)
 {
     (void)state;
     struct trigger *trigger = FIND(GOOD);
@@ -251,42 +202,35 @@ static void a_past_answer_is_the_same_where_fewer_are_wanted(void **state)
     wait_until_measured(trigger);
     fake_set_queue("7", FAKE_MISSING);
     wait_until_failed(trigger);
-    _cleanup_(trigger_report_done) struct trigger_report now = {0};
-    trigger_report_with_changes(trigger, clock_now_ms(), &now);
     for (size_t max = 0; max <= 2; max++) {
         _cleanup_(memory_free) struct trigger_figures *rows = NULL;
         bool has_more = false;
-        assert_int_equal(trigger_replay(trigger, &now, max, &rows, &has_more), max);
+        assert_int_equal(trigger_history(trigger, clock_now_ms(), max, &rows, &has_more), max);
         assert_int_equal(has_more, max < 2);
         if (max == 0)
             continue;
-        assert_string_equal(rows[max - 1].state, "held");
-        assert_float_equal(rows[max - 1].value, 7, 0);
+        assert_string_equal(rows[max - 1].state, "failed");
+        assert_true(isnan(rows[max - 1].value) && isnan(rows[max - 1].replicas));
+        if (max < 2)
+            continue;
+        assert_string_equal(rows[0].state, "answered");
+        assert_float_equal(rows[0].value, 7, 0);
+        assert_true(rows[0].replicas == replicas_now(trigger));
     }
 }
 
-/* And not with the sample of that failure, which comes a time-out later. */
-static void a_past_hold_begins_with_the_first_request_that_nothing_answered(void **state)
+static void past_decisions_of_a_policy_are_not_known(void **state)
 {
     (void)state;
-    struct trigger *trigger = FIND(GOOD);
+    _cleanup_(memory_free) struct trigger_figures *rows = NULL;
+    bool has_more = false;
+    fake_set_queue("jobs", 20);
+    struct trigger *trigger = FIND(STEPS);
     query_of(trigger);
-    wait_until_measured(trigger);
-    usleep(5000);
-    fake_set_queue("7", FAKE_MISSING);
-    wait_until_failed(trigger);
-    _cleanup_(trigger_report_done) struct trigger_report now = {0};
-    trigger_report_with_changes(trigger, clock_now_ms(), &now);
-    trigger->parsed.rules.hold_ms = 2;
-    for (int earlier = 1; earlier <= 3; earlier += 2) {
-        _cleanup_(memory_free) struct history_sample *samples = NULL;
-        _cleanup_(memory_free) struct trigger_figures *rows = NULL;
-        bool has_more = false;
-        assert_int_equal(query_history(trigger->bound.query, 0, &samples), 2);
-        now.snapshot.failing_since_ms = samples[1].at_ms - earlier;
-        assert_int_equal(trigger_replay(trigger, &now, 2, &rows, &has_more), 2);
-        assert_string_equal(rows[1].state, earlier < 3 ? "held" : "refused");
-    }
+    measure_again(trigger);
+    assert_int_equal(trigger_history(trigger, clock_now_ms(), 1, &rows, &has_more), 1);
+    assert_true(rows[0].reading.waiting == 20);
+    assert_true(isnan(rows[0].value) && isnan(rows[0].replicas) && isnan(rows[0].active));
 }
 
 /* 7 waited, then the source failed, then 20 waited. Returns what arrived from the first reading to
@@ -302,11 +246,9 @@ static double arrived_while_partitions_became(int partitions)
     fake_set_queue("7", 20);
     fake_set_partitions(partitions);
     measure_again(trigger);
-    _cleanup_(trigger_report_done) struct trigger_report now = {0};
     _cleanup_(memory_free) struct trigger_figures *rows = NULL;
     bool has_more = false;
-    trigger_report_with_changes(trigger, clock_now_ms(), &now);
-    assert_int_equal(trigger_replay(trigger, &now, 3, &rows, &has_more), 3);
+    assert_int_equal(trigger_history(trigger, clock_now_ms(), 3, &rows, &has_more), 3);
     assert_true(isnan(rows[1].arrivals) && isnan(rows[2].arrivals));
     return rows[0].arrivals * (double)(rows[2].at_ms - rows[0].at_ms) / 1000;
 }
@@ -414,10 +356,8 @@ int main(void)
         TEST(replicas_of_a_held_value_are_of_the_value_up_to_the_maximum),
         TEST(figures_are_of_the_reading_and_of_the_last_answer),
         TEST(observers_change_nothing),
-        TEST(past_replicas_of_a_policy_are_of_what_was_measured),
-        TEST(a_past_reading_that_the_policy_could_not_decide_was_refused),
-        TEST(a_past_answer_is_the_same_where_fewer_are_wanted),
-        TEST(a_past_hold_begins_with_the_first_request_that_nothing_answered),
+        TEST(rows_of_the_history_are_of_the_newest_samples),
+        TEST(past_decisions_of_a_policy_are_not_known),
         TEST(arrivals_of_the_past_are_what_waiting_grew_by),
         TEST(what_waits_in_another_partition_did_not_arrive_just_now),
         TEST(held_triggers_are_counted_until_they_are_measured_or_refused),

@@ -255,7 +255,7 @@ WRAP(void, trigger_policy_decide, struct trigger_policy *policy,
      const struct trigger_policy_owner *owner, const struct recent_samples *recent,
      struct evaluation_result *evaluated)
 {
-    if (mutation != POLICY_DECIDES_WHEN_READ || is_read || !policy->effective.has_decided)
+    if (mutation != POLICY_DECIDES_WHEN_READ || is_read || !policy->has_decided)
         __real_trigger_policy_decide(policy, owner, recent, evaluated);
 }
 

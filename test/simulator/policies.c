@@ -77,10 +77,9 @@ void policy_init(struct user *user)
     if (user->index % EVERY_USER != 0 || user->index >= EVERY_USER * POLICIES_PER_WORLD)
         return;
     struct trigger_policy *policy = memory_new(sizeof(*policy));
-    policy->plan.effective.is_on = true;
-    policy->plan.effective.settings = policy_no_settings();
-    memcpy(policy->plan.effective.settings.levels, levels, sizeof(levels));
-    policy->plan.effective.settings.level_count = LEVELS;
+    policy->plan.settings = policy_no_settings();
+    memcpy(policy->plan.settings.levels, levels, sizeof(levels));
+    policy->plan.settings.level_count = LEVELS;
     policy->plan.basis.threshold = 1;
     policy->follower = (struct follower){.on_reading = decide, .copy = copy, .context = user};
     user->policy = policy;
@@ -149,12 +148,12 @@ int64_t check_policy(const struct user *user)
         return 0;
     trigger_policy_copy(user->policy, 0, &copy);
     int64_t replicas = user->level == 0 ? 0 : levels[user->level - 1].replicas;
-    if (copy.effective.has_decided != user->has_level)
+    if (copy.has_decided != user->has_level)
         violated("trigger %d: its policy has decided: %d; it had a reading: %d", user->index,
-                 copy.effective.has_decided, user->has_level);
-    if (copy.effective.has_decided && copy.effective.result.replicas != replicas)
+                 copy.has_decided, user->has_level);
+    if (copy.has_decided && copy.result.replicas != replicas)
         violated("trigger %d: its policy says %lld replicas; by all readings it is %lld",
-                 user->index, (long long)copy.effective.result.replicas, (long long)replicas);
+                 user->index, (long long)copy.result.replicas, (long long)replicas);
     return replicas;
 }
 
@@ -176,7 +175,7 @@ static void observe(const struct user *user)
         return;
     query_snapshot(user->query, &snapshot);
     if (user->policy != NULL)
-        trigger_policy_copy(user->policy, TRIGGER_COPY_WORDS, &copy);
+        trigger_policy_copy(user->policy, true, &copy);
     const struct answer_facts facts = {.snapshot = &snapshot,
                                        .evaluated = &copy.evaluated,
                                        .rules = &user->rules,

@@ -157,7 +157,7 @@ def test_each_key_that_the_server_sends_is_shown_or_left_out_on_purpose(browser,
     with Redis() as streams, streams.connect() as jobs:
         jobs.call("XGROUP", "CREATE", "jobs", "workers", "$", "MKSTREAM")
         options = {"scaler": "redis-streams", "address": streams.address, "stream": "jobs", "consumerGroup": "workers",
-                   "lagCount": "10", "interval": "1s", "onStall": "hold"}
+                   "lagCount": "10", "interval": "1s", "maxReplicaCount": "5"}
         client.metrics(options, metric_name="", name="jobs")
         browser.open(server)
         browser.evaluate("""(async () => {

@@ -18,12 +18,11 @@ def test_actual_replicas_are_unknown_where_nobody_looked():
 def test_decisions_of_policies_are_of_the_last_reading_while_measuring_fails():
     keys = run_in_node("""
         const { decisionsOf } = await import('./trigger/trigger_state.js');
-        const policy = { boundBy: 'threshold', status: 'OK' }, shadow = { replicas: 5, boundBy: 'maximum' };
-        return ['answered', 'held', 'refused'].map((state) => decisionsOf({ now: { state }, policy, shadow }));
+        const policy = { boundBy: 'threshold' };
+        return ['answered', 'held', 'refused'].map((state) => decisionsOf({ now: { state }, policy }));
     """)
     last = ", when measured last"
-    assert keys == [[[f"Bound by{when}", "threshold"], [f"Consumers{when}", "OK"], [f"In shadow{when}", "5 replicas, maximum"]]
-                    for when in ("", last, last)]
+    assert keys == [[[f"Bound by{when}", "threshold"]] for when in ("", last, last)]
 
 
 def test_a_poll_asks_for_one_thing_at_a_time_while_somebody_sees_it(browser, idle_server):
@@ -78,27 +77,25 @@ def test_a_poll_is_sooner_where_something_has_changed(browser, idle_server):
     assert counts == [1, 1, 2, 2, 2]
 
 
-def test_an_outage_goes_on_after_its_hold():
-    """No sample says when the hold ends: a connection that failed is not measured."""
+def test_an_outage_ends_with_a_good_measurement_or_goes_on():
     outages = run_in_node("""
         const { outagesOf } = await import('./trigger/trigger_history.js');
         const now = Date.now() / 1000;
-        const data = { times: [now - 200, now - 100], state: ['answered', 'held'] };
-        const over = { times: [now - 200, now - 190, now - 100, now - 50], state: ['answered', 'held', 'answered', 'answered'] };
+        const data = { times: [now - 200, now - 100], state: ['answered', 'failed'] };
+        const over = { times: [now - 200, now - 190, now - 180, now - 100], state: ['answered', 'failed', 'failed', 'answered'] };
         return [[data, 'held'], [data, 'refused'], [data, undefined], [over, 'answered']].map(([data, state]) =>
-          outagesOf(data, state, 60).map(({ kind, from, to }) => [kind, Math.round(from - now), Math.round(to - now)]));
+          outagesOf(data, state).map(({ from, to }) => [Math.round(from - now), Math.round(to - now)]));
     """)
-    assert outages == [[["held", -100, 0]], [["held", -100, -40], ["refused", -40, 0]], [["held", -100, -100]],
-                       [["held", -190, -130], ["refused", -130, -100]]]
+    assert outages == [[[-100, 0]], [[-100, 0]], [[-100, -100]], [[-190, -100]]]
 
 
 def test_waiting_does_not_fall_where_partitions_go_away():
     """As of a topic that is deleted. The server derives no arrivals from these two readings."""
     seen = run_in_node("""
         const { columnsOf } = await import('./trigger/trigger_history.js');
-        const columns = ['time', 'waiting', 'arrivals', 'arrivalRate', 'consumptionRate', 'boundBy'];
+        const columns = ['time', 'waiting', 'arrivals', 'arrivalRate', 'consumptionRate'];
         const of = (...rates) => columnsOf({ columns, rows: [
-          [0, 500, 0, ...rates, null], [5, 490, null, ...rates, null], [10, 40, 2, ...rates, null], [15, 50, null, ...rates, null],
+          [0, 500, 0, ...rates], [5, 490, null, ...rates], [10, 40, 2, ...rates], [15, 50, null, ...rates],
         ] });
         return [[null, null], [3, null], [3, 4]].map((rates) => of(...rates)).map(({ consumption, isFall, isGrowth }) => [consumption, isFall, isGrowth]);
     """)
@@ -106,43 +103,22 @@ def test_waiting_does_not_fall_where_partitions_go_away():
     assert seen == [[falls, True, True], [falls, True, False], [[4] * 4, False, False]]
 
 
-def test_the_changes_of_a_trigger_name_the_end_of_a_hold():
-    """It is not the beginning of the outage."""
-    changes = run_in_node("""
-        const { changesOf } = await import('./trigger/trigger_history.js');
-        const state = ['answered', 'held', 'refused', 'held', 'answered', 'refused', 'answered'];
-        const none = state.map(() => null);
-        const times = state.map((_, index) => index);
-        return changesOf({ times, state, replicas: none, active: none, status: none, boundBy: none });
-    """)
-    assert changes[::-1] == [
-        [1, "measuring failed: the last value is held"],
-        [2, "the hold is over: KEDA gets errors"],
-        [3, "the last value is held"],
-        [4, "measured again"],
-        [5, "measuring failed"],
-        [6, "measured again"],
-    ]
-
-
 def test_the_changes_of_a_trigger_go_on_after_a_measurement_that_failed():
-    """A policy decides nothing while measuring fails, and a refused trigger has no value."""
+    """It has no value."""
     changes = run_in_node("""
         const { changesOf } = await import('./trigger/trigger_history.js');
         return changesOf({
           times: [0, 1, 2, 3, 4],
-          state: ['answered', 'held', 'answered', 'refused', 'answered'],
-          active: [true, true, true, null, false],
+          state: ['answered', 'failed', 'answered', 'failed', 'answered'],
+          active: [true, null, true, null, false],
           replicas: [3, null, 8, null, 0],
-          status: ['OK', null, 'WARN', null, 'WARN'],
-          boundBy: [null, null, 'waiting', null, 'idle'],
         });
     """)
     assert changes[::-1] == [
-        [1, "measuring failed: the last value is held"],
-        [2, "measured again, consumers OK → WARN, 3 → 8 replicas"],
+        [1, "measuring failed"],
+        [2, "measured again, 3 → 8 replicas"],
         [3, "measuring failed"],
-        [4, "measured again, became inactive, bound by idle, 8 → 0 replicas"],
+        [4, "measured again, became inactive, 8 → 0 replicas"],
     ]
 
 

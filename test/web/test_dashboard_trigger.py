@@ -60,7 +60,7 @@ def test_the_page_of_a_trigger_explains_it(browser, server, client, redis, broke
     browser.wait_for_text("held")
     browser.wait_for_text("connection failed", ".panel .lines")
     browser.wait("document.querySelector('.problem:not([hidden])') !== null")
-    browser.wait_for_text("Shaded: measuring failed.")
+    browser.wait_for_text("measuring failed", ".plots + .note")
     labels = "[...document.querySelectorAll('.plot-area')].map((plot) => plot.getAttribute('aria-label'))"
     browser.wait(f"{labels}[0].startsWith('Work, waiting: unknown at the end, at most 96')")  # and not what it was before
     assert "target of a replica 5" in browser.text(".plots") and "wanted 20" in browser.text(".plots")
@@ -295,14 +295,14 @@ def test_without_measurements_there_are_no_plots_and_nothing_is_said_of_them(bro
     seen = browser.evaluate("""(async () => {
         const { makeTriggerPanel } = await import('/assets/trigger/trigger_panel.js');
         const now = Date.now() / 1000;
-        const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: true, state: 'held',
-            replicas: 2, consumptionRate: null, status: null, boundBy: null };
+        const measured = { time: now - 10, arrivals: null, waiting: 2, inFlight: null, sourceValue: null, active: null, state: 'failed',
+            replicas: null, consumptionRate: null };
         const panel = makeTriggerPanel({ namespace: 'shop', name: 'größe' }, [], () => {});
         document.querySelector('main').replaceChildren(panel.element);
         const shown = (rows) => {
             panel.history({ id: 1, target: 1, columns: Object.keys(measured), rows }, { now: { state: 'held' }, holdSeconds: 60 });
             panel.redraw();
-            return [panel.element.innerText.includes('Work'), panel.element.innerText.includes('Shaded: measuring failed.')];
+            return [panel.element.innerText.includes('Work'), panel.element.innerText.includes('measuring failed')];
         };
         const seen = [[Object.values(measured)], [], [Object.values(measured)]].map(shown);
         panel.close();
@@ -397,9 +397,9 @@ def actual_replicas_of(browser, *samples):
         window.uPlot = class {{ static paths = uPlot.paths; constructor(_, data) {{ drawn.push(data); }} destroy() {{}} setSize() {{}} }};
         const times = Array.from({{ length: 60 }}, (_, index) => now - 600 + index * 10);
         const column = times.map(() => 2);
-        makeTriggerPlots(samples, () => {{}}).draw({{ target: 1, stateNow: 'answered', holdSeconds: 60, data: {{ hasWaiting: true, times,
+        makeTriggerPlots(samples, () => {{}}).draw({{ target: 1, stateNow: 'answered', data: {{ hasWaiting: true, times,
             waiting: column, inFlight: column, replicas: column, arrivals: column, consumption: column,
-            state: times.map(() => 'answered'), boundBy: times.map(() => null) }} }});
+            state: times.map(() => 'answered') }} }});
         window.uPlot = uPlot;
         return drawn[1][2].slice(1);
     }})()""")

@@ -75,36 +75,21 @@ def test_the_filter_and_the_order_of_the_table(browser, server, client, redis):
     is_clean(browser)
 
 
-def test_the_table_shows_what_consumers_do_and_what_bound_the_replicas(browser, server, client):
-    """One took a message and never acknowledges it: it is stuck."""
-    with Redis() as streams, streams.connect() as redis:
-        redis.call("XGROUP", "CREATE", "jobs", "workers", "$", "MKSTREAM")
-        redis.call_all([("XADD", "jobs", "*", "job", 1)] * 40)
-        redis.call("XREADGROUP", "GROUP", "workers", "stuck", "COUNT", 1, "STREAMS", "jobs", ">")
-        options = {"scaler": "redis-streams", "address": streams.address, "stream": "jobs", "consumerGroup": "workers",
-                   "lagCount": "10", "interval": "1s"}
-        client.metrics(options, metric_name="", name="plain")
-        browser.open(server)
-        browser.wait_for_text("shop/plain")
-        wait_until(lambda: client.metrics({**options, "onStall": "hold"}, metric_name="", name="stuck").metricValueFloat == 1,
-                   WAIT_SECONDS, "it is held")
-        row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/stuck'))"
-        browser.wait(f"{row}?.innerText.includes('STALL') && {row}.innerText.includes('bound by stall')")
-        assert "Consumers" in browser.text("main thead")
-        plain = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/plain'))"
-        assert "bound by" not in browser.evaluate(f"{plain}.innerText")
-        is_clean(browser)
-        browser.open(server, "/#/trigger/shop/stuck")  # of what the policy chose; the target is a replica, and no number of messages
-        browser.wait_for_text("wanted 1", ".plots")
-        assert "target of a replica" not in browser.text(".plots") and "Value (replicas)" in browser.text()
-        browser.wait_for_text("bound by stall", ".changes")
-        is_clean(browser)
-
-
-def test_each_status_of_consumers_has_its_chip(browser, idle_server):
-    statuses = re.findall(r'^backlog_trigger_consumers\{status="(\w+)"\}', get(idle_server, "/metrics").text, re.MULTILINE)
-    browser.open(idle_server)
-    assert sorted(statuses) == sorted(browser.evaluate("import('/assets/pages/triggers.js').then(({ CHIPS }) => Object.keys(CHIPS))"))
+def test_the_table_shows_what_bound_the_replicas(browser, server, client, redis):
+    push(redis, "orders", 40)
+    client.metrics(queue("orders"), metric_name="", name="plain")
+    client.metrics(queue("orders", maxReplicaCount="5"), metric_name="", name="limited")
+    browser.open(server)
+    browser.wait_for_text("shop/plain")
+    row = "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('shop/%s'))"
+    browser.wait(f"{row % 'limited'}?.innerText.includes('maximum')")
+    assert "Bound by" in browser.text("main thead")
+    assert "maximum" not in browser.evaluate(f"{row % 'plain'}.innerText")
+    is_clean(browser)
+    browser.open(server, "/#/trigger/shop/limited")  # of what the policy chose; the target is a replica, and no number of messages
+    browser.wait_for_text("wanted 5", ".plots")
+    assert "target of a replica" not in browser.text(".plots") and "Value (replicas)" in browser.text()
+    is_clean(browser)
 
 
 def test_the_table_shows_what_a_policy_chose_in_an_outage_too(browser, server, client, redis, broker):

@@ -37,24 +37,13 @@ def rows_of(server, index=0):
     return [dict(zip(trigger["columns"], row, strict=True)) for row in trigger["rows"]]
 
 
-def test_the_history_has_what_bound_a_policy_then(broker):
-    """Not what would bind it now: first the threshold, and the maximum when more waits."""
+def test_the_history_has_no_decisions_of_a_policy(broker):
     with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
         redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
         assert client.metrics(jobs(broker, maxReplicaCount="5")).metricValue == 3
-        wait_until(lambda: len(rows_of(server)) >= 2, SECONDS, "readings at the interval")
-        redis.call_all([("RPUSH", "jobs", i) for i in range(88)])
-        wait_until(lambda: client.metrics(jobs(broker, maxReplicaCount="5")).metricValue == 6, SECONDS, "the maximum")
-        wait_until(lambda: rows_of(server)[-1]["boundBy"] == "maximum", SECONDS, "the maximum is recorded")
-        rows = rows_of(server)
-        assert {row["boundBy"] for row in rows if row["waiting"] == 12} == {"threshold"}, rows
-        assert {row["status"] for row in rows} == {"UNKNOWN"}
-        page = get(server, "/api/history/shop/orders?format=csv").text
-        lines = list(csv.DictReader(io.StringIO(page)))
-        assert [line["bound_by"] for line in lines][::len(lines) - 1] == ["threshold", "maximum"] and lines[0]["status"] == "UNKNOWN"
-        broker.stop()
-        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
-        assert rows_of(server)[-1]["boundBy"] is None
+        wait_until(lambda: rows_of(server), SECONDS, "a reading")
+        row = rows_of(server)[-1]
+        assert row["waiting"] == 12 and (row["value"], row["active"], row["replicas"]) == (None, None, None), row
 
 
 def test_the_history_has_what_was_measured_and_what_it_meant(broker):
@@ -74,26 +63,11 @@ def test_the_history_has_what_was_measured_and_what_it_meant(broker):
         assert arrived == pytest.approx(8)
 
         broker.stop()
-        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
+        wait_until(lambda: rows_of(server)[-1]["state"] == "failed", SECONDS, "the outage is recorded")
         last = rows_of(server)[-1]
-        assert last["waiting"] is None and last["value"] == 20 and last["active"] is True
+        assert last["waiting"] is None and last["value"] is None and last["active"] is None
         page = get(server, "/metrics").text
         assert metric(page, "backlog_history_bytes") > 0 and metric(page, "backlog_history_dropped_total") == 0
-
-
-def test_what_was_held_was_held_of_what_came_before(broker):
-    with broker.connect() as redis, Server(http=True) as server, Client(server.port) as client:
-        redis.call_all([("RPUSH", "jobs", i) for i in range(12)])
-        assert client.metrics(jobs(broker)).metricValue == 12
-        wait_until(lambda: len(rows_of(server)) >= 2, SECONDS, "readings at the interval")
-        broker.stop()
-        wait_until(lambda: rows_of(server)[-1]["state"] == "held", SECONDS, "the outage is recorded")
-        broker.start()
-        with broker.connect() as again:
-            again.call_all([("DEL", "jobs"), *(("RPUSH", "jobs", i) for i in range(500))])
-        wait_until(lambda: client.metrics(jobs(broker)).metricValue == 500, SECONDS, "it is measured again")
-        wait_until(lambda: rows_of(server)[-1]["value"] == 500, SECONDS, "the work is recorded")
-        assert {row["value"] for row in rows_of(server) if row["state"] == "held"} == {12}
 
 
 def test_every_page_has_the_same_number_of_a_trigger(broker):
@@ -103,14 +77,6 @@ def test_every_page_has_the_same_number_of_a_trigger(broker):
         explained = {trigger["id"]: trigger["target"] for trigger in get(server, "/api/triggers/shop/orders").json()}
         recorded = {trigger["id"]: trigger["target"] for trigger in get(server, "/api/history/shop/orders").json()["triggers"]}
         assert explained == recorded and sorted(explained.values()) == [5, 6, 7]
-
-
-def test_a_failure_of_an_idle_trigger_is_an_error_and_not_held(broker):
-    with Server(http=True) as server, Client(server.port) as client:
-        assert client.metrics(jobs(broker)).metricValue == 0
-        broker.stop()
-        wait_until(lambda: rows_of(server)[-1]["state"] == "refused", SECONDS, "the outage is recorded")
-        assert rows_of(server)[-1]["value"] is None and rows_of(server)[-1]["active"] is None
 
 
 def test_the_csv_is_a_trace_for_simulate(broker, tmp_path):

@@ -156,8 +156,7 @@ void kafka_members_forget_old(struct kafka_members *members, int64_t now_ms)
 static void warn_once(const struct member_group *group, bool *has_warned, const char *reason)
 {
     if (!*has_warned)
-        log_warning("the members of Kafka group %s: %s; ratePerReplica: measured and the status of "
-                    "consumers need them",
+        log_warning("the members of Kafka group %s: %s; ratePerReplica: measured needs them",
                     group->name, reason);
     *has_warned = true;
 }

@@ -202,7 +202,7 @@ static void warn_once(struct redis_client *client, const struct task *task, cons
         return;
     client->warned[client->warned_count++] = hash;
     log_warning("Redis at %s: the consumers of %s are not known, which ratePerReplica: measured "
-                "and their status need: %s",
+                "needs: %s",
                 client->server.address, name, reason);
 }
 

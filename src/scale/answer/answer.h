@@ -26,7 +26,6 @@
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "scale/answer/peak_value.h"
-#include "scale/policy/flow.h"
 
 enum {
     /* A call waits so long for a fresh reading if there is an older one. */
@@ -36,13 +35,6 @@ enum {
 };
 
 struct peer_value;
-
-/* What the policy of a trigger had found when the trigger was answered. */
-struct answer_policy {
-    enum flow_status status; /* of its consumers */
-    int64_t replicas;
-    int64_t shadow_replicas; /* that other settings would have chosen */
-};
 
 struct answer {
     enum {
@@ -64,8 +56,7 @@ struct answer {
     /* Of the reading behind a value: since the request for it was sent. That of another replica is
      * as old at least. */
     int64_t age_ms;
-    int64_t began_at_us;         /* when the source notified us of it, or the request was sent */
-    struct answer_policy policy; /* of a trigger with a policy; trigger_decide() adds it */
+    int64_t began_at_us; /* when the source notified us of it, or the request was sent */
     struct error error;
 };
 

@@ -98,14 +98,6 @@ const struct option general_table[] = {
            .default_value = "1", .limits = {1e-6, 1e6},
            .doc = "consumers that one replica has at the source; used by ratePerReplica: measured "
                   "and by scaleDownWhenIdle"),
-    POLICY("onStall", OPTION_CHOICE, settings.on_stall, .default_value = "scale",
-           .choices = policy_on_stall_names,
-           .doc =
-               "when consumers are connected and messages wait, but nothing is consumed: hold adds "
-               "no replicas"),
-    ROW("shadow", OPTION_STRING, policy.shadow,
-        .doc = "a policy to try, such as maxWait=60s,ratePerReplica=10: KEDA does not get its "
-               "number; separate by ; if a value has a comma"),
     KEDA_ROW("scalerAddress", .doc = "KEDA's: the address of this server"),
     KEDA_ROW("enableTLS", .doc = "KEDA's: use TLS for calls to this server"),
     KEDA_ROW("unsafeSsl", .doc = "KEDA's: do not verify this server's certificate"),
@@ -183,42 +175,6 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
     return values;
 }
 
-static bool has_key(const struct option_entry *entries, size_t count, const char *key)
-{
-    for (size_t i = 0; i < count; i++)
-        if (text_equal(entries[i].key, key))
-            return true;
-    return false;
-}
-
-/* Splits "KEY=VALUE", where the key is none of these. */
-static bool read_pair(char *piece, const struct option_entry *entries, size_t count,
-                      struct option_entry *ret_entry, struct error *mistakes)
-{
-    char *equals = strchr(piece, '=');
-    piece += strspn(piece, " \t");
-    if (equals == NULL) {
-        error_add(mistakes, "shadow: \"%.*s\" must be KEY=VALUE", (int)text_cut(piece, 64), piece);
-        return false;
-    }
-    char *end = equals;
-    while (end > piece && strchr(" \t", end[-1]) != NULL)
-        end--;
-    *end = '\0';
-    *ret_entry = (struct option_entry){piece, equals + 1};
-    bool is_known = general_is_policy(piece);
-    if (is_known && !has_key(entries, count, piece))
-        return true;
-    if (is_known)
-        error_add(mistakes, "shadow: %s is there twice", piece);
-    else
-        error_add(
-            mistakes,
-            "shadow: \"%.*s\" is not a setting of a scaling policy, and only these can be tried",
-            (int)text_cut(piece, 64), piece);
-    return false;
-}
-
 bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes)
 {
@@ -226,36 +182,5 @@ bool general_parse_policy(const struct option_entry *entries, size_t count,
     const struct general_options *options = values->data;
     bool is_set = policy_options_compile(&options->policy, ret_settings, mistakes);
     option_values_free(values);
-    return is_set;
-}
-
-bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
-                          struct error *mistakes)
-{
-    enum { MAX_PAIRS = 16, MAX_PIECES = 64 };
-    _cleanup_(memory_free) char *copy = text_copy(text);
-    _cleanup_(error_done) struct error found = {0};
-    struct option_entry entries[MAX_PAIRS];
-    const char *separator = strchr(text, ';') != NULL ? ";" : ",";
-    size_t count = 0;
-    bool is_readable = true;
-    char *rest = copy;
-    for (size_t pieces = 0; rest != NULL && pieces < MAX_PIECES && count < MAX_PAIRS; pieces++) {
-        char *piece = strsep(&rest, separator);
-        if (piece[strspn(piece, " \t")] == '\0')
-            continue;
-        bool is_pair = read_pair(piece, entries, count, &entries[count], mistakes);
-        is_readable = is_readable && is_pair;
-        count += is_pair;
-    }
-    if (rest != NULL)
-        error_add(mistakes, "shadow: at most %d settings are allowed", MAX_PAIRS);
-    bool is_set = general_parse_policy(entries, count, ret_settings, &found);
-    if (error_is_set(&found))
-        error_add(mistakes, "shadow: %s", error_text(&found));
-    else if (is_readable && !is_set)
-        error_add(mistakes,
-                  "shadow \"%.*s\" has no setting that chooses replicas, such as maxWait or steps",
-                  (int)text_cut(text, 64), text);
     return is_set;
 }

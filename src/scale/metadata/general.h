@@ -39,7 +39,7 @@ struct option_values *general_parse(const struct option_entry *entries, size_t c
  * credentials; NULL: it does not. */
 const struct option *general_find_steering(const char *key);
 
-/* Is it a key of a policy's settings? `shadow` is not: it has no shadow of its own. */
+/* Is it a key of a policy's settings? */
 bool general_is_policy(const char *key);
 
 /* Does this entry alone give a trigger a policy? Also with a value that cannot be read: the target
@@ -50,13 +50,5 @@ bool general_gives_policy(const char *key, const char *value);
 /* Parses the settings of a policy alone. Adds every mistake; false: none is set. */
 bool general_parse_policy(const struct option_entry *entries, size_t count,
                           struct policy_settings *ret_settings, struct error *mistakes);
-
-/*
- * What `shadow` says, "maxWait=60s,ratePerReplica=10": other settings of a policy (; separates them
- * where one of them has a comma). Adds every mistake; false: none of them gives a policy; that is a
- * mistake, too.
- */
-bool general_parse_shadow(const char *text, struct policy_settings *ret_settings,
-                          struct error *mistakes);
 
 #endif

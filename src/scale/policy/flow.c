@@ -5,16 +5,6 @@
 #include <string.h>
 #include <sys/param.h>
 
-const char *flow_status_text(enum flow_status status)
-{
-    static const char *const texts[FLOW_STATUSES] = {
-        [FLOW_UNKNOWN] = "UNKNOWN", [FLOW_OK] = "OK",     [FLOW_WARN] = "WARN",
-        [FLOW_STALL] = "STALL",     [FLOW_STOP] = "STOP", [FLOW_REWIND] = "REWIND",
-        [FLOW_SKEW] = "SKEW",
-    };
-    return texts[status];
-}
-
 /* ---- rates ---- */
 
 /* What happened between two samples that follow one another. */
@@ -91,12 +81,8 @@ static bool sum_of_last(const struct recent_samples *recent, int64_t span_ms,
 
 struct flow flow_of(const struct recent_samples *recent)
 {
-    struct flow flow = {.arrival_rate = NAN, .consumption_rate = NAN, .last_consumed = NAN};
+    struct flow flow = {.arrival_rate = NAN, .consumption_rate = NAN};
     struct flow_interval sum, recent_sum;
-    size_t last = recent->count - 1;
-    if (recent->count >= 2 && !recent->samples[last].is_after_gap)
-        flow.last_consumed =
-            interval_of(&recent->samples[last - 1], &recent->samples[last]).consumed;
     if (!sum_of_last(recent, FLOW_SPAN_MS, &sum) ||
         !sum_of_last(recent, FLOW_RECENT_MS, &recent_sum))
         return flow;
@@ -226,138 +212,4 @@ void flow_rate_update(struct flow_rate *rate, const struct recent_samples *recen
             add_interval(rate, recent, &recent->samples[i - 1], &recent->samples[i]);
             rate->folded_until_ms = recent->samples[i].at_ms;
         }
-}
-
-/* ---- status ---- */
-
-enum { STATUS_INTERVALS = 3, WARN_INTERVALS = 6, COUNTS_MISSED = 2 };
-
-static double consumed_over(const struct recent_samples *recent, size_t last, size_t intervals)
-{
-    double consumed = 0;
-    for (size_t i = last + 1 - intervals; i <= last; i++)
-        consumed += interval_of(&recent->samples[i - 1], &recent->samples[i]).consumed;
-    return consumed;
-}
-
-/* How many of the last samples belong together, the newest included. */
-static size_t unbroken(const struct recent_samples *recent)
-{
-    size_t count = 0;
-    for (size_t i = recent->count; i-- > 0;) {
-        count++;
-        if (recent->samples[i].is_after_gap)
-            break;
-    }
-    return count;
-}
-
-static bool waits_throughout(const struct recent_samples *recent, size_t intervals)
-{
-    for (size_t i = recent->count - 1 - intervals; i < recent->count; i++)
-        if (!(recent_samples_waiting(&recent->samples[i].reading) > 0))
-            return false;
-    return true;
-}
-
-/* Since when nothing was consumed, and as much or more waits. */
-static int64_t quiet_ms(const struct recent_samples *recent, size_t count)
-{
-    const struct recent_sample *last = &recent->samples[recent->count - 1];
-    int64_t quiet = 0;
-    for (size_t i = recent->count - 1; i > recent->count - count; i--) {
-        const struct recent_sample *before = &recent->samples[i - 1];
-        double consumed = interval_of(before, &recent->samples[i]).consumed;
-        if (!(consumed <= 0) || recent_samples_waiting(&before->reading) >
-                                    recent_samples_waiting(&recent->samples[i].reading))
-            break;
-        quiet = last->at_ms - before->at_ms;
-    }
-    return quiet;
-}
-
-static bool is_rewound(const struct recent_samples *recent, size_t intervals)
-{
-    for (size_t i = recent->count - intervals; i < recent->count; i++) {
-        const struct reading *from = &recent->samples[i - 1].reading;
-        const struct reading *to = &recent->samples[i].reading;
-        if (to->consumed < from->consumed && to->arrived >= from->arrived &&
-            recent_samples_waiting(to) > recent_samples_waiting(from))
-            return true;
-    }
-    return false;
-}
-
-static bool is_skewed(const struct recent_samples *recent, size_t intervals)
-{
-    for (size_t i = recent->count - 1 - intervals; i < recent->count; i++) {
-        const struct reading *reading = &recent->samples[i].reading;
-        if (!(reading->partitions > 1 && reading->partitions_with_lag == 1))
-            return false;
-    }
-    return true;
-}
-
-/* How long at least nothing must have been consumed: three intervals of the samples, and of the
- * trigger, less what measurements come early. */
-static int64_t needed_quiet_ms(const struct recent_samples *recent, int64_t interval_ms)
-{
-    const struct recent_sample *last = &recent->samples[recent->count - 1];
-    int64_t of_samples_ms = last->at_ms - (last - STATUS_INTERVALS)->at_ms;
-    int64_t own_ms = STATUS_INTERVALS * interval_ms - interval_ms / 4;
-    if (recent->count == RECENT_SAMPLES_MAX)
-        own_ms = MIN(own_ms, last->at_ms - recent->samples[0].at_ms);
-    return MAX(of_samples_ms, own_ms);
-}
-
-/* Whether nothing has been consumed for longer than is usual. A consumer that works for minutes on
- * one message is not stuck, and a source that seldom counts what was consumed says nothing. */
-static bool is_stalled(const struct recent_samples *recent, size_t count,
-                       const struct flow_pace *pace)
-{
-    const struct reading *now = &recent->samples[recent->count - 1].reading;
-    double workers = now->consumers > 0 ? now->consumers : fmax(1, now->in_flight);
-    double patience_ms = pace->rate > 0 ? STATUS_INTERVALS * 1000 / (pace->rate * workers) : 0;
-    int64_t quiet = quiet_ms(recent, count);
-    patience_ms = fmax(patience_ms, (double)(COUNTS_MISSED * pace->count_interval_ms));
-    return quiet >= needed_quiet_ms(recent, pace->interval_ms) && (double)quiet >= patience_ms;
-}
-
-static bool grows_throughout(const struct recent_samples *recent, size_t intervals)
-{
-    for (size_t i = recent->count - intervals; i < recent->count; i++)
-        if (recent_samples_waiting(&recent->samples[i].reading) <=
-            recent_samples_waiting(&recent->samples[i - 1].reading))
-            return false;
-    return true;
-}
-
-enum flow_status flow_status_of(const struct recent_samples *recent, const struct flow_pace *pace)
-{
-    size_t count = unbroken(recent);
-    if (count <= STATUS_INTERVALS)
-        return FLOW_UNKNOWN;
-    double consumed = consumed_over(recent, recent->count - 1, STATUS_INTERVALS);
-    if (isnan(consumed))
-        return FLOW_UNKNOWN;
-    if (is_rewound(recent, STATUS_INTERVALS))
-        return FLOW_REWIND;
-    if (!waits_throughout(recent, STATUS_INTERVALS))
-        return FLOW_OK;
-    /* There are consumers, or none, or the source does not report them (NAN). Redis counts only
-     * those that were seen lately; one that has messages is there, or was. */
-    const struct reading *now = &recent->samples[recent->count - 1].reading;
-    bool has_consumers = now->consumers > 0 || now->in_flight > 0;
-    bool knows_none = !has_consumers && now->consumers == 0;
-    bool knows_nothing = !has_consumers && isnan(now->consumers);
-    if (consumed <= 0 && knows_none)
-        return FLOW_STOP;
-    if (has_consumers && is_stalled(recent, count, pace))
-        return FLOW_STALL;
-    if (is_skewed(recent, STATUS_INTERVALS))
-        return FLOW_SKEW;
-    if (count > WARN_INTERVALS && grows_throughout(recent, WARN_INTERVALS))
-        return FLOW_WARN;
-    /* Nothing is consumed, and nobody knows whether anybody should. */
-    return consumed <= 0 && knows_nothing ? FLOW_UNKNOWN : FLOW_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * Flow: how fast messages arrive and are consumed, what one consumer does per second, and whether
- * consumers are stuck; from recent samples.
+ * Flow: how fast messages arrive and are consumed, and what one consumer does per second; from
+ * recent samples.
  *
  * Rates come from totals where the source has them, else from the rates that it reports, and one of
  * the two from the other and the change of what is there. What cannot be known is NAN.
@@ -16,42 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What consumers do; the names are those of Burrow, which has the same rules for Kafka's
- * consumers. */
-enum flow_status {
-    FLOW_UNKNOWN, /* the source does not report enough, or the samples are too few */
-    FLOW_OK,
-    FLOW_WARN,   /* messages are consumed, and more and more wait */
-    FLOW_STALL,  /* consumers are connected, messages wait, and nothing is consumed */
-    FLOW_STOP,   /* messages wait, and no consumer is connected */
-    FLOW_REWIND, /* consumers went back: what was consumed waits again */
-    FLOW_SKEW,   /* all that waits is in one partition */
-    FLOW_STATUSES,
-};
-
-const char *flow_status_text(enum flow_status status); /* "STALL" */
-
 struct flow {
     double arrival_rate;     /* per second, over the last FLOW_SPAN_MS */
     double consumption_rate; /* per second, over the last FLOW_RECENT_MS */
-    double last_consumed; /* between the last two samples; NAN where they do not belong together */
-    int64_t span_ms;      /* the time that the rates are of; 0: there are none */
+    int64_t span_ms;         /* the time that the rates are of; 0: there are none */
 };
 
 enum { FLOW_SPAN_MS = 60 * 1000, FLOW_RECENT_MS = 15 * 1000 };
 
 struct flow flow_of(const struct recent_samples *recent);
-
-/* What the status goes by besides the samples. */
-struct flow_pace {
-    double rate; /* of one consumer, per second: a slow one is not stuck; NAN: not known */
-    /* A consumer is stuck after three of these, and of the samples' intervals; but after all the
-     * samples that there can be, if these are fewer. */
-    int64_t interval_ms;
-    int64_t count_interval_ms; /* how often the source counts what was consumed */
-};
-
-enum flow_status flow_status_of(const struct recent_samples *recent, const struct flow_pace *pace);
 
 /*
  * What one consumer does per second, from times in which messages waited throughout: all consumers

@@ -37,8 +37,7 @@ const char *policy_term_text(enum policy_term term)
         [POLICY_BY_THRESHOLD] = "threshold", [POLICY_BY_ARRIVALS] = "arrivals",
         [POLICY_BY_WAITING] = "waiting",     [POLICY_BY_LEVEL] = "step",
         [POLICY_BY_IN_FLIGHT] = "in flight", [POLICY_BY_BUSY] = "busy",
-        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_STALL] = "stall",
-        [POLICY_BY_SKEW] = "skew",           [POLICY_BY_PARTITIONS] = "partitions",
+        [POLICY_BY_IDLE] = "idle",           [POLICY_BY_PARTITIONS] = "partitions",
         [POLICY_BY_MAX] = "maximum",         [POLICY_BY_NOTHING] = "nothing",
     };
     _Static_assert(ARRAY_LENGTH(texts) == POLICY_TERMS, "a term without a text");
@@ -59,9 +58,7 @@ static const char *key_of_consumers(const struct policy_settings *settings)
 
 static const char *key_of_rates(const struct policy_settings *settings)
 {
-    if (settings->max_wait_ms > 0)
-        return "maxWait";
-    return settings->on_stall == POLICY_STALL_HOLD ? "onStall" : NULL;
+    return settings->max_wait_ms > 0 ? "maxWait" : NULL;
 }
 
 static const char in_flight_words[] = "the messages in flight";
@@ -81,12 +78,6 @@ unsigned policy_needs(const struct policy_settings *settings)
         if (policy_need_rows[i].key(settings) != NULL)
             needs |= policy_need_rows[i].want;
     return needs;
-}
-
-unsigned policy_wants(const struct policy_settings *settings)
-{
-    unsigned needs = policy_needs(settings);
-    return needs & READING_WANT_RATES ? needs | READING_WANT_CONSUMERS : needs;
 }
 
 int64_t policy_whole(double replicas)
@@ -287,58 +278,6 @@ static int64_t replicas_at_work(const struct policy_decision *decision)
     return policy_whole(reading->in_flight / fmax(1, settings->in_flight_per_replica));
 }
 
-/* The states are in policy.h. */
-static void note_before_stall(struct policy_decision *decision)
-{
-    struct policy_before_stall *before = &decision->state->before_stall;
-    int64_t at_ms = decision->last->at_ms;
-    int64_t replicas = decision->result.replicas;
-    bool nothing_waits = decision->waiting <= 0;
-    if (nothing_waits || decision->flow.last_consumed > 0) {
-        bool is_idle = nothing_waits && !(decision->last->reading.in_flight > 0);
-        before->state = is_idle ? POLICY_BEFORE_IDLE : POLICY_BEFORE_KNOWN;
-        before->replicas = replicas;
-        return;
-    }
-    if (before->state == POLICY_BEFORE_IDLE) {
-        before->state = POLICY_BEFORE_BURST;
-        before->burst_until_ms = at_ms + decision->input->basis.interval_ms;
-    }
-    if (before->state == POLICY_BEFORE_BURST && at_ms >= before->burst_until_ms)
-        before->state = POLICY_BEFORE_KNOWN;
-    if (before->state == POLICY_BEFORE_UNKNOWN)
-        replicas = replicas_at_work(decision);
-    if (before->state != POLICY_BEFORE_KNOWN)
-        before->replicas = MAX(before->replicas, replicas);
-}
-
-/* More replicas do not help consumers that are stuck, or a partition that one consumer alone may
- * read. */
-static void limit_by_status(struct policy_decision *decision)
-{
-    const struct policy_before_stall *before = &decision->state->before_stall;
-    const struct reading *reading = &decision->last->reading;
-    double rate = decision->result.rate;
-    const struct flow_pace pace = {
-        .rate = rate > 0 ? rate / decision->settings->consumers_per_replica : (double)NAN,
-        .interval_ms = decision->input->basis.interval_ms,
-        .count_interval_ms = decision->input->basis.count_interval_ms,
-    };
-    enum flow_status status = flow_status_of(decision->input->recent, &pace);
-    decision->result.status = status;
-    note_before_stall(decision);
-    if (status == FLOW_STALL && decision->settings->on_stall == POLICY_STALL_HOLD)
-        limit_to(decision, before->replicas > 0 ? before->replicas : 1, POLICY_BY_STALL);
-    if (status == FLOW_SKEW) {
-        int64_t arrivals = policy_whole(decision->by_arrivals);
-        int64_t useful = policy_whole(fmax(reading->partitions_with_lag, 1));
-        limit_to(decision, arrivals > useful ? arrivals : useful, POLICY_BY_SKEW);
-    }
-    if (isfinite(decision->input->max_useful))
-        limit_to(decision, policy_whole(fmax(decision->input->max_useful, 1)),
-                 POLICY_BY_PARTITIONS);
-}
-
 /* ---- scaleDownWhenIdle ---- */
 
 /* Where the source has no number, and that means one (no series: 0), it does so for all samples
@@ -484,12 +423,12 @@ bool policy_decide(const struct policy_settings *settings, struct policy_state *
     bool arrives = settings->max_wait_ms > 0 && decision.flow.arrival_rate > 0;
     decision.result.active = input->active || arrives;
     flow_rate_update(&state->rate, input->recent);
-    /* In this order: what is needed; at least what is in flight; not more than helps (a stall, a
-     * partition that one consumer alone may read). But replicas that may be busy stay, whatever
-     * helps. The maximum comes last. */
+    /* In this order: what is needed; at least what is in flight; not more than helps. But replicas
+     * that may be busy stay, whatever helps. The maximum comes last. */
     choose_base(&decision);
     raise_by_in_flight(&decision);
-    limit_by_status(&decision);
+    if (isfinite(input->max_useful))
+        limit_to(&decision, policy_whole(fmax(input->max_useful, 1)), POLICY_BY_PARTITIONS);
     keep_while_busy(&decision);
     publish(&decision);
     describe_rate(&decision);

@@ -27,8 +27,6 @@ struct policy_level {
     int64_t replicas; /* how many it asks for */
 };
 
-enum policy_on_stall { POLICY_STALL_SCALE, POLICY_STALL_HOLD };
-
 /* 0 is not set. */
 struct policy_settings {
     int64_t idle_ms; /* scaleDownWhenIdle */
@@ -41,7 +39,6 @@ struct policy_settings {
     double utilization;
     int64_t start_ms;
     double consumers_per_replica;
-    int on_stall; /* enum policy_on_stall */
 };
 
 /* The replicas rounded up, from 0 to POLICY_MAX_REPLICAS. */
@@ -61,9 +58,6 @@ extern const struct policy_need policy_need_rows[READING_WANTS];
 
 /* What must be known: bits of enum reading_want. */
 unsigned policy_needs(const struct policy_settings *settings);
-
-/* The same, and what is of use where the source has it: consumers that are there show a stall. */
-unsigned policy_wants(const struct policy_settings *settings);
 
 /* scaleDownWhenIdle: since when the source has been idle. */
 struct policy_idle {
@@ -102,33 +96,6 @@ struct policy_peak {
     struct policy_peaks of_peers; /* other replicas of the server, or triggers of the object */
 };
 
-/*
- * onStall: the replicas of before a stall, which `hold` keeps. The states, and what they are for a
- * sample in which nothing was consumed though messages wait:
- *
- *     UNKNOWN  the policy has seen nothing but the stall    the most that have been at work
- *     IDLE     nothing waited, and nothing was known to be  -> BURST
- *              in flight (what Kafka has in flight counts
- *              as waiting until it is committed)
- *     BURST    messages came after IDLE: for an interval    the most that was asked for
- *              the first reading may have one of many       -> KNOWN, when the interval is over
- *     KNOWN    messages were consumed                       as they were
- *
- * Any other sample makes it IDLE or KNOWN, and the replicas those that it asks for.
- */
-enum policy_before {
-    POLICY_BEFORE_UNKNOWN,
-    POLICY_BEFORE_IDLE,
-    POLICY_BEFORE_BURST,
-    POLICY_BEFORE_KNOWN,
-};
-
-struct policy_before_stall {
-    enum policy_before state;
-    int64_t replicas;
-    int64_t burst_until_ms; /* BURST */
-};
-
 /* maxWait: the replicas that it asked for, which become fewer only when fewer have been needed for
  * a while. */
 struct policy_objective {
@@ -142,20 +109,17 @@ struct policy_objective {
 struct policy_state {
     struct policy_idle idle;
     struct policy_peak peak;
-    size_t level; /* steps: the one that it is on, from 1 on; 0: none */
-    struct policy_before_stall before_stall;
+    size_t level;          /* steps: the one that it is on, from 1 on; 0: none */
     struct flow_rate rate; /* ratePerReplica: measured */
     struct policy_objective objective;
 };
 
 /* What a policy has to know of its trigger besides the settings; the same for each reading. */
 struct policy_basis {
-    double threshold;          /* the scaler's target per replica */
-    bool has_threshold;        /* the user set it: with levels the larger number counts, without it
-                                  the levels alone */
-    int64_t interval_ms;       /* its own: samples come more often where others share the query */
-    int64_t count_interval_ms; /* as struct scaler has it */
-    int64_t hold_ms;           /* as struct answer_rules has it */
+    double threshold;   /* the scaler's target per replica */
+    bool has_threshold; /* the user set it: with levels the larger number counts, without it the
+                           levels alone */
+    int64_t hold_ms;    /* as struct answer_rules has it */
 };
 
 struct policy_input {
@@ -176,8 +140,6 @@ enum policy_term {
     POLICY_BY_IN_FLIGHT,
     POLICY_BY_BUSY, /* scaleDownWhenIdle */
     POLICY_BY_IDLE, /* it is over */
-    POLICY_BY_STALL,
-    POLICY_BY_SKEW,
     POLICY_BY_PARTITIONS,
     POLICY_BY_MAX,
     POLICY_BY_NOTHING,
@@ -192,7 +154,6 @@ struct policy_result {
     double value;
     bool active;
     enum policy_term term;
-    enum flow_status status;
     double rate;         /* of a replica: given or measured; NAN: not known (yet) */
     double rate_spread;  /* of a measured one */
     int64_t rate_at_ms;  /* when a measured one was; -1: not measured */

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-const char *const policy_on_stall_names[] = {"scale", "hold", NULL};
-
 /* Numbers are written as in all other keys. */
 static bool read_number(const char *text, double *ret_number)
 {

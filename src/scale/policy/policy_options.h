@@ -24,14 +24,11 @@ struct policy_options {
     struct policy_settings settings; /* but for those that are text: */
     const char *steps;
     const char *rate;
-    const char *shadow; /* no setting of this policy: those of another one */
-    bool is_set;        /* one of them that gives a trigger a policy is there, readable or not */
+    bool is_set; /* one of them that gives a trigger a policy is there, readable or not */
 };
 
-extern const char *const policy_on_stall_names[]; /* by enum policy_on_stall; ends with NULL */
-
 /* Makes the settings of the options, and adds every mistake. False: no option is there that gives a
- * trigger a policy (`shadow` changes no answer). */
+ * trigger a policy. */
 bool policy_options_compile(const struct policy_options *options,
                             struct policy_settings *ret_settings, struct error *mistakes);
 

@@ -138,12 +138,6 @@ static void add_bound(const struct policy_decision *decision, struct text *words
         text_addf(words, "; nothing waiting or in flight for %g s",
                   (double)result->idle_for_ms / 1000);
         break;
-    case POLICY_BY_STALL:
-        text_add(words, "; consumers are stuck (STALL): more replicas do not help");
-        break;
-    case POLICY_BY_SKEW:
-        text_add(words, "; one partition alone has what waits (SKEW): more replicas do not help");
-        break;
     case POLICY_BY_PARTITIONS:
         add_partitions(fmax(decision->input->max_useful, 1), words);
         break;

@@ -214,12 +214,9 @@ static void apply_policy(struct trigger_parsed *parsed, const struct options *op
     plan->basis = (struct policy_basis){
         .threshold = parsed->target,
         .has_threshold = has_threshold(parsed),
-        .interval_ms = parsed->rules.interval_ms,
-        .count_interval_ms = parsed->scaler->count_interval_ms,
         .hold_ms = parsed->rules.hold_ms,
     };
-    if (plan->effective.is_on)
-        parsed->target = 1;
+    parsed->target = 1;
 }
 
 /* A trigger that lacks nothing but its connection may come by it. */

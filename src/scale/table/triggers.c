@@ -63,8 +63,6 @@ void triggers_drop(struct triggers *triggers, struct trigger *trigger)
     HASH_DELETE(hh, triggers->by_identity, trigger);
     if (trigger->pins == 0)
         DL_DELETE(triggers->by_age, trigger);
-    if (trigger->policy != NULL)
-        trigger_policy_leave(trigger->policy);
     triggers->places -= places_of(trigger->identity.length);
     trigger_objects_leave(&triggers->objects, trigger);
     lifecycle_end_need(&triggers->lifecycle, trigger);
@@ -134,8 +132,6 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
     trigger_objects_join(&triggers->objects, trigger);
     trigger_peers_take_from_object(trigger, trigger->first_call_ms);
     DL_APPEND(triggers->by_age, trigger);
-    if (trigger->policy != NULL)
-        trigger_policy_join(trigger->policy, &triggers->policy_stats);
 }
 
 bool triggers_make_place(struct triggers *triggers, size_t metadata_bytes, int64_t now_ms,
@@ -177,9 +173,4 @@ int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
 size_t triggers_count(const struct triggers *triggers)
 {
     return HASH_COUNT(triggers->by_identity);
-}
-
-const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *triggers)
-{
-    return &triggers->policy_stats;
 }

@@ -4,7 +4,7 @@
  *
  * The modules of scale/; each uses only those above it:
  *
- *   policy/flow                    how fast messages come and are consumed, and stuck consumers
+ *   policy/flow                    how fast messages come and are consumed
  *   policy/peaks                   the largest values of a time, and when each was so last
  *   policy/policy                  replicas from readings and settings
  *   policy/policy_words            a decision as a sentence
@@ -21,7 +21,7 @@
  *   trigger/trigger_answers        what KEDA was answered
  *   trigger/trigger_decide         what KEDA is answered now
  *   trigger/trigger_report         the same, and why, for pages and metrics
- *   trigger/trigger_replay         what KEDA would have been answered at the readings of the past
+ *   trigger/trigger_history        what the readings of the last hour mean for it
  *   trigger/trigger_peers          what a trigger gives other replicas, and takes from them
  *   connections/named_connections  the values of a connection of the file
  *   connections/own_credentials    what the authentication of a trigger may be used for
@@ -93,8 +93,6 @@ int64_t triggers_expire(struct triggers *triggers, int64_t now_ms);
  * before it had the usual time from now on. */
 void triggers_resume(struct triggers *triggers, int64_t now_ms);
 size_t triggers_count(const struct triggers *triggers);
-
-const struct trigger_policy_stats *triggers_policy_stats(const struct triggers *triggers);
 
 /* ---- walks, for who reads many: triggers_walk.c ----
  *

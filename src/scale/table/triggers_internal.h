@@ -16,7 +16,6 @@ struct triggers {
     struct trigger *by_identity;
     struct trigger *by_age; /* utlist: not pinned ones, the one without a call for longest first */
     struct trigger_object *objects;
-    struct trigger_policy_stats policy_stats;
     /* Where walks go on, by ascending ids; NULL: at the end. triggers_drop() moves both. */
     struct trigger *next_walked;  /* triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */

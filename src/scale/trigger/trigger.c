@@ -81,7 +81,7 @@ static void decide_by_reading(struct follower *follower, const struct recent_sam
 
 /* What trigger_observe() wants to know under the lock. */
 struct wanted_copy {
-    unsigned extras;
+    bool with_words;
     struct trigger_policy_copy *copy;
 };
 
@@ -89,7 +89,7 @@ static void copy_policy(const struct follower *follower, void *copy)
 {
     const struct trigger *trigger = follower->context;
     const struct wanted_copy *wanted = copy;
-    trigger_policy_copy(trigger->policy, wanted->extras, wanted->copy);
+    trigger_policy_copy(trigger->policy, wanted->with_words, wanted->copy);
 }
 
 void trigger_follow(struct trigger *trigger)
@@ -110,15 +110,15 @@ void trigger_unfollow(struct trigger *trigger)
         follower_stop(&trigger->policy->follower);
 }
 
-void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
+void trigger_observe(const struct trigger *trigger, bool with_words, struct snapshot *ret_snapshot,
                      struct trigger_policy_copy *ret_copy)
 {
     const struct trigger_policy *policy = trigger->policy;
-    struct wanted_copy wanted = {extras, ret_copy};
+    struct wanted_copy wanted = {with_words, ret_copy};
     if (policy != NULL && policy->follower.query != NULL)
         query_snapshot_with(policy->follower.query, &policy->follower, ret_snapshot, &wanted);
     else if (policy != NULL)
-        trigger_policy_copy(policy, extras, ret_copy);
+        trigger_policy_copy(policy, with_words, ret_copy);
     else if (trigger->bound.query != NULL)
         query_snapshot(trigger->bound.query, ret_snapshot);
 }

@@ -122,11 +122,9 @@ struct trigger_answers {
     int64_t outage_since_ms; /* of the same */
     struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
     /* Of other replicas, or of its own query before it lost its connection. Held until it is
-     * measured, and kept for an hour after that, as history is; NULL: there was none, or it is
-     * over. */
+     * measured; NULL: there was none, or it is over. */
     struct peer_value *of_peers;
-    int64_t peers_measured_ms; /* the first measured answer since it came; 0: none yet */
-    uint64_t peers_revision;   /* of the peer values in which it was looked for last */
+    uint64_t peers_revision; /* of the peer values in which it was looked for last */
 };
 
 struct trigger {
@@ -195,9 +193,9 @@ void trigger_unfollow(struct trigger *trigger);
 void trigger_evaluate(const struct trigger *trigger, const struct reading *reading,
                       struct evaluation_result *ret_evaluated);
 
-/* What is known of its query and what its policy found, of one moment, with these extras (enum
- * trigger_copy_extras). The caller hands in both empty ({0}), and ends them. */
-void trigger_observe(const struct trigger *trigger, unsigned extras, struct snapshot *ret_snapshot,
+/* What is known of its query and what its policy found, of one moment; people want its words, too.
+ * The caller hands in both empty ({0}), and ends them. */
+void trigger_observe(const struct trigger *trigger, bool with_words, struct snapshot *ret_snapshot,
                      struct trigger_policy_copy *ret_copy);
 
 /* Whether this is the trigger's metric. KEDA may send it with its s<N>- prefix, or in lower case

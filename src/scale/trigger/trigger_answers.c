@@ -12,12 +12,6 @@ static void record(struct trigger_last_answer *last, const char *call, const str
     last->at_ms = now_ms;
 }
 
-static void drop_peers(struct trigger_answers *answers)
-{
-    free(TAKE(answers->of_peers));
-    answers->peers_measured_ms = 0;
-}
-
 static const char hold_is_over[] = "the hold is over, KEDA gets errors";
 static const char no_reading[] = "no measurement arrived in time";
 
@@ -39,24 +33,12 @@ void trigger_answers_leave_query(struct trigger *trigger, const char *why)
     set_hold(trigger, TRIGGER_HOLD_NONE, why);
     query_snapshot(trigger->bound.query, &snapshot);
     if (snapshot.known.is_measured)
-        drop_peers(&trigger->answers);
+        free(TAKE(trigger->answers.of_peers));
 }
 
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former)
 {
     set_hold(trigger, former, former == TRIGGER_HOLD_ON ? no_reading : hold_is_over);
-}
-
-/* From its first measurement on only trigger_replay() reads it. It counts for no budget, so it does
- * not stay for as long as the trigger. */
-static void expire_peers(struct trigger_answers *answers, bool is_measured, int64_t now_ms)
-{
-    if (answers->of_peers == NULL)
-        return;
-    if (is_measured && answers->peers_measured_ms == 0)
-        answers->peers_measured_ms = now_ms;
-    if (answers->peers_measured_ms > 0 && now_ms - answers->peers_measured_ms > HISTORY_SPAN_MS)
-        drop_peers(answers);
 }
 
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
@@ -71,10 +53,9 @@ void trigger_answers_record(struct trigger *trigger, const char *call, const str
     else /* also one that is refused: what was measured cannot be evaluated */
         set_hold(trigger, TRIGGER_HOLD_NONE, "measured again");
     trigger->answers.outage_since_ms = answer->outage_since_ms;
-    expire_peers(&trigger->answers, is_value && !answer->held, now_ms);
+    if (is_value && !answer->held)
+        free(TAKE(trigger->answers.of_peers));
     record(&trigger->answers.last, call, answer, now_ms);
-    if (trigger->policy != NULL)
-        trigger_policy_count(trigger->policy, &answer->policy, is_value && !answer->held);
 }
 
 void trigger_answers_refuse(struct trigger *trigger, const char *call, const struct error *error,
@@ -82,10 +63,6 @@ void trigger_answers_refuse(struct trigger *trigger, const char *call, const str
 {
     const struct answer refused = {.kind = ANSWER_REFUSED, .error = *error};
     record(&trigger->answers.last, call, &refused, now_ms);
-    if (trigger->policy == NULL || trigger->bound.query != NULL)
-        return;
-    const struct answer_policy found = trigger_policy_found(trigger->policy);
-    trigger_policy_count(trigger->policy, &found, false);
 }
 
 /* Of idle triggers, which are most of them where there are many, nothing is kept. */
@@ -138,7 +115,7 @@ void trigger_answers_forget(struct trigger *trigger)
     if (answers->peak != NULL)
         peak_value_done(answers->peak);
     free(TAKE(answers->peak));
-    drop_peers(answers);
+    free(TAKE(answers->of_peers));
     answer_done(&answers->round.answer);
     answers->round = (struct trigger_last_answer){0};
 }

@@ -9,7 +9,7 @@
 #include "scale/trigger/trigger.h"
 
 /* Notes what any call was answered, for the page that explains answers, for metrics and for the
- * log. Frees what other replicas held an hour after it was measured here. */
+ * log. Frees what other replicas held once it is measured here. */
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms);
 

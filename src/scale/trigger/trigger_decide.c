@@ -24,74 +24,51 @@ static void name_error(const struct trigger *trigger, struct error *error)
 }
 
 /* What the HPA makes of it with AverageValue, before its own limits, steps and tolerance. At its
- * maximum a policy publishes more than it wants (`of_policy`; NAN: none is on). */
+ * maximum a policy publishes more than it wants. */
 static double replicas_of(const struct trigger *trigger, const struct answer *answer,
-                          double of_policy)
+                          const struct trigger_policy_copy *policy)
 {
     double replicas = answer_replicas(answer->value, trigger->parsed.target);
-    if (isnan(of_policy))
+    if (trigger->policy == NULL)
         return replicas;
-    int64_t max = trigger->policy->plan.effective.settings.max_replicas;
+    int64_t max = trigger->policy->plan.settings.max_replicas;
     if (!answer->held)
-        return of_policy;
+        return (double)policy->result.replicas;
     return max > 0 ? fmin(replicas, (double)max) : replicas;
-}
-
-static void decide(const struct trigger *trigger, const struct trigger_moment *at,
-                   const struct answer_call *call, struct answer *ret_answer)
-{
-    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
-    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_at_ms <= at->at_ms;
-    const struct answer_facts facts = {
-        .snapshot = at->snapshot,
-        .evaluated = at->evaluated,
-        .rules = &trigger->parsed.rules,
-        .peak = at->peak,
-        .of_peers = trigger->answers.of_peers,
-        .replicas_value =
-            has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
-        .replicas_at_ms = has_replicas ? hpa->replicas_at_ms : 0,
-    };
-    answer_decide(&facts, call, at->at_ms, ret_answer);
-    if (ret_answer->kind == ANSWER_VALUE)
-        ret_answer->replicas = replicas_of(trigger, ret_answer, at->policy_replicas);
 }
 
 void trigger_decide_by(const struct trigger *trigger, const struct snapshot *snapshot,
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
                        int64_t now_ms, struct answer *ret_answer)
 {
+    const struct hpa_facts *hpa = &trigger->kubernetes.hpa;
+    bool has_replicas = hpa->replicas >= 0 && hpa->replicas_at_ms <= now_ms;
     bool has_policy = trigger->policy != NULL;
     struct evaluation_result own = {0};
     if (!has_policy && snapshot->known.is_measured)
         trigger_evaluate(trigger, &snapshot->known.reading, &own);
-    const struct trigger_moment now = {
-        .at_ms = now_ms,
+    const struct answer_facts facts = {
         .snapshot = snapshot,
         .evaluated = has_policy ? &policy->evaluated : &own,
+        .rules = &trigger->parsed.rules,
         .peak = trigger->answers.peak,
-        .policy_replicas = has_policy && trigger_policy_is_on(trigger->policy)
-                               ? (double)policy->effective.result.replicas
-                               : (double)NAN,
+        .of_peers = trigger->answers.of_peers,
+        .replicas_value =
+            has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
+        .replicas_at_ms = has_replicas ? hpa->replicas_at_ms : 0,
     };
-    decide(trigger, &now, call, ret_answer);
+    answer_decide(&facts, call, now_ms, ret_answer);
+    if (ret_answer->kind == ANSWER_VALUE)
+        ret_answer->replicas = replicas_of(trigger, ret_answer, policy);
     if (ret_answer->kind == ANSWER_REFUSED)
         name_error(trigger, &ret_answer->error);
     error_done(&own.error);
-}
-
-void trigger_decide_then(const struct trigger *trigger, const struct trigger_moment *then,
-                         struct answer *ret_answer)
-{
-    decide(trigger, then, &(struct answer_call){.is_stream = true}, ret_answer);
 }
 
 static void refuse_without_query(const struct trigger *trigger, const struct answer_call *call,
                                  struct answer *ret_answer)
 {
     *ret_answer = (struct answer){.kind = ANSWER_WAIT};
-    if (trigger->policy != NULL)
-        ret_answer->policy = trigger_policy_found(trigger->policy);
     if (trigger->phase == TRIGGER_PENDING && !call->out_of_time)
         return;
     ret_answer->kind = ANSWER_REFUSED;
@@ -116,9 +93,8 @@ static void decide_by_policy(const struct trigger *trigger, const struct answer_
 {
     _cleanup_(snapshot_done) struct snapshot snapshot = {0};
     _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
-    trigger_observe(trigger, 0, &snapshot, &policy);
+    trigger_observe(trigger, false, &snapshot, &policy);
     trigger_decide_by(trigger, &snapshot, &policy, call, now_ms, ret_answer);
-    ret_answer->policy = policy.found;
 }
 
 void trigger_decide(const struct trigger *trigger, const struct answer_call *call, int64_t now_ms,

@@ -21,18 +21,4 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
                        const struct trigger_policy_copy *policy, const struct answer_call *call,
                        int64_t now_ms, struct answer *ret_answer);
 
-/* What was known at a moment, now or in the past. The rest that an answer follows from is taken
- * from the trigger as it is now. */
-struct trigger_moment {
-    int64_t at_ms;
-    const struct snapshot *snapshot;
-    const struct evaluation_result *evaluated;
-    const struct peak_value *peak;
-    double policy_replicas; /* NAN: no policy decided */
-};
-
-/* What a stream was answered then. */
-void trigger_decide_then(const struct trigger *trigger, const struct trigger_moment *then,
-                         struct answer *ret_answer);
-
 #endif

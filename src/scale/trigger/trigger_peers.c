@@ -86,7 +86,7 @@ static void add_policy_peaks(struct trigger *trigger, const struct policy_peaks 
                              int64_t now_ms)
 {
     struct trigger_policy *policy = trigger->policy;
-    if (!trigger_policy_is_on(policy) || peaks->count == 0)
+    if (policy == NULL || peaks->count == 0)
         return;
     trigger_unfollow(trigger);
     trigger_policy_add_peaks(policy, peaks, now_ms);

@@ -17,12 +17,7 @@ struct trigger_policy_plan *trigger_policy_plan_new(const struct policy_options 
                                                     struct error *mistakes)
 {
     struct trigger_policy_plan *plan = memory_new(sizeof(*plan));
-    struct trigger_policy_variant *effective = &plan->effective;
-    struct trigger_policy_variant *shadow = &plan->shadow;
-    effective->is_on = policy_options_compile(options, &effective->settings, mistakes);
-    shadow->is_on = options->shadow != NULL &&
-                    general_parse_shadow(options->shadow, &shadow->settings, mistakes);
-    if (!effective->is_on && !shadow->is_on)
+    if (!policy_options_compile(options, &plan->settings, mistakes))
         free(TAKE(plan));
     return plan;
 }
@@ -30,10 +25,7 @@ struct trigger_policy_plan *trigger_policy_plan_new(const struct policy_options 
 void trigger_policy_plan_check(const struct trigger_policy_plan *plan, const struct scaler *scaler,
                                const struct options *options, struct error *mistakes)
 {
-    if (plan->effective.is_on)
-        policy_options_check_source(&plan->effective.settings, scaler, options, mistakes);
-    if (plan->shadow.is_on)
-        policy_options_check_source(&plan->shadow.settings, scaler, options, mistakes);
+    policy_options_check_source(&plan->settings, scaler, options, mistakes);
 }
 
 void trigger_policy_apply(struct trigger_policy **policy, const struct trigger_policy_plan *plan)
@@ -49,42 +41,29 @@ void trigger_policy_free(struct trigger_policy *policy)
 {
     if (policy == NULL)
         return;
-    text_done(&policy->effective.words);
-    text_done(&policy->shadow.words);
+    text_done(&policy->words);
     error_done(&policy->evaluated.error);
-    free(policy->changes);
     free(policy);
-}
-
-bool trigger_policy_is_on(const struct trigger_policy *policy)
-{
-    return policy != NULL && policy->plan.effective.is_on;
 }
 
 unsigned trigger_policy_wants(const struct trigger_policy *policy)
 {
-    unsigned wants = 0;
-    if (policy == NULL)
-        return 0;
-    if (policy->plan.effective.is_on)
-        wants |= policy_wants(&policy->plan.effective.settings);
-    if (policy->plan.shadow.is_on)
-        wants |= policy_wants(&policy->plan.shadow.settings);
-    return wants;
+    return policy == NULL ? 0 : policy_needs(&policy->plan.settings);
 }
 
 /* ---- deciding ---- */
 
-static bool decide(const struct policy_settings *settings, struct trigger_policy_learned *learned,
-                   const struct policy_input *input, struct error *error)
+static bool decide(struct trigger_policy *policy, const struct policy_input *input,
+                   struct error *error)
 {
     struct policy_decision decision;
-    text_clear(&learned->words);
-    learned->has_decided = policy_decide(settings, &learned->state, input, &decision, error);
-    if (!learned->has_decided)
+    text_clear(&policy->words);
+    policy->has_decided =
+        policy_decide(&policy->plan.settings, &policy->state, input, &decision, error);
+    if (!policy->has_decided)
         return false;
-    learned->result = decision.result;
-    policy_words_add(&decision, &learned->words);
+    policy->result = decision.result;
+    policy_words_add(&decision, &policy->words);
     return true;
 }
 
@@ -92,7 +71,7 @@ static bool decide(const struct policy_settings *settings, struct trigger_policy
 static void log_change(const struct trigger_policy_owner *owner, struct trigger_policy *policy,
                        int64_t now_ms)
 {
-    int64_t replicas = policy->effective.result.replicas;
+    int64_t replicas = policy->result.replicas;
     bool is_first = policy->logged_at_ms == 0;
     if (!is_first &&
         (replicas == policy->logged_replicas || now_ms - policy->logged_at_ms < LOG_AGAIN_MS))
@@ -100,40 +79,12 @@ static void log_change(const struct trigger_policy_owner *owner, struct trigger_
     policy->logged_at_ms = now_ms;
     policy->logged_replicas = replicas;
     log_about(&(struct log_fields){.namespace = owner->namespace, .name = owner->name},
-              LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name,
-              policy->effective.words.bytes);
-}
-
-static void record_change(struct trigger_policy *policy, bool has_decided, int64_t now_ms)
-{
-    const struct policy_result *result = &policy->effective.result;
-    const struct trigger_policy_change now = {
-        .at_ms = now_ms,
-        .has_decided = has_decided,
-        .status = result->status,
-        .term = result->term,
-        .value = result->value,
-        .replicas = (int32_t)result->replicas,
-        .active = result->active,
-    };
-    if (policy->changes == NULL)
-        policy->changes = memory_array(TRIGGER_POLICY_CHANGES, sizeof(*policy->changes));
-    const struct trigger_policy_change *last =
-        &policy->changes[(policy->change_count + TRIGGER_POLICY_CHANGES - 1) %
-                         TRIGGER_POLICY_CHANGES];
-    bool is_same = policy->change_count > 0 && last->has_decided == now.has_decided &&
-                   last->status == now.status && last->term == now.term &&
-                   last->value == now.value && last->replicas == now.replicas &&
-                   last->active == now.active;
-    if (is_same)
-        return;
-    policy->changes[policy->change_count++ % TRIGGER_POLICY_CHANGES] = now;
+              LOG_LEVEL_INFO, "%s/%s: %s", owner->namespace, owner->name, policy->words.bytes);
 }
 
 void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_policy_owner *owner,
                            const struct recent_samples *recent, struct evaluation_result *evaluated)
 {
-    _cleanup_(error_done) struct error ignored = {0};
     const struct evaluation *evaluation = &evaluated->evaluation;
     const struct trigger_policy_plan *plan = &policy->plan;
     const struct policy_input input = {
@@ -149,18 +100,12 @@ void trigger_policy_decide(struct trigger_policy *policy, const struct trigger_p
     evaluated->error = (struct error){0};
     if (!result->is_good)
         return;
-    if (plan->shadow.is_on)
-        decide(&plan->shadow.settings, &policy->shadow, &input, &ignored);
-    if (!plan->effective.is_on)
-        return;
-    int64_t at_ms = recent->samples[recent->count - 1].at_ms;
-    result->is_good = decide(&plan->effective.settings, &policy->effective, &input, &result->error);
-    record_change(policy, result->is_good, at_ms);
+    result->is_good = decide(policy, &input, &result->error);
     if (!result->is_good)
         return;
-    result->evaluation.value = policy->effective.result.value;
-    result->evaluation.active = policy->effective.result.active;
-    log_change(owner, policy, at_ms);
+    result->evaluation.value = policy->result.value;
+    result->evaluation.active = policy->result.active;
+    log_change(owner, policy, recent->samples[recent->count - 1].at_ms);
 }
 
 /* Those that are over go first: one in the place of two would make the older one younger. */
@@ -168,7 +113,7 @@ void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy
                               int64_t now_ms)
 {
     struct policy_peaks added = *peaks;
-    struct policy_peaks *known = &policy->effective.state.peak.of_peers;
+    struct policy_peaks *known = &policy->state.peak.of_peers;
     int64_t over_ms = now_ms - policy->plan.basis.hold_ms;
     added.count = peaks_drop(added.items, added.count, over_ms);
     known->count = peaks_drop(known->items, known->count, over_ms);
@@ -176,65 +121,26 @@ void trigger_policy_add_peaks(struct trigger_policy *policy, const struct policy
         peaks_merge(known->items, known->count, POLICY_MAX_PEAKS, added.items, added.count);
 }
 
-/* Readings of the new source may be older than the last one of the former: what is idle is so from
- * that on. */
-static void forget_source(struct trigger_policy_learned *learned)
-{
-    const struct policy_state former = learned->state;
-    learned->state = (struct policy_state){
-        .idle = {.folded_until_ms = former.idle.folded_until_ms},
-        .peak = former.peak,
-    };
-    learned->has_decided = false;
-    learned->result = (struct policy_result){0};
-    text_clear(&learned->words);
-}
-
 void trigger_policy_forget(struct trigger_policy *policy)
 {
     policy->follower.last_reading_ms = policy->follower.last_sent_ms = 0;
-    policy->change_count = 0;
-    forget_source(&policy->effective);
-    forget_source(&policy->shadow);
+    /* Readings of the new source may be older than the last one of the former: what is idle is so
+     * from that on. */
+    const struct policy_state former = policy->state;
+    policy->state = (struct policy_state){
+        .idle = {.folded_until_ms = former.idle.folded_until_ms},
+        .peak = former.peak,
+    };
+    policy->has_decided = false;
+    policy->result = (struct policy_result){0};
+    text_clear(&policy->words);
     error_done(&policy->evaluated.error);
     policy->evaluated = (struct evaluation_result){0};
 }
 
 /* ---- what it found ---- */
 
-static void copy_changes(const struct trigger_policy *policy, struct trigger_policy_copy *copy)
-{
-    size_t kept = policy->change_count < TRIGGER_POLICY_CHANGES ? policy->change_count
-                                                                : TRIGGER_POLICY_CHANGES;
-    copy->changes = memory_array(kept + 1, sizeof(*copy->changes));
-    for (size_t i = 0; i < kept; i++)
-        copy->changes[i] =
-            policy->changes[(policy->change_count - kept + i) % TRIGGER_POLICY_CHANGES];
-    copy->change_count = kept;
-}
-
-static void copy_variant(const struct trigger_policy_variant *variant,
-                         const struct trigger_policy_learned *learned, unsigned extras,
-                         struct trigger_policy_variant_copy *copy)
-{
-    copy->has_decided = variant->is_on && learned->has_decided;
-    copy->result = learned->result;
-    if (extras & TRIGGER_COPY_WORDS && copy->has_decided)
-        text_add(&copy->words, learned->words.bytes);
-}
-
-struct answer_policy trigger_policy_found(const struct trigger_policy *policy)
-{
-    const struct trigger_policy_learned *decides =
-        policy->plan.effective.is_on ? &policy->effective : &policy->shadow;
-    return (struct answer_policy){
-        .status = decides->result.status,
-        .replicas = policy->effective.result.replicas,
-        .shadow_replicas = policy->shadow.result.replicas,
-    };
-}
-
-void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
+void trigger_policy_copy(const struct trigger_policy *policy, bool with_words,
                          struct trigger_policy_copy *copy)
 {
     copy->evaluated = policy->evaluated;
@@ -242,59 +148,15 @@ void trigger_policy_copy(const struct trigger_policy *policy, unsigned extras,
     error_copy(&copy->evaluated.error, &policy->evaluated.error);
     if (policy->follower.last_reading_ms == 0)
         error_unavailable(&copy->evaluated.error, "no measurement yet");
-    copy_variant(&policy->plan.effective, &policy->effective, extras, &copy->effective);
-    copy_variant(&policy->plan.shadow, &policy->shadow, extras, &copy->shadow);
-    copy->found = trigger_policy_found(policy);
-    copy->peak = policy->effective.state.peak;
-    if (extras & TRIGGER_COPY_CHANGES)
-        copy_changes(policy, copy);
+    copy->has_decided = policy->has_decided;
+    copy->result = policy->result;
+    copy->peak = policy->state.peak;
+    if (with_words && copy->has_decided)
+        text_add(&copy->words, policy->words.bytes);
 }
 
 void trigger_policy_copy_done(struct trigger_policy_copy *copy)
 {
     error_done(&copy->evaluated.error);
-    text_done(&copy->effective.words);
-    text_done(&copy->shadow.words);
-    free(copy->changes);
-}
-
-const struct trigger_policy_change *trigger_policy_at(const struct trigger_policy_copy *copy,
-                                                      int64_t at_ms)
-{
-    for (size_t i = copy->change_count; i > 0; i--)
-        if (copy->changes[i - 1].at_ms <= at_ms)
-            return &copy->changes[i - 1];
-    return NULL;
-}
-
-/* ---- sums over all triggers ---- */
-
-static void add_part(const struct trigger_policy *policy, int sign)
-{
-    policy->stats->statuses[policy->counted.status] += (size_t)sign;
-    policy->stats->replicas += sign * policy->counted.replicas;
-    policy->stats->shadow_replicas += sign * policy->counted.shadow_replicas;
-}
-
-void trigger_policy_join(struct trigger_policy *policy, struct trigger_policy_stats *stats)
-{
-    policy->stats = stats;
-    policy->counted.status = FLOW_UNKNOWN;
-    add_part(policy, 1);
-}
-
-void trigger_policy_leave(struct trigger_policy *policy)
-{
-    add_part(policy, -1);
-    policy->stats = NULL;
-}
-
-void trigger_policy_count(struct trigger_policy *policy, const struct answer_policy *found,
-                          bool is_known)
-{
-    add_part(policy, -1);
-    policy->counted = *found;
-    if (!is_known)
-        policy->counted.status = FLOW_UNKNOWN;
-    add_part(policy, 1);
+    text_done(&copy->words);
 }

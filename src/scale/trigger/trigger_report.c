@@ -3,7 +3,6 @@
 #include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_objects.h"
 
-#include <float.h>
 #include <math.h>
 
 /* ---- to people ---- */
@@ -27,12 +26,10 @@ static const struct error *error_of(const struct trigger_report *report)
 
 static void add_for_people(const struct trigger *trigger, struct trigger_report *report)
 {
-    const struct policy_result *result = &report->policy.effective.result;
+    const struct policy_result *result = &report->policy.result;
     report->is_superseded = trigger_objects_superseded(trigger, report->at_ms);
     report->error = error_of(report);
-    report->has_decision =
-        report->state == ANSWER_STATE_ANSWERED && report->policy.effective.has_decided;
-    report->status = result->status;
+    report->has_decision = report->state == ANSWER_STATE_ANSWERED && report->policy.has_decided;
     report->bound_by = result->term;
     if (trigger->bound.query == NULL)
         return;
@@ -42,14 +39,14 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
 }
 
 /* To people a reading is as good as when it was sent. */
-static void report_to_people(const struct trigger *trigger, unsigned extras, int64_t now_ms,
-                             struct trigger_report *ret_report)
+void trigger_report(const struct trigger *trigger, int64_t now_ms,
+                    struct trigger_report *ret_report)
 {
     static const struct answer_call for_people = {.is_stream = true, .takes_any_age = true};
     struct trigger_report *report = ret_report;
     *report = (struct trigger_report){
         .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
-    trigger_observe(trigger, extras, &report->snapshot, &report->policy);
+    trigger_observe(trigger, true, &report->snapshot, &report->policy);
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
     else
@@ -57,67 +54,6 @@ static void report_to_people(const struct trigger *trigger, unsigned extras, int
                           &report->answer);
     report->state = answer_state(&report->answer);
     add_for_people(trigger, report);
-}
-
-void trigger_report(const struct trigger *trigger, int64_t now_ms,
-                    struct trigger_report *ret_report)
-{
-    report_to_people(trigger, TRIGGER_COPY_WORDS, now_ms, ret_report);
-}
-
-void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
-                                 struct trigger_report *ret_report)
-{
-    report_to_people(trigger, TRIGGER_COPY_WORDS | TRIGGER_COPY_CHANGES, now_ms, ret_report);
-}
-
-/* The history keeps floats: one may be a little more than what was measured. */
-static double past_replicas(double value, double threshold)
-{
-    return (double)policy_whole(value / threshold * (1 - (double)FLT_EPSILON));
-}
-
-void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
-                         const struct snapshot *snapshot, const struct peak_value *peak,
-                         int64_t at_ms, struct trigger_report *ret_report)
-{
-    struct trigger_report *report = ret_report;
-    *report = (struct trigger_report){
-        .at_ms = at_ms, .has_policy = now->has_policy, .throughput = {NAN, NAN, NAN}};
-    snapshot_copy(snapshot, &report->snapshot);
-    struct evaluation_result evaluated = {0};
-    struct evaluation *evaluation = &evaluated.evaluation;
-    bool is_on = trigger_policy_is_on(trigger->policy);
-    const struct trigger_policy_change *decision =
-        report->snapshot.known.is_measured
-            ? trigger_policy_at(&now->policy, report->snapshot.known.sent_ms)
-            : NULL;
-    const struct trigger_moment then = {
-        .at_ms = at_ms,
-        .snapshot = &report->snapshot,
-        .evaluated = &evaluated,
-        .peak = peak,
-        .policy_replicas = decision != NULL ? (double)decision->replicas : (double)NAN,
-    };
-    if (report->snapshot.known.is_measured)
-        trigger_evaluate(trigger, &report->snapshot.known.reading, &evaluated);
-    if (evaluated.is_good && decision != NULL && !decision->has_decided)
-        evaluated.is_good =
-            error_unavailable(&evaluated.error, "the reading lacked what the policy needs");
-    else if (evaluated.is_good && decision != NULL) {
-        evaluation->value = decision->value;
-        evaluation->active = decision->active;
-    } else if (evaluated.is_good && is_on)
-        evaluation->value = past_replicas(evaluation->value, trigger->policy->plan.basis.threshold);
-    trigger_decide_then(trigger, &then, &report->answer);
-    report->state = answer_state(&report->answer);
-    report->error = error_of(report);
-    report->has_decision = decision != NULL && report->state == ANSWER_STATE_ANSWERED;
-    if (report->has_decision) {
-        report->status = decision->status;
-        report->bound_by = decision->term;
-    }
-    error_done(&evaluated.error);
 }
 
 void trigger_report_done(struct trigger_report *report)
@@ -168,7 +104,6 @@ void trigger_figures(const struct trigger *trigger, const struct trigger_report 
         .last.age_seconds =
             had_value ? seconds_since(report->at_ms, last->at_ms - last->answer.age_ms) : NAN,
         .state = answer_state_name(report->state),
-        .status = report->has_decision ? flow_status_text(report->status) : NULL,
         .bound_by = report->has_decision ? policy_term_text(report->bound_by) : NULL,
     };
     if (report->snapshot.known.is_measured)

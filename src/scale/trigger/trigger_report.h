@@ -1,6 +1,6 @@
 /*
- * The report of a trigger at a time: what KEDA would be answered (trigger_decide.h), and why. What
- * explain, the dashboard's rows, the history and the metrics show are views of it.
+ * The report of a trigger: what KEDA would be answered (trigger_decide.h), and why. What explain,
+ * the dashboard's rows and the metrics show are views of it.
  *
  * Making one changes nothing. What is known of the trigger's query is copied under the lock of its
  * connection. What depends on the time there (the effective interval, since when it is stuck, when
@@ -27,7 +27,6 @@ struct trigger_report {
     bool is_superseded;                   /* trigger_objects_superseded() */
     const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
     bool has_decision;                    /* a policy decided it; false while measuring fails */
-    enum flow_status status;              /* of consumers, where it has a decision */
     enum policy_term bound_by;            /* what bound the replicas, where it has a decision */
     struct query_state source;            /* where it has a query */
     struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
@@ -39,19 +38,6 @@ struct trigger_report {
 void trigger_report(const struct trigger *trigger, int64_t now_ms,
                     struct trigger_report *ret_report);
 
-/* A report that also has what the policy decided before, for reports of the past. */
-void trigger_report_with_changes(const struct trigger *trigger, int64_t now_ms,
-                                 struct trigger_report *ret_report);
-
-/*
- * The report of a moment in the past, when `snapshot` was known and `peak` had been answered. `now`
- * is a report of now, with changes: it has what the policy decided then, as far back as that is
- * kept. Before that, the policy's decisions are not known: the replicas are those that the
- * threshold gives.
- */
-void trigger_report_past(const struct trigger *trigger, const struct trigger_report *now,
-                         const struct snapshot *snapshot, const struct peak_value *peak,
-                         int64_t at_ms, struct trigger_report *ret_report);
 void trigger_report_done(struct trigger_report *report);
 
 /* A report in numbers and words. NAN, NULL: not known. Nothing in it is owned. */
@@ -66,7 +52,7 @@ struct trigger_figures {
         double value, active, age_seconds;
     } last; /* what KEDA was answered last */
     const char *state;
-    const char *status, *bound_by;
+    const char *bound_by;
 };
 
 void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,

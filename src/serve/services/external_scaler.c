@@ -271,30 +271,9 @@ struct external_scaler *external_scaler_new(const struct external_scaler_setting
     return scaler;
 }
 
-static void write_policies(const struct triggers *triggers, struct text *page)
-{
-    static const char statuses[] = "backlog_trigger_consumers";
-    static const char replicas[] = "backlog_policy_replicas";
-    const struct trigger_policy_stats *stats = triggers_policy_stats(triggers);
-    metric_family(page, statuses, METRIC_GAUGE,
-                  "Triggers with a policy, by the status of their consumers: STALL is connected "
-                  "and stuck.");
-    for (int i = 0; i < FLOW_STATUSES; i++) {
-        char label[64];
-        snprintf(label, sizeof(label), "status=\"%s\"", flow_status_text((enum flow_status)i));
-        metric_sample(page, statuses, label, (double)stats->statuses[i]);
-    }
-    metric_family(page, replicas, METRIC_GAUGE,
-                  "Replicas that policies requested last, and that the settings in shadow would "
-                  "have, summed over their triggers.");
-    metric_sample(page, replicas, "setting=\"answered\"", (double)stats->replicas);
-    metric_sample(page, replicas, "setting=\"shadow\"", (double)stats->shadow_replicas);
-}
-
 void external_scaler_write_metrics(const struct external_scaler *scaler, struct text *page)
 {
     answer_stats_write(&scaler->calls.stats, page);
-    write_policies(scaler->calls.triggers, page);
 }
 
 void external_scaler_free(struct external_scaler *scaler)

@@ -82,8 +82,7 @@
  * @property {number} [target]
  * @property {number} [replicas] wanted
  * @property {number} [current] replicas that there are, in a rehearsal
- * @property {string} [status] of the consumers, with a policy, as the next one
- * @property {string} [boundBy]
+ * @property {string} [boundBy] with a policy: what bound its replicas
  * @property {string} [error]
  */
 
@@ -167,8 +166,7 @@
  * @property {{state: State, value?: number, replicas?: number, active?: boolean, error?: string}} now
  * @property {{ageSeconds: number, waiting?: number, inFlight?: number, value?: number}} [reading]
  * @property {{arrivals?: number, consumption?: number, areBounds: boolean}} rates
- * @property {{boundBy: string, status: string}} [policy]
- * @property {{replicas: number, boundBy: string}} [shadow]
+ * @property {{boundBy: string}} [policy]
  * @property {{error: string, sinceSeconds: number}} [failing]
  * @property {{name: string, state: string}} [source] its connection
  * @property {string} [connectionName]
@@ -194,15 +192,13 @@
  * A history by columns: the values of each are in the order of `times`, and null where they are unknown.
  * @typedef {object} Columns
  * @property {number[]} times
- * @property {State[]} state
+ * @property {("answered" | "failed")[]} state
  * @property {(number | null)[]} waiting the source's value, where it does not count waiting work (hasWaiting)
  * @property {(number | null)[]} inFlight
- * @property {(number | null)[]} replicas
+ * @property {(number | null)[]} replicas null with a policy
  * @property {(number | null)[]} arrivals what `waiting` grew by, where the source reports no rates (isGrowth)
  * @property {(number | null)[]} consumption what `waiting` fell by, where the source reports no rate (isFall)
  * @property {(boolean | null)[]} active
- * @property {(string | null)[]} status
- * @property {(string | null)[]} boundBy
  * @property {boolean} hasWaiting
  * @property {boolean} isFall
  * @property {boolean} isGrowth
@@ -210,7 +206,7 @@
 
 /** @typedef {[time: number, replicas: number | null]} Sample How many replicas there were; null: it was not known. */
 
-/** @typedef {{kind: "held" | "refused", from: number, to: number}} Outage */
+/** @typedef {{from: number, to: number}} Outage */
 
 /** @typedef {[from: number, to: number]} Span */
 

@@ -49,10 +49,7 @@ static const struct trigger_field fields[] = {
      .key = "arrivalRate", .column = "arrival_rate"},
     {OF(reading.consumption_rate), .views = VIEW_READING | VIEW_HISTORY | VIEW_CSV,
      .key = "consumptionRate", .column = "consumption_rate"},
-    {OF_WORD(status), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "status",
-     .column = "status"},
-    {OF_WORD(bound_by), .views = VIEW_ROW | VIEW_HISTORY | VIEW_CSV, .key = "boundBy",
-     .column = "bound_by"},
+    {OF_WORD(bound_by), .views = VIEW_ROW, .key = "boundBy"},
 };
 
 const struct trigger_field *trigger_field_next(const struct trigger_field *field,

@@ -118,8 +118,8 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
 {
     struct evaluation_result evaluated = {0};
     text_addf(text, "; measured last %.1f s ago: ", figures->age_seconds);
-    if (report->policy.effective.has_decided) {
-        text_add(text, report->policy.effective.words.bytes);
+    if (report->policy.has_decided) {
+        text_add(text, report->policy.words.bytes);
         return;
     }
     trigger_evaluate(trigger, &report->snapshot.known.reading, &evaluated);
@@ -162,7 +162,7 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
     case ANSWER_STATE_ANSWERED:
         text_addf(text, "measured %.1f s ago: ", figures->age_seconds);
         if (report->has_decision)
-            text_add(text, report->policy.effective.words.bytes);
+            text_add(text, report->policy.words.bytes);
         else
             add_value(trigger, &report->answer, text);
         add_activity(&report->answer, text);
@@ -174,19 +174,18 @@ static void add_reason(const struct trigger *trigger, const struct trigger_repor
 
 /* ---- how many replicas, and why ---- */
 
-/* NULL: the variant has decided nothing yet, or is not on. */
-static json_t *explain_variant(const struct trigger_policy_variant_copy *variant, int64_t now_ms,
-                               web_json_make_text *make_text)
+/* NULL: there is none, or it has decided nothing yet. */
+static json_t *explain_policy(const struct trigger_policy_copy *policy, int64_t now_ms,
+                              web_json_make_text *make_text)
 {
-    const struct policy_result *result = &variant->result;
-    if (!variant->has_decided)
+    const struct policy_result *result = &policy->result;
+    if (!policy->has_decided)
         return NULL;
     json_t *object = json_object();
     web_json_set(object, "replicas", json_integer(result->replicas));
     web_json_set(object, "active", json_boolean(result->active));
-    web_json_set(object, "sentence", make_text(variant->words.bytes));
+    web_json_set(object, "sentence", make_text(policy->words.bytes));
     web_json_set(object, "boundBy", web_json_text(policy_term_text(result->term)));
-    web_json_set(object, "status", web_json_text(flow_status_text(result->status)));
     web_json_set(object, "ratePerReplica", web_json_number(result->rate));
     if (result->rate_at_ms >= 0) {
         web_json_set(object, "rateMeasuredSecondsAgo",
@@ -218,7 +217,6 @@ static json_t *summarise(const struct trigger *trigger, int64_t now_ms)
         web_json_set(now, "error", web_json_short(error_text(report.error)));
     web_json_set(object, "now", now);
     if (report.has_decision) {
-        web_json_set(object, "status", web_json_text(flow_status_text(report.status)));
         web_json_set(object, "boundBy", web_json_text(policy_term_text(report.bound_by)));
     }
     web_json_set(object, "superseded", json_boolean(report.is_superseded));
@@ -247,8 +245,7 @@ static json_t *explain_trigger(const struct trigger *trigger, int64_t now_ms, bo
     web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, make_text));
-    web_json_set(object, "policy", explain_variant(&report.policy.effective, now_ms, make_text));
-    web_json_set(object, "shadow", explain_variant(&report.policy.shadow, now_ms, make_text));
+    web_json_set(object, "policy", explain_policy(&report.policy, now_ms, make_text));
     web_json_set(object, "holdSeconds", web_json_seconds(trigger->parsed.rules.hold_ms));
     web_json_set(object, "connectionName", make_text(trigger->parsed.connection_name));
     web_json_set(object, "metadata", is_short ? NULL : explain_metadata(trigger));

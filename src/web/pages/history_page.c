@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "measure/connection/query.h"
-#include "scale/trigger/trigger_replay.h"
+#include "scale/trigger/trigger_history.h"
+#include "scale/trigger/trigger_objects.h"
 #include "web/content/trigger_fields.h"
 #include "web/content/web_json.h"
 #include "web/http/page.h"
@@ -48,13 +49,13 @@ static void search_free(struct history_search **search)
 
 /* ---- the rows ---- */
 
-static void describe_series(struct series *series, const struct trigger *trigger,
-                            const struct trigger_report *now)
+static void describe_series(struct series *series, const struct trigger *trigger, int64_t now_ms)
 {
     series->head = json_object();
     web_json_set(series->head, "id", json_integer((json_int_t)trigger->id));
     trigger_fields_add_head(series->head, trigger, web_json_short);
-    web_json_set(series->head, "superseded", json_boolean(now->is_superseded));
+    web_json_set(series->head, "superseded",
+                 json_boolean(trigger_objects_superseded(trigger, now_ms)));
 }
 
 static void visit_for_history(void *context, struct trigger *trigger, int64_t now_ms)
@@ -64,14 +65,12 @@ static void visit_for_history(void *context, struct trigger *trigger, int64_t no
     series->id = trigger->id;
     if (search->only != 0 && search->only != trigger->id)
         return;
-    _cleanup_(trigger_report_done) struct trigger_report now;
-    trigger_report_with_changes(trigger, now_ms, &now);
-    describe_series(series, trigger, &now);
+    describe_series(series, trigger, now_ms);
     if (trigger->bound.query == NULL)
         return;
     query_look(trigger->bound.query); /* the next request has a row of now */
     size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
-    series->count = trigger_replay(trigger, &now, max_rows, &series->rows, &series->has_more);
+    series->count = trigger_history(trigger, now_ms, max_rows, &series->rows, &series->has_more);
     series->has_more_alone = series->has_more && max_rows < MAX_ROWS_PER_TRIGGER;
     search->rows += series->count;
 }

@@ -1,9 +1,8 @@
-"""A worker of a RabbitMQ queue: takes a message, works for so many seconds, acknowledges it; stuck from SIGUSR1 on.
+"""A worker of a RabbitMQ queue: takes a message, works for so many seconds, acknowledges it.
 
     python -m support.brokers.rabbitmq_worker PORT QUEUE SECONDS
 """
 
-import signal
 import sys
 import time
 
@@ -11,16 +10,12 @@ import pika
 
 
 def main(port, queue, seconds):
-    is_stuck = []
-    signal.signal(signal.SIGUSR1, lambda *_: is_stuck.append(True))
     connection = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", int(port), heartbeat=0))
     channel = connection.channel()
     channel.basic_qos(prefetch_count=1)
 
     def work(_channel, method, _properties, _body):
         time.sleep(float(seconds))
-        while is_stuck:
-            time.sleep(1)
         channel.basic_ack(method.delivery_tag)
 
     channel.basic_consume(queue, work)

@@ -2,8 +2,7 @@
 
     python -m support.brokers.stream_worker PORT STREAM GROUP LOG
 
-LOG gets a line for what happened: "took", "done", and "killed" where SIGTERM came while it worked. With STUCK in the
-environment it takes entries and never acknowledges any.
+LOG gets a line for what happened: "took", "done", and "killed" where SIGTERM came while it worked.
 """
 
 import os
@@ -42,8 +41,6 @@ class Worker:
             entry, fields = streams[0][1][0]
             self.log("took")
             time.sleep(float(fields[1]))
-            if os.environ.get("STUCK"):
-                time.sleep(3600)
             self.client.call("XACK", self.stream, self.group, entry)
             self.is_working = False
             self.log("done")

@@ -4,7 +4,7 @@
 /** @import { Column, TriggerRow } from "../types.js" */
 
 import { objectPath, parameters, setParameters } from "../base/address.js";
-import { announceOnly, el, setClass, setText, setTitle } from "../base/dom.js";
+import { announceOnly, el, setText, setTitle } from "../base/dom.js";
 import { age, compact, knownRate, number, plural, rate, UNKNOWN } from "../base/format.js";
 import { makeCards } from "../parts/cards.js";
 import { filterButtons } from "../parts/filter_buttons.js";
@@ -77,9 +77,9 @@ const columnsWith = (isOneOfSeveral) => [
   { key: "current", label: "Replicas", isShown: isRehearsal, isNumber: true,
     title: "Replicas that the ScaledObject has now", value: (row) => row.current ?? null,
     text: (row) => number(row.current) },
-  { key: "policy", label: "Consumers", isWide: true, hide: "medium",
-    title: "Where a policy chooses the replicas: what the consumers do, and what bound the number",
-    value: (row) => row.status ?? null, draw: (cell, row) => drawPolicy(cell, row) },
+  { key: "policy", label: "Bound by", isWide: true, hide: "medium",
+    title: "Where a policy chooses the replicas: what bound the number", value: (row) => row.boundBy ?? null,
+    text: (row) => row.boundBy ?? UNKNOWN },
   { key: "age", label: "Age", isNumber: true, hide: "narrow", title: "Of the reading",
     value: (row) => (row.time == null ? null : -row.time),
     text: (row) => (row.time == null ? UNKNOWN : age(Math.max(0, serverNow() - row.time))) },
@@ -90,18 +90,6 @@ const columnsWith = (isOneOfSeveral) => [
 function drawName(cell, row, detail) {
   if (hasServer()) drawLink(cell, triggerHref(row), objectOf(row), detail);
   else drawText(cell, objectOf(row), detail);
-}
-
-// Status of the consumers -> class of its chip: an error where more replicas do not help.
-export const CHIPS = {
-  UNKNOWN: "", OK: "", WARN: "chip held", STALL: "chip error", STOP: "chip error", REWIND: "chip error",
-  SKEW: "chip error",
-};
-
-function drawPolicy(cell, row) {
-  const isKnown = row.status != null;
-  drawText(cell, isKnown ? row.status : UNKNOWN, isKnown ? `bound by ${row.boundBy}` : "");
-  setClass(cell.firstChild, CHIPS[row.status] ?? "");
 }
 
 function drawRate(cell, row, value) {
@@ -119,8 +107,8 @@ const filters = [
 const USUAL_SORT = { key: "state", isDown: false };
 function matches(row, words) {
   if (words.length === 0) return true;
-  const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metricName, row.query, row.status,
-    row.boundBy, row.error].map((one) => one ?? "").join(" ").toLowerCase();
+  const text = [objectOf(row), row.scaler, row.connection, row.connectionName, row.metricName, row.query, row.boundBy,
+    row.error].map((one) => one ?? "").join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 

@@ -5,7 +5,6 @@
 
 import { el, setText } from "../base/dom.js";
 import { compact, UNKNOWN, zone } from "../base/format.js";
-import { HELD } from "./trigger_state.js";
 
 const HEIGHT = 200;
 
@@ -61,9 +60,9 @@ function optionsOf({ series, isWhole, unit, span }) {
 function shade(self, outages) {
   const { left, top, width, height } = self.bbox;
   const xOf = (time) => Math.min(left + width, Math.max(left, self.valToPos(time, "x", true)));
-  for (const { from, to, kind } of outages) {
+  for (const { from, to } of outages) {
     const x = xOf(from);
-    self.ctx.fillStyle = colour(kind === HELD ? "--held-bg" : "--error-bg");
+    self.ctx.fillStyle = colour("--held-bg");
     self.ctx.fillRect(x, top, Math.max(xOf(to) - x, 1), height);
   }
 }

@@ -5,36 +5,27 @@
 
 import { number } from "../base/format.js";
 import { serverNow } from "../state/clock.js";
-import { ANSWERED, HELD, isFailing, REFUSED } from "./trigger_state.js";
+import { ANSWERED, isFailing } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
 /**
- * From the first measurement that failed to the next good one, or to now if stateNow is failing. While a connection
- * fails there are no measurements: so no row of the history says that the hold has ended, after which KEDA gets errors.
- * An outage that began held, and is not held now, is split there: of one at 100 with a hold of 60 s, held is from 100
- * to 160, and refused from 160.
+ * From the first measurement that failed to the next good one, or to now if it still fails.
  * @param {Columns} columns
  * @param {State} stateNow
- * @param {number} holdSeconds
  * @returns {Outage[]}
  */
-export function outagesOf({ times, state }, stateNow, holdSeconds) {
+export function outagesOf({ times, state }, stateNow) {
   const outages = [];
   state.forEach((one, index) => {
     const before = outages.at(-1);
-    if (before && before.to == null && one !== before.kind) before.to = times[index];
-    if (isFailing(one) && (!before || before.to != null)) outages.push({ kind: one, from: times[index] });
+    const goesOn = before && before.to == null;
+    if (goesOn && one === ANSWERED) before.to = times[index];
+    if (!goesOn && one !== ANSWERED) outages.push({ from: times[index] });
   });
   const last = outages.at(-1);
-  // Before the end of the last outage is set: it has none where it still goes on.
-  const isHeldNow = last?.to == null && last?.kind === HELD && stateNow === HELD;
   if (last && last.to == null) last.to = isFailing(stateNow) ? serverNow() : times.at(-1);
-  return outages.flatMap((one) => {
-    const end = one.from + holdSeconds; // NaN: the hold is not known
-    if (one.kind !== HELD || !(one.to > end) || (one === last && isHeldNow)) return [one];
-    return [{ ...one, to: end }, { kind: REFUSED, from: end, to: one.to }];
-  });
+  return outages;
 }
 
 /**
@@ -53,8 +44,6 @@ export function stepsAt(times, samples, maxAgeSeconds) {
   });
 }
 
-export const hasPolicy = ({ boundBy }) => boundBy.some((value) => value != null);
-
 // Where the source reports no rate of consumption: by how much waiting fell until the next reading, per second. That is
 // less than the rate, as new work came meanwhile. The server derives no arrivals where the next reading is of other
 // partitions: their work is not consumed work.
@@ -65,12 +54,11 @@ function fallOf(times, waiting, arrivals) {
   });
 }
 
-// Columns that no page shows, on purpose. `value` of a policy is its replicas.
+// Columns that no page shows, on purpose.
 export const UNSHOWN_COLUMNS = ["value"];
 
 /**
- * Where the source does not count waiting work, `waiting` has the source's value. (`value` would not do: with a policy
- * it is the replicas.)
+ * Where the source does not count waiting work, `waiting` has the source's value.
  * @param {History} history
  * @returns {Columns}
  */
@@ -82,26 +70,14 @@ export function columnsOf({ columns, rows }) {
   const times = column("time");
   const arrivals = column("arrivals");
   const reported = column("consumptionRate");
-  const boundBy = column("boundBy");
   const isUnknown = (rates) => rates.every((rate) => rate == null);
   const isFall = hasWaiting && isUnknown(reported);
   const isGrowth = isUnknown(column("arrivalRate")) && isFall;
   const consumption = isFall ? fallOf(times, waiting, arrivals) : reported;
-  // A policy chooses the replicas by more than the reading: they are known in rows that have its decision.
-  const replicas = hasPolicy({ boundBy })
-    ? column("replicas").map((value, i) => (boundBy[i] == null ? null : value))
-    : column("replicas");
   return {
-    hasWaiting, isFall, isGrowth, times, waiting, inFlight: column("inFlight"), replicas, arrivals, consumption,
-    active: column("active"), state: column("state"), status: column("status"), boundBy,
+    hasWaiting, isFall, isGrowth, times, waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals,
+    consumption, active: column("active"), state: column("state"),
   };
-}
-
-// From held to refused no outage begins: the hold is over. From refused to held: it begins late.
-function stateChange(before, now) {
-  if (now === ANSWERED) return "measured again";
-  if (isFailing(before)) return now === HELD ? "the last value is held" : "the hold is over: KEDA gets errors";
-  return now === HELD ? "measuring failed: the last value is held" : "measuring failed";
 }
 
 /**
@@ -110,20 +86,17 @@ function stateChange(before, now) {
  * @param {Columns} columns
  * @returns {[time: number, text: string][]}
  */
-export function changesOf({ times, replicas, active, state, status, boundBy }) {
+export function changesOf({ times, replicas, active, state }) {
   const changes = [];
   let before = {};
   times.forEach((time, i) => {
     const now = {
-      state: state[i], active: active[i] ?? before.active, status: status[i] ?? before.status,
-      boundBy: boundBy[i] ?? before.boundBy, replicas: replicas[i] ?? before.replicas,
+      state: state[i], active: active[i] ?? before.active, replicas: replicas[i] ?? before.replicas,
     };
     const what = [];
     const hasChanged = (key) => before[key] != null && now[key] !== before[key];
-    if (hasChanged("state")) what.push(stateChange(before.state, now.state));
+    if (hasChanged("state")) what.push(now.state === ANSWERED ? "measured again" : "measuring failed");
     if (hasChanged("active")) what.push(now.active ? "became active" : "became inactive");
-    if (hasChanged("status")) what.push(`consumers ${before.status} → ${now.status}`);
-    if (hasChanged("boundBy")) what.push(`bound by ${now.boundBy}`);
     if (hasChanged("replicas")) what.push(`${number(before.replicas)} → ${number(now.replicas)} replicas`);
     if (what.length > 0) changes.push([time, what.join(", ")]);
     before = now;

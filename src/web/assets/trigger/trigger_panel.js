@@ -93,6 +93,7 @@ export function makeTriggerPanel({ namespace, name }, samples, onChoose) {
     el("p", { class: "note" }, csv.link, " (a trace for ", el("code", {}, "backlog simulate"), ") ", csv.message),
     el("div", { class: "columns" },
       section(`Last changes (${zone()})`, changes), section("Metadata, as understood", understood)));
+  const wanted = []; // samples of the replicas that a policy wants
   let last = null; // what the plots have drawn
 
   function redraw() {
@@ -119,8 +120,11 @@ export function makeTriggerPanel({ namespace, name }, samples, onChoose) {
     /** @param {History} trigger @param {Explanation} [explained] */
     history(trigger, explained) {
       csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${namespace}-${name}-${trigger.id}.csv`);
-      const { now, holdSeconds } = explained ?? {};
-      last = { data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, holdSeconds };
+      const { now, policy } = explained ?? {};
+      if (policy) wanted.push([serverNow(), now.replicas ?? null]);
+      last = {
+        data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, wanted: policy && wanted,
+      };
       redraw();
       const none = el("li", { class: "empty" }, "Nothing changed in the last hour.");
       setChildren(changes, changesOf(last.data), (items) => (items.length > 0 ? items.map(changeItem) : [none]));

@@ -6,7 +6,7 @@ import { el } from "../base/dom.js";
 import { chosenRange, limitsOf } from "../parts/range.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
 import { makePlot } from "./plots.js";
-import { hasPolicy, outagesOf, stepsAt } from "./trigger_history.js";
+import { outagesOf, stepsAt } from "./trigger_history.js";
 
 /**
  * @param {Sample[]} samples
@@ -32,29 +32,28 @@ export function makeTriggerPlots(samples, onChoose) {
     title: "Rates", unit: "messages per second", summary: "arrivals", onChoose,
     series: [{ label: "arrivals", colour: "plot-1" }, { label: "consumed", colour: "plot-2" }],
   });
-  const shades = el("p", { class: "note", hidden: true }, "Shaded: measuring failed. ",
-    el("i", { class: "shade held" }), "held: KEDA got a value from before. ",
-    el("i", { class: "shade error" }), "refused: KEDA got an error.");
+  const shades = el("p", { class: "note", hidden: true }, el("i", { class: "shade held" }), "measuring failed");
   const element = el("div", { class: "plots" }, waiting.element, replicas.element, rates.element);
 
   /**
-   * stateNow: the state since the last measurement. holdSeconds: for how long a value is held. Without a measurement
-   * there are no plots.
-   * @param {{data: Columns, target: number, stateNow?: State, holdSeconds?: number}} what
+   * stateNow: the state since the last measurement. wanted: with a policy, the replicas that it wanted since the page
+   * is open, as the server keeps none of its decisions. Without a measurement there are no plots.
+   * @param {{data: Columns, target: number, stateNow?: State, wanted?: Sample[]}} what
    */
-  function draw({ data, target, stateNow, holdSeconds }) {
+  function draw({ data, target, stateNow, wanted }) {
     const span = limitsOf(data.times[0], chosenRange());
     const isInRange = ({ from, to }) => from < span[1] && to > span[0];
-    const outages = outagesOf(data, stateNow, holdSeconds).filter(isInRange);
+    const outages = outagesOf(data, stateNow).filter(isInRange);
     const common = { times: data.times, span, outages };
     element.hidden = data.times.length === 0;
     shades.hidden = outages.length === 0;
     if (element.hidden) return;
     waiting.draw({
-      ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (hasPolicy(data) ? null : target))],
+      ...common, columns: [data.waiting, data.inFlight, data.times.map(() => (wanted ? null : target))],
       ...(data.hasWaiting ? {} : { title: "Value", unit: "as the source counts", labels: ["value"] }),
     });
-    replicas.draw({ ...common, columns: [data.replicas, stepsAt(data.times, samples, SAMPLE_HOLDS_SECONDS)] });
+    const stepsOf = (taken) => stepsAt(data.times, taken, SAMPLE_HOLDS_SECONDS);
+    replicas.draw({ ...common, columns: [wanted ? stepsOf(wanted) : data.replicas, stepsOf(samples)] });
     // A rate is from one reading to the next: the last reading has none.
     const toNext = (values) => values.slice(0, -1);
     rates.element.hidden = [...data.arrivals, ...data.consumption].every((rate) => rate == null);

@@ -3,7 +3,7 @@
 
 /** @import { Explanation, TriggerRow } from "../types.js" */
 
-import { number, UNKNOWN } from "../base/format.js";
+import { UNKNOWN } from "../base/format.js";
 
 // The server's names of states (docs/reference.md).
 export const REFUSED = "refused";
@@ -29,13 +29,10 @@ export const stateOf = (row) => (chips[row.state] ?? (() => ["none", row.state ?
 /** @param {TriggerRow} row */
 export const connectionOf = (row) => row.connectionName ?? row.connection ?? null;
 /**
- * Figures of what policies have decided: while measuring fails that is of the last reading.
+ * What bound the replicas of a policy: while measuring fails that is of the last reading.
  * @param {Explanation} trigger @returns {[string, string][]}
  */
-export function decisionsOf({ now, policy, shadow }) {
+export function decisionsOf({ now, policy }) {
   const when = now.state === ANSWERED ? "" : ", when measured last";
-  return [
-    ...(policy ? [["Bound by", policy.boundBy], ["Consumers", policy.status]] : []),
-    ...(shadow ? [["In shadow", `${number(shadow.replicas)} replicas, ${shadow.boundBy}`]] : []),
-  ].map(([key, text]) => [key + when, text]);
+  return policy ? [["Bound by" + when, policy.boundBy]] : [];
 }
