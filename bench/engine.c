@@ -114,7 +114,8 @@ static void print_notifications(int counter, size_t queries, size_t notification
     struct watcher *watchers = memory_array(queries, sizeof(*watchers));
     struct query **all = memory_array(queries, sizeof(struct query *));
     int64_t now_us = simulated_us = 0;
-    connection_init(&connection, &settings, &fake_push_scaler, NULL, &(struct connection_user){0}, 0);
+    connection_init(&connection, &settings, &fake_push_scaler, NULL, &(struct connection_user){0},
+                    0);
     connection_connecting(&connection);
     connection_connected(&connection, 0);
     for (size_t i = 0; i < queries; i++)

@@ -171,15 +171,15 @@ static void libraries(struct text *text)
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_list_query),            \
               sizeof(struct redis_list_target)},                                                   \
     .check_connection = redis_check_connection, .reports = list_reports, .in_work = list_in_work,  \
-    .metric_spec = list_metric_spec, .evaluate = list_evaluate,  \
-    .libraries = libraries, .subscribes = true
+    .metric_spec = list_metric_spec, .evaluate = list_evaluate, .libraries = libraries,            \
+    .subscribes = true
 #define STREAMS                                                                                    \
     .sizes = {sizeof(struct redis_connection_options), sizeof(struct redis_stream_query),          \
               sizeof(struct redis_stream_target)},                                                 \
     .check = redis_check_stream, .check_connection = redis_check_connection,                       \
     .reports = stream_reports, .in_work = stream_in_work, .metric_spec = stream_metric_spec,       \
-    .evaluate = stream_evaluate, .bundle = stream_bundle,      \
-    .libraries = libraries, .subscribes = true
+    .evaluate = stream_evaluate, .bundle = stream_bundle, .libraries = libraries,                  \
+    .subscribes = true
 #define AT_SERVER .connect = redis_connect, .disconnect = redis_client_disconnect, .isolated = 1
 #define AT_MASTER                                                                                  \
     .connect = redis_connect_to_master, .disconnect = redis_client_disconnect, .isolated = 1

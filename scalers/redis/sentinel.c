@@ -191,11 +191,6 @@ static void open_link(struct sentinel *sentinel, int64_t now_ms)
         lose(sentinel, &error);
 }
 
-struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels)
-{
-    return &sentinels->link_budget.memory;
-}
-
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels,
                             struct redis_link *const **ret_places)
 {

@@ -31,9 +31,6 @@ struct redis_sentinels *redis_sentinels_new(const struct redis_connection_option
                                             SSL_CTX *tls);
 void redis_sentinels_free(struct redis_sentinels *sentinels); /* of NULL, too */
 
-/* Of their links. */
-struct source_memory *redis_sentinels_memory(struct redis_sentinels *sentinels);
-
 /* The places of the links that there are, at most REDIS_MAX_SENTINELS; a place is NULL once its
  * link is closed. Returns how many. */
 size_t redis_sentinels_list(const struct redis_sentinels *sentinels,

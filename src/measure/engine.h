@@ -82,7 +82,7 @@ struct engine_settings {
     int64_t backoff_min_ms; /* the first retry of a failed connection is at once, then after this */
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
-    size_t max_agents;    /* connections with an agent process; they count as connections, too */
+    size_t max_agents; /* connections with an agent process; they count as connections, too */
     /* Whether there is memory for one more connection; NULL: always. Called on any thread. */
     bool (*has_memory)(void *context);
     void *memory_context;
@@ -127,8 +127,8 @@ int64_t engine_now_ms(const struct engine *engine); /* of its clock, which snaps
 
 /* One use of a query, such as by a trigger. engine_release() gets the same as engine_acquire(). */
 struct query_use {
-    int64_t interval_ms;   /* that the user set; 0: none */
-    unsigned wants; /* bits of enum reading_want */
+    int64_t interval_ms; /* that the user set; 0: none */
+    unsigned wants;      /* bits of enum reading_want */
     /* Recent samples are kept, for followers. Without an interval_ms the query is measured only
      * when a caller waits, so that there are few samples. */
     bool keeps_recent_samples;
@@ -147,8 +147,8 @@ struct query_request {
 };
 
 /*
- * Finds or makes the query. It lives until it is released as often as it was acquired. Queries share
- * a connection where the scaler, the name in the connections file and the values are the same.
+ * Finds or makes the query. It lives until it is released as often as it was acquired. Queries with
+ * the same scaler, name in the connections file and values share a connection.
  *
  * Fails with ERROR_LIMIT where a limit is reached (engine_internal.h), and then changes nothing. A
  * connection that is in use may always be acquired. Where a client library does not return, the

@@ -25,9 +25,9 @@ struct engine {
         size_t agents; /* of these, those with an agent process */
     } counted[2];      /* pollers that count for the limits: [1] those of the connections file */
     struct counted_connections reserved; /* places of the connections file */
-    uint64_t pollers_made;  /* the number of the last poller */
-    uint64_t queries_made;  /* the number of the last query */
-    size_t threads;         /* alive */
+    uint64_t pollers_made;               /* the number of the last poller */
+    uint64_t queries_made;               /* the number of the last query */
+    size_t threads;                      /* alive */
     pthread_cond_t thread_ended;
     /* The last thread that ended, if has_ended. A thread that ends writes itself here in its last
      * critical section, and then only returns. So the next thread that ends can join it within its

@@ -128,6 +128,6 @@ bool engine_limits_check(struct engine *engine, struct poller *poller,
     bool is_replacement = former != NULL && former->is_counted && former->is_named == is_named &&
                           former->in_agent >= in_agent;
     return (is_named || is_replacement || check_places(engine, in_agent, error)) &&
-           (poller != NULL || (check_threads(engine, error) &&
-                               (is_replacement || check_memory(engine, error))));
+           (poller != NULL ||
+            (check_threads(engine, error) && (is_replacement || check_memory(engine, error))));
 }

@@ -1,7 +1,7 @@
 /*
- * The name of a connection in logs, metrics and pages, which stays as long as the connection. One of
- * the connections file is `connection "orders"`. An inline one is named by its scaler, its host and
- * the trigger that it was made for: `redis at redis.shop:6379 (first used by shop/mails)`.
+ * The name of a connection in logs, metrics and pages, which it keeps. One of the connections file
+ * is `connection "orders"`. An inline one is named by its scaler, its host and the trigger that it
+ * was made for: `redis at redis.shop:6379 (first used by shop/mails)`.
  *
  * Threads: whoever has the connection's lock.
  */
@@ -21,9 +21,9 @@ struct connection_user {
 
 struct naming {
     const struct scaler *scaler;
-    char *name;  /* in the connections file; NULL: it is inline */
-    char *title; /* `redis at redis.shop:6379` */
-    char *label; /* the title, and for an inline connection its first user */
+    char *name;                         /* in the connections file; NULL: it is inline */
+    char *title;                        /* `redis at redis.shop:6379` */
+    char *label;                        /* the title, and for an inline connection its first user */
     char *first_namespace, *first_name; /* of an inline one; NULL: of a named one */
 };
 
@@ -32,7 +32,7 @@ void naming_init(struct naming *naming, const struct scaler *scaler, char *addre
                  const struct connection_user *user);
 void naming_done(struct naming *naming);
 
-/* The fields of a log line about the connection. The error may be NULL. The strings are borrowed. */
+/* The fields of a log line about it. The error may be NULL. The strings are borrowed. */
 struct log_fields naming_fields(const struct naming *naming, const struct error *error);
 
 /* Logs a warning that begins with the label. */

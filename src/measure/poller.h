@@ -38,7 +38,7 @@ struct poller {
     char *identity; /* engine_connection_identity() */
     struct option_values *values;
     bool in_agent;
-    bool is_named; /* in the connections file; otherwise it is inline */
+    bool is_named;          /* in the connections file; otherwise it is inline */
     bool is_replaced;       /* its queries are moving to another connection (engine_internal.h) */
     int64_t replaced_at_ms; /* when that began */
     bool is_counted;        /* for the limits; the map's lock guards it */

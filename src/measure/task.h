@@ -136,9 +136,9 @@ size_t feed_query_bytes(const struct feed *feed);
 bool feed_is_stopping(struct feed *feed);
 
 /*
- * Sets how many tasks may be in flight at a time, and how many of these may be of queries that timed
- * out last, or that were returned to be isolated. The numbers replace max_tasks and isolated of the
- * scaler's struct, in later calls of `measure`, too. Numbers that are set already cost nothing.
+ * Sets how many tasks may be in flight at a time, and how many of these may be of queries that
+ * timed out last, or were returned to be isolated. The numbers replace max_tasks and isolated of
+ * the scaler's struct, in later calls of `measure`, too. Numbers that are set already cost nothing.
  *
  * The feed of an agent process may have got more tasks before. feed_take() returns them; but once
  * the scaler has max_tasks, which is not 0, feed_wait() does not end for them.

@@ -203,8 +203,9 @@ static void end(struct task *task, enum task_outcome outcome, const struct readi
 struct fuzz_feed *fuzz_feed_new(const struct scaler *scaler, const struct fuzz_query *queries,
                                 size_t count)
 {
-    static const struct feed_hooks hooks = {
-        take, next_unsubscribe, is_stopping, descriptor, next_ms, delay_ms, set_max_tasks, started, end};
+    static const struct feed_hooks hooks = {take,          next_unsubscribe, is_stopping,
+                                            descriptor,    next_ms,          delay_ms,
+                                            set_max_tasks, started,          end};
     struct fuzz_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;

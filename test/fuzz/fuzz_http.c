@@ -36,10 +36,8 @@ static struct web *start(void)
     struct web *web = NULL;
     signal(SIGPIPE, SIG_IGN);
     walk = (struct trigger_walk){
-        .triggers = triggers_new(
-            &(struct triggers_settings){.scalers = none,
-                                        .rules = {.interval_ms = 5000, .hold_ms = 60000},
-                                        .max = 10}),
+        .triggers = triggers_new(&(struct triggers_settings){
+            .scalers = none, .rules = {.interval_ms = 5000, .hold_ms = 60000}, .max = 10}),
         .run = run_at_once,
     };
     struct option_entry entry = {"scaler", "none"};

@@ -207,9 +207,8 @@ static void require_sound(const struct trigger *trigger, const struct trigger_re
 static void try(const struct trigger_ref *ref, const struct replies *replies)
 {
     _cleanup_(error_done) struct error error = {0};
-    struct triggers_settings settings = {.scalers = scaler_list,
-                                         .rules = {.interval_ms = 5000, .hold_ms = 60000},
-                                         .max = 1};
+    struct triggers_settings settings = {
+        .scalers = scaler_list, .rules = {.interval_ms = 5000, .hold_ms = 60000}, .max = 1};
     require(
         connections_from_text(file, strlen(file), "file", "folder", &settings.connections, &error));
     struct triggers *triggers = triggers_new(&settings);

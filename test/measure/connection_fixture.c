@@ -94,7 +94,8 @@ int set_up(void **state)
     on_pause = NULL;
     settings.at_a_time = 0;
     memset(&connection, 0, sizeof(connection));
-    connection_init(&connection, &settings, &connection_scaler, NULL, &(struct connection_user){0}, now_ms);
+    connection_init(&connection, &settings, &connection_scaler, NULL, &(struct connection_user){0},
+                    now_ms);
     return 0;
 }
 

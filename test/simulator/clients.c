@@ -72,7 +72,8 @@ struct client *client_find(struct source *source, int credentials)
     for (int i = 0; i < source->items_count; i++)
         model_reset(&client->models[i]);
     memset(&client->connection, 0, sizeof(client->connection));
-    connection_init(&client->connection, &world.settings, &source->scaler, NULL, &(struct connection_user){0}, now_ms());
+    connection_init(&client->connection, &world.settings, &source->scaler, NULL,
+                    &(struct connection_user){0}, now_ms());
     return client;
 }
 

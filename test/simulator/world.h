@@ -102,7 +102,7 @@ struct model {
 
     /* in flight */
     bool in_flight;
-    bool is_started; /* the source works on it */
+    bool is_started;  /* the source works on it */
     bool is_given_up; /* the scaler returns it */
     bool was_spaced;  /* it had timed out before */
     int64_t taken_us;

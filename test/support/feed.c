@@ -10,7 +10,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-
 struct test_feed {
     struct feed feed;
     const struct scaler *scaler;
@@ -212,8 +211,9 @@ static void end(struct task *base, enum task_outcome outcome, const struct readi
 
 struct test_feed *test_feed_new(const struct scaler *scaler)
 {
-    static const struct feed_hooks hooks = {
-        take, next_unsubscribe, is_stopping, descriptor, next_ms, delay_ms, set_max_tasks, started, end};
+    static const struct feed_hooks hooks = {take,          next_unsubscribe, is_stopping,
+                                            descriptor,    next_ms,          delay_ms,
+                                            set_max_tasks, started,          end};
     struct test_feed *feed = memory_new(sizeof(*feed));
     feed->feed.hooks = &hooks;
     feed->scaler = scaler;

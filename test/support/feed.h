@@ -30,10 +30,10 @@ struct test_task {
     size_t returned;      /* ... and returned so often, */
     size_t returned_turn; /* the last time when the scaler had waited so often (feed_wait()) */
     bool in_flight;
-    size_t started;          /* task_started() was called so often, */
-    size_t started_turn;     /* the last time when the scaler had waited so often */
-    int64_t sent_ms;         /* when it was given, or started */
-    size_t order;            /* the how-manyeth it was to end, from 1 */
+    size_t started;      /* task_started() was called so often, */
+    size_t started_turn; /* the last time when the scaler had waited so often */
+    int64_t sent_ms;     /* when it was given, or started */
+    size_t order;        /* the how-manyeth it was to end, from 1 */
 };
 
 struct test_feed;

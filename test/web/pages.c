@@ -9,10 +9,8 @@
 
 struct triggers *table_of(size_t max)
 {
-    return triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                    .engine = engine,
-                                                    .forget_ms = 1000,
-                                                    .max = max});
+    return triggers_new(&(struct triggers_settings){
+        .scalers = fake_scalers, .engine = engine, .forget_ms = 1000, .max = max});
 }
 
 static bool run(void *context, void (*call)(void *call_context), void *call_context)

@@ -47,8 +47,8 @@ struct agent {
     bool is_over; /* the server has gone */
     struct received_query *queries;
     struct agent_task *tasks;
-    struct agent_task *waiting;   /* utlist: the scaler has not taken them yet */
-    size_t taken;                 /* tasks that the scaler has */
+    struct agent_task *waiting; /* utlist: the scaler has not taken them yet */
+    size_t taken;               /* tasks that the scaler has */
     uint64_t *unsubscribes;
     size_t unsubscribes_count;
     size_t unsubscribes_capacity;
@@ -335,7 +335,8 @@ static bool has_task_within_limit(const struct agent *agent)
 static int64_t agent_feed_next_ms(struct feed *feed)
 {
     const struct agent *agent = agent_of(feed);
-    bool has_something = has_task_within_limit(agent) || agent->unsubscribes_count > 0 || agent->is_over;
+    bool has_something =
+        has_task_within_limit(agent) || agent->unsubscribes_count > 0 || agent->is_over;
     return has_something ? 0 : CLOCK_NEVER;
 }
 

@@ -52,8 +52,9 @@ void agent_process_costs(struct agent_process_costs *ret_costs);
  * its own limit (agent_limits.h), but many of them together could take all of the container's
  * memory. Kubernetes has the kernel kill all processes of the container then, with the server.
  *
- * The next one to be killed is the largest. No agent is killed while all agents together have at most `spared` bytes: then it is this process
- * that takes too much. Returns how many were killed. `ret_used` is the memory that is left in use.
+ * The next one to be killed is the largest. None is killed while all agents together have at most
+ * `spared` bytes: then it is this process that takes too much. Returns how many were killed.
+ * `ret_used` is the memory that is left in use.
  */
 size_t agent_processes_keep_below(double bytes, double spared, double *ret_used);
 

@@ -46,19 +46,19 @@ struct job_heap;
  * and bundle_join() sets shares_request. */
 struct job {
     enum job_state state;
-    unsigned timeouts;    /* in a row */
-    bool shares_request;  /* with many other jobs: a long request does not make the job slow */
-    bool is_isolated;     /* it takes one of the isolated jobs' places, until it is answered */
-    bool is_demanded;     /* a caller waits for the next attempt */
-    bool was_demanded;    /* IN_FLIGHT: a caller waits for this attempt */
+    unsigned timeouts;      /* in a row */
+    bool shares_request;    /* with many other jobs: a long request does not make the job slow */
+    bool is_isolated;       /* it takes one of the isolated jobs' places, until it is answered */
+    bool is_demanded;       /* a caller waits for the next attempt */
+    bool was_demanded;      /* IN_FLIGHT: a caller waits for this attempt */
     int64_t needed_from_ms; /* if is_demanded */
     int64_t due_ms;         /* of a job that is not IDLE */
     int64_t late_from_ms;
     int64_t sent_ms;     /* the last time; INT64_MIN: never */
     int64_t duration_ms; /* of the last attempt that was answered; -1: not known */
 
-    struct job_heap *heap;             /* SCHEDULED and READY: the heap that the job is in */
-    size_t position;                   /* in the heap */
+    struct job_heap *heap;   /* SCHEDULED and READY: the heap that the job is in */
+    size_t position;         /* in the heap */
     struct job *prev, *next; /* IN_FLIGHT */
 };
 

@@ -44,7 +44,7 @@ struct schedule {
     struct job *sent;          /* utlist: jobs that are IN_FLIGHT, in the order of sending */
     size_t in_flight_count;    /* all of them */
     size_t isolated_in_flight; /* of these */
-    size_t max_tasks;       /* SIZE_MAX: any number */
+    size_t max_tasks;          /* SIZE_MAX: any number */
     size_t isolated_places;
     /* Since when there is a client; CLOCK_NEVER: there is none. What a job waited for the client is
      * no delay of the schedule. The owner sets it. */

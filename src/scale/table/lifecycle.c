@@ -261,9 +261,8 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
 
 void lifecycle_end(struct lifecycle *lifecycle, struct trigger *trigger)
 {
-    const struct replaced replaced =
-        unbind_query(trigger,
-                     lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
+    const struct replaced replaced = unbind_query(
+        trigger, lifecycle->is_stopping ? "the server stops" : "KEDA no longer calls for it");
     release_replaced(&replaced);
     identity_done(&trigger->identity);
     trigger_answers_done(trigger);

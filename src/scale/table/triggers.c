@@ -53,7 +53,8 @@ static size_t places_of(size_t metadata_bytes)
     return 1 + metadata_bytes / PLACE_BYTES;
 }
 
-void triggers_drop(struct triggers *triggers, struct trigger *trigger)
+/* Ends the trigger, which may be pinned. */
+static void drop(struct triggers *triggers, struct trigger *trigger)
 {
     assert(triggers->by_identity != NULL); /* the trigger is in it */
     if (triggers->next_walked == trigger)
@@ -77,7 +78,7 @@ void triggers_free(struct triggers *triggers)
         return;
     triggers->lifecycle.is_stopping = true;
     HASH_ITER(hh, triggers->by_identity, trigger, next)
-        triggers_drop(triggers, trigger);
+        drop(triggers, trigger);
     connections_free(triggers->lifecycle.parse.connections);
     free(triggers);
 }
@@ -145,7 +146,7 @@ bool triggers_make_place(struct triggers *triggers, size_t metadata_bytes, int64
             now_ms - MAX(oldest->last_call_ms, triggers->resumed_ms) < TRIGGERS_IN_USE_MS)
             return error_set(error, ERROR_LIMIT, "all %zu triggers are in use (--max-triggers)",
                              max);
-        triggers_drop(triggers, oldest);
+        drop(triggers, oldest);
     }
     return true;
 }
@@ -165,7 +166,7 @@ int64_t triggers_expire(struct triggers *triggers, int64_t now_ms)
             return from_ms + forget_ms;
         if (i == TRIGGERS_EXPIRED_AT_ONCE)
             return now_ms;
-        triggers_drop(triggers, oldest);
+        drop(triggers, oldest);
     }
     return now_ms + forget_ms;
 }

@@ -67,8 +67,9 @@ void triggers_free(struct triggers *triggers); /* NULL is none */
 /* ---- a call: triggers_find.c ---- */
 
 /* Finds the trigger, or parses it. Wrong metadata makes a trigger too, with its mistakes. A full
- * table drops triggers that are not in use, the one without a call for longest first. Fails with ERROR_LIMIT where there is none or the metadata is too large, and
- * with ERROR_INVALID where a key is there twice. */
+ * table drops triggers that are not in use, the one without a call for longest first. Fails with
+ * ERROR_LIMIT where there is none or the metadata is too large, and with ERROR_INVALID where a key
+ * is there twice. */
 bool triggers_find(struct triggers *triggers, const struct trigger_ref *ref, int64_t now_ms,
                    struct trigger **ret_trigger, struct error *error);
 

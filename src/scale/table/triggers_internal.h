@@ -16,10 +16,10 @@ struct triggers {
     struct trigger *by_identity;
     struct trigger *by_age; /* utlist: not pinned ones, the one without a call for longest first */
     struct trigger_object *objects;
-    /* Where walks go on, by ascending ids; NULL: at the end. triggers_drop() moves both. */
+    /* Where walks go on, by ascending ids; NULL: at the end. drop() moves both. */
     struct trigger *next_walked;  /* triggers_next() */
     struct trigger *next_renewed; /* it and those behind it may be of an older revision */
-    size_t places; /* of settings.max, that they take */
+    size_t places;                /* of settings.max, that they take */
     uint64_t last_id;
     int64_t resumed_ms; /* see triggers_resume(); 0: never */
 };
@@ -41,9 +41,6 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger);
 
 /* It was called for just now. */
 void triggers_touch(struct triggers *triggers, struct trigger *trigger, int64_t now_ms);
-
-/* Ends the trigger, which may be pinned. */
-void triggers_drop(struct triggers *triggers, struct trigger *trigger);
 
 /* What the connections file names is the administrator's: no trigger's own connection is in its
  * way. */

@@ -81,9 +81,9 @@ struct trigger_parsed {
 
 /* What it is measured by (lifecycle.c). */
 struct trigger_binding {
-    struct query *query;    /* in TRIGGER_MEASURED, held; otherwise NULL */
-    struct query_use use;   /* as it was acquired */
-    bool is_inline;         /* its connection is not one of the connections file */
+    struct query *query;  /* in TRIGGER_MEASURED, held; otherwise NULL */
+    struct query_use use; /* as it was acquired */
+    bool is_inline;       /* its connection is not one of the connections file */
     /* The source of the last query, which the values in `answers` are of; 0: there was none, or
      * they are forgotten. It is a number (option_values_source()), as the values of a connection
      * may have 64 KiB. */
@@ -138,8 +138,8 @@ struct trigger {
     enum trigger_phase phase; /* lifecycle.c */
     /* lifecycle.c, triggers_renewal.c: of the connections that it was parsed with, or compared. */
     uint64_t revision;
-    struct trigger_parsed parsed; /* parse.c; lifecycle.c: which one, whose values */
-    struct trigger_binding bound; /* lifecycle.c */
+    struct trigger_parsed parsed;         /* parse.c; lifecycle.c: which one, whose values */
+    struct trigger_binding bound;         /* lifecycle.c */
     struct trigger_kubernetes kubernetes; /* lifecycle.c, triggers_kubernetes.c */
     struct trigger_answers answers;       /* trigger_answers.c */
     /* lifecycle.c. NULL: none; stays when the trigger is parsed again. */
