@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "scale/metadata/general.h"
 #include "scale/policy/policy_options.h"
 #include "scale/policy/policy_words.h"
 
