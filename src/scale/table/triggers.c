@@ -15,6 +15,8 @@ void triggers_reserve_for_file(struct triggers *triggers)
     const struct connections *connections = lifecycle->parse.connections;
     size_t count = 0;
     size_t agents = 0;
+    if (lifecycle->engine == NULL)
+        return;
     for (size_t i = 0; connections != NULL && i < connections->count; i++) {
         const struct named_connection *connection = &connections->items[i];
         const struct scaler *scaler =
