@@ -81,10 +81,14 @@ def add(value, count):
 
 
 def descendants(pid):
+    """None of one that ends meanwhile."""
     children = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/children") as file:
-            children += [int(child) for child in file.read().split()]
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                children += [int(child) for child in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return children + [below for child in children for below in descendants(child)]
 
 

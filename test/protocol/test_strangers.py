@@ -1,0 +1,33 @@
+"""A client without credentials claims any namespace, name and metadata. Whatever it floods the server with, the triggers that others use
+are answered, and rightly, and each connection of the connections file has its place.
+
+Shorter than test/attacks/run, which prints the figures.
+"""
+
+import pytest
+
+from attacks.attacks import title
+from attacks.strangers import IN_USE, LATE_POSTGRESQL, LATE_REDIS, SMALL_TABLE, STRANGERS, beside, new_triggers_for_a_small_table
+
+SECONDS = 4
+GROWTH_MIB = 400  # three times as much as was measured
+AGENTS_GROWTH_MIB = 600
+MOST_AGENTS = 64 + 4  # one that ends may still be there
+MOST_CONNECTIONS = 1024
+MOST_DESCRIPTORS = 3000
+
+
+@pytest.mark.parametrize("transport", ["nghttp2"], indirect=True)
+@pytest.mark.parametrize("attack", STRANGERS, ids=title)
+def test_a_flood_of_a_stranger_harms_no_trigger_in_use(transport, attack, monkeypatch):
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=8")
+    outcome = beside(attack, SECONDS)
+    print({name: value for name, value in vars(outcome).items() if not isinstance(value, list)})
+    assert outcome.calls > IN_USE and outcome.attacker_calls > 100
+    assert not outcome.failures and not outcome.wrong and outcome.evicted == 0
+    assert outcome.late_calls == LATE_REDIS + LATE_POSTGRESQL
+    assert not [text for text in outcome.late if "--max-connections" in text or "--max-agents" in text]
+    assert outcome.growth_mib <= GROWTH_MIB and outcome.agents_growth_mib <= AGENTS_GROWTH_MIB
+    assert outcome.agents <= MOST_AGENTS and outcome.connections <= MOST_CONNECTIONS and outcome.descriptors <= MOST_DESCRIPTORS
+    if attack is new_triggers_for_a_small_table:
+        assert outcome.triggers <= SMALL_TABLE
