@@ -9,9 +9,7 @@ import struct
 import threading
 import time
 
-import grpc
-
-import externalscaler_pb2 as messages
+from support.clients.callers import Callers, percentile
 from support.clients.grpc_client import Client, scaled_object
 from support.pages.page import get
 from support.server.server import Server
@@ -27,9 +25,9 @@ IN_USE = 200
 INLINE_REDIS, NAMED_REDIS = 100, 60  # the others are of PostgreSQL, inline
 SELDOM = 40  # of them: called before the flood and after it, as with a pollingInterval that is longer
 NAMESPACES = 4
-LATE, LATE_REDIS, LATE_POSTGRESQL = 2000, 8, 2  # connections of the file whose first call comes during the flood
+# Connections of the file that are first needed during the flood, and the number of the first trigger of theirs, which is known before.
+LATE, LATE_REDIS, LATE_POSTGRESQL = 2000, 8, 2
 EDITED, EDITS = 3000, 10  # so many others, from this number on, are edited during the flood
-CALL_SECONDS = 20  # longer than the server's own limit
 SMALL_TABLE = 2000
 SILENT_PORTS = 32
 CONNECTIONS = 8  # of the attacker
@@ -84,25 +82,26 @@ def triggers_in_use(redis, postgresql):
 
 
 def late_triggers():
-    return ([named_redis(1 + number, number) for number in range(LATE_REDIS)]
-            + [named_postgresql(number) for number in range(LATE_POSTGRESQL)])
+    return {LATE + number: named_redis(1 + number, number) if number < LATE_REDIS else named_postgresql(number - LATE_REDIS)
+            for number in range(LATE_REDIS + LATE_POSTGRESQL)}
 
 
 # ---- the attackers ----
 
-def calls_of(triggers, number, blocks):
+def calls_of(triggers, number, block):
     """Of one of the attacker's connections: each call is of a new ScaledObject of a new namespace."""
     for call, stream in enumerate(range(1, 1 << 31, 2)):
         serial = call * CONNECTIONS + number
         message = scaled_object(triggers(serial), name=f"o{serial}", namespace=f"claimed-{serial}").SerializeToString()
-        yield request(stream, blocks[call % len(blocks)], framed(message))
+        yield request(stream, block, framed(message))
 
 
-def call_for(triggers, port, until, methods=("IsActive",)):
-    blocks = [request_block(method) for method in methods]
+def call_for(triggers, port, until, specs=0):
+    """So many of the connections ask for specs, which are answered at once; the others wait for measurements."""
+    blocks = [request_block("GetMetricSpec" if number < specs else "IsActive") for number in range(CONNECTIONS)]
     greeting = PREFACE + settings(INITIAL_WINDOW_SIZE=LARGEST_WINDOW) + window_update(0, LARGEST_WINDOW - 65535)
     threads = [threading.Thread(target=flood, daemon=True, kwargs={"source": ELSEWHERE, "greeting": greeting}, args=(
-        port, until, lambda number=number: in_chunks(calls_of(triggers, number, blocks), 20))) for number in range(CONNECTIONS)]
+        port, until, lambda number=number: in_chunks(calls_of(triggers, number, blocks[number]), 20))) for number in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -118,7 +117,7 @@ def silent_ports():
 def new_triggers(port, until):
     """All of one source, which refuses: only the triggers are new."""
     call_for(lambda serial: {"scaler": "redis", "address": "127.0.0.1:1", "listName": f"l{serial}", "listLength": "5"},
-             port, until, ("GetMetricSpec", "IsActive"))
+             port, until, specs=CONNECTIONS - 1)
 
 
 def new_triggers_for_a_small_table(port, until):
@@ -169,57 +168,21 @@ STRANGERS = [new_triggers, new_triggers_for_a_small_table, new_hosts, new_agents
 
 # ---- the triggers in use ----
 
-class Callers:
-    """Of the triggers in use: each is called once per second, and does not wait for the others."""
+def place(number):
+    return f"o{number}", f"shop-{number % NAMESPACES}"
+
+
+class Clocks(Callers):
+    """A value is right if it was measured since they began; how old it is is kept."""
 
     def __init__(self, client, triggers):
-        self.client, self.triggers = client, triggers
-        self.latencies, self.ages, self.failures, self.wrong = [], [], [], []
-        self.started = clock()
-        self.pending = 0
-        self.lock = threading.Lock()
+        super().__init__(client, triggers, self.judge, place)
+        self.began, self.ages = clock(), []
 
-    def call(self, number, metadata, failures=None):
-        """One of each kind in turn. `failures`: where they are kept if they are not those of a trigger in use."""
-        ref = scaled_object(metadata, name=f"o{number}", namespace=f"shop-{number % NAMESPACES}")
-        began = time.monotonic()
-        with self.lock:
-            self.pending += 1
-            asks_value = self.pending % 2 == 0 or failures is not None
-        if asks_value:
-            future = self.client.stub.GetMetrics.future(messages.GetMetricsRequest(scaledObjectRef=ref), timeout=CALL_SECONDS)
-        else:
-            future = self.client.stub.IsActive.future(ref, timeout=CALL_SECONDS)
-        future.add_done_callback(lambda future: self.done(future, number, began, asks_value, failures))
-        return future
-
-    def done(self, future, number, began, asks_value, failures):
-        ended = time.monotonic()
-        try:
-            answer = future.result()
-        except grpc.RpcError as error:
-            (self.failures if failures is None else failures).append(f"o{number}: {error.code().name}: {error.details()}")
-            return
-        if failures is not None:
-            return
-        self.latencies.append(ended - began)
-        if not asks_value:
-            if not answer.result:
-                self.wrong.append(f"o{number}: not active")
-            return
-        value = answer.metricValues[0].metricValueFloat
-        if self.started <= value <= 1000 * ended + 1:
-            self.ages.append(1000 * ended - value)
-        else:
-            self.wrong.append(f"o{number}: {value:g}")
-
-    def call_all(self):
-        futures = [self.call(number, metadata) for number, metadata in enumerate(self.triggers)]
-        for future in futures:
-            future.exception()
-
-    def forget(self):
-        self.latencies, self.ages = [], []
+    def judge(self, _number, value):
+        age = clock() - value
+        self.ages.append(age)
+        return None if -1 <= age <= clock() - self.began else f"{value:g}"
 
 
 def ids(server):
@@ -239,7 +202,7 @@ def total(page, name, **labels):
 
 class Outcome:
     def __init__(self):
-        self.late, self.edits, self.late_calls = [], [], 0
+        self.pages_lost = []
         self.memory = self.agent_memory = self.agents = self.descriptors = self.connections = self.triggers = 0
 
     def sample(self, server):
@@ -257,14 +220,14 @@ class Outcome:
         self.descriptors = max(self.descriptors, server.open_descriptors())
 
     def count(self, server):
-        page = get(server, "/metrics").text
+        try:
+            page = get(server, "/metrics").text
+        except OSError as error:
+            self.pages_lost.append(str(error))
+            return ""
         self.connections = max(self.connections, total(page, "backlog_connections"))
         self.triggers = max(self.triggers, total(page, "backlog_triggers"))
         return page
-
-
-def percentile(numbers, percent):
-    return sorted(numbers)[(len(numbers) - 1) * percent // 100] if numbers else float("nan")
 
 
 def beside(attack, seconds, program=None):
@@ -273,17 +236,24 @@ def beside(attack, seconds, program=None):
     with Peer(redis_clock) as redis, Peer(postgresql_clock) as postgresql:
         with Server(interval="1s", arguments=arguments, config=connections_file(redis.port, postgresql.port), http=True,
                     program=program) as server, Client(server.port) as client:
-            callers = Callers(client, list(triggers_in_use(redis.port, postgresql.port)))
+            callers = Clocks(client, list(triggers_in_use(redis.port, postgresql.port)))
             return suffered(server, callers, attack, seconds)
 
 
-def suffered(server, callers, attack, seconds):
-    for _ in range(2):
-        callers.call_all()
-        for number in range(EDITED, EDITED + EDITS):
-            callers.call(number, named_redis(0, number)).exception()
+def warm_up(callers):
+    """What is known before the flood."""
+    for number, metadata in late_triggers().items():
+        callers.client.stub.GetMetricSpec(callers.ref(number, metadata))
+    for number in range(EDITED, EDITED + EDITS):
+        callers.wait([callers.call(number, named_redis(0, number))])
+    callers.call_all()
     assert not callers.failures and not callers.wrong, (callers.failures + callers.wrong)[:3]
     callers.forget()
+    callers.ages = []
+
+
+def suffered(server, callers, attack, seconds):
+    warm_up(callers)
     known = ids(server)
     outcome = Outcome()
     outcome.sample(server)
@@ -291,9 +261,10 @@ def suffered(server, callers, attack, seconds):
     answered_before = total(outcome.count(server), "backlog_calls_total")
     attacker = fork.Process(target=attack, args=(server.port, time.monotonic() + seconds), daemon=True)
     attacker.start()
-    began = time.monotonic()
     try:
-        callers_run(server, callers, outcome, began, seconds)
+        others = Others(server, callers.client, outcome, seconds)
+        callers.run(seconds, IN_USE - SELDOM, others.look)
+        callers.wait(others.calls)
         page = outcome.count(server)
         assert not attacker.exitcode, "the attack itself failed"
     finally:
@@ -302,43 +273,40 @@ def suffered(server, callers, attack, seconds):
     callers.call_all()
     now = ids(server)
     outcome.evicted = sum(now.get(key) != known[key] for key in known)
-    outcome.calls, outcome.failures, outcome.wrong = len(callers.latencies) + len(callers.failures), callers.failures, callers.wrong
+    outcome.calls, outcome.failures = len(callers.latencies) + len(callers.failures), callers.failures
+    outcome.wrong = callers.wrong + others.late.wrong + others.edited.wrong
+    outcome.late, outcome.edits = others.late.failures, others.edited.failures
+    outcome.late_calls = len(outcome.late) + len(others.late.latencies)
     outcome.p99_ms, outcome.max_ms = 1000 * percentile(callers.latencies, 99), 1000 * max(callers.latencies, default=float("nan"))
     outcome.oldest_ms = max(callers.ages, default=float("nan"))
     outcome.attacker_calls = total(page, "backlog_calls_total") - answered_before - outcome.calls
-    outcome.codes = sorted(set(re.findall(r'^backlog_calls_total{.*code="(\w+)"', page, re.M)))
     outcome.growth_mib = (outcome.memory - start) / MIB
     outcome.agents_growth_mib = (outcome.agent_memory - start_of_agents) / MIB
     return outcome
 
 
-def callers_run(server, callers, outcome, began, seconds):
-    """The triggers in use, and in between the first calls for connections of the file, and edits of triggers in use."""
-    often = IN_USE - SELDOM
-    late = late_triggers()
-    late_at = [began + seconds * (0.2 + 0.7 * number / len(late)) for number in range(len(late))]
-    edit_at = [began + seconds * (0.25 + 0.7 * number / EDITS) for number in range(EDITS)]
-    sample_at = count_at = began
-    waiting = []
-    for turn in itertools.count():
-        due = began + turn / often
-        if due >= began + seconds:
-            break
-        time.sleep(max(0, due - time.monotonic()))
-        callers.call(turn % often, callers.triggers[turn % often])
+class Others:
+    """What happens beside the calls for the triggers in use: what the server needs is looked at; connections of the file are needed for
+    the first time, and triggers in use are edited."""
+
+    def __init__(self, server, client, outcome, seconds):
+        self.server, self.outcome = server, outcome
+        self.late, self.edited = Clocks(client, []), Clocks(client, [])
+        began = time.monotonic()
+        late = [(self.late, number, metadata) for number, metadata in late_triggers().items()]
+        edits = [(self.edited, EDITED + number, {**named_redis(0, EDITED + number), "listLength": "6"}) for number in range(EDITS)]
+        steps = [step for pair in itertools.zip_longest(late, edits) for step in pair if step]
+        self.plan = [(began + seconds * (0.2 + 0.7 * at / len(steps)), step) for at, step in enumerate(steps)]
+        self.calls, self.sample_at, self.count_at = [], began, began
+
+    def look(self):
         now = time.monotonic()
-        if late and now >= late_at[0]:
-            late_at.pop(0)
-            outcome.late_calls += 1
-            waiting.append(callers.call(LATE + len(late), late.pop(0), outcome.late))
-        if edit_at and now >= edit_at[0]:
-            edit_at.pop(0)
-            waiting.append(callers.call(EDITED + len(edit_at), {**named_redis(0, EDITED + len(edit_at)), "listLength": "6"}, outcome.edits))
-        if now >= sample_at:
-            outcome.sample(server)
-            sample_at = now + 0.2
-        if now >= count_at:
-            outcome.count(server)
-            count_at = now + 2
-    for future in waiting:
-        future.exception()
+        if self.plan and now >= self.plan[0][0]:
+            _, (callers, number, metadata) = self.plan.pop(0)
+            self.calls.append(callers.call(number, metadata))
+        if now >= self.sample_at:
+            self.outcome.sample(self.server)
+            self.sample_at = now + 0.2
+        if now >= self.count_at:
+            self.outcome.count(self.server)
+            self.count_at = now + 2
