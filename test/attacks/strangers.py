@@ -257,6 +257,7 @@ def suffered(server, callers, attack, seconds):
     known = ids(server)
     outcome = Outcome()
     outcome.sample(server)
+    outcome.is_sanitized = server.is_sanitized()
     start, start_of_agents = outcome.memory, outcome.agent_memory
     answered_before = total(outcome.count(server), "backlog_calls_total")
     attacker = fork.Process(target=attack, args=(server.port, time.monotonic() + seconds), daemon=True)
