@@ -1,14 +1,12 @@
 """Names of brokers, looked up at a DNS server that loses packets. /etc/resolv.conf is the server's own (unshare -m)."""
 
-import os
-import random
 import subprocess
 import time
 
 import grpc
 import pytest
 
-from support.network.dns import DnsServer
+from support.network.dns import NameServer, ServerWithDns
 from support.clients.grpc_client import Client
 from support.brokers.kafka import Kafka
 from support.brokers.nats import Nats
@@ -22,25 +20,13 @@ from support.server.server import Server
 NAME = "broker.backlog.test"
 
 
-class LosingDns(DnsServer):
+class LosingDns(NameServer):
     """Every name is 127.0.0.1. Of each question (name and type) the first `lost` packets get no answer."""
 
     def __init__(self, lost):
         super().__init__()
         self.lost = lost
         self.seen = {}
-
-    def bind(self):
-        for _ in range(50):
-            address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
-            try:
-                self.socket.bind((address, 53))  # resolv.conf knows no other port
-                return
-            except PermissionError as error:
-                raise Unavailable("only root may have port 53") from error
-            except OSError:
-                continue  # somebody else has this address
-        raise Unavailable("port 53 is in use on 50 addresses")
 
     def answer(self, query):
         question = self.question(query)
@@ -49,18 +35,6 @@ class LosingDns(DnsServer):
 
     def lost_packets(self):
         return sum(min(count, self.lost) for count in self.seen.values())
-
-
-class ServerWithDns(Server):
-    def __init__(self, dns, **options):
-        super().__init__(**options)
-        self.resolv = os.path.join(self.folder, "resolv.conf")
-        with open(self.resolv, "w") as file:
-            file.write(f"nameserver {dns.address[0]}\n")
-
-    def command(self):
-        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.resolv, *super().command()]
 
 
 def redis_trigger(broker):

@@ -12,6 +12,7 @@ from attacks.attacks import title
 from attacks.strangers import IN_USE, LATE_POSTGRESQL, LATE_REDIS, SMALL_TABLE, STRANGERS, beside, new_triggers_for_a_small_table
 
 SECONDS = 4
+SOME = 100  # triggers of the flood, on a machine that is busy with agents
 # Three times what was measured of the server, and of its agent processes.
 GROWTH_MIB, AGENTS_GROWTH_MIB = 180, 420
 SANITIZED_GROWTH_MIB, SANITIZED_AGENTS_GROWTH_MIB = 1100, 2500
@@ -27,7 +28,7 @@ def test_a_flood_of_a_stranger_harms_no_trigger_in_use(transport, attack, monkey
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8")
     outcome = beside(attack, SECONDS)
     print({name: value for name, value in vars(outcome).items() if not isinstance(value, list)})
-    assert outcome.calls > IN_USE and outcome.attacker_calls > 100
+    assert outcome.calls > IN_USE and outcome.triggers > IN_USE + SOME
     assert not outcome.failures and not outcome.wrong and outcome.evicted == 0
     assert outcome.late_calls == LATE_REDIS + LATE_POSTGRESQL and not outcome.late
     assert outcome.growth_mib <= (SANITIZED_GROWTH_MIB if outcome.is_sanitized else GROWTH_MIB)

@@ -1,8 +1,13 @@
 """DNS servers of one name."""
 
+import os
+import random
 import socket
 import struct
 import threading
+
+from ..process import Unavailable
+from ..server.server import Server
 
 
 class DnsServer:
@@ -64,3 +69,33 @@ class HeadlessName(DnsServer):
 
     def answer(self, query):
         return self.response(query, self.addresses)
+
+
+class NameServer(DnsServer):
+    """One that a /etc/resolv.conf can name."""
+
+    def bind(self):
+        for _ in range(50):
+            address = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
+            try:
+                self.socket.bind((address, 53))  # resolv.conf knows no other port
+                return
+            except PermissionError as error:
+                raise Unavailable("only root may have port 53") from error
+            except OSError:
+                continue  # somebody else has this address
+        raise Unavailable("port 53 is in use on 50 addresses")
+
+
+class ServerWithDns(Server):
+    """Its /etc/resolv.conf names a NameServer."""
+
+    def __init__(self, dns, **options):
+        super().__init__(**options)
+        self.resolv = os.path.join(self.folder, "resolv.conf")
+        with open(self.resolv, "w") as file:
+            file.write(f"nameserver {dns.address[0]}\n")
+
+    def command(self):
+        script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.resolv, *super().command()]
