@@ -8,7 +8,7 @@ from support.shares import Shares, longest_first
 LONGEST = ["test_kafka.py", "test_rabbitmq.py", "test_faults.py", "test_grpcurl.py", "test_rabbitmq_keys.py", "test_rabbitmq_patterns.py",
            "test_hanging_queries.py", "test_policies.py", "test_policy_sources.py", "test_redis.py", "test_pgbouncer.py",
            "test_rabbitmq_cluster.py", "test_postgresql.py", "test_redis_sentinel.py", "test_prometheus.py", "test_nats.py",
-           "test_slow_queries.py", "test_nats_cluster.py", "test_rehearse.py", "test_push.py"]
+           "test_slow_queries.py", "test_mistakes.py", "test_nats_cluster.py", "test_rehearse.py", "test_push.py"]
 PIECES = {"test_dns.py", "test_far_away.py", "test_hanging_queries.py", "test_policies.py", "test_policy_sources.py", "test_push.py",
           "test_trouble.py"}
 

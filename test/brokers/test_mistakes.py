@@ -109,7 +109,7 @@ def a_query_that_sleeps_of_the_connections_file(world, server, stack):
 
 
 def many_queries_that_sleep(world, server, stack):
-    """More than a connection has sessions: others on this login wait until these are given up."""
+    """More than a connection has sessions (four): others on this login wait for up to 5 s, until these are given up."""
     return [world.postgresql_trigger(f"SELECT {number} FROM pg_sleep(600)") for number in range(1, 21)]
 
 
