@@ -152,12 +152,12 @@ static void a_source_with_many_that_are_polled_is_asked_no_more_often(void **sta
 
 static void many_that_are_polled_are_due_in_rounds(void **state)
 {
-    enum { SPACING_MS = 500 };
+    enum { SPACING_MS = 450, ROUND_MS = IDLE_MS / 2 };
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, false, NOW_MS);
-    for (int64_t sent_ms = NOW_MS; sent_ms < NOW_MS + IDLE_MS; sent_ms += IDLE_MS / 4)
-        assert_int_equal(push_due_ms(&push, sent_ms, SPACING_MS), NOW_MS + 3 * IDLE_MS);
+    for (int64_t sent_ms = NOW_MS; sent_ms < NOW_MS + ROUND_MS; sent_ms += ROUND_MS / 4)
+        assert_int_equal(push_due_ms(&push, sent_ms, SPACING_MS), NOW_MS + 5 * ROUND_MS);
 }
 
 /* At first soon: a connection was lost, and is made again. */

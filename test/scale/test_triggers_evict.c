@@ -150,7 +150,7 @@ static void a_trigger_with_much_metadata_counts_as_several(void **state)
     _cleanup_(error_done) struct error error = {0};
     struct trigger *trigger = NULL;
     restart_with(PLACES);
-    assert_true(find_large("shop", "1", 6 * KIB, 0, &trigger, &error)); /* of which it takes four */
+    assert_true(find_large("shop", "1", 6 * KIB, 0, &trigger, &error)); /* it takes four */
     assert_false(find_large("shop", "2", 2 * KIB, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     error_done(&error);
@@ -178,7 +178,7 @@ static void mistakes_of_a_trigger_are_bounded(void **state)
     char keys[OPTION_MAX_KEYS][80];
     _cleanup_(error_done) struct error error = {0};
     struct trigger *trigger = NULL;
-    restart_with(10);
+    restart_with(20);
     for (size_t i = 2; i < OPTION_MAX_KEYS; i++) {
         snprintf(keys[i], sizeof(keys[i]), "%zu%s", i, "unknown, and so long that it is cut short");
         entries[i] = (struct option_entry){keys[i], "x"};

@@ -38,17 +38,19 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     return 0;
 }
 
-/* In rounds where there are many: those of the same interval are due together, and one round trip
- * measures them. */
+/* In rounds where there are many, of which each takes a part: one round trip measures those of a
+ * round. */
 static int64_t polled_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
 {
+    enum { ROUNDS = 2 }; /* per interval */
     int64_t interval_ms = push->idle_interval_ms;
+    int64_t round_ms = interval_ms / ROUNDS;
     if (sent_ms == INT64_MIN)
         return 0;
-    if (spacing_ms <= interval_ms)
+    if (spacing_ms <= interval_ms || round_ms == 0)
         return sent_ms + interval_ms;
-    int64_t latest_ms = sent_ms + (spacing_ms + interval_ms - 1) / interval_ms * interval_ms;
-    return latest_ms - latest_ms % interval_ms;
+    int64_t latest_ms = sent_ms + (spacing_ms + round_ms - 1) / round_ms * round_ms;
+    return latest_ms - latest_ms % round_ms;
 }
 
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)

@@ -48,13 +48,6 @@ struct triggers *triggers_new(const struct triggers_settings *settings)
     return triggers;
 }
 
-/* Of a limit on triggers: what one takes grows with its metadata. */
-static size_t places_of(size_t metadata_bytes)
-{
-    enum { PLACE_BYTES = 2 << 10 };
-    return 1 + metadata_bytes / PLACE_BYTES;
-}
-
 /* Ends the trigger, which may be pinned. */
 static void drop(struct triggers *triggers, struct trigger *trigger)
 {
@@ -66,7 +59,7 @@ static void drop(struct triggers *triggers, struct trigger *trigger)
     HASH_DELETE(hh, triggers->by_identity, trigger);
     if (trigger->pins == 0)
         DL_DELETE(triggers->by_age, trigger);
-    triggers->places -= places_of(trigger->identity.length);
+    triggers->places -= trigger->places;
     trigger_objects_leave(&triggers->objects, trigger);
     lifecycle_end_need(&triggers->lifecycle, trigger);
     lifecycle_end(&triggers->lifecycle, trigger);
@@ -131,17 +124,16 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
     trigger->id = ++triggers->last_id;
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, triggers->by_identity, trigger->identity.bytes,
                                 trigger->identity.length, trigger->identity.hash, trigger);
-    triggers->places += places_of(trigger->identity.length);
+    triggers->places += trigger->places;
     trigger_objects_join(&triggers->objects, trigger);
     trigger_peers_take_from_object(trigger, trigger->first_call_ms);
     DL_APPEND(triggers->by_age, trigger);
 }
 
-bool triggers_make_place(struct triggers *triggers, size_t metadata_bytes, int64_t now_ms,
+bool triggers_make_place(struct triggers *triggers, size_t places, int64_t now_ms,
                          struct error *error)
 {
     size_t max = triggers->settings.max;
-    size_t places = places_of(metadata_bytes);
     while (triggers->places + places > max) {
         struct trigger *oldest = triggers->by_age;
         if (oldest == NULL ||

@@ -58,7 +58,7 @@ struct triggers_settings {
     struct peer_values *peers;           /* of other replicas; NULL: they are not queried */
     int64_t forget_ms;                   /* a trigger without a call is dropped after this */
     bool deny_inline;                    /* no address of a trigger's metadata is used */
-    size_t max; /* triggers; one with more than 2 KiB of metadata counts as several */
+    size_t max; /* triggers; one with much metadata counts as several (triggers_find.c) */
 };
 
 struct triggers *triggers_new(const struct triggers_settings *settings);

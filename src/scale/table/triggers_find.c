@@ -2,6 +2,13 @@
 #include "scale/table/triggers_internal.h"
 #include "scale/trigger/trigger_peers.h"
 
+/* Of the limit on triggers, that one takes: its memory grows with its metadata, and with each key. */
+static size_t places_of(const struct trigger_ref *ref, const struct identity *identity)
+{
+    enum { PLACE_BYTES = 2 << 10, KEY_BYTES = 64 };
+    return 1 + (identity->length + ref->count * KEY_BYTES) / PLACE_BYTES;
+}
+
 static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
                       const struct identity *identity, int64_t now_ms, struct trigger **ret_trigger,
                       struct error *error)
@@ -9,9 +16,11 @@ static bool parse_new(struct triggers *triggers, const struct trigger_ref *ref,
     if (identity->length > OPTION_MAX_METADATA)
         return error_set(error, ERROR_LIMIT, "scalerMetadata has %zu bytes: at most %d are allowed",
                          identity->length, OPTION_MAX_METADATA);
-    if (!triggers_make_place(triggers, identity->length, now_ms, error))
+    size_t places = places_of(ref, identity);
+    if (!triggers_make_place(triggers, places, now_ms, error))
         return false;
     struct trigger *trigger = lifecycle_begin(&triggers->lifecycle, ref, *identity, now_ms);
+    trigger->places = places;
     triggers_add(triggers, trigger);
     lifecycle_need_object(&triggers->lifecycle, trigger, ref);
     *ret_trigger = trigger;

@@ -149,6 +149,8 @@ struct trigger {
     struct watcher *watchers; /* utlist (next_owned): of calls that wait, and of streams */
     size_t streams;           /* how many watchers are of streams */
 
+    size_t places; /* of the limit on triggers, that it takes; triggers_find.c */
+
     /* Its place in the table: triggers.c. */
     size_t pins;
     UT_hash_handle hh;
