@@ -2,7 +2,7 @@
 #include "scale/table/triggers_internal.h"
 #include "scale/trigger/trigger_peers.h"
 
-/* Of the limit on triggers, that one takes: its memory grows with its metadata, and with each key. */
+/* Of the limit on triggers: what one takes grows with its metadata, and with each key. */
 static size_t places_of(const struct trigger_ref *ref, const struct identity *identity)
 {
     enum { PLACE_BYTES = 2 << 10, KEY_BYTES = 64 };

@@ -31,7 +31,8 @@ struct trigger *triggers_lookup(const struct triggers *triggers, const struct tr
                                 const struct identity *identity);
 
 /* Drops those that had no call for longest, but none that had one within TRIGGERS_IN_USE_MS, until
- * there are so many places. Fails with ERROR_LIMIT where there are not; what was dropped is gone. */
+ * there are so many places. Fails with ERROR_LIMIT where there are not; what was dropped is
+ * gone. */
 bool triggers_make_place(struct triggers *triggers, size_t places, int64_t now_ms,
                          struct error *error);
 
