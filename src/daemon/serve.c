@@ -109,9 +109,10 @@ static void make_engine(const struct serve_flags *flags, struct parts *parts)
 }
 
 /* Takes the connections. */
-static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
-                          struct connections *connections, struct parts *parts)
+static void make_triggers(const struct serve_flags *flags, struct connections *connections,
+                          struct parts *parts)
 {
+    const struct engine_settings engine = ENGINE_DEFAULTS; /* written out it changes nothing */
     if (flags->peers.count > 0)
         parts->peer_values = peer_values_new();
     parts->triggers = triggers_new(&(struct triggers_settings){
@@ -120,7 +121,7 @@ static void make_triggers(const struct serve_flags *flags, bool interval_is_set,
         .engine = parts->engine,
         .own = own_credentials_of(flags, parts),
         .rules = {.interval_ms = flags->interval_ms,
-                  .interval_is_set = interval_is_set,
+                  .interval_is_set = flags->interval_ms != engine.interval_ms,
                   .hold_ms = flags->hold_ms},
         .peers = parts->peer_values,
         .forget_ms = flags->forget_ms,
@@ -239,8 +240,7 @@ static void start_informer(const struct parts *parts)
     informer_start(parts->informer);
 }
 
-static bool start(const struct serve_flags *flags, bool interval_is_set, struct parts *parts,
-                  struct error *error)
+static bool start(const struct serve_flags *flags, struct parts *parts, struct error *error)
 {
     struct connections *connections = NULL;
     parts->certificates = certificates_begin(&flags->tls);
@@ -254,7 +254,7 @@ static bool start(const struct serve_flags *flags, bool interval_is_set, struct 
         return false;
     parts->loop_calls = loop_calls_new(wake_server, NULL);
     make_engine(flags, parts);
-    make_triggers(flags, interval_is_set, connections, parts);
+    make_triggers(flags, connections, parts);
     make_services(flags, parts);
     start_informer(parts);
 
@@ -449,7 +449,7 @@ static int run_serve(const struct command_line *line, struct error *error)
     log_configuration(line);
     prepare_process();
     block_signals(&signals);
-    if (!start(flags, option_is_given(line->values, "interval"), &parts, &failure)) {
+    if (!start(flags, &parts, &failure)) {
         log_error("%s", error_text(&failure));
         return parts.exit_status;
     }

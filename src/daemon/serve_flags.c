@@ -78,7 +78,7 @@ const struct option serve_flags[] = {
                 "those of the connections file are reserved"),
 
     FLAG("interval", OPTION_DURATION, interval_ms, "5s", TIME_LIMITS, .group = "Measuring",
-         .doc = "time between two measurements of the same query; if it is set, also the maximum "
+         .doc = "time between two measurements of the same query; another one is also the maximum "
                 "age of a reading"),
     FLAG("hold", OPTION_DURATION, hold_ms, "1h", .limits = {0, 24 * 3600 * 1000.0},
          .doc = "how long triggers that were active get the held value, the largest of the last 5 "

@@ -545,7 +545,7 @@ def test_a_busy_server_is_not_taken_for_a_dead_one(broker, redis):
 
 
 def test_a_server_that_hangs_up_on_the_silent_is_connected_to_again():
-    with Redis("timeout 2") as broker, Server(interval="5s") as server, Client(server.port) as client:
+    with Redis("timeout 2") as broker, Server(interval="6s") as server, Client(server.port) as client:
         requested = of_list(broker, "none")
         ends = time.monotonic() + 21
         while time.monotonic() < ends:
@@ -691,3 +691,13 @@ def test_all_mistakes_are_reported_at_once(broker, client):
 
 def test_keda_s_own_channel_may_have_tls(broker, client):
     answers(client, of_list(broker, "none", enableTLS="true", unsafeSsl="true"), 0, False)
+
+
+@pytest.mark.parametrize("interval", [None, "5s"])
+def test_the_default_interval_written_out_changes_nothing(broker, redis, interval):
+    """A quick query is measured for a call that comes half a second after the last one."""
+    with Server(interval=interval) as server, Client(server.port) as client:
+        for length in range(1, 4):
+            redis.call("RPUSH", "jobs", "job")
+            assert value(client, of_list(broker, "jobs")) == length
+            time.sleep(0.7)
