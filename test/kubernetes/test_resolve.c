@@ -211,6 +211,21 @@ static void equal_triggers_with_different_authentications_are_refused(void **sta
     assert_refused(resolve(job), ERROR_INVALID, "add a key that differs");
 }
 
+/* As where a Role lacks them. */
+static void a_trigger_of_a_scaled_object_needs_no_right_to_scaled_jobs(void **state)
+{
+    (void)state;
+    const struct known found[] = {
+        OBJECT, AUTHENTICATION(OF_SECRET("password")), SECRET, {"ScaledJob shop/orders", "!"}, {0}};
+    struct credentials *credentials = resolve(found);
+    assert_int_equal(credentials->state, CREDENTIALS_VERIFIED);
+    assert_int_equal(credentials->count, 1);
+    credentials_free(credentials);
+    const struct known absent[] = {{"ScaledJob shop/orders", "!"}, {0}};
+    assert_refused(resolve(absent), ERROR_UNAVAILABLE,
+                   "ScaledJob shop/orders cannot be read: 403 forbidden");
+}
+
 static void the_metadata_may_name_the_authentication(void **state)
 {
     (void)state;
@@ -461,6 +476,7 @@ int main(void)
         cmocka_unit_test(other_types_do_not_count),
         cmocka_unit_test(without_an_object_nothing_else_is_read),
         cmocka_unit_test(equal_triggers_with_different_authentications_are_refused),
+        cmocka_unit_test(a_trigger_of_a_scaled_object_needs_no_right_to_scaled_jobs),
         cmocka_unit_test(the_metadata_may_name_the_authentication),
         cmocka_unit_test(what_backlog_does_not_have_is_refused_by_name),
         cmocka_unit_test(what_is_missing_is_named_and_waits_for_what_is_unknown),

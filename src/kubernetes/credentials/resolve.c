@@ -149,13 +149,14 @@ static const struct api_object_trigger *find_trigger(struct resolution *resoluti
     const struct api_object_trigger *match = NULL;
     const struct api_object *scaled =
         look_up(resolution, OBJECT_SCALED_OBJECT, call->namespace, call->name, error);
-    if (error_is_set(error))
+    if (error_is_set(error) || !find_match(scaled, call, &match, error))
         return NULL;
+    _cleanup_(error_done) struct error unread = {0};
     const struct api_object *job =
-        look_up(resolution, OBJECT_SCALED_JOB, call->namespace, call->name, error);
-    if (error_is_set(error) || resolution->is_waiting)
-        return NULL;
-    if (!find_match(scaled, call, &match, error) || !find_match(job, call, &match, error))
+        look_up(resolution, OBJECT_SCALED_JOB, call->namespace, call->name, &unread);
+    if (match == NULL) /* otherwise it is found, whether ScaledJobs may be read or not */
+        error_move(error, &unread);
+    if (error_is_set(error) || resolution->is_waiting || !find_match(job, call, &match, error))
         return NULL;
     if (match != NULL) {
         if (scaled != NULL)
