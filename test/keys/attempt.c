@@ -118,7 +118,7 @@ static void parse(struct attempt *attempt)
         add_entry(attempt, "connectionName", "name");
     }
     const struct triggers_settings settings = {
-        .scalers = scalers, .connections = connections, .max = 1};
+        .scalers = scalers, .connections = connections, .max = 20};
     struct trigger_ref ref = {"object", "shop", attempt->entries, attempt->count};
     attempt->triggers = triggers_new(&settings);
     assert_true(triggers_find(attempt->triggers, &ref, 0, &attempt->trigger, &attempt->mistakes));

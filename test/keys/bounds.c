@@ -98,7 +98,7 @@ static void parse_once(const struct keys *keys, struct option_entry *entries, si
                        struct cost *ret_cost)
 {
     const struct scaler *const scalers[] = {keys->scaler, NULL};
-    const struct triggers_settings settings = {.scalers = scalers, .max = 1};
+    const struct triggers_settings settings = {.scalers = scalers, .max = 20};
     struct triggers *triggers = triggers_new(&settings);
     struct trigger_ref ref = {"object", "shop", entries, count};
     struct trigger *trigger = NULL;

@@ -89,6 +89,14 @@ def test_an_outage_ends_with_a_good_measurement_or_goes_on():
     assert outages == [[[-100, 0]], [[-100, 0]], [[-100, -100]], [[-190, -100]]]
 
 
+def test_what_is_held_is_wanted_since_measuring_failed():
+    assert run_module("""
+        const { withHeld } = await import('./trigger/trigger_history.js');
+        const columns = { replicas: [3, null, 4, null, null], state: ['answered', 'failed', 'answered', 'failed', 'failed'] };
+        return [{ state: 'held', replicas: 5 }, { state: 'refused' }].map((now) => withHeld(columns, now).replicas);
+    """) == [[3, None, 4, 5, 5], [3, None, 4, None, None]]
+
+
 def test_waiting_does_not_fall_where_partitions_go_away():
     """As of a topic that is deleted. The server derives no arrivals from these two readings."""
     seen = run_in_node("""

@@ -1,11 +1,11 @@
 // What trigger_plots.js and trigger_panel.js show of a trigger's history (/api/history): its columns, outages and
 // changes.
 
-/** @import { Columns, History, Outage, Sample, State } from "../types.js" */
+/** @import { Columns, Explanation, History, Outage, Sample, State } from "../types.js" */
 
 import { number } from "../base/format.js";
 import { serverNow } from "../state/clock.js";
-import { ANSWERED, isFailing } from "./trigger_state.js";
+import { ANSWERED, HELD, isFailing } from "./trigger_state.js";
 
 const MAX_CHANGES = 30;
 
@@ -78,6 +78,18 @@ export function columnsOf({ columns, rows }) {
     hasWaiting, isFall, isGrowth, times, waiting, inFlight: column("inFlight"), replicas: column("replicas"), arrivals,
     consumption, active: column("active"), state: column("state"),
   };
+}
+
+/**
+ * While it is held, what it wants since measuring failed is what is held now.
+ * @param {Columns} columns
+ * @param {Explanation["now"]} [now]
+ * @returns {Columns}
+ */
+export function withHeld(columns, now) {
+  const since = columns.state.lastIndexOf(ANSWERED) + 1;
+  if (now?.state !== HELD) return columns;
+  return { ...columns, replicas: columns.replicas.map((one, index) => (index < since ? one : now.replicas ?? null)) };
 }
 
 /**

@@ -9,7 +9,7 @@ import { age, clock, compact, duration, number, rate, UNKNOWN, zone } from "../b
 import { downloadLink } from "../parts/download_link.js";
 import { serverNow } from "../state/clock.js";
 import { SAMPLE_HOLDS_SECONDS } from "./object_replicas.js";
-import { changesOf, columnsOf, stepsAt } from "./trigger_history.js";
+import { changesOf, columnsOf, stepsAt, withHeld } from "./trigger_history.js";
 import { makeTriggerPlots } from "./trigger_plots.js";
 import { decisionsOf, stateOf } from "./trigger_state.js";
 
@@ -121,10 +121,9 @@ export function makeTriggerPanel({ namespace, name }, samples, onChoose) {
     history(trigger, explained) {
       csv.set(`/api/history/${path}?format=csv&trigger=${trigger.id}`, `${namespace}-${name}-${trigger.id}.csv`);
       const { now, policy } = explained ?? {};
-      if (policy) wanted.push([serverNow(), now.replicas ?? null]);
-      last = {
-        data: columnsOf(trigger), target: trigger.target, stateNow: now?.state, wanted: policy && wanted,
-      };
+      const data = withHeld(columnsOf(trigger), now);
+      if (policy) wanted.push([data.times.at(-1) ?? serverNow(), now.replicas ?? null]); // as of the last reading
+      last = { data, target: trigger.target, stateNow: now?.state, wanted: policy && wanted };
       redraw();
       const none = el("li", { class: "empty" }, "Nothing changed in the last hour.");
       setChildren(changes, changesOf(last.data), (items) => (items.length > 0 ? items.map(changeItem) : [none]));
