@@ -90,7 +90,7 @@ def test_an_outage_ends_with_a_good_measurement_or_goes_on():
 
 
 def test_what_is_held_is_wanted_since_measuring_failed():
-    assert run_module("""
+    assert run_in_node("""
         const { withHeld } = await import('./trigger/trigger_history.js');
         const columns = { replicas: [3, null, 4, null, null], state: ['answered', 'failed', 'answered', 'failed', 'failed'] };
         return [{ state: 'held', replicas: 5 }, { state: 'refused' }].map((now) => withHeld(columns, now).replicas);
