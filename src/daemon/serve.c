@@ -102,7 +102,7 @@ static void make_engine(const struct serve_flags *flags, struct parts *parts)
     settings.max_connections = (size_t)flags->max_connections;
     settings.max_agents = (size_t)flags->max_agents;
     settings.has_memory = agent_memory_is_left;
-    settings.history_bytes = flags->http == NULL ? 0 : (size_t)flags->history_mib << 20;
+    settings.keeps_history = flags->http != NULL;
     settings.all_in_agents = flags->all_in_agents;
     settings.wake = wake_server;
     parts->engine = engine_new(&settings);

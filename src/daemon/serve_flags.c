@@ -118,8 +118,6 @@ const struct option serve_flags[] = {
     FLAG("metrics-per-trigger", OPTION_INT, metrics_per_trigger, "0", .limits = {0, 100000},
          .doc = "number of triggers that get metrics of their own on --http: value, target, "
                 "active, age of the reading"),
-    FLAG("history-memory", OPTION_INT, history_mib, "16", .limits = {0, 4096},
-         .doc = "MiB for the readings of the last hour, which --http shows; 0: none are kept"),
     FLAG("max-message", OPTION_INT, max_message_bytes, "65536", .limits = {1024, 4 << 20},
          .doc = "maximum size of a request in bytes"),
     FLAG("max-clients", OPTION_INT, max_clients, NULL, COUNT_LIMITS,

@@ -38,7 +38,6 @@ struct serve_flags {
     int64_t grace_ms;
     int64_t max_connections;
     int64_t max_agents;
-    int64_t history_mib;
     bool deny_inline;
     int64_t max_triggers;
     int64_t max_streams;

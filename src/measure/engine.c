@@ -100,8 +100,6 @@ struct engine *engine_new(const struct engine_settings *settings)
     struct engine *engine = memory_new(sizeof(*engine));
     pthread_condattr_t clock;
     engine->settings = *settings;
-    if (settings->history_bytes > 0)
-        engine->history = history_new(settings->history_bytes);
     engine->connection_settings = (struct connection_settings){
         .interval_ms = settings->interval_ms,
         .idle_requests = settings->idle_requests,
@@ -115,7 +113,7 @@ struct engine *engine_new(const struct engine_settings *settings)
                   .watcher_ready = add_ready,
                   .watcher_not_ready = remove_ready,
                   .context = engine},
-        .history = engine->history,
+        .keeps_history = settings->keeps_history,
     };
     engine->poller_settings = (struct poller_settings){
         .connection = &engine->connection_settings,
@@ -164,7 +162,6 @@ void engine_free(struct engine *engine)
     pthread_mutex_unlock(&engine->lock);
     if (engine->has_ended)
         pthread_join(engine->ended, NULL);
-    history_free(engine->history);
     pthread_cond_destroy(&engine->thread_ended);
     pthread_mutex_destroy(&engine->ready_lock);
     pthread_mutex_destroy(&engine->lock);
@@ -206,8 +203,8 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
     struct query *query = query_for_values(connection, request->query_values, poller->values->data);
     query_want(query, use->wants);
-    if (use->keeps_recent_samples)
-        query_keep_recent_samples(query, use->interval_ms);
+    if (use->keeps_history)
+        query_keep_history(query, use->interval_ms);
     if (request->inherits)
         query_inherit(query, former);
     if (query->number == 0)
@@ -259,8 +256,8 @@ void engine_release(struct query *query, const struct query_use *use)
     pthread_mutex_lock(&engine->lock);
     pthread_mutex_lock(&poller->connection.lock);
     query_end_want(query, use->wants);
-    if (use->keeps_recent_samples)
-        query_end_recent_samples(query, use->interval_ms);
+    if (use->keeps_history)
+        query_end_history(query, use->interval_ms);
     query_end_use(query, use->interval_ms, connection_now_ms(&poller->connection));
     engine_limits_count(engine, poller);
     poller_wake(poller);

@@ -21,8 +21,7 @@
  *   agent/agent                    what runs in an agent
  *   client                         a client of a source, in this process or in an agent
  *   snapshot                       what is known of a query, copied
- *   recent_samples                 the last readings of a query, for scaling policies
- *   history                        the readings of the last hour of all queries, for people
+ *   history                        the samples of a query, for policies and people
  *   connection_stats               what is counted of a connection
  *   naming                         what people call a connection, in logs, metrics and pages
  *   connection/load                how busy a connection is
@@ -86,9 +85,9 @@ struct engine_settings {
     /* Whether there is memory for one more connection; NULL: always. Called on any thread. */
     bool (*has_memory)(void *context);
     void *memory_context;
-    size_t history_bytes; /* for the readings of the last hour; 0: none are kept */
-    const char *program;  /* that runs as an agent (agent/agent_launch.h); borrowed */
-    bool all_in_agents;   /* every scaler runs in an agent, not only those with `in_agent` */
+    bool keeps_history;  /* of all queries; otherwise of those with a policy */
+    const char *program; /* that runs as an agent (agent/agent_launch.h); borrowed */
+    bool all_in_agents;  /* every scaler runs in an agent, not only those with `in_agent` */
     /* The engine's clock: for the times of readings and failures, and for what is due. A test may
      * have a clock that it moves. The deadlines of clients are always of base/clock.h. */
     int64_t (*now_us)(void);
@@ -129,9 +128,9 @@ int64_t engine_now_ms(const struct engine *engine); /* of its clock, which snaps
 struct query_use {
     int64_t interval_ms; /* that the user set; 0: none */
     unsigned wants;      /* bits of enum reading_want */
-    /* Recent samples are kept, for followers. Without an interval_ms the query is measured only
-     * when a caller waits, so that there are few samples. */
-    bool keeps_recent_samples;
+    /* Its history is kept, for followers. Without an interval_ms the query is measured only when a
+     * caller waits, so that there are few samples. */
+    bool keeps_history;
 };
 
 struct query_request {
@@ -141,8 +140,7 @@ struct query_request {
     struct connection_user user; /* the name, if any, is a part of the connection's identity */
     struct query_use use;
     struct query *former; /* the query that this one replaces; NULL: none */
-    /* The query starts with what is known of `former`, and with its history: a copy if others still
-     * use `former` (history.h). */
+    /* The query starts with what is known of `former`, and with its history. */
     bool inherits;
 };
 
@@ -193,7 +191,6 @@ void engine_connections(struct engine *engine,
 
 /* The sums of all connections. */
 void engine_stats(struct engine *engine, struct connection_stats *ret_stats);
-void engine_history_stats(struct engine *engine, struct history_stats *ret_stats);
 
 /* Writes the sums of each scaler, and of each connection of the connections file, in Prometheus'
  * format. */

@@ -15,7 +15,6 @@
 struct engine {
     struct engine_settings settings;
     struct connection_settings connection_settings;
-    struct history *history; /* NULL: none is kept */
     struct poller_settings poller_settings;
 
     pthread_mutex_t lock;   /* of the map; taken before a poller's */

@@ -129,19 +129,6 @@ static void write_durations(struct text *page, const struct stats_row *rows)
     }
 }
 
-static void write_history(struct engine *engine, struct text *page)
-{
-    struct history_stats stats;
-    engine_history_stats(engine, &stats);
-    if (stats.max_bytes == 0)
-        return;
-    metric_single(page, "backlog_history_bytes", METRIC_GAUGE,
-                  "Memory that the readings of the last hour take.", (double)stats.bytes);
-    metric_single(page, "backlog_history_dropped_total", METRIC_COUNTER,
-                  "Readings of the last hour that were dropped because the history was full.",
-                  (double)stats.dropped);
-}
-
 void engine_write_metrics(struct engine *engine, struct text *page)
 {
     struct stats_row *rows = engine_collect_stats(engine);
@@ -151,5 +138,4 @@ void engine_write_metrics(struct engine *engine, struct text *page)
     write_durations(page, sums);
     engine_free_rows(rows);
     engine_free_rows(sums);
-    write_history(engine, page);
 }

@@ -161,8 +161,3 @@ void engine_stats(struct engine *engine, struct connection_stats *ret_stats)
     *ret_stats = (struct connection_stats){0};
     visit_all(engine, add_to_sum, ret_stats);
 }
-
-void engine_history_stats(struct engine *engine, struct history_stats *ret_stats)
-{
-    history_get_stats(engine->history, ret_stats);
-}

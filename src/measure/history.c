@@ -3,471 +3,376 @@
 #include "base/memory.h"
 
 #include <math.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
+#include <sys/param.h>
 
-/* A reading as an array, whose mask is 16 bits. */
-enum { FIELDS = sizeof(struct reading) / sizeof(double) };
+/* A sample's fields: those of its reading, and its maxima. Each has a bit in the mask. */
+enum {
+    READING_FIELDS = sizeof(struct reading) / sizeof(double),
+    MAX_WAITING = READING_FIELDS,
+    MAX_IN_FLIGHT,
+    FIELDS
+};
 _Static_assert(FIELDS <= 16, "more fields than a mask has");
-_Static_assert(offsetof(struct reading, value) == (FIELDS - 1) * sizeof(double),
+_Static_assert(offsetof(struct reading, value) == (READING_FIELDS - 1) * sizeof(double),
                "`value` must be the last field, and every field a double");
 
-/* Samples of a tier are moved to the next one at max_age_ms. Of the samples in one step of time a
- * tier keeps the last one. */
-static const struct {
-    int max_age_ms;
-    int step_ms;
-} tiers[HISTORY_TIERS] = {
-    {10 * 60 * 1000, 1000},
-    {30 * 60 * 1000, 15 * 1000},
-    {HISTORY_SPAN_MS, 60 * 1000},
-};
+/* The last bits of a row's first word, which is its time otherwise. */
+enum { FAILED = 1, AFTER_GAP = 2, FLAG_BITS = 2 };
 
-/* Samples of one series and tier. The words of a sample: the time since base_ms, with the bit
- * FAILED if measuring failed; and, unless it failed, a float for each field in the mask. */
-struct history_chunk {
-    struct history_chunk *newer;       /* of the same series and tier */
-    struct history_chunk *next, *prev; /* of the same tier, by when they were taken from the pool */
-    struct history_series *series;
-    int64_t base_ms;
-    uint16_t mask; /* of the reading's fields */
-    uint8_t tier;
-    uint8_t used;  /* words */
-    uint8_t last;  /* the first word of the last sample */
-    uint8_t count; /* samples */
-    uint32_t words[];
-};
+enum { STEP_MS = 1000, RATES_MS = 60 * 1000 };
 
-enum { WORDS = (HISTORY_CHUNK_BYTES - sizeof(struct history_chunk)) / sizeof(uint32_t) };
+static _Atomic size_t histories; /* of all connections: they share HISTORY_BYTES */
 
-#define FAILED ((uint32_t)1 << 31)
+/* ---- rows ---- */
 
-struct history {
-    pthread_mutex_t lock;
-    size_t max_chunks;
-    size_t chunks;
-    struct history_chunk *by_tier[HISTORY_TIERS]; /* utlist: the oldest first */
-    uint64_t dropped;
-    double consumed;
-};
-
-/* ---- samples as words ---- */
-
-static uint16_t mask_of(const struct history_sample *sample)
+static size_t row_words(uint16_t mask)
 {
-    double fields[FIELDS];
+    return 1 + (size_t)__builtin_popcount(mask);
+}
+
+static bool is_same(double left, double right)
+{
+    return left == right || (isnan(left) && isnan(right));
+}
+
+/* Sets what a sample has whose row has no such field. */
+static void clear_fields(double fields[FIELDS])
+{
+    for (int i = 0; i < FIELDS; i++)
+        fields[i] = NAN;
+}
+
+static void set_maxima(struct history_sample *sample)
+{
+    sample->max_waiting = recent_samples_waiting(&sample->reading);
+    sample->max_in_flight = sample->reading.in_flight;
+}
+
+static uint16_t fields_of(const struct history_sample *sample, double fields[FIELDS])
+{
+    struct history_sample usual = *sample;
     uint16_t mask = 0;
-    memcpy(fields, &sample->reading, sizeof(fields));
-    for (int i = 0; !sample->is_failed && i < FIELDS; i++)
+    set_maxima(&usual);
+    memcpy(fields, &sample->reading, sizeof(sample->reading));
+    fields[MAX_WAITING] = sample->max_waiting;
+    fields[MAX_IN_FLIGHT] = sample->max_in_flight;
+    for (int i = 0; i < READING_FIELDS; i++)
         mask |= (uint16_t)(isnan(fields[i]) ? 0 : 1 << i);
+    mask |= (uint16_t)(is_same(usual.max_waiting, sample->max_waiting) ? 0 : 1 << MAX_WAITING);
+    mask |=
+        (uint16_t)(is_same(usual.max_in_flight, sample->max_in_flight) ? 0 : 1 << MAX_IN_FLIGHT);
     return mask;
 }
 
-static size_t words_of(uint16_t mask, bool is_failed)
+static uint64_t *row_at(const struct history *history, size_t index)
 {
-    return 1 + (is_failed ? 0 : (size_t)__builtin_popcount(mask));
+    return &history->words[index * row_words(history->mask)];
 }
 
-static void encode_sample(struct history_chunk *chunk, const struct history_sample *sample)
+static int64_t time_at(const struct history *history, size_t index)
 {
-    double fields[FIELDS];
-    uint32_t *word = &chunk->words[chunk->used];
-    memcpy(fields, &sample->reading, sizeof(fields));
-    *word++ = (uint32_t)(sample->at_ms - chunk->base_ms) | (sample->is_failed ? FAILED : 0);
-    for (int i = 0; !sample->is_failed && i < FIELDS; i++)
-        if (chunk->mask & 1 << i) {
-            float value = (float)fields[i];
-            memcpy(word++, &value, sizeof(value));
-        }
-    chunk->last = chunk->used;
-    chunk->used = (uint8_t)(word - chunk->words);
-    chunk->count++;
+    return (int64_t)*row_at(history, index) >> FLAG_BITS;
 }
 
-/* Decodes the sample that begins at the word `at`. Returns where the next sample begins. */
-static size_t decode_sample(const struct history_chunk *chunk, size_t at,
-                            struct history_sample *ret_sample)
+static bool is_failed_at(const struct history *history, size_t index)
 {
+    return (*row_at(history, index) & FAILED) != 0;
+}
+
+static struct history_sample sample_at(const struct history *history, size_t index)
+{
+    const uint64_t *word = row_at(history, index);
+    struct history_sample sample = {
+        .at_ms = time_at(history, index),
+        .is_failed = (*word & FAILED) != 0,
+        .is_after_gap = (*word & AFTER_GAP) != 0,
+    };
     double fields[FIELDS];
-    const uint32_t *word = &chunk->words[at];
-    ret_sample->at_ms = chunk->base_ms + (int64_t)(*word & ~FAILED);
-    ret_sample->is_failed = (*word++ & FAILED) != 0;
-    for (int i = 0; i < FIELDS; i++) {
-        float value = NAN;
-        if (!ret_sample->is_failed && (chunk->mask & 1 << i))
-            memcpy(&value, word++, sizeof(value));
-        fields[i] = (double)value;
+    clear_fields(fields);
+    for (int i = 0; i < FIELDS; i++)
+        if (history->mask & 1 << i)
+            memcpy(&fields[i], ++word, sizeof(*word));
+    memcpy(&sample.reading, fields, sizeof(sample.reading));
+    set_maxima(&sample);
+    if (history->mask & 1 << MAX_WAITING)
+        sample.max_waiting = fields[MAX_WAITING];
+    if (history->mask & 1 << MAX_IN_FLIGHT)
+        sample.max_in_flight = fields[MAX_IN_FLIGHT];
+    return sample;
+}
+
+static void set_sample(struct history *history, size_t index, const struct history_sample *sample)
+{
+    uint64_t *word = row_at(history, index);
+    double fields[FIELDS];
+    fields_of(sample, fields);
+    *word = (uint64_t)sample->at_ms << FLAG_BITS | (sample->is_failed ? FAILED : 0) |
+            (sample->is_after_gap ? AFTER_GAP : 0);
+    for (int i = 0; i < FIELDS; i++)
+        if (history->mask & 1 << i)
+            memcpy(++word, &fields[i], sizeof(*word));
+}
+
+/* A field that no sample had so far. */
+static void widen(struct history *history, uint16_t mask)
+{
+    struct history wide = *history;
+    wide.mask |= mask;
+    if (wide.mask == history->mask)
+        return;
+    wide.words = memory_array(history->capacity * row_words(wide.mask) + 1, sizeof(*wide.words));
+    for (size_t i = 0; i < history->count; i++) {
+        const struct history_sample sample = sample_at(history, i);
+        set_sample(&wide, i, &sample);
     }
-    memcpy(&ret_sample->reading, fields, sizeof(fields));
-    return (size_t)(word - chunk->words);
+    free(history->words);
+    *history = wide;
 }
 
-/* ---- the pool ---- */
+/* ---- room ---- */
 
-struct history *history_new(size_t max_bytes)
+static void resize(struct history *history, size_t capacity)
+{
+    size_t bytes = row_words(history->mask) * sizeof(*history->words);
+    history->words = memory_resize(history->words, capacity * bytes);
+    history->capacity = capacity;
+}
+
+static void drop_oldest(struct history *history, size_t count)
+{
+    size_t bytes = row_words(history->mask) * sizeof(*history->words);
+    history->count -= count;
+    memmove(history->words, row_at(history, count), history->count * bytes);
+}
+
+/* Drops samples between two others of their kind, where these are not further apart than a share of
+ * their age. */
+static void thin(struct history *history, int64_t now_ms, size_t newest, size_t steps)
+{
+    size_t bytes = row_words(history->mask) * sizeof(*history->words);
+    size_t kept = 1;
+    for (size_t i = 1; i < history->count; i++) {
+        bool is_old = i + newest < history->count;
+        bool is_failed = is_failed_at(history, i);
+        if (is_old && is_failed_at(history, kept - 1) == is_failed &&
+            is_failed_at(history, i + 1) == is_failed &&
+            time_at(history, i + 1) - time_at(history, kept - 1) <=
+                (now_ms - time_at(history, i)) / (int64_t)steps)
+            continue;
+        memmove(row_at(history, kept++), row_at(history, i), bytes);
+    }
+    history->count = kept;
+}
+
+static void make_room(struct history *history, int64_t now_ms)
+{
+    size_t share = HISTORY_BYTES / sizeof(uint64_t) / row_words(history->mask) / histories;
+    size_t for_policies = history->interval_ms > 0 ? RECENT_SAMPLES_MAX : 0;
+    size_t max = MAX(MIN(share, HISTORY_MAX_SAMPLES), for_policies + HISTORY_MIN_SAMPLES);
+    size_t over = 0;
+    if (history->count < history->capacity && history->count < max)
+        return;
+    while (over < history->count && now_ms - time_at(history, over) > HISTORY_SPAN_MS)
+        over++;
+    drop_oldest(history, over);
+    for (size_t steps = max / 4; steps > 0 && history->count >= max; steps /= 2)
+        thin(history, now_ms, MAX(for_policies, HISTORY_MIN_SAMPLES / 2), steps);
+    if (history->count >= max) /* each is next to one of the other kind */
+        drop_oldest(history, history->count - max / 2);
+    if (history->count == history->capacity || history->capacity > max)
+        resize(history, MIN(history->count + history->count / 2 + 4, max));
+}
+
+static void append(struct history *history, const struct history_sample *sample)
+{
+    double fields[FIELDS];
+    make_room(history, sample->at_ms);
+    widen(history, fields_of(sample, fields));
+    set_sample(history, history->count++, sample);
+}
+
+/* ---- adding ---- */
+
+struct history *history_new(void)
 {
     struct history *history = memory_new(sizeof(*history));
-    history->max_chunks = max_bytes / HISTORY_CHUNK_BYTES;
-    pthread_mutex_init(&history->lock, NULL);
+    history->sent_ms = history->at_ms = history->before_ms = INT64_MIN;
+    histories++;
     return history;
+}
+
+struct history *history_copy(const struct history *history)
+{
+    if (history == NULL)
+        return NULL;
+    struct history *copy = memory_new(sizeof(*copy));
+    *copy = *history;
+    copy->words = NULL;
+    resize(copy, MAX(history->count, 1));
+    if (history->count > 0)
+        memcpy(copy->words, history->words,
+               history->count * row_words(history->mask) * sizeof(*copy->words));
+    histories++;
+    return copy;
 }
 
 void history_free(struct history *history)
 {
     if (history == NULL)
         return;
-    pthread_mutex_destroy(&history->lock);
+    histories--;
+    free(history->words);
     free(history);
 }
 
-/* Removes the oldest chunk of a series' tier from the series and the pool. The caller frees it. */
-static struct history_chunk *take_oldest(struct history *history, struct history_series *series,
-                                         int tier)
+void history_add_gap(struct history *history)
 {
-    struct history_chunk *chunk = series->tiers[tier].oldest;
-    series->tiers[tier].oldest = chunk->newer;
-    if (chunk->newer == NULL)
-        series->tiers[tier].newest = NULL;
-    DL_DELETE(history->by_tier[tier], chunk);
-    history->chunks--;
-    return chunk;
+    if (history != NULL)
+        history->has_gap = true;
 }
 
-static void begin_chunk(struct history_chunk *chunk, const struct history_sample *first)
-{
-    chunk->base_ms = first->at_ms;
-    chunk->mask = mask_of(first);
-}
-
-static void append_chunk(struct history_series *series, int tier, struct history_chunk *chunk)
-{
-    if (series->tiers[tier].newest != NULL)
-        series->tiers[tier].newest->newer = chunk;
-    else
-        series->tiers[tier].oldest = chunk;
-    series->tiers[tier].newest = chunk;
-}
-
-static struct history_chunk *add_chunk(struct history *history, struct history_series *series,
-                                       int tier, const struct history_sample *first)
-{
-    struct history_chunk *chunk = memory_new(HISTORY_CHUNK_BYTES);
-    chunk->series = series;
-    begin_chunk(chunk, first);
-    chunk->tier = (uint8_t)tier;
-    append_chunk(series, tier, chunk);
-    DL_APPEND(history->by_tier[tier], chunk);
-    history->chunks++;
-    return chunk;
-}
-
-/* The sample may be older than the chunk: a walk over many queries notes a failure with the time at
- * which the walk began, and meanwhile newer chunks may have been moved into the series. */
-static bool has_room(const struct history_chunk *chunk, const struct history_sample *sample)
-{
-    uint16_t mask = mask_of(sample);
-    return chunk != NULL && (mask | chunk->mask) == chunk->mask &&
-           sample->at_ms >= chunk->base_ms && sample->at_ms - chunk->base_ms < (int64_t)FAILED &&
-           chunk->used + words_of(chunk->mask, sample->is_failed) <= WORDS;
-}
-
-/* Also sets `last` to the sample before: newest_ms() may read it before another sample comes. */
-static void drop_last(struct history_chunk *chunk)
-{
-    chunk->used = chunk->last;
-    chunk->count--;
-    for (size_t at = 0; at < chunk->used;
-         at += words_of(chunk->mask, (chunk->words[at] & FAILED) != 0))
-        chunk->last = (uint8_t)at;
-}
-
-/* Drops the last sample if the new one is in the same step, and both failed or both succeeded. */
-static void drop_replaced(struct history_chunk *chunk, const struct history_sample *sample,
-                          int64_t step_ms)
-{
-    struct history_sample last;
-    if (chunk == NULL || chunk->count == 0)
-        return;
-    decode_sample(chunk, chunk->last, &last);
-    if (last.at_ms / step_ms == sample->at_ms / step_ms && last.is_failed == sample->is_failed)
-        drop_last(chunk);
-}
-
-static void append_sample(struct history *history, struct history_series *series, int tier,
-                          const struct history_sample *sample)
-{
-    struct history_chunk *chunk = series->tiers[tier].newest;
-    drop_replaced(chunk, sample, tiers[tier].step_ms);
-    if (chunk != NULL && chunk->count == 0)
-        begin_chunk(chunk, sample);
-    else if (!has_room(chunk, sample))
-        chunk = add_chunk(history, series, tier, sample);
-    encode_sample(chunk, sample);
-}
-
-/* Moves the samples of the oldest chunk to the next tier, which keeps fewer of them. */
-static void demote_chunk(struct history *history, struct history_series *series, int tier)
-{
-    struct history_chunk *chunk = take_oldest(history, series, tier);
-    struct history_sample sample;
-    for (size_t at = 0; at < chunk->used;) {
-        at = decode_sample(chunk, at, &sample);
-        append_sample(history, series, tier + 1, &sample);
-    }
-    free(chunk);
-}
-
-static int64_t newest_ms(const struct history_chunk *chunk)
-{
-    struct history_sample last;
-    decode_sample(chunk, chunk->last, &last);
-    return last.at_ms;
-}
-
-static void age_series(struct history *history, struct history_series *series, int64_t now_ms)
-{
-    for (int tier = 0; tier < HISTORY_TIERS; tier++) {
-        const struct history_chunk *oldest;
-        while ((oldest = series->tiers[tier].oldest) != NULL &&
-               now_ms - newest_ms(oldest) > tiers[tier].max_age_ms) {
-            if (tier + 1 < HISTORY_TIERS)
-                demote_chunk(history, series, tier);
-            else
-                free(take_oldest(history, series, tier));
-        }
-    }
-}
-
-/* Frees chunks until the pool is within its limit. It drops the oldest chunk of the coarsest tier
- * that has any; of another tier than the last one, it first moves the samples to the next tier. */
-static void make_room(struct history *history, int64_t now_ms)
-{
-    while (history->chunks > history->max_chunks) {
-        int tier = HISTORY_TIERS - 1;
-        while (tier > 0 && history->by_tier[tier] == NULL)
-            tier--;
-        struct history_series *series = history->by_tier[tier]->series;
-        if (tier + 1 < HISTORY_TIERS && history->by_tier[tier]->count > 1) {
-            demote_chunk(history, series, tier);
-            continue;
-        }
-        struct history_chunk *chunk = take_oldest(history, series, tier);
-        if (now_ms - newest_ms(chunk) <= HISTORY_SPAN_MS)
-            history->dropped += chunk->count;
-        free(chunk);
-    }
-}
-
-/* ---- what was consumed ---- */
-
-/* An average in which older readings weigh less: half after 40 s, a third after a minute. */
-static void update_average(double *rate, double now, int64_t gap_ms)
-{
-    const double minute_ms = 60 * 1000;
-    double share = 1 - exp(-(double)gap_ms / minute_ms);
-    *rate += share * (now - *rate);
-}
-
-static void count_rates(struct history_series *series, double waiting, int64_t gap_ms)
-{
-    double grown = (waiting - series->counted_waiting) * 1000 / (double)gap_ms;
-    if (gap_ms <= 0 || !isfinite(grown))
-        return;
-    update_average(&series->arrival_rate, fmax(grown, 0), gap_ms);
-    update_average(&series->consumption_rate, fmax(-grown, 0), gap_ms);
-}
-
-/* Messages consumed since the reading that counted last, which has the same partitions. */
-static double consumed_since(const struct history_series *series, const struct reading *reading,
-                             int64_t gap_ms)
-{
-    /* The rate of now is taken for the rate of at most so much time before. */
-    enum { MAX_GAP_MS = 2 * 60 * 1000 };
-    double counted = reading->consumed - series->counted_consumed;
-    if (isfinite(counted))
-        return fmax(counted, 0); /* less: the source counts from 0 again */
-    if (!isnan(reading->consumption_rate))
-        return reading->consumption_rate * (double)(gap_ms < MAX_GAP_MS ? gap_ms : MAX_GAP_MS) /
-               1000;
-    return series->counted_waiting > reading->waiting ? series->counted_waiting - reading->waiting
-                                                      : 0;
-}
-
-static void count_consumed(struct history *history, struct history_series *series,
-                           const struct reading *reading, int64_t at_ms)
-{
-    const struct reading before = {.partitions = series->counted_partitions};
-    if (isnan(reading->consumed) && isnan(reading->consumption_rate) && isnan(reading->waiting))
-        return;
-    if (series->counted_at_ms > 0 && !reading_has_other_partitions(&before, reading)) {
-        int64_t gap_ms = at_ms - series->counted_at_ms;
-        double consumed = consumed_since(series, reading, gap_ms);
-        count_rates(series, reading->waiting, gap_ms);
-        series->consumed += consumed;
-        history->consumed += consumed;
-    }
-    series->counted_at_ms = at_ms;
-    series->counted_waiting = reading->waiting;
-    series->counted_consumed = reading->consumed;
-    series->counted_partitions = reading->partitions;
-}
-
-/* ---- the interface ---- */
-
-void history_add(struct history *history, struct history_series *series,
-                 const struct reading *reading, int64_t at_ms)
+void history_add_failure(struct history *history, int64_t at_ms)
 {
     if (history == NULL)
         return;
-    struct history_sample sample = {
-        .at_ms = at_ms, .is_failed = reading == NULL, .reading = READING_UNKNOWN};
-    if (reading != NULL)
-        sample.reading = *reading;
-    pthread_mutex_lock(&history->lock);
-    if (reading != NULL)
-        count_consumed(history, series, reading, at_ms);
-    age_series(history, series, at_ms);
-    append_sample(history, series, 0, &sample);
-    make_room(history, at_ms);
-    pthread_mutex_unlock(&history->lock);
+    struct history_sample sample = {.at_ms = at_ms, .is_failed = true, .reading = READING_UNKNOWN};
+    set_maxima(&sample);
+    history->has_gap = true;
+    if (history->count > 0) {
+        int64_t last_ms = time_at(history, history->count - 1);
+        /* The walk over all queries of a connection has the time at which it began. */
+        sample.at_ms = MAX(at_ms, last_ms);
+        if (is_failed_at(history, history->count - 1) &&
+            last_ms / STEP_MS == sample.at_ms / STEP_MS)
+            history->count--;
+    }
+    append(history, &sample);
 }
 
-void history_drop(struct history *history, struct history_series *series)
+/* The larger one. If one is unknown, so is the result, unless the other one is above 0: an unknown
+ * count must not look idle. */
+static double max_or_unknown(double left, double right)
 {
-    if (history == NULL)
+    bool is_unknown = isnan(left) || isnan(right);
+    double known = fmax(left, right);
+    return is_unknown && !(known > 0) ? NAN : known;
+}
+
+static bool is_gap(int64_t interval_ms, int64_t duration_ms, int64_t distance_ms);
+
+/* Whether the reading joins the last sample. It does until it is a whole interval later than the
+ * sample before that one. Example: with an interval of 5 s and samples at 0 and 3, a reading at 4
+ * joins the second one, and one at 5 does not. */
+static bool joins_last(const struct history *history, int64_t at_ms)
+{
+    int64_t interval_ms = history->interval_ms > 0 ? history->interval_ms : STEP_MS;
+    return history->before_ms != INT64_MIN && at_ms - history->before_ms < interval_ms;
+}
+
+void history_add(struct history *history, int64_t at_ms, const struct reading *reading)
+{
+    struct history_sample sample = {.at_ms = at_ms, .reading = *reading};
+    if (at_ms < history->sent_ms)
         return;
-    pthread_mutex_lock(&history->lock);
-    for (int tier = 0; tier < HISTORY_TIERS; tier++)
-        while (series->tiers[tier].oldest != NULL)
-            free(take_oldest(history, series, tier));
-    pthread_mutex_unlock(&history->lock);
-    *series = (struct history_series){0};
+    history->sent_ms = at_ms;
+    set_maxima(&sample);
+    if (history->count > 0) /* notifications may come in the same millisecond */
+        sample.at_ms = MAX(at_ms, time_at(history, history->count - 1) + 1);
+    sample.is_after_gap = history->at_ms == INT64_MIN || history->has_gap ||
+                          is_gap(history->interval_ms, history->duration_ms,
+                                 sample.at_ms - history->at_ms - history->waited_ms);
+    if (!sample.is_after_gap && joins_last(history, sample.at_ms)) {
+        const struct history_sample last = sample_at(history, --history->count);
+        sample.max_waiting = max_or_unknown(sample.max_waiting, last.max_waiting);
+        sample.max_in_flight = max_or_unknown(sample.max_in_flight, last.max_in_flight);
+        sample.is_after_gap = last.is_after_gap;
+    } else
+        history->before_ms = history->at_ms;
+    append(history, &sample);
+    history->at_ms = sample.at_ms;
+    history->has_gap = false;
 }
 
-static size_t count_samples(const struct history_series *series)
-{
-    size_t count = 0;
-    for (int tier = 0; tier < HISTORY_TIERS; tier++)
-        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer)
-            count += chunk->count;
-    return count;
-}
+/* ---- reading ---- */
 
-static size_t count_chunks(const struct history_series *series)
-{
-    size_t count = 0;
-    for (int tier = 0; tier < HISTORY_TIERS; tier++)
-        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer)
-            count++;
-    return count;
-}
-
-static bool is_empty_series(const struct history_series *series)
-{
-    return count_chunks(series) == 0 && series->counted_at_ms == 0;
-}
-
-static void move_series(struct history_series *from, struct history_series *to)
-{
-    *to = *from;
-    *from = (struct history_series){0};
-    for (int tier = 0; tier < HISTORY_TIERS; tier++)
-        for (struct history_chunk *chunk = to->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer)
-            chunk->series = to;
-}
-
-/* In the pool a copied chunk follows its original, as it is equally old. */
-static void copy_series(struct history *history, const struct history_series *from,
-                        struct history_series *to)
-{
-    *to = *from;
-    memset(to->tiers, 0, sizeof(to->tiers));
-    for (int tier = 0; tier < HISTORY_TIERS; tier++)
-        for (struct history_chunk *chunk = from->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer) {
-            struct history_chunk *copied = memory_new(HISTORY_CHUNK_BYTES);
-            memcpy(copied, chunk, HISTORY_CHUNK_BYTES);
-            copied->series = to;
-            copied->newer = NULL;
-            append_chunk(to, tier, copied);
-            DL_APPEND_ELEM(history->by_tier[tier], chunk, copied);
-            history->chunks++;
-        }
-}
-
-void history_move(struct history *history, struct history_series *from, struct history_series *to)
-{
-    if (history == NULL)
-        return;
-    pthread_mutex_lock(&history->lock);
-    if (is_empty_series(to))
-        move_series(from, to);
-    pthread_mutex_unlock(&history->lock);
-}
-
-void history_copy(struct history *history, struct history_series *from, struct history_series *to)
-{
-    if (history == NULL)
-        return;
-    pthread_mutex_lock(&history->lock);
-    bool fits = history->chunks + count_chunks(from) <= history->max_chunks;
-    if (is_empty_series(to) && fits)
-        copy_series(history, from, to);
-    else if (is_empty_series(to))
-        move_series(from, to);
-    pthread_mutex_unlock(&history->lock);
-}
-
-size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
+size_t history_read(const struct history *history, int64_t from_ms,
                     struct history_sample **ret_samples)
 {
-    size_t count = 0;
+    size_t first = 0;
     *ret_samples = NULL;
     if (history == NULL)
         return 0;
-    pthread_mutex_lock(&history->lock);
-    struct history_sample *samples = memory_array(count_samples(series) + 1, sizeof(*samples));
-    for (int tier = HISTORY_TIERS - 1; tier >= 0; tier--)
-        for (const struct history_chunk *chunk = series->tiers[tier].oldest; chunk != NULL;
-             chunk = chunk->newer)
-            for (size_t at = 0; at < chunk->used;) {
-                at = decode_sample(chunk, at, &samples[count]);
-                count += samples[count].at_ms >= from_ms;
-            }
-    pthread_mutex_unlock(&history->lock);
-    *ret_samples = samples;
+    while (first < history->count && time_at(history, first) < from_ms)
+        first++;
+    size_t count = history->count - first;
+    *ret_samples = memory_array(count + 1, sizeof(**ret_samples));
+    for (size_t i = 0; i < count; i++)
+        (*ret_samples)[i] = sample_at(history, first + i);
     return count;
 }
 
-void history_get_throughput(struct history *history, const struct history_series *series,
-                            struct history_throughput *ret_throughput)
+struct history_rates history_rates(const struct history *history)
 {
-    *ret_throughput = (struct history_throughput){NAN, NAN, NAN};
-    if (history == NULL)
-        return;
-    pthread_mutex_lock(&history->lock);
-    if (series->counted_at_ms > 0)
-        *ret_throughput = (struct history_throughput){series->consumed, series->arrival_rate,
-                                                      series->consumption_rate};
-    pthread_mutex_unlock(&history->lock);
+    double grown = 0, fallen = 0;
+    int64_t span_ms = 0;
+    struct history_sample after = {.is_failed = true};
+    for (size_t i = history == NULL ? 0 : history->count; i-- > 0 && span_ms < RATES_MS;) {
+        const struct history_sample sample = sample_at(history, i);
+        if (sample.is_failed)
+            continue;
+        double more = after.reading.waiting - sample.reading.waiting;
+        if (!after.is_failed && !isnan(more) &&
+            !reading_has_other_partitions(&sample.reading, &after.reading)) {
+            grown += fmax(more, 0);
+            fallen += fmax(-more, 0);
+            span_ms += after.at_ms - sample.at_ms;
+        }
+        after = sample;
+    }
+    double seconds = span_ms == 0 ? NAN : (double)span_ms / 1000;
+    return (struct history_rates){grown / seconds, fallen / seconds};
 }
 
-void history_get_stats(struct history *history, struct history_stats *ret_stats)
+/* ---- the recent samples ---- */
+
+void history_recent(const struct history *history, struct recent_samples *ret_recent)
 {
-    *ret_stats = (struct history_stats){0};
-    if (history == NULL)
-        return;
-    pthread_mutex_lock(&history->lock);
-    *ret_stats = (struct history_stats){
-        .bytes = history->chunks * HISTORY_CHUNK_BYTES,
-        .max_bytes = history->max_chunks * HISTORY_CHUNK_BYTES,
-        .dropped = history->dropped,
-        .consumed = history->consumed,
-    };
-    pthread_mutex_unlock(&history->lock);
+    size_t first = history->count - MIN(history->count, RECENT_SAMPLES_MAX);
+    ret_recent->interval_ms = history->interval_ms;
+    ret_recent->duration_ms = history->duration_ms;
+    ret_recent->waited_ms = history->waited_ms;
+    ret_recent->count = 0;
+    for (size_t i = first; i < history->count; i++)
+        if (!is_failed_at(history, i))
+            ret_recent->samples[ret_recent->count++] = sample_at(history, i);
+}
+
+double recent_samples_waiting(const struct reading *reading)
+{
+    return isnan(reading->waiting) ? reading->value : reading->waiting;
+}
+
+/* A longer time without a measurement is a gap, unless it is the wait for a turn. */
+static int64_t unseen_ms(int64_t interval_ms, int64_t duration_ms, int64_t distance_ms)
+{
+    enum { GAP_INTERVALS = 4 };
+    return MAX(distance_ms - GAP_INTERVALS * MAX(interval_ms, duration_ms), 0);
+}
+
+static bool is_gap(int64_t interval_ms, int64_t duration_ms, int64_t distance_ms)
+{
+    return unseen_ms(interval_ms, duration_ms, distance_ms) > 0;
+}
+
+int64_t recent_samples_unseen_ms(const struct recent_samples *recent, int64_t distance_ms)
+{
+    return unseen_ms(recent->interval_ms, recent->duration_ms, distance_ms);
+}
+
+bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms)
+{
+    return recent_samples_unseen_ms(recent, distance_ms - recent->waited_ms) > 0;
 }

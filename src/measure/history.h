@@ -1,18 +1,17 @@
 /*
- * History: the readings of the last hour of each query, in one bounded pool of memory.
+ * History: the samples of a query, for policies and people.
  *
- *     age            kept
- *     up to 10 min   one reading per second
- *     up to 30 min   one reading per 15 s
- *     up to 60 min   one reading per minute
+ * A sample is a reading, or an attempt that failed. Readings that are closer together than the
+ * interval become one sample, as a push measures every few milliseconds; it remembers the most that
+ * was waiting and in flight, so that no peak between two samples is lost.
  *
- * A kept reading is one that was measured, never an average. Where measuring began or ceased to
- * fail, the readings before and after that are both kept. If the pool is full, the oldest readings
- * of the coarsest tier are dropped first.
+ * The samples span the last hour. Where there are too many, the newest stay as they are, of a query
+ * with a policy RECENT_SAMPLES_MAX, and older ones are thinned, the more the older they are. What
+ * is left was measured, and is no average. Where measuring began or ceased to fail, the samples
+ * before and after that are both kept. How many a query may have depends on how many queries have
+ * some.
  *
- * Threads: any; one lock, held for copies. Time is a parameter.
- * Owner:   the engine has the history. A series is a field of its owner, which calls history_drop()
- *          before it is freed.
+ * Threads: none; a query has its history under its connection's lock, others have copies.
  */
 #ifndef BACKLOG_MEASURE_HISTORY_H
 #define BACKLOG_MEASURE_HISTORY_H
@@ -24,82 +23,87 @@
 #include <stdint.h>
 
 enum {
-    HISTORY_TIERS = 3,
     HISTORY_SPAN_MS = 3600 * 1000,
-    HISTORY_CHUNK_BYTES = 256, /* of the pool, taken at a time */
-};
-
-struct history;
-struct history_chunk;
-
-/* {0} is an empty series. Only history.c reads and writes its fields. */
-struct history_series {
-    struct {
-        struct history_chunk *oldest, *newest;
-    } tiers[HISTORY_TIERS];
-    int64_t counted_at_ms; /* the time of the last reading that counted for `consumed`; 0: none */
-    /* The fields of that reading; NAN: unknown. */
-    double counted_waiting, counted_consumed, counted_partitions;
-    double consumed;
-    double arrival_rate, consumption_rate; /* of the last minute, by the changes of `waiting` */
+    HISTORY_MAX_SAMPLES = 720, /* of one query, where these are few */
+    HISTORY_MIN_SAMPLES = 32,  /* of one query, however many there are; besides those of policies */
+    HISTORY_BYTES = 16 << 20,  /* of all queries that may have more than these */
+    RECENT_SAMPLES_MAX = 64,
 };
 
 struct history_sample {
-    int64_t at_ms;          /* of clock_now_ms() */
-    bool is_failed;         /* measuring failed: there is no reading */
-    struct reading reading; /* its fields have 7 significant digits */
+    int64_t at_ms;  /* when the request for the reading was sent, or the attempt failed */
+    bool is_failed; /* there is no reading */
+    /* Between the reading before and this one measuring failed, or nobody measured. */
+    bool is_after_gap;
+    struct reading reading; /* the last one of this sample */
+    /* The maxima of all readings of this sample. NAN: a reading had no such count, and no other one
+     * was above 0. */
+    double max_waiting; /* of recent_samples_waiting() */
+    double max_in_flight;
 };
 
-/* A pool of `max_bytes`. The caller frees it with history_free(), after history_drop() of all
- * series. */
-struct history *history_new(size_t max_bytes);
-void history_free(struct history *history); /* NULL is none */
+struct history {
+    int64_t interval_ms; /* how far apart samples are to be; 0: a second */
+    int64_t duration_ms; /* of the last measurement: samples of a slow source are that far apart */
+    int64_t waited_ms;   /* how long the last measurement waited for its turn */
+    unsigned wants;      /* bits of enum reading_want: what the last reading was measured with */
+    /* Of the last reading: when its request was sent; its sample's at_ms may be a little later.
+     * INT64_MIN: there is none. */
+    int64_t sent_ms, at_ms;
+    int64_t before_ms; /* at_ms of the sample with a reading before that one, or INT64_MIN */
+    bool has_gap;      /* since the last reading */
 
-/* A measurement has ended; `reading` is NULL if it failed. The times of a series ascend, with one
- * exception: after newer readings were moved into the series, a failure may have an earlier time.
- * Like the other functions it does nothing if `history` is NULL. */
-void history_add(struct history *history, struct history_series *series,
-                 const struct reading *reading, int64_t at_ms);
+    /* Only history.c uses these. A sample is a row of words: its time, and a field for each bit. */
+    uint16_t mask; /* of the fields that some sample has */
+    size_t count, capacity;
+    uint64_t *words;
+};
 
-/* Drops the readings of the series, which is empty then. */
-void history_drop(struct history *history, struct history_series *series);
+/* The caller frees it with history_free(), and may set the first four fields at any time. */
+struct history *history_new(void);
+struct history *history_copy(const struct history *history); /* NULL is none, as below */
+void history_free(struct history *history);
 
-/* Moves all of `from` to `to`. Does nothing if `to` is not empty. */
-void history_move(struct history *history, struct history_series *from, struct history_series *to);
+/* Requests of readings were sent in this order: one that was sent before the last is dropped. */
+void history_add(struct history *history, int64_t at_ms, const struct reading *reading);
+void history_add_failure(struct history *history, int64_t at_ms); /* and a gap */
+void history_add_gap(struct history *history);
 
-/* Copies all of `from` to `to`, or moves it if the pool has no room for both. Does nothing if `to`
- * is not empty. */
-void history_copy(struct history *history, struct history_series *from, struct history_series *to);
-
-/* Copies the samples from `from_ms` on, in the order of history_add(). Returns their number; the
- * caller frees them. */
-size_t history_read(struct history *history, const struct history_series *series, int64_t from_ms,
+/* Copies the samples from `from_ms` on, the oldest first. Returns their number; the caller frees
+ * them. */
+size_t history_read(const struct history *history, int64_t from_ms,
                     struct history_sample **ret_samples);
 
-/* Lower bounds of what arrived and what was consumed, for people; policies use scale/policy/flow.h.
- * NAN: not known. Two readings with different partitions are not compared. */
-struct history_throughput {
-    /* Messages consumed since the series began: the sum over each two successive readings of the
-     * first that is known:
-     *   1. the difference of the source's own count
-     *   2. the source's consumption rate, multiplied by the time between the readings
-     *   3. by how much `waiting` fell */
-    double consumed;
-    /* Per second, averaged over about a minute: by how much `waiting` grew, and by how much it
-     * fell, from one reading to the next. */
-    double arrival_rate, consumption_rate;
+/* Lower bounds of what arrives and is consumed per second, for people; policies use
+ * scale/policy/flow.h. By how much `waiting` grew and fell from one reading to the next, in the
+ * last minute, or between the last two readings. NAN: not known. Two readings with different
+ * partitions are not compared. */
+struct history_rates {
+    double arrivals, consumption;
 };
 
-void history_get_throughput(struct history *history, const struct history_series *series,
-                            struct history_throughput *ret_throughput);
+struct history_rates history_rates(const struct history *history);
 
-struct history_stats {
-    size_t bytes;     /* in use */
-    size_t max_bytes; /* of the pool */
-    uint64_t dropped; /* samples of the last hour that were dropped, as the pool was full */
-    double consumed;  /* of all series together, also those that were dropped */
+/* ---- the recent samples, for policies ---- */
+
+struct recent_samples {
+    int64_t interval_ms, duration_ms, waited_ms;       /* as of the history */
+    struct history_sample samples[RECENT_SAMPLES_MAX]; /* with a reading, the oldest first */
+    size_t count;
 };
 
-void history_get_stats(struct history *history, struct history_stats *ret_stats);
+/* Copies the recent samples that did not fail. */
+void history_recent(const struct history *history, struct recent_samples *ret_recent);
+
+/* Whether a distance between the last sample and one before it is a gap: several samples in between
+ * are missing, though it was their turn. */
+bool recent_samples_is_gap(const struct recent_samples *recent, int64_t distance_ms);
+
+/* How much of a distance between two samples is too long to say that in between it was as in both:
+ * a source that cannot keep up has no gaps, but is seen seldom. */
+int64_t recent_samples_unseen_ms(const struct recent_samples *recent, int64_t distance_ms);
+
+/* `waiting`, or `value` if the source has no such count. */
+double recent_samples_waiting(const struct reading *reading);
 
 #endif

@@ -18,6 +18,7 @@ struct run {
     double *arrived;     /* until the end of each second */
     size_t oldest;       /* second in which the oldest arrived that is not done */
     int64_t pushed_at_s; /* or -1 while it is inactive */
+    struct history *history;
     struct recent_samples recent;
     struct policy_state policy;
     bool is_measured;
@@ -35,7 +36,8 @@ static void sample(struct run *run, int64_t now_s)
     reading.consumers = (double)workers_ready(workers, now_s);
     reading.arrived = workers->arrived;
     reading.consumed = workers->done;
-    recent_samples_add(&run->recent, now_s * 1000 + 1, &reading);
+    history_add(run->history, now_s * 1000 + 1, &reading);
+    history_recent(run->history, &run->recent);
 }
 
 /* The whole replicas of the policy at a target of 1. */
@@ -209,7 +211,8 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     };
     run.arrived = memory_array(trace->seconds, sizeof(*run.arrived));
     model_init(&run.model, &settings->model, settings->model.min_replicas, 0);
-    run.recent.interval_ms = settings->interval_s * 1000;
+    run.history = history_new();
+    run.history->interval_ms = settings->interval_s * 1000;
     run.measured.target = settings->has_policy ? 1 : settings->target; /* also in an outage */
     run.model.next_sync_ms = settings->sync_offset_s * 1000;
     workers_init(&run.workers, &settings->workers);
@@ -223,6 +226,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     ret_simulation->done = run.workers.done;
     /* Little's law: what is there, summed over time, is what each waited, summed over all. */
     ret_simulation->mean_wait_s /= run.workers.arrived > 0 ? run.workers.arrived : 1;
+    history_free(run.history);
     free(run.arrived);
     workers_done(&run.workers);
     peak_value_done(&run.peak);

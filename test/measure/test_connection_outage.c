@@ -341,9 +341,11 @@ static void pass_over(struct follower *follower, const struct recent_samples *re
     (void)recent;
 }
 
-static bool is_last_after_gap(const struct query *query)
+static bool has_two_and_a_gap(const struct query *query)
 {
-    return query->recent->samples[query->recent->count - 1].is_after_gap;
+    struct recent_samples recent;
+    history_recent(query->history, &recent);
+    return recent.count == 2 && recent.samples[1].is_after_gap;
 }
 
 /* Whenever its samples began: nobody knows how fast messages came during the outage. */
@@ -352,7 +354,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     (void)state;
     struct query *kept = acquire("kept");
     struct query *late = acquire("late");
-    query_keep_recent_samples(kept, 5000);
+    query_keep_history(kept, 5000);
     measure(kept, 1);
     measure(late, 1);
     demand(kept);
@@ -361,24 +363,24 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
 
     struct former_query former = {0};
     query_remember(kept, &former);
-    assert_true(former.recent.has_gap); /* another connection may measure it next */
+    assert_true(former.history->has_gap); /* another connection may measure it next */
     struct query *heir = acquire("heir");
-    query_keep_recent_samples(heir, 5000);
-    former.recent.has_gap = false; /* of before the outage */
+    query_keep_history(heir, 5000);
+    former.history->has_gap = false; /* of before the outage */
     query_inherit(heir, &former);
     former_query_done(&former);
     struct follower follower = {.on_reading = pass_over};
-    query_keep_recent_samples(late, 5000);
+    query_keep_history(late, 5000);
     follower_start(late, &follower); /* takes the reading of before the outage */
-    assert_int_equal(late->recent->count, 1);
+    assert_int_equal(late->history->at_ms, late->known.sent_ms);
 
     now_ms += 1000;
     measure(kept, 2);
     measure(late, 2);
     measure(heir, 2);
-    assert_true(kept->recent->count == 2 && is_last_after_gap(kept));
-    assert_true(late->recent->count == 2 && is_last_after_gap(late));
-    assert_true(heir->recent->count == 2 && is_last_after_gap(heir));
+    assert_true(has_two_and_a_gap(kept));
+    assert_true(has_two_and_a_gap(late));
+    assert_true(has_two_and_a_gap(heir));
     follower_stop(&follower);
 }
 
@@ -386,14 +388,14 @@ static void a_failed_attempt_is_a_gap_between_two_samples(void **state)
 {
     (void)state;
     struct query *query = acquire("a");
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     measure(query, 1);
     demand(query);
     assert_ptr_equal(take(), query);
     end_with(query, TASK_FAILED, "there is none");
     now_ms += 1000;
     measure(query, 2);
-    assert_true(query->recent->count == 2 && is_last_after_gap(query));
+    assert_true(has_two_and_a_gap(query));
 }
 
 int main(void)

@@ -50,7 +50,7 @@ static void hold_many(void)
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof(name), "q%d", i);
         struct query *query = acquire(name);
-        query_keep_recent_samples(query, 5000);
+        query_keep_history(query, 5000);
         demand(query);
     }
     connect_now();
@@ -236,7 +236,7 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
     connect_now();
     for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
         assert_int_equal(query->outage.no_reading_since_ms, connection.failed_since_ms);
-        assert_true(query->recent->has_gap);
+        assert_true(query->history->has_gap);
     }
 }
 
@@ -246,7 +246,7 @@ static void remember_the_next(void)
     if (connection.next_walked == NULL)
         return;
     query_remember(connection.next_walked, &former);
-    assert_true(former.recent.has_gap);
+    assert_true(former.history->has_gap);
     assert_int_equal(former.snapshot.no_reading_since_ms, connection.failed_since_ms);
     former_query_done(&former);
 }

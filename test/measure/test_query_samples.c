@@ -1,4 +1,4 @@
-/* The recent samples of a query, and who follows them. */
+/* The history of a query, and who follows it. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "measure/connection_fixture.h"
@@ -28,7 +28,7 @@ static void a_follower_gets_each_reading_once(void **state)
     struct steps steps = {.follower = {.on_reading = count_step}};
     struct steps late = steps;
     struct query *query = hold_each("a", 5000);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     assert_int_equal(steps.count, 0);
     connect_now();
@@ -57,7 +57,7 @@ static void readings_of_one_millisecond_are_followed_each(void **state)
     (void)state;
     struct steps steps = {.follower = {.on_reading = count_step}};
     struct query *query = hold_each("a", 5000);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     connect_now();
     for (int i = 1; i <= 4; i++) {
@@ -74,23 +74,30 @@ static void a_newer_reading_is_followed_after_samples_were_begun_again(void **st
     (void)state;
     struct steps steps = {.follower = {.on_reading = count_step}};
     struct query *query = hold_each("a", 5000);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     connect_now();
     measure(query, 1);
     measure(query, 2);
     assert_int_equal(steps.count, 2);
     follower_stop(&steps.follower);
-    query_end_recent_samples(query, 5000);
+    query_end_history(query, 5000);
     now_ms++;
     measure(query, 3);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     assert_true(steps.count == 3 && steps.last == 3);
     follower_stop(&steps.follower);
     follower_start(query, &steps.follower);
     assert_int_equal(steps.count, 3); /* it had that one */
     follower_stop(&steps.follower);
+}
+
+static bool is_last_after_gap(const struct query *query)
+{
+    struct recent_samples recent;
+    history_recent(query->history, &recent);
+    return recent.samples[recent.count - 1].is_after_gap;
 }
 
 /* The shortest interval goes with its trigger: what is measured less often then misses nothing. */
@@ -100,23 +107,18 @@ static void samples_are_no_gaps_after_the_shortest_interval_has_gone(void **stat
     struct steps steps = {.follower = {.on_reading = count_step}};
     struct query *query = hold_each("a", 30000);
     query_begin_use(query, 5000, now_ms);
-    query_keep_recent_samples(query, 30000);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 30000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     connect_now();
     measure(query, 1);
-    query_end_recent_samples(query, 5000);
+    query_end_history(query, 5000);
     query_end_use(query, 5000, now_ms);
     now_ms += 30000;
     measure(query, 2);
-    assert_int_equal(query->recent->interval_ms, 30000);
-    assert_false(query->recent->samples[query->recent->count - 1].is_after_gap);
+    assert_int_equal(query->history->interval_ms, 30000);
+    assert_false(is_last_after_gap(query));
     follower_stop(&steps.follower);
-}
-
-static bool is_last_after_gap(const struct query *query)
-{
-    return query->recent->samples[query->recent->count - 1].is_after_gap;
 }
 
 /* The policy of a source that cannot keep up would begin again at each reading. */
@@ -127,7 +129,7 @@ static void a_wait_for_other_queries_is_no_gap_and_one_for_a_client_is(void **st
     struct query *query = hold_each("a", 2000);
     struct query *other = acquire("b");
     schedule_set_max_tasks(&connection.schedule, 1, 1, now_ms);
-    query_keep_recent_samples(query, 2000);
+    query_keep_history(query, 2000);
     follower_start(query, &steps.follower);
     measure(query, 1);
     for (int late = 0; late < 2; late++) {
@@ -160,29 +162,29 @@ static void a_use_without_samples_does_not_bring_them_closer_together(void **sta
 {
     (void)state;
     struct query *query = hold_each("a", 60000);
-    query_keep_recent_samples(query, 60000);
+    query_keep_history(query, 60000);
     query_begin_use(query, 5000, now_ms);
     query_begin_use(query, 5000, now_ms);
     query_end_use(query, 5000, now_ms);
     assert_int_equal(query_interval_ms(query), 5000);
-    assert_int_equal(query->recent->interval_ms, 60000);
+    assert_int_equal(query->history->interval_ms, 60000);
 }
 
 static void samples_and_what_is_wanted_end_with_their_uses(void **state)
 {
     (void)state;
     struct query *query = acquire("a");
-    query_keep_recent_samples(query, 5000);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
+    query_keep_history(query, 5000);
     query_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
     query_want(query, READING_WANT_RATES);
-    query_end_recent_samples(query, 5000);
+    query_end_history(query, 5000);
     query_end_want(query, READING_WANT_RATES | READING_WANT_CONSUMERS);
-    assert_non_null(query->recent);
+    assert_non_null(query->history);
     assert_int_equal(query->wants, READING_WANT_RATES);
-    query_end_recent_samples(query, 5000);
+    query_end_history(query, 5000);
     query_end_want(query, READING_WANT_RATES);
-    assert_null(query->recent);
+    assert_null(query->history);
     assert_int_equal(query->wants, 0);
 }
 
@@ -205,7 +207,7 @@ static void begin_to_want(struct query *query, struct follower *follower)
 {
     follower->wants = READING_WANT_CONSUMERS;
     query_want(query, follower->wants);
-    query_keep_recent_samples(query, 30000);
+    query_keep_history(query, 30000);
     query_begin_use(query, 30000, now_ms);
     follower_start(query, follower);
 }
@@ -283,7 +285,7 @@ static void a_reading_of_before_the_samples_is_followed(void **state)
     demand(query);
     connect_now();
     answer(take(), 7);
-    query_keep_recent_samples(query, 5000);
+    query_keep_history(query, 5000);
     follower_start(query, &steps.follower);
     assert_true(steps.count == 1 && steps.last == 7);
     follower_stop(&steps.follower);
@@ -307,7 +309,7 @@ static void many_followers_do_not_keep_the_lock(void **state)
 {
     (void)state;
     followed = hold_each("a", 5000);
-    query_keep_recent_samples(followed, 5000);
+    query_keep_history(followed, 5000);
     measure(followed, 1);
     for (int i = 0; i < MANY_FOLLOWERS; i++) {
         many[i] = (struct steps){.follower = {.on_reading = count_step}};
@@ -330,8 +332,8 @@ static struct steps late;
 static void another_follows_instead(void)
 {
     follower_stop(&many[0].follower);
-    query_end_recent_samples(followed, 5000);
-    query_keep_recent_samples(followed, 5000);
+    query_end_history(followed, 5000);
+    query_keep_history(followed, 5000);
     follower_start(followed, &late.follower);
     on_pause = NULL;
 }
@@ -342,7 +344,7 @@ static void who_follows_while_a_reading_is_handed_out_has_it_too(void **state)
     (void)state;
     pause_after_each();
     followed = hold_each("a", 5000);
-    query_keep_recent_samples(followed, 5000);
+    query_keep_history(followed, 5000);
     measure(followed, 1);
     many[0] = late = (struct steps){.follower = {.on_reading = count_step}};
     follower_start(followed, &many[0].follower);

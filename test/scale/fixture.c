@@ -36,7 +36,7 @@ struct engine_settings engine_of_triggers(void)
 {
     struct engine_settings settings = ENGINE_DEFAULTS;
     settings.max_connections = 3; /* two of the file, and another one */
-    settings.history_bytes = 1 << 20;
+    settings.keeps_history = true;
     settings.program = "/bin/true";
     return settings;
 }

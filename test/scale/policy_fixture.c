@@ -13,12 +13,13 @@ struct policy_world world;
 int set_up(void **state)
 {
     (void)state;
-    world = (struct policy_world){.recent = {.interval_ms = INTERVAL_MS},
+    world = (struct policy_world){.history = history_new(),
                                   .settings = policy_no_settings(),
                                   .reading = READING_UNKNOWN,
                                   .threshold = 10,
                                   .max_useful = INFINITY,
                                   .now_ms = 1000000};
+    world.history->interval_ms = INTERVAL_MS;
     world.reading.waiting = world.reading.in_flight = 0;
     world.reading.arrived = world.reading.consumed = 0;
     world.reading.consumers = 0;
@@ -29,11 +30,13 @@ int tear_down(void **state)
 {
     (void)state;
     text_done(&world.words);
+    history_free(world.history);
     return 0;
 }
 
 static int64_t decide(void)
 {
+    history_recent(world.history, &world.recent);
     _cleanup_(error_done) struct error error = {0};
     struct policy_decision decision;
     double waiting = recent_samples_waiting(&world.reading);
@@ -57,10 +60,10 @@ static int64_t decide(void)
 
 int64_t measure(double arriving, double consuming)
 {
-    world.now_ms += world.recent.interval_ms;
-    world.reading.arrived += arriving * (double)world.recent.interval_ms / 1000;
-    world.reading.consumed += consuming * (double)world.recent.interval_ms / 1000;
-    recent_samples_add(&world.recent, world.now_ms, &world.reading);
+    world.now_ms += world.history->interval_ms;
+    world.reading.arrived += arriving * (double)world.history->interval_ms / 1000;
+    world.reading.consumed += consuming * (double)world.history->interval_ms / 1000;
+    history_add(world.history, world.now_ms, &world.reading);
     return decide();
 }
 
@@ -70,7 +73,7 @@ int64_t measure_for(int samples, double arriving, double consuming)
     for (int i = 0; i < samples; i++) {
         world.reading.waiting =
             fmax(0, world.reading.waiting +
-                        (arriving - consuming) * (double)world.recent.interval_ms / 1000);
+                        (arriving - consuming) * (double)world.history->interval_ms / 1000);
         replicas = measure(arriving, consuming);
     }
     return replicas;

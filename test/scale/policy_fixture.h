@@ -15,7 +15,8 @@
 
 /* A test sets what it needs, and reads the result of the last measurement. */
 struct policy_world {
-    struct recent_samples recent;
+    struct history *history;
+    struct recent_samples recent; /* of the history */
     struct policy_settings settings;
     struct policy_state state;
     struct policy_result result;

@@ -48,8 +48,8 @@ static void add_sample(struct recent_samples *recent, double waiting, double in_
                        double arriving, double consuming)
 {
     int64_t at_ms = (int64_t)recent->count * 5000;
-    struct recent_sample *sample = &recent->samples[recent->count++];
-    *sample = (struct recent_sample){.at_ms = at_ms, .reading = READING_UNKNOWN};
+    struct history_sample *sample = &recent->samples[recent->count++];
+    *sample = (struct history_sample){.at_ms = at_ms, .reading = READING_UNKNOWN};
     sample->reading.waiting = waiting;
     sample->reading.in_flight = in_flight;
     sample->reading.consumers = 1;

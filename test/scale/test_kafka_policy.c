@@ -19,7 +19,7 @@ enum { INTERVAL_MS = 5000, PARTITIONS = 3, SAMPLES = 6 };
 struct fixture {
     struct trigger trigger;
     struct trigger_policy *policy;
-    struct recent_samples recent;
+    struct history *history;
     struct reading reading;
     int64_t now_ms;
 };
@@ -28,7 +28,7 @@ static struct fixture fixture_of(const char *const *pairs)
 {
     struct fixture fixture = {
         .trigger = trigger_of(&scaler_kafka, pairs),
-        .recent = {.interval_ms = INTERVAL_MS},
+        .history = history_new(),
         .reading = READING_UNKNOWN,
         .now_ms = 1000000,
     };
@@ -39,6 +39,7 @@ static struct fixture fixture_of(const char *const *pairs)
     policy->plan.basis.threshold = 10;
     assert_true(fixture.trigger.good);
     fixture.policy = policy;
+    fixture.history->interval_ms = INTERVAL_MS;
     fixture.reading.arrived = fixture.reading.consumed = 0;
     fixture.reading.partitions = PARTITIONS;
     return fixture;
@@ -47,6 +48,7 @@ static struct fixture fixture_of(const char *const *pairs)
 static void fixture_done(struct fixture *fixture)
 {
     trigger_policy_free(fixture->policy);
+    history_free(fixture->history);
     trigger_done(&fixture->trigger);
 }
 
@@ -62,17 +64,19 @@ static int64_t measure(struct fixture *fixture, double lag, double persistent, d
     const struct trigger_policy_owner owner = {"team", "workers"};
     struct options *options = &fixture->trigger.options;
     struct evaluation_result evaluated = {0};
+    struct recent_samples recent;
     fixture->now_ms += INTERVAL_MS;
     fixture->reading.arrived += 1000 * INTERVAL_MS / 1000.0;
     fixture->reading.consumed += 1000 * INTERVAL_MS / 1000.0;
     fixture->reading.waiting = lag;
     fixture->reading.waiting_for_activation = lag + persistent;
     fixture->reading.partitions_with_lag = with_lag;
-    recent_samples_add(&fixture->recent, fixture->now_ms, &fixture->reading);
+    history_add(fixture->history, fixture->now_ms, &fixture->reading);
+    history_recent(fixture->history, &recent);
     evaluated.is_good =
         scaler_kafka.evaluate(options, &fixture->reading, &evaluated.evaluation, &evaluated.error);
     assert_true(evaluated.is_good);
-    trigger_policy_decide(fixture->policy, &owner, &fixture->recent, &evaluated);
+    trigger_policy_decide(fixture->policy, &owner, &recent, &evaluated);
     assert_true(fixture->policy->evaluated.is_good);
     return fixture->policy->result.replicas;
 }

@@ -130,7 +130,7 @@ static void an_outage_restarts_the_idle_time(void **state)
     waiting(0);
     for (int i = 0; i < 5; i++)
         measure(0, 0);
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     for (int i = 0; i < 6; i++)
         assert_int_equal(measure(0, 0), 10);
     assert_int_equal(measure(0, 0), 0);
@@ -139,7 +139,7 @@ static void an_outage_restarts_the_idle_time(void **state)
 /* As of a source that cannot keep up: each measurement waits so long for its turn. */
 static int64_t measure_late(int64_t waited_ms, double arriving, double consuming)
 {
-    world.recent.waited_ms = waited_ms;
+    world.history->waited_ms = waited_ms;
     world.now_ms += waited_ms;
     world.reading.arrived += arriving * (double)waited_ms / 1000;
     world.reading.consumed += consuming * (double)waited_ms / 1000;
@@ -198,9 +198,9 @@ static void work_between_two_samples_is_no_idle_time(void **state)
     for (int i = 0; i < 4; i++)
         measure(0, 0);
     world.reading.in_flight = 1;
-    recent_samples_add(&world.recent, world.now_ms + 100, &world.reading);
+    history_add(world.history, world.now_ms + 100, &world.reading);
     world.reading.in_flight = 0;
-    recent_samples_add(&world.recent, world.now_ms + 200, &world.reading);
+    history_add(world.history, world.now_ms + 200, &world.reading);
     for (int i = 0; i < 6; i++)
         assert_int_equal(measure(0, 0), 10);
     assert_int_equal(measure(0, 0), 0);
@@ -555,7 +555,7 @@ static void after_an_outage_the_known_rates_remain(void **state)
     (void)state;
     give_objective(10);
     int64_t known = measure_for(30, 81, 81);
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     waiting(20);
     world.threshold = 1;
     assert_int_equal(measure(81, 81), known);
@@ -568,7 +568,7 @@ static void what_waits_after_an_outage_needs_no_rate_of_arrivals(void **state)
     (void)state;
     give_objective(10);
     int64_t known = measure_for(30, 81, 81);
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     waiting(1e5);
     assert_true(measure(81, 81) > 5 * known);
     assert_int_equal(world.result.term, POLICY_BY_WAITING);
@@ -583,7 +583,7 @@ static void an_outage_is_no_time_in_which_less_was_needed(void **state)
     int64_t before = measure_for(30, 81, 81);
     measure_for(2, 20, 20);
     world.now_ms += 180000;
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     assert_int_equal(measure_for(8, 20, 20), before);
     assert_true(measure_for(20, 20, 20) < before);
 }
@@ -594,7 +594,7 @@ static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
     give_objective(10);
     assert_in_range(measure_for(30, 81, 81), 5, 20);
     world.now_ms += INT64_C(3) * 3600 * 1000;
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     waiting(0);
     for (int i = 0; i < 20; i++)
         assert_in_range(measure_for(1, 0.2, 0.2), 0, 1);
@@ -603,11 +603,11 @@ static void replicas_of_before_a_long_outage_do_not_come_back(void **state)
 static void an_outage_is_long_whatever_the_interval(void **state)
 {
     (void)state;
-    world.recent.interval_ms = INT64_C(600) * 1000;
+    world.history->interval_ms = INT64_C(600) * 1000;
     give_objective(10);
     assert_in_range(measure_for(5, 81, 81), 5, 20);
     world.now_ms += INT64_C(1500) * 1000;
-    recent_samples_add_gap(&world.recent);
+    history_add_gap(world.history);
     waiting(0);
     assert_int_equal(measure(0, 0), 0);
 }
@@ -619,7 +619,7 @@ static void failures_now_and_then_do_not_keep_replicas(void **state)
     int64_t before = measure_for(30, 81, 81);
     int64_t replicas = before;
     for (int i = 0; i < 8; i++) {
-        recent_samples_add_gap(&world.recent);
+        history_add_gap(world.history);
         replicas = measure_for(9, 20, 20);
     }
     assert_true(replicas < before);

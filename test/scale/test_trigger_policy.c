@@ -82,17 +82,26 @@ static struct trigger_policy *policy_of_in_flight(void)
 
 enum { INTERVAL_MS = 5000 };
 
-static void decide_at(struct trigger_policy *policy, struct recent_samples *recent, int interval,
+static struct history *new_history(void)
+{
+    struct history *history = history_new();
+    history->interval_ms = INTERVAL_MS;
+    return history;
+}
+
+static void decide_at(struct trigger_policy *policy, struct history *history, int interval,
                       double in_flight)
 {
     const struct trigger_policy_owner owner = {"shop", "worker"};
     struct evaluation_result evaluated = {.is_good = true,
                                           .evaluation = {.value = 20, .active = true}};
     struct reading reading = READING_UNKNOWN;
+    struct recent_samples recent;
     reading.waiting = 20;
     reading.in_flight = in_flight;
-    recent_samples_add(recent, interval * (int64_t)INTERVAL_MS, &reading);
-    trigger_policy_decide(policy, &owner, recent, &evaluated);
+    history_add(history, interval * (int64_t)INTERVAL_MS, &reading);
+    history_recent(history, &recent);
+    trigger_policy_decide(policy, &owner, &recent, &evaluated);
 }
 
 /* The next reading lacks what the settings need: the decision before says nothing about it. */
@@ -100,11 +109,11 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
 {
     (void)state;
     struct trigger_policy *policy = policy_of_in_flight();
-    struct recent_samples recent = {.interval_ms = INTERVAL_MS};
+    struct history *history = new_history();
     for (int i = 1; i <= 2; i++) {
         _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy copy = {0};
         bool is_known = i == 1;
-        decide_at(policy, &recent, i, is_known ? 30 : NAN);
+        decide_at(policy, history, i, is_known ? 30 : NAN);
         trigger_policy_copy(policy, false, &copy);
         assert_int_equal(copy.evaluated.is_good, is_known);
         assert_int_equal(copy.has_decided, is_known);
@@ -112,6 +121,7 @@ static void a_policy_that_cannot_decide_gives_no_value(void **state)
     }
     trigger_policy_forget(policy); /* with the error, and the former source's past */
     assert_false(error_is_set(&policy->evaluated.error));
+    history_free(history);
     trigger_policy_free(policy);
 }
 
@@ -122,12 +132,13 @@ static void a_policy_is_logged_when_it_changes_and_at_most_once_a_minute(void **
         int interval, in_flight, logged_interval;
     } decisions[] = {{1, 30, 1}, {2, 31, 1}, {12, 32, 1}, {13, 32, 13}, {26, 32, 13}, {27, 33, 27}};
     struct trigger_policy *policy = policy_of_in_flight();
-    struct recent_samples recent = {.interval_ms = INTERVAL_MS};
+    struct history *history = new_history();
     for (size_t i = 0; i < ARRAY_LENGTH(decisions); i++) {
-        decide_at(policy, &recent, decisions[i].interval, decisions[i].in_flight);
+        decide_at(policy, history, decisions[i].interval, decisions[i].in_flight);
         assert_int_equal(policy->logged_at_ms, decisions[i].logged_interval * INTERVAL_MS);
     }
     assert_int_equal(policy->logged_replicas, 33);
+    history_free(history);
     trigger_policy_free(policy);
 }
 

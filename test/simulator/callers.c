@@ -91,7 +91,7 @@ static void hold(struct user *user, const struct former_query *former,
         model_inherit(model, former_client, former_model);
     if (former != NULL)
         model->notified_us = max_of(model->notified_us, former_model->notified_us);
-    policy_keep_recent_samples(user);
+    policy_keep_history(user);
     if (former != NULL)
         query_inherit(user->query, former);
     model->query = user->query;
@@ -106,7 +106,7 @@ static void release(struct user *user, struct client *client, struct query *quer
 {
     struct model *model = model_of(query);
     model->holds--;
-    policy_end_recent_samples(user, query);
+    policy_end_history(user, query);
     query_end_use(query, interval_ms(user), now_ms());
     if (model->holds == 0 && !model->in_flight)
         model_reset(model);

@@ -263,10 +263,12 @@ WRAP(void, trigger_policy_copy, const struct trigger_policy *policy, unsigned ex
      struct trigger_policy_copy *copy)
 {
     struct follower *follower = (struct follower *)&policy->follower;
+    struct recent_samples recent = {.count = 0};
     is_read = true;
-    if (mutation == POLICY_DECIDES_WHEN_READ && follower->query != NULL &&
-        follower->query->recent->count > 0)
-        follower->on_reading(follower, follower->query->recent);
+    if (mutation == POLICY_DECIDES_WHEN_READ && follower->query != NULL)
+        history_recent(follower->query->history, &recent);
+    if (recent.count > 0)
+        follower->on_reading(follower, &recent);
     is_read = false;
     __real_trigger_policy_copy(policy, extras, copy);
 }

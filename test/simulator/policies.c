@@ -31,8 +31,8 @@ static void model_decision(struct user *user, double load)
  * samples were begun again meanwhile, nothing says which reading was the second. */
 static void take(struct user *user, int64_t sent_ms, double token)
 {
-    const struct recent_samples *recent = user->query->recent;
-    int64_t sample_ms = recent->count == 0 ? 0 : recent->samples[recent->count - 1].at_ms;
+    const struct history *history = user->query->history;
+    int64_t sample_ms = history->at_ms == INT64_MIN ? 0 : history->at_ms;
     if (sent_ms < user->level_ms ||
         (sent_ms == user->level_ms && sample_ms <= user->level_sample_ms))
         return;
@@ -45,12 +45,13 @@ static void take(struct user *user, int64_t sent_ms, double token)
 static void take_given(struct user *user)
 {
     const struct follower *follower = &user->policy->follower;
-    const struct recent_samples *recent = user->query->recent;
-    if (follower->query == NULL || recent->count == 0)
+    const struct history *history = user->query->history;
+    struct recent_samples recent;
+    if (follower->query == NULL || history->at_ms == INT64_MIN)
         return;
-    const struct recent_sample *last = &recent->samples[recent->count - 1];
-    if (follower->last_reading_ms == last->at_ms)
-        take(user, recent->last_ms, last->reading.value);
+    history_recent(history, &recent);
+    if (recent.count > 0 && follower->last_reading_ms == history->at_ms)
+        take(user, history->sent_ms, recent.samples[recent.count - 1].reading.value);
 }
 
 /* ---- the policy ---- */
@@ -85,16 +86,16 @@ void policy_init(struct user *user)
     user->policy = policy;
 }
 
-void policy_keep_recent_samples(struct user *user)
+void policy_keep_history(struct user *user)
 {
     if (user->policy != NULL)
-        query_keep_recent_samples(user->query, user->rules.interval_ms);
+        query_keep_history(user->query, user->rules.interval_ms);
 }
 
-void policy_end_recent_samples(const struct user *user, struct query *query)
+void policy_end_history(const struct user *user, struct query *query)
 {
     if (user->policy != NULL)
-        query_end_recent_samples(query, user->rules.interval_ms);
+        query_end_history(query, user->rules.interval_ms);
 }
 
 void policy_follow(struct user *user)

@@ -343,8 +343,8 @@ void callers_take_news(void);
 /* ---- policies.c ---- */
 
 void policy_init(struct user *user);
-void policy_keep_recent_samples(struct user *user);
-void policy_end_recent_samples(const struct user *user, struct query *query);
+void policy_keep_history(struct user *user);
+void policy_end_history(const struct user *user, struct query *query);
 void policy_follow(struct user *user);
 void policy_unfollow(struct user *user);
 void policy_forget(struct user *user); /* it has another source now */

@@ -216,7 +216,7 @@ def test_a_history_is_requested_alone_only_where_that_has_more_of_it(browser, se
             if (!path.startsWith('/api/history/')) return response;
             if (path.includes('trigger=')) alone.push(path.split('trigger=')[1]);
             const page = await response.json();
-            for (const trigger of page.triggers) Object.assign(trigger, {{ hasMore: true, hasMoreAlone: trigger.id === {cut} }});
+            for (const trigger of page.triggers) trigger.hasMore = trigger.id === {cut};
             return new Response(JSON.stringify(page), {{ headers: response.headers }});
         }};
         location.hash = '#/trigger/shop/worker';

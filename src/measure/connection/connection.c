@@ -112,7 +112,7 @@ static void fail_with_connection(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
     if (query->known.is_measured)
-        history_add(connection->settings->history, &query->series, NULL, now_ms);
+        history_add_failure(query->history, now_ms);
     if (query->outage.unanswered_since_ms > 0)
         query_notify_watchers(query);
     schedule_withdraw(&connection->schedule, &query->job);
@@ -154,7 +154,7 @@ static void catch_up(struct query *query, int64_t now_ms)
     struct connection *connection = query->connection;
     const struct job *job = &query->job;
     int64_t failed_since_ms = connection->failed_since_ms;
-    query_note_gap(query); /* now: samples may have been kept, or inherited, during the outage */
+    history_add_gap(query->history); /* it may have begun, or was inherited, during the outage */
     if (query->known.is_measured)
         outage_connected(&query->outage, failed_since_ms);
     if (query->losses < MAX_LOSSES)

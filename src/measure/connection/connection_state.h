@@ -24,7 +24,6 @@
 #include "measure/connection_stats.h"
 #include "measure/history.h"
 #include "measure/naming.h"
-#include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 #include "measure/task.h"
@@ -63,7 +62,7 @@ struct connection_settings {
     struct backoff_settings backoff;
     int64_t (*now_us)(void);
     struct connection_hooks hooks;
-    struct history *history; /* of the queries; NULL: none is kept */
+    bool keeps_history; /* of all queries; otherwise of those with a use that keeps it */
     /* How many queries or followers a walk visits between two pauses (connection.h). 0: as many as
      * the walk has by default; tests set 1. */
     size_t at_a_time;
@@ -143,8 +142,9 @@ struct query {
     struct connection *connection; /* query.c */
     struct bundle *bundle;         /* bundle.c; NULL: it is in none */
     struct watcher *watchers;      /* utlist; watcher.c */
-    /* query.c makes it, follower.c adds samples, inherit.c replaces all; NULL: no use keeps any. */
-    struct recent_samples *recent;
+    /* query.c makes it, connection.c and follower.c add to it, inherit.c replaces it; NULL: none is
+     * kept. */
+    struct history *history;
     size_t uses;                   /* by triggers; after the last one it is freed; query.c */
     size_t uses_without_interval;  /* how many of these triggers set no interval; query.c */
     size_t streams;                /* how many watchers are streams; watcher.c */
@@ -174,13 +174,12 @@ struct query {
     struct outage outage; /* outage.c */
     /* query.c; is_outdated: connection_attempts.c, too; inherit.c replaces all of it. */
     struct query_known known;
-    struct history_series series; /* history.c */
 
     uint64_t number;                      /* of struct query_state; engine.c, inherit.c */
     struct option_values *values;         /* query.c */
-    struct interval_set sample_intervals; /* of the uses that keep recent samples; query.c */
+    struct interval_set sample_intervals; /* of the uses that keep its history; query.c */
     uint32_t wanted[READING_WANTS];       /* by how many uses, each enum reading_want; query.c */
-    struct follower *followers;           /* utlist; with recent samples only; follower.c */
+    struct follower *followers;           /* utlist; with a history only; follower.c */
     struct follower *next_followed;       /* while they get a reading; follower.c */
     struct interval_set idle_intervals;   /* of streams that await a message; subscription.c */
     struct query *next_bundled, *prev_bundled; /* bundle.c */

@@ -5,27 +5,25 @@
 
 #include <utlist.h>
 
-static int64_t last_sample_ms(const struct recent_samples *recent)
+static bool is_newer(const struct history *history, const struct follower *follower)
 {
-    return recent->count == 0 ? INT64_MIN : recent->samples[recent->count - 1].at_ms;
+    if (history->sent_ms != follower->last_sent_ms)
+        return history->sent_ms > follower->last_sent_ms;
+    return history->at_ms > follower->last_reading_ms;
 }
 
-static bool is_newer(const struct recent_samples *recent, const struct follower *follower)
+static void give_reading(const struct query *query, struct follower *follower)
 {
-    if (recent->last_ms != follower->last_sent_ms)
-        return recent->last_ms > follower->last_sent_ms;
-    return last_sample_ms(recent) > follower->last_reading_ms;
-}
-
-static void give_reading(struct query *query, struct follower *follower)
-{
-    const struct recent_samples *recent = query->recent;
-    bool lacks_wanted = (follower->wants & ~recent->wants) != 0;
-    if (recent->count == 0 || lacks_wanted || !is_newer(recent, follower))
+    const struct history *history = query->history;
+    struct recent_samples recent;
+    bool lacks_wanted = (follower->wants & ~history->wants) != 0;
+    if (history->at_ms == INT64_MIN || lacks_wanted || !is_newer(history, follower))
         return;
-    follower->last_reading_ms = last_sample_ms(recent);
-    follower->last_sent_ms = recent->last_ms;
-    follower->on_reading(follower, recent);
+    follower->last_reading_ms = history->at_ms;
+    follower->last_sent_ms = history->sent_ms;
+    history_recent(history, &recent);
+    if (recent.count > 0)
+        follower->on_reading(follower, &recent);
 }
 
 /* With pauses: a policy takes some microseconds, and one namespace may have thousands of triggers
@@ -44,16 +42,17 @@ void follower_hand_out(struct query *query)
     }
 }
 
-/* If the last reading came before any use kept samples, it becomes the first sample. */
+/* If the last reading came before any use kept a history, it becomes the first sample. */
 void follower_start(struct query *query, struct follower *follower)
 {
     _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
+    struct history *history = query->history;
     follower->query = query;
     DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > last_sample_ms(query->recent)) {
-        query->recent->waited_ms = 0;
-        query->recent->wants = query->known.wants;
-        recent_samples_add(query->recent, query->known.sent_ms, &query->known.reading);
+    if (query->known.is_measured && query->known.sent_ms > history->at_ms) {
+        history->waited_ms = 0;
+        history->wants = query->known.wants;
+        history_add(history, query->known.sent_ms, &query->known.reading);
     }
     give_reading(query, follower);
 }

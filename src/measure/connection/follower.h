@@ -9,7 +9,7 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
 #define BACKLOG_MEASURE_CONNECTION_FOLLOWER_H
 
-#include "measure/recent_samples.h"
+#include "measure/history.h"
 
 struct query;
 
@@ -37,7 +37,7 @@ struct follower {
 };
 
 /* The follower gets each reading of the query from now on, and the last known one at once, if it is
- * newer than what the follower got before. The query was acquired with keeps_recent_samples; where
+ * newer than what the follower got before. The query was acquired with keeps_history; where
  * the follower wants more than the last task did, the query is due now. */
 void follower_start(struct query *query, struct follower *follower);
 void follower_stop(struct follower *follower); /* harmless where it follows none */

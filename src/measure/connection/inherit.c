@@ -10,18 +10,18 @@ void query_remember(struct query *query, struct former_query *ret_former)
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     ret_former->query = query;
     query_copy_known(query, &ret_former->snapshot);
-    ret_former->recent = query->recent == NULL ? (struct recent_samples){0} : *query->recent;
+    ret_former->history = history_copy(query->history);
     ret_former->outdated_from_us = query->outdated_from_us;
-    ret_former->is_shared = query->uses > 1;
     /* The gap of an outage is noted only when the connection is back (catch_up() in connection.c),
      * of some queries at a time: of this one perhaps not yet. */
     if (connection->state == CONNECTION_FAILED || connection_is_catching_up(connection))
-        recent_samples_add_gap(&ret_former->recent);
+        history_add_gap(ret_former->history);
 }
 
 void former_query_done(struct former_query *former)
 {
     snapshot_done(&former->snapshot);
+    history_free(former->history);
 }
 
 /* The heir may have been measured before the notification, have inherited a reading of before it,
@@ -47,22 +47,14 @@ static void inherit_known(struct query *query, const struct snapshot *former)
                    connection_now_ms(query->connection));
 }
 
-static void inherit_samples(struct query *query, const struct recent_samples *former)
+static void inherit_history(struct query *query, const struct history *former)
 {
-    if (query->recent == NULL || query->recent->count > 0 || former->count == 0)
+    if (query->history == NULL || query->history->at_ms != INT64_MIN || former == NULL)
         return;
-    int64_t interval_ms = query->recent->interval_ms;
-    *query->recent = *former;
-    query->recent->interval_ms = interval_ms;
-}
-
-static void inherit_history(struct query *query, const struct former_query *former)
-{
-    struct history *history = query->connection->settings->history;
-    if (former->is_shared)
-        history_copy(history, &former->query->series, &query->series);
-    else
-        history_move(history, &former->query->series, &query->series);
+    int64_t interval_ms = query->history->interval_ms;
+    history_free(query->history);
+    query->history = history_copy(former);
+    query->history->interval_ms = interval_ms;
 }
 
 void query_inherit(struct query *query, const struct former_query *former)
@@ -71,6 +63,5 @@ void query_inherit(struct query *query, const struct former_query *former)
         query->number = former->query->number;
     inherit_known(query, &former->snapshot);
     inherit_notification(query, former->outdated_from_us);
-    inherit_samples(query, &former->recent);
-    inherit_history(query, former);
+    inherit_history(query, former->history);
 }

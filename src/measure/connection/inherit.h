@@ -11,8 +11,7 @@
  *
  *     what is known   the reading, its outage and so on, until it has a reading of its own
  *     notifications   a notification outdates what began before it, of the new query, too
- *     samples         the recent samples, if it keeps some and has none
- *     history         all of it; a copy, if other triggers still use the old query
+ *     history         a copy, if it keeps one and has no reading
  *     number          if it has none yet. So whoever adds up the readings of queries counts the
  *                     queue once, while some triggers use the old query and some the new one
  *
@@ -22,7 +21,6 @@
 #ifndef BACKLOG_MEASURE_CONNECTION_INHERIT_H
 #define BACKLOG_MEASURE_CONNECTION_INHERIT_H
 
-#include "measure/recent_samples.h"
 #include "measure/snapshot.h"
 
 struct query;
@@ -31,9 +29,8 @@ struct query;
 struct former_query {
     struct query *query;
     struct snapshot snapshot;
-    struct recent_samples recent;
+    struct history *history; /* a copy; NULL: it had none */
     int64_t outdated_from_us;
-    bool is_shared; /* other triggers use it, too */
 };
 
 void query_remember(struct query *query, struct former_query *ret_former);

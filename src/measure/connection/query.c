@@ -34,6 +34,7 @@ struct query *query_for_values(struct connection *connection, const struct optio
     query->job = JOB_NEW;
     query->known.duration_ms = -1;
     query->known.sent_ms = INT64_MIN;
+    query->history = connection->settings->keeps_history ? history_new() : NULL;
     query->task.timeout_ms =
         scaler->timeout_ms > 0 ? scaler->timeout_ms : connection->settings->timeout_ms;
     HASH_ADD_KEYPTR(hh, connection->queries, query->values->identity,
@@ -57,7 +58,6 @@ void query_free(struct query *query)
     subscription_drop(query);
     query_set_last_attempt(query, ATTEMPT_NONE);
     bundle_leave(query);
-    history_drop(connection->settings->history, &query->series);
     schedule_remove(&connection->schedule, &query->job);
     if (connection->next_walked == query)
         connection->next_walked = query->hh.next;
@@ -67,7 +67,7 @@ void query_free(struct query *query)
     interval_set_done(&query->sample_intervals);
     interval_set_done(&query->idle_intervals);
     option_values_free(query->values);
-    free(query->recent);
+    history_free(query->history);
     error_done(&query->task.subscribe_error);
     free(query->task.note);
     query_known_done(&query->known);
@@ -124,21 +124,20 @@ void query_end_want(struct query *query, unsigned wants)
             query->wants &= ~(1U << want);
 }
 
-void query_keep_recent_samples(struct query *query, int64_t interval_ms)
+void query_keep_history(struct query *query, int64_t interval_ms)
 {
     interval_set_add(&query->sample_intervals, interval_ms);
-    if (query->recent == NULL)
-        query->recent = memory_new(sizeof(*query->recent));
-    query->recent->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
+    if (query->history == NULL)
+        query->history = history_new();
+    query->history->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
 }
 
-void query_end_recent_samples(struct query *query, int64_t interval_ms)
+void query_end_history(struct query *query, int64_t interval_ms)
 {
     interval_set_remove(&query->sample_intervals, interval_ms);
-    if (query->sample_intervals.count == 0)
-        free(TAKE(query->recent));
-    else
-        query->recent->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
+    query->history->interval_ms = interval_set_shortest_ms(&query->sample_intervals);
+    if (query->sample_intervals.count == 0 && !query->connection->settings->keeps_history)
+        history_free(TAKE(query->history));
 }
 
 /* ---- who waits for it ---- */
@@ -178,14 +177,14 @@ void query_notify_watchers(struct query *query)
 static void add_sample(struct query *query, const struct reading *reading)
 {
     int64_t last_ms = INT64_MIN;
-    /* Once, unless in a pause all uses with samples end, and others begin with new samples. */
-    while (query->recent != NULL && last_ms < query->job.sent_ms) {
-        query->recent->duration_ms = query->known.duration_ms; /* of the reading before this one */
-        query->recent->waited_ms = schedule_waited_ms(&query->connection->schedule, &query->job);
-        query->recent->wants = query->task.wants;
-        recent_samples_add(query->recent, query->job.sent_ms, reading);
+    /* Once, unless in a pause all uses with a history end, and others begin with a new one. */
+    while (query->history != NULL && last_ms < query->job.sent_ms) {
+        query->history->duration_ms = query->known.duration_ms; /* of the reading before this one */
+        query->history->waited_ms = schedule_waited_ms(&query->connection->schedule, &query->job);
+        query->history->wants = query->task.wants;
+        history_add(query->history, query->job.sent_ms, reading);
         follower_hand_out(query);
-        last_ms = query->recent == NULL ? last_ms : query->recent->last_ms;
+        last_ms = query->history == NULL ? last_ms : query->history->sent_ms;
     }
 }
 
@@ -207,15 +206,8 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->is_outdated = query->taken_us < query->outdated_from_us;
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
-    history_add(query->connection->settings->history, &query->series, reading, now_us / 1000);
     outage_reading(&query->outage);
     query_notify_watchers(query);
-}
-
-void query_note_gap(struct query *query)
-{
-    if (query->recent != NULL)
-        recent_samples_add_gap(query->recent);
 }
 
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms)
@@ -224,8 +216,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     query_set_last_attempt(query, ATTEMPT_FAILED);
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
-    history_add(query->connection->settings->history, &query->series, NULL, now_ms);
-    query_note_gap(query);
+    history_add_failure(query->history, now_ms);
     outage_attempt_failed(&query->outage, now_ms);
     if (query->held_triggers > 0)
         connection_log_held(&query->connection->log, error, now_ms);

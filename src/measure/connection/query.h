@@ -3,8 +3,7 @@
  * read what is known. How to wait for measurements is in watcher.h, how to get each reading once in
  * follower.h. The functions are in query.c; those that copy what is known are in query_view.c.
  *
- * Threads: any may call. Each function takes the lock of the query's connection while it runs;
- * query_history() and query_get_throughput() take only the history's lock.
+ * Threads: any may call. Each function takes the lock of the query's connection while it runs.
  */
 #ifndef BACKLOG_MEASURE_CONNECTION_QUERY_H
 #define BACKLOG_MEASURE_CONNECTION_QUERY_H
@@ -13,7 +12,6 @@
 #include "measure/connection/follower.h"
 #include "measure/connection/watcher.h"
 #include "measure/history.h"
-#include "measure/recent_samples.h"
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
 
@@ -66,8 +64,9 @@ struct query_state {
 
 void query_get_state(const struct query *query, struct query_state *ret_state);
 
-/* As history_read() and history_get_throughput() of history.h. */
-size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples);
-void query_get_throughput(struct query *query, struct history_throughput *ret_throughput);
+/* As history_read() and history_rates() of history.h; nothing where no history is kept. */
+size_t query_history(const struct query *query, int64_t from_ms,
+                     struct history_sample **ret_samples);
+struct history_rates query_rates(const struct query *query);
 
 #endif

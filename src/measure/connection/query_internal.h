@@ -26,14 +26,14 @@ void query_end_use(struct query *query, int64_t interval_ms, int64_t now_ms);
 void query_want(struct query *query, unsigned wants);
 void query_end_want(struct query *query, unsigned wants);
 
-/* A use needs recent samples, `interval_ms` apart, or no longer: then its follower has stopped. Of
- * these uses the shortest interval counts. The query may be measured more often for other uses. */
-void query_keep_recent_samples(struct query *query, int64_t interval_ms);
-void query_end_recent_samples(struct query *query, int64_t interval_ms);
+/* A use needs the history, with samples `interval_ms` apart, or no longer: then its follower has
+ * stopped. Of these uses the shortest interval counts. The query may be measured more often for
+ * other uses. */
+void query_keep_history(struct query *query, int64_t interval_ms);
+void query_end_history(struct query *query, int64_t interval_ms);
 
 /* ---- for the parts of the connection ---- */
 
-void query_note_gap(struct query *query); /* in the recent samples: nothing was measured */
 /* Changes known.last_attempt, and with it COUNT_FAILING_QUERIES. Nothing else may change either. */
 void query_set_last_attempt(struct query *query, enum last_attempt attempt);
 /* Makes a snapshot: what is known of the query, and the state of its connection. */

@@ -111,12 +111,15 @@ void query_get_state(const struct query *query, struct query_state *ret_state)
              (int)text_cut(title, sizeof(ret_state->connection) - 1), title);
 }
 
-size_t query_history(struct query *query, int64_t from_ms, struct history_sample **ret_samples)
+size_t query_history(const struct query *query, int64_t from_ms,
+                     struct history_sample **ret_samples)
 {
-    return history_read(query->connection->settings->history, &query->series, from_ms, ret_samples);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
+    return history_read(query->history, from_ms, ret_samples);
 }
 
-void query_get_throughput(struct query *query, struct history_throughput *ret_throughput)
+struct history_rates query_rates(const struct query *query)
 {
-    history_get_throughput(query->connection->settings->history, &query->series, ret_throughput);
+    _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
+    return history_rates(query->history);
 }

@@ -31,8 +31,8 @@ static double not_negative(double count)
     return count < 0 ? 0 : count;
 }
 
-static struct flow_interval interval_of(const struct recent_sample *before,
-                                        const struct recent_sample *sample)
+static struct flow_interval interval_of(const struct history_sample *before,
+                                        const struct history_sample *sample)
 {
     const struct reading *from = &before->reading, *to = &sample->reading;
     struct flow_interval interval = {.seconds = (double)(sample->at_ms - before->at_ms) / 1000};
@@ -148,7 +148,7 @@ static void observe(struct flow_rate *rate, double observed, int64_t at_ms)
 }
 
 /* Whether so much waited that hardly a consumer can have been idle: a second of work. */
-static bool is_busy(const struct recent_sample *sample, const struct flow_interval *interval)
+static bool is_busy(const struct history_sample *sample, const struct flow_interval *interval)
 {
     double waiting = recent_samples_waiting(&sample->reading);
     double second = interval->consumed / interval->seconds;
@@ -164,7 +164,7 @@ static void forget_busy(struct flow_rate *rate)
 /* Without one that was consumed it may be a long job, which counts when it is done, or a stall,
  * which never does. Whoever looks seldom cannot say that messages waited all the time. */
 static void add_interval(struct flow_rate *rate, const struct recent_samples *recent,
-                         const struct recent_sample *before, const struct recent_sample *sample)
+                         const struct history_sample *before, const struct history_sample *sample)
 {
     const struct flow_interval interval = interval_of(before, sample);
     int64_t interval_ms = sample->at_ms - before->at_ms;

@@ -10,7 +10,7 @@
 #ifndef BACKLOG_SCALE_POLICY_FLOW_H
 #define BACKLOG_SCALE_POLICY_FLOW_H
 
-#include "measure/recent_samples.h"
+#include "measure/history.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -181,7 +181,7 @@ static double balance(const struct policy_decision *decision, double rate, doubl
 /* Nobody saw the source for so long that what was asked for before says nothing any more. */
 static void forget_old(struct policy_objective *objective, const struct recent_samples *recent)
 {
-    const struct recent_sample *last = &recent->samples[recent->count - 1];
+    const struct history_sample *last = &recent->samples[recent->count - 1];
     int64_t past_ms = last->at_ms - objective->at_ms;
     bool is_gap = last->is_after_gap || recent_samples_is_gap(recent, past_ms);
     if (objective->at_ms > 0 && past_ms > REMEMBERED_MS && is_gap)
@@ -287,7 +287,7 @@ static void fold_idle(struct policy_idle *idle, const struct policy_decision *de
     const struct recent_samples *recent = decision->input->recent;
     bool is_meant = isnan(recent_samples_waiting(&decision->last->reading));
     for (size_t i = 0; i < recent->count; i++) {
-        const struct recent_sample *sample = &recent->samples[i];
+        const struct history_sample *sample = &recent->samples[i];
         /* The last one again: it may have taken the place of the one that was seen. */
         if (sample->at_ms <= idle->folded_until_ms && i + 1 < recent->count)
             continue;

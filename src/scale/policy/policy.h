@@ -12,7 +12,7 @@
 #define BACKLOG_SCALE_POLICY_POLICY_H
 
 #include "base/error.h"
-#include "measure/recent_samples.h"
+#include "measure/history.h"
 #include "scale/policy/flow.h"
 #include "scale/policy/peaks.h"
 
@@ -165,7 +165,7 @@ struct policy_decision {
     const struct policy_settings *settings;
     struct policy_state *state;
     const struct policy_input *input;
-    const struct recent_sample *last;
+    const struct history_sample *last;
     struct flow flow;
     double waiting;
     bool has_ratio;       /* the threshold or the objective counts; else the levels alone */

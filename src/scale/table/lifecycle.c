@@ -106,7 +106,7 @@ static struct query_request request_of(const struct trigger *trigger,
             {
                 .interval_ms = interval_ms(trigger),
                 .wants = trigger_policy_wants(trigger->policy),
-                .keeps_recent_samples = trigger->policy != NULL,
+                .keeps_history = trigger->policy != NULL,
             },
         .former = replaced->query,
         .inherits = replaced->query != NULL && is_same_source,

@@ -35,7 +35,7 @@ static void add_for_people(const struct trigger *trigger, struct trigger_report 
         return;
     query_get_state(trigger->bound.query, &report->source);
     if (report->snapshot.known.is_measured)
-        query_get_throughput(trigger->bound.query, &report->throughput);
+        report->rates = query_rates(trigger->bound.query);
 }
 
 /* To people a reading is as good as when it was sent. */
@@ -45,7 +45,7 @@ void trigger_report(const struct trigger *trigger, int64_t now_ms,
     static const struct answer_call for_people = {.is_stream = true, .takes_any_age = true};
     struct trigger_report *report = ret_report;
     *report = (struct trigger_report){
-        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .throughput = {NAN, NAN, NAN}};
+        .at_ms = now_ms, .has_policy = trigger->policy != NULL, .rates = {NAN, NAN}};
     trigger_observe(trigger, true, &report->snapshot, &report->policy);
     if (trigger->bound.query == NULL)
         show_refusal(trigger, &report->answer);
@@ -76,10 +76,9 @@ static void add_reading(const struct trigger_report *report, struct trigger_figu
     figures->reading = *reading;
     figures->age_seconds = seconds_since(report->at_ms, report->snapshot.known.sent_ms);
     figures->rates_are_bounds = isnan(reading->arrival_rate) && isnan(reading->consumption_rate);
-    figures->arrivals =
-        figures->rates_are_bounds ? report->throughput.arrival_rate : reading->arrival_rate;
+    figures->arrivals = figures->rates_are_bounds ? report->rates.arrivals : reading->arrival_rate;
     figures->consumption =
-        figures->rates_are_bounds ? report->throughput.consumption_rate : reading->consumption_rate;
+        figures->rates_are_bounds ? report->rates.consumption : reading->consumption_rate;
 }
 
 void trigger_figures(const struct trigger *trigger, const struct trigger_report *report,

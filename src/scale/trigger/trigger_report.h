@@ -23,13 +23,13 @@ struct trigger_report {
     struct trigger_policy_copy policy;
     /* A reading counts however old it is: where only polls call, none is measured in between. */
     struct answer answer;
-    enum answer_state state;              /* of the answer */
-    bool is_superseded;                   /* trigger_objects_superseded() */
-    const struct error *error;            /* of the answer, or why measuring fails; NULL: none */
-    bool has_decision;                    /* a policy decided it; false while measuring fails */
-    enum policy_term bound_by;            /* what bound the replicas, where it has a decision */
-    struct query_state source;            /* where it has a query */
-    struct history_throughput throughput; /* NAN: its query was not measured, or it has none */
+    enum answer_state state;    /* of the answer */
+    bool is_superseded;         /* trigger_objects_superseded() */
+    const struct error *error;  /* of the answer, or why measuring fails; NULL: none */
+    bool has_decision;          /* a policy decided it; false while measuring fails */
+    enum policy_term bound_by;  /* what bound the replicas, where it has a decision */
+    struct query_state source;  /* where it has a query */
+    struct history_rates rates; /* NAN: its query was not measured, or it has none */
 };
 
 /* For people: what KEDA is answered follows from the readings and from what KEDA was answered

@@ -31,11 +31,10 @@
  * @property {number} [waiting]
  * @property {number} [inFlight]
  * @property {number} [replicas] wanted
- * @property {number} [consumed]
+ * @property {number} [consumption] per second, at least
  * @property {number} [callsPerSecond]
  * @property {number} [cpu] cores
  * @property {number} [memory] bytes
- * @property {number} [historyBytes]
  * @property {number} [queries]
  * @property {number} [connections]
  * @property {number} [failedConnections]
@@ -184,8 +183,7 @@
  * @property {number} target
  * @property {string[]} columns
  * @property {any[][]} rows a list of values for each time, in the order of `columns`
- * @property {boolean} hasMore older rows are missing
- * @property {boolean} hasMoreAlone a request of this trigger alone has more of them
+ * @property {boolean} hasMore older rows are missing, and a request of this trigger alone has them
  */
 
 /**

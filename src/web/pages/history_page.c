@@ -13,11 +13,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 
-/* Hundreds of rows are usual. A source that fails at every other measurement has thousands, as each
- * change is kept; a row takes 700 bytes until it is sent, and then at most 250. */
-enum { MAX_ROWS_PER_TRIGGER = 1500, MAX_ROWS = 4000 };
+/* Of all triggers; a trigger has at most HISTORY_MAX_SAMPLES. A row takes 700 bytes until it is
+ * sent, and then at most 250. */
+enum { MAX_ROWS = 4000 };
 
 /* One trigger with its rows. */
 struct series {
@@ -25,8 +24,7 @@ struct series {
     json_t *head;                 /* the members before its rows; NULL: the trigger is not wanted */
     struct trigger_figures *rows; /* what each sample means for the trigger */
     size_t count;
-    bool has_more;       /* older rows are beyond the limit of the page or of the trigger */
-    bool has_more_alone; /* beyond that of the page only: a request of the trigger alone has more */
+    bool has_more; /* older rows are beyond the limit of the page */
 };
 
 struct history_search {
@@ -69,9 +67,8 @@ static void visit_for_history(void *context, struct trigger *trigger, int64_t no
     if (trigger->bound.query == NULL)
         return;
     query_look(trigger->bound.query); /* the next request has a row of now */
-    size_t max_rows = MIN((size_t)MAX_ROWS_PER_TRIGGER, MAX_ROWS - search->rows);
-    series->count = trigger_history(trigger, now_ms, max_rows, &series->rows, &series->has_more);
-    series->has_more_alone = series->has_more && max_rows < MAX_ROWS_PER_TRIGGER;
+    series->count =
+        trigger_history(trigger, now_ms, MAX_ROWS - search->rows, &series->rows, &series->has_more);
     search->rows += series->count;
 }
 
@@ -103,7 +100,6 @@ static void add_row(const struct trigger_figures *row, double unix_offset_ms, st
 static void write_series(const struct series *series, double offset_ms, struct text *body)
 {
     web_json_set(series->head, "hasMore", json_boolean(series->has_more));
-    web_json_set(series->head, "hasMoreAlone", json_boolean(series->has_more_alone));
     web_json_set(series->head, "columns", columns_json());
     web_json_add(body, json_incref(series->head),
                  JSON_COMPACT | JSON_EMBED | JSON_REAL_PRECISION(WEB_JSON_DIGITS));

@@ -2,8 +2,8 @@
  * The readings of the last hour of the triggers of one ScaledObject:
  *
  *     /api/history/shop/videos                          as JSON; with "hasMore" older rows of a
- *                                                       trigger are missing, with "hasMoreAlone" a
- *                                                       request of it alone has more of them
+ *                                                       trigger are missing, and a request of it
+ *                                                       alone has them
  *     /api/history/shop/videos?trigger=7                as JSON, of the trigger with this id
  *     /api/history/shop/videos?format=csv&trigger=7     as CSV: a trace for `backlog simulate`
  *

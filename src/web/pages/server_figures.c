@@ -22,9 +22,8 @@ struct figure_values {
     int64_t at_ms; /* the time by clock_now_ms(), which goes on where the date is set back */
     double time, uptime, cpu, memory, calls_per_second;
     double triggers, active, held, failing, unmeasured;
-    double replicas, waiting, in_flight, consumed;
+    double replicas, waiting, in_flight, consumption;
     double connections, failed_connections, queries, failing_queries;
-    double history_bytes, history_max_bytes, history_dropped;
 };
 
 #define OF(member) .offset = offsetof(struct figure_values, member)
@@ -47,14 +46,11 @@ static const struct figure {
     {OF(replicas), "replicas", .is_in_trend = true},
     {OF(waiting), "waiting", .is_in_trend = true},
     {OF(in_flight), "inFlight", .is_in_trend = true},
-    {OF(consumed), "consumed", .is_in_trend = true},
+    {OF(consumption), "consumption", .is_in_trend = true},
     {OF(connections), "connections"},
     {OF(failed_connections), "failedConnections"},
     {OF(queries), "queries"},
     {OF(failing_queries), "failingQueries"},
-    {OF(history_bytes), "historyBytes"},
-    {OF(history_max_bytes), "historyMaxBytes"},
-    {OF(history_dropped), "historyDropped"},
 };
 
 struct server_figures {
@@ -102,12 +98,8 @@ static struct figure_values read_values(const struct server_figures *figures,
 {
     struct process_stat stat = {.resident_bytes = NAN};
     struct connection_stats engine;
-    struct history_stats history;
     process_stat(getpid(), &stat);
     engine_stats(figures->engine, &engine);
-    engine_history_stats(figures->engine, &history);
-    /* Where no source counts what waits, 0 would be no number. */
-    bool is_counted = history.max_bytes > 0 && (totals->has_waiting || history.consumed > 0);
     return (struct figure_values){
         .at_ms = totals->at_ms,
         .time = clock_unix_s(totals->at_ms),
@@ -123,14 +115,11 @@ static struct figure_values read_values(const struct server_figures *figures,
         .replicas = totals->has_replicas ? totals->replicas : NAN,
         .waiting = totals->has_waiting ? totals->waiting : NAN,
         .in_flight = totals->has_in_flight ? totals->in_flight : NAN,
-        .consumed = is_counted ? history.consumed : NAN,
+        .consumption = totals->has_consumption ? totals->consumption : NAN,
         .connections = (double)engine.counts[COUNT_CONNECTIONS],
         .failed_connections = (double)engine.counts[COUNT_FAILED_CONNECTIONS],
         .queries = (double)engine.counts[COUNT_QUERIES],
         .failing_queries = (double)engine.counts[COUNT_FAILING_QUERIES],
-        .history_bytes = (double)history.bytes,
-        .history_max_bytes = (double)history.max_bytes,
-        .history_dropped = (double)history.dropped,
     };
 }
 

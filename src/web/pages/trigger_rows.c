@@ -17,9 +17,9 @@
  * counts once. The key is no address: during the walk a query or an object may be freed, and
  * another one may get its address. */
 struct visited {
-    uint64_t key;              /* the number of the query; the hash of the object's name */
-    double waiting, in_flight; /* of a query */
-    double replicas;           /* of an object */
+    uint64_t key; /* the number of the query; the hash of the object's name */
+    double waiting, in_flight, consumption; /* of a query */
+    double replicas;                        /* of an object */
 };
 
 struct visited_list {
@@ -68,11 +68,15 @@ static void count_trigger(struct trigger_rows *rows, const struct trigger *trigg
     if (has_value)
         add_visited(&rows->objects, &(struct visited){.key = hash_text(trigger->object->key),
                                                       .replicas = answer->replicas});
+    const struct reading *reading = &report->snapshot.known.reading;
     if (trigger->bound.query != NULL && report->snapshot.known.is_measured && has_value)
         add_visited(&rows->queries,
                     &(struct visited){.key = report->source.number,
-                                      .waiting = report->snapshot.known.reading.waiting,
-                                      .in_flight = report->snapshot.known.reading.in_flight});
+                                      .waiting = reading->waiting,
+                                      .in_flight = reading->in_flight,
+                                      .consumption = isnan(reading->consumption_rate)
+                                                         ? report->rates.consumption
+                                                         : reading->consumption_rate});
 }
 
 static void sort_by_key(struct visited_list *list)
@@ -93,6 +97,8 @@ static void add_up_queries(struct visited_list *queries, struct trigger_totals *
         totals->has_in_flight |= isfinite(visited->in_flight);
         totals->waiting += isfinite(visited->waiting) ? visited->waiting : 0;
         totals->in_flight += isfinite(visited->in_flight) ? visited->in_flight : 0;
+        totals->has_consumption |= isfinite(visited->consumption);
+        totals->consumption += isfinite(visited->consumption) ? visited->consumption : 0;
     }
 }
 

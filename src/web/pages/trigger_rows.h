@@ -20,8 +20,9 @@ struct trigger_totals {
     size_t triggers, active, held, failing, unmeasured;
     double replicas; /* of each object those of the trigger that wants the most */
     double waiting, in_flight;
+    double consumption; /* per second, often a lower bound */
     /* False: no trigger has it, so the sum is not known. */
-    bool has_replicas, has_waiting, has_in_flight;
+    bool has_replicas, has_waiting, has_in_flight, has_consumption;
 };
 
 struct trigger_rows;

@@ -71,14 +71,13 @@ const cards = [
     note: (s) => [`of ${number(s.triggers)}`, ...doubts(s)].join(", ") },
   { label: "Replicas wanted", isShown: hasServer, figure: (s) => s.replicas, text: compact,
     note: (s) => noteOfSum(s, "without min and max") },
-  { label: "Consumed", isShown: hasServer, figure: (s) => s.consumed, text: compact,
-    note: (s) => reported(s, s.consumed, "since start, at least") },
+  { label: "Consumed per second", isShown: hasServer, figure: (s) => s.consumption, text: (consumed) => rate(consumed),
+    note: (s) => reported(s, s.consumption, "at least") },
   { label: "Calls per second", isShown: hasServer, figure: (s) => s.callsPerSecond, text: (calls) => rate(calls),
     note: () => "of KEDA" },
   { label: "CPU", isShown: hasServer, figure: (s) => s.cpu, text: percent,
     note: () => isRehearsal() ? "of one core, the server's" : "of one core" },
-  { label: "Memory", isShown: hasServer, figure: (s) => s.memory, text: bytes,
-    note: (s) => s.historyBytes == null ? "" : `history ${bytes(s.historyBytes)}` },
+  { label: "Memory", isShown: hasServer, figure: (s) => s.memory, text: bytes, note: () => "" },
 ];
 
 // points: [time, value or null]. Returns the paths of the line, which has a gap where the value was unknown, and of a

@@ -63,7 +63,7 @@ export function makeObjectPanels({ namespace, name, samples, onChoose, onExplain
     for (const part of page.triggers) {
       // A trigger that KEDA no longer calls for may be gone by now: the others are drawn all the same.
       const alone = `/api/history/${path}?trigger=${part.id}`;
-      const whole = part.hasMoreAlone ? await getJson(alone, signal).catch(() => null) : null;
+      const whole = part.hasMore ? await getJson(alone, signal).catch(() => null) : null;
       signal.throwIfAborted();
       const trigger = whole?.triggers[0] ?? part;
       made.get(trigger.id)?.history(trigger, triggers.find(({ id }) => id === trigger.id));
