@@ -160,8 +160,10 @@ static void thin(struct history *history, int64_t now_ms, size_t newest, size_t 
         if (is_old && is_failed_at(history, kept - 1) == is_failed &&
             is_failed_at(history, i + 1) == is_failed &&
             time_at(history, i + 1) - time_at(history, kept - 1) <=
-                (now_ms - time_at(history, i)) / (int64_t)steps)
+                (now_ms - time_at(history, i)) / (int64_t)steps) {
+            *row_at(history, i + 1) |= AFTER_GAP;
             continue;
+        }
         memmove(row_at(history, kept++), row_at(history, i), bytes);
     }
     history->count = kept;
@@ -199,7 +201,7 @@ static void append(struct history *history, const struct history_sample *sample)
 struct history *history_new(void)
 {
     struct history *history = memory_new(sizeof(*history));
-    history->sent_ms = history->at_ms = history->before_ms = INT64_MIN;
+    history->sent_ms = history->last.at_ms = history->before_ms = INT64_MIN;
     histories++;
     return history;
 }
@@ -281,18 +283,19 @@ void history_add(struct history *history, int64_t at_ms, const struct reading *r
     set_maxima(&sample);
     if (history->count > 0) /* notifications may come in the same millisecond */
         sample.at_ms = MAX(at_ms, time_at(history, history->count - 1) + 1);
-    sample.is_after_gap = history->at_ms == INT64_MIN || history->has_gap ||
+    sample.is_after_gap = history->last.at_ms == INT64_MIN || history->has_gap ||
                           is_gap(history->interval_ms, history->duration_ms,
-                                 sample.at_ms - history->at_ms - history->waited_ms);
+                                 sample.at_ms - history->last.at_ms - history->waited_ms);
     if (!sample.is_after_gap && joins_last(history, sample.at_ms)) {
-        const struct history_sample last = sample_at(history, --history->count);
-        sample.max_waiting = max_or_unknown(sample.max_waiting, last.max_waiting);
-        sample.max_in_flight = max_or_unknown(sample.max_in_flight, last.max_in_flight);
-        sample.is_after_gap = last.is_after_gap;
+        const struct history_sample *last = &history->last;
+        sample.max_waiting = max_or_unknown(sample.max_waiting, last->max_waiting);
+        sample.max_in_flight = max_or_unknown(sample.max_in_flight, last->max_in_flight);
+        sample.is_after_gap = last->is_after_gap;
+        history->count--;
     } else
-        history->before_ms = history->at_ms;
+        history->before_ms = history->last.at_ms;
     append(history, &sample);
-    history->at_ms = sample.at_ms;
+    history->last = sample;
     history->has_gap = false;
 }
 
@@ -340,14 +343,17 @@ struct history_rates history_rates(const struct history *history)
 
 void history_recent(const struct history *history, struct recent_samples *ret_recent)
 {
-    size_t first = history->count - MIN(history->count, RECENT_SAMPLES_MAX);
+    struct history_sample *first = ret_recent->samples + RECENT_SAMPLES_MAX;
+    if (history->last.at_ms != INT64_MIN)
+        *--first = history->last;
+    for (size_t i = history->count; i-- > 0 && first > ret_recent->samples;)
+        if (!is_failed_at(history, i) && time_at(history, i) < history->last.at_ms)
+            *--first = sample_at(history, i);
     ret_recent->interval_ms = history->interval_ms;
     ret_recent->duration_ms = history->duration_ms;
     ret_recent->waited_ms = history->waited_ms;
-    ret_recent->count = 0;
-    for (size_t i = first; i < history->count; i++)
-        if (!is_failed_at(history, i))
-            ret_recent->samples[ret_recent->count++] = sample_at(history, i);
+    ret_recent->count = (size_t)(ret_recent->samples + RECENT_SAMPLES_MAX - first);
+    memmove(ret_recent->samples, first, ret_recent->count * sizeof(*first));
 }
 
 double recent_samples_waiting(const struct reading *reading)

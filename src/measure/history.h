@@ -33,7 +33,8 @@ enum {
 struct history_sample {
     int64_t at_ms;  /* when the request for the reading was sent, or the attempt failed */
     bool is_failed; /* there is no reading */
-    /* Between the reading before and this one measuring failed, or nobody measured. */
+    /* Between the reading before and this one measuring failed, nobody measured, or what was
+     * measured is no longer kept. */
     bool is_after_gap;
     struct reading reading; /* the last one of this sample */
     /* The maxima of all readings of this sample. NAN: a reading had no such count, and no other one
@@ -47,9 +48,9 @@ struct history {
     int64_t duration_ms; /* of the last measurement: samples of a slow source are that far apart */
     int64_t waited_ms;   /* how long the last measurement waited for its turn */
     unsigned wants;      /* bits of enum reading_want: what the last reading was measured with */
-    /* Of the last reading: when its request was sent; its sample's at_ms may be a little later.
-     * INT64_MIN: there is none. */
-    int64_t sent_ms, at_ms;
+    /* With a reading; it stays however long measuring fails. at_ms is INT64_MIN: there is none. */
+    struct history_sample last;
+    int64_t sent_ms;   /* when its request was sent: at_ms may be a little later */
     int64_t before_ms; /* at_ms of the sample with a reading before that one, or INT64_MIN */
     bool has_gap;      /* since the last reading */
 
@@ -92,7 +93,7 @@ struct recent_samples {
     size_t count;
 };
 
-/* Copies the recent samples that did not fail. */
+/* Copies the recent samples that did not fail: at least the last, if there is one. */
 void history_recent(const struct history *history, struct recent_samples *ret_recent);
 
 /* Whether a distance between the last sample and one before it is a gap: several samples in between

@@ -372,7 +372,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     struct follower follower = {.on_reading = pass_over};
     query_keep_history(late, 5000);
     follower_start(late, &follower); /* takes the reading of before the outage */
-    assert_int_equal(late->history->at_ms, late->known.sent_ms);
+    assert_int_equal(late->history->last.at_ms, late->known.sent_ms);
 
     now_ms += 1000;
     measure(kept, 2);

@@ -298,6 +298,36 @@ static void the_recent_ones_are_bounded_and_the_newest(void **state)
     assert_int_equal(recent.samples[0].at_ms, (1000 - RECENT_SAMPLES_MAX + 1) * 5000);
 }
 
+/* A policy that begins in an outage begins with the last reading, however long that was ago. */
+static void the_last_one_stays_however_long_measuring_fails(void **state)
+{
+    (void)state;
+    history->interval_ms = 5000;
+    add(START_MS, 1);
+    add(START_MS + 5 * SECOND_MS, 7);
+    for (int second = 10; second < 7200; second++)
+        history_add_failure(history, START_MS + second * (int64_t)SECOND_MS);
+    history_recent(history, &recent);
+    assert_int_equal(recent.count, 1);
+    assert_true(recent.samples[0].reading.waiting == 7);
+    add(START_MS + (int64_t)7200 * SECOND_MS, 8);
+    assert_true(recent.count == 1 && recent.samples[0].is_after_gap);
+}
+
+/* In between may be what nobody knows any more. */
+static void what_was_thinned_is_a_gap(void **state)
+{
+    (void)state;
+    history->duration_ms = SECOND_MS;
+    for (int second = 0; second < 3600; second++)
+        add(START_MS + second * (int64_t)SECOND_MS, 0);
+    _cleanup_(memory_free) struct history_sample *samples = NULL;
+    size_t count = history_read(history, 0, &samples);
+    for (size_t i = 1; i < count; i++)
+        assert_true(samples[i].is_after_gap ==
+                    (samples[i].at_ms - samples[i - 1].at_ms > SECOND_MS));
+}
+
 /* A push measures after 5, 10, 20 ms: that must not drive out the last five minutes. */
 static void many_in_one_interval_are_one_sample_that_has_their_maximum(void **state)
 {
@@ -418,6 +448,8 @@ int main(void)
         TEST(rates_are_those_of_the_last_minute),
         TEST(a_rate_needs_two_readings_of_the_same_partitions),
         TEST(the_recent_ones_are_bounded_and_the_newest),
+        TEST(the_last_one_stays_however_long_measuring_fails),
+        TEST(what_was_thinned_is_a_gap),
         TEST(many_in_one_interval_are_one_sample_that_has_their_maximum),
         TEST(a_failure_and_a_long_silence_are_gaps),
         TEST(what_a_slow_source_takes_is_no_gap),

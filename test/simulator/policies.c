@@ -32,7 +32,7 @@ static void model_decision(struct user *user, double load)
 static void take(struct user *user, int64_t sent_ms, double token)
 {
     const struct history *history = user->query->history;
-    int64_t sample_ms = history->at_ms == INT64_MIN ? 0 : history->at_ms;
+    int64_t sample_ms = history->last.at_ms == INT64_MIN ? 0 : history->last.at_ms;
     if (sent_ms < user->level_ms ||
         (sent_ms == user->level_ms && sample_ms <= user->level_sample_ms))
         return;
@@ -46,12 +46,10 @@ static void take_given(struct user *user)
 {
     const struct follower *follower = &user->policy->follower;
     const struct history *history = user->query->history;
-    struct recent_samples recent;
-    if (follower->query == NULL || history->at_ms == INT64_MIN)
+    if (follower->query == NULL || history->last.at_ms == INT64_MIN)
         return;
-    history_recent(history, &recent);
-    if (recent.count > 0 && follower->last_reading_ms == history->at_ms)
-        take(user, history->sent_ms, recent.samples[recent.count - 1].reading.value);
+    if (follower->last_reading_ms == history->last.at_ms)
+        take(user, history->sent_ms, history->last.reading.value);
 }
 
 /* ---- the policy ---- */

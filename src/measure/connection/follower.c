@@ -9,7 +9,7 @@ static bool is_newer(const struct history *history, const struct follower *follo
 {
     if (history->sent_ms != follower->last_sent_ms)
         return history->sent_ms > follower->last_sent_ms;
-    return history->at_ms > follower->last_reading_ms;
+    return history->last.at_ms > follower->last_reading_ms;
 }
 
 static void give_reading(const struct query *query, struct follower *follower)
@@ -17,13 +17,12 @@ static void give_reading(const struct query *query, struct follower *follower)
     const struct history *history = query->history;
     struct recent_samples recent;
     bool lacks_wanted = (follower->wants & ~history->wants) != 0;
-    if (history->at_ms == INT64_MIN || lacks_wanted || !is_newer(history, follower))
+    if (history->last.at_ms == INT64_MIN || lacks_wanted || !is_newer(history, follower))
         return;
-    follower->last_reading_ms = history->at_ms;
+    follower->last_reading_ms = history->last.at_ms;
     follower->last_sent_ms = history->sent_ms;
     history_recent(history, &recent);
-    if (recent.count > 0)
-        follower->on_reading(follower, &recent);
+    follower->on_reading(follower, &recent);
 }
 
 /* With pauses: a policy takes some microseconds, and one namespace may have thousands of triggers
@@ -49,7 +48,7 @@ void follower_start(struct query *query, struct follower *follower)
     struct history *history = query->history;
     follower->query = query;
     DL_APPEND(query->followers, follower);
-    if (query->known.is_measured && query->known.sent_ms > history->at_ms) {
+    if (query->known.is_measured && query->known.sent_ms > history->last.at_ms) {
         history->waited_ms = 0;
         history->wants = query->known.wants;
         history_add(history, query->known.sent_ms, &query->known.reading);

@@ -49,7 +49,7 @@ static void inherit_known(struct query *query, const struct snapshot *former)
 
 static void inherit_history(struct query *query, const struct history *former)
 {
-    if (query->history == NULL || query->history->at_ms != INT64_MIN || former == NULL)
+    if (query->history == NULL || query->history->last.at_ms != INT64_MIN || former == NULL)
         return;
     int64_t interval_ms = query->history->interval_ms;
     history_free(query->history);
