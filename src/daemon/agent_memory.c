@@ -15,12 +15,11 @@ static const double reserve = 96 << 20;
 /* Of what both may have, agents keep this part whatever the server itself takes. */
 enum { SPARED_PART = 5 };
 
-static atomic_bool is_scarce;
+static _Atomic double used_part;
 
-bool agent_memory_is_left(void *context)
+bool agent_memory_is_left(double part)
 {
-    (void)context;
-    return !atomic_load(&is_scarce);
+    return atomic_load(&used_part) <= part;
 }
 
 static void warn_of_server(double used, double container_bytes)
@@ -39,18 +38,12 @@ static void warn_of_server(double used, double container_bytes)
 int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
 {
     enum { OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
-    static int64_t measured_ms;
     double used = 0;
     if (!isfinite(container_bytes))
         return usual_ms;
-    /* While no agent runs none can be killed, and only the warning is left. */
-    int64_t now_ms = clock_now_ms();
-    if (!agent_processes_run() && now_ms - measured_ms < usual_ms)
-        return OFTEN_MS;
-    measured_ms = now_ms;
     double max = fmax(container_bytes - reserve, container_bytes / 2);
     size_t killed = agent_processes_keep_below(max, max / SPARED_PART, &used);
-    atomic_store(&is_scarce, used > container_bytes * 4 / 5);
+    atomic_store(&used_part, used / container_bytes);
     if (killed == 0 && used > max)
         warn_of_server(used, container_bytes);
     if (killed > 0)

@@ -82,9 +82,9 @@ struct engine_settings {
     int64_t backoff_max_ms; /* ... doubling to this */
     size_t max_connections;
     size_t max_agents; /* connections with an agent process; they count as connections, too */
-    /* Whether there is memory for one more connection; NULL: always. Called on any thread. */
-    bool (*has_memory)(void *context);
-    void *memory_context;
+    /* Whether at most this part of the memory is in use; NULL: always. A new connection needs it to
+     * be four fifths, a new query nine tenths. What is served goes on. Called on any thread. */
+    bool (*has_memory)(double part);
     bool keeps_history;  /* of all queries; otherwise of those with a policy */
     const char *program; /* that runs as an agent (agent/agent_launch.h); borrowed */
     bool all_in_agents;  /* every scaler runs in an agent, not only those with `in_agent` */

@@ -59,6 +59,10 @@ static void end_late_replacements(struct engine *engine)
     }
 }
 
+/* Parts of the memory, as engine.h has them. */
+static const double MOST_FOR_CONNECTIONS = 0.8;
+static const double MOST_FOR_QUERIES = 0.9;
+
 static size_t places(size_t max, size_t reserved)
 {
     return reserved < max ? max - reserved : 0;
@@ -101,13 +105,14 @@ static bool check_threads(const struct engine *engine, struct error *error)
                          engine->counted[true].connections);
 }
 
-static bool check_memory(const struct engine *engine, struct error *error)
+static bool check_memory(const struct engine *engine, double part, const char *what,
+                         struct error *error)
 {
-    const struct engine_settings *settings = &engine->settings;
-    return settings->has_memory == NULL || settings->has_memory(settings->memory_context) ||
+    enum { PERCENT = 100 };
+    return engine->settings.has_memory == NULL || engine->settings.has_memory(part) ||
            error_set(error, ERROR_LIMIT,
-                     "no further connection is made: four fifths of the container's memory are in "
-                     "use: raise its limit");
+                     "no further %s: %.0f %% of the container's memory are in use: raise its limit",
+                     what, PERCENT * part);
 }
 
 static bool is_in_use(struct poller *poller)
@@ -116,18 +121,30 @@ static bool is_in_use(struct poller *poller)
     return !connection_is_unused(connection);
 }
 
+static bool has_query(struct poller *poller, const struct option_values *values)
+{
+    const struct query *query;
+    _cleanup_(connection_unlock) struct connection *connection = poller_lock(poller);
+    HASH_FIND_STR(connection->queries, values->identity, query);
+    return query != NULL;
+}
+
 bool engine_limits_check(struct engine *engine, struct poller *poller,
                          const struct query_request *request, struct error *error)
 {
     const struct poller *former = request->former == NULL ? NULL : poller_of(request->former);
     bool is_named = request->user.connection != NULL;
     bool in_agent = engine_uses_agent(engine, request->scaler);
+    if (former == NULL && (poller == NULL || !has_query(poller, request->query_values)) &&
+        !check_memory(engine, MOST_FOR_QUERIES, "trigger is measured", error))
+        return false;
     if (poller != NULL && is_in_use(poller))
         return true;
     end_late_replacements(engine);
     bool is_replacement = former != NULL && former->is_counted && former->is_named == is_named &&
                           former->in_agent >= in_agent;
     return (is_named || is_replacement || check_places(engine, in_agent, error)) &&
-           (poller != NULL ||
-            (check_threads(engine, error) && (is_replacement || check_memory(engine, error))));
+           (poller != NULL || (check_threads(engine, error) &&
+                               (is_replacement || check_memory(engine, MOST_FOR_CONNECTIONS,
+                                                               "connection is made", error))));
 }

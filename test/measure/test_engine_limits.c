@@ -68,24 +68,37 @@ static void an_inline_connection_is_not_that_of_the_file_with_the_same_values(vo
     assert_int_equal(stats().counts[COUNT_CONNECTIONS], 2);
 }
 
-static bool has_no_memory(void *context)
+static double used_part;
+
+static bool has_memory(double part)
 {
-    (void)context;
-    return false;
+    return used_part <= part;
 }
 
 /* What is served goes on, with other credentials, too. */
-static void without_memory_no_further_connection_is_made(void **state)
+static void without_memory_nothing_new_is_made(void **state)
 {
     (void)state;
     _cleanup_(error_done) struct error error = {0};
     struct engine_settings settings = ENGINE_DEFAULTS;
     struct query *query = NULL;
-    settings.has_memory = has_no_memory;
+    settings.has_memory = has_memory;
+    used_part = 0.5;
     restart_engine(&settings);
-    assert_false(try_to_acquire(&fake_scaler, "a", "1", NULL, &query, &error));
+    struct query *former = acquire_of(&fake_scaler, "a", "1");
+    used_part = 0.85;
+    assert_false(try_to_acquire(&fake_scaler, "b", "1", NULL, &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
-    assert_non_null(strstr(error_text(&error), "container's memory"));
+    assert_string_equal(error_text(&error),
+                        "no further connection is made: 80 % of the container's "
+                        "memory are in use: raise its limit");
+    assert_true(can_hold(&fake_scaler, "b", former)); /* with another password */
+    acquire_of(&fake_scaler, "a", "2");
+    used_part = 0.95;
+    acquire_of(&fake_scaler, "a", "2"); /* it is measured already */
+    assert_false(try_to_acquire(&fake_scaler, "a", "3", NULL, &query, &error));
+    assert_non_null(strstr(error_text(&error), "no further trigger is measured: 90 %"));
+    assert_true(can_hold(&fake_scaler, "c", former));
 }
 
 static void connections_on_their_way_out_do_not_count(void **state)
@@ -227,7 +240,7 @@ int main(void)
         TEST(a_limit_on_connections_is_named),
         TEST(places_are_kept_for_the_connections_file),
         TEST(an_inline_connection_is_not_that_of_the_file_with_the_same_values),
-        TEST(without_memory_no_further_connection_is_made),
+        TEST(without_memory_nothing_new_is_made),
         TEST(connections_on_their_way_out_do_not_count),
         TEST(as_many_connections_as_are_allowed_can_be_replaced_at_a_time),
         TEST(a_connection_that_some_stay_with_counts_again_once_one_more_comes),

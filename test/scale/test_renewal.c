@@ -154,9 +154,9 @@ static void what_others_held_is_over_once_it_was_measured_here(void **state)
 
 static bool is_memory_left;
 
-static bool has_memory(void *context)
+static bool has_memory(double part)
 {
-    (void)context;
+    (void)part;
     return is_memory_left;
 }
 

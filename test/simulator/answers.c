@@ -33,6 +33,7 @@ static bool others_are_stuck(const struct client *client, const struct model *ow
 
 bool must_be_measured(const struct user *user)
 {
+    enum { SLOW_MS = 1000 };
     const struct source *source = user->source;
     const struct item *item = item_of(user);
     const struct client *client = user->client;
@@ -45,6 +46,7 @@ bool must_be_measured(const struct user *user)
     int64_t since_ms = max_of(max_of(source->disturbed_ms, item->changed_ms),
                               max_of(client->made_ms, world.jumped_ms));
     int64_t hanging = 0;
+    int64_t slow = 0; /* each may have a place for as long as a call waits */
     int64_t latencies_ms = 0;
     if (now_ms() - since_ms < 60000)
         return false;
@@ -52,12 +54,13 @@ bool must_be_measured(const struct user *user)
         const struct item *other = &source->items[i];
         bool hangs = other->behaviour != ANSWERS || other->latency_us * 3 / 2000 >= timeout_ms;
         hanging += hangs;
+        slow += hangs || other->latency_us * 3 / 2000 >= SLOW_MS;
         latencies_ms += hangs ? 0 : other->latency_us * 3 / 2000;
     }
     bool is_late = item->latency_us * 3 / 2000 >= min_of(timeout_ms, 1000);
     int64_t rounds = source->is_serial ? 1 : max_tasks;
     if (is_late || latencies_ms / rounds > 400 || (source->is_serial && hanging > 0) ||
-        (hanging > 0 && max_tasks == 1))
+        slow >= max_tasks)
         return false;
     int64_t places = isolated_places(source);
     return now_ms() - since_ms > 60000 + hanging * timeout_ms / places;
