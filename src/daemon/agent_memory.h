@@ -14,7 +14,8 @@
  * look again: `usual_ms` where there is none, less where there is. */
 int64_t agent_memory_bound(double container_bytes, int64_t usual_ms);
 
-/* Whether at most this part of it was in use when agent_memory_bound() looked last. On any thread. */
+/* Whether at most this part of it was in use when agent_memory_bound() looked last. On any thread.
+ */
 bool agent_memory_is_left(double part);
 
 #endif

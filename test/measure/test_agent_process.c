@@ -36,9 +36,7 @@ static void a_process_is_counted_while_it_runs_and_its_cpu_time_for_ever(void **
     struct agent_process busy = {0};
     struct agent_process idle = {0};
     struct agent_process_costs costs;
-    assert_false(agent_processes_run());
     spawn(&busy, "while :; do :; done");
-    assert_true(agent_processes_run());
     spawn(&idle, "exec sleep 60");
     agent_process_costs(&costs);
     for (int i = 0; i < 1000 && costs.cpu_seconds < 0.1; i++) {
@@ -56,7 +54,6 @@ static void a_process_is_counted_while_it_runs_and_its_cpu_time_for_ever(void **
     assert_int_equal(costs.count, 1);
     assert_true(costs.cpu_seconds >= before && costs.cpu_seconds < before + 10);
     agent_process_kill(&idle);
-    assert_false(agent_processes_run());
     agent_process_costs(&costs);
     assert_int_equal(costs.count, 0);
     assert_true(costs.resident_bytes == 0);

@@ -48,14 +48,6 @@ void agent_process_kill(struct agent_process *process)
     while (!agent_process_has_ended(process, &status));
 }
 
-bool agent_processes_run(void)
-{
-    pthread_mutex_lock(&lock);
-    bool any = running != NULL;
-    pthread_mutex_unlock(&lock);
-    return any;
-}
-
 void agent_process_costs(struct agent_process_costs *ret_costs)
 {
     const struct agent_process *process;

@@ -35,8 +35,6 @@ void agent_process_began(struct agent_process *process, pid_t pid);
 bool agent_process_has_ended(struct agent_process *process, int *ret_status);
 void agent_process_kill(struct agent_process *process);
 
-bool agent_processes_run(void); /* at least one does */
-
 /* For agent_processes_write_metrics(), and for tests. */
 struct agent_process_costs {
     size_t count;
