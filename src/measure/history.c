@@ -144,6 +144,8 @@ static void resize(struct history *history, size_t capacity)
 static void drop_oldest(struct history *history, size_t count)
 {
     size_t bytes = row_words(history->mask) * sizeof(*history->words);
+    if (count == 0) /* there may be no words yet */
+        return;
     history->count -= count;
     memmove(history->words, row_at(history, count), history->count * bytes);
 }
