@@ -146,16 +146,16 @@ static bool find_large(const char *namespace, const char *target, size_t bytes, 
 static void a_trigger_with_much_metadata_counts_as_several(void **state)
 {
     (void)state;
-    enum { PLACES = 5, KIB = 1 << 10 };
+    const size_t kib = 1 << 10;
     _cleanup_(error_done) struct error error = {0};
     struct trigger *trigger = NULL;
-    restart_with(PLACES);
-    assert_true(find_large("shop", "1", 6 * KIB, 0, &trigger, &error)); /* it takes four */
-    assert_false(find_large("shop", "2", 2 * KIB, 0, &trigger, &error));
+    restart_with(5);
+    assert_true(find_large("shop", "1", 6 * kib, 0, &trigger, &error)); /* it takes four */
+    assert_false(find_large("shop", "2", 2 * kib, 0, &trigger, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
     error_done(&error);
-    assert_true(find_large("shop", "2", KIB, 0, &trigger, &error));
-    assert_true(find_large("shop", "3", 2 * KIB, TRIGGERS_IN_USE_MS, &trigger, &error));
+    assert_true(find_large("shop", "2", kib, 0, &trigger, &error));
+    assert_true(find_large("shop", "3", 2 * kib, TRIGGERS_IN_USE_MS, &trigger, &error));
     assert_int_equal(triggers_count(triggers), 2);
 }
 

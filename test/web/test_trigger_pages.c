@@ -115,7 +115,7 @@ static void the_page_of_an_object_has_whole_errors(void **state)
     enum { QUEUE_BYTES = 2000 };
     char queue[QUEUE_BYTES + 1];
     struct triggers *usual = triggers;
-    triggers = table_of(2 * TRIGGER_WALK_PER_OBJECT); /* each counts as two */
+    triggers = table_of((size_t)2 * TRIGGER_WALK_PER_OBJECT); /* each counts as two */
     const struct trigger *wrong =
         FIND_NOW(JOBS, LONG_KEY("1"), "", LONG_KEY("2"), "", LONG_KEY("3"), "", LONG_KEY("4"), "",
                  LONG_KEY("5"), "", LONG_KEY("6"), "");

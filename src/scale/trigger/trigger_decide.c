@@ -29,7 +29,7 @@ static double replicas_of(const struct trigger *trigger, const struct answer *an
                           const struct trigger_policy_copy *policy)
 {
     double replicas = answer_replicas(answer->value, trigger->parsed.target);
-    if (trigger->policy == NULL)
+    if (trigger->policy == NULL || policy == NULL)
         return replicas;
     int64_t max = trigger->policy->plan.settings.max_replicas;
     if (!answer->held)
