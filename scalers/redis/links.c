@@ -227,7 +227,7 @@ static bool may_go_on(struct redis_links *links)
 }
 
 /* A reply that is too large is one: its tasks fail with it, and no others. There is one task less
- * each time, so the link is opened again at once, for those of other tenants. */
+ * each time, so the link is opened again at once, for the others. */
 static bool lose_shared(struct redis_links *links, const struct error *error)
 {
     struct redis_link *link = links->shared;

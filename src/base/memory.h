@@ -35,7 +35,7 @@ void *memory_grow(void *array, size_t *capacity, size_t count, size_t size);
 /* Moves it to memory of another size. */
 void *memory_resize(void *memory, size_t size);
 
-/* What an allocation of so many bytes takes of the heap (glibc, 64 bits), for budgets. */
+/* What an allocation of so many bytes takes of the heap (glibc, 64 bits), for limits. */
 size_t memory_heap_bytes(size_t size);
 
 /* For _cleanup_(memory_free): frees what the variable points to. */

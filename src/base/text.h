@@ -75,7 +75,7 @@ void text_whole_characters(const char **bytes, size_t *length);
 /* "s", or "" for one. */
 const char *text_plural(size_t count);
 
-/* What a copy of the string takes of the heap (base/memory.h), for budgets; NULL: nothing. */
+/* What a copy of the string takes of the heap (base/memory.h), for limits; NULL: nothing. */
 size_t text_heap_bytes(const char *string);
 
 /* The next of the pieces between these characters, without blanks before it; without characters

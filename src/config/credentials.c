@@ -43,8 +43,6 @@ struct credentials *credentials_new(void)
     struct credentials *credentials = memory_new(sizeof(*credentials));
     credentials->values = memory_new(sizeof(*credentials->values));
     atomic_init(&credentials->values->users, 1);
-    credentials->bytes =
-        memory_heap_bytes(sizeof(*credentials)) + memory_heap_bytes(sizeof(*credentials->values));
     atomic_init(&credentials->users, 1);
     return credentials;
 }
@@ -86,8 +84,6 @@ void credentials_add(struct credentials *credentials, const char *key, const cha
     values->entries[values->count++] = (struct option_entry){text_copy(key), text_copy(value)};
     credentials->entries = values->entries;
     credentials->count = values->count;
-    credentials->bytes += sizeof(*values->entries) + text_heap_bytes(key) +
-                          2 * text_heap_bytes(value); /* once it is parsed, too */
 }
 
 void credentials_add_omitted(struct credentials *credentials, const char *key)
@@ -97,7 +93,6 @@ void credentials_add_omitted(struct credentials *credentials, const char *key)
         memory_resize(credentials->omitted, count * sizeof(*credentials->omitted));
     credentials->omitted[credentials->omitted_count] = text_copy(key);
     credentials->omitted_count = count;
-    credentials->bytes += sizeof(*credentials->omitted) + text_heap_bytes(key);
 }
 
 struct credentials *credentials_share(const struct credentials *credentials)

@@ -59,7 +59,6 @@ struct credentials {
     char **omitted; /* keys of the trigger that KEDA sends with a variable's value, and that the
                        call did not have */
     size_t omitted_count;
-    size_t bytes;        /* of memory that the above takes; a failure does not count */
     atomic_size_t users; /* see credentials_share() */
 };
 

@@ -39,8 +39,10 @@ int64_t agent_memory_bound(double container_bytes, int64_t usual_ms)
 {
     enum { OFTEN_MS = 100, VERY_OFTEN_MS = 20 };
     double used = 0;
-    if (!isfinite(container_bytes))
+    if (!isfinite(container_bytes)) {
+        atomic_store(&used_part, 0); /* a pod may be resized while it runs */
         return usual_ms;
+    }
     double max = fmax(container_bytes - reserve, container_bytes / 2);
     size_t killed = agent_processes_keep_below(max, max / SPARED_PART, &used);
     atomic_store(&used_part, used / container_bytes);

@@ -18,7 +18,7 @@ struct hand_over {
 };
 
 /* As triggers_set_connections() and triggers_set_credentials(). False: the event loop does not
- * respond; of credentials also what that function says. */
+ * respond, and what was handed over is freed. */
 bool hand_over_connections(const struct hand_over *to, struct connections *connections);
 bool hand_over_credentials(const struct hand_over *to, const char *identity, size_t length,
                            struct credentials *credentials, const struct hpa_facts *hpa);

@@ -368,16 +368,16 @@ static int main_loop(const struct parts *parts, const sigset_t *signals, enum lo
     }
 }
 
-/* What one namespace can take: 64 connections (--max-inline) to Redis Clusters of 256 nodes, twice
- * each while they are followed, and as many clients as there may be. */
+/* For 64 connections to Redis Clusters of 256 nodes, twice each while they are followed, and as
+ * many clients as there may be. */
 enum { ENOUGH_DESCRIPTORS = 40000 };
 
 static void raise_descriptors(void)
 {
     uint64_t max = process_raise_descriptors();
     if (max < ENOUGH_DESCRIPTORS)
-        log_warning("at most %" PRIu64 " descriptors may be open: the connections of one namespace "
-                    "can take all of them; raise the hard limit (ulimit -Hn) to %d",
+        log_warning("at most %" PRIu64 " descriptors may be open: the connections to sources can "
+                    "take all of them; raise the hard limit (ulimit -Hn) to %d",
                     max, ENOUGH_DESCRIPTORS);
 }
 

@@ -105,12 +105,15 @@ static bool check_threads(const struct engine *engine, struct error *error)
                          engine->counted[true].connections);
 }
 
-static bool check_memory(const struct engine *engine, double part, const char *what,
-                         struct error *error)
+static bool has_memory(const struct engine *engine, double part)
+{
+    return engine->settings.has_memory == NULL || engine->settings.has_memory(part);
+}
+
+static bool refuse_memory(double part, const char *what, struct error *error)
 {
     enum { PERCENT = 100 };
-    return engine->settings.has_memory == NULL || engine->settings.has_memory(part) ||
-           error_set(error, ERROR_LIMIT,
+    return error_set(error, ERROR_LIMIT,
                      "no further %s: %.0f %% of the container's memory are in use: raise its limit",
                      what, PERCENT * part);
 }
@@ -135,9 +138,9 @@ bool engine_limits_check(struct engine *engine, struct poller *poller,
     const struct poller *former = request->former == NULL ? NULL : poller_of(request->former);
     bool is_named = request->user.connection != NULL;
     bool in_agent = engine_uses_agent(engine, request->scaler);
-    if (former == NULL && (poller == NULL || !has_query(poller, request->query_values)) &&
-        !check_memory(engine, MOST_FOR_QUERIES, "trigger is measured", error))
-        return false;
+    if (!has_memory(engine, MOST_FOR_QUERIES) && former == NULL &&
+        (poller == NULL || !has_query(poller, request->query_values)))
+        return refuse_memory(MOST_FOR_QUERIES, "trigger is measured", error);
     if (poller != NULL && is_in_use(poller))
         return true;
     end_late_replacements(engine);
@@ -145,6 +148,6 @@ bool engine_limits_check(struct engine *engine, struct poller *poller,
                           former->in_agent >= in_agent;
     return (is_named || is_replacement || check_places(engine, in_agent, error)) &&
            (poller != NULL || (check_threads(engine, error) &&
-                               (is_replacement || check_memory(engine, MOST_FOR_CONNECTIONS,
-                                                               "connection is made", error))));
+                               (is_replacement || has_memory(engine, MOST_FOR_CONNECTIONS) ||
+                                refuse_memory(MOST_FOR_CONNECTIONS, "connection is made", error))));
 }

@@ -790,7 +790,7 @@ def stream_trigger(port, number, user="a"):
             "stream": f"s{number}", "streamLength": "5"}
 
 
-# ---- many connections of one namespace ----
+# ---- many connections ----
 
 def http_held(bodies, size):
     """All but the end of each body that `bodies(path)` does not say."""

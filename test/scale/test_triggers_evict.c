@@ -9,6 +9,16 @@
 #include <sys/param.h>
 #include <time.h>
 
+static void restart_with(size_t max)
+{
+    triggers_free(triggers);
+    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
+                                                        .engine = engine,
+                                                        .rules = {.interval_ms = 5000},
+                                                        .forget_ms = 1000,
+                                                        .max = max});
+}
+
 static void a_trigger_without_calls_expires(void **state)
 {
     (void)state;
@@ -33,12 +43,7 @@ static void many_triggers_without_calls_expire_some_at_a_time(void **state)
 {
     (void)state;
     enum { MANY = 2 * TRIGGERS_EXPIRED_AT_ONCE + 1 };
-    triggers_free(triggers);
-    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                        .engine = engine,
-                                                        .rules = {.interval_ms = 5000},
-                                                        .forget_ms = 1000,
-                                                        .max = MANY});
+    restart_with(MANY);
     for (int i = 0; i < MANY; i++) {
         char text[16];
         snprintf(text, sizeof(text), "%d", i + 1);
@@ -118,16 +123,6 @@ static void a_full_table_fails_where_all_are_pinned(void **state)
     assert_full("shop", TRIGGERS_IN_USE_MS, fourth);
     for (size_t i = 0; i < ARRAY_LENGTH(pinned); i++)
         triggers_unpin(triggers, pinned[i], 0);
-}
-
-static void restart_with(size_t max)
-{
-    triggers_free(triggers);
-    triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
-                                                        .engine = engine,
-                                                        .rules = {.interval_ms = 5000},
-                                                        .forget_ms = 1000,
-                                                        .max = max});
 }
 
 /* Of the fake scaler, with so much metadata. */

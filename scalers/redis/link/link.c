@@ -56,9 +56,8 @@ struct redis_link *redis_link_open(struct redis_server *server, const char *addr
     if (!count_link(server, 1)) {
         redis_server_cannot_connect(
             server,
-            "there are too many links: those to all nodes of Redis Clusters and to all Sentinels "
-            "of a namespace may take 12 MiB of memory (each 32 KiB, over TLS 48 KiB), and less "
-            "where others use it",
+            "there are too many links: those of a Redis Cluster or its Sentinels may take half of "
+            "the 48 MiB for replies that others leave (each 32 KiB, over TLS 48 KiB)",
             error);
         return NULL;
     }

@@ -48,7 +48,7 @@ void process_limit_cpu(unsigned seconds);
 void process_hide_memory(void);
 
 /* As many descriptors as may be; returns how many. The usual soft limit, 1,024, is there for
- * programs that use select(): one namespace's connections could take them all. */
+ * programs that use select(): a few large Redis Clusters could take them all. */
 uint64_t process_raise_descriptors(void);
 
 /* CPU, memory, descriptors, threads and start of this process, in Prometheus' format. */

@@ -54,8 +54,8 @@ bool agent_client_send_connect(struct agent_client *client, const struct option_
 /* When the next ping is due; CLOCK_NEVER: the agent has no tasks. */
 int64_t agent_client_next_ping_ms(const struct agent_client *client);
 
-/* These add to the outbox: the tasks of the feed; the ids of cancelled tasks, and of subscriptions
- * to end; and a ping if one is due. */
+/* These add to the outbox: the tasks of the feed; the ids of subscriptions to end; and a ping if
+ * one is due. */
 bool agent_client_send_tasks(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_send_ids(struct agent_client *client, struct feed *feed, struct error *error);
 bool agent_client_ping(struct agent_client *client, struct feed *feed, struct error *error);

@@ -25,8 +25,8 @@ static void give_reading(const struct query *query, struct follower *follower)
     follower->on_reading(follower, &recent);
 }
 
-/* With pauses: a policy takes some microseconds, and one namespace may have thousands of triggers
- * with a policy on one query. */
+/* With pauses: a policy takes some microseconds, and there may be thousands of triggers with a
+ * policy on one query. */
 void follower_hand_out(struct query *query)
 {
     enum { FOLLOWERS_AT_A_TIME = 50 };

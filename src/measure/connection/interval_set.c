@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The index of the interval, or where to insert it. The search is binary, as one namespace may set
- * ten thousand intervals. */
+/* The index of the interval, or where to insert it. The search is binary, as triggers may set ten
+ * thousand intervals. */
 static size_t find(const struct interval_set *set, int64_t interval_ms)
 {
     size_t low = 0;
