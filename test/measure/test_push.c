@@ -1,6 +1,7 @@
 /* When an idle query is subscribed to, and what a notification does. Time is a number that the test
  * moves. */
 #include "base/clock.h"
+#include "base/memory.h"
 #include "measure/connection/push.h"
 
 #include <setjmp.h>
@@ -152,12 +153,19 @@ static void a_source_with_many_that_are_polled_is_asked_no_more_often(void **sta
 
 static void many_that_are_polled_are_due_in_rounds(void **state)
 {
-    enum { SPACING_MS = 450, ROUND_MS = IDLE_MS / 2 };
+    /* The spacing, how long a round is, and how many of them are due again after. */
+    static const int64_t rows[][3] = {
+        {450, 100, 5}, {3199, 100, 32}, {3200, 200, 16}, {8000, 400, 20}, {40000, 800, 50}};
     (void)state;
     struct push push = {0};
     push_set_idle(&push, IDLE_MS, false, NOW_MS);
-    for (int64_t sent_ms = NOW_MS; sent_ms < NOW_MS + ROUND_MS; sent_ms += ROUND_MS / 4)
-        assert_int_equal(push_due_ms(&push, sent_ms, SPACING_MS), NOW_MS + 5 * ROUND_MS);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        int64_t round_ms = rows[i][1];
+        int64_t from_ms = 10 * round_ms;
+        for (int64_t sent_ms = from_ms; sent_ms < from_ms + round_ms; sent_ms += round_ms / 4)
+            assert_int_equal(push_due_ms(&push, sent_ms, rows[i][0]),
+                             from_ms + rows[i][2] * round_ms);
+    }
 }
 
 /* At first soon: a connection was lost, and is made again. */

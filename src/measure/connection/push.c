@@ -38,19 +38,27 @@ uint64_t push_set_idle(struct push *push, int64_t interval_ms, bool can_subscrib
     return 0;
 }
 
-/* In rounds where there are many, of which each takes a part: one round trip measures those of a
- * round. */
+/* A round trip wakes a broker up, which may cost it more than the requests: so where there are many
+ * these come in rounds, the longer the more there are. */
+static int64_t round_ms(int64_t interval_ms, int64_t spacing_ms)
+{
+    enum { MOST_MS = 1000, ROUNDS = 16 }; /* per spacing, at least */
+    int64_t round_ms = interval_ms / 2;
+    while (round_ms > 0 && 2 * round_ms <= MOST_MS && ROUNDS * 2 * round_ms <= spacing_ms)
+        round_ms *= 2;
+    return round_ms;
+}
+
 static int64_t polled_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
 {
-    enum { ROUNDS = 2 }; /* per interval */
     int64_t interval_ms = push->idle_interval_ms;
-    int64_t round_ms = interval_ms / ROUNDS;
+    int64_t round = round_ms(interval_ms, spacing_ms);
     if (sent_ms == INT64_MIN)
         return 0;
-    if (spacing_ms <= interval_ms || round_ms == 0)
+    if (spacing_ms <= interval_ms || round == 0)
         return sent_ms + interval_ms;
-    int64_t latest_ms = sent_ms + (spacing_ms + round_ms - 1) / round_ms * round_ms;
-    return latest_ms - latest_ms % round_ms;
+    int64_t latest_ms = sent_ms + (spacing_ms + round - 1) / round * round;
+    return latest_ms - latest_ms % round;
 }
 
 int64_t push_due_ms(const struct push *push, int64_t sent_ms, int64_t spacing_ms)
