@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 enum {
     REQUEST_MS = 500, /* one address */
@@ -50,36 +51,28 @@ struct peers {
 
 /* ---- one peer ---- */
 
-/* The largest first. An older version leaves out an age of 0. */
-static void take_policy_peaks(const Backlog__Peers__HeldValue *message, int64_t now_ms,
-                              struct policy_peaks *peaks)
+static size_t take_peaks(Backlog__Peers__Peak *const *messages, size_t count, size_t max,
+                         int64_t now_ms, struct peak *ret_peaks)
 {
-    size_t ages = message->n_policy_peak_age_ms;
-    for (size_t i = message->n_policy_peak; i > 0 && peaks->count < POLICY_MAX_PEAKS; i--) {
-        int64_t age_ms = i <= ages ? message->policy_peak_age_ms[i - 1] : 0;
-        peaks->items[peaks->count++] = (struct peak){
-            .value = (double)message->policy_peak[i - 1],
-            .at_ms = peer_values_time_ms(age_ms, now_ms),
-        };
-    }
+    for (size_t i = 0; i < MIN(count, max); i++)
+        ret_peaks[i] =
+            (struct peak){messages[i]->value, peer_values_time_ms(messages[i]->age_ms, now_ms)};
+    return MIN(count, max);
 }
 
 static void take(struct peer_values *values, const Backlog__Peers__HeldValue *message,
                  int64_t now_ms)
 {
-    struct peer_value value = {
-        .value = message->value,
-        .since_ms = peer_values_time_ms(message->age_ms, now_ms),
-    };
+    struct peer_value value = {.held = {.value = message->value}};
+    struct held *held = &value.held;
     if (message->trigger.len != PEER_DIGEST_BYTES)
         return;
     memcpy(value.digest, message->trigger.data, PEER_DIGEST_BYTES);
-    take_policy_peaks(message, now_ms, &value.policy_peaks);
-    for (size_t i = 0; i < message->n_earlier && i < PEAKS_MAX; i++) {
-        const Backlog__Peers__EarlierValue *earlier = message->earlier[i];
-        value.earlier[value.earlier_count++] =
-            (struct peak){earlier->value, peer_values_time_ms(earlier->age_ms, now_ms)};
-    }
+    held->since_ms = peer_values_time_ms(message->age_ms, now_ms);
+    held->peaks_count =
+        take_peaks(message->earlier, message->n_earlier, PEAKS_MAX, now_ms, held->peaks);
+    value.policy_peaks.count = take_peaks(message->wanted, message->n_wanted, POLICY_MAX_PEAKS,
+                                          now_ms, value.policy_peaks.items);
     peer_values_add(values, &value, now_ms);
 }
 

@@ -6,7 +6,7 @@
 #include "config/value.h"
 #include "manifest/measurement/measurement.h"
 #include "manifest/sent_entries.h"
-#include "scale/answer/peak_value.h"
+#include "scale/answer/hold.h"
 #include "scale/metadata/general.h"
 
 #include <inttypes.h>
@@ -34,7 +34,7 @@ static void shorten_hold_window(struct entries *entries, double speed)
     _cleanup_(error_done) struct error error = {0};
     const struct entry *entry = entries_find_given(entries, general_hold_window);
     bool is_set = entry != NULL && entry->value != NULL;
-    int64_t window_ms = PEAK_VALUE_WINDOW_MS;
+    int64_t window_ms = HOLD_WINDOW_MS;
     if (speed == 1 || (is_set && !value_parse(&row, entry->value, &window_ms, &error)))
         return;
     _cleanup_(memory_free) char *shorter =

@@ -84,7 +84,7 @@ static struct simulation_settings common_settings(const struct simulate_flags *f
         .objective_s = flags->objective_ms / 1000,
         .interval_s = 5,
         .hold_ms = GENERAL_USUAL_HOLD_MS,
-        .hold_window_ms = PEAK_VALUE_WINDOW_MS,
+        .hold_window_ms = HOLD_WINDOW_MS,
         .workers = {.rate = flags->rate,
                     .startup_s = (flags->start_time_ms + 999) / 1000,
                     .prefetch = flags->prefetch,

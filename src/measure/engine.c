@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "measure/connection/connection.h"
-#include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "measure/engine_internal.h"
 
@@ -205,8 +204,7 @@ static struct query *acquire_on(struct engine *engine, struct poller *poller,
     query_want(query, use->wants);
     if (use->keeps_history)
         query_keep_history(query, use->interval_ms);
-    if (request->inherits)
-        query_inherit(query, former);
+    query_take(query, former);
     if (query->number == 0)
         query->number = ++engine->queries_made;
     query_begin_use(query, use->interval_ms, connection_now_ms(connection));
@@ -240,7 +238,8 @@ bool engine_acquire(struct engine *engine, const struct query_request *request,
         poller = add_poller(engine, request, TAKE(identity), error);
     may = may && poller != NULL;
     if (may && request->former != NULL) {
-        query_remember(request->former, &former);
+        if (request->inherits)
+            query_remember(request->former, &former);
         engine_limits_replace(engine, poller_of(request->former));
     }
     if (may)

@@ -29,7 +29,6 @@
  *   connection/job_heap            jobs by when they are due
  *   connection/schedule            which job is sent next
  *   connection/push                how one query is subscribed to
- *   connection/outage              since when a query has no usable reading
  *   connection/backoff             when a connection makes its next client
  *   connection/connection_log      what is logged of a connection's failures, and how often
  *   connection/subscription_table  queries by the ids of their subscriptions
@@ -43,7 +42,6 @@
  *   connection/query               a query: what is known of it, who uses it, who waits for it
  *   connection/connection          what a reply, a time-out or a lost client means
  *   connection/query_view          copies what is known of a query
- *   connection/inherit             what a query takes over from the query that it replaces
  *   poller                         the thread of a connection
  *   engine                         the map of all connections; with engine_limits.c, engine_stats.c
  *   engine_connections             visits all connections, for people
@@ -140,7 +138,7 @@ struct query_request {
     struct connection_user user; /* the name, if any, is a part of the connection's identity */
     struct query_use use;
     struct query *former; /* the query that this one replaces; NULL: none */
-    /* The query starts with what is known of `former`, and with its history. */
+    /* The query has what is known of `former` until it is measured, and its history. */
     bool inherits;
 };
 

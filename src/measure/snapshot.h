@@ -31,11 +31,7 @@ struct query_known {
 struct snapshot {
     /* While the connection has failed, the last attempt failed, just now, with its error. */
     struct query_known known;
-    bool is_retried;          /* the last attempt failed, and the next one needs no call */
-    int64_t failing_since_ms; /* since when all attempts failed; 0: the last one did not */
-    /* Since when somebody lacks a reading: the earlier of the time at which the first call began to
-     * wait, and that at which the connection failed. 0: a reading came since then. */
-    int64_t no_reading_since_ms;
+    bool is_retried;               /* the last attempt failed, and the next one needs no call */
     int64_t effective_interval_ms; /* the interval that the source achieves */
     /* For how long requests have been in flight without any reply; 0: the source works. */
     int64_t stuck_for_ms;

@@ -23,7 +23,7 @@ struct run {
     struct policy_state policy;
     bool is_measured;
     struct model_answer measured; /* last */
-    struct peak_value peak;
+    struct hold hold;             /* of what was answered */
 };
 
 /* What Backlog measures at its interval, whoever calls; and when it is called. */
@@ -93,7 +93,6 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
         .known.last_attempt = fails ? ATTEMPT_FAILED : ATTEMPT_GOOD,
         .known.is_measured = run->is_measured,
         .known.sent_ms = now_s * 1000,
-        .failing_since_ms = settings->outage_at_ms,
         .known.error = {.code = fails ? ERROR_UNAVAILABLE : ERROR_NONE},
     };
     const struct evaluation_result evaluated = {
@@ -101,7 +100,7 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
         .evaluation = {.value = run->measured.value, .active = run->measured.is_active},
     };
     const struct answer_facts facts = {
-        .snapshot = &snapshot, .evaluated = &evaluated, .rules = &rules, .peak = &run->peak};
+        .snapshot = &snapshot, .evaluated = &evaluated, .rules = &rules, .hold = &run->hold};
     struct answer answer;
     answer_decide(&facts, &(struct answer_call){.is_stream = true}, now_s * 1000, &answer);
     *reading = run->measured;
@@ -110,10 +109,12 @@ static void answer(struct run *run, int64_t now_s, struct model_answer *reading)
     reading->value = answer.value;
     reading->is_active = answer.active;
     answer_done(&answer);
-    if (fails)
-        peak_value_hold(&run->peak, settings->outage_at_ms, now_s * 1000);
-    else
-        peak_value_add(&run->peak, reading->value, settings->hold_window_ms, now_s * 1000);
+    if (fails) {
+        hold_failed(&run->hold, now_s * 1000);
+        return;
+    }
+    hold_measured(&run->hold, reading->value, reading->is_active, now_s * 1000, now_s * 1000);
+    hold_add(&run->hold, reading->value, settings->hold_window_ms, now_s * 1000);
 }
 
 static void push(struct run *run, const struct model_answer *reading, int64_t now_s)
@@ -229,7 +230,7 @@ void simulation_run(const struct simulation_settings *settings, const struct tra
     history_free(run.history);
     free(run.arrived);
     workers_done(&run.workers);
-    peak_value_done(&run.peak);
+    hold_done(&run.hold);
     model_done(&run.model);
 }
 

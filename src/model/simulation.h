@@ -9,7 +9,7 @@
 #include "model/model.h"
 #include "model/trace.h"
 #include "model/workers.h"
-#include "scale/answer/peak_value.h"
+#include "scale/answer/hold.h"
 #include "scale/policy/policy.h"
 
 struct simulation_settings {

@@ -203,14 +203,14 @@ def field(number, content):
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def wanted(*peaks):
-    """Replicas and ages of a policy, the largest last."""
-    return b"".join(b"\x28" + varint(replicas) for replicas, _ in peaks) + b"".join(b"\x30" + varint(age) for _, age in peaks)
+def peaks(number, pairs):
+    """Values and ages, the largest first."""
+    return b"".join(field(number, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(age)) for value, age in pairs)
 
 
-def held(digest, number, age_ms=1000, earlier=(), policy=b""):
-    steps = b"".join(field(4, b"\x09" + struct.pack("<d", each) + b"\x10" + varint(age)) for each, age in earlier)
-    return field(1, field(1, digest) + b"\x11" + struct.pack("<d", number) + b"\x18" + varint(age_ms % 2**64) + steps + policy)
+def held(digest, number, age_ms=1000, earlier=(), wanted=()):
+    lists = peaks(4, earlier) + peaks(7, wanted)
+    return field(1, field(1, digest) + b"\x11" + struct.pack("<d", number) + b"\x18" + varint(age_ms % 2**64) + lists)
 
 
 @contextlib.contextmanager
@@ -271,8 +271,8 @@ def test_what_a_peer_cannot_mean_is_passed_over(redis, name):
         assert error(server.port, metadata) == grpc.StatusCode.UNAVAILABLE
 
 
-def test_what_policies_wanted_is_told_as_a_list_and_as_an_older_version_did(redis):
-    """That had one number, without an age where that was 0; and of a list it takes the last, which is the largest."""
+def test_what_policies_wanted_is_told_as_a_list(redis):
+    """The largest first; an age of 0 takes no bytes."""
     metadata = {"scaler": "redis-streams", "address": redis.address, "stream": "orders", "consumerGroup": "workers", "lagCount": "5",
                 "scaleDownWhenIdle": "1m", "interval": "1s"}
     with redis.connect() as client:
@@ -283,12 +283,14 @@ def test_what_policies_wanted_is_told_as_a_list_and_as_an_older_version_did(redi
     with replica(port, [free_port()]) as server:
         wait_until(lambda: value(server.port, metadata) == 1, 20, "one job in flight")
         page = first_page(server.port)
-    assert wanted((1, 0)) in page
+    own = b"\x09" + struct.pack("<d", 1)
+    assert field(7, own) in page
     digest = page[page.index(b"\x0a\x10") + 2:][:16]
-    for policy, told in ((b"\x28\x09", b"\x28\x01\x28\x09\x30"), (wanted((2, 1000), (9, 5000)), b"\x28\x01\x28\x02\x28\x09\x30")):
-        with forger(held(digest, 1, policy=policy)) as peer, replica(free_port(), [peer]) as server:
-            wait_until(lambda server=server: value(server.port, metadata) == 9, 20, "what the other one wanted")
-            assert told in first_page(server.port)
+    with forger(held(digest, 1, wanted=[(9, 5000), (2, 1000)])) as peer, replica(free_port(), [peer]) as server:
+        wait_until(lambda: value(server.port, metadata) == 9, 20, "what the other one wanted")
+        page = first_page(server.port)
+    places = [page.rindex(b"\x09" + struct.pack("<d", each)) for each in (9, 2, 1)]
+    assert places == sorted(places)
 
 
 def test_secrets_are_no_part_of_what_is_given_away(redis):

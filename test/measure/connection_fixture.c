@@ -198,6 +198,7 @@ void measure(struct query *query, double value)
     demand(query);
     if (connection.state != CONNECTION_CONNECTED)
         connect_now();
+    demand(query); /* a failed connection takes no demand */
     assert_ptr_equal(take(), query);
     answer(query, value);
 }

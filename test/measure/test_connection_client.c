@@ -158,6 +158,7 @@ static void a_query_that_failed_after_it_was_resent_may_be_resent_again(void **s
     assert_true(fails(query, "broken pipe"));
     now_ms += 10000;
     connect_now();
+    demand(query);
     now_ms += CONNECTION_PAUSE_MS; /* it waits for its turn */
     assert_ptr_equal(take(), query);
     lose("broken pipe");
@@ -370,6 +371,7 @@ static void a_query_that_breaks_its_clients_is_spaced_out(void **state)
     demand(breaking);
     for (int i = 0; i < 2; i++) {
         connect_now();
+        demand(breaking);
         assert_ptr_equal(take(), breaking);
         lose("broken pipe");
         now_ms += 250 * (int64_t)i; /* the connection's back-off */

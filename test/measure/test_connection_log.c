@@ -49,8 +49,8 @@ static void it_is_back_when_the_source_answers(void **state)
     size_t before = count_lines(LOG_LEVEL_INFO, "reconnected");
     demand(query);
     refuse();
-    demand(query);
     connect_now();
+    demand(query);
     assert_int_equal(count_lines(LOG_LEVEL_INFO, "reconnected"), before);
     assert_ptr_equal(take(), query);
     answer(query, 1);
@@ -277,6 +277,9 @@ static void after_a_failure_no_silence_is_logged_until_the_source_answers(void *
     demand(good);
     refuse();
     connect_now();
+    demand(good);
+    demand(silent[0]);
+    demand(silent[1]);
     for (int i = 0; i < 3; i++)
         assert_non_null(take());
     now_ms += 2000;

@@ -1,125 +1,14 @@
-/* An outage of a connection: since when it counts, and what is measured first when it is over. */
+/* An outage of a connection: what is measured first when it is over. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/recent_log.h"
-#include "measure/connection/inherit.h"
+#include "measure/connection/query_internal.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-
-/* Callers were unanswered before the failure was known: an active reading is held from there on. */
-static void a_failure_counts_from_the_first_unanswered_call(void **state)
-{
-    (void)state;
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct query *query = acquire("a");
-    measure(query, 7);
-    now_ms += 30000;
-    int64_t first_call_ms = now_ms;
-    demand(query);
-    assert_ptr_equal(take(), query);
-    now_ms += 700;
-    demand(query); /* another call */
-    now_ms += 1300;
-    end_with(query, TASK_FAILED, "there is none");
-    query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.failing_since_ms, first_call_ms);
-    assert_int_equal(snapshot.known.failed_at_ms, now_ms);
-    snapshot_done(&snapshot);
-
-    /* And a connection that breaks before anything was answered. */
-    now_ms += 30000;
-    measure(query, 8);
-    now_ms += 30000;
-    first_call_ms = now_ms;
-    demand(query);
-    query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.no_reading_since_ms, first_call_ms);
-    snapshot_done(&snapshot);
-    assert_ptr_equal(take(), query);
-    now_ms += 400;
-    query->was_resent = true; /* not once more by another client */
-    lose("connection reset");
-    query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.failing_since_ms, first_call_ms);
-}
-
-static int64_t failing_since_ms(const struct query *query)
-{
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    query_snapshot(query, &snapshot);
-    return snapshot.known.last_attempt == ATTEMPT_FAILED ? snapshot.failing_since_ms : 0;
-}
-
-static void an_outage_goes_on_until_something_is_measured(void **state)
-{
-    (void)state;
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    struct query *query = acquire("a");
-    struct query *other = acquire("b");
-    measure(query, 7);
-    measure(other, 1);
-    now_ms += 1000;
-    int64_t failed_ms = now_ms;
-    demand(other);
-    assert_ptr_equal(take(), other);
-    lose("restarting");
-    assert_int_equal(failing_since_ms(query), failed_ms);
-
-    /* The connection is back for a moment, in which nothing is measured. */
-    now_ms += 600000;
-    connect_now();
-    query_snapshot(query, &snapshot);
-    assert_int_equal(snapshot.no_reading_since_ms, failed_ms);
-    assert_ptr_equal(take(), query);
-    now_ms++;
-    lose("restarting");
-    assert_int_equal(failing_since_ms(query), failed_ms);
-
-    /* Then others are measured, and this one fails. */
-    now_ms += 600000;
-    connect_now();
-    assert_ptr_equal(take(), other);
-    answer(other, 2);
-    assert_ptr_equal(take(), query);
-    end_with(query, TASK_FAILED, "starting up");
-    assert_int_equal(failing_since_ms(query), failed_ms);
-    assert_int_equal(failing_since_ms(other), 0);
-
-    now_ms += 1000;
-    measure(query, 8);
-    now_ms += 1000;
-    demand(query);
-    assert_ptr_equal(take(), query);
-    end_with(query, TASK_FAILED, "there is none");
-    assert_int_equal(failing_since_ms(query), now_ms);
-}
-
-/* Nobody measures what only polls, until its next poll. */
-static void a_failure_that_is_over_does_not_count_for_the_next_one(void **state)
-{
-    (void)state;
-    struct query *polled = acquire("a");
-    struct query *other = acquire("b");
-    measure(polled, 7);
-    measure(other, 1);
-    now_ms += 1000;
-    demand(other);
-    assert_ptr_equal(take(), other);
-    lose("restarting");
-    now_ms += 1000;
-    connect_now();
-    for (struct query *query; (query = take()) != NULL;)
-        answer(query, 2);
-    now_ms += 600000;
-    demand(polled);
-    assert_ptr_equal(take(), polled);
-    end_with(polled, TASK_FAILED, "there is none");
-    assert_int_equal(failing_since_ms(polled), now_ms);
-}
 
 /* Two that only polls measure, and a third one at an interval, which came last; one at a time. They
  * were measured, and then the connection failed and is back. */
@@ -139,49 +28,6 @@ static void reconnect_polled(struct query *polled[2], struct query **ret_planned
     lose("restarting");
     now_ms += 600000;
     connect_now();
-}
-
-static void check_polled_are_behind(struct query *polled[2], struct query *planned)
-{
-    for (int i = 0; i < 10; i++) {
-        assert_ptr_equal(take(), planned);
-        now_ms += 5000;
-        answer(planned, 2);
-    }
-    assert_int_equal(schedule_delay_ms(&connection.schedule, now_ms), 0);
-    assert_ptr_equal(take(), planned);
-    now_ms += 15000; /* more than a minute: nothing starves */
-    answer(planned, 2);
-    for (int i = 0; i < 2; i++) {
-        struct query *query = take();
-        assert_true(query == polled[0] || query == polled[1]);
-        answer(query, 2);
-    }
-    assert_ptr_equal(take(), planned);
-}
-
-static void after_a_reconnect_what_only_polls_is_behind_the_others(void **state)
-{
-    (void)state;
-    struct query *polled[2];
-    struct query *planned = NULL;
-    reconnect_polled(polled, &planned);
-    check_polled_are_behind(polled, planned);
-}
-
-/* They were not measured after the first one. */
-static void after_a_second_reconnect_too(void **state)
-{
-    (void)state;
-    struct query *polled[2];
-    struct query *planned = NULL;
-    reconnect_polled(polled, &planned);
-    assert_ptr_equal(take(), planned);
-    lose("restarting");
-    now_ms += 600000;
-    assert_int_equal(connection_next_ms(&connection, now_ms), now_ms); /* what is due gets ready */
-    connect_now();
-    check_polled_are_behind(polled, planned);
 }
 
 static void after_a_reconnect_a_call_comes_first(void **state)
@@ -223,7 +69,7 @@ static void after_a_reconnect_a_call_comes_before_what_waited_before_the_outage(
     assert_ptr_equal(take(), planned);
     now_ms += 1000;
     answer(planned, 3);
-    assert_ptr_equal(take(), polled[1]);
+    assert_null(take()); /* the next call has it measured */
 }
 
 /* It is due at once, but nobody has waited for it. */
@@ -248,63 +94,6 @@ static void after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measur
     answer(called, 1);
     assert_ptr_equal(take(), streamed);
     watcher_stop(&watcher);
-}
-
-static void who_begins_to_want_it_after_a_reconnect_is_not_behind(void **state)
-{
-    (void)state;
-    struct query *polled[2];
-    struct query *planned = NULL;
-    reconnect_polled(polled, &planned);
-    assert_ptr_equal(take(), planned);
-    answer(planned, 2);
-    assert_int_equal(polled[1]->job.state, JOB_READY);
-    now_ms += 1000;
-    hold_each("b", 5000);
-    now_ms += 4000;
-    assert_ptr_equal(take(), polled[1]); /* due a second after the reconnect, and so before "c" */
-    answer(polled[1], 2);
-    assert_ptr_equal(take(), planned);
-}
-
-/* No attempt of its own has failed: another one was in flight. */
-static void an_outage_goes_on_in_the_query_that_takes_its_place(void **state)
-{
-    (void)state;
-    _cleanup_(former_query_done) struct former_query former = {0};
-    struct query *query = acquire("a");
-    struct query *other = acquire("b");
-    measure(query, 7);
-    now_ms += 1000;
-    int64_t failed_ms = now_ms;
-    demand(other);
-    assert_ptr_equal(take(), other);
-    lose("restarting");
-    now_ms += 600000;
-    connect_now();
-    assert_int_equal(failing_since_ms(query), 0);
-    query_remember(query, &former);
-    struct query *heir = acquire("heir");
-    query_inherit(heir, &former);
-    assert_true(value_of(heir) == 7);
-    assert_ptr_equal(take(), query);
-    lose("restarting");
-    assert_int_equal(failing_since_ms(heir), failed_ms);
-}
-
-static void queries_that_failed_with_a_connection_are_measured_after_it(void **state)
-{
-    (void)state;
-    struct query *query = acquire("a");
-    measure(query, 1);
-    demand(query);
-    assert_ptr_equal(take(), query);
-    lose("broken pipe");
-    assert_true(fails(query, "broken pipe"));
-    connect_now();
-    assert_ptr_equal(take(), query); /* nobody has asked again */
-    answer(query, 2);
-    assert_true(value_of(query) == 2);
 }
 
 static void an_outage_is_no_sign_of_a_source_that_cannot_keep_up(void **state)
@@ -367,7 +156,7 @@ static void the_first_sample_after_an_outage_has_a_gap_before_it(void **state)
     struct query *heir = acquire("heir");
     query_keep_history(heir, 5000);
     former.history->has_gap = false; /* of before the outage */
-    query_inherit(heir, &former);
+    query_take(heir, &former);
     former_query_done(&former);
     struct follower follower = {.on_reading = pass_over};
     query_keep_history(late, 5000);
@@ -402,17 +191,9 @@ int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_PLAIN);
     const struct CMUnitTest tests[] = {
-        TEST(a_failure_counts_from_the_first_unanswered_call),
-        TEST(an_outage_goes_on_until_something_is_measured),
-        TEST(a_failure_that_is_over_does_not_count_for_the_next_one),
-        TEST(after_a_reconnect_what_only_polls_is_behind_the_others),
-        TEST(after_a_second_reconnect_too),
         TEST(after_a_reconnect_a_call_comes_first),
         TEST(after_a_reconnect_a_call_comes_before_what_waited_before_the_outage),
         TEST(after_a_reconnect_a_call_comes_before_a_stream_that_was_never_measured),
-        TEST(who_begins_to_want_it_after_a_reconnect_is_not_behind),
-        TEST(an_outage_goes_on_in_the_query_that_takes_its_place),
-        TEST(queries_that_failed_with_a_connection_are_measured_after_it),
         TEST(an_outage_is_no_sign_of_a_source_that_cannot_keep_up),
         TEST(the_first_sample_after_an_outage_has_a_gap_before_it),
         TEST(a_failed_attempt_is_a_gap_between_two_samples),

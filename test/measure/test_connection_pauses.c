@@ -1,7 +1,7 @@
 /* Work on all queries of a connection, in whose pauses others have the lock. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "measure/connection/inherit.h"
+#include "measure/connection/query_internal.h"
 #include "measure/connection_fixture.h"
 
 #include <setjmp.h>
@@ -234,26 +234,22 @@ static void queries_that_are_released_meanwhile_end_no_walk(void **state)
     assert_true(left < MANY && left >= MANY - MANY / AT_MOST_AT_A_TIME);
     now_ms += 10000;
     connect_now();
-    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
-        assert_int_equal(query->outage.no_reading_since_ms, connection.failed_since_ms);
+    for (struct query *query = connection.queries; query != NULL; query = query->hh.next)
         assert_true(query->history->has_gap);
-    }
 }
 
-static void remember_the_next(void)
+static void copy_the_next(void)
 {
     struct former_query former = {0};
     if (connection.next_walked == NULL)
         return;
     query_remember(connection.next_walked, &former);
     assert_true(former.history->has_gap);
-    assert_int_equal(former.snapshot.no_reading_since_ms, connection.failed_since_ms);
     former_query_done(&former);
 }
 
-/* The walk that notes the outage of each query has not come to it. */
-static void
-a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage(void **state)
+/* The walk that notes the gap of each query has not come to it. */
+static void a_query_that_another_connection_takes_over_meanwhile_has_its_gap(void **state)
 {
     (void)state;
     hold_many();
@@ -261,42 +257,9 @@ a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage(void
     demand(connection.queries);
     refuse();
     now_ms += 10000;
-    on_pause = remember_the_next;
+    on_pause = copy_the_next;
     connect_now();
     assert_true(pauses > 0);
-}
-
-static void others_come_and_go(void)
-{
-    for (struct query *query = connection.queries; query != NULL; query = query->hh.next) {
-        query_begin_use(query, 0, now_ms);
-        query_end_use(query, 0, now_ms);
-    }
-}
-
-/* One failed, and the other is measured at an interval that is long. */
-static void what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes(void **state)
-{
-    (void)state;
-    pause_after_each();
-    struct query *failed = acquire("a");
-    struct query *seldom = hold_each("b", HOUR_MS);
-    measure(seldom, 1);
-    while (take() != failed)
-        demand(failed);
-    lose("connection reset");
-    now_ms += 10000;
-    on_pause = others_come_and_go;
-    connect_now();
-    assert_true(pauses >= 2);
-    assert_true(take() != NULL && take() != NULL);
-    assert_int_equal(failed->job.state, JOB_IN_FLIGHT);
-    assert_int_equal(seldom->job.state, JOB_IN_FLIGHT);
-    others_come_and_go();
-    answer(failed, 1);
-    answer(seldom, 1);
-    others_come_and_go();
-    assert_null(take());
 }
 
 int main(void)
@@ -311,8 +274,7 @@ int main(void)
         TEST(what_becomes_due_in_a_pause_is_ready_after_it),
         TEST(queries_of_a_bundle_that_are_released_meanwhile_end_no_walk),
         TEST(queries_that_are_released_meanwhile_end_no_walk),
-        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap_and_outage),
-        TEST(what_failed_with_a_connection_is_measured_after_it_whoever_comes_and_goes),
+        TEST(a_query_that_another_connection_takes_over_meanwhile_has_its_gap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 #include "base/memory.h"
 #include "scale/answer/answer.h"
-#include "scale/answer/peer_values.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -226,6 +225,25 @@ static const struct row table[] = {
     {"below zero is zero", GOOD, 0, .value = -3, .outcome = VALUE, .answered = 0},
 };
 
+/* What was answered before: the reading, where it could be evaluated, and a larger value. */
+static struct hold held_by(const struct row *row)
+{
+    struct hold hold = {0};
+    int64_t since_ms = row->unanswered_ms > 0 ? row->unanswered_ms : row->failing_ms;
+    const struct held other = {.value = row->of_peers, .since_ms = NOW - row->of_peers_ms};
+    if (row->of_peers > 0)
+        hold_take(&hold, &other, NOW);
+    if (row->earlier > 0)
+        hold_add(&hold, row->earlier, HOLD_WINDOW_MS, NOW - since_ms - row->earlier_ms);
+    if (row->age_ms != NEVER_MEASURED && !row->lacks_field) {
+        hold_measured(&hold, row->value, row->active, NOW - row->age_ms, NOW - since_ms);
+        hold_add(&hold, row->value, HOLD_WINDOW_MS, NOW - since_ms);
+    }
+    if (since_ms > 0)
+        hold_failed(&hold, NOW - since_ms);
+    return hold;
+}
+
 static void decide(const struct row *row, struct answer *ret_answer)
 {
     char broken[] = "broken pipe";
@@ -245,19 +263,12 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .known.duration_ms = row->duration_ms,
         .known.is_outdated = row->is_outdated,
         .known.failed_at_ms = NOW - row->failed_ms,
-        .failing_since_ms = NOW - row->failing_ms,
         .is_retried = row->is_retried,
-        .no_reading_since_ms = row->unanswered_ms > 0 ? NOW - row->unanswered_ms : 0,
         .effective_interval_ms = row->effective_ms > 0 ? row->effective_ms : 5000,
         .stuck_for_ms = row->stuck_ms,
         .known.error = {ERROR_UNAVAILABLE, broken},
     };
-    struct peak_value peak = {0};
-    int64_t since_ms = row->unanswered_ms > 0 ? row->unanswered_ms : row->failing_ms;
-    int64_t window_ms = PEAK_VALUE_WINDOW_MS;
-    peak_value_add(&peak, row->earlier, window_ms, NOW - since_ms - row->earlier_ms);
-    peak_value_add(&peak, 1, window_ms, NOW - since_ms);
-    const struct peer_value of_peers = {.value = row->of_peers, .since_ms = NOW - row->of_peers_ms};
+    _cleanup_(hold_done) struct hold hold = held_by(row);
     const struct evaluation_result evaluated = {
         .is_good = !row->lacks_field,
         .evaluation = {row->value, row->active},
@@ -267,13 +278,11 @@ static void decide(const struct row *row, struct answer *ret_answer)
         .snapshot = &snapshot,
         .evaluated = &evaluated,
         .rules = &rules,
-        .peak = row->earlier > 0 ? &peak : NULL,
-        .of_peers = row->of_peers > 0 ? &of_peers : NULL,
+        .hold = &hold,
         .replicas_value = row->replicas_value,
         .replicas_at_ms = row->replicas_value > 0 ? NOW - row->replicas_ms : 0,
     };
     answer_decide(&facts, &call, NOW, ret_answer);
-    peak_value_done(&peak);
 }
 
 /* Of a value: since when it is held, and how old its reading is. */

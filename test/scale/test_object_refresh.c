@@ -17,7 +17,7 @@ struct row {
     bool is_due;
 };
 
-#define HELD .is_held = true, .outage_since_ms = NOW - MINUTE
+#define HELD .is_held = true, .failing_since_ms = NOW - MINUTE
 #define OLD_REPLICAS .has_replicas = true, .replicas_at_ms = NOW - MINUTE - 1
 #define NEW_REPLICAS .has_replicas = true, .replicas_at_ms = NOW - MINUTE
 #define OWN .has_own_credentials = true
@@ -109,9 +109,9 @@ static void so_does_one_whose_outage_began_since(void **state)
     (void)state;
     struct object_refresh refresh = long_failure();
     int64_t at_ms = refresh.at_ms;
-    struct object_refresh_facts held = {OWN, .is_held = true, .outage_since_ms = at_ms};
+    struct object_refresh_facts held = {OWN, .is_held = true, .failing_since_ms = at_ms};
     assert_false(object_refresh_is_due(&refresh, &held, at_ms + SECOND));
-    held.outage_since_ms = at_ms + 1;
+    held.failing_since_ms = at_ms + 1;
     assert_true(object_refresh_is_due(&refresh, &held, at_ms + SECOND));
 }
 

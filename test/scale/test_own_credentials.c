@@ -141,13 +141,13 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
     (void)state;
     struct trigger *trigger = FIND(ORDERS);
     struct query *query = query_of(trigger);
-    assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    assert_int_equal(trigger->parsed.rules.hold_window_ms, HOLD_WINDOW_MS);
     know_hpa(trigger, (struct hpa_facts){60000, -1, 0});
     assert_int_equal(trigger->parsed.rules.hold_window_ms, 60000);
     know_hpa(trigger, (struct hpa_facts){60000, 8, 1});
     assert_int_equal(trigger->kubernetes.hpa.replicas, 8);
     know_hpa(trigger, (struct hpa_facts){-1, 8, 2});
-    assert_int_equal(trigger->parsed.rules.hold_window_ms, PEAK_VALUE_WINDOW_MS);
+    assert_int_equal(trigger->parsed.rules.hold_window_ms, HOLD_WINDOW_MS);
     assert_ptr_equal(trigger->bound.query, query);
 }
 
@@ -155,18 +155,15 @@ static void what_is_held_is_as_old_as_the_window_of_the_hpa(void **state)
 static void replicas_are_read_again_until_they_are_of_after_the_failure(void **state)
 {
     (void)state;
-    enum { FAILED_MS = 1000000, HELD_FOR_MS = 30 * 60 * 1000 };
+    enum { FAILED_MS = 1000000 };
     struct trigger *trigger = FIND(ORDERS);
     struct query *query = query_of(trigger);
     _cleanup_(error_done) struct error error = {0};
-    const struct answer held = {.kind = ANSWER_VALUE,
-                                .value = 100,
-                                .active = true,
-                                .held = true,
-                                .held_since_ms = FAILED_MS - HELD_FOR_MS,
-                                .outage_since_ms = FAILED_MS};
+    const struct answer held = {.kind = ANSWER_VALUE, .value = 100, .active = true, .held = true};
+    const struct held of_peer = {.value = 100, .since_ms = FAILED_MS - 30 * 60 * 1000};
+    hold_take(&trigger->answers.hold, &of_peer, FAILED_MS);
     know_hpa(trigger, (struct hpa_facts){-1, 3, FAILED_MS - 1});
-    trigger_answers_record(trigger, "GetMetrics", &held, FAILED_MS + 1);
+    trigger_answers_record(trigger, "GetMetrics", &held, FAILED_MS);
     assert_true(triggers_acquire_query(triggers, trigger, FAILED_MS + 1, &query, &error));
     assert_int_equal(refreshes, 1);
     know_hpa(trigger, (struct hpa_facts){-1, 3, FAILED_MS + 2});

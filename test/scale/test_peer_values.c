@@ -2,8 +2,7 @@
 #include "scale/answer/peer_values.h"
 
 #include "base/memory.h"
-#include "scale/trigger/trigger.h"
-#include "scale/trigger/trigger_answers.h"
+#include "measure/scaler.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -19,7 +18,7 @@ enum { NOW_MS = 1000 * 1000 };
 
 static void add(struct peer_values *values, int number, int64_t since_ms)
 {
-    struct peer_value value = {.value = number + 1, .since_ms = since_ms};
+    struct peer_value value = {.held = {.value = number + 1, .since_ms = since_ms}};
     memcpy(value.digest, &number, sizeof(number));
     assert_true(peer_values_add(values, &value, NOW_MS));
 }
@@ -38,8 +37,8 @@ static void pages_have_all_that_stay_while_others_come(void **state)
     do {
         size_t count = peer_values_list(values, &place, NOW_MS, page);
         for (size_t i = 0; i < count; i++)
-            if (page[i].value <= COUNT)
-                seen[(size_t)page[i].value - 1] = true;
+            if (page[i].held.value <= COUNT)
+                seen[(size_t)page[i].held.value - 1] = true;
         for (int i = 0; i < COUNT && pages < 4; i++) /* the table grows */
             add(values, COUNT * (pages + 1) + i, NOW_MS);
         pages++;
@@ -115,7 +114,7 @@ static void what_has_no_age_is_too_old_on_a_machine_that_was_just_started(void *
     assert_int_equal(peer_values_list(values, &place, NOW_MS, page), 0);
     add(values, 7, peer_values_time_ms(1000, NOW_MS));
     assert_int_equal(peer_values_list(values, &place, NOW_MS, page), 1);
-    assert_int_equal(page[0].since_ms, NOW_MS - 1000);
+    assert_int_equal(page[0].held.since_ms, NOW_MS - 1000);
     peer_values_free(values);
 }
 
@@ -124,24 +123,25 @@ static void of_earlier_values_those_that_are_sound_and_in_order_are_taken(void *
 {
     (void)state;
     struct peer_values *values = peer_values_new();
-    const struct peer_value value = {.value = 1,
-                                     .since_ms = NOW_MS,
-                                     .earlier_count = 9,
-                                     .earlier = {{NAN, NOW_MS - 95},
-                                                 {SCALER_MAX_VALUE * 2, NOW_MS - 92},
-                                                 {60, NOW_MS - PEER_VALUES_MAX_AGE_MS},
-                                                 {50, NOW_MS - 90},
-                                                 {50, NOW_MS - 80},
-                                                 {40, NOW_MS - 91},
-                                                 {30, NOW_MS - 70},
-                                                 {20, NOW_MS + 1},
-                                                 {-1, NOW_MS},
-                                                 {10, NOW_MS - 60}}};
+    const struct peer_value value = {.held = {.value = 1,
+                                              .since_ms = NOW_MS,
+                                              .peaks_count = 9,
+                                              .peaks = {{NAN, NOW_MS - 95},
+                                                        {SCALER_MAX_VALUE * 2, NOW_MS - 92},
+                                                        {60, NOW_MS - PEER_VALUES_MAX_AGE_MS},
+                                                        {50, NOW_MS - 90},
+                                                        {50, NOW_MS - 80},
+                                                        {40, NOW_MS - 91},
+                                                        {30, NOW_MS - 70},
+                                                        {20, NOW_MS + 1},
+                                                        {-1, NOW_MS},
+                                                        {10, NOW_MS - 60}}}};
     assert_true(peer_values_add(values, &value, NOW_MS));
     struct peer_value *taken = peer_values_take(values, value.digest);
-    assert_int_equal(taken->earlier_count, 2);
-    assert_true(taken->earlier[0].value == 50 && taken->earlier[0].at_ms == NOW_MS - 90);
-    assert_true(taken->earlier[1].value == 30 && taken->earlier[1].at_ms == NOW_MS - 70);
+    const struct held *held = &taken->held;
+    assert_int_equal(held->peaks_count, 2);
+    assert_true(held->peaks[0].value == 50 && held->peaks[0].at_ms == NOW_MS - 90);
+    assert_true(held->peaks[1].value == 30 && held->peaks[1].at_ms == NOW_MS - 70);
     free(taken);
     peer_values_free(values);
 }
@@ -150,11 +150,11 @@ static void what_no_replica_can_hold_is_not_taken(void **state)
 {
     (void)state;
     static const struct peer_value wrong[] = {
-        {.value = NAN, .since_ms = NOW_MS},
-        {.value = -1, .since_ms = NOW_MS},
-        {.value = SCALER_MAX_VALUE * 2, .since_ms = NOW_MS},
-        {.value = 1, .since_ms = NOW_MS + 1},
-        {.value = 1, .since_ms = NOW_MS - PEER_VALUES_MAX_AGE_MS},
+        {.held = {.value = NAN, .since_ms = NOW_MS}},
+        {.held = {.value = -1, .since_ms = NOW_MS}},
+        {.held = {.value = SCALER_MAX_VALUE * 2, .since_ms = NOW_MS}},
+        {.held = {.value = 1, .since_ms = NOW_MS + 1}},
+        {.held = {.value = 1, .since_ms = NOW_MS - PEER_VALUES_MAX_AGE_MS}},
     };
     struct peer_values *values = peer_values_new();
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
@@ -162,8 +162,7 @@ static void what_no_replica_can_hold_is_not_taken(void **state)
         assert_null(peer_values_take(values, wrong[i].digest));
     }
     const struct peer_value wanted = {
-        .value = 1,
-        .since_ms = NOW_MS,
+        .held = {.value = 1, .since_ms = NOW_MS},
         .policy_peaks = {POLICY_MAX_PEAKS + 1,
                          {{POLICY_MAX_REPLICAS + 1.0, NOW_MS - 9},
                           {8, NOW_MS - PEER_VALUES_MAX_AGE_MS},
@@ -184,62 +183,34 @@ static void a_zero_is_none(void **state)
 {
     (void)state;
     struct peer_values *values = peer_values_new();
-    const struct peer_value zero = {.since_ms = NOW_MS};
+    const struct peer_value zero = {.held.since_ms = NOW_MS};
     assert_true(peer_values_add(values, &zero, NOW_MS));
     assert_null(peer_values_take(values, zero.digest));
     peer_values_free(values);
-}
-
-static struct peer_value *of_peer(double value, int64_t since_ms)
-{
-    struct peer_value *made = memory_new(sizeof(*made));
-    *made = (struct peer_value){.value = value, .since_ms = since_ms, .earlier_count = 1};
-    made->earlier[0] = (struct peak){.value = value, .at_ms = since_ms};
-    return made;
-}
-
-static void at_each_time_the_larger_value_counts(void **state)
-{
-    (void)state;
-    struct peer_value *known = of_peer(500, NOW_MS - 20);
-    struct peer_value *lower = of_peer(400, NOW_MS - 10);
-    struct peer_value *higher = of_peer(600, NOW_MS - 30);
-    known->policy_peaks = (struct policy_peaks){1, {{3, NOW_MS - 20}}};
-    lower->policy_peaks = (struct policy_peaks){1, {{5, NOW_MS - 25}}};
-    peer_value_merge(known, lower);
-    assert_float_equal(known->earlier[0].value, 500, 0);
-    assert_int_equal(known->since_ms, NOW_MS - 10);
-    peer_value_merge(known, higher);
-    assert_float_equal(known->value, 600, 0);
-    assert_int_equal(known->earlier_count, 3);
-    for (int i = 0; i < 3; i++) {
-        assert_float_equal(known->earlier[i].value, 600 - 100 * i, 0);
-        assert_int_equal(known->earlier[i].at_ms, NOW_MS - 30 + 10 * i);
-    }
-    assert_int_equal(known->since_ms, NOW_MS - 10);
-    assert_int_equal(known->policy_peaks.count, 2);
-    for (int i = 0; i < 2; i++) {
-        assert_float_equal(known->policy_peaks.items[i].value, 5 - 2 * i, 0);
-        assert_int_equal(known->policy_peaks.items[i].at_ms, NOW_MS - 25 + 5 * i);
-    }
-    free(known);
-    free(lower);
-    free(higher);
 }
 
 /* The other one was slower, or wants to lower it. */
 static void a_second_peer_does_not_lower_what_the_first_one_said(void **state)
 {
     (void)state;
-    struct trigger trigger = {0};
-    const struct trigger_answers *answers = &trigger.answers;
-    trigger_answers_adopt(&trigger, of_peer(500, NOW_MS - 10), 1, NOW_MS);
-    trigger_answers_adopt(&trigger, of_peer(0.001, NOW_MS), 2, NOW_MS);
-    assert_float_equal(answers->of_peers->value, 500, 0);
-    assert_float_equal(answers->of_peers->earlier[0].value, 500, 0);
-    trigger_answers_adopt(&trigger, of_peer(600, NOW_MS), 3, NOW_MS);
-    assert_float_equal(answers->of_peers->value, 600, 0);
-    trigger_answers_forget(&trigger);
+    static const double numbers[] = {500, 0.001, 600};
+    static const double largest[] = {500, 500, 600};
+    for (size_t count = 1; count <= ARRAY_LENGTH(numbers); count++) {
+        struct peer_values *values = peer_values_new();
+        struct peer_value value = {0};
+        for (size_t i = 0; i < count; i++) {
+            value.held = (struct held){.value = numbers[i], .since_ms = NOW_MS - 10 + (int)i};
+            value.policy_peaks = (struct policy_peaks){1, {{3 - (int)i, NOW_MS - 20 + (int)i}}};
+            assert_true(peer_values_add(values, &value, NOW_MS));
+        }
+        struct peer_value *taken = peer_values_take(values, value.digest);
+        assert_true(taken->held.value == largest[count - 1]);
+        assert_int_equal(taken->held.since_ms, NOW_MS - 10 + (int)count - 1);
+        assert_int_equal(taken->policy_peaks.count, count); /* at each time the larger one */
+        assert_true(taken->policy_peaks.items[0].value == 3);
+        free(taken);
+        peer_values_free(values);
+    }
 }
 
 int main(void)
@@ -252,7 +223,6 @@ int main(void)
         cmocka_unit_test(of_earlier_values_those_that_are_sound_and_in_order_are_taken),
         cmocka_unit_test(what_no_replica_can_hold_is_not_taken),
         cmocka_unit_test(a_zero_is_none),
-        cmocka_unit_test(at_each_time_the_larger_value_counts),
         cmocka_unit_test(a_second_peer_does_not_lower_what_the_first_one_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

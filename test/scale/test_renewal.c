@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "scale/fixture.h"
 #include "scale/trigger/trigger_answers.h"
+#include "scale/trigger/trigger_history.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 static void readings_survive_a_change_of_credentials(void **state)
 {
     (void)state;
+    _cleanup_(memory_free) struct trigger_figures *rows = NULL;
+    bool has_more = false;
     struct trigger *trigger = FIND(ORDERS);
     struct query *before = query_of(trigger);
     wait_until_measured(trigger);
@@ -18,6 +21,7 @@ static void readings_survive_a_change_of_credentials(void **state)
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
     assert_ptr_not_equal(trigger->bound.query, before);
     assert_true(is_measured(trigger));
+    assert_int_equal(trigger_history(trigger, clock_now_ms(), 1, &rows, &has_more), 1);
     assert_ptr_equal(FIND(ORDERS), trigger);
 }
 
@@ -115,33 +119,32 @@ static void a_round_ends_with_a_change_of_addresses(void **state)
 static void values_do_not_outlive_a_connection_that_comes_back_elsewhere(void **state)
 {
     (void)state;
-    static const struct answer seven = {.kind = ANSWER_VALUE, .value = 7};
+    static const struct answer seven = {.kind = ANSWER_VALUE, .value = 7, .active = true};
     struct trigger *trigger = FIND(ORDERS);
     query_of(trigger);
-    trigger_answers_begin_round(trigger, &seven, clock_now_ms());
+    answer(trigger, &seven);
     set_connections("connections: {}\n");
     assert_null(trigger->bound.query);
     set_connections("connections:\n"
                     "  orders: {scaler: fake, source: \"amqp://orders\", password: new}\n");
     query_of(trigger);
-    assert_non_null(trigger->answers.peak);
+    assert_true(trigger->answers.hold.is_active);
     set_connections("connections: {}\n");
     set_connections("connections:\n  orders: {scaler: fake, source: elsewhere}\n");
     query_of(trigger);
-    assert_null(trigger->answers.peak);
+    assert_false(trigger->answers.hold.is_active);
 }
 
 /* It was idle here, and the query that it has later was not measured yet. */
 static void what_others_held_is_over_once_it_was_measured_here(void **state)
 {
     (void)state;
+    static const struct answer idle = {.kind = ANSWER_VALUE};
     struct trigger *trigger = FIND(ORDERS);
-    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
-    *of_peers = (struct peer_value){.value = 7, .since_ms = clock_now_ms()};
-    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
-    fake_set_queue("7", 0);
+    const struct held other = {.value = 7, .since_ms = clock_now_ms()};
+    hold_take(&trigger->answers.hold, &other, clock_now_ms());
     query_of(trigger);
-    wait_until_measured(trigger);
+    answer(trigger, &idle);
     set_connections("connections: {}\n");
     fake_set_queue("7", FAKE_HANGS);
     set_connections(connections_yaml);
@@ -179,13 +182,12 @@ static void what_others_hold_for_another_source_stays_until_it_is_measured(void 
     assert_false(triggers_acquire_query(triggers, trigger, clock_now_ms(), &query, &error));
     assert_int_equal(error.code, ERROR_LIMIT);
 
-    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
-    *of_peers = (struct peer_value){.value = 7, .since_ms = clock_now_ms()};
-    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    const struct held other = {.value = 7, .since_ms = clock_now_ms()};
+    hold_take(&trigger->answers.hold, &other, clock_now_ms());
     fake_set_queue("7", FAKE_HANGS);
     is_memory_left = true;
     query_of(trigger);
-    assert_ptr_equal(trigger->answers.of_peers, of_peers);
+    assert_true(trigger->answers.hold.is_active);
 }
 
 /* It may have 64 KiB, and a team may make as many as it likes, one after the other. */

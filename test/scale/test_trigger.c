@@ -68,9 +68,10 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa_are_for(void **
                                 .known.is_measured = true,
                                 .known.reading = READING_UNKNOWN,
                                 .known.sent_ms = now_ms - 5000,
-                                .known.failed_at_ms = now_ms - 100,
-                                .failing_since_ms = now_ms - 1000};
+                                .known.failed_at_ms = now_ms - 100};
     snapshot.known.reading.waiting = 100;
+    hold_measured(&trigger->answers.hold, 100, true, now_ms - 5000, now_ms - 5000);
+    hold_failed(&trigger->answers.hold, now_ms - 1000);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(answer_done) struct answer answer = {0};
         trigger->kubernetes.hpa.replicas = rows[i].replicas;
@@ -96,14 +97,14 @@ static void replicas_of_a_held_value_are_of_the_value_up_to_the_maximum(void **s
                                       .known.is_measured = true,
                                       .known.reading = READING_UNKNOWN,
                                       .known.sent_ms = now_ms - 5000,
-                                      .known.failed_at_ms = now_ms - 100,
-                                      .failing_since_ms = now_ms - 1000};
+                                      .known.failed_at_ms = now_ms - 100};
     struct trigger_policy_copy found = {.evaluated = {.is_good = true, .evaluation = {20, true}}};
     found.result.replicas = 7;
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         _cleanup_(answer_done) struct answer answer = {0};
         struct trigger *trigger = FIND(STEPS, "maxReplicaCount", rows[i].max);
         assert_true(trigger->policy != NULL);
+        hold_measured(&trigger->answers.hold, 20, true, now_ms - 5000, now_ms - 5000);
         trigger_decide_by(trigger, &snapshot, &found, &call, now_ms, &answer);
         assert_true(answer.kind == ANSWER_VALUE && answer.held);
         assert_float_equal(answer.replicas, rows[i].replicas, 0);
@@ -181,7 +182,7 @@ static void observers_change_nothing(void **state)
     query_of(trigger);
     measure_again(trigger);
     const struct policy_state before = trigger->policy->state;
-    const struct peak_value *peak = trigger->answers.peak;
+    const struct hold hold = trigger->answers.hold;
     for (int i = 0; i < 50; i++) {
         struct answer_call call = {.arrived_ms = clock_now_ms(), .out_of_time = true};
         assert_true(replicas_now(trigger) == 5);
@@ -191,7 +192,7 @@ static void observers_change_nothing(void **state)
         usleep(1000);
     }
     assert_memory_equal(&trigger->policy->state, &before, sizeof(before));
-    assert_ptr_equal(trigger->answers.peak, peak);
+    assert_memory_equal(&trigger->answers.hold, &hold, sizeof(hold));
 }
 
 static void rows_of_the_history_are_of_the_newest_samples(void **state)
@@ -215,7 +216,7 @@ static void rows_of_the_history_are_of_the_newest_samples(void **state)
             continue;
         assert_string_equal(rows[0].state, "answered");
         assert_float_equal(rows[0].value, 7, 0);
-        assert_true(rows[0].replicas == replicas_now(trigger));
+        assert_true(rows[0].replicas == 2);
     }
 }
 
@@ -308,18 +309,17 @@ static void a_call_that_is_refused_ends_no_outage(void **state)
     (void)state;
     enum { SINCE_MS = 7000 };
     _cleanup_(error_done) struct error error = {0};
-    const struct answer held = {
-        .kind = ANSWER_VALUE, .value = 7, .held = true, .outage_since_ms = SINCE_MS};
+    const struct answer held = {.kind = ANSWER_VALUE, .value = 7, .held = true};
     const struct answer measured = {.kind = ANSWER_VALUE, .value = 7};
     struct trigger *trigger = FIND(GOOD);
     query_of(trigger);
-    trigger_answers_record(trigger, "GetMetrics", &held, SINCE_MS + 1000);
+    trigger_answers_record(trigger, "GetMetrics", &held, SINCE_MS);
     error_invalid(&error, "no such metric");
     trigger_answers_refuse(trigger, "GetMetrics", &error, SINCE_MS + 2000);
-    assert_int_equal(trigger->answers.hold, TRIGGER_HOLD_ON);
-    assert_int_equal(trigger->answers.outage_since_ms, SINCE_MS);
+    assert_int_equal(trigger->answers.hold_state, TRIGGER_HOLD_ON);
+    assert_int_equal(trigger->answers.hold.failing_since_ms, SINCE_MS);
     trigger_answers_record(trigger, "GetMetrics", &measured, SINCE_MS + 3000);
-    assert_int_equal(trigger->answers.outage_since_ms, 0);
+    assert_int_equal(trigger->answers.hold.failing_since_ms, 0);
 }
 
 /* Such as a query of in-flight work that has no series yet: it is measured again. */

@@ -12,8 +12,10 @@ enum { OWN = 5 }; /* the replicas that its own policy wants */
 
 static void take_peaks(struct trigger *trigger, const struct policy_peaks *peaks, int64_t now_ms)
 {
+    static const struct answer answer = {.kind = ANSWER_VALUE, .value = 20, .active = true};
     struct peer_values *values = peer_values_new();
     struct peer_value value;
+    trigger_answers_record(trigger, "GetMetrics", &answer, now_ms);
     assert_true(trigger_peers_give(trigger, now_ms, &value));
     value.policy_peaks = *peaks;
     assert_true(peer_values_add(values, &value, now_ms));
@@ -37,9 +39,11 @@ static void assert_gives(struct trigger *trigger, int64_t now_ms,
 static struct trigger *busy_with_a_hold_of_a_minute(void)
 {
     fake_set_queue("jobs", 20);
+    static const struct answer answer = {.kind = ANSWER_VALUE, .value = 20, .active = true};
     struct trigger *trigger = FIND(STEPS, "hold", "1m");
     query_of(trigger);
     measure_again(trigger);
+    trigger_answers_record(trigger, "GetMetrics", &answer, clock_now_ms());
     trigger_unfollow(trigger);
     trigger->policy->state.peak.own = OWN; /* as with scaleDownWhenIdle */
     trigger_follow(trigger);
@@ -137,7 +141,7 @@ static void an_edited_trigger_keeps_the_replicas_of_the_former(void **state)
 static bool have_one_digest(struct trigger *one, struct trigger *other)
 {
     struct peer_values *values = peer_values_new();
-    const struct peer_value value = {.value = 1, .since_ms = clock_now_ms()};
+    const struct peer_value value = {.held = {.value = 1, .since_ms = clock_now_ms()}};
     assert_true(peer_values_add(values, &value, clock_now_ms())); /* or nobody looks for his own */
     trigger_peers_take(one, values, clock_now_ms());
     trigger_peers_take(other, values, clock_now_ms());
@@ -178,7 +182,7 @@ static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
 {
     (void)state;
     struct peer_values *values = peer_values_new();
-    struct peer_value value = {.value = 7};
+    struct peer_value value = {.held.value = 7};
     triggers_free(triggers);
     triggers = triggers_new(&(struct triggers_settings){.scalers = fake_scalers,
                                                         .engine = engine,
@@ -188,29 +192,22 @@ static void what_another_replica_gave_is_taken_by_the_next_call(void **state)
                                                         .max = 3});
     assert_true(peer_values_add(values, &value, 0)); /* another trigger's */
     struct trigger *trigger = FIND(GOOD);
-    assert_null(trigger->answers.of_peers);
+    assert_false(trigger->answers.hold.is_active);
     memcpy(value.digest, trigger->peer_digest, PEER_DIGEST_BYTES);
     assert_true(peer_values_add(values, &value, 0));
     assert_ptr_equal(FIND(GOOD), trigger);
-    assert_non_null(trigger->answers.of_peers);
-    assert_float_equal(trigger->answers.of_peers->value, 7, 0);
+    assert_true(trigger->answers.hold.is_active);
+    assert_float_equal(trigger->answers.hold.value, 7, 0);
     triggers_free(TAKE(triggers));
     peer_values_free(values);
 }
 
-static void what_another_replica_held_goes_when_it_is_measured_here(void **state)
+/* GetMetrics, from a measurement. */
+static void answer_at(struct trigger *trigger, double value, int64_t now_ms)
 {
-    (void)state;
-    static const struct answer held = {.kind = ANSWER_VALUE, .value = 7, .held = true};
-    static const struct answer measured = {.kind = ANSWER_VALUE, .value = 5};
-    struct trigger *trigger = FIND(GOOD);
-    for (uint64_t round = 1; round <= 2; round++) { /* another one may come later */
-        trigger_answers_adopt(trigger, memory_new(sizeof(struct peer_value)), round, 1000);
-        trigger_answers_record(trigger, "GetMetrics", &held, 1000);
-        assert_non_null(trigger->answers.of_peers);
-        trigger_answers_record(trigger, "GetMetrics", &measured, 2000);
-        assert_null(trigger->answers.of_peers);
-    }
+    const struct answer answer = {.kind = ANSWER_VALUE, .value = value, .active = value > 0};
+    trigger_answers_record(trigger, "GetMetrics", &answer, now_ms);
+    trigger_answers_begin_round(trigger, &answer, now_ms);
 }
 
 static void a_trigger_without_a_query_gives_peers_nothing(void **state)
@@ -221,32 +218,68 @@ static void a_trigger_without_a_query_gives_peers_nothing(void **state)
     assert_false(trigger_peers_give(FIND(GOOD), clock_now_ms(), &value));
 }
 
-/* The age is that before the last answer: held values make nothing older. */
-static void what_was_answered_earlier_is_given_with_its_age(void **state)
+/* Since it was measured or, while that fails, since it began to fail; and for as long as it holds. */
+static void what_would_be_held_is_given_with_its_age(void **state)
 {
     (void)state;
     struct peer_value value;
-    fake_set_queue("jobs", 20);
-    struct trigger *trigger = FIND("scaler", "fake", "source", "a", "queueName", "jobs");
+    struct trigger *trigger = FIND(GOOD);
     query_of(trigger);
-    measure_again(trigger);
     int64_t now_ms = clock_now_ms();
-    struct answer answer = {.kind = ANSWER_VALUE, .value = 30, .active = true};
-    trigger_answers_begin_round(trigger, &answer, now_ms - 9000);
-    answer.held = true;
-    answer.held_since_ms = now_ms - 7000;
-    trigger_answers_begin_round(trigger, &answer, now_ms - 5000);
-    answer = (struct answer){.kind = ANSWER_VALUE, .value = 20, .active = true};
-    trigger_answers_begin_round(trigger, &answer, now_ms - 1000);
-
+    int64_t hold_ms = trigger->parsed.rules.hold_ms;
+    assert_true(hold_ms > 0);
+    answer_at(trigger, 30, now_ms - 9000);
+    answer_at(trigger, 20, now_ms - 1000);
     assert_true(trigger_peers_give(trigger, now_ms, &value));
-    assert_true(value.value == 20);
-    assert_int_equal(value.earlier_count, 2);
-    assert_true(value.earlier[0].value == 30);
-    assert_int_equal(value.earlier[0].at_ms, now_ms - (8000 - 2000));
-    assert_true(value.earlier[1].value == 20);
-    assert_int_equal(value.earlier[1].at_ms, now_ms);
-    assert_int_equal(value.earlier[2].at_ms, 0);
+    assert_true(value.held.value == 20 && value.held.peaks[0].value == 30);
+    assert_int_equal(value.held.since_ms, now_ms - 1000);
+
+    static const struct answer refused = {.kind = ANSWER_REFUSED};
+    trigger_answers_record(trigger, "GetMetrics", &refused, now_ms);
+    assert_true(trigger_peers_give(trigger, now_ms + hold_ms, &value));
+    assert_int_equal(value.held.since_ms, now_ms);
+    assert_false(trigger_peers_give(trigger, now_ms + hold_ms + 1, &value));
+    answer_at(trigger, 0, now_ms);
+    assert_false(trigger_peers_give(trigger, now_ms, &value));
+}
+
+/* KEDA calls for an edited trigger as for another one. */
+static void an_edited_trigger_holds_what_the_former_did_where_both_count_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value;
+        bool is_held;
+    } edits[] = {
+        {"queueLength", "9", true},
+        {"hold", "2h", true},
+        {"queueName", "8", false},
+        {"source", "b", false},
+    };
+    struct engine_settings settings = engine_of_triggers();
+    settings.max_connections++;
+    for (size_t i = 0; i < ARRAY_LENGTH(edits); i++) {
+        tear_down(state); /* with the triggers of the row before */
+        start_triggers_on(&settings, false);
+        struct trigger *former = FIND(GOOD);
+        query_of(former);
+        answer_at(former, 7, clock_now_ms());
+        const char *const edited[] = {"scaler", "fake",       "source",       "a", "queueName",
+                                      "7",      edits[i].key, edits[i].value, NULL};
+        const char *const moved[] = {"scaler",
+                                     "fake",
+                                     i == 2 ? "source" : "queueName",
+                                     i == 2 ? "a" : "7",
+                                     edits[i].key,
+                                     edits[i].value,
+                                     NULL};
+        struct trigger *trigger = find_in("shop", clock_now_ms(), i < 2 ? edited : moved);
+        assert_ptr_not_equal(trigger, former);
+        query_of(trigger);
+        assert_true(trigger->answers.hold.is_active == edits[i].is_held);
+        assert_true(hold_value(&trigger->answers.hold) == (edits[i].is_held ? 7 : 0));
+        assert_false(trigger->answers.hold.is_own);
+    }
 }
 
 int main(void)
@@ -261,9 +294,9 @@ int main(void)
         TEST(peers_are_told_no_secret_by_which_triggers_are_known),
         TEST(peers_tell_triggers_apart_by_their_urls_without_credentials),
         TEST(what_another_replica_gave_is_taken_by_the_next_call),
-        TEST(what_another_replica_held_goes_when_it_is_measured_here),
         TEST(a_trigger_without_a_query_gives_peers_nothing),
-        TEST(what_was_answered_earlier_is_given_with_its_age),
+        TEST(what_would_be_held_is_given_with_its_age),
+        TEST(an_edited_trigger_holds_what_the_former_did_where_both_count_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

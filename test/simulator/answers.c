@@ -110,51 +110,49 @@ static void check_reason(const struct user *user, const struct call *call, bool 
         violated("item %d: a call is refused and does not wait", item_of(user)->number);
 }
 
-static int64_t useless_since_ms(const struct user *user)
+static bool is_over(const struct user *user)
 {
-    return model_useless_since_ms(user->client, &user->client->models[user->item]);
+    return user->failing_since_ms > 0 && now_ms() - user->failing_since_ms > user->rules.hold_ms;
 }
 
 static void check_held(const struct user *user, const struct answer *answer)
 {
-    int64_t since_ms = useless_since_ms(user);
-    if (!answer->active)
-        violated("item %d: an inactive reading is held", item_of(user)->number);
-    if (now_ms() - since_ms > user->rules.hold_ms)
-        violated("item %d: a reading is held for %lld ms", item_of(user)->number,
-                 (long long)(now_ms() - since_ms));
+    if (!answer->active || !user->was_active)
+        violated("item %d: an inactive answer is held", item_of(user)->number);
+    if (is_over(user))
+        violated("item %d: an answer is held for %lld ms", item_of(user)->number,
+                 (long long)(now_ms() - user->failing_since_ms));
 }
 
 /* The promise of a hold: work that was there goes on to be answered for as long as it says. */
 static void check_refused(const struct user *user)
 {
-    const struct model *model = &user->client->models[user->item];
-    int64_t failing_ms = now_ms() - useless_since_ms(user);
-    if (model->is_measured && token_is_active(model->query->known.reading.value) &&
-        user->rules.hold_ms > 0 && failing_ms <= user->rules.hold_ms)
+    if (user->was_active && user->rules.hold_ms > 0 && !is_over(user))
         violated("item %d is refused, and fails for only %lld ms", item_of(user)->number,
-                 (long long)failing_ms);
+                 (long long)(now_ms() - user->failing_since_ms));
 }
 
-/* What is held is the largest of what was answered in the window until the last answer, or a
- * reading that came after it. */
-static void check_load(const struct user *user, const struct answer *answer)
+/* The largest load of what GetMetrics was answered so long before the last such answer, and of the
+ * last answer. */
+static double largest_load(const struct user *user, int64_t for_ms)
 {
     const struct answered *last = user->answered + user->answered_count;
-    const struct model *model = &user->client->models[user->item];
-    double load = token_load(answer->value);
-    double min = 0;
-    double max = model->is_measured ? token_load(model->query->known.reading.value) : 0;
+    double largest = user->last_load;
     for (const struct answered *each = user->answered; each < last; each++)
-        if ((each + 1 == last || each->at_ms > last[-1].at_ms - user->rules.hold_window_ms) &&
-            each->load > min)
-            min = each->load;
-    if (min > max)
-        max = min;
-    if (load < min)
+        if ((each + 1 == last || each->at_ms > last[-1].at_ms - for_ms) && each->load > largest)
+            largest = each->load;
+    return largest;
+}
+
+/* What is held is the largest of what was answered in the window until the last answer. */
+static void check_load(const struct user *user, const struct answer *answer)
+{
+    double load = token_load(answer->value);
+    double largest = largest_load(user, user->rules.hold_window_ms);
+    if (load < largest)
         violated("item %d: a load of %g is held, and %g was answered before the failure",
-                 item_of(user)->number, load, min);
-    if (load > max)
+                 item_of(user)->number, load, largest);
+    if (load > largest)
         violated("item %d: a load of %g is held, which is more than was answered lately",
                  item_of(user)->number, load);
 }
@@ -205,9 +203,8 @@ void check_answer(const struct user *user, const struct call *call, const struct
 void check_stream(const struct user *user, const struct answer *answer)
 {
     const struct item *item = item_of(user);
-    /* What is held may be the load of an earlier reading. */
-    double token = answer->held ? user->query->known.reading.value : answer->value;
-    if (token_item(answer->value) != item->number || !token_is_active(token))
+    bool was_so = answer->held ? user->was_active : token_is_active(answer->value);
+    if (token_item(answer->value) != item->number || !was_so)
         violated("item %d: a stream was sent what the source never had", item->number);
 }
 
@@ -221,33 +218,28 @@ static void forget_smaller(struct user *user, double load, int64_t at_ms)
     user->answered_count = kept;
 }
 
-static void end_failure(struct user *user)
+static void add_answered(struct user *user, double load)
 {
-    if (user->failing_since_ms > 0)
-        user->failed_ms += user->held_ms - user->failing_since_ms;
-    user->failing_since_ms = 0;
-}
-
-void model_answered(struct user *user, const struct answer *answer)
-{
-    if (answer->kind != ANSWER_VALUE)
-        return;
-    if (answer->held) {
-        if (user->failing_since_ms > 0 && useless_since_ms(user) > user->held_ms)
-            end_failure(user);
-        if (user->failing_since_ms == 0)
-            user->failing_since_ms = max_of(useless_since_ms(user), user->answered_ms);
-        user->held_ms = now_ms();
-        return;
-    }
-    end_failure(user);
-    user->answered_ms = now_ms();
     int64_t at_ms = now_ms() - user->failed_ms;
-    double load = token_load(answer->value);
     forget_smaller(user, load, at_ms);
     user->answered = memory_grow(user->answered, &user->answered_capacity, user->answered_count + 1,
                                  sizeof(*user->answered));
     user->answered[user->answered_count++] = (struct answered){load, at_ms};
+}
+
+void model_answered(struct user *user, const struct answer *answer, bool is_round)
+{
+    if (answer->kind != ANSWER_VALUE || answer->held) {
+        user->failing_since_ms = user->failing_since_ms > 0 ? user->failing_since_ms : now_ms();
+        return;
+    }
+    if (user->failing_since_ms > 0)
+        user->failed_ms += now_ms() - user->failing_since_ms;
+    user->failing_since_ms = 0;
+    user->was_active = answer->active;
+    user->last_load = token_load(answer->value);
+    if (is_round)
+        add_answered(user, user->last_load);
 }
 
 /* The second call of a round is answered as the first one was. */

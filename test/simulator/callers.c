@@ -49,51 +49,17 @@ static int64_t interval_ms(const struct user *user)
     return user->rules.interval_is_set ? user->rules.interval_ms : 0;
 }
 
-/* Since when the former one has had no reading, though it did not fail, is so of the heir, too. */
-static int64_t no_reading_since_ms(const struct model *model, const struct model *former)
-{
-    int64_t since_ms = model->connection_failed_ms;
-    if (former->connection_failed_ms > 0)
-        since_ms = since_ms == 0 ? former->connection_failed_ms
-                                 : min_of(since_ms, former->connection_failed_ms);
-    if (former->waiting_since_ms != NEVER_MS)
-        since_ms =
-            since_ms == 0 ? former->waiting_since_ms : min_of(since_ms, former->waiting_since_ms);
-    return since_ms;
-}
-
-static void model_inherit(struct model *model, const struct client *former_client,
-                          const struct model *former)
-{
-    bool had_failed = former_client->failed_since_ms != NEVER_MS;
-    model->inherited_us = world.now_us;
-    model->joined_ms = now_ms();
-    if (model->waiting_since_ms != NEVER_MS)
-        model->waiting_since_ms = now_ms();
-    model->is_measured = former->is_measured;
-    model->is_failing = former->is_failing || had_failed;
-    model->failed_ms = had_failed ? now_ms() : former->failed_ms;
-    model->failing_since_ms = model_useless_since_ms(former_client, former);
-    model->connection_failed_ms = no_reading_since_ms(model, former);
-    model->duration_ms = model->former_duration_ms = former->duration_ms;
-}
-
-/* `former` and the others: of the query whose place it takes; NULL: of none. */
-static void hold(struct user *user, const struct former_query *former,
-                 const struct client *former_client, const struct model *former_model)
+/* `former`: whose place it takes; NULL: no query's. */
+static void hold(struct user *user, const struct former_query *former)
 {
     struct client *client = client_find(user->source, user->source->credentials);
     struct model *model = &client->models[user->item];
     user->client = client;
     user->credentials = client->credentials;
     user->query = query_for_values(&client->connection, item_of(user)->values, NULL);
-    if (former != NULL && former->snapshot.known.is_measured && !user->query->known.is_measured)
-        model_inherit(model, former_client, former_model);
-    if (former != NULL)
-        model->notified_us = max_of(model->notified_us, former_model->notified_us);
     policy_keep_history(user);
     if (former != NULL)
-        query_inherit(user->query, former);
+        query_take(user->query, former);
     model->query = user->query;
     model->holds++;
     model->credit += 1;
@@ -143,10 +109,12 @@ static void exchange(struct user *user, bool inherits, struct source *source, in
         user->has_round = false;
         user->streaming_since_ms = now_ms();
         user->answered_count = 0;
-        user->failed_ms = user->failing_since_ms = user->answered_ms = 0;
+        user->failed_ms = user->failing_since_ms = 0;
+        user->was_active = false;
+        user->last_load = 0;
         policy_forget(user);
     }
-    hold(user, inherits ? &known : NULL, former_client, former_model);
+    hold(user, inherits ? &known : NULL);
     DL_FOREACH2(user->watchers, watcher, next_owned) {
         bool is_stream = watcher->is_stream;
         watcher_stop(watcher);
@@ -257,7 +225,7 @@ static void decide(const struct user *user, const struct answer_call *how,
     const struct answer_facts facts = {.snapshot = &snapshot,
                                        .evaluated = &evaluated,
                                        .rules = &user->rules,
-                                       .peak = user->trigger.answers.peak};
+                                       .hold = &user->trigger.answers.hold};
     answer_decide(&facts, how, now_ms(), ret_answer);
     record(user, ret_answer);
 }
@@ -265,8 +233,6 @@ static void decide(const struct user *user, const struct answer_call *how,
 static void demand(struct user *user, int64_t from_ms)
 {
     struct model *model = &user->client->models[user->item];
-    if (model->waiting_since_ms == NEVER_MS)
-        model->waiting_since_ms = now_ms();
     model_need(model, from_ms * 1000);
     query_demand(user->query, from_ms);
     check_needed(user->client, model);
@@ -284,6 +250,12 @@ static void wait_for_news(struct call *call, const struct answer *answer)
              call->generation);
     }
     demand(user, answer->needed_from_ms);
+}
+
+static void note(struct user *user, const char *call, const struct answer *answer, bool is_round)
+{
+    trigger_answers_record(&user->trigger, call, answer, now_ms());
+    model_answered(user, answer, is_round);
 }
 
 static void end_round(struct user *user, const struct answer *answer)
@@ -321,10 +293,9 @@ static void call_news(struct call *call, bool out_of_time)
     world.values += answer.kind == ANSWER_VALUE;
     world.held += answer.held;
     world.refusals += answer.kind == ANSWER_REFUSED;
-    if (call->is_round) {
-        model_answered(user, &answer);
+    note(user, call->is_round ? "GetMetrics" : "IsActive", &answer, call->is_round);
+    if (call->is_round)
         end_round(user, &answer);
-    }
     call_free(call);
 }
 
@@ -345,11 +316,13 @@ void call_due(struct call *call)
 static void begin_call(struct user *user, bool is_round)
 {
     if (user->query == NULL)
-        hold(user, NULL, NULL, NULL);
+        hold(user, NULL);
     renew(user);
     const struct answer *round = is_round ? NULL : trigger_answers_round(&user->trigger, now_ms());
     if (round != NULL) {
         check_round(user, round);
+        const struct answer again = *round; /* as it is noted, it may be replaced */
+        note(user, "IsActive", &again, false);
         return;
     }
     if (!is_round && user->has_round && now_ms() - user->round.at_ms <= TRIGGER_ROUND_MS)
@@ -382,6 +355,7 @@ static void stream_news(struct user *user, bool is_due)
     bool heartbeat = is_due || user->is_heartbeat_due;
     if (active && (!user->was_sent_active || heartbeat)) {
         check_stream(user, &answer);
+        note(user, "StreamIsActive", &answer, false);
         trace("trigger %d: active is sent on the stream", user->index);
         user->was_sent_active = true;
         user->is_heartbeat_due = false;

@@ -409,16 +409,13 @@ void client_connected(struct client *client)
     client->is_connecting = false;
     client->has_timed_out = client->is_dead = client->is_lost = false;
     if (client_is_accepted(client)) {
-        int64_t failed_since_ms = client->failed_since_ms;
-        bool had_failed = failed_since_ms != NEVER_MS;
+        bool had_failed = client->failed_since_ms != NEVER_MS;
         client->completed_ms = client->connected_ms = now_ms();
         client->failed_since_ms = NEVER_MS;
         for (int i = 0; had_failed && i < source->items_count; i++) {
-            struct model *model = &client->models[i];
-            model->was_hastened = true;
-            model->credit += 1;
-            if (model->is_measured && model->connection_failed_ms == 0)
-                model->connection_failed_ms = max_of(failed_since_ms, model->joined_ms);
+            client->models[i].was_hastened = true;
+            client->models[i].credit += 1;
+            model_need_nothing(&client->models[i]); /* who called got the failure */
         }
         client->has_answered = false;
         connection_connected(&client->connection, now_ms());

@@ -31,7 +31,6 @@ void model_reset(struct model *model)
     memcpy(subscriptions, model->subscriptions, sizeof(subscriptions));
     *model = (struct model){.duration_ms = -1,
                             .former_duration_ms = -1,
-                            .waiting_since_ms = NEVER_MS,
                             .credit = MAX_CREDIT,
                             .credit_at_ms = now_ms(),
                             .subscriptions_count = count};
@@ -68,30 +67,11 @@ void model_need_nothing(struct model *model)
     model->is_alerted = false;
 }
 
-static int64_t unusable_since_ms(const struct model *model)
-{
-    int64_t since_ms = now_ms();
-    if (model->waiting_since_ms != NEVER_MS)
-        since_ms = min_of(since_ms, model->waiting_since_ms);
-    return model->connection_failed_ms > 0 ? min_of(since_ms, model->connection_failed_ms)
-                                           : since_ms;
-}
-
-int64_t model_useless_since_ms(const struct client *client, const struct model *model)
-{
-    int64_t since_ms = model->is_failing ? model->failing_since_ms : unusable_since_ms(model);
-    int64_t client_failed_ms = max_of(client->failed_since_ms, model->joined_ms);
-    return client->failed_since_ms == NEVER_MS ? since_ms : min_of(since_ms, client_failed_ms);
-}
-
 void model_fail(struct model *model)
 {
-    if (!model->is_failing)
-        model->failing_since_ms = unusable_since_ms(model);
     model->is_failing = true;
     model->failed_ms = now_ms();
     model_need_nothing(model);
-    model->waiting_since_ms = NEVER_MS;
 }
 
 /* ---- sends ---- */
@@ -196,8 +176,6 @@ static void check_completed(struct model *model, bool is_good)
     /* What is needed still was demanded after this one was sent: all before is served. */
     model->needed_since_ms = max_of(model->needed_since_ms, model->started_us / 1000);
     if (is_good) {
-        model->waiting_since_ms = NEVER_MS;
-        model->connection_failed_ms = model->joined_ms = 0;
         model->is_measured = true;
         model->is_failing = false;
         model->former_duration_ms = model->duration_ms;
@@ -261,16 +239,21 @@ void check_connect(struct client *client)
                  client->source->index, (long long)(client->connect_from_ms - now_ms()));
 }
 
-/* A failed connection is back: all is measured by itself, whoever calls. What came in a pause, and
- * inherited what is known, is not. */
+/* A failed connection is back: what has an interval goes on to be measured, and what is spaced out,
+ * unless it may have broken the clients, is tried now. */
 void check_caught_up(const struct client *client)
 {
+    enum { MAX_LOSSES = 2 };
     for (int i = 0; i < client->source->items_count; i++) {
-        const struct model *model = &client->models[i];
-        if (model->query != NULL && (model->is_failing || model->is_measured) &&
-            model->inherited_us != world.now_us && model->query->job.state == JOB_IDLE)
-            violated("item %d is not measured again though its source is back",
-                     client->source->items[i].number);
+        const struct query *query = client->models[i].query;
+        int number = client->source->items[i].number;
+        if (query == NULL)
+            continue;
+        if (query_interval_ms(query) > 0 && query->job.state == JOB_IDLE)
+            violated("item %d is not measured again though its source is back", number);
+        if (schedule_is_spaced_out(&query->job) && query->losses < MAX_LOSSES &&
+            query->job.due_ms > now_ms())
+            violated("item %d waits to be tried though its source is back", number);
     }
 }
 

@@ -43,8 +43,6 @@ enum mutation {
     MEASURED_TOO_OFTEN,
     FORGETS_WHO_WAITS,
     POLICY_DECIDES_WHEN_READ,
-    RETRY_FORGOTTEN,
-    POLLED_NOT_CAUGHT_UP,
     MUTATIONS,
 };
 
@@ -66,22 +64,19 @@ static const struct mutated {
     [NOTIFICATION_OUTDATES_NOTHING] = {"a notification that outdates no reading", 1000000},
     [GIVEN_UP_TASK_LOST] = {"a task that its scaler gave up is lost", 1000000},
     [STALE_READING_ANSWERED] = {"a call is answered from a reading three seconds too old", 300000},
-    [INACTIVE_HELD] = {"an inactive reading is held while measuring fails", 300000},
+    [INACTIVE_HELD] = {"an inactive answer is held while measuring fails", 300000},
     [LAST_VALUE_HELD] = {"the last value is held, not the largest", 300000},
     [OLD_VALUE_HELD] = {"a value of half a minute before the window is held", 3000000},
     [FAILURE_HITS_A_NEIGHBOUR] = {"a failure hits a neighbour", 300000},
     [ENDLESS_RESEND] = {"a resend that never ends", 1000000},
     [WAKES_TOO_LATE] = {"the thread sleeps for longer than the schedule says", 1000000},
     [NO_BACKOFF] = {"a refused connection is tried again at once", 300000},
-    [NOT_CAUGHT_UP] = {"what failed with a connection is not measured when it is back", 3000000},
+    [NOT_CAUGHT_UP] = {"what is spaced out is not tried when its source is back", 3000000},
     [SUBSCRIPTION_LEAKED] = {"a subscription is not ended", 3000000},
     [LATE_SUBSCRIPTION_LEAKED] = {"a subscription that is made too late is not ended", 3000000},
     [MEASURED_TOO_OFTEN] = {"every answer is followed by another measurement", 300000},
     [FORGETS_WHO_WAITS] = {"a demand before a client is lost is forgotten", 3000000},
     [POLICY_DECIDES_WHEN_READ] = {"a policy decides when somebody reads it", 300000},
-    [RETRY_FORGOTTEN] = {"who comes or goes in a pause ends the retry after an outage", 3000000},
-    [POLLED_NOT_CAUGHT_UP] = {"what only polls is not measured when its connection is back",
-                              3000000},
 };
 
 static enum mutation mutation;
@@ -109,15 +104,6 @@ WRAP(void, schedule_demand, struct schedule *schedule, struct job *job, int64_t 
     if (mutation == LOST_DEMAND && job->state == JOB_IN_FLIGHT)
         return;
     __real_schedule_demand(schedule, job, from_ms, at_ms);
-}
-
-WRAP(void, schedule_want, struct schedule *schedule, struct job *job, int64_t due_ms, int64_t at_ms)
-{
-    const struct query *query = query_of_job(job);
-    bool is_polled = query->due_after_outage_ms > 0 && query_interval_ms(query) == 0 &&
-                     query->known.last_attempt == ATTEMPT_GOOD;
-    if (mutation != POLLED_NOT_CAUGHT_UP || !is_polled)
-        __real_schedule_want(schedule, job, due_ms, at_ms);
 }
 
 WRAP(void, schedule_end, struct schedule *schedule, struct job *job, enum job_end end,
@@ -212,41 +198,30 @@ WRAP(bool, connection_next_unsubscribe, struct connection *connection, uint64_t 
     return __real_connection_next_unsubscribe(connection, ret_id);
 }
 
-WRAP(double, peak_value_largest, const struct peak_value *peak)
+WRAP(double, hold_value, const struct hold *hold)
 {
-    return mutation == LAST_VALUE_HELD ? 0 : __real_peak_value_largest(peak);
+    return mutation == LAST_VALUE_HELD ? hold->value : __real_hold_value(hold);
 }
 
-WRAP(void, peak_value_add, struct peak_value *peak, double value, int64_t window_ms, int64_t at_ms)
+WRAP(void, hold_add, struct hold *hold, double value, int64_t window_ms, int64_t at_ms)
 {
     if (mutation == OLD_VALUE_HELD)
         window_ms += 30000;
-    __real_peak_value_add(peak, value, window_ms, at_ms);
+    __real_hold_add(hold, value, window_ms, at_ms);
 }
 
 WRAP(void, answer_decide, const struct answer_facts *facts, const struct answer_call *call,
      int64_t at_ms, struct answer *ret_answer)
 {
     struct answer_call other = *call;
-    struct evaluation_result active = *facts->evaluated;
+    struct hold active = *facts->hold;
     struct answer_facts changed = *facts;
-    changed.evaluated = &active;
+    changed.hold = &active;
     if (mutation == STALE_READING_ANSWERED)
         other.arrived_ms -= 3000;
-    if (mutation == INACTIVE_HELD && facts->snapshot->known.last_attempt == ATTEMPT_FAILED)
-        active.evaluation.active = true;
+    if (mutation == INACTIVE_HELD)
+        active.is_active = active.measured_ms > 0;
     __real_answer_decide(&changed, &other, at_ms, ret_answer);
-    if (ret_answer->kind == ANSWER_VALUE)
-        ret_answer->active = facts->evaluated->evaluation.active;
-}
-
-WRAP(void, query_plan, struct query *query, int64_t at_ms)
-{
-    bool is_planned =
-        query->job.state == JOB_SCHEDULED && query->job.due_ms == query->due_after_outage_ms;
-    if (mutation == RETRY_FORGOTTEN && is_planned)
-        query->due_after_outage_ms = 0;
-    __real_query_plan(query, at_ms);
 }
 
 static bool is_read;

@@ -178,7 +178,7 @@ static void observe(const struct user *user)
     const struct answer_facts facts = {.snapshot = &snapshot,
                                        .evaluated = &copy.evaluated,
                                        .rules = &user->rules,
-                                       .peak = user->trigger.answers.peak};
+                                       .hold = &user->trigger.answers.hold};
     answer_decide(&facts, &(struct answer_call){.is_stream = true}, now_ms(), &answer);
     trigger_answers_round(&user->trigger, now_ms());
 }

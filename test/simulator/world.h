@@ -17,7 +17,6 @@
 #define BACKLOG_TEST_SIMULATOR_WORLD_H
 
 #include "measure/connection/connection.h"
-#include "measure/connection/inherit.h"
 #include "measure/connection/query_internal.h"
 #include "scale/table/triggers.h"
 #include "scale/trigger/trigger_answers.h"
@@ -121,15 +120,10 @@ struct model {
     bool is_measured;
     bool is_failing;
     int64_t failed_ms;
-    int64_t failing_since_ms;
     int64_t duration_ms; /* of the last good attempt; -1: none */
     int64_t former_duration_ms;
-    int64_t inherited_us;     /* when it got what another query knew */
-    int64_t notified_us;      /* readings sent before are outdated */
-    int64_t waiting_since_ms; /* since when a caller has been unanswered; NEVER_MS: none is */
-    int64_t joined_ms; /* it works since then, or longer: its client's failure of before is none */
-    int64_t connection_failed_ms; /* when it did, and no reading came since; 0: neither */
-    double credit;                /* how many more sends can be explained */
+    int64_t notified_us; /* readings sent before are outdated */
+    double credit;       /* how many more sends can be explained */
     int64_t credit_at_ms;
 
     /* something has to be sent at this time or later */
@@ -202,10 +196,10 @@ struct user {
     struct answered *answered; /* of the last ten minutes, each larger than what came after it */
     size_t answered_count;
     size_t answered_capacity;
-    int64_t failed_ms;             /* how long failures took that are over */
-    int64_t failing_since_ms;      /* 0: measuring does not fail */
-    int64_t held_ms;               /* ... and a held value was answered last */
-    int64_t answered_ms;           /* the last time */
+    int64_t failed_ms;        /* how long failures took that are over */
+    int64_t failing_since_ms; /* the first answer that no measurement gave; 0: the last had one */
+    bool was_active;          /* the last answer from a measurement, on a stream, too ... */
+    double last_load;         /* ... and its load */
     struct trigger_policy *policy; /* NULL: none */
     int level;                     /* that all readings since its first lead to ... */
     bool has_level;                /* ... of which there was one */
@@ -371,8 +365,6 @@ void model_alert(struct model *model); /* while it is measured again and again *
 void model_calm_down(struct model *model);
 void model_need_nothing(struct model *model);
 void model_fail(struct model *model);
-/* Since when the query has been of no use to callers; now, if it is of use. */
-int64_t model_useless_since_ms(const struct client *client, const struct model *model);
 void check_take(struct client *client, struct model *model);
 void check_end(struct client *client, struct model *model, enum task_outcome outcome);
 void check_connect(struct client *client);
@@ -388,6 +380,6 @@ void check_answer(const struct user *user, const struct call *call, const struct
                   bool out_of_time);
 void check_stream(const struct user *user, const struct answer *answer);
 void check_round(const struct user *user, const struct answer *answer);
-void model_answered(struct user *user, const struct answer *answer);
+void model_answered(struct user *user, const struct answer *answer, bool is_round);
 
 #endif

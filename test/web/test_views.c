@@ -216,11 +216,19 @@ static void a_trigger_with_a_target_that_is_no_whole_number(void **state)
     assert_views(trigger, &(struct view){"answered", 21, 15, 1, false});
 }
 
+/* ... and a call was. */
+static struct trigger *answered(struct trigger *trigger, double value)
+{
+    int64_t now_ms = clock_now_ms();
+    hold_measured(&measured(trigger)->answers.hold, value, value > 0, now_ms, now_ms);
+    return trigger;
+}
+
 static void what_is_held_while_measuring_fails(void **state)
 {
     (void)state;
     fake_set_queue("jobs", 7);
-    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    struct trigger *trigger = answered(FIND_NOW(JOBS), 7);
     fake_set_queue("jobs", FAKE_MISSING);
     wait_until_failed(trigger);
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
@@ -230,12 +238,11 @@ static void what_is_held_is_no_more_than_the_replicas_of_the_hpa(void **state)
 {
     (void)state;
     fake_set_queue("jobs", 7);
-    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    struct trigger *trigger = answered(FIND_NOW(JOBS), 7);
     fake_set_queue("jobs", FAKE_MISSING);
     wait_until_failed(trigger);
-    _cleanup_(snapshot_done) struct snapshot now;
-    query_snapshot(trigger->bound.query, &now);
-    trigger->kubernetes.hpa = (struct hpa_facts){-1, 1, now.failing_since_ms};
+    hold_failed(&trigger->answers.hold, clock_now_ms());
+    trigger->kubernetes.hpa = (struct hpa_facts){-1, 1, clock_now_ms()};
     assert_views(trigger, &(struct view){"held", 5, 1, 1, false});
     trigger->kubernetes.hpa.replicas = 0; /* what is active has work for one */
     assert_views(trigger, &(struct view){"held", 5, 1, 1, false});
@@ -251,10 +258,8 @@ static void what_another_replica_held_until_it_is_measured(void **state)
     struct trigger *trigger = FIND_NOW(JOBS);
     query_of(trigger);
     wait_until_failed(trigger);
-    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
-    of_peers->value = 7;
-    of_peers->since_ms = clock_now_ms() - 10000;
-    trigger_answers_adopt(trigger, of_peers, 1, clock_now_ms());
+    const struct held other = {.value = 7, .since_ms = clock_now_ms() - 10000};
+    hold_take(&trigger->answers.hold, &other, clock_now_ms());
     assert_views(trigger, &(struct view){"held", 7, 2, 1, false});
     json_t *object = page_of(trigger, explain_one, NULL);
     const char *why = json_string_value(json_object_get(object, "why"));
@@ -273,11 +278,10 @@ static void what_another_replica_answered_earlier_is_held_too(void **state)
     struct trigger *trigger = FIND_NOW(JOBS);
     query_of(trigger);
     wait_until_failed(trigger);
-    struct peer_value *of_peers = memory_new(sizeof(*of_peers));
     int64_t now_ms = clock_now_ms();
-    *of_peers = (struct peer_value){
-        .value = 7, .since_ms = now_ms, .earlier_count = 1, .earlier = {{12, now_ms - 1000}}};
-    trigger_answers_adopt(trigger, of_peers, 1, now_ms);
+    const struct held other = {
+        .value = 7, .since_ms = now_ms, .peaks_count = 1, .peaks = {{12, now_ms - 1000}}};
+    hold_take(&trigger->answers.hold, &other, now_ms);
     assert_views(trigger, &(struct view){"held", 12, 3, 1, false});
 }
 
@@ -305,6 +309,7 @@ static void a_trigger_with_a_policy(void **state)
     const struct view row = view_of_rows(trigger, &totals);
     assert_true(row.replicas == 5 && row.active == 1);
     assert_views(trigger, &row);
+    answered(trigger, row.value);
     fake_set_queue("jobs", FAKE_MISSING);
     wait_until_failed(trigger);
     const struct view held = {"held", row.value, 5, 1, false};
@@ -326,7 +331,7 @@ static void a_held_value_is_no_reading(void **state)
 {
     (void)state;
     fake_set_queue("jobs", 17);
-    struct trigger *trigger = measured(FIND_NOW(JOBS));
+    struct trigger *trigger = answered(FIND_NOW(JOBS), 17);
     static const struct answer before = {.kind = ANSWER_VALUE, .value = 17, .active = true};
     trigger_answers_begin_round(trigger, &before, clock_now_ms());
     fake_set_queue("jobs", 7);
@@ -354,6 +359,7 @@ static void what_is_held_was_not_decided_by_the_policy_last(void **state)
     fake_set_queue("jobs", 20);
     struct trigger *trigger = measured(FIND_NOW(JOBS, "steps", "1=1, 10=5, 20=12"));
     static const struct answer before = {.kind = ANSWER_VALUE, .value = 12, .active = true};
+    answered(trigger, 12);
     trigger_answers_begin_round(trigger, &before, clock_now_ms());
     fake_set_queue("jobs", 9);
     measure_again(trigger);

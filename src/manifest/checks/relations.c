@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/value.h"
-#include "scale/answer/peak_value.h"
+#include "scale/answer/hold.h"
 #include "scale/metadata/general.h"
 
 #include <inttypes.h>
@@ -107,12 +107,12 @@ static void check_hold_of_jobs(const struct relation *relation)
 /* The memory behind a held value and the HPA's must be equally long. */
 static void check_hold_window(const struct relation *relation)
 {
-    enum { USUAL_WINDOW_S = PEAK_VALUE_WINDOW_MS / 1000 };
+    enum { USUAL_WINDOW_S = HOLD_WINDOW_MS / 1000 };
     static const char key[] =
         "advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds";
     const struct yaml_tree *window = yaml_tree_find(relation->spec, key);
     const struct entry *entry = entries_find_given(relation->entries, general_hold_window);
-    int64_t hold_ms = PEAK_VALUE_WINDOW_MS;
+    int64_t hold_ms = HOLD_WINDOW_MS;
     int64_t window_s = number(relation, key, USUAL_WINDOW_S);
     bool is_set = has_duration(relation, general_hold_window, &hold_ms);
     if (relation->object->kind != MANIFEST_SCALED_OBJECT || hold_ms == window_s * 1000 ||

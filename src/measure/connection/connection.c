@@ -113,9 +113,10 @@ static void fail_with_connection(struct query *query, int64_t now_ms)
     struct connection *connection = query->connection;
     if (query->known.is_measured)
         history_add_failure(query->history, now_ms);
-    if (query->outage.unanswered_since_ms > 0)
+    if (query->is_awaited)
         query_notify_watchers(query);
-    schedule_withdraw(&connection->schedule, &query->job);
+    if (query->job.timeouts == 0) /* a retry needs no call */
+        schedule_withdraw(&connection->schedule, &query->job);
     query_plan(query, now_ms);
 }
 
@@ -146,29 +147,20 @@ void connection_refused(struct connection *connection, const struct error *error
     set_failed(connection, error, now_ms);
 }
 
-/* The connection is back after an outage. Only a reading ends the outage of a query (outage.h), and
- * an outage that is over must not count when the next one begins. So all queries are due at once,
- * even those without an interval, which query_plan() puts behind the others. */
+/* The connection is back after an outage: what is due has been so since now, so that calls go
+ * first. */
 static void catch_up(struct query *query, int64_t now_ms)
 {
     struct connection *connection = query->connection;
-    const struct job *job = &query->job;
-    int64_t failed_since_ms = connection->failed_since_ms;
-    history_add_gap(query->history); /* it may have begun, or was inherited, during the outage */
-    if (query->known.is_measured)
-        outage_connected(&query->outage, failed_since_ms);
+    history_add_gap(query->history);
     if (query->losses < MAX_LOSSES)
         schedule_hasten(&connection->schedule, &query->job, now_ms);
-    if (job->is_demanded) /* by a call in a pause of this walk: it goes first anyway */
+    bool is_called = query->job.is_demanded; /* in a pause of this walk: it goes first anyway */
+    if (is_called || query->job.timeouts > 0)
         return;
-    /* What the query had waited before the outage counts, but not the outage, so that calls that
-     * come now go first. Example: due at 80, the connection failed at 100 and is back at 200: the
-     * query counts as due since 180. A due_ms of 0 is the "now" of push_due_ms(): no wait. */
-    bool was_due = job->state != JOB_IDLE && job->due_ms > 0;
-    int64_t waited_ms = was_due ? MAX(failed_since_ms - job->due_ms, 0) : 0;
-    query->due_after_outage_ms = now_ms - waited_ms;
     schedule_withdraw(&connection->schedule, &query->job);
-    query_plan(query, query->due_after_outage_ms);
+    schedule_set_due(&connection->schedule, &query->job, CLOCK_NEVER);
+    query_plan(query, now_ms);
 }
 
 void connection_connected(struct connection *connection, int64_t now_ms)

@@ -27,8 +27,8 @@
  *
  * One walk has no pause, however long it is: the one over the watchers of a query, to notify them.
  *
- * In a pause other threads do what they may do at any time: acquire queries, which may inherit from
- * others; release, demand and read them; start and stop watchers and followers; notify. So queries
+ * In a pause other threads do what they may do at any time: acquire queries, which may take over what
+ * is known of others; release, demand and read them; start and stop watchers and followers; notify. So queries
  * may be added, and queries that are not in flight may be freed. What stays true:
  *
  *     - Only the pausing thread changes the state, takes and ends queries, and subscribes.
@@ -36,8 +36,8 @@
  *       next_along, and follower_stop() next_followed; subscriptions leave their table without
  *       moving in it.
  *     - The state is the new one from the first pause on:
- *         _connected()   CONNECTED. The queries from next_walked on have not noted yet that there
- *                        was an outage: code that needs it asks connection_is_catching_up()
+ *         _connected()   CONNECTED. The histories of queries from next_walked on lack the outage's
+ *                        gap (query_remember())
  *         _refused()     FAILED. All queries fail, whether the walk has visited them or not
  *         _lost()        DISCONNECTED. Queries are in flight until the walk has visited them. If
  *                        the connection fails, a second walk is that of _refused()

@@ -65,7 +65,6 @@ struct query *connection_take(struct connection *connection, int64_t now_us)
     struct query *query = query_of_job(job);
     struct task *task = &query->task;
     query->sent_us = query->taken_us = now_us;
-    query->due_after_outage_ms = 0;
     task->feed = connection->feed;
     task->has_ended = false;
     task->last_duration_ms = query->job.duration_ms;

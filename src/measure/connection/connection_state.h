@@ -17,7 +17,6 @@
 #include "measure/connection/backoff.h"
 #include "measure/connection/connection_log.h"
 #include "measure/connection/interval_set.h"
-#include "measure/connection/outage.h"
 #include "measure/connection/push.h"
 #include "measure/connection/schedule.h"
 #include "measure/connection/subscription_table.h"
@@ -142,8 +141,7 @@ struct query {
     struct connection *connection; /* query.c */
     struct bundle *bundle;         /* bundle.c; NULL: it is in none */
     struct watcher *watchers;      /* utlist; watcher.c */
-    /* query.c makes it, connection.c and follower.c add to it, inherit.c replaces it; NULL: none is
-     * kept. */
+    /* query.c makes it, connection.c and follower.c add to it; NULL: none is kept. */
     struct history *history;
     size_t uses;                   /* by triggers; after the last one it is freed; query.c */
     size_t uses_without_interval;  /* how many of these triggers set no interval; query.c */
@@ -166,16 +164,13 @@ struct query {
      * started later, as by a second request; connection_attempts.c. */
     int64_t taken_us;
     /* A notification outdates readings whose measurement began before this time;
-     * connection_attempts.c, inherit.c. */
+     * connection_attempts.c. */
     int64_t outdated_from_us;
-    /* Its connection is back after an outage: since when it counts as due, of connection_now_ms();
-     * connection.c. 0: it was sent since (connection_attempts.c), or there was no outage. */
-    int64_t due_after_outage_ms;
-    struct outage outage; /* outage.c */
-    /* query.c; is_outdated: connection_attempts.c, too; inherit.c replaces all of it. */
+    bool is_awaited; /* by a call, since the last attempt ended; query.c */
+    /* query.c; is_outdated: connection_attempts.c, too. */
     struct query_known known;
 
-    uint64_t number;                      /* of struct query_state; engine.c, inherit.c */
+    uint64_t number;                      /* of struct query_state; engine.c, query.c */
     struct option_values *values;         /* query.c */
     struct interval_set sample_intervals; /* of the uses that keep its history; query.c */
     uint32_t wanted[READING_WANTS];       /* by how many uses, each enum reading_want; query.c */
@@ -189,13 +184,6 @@ struct query {
 static inline int64_t connection_now_ms(const struct connection *connection)
 {
     return connection->settings->now_us() / 1000;
-}
-
-/* The connection is back after it had failed, and the walk of connection_connected() has not
- * visited all queries yet. */
-static inline bool connection_is_catching_up(const struct connection *connection)
-{
-    return connection->state == CONNECTION_CONNECTED && connection->next_walked != NULL;
 }
 
 /* A walk has visited `done` items so far. It pauses after each `at_a_time` items, or after as many

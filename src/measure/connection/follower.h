@@ -27,7 +27,7 @@ struct follower {
 
     struct query *query; /* NULL: it follows none */
     /* at_ms of the last sample that it got. It stays when the follower moves to a query that
-     * inherits the samples, so that it gets no reading twice. */
+     * takes the samples, so that it gets no reading twice. */
     int64_t last_reading_ms;
     /* When the request for that reading was sent. This decides which of two readings is newer, and
      * at_ms only where both were sent in one millisecond: samples that were begun again while it

@@ -140,13 +140,59 @@ void query_end_history(struct query *query, int64_t interval_ms)
         history_free(TAKE(query->history));
 }
 
+/* The gap of an outage is noted only when the connection is back (catch_up() in connection.c), of
+ * some queries at a time: of this one perhaps not yet. */
+void query_remember(const struct query *query, struct former_query *ret_former)
+{
+    _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
+    snapshot_copy_known(&query->known, &ret_former->known);
+    ret_former->number = query->number;
+    ret_former->history = history_copy(query->history);
+    if (connection->state == CONNECTION_FAILED || connection->next_walked != NULL)
+        history_add_gap(ret_former->history);
+}
+
+static void take_known(struct query *query, const struct query_known *former)
+{
+    if (query->known.is_measured || !former->is_measured)
+        return;
+    query_set_last_attempt(query, former->last_attempt);
+    query_known_done(&query->known);
+    snapshot_copy_known(former, &query->known);
+    query->known.is_outdated = true;
+    query->known.failed_at_ms = 0; /* it did not fail itself: the next call has it measured */
+}
+
+static void take_history(struct query *query, const struct history *former)
+{
+    if (query->history == NULL || query->history->last.at_ms != INT64_MIN || former == NULL)
+        return;
+    int64_t interval_ms = query->history->interval_ms;
+    history_free(query->history);
+    query->history = history_copy(former);
+    query->history->interval_ms = interval_ms;
+}
+
+void query_take(struct query *query, const struct former_query *former)
+{
+    query->number = query->number == 0 ? former->number : query->number;
+    take_known(query, &former->known);
+    take_history(query, former->history);
+}
+
+void former_query_done(struct former_query *former)
+{
+    query_known_done(&former->known);
+    history_free(former->history);
+}
+
 /* ---- who waits for it ---- */
 
 void query_demand(struct query *query, int64_t from_ms)
 {
     _cleanup_(connection_unlock) struct connection *connection = connection_locked(query);
     int64_t now_ms = connection_now_ms(connection);
-    outage_call(&query->outage, now_ms);
+    query->is_awaited = true;
     if (connection->state != CONNECTION_FAILED)
         schedule_demand(&connection->schedule, &query->job, from_ms, now_ms);
     connection->settings->hooks.wake_poller(connection);
@@ -206,7 +252,7 @@ void query_set_reading(struct query *query, const struct reading *reading, int64
     known->is_outdated = query->taken_us < query->outdated_from_us;
     if (query->notified_at_us > 0 && query->notified_at_us < known->began_at_us)
         known->began_at_us = query->notified_at_us;
-    outage_reading(&query->outage);
+    query->is_awaited = false;
     query_notify_watchers(query);
 }
 
@@ -217,7 +263,7 @@ void query_set_failed(struct query *query, const struct error *error, int64_t no
     known->failed_at_ms = now_ms;
     error_copy(&known->error, error);
     history_add_failure(query->history, now_ms);
-    outage_attempt_failed(&query->outage, now_ms);
+    query->is_awaited = false;
     if (query->held_triggers > 0)
         connection_log_held(&query->connection->log, error, now_ms);
     query_notify_watchers(query);

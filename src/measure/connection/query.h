@@ -50,7 +50,7 @@ void query_count_held(struct query *query, int held, int expired, const char *wh
 
 /* How a query is measured at one moment; for people. */
 struct query_state {
-    /* Never used again, but for a new query that inherits from this one (inherit.h). */
+    /* Never used again, but for a query that takes the place of this one. */
     uint64_t number;
     /* `connection "orders"`, or the scaler and the host, which several connections may have. */
     char connection[256];

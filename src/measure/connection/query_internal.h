@@ -1,6 +1,5 @@
 /*
- * A query, for the parts of its connection and for the engine. When it is due is in query_plan.h,
- * what it inherits from another query in inherit.h.
+ * A query, for the parts of its connection and for the engine. When it is due is in query_plan.h.
  *
  * Threads: as connection.h has it.
  */
@@ -32,12 +31,24 @@ void query_end_want(struct query *query, unsigned wants);
 void query_keep_history(struct query *query, int64_t interval_ms);
 void query_end_history(struct query *query, int64_t interval_ms);
 
+/* What is known of a query that measures the same at another connection, which a trigger leaves:
+ * its credentials were rotated, say. Start from {0}. query_remember() takes the lock. The other one
+ * has it from query_take() on, before query_begin_use(), where it was not measured. Its curves go
+ * on, pages show the reading until there is a new one, for which calls wait, and whoever adds up
+ * readings counts the queue once while some triggers use the one query and some the other. */
+struct former_query {
+    struct query_known known;
+    uint64_t number;
+    struct history *history; /* NULL: it had none */
+};
+void query_remember(const struct query *query, struct former_query *ret_former);
+void query_take(struct query *query, const struct former_query *former);
+void former_query_done(struct former_query *former);
+
 /* ---- for the parts of the connection ---- */
 
 /* Changes known.last_attempt, and with it COUNT_FAILING_QUERIES. Nothing else may change either. */
 void query_set_last_attempt(struct query *query, enum last_attempt attempt);
-/* Makes a snapshot: what is known of the query, and the state of its connection. */
-void query_copy_known(const struct query *query, struct snapshot *ret_snapshot);
 void query_set_failed(struct query *query, const struct error *error, int64_t now_ms);
 void query_set_reading(struct query *query, const struct reading *reading, int64_t now_us);
 void query_notify_watchers(struct query *query);

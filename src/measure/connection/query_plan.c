@@ -59,20 +59,11 @@ static int64_t interval_due_ms(const struct query *query, int64_t wanted_from_ms
     return latest_ms - (latest_ms - made_at_ms) % MIN(interval_ms, standard_ms);
 }
 
-/* After an outage every query is due at once: catch_up() sets due_after_outage_ms, to a time that
- * has passed. A query that only polls want is measured, too, so that its outage ends. But nobody
- * waits for it: it counts as late only a minute later, and until then late queries go first. */
 void query_plan(struct query *query, int64_t wanted_from_ms)
 {
     struct connection *connection = query->connection;
     int64_t push_ms =
         push_due_ms(&query->push, query->job.sent_ms, subscription_spacing_ms(connection));
     int64_t due_ms = clock_earlier(interval_due_ms(query, wanted_from_ms), push_ms);
-    int64_t late_from_ms = wanted_from_ms;
-    if (query->due_after_outage_ms > 0) {
-        if (due_ms == CLOCK_NEVER)
-            late_from_ms = query->due_after_outage_ms + SCHEDULE_PATIENCE_MS;
-        due_ms = query->due_after_outage_ms;
-    }
-    schedule_want(&connection->schedule, &query->job, due_ms, late_from_ms);
+    schedule_want(&connection->schedule, &query->job, due_ms, wanted_from_ms);
 }

@@ -44,19 +44,14 @@ static int64_t stuck_for_ms(const struct query *query, int64_t now_ms)
     return stuck < CONNECTION_STUCK_QUERIES ? 0 : for_ms;
 }
 
-void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
+static void copy_known(const struct query *query, struct snapshot *ret_snapshot)
 {
     struct connection *connection = query->connection;
     int64_t now_ms = connection_now_ms(connection);
     bool has_failed = connection->state == CONNECTION_FAILED;
-    struct outage outage = query->outage;
-    if (connection_is_catching_up(connection) && query->known.is_measured)
-        outage_connected(&outage, connection->failed_since_ms);
     *ret_snapshot = (struct snapshot){
         .known = query->known,
         .is_retried = has_failed || query->job.timeouts > 0,
-        .failing_since_ms = outage_since_ms(&outage, has_failed ? connection->failed_since_ms : 0),
-        .no_reading_since_ms = outage_no_reading_since_ms(&outage),
         .effective_interval_ms = connection_effective_interval_ms(connection, now_ms),
         .stuck_for_ms = stuck_for_ms(query, now_ms),
     };
@@ -72,7 +67,7 @@ void query_copy_known(const struct query *query, struct snapshot *ret_snapshot)
 void query_snapshot(const struct query *query, struct snapshot *ret_snapshot)
 {
     _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
-    query_copy_known(query, ret_snapshot);
+    copy_known(query, ret_snapshot);
 }
 
 /* A reading without what the follower wants is none for it: it waits for the next one. */
@@ -88,7 +83,7 @@ void query_snapshot_with(const struct query *query, const struct follower *follo
                          struct snapshot *ret_snapshot, void *copy)
 {
     _cleanup_(connection_unlock) struct connection *guard = connection_locked(query);
-    query_copy_known(query, ret_snapshot);
+    copy_known(query, ret_snapshot);
     hide_from(follower, &ret_snapshot->known);
     follower->copy(follower, copy);
 }

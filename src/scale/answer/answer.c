@@ -1,7 +1,6 @@
 #include "scale/answer/answer.h"
 
 #include "base/clock.h"
-#include "scale/answer/peer_values.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +16,7 @@ struct decision {
 };
 
 /* KEDA misreads NaN and what is too large, and takes what is below 0 as 0. */
-static void give(const struct decision *decision, bool held)
+static void give_reading(const struct decision *decision)
 {
     struct answer *answer = decision->answer;
     const struct evaluation *evaluation = &decision->facts->evaluated->evaluation;
@@ -35,78 +34,63 @@ static void give(const struct decision *decision, bool held)
     answer->kind = ANSWER_VALUE;
     answer->value = evaluation->value > 0 ? evaluation->value : 0;
     answer->active = evaluation->active;
-    answer->held = held;
 }
 
 /*
- * An active reading goes on to be answered while measuring fails, for a while. The HPA scales down
- * to a value that is repeated, so it is the largest of those that it still counts; more only where
- * that reading was more. It is never more than what the HPA's replicas are for, where they were
- * read since. In order, a hold is made by:
+ * Where the last answer was active, it is given again while measuring fails, for a while. The HPA
+ * scales down to a value that is repeated, so it is the largest of those that it still counts. It
+ * is never more than what the HPA's replicas are for, where they were read since. In order, a hold
+ * is made by:
  *
- *     measure/connection/outage.c      since when measuring fails
- *     peak_value.c                     the largest value; trigger_answers_begin_round() fills it
- *     peer_values.c                    what other replicas held, until this one has measured
+ *     hold.c                           what was answered, and since when measuring fails
  *     here                             whether it is held, or the hold is over, and the value
  *     trigger/trigger_decide.c         makes `replicas_value` of the HPA's replicas, the limit
- *     trigger/trigger_answers.c        notes that it is on or over, for metrics and the log
+ *     trigger/trigger_answers.c        notes each answer; that a hold is on or over, for metrics
+ *                                      and the log
  *     table/triggers_kubernetes.c      has the HPA's replicas read then, for the next decision
  */
-static bool hold(const struct decision *decision, int64_t since_ms)
+static bool give_held(const struct decision *decision)
 {
     const struct answer_facts *facts = decision->facts;
-    const struct evaluation_result *evaluated = facts->evaluated;
-    const struct peer_value *of_peers = facts->snapshot->known.is_measured ? NULL : facts->of_peers;
-    bool active = of_peers != NULL || (facts->snapshot->known.is_measured && evaluated->is_good &&
-                                       evaluated->evaluation.active);
-    int64_t held_since_ms = of_peers == NULL ? since_ms : of_peers->since_ms;
+    const struct hold *hold = facts->hold;
     int64_t hold_ms = facts->rules->hold_ms;
     struct answer *answer = decision->answer;
-    if (!active || hold_ms == 0) /* what begins now is as old as a hold of 0 */
+    if (!hold->is_active || hold_ms == 0) /* what begins now is as old as a hold of 0 */
         return false;
-    answer->hold_is_over = decision->now_ms - held_since_ms > hold_ms;
+    answer->held_since_ms = hold_since_ms(hold, decision->now_ms);
+    answer->hold_is_over = decision->now_ms - answer->held_since_ms > hold_ms;
     if (answer->hold_is_over)
         return false;
-    if (of_peers == NULL)
-        give(decision, true);
-    else {
-        answer->kind = ANSWER_VALUE;
-        answer->value = of_peers->value;
-        answer->active = answer->held = true;
-        answer->age_ms = decision->now_ms - of_peers->since_ms;
-    }
-    answer->held_since_ms = held_since_ms;
-    answer->outage_since_ms = since_ms;
-    if (facts->peak != NULL && answer->kind == ANSWER_VALUE)
-        answer->value = fmax(answer->value, peak_value_largest(facts->peak));
-    if (facts->replicas_at_ms >= answer->outage_since_ms && answer->kind == ANSWER_VALUE)
+    answer->kind = ANSWER_VALUE;
+    answer->active = answer->held = true;
+    answer->value = hold_value(hold);
+    if (hold->failing_since_ms > 0 && facts->replicas_at_ms >= hold->failing_since_ms)
         answer->value = fmin(answer->value, facts->replicas_value);
+    answer->age_ms = decision->now_ms - hold->measured_ms;
     return true;
 }
 
 /* KEDA's events keep the text of the first failure for hours, so it has no duration in it. */
 static void decide_after_failure(const struct decision *decision)
 {
-    const struct snapshot *snapshot = decision->facts->snapshot;
+    const struct answer_facts *facts = decision->facts;
     struct error *error = &decision->answer->error;
-    if (hold(decision, snapshot->failing_since_ms))
+    int64_t since_ms = facts->hold->failing_since_ms;
+    if (give_held(decision))
         return;
     decision->answer->kind = ANSWER_REFUSED;
     char since[32];
-    clock_time_of_day(snapshot->failing_since_ms, since, sizeof(since));
-    error_set(error, snapshot->known.error.code, "%s (failing since %s)",
-              error_text(&snapshot->known.error), since);
+    clock_time_of_day(since_ms > 0 ? since_ms : decision->now_ms, since, sizeof(since));
+    error_set(error, facts->snapshot->known.error.code, "%s (failing since %s)",
+              error_text(&facts->snapshot->known.error), since);
 }
 
-/* Held from the first call on that nothing answered, not from the age of the reading: where only
- * polls call, it was old before. */
 static void decide_unanswered(const struct decision *decision)
 {
     const struct snapshot *snapshot = decision->facts->snapshot;
     struct error *error = &decision->answer->error;
-    int64_t since_ms = snapshot->no_reading_since_ms;
     decision->answer->is_unanswered = true;
-    if (hold(decision, since_ms > 0 ? since_ms : decision->now_ms))
+    if (give_held(decision))
         return;
     decision->answer->kind = ANSWER_REFUSED;
     char since[32];
@@ -155,7 +139,7 @@ static void decide_after_success(const struct decision *decision)
     const struct snapshot *snapshot = decision->facts->snapshot;
     const struct answer_call *call = decision->call;
     if (snapshot->known.is_measured && is_fresh(decision)) {
-        give(decision, false);
+        give_reading(decision);
         return;
     }
     if (call->is_stream)
@@ -167,7 +151,7 @@ static void decide_after_success(const struct decision *decision)
                      decision->now_ms - snapshot->known.sent_ms <= snapshot->effective_interval_ms;
     bool was_patient = decision->now_ms - call->arrived_ms >= ANSWER_PATIENCE_MS;
     if (is_usable && (was_patient || call->out_of_time))
-        give(decision, false);
+        give_reading(decision);
     else if (call->out_of_time || (!is_usable && snapshot->stuck_for_ms > 0))
         decide_unanswered(decision);
 }
@@ -190,7 +174,7 @@ void answer_decide(const struct answer_facts *facts, const struct answer_call *c
         decide_after_failure(&decision);
     else
         ret_answer->needed_from_ms = call->arrived_ms - ANSWER_REPEAT_FAILURE_MS;
-    if (snapshot->known.is_measured)
+    if (snapshot->known.is_measured && !ret_answer->held)
         ret_answer->age_ms = now_ms - snapshot->known.sent_ms;
     ret_answer->began_at_us = snapshot->known.began_at_us;
 }

@@ -4,7 +4,7 @@
  * The rule behind it: an error makes KEDA hold the replicas, a zero makes it remove them. So what
  * is unknown or too old is an error, and after a failure only "there is work" goes on to be
  * answered: with the largest value that the HPA has in mind, so that it neither removes a worker
- * nor starts one (peak_value.h).
+ * nor starts one (hold.h).
  *
  * Each of these follows from the one before:
  *
@@ -25,7 +25,7 @@
 
 #include "measure/scaler.h"
 #include "measure/snapshot.h"
-#include "scale/answer/peak_value.h"
+#include "scale/answer/hold.h"
 
 enum {
     /* A call waits so long for a fresh reading if there is an older one. */
@@ -33,8 +33,6 @@ enum {
     /* A failure is answered again for so long: KEDA calls twice at once. */
     ANSWER_REPEAT_FAILURE_MS = 500,
 };
-
-struct peer_value;
 
 struct answer {
     enum {
@@ -46,12 +44,9 @@ struct answer {
     double value;    /* 0 to SCALER_MAX_VALUE */
     double replicas; /* of a trigger: what the HPA makes of the value, or its policy's own number */
     bool active;
-    bool held; /* measuring fails: this is what was known before */
-    /* Where it is held: since when, here or at another replica of the server before; and since when
-     * measuring fails here. The HPA's replicas count if they were read after that. */
-    int64_t held_since_ms;
-    int64_t outage_since_ms;
-    bool hold_is_over;  /* refused: it was held for as long as the rules say */
+    bool held;             /* measuring fails: this is what was known before */
+    int64_t held_since_ms; /* where it is held: as hold_since_ms() */
+    bool hold_is_over;     /* refused: it was held for as long as the rules say */
     bool is_unanswered; /* no measurement came: one is needed all the same, and the hold begins */
     /* Of the reading behind a value: since the request for it was sent. That of another replica is
      * as old at least. */
@@ -70,8 +65,8 @@ struct evaluation_result {
 struct answer_rules {
     int64_t interval_ms;
     bool interval_is_set;   /* by the user, in the trigger or for the server */
-    int64_t hold_ms;        /* how long an active reading answers after measuring began to fail */
-    int64_t hold_window_ms; /* it answers the largest value of so long before the failure */
+    int64_t hold_ms;        /* how long an active answer is given again while measuring fails */
+    int64_t hold_window_ms; /* hold_add() */
 };
 
 /* What is known of a trigger. */
@@ -82,9 +77,7 @@ struct answer_facts {
     const struct answer_rules *rules;
 
     /* What a held value follows from, while measuring fails. */
-    const struct peak_value *peak; /* what was answered before; NULL: nothing was yet */
-    /* What other replicas hold, which counts until this one has measured; NULL: nothing. */
-    const struct peer_value *of_peers;
+    const struct hold *hold;
     double replicas_value;  /* what the HPA's replicas are for: no more is held */
     int64_t replicas_at_ms; /* when those were read; 0: they were not */
 };

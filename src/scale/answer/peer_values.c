@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "measure/scaler.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -74,33 +73,31 @@ static size_t keep_sound(struct peak *peaks, size_t count, double max_value, int
     return kept;
 }
 
-void peer_value_merge(struct peer_value *known, const struct peer_value *value)
+static void merge(struct peer_value *known, const struct peer_value *value)
 {
-    known->value = fmax(known->value, value->value);
-    known->since_ms = MAX(known->since_ms, value->since_ms);
     struct policy_peaks *wanted = &known->policy_peaks;
+    held_merge(&known->held, &value->held);
     wanted->count = peaks_merge(wanted->items, wanted->count, POLICY_MAX_PEAKS,
                                 value->policy_peaks.items, value->policy_peaks.count);
-    known->earlier_count = peaks_merge(known->earlier, known->earlier_count, PEAKS_MAX,
-                                       value->earlier, value->earlier_count);
 }
 
 bool peer_values_add(struct peer_values *values, const struct peer_value *value, int64_t now_ms)
 {
     struct peer_entry *entry;
     struct peer_value sound = *value;
-    if (!is_sound(value->value, value->since_ms, now_ms) || value->value == 0)
-        return true;
+    struct held *held = &sound.held;
     struct policy_peaks *wanted = &sound.policy_peaks;
-    sound.earlier_count =
-        keep_sound(sound.earlier, MIN(sound.earlier_count, PEAKS_MAX), SCALER_MAX_VALUE, now_ms);
+    if (!is_sound(held->value, held->since_ms, now_ms) || held->value == 0)
+        return true;
+    held->peaks_count =
+        keep_sound(held->peaks, MIN(held->peaks_count, PEAKS_MAX), SCALER_MAX_VALUE, now_ms);
     wanted->count = keep_sound(wanted->items, MIN(wanted->count, POLICY_MAX_PEAKS),
                                POLICY_MAX_REPLICAS, now_ms);
     pthread_mutex_lock(&values->lock);
     HASH_FIND(hh, values->entries, value->digest, PEER_DIGEST_BYTES, entry);
     bool is_kept = entry != NULL || HASH_COUNT(values->entries) < PEER_VALUES_MAX;
     if (entry != NULL)
-        peer_value_merge(&entry->value, &sound);
+        merge(&entry->value, &sound);
     else if (is_kept) {
         entry = memory_new(sizeof(*entry));
         entry->value = sound;
@@ -142,7 +139,7 @@ static size_t list_bucket(struct peer_values *values, uint64_t bucket, size_t ma
     for (UT_hash_handle *each = table->buckets[bucket].hh_head; each != NULL; each = next) {
         struct peer_entry *entry = ELMT_FROM_HH(table, each);
         next = each->hh_next; /* the table may end with its last entry */
-        if (!is_sound(entry->value.value, entry->value.since_ms, now_ms))
+        if (!is_sound(entry->value.held.value, entry->value.held.since_ms, now_ms))
             drop(values, entry);
         else if (count < max)
             ret_values[count++] = entry->value;

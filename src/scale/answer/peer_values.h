@@ -1,8 +1,8 @@
 /*
  * Values that other replicas would hold (--peers), of triggers that KEDA may call this one for.
  *
- * When KEDA calls for a trigger, the trigger takes its value, and uses it only until it is measured
- * here for the first time. A value that no trigger takes is dropped when another replica lists it
+ * When KEDA calls for a trigger, the trigger takes its value, as hold_take() says: until it is
+ * measured here for the first time. A value that no trigger takes is dropped when another replica lists it
  * and it is older than the longest hold. The replicas that a peer's policy wanted count for `hold`.
  *
  * So a peer can cause an answer that is too large, but for no longer than `hold`. It can cause a
@@ -13,6 +13,7 @@
 #ifndef BACKLOG_SCALE_ANSWER_PEER_VALUES_H
 #define BACKLOG_SCALE_ANSWER_PEER_VALUES_H
 
+#include "scale/answer/hold.h"
 #include "scale/policy/policy.h"
 
 #include <stdbool.h>
@@ -27,11 +28,8 @@ enum {
 
 struct peer_value {
     uint8_t digest[PEER_DIGEST_BYTES]; /* which trigger it is of (trigger_peers.c) */
-    double value;                      /* it is active */
-    int64_t since_ms;                  /* of clock_now_ms(): as answer.held_since_ms */
+    struct held held;                  /* times are of clock_now_ms() */
     struct policy_peaks policy_peaks;  /* replicas that its policy wanted */
-    size_t earlier_count;
-    struct peak earlier[PEAKS_MAX]; /* what was answered; at_ms: of clock_now_ms() */
 };
 
 /* Turns a peer's age into a time of clock_now_ms(). An age that is negative or too large counts as
@@ -42,10 +40,6 @@ struct peer_values;
 
 struct peer_values *peer_values_new(void);
 void peer_values_free(struct peer_values *values); /* NULL is harmless */
-
-/* Two values of one trigger become one: the larger, with the later time; and of what was answered
- * and wanted earlier the larger at each time. */
-void peer_value_merge(struct peer_value *known, const struct peer_value *value);
 
 /* Merges it with what is known of its trigger. Values that are not finite or not above 0, and times
  * that are too old or to come, are passed over. False: there are PEER_VALUES_MAX. */

@@ -159,6 +159,7 @@ static bool bind_query(struct lifecycle *lifecycle, struct trigger *trigger,
     trigger_follow(trigger);
     if (is_same_source)
         trigger_answers_resume_hold(trigger, replaced->hold);
+    trigger_peers_take_hold(trigger, engine_now_ms(lifecycle->engine));
     enter(trigger, TRIGGER_MEASURED);
     return true;
 }
@@ -173,7 +174,7 @@ static struct replaced unbind_query(struct trigger *trigger, const char *why)
         return replaced;
     trigger_unfollow(trigger);
     replaced.use = bound->use;
-    replaced.hold = trigger->answers.hold;
+    replaced.hold = trigger->answers.hold_state;
     trigger_answers_leave_query(trigger, why);
     replaced.query = TAKE(bound->query);
     return replaced;
@@ -208,9 +209,8 @@ bool lifecycle_measure(struct lifecycle *lifecycle, struct trigger *trigger, str
 
 /* The trigger moves to a query of the connection that it was parsed with now, where it has one and
  * was measured or watched before. Calls that wait get the error, where there is one (`refusal`);
- * the next one tries again. Where it gets no query, it has what it held (`*held`) for one that it
- * may get later, of the same source. */
-static void rebind(struct lifecycle *lifecycle, struct trigger *trigger, struct peer_value **held)
+ * the next one tries again. */
+static void rebind(struct lifecycle *lifecycle, struct trigger *trigger)
 {
     _cleanup_(error_done) struct error error = {0};
     struct watcher *watcher;
@@ -219,9 +219,6 @@ static void rebind(struct lifecycle *lifecycle, struct trigger *trigger, struct 
     if (trigger->phase == TRIGGER_READY && is_wanted)
         bind_query(lifecycle, trigger, &replaced, &error);
     error_move(&trigger->bound.refusal, &error);
-    if (replaced.query != NULL && trigger->bound.query == NULL && trigger->bound.source != 0)
-        trigger_answers_adopt(trigger, TAKE(*held), trigger->answers.peers_revision,
-                              engine_now_ms(lifecycle->engine));
     DL_FOREACH2(trigger->watchers, watcher, next_owned)
         engine_move_watcher(lifecycle->engine, watcher, trigger->bound.query);
     release_replaced(&replaced); /* last: until here the new query and the watchers needed it */
@@ -235,10 +232,6 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
     struct trigger_ref ref = identity_ref(&trigger->identity);
     enum trigger_phase phase = parse(lifecycle, trigger, &ref, &parsed);
 
-    _cleanup_(memory_free) struct peer_value *held =
-        trigger->bound.query == NULL
-            ? NULL
-            : trigger_peers_keep(trigger, engine_now_ms(lifecycle->engine));
     trigger_unfollow(trigger); /* a decision, on another thread, reads what goes now */
     former = trigger->parsed;
     trigger->parsed = parsed;
@@ -252,7 +245,7 @@ void lifecycle_renew(struct lifecycle *lifecycle, struct trigger *trigger)
         enter(trigger, TRIGGER_MEASURED);
         trigger_follow(trigger);
     } else
-        rebind(lifecycle, trigger, &held);
+        rebind(lifecycle, trigger);
     trigger_parsed_done(&former);
     free(ref.entries);
 }

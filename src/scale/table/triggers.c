@@ -126,7 +126,7 @@ void triggers_add(struct triggers *triggers, struct trigger *trigger)
                                 trigger->identity.length, trigger->identity.hash, trigger);
     triggers->places += trigger->places;
     trigger_objects_join(&triggers->objects, trigger);
-    trigger_peers_take_from_object(trigger, trigger->first_call_ms);
+    trigger_peers_take_peaks(trigger, trigger->first_call_ms);
     DL_APPEND(triggers->by_age, trigger);
 }
 

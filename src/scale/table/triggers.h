@@ -9,7 +9,7 @@
  *   policy/policy                  replicas from readings and settings
  *   policy/policy_words            a decision as a sentence
  *   policy/policy_options          from keys to these settings, and rules across keys
- *   answer/peak_value              the largest value that was answered lately, which is held
+ *   answer/hold                    what was answered, which is held while measuring fails
  *   answer/peer_values             what other replicas of the server would hold
  *   answer/answer                  what KEDA is answered, from what is known; pure
  *   metadata/identity              which trigger a call is of: namespace, name and metadata

@@ -47,11 +47,11 @@ void triggers_refresh_object(const struct triggers *triggers, struct trigger *tr
         .is_pending = trigger->phase == TRIGGER_PENDING,
         .has_mistakes = error_is_set(&trigger->parsed.mistakes),
         .is_refused = last->call != NULL && last->answer.kind == ANSWER_REFUSED,
-        .is_held = trigger->answers.hold == TRIGGER_HOLD_ON,
+        .is_held = trigger->answers.hold_state == TRIGGER_HOLD_ON,
         .has_own_credentials = needs & TRIGGER_NEEDS_CREDENTIALS,
         .has_replicas = needs & TRIGGER_NEEDS_HPA && own->reads_hpas,
         .replicas_at_ms = trigger->kubernetes.hpa.replicas_at_ms,
-        .outage_since_ms = trigger->answers.outage_since_ms,
+        .failing_since_ms = trigger->answers.hold.failing_since_ms,
     };
     if (object_refresh_is_due(&trigger->kubernetes.refresh, &facts, now_ms))
         own->refresh(own->context, &trigger->identity);

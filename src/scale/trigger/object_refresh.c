@@ -14,7 +14,7 @@ static bool may_help(const struct object_refresh_facts *facts)
 {
     if (facts->is_pending)
         return false;
-    bool lacks_replicas = facts->has_replicas && facts->replicas_at_ms < facts->outage_since_ms;
+    bool lacks_replicas = facts->has_replicas && facts->replicas_at_ms < facts->failing_since_ms;
     if (facts->is_held && lacks_replicas)
         return true;
     return is_failing(facts) && facts->has_own_credentials;
@@ -23,7 +23,7 @@ static bool may_help(const struct object_refresh_facts *facts)
 bool object_refresh_is_due(struct object_refresh *refresh, const struct object_refresh_facts *facts,
                            int64_t now_ms)
 {
-    if (!is_failing(facts) || facts->outage_since_ms > refresh->at_ms)
+    if (!is_failing(facts) || facts->failing_since_ms > refresh->at_ms)
         refresh->interval_ms = 0;
     int64_t interval_ms = MAX(refresh->interval_ms, MIN_INTERVAL_MS);
     bool is_too_soon = refresh->at_ms > 0 && now_ms - refresh->at_ms < interval_ms;

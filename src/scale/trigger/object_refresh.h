@@ -4,15 +4,15 @@
  *
  *     the trigger ...                      reading its object again may help it to
  *     waits for its credentials            nothing: they are being read
- *     is held                              the replicas of its HPA, until they are of after the
- *                                          outage began
+ *     is held                              the replicas of its HPA, until they are of after
+ *                                          measuring began to fail
  *     is held, refused, or has mistakes    credentials, where it has its own
  *     is measured                          nothing
  *
  * One read gets all of it. The first of a failure is made at once, but a second after the last one;
  * the others after 1, 2, 4 ... 60 s: changes are noticed without it, too, and a source that is down
  * for long has many triggers. Another failure begins where the trigger was measured in between, or
- * its outage began after the last read.
+ * measuring began to fail after the last read.
  *
  * Threads: any; pure. The state belongs to the trigger; times are milliseconds of one clock.
  */
@@ -36,7 +36,7 @@ struct object_refresh_facts {
     bool has_own_credentials;
     bool has_replicas; /* a read has those of its HPA */
     int64_t replicas_at_ms;
-    int64_t outage_since_ms; /* of the same answer; 0: there is no outage */
+    int64_t failing_since_ms; /* of its hold (answer/hold.h) */
 };
 
 /* Whether it is to be read again now. The caller does so where it is. */

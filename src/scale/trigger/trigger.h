@@ -31,6 +31,7 @@
 #include "measure/engine.h"
 #include "measure/scaler.h"
 #include "scale/answer/answer.h"
+#include "scale/answer/hold.h"
 #include "scale/answer/peer_values.h"
 #include "scale/metadata/identity.h"
 #include "scale/trigger/object_refresh.h"
@@ -84,8 +85,8 @@ struct trigger_binding {
     struct query *query;  /* in TRIGGER_MEASURED, held; otherwise NULL */
     struct query_use use; /* as it was acquired */
     bool is_inline;       /* its connection is not one of the connections file */
-    /* The source of the last query, which the values in `answers` are of; 0: there was none, or
-     * they are forgotten. It is a number (option_values_source()), as the values of a connection
+    /* The source of the last query, which the hold in `answers` is of; 0: there was none, or it is
+     * forgotten. It is a number (option_values_source()), as the values of a connection
      * may have 64 KiB. */
     uint64_t source;
     struct error refusal; /* why the last attempt to get a query failed; not set: it did not */
@@ -117,14 +118,10 @@ enum trigger_hold {
 struct trigger_answers {
     struct trigger_last_answer last;
     struct trigger_last_answer
-        round;               /* of GetMetrics: the IsActive that follows it is answered the same */
-    enum trigger_hold hold;  /* of the last answer that was none of trigger_answers_refuse() */
-    int64_t outage_since_ms; /* of the same */
-    struct peak_value *peak; /* of GetMetrics; NULL: only zeros were answered */
-    /* Of other replicas, or of its own query before it lost its connection. Held until it is
-     * measured; NULL: there was none, or it is over. */
-    struct peer_value *of_peers;
-    uint64_t peers_revision; /* of the peer values in which it was looked for last */
+        round;        /* of GetMetrics: the IsActive that follows it is answered the same */
+    struct hold hold; /* what it goes on to be answered while measuring fails */
+    enum trigger_hold hold_state; /* of the last answer that was none of trigger_answers_refuse() */
+    uint64_t peers_revision;      /* of the peer values in which it was looked for last */
 };
 
 struct trigger {

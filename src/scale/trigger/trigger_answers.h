@@ -8,8 +8,8 @@
 
 #include "scale/trigger/trigger.h"
 
-/* Notes what any call was answered, for the page that explains answers, for metrics and for the
- * log. Frees what other replicas held once it is measured here. */
+/* Notes what any call was answered, for the hold, for the page that explains answers, for metrics
+ * and for the log. */
 void trigger_answers_record(struct trigger *trigger, const char *call, const struct answer *answer,
                             int64_t now_ms);
 
@@ -23,22 +23,18 @@ void trigger_answers_refuse(struct trigger *trigger, const char *call, const str
  * that was answered, whatever was measured meanwhile.
  */
 enum { TRIGGER_ROUND_MS = 2000 };
+/* After trigger_answers_record(). */
 void trigger_answers_begin_round(struct trigger *trigger, const struct answer *answer,
                                  int64_t now_ms);
 const struct answer *trigger_answers_round(const struct trigger *trigger,
                                            int64_t now_ms); /* NULL: none */
 
-/* The trigger leaves its query, which is not released yet. The hold ends, in metrics and, with
- * `why`, in the log. Where the query was measured, so does what other replicas hold: a query that
- * takes its place may not be measured yet. */
+/* The trigger leaves its query, which is not released yet: in its metrics and, with `why`, in the
+ * log the hold ends. */
 void trigger_answers_leave_query(struct trigger *trigger, const char *why);
 
-/* Goes on with the hold, with another query of the same source. */
+/* ... and goes on, with another query of the same source. */
 void trigger_answers_resume_hold(struct trigger *trigger, enum trigger_hold former);
-
-/* The trigger takes what another replica would hold; NULL: that has nothing. */
-void trigger_answers_adopt(struct trigger *trigger, struct peer_value *of_peers, uint64_t revision,
-                           int64_t now_ms);
 
 /* What was answered says nothing about its source: it has another one now. */
 void trigger_answers_forget(struct trigger *trigger);

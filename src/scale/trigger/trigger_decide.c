@@ -51,8 +51,7 @@ void trigger_decide_by(const struct trigger *trigger, const struct snapshot *sna
         .snapshot = snapshot,
         .evaluated = has_policy ? &policy->evaluated : &own,
         .rules = &trigger->parsed.rules,
-        .peak = trigger->answers.peak,
-        .of_peers = trigger->answers.of_peers,
+        .hold = &trigger->answers.hold,
         .replicas_value =
             has_replicas ? fmax(1, (double)hpa->replicas) * trigger->parsed.target : 0,
         .replicas_at_ms = has_replicas ? hpa->replicas_at_ms : 0,

@@ -4,8 +4,6 @@
 #include "base/text.h"
 #include "base/url.h"
 #include "scale/metadata/general.h"
-#include "scale/trigger/trigger_answers.h"
-#include "scale/trigger/trigger_decide.h"
 #include "scale/trigger/trigger_objects.h"
 
 #include <openssl/evp.h>
@@ -99,19 +97,12 @@ void trigger_peers_take(struct trigger *trigger, struct peer_values *values, int
     if (values == NULL || trigger->parsed.scaler == NULL ||
         trigger->answers.peers_revision == revision)
         return;
-    struct peer_value *value = peer_values_take(values, digest_of(trigger));
-    trigger_answers_adopt(trigger, value, revision, now_ms);
-    if (value != NULL)
-        add_policy_peaks(trigger, &value->policy_peaks, now_ms);
-}
-
-static void add_earlier(const struct peak_value *peak, int64_t now_ms, struct peer_value *value)
-{
-    for (size_t i = 0; i < peak->count; i++) {
-        const struct peak *entry = &peak->entries[i];
-        value->earlier[i] = (struct peak){entry->value, now_ms - peak_value_age_ms(peak, entry)};
-    }
-    value->earlier_count = peak->count;
+    _cleanup_(memory_free) struct peer_value *value = peer_values_take(values, digest_of(trigger));
+    trigger->answers.peers_revision = revision;
+    if (value == NULL)
+        return;
+    hold_take(&trigger->answers.hold, &value->held, now_ms);
+    add_policy_peaks(trigger, &value->policy_peaks, now_ms);
 }
 
 /* Its own, of now, and while they count larger ones of others, with their age: nobody makes them
@@ -127,57 +118,58 @@ static struct policy_peaks policy_peaks_of(const struct policy_peak *peak, int64
     return peaks;
 }
 
-void trigger_peers_take_from_object(struct trigger *trigger, int64_t now_ms)
+static struct policy_peaks policy_peaks_of_trigger(const struct trigger *trigger, int64_t now_ms)
 {
-    enum { MAX_OTHERS = 16 }; /* called for last: a caller can invent many */
+    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
+    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
+    if (trigger->policy == NULL)
+        return (struct policy_peaks){0};
+    trigger_observe(trigger, false, &snapshot, &policy);
+    return policy_peaks_of(&policy.peak, trigger->parsed.rules.hold_ms, now_ms);
+}
+
+/* Both count the same at the same source, whatever their thresholds are. */
+static bool count_the_same(const struct trigger *trigger, const struct trigger *other)
+{
+    return other->bound.source != 0 && trigger->parsed.scaler == other->parsed.scaler &&
+           trigger->bound.source == other->bound.source &&
+           text_equal(trigger->parsed.values[OPTION_QUERY]->identity,
+                      other->parsed.values[OPTION_QUERY]->identity);
+}
+
+/* The object's triggers that were called for last: a caller can invent many. */
+enum { MAX_OTHERS = 16 };
+
+void trigger_peers_take_hold(struct trigger *trigger, int64_t now_ms)
+{
+    struct held held;
     const struct trigger *other = trigger;
     for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
-        _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-        _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
         other = other->prev_of_object;
-        if (other->policy == NULL || trigger_objects_are_siblings(other, now_ms))
+        if (count_the_same(trigger, other) && hold_give(&other->answers.hold, now_ms, &held))
+            hold_take(&trigger->answers.hold, &held, now_ms);
+    }
+}
+
+void trigger_peers_take_peaks(struct trigger *trigger, int64_t now_ms)
+{
+    const struct trigger *other = trigger;
+    for (int i = 0; i < MAX_OTHERS && other != trigger->object->triggers; i++) {
+        other = other->prev_of_object;
+        if (trigger_objects_are_siblings(other, now_ms))
             continue;
-        trigger_observe(other, 0, &snapshot, &policy);
-        const struct policy_peaks peaks =
-            policy_peaks_of(&policy.peak, other->parsed.rules.hold_ms, now_ms);
+        const struct policy_peaks peaks = policy_peaks_of_trigger(other, now_ms);
         add_policy_peaks(trigger, &peaks, now_ms);
     }
 }
 
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
-    static const struct answer_call call = {.is_stream = true, .takes_any_age = true};
-    _cleanup_(snapshot_done) struct snapshot snapshot = {0};
-    _cleanup_(trigger_policy_copy_done) struct trigger_policy_copy policy = {0};
-    _cleanup_(answer_done) struct answer answer = {0};
-    if (trigger->parsed.scaler == NULL || trigger->bound.query == NULL)
+    const struct hold *hold = &trigger->answers.hold;
+    if (trigger->bound.query == NULL || !hold_give(hold, now_ms, &ret_value->held) ||
+        now_ms - hold_since_ms(hold, now_ms) > trigger->parsed.rules.hold_ms)
         return false;
-    trigger_observe(trigger, 0, &snapshot, &policy);
-    if (!snapshot.known.is_measured && trigger->answers.of_peers != NULL) {
-        *ret_value = *trigger->answers.of_peers;
-        return true;
-    }
-    trigger_decide_by(trigger, &snapshot, &policy, &call, now_ms, &answer);
-    if (answer.kind != ANSWER_VALUE || !answer.active)
-        return false;
-    *ret_value = (struct peer_value){
-        .value = answer.value,
-        .since_ms = answer.held ? answer.held_since_ms : snapshot.known.sent_ms,
-        .policy_peaks = policy_peaks_of(&policy.peak, trigger->parsed.rules.hold_ms, now_ms),
-    };
+    ret_value->policy_peaks = policy_peaks_of_trigger(trigger, now_ms);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
-    if (trigger->answers.peak != NULL)
-        add_earlier(trigger->answers.peak, now_ms, ret_value);
     return true;
-}
-
-struct peer_value *trigger_peers_keep(struct trigger *trigger, int64_t now_ms)
-{
-    struct peer_value value;
-    if (!trigger_peers_give(trigger, now_ms, &value))
-        return NULL;
-    value.earlier_count = 0; /* the trigger has them */
-    struct peer_value *kept = memory_new(sizeof(*kept));
-    *kept = value;
-    return kept;
 }

@@ -23,7 +23,7 @@ struct peers_service {
 };
 
 typedef Backlog__Peers__HeldValue held_value;
-typedef Backlog__Peers__EarlierValue earlier_value;
+typedef Backlog__Peers__Peak peak_message;
 
 struct held_page {
     struct peer_value values[PAGE_VALUES];
@@ -33,10 +33,8 @@ struct held_page {
 
 /* What the message of one value points to. */
 struct held_parts {
-    earlier_value earlier[PEAKS_MAX];
-    earlier_value *places[PEAKS_MAX];
-    int64_t policy_peaks[POLICY_MAX_PEAKS];
-    int64_t policy_ages_ms[POLICY_MAX_PEAKS];
+    peak_message peaks[PEAKS_MAX + POLICY_MAX_PEAKS];
+    peak_message *places[PEAKS_MAX + POLICY_MAX_PEAKS];
 };
 
 static void fill_from_triggers(const struct triggers *triggers, uint64_t bucket, int64_t now_ms,
@@ -67,30 +65,33 @@ static void fill(const struct peers_service *service, uint64_t after, int64_t no
     page->next = bucket == 0 ? 0 : of_others | bucket;
 }
 
+static void encode_peaks(const struct peak *peaks, size_t count, int64_t now_ms,
+                         peak_message *messages, peak_message **places)
+{
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = (peak_message)BACKLOG__PEERS__PEAK__INIT;
+        messages[i].value = peaks[i].value;
+        messages[i].age_ms = now_ms - peaks[i].at_ms;
+        places[i] = &messages[i];
+    }
+}
+
 static void encode(const struct peer_value *value, int64_t now_ms, held_value *message,
                    struct held_parts *parts)
 {
+    const struct held *held = &value->held;
     const struct policy_peaks *wanted = &value->policy_peaks;
     *message = (held_value)BACKLOG__PEERS__HELD_VALUE__INIT;
     message->trigger = (ProtobufCBinaryData){PEER_DIGEST_BYTES, (uint8_t *)value->digest};
-    message->value = value->value;
-    message->age_ms = now_ms - value->since_ms;
-    message->n_policy_peak = message->n_policy_peak_age_ms = wanted->count;
-    message->policy_peak = parts->policy_peaks;
-    message->policy_peak_age_ms = parts->policy_ages_ms;
-    for (size_t i = 0; i < wanted->count; i++) {
-        const struct peak *peak = &wanted->items[wanted->count - 1 - i];
-        parts->policy_peaks[i] = (int64_t)peak->value;
-        parts->policy_ages_ms[i] = now_ms - peak->at_ms;
-    }
-    message->n_earlier = value->earlier_count;
+    message->value = held->value;
+    message->age_ms = now_ms - held->since_ms;
+    message->n_earlier = held->peaks_count;
     message->earlier = parts->places;
-    for (size_t i = 0; i < value->earlier_count; i++) {
-        parts->earlier[i] = (earlier_value)BACKLOG__PEERS__EARLIER_VALUE__INIT;
-        parts->earlier[i].value = value->earlier[i].value;
-        parts->earlier[i].age_ms = now_ms - value->earlier[i].at_ms;
-        parts->places[i] = &parts->earlier[i];
-    }
+    encode_peaks(held->peaks, held->peaks_count, now_ms, parts->peaks, parts->places);
+    message->n_wanted = wanted->count;
+    message->wanted = parts->places + PEAKS_MAX;
+    encode_peaks(wanted->items, wanted->count, now_ms, parts->peaks + PEAKS_MAX,
+                 parts->places + PEAKS_MAX);
 }
 
 static void handle_held(struct rpc *rpc, const ProtobufCMessage *request, int64_t now_ms)

@@ -62,13 +62,17 @@ static json_t *explain_source(const struct query_state *source, web_json_make_te
     return object;
 }
 
-static json_t *explain_failure(const struct snapshot *snapshot, int64_t now_ms)
+static json_t *explain_failure(const struct trigger *trigger, const struct snapshot *snapshot,
+                               int64_t now_ms)
 {
+    int64_t since_ms = trigger->answers.hold.failing_since_ms; /* 0: no call got that yet */
     if (snapshot->known.last_attempt != ATTEMPT_FAILED)
         return json_null();
     json_t *object = json_object();
     web_json_set(object, "error", web_json_text(error_text(&snapshot->known.error)));
-    web_json_set(object, "sinceSeconds", web_json_seconds(now_ms - snapshot->failing_since_ms));
+    web_json_set(
+        object, "sinceSeconds",
+        web_json_seconds(now_ms - (since_ms == 0 ? snapshot->known.failed_at_ms : since_ms)));
     return object;
 }
 
@@ -133,14 +137,14 @@ static void add_last_measurement(const struct trigger *trigger, const struct tri
 static void add_held(const struct trigger *trigger, const struct trigger_report *report,
                      const struct trigger_figures *figures, struct text *text)
 {
-    bool is_measured = report->snapshot.known.is_measured;
-    text_add(text, is_measured ? "held: " : "held from another replica: ");
+    bool is_own = trigger->answers.hold.is_own;
+    text_add(text, is_own ? "held: " : "held from another replica: ");
     add_value(trigger, &report->answer, text);
     add_activity(&report->answer, text);
-    if (is_measured)
+    if (report->snapshot.known.is_measured)
         add_last_measurement(trigger, report, figures, text);
     else
-        text_addf(text, "; measured there %.1f s ago or earlier",
+        text_addf(text, "; measured %s%.1f s ago or earlier", is_own ? "" : "there ",
                   (double)report->answer.age_ms / 1000);
     text_addf(text, "; held for at most %g s while measuring fails: %s",
               (double)trigger->parsed.rules.hold_ms / 1000, error_text(report->error));
@@ -242,7 +246,7 @@ static json_t *explain_trigger(const struct trigger *trigger, int64_t now_ms, bo
     web_json_set(object, "lastAnswer", explain_last_answer(trigger, now_ms));
     web_json_set(object, "reading", explain_reading(&report, &figures));
     web_json_set(object, "rates", explain_rates(&figures));
-    web_json_set(object, "failing", explain_failure(&report.snapshot, now_ms));
+    web_json_set(object, "failing", explain_failure(trigger, &report.snapshot, now_ms));
     web_json_set(object, "source",
                  trigger->bound.query == NULL ? NULL : explain_source(&report.source, make_text));
     web_json_set(object, "policy", explain_policy(&report.policy, now_ms, make_text));
