@@ -1,4 +1,4 @@
-"""An honest mistake in a trigger, or beside it, fails alone: nobody else gets an error or a wrong value, or waits for it.
+"""A mistake in a trigger, or a fault of its source, fails alone: no other trigger gets an error or a wrong value, or waits for it.
 
 200 triggers of others on real brokers are called once per second meanwhile. BACKLOG_FULL=1 in the environment: for longer.
 """
