@@ -217,6 +217,19 @@ static void what_another_replica_holds_counts_until_it_is_measured_here(void **s
     assert_true(hold_value(&hold) == 12); /* as if it had been answered here */
 }
 
+/* By the clock here, which began with the machine. */
+static void what_is_older_than_the_machine_is_so(void **state)
+{
+    (void)state;
+    const struct held held = {.value = 7, .since_ms = -5000};
+    hold_take(&hold, &held, 1000);
+    hold_failed(&hold, 1000);
+    assert_int_equal(hold_since_ms(&hold, 1000), -5000);
+    struct held given;
+    assert_true(hold_give(&hold, 1000, &given));
+    assert_int_equal(given.since_ms, -5000);
+}
+
 static void of_two_others_the_larger_value_counts_and_the_later_time(void **state)
 {
     (void)state;
@@ -323,6 +336,7 @@ int main(void)
         TEST(what_another_replica_holds_counts_until_it_is_measured_here),
         TEST(of_two_others_the_larger_value_counts_and_the_later_time),
         TEST(what_comes_after_the_first_failure_is_held_from_its_own_time_on),
+        TEST(what_is_older_than_the_machine_is_so),
         TEST(what_another_replica_answered_later_stays_longer),
         TEST(an_outage_does_not_end_what_another_replica_answered),
         TEST(what_is_learned_in_an_outage_is_as_old_as_it_was_before),

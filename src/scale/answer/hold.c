@@ -21,7 +21,8 @@ static void move_peaks(struct peak *peaks, size_t count, int64_t by_ms)
 void hold_measured(struct hold *hold, double value, bool active, int64_t sent_ms, int64_t now_ms)
 {
     move_peaks(hold->peaks, hold->peaks_count, failing_ms(hold, now_ms));
-    hold->failing_since_ms = hold->since_ms = 0;
+    hold->failing_since_ms = 0;
+    hold->has_begun = false;
     hold->is_own = true;
     hold->is_active = active;
     hold->value = value;
@@ -60,11 +61,12 @@ void hold_failed(struct hold *hold, int64_t now_ms)
     if (hold->failing_since_ms == 0)
         hold->failing_since_ms = now_ms;
     hold->since_ms = hold_since_ms(hold, now_ms);
+    hold->has_begun = true;
 }
 
 int64_t hold_since_ms(const struct hold *hold, int64_t now_ms)
 {
-    return hold->since_ms > 0 ? hold->since_ms : now_ms;
+    return hold->has_begun ? hold->since_ms : now_ms;
 }
 
 double hold_value(const struct hold *hold)
@@ -97,7 +99,7 @@ void held_merge(struct held *known, const struct held *other)
 
 void hold_take(struct hold *hold, const struct held *held, int64_t now_ms)
 {
-    struct held both = {.peaks_count = 0};
+    struct held both = {.since_ms = INT64_MIN};
     struct held other = *held;
     move_peaks(other.peaks, other.peaks_count, -failing_ms(hold, now_ms));
     if (hold->peaks_count > 0)
@@ -105,13 +107,13 @@ void hold_take(struct hold *hold, const struct held *held, int64_t now_ms)
     both.peaks_count = hold->peaks_count;
     if (hold->is_active) {
         both.value = hold->value;
-        both.since_ms = hold->since_ms;
+        both.since_ms = hold_since_ms(hold, hold->measured_ms);
     }
     held_merge(&both, &other);
     set_peaks(hold, both.peaks, both.peaks_count);
     if (hold->is_own)
         return;
-    hold->is_active = true;
+    hold->is_active = hold->has_begun = true;
     hold->value = both.value;
     hold->measured_ms = hold->since_ms = both.since_ms;
 }

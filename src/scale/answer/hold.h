@@ -15,7 +15,7 @@
  *     has answered                                       is measured
  *
  * Threads: none are involved; it belongs to its trigger. Times are milliseconds of one clock, which
- * the caller passes in and which never goes back; 0: there is none.
+ * the caller passes in and which never goes back. 0: there is none, but of since_ms.
  */
 #ifndef BACKLOG_SCALE_ANSWER_HOLD_H
 #define BACKLOG_SCALE_ANSWER_HOLD_H
@@ -42,7 +42,8 @@ struct hold {
     size_t peaks_count, peaks_capacity;
 
     int64_t failing_since_ms; /* the first answer since then that no measurement gave */
-    int64_t since_ms;         /* the same, here or where it was taken from: the hold began then */
+    bool has_begun;           /* that was here, or what is held was taken from others */
+    int64_t since_ms;         /* when: where it was taken from maybe before this machine started */
 };
 
 /* What one holds, for others. */

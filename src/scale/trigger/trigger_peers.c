@@ -166,8 +166,10 @@ void trigger_peers_take_peaks(struct trigger *trigger, int64_t now_ms)
 bool trigger_peers_give(struct trigger *trigger, int64_t now_ms, struct peer_value *ret_value)
 {
     const struct hold *hold = &trigger->answers.hold;
-    if (trigger->bound.query == NULL || !hold_give(hold, now_ms, &ret_value->held) ||
-        now_ms - hold_since_ms(hold, now_ms) > trigger->parsed.rules.hold_ms)
+    int64_t hold_ms = trigger->parsed.rules.hold_ms;
+    if (trigger->bound.query == NULL || hold_ms == 0 ||
+        now_ms - hold_since_ms(hold, now_ms) > hold_ms ||
+        !hold_give(hold, now_ms, &ret_value->held))
         return false;
     ret_value->policy_peaks = policy_peaks_of_trigger(trigger, now_ms);
     memcpy(ret_value->digest, digest_of(trigger), PEER_DIGEST_BYTES);
